@@ -1,0 +1,294 @@
+# SPDX-License-Identifier: BSD-2-Clause
+# libcommitlog. `make help` lists the targets. Everything built goes to build/<variant>/.
+#
+#   VARIANT=release|debug|asan|ubsan|tsan   which build (default release)
+#   STRICT=1                                warnings are errors
+#   V=1                                     show whole command lines
+#   CC, CFLAGS, LDFLAGS, PREFIX, LIBDIR, MANDIR, DESTDIR   as usual
+
+.SUFFIXES:
+.DELETE_ON_ERROR:
+.SECONDEXPANSION:
+MAKEFLAGS += --no-builtin-rules --no-print-directory
+
+ifeq ($(origin CC),default)
+CC := gcc
+endif
+AR ?= ar
+PKG_CONFIG ?= pkg-config
+PYTHON ?= python3
+VARIANT ?= release
+STRICT ?= 0
+RUNNER ?=
+V ?= 0
+B ?= build/$(VARIANT)
+
+PREFIX ?= /usr/local
+LIBDIR ?= $(PREFIX)/lib
+INCLUDEDIR ?= $(PREFIX)/include
+MANDIR ?= $(PREFIX)/share/man
+BINDIR ?= $(PREFIX)/bin
+
+version_part = $(shell sed -n 's/^ *COMMITLOG_VERSION_$(1) = \([0-9]*\).*/\1/p' include/commitlog.h)
+VERSION := $(call version_part,MAJOR).$(call version_part,MINOR).$(call version_part,PATCH)
+SOVERSION := 0
+SONAME := libcommitlog.so.$(SOVERSION)
+
+# ---- what there is: by wildcard, so that a new file needs no line here ----------------------------
+
+LIB_SOURCES := $(filter-out lib/fault/%,$(sort $(wildcard lib/*/*.c)))
+FAULT_SOURCES := $(sort $(wildcard lib/fault/*.c))
+TOOL_SOURCES := $(sort $(wildcard tools/*.c tools/commitlog/*.c))
+UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
+# In these folders a file with a main is a test program; the others are what they share.
+PLAIN_DIRS := tests/stress tests/crash tests/damage tests/model tests/concurrency
+PLAIN_FILES := $(sort $(wildcard $(addsuffix /*.c,$(PLAIN_DIRS))))
+PLAIN_SOURCES := $(if $(PLAIN_FILES),$(shell grep -lE '^int main\b' $(PLAIN_FILES)))
+SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh))
+SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c) $(filter-out $(PLAIN_SOURCES),$(PLAIN_FILES)))
+EXAMPLE_NAMES := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
+BENCH_FILES := $(sort $(wildcard bench/*.c))
+BENCH_SOURCES := $(if $(BENCH_FILES),$(shell grep -lE '^int main\b' $(BENCH_FILES)))
+BENCH_SHARED := $(filter-out $(BENCH_SOURCES),$(BENCH_FILES))
+MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
+
+# $(call say,WORD) in front of a recipe line: one short line instead of the command, unless V=1.
+say = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' $(1) $@;)
+
+object = $(patsubst %.c,$(B)/obj/%.o,$(1))
+
+# ---- flags ------------------------------------------------------------------------------------
+
+WARNINGS := -Wall -Wextra -Wpedantic -Wconversion -Wsign-conversion -Wshadow -Wstrict-prototypes \
+    -Wmissing-prototypes -Wold-style-definition -Wvla -Wpointer-arith -Wcast-align -Wundef \
+    -Wswitch-enum -Wformat=2 -Wwrite-strings -Wcast-qual
+ifeq ($(STRICT),1)
+WARNINGS += -Werror
+endif
+
+MACHINE := $(shell $(CC) -dumpmachine)
+HARDENING := -fstack-protector-strong
+HARDENING_LDFLAGS := -Wl,-z,relro,-z,now,-z,noexecstack
+ifneq ($(filter x86_64%,$(MACHINE)),)
+HARDENING += -fcf-protection -fstack-clash-protection
+endif
+
+VARIANT_LDFLAGS :=
+VARIANT_ENV :=
+ifeq ($(VARIANT),release)
+VARIANT_CFLAGS := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(HARDENING)
+else ifeq ($(VARIANT),arm64)
+VARIANT_CFLAGS := -O2 -g -DCLG_DEBUG
+else ifeq ($(VARIANT),debug)
+VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG
+else ifeq ($(VARIANT),asan)
+VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fsanitize=address
+VARIANT_LDFLAGS := -fsanitize=address
+VARIANT_ENV := CK_FORK=no ASAN_OPTIONS=detect_stack_use_after_return=1
+else ifeq ($(VARIANT),ubsan)
+VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fsanitize=undefined -fno-sanitize-recover=all
+VARIANT_LDFLAGS := -fsanitize=undefined
+VARIANT_ENV := CK_FORK=no UBSAN_OPTIONS=print_stacktrace=1
+else ifeq ($(VARIANT),tsan)
+CC := clang
+VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fsanitize=thread
+VARIANT_LDFLAGS := -fsanitize=thread
+VARIANT_ENV := CK_FORK=no TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+else
+$(error VARIANT must be release, debug, asan, ubsan or tsan)
+endif
+
+# libpmem and the libraries of tools and tests, as far as they are there; a cross build has none.
+ifeq ($(VARIANT),arm64)
+PMEM_CFLAGS := -Itests/support/minicheck -I$(B)/include
+PMEM_LIBS :=
+CHECK_LIBS := -pthread
+TOOL_LIBS :=
+else
+has = $(shell $(PKG_CONFIG) --exists $(1) 2>/dev/null && echo yes)
+ifeq ($(call has,libpmem),yes)
+PMEM_CFLAGS := -DCLG_HAVE_PMEM $(shell $(PKG_CONFIG) --cflags libpmem)
+PMEM_LIBS := $(shell $(PKG_CONFIG) --libs libpmem)
+PMEM_REQUIRES := libpmem
+endif
+CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+TOOL_LIBS := $(foreach p,jansson popt,$(shell $(PKG_CONFIG) --libs $(p) 2>/dev/null))
+endif
+
+COMPILE_FLAGS = -std=c11 -D_GNU_SOURCE= -fPIC -fvisibility=hidden $(WARNINGS) $(VARIANT_CFLAGS) \
+    $(PMEM_CFLAGS) -Iinclude -Ilib -Itests -Itests/support $(CFLAGS)
+LINK_FLAGS = $(VARIANT_LDFLAGS) $(HARDENING_LDFLAGS) $(LDFLAGS)
+
+# The hash loops: always optimised, and two of them for CPUs that are asked for at run time.
+FILE_CFLAGS :=
+$(B)/obj/lib/base/checksum_%.o: FILE_CFLAGS := -O2
+ifneq ($(filter x86_64%,$(MACHINE)),)
+$(B)/obj/lib/base/checksum_avx2.o: FILE_CFLAGS := -O2 -mavx2
+$(B)/obj/lib/base/checksum_avx512.o: FILE_CFLAGS := -O2 -mavx512f
+endif
+
+# ---- products ---------------------------------------------------------------------------------
+
+STATIC := $(B)/libcommitlog.a
+SHARED := $(B)/$(SONAME)
+FAULT := $(if $(FAULT_SOURCES),$(B)/libcommitlog-fault.a)
+SUPPORT := $(if $(SUPPORT_SOURCES),$(B)/libtestsupport.a)
+TOOL := $(if $(TOOL_SOURCES),$(B)/commitlog)
+UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
+PLAIN_PROGRAMS := $(PLAIN_SOURCES:%.c=$(B)/%)
+EXAMPLE_PROGRAMS := $(EXAMPLE_NAMES:%=$(B)/examples/%)
+BENCH_PROGRAMS := $(BENCH_SOURCES:%.c=$(B)/%)
+
+.PHONY: all lib tests examples bench deps deps-lint deps-arm64 check check-asan check-ubsan \
+    check-tsan check-arm64 demo install lint lint-format lint-tidy lint-build format map clean help \
+    FORCE
+
+all: lib $(TOOL) ## the library (shared and static) and the commitlog tool
+lib: $(SHARED) $(B)/libcommitlog.so $(STATIC) $(FAULT) $(B)/commitlog.pc
+tests: $(UNIT_PROGRAMS) $(PLAIN_PROGRAMS)
+examples: $(EXAMPLE_PROGRAMS) ## the example programs
+bench: $(BENCH_PROGRAMS) ## the benchmark programs
+
+# Rewritten only when the flags change; every object depends on it.
+$(B)/flags: FORCE
+	@mkdir -p $(@D)
+	@echo '$(CC) $(COMPILE_FLAGS) | $(LINK_FLAGS)' | cmp -s - $@ || \
+	    echo '$(CC) $(COMPILE_FLAGS) | $(LINK_FLAGS)' > $@
+
+ifeq ($(VARIANT),arm64)
+# The header is all we need of xxhash; the host's one fits every architecture.
+$(B)/include/xxhash.h: /usr/include/xxhash.h
+	@mkdir -p $(@D)
+	cp $< $@
+XXHASH_COPY := $(B)/include/xxhash.h
+endif
+
+$(B)/obj/%.o: %.c $(B)/flags $(XXHASH_COPY)
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(COMPILE_FLAGS) $(FILE_CFLAGS) -MMD -MP -c $< -o $@
+
+define archive
+	@rm -f $@
+	$(call say,AR)$(AR) rcs $@ $^
+endef
+
+$(STATIC): $(call object,$(LIB_SOURCES))
+	$(archive)
+$(B)/libcommitlog-fault.a: $(call object,$(FAULT_SOURCES))
+	$(archive)
+$(B)/libtestsupport.a: $(call object,$(SUPPORT_SOURCES))
+	$(archive)
+
+$(SHARED): $(call object,$(LIB_SOURCES)) lib/libcommitlog.map
+	$(call say,LD)$(CC) -shared $(LINK_FLAGS) -Wl,-z,defs -Wl,-soname,$(SONAME) \
+	    -Wl,--version-script=lib/libcommitlog.map $(filter %.o,$^) -pthread $(PMEM_LIBS) -o $@
+$(B)/libcommitlog.so: $(SHARED)
+	ln -sf $(SONAME) $@
+
+$(B)/commitlog: $(call object,$(TOOL_SOURCES)) $(STATIC)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ -pthread $(PMEM_LIBS) $(TOOL_LIBS) -o $@
+
+$(UNIT_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $< $(SUPPORT) $(FAULT) $(STATIC) $(PMEM_LIBS) $(CHECK_LIBS) -pthread -o $@
+$(PLAIN_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $< $(SUPPORT) $(FAULT) $(STATIC) $(PMEM_LIBS) -pthread -o $@
+$(EXAMPLE_PROGRAMS): $(B)/examples/%: $$(call object,$$(wildcard examples/$$*/*.c)) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
+$(BENCH_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(BENCH_SHARED)) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
+
+$(B)/commitlog.pc: commitlog.pc.in include/commitlog.h $(B)/flags
+	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+	    -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(PMEM_REQUIRES)|' $< > $@
+
+-include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+
+# ---- packages ---------------------------------------------------------------------------------
+
+DEPS := gcc make pkg-config libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev
+DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
+DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
+
+deps: ## install what build, check and demo need (Debian; else says what is needed)
+	@tools/check/deps.sh $(DEPS)
+deps-lint: ## install what lint and the sanitizer builds need
+	@tools/check/deps.sh $(DEPS_LINT)
+deps-arm64: ## install what check-arm64 needs
+	@tools/check/deps.sh $(DEPS_ARM64)
+
+# ---- tests ------------------------------------------------------------------------------------
+
+# They use the shared library, which only the release build has.
+RUN_SCRIPTS := $(if $(filter release,$(VARIANT)),$(SCRIPT_TESTS))
+
+# `deps` comes first: what is asked of pkg-config above must be asked again once it is installed.
+check: deps ## build and run all tests; one summed line at the end
+	@$(MAKE) check-run
+check-run: tests $(TOOL) $(if $(filter release,$(VARIANT)),lib)
+	@BUILD=$(B) $(VARIANT_ENV) RUNNER='$(RUNNER)' tools/check/run-tests.sh $(B)/logs \
+	    $(UNIT_PROGRAMS:%=check:%) $(PLAIN_PROGRAMS:%=plain:%) $(RUN_SCRIPTS:%=plain:%)
+check-debug: ## the tests with all assertions
+	@$(MAKE) VARIANT=debug check-run
+check-asan: ## the tests under AddressSanitizer
+	@$(MAKE) VARIANT=asan check-run
+check-ubsan: ## the tests under UndefinedBehaviorSanitizer
+	@$(MAKE) VARIANT=ubsan check-run
+check-tsan: ## the tests under ThreadSanitizer (clang)
+	@$(MAKE) VARIANT=tsan check-run
+check-arm64: ## the unit tests, cross-compiled and run by qemu-user
+	@$(MAKE) VARIANT=arm64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar PLAIN_PROGRAMS= \
+	    TOOL= RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' check-run
+
+demo: deps ## build and run examples/demo/demo.sh
+	@$(MAKE) all examples
+	@BUILD=$(abspath $(B)) PATH="$(abspath $(B)):$$PATH" examples/demo/demo.sh
+
+# ---- quality ----------------------------------------------------------------------------------
+
+LINT_SCRIPTS := $(if $(wildcard tools/gen-ffi.sh),'tools/gen-ffi.sh --check') \
+    $(wildcard tools/check/man-pages.sh tools/check/readme-example.sh)
+FORMAT_FILES = $(sort $(shell find lib tests tools examples bench fuzz -name '*.[ch]' 2>/dev/null))
+
+lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy, layers, sizes, symbols
+	$(PYTHON) tools/check/layers.py
+	$(PYTHON) tools/check/sizes.py
+	$(PYTHON) tools/check/symbols.py --library build/lint-gcc/$(SONAME)
+	@for script in $(LINT_SCRIPTS); do echo "$$script"; $$script || exit 1; done
+lint-format:
+	clang-format --dry-run -Werror $(FORMAT_FILES)
+lint-build:
+	@$(MAKE) B=build/lint-gcc CC=gcc STRICT=1 all tests examples bench
+	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 all tests examples bench
+lint-tidy:
+	@$(foreach f,$(LIB_SOURCES),clang-tidy --quiet $(f) -- -std=c11 -D_GNU_SOURCE -DCLG_DEBUG \
+	    -Iinclude -Ilib $(if $(findstring avx2,$(f)),-mavx2) \
+	    $(if $(findstring avx512,$(f)),-mavx512f) 2>/dev/null || exit 1;)
+
+format: ## rewrite the sources as .clang-format says
+	clang-format -i $(FORMAT_FILES)
+map: ## rewrite lib/libcommitlog.map from the functions of the public header
+	$(PYTHON) tools/check/symbols.py --write-map
+
+# ---- install ----------------------------------------------------------------------------------
+
+install: all ## install to DESTDIR and PREFIX
+	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR)
+	install -m 644 include/*.h $(DESTDIR)$(INCLUDEDIR)/
+	install -m 644 $(STATIC) $(FAULT) $(DESTDIR)$(LIBDIR)/
+	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/
+	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libcommitlog.so
+	install -m 644 $(B)/commitlog.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
+	$(if $(TOOL),install -m 755 $(TOOL) $(DESTDIR)$(BINDIR)/)
+	@$(foreach page,$(MAN_PAGES),install -d $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page))) && \
+	    install -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/ || exit 1;)
+
+clean: ## remove everything built
+	rm -rf build
+
+help: ## this list
+	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
+	    while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done

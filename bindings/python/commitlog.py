@@ -1,0 +1,650 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""commitlog - a Python binding of libcommitlog, by ctypes, over the public header only.
+
+    import commitlog
+
+    with commitlog.Store("orders.store") as store:
+        orders = store.topic("orders", queues=8)
+        receipt = orders.append(b"one coffee", keys=[b"table-7"], tag=b"drinks")
+        for message in orders.cursor(start=commitlog.FIRST):
+            print(message.queue_offset, message.body)
+
+Everything that comes out is a copy: a Message owns its bytes and outlives cursor and store. Calls
+that wait release the interpreter's lock, and wait in slices, so that Ctrl-C ends them. A Store may
+be used by any number of threads, a Cursor by one at a time.
+
+The library is looked for at $COMMITLOG_LIBRARY, else by the names libcommitlog.so.0 and
+libcommitlog.so where the dynamic linker looks.
+"""
+import ctypes
+import os
+import time
+from ctypes import (POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int64, c_size_t,
+                    c_uint32, c_uint64, c_void_p)
+from typing import Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
+
+__all__ = ["Store", "Topic", "Cursor", "Message", "Receipt", "Record", "CommitlogError",
+           "UsageError", "HostError", "DataError", "StatusError", "StoreError", "version",
+           "ALL_QUEUES", "AUTO_QUEUE", "FIRST", "END", "LEVELS"]
+
+ALL_QUEUES = 0x7ffffffe
+AUTO_QUEUE = 0x7fffffff
+FIRST, _OFFSET, _TIME, END = 0, 1, 2, 3  # where a cursor begins
+LEVELS = {"default": 0, "none": 1, "written": 2, "durable": 3}
+
+_FOREVER = -1
+_SLICE_MS = 500  # the longest a single call waits: between two of them signals are handled
+_ENOTFOUND, _ETIMEDOUT, _EEND = -300, -302, -303
+_POSITION_NONE = 2 ** 64 - 1
+_CONTROL_TOPIC = 2 ** 32 - 1
+
+
+# ---- errors: one class for each band of codes ----------------------------------------------------
+
+class CommitlogError(Exception):
+    """A call failed. code and name are the library's; position is None where there is none."""
+
+    def __init__(self, code: int, message: str = "", os_errno: int = 0,
+                 position: Optional[int] = None, bound: Optional[int] = None):
+        self.code = code
+        self.name = _text(_lib().commitlog_error_name(code))
+        self.os_errno = os_errno
+        self.position = position
+        self.bound = bound  # the offset or position that a status of a read names
+        super().__init__(message or _text(_lib().commitlog_error_text(code)))
+
+
+class UsageError(CommitlogError):
+    """The call is wrong; nothing happened (-1 to -99)."""
+
+
+class HostError(CommitlogError):
+    """Memory, disk, permission, another writer (-100 to -199)."""
+
+
+class DataError(CommitlogError):
+    """What lies on the disk is damaged, foreign, newer or not recovered (-200 to -299)."""
+
+
+class StatusError(CommitlogError):
+    """Not a failure: not found, timed out, at the end, before the first (-300 to -399)."""
+
+
+class StoreError(CommitlogError):
+    """The store has failed or does not know; open it again (-400 to -499)."""
+
+
+_BANDS = {0: UsageError, 1: HostError, 2: DataError, 3: StatusError, 4: StoreError}
+
+
+# ---- the structures of commitlog.h ---------------------------------------------------------------
+
+class _Error(Structure):
+    _fields_ = [("code", c_int32), ("os_errno", c_int32), ("position", c_uint64),
+                ("message", c_char * 240)]
+
+
+class _Slice(Structure):
+    _fields_ = [("data", c_void_p), ("bytes", c_size_t)]
+
+
+class _Header(Structure):
+    _fields_ = [("name", _Slice), ("value", _Slice)]
+
+
+class _Receipt(Structure):
+    _fields_ = [("position", c_uint64), ("end_position", c_uint64), ("queue_offset", c_uint64),
+                ("store_time_ns", c_int64), ("epoch", c_uint32), ("level", c_uint32)]
+
+
+class _Record(Structure):
+    _fields_ = [("struct_bytes", c_uint32), ("topic", c_uint32), ("queue", c_uint32),
+                ("level", c_uint32), ("body", POINTER(_Slice)), ("body_count", c_uint32),
+                ("key_count", c_uint32), ("keys", POINTER(_Slice)), ("tag", _Slice),
+                ("headers", POINTER(_Header)), ("header_count", c_uint32),
+                ("has_time", c_uint32), ("time_ms", c_int64)]
+
+
+class _Message(Structure):
+    _fields_ = [("position", c_uint64), ("next_position", c_uint64), ("queue_offset", c_uint64),
+                ("store_time_ns", c_int64), ("time_ms", c_int64), ("topic", c_uint32),
+                ("queue", c_uint32), ("epoch", c_uint32), ("kind", c_uint32), ("body", _Slice),
+                ("tag", _Slice), ("attributes", _Slice), ("key_count", c_uint32),
+                ("header_count", c_uint32), ("reserved", c_uint64 * 3)]
+
+
+class _Sized(Structure):
+    """A structure that begins with its size, which is filled in here."""
+
+    def __init__(self):
+        super().__init__()
+        self.struct_bytes = ctypes.sizeof(self)
+
+    def values(self) -> dict:
+        return {name: getattr(self, name) for name, *_ in self._fields_
+                if name not in ("struct_bytes", "reserved")}
+
+
+class _TopicInfo(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("topic", c_uint32), ("queues", c_uint32),
+                ("name_bytes", c_uint32), ("name", c_char * 256)]
+
+
+class _QueueInfo(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("reserved", c_uint32), ("first_offset", c_uint64),
+                ("next_offset", c_uint64), ("first_time_ns", c_int64), ("last_time_ns", c_int64)]
+
+
+class _Positions(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("epoch", c_uint32)] + [
+        (name, c_uint64) for name in ("first", "checkpointed", "durable", "written", "published",
+                                      "claimed", "visible")]
+
+
+class _Recovery(_Sized):
+    _fields_ = [(name, c_uint32) for name in ("struct_bytes", "tail", "clean_close", "same_boot",
+                                              "epoch", "quarantined")] + [
+        (name, c_uint64) for name in (
+            "first", "witness", "end", "bytes_scanned", "records_scanned", "bytes_cut",
+            "records_cut", "bytes_rewritten", "records_from_stage", "holes_made",
+            "views_rebuilt", "duration_ns", "damaged_ranges")]
+
+
+_HANDLE = c_void_p
+_OUT = POINTER(c_void_p)
+_ERR = POINTER(_Error)
+_U32 = POINTER(c_uint32)
+_U64 = POINTER(c_uint64)
+
+# Result and arguments of each function that is used; pointers are checked by ctypes.
+_SIGNATURES = {
+    "version_number": (c_uint32,),
+    "version_text": (c_char_p,),
+    "version_check": (c_int32, c_uint32, c_uint32),
+    "error_name": (c_char_p, c_int32),
+    "error_text": (c_char_p, c_int32),
+    "options_create": (c_int32, _OUT),
+    "options_free": (None, _HANDLE),
+    "options_set_text": (c_int32, _HANDLE, c_char_p, c_char_p, _ERR),
+    "open": (c_int32, c_char_p, _HANDLE, _OUT, _ERR),
+    "close": (c_int32, _HANDLE, _ERR),
+    "interrupt": (c_int32, _HANDLE),
+    "topic_open": (c_int32, _HANDLE, c_char_p, c_size_t, c_uint32, _U32, _ERR),
+    "topic_count": (c_uint32, _HANDLE),
+    "topic_info": (c_int32, _HANDLE, c_uint32, POINTER(_TopicInfo)),
+    "queue_info": (c_int32, _HANDLE, c_uint32, c_uint32, POINTER(_QueueInfo)),
+    "append_record": (c_int32, _HANDLE, POINTER(_Record), c_int32, POINTER(_Receipt), _ERR),
+    "append_batch": (c_int32, _HANDLE, POINTER(_Record), c_uint32, c_int32, POINTER(_Receipt),
+                     _ERR),
+    "sync": (c_int32, _HANDLE, c_uint64, c_int32, _ERR),
+    "wait_durable": (c_int32, _HANDLE, c_uint64, c_int32),
+    "wait": (c_int32, _HANDLE, c_uint64, c_int32),
+    "message_key": (c_int32, POINTER(_Message), c_uint32, POINTER(_Slice)),
+    "message_header": (c_int32, POINTER(_Message), c_uint32, POINTER(_Header)),
+    "cursor_open": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint32, c_uint64, _OUT, _ERR),
+    "cursor_open_key": (c_int32, _HANDLE, c_uint32, c_char_p, c_size_t, c_int64, c_int64, _OUT,
+                        _ERR),
+    "cursor_open_log": (c_int32, _HANDLE, c_uint64, _OUT, _ERR),
+    "cursor_close": (None, _HANDLE),
+    "cursor_set_tags": (c_int32, _HANDLE, POINTER(_Slice), c_uint32),
+    "cursor_fetch": (c_int32, _HANDLE, POINTER(_Message), c_uint32, c_int32, _U32, _U64),
+    "cursor_tell": (c_uint64, _HANDLE),
+    "cursor_seek": (c_int32, _HANDLE, c_uint32, c_uint64),
+    "lease_release": (None, _HANDLE),
+    "get": (c_int32, _HANDLE, c_uint64, POINTER(_Message), _OUT, _ERR),
+    "offset_by_time": (c_int32, _HANDLE, c_uint32, c_uint32, c_int64, c_uint32, _U64),
+    "positions_get": (c_int32, _HANDLE, POINTER(_Positions)),
+    "stat": (c_int32, _HANDLE, c_uint32, POINTER(c_char_p), _U64),
+    "checkpoint": (c_int32, _HANDLE, _ERR),
+    "recovery_get": (c_int32, _HANDLE, POINTER(_Recovery)),
+}
+
+_loaded: Optional[ctypes.CDLL] = None
+
+
+def _lib() -> ctypes.CDLL:
+    """The library, loaded and declared at its first use."""
+    global _loaded
+    if _loaded is not None:
+        return _loaded
+    names = [os.environ["COMMITLOG_LIBRARY"]] if os.environ.get("COMMITLOG_LIBRARY") else [
+        "libcommitlog.so.0", "libcommitlog.so"]
+    problem: Optional[OSError] = None
+    for name in names:
+        try:
+            lib = ctypes.CDLL(name)
+            break
+        except OSError as error:
+            problem = problem or error
+    else:
+        raise ImportError(f"libcommitlog cannot be loaded: {problem}; "
+                          "set COMMITLOG_LIBRARY to its path") from problem
+    for name, (result, *arguments) in _SIGNATURES.items():
+        function = getattr(lib, "commitlog_" + name)
+        function.restype = result
+        function.argtypes = arguments
+    _loaded = lib
+    return lib
+
+
+def version() -> str:
+    """Version of the library that is loaded."""
+    return _text(_lib().commitlog_version_text())
+
+
+# ---- small helpers -------------------------------------------------------------------------------
+
+def _text(data: bytes) -> str:
+    return data.decode("utf-8", "replace")
+
+
+def _check(code: int, err: Optional[_Error] = None, bound: Optional[int] = None) -> None:
+    if code == 0:
+        return
+    kind = _BANDS.get(-code // 100, CommitlogError)
+    if err is not None and err.code == code:
+        position = None if err.position == _POSITION_NONE else err.position
+        raise kind(code, _text(err.message), err.os_errno, position, bound)
+    raise kind(code, bound=bound)
+
+
+def _bytes(value: Union[bytes, bytearray, memoryview, str]) -> bytes:
+    return value.encode() if isinstance(value, str) else bytes(value)
+
+
+def _slice(data: bytes) -> _Slice:
+    """Points into `data`, which the caller keeps alive."""
+    return _Slice(ctypes.cast(c_char_p(data), c_void_p), len(data))
+
+
+def _copy(piece: _Slice) -> bytes:
+    return ctypes.string_at(piece.data, piece.bytes) if piece.bytes else b""
+
+
+def _waits(timeout: Optional[float]) -> Iterator[int]:
+    """Time-outs in ms, none over _SLICE_MS, that add up to `timeout` seconds (None: for ever)."""
+    end = None if timeout is None else time.monotonic() + max(timeout, 0.0)
+    while end is None:
+        yield _SLICE_MS
+    while True:
+        left_ms = int((end - time.monotonic()) * 1000 + 0.999)
+        if left_ms <= _SLICE_MS:
+            yield max(left_ms, 0)
+            return
+        yield _SLICE_MS
+
+
+def _ms(timeout: Optional[float]) -> int:
+    return _FOREVER if timeout is None else max(int(timeout * 1000), 0)
+
+
+# ---- what goes in and comes out ------------------------------------------------------------------
+
+class Receipt(NamedTuple):
+    """Where a message went. end_position is what Store.sync and wait_durable take."""
+    position: int
+    end_position: int
+    queue_offset: int
+    store_time_ns: int
+    epoch: int
+    level: str
+
+
+class Message(NamedTuple):
+    """A copy of a record. topic is None for control records."""
+    position: int
+    next_position: int
+    topic: Optional[int]
+    queue: int
+    queue_offset: int
+    store_time_ns: int
+    time_ms: int
+    epoch: int
+    kind: int
+    body: bytes
+    tag: bytes
+    keys: Tuple[bytes, ...]
+    headers: Tuple[Tuple[bytes, bytes], ...]
+
+
+class Record(NamedTuple):
+    """What Store.append_batch takes."""
+    topic: "Topic"
+    body: bytes
+    queue: int = AUTO_QUEUE
+    keys: Sequence[bytes] = ()
+    tag: bytes = b""
+    headers: Sequence[Tuple[bytes, bytes]] = ()
+    time_ms: Optional[int] = None
+    level: str = "default"
+
+
+def _receipt(raw: _Receipt) -> Receipt:
+    level = next(name for name, value in LEVELS.items() if value == raw.level)
+    return Receipt(raw.position, raw.end_position, raw.queue_offset, raw.store_time_ns,
+                   raw.epoch, level)
+
+
+def _message(raw: _Message) -> Message:
+    lib = _lib()
+    keys, headers = [], []
+    piece, header = _Slice(), _Header()
+    for index in range(raw.key_count):
+        _check(lib.commitlog_message_key(byref(raw), index, byref(piece)))
+        keys.append(_copy(piece))
+    for index in range(raw.header_count):
+        _check(lib.commitlog_message_header(byref(raw), index, byref(header)))
+        headers.append((_copy(header.name), _copy(header.value)))
+    return Message(raw.position, raw.next_position,
+                   None if raw.topic == _CONTROL_TOPIC else raw.topic, raw.queue,
+                   raw.queue_offset, raw.store_time_ns, raw.time_ms, raw.epoch, raw.kind,
+                   _copy(raw.body), _copy(raw.tag), tuple(keys), tuple(headers))
+
+
+def _fill(raw: _Record, record: Record) -> list:
+    """Fills the C structure. What it points to is in the list: keep that until the call is over."""
+    data = _bytes(record.body)
+    body = (_Slice * 1)(_slice(data))
+    keys = [_bytes(key) for key in record.keys]
+    headers = [(_bytes(name), _bytes(value)) for name, value in record.headers]
+    tag = _bytes(record.tag)
+    key_slices = (_Slice * len(keys))(*[_slice(key) for key in keys])
+    header_pairs = (_Header * len(headers))(
+        *[_Header(_slice(name), _slice(value)) for name, value in headers])
+    raw.struct_bytes = ctypes.sizeof(_Record)
+    raw.topic = record.topic.number
+    raw.queue = record.queue
+    raw.level = LEVELS[record.level]
+    raw.body, raw.body_count = body, 1
+    raw.keys, raw.key_count = key_slices, len(keys)
+    raw.tag = _slice(tag) if tag else _Slice()
+    raw.headers, raw.header_count = header_pairs, len(headers)
+    raw.has_time = record.time_ms is not None
+    raw.time_ms = record.time_ms or 0
+    return [data, body, keys, key_slices, tag, headers, header_pairs]
+
+
+# ---- store, topic, cursor ------------------------------------------------------------------------
+
+class Store:
+    """An open store. Options by name: Store("dir", access="read-only", segment_bytes="64M")."""
+
+    def __init__(self, path: Union[str, bytes, os.PathLike], **options: Union[str, int]):
+        self._handle: Optional[int] = None
+        lib, err, handle = _lib(), _Error(), c_void_p()
+        _check(lib.commitlog_version_check(0, 1))
+        chosen = c_void_p()
+        _check(lib.commitlog_options_create(byref(chosen)))
+        try:
+            for name, value in options.items():
+                _check(lib.commitlog_options_set_text(chosen, name.encode(), str(value).encode(),
+                                                      byref(err)), err)
+            _check(lib.commitlog_open(os.fsencode(path), chosen, byref(handle), byref(err)), err)
+        finally:
+            lib.commitlog_options_free(chosen)
+        self._handle = handle.value
+
+    def __enter__(self) -> "Store":
+        return self
+
+    def __exit__(self, kind, value, trace) -> None:
+        self.close()
+
+    def __del__(self):
+        # Not to be relied on; cursors that are still alive answer COMMITLOG_ECLOSED afterwards.
+        if getattr(self, "_handle", None) is not None:
+            handle, self._handle = self._handle, None
+            _lib().commitlog_close(handle, None)
+
+    @property
+    def handle(self) -> int:
+        if self._handle is None:
+            raise ValueError("the store is closed")
+        return self._handle
+
+    def close(self) -> None:
+        """Makes everything durable and closes. No other thread may be using the store."""
+        if self._handle is not None:
+            handle, self._handle = self._handle, None
+            err = _Error()
+            _check(_lib().commitlog_close(handle, byref(err)), err)
+
+    def interrupt(self) -> None:
+        """Ends the waiting calls of other threads with StatusError (COMMITLOG_EINTERRUPTED). One
+        that is between two slices of its wait (see the top) may miss it: call again."""
+        _check(_lib().commitlog_interrupt(self.handle))
+
+    def topic(self, name: str, queues: int = 0) -> "Topic":
+        """The topic of this name; created with `queues` queues if it is missing and queues > 0."""
+        number, err, data = c_uint32(), _Error(), name.encode()
+        _check(_lib().commitlog_topic_open(self.handle, data, len(data), queues, byref(number),
+                                           byref(err)), err)
+        return Topic(self, number.value)
+
+    def topics(self) -> "list[Topic]":
+        return [Topic(self, number)
+                for number in range(_lib().commitlog_topic_count(self.handle))]
+
+    def append_batch(self, records: Iterable[Record],
+                     timeout: Optional[float] = None) -> "list[Receipt]":
+        """Appends all or nothing, over any topics of this store."""
+        records = list(records)
+        raw = (_Record * len(records))()
+        kept = [_fill(raw[index], record) for index, record in enumerate(records)]
+        receipts, err = (_Receipt * len(records))(), _Error()
+        code = _lib().commitlog_append_batch(self.handle, raw, len(records), _ms(timeout),
+                                             receipts, byref(err))
+        del kept
+        _check(code, err)
+        return [_receipt(receipt) for receipt in receipts]
+
+    def sync(self, position: Optional[int] = None, timeout: Optional[float] = None) -> None:
+        """Makes everything before `position` durable (None: all that is published now)."""
+        err = _Error()
+        upto = _POSITION_NONE if position is None else position
+        _check(_lib().commitlog_sync(self.handle, upto, _ms(timeout), byref(err)), err)
+
+    def wait_durable(self, position: int, timeout: Optional[float] = None) -> bool:
+        """Waits until others have made it durable. False: not in time."""
+        return self._wait(_lib().commitlog_wait_durable, position, timeout)
+
+    def wait(self, position: int, timeout: Optional[float] = None) -> bool:
+        """Waits until the visible end is beyond `position`. False: not in time."""
+        return self._wait(_lib().commitlog_wait, position, timeout)
+
+    def _wait(self, function, position: int, timeout: Optional[float]) -> bool:
+        for slice_ms in _waits(timeout):
+            code = function(self.handle, position, slice_ms)
+            if code != _ETIMEDOUT:
+                _check(code)
+                return True
+        return False
+
+    def get(self, position: int) -> Message:
+        """The record at `position`."""
+        raw, lease, err = _Message(), c_void_p(), _Error()
+        _check(_lib().commitlog_get(self.handle, position, byref(raw), byref(lease), byref(err)),
+               err)
+        try:
+            return _message(raw)
+        finally:
+            _lib().commitlog_lease_release(lease)
+
+    def log(self, position: int = 0) -> "Cursor":
+        """Every record as it lies, control records, pads and holes too."""
+        handle, err = c_void_p(), _Error()
+        _check(_lib().commitlog_cursor_open_log(self.handle, position, byref(handle),
+                                                byref(err)), err)
+        return Cursor(self, handle.value)
+
+    def checkpoint(self) -> None:
+        err = _Error()
+        _check(_lib().commitlog_checkpoint(self.handle, byref(err)), err)
+
+    def positions(self) -> dict:
+        out = _Positions()
+        _check(_lib().commitlog_positions_get(self.handle, byref(out)))
+        return out.values()
+
+    def stats(self) -> dict:
+        found, name, value = {}, c_char_p(), c_uint64()
+        while True:
+            code = _lib().commitlog_stat(self.handle, len(found), byref(name), byref(value))
+            if code == _ENOTFOUND:
+                return found
+            _check(code)
+            found[_text(name.value)] = value.value
+
+    def recovery(self) -> dict:
+        """What the open of this store found and did."""
+        out = _Recovery()
+        _check(_lib().commitlog_recovery_get(self.handle, byref(out)))
+        return out.values()
+
+
+class Topic:
+    """A topic of an open store, by its number there."""
+
+    def __init__(self, store: Store, number: int):
+        self.store = store
+        self.number = number
+
+    def _info(self) -> _TopicInfo:
+        out = _TopicInfo()
+        _check(_lib().commitlog_topic_info(self.store.handle, self.number, byref(out)))
+        return out
+
+    @property
+    def name(self) -> str:
+        return _text(self._info().name)
+
+    @property
+    def queues(self) -> int:
+        return self._info().queues
+
+    def queue_info(self, queue: int) -> dict:
+        out = _QueueInfo()
+        _check(_lib().commitlog_queue_info(self.store.handle, self.number, queue, byref(out)))
+        return out.values()
+
+    def append(self, body: bytes, queue: int = AUTO_QUEUE, *, keys: Sequence[bytes] = (),
+               tag: bytes = b"", headers: Sequence[Tuple[bytes, bytes]] = (),
+               time_ms: Optional[int] = None, level: str = "default",
+               timeout: Optional[float] = None) -> Receipt:
+        """Appends one message and waits for its level. StoreError with COMMITLOG_EUNKNOWN: it is
+        stored, but the level was not reached in time."""
+        raw, receipt, err = _Record(), _Receipt(), _Error()
+        kept = _fill(raw, Record(self, body, queue, keys, tag, headers, time_ms, level))
+        code = _lib().commitlog_append_record(self.store.handle, byref(raw), _ms(timeout),
+                                              byref(receipt), byref(err))
+        del kept
+        _check(code, err)
+        return _receipt(receipt)
+
+    def cursor(self, queue: int = ALL_QUEUES, *, start: int = FIRST,
+               offset: Optional[int] = None, time_ns: Optional[int] = None,
+               tags: Sequence[bytes] = ()) -> "Cursor":
+        """Over one queue, or all of them in log order (offset is then a position). Begins at
+        `start` (FIRST or END), at an offset, or at the first message not before time_ns."""
+        where, value = start, 0
+        if offset is not None:
+            where, value = _OFFSET, offset
+        elif time_ns is not None:
+            where, value = _TIME, time_ns
+        handle, err = c_void_p(), _Error()
+        _check(_lib().commitlog_cursor_open(self.store.handle, self.number, queue, where, value,
+                                            byref(handle), byref(err)), err)
+        cursor = Cursor(self.store, handle.value)
+        if tags:
+            cursor.set_tags(tags)
+        return cursor
+
+    def query(self, key: bytes, since_ns: int = 0, until_ns: int = 2 ** 63 - 1) -> "Cursor":
+        """The live messages that carry exactly this key, newest first."""
+        handle, err, data = c_void_p(), _Error(), _bytes(key)
+        _check(_lib().commitlog_cursor_open_key(self.store.handle, self.number, data, len(data),
+                                                since_ns, until_ns, byref(handle), byref(err)),
+               err)
+        return Cursor(self.store, handle.value)
+
+    def offset_by_time(self, queue: int, time_ns: int, upper: bool = False) -> int:
+        """Lower: the smallest offset with time >= time_ns, else the end. Upper: the largest with
+        time <= time_ns, else StatusError (COMMITLOG_ENOTFOUND)."""
+        out = c_uint64()
+        _check(_lib().commitlog_offset_by_time(self.store.handle, self.number, queue, time_ns,
+                                               1 if upper else 0, byref(out)))
+        return out.value
+
+
+class Cursor:
+    """Yields messages. Iterating ends at the end of what is there now; follow() does not end."""
+
+    def __init__(self, store: Store, handle: Optional[int]):
+        self.store = store  # also keeps it from being collected first
+        self._handle = handle
+
+    def __enter__(self) -> "Cursor":
+        return self
+
+    def __exit__(self, kind, value, trace) -> None:
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+    @property
+    def handle(self) -> int:
+        if self._handle is None:
+            raise ValueError("the cursor is closed")
+        return self._handle
+
+    def close(self) -> None:
+        if getattr(self, "_handle", None) is not None:
+            handle, self._handle = self._handle, None
+            _lib().commitlog_cursor_close(handle)
+
+    def set_tags(self, tags: Sequence[bytes]) -> None:
+        """Only messages with one of these tags; none: all."""
+        kept = [_bytes(tag) for tag in tags]
+        slices = (_Slice * len(kept))(*[_slice(tag) for tag in kept])
+        _check(_lib().commitlog_cursor_set_tags(self.handle, slices, len(kept)))
+
+    def fetch(self, maximum: int = 256, timeout: Optional[float] = 0.0) -> "list[Message]":
+        """Up to `maximum` messages; waits for the first. An empty list: nothing came in time.
+        Other statuses raise StatusError or DataError, with the offset they name in `bound`."""
+        raw, count, bound = (_Message * maximum)(), c_uint32(), c_uint64()
+        for slice_ms in _waits(timeout):
+            code = _lib().commitlog_cursor_fetch(self.handle, raw, maximum, slice_ms,
+                                                 byref(count), byref(bound))
+            if code != _EEND:
+                _check(code, bound=bound.value)
+                return [_message(raw[index]) for index in range(count.value)]
+        return []
+
+    def __iter__(self) -> Iterator[Message]:
+        while True:
+            messages = self.fetch()
+            if not messages:
+                return
+            yield from messages
+
+    def follow(self, timeout: Optional[float] = None) -> Iterator[Message]:
+        """Yields what is there and what comes; ends when nothing comes for `timeout` seconds."""
+        while True:
+            messages = self.fetch(timeout=timeout)
+            if not messages:
+                return
+            yield from messages
+
+    def tell(self) -> int:
+        """The offset, or in log order the position, to be read next."""
+        return _lib().commitlog_cursor_tell(self.handle)
+
+    def seek(self, *, start: int = FIRST, offset: Optional[int] = None,
+             time_ns: Optional[int] = None) -> None:
+        where, value = start, 0
+        if offset is not None:
+            where, value = _OFFSET, offset
+        elif time_ns is not None:
+            where, value = _TIME, time_ns
+        _check(_lib().commitlog_cursor_seek(self.handle, where, value))

@@ -1,0 +1,321 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""Tests of the Python binding, on the shared library as it stands.
+
+    python3 bindings/python/test_commitlog.py
+
+The library is $COMMITLOG_LIBRARY, else $BUILD/libcommitlog.so (BUILD: build/release).
+"""
+import ctypes
+import os
+import pathlib
+import re
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+HERE = pathlib.Path(__file__).resolve().parent
+ROOT = HERE.parents[1]
+if "COMMITLOG_LIBRARY" not in os.environ:
+    build = ROOT / os.environ.get("BUILD", "build/release")
+    os.environ["COMMITLOG_LIBRARY"] = str(build / "libcommitlog.so")
+sys.path.insert(0, str(HERE))
+
+import commitlog  # noqa: E402
+
+FFI_HEADER = ROOT / "bindings" / "ffi" / "commitlog_ffi.h"
+SMALL = {"segment_bytes": "1M", "stage_bytes": "256K"}
+
+
+class StoreCase(unittest.TestCase):
+    """A fresh directory and a store in it."""
+
+    def setUp(self):
+        self.directory = tempfile.TemporaryDirectory(prefix="commitlog-python-")
+        self.addCleanup(self.directory.cleanup)
+        self.path = os.path.join(self.directory.name, "store")
+
+    def open(self, **options):
+        store = commitlog.Store(self.path, **{**SMALL, **options})
+        self.addCleanup(store.close)
+        return store
+
+
+class Interface(unittest.TestCase):
+    """The binding agrees with the header it was written for."""
+
+    header = FFI_HEADER.read_text(encoding="utf-8")
+
+    def test_constants(self):
+        values = {name: int(value, 0)
+                  for name, value in re.findall(r"(COMMITLOG_\w+) = (-?\w+)", self.header)}
+        self.assertEqual(values["COMMITLOG_QUEUE_ALL"], commitlog.ALL_QUEUES)
+        self.assertEqual(values["COMMITLOG_QUEUE_AUTO"], commitlog.AUTO_QUEUE)
+        self.assertEqual(values["COMMITLOG_FROM_FIRST"], commitlog.FIRST)
+        self.assertEqual(values["COMMITLOG_FROM_END"], commitlog.END)
+        for name, value in commitlog.LEVELS.items():
+            self.assertEqual(values["COMMITLOG_LEVEL_" + name.upper()], value)
+        self.assertEqual(values["COMMITLOG_EEND"], commitlog._EEND)
+        self.assertEqual(values["COMMITLOG_ETIMEDOUT"], commitlog._ETIMEDOUT)
+        self.assertEqual(values["COMMITLOG_ENOTFOUND"], commitlog._ENOTFOUND)
+
+    def test_fields_of_structures(self):
+        for name in ("Error", "Slice", "Header", "Receipt", "Record", "Message", "TopicInfo",
+                     "QueueInfo", "Positions", "Recovery"):
+            c_name = re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+            body = re.search(r"struct commitlog_%s [{](.*?)[}];" % c_name, self.header, re.S)
+            declared = re.findall(r"(\w+)(?:\[\w+\])?;", body[1])
+            fields = [field for field, *_ in getattr(commitlog, "_" + name)._fields_]
+            self.assertEqual(declared, fields, c_name)
+
+    def test_argument_counts(self):
+        for name, (_, *arguments) in commitlog._SIGNATURES.items():
+            found = re.search(r"\bcommitlog_%s\((.*)\);" % name, self.header)[1]
+            count = 0 if found == "void" else found.count(",") + 1
+            self.assertEqual(count, len(arguments), name)
+
+    def test_sizes_of_structures(self):
+        """The C compiler's idea of each size, where there is a compiler."""
+        names = {"error": commitlog._Error, "receipt": commitlog._Receipt,
+                 "record": commitlog._Record, "message": commitlog._Message,
+                 "topic_info": commitlog._TopicInfo, "queue_info": commitlog._QueueInfo,
+                 "positions": commitlog._Positions, "recovery": commitlog._Recovery}
+        checks = "".join(f'_Static_assert(sizeof(struct commitlog_{name}) == '
+                         f'{ctypes.sizeof(kind)}, "{name}");\n' for name, kind in names.items())
+        try:
+            done = subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-fsyntax-only",
+                                   f"-I{ROOT / 'include'}", "-x", "c", "-"], text=True,
+                                  input=f"#include <commitlog.h>\n{checks}", capture_output=True)
+        except FileNotFoundError:
+            self.skipTest("no C compiler")
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_version(self):
+        self.assertRegex(commitlog.version(), r"^\d+\.\d+\.\d+$")
+
+
+class Appending(StoreCase):
+    def test_everything_comes_back(self):
+        topic = self.open().topic("orders", queues=2)
+        receipt = topic.append(b"body \x00 \xff", 1, keys=[b"a", b"b"], tag=b"paid",
+                               headers=[(b"trace", b"\x00\x01"), (b"trace", b"")],
+                               time_ms=1234567890123, level="durable")
+        self.assertEqual(receipt.queue_offset, 0)
+        self.assertEqual(receipt.level, "durable")
+        message, = topic.cursor(1)
+        self.assertEqual(message.body, b"body \x00 \xff")
+        self.assertEqual(message.keys, (b"a", b"b"))
+        self.assertEqual(message.tag, b"paid")
+        self.assertEqual(message.headers, ((b"trace", b"\x00\x01"), (b"trace", b"")))
+        self.assertEqual(message.time_ms, 1234567890123)
+        self.assertEqual((message.position, message.queue_offset, message.queue),
+                         (receipt.position, 0, 1))
+        self.assertEqual(message.store_time_ns, receipt.store_time_ns)
+
+    def test_empty_body(self):
+        topic = self.open().topic("empty", queues=1)
+        topic.append(b"")
+        self.assertEqual([message.body for message in topic.cursor()], [b""])
+
+    def test_key_chooses_queue(self):
+        topic = self.open().topic("keyed", queues=8)
+        for _ in range(5):
+            topic.append(b"x", keys=[b"the key"], level="none")
+        queues = {message.queue for message in topic.cursor()}
+        self.assertEqual(len(queues), 1)
+
+    def test_batch_over_topics(self):
+        store = self.open()
+        one, two = store.topic("one", queues=1), store.topic("two", queues=1)
+        receipts = store.append_batch([commitlog.Record(one, b"1"), commitlog.Record(two, b"2"),
+                                       commitlog.Record(one, b"3", keys=[b"k"])])
+        self.assertEqual([receipt.queue_offset for receipt in receipts], [0, 0, 1])
+        self.assertEqual([message.body for message in one.cursor()], [b"1", b"3"])
+        self.assertEqual([message.body for message in two.cursor()], [b"2"])
+
+    def test_too_big(self):
+        topic = self.open(max_body_bytes="1K").topic("t", queues=1)
+        with self.assertRaises(commitlog.UsageError) as caught:
+            topic.append(b"x" * 1025)
+        self.assertEqual(caught.exception.name, "COMMITLOG_ETOOBIG")
+        self.assertEqual(topic.queue_info(0)["next_offset"], 0)
+
+    def test_reopen(self):
+        with commitlog.Store(self.path, **SMALL) as store:
+            store.topic("t", queues=1).append(b"kept", level="none")
+        store = self.open()
+        self.assertEqual(store.recovery()["clean_close"], 1)
+        topic = store.topic("t")
+        self.assertEqual((topic.name, topic.queues), ("t", 1))
+        self.assertEqual([message.body for message in topic.cursor(0)], [b"kept"])
+        self.assertEqual([found.name for found in store.topics()], ["t"])
+
+
+class Reading(StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.store = self.open()
+        self.topic = self.store.topic("numbers", queues=1)
+        self.receipts = [self.topic.append(b"%d" % n, 0, keys=[b"odd" if n % 2 else b"even"],
+                                           tag=b"small" if n < 5 else b"big", level="none")
+                         for n in range(10)]
+
+    def test_by_offset(self):
+        cursor = self.topic.cursor(0, offset=7)
+        self.assertEqual([message.body for message in cursor], [b"7", b"8", b"9"])
+        self.assertEqual(cursor.tell(), 10)
+        cursor.seek(offset=9)
+        self.assertEqual([message.body for message in cursor], [b"9"])
+
+    def test_statuses(self):
+        self.assertEqual(self.topic.cursor(0, start=commitlog.END).fetch(), [])
+        with self.assertRaises(commitlog.StatusError) as caught:
+            self.topic.cursor(0, offset=11).fetch()
+        self.assertEqual(caught.exception.name, "COMMITLOG_EBEYOND")
+        self.assertEqual(caught.exception.bound, 10)
+
+    def test_by_key(self):
+        found = [message.body for message in self.topic.query(b"odd")]
+        self.assertEqual(found, [b"9", b"7", b"5", b"3", b"1"])
+        self.assertEqual(list(self.topic.query(b"neither")), [])
+        since = self.receipts[8].store_time_ns
+        self.assertEqual([message.body for message in self.topic.query(b"odd", since_ns=since)
+                          if message.queue_offset >= 9], [b"9"])
+
+    def test_by_tag(self):
+        cursor = self.topic.cursor(0, tags=[b"small"])
+        self.assertEqual([message.body for message in cursor],
+                         [b"%d" % n for n in range(5)])
+
+    def test_by_time(self):
+        moment = self.receipts[4].store_time_ns
+        lower = self.topic.offset_by_time(0, moment)
+        upper = self.topic.offset_by_time(0, moment, upper=True)
+        self.assertLessEqual(lower, 4)
+        self.assertGreaterEqual(upper, 4)
+        self.assertEqual(next(iter(self.topic.cursor(0, time_ns=moment))).queue_offset, lower)
+        self.assertEqual(self.topic.offset_by_time(0, 2 ** 62), 10)
+        with self.assertRaises(commitlog.StatusError):
+            self.topic.offset_by_time(0, 1, upper=True)
+
+    def test_by_position(self):
+        message = self.store.get(self.receipts[3].position)
+        self.assertEqual((message.body, message.queue_offset), (b"3", 3))
+
+    def test_the_log_as_it_lies(self):
+        bodies = [message.body for message in self.store.log() if message.topic is not None]
+        self.assertEqual(bodies, [b"%d" % n for n in range(10)])
+
+    def test_messages_outlive_everything(self):
+        with self.topic.cursor(0) as cursor:
+            first = cursor.fetch(1)[0]
+        cursor = self.topic.cursor(0)
+        self.store.close()
+        self.assertEqual(first.body, b"0")
+        with self.assertRaises(commitlog.UsageError) as caught:
+            cursor.fetch()
+        self.assertEqual(caught.exception.name, "COMMITLOG_ECLOSED")
+        with self.assertRaises(ValueError):
+            self.topic.append(b"x")
+
+    def test_positions_and_statistics(self):
+        at = self.store.positions()
+        order = [at[name] for name in ("first", "checkpointed", "durable", "written",
+                                       "published", "claimed")]
+        self.assertEqual(order, sorted(order))
+        self.store.sync()
+        self.assertEqual(self.store.positions()["durable"], at["published"])
+        self.assertGreater(len(self.store.stats()), 0)
+
+
+class Waiting(StoreCase):
+    def test_a_waiting_fetch_is_woken(self):
+        topic = self.open().topic("t", queues=1)
+        cursor = topic.cursor(0)
+        timer = threading.Timer(0.2, lambda: topic.append(b"late", level="none"))
+        timer.start()
+        began = time.monotonic()
+        messages = cursor.fetch(timeout=20)
+        timer.join()
+        self.assertEqual([message.body for message in messages], [b"late"])
+        self.assertLess(time.monotonic() - began, 10)
+
+    def test_time_out(self):
+        topic = self.open().topic("t", queues=1)
+        began = time.monotonic()
+        self.assertEqual(topic.cursor(0).fetch(timeout=0.2), [])
+        self.assertGreaterEqual(time.monotonic() - began, 0.19)
+
+    def test_wait_for_position(self):
+        store = self.open()
+        receipt = store.topic("t", queues=1).append(b"x", level="none")
+        self.assertTrue(store.wait(receipt.position, timeout=5))
+        self.assertFalse(store.wait(receipt.end_position, timeout=0.05))
+        store.sync(receipt.end_position)
+        self.assertTrue(store.wait_durable(receipt.end_position, timeout=5))
+
+    def test_another_process_is_followed(self):
+        writer = """
+import sys, time, commitlog
+with commitlog.Store(sys.argv[1], segment_bytes="1M", stage_bytes="256K") as store:
+    topic = store.topic("t", queues=1)
+    topic.append(b"0", level="durable")
+    print("ready", flush=True)
+    for n in range(1, 10):
+        time.sleep(0.02)
+        topic.append(b"%d" % n, level="none")
+    sys.stdin.read()
+"""
+        with subprocess.Popen([sys.executable, "-c", writer, self.path], text=True,
+                              stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                              env={**os.environ, "PYTHONPATH": str(HERE)}) as process:
+            try:
+                self.assertEqual(process.stdout.readline(), "ready\n")
+                with commitlog.Store(self.path, access="read-only") as follower:
+                    bodies = []
+                    for message in follower.topic("t").cursor(0).follow(timeout=20):
+                        bodies.append(message.body)
+                        if len(bodies) == 10:
+                            break
+                self.assertEqual(bodies, [b"%d" % n for n in range(10)])
+            finally:
+                process.stdin.close()
+            self.assertEqual(process.wait(timeout=30), 0)
+
+
+class Errors(StoreCase):
+    def test_bands(self):
+        self.open()
+        with self.assertRaises(commitlog.HostError) as caught:
+            commitlog.Store(self.path)
+        self.assertEqual(caught.exception.name, "COMMITLOG_ELOCKED")
+        self.assertIn(str(os.getpid()), str(caught.exception))
+        with self.assertRaises(commitlog.UsageError) as caught:
+            commitlog.Store(self.path + "2", engine="steam")
+        self.assertIn("engine", str(caught.exception))
+        with self.assertRaises(commitlog.StatusError):
+            commitlog.Store(self.path + "2", create="never")
+        with self.assertRaises(commitlog.StatusError):
+            commitlog.Store(self.path + "2", no_such_option=1)
+
+    def test_foreign_directory(self):
+        path = os.path.join(self.directory.name, "file")
+        pathlib.Path(path).write_text("not a store")
+        with self.assertRaises(commitlog.HostError) as caught:
+            commitlog.Store(path)
+        self.assertEqual(caught.exception.name, "COMMITLOG_ENOTDIR")
+
+    def test_topic_that_differs(self):
+        store = self.open()
+        store.topic("t", queues=2)
+        with self.assertRaises(commitlog.UsageError) as caught:
+            store.topic("t", queues=3)
+        self.assertEqual(caught.exception.name, "COMMITLOG_EEXIST")
+        with self.assertRaises(commitlog.StatusError):
+            store.topic("unknown")
+
+
+if __name__ == "__main__":
+    unittest.main()

@@ -1,0 +1,770 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * commitlog.h - an embeddable message log: one commit log for all topics,
+ * consume queues and a key index folded from it.
+ *
+ * The whole public interface, from simple to expert:
+ *
+ *   1  rules for every function        6  read: cursors, queries, leases
+ *   2  versions and errors             7  wait and follow
+ *   3  options                         8  look at a store: positions, statistics
+ *   4  open, close, topics             9  upkeep: retention, checkpoint, scrub
+ *   5  append                         10  recovery, verification, damage
+ *
+ * commitlog(7) tells the ideas and the caveats, commitlog-format(5) is the
+ * authority for the bytes on disk, section 3 has a page with an example for
+ * each group of functions.
+ */
+#ifndef COMMITLOG_H
+#define COMMITLOG_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define COMMITLOG_API __attribute__((visibility("default")))
+#else
+#define COMMITLOG_API
+#endif
+
+/* ------------------------------------------------------------------------ *
+ * 1  Rules for every function
+ *
+ * - Returns 0 (COMMITLOG_OK) or a negative COMMITLOG_E... code. Nothing else
+ *   is ever returned by a function of type int32_t unless its comment says so.
+ * - Outputs come last (before `err`) and are untouched when the call fails,
+ *   unless the comment names a status with which they are filled.
+ * - `err` may be NULL. It is written only on failure and owned by the caller.
+ * - Handles are opaque. Every _close/_free/_release accepts NULL.
+ * - Threads: a store may be used by any number of threads at once. A cursor,
+ *   a lease, a reservation and an options object by one thread at a time, no
+ *   matter which. No call has an affinity to a thread, none uses errno.
+ * - Text is UTF-8 given as pointer and length; NUL is needed only where the
+ *   parameter is named `path` or `text`.
+ * - Positions, offsets, sizes and times stay below 2^63.
+ * - Times: `_ns` and `_ms` are since 1970-01-01 UTC unless they are time-outs.
+ *   A time-out in ms: 0 tries once, COMMITLOG_FOREVER waits for ever.
+ * - Public structs that may grow begin with `struct_bytes`: set it to the size
+ *   you compiled with, or 0 for the size the library has. Of a struct that you
+ *   fill, fields that the library does not know must be zero; zero is the
+ *   default of every field. Of one that the library fills, no more than
+ *   struct_bytes bytes are written.
+ * - The library installs no signal handler, prints nothing, exits never and
+ *   keeps no global state. After fork() the child must not use the parent's
+ *   handles: every call then returns COMMITLOG_EFORK.
+ * ------------------------------------------------------------------------ */
+
+enum { COMMITLOG_FOREVER = -1 };
+
+/* ------------------------------------------------------------------------ *
+ * 2  Versions and errors
+ * ------------------------------------------------------------------------ */
+
+enum {
+    COMMITLOG_VERSION_MAJOR = 0,
+    COMMITLOG_VERSION_MINOR = 1,
+    COMMITLOG_VERSION_PATCH = 0
+};
+
+/* Version of the running library: major * 1000000 + minor * 1000 + patch. */
+COMMITLOG_API uint32_t commitlog_version_number(void);
+/* The same as text, "0.1.0"; static. */
+COMMITLOG_API const char *commitlog_version_text(void);
+/* 0 when the running library offers what a program built for major.minor
+ * needs, COMMITLOG_EUNSUPPORTED otherwise. */
+COMMITLOG_API int32_t commitlog_version_check(uint32_t major, uint32_t minor);
+
+/* Values are never reused. Bands of a hundred tell the kind. */
+enum {
+    COMMITLOG_OK = 0,
+    /* the call is wrong: nothing happened */
+    COMMITLOG_EINVAL = -1,       /* an argument is out of range */
+    COMMITLOG_EMISUSE = -2,      /* not allowed in this state or mode */
+    COMMITLOG_ECLOSED = -3,      /* the store of this handle was closed */
+    COMMITLOG_EBUSY = -4,        /* something else holds what is needed */
+    COMMITLOG_EFORK = -5,        /* the handle belongs to the parent process */
+    COMMITLOG_ETOOBIG = -6,      /* a stated maximum is exceeded */
+    COMMITLOG_EUNSUPPORTED = -7, /* this build, file system or record cannot */
+    COMMITLOG_EEXIST = -8,       /* it is there already, or differs */
+    /* the environment: nothing happened unless the text says so */
+    COMMITLOG_ENOMEM = -100,
+    COMMITLOG_EIO = -101,
+    COMMITLOG_ENOSPC = -102,  /* disk or quota full; resumes by itself */
+    COMMITLOG_EACCESS = -103, /* permission, owner, read-only file system */
+    COMMITLOG_ELOCKED = -104, /* another writer; the text names its pid */
+    COMMITLOG_ELIMIT = -105,  /* a limit of the process (files, memory) */
+    COMMITLOG_ENOTDIR = -106, /* a file or a symbolic link instead of a store */
+    /* the data on disk */
+    COMMITLOG_EDAMAGED = -200,     /* acknowledged data fails its check */
+    COMMITLOG_EFORMAT = -201,      /* not a commitlog store or file */
+    COMMITLOG_EVERSION = -202,     /* written by a newer version */
+    COMMITLOG_EUNRECOVERED = -203, /* not proven durable, writer not running */
+    COMMITLOG_EFOREIGN = -204,     /* a file of another store */
+    /* control: not failures */
+    COMMITLOG_ENOTFOUND = -300,
+    COMMITLOG_EAGAIN = -301,
+    COMMITLOG_ETIMEDOUT = -302,
+    COMMITLOG_EEND = -303,         /* at the end: nothing there yet */
+    COMMITLOG_ETOOSMALL = -304,    /* before the first record kept */
+    COMMITLOG_EBEYOND = -305,      /* beyond the end */
+    COMMITLOG_EROLLEDBACK = -306,  /* recovery cut what the cursor had seen */
+    COMMITLOG_EREVOKED = -307,     /* retention overrode the lease */
+    COMMITLOG_EINTERRUPTED = -308, /* commitlog_interrupt or a cancel */
+    COMMITLOG_EHOLE = -309,        /* an aborted append: nothing to read here */
+    COMMITLOG_EEXPIRED = -310,     /* a reference whose original is gone */
+    /* the store */
+    COMMITLOG_EFAILED = -400,  /* a write or flush failed before: reopen */
+    COMMITLOG_EUNKNOWN = -401, /* stored, level not reached: may appear later */
+    COMMITLOG_EINTERNAL = -402 /* an invariant broke: please report */
+};
+
+struct commitlog_error {
+    int32_t code;      /* one of the above */
+    int32_t os_errno;  /* errno behind it, 0 when there is none */
+    uint64_t position; /* position in the log, UINT64_MAX when there is none */
+    char message[240]; /* one sentence: what, where, what to do; ends in NUL */
+};
+
+/* Name ("COMMITLOG_EINVAL") and short text of a code; static, never NULL. */
+COMMITLOG_API const char *commitlog_error_name(int32_t code);
+COMMITLOG_API const char *commitlog_error_text(int32_t code);
+/* All codes, for bindings: index 0 ... count - 1. */
+COMMITLOG_API uint32_t commitlog_error_count(void);
+COMMITLOG_API int32_t commitlog_error_at(uint32_t index);
+
+/* ------------------------------------------------------------------------ *
+ * 3  Options
+ *
+ * An options object is copied by commitlog_open: it may be freed or reused at
+ * once. Values are checked when they are set, combinations at open.
+ * ------------------------------------------------------------------------ */
+
+struct commitlog_options;
+
+enum { /* value of COMMITLOG_OPT_ACCESS */
+    COMMITLOG_READ_WRITE = 0, /* one process */
+    COMMITLOG_READ_ONLY = 1   /* any number, also beside a writer */
+};
+enum { /* value of COMMITLOG_OPT_CREATE */
+    COMMITLOG_CREATE_IF_MISSING = 0,
+    COMMITLOG_CREATE_NEVER = 1,
+    COMMITLOG_CREATE_ALWAYS = 2 /* an existing store is COMMITLOG_EEXIST */
+};
+enum { COMMITLOG_ENGINE_STAGED = 0, COMMITLOG_ENGINE_MMAP = 1 };
+enum { /* value of COMMITLOG_OPT_FLUSH */
+    COMMITLOG_FLUSH_SYNC = 0,  /* appends wait for the disk by default */
+    COMMITLOG_FLUSH_ASYNC = 1, /* flushed by interval and bytes */
+    COMMITLOG_FLUSH_NONE = 2   /* flushed by sync, seal and close only */
+};
+enum { /* value of COMMITLOG_OPT_VISIBILITY */
+    COMMITLOG_VISIBLE_PUBLISHED = 0, /* readers see records at once */
+    COMMITLOG_VISIBLE_DURABLE = 1    /* only what no crash can take away */
+};
+enum { /* value of COMMITLOG_OPT_RECOVERY */
+    COMMITLOG_RECOVER_TAIL = 0,   /* cut a torn tail, refuse damage */
+    COMMITLOG_RECOVER_STRICT = 1, /* refuse any anomaly */
+    COMMITLOG_RECOVER_SALVAGE = 2 /* damaged ranges become recorded holes */
+};
+enum { /* value of COMMITLOG_OPT_LIVE_AREA */
+    COMMITLOG_LIVE_AUTO = 0,   /* tmpfs, else DIR/LIVE, else private */
+    COMMITLOG_LIVE_TMPFS = 1,
+    COMMITLOG_LIVE_DIR = 2,
+    COMMITLOG_LIVE_PRIVATE = 3 /* no followers, level none dies with us */
+};
+enum { /* value of COMMITLOG_OPT_MLOCK */
+    COMMITLOG_MLOCK_NONE = 0,
+    COMMITLOG_MLOCK_STAGE = 1,     /* best effort, refusals counted */
+    COMMITLOG_MLOCK_HOT = 2,       /* stage and active segment */
+    COMMITLOG_MLOCK_REQUIRED = 3   /* as HOT; a refusal fails the open */
+};
+
+enum { /* option ids; the name of each is the text in the comment */
+    COMMITLOG_OPT_ACCESS = 1,             /* "access" */
+    COMMITLOG_OPT_CREATE = 2,             /* "create" */
+    COMMITLOG_OPT_SEGMENT_BYTES = 3,      /* "segment_bytes" 64K-32G, 256M */
+    COMMITLOG_OPT_ENGINE = 4,             /* "engine" */
+    COMMITLOG_OPT_STAGE_BYTES = 5,        /* "stage_bytes" 64K-1G, 4M */
+    COMMITLOG_OPT_FLUSH = 6,              /* "flush" */
+    COMMITLOG_OPT_FLUSH_INTERVAL_MS = 7,  /* "flush_interval_ms" async, 10 */
+    COMMITLOG_OPT_FLUSH_BYTES = 8,        /* "flush_bytes" async, 16M */
+    COMMITLOG_OPT_FLUSH_ALIGN_BYTES = 9,  /* "flush_align_bytes" 0 or 4096 */
+    COMMITLOG_OPT_VISIBILITY = 10,        /* "visibility" */
+    COMMITLOG_OPT_RECOVERY = 11,          /* "recovery" */
+    COMMITLOG_OPT_MAX_BODY_BYTES = 12,    /* "max_body_bytes" 4M */
+    COMMITLOG_OPT_THREAD = 13,            /* "thread" 1: library's upkeep */
+    COMMITLOG_OPT_LIVE_AREA = 14,         /* "live_area" */
+    COMMITLOG_OPT_MLOCK = 15,             /* "mlock" */
+    COMMITLOG_OPT_BORROW = 16,            /* "borrow" 0: reads copy by pread */
+    COMMITLOG_OPT_VERIFY_READS = 17,      /* "verify_reads" 1 */
+    COMMITLOG_OPT_PREWRITE = 18,          /* "prewrite" 0 no 1 yes 2 auto */
+    COMMITLOG_OPT_RETAIN_BYTES = 19,      /* "retain_bytes" 0 = no limit */
+    COMMITLOG_OPT_RETAIN_AGE_MS = 20,     /* "retain_age_ms" 0 = no limit */
+    COMMITLOG_OPT_RETAIN_FREE_BYTES = 21, /* "retain_free_bytes" 0 = off */
+    COMMITLOG_OPT_SCRUB_BYTES_PER_S = 22, /* "scrub_bytes_per_s" 0 = off */
+    COMMITLOG_OPT_FILE_MODE = 23          /* "file_mode" 0600 */
+};
+
+enum { COMMITLOG_OPTION_U64 = 0, COMMITLOG_OPTION_CHOICE = 1 };
+
+struct commitlog_option_info {
+    int32_t id;
+    uint32_t type;        /* COMMITLOG_OPTION_... */
+    uint64_t minimum;
+    uint64_t maximum;
+    uint64_t initial;
+    const char *name;     /* static */
+    const char *unit;     /* "bytes", "ms", "" ...; static */
+    const char *choices;  /* "sync|async|none" by value, or ""; static */
+    const char *summary;  /* one line; static */
+};
+
+COMMITLOG_API int32_t commitlog_options_create(struct commitlog_options **out);
+COMMITLOG_API void commitlog_options_free(struct commitlog_options *options);
+COMMITLOG_API int32_t commitlog_options_set(struct commitlog_options *options,
+    int32_t id, uint64_t value, struct commitlog_error *err);
+/* By name, value as text: a number with an optional K, M, G or T (powers of
+ * 1024), or a choice. COMMITLOG_ENOTFOUND: no such option. */
+COMMITLOG_API int32_t commitlog_options_set_text(
+    struct commitlog_options *options, const char *name_text,
+    const char *value_text, struct commitlog_error *err);
+COMMITLOG_API int32_t commitlog_options_get(
+    const struct commitlog_options *options, int32_t id, uint64_t *out_value);
+/* The table of all options: index 0, 1, ... until COMMITLOG_ENOTFOUND. */
+COMMITLOG_API int32_t commitlog_option_info(uint32_t index,
+    struct commitlog_option_info *out);
+
+/* Replaces system calls, clock and allocator; for fault injection and tests
+ * (commitlog_fault.h). NULL is the default. It must outlive the store. */
+struct commitlog_os;
+COMMITLOG_API void commitlog_options_set_os(struct commitlog_options *options,
+    const struct commitlog_os *os);
+
+/* Watches and cancels a long open, recovery or verification from another
+ * thread. Owned by the caller, must outlive the call it is given to. */
+struct commitlog_progress;
+COMMITLOG_API int32_t commitlog_progress_create(
+    struct commitlog_progress **out);
+COMMITLOG_API void commitlog_progress_free(struct commitlog_progress *progress);
+/* Bytes done and to do; any thread, any time. */
+COMMITLOG_API void commitlog_progress_get(
+    const struct commitlog_progress *progress, uint64_t *out_done_bytes,
+    uint64_t *out_total_bytes);
+/* The watched call ends soon with COMMITLOG_EINTERRUPTED. */
+COMMITLOG_API void commitlog_progress_cancel(
+    struct commitlog_progress *progress);
+COMMITLOG_API void commitlog_options_set_progress(
+    struct commitlog_options *options, struct commitlog_progress *progress);
+
+/* ------------------------------------------------------------------------ *
+ * 4  Open, close, topics
+ * ------------------------------------------------------------------------ */
+
+struct commitlog_store;
+
+/*
+ * Opens the store in directory `path`; options NULL = all defaults. Recovers
+ * first when the last writer did not close it (commitlog_recovery_get tells
+ * what was done). On COMMITLOG_EDAMAGED nothing was modified: open read-only
+ * to read the rest, or with recovery = salvage.
+ * Errors: ELOCKED, EACCESS, ENOTDIR, ENOTFOUND (create never), EEXIST (create
+ * always), EFORMAT, EVERSION, EFOREIGN, EDAMAGED, ENOSPC, ENOMEM, ELIMIT,
+ * EIO, EINVAL, EUNSUPPORTED (mmap engine on an unsafe file system),
+ * EINTERRUPTED.
+ */
+COMMITLOG_API int32_t commitlog_open(const char *path,
+    const struct commitlog_options *options, struct commitlog_store **out_store,
+    struct commitlog_error *err);
+
+/*
+ * Flushes everything, writes a clean checkpoint, releases the lock. The handle
+ * is gone whatever is returned; cursors and leases of it stay valid memory
+ * and answer COMMITLOG_ECLOSED. No other call may be running on the store.
+ * Errors: EFAILED, EIO, ENOSPC when not all could be made durable.
+ */
+COMMITLOG_API int32_t commitlog_close(struct commitlog_store *store,
+    struct commitlog_error *err);
+
+/* Wakes every waiting call of this store with COMMITLOG_EINTERRUPTED, those
+ * that begin within the call included; later ones wait again. */
+COMMITLOG_API int32_t commitlog_interrupt(struct commitlog_store *store);
+
+enum {
+    COMMITLOG_TOPIC_NAME_MAX_BYTES = 255,
+    COMMITLOG_TOPIC_QUEUES_MAX = 1048576
+};
+
+/*
+ * Finds the topic of this name, or creates it with `queues` queues when it is
+ * not there and queues > 0. The number in *out_topic is valid for this open
+ * store only. A topic that exists with another number of queues is
+ * COMMITLOG_EEXIST unless queues is 0. Creating appends the definition at level
+ * none: sync makes it durable, and so does any later durable append.
+ * Errors: EINVAL (name not 1-255 bytes of UTF-8 without NUL), ENOTFOUND,
+ * EEXIST, EMISUSE (create on a read-only store), ELIMIT, ENOMEM, EFAILED.
+ */
+COMMITLOG_API int32_t commitlog_topic_open(struct commitlog_store *store,
+    const char *name, size_t name_bytes, uint32_t queues, uint32_t *out_topic,
+    struct commitlog_error *err);
+
+struct commitlog_topic_info {
+    uint32_t struct_bytes;
+    uint32_t topic;
+    uint32_t queues;
+    uint32_t name_bytes;
+    char name[256]; /* ends in NUL */
+};
+COMMITLOG_API uint32_t commitlog_topic_count(struct commitlog_store *store);
+/* Topics 0 ... count - 1, in no promised order. */
+COMMITLOG_API int32_t commitlog_topic_info(struct commitlog_store *store,
+    uint32_t topic, struct commitlog_topic_info *out);
+
+struct commitlog_queue_info {
+    uint32_t struct_bytes;
+    uint32_t reserved;
+    uint64_t first_offset;  /* first one kept; = next_offset when empty */
+    uint64_t next_offset;   /* the visible end */
+    int64_t first_time_ns;  /* store time of the first kept, or 0 */
+    int64_t last_time_ns;   /* store time of the last visible, or 0 */
+};
+COMMITLOG_API int32_t commitlog_queue_info(struct commitlog_store *store,
+    uint32_t topic, uint32_t queue, struct commitlog_queue_info *out);
+
+/* ------------------------------------------------------------------------ *
+ * 5  Append
+ * ------------------------------------------------------------------------ */
+
+enum { /* level of durability of one append */
+    COMMITLOG_LEVEL_DEFAULT = 0, /* durable with flush = sync, else none */
+    COMMITLOG_LEVEL_NONE = 1,    /* survives this process */
+    COMMITLOG_LEVEL_WRITTEN = 2, /* in the page cache of the segment */
+    COMMITLOG_LEVEL_DURABLE = 3  /* survives the machine */
+};
+
+struct commitlog_slice {
+    const void *data; /* NULL allowed with bytes 0 */
+    size_t bytes;
+};
+
+struct commitlog_header {
+    struct commitlog_slice name;
+    struct commitlog_slice value;
+};
+
+struct commitlog_receipt {
+    uint64_t position;
+    uint64_t end_position; /* sync and wait to here for this record */
+    uint64_t queue_offset;
+    int64_t store_time_ns;
+    uint32_t epoch;
+    uint32_t level; /* the level reached */
+};
+
+/* What is appended: pointers are only read during the call. */
+struct commitlog_record {
+    uint32_t struct_bytes;
+    uint32_t topic;
+    uint32_t queue; /* 0 ... queues - 1, or COMMITLOG_QUEUE_AUTO */
+    uint32_t level; /* COMMITLOG_LEVEL_... */
+    const struct commitlog_slice *body; /* pieces, joined in order */
+    uint32_t body_count;
+    uint32_t key_count;
+    const struct commitlog_slice *keys;
+    struct commitlog_slice tag; /* 0 bytes: none */
+    const struct commitlog_header *headers;
+    uint32_t header_count;
+    uint32_t has_time; /* 1: time_ms is the producer's time */
+    int64_t time_ms;
+};
+
+/* By hash of the first key (XXH3-64 of the key, times the number of queues,
+ * high 64 bits); without a key the queues take turns. */
+enum { COMMITLOG_QUEUE_AUTO = 0x7fffffff };
+
+/*
+ * Appends one record: the hot path, without keys or headers. out_receipt may
+ * be NULL. Waits for the level as long as it takes.
+ * Errors: EINVAL, ETOOBIG, EMISUSE (read-only), ENOSPC (nothing stored),
+ * EFAILED (nothing stored), EUNKNOWN (stored, level not reached; the receipt
+ * is filled), ECLOSED, EFORK.
+ */
+COMMITLOG_API int32_t commitlog_append(struct commitlog_store *store,
+    uint32_t topic, uint32_t queue, const void *body, size_t body_bytes,
+    uint32_t level, struct commitlog_receipt *out_receipt);
+
+/* The same for a full record. timeout_ms bounds the wait for room in the
+ * stage (ETIMEDOUT, nothing stored) and for the level (EUNKNOWN, stored). */
+COMMITLOG_API int32_t commitlog_append_record(struct commitlog_store *store,
+    const struct commitlog_record *record, int32_t timeout_ms,
+    struct commitlog_receipt *out_receipt, struct commitlog_error *err);
+
+/*
+ * Appends `count` records (1 ... 65536) as one: over all their topics they
+ * are visible, written, durable and recovered together or not at all. They
+ * must fit one segment (ETOOBIG). The level is the highest any asks for.
+ * out_receipts: count entries, or NULL.
+ */
+COMMITLOG_API int32_t commitlog_append_batch(struct commitlog_store *store,
+    const struct commitlog_record *records, uint32_t count, int32_t timeout_ms,
+    struct commitlog_receipt *out_receipts, struct commitlog_error *err);
+
+/*
+ * Zero copy: takes the place of a record whose body of body_bytes the caller
+ * then writes at *out_body, and ends with commit or abort. record->body is
+ * ignored. Until then later records are stored but neither visible nor
+ * durable, so end it soon: an append that has to wait for it longer than its
+ * time-out returns. Bodies over a quarter of the stage are built in
+ * private memory and take their place at commit.
+ * Errors: as append_record.
+ */
+struct commitlog_reservation;
+COMMITLOG_API int32_t commitlog_reserve(struct commitlog_store *store,
+    const struct commitlog_record *record, size_t body_bytes,
+    int32_t timeout_ms, struct commitlog_reservation **out_reservation,
+    void **out_body, struct commitlog_error *err);
+/* Both end the reservation whatever they return. An aborted record leaves a
+ * hole: its place and queue offset are used up, readers skip it. */
+COMMITLOG_API int32_t commitlog_commit(
+    struct commitlog_reservation *reservation, int32_t timeout_ms,
+    struct commitlog_receipt *out_receipt, struct commitlog_error *err);
+COMMITLOG_API int32_t commitlog_abort(
+    struct commitlog_reservation *reservation);
+
+/* Makes everything before `position` durable (UINT64_MAX: all that is
+ * published now). EFAILED, ETIMEDOUT, EBEYOND (more than was claimed). */
+COMMITLOG_API int32_t commitlog_sync(struct commitlog_store *store,
+    uint64_t position, int32_t timeout_ms, struct commitlog_error *err);
+/* Waits until others have made it durable; flushes nothing itself. */
+COMMITLOG_API int32_t commitlog_wait_durable(struct commitlog_store *store,
+    uint64_t position, int32_t timeout_ms);
+
+/* ------------------------------------------------------------------------ *
+ * 6  Read
+ *
+ * A cursor fills an array of the caller with messages whose pointers are
+ * borrows: valid until the next call on the same cursor (or its close), and
+ * unaffected by retention. A lease keeps them longer. A borrow points into a
+ * mapping: it can raise SIGBUS if someone truncates the file or a sector
+ * dies; with the option borrow = 0 reads copy into memory of the cursor
+ * and return COMMITLOG_EIO instead.
+ * ------------------------------------------------------------------------ */
+
+enum { /* kind of a record in the log */
+    COMMITLOG_KIND_MESSAGE = 1,
+    COMMITLOG_KIND_REFERENCE = 2,
+    COMMITLOG_KIND_HOLE = 3,
+    COMMITLOG_KIND_PAD = 4,
+    COMMITLOG_KIND_BATCH = 5,
+    COMMITLOG_KIND_TOPIC = 6,
+    COMMITLOG_KIND_EPOCH = 7,
+    COMMITLOG_KIND_FIRST = 8
+};
+
+struct commitlog_message {
+    uint64_t position;
+    uint64_t next_position; /* position + size of the record */
+    uint64_t queue_offset;
+    int64_t store_time_ns;
+    int64_t time_ms;  /* producer's time; store time / 10^6 when not given */
+    uint32_t topic;   /* UINT32_MAX for control records */
+    uint32_t queue;   /* within the topic */
+    uint32_t epoch;
+    uint32_t kind;
+    struct commitlog_slice body;
+    struct commitlog_slice tag;
+    struct commitlog_slice attributes; /* encoded: see the functions below */
+    uint32_t key_count;
+    uint32_t header_count;
+    uint64_t reserved[3];
+};
+
+/* Key or header by index; COMMITLOG_ENOTFOUND past the last. Borrows. */
+COMMITLOG_API int32_t commitlog_message_key(
+    const struct commitlog_message *message, uint32_t index,
+    struct commitlog_slice *out_key);
+COMMITLOG_API int32_t commitlog_message_header(
+    const struct commitlog_message *message, uint32_t index,
+    struct commitlog_header *out_header);
+
+struct commitlog_cursor;
+
+enum { COMMITLOG_QUEUE_ALL = 0x7ffffffe };
+enum { /* where to begin, in place of an offset */
+    COMMITLOG_FROM_FIRST = 0,
+    COMMITLOG_FROM_OFFSET = 1,
+    COMMITLOG_FROM_TIME = 2, /* first with store time >= time_ns */
+    COMMITLOG_FROM_END = 3   /* only what comes after this call */
+};
+
+/*
+ * Cursor over one queue, or over all queues of the topic in log order
+ * (COMMITLOG_QUEUE_ALL; then FROM_OFFSET takes a position in the log).
+ * `value` is the offset, the position or the time in ns.
+ * Errors: EINVAL, ENOTFOUND (no such topic), ENOMEM, ETOOSMALL and EBEYOND
+ * come from the first fetch.
+ */
+COMMITLOG_API int32_t commitlog_cursor_open(struct commitlog_store *store,
+    uint32_t topic, uint32_t queue, uint32_t from, uint64_t value,
+    struct commitlog_cursor **out_cursor, struct commitlog_error *err);
+/* Newest first: the live messages of the topic that carry exactly this key
+ * and whose store time lies in [since_ns, until_ns]; none twice. */
+COMMITLOG_API int32_t commitlog_cursor_open_key(struct commitlog_store *store,
+    uint32_t topic, const void *key, size_t key_bytes, int64_t since_ns,
+    int64_t until_ns, struct commitlog_cursor **out_cursor,
+    struct commitlog_error *err);
+/* Every record of the log as it lies, control records, pads and holes too,
+ * from `position` (a record's) or from the first (0). */
+COMMITLOG_API int32_t commitlog_cursor_open_log(struct commitlog_store *store,
+    uint64_t position, struct commitlog_cursor **out_cursor,
+    struct commitlog_error *err);
+COMMITLOG_API void commitlog_cursor_close(struct commitlog_cursor *cursor);
+
+/* Only messages with one of these tags (exactly, not by hash); count 0: all.
+ * The tags are copied. */
+COMMITLOG_API int32_t commitlog_cursor_set_tags(struct commitlog_cursor *cursor,
+    const struct commitlog_slice *tags, uint32_t count);
+
+/*
+ * Fills up to `max` messages (max <= 4096 per call) and moves behind them;
+ * waits up to timeout_ms for the first. Holes are skipped; *out_count > 0 on
+ * success. Statuses, with *out_bound (may be NULL) filled:
+ *   ETOOSMALL   the place is before the first kept: bound = the first offset
+ *   EEND        at the end, nothing within the time-out: bound = the end
+ *   EBEYOND     the place is beyond the end: bound = the end
+ *   EROLLEDBACK what the cursor had read was cut by recovery: bound = the end
+ *   EDAMAGED    the record fails its checks: bound = its offset or position;
+ *               commitlog_cursor_seek past it to go on
+ *   EUNRECOVERED, EINTERRUPTED, EIO, ECLOSED, EFORK, EFAILED
+ * For a key query the end is EEND.
+ */
+COMMITLOG_API int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor,
+    struct commitlog_message *messages, uint32_t max, int32_t timeout_ms,
+    uint32_t *out_count, uint64_t *out_bound);
+/* Next offset (position for log order) to be read. */
+COMMITLOG_API uint64_t commitlog_cursor_tell(
+    const struct commitlog_cursor *cursor);
+COMMITLOG_API int32_t commitlog_cursor_seek(struct commitlog_cursor *cursor,
+    uint32_t from, uint64_t value);
+
+/*
+ * A lease takes over the borrows of the last fetch; the cursor can go on.
+ * When retention has removed what it points to, the pointers stay valid until
+ * the release, and commitlog_lease_check returns COMMITLOG_EREVOKED.
+ */
+struct commitlog_lease;
+COMMITLOG_API int32_t commitlog_cursor_lease(struct commitlog_cursor *cursor,
+    struct commitlog_lease **out_lease);
+COMMITLOG_API int32_t commitlog_lease_check(
+    const struct commitlog_lease *lease);
+COMMITLOG_API void commitlog_lease_release(struct commitlog_lease *lease);
+
+/* One record by its position; the lease holds the borrows of *out_message.
+ * ENOTFOUND: no record begins there. ETOOSMALL, EBEYOND, EHOLE (filled),
+ * EDAMAGED. */
+COMMITLOG_API int32_t commitlog_get(struct commitlog_store *store,
+    uint64_t position, struct commitlog_message *out_message,
+    struct commitlog_lease **out_lease, struct commitlog_error *err);
+
+/* Copies up to max messages of one queue from `offset` into `buffer`, the
+ * pointers of messages[] into it; no borrow, no cursor. As many as fit; when
+ * not even the first fits: ETOOBIG with *out_bound = the bytes it needs.
+ * Statuses as commitlog_cursor_fetch with time-out 0. */
+COMMITLOG_API int32_t commitlog_read_copy(struct commitlog_store *store,
+    uint32_t topic, uint32_t queue, uint64_t offset, void *buffer,
+    size_t buffer_bytes, struct commitlog_message *messages, uint32_t max,
+    uint32_t *out_count, uint64_t *out_bound);
+
+enum {
+    COMMITLOG_LOWER = 0, /* smallest offset with time >= t, else the end */
+    COMMITLOG_UPPER = 1  /* largest offset with time <= t, else ENOTFOUND */
+};
+COMMITLOG_API int32_t commitlog_offset_by_time(struct commitlog_store *store,
+    uint32_t topic, uint32_t queue, int64_t time_ns, uint32_t bound,
+    uint64_t *out_offset);
+
+/* ------------------------------------------------------------------------ *
+ * 7  Wait and follow
+ *
+ * commitlog_cursor_fetch waits by itself. These are for the rest.
+ * ------------------------------------------------------------------------ */
+
+/* Waits until the visible end of the log is beyond `position`. ETIMEDOUT,
+ * EINTERRUPTED, ECLOSED. */
+COMMITLOG_API int32_t commitlog_wait(struct commitlog_store *store,
+    uint64_t position, int32_t timeout_ms);
+/* An eventfd, owned by the store, that becomes readable when records become
+ * visible; read it, then fetch until EEND. Not for read-only stores, whose
+ * writer is another process: EUNSUPPORTED. */
+COMMITLOG_API int32_t commitlog_event_fd(struct commitlog_store *store,
+    int32_t *out_fd);
+
+/* ------------------------------------------------------------------------ *
+ * 8  Look at a store
+ * ------------------------------------------------------------------------ */
+
+struct commitlog_positions { /* first <= checkpointed <= ... <= claimed */
+    uint32_t struct_bytes;
+    uint32_t epoch;
+    uint64_t first;
+    uint64_t checkpointed;
+    uint64_t durable;
+    uint64_t written;
+    uint64_t published;
+    uint64_t claimed;
+    uint64_t visible;
+};
+COMMITLOG_API int32_t commitlog_positions_get(struct commitlog_store *store,
+    struct commitlog_positions *out);
+
+/* Statistics: names and values by index until COMMITLOG_ENOTFOUND. Counters
+ * only grow; gauges are marked in commitlog_stats(3). In a read-only store
+ * beside a live writer they are the writer's. */
+COMMITLOG_API int32_t commitlog_stat(struct commitlog_store *store,
+    uint32_t index, const char **out_name, uint64_t *out_value);
+
+enum { COMMITLOG_EVENT_INFO = 0, COMMITLOG_EVENT_WARNING = 1,
+       COMMITLOG_EVENT_ERROR = 2 };
+struct commitlog_event {
+    uint32_t struct_bytes;
+    uint32_t severity;
+    int64_t time_ns;
+    uint64_t lost; /* events overwritten before this one */
+    struct commitlog_error detail;
+};
+/* Takes the oldest event from a ring of 256; EEND when there is none. */
+COMMITLOG_API int32_t commitlog_event_next(struct commitlog_store *store,
+    struct commitlog_event *out);
+
+/* The latched failure of the store, or COMMITLOG_OK. */
+COMMITLOG_API int32_t commitlog_failure(struct commitlog_store *store,
+    struct commitlog_error *err);
+
+/* ------------------------------------------------------------------------ *
+ * 9  Upkeep
+ *
+ * With the option thread = 1 (default) one library thread prepares segments,
+ * drains, flushes, seals, checkpoints, retains and scrubs. With thread = 0
+ * the caller does the same by calling commitlog_step.
+ * ------------------------------------------------------------------------ */
+
+/* Does due work for about budget_us; *out_wait_ms: when to call again at the
+ * latest. EBUSY with thread = 1. */
+COMMITLOG_API int32_t commitlog_step(struct commitlog_store *store,
+    uint32_t budget_us, uint32_t *out_wait_ms);
+COMMITLOG_API int32_t commitlog_checkpoint(struct commitlog_store *store,
+    struct commitlog_error *err);
+
+struct commitlog_retention {
+    uint32_t struct_bytes;
+    uint32_t reserved;
+    uint64_t keep_bytes; /* 0: no limit */
+    uint64_t keep_age_ms; /* by store time; 0: no limit */
+    uint64_t free_bytes; /* free space wanted on the disk; 0: none */
+};
+struct commitlog_retained {
+    uint32_t struct_bytes;
+    uint32_t segments_dropped;
+    uint64_t bytes_dropped;
+    uint64_t bytes_carried; /* control state appended again */
+    uint64_t first;         /* the new first position */
+    uint64_t bytes_held;    /* dropped, but kept mapped by leases */
+};
+/* Drops whole segments, oldest first, never the active one. */
+COMMITLOG_API int32_t commitlog_retain(struct commitlog_store *store,
+    const struct commitlog_retention *policy, struct commitlog_retained *out,
+    struct commitlog_error *err);
+
+/* Drops everything derived (view/) of the store in `path` and folds the log
+ * again. Needs the writer's lock. */
+COMMITLOG_API int32_t commitlog_rebuild(const char *path,
+    const struct commitlog_options *options, struct commitlog_error *err);
+
+/* ------------------------------------------------------------------------ *
+ * 10  Recovery, verification, damage
+ * ------------------------------------------------------------------------ */
+
+enum { /* what recovery found at the end of the log */
+    COMMITLOG_TAIL_CLEAN = 0,      /* closed, or zeros from there on */
+    COMMITLOG_TAIL_TORN = 1,       /* unacknowledged bytes cut */
+    COMMITLOG_TAIL_UNPROVABLE = 2, /* cut; may have been acknowledged in the
+                                      last moments, no witness says so */
+    COMMITLOG_TAIL_DAMAGED = 3     /* acknowledged data fails: nothing cut */
+};
+
+struct commitlog_recovery {
+    uint32_t struct_bytes;
+    uint32_t tail;          /* COMMITLOG_TAIL_... */
+    uint32_t clean_close;   /* 1: the last writer had closed the store */
+    uint32_t same_boot;     /* 1: the last writer died in this boot */
+    uint32_t epoch;         /* of this session */
+    uint32_t quarantined;   /* files written to quarantine/ */
+    uint64_t first;
+    uint64_t witness;       /* W: highest position known durable */
+    uint64_t end;           /* X: end of what is kept */
+    uint64_t bytes_scanned;
+    uint64_t records_scanned;
+    uint64_t bytes_cut;
+    uint64_t records_cut;   /* valid ones among what was cut */
+    uint64_t bytes_rewritten;
+    uint64_t records_from_stage;
+    uint64_t holes_made;
+    uint64_t views_rebuilt;
+    uint64_t duration_ns;
+    uint64_t damaged_ranges;
+};
+/* What the open of this store did. */
+COMMITLOG_API int32_t commitlog_recovery_get(struct commitlog_store *store,
+    struct commitlog_recovery *out);
+
+struct commitlog_damage {
+    uint32_t struct_bytes;
+    uint32_t queue;         /* UINT32_MAX when not known */
+    uint64_t from_position; /* [from, to) */
+    uint64_t to_position;
+    uint64_t from_offset;   /* queue offsets concerned, when known */
+    uint64_t to_offset;
+    char topic[256];        /* "" when not known */
+    char reason[128];
+};
+/* Damage known so far, from open, reads and scrub; index until ENOTFOUND. */
+COMMITLOG_API int32_t commitlog_damage_get(struct commitlog_store *store,
+    uint32_t index, struct commitlog_damage *out);
+
+/* A report that outlives the call that made it. */
+struct commitlog_report;
+COMMITLOG_API void commitlog_report_free(struct commitlog_report *report);
+COMMITLOG_API int32_t commitlog_report_recovery(
+    const struct commitlog_report *report, struct commitlog_recovery *out);
+COMMITLOG_API int32_t commitlog_report_damage(
+    const struct commitlog_report *report, uint32_t index,
+    struct commitlog_damage *out);
+/* The plan, line by line; NULL past the last. Lives as long as the report. */
+COMMITLOG_API const char *commitlog_report_line(
+    const struct commitlog_report *report, uint32_t index);
+
+enum { COMMITLOG_RECOVER_PLAN_ONLY = 1 };
+/*
+ * Recovers the store in `path` without opening it: options give mode
+ * (recovery), os and progress. With PLAN_ONLY nothing is modified. The report
+ * is made also on COMMITLOG_EDAMAGED.
+ */
+COMMITLOG_API int32_t commitlog_recover(const char *path,
+    const struct commitlog_options *options, uint32_t flags,
+    struct commitlog_report **out_report, struct commitlog_error *err);
+/*
+ * Verifies every record and every derived file, read-only; on a live store up
+ * to what is written. A torn tail is sound. EDAMAGED: the report names each
+ * range.
+ */
+COMMITLOG_API int32_t commitlog_verify(const char *path,
+    const struct commitlog_options *options,
+    struct commitlog_report **out_report, struct commitlog_error *err);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif /* COMMITLOG_H */

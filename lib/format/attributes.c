@@ -1,0 +1,282 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* attributes.c -- writer, iterator, look-ups and hashes of attributes; see attributes.h */
+#include "format/attributes.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "base/invariant.h"
+#include "commitlog.h"
+
+#define ATTRIBUTE_NAME_BYTES 2u /* length of a header's name */
+
+CLG_STATIC_ASSERT(CLG_KEY_MAX + CLG_ATTRIBUTE_HEADER_BYTES <= CLG_ATTRIBUTES_MAX, "one key fits");
+
+static bool attribute_header_split(const uint8_t *value, size_t bytes,
+                                   struct clg_attribute_header *out)
+{
+    CLG_ASSERT(out != NULL);
+    CLG_ASSERT(bytes <= CLG_ATTRIBUTES_MAX);
+    if (bytes < ATTRIBUTE_NAME_BYTES) {
+        return false;
+    }
+    uint16_t name_bytes = clg_load_le16(value);
+    size_t left = bytes - ATTRIBUTE_NAME_BYTES;
+    if (name_bytes == 0 || name_bytes > CLG_HEADER_NAME_MAX || name_bytes > left) {
+        return false;
+    }
+    out->name = value + ATTRIBUTE_NAME_BYTES;
+    out->name_bytes = name_bytes;
+    out->value = out->name + name_bytes;
+    out->value_bytes = (uint16_t)(left - name_bytes);
+    return true;
+}
+
+/* The limits of a type's value; of an unknown type anything goes. */
+static bool attribute_value_ok(uint8_t type, const uint8_t *value, size_t bytes)
+{
+    struct clg_attribute_header header;
+    CLG_ASSERT((type & CLG_ATTRIBUTE_CRITICAL) == 0);
+    CLG_ASSERT(type != 0);
+    switch (type) {
+    case CLG_ATTRIBUTE_TAG:
+        return bytes >= 1 && bytes <= CLG_TAG_MAX;
+    case CLG_ATTRIBUTE_KEY:
+        return bytes >= 1 && bytes <= CLG_KEY_MAX;
+    case CLG_ATTRIBUTE_HEADER:
+        return attribute_header_split(value, bytes, &header);
+    case CLG_ATTRIBUTE_PRODUCER_TIME:
+        return bytes == sizeof(int64_t);
+    default:
+        return true;
+    }
+}
+
+void clg_attribute_writer_init(struct clg_attribute_writer *writer, uint8_t *out, size_t room)
+{
+    CLG_ASSERT(writer != NULL);
+    CLG_ASSERT(out != NULL || room == 0);
+    writer->out = out;
+    writer->room = room < CLG_ATTRIBUTES_MAX ? room : CLG_ATTRIBUTES_MAX;
+    writer->used = 0;
+}
+
+/* Room for the head and `bytes` of value: where the value goes, or NULL. */
+static uint8_t *attribute_append(struct clg_attribute_writer *writer, uint8_t type, size_t bytes)
+{
+    CLG_ASSERT(writer->used <= writer->room);
+    size_t left = writer->room - writer->used;
+    if (left < CLG_ATTRIBUTE_HEADER_BYTES || bytes > left - CLG_ATTRIBUTE_HEADER_BYTES) {
+        return NULL;
+    }
+    uint8_t *at = writer->out + writer->used;
+    at[0] = type;
+    clg_store_le16(at + 1, (uint16_t)bytes);
+    writer->used += CLG_ATTRIBUTE_HEADER_BYTES + bytes;
+    CLG_ASSERT(writer->used <= writer->room);
+    return at + CLG_ATTRIBUTE_HEADER_BYTES;
+}
+
+int clg_attribute_add(struct clg_attribute_writer *writer, uint8_t type, const void *value,
+                      size_t bytes)
+{
+    uint8_t number = (uint8_t)(type & ~CLG_ATTRIBUTE_CRITICAL);
+    CLG_ASSERT(value != NULL || bytes == 0);
+    if (bytes > CLG_ATTRIBUTES_MAX) {
+        return COMMITLOG_ETOOBIG;
+    }
+    if (number == 0 || !attribute_value_ok(number, value, bytes)) {
+        return COMMITLOG_EINVAL;
+    }
+    uint8_t *out = attribute_append(writer, type, bytes);
+    if (out == NULL) {
+        return COMMITLOG_ETOOBIG;
+    }
+    if (bytes != 0) {
+        memcpy(out, value, bytes);
+    }
+    return COMMITLOG_OK;
+}
+
+int clg_attribute_add_header(struct clg_attribute_writer *writer, const void *name,
+                             size_t name_bytes, const void *value, size_t value_bytes)
+{
+    CLG_ASSERT(name != NULL || name_bytes == 0);
+    CLG_ASSERT(value != NULL || value_bytes == 0);
+    if (name_bytes == 0 || name_bytes > CLG_HEADER_NAME_MAX) {
+        return COMMITLOG_EINVAL;
+    }
+    if (value_bytes > CLG_ATTRIBUTES_MAX) {
+        return COMMITLOG_ETOOBIG;
+    }
+    uint8_t *out = attribute_append(writer, CLG_ATTRIBUTE_HEADER,
+                                    ATTRIBUTE_NAME_BYTES + name_bytes + value_bytes);
+    if (out == NULL) {
+        return COMMITLOG_ETOOBIG;
+    }
+    clg_store_le16(out, (uint16_t)name_bytes);
+    memcpy(out + ATTRIBUTE_NAME_BYTES, name, name_bytes);
+    if (value_bytes != 0) {
+        memcpy(out + ATTRIBUTE_NAME_BYTES + name_bytes, value, value_bytes);
+    }
+    return COMMITLOG_OK;
+}
+
+int clg_attribute_add_producer_time(struct clg_attribute_writer *writer, int64_t time_ms)
+{
+    uint8_t value[sizeof(int64_t)];
+    clg_store_le64(value, (uint64_t)time_ms);
+    return clg_attribute_add(writer, CLG_ATTRIBUTE_PRODUCER_TIME, value, sizeof(value));
+}
+
+void clg_attribute_iterator_init(struct clg_attribute_iterator *iterator, const uint8_t *area,
+                                 size_t bytes)
+{
+    CLG_ASSERT(iterator != NULL);
+    CLG_ASSERT(area != NULL || bytes == 0);
+    iterator->at = area;
+    iterator->left = bytes;
+}
+
+int clg_attribute_next(struct clg_attribute_iterator *iterator, struct clg_attribute *out)
+{
+    CLG_ASSERT(out != NULL);
+    if (iterator->left == 0) {
+        return 0;
+    }
+    if (iterator->left < CLG_ATTRIBUTE_HEADER_BYTES) {
+        return COMMITLOG_EDAMAGED;
+    }
+    uint8_t type = iterator->at[0];
+    uint16_t bytes = clg_load_le16(iterator->at + 1);
+    size_t left = iterator->left - CLG_ATTRIBUTE_HEADER_BYTES;
+    if ((type & ~CLG_ATTRIBUTE_CRITICAL) == 0 || bytes > left) {
+        return COMMITLOG_EDAMAGED;
+    }
+    out->type = (uint8_t)(type & ~CLG_ATTRIBUTE_CRITICAL);
+    out->critical = (type & CLG_ATTRIBUTE_CRITICAL) != 0;
+    out->value = iterator->at + CLG_ATTRIBUTE_HEADER_BYTES;
+    out->bytes = bytes;
+    iterator->at = out->value + bytes;
+    iterator->left = left - bytes;
+    return 1;
+}
+
+/* Reserved numbers are not known: this version gives them no meaning. */
+static bool attribute_is_known(uint8_t type)
+{
+    return type >= CLG_ATTRIBUTE_TAG && type <= CLG_ATTRIBUTE_PRODUCER_TIME;
+}
+
+int clg_attributes_check(const uint8_t *area, size_t bytes)
+{
+    struct clg_attribute_iterator iterator;
+    struct clg_attribute attribute;
+    uint32_t tags = 0;
+    uint32_t keys = 0;
+    uint32_t times = 0;
+    bool unsupported = false;
+    if (bytes > CLG_ATTRIBUTES_MAX) {
+        return COMMITLOG_EDAMAGED;
+    }
+    clg_attribute_iterator_init(&iterator, area, bytes);
+    int rc;
+    while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
+        if (!attribute_value_ok(attribute.type, attribute.value, attribute.bytes)) {
+            return COMMITLOG_EDAMAGED;
+        }
+        unsupported = unsupported || (attribute.critical && !attribute_is_known(attribute.type));
+        tags += attribute.type == CLG_ATTRIBUTE_TAG;
+        keys += attribute.type == CLG_ATTRIBUTE_KEY;
+        times += attribute.type == CLG_ATTRIBUTE_PRODUCER_TIME;
+    }
+    if (rc < 0) {
+        return rc;
+    }
+    if (tags > 1 || times > 1 || keys > CLG_RECORD_KEYS_MAX) {
+        return COMMITLOG_EDAMAGED;
+    }
+    return unsupported ? COMMITLOG_EUNSUPPORTED : COMMITLOG_OK;
+}
+
+/* The n-th attribute of a type. */
+static int attribute_find(const uint8_t *area, size_t bytes, uint8_t type, uint32_t n,
+                          struct clg_attribute *out)
+{
+    struct clg_attribute_iterator iterator;
+    struct clg_attribute attribute;
+    CLG_ASSERT(attribute_is_known(type));
+    clg_attribute_iterator_init(&iterator, area, bytes);
+    int rc;
+    while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
+        if (attribute.type != type) {
+            continue;
+        }
+        if (n > 0) {
+            n--;
+            continue;
+        }
+        if (!attribute_value_ok(type, attribute.value, attribute.bytes)) {
+            return COMMITLOG_EDAMAGED;
+        }
+        *out = attribute;
+        return 1;
+    }
+    return rc;
+}
+
+int clg_attributes_tag(const uint8_t *area, size_t bytes, struct clg_attribute *tag)
+{
+    return attribute_find(area, bytes, CLG_ATTRIBUTE_TAG, 0, tag);
+}
+
+int clg_attributes_key(const uint8_t *area, size_t bytes, uint32_t n, struct clg_attribute *key)
+{
+    return attribute_find(area, bytes, CLG_ATTRIBUTE_KEY, n, key);
+}
+
+int clg_attributes_header(const uint8_t *area, size_t bytes, uint32_t n,
+                          struct clg_attribute_header *header)
+{
+    struct clg_attribute attribute;
+    int rc = attribute_find(area, bytes, CLG_ATTRIBUTE_HEADER, n, &attribute);
+    if (rc != 1) {
+        return rc;
+    }
+    return attribute_header_split(attribute.value, attribute.bytes, header) ? 1
+                                                                            : COMMITLOG_EDAMAGED;
+}
+
+int clg_attributes_producer_time(const uint8_t *area, size_t bytes, int64_t *time_ms)
+{
+    struct clg_attribute attribute;
+    CLG_ASSERT(time_ms != NULL);
+    int rc = attribute_find(area, bytes, CLG_ATTRIBUTE_PRODUCER_TIME, 0, &attribute);
+    if (rc == 1) {
+        *time_ms = (int64_t)clg_load_le64(attribute.value);
+    }
+    return rc;
+}
+
+uint32_t clg_tag_hash(const void *tag, size_t bytes)
+{
+    CLG_ASSERT(tag != NULL || bytes == 0);
+    if (bytes == 0) {
+        return 0;
+    }
+    uint32_t hash = (uint32_t)clg_hash64(tag, bytes, 0);
+    return hash != 0 ? hash : 1;
+}
+
+uint64_t clg_topic_seed(const void *name, size_t bytes)
+{
+    CLG_ASSERT(name != NULL);
+    return clg_hash64(name, bytes, 0);
+}
+
+uint64_t clg_key_hash(uint64_t topic_seed, const void *key, size_t bytes)
+{
+    CLG_ASSERT(key != NULL);
+    return clg_hash64(key, bytes, topic_seed);
+}

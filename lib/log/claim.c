@@ -1,0 +1,283 @@
+/*
+ * claim.c -- the place of a record: position, store time, and what has to lie before it.
+ *
+ * Invariants: 1. a record never crosses a segment and leaves room for the pad that closes it;
+ *       2. before the first record of a topic in a segment lies the topic's definition, before the
+ *       first record of a session its epoch start: no crash leaves a record without a name;
+ *       3. a claim that fails has moved nothing but, at most, to the next segment.
+ * Threads and locks: everything under claim_lock.
+ * Happy path: clg_claim_prepare -> build at place(position) -> clg_claim_advance.
+ * Failure modes: COMMITLOG_EAGAIN (ring, or too many segments unsealed), COMMITLOG_ENOSPC (no next
+ *       segment), COMMITLOG_ETOOBIG; see commit_log.h.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "format/attributes.h"
+#include "format/topic_record.h"
+#include "log/commit_log_internal.h"
+
+/* A wall clock that runs away from the monotonic one by more than this is held back. */
+#define CLAIM_JUMP_NS (INT64_C(3600) * CLG_OS_NS_PER_S)
+
+int64_t clg_claim_time(struct clg_log *log)
+{
+    const struct commitlog_os *os = log->os;
+    int64_t wall = os->clock_wall_ns(os) - log->held_back_ns;
+    if (wall - log->wall_reference_ns > CLAIM_JUMP_NS) {
+        int64_t mono = os->clock_mono_ns(os);
+        int64_t jump = (wall - log->wall_reference_ns) - (mono - log->mono_reference_ns);
+        if (jump > CLAIM_JUMP_NS) {
+            log->held_back_ns += jump;
+            wall -= jump;
+        }
+        log->wall_reference_ns = wall;
+        log->mono_reference_ns = mono;
+    }
+    if (wall > log->last_time_ns) {
+        log->last_time_ns = wall;
+    }
+    return log->last_time_ns;
+}
+
+void clg_claim_advance(struct clg_log *log, uint64_t bytes, uint32_t records, int64_t store_time)
+{
+    CLG_ASSERT(clg_is_aligned(bytes, CLG_RECORD_ALIGN));
+    CLG_ASSERT(log->position + bytes <= log->active->data_end);
+    if (log->tally.records == 0) {
+        log->tally.first_time = store_time;
+    }
+    log->tally.records += records;
+    log->tally.last_time = store_time;
+    log->tally.epoch = log->epoch;
+    log->position += bytes;
+}
+
+void clg_claim_control(struct clg_log *log, uint8_t kind, uint32_t queue_number, const void *body,
+                       uint64_t body_bytes)
+{
+    struct commitlog_slice slice = {body, (size_t)body_bytes};
+    struct clg_append item = {.kind = kind,
+                              .queue_number = queue_number,
+                              .body = &slice,
+                              .body_count = 1,
+                              .body_bytes = body_bytes};
+    int64_t now = clg_claim_time(log);
+    uint8_t *record = log->engine->place(log, log->position);
+    uint64_t check;
+    clg_word_store(record, clg_record_build(log, record, log->position, &item, 0, now, &check));
+    clg_claim_advance(log, clg_append_bytes(&item), 1, now);
+}
+
+static void claim_write_epoch(struct clg_log *log)
+{
+    struct clg_epoch_start start = {log->start_position, log->session_id};
+    uint8_t body[CLG_EPOCH_BODY_BYTES];
+    clg_epoch_start_encode(body, &start);
+    clg_claim_control(log, CLG_KIND_EPOCH, CLG_QUEUE_NONE, body, sizeof(body));
+    log->epoch_written = true;
+}
+
+static uint32_t claim_definition_bytes(const struct clg_topic *topic)
+{
+    return clg_record_bytes(0, clg_topic_definition_bytes(topic->name_bytes, 0));
+}
+
+static void claim_write_definition(struct clg_log *log, struct clg_topic *topic)
+{
+    uint8_t body[CLG_TOPIC_FIXED_BYTES + CLG_TOPIC_NAME_MAX + 8];
+    struct clg_topic_definition definition = {.name = (const uint8_t *)topic->name,
+                                              .name_bytes = topic->name_bytes,
+                                              .first_queue = topic->first_queue,
+                                              .queue_count = topic->queues};
+    size_t bytes = (size_t)clg_topic_definition_bytes(topic->name_bytes, 0);
+    CLG_ASSERT(bytes <= sizeof(body));
+    int rc = clg_topic_definition_encode(body, bytes, &definition, NULL);
+    CLG_ASSERT(rc == COMMITLOG_OK);
+    (void)rc;
+    clg_claim_control(log, CLG_KIND_TOPIC, topic->first_queue, body, bytes);
+    topic->defined_base = log->active->base;
+}
+
+static struct clg_topic *claim_topic(const struct clg_log *log, const struct clg_append *item)
+{
+    const struct clg_queue *queue = clg_registry_queue(log->registry, item->queue_number);
+    CLG_ASSERT(queue != NULL && queue->owner != 0);
+    return clg_registry_topic(log->registry, queue->owner - 1);
+}
+
+/* Bytes of epoch start and definitions that must come first. Marks each topic once. */
+static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append *items,
+                                    uint32_t count)
+{
+    uint64_t bytes = log->epoch_written ? 0 : clg_record_bytes(0, CLG_EPOCH_BODY_BYTES);
+    log->ticket++;
+    for (uint32_t i = 0; i < count; i++) {
+        if (!items[i].takes_offset) {
+            continue;
+        }
+        struct clg_topic *topic = claim_topic(log, &items[i]);
+        if (topic->defined_base != log->active->base && topic->claim_mark != log->ticket) {
+            topic->claim_mark = log->ticket;
+            bytes += claim_definition_bytes(topic);
+        }
+    }
+    return bytes;
+}
+
+static void claim_write_prelude(struct clg_log *log, const struct clg_append *items,
+                                uint32_t count)
+{
+    if (!log->epoch_written) {
+        claim_write_epoch(log);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (items[i].takes_offset) {
+            struct clg_topic *topic = claim_topic(log, &items[i]);
+            if (topic->defined_base != log->active->base) {
+                claim_write_definition(log, topic);
+            }
+        }
+    }
+}
+
+/* The pad up to the end of the data: only its header is built, the rest stays zero on disk. */
+static void claim_write_pad(struct clg_log *log)
+{
+    uint64_t position = log->position;
+    uint64_t bytes = log->active->data_end - position;
+    CLG_ASSERT(bytes >= CLG_RECORD_MIN && bytes <= CLG_FILLER_MAX);
+    int64_t now = clg_claim_time(log);
+    struct clg_record_header header = {
+        .store_time = now,
+        .epoch = log->epoch,
+        .queue_number = CLG_QUEUE_NONE,
+        .durable_back = clg_durable_back_encode(position, clg_live_load(&log->shared->durable)),
+        .kind = CLG_KIND_PAD};
+    uint8_t *record = log->engine->place(log, position);
+    clg_record_encode_header(record, &header);
+    uint64_t seed = clg_record_seed(log->active->salt, position);
+    clg_word_store(record, clg_record_seal_header(record, (uint32_t)bytes, seed));
+    clg_claim_advance(log, bytes, 1, now);
+}
+
+static int claim_take_next(struct clg_log *log, struct commitlog_error *err)
+{
+    if (log->next != NULL) {
+        return COMMITLOG_OK;
+    }
+    CLG_ASSERT(log->supply != NULL);
+    int rc = clg_segment_supply_take(log->supply, log->active->base + log->active->bytes,
+                                     &log->next, err);
+    if (rc != COMMITLOG_OK) {
+        clg_wrap(err, "no next segment");
+    }
+    return rc;
+}
+
+/* Closes the active segment and moves to the next one. */
+static int claim_switch(struct clg_log *log, struct commitlog_error *err)
+{
+    uint64_t rolls = clg_load_relaxed_u64(&log->roll_count);
+    if (rolls - clg_load_acquire_u64(&log->seal_count) >= CLG_ROLLS_MAX
+        || !log->engine->has_room(log, log->position + CLG_RECORD_MIN)) {
+        return COMMITLOG_EAGAIN;
+    }
+    int rc = claim_take_next(log, err);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_segment_set_reserve(log->set, err);
+    }
+    uint8_t *map = NULL;
+    if (rc == COMMITLOG_OK) {
+        rc = log->engine->enter(log, log->next, &map, err);
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct clg_segment *old = log->active;
+    struct clg_segment *next = log->next;
+    struct clg_roll *roll = &log->rolls[rolls % CLG_ROLLS_MAX];
+    roll->base = old->base;
+    roll->pad_position = log->position;
+    roll->data_end = old->data_end;
+    claim_write_pad(log);
+    roll->footer = log->tally;
+    roll->footer.end = old->data_end;
+    roll->complete = log->tally_complete;
+    clg_segment_ref(next); /* one for the set, one for us */
+    rc = clg_segment_set_append(log->set, next, err);
+    CLG_ASSERT(rc == COMMITLOG_OK); /* room was reserved, the base is the next one */
+    log->next = NULL;
+    log->active = next;
+    log->active_map = map;
+    log->populated = next->data_start;
+    log->position = next->data_start;
+    memset(&log->tally, 0, sizeof(log->tally));
+    log->tally_complete = true;
+    clg_store_release_u64(&log->active_base, next->base);
+    clg_store_release_u64(&log->roll_count, rolls + 1); /* ORDER(roll-1) release */
+    clg_publish(log);
+    clg_segment_unref(old);
+    struct clg_segment_plan plan;
+    clg_segment_plan_after(next, log->segment_bytes, log->last_time_ns, log->epoch, &plan);
+    clg_segment_supply_want(log->supply, &plan);
+    return rc;
+}
+
+/* User records leave the last stretch of the last segment to control records while the disk has
+ * no room for another segment: retention must be able to append before it can free anything. */
+static int claim_keep_reserve(struct clg_log *log, const struct clg_append *items, uint64_t need,
+                              struct commitlog_error *err)
+{
+    if (log->control_reserve_bytes == 0 || items[0].kind != CLG_KIND_MESSAGE) {
+        return COMMITLOG_OK;
+    }
+    uint64_t end = log->position + need + CLG_RECORD_MIN;
+    if (end + log->control_reserve_bytes <= log->active->data_end) {
+        return COMMITLOG_OK;
+    }
+    return claim_take_next(log, err);
+}
+
+int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                      uint64_t bytes, bool large, struct commitlog_error *err)
+{
+    CLG_ASSERT(count >= 1 && clg_is_aligned(bytes, CLG_RECORD_ALIGN));
+    if (clg_load_acquire_u32(&log->latch) != 0) {
+        return clg_log_failure(log, err);
+    }
+    uint64_t prelude = claim_prelude_bytes(log, items, count);
+    uint64_t room = log->active->data_end - log->position;
+    if (prelude + bytes + CLG_RECORD_MIN > room) {
+        uint64_t capacity = log->segment_bytes - CLG_SEGMENT_GAP;
+        if (bytes + CLG_RECORD_MIN > capacity) {
+            return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                            "%llu bytes do not fit one segment, which takes %llu",
+                            (unsigned long long)bytes,
+                            (unsigned long long)(capacity - CLG_RECORD_MIN));
+        }
+        int rc = claim_switch(log, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        prelude = claim_prelude_bytes(log, items, count);
+        if (prelude + bytes + CLG_RECORD_MIN > log->active->data_end - log->position) {
+            return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                            "%llu bytes with %llu of topic definitions do not fit one segment",
+                            (unsigned long long)bytes, (unsigned long long)prelude);
+        }
+    }
+    int rc = claim_keep_reserve(log, items, prelude + bytes, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    if (!log->engine->has_room(log, log->position + prelude + (large ? 0 : bytes))) {
+        return COMMITLOG_EAGAIN;
+    }
+    if (prelude > 0) {
+        claim_write_prelude(log, items, count);
+    }
+    return COMMITLOG_OK;
+}

@@ -1,0 +1,181 @@
+/*
+ * commit_log.h -- the commit log of an open store: positions, append, drain, flush, peek.
+ *
+ * The way of a message by file name:
+ *   appender.c   sizes the record, asks for its place, builds it
+ *   claim.c      position, queue offset, store time, definitions, switch to the next segment
+ *   stage.c      the ring it is built in (staged engine)   mapped.c  or the segment itself (mmap)
+ *   large.c      records too large for the ring: straight into the segment
+ *   publish.c    moves `published` over the contiguous committed records, wakes readers
+ *   drain.c      stage -> segment by pwrite; moves `written`
+ *   seal.c       footer of a segment that is full and durable
+ *   flush.c      group commit: a waiting appender leads, fdatasync; moves `durable`
+ *   live.c       the live area where other processes see all that
+ *   reserve.c    the same in two steps, with the caller writing the body in place
+ *   peek.c       back to the fold   reader.c  back to readers, verified
+ *
+ * Invariants: first <= durable <= written <= published <= claimed; each only grows. Nothing at or
+ *       beyond `published` is drained or flushed. Bytes of the ring at p are overwritten only when
+ *       written > p and folded > p. A record lies in one segment; a segment ends with a pad.
+ * Threads and locks (a later one may be taken while holding an earlier one, never the reverse):
+ *       flush.leader > drain_lock > claim_lock. The view layer's fold lock is taken before any of
+ *       these, or alone.
+ * Failure modes: COMMITLOG_EAGAIN (no room; the caller folds, then clg_log_wait_room),
+ *       COMMITLOG_ENOSPC (no next segment, nothing claimed), COMMITLOG_EFAILED (latched).
+ */
+#ifndef CLG_LOG_COMMIT_LOG_H
+#define CLG_LOG_COMMIT_LOG_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "commitlog.h"
+
+#include "format/live_area.h"
+#include "log/record_view.h"
+#include "log/registry.h"
+#include "os/lock.h"
+#include "os/os.h"
+#include "segment/segment_set.h"
+#include "segment/segment_supply.h"
+
+struct clg_engine; /* engine.h */
+struct clg_live;   /* live.h */
+
+struct clg_log_config {
+    const struct commitlog_os *os;
+    struct clg_segment_set *set;       /* recovered; the last one is the active one */
+    struct clg_segment_supply *supply; /* NULL for a follower */
+    struct clg_registry *registry;
+    struct clg_live *live;
+    uint32_t engine;     /* COMMITLOG_ENGINE_... */
+    uint64_t first;      /* positions as recovery left them; all before `end` is durable */
+    uint64_t end;
+    uint32_t epoch;      /* of this writer session */
+    int64_t last_time_ns;
+    uint64_t session_id;
+    uint64_t segment_bytes; /* of segments to be made */
+    uint64_t flush_align_bytes;
+};
+
+struct clg_log; /* commit_log_internal.h */
+
+/* What one record is made of; pointers are only read during the call. */
+struct clg_append {
+    uint8_t kind;
+    uint32_t queue_number; /* the header's queue number; UINT32_MAX for control records */
+    bool takes_offset;     /* claims the queue's next offset, needs its topic's definition */
+    const uint8_t *attributes;
+    uint32_t attribute_bytes;
+    const struct commitlog_slice *body;
+    uint32_t body_count;
+    uint64_t body_bytes; /* sum of the pieces */
+};
+
+CLG_MUST_CHECK int clg_log_open(const struct clg_log_config *config, struct clg_log **out,
+                                struct commitlog_error *err);
+/* Frees; the caller has synced. The segment set, supply, registry, live area are the caller's. */
+void clg_log_free(struct clg_log *log);
+
+/*
+ * Appends count records as one (count 1: a plain record; more: a batch with its header). Never
+ * waits for room. receipts: one per record, filled but for the level.
+ * COMMITLOG_EAGAIN: no room now; nothing was claimed.
+ */
+CLG_MUST_CHECK int clg_log_append(struct clg_log *log, const struct clg_append *items,
+                                  uint32_t count, struct commitlog_receipt *receipts,
+                                  struct commitlog_error *err);
+
+/* Writes a topic's definition at the tail, with the next offsets of its queues when
+ * `with_offsets` (carry-forward). COMMITLOG_EAGAIN as above. */
+CLG_MUST_CHECK int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic,
+                                        bool with_offsets, struct commitlog_error *err);
+
+/* Zero copy. *out_body has body_bytes bytes; attributes are written already. */
+struct clg_reserved {
+    uint64_t position;
+    uint64_t bytes; /* of the whole record */
+    uint8_t *record;
+    struct commitlog_receipt receipt;
+    uint64_t salt;
+};
+CLG_MUST_CHECK int clg_log_reserve(struct clg_log *log, const struct clg_append *item,
+                                   struct clg_reserved *out, uint8_t **out_body,
+                                   struct commitlog_error *err);
+void clg_log_commit_reserved(struct clg_log *log, const struct clg_reserved *reserved);
+void clg_log_abort_reserved(struct clg_log *log, const struct clg_reserved *reserved);
+/* Largest body_bytes + attribute bytes that clg_log_reserve takes. */
+uint64_t clg_log_reserve_max(const struct clg_log *log);
+
+/* After COMMITLOG_EAGAIN: take a ticket, try again, and if that fails too wait for the ticket to
+ * change (drained, folded, committed or sealed meanwhile) or the deadline (clg_os_deadline). */
+uint32_t clg_log_room_ticket(const struct clg_log *log);
+CLG_MUST_CHECK int clg_log_wait_room(struct clg_log *log, uint32_t ticket,
+                                     int64_t deadline_mono_ns);
+/* Bytes of the stage in use; for whoever decides who drains. 0 with the mmap engine. */
+uint64_t clg_log_staged_bytes(const struct clg_log *log);
+
+/* Moves staged bytes into segments up to `upto` (bounded by published), as far as one budget of
+ * `max_bytes` goes (UINT64_MAX: all). */
+CLG_MUST_CHECK int clg_log_drain(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
+                                 struct commitlog_error *err);
+
+/* Group commit: returns when durable >= upto. Leads the flush itself if nobody does.
+ * COMMITLOG_ETIMEDOUT, COMMITLOG_EINTERRUPTED, COMMITLOG_EFAILED. */
+CLG_MUST_CHECK int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
+                                 struct commitlog_error *err);
+/* Writes the footer of the oldest closed segment that is durable (flushing it first when `force`).
+ * *out_sealed: one was. Footers are what recovery believes, so they come after the flush. */
+CLG_MUST_CHECK int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed,
+                                struct commitlog_error *err);
+/* Closed segments that wait for their footer. */
+uint32_t clg_log_unsealed(const struct clg_log *log);
+/* Touches pages ahead of the tail (mmap engine), a few MiB at the most. */
+void clg_log_populate(struct clg_log *log);
+/* Waits for others to do it. */
+CLG_MUST_CHECK int clg_log_wait_durable(struct clg_log *log, uint64_t upto,
+                                        int64_t deadline_mono_ns);
+/* Waits until published (durable_only: durable) is beyond `position`. */
+CLG_MUST_CHECK int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_only,
+                                        int64_t deadline_mono_ns);
+/* Wakes every waiter with COMMITLOG_EINTERRUPTED. */
+void clg_log_interrupt(struct clg_log *log);
+/* How often that was; a wait made of several compares. */
+uint32_t clg_log_interrupts(const struct clg_log *log);
+
+/* Positions: any thread, acquire. */
+uint64_t clg_log_first(const struct clg_log *log);
+uint64_t clg_log_durable(const struct clg_log *log);
+uint64_t clg_log_written(const struct clg_log *log);
+uint64_t clg_log_published(const struct clg_log *log);
+uint64_t clg_log_claimed(const struct clg_log *log);
+uint32_t clg_log_epoch(const struct clg_log *log);
+int64_t clg_log_last_time(struct clg_log *log);
+/* User records leave this much of the last segment alone while no next one can be had: retention
+ * appends there. */
+void clg_log_set_control_reserve(struct clg_log *log, uint64_t bytes);
+/* fdatasync calls so far. */
+uint64_t clg_log_flushes(const struct clg_log *log);
+/* Retention raised the first position. */
+void clg_log_set_first(struct clg_log *log, uint64_t first);
+/* The fold has applied everything before `position`: its ring bytes may go. */
+void clg_log_set_folded(struct clg_log *log, uint64_t position);
+/* Base of the active segment (claim side), for "never the active one". */
+uint64_t clg_log_active_base(const struct clg_log *log);
+
+/*
+ * The record at `position` (< published) for the fold: not verified, because this process wrote it
+ * or recovery verified it. In a follower: verified, and copied if it is only staged. The view's
+ * pointers hold until the next peek. Only under the fold lock, positions not below folded.
+ * COMMITLOG_EDAMAGED in a follower.
+ */
+CLG_MUST_CHECK int clg_log_peek(struct clg_log *log, uint64_t position,
+                                struct clg_record_view *out, struct commitlog_error *err);
+
+/* The latch: the first call wins; every later append fails, durable moves no more. */
+void clg_log_latch(struct clg_log *log, const struct commitlog_error *cause);
+/* 0, or the latched failure. */
+int clg_log_failure(struct clg_log *log, struct commitlog_error *err);
+
+#endif

@@ -1,0 +1,145 @@
+/*
+ * commit_log_internal.h -- struct clg_log, for the files of lib/log only.
+ *
+ * Who writes what: fields are grouped by the lock that guards them, each group on its own cache
+ * line. Positions live in the live area (live.h), so that other processes see them; this process
+ * reads them there too.
+ */
+#ifndef CLG_LOG_COMMIT_LOG_INTERNAL_H
+#define CLG_LOG_COMMIT_LOG_INTERNAL_H
+
+#include "log/commit_log.h"
+#include "log/engine.h"
+#include "log/live.h"
+
+/* Pieces of a drain: larger ones leave the second-level cache, smaller ones pay the system call. */
+#define CLG_DRAIN_PIECE_BYTES (UINT64_C(256) << 10)
+/* Closed segments that may wait for drain and footer before a claim has to. */
+#define CLG_ROLLS_MAX 64u
+#define CLG_LINE _Alignas(128)
+
+/* A segment that was closed by its pad. */
+struct clg_roll {
+    uint64_t base;
+    uint64_t pad_position;
+    uint64_t data_end;
+    bool complete; /* the tally counts every record of it */
+    struct clg_segment_footer footer;
+};
+
+struct clg_log {
+    const struct commitlog_os *os;
+    struct clg_segment_set *set;
+    struct clg_segment_supply *supply;
+    struct clg_registry *registry;
+    struct clg_live *live;
+    struct clg_live_area *shared; /* live->area */
+    const struct clg_engine *engine;
+    uint8_t *ring;
+    uint64_t ring_mask; /* ring bytes - 1; 0 without a ring */
+    uint64_t ring_bytes;
+    uint32_t epoch;
+    uint64_t session_id;
+    uint64_t segment_bytes; /* of those to be made */
+    uint64_t control_reserve_bytes;
+    uint64_t flush_align_bytes;
+    bool is_follower;
+
+    /* claim_lock */
+    CLG_LINE struct clg_mutex claim_lock;
+    uint64_t position;          /* next to be claimed; == live claimed */
+    uint64_t start_position;    /* end of the log when this session began */
+    struct clg_segment *active; /* with a reference */
+    struct clg_segment *next;   /* taken from the supply already; with a reference, or NULL */
+    uint8_t *active_map;        /* mmap engine */
+    uint64_t populated;         /* mmap engine: pages touched up to here */
+    int64_t last_time_ns;
+    int64_t wall_reference_ns; /* pair of clocks: tells a jump of the wall clock */
+    int64_t mono_reference_ns;
+    int64_t held_back_ns; /* subtracted from the wall clock since it jumped */
+    uint64_t ticket;      /* of the claim; marks topics */
+    uint32_t reserved;    /* claims that are not committed yet */
+    bool epoch_written;
+    struct clg_segment_footer tally; /* of the active segment so far */
+    bool tally_complete;
+    struct clg_roll rolls[CLG_ROLLS_MAX];
+    _Atomic uint64_t roll_count;  /* written under claim_lock, ORDER(roll-1) release */
+    _Atomic uint64_t seal_count;  /* written under seal_lock */
+    _Atomic uint64_t active_base; /* of `active`, for those without the lock */
+
+    /* drain_lock */
+    CLG_LINE struct clg_mutex drain_lock;
+    struct clg_segment *drain_segment; /* holds `written`; with a reference */
+    uint64_t drain_count;              /* rolls drained */
+
+    /* flush leader */
+    CLG_LINE struct clg_mutex leader;
+    struct clg_mutex seal_lock;
+    _Atomic uint32_t flush_word; /* changes when durable rises or the latch closes */
+    _Atomic uint64_t flushes;    /* fdatasync calls */
+
+    /* room: changes when drained, folded, committed or sealed */
+    CLG_LINE _Atomic uint32_t room_word;
+    _Atomic uint32_t room_waiters;
+    _Atomic uint64_t folded;
+    _Atomic uint64_t ring_floor; /* positions below are not in the ring; before `published` */
+    _Atomic uint32_t interrupts;
+
+    /* latch: 0 good, 1 being written, 2 closed; ORDER(latch-1) */
+    CLG_LINE _Atomic uint32_t latch;
+    struct commitlog_error failure;
+
+    /* peek, under the fold lock */
+    struct clg_segment *peek_segment;
+    uint8_t *peek_buffer;
+    uint64_t peek_room;
+};
+
+/* claim.c: under claim_lock */
+int64_t clg_claim_time(struct clg_log *log);
+/* Makes [position, position + bytes) lie in the active segment with all that must precede it
+ * (pad and switch, epoch start, definitions of the topics of these items). `large`: the record
+ * itself will not be built in the ring. COMMITLOG_EAGAIN, _ENOSPC, _ETOOBIG. */
+int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                      uint64_t bytes, bool large, struct commitlog_error *err);
+/* Counts records into the tally and moves the position behind them. */
+void clg_claim_advance(struct clg_log *log, uint64_t bytes, uint32_t records, int64_t store_time);
+/* Header and payload of one record at `record`, sealed; returns the word, not stored yet. */
+uint32_t clg_record_build(struct clg_log *log, uint8_t *record, uint64_t position,
+                          const struct clg_append *item, uint64_t queue_offset,
+                          int64_t store_time, uint64_t *out_check);
+void clg_word_store(uint8_t *record, uint32_t word);
+uint32_t clg_word_load(const uint8_t *record);
+uint32_t clg_append_bytes(const struct clg_append *item);
+/* One control record of one piece at the tail: build, commit, advance. Room was checked. */
+void clg_claim_control(struct clg_log *log, uint8_t kind, uint32_t queue_number,
+                       const void *body, uint64_t body_bytes);
+
+/* publish.c. clg_publish under claim_lock; clg_publish_wake after unlocking. */
+void clg_publish(struct clg_log *log);
+void clg_publish_wake(struct clg_log *log);
+void clg_room_changed(struct clg_log *log);
+
+/* large.c */
+int clg_large_append(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                     uint64_t bytes, uint8_t *checks, struct commitlog_receipt *receipts,
+                     struct commitlog_error *err);
+/* appender.c: builds count items (with a batch header if count > 1) at `at`, whose first byte has
+ * the log position `position`; everything committed but the first record's word, returned.
+ * checks: room for 8 bytes per item, for a batch. */
+uint32_t clg_appender_build(struct clg_log *log, uint8_t *at, uint64_t position,
+                            const struct clg_append *items, uint32_t count, uint64_t bytes,
+                            uint8_t *checks, struct commitlog_receipt *receipts);
+
+/* drain.c: under drain_lock */
+int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
+                     struct commitlog_error *err);
+
+static inline uint64_t clg_record_next(uint64_t position, uint64_t bytes, uint8_t kind)
+{
+    return position + bytes + (kind == CLG_KIND_PAD ? CLG_SEGMENT_GAP : 0);
+}
+
+void clg_log_invariants(const struct clg_log *log);
+
+#endif

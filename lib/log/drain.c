@@ -1,0 +1,118 @@
+/*
+ * drain.c -- stage to segment: pwrite in pieces of 256 KiB, then `written` moves.
+ *
+ * Invariants: 1. never beyond `published`: a claimed word is never written; 2. of a pad only its
+ *       header is written, the rest of the segment stays zero; 3. the bytes of a piece are not
+ *       overwritten meanwhile, because room in the ring is counted from `written`.
+ * Threads and locks: one drain at a time under drain_lock: flush leader, upkeep, an appender whose
+ *       ring is half full, a large record.
+ * Failure modes: a failed write is latched; `written` does not move.
+ */
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "log/commit_log_internal.h"
+
+/* The pad that closes the drain's segment, if it was written yet. */
+static const struct clg_roll *drain_roll(const struct clg_log *log)
+{
+    /* ORDER(roll-1) acquire */
+    if (log->drain_count == clg_load_acquire_u64(&log->roll_count)) {
+        return NULL;
+    }
+    const struct clg_roll *roll = &log->rolls[log->drain_count % CLG_ROLLS_MAX];
+    CLG_ASSERT(roll->base == log->drain_segment->base);
+    return roll;
+}
+
+static int drain_next_segment(struct clg_log *log)
+{
+    struct clg_segment *next = clg_segment_set_pin_after(log->set, log->drain_segment->base);
+    if (next == NULL) {
+        return COMMITLOG_EINTERNAL; /* the switch appends to the set before it publishes */
+    }
+    clg_segment_unref(log->drain_segment);
+    log->drain_segment = next;
+    log->drain_count++;
+    return COMMITLOG_OK;
+}
+
+/* One piece. *written moves behind it, or over the edge of the segment. */
+static int drain_piece(struct clg_log *log, uint64_t target, uint64_t *written,
+                       struct commitlog_error *err)
+{
+    struct clg_segment *segment = log->drain_segment;
+    const struct clg_roll *roll = drain_roll(log);
+    uint64_t stop = clg_min_u64(target, segment->data_end);
+    bool closes = roll != NULL && target > roll->pad_position;
+    if (closes) {
+        stop = roll->pad_position + CLG_RECORD_HEADER_BYTES;
+    }
+    uint64_t bytes = clg_min_u64(stop - *written, CLG_DRAIN_PIECE_BYTES);
+    CLG_ASSERT(bytes > 0 && *written >= segment->data_start);
+    int rc = clg_segment_pwrite(segment, log->ring + (*written & log->ring_mask), bytes, *written,
+                                err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    *written += bytes;
+    if (closes && *written == stop) {
+        *written = segment->data_end + CLG_SEGMENT_GAP;
+        rc = drain_next_segment(log);
+    }
+    return rc;
+}
+
+int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
+                     struct commitlog_error *err)
+{
+    CLG_ASSERT(clg_mutex_is_held(&log->drain_lock));
+    if (log->engine->writes_through) {
+        return COMMITLOG_OK;
+    }
+    if (clg_load_acquire_u32(&log->latch) != 0) {
+        return clg_log_failure(log, err);
+    }
+    uint64_t target = clg_min_u64(upto, clg_live_load(&log->shared->published));
+    const uint64_t from = clg_live_load(&log->shared->written);
+    uint64_t written = from;
+    int rc = COMMITLOG_OK;
+    struct commitlog_error cause;
+    clg_error_clear(&cause);
+    while (rc == COMMITLOG_OK && written < target && written - from < max_bytes) {
+        rc = drain_piece(log, target, &written, &cause);
+        if (rc == COMMITLOG_OK) {
+            clg_live_store(&log->shared->written, written); /* ORDER(room-1) release */
+        }
+    }
+    if (rc != COMMITLOG_OK) {
+        clg_wrap(&cause, "drain the stage");
+        clg_log_latch(log, &cause);
+        return clg_log_failure(log, err);
+    }
+    if (written != from) {
+        clg_room_changed(log);
+        /* Once per drain: followers in other processes sleep on this word and cannot say so. */
+        clg_wake_word(log->os, &log->shared->wake.word, true);
+    }
+    return COMMITLOG_OK;
+}
+
+int clg_log_drain(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
+                  struct commitlog_error *err)
+{
+    clg_mutex_lock(log->os, &log->drain_lock);
+    int rc = clg_drain_locked(log, upto, max_bytes, err);
+    clg_mutex_unlock(log->os, &log->drain_lock);
+    return rc;
+}
+
+uint64_t clg_log_staged_bytes(const struct clg_log *log)
+{
+    if (log->ring == NULL) {
+        return 0;
+    }
+    uint64_t written = clg_live_load(&log->shared->written);
+    uint64_t published = clg_live_load(&log->shared->published);
+    return published > written ? published - written : 0;
+}

@@ -1,0 +1,180 @@
+/*
+ * flush.c -- group commit: a waiting appender leads, the others are the next group.
+ *
+ * Whoever finds nobody leading drains the stage and calls fdatasync itself; those who arrive in
+ * the meantime wait, and when it is done one of them leads for all (leader and followers: for one
+ * writer nearly twice as fast as a flusher thread, equal for many).
+ *
+ * Invariants: 1. the target is read before the flush begins: nothing published later is
+ *       acknowledged by it; 2. segments are flushed oldest first, each through its one descriptor;
+ *       3. after the first failure nothing is flushed again (the second fsync says OK and the data
+ *       is gone) and durable never moves.
+ * Threads and locks: leader > drain_lock; no claim_lock but for the filler that aligns a flush.
+ */
+#include <errno.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "log/commit_log_internal.h"
+
+/* A device that may spoil the block it is writing gets whole blocks: a filler record ends at the
+ * next block, so that no later flush rewrites this one. */
+static void flush_align(struct clg_log *log)
+{
+    uint64_t align = log->flush_align_bytes;
+    if (align == 0 || clg_is_aligned(log->position, align)) {
+        return;
+    }
+    uint64_t bytes = clg_align_up(log->position + CLG_RECORD_MIN, align) - log->position;
+    if (log->reserved > 0 || log->position + bytes + CLG_RECORD_MIN > log->active->data_end
+        || !log->engine->has_room(log, log->position + bytes)) {
+        return;
+    }
+    uint8_t *record = log->engine->place(log, log->position);
+    memset(record, 0, bytes);
+    int64_t now = clg_claim_time(log);
+    struct clg_record_header header = {
+        .store_time = now,
+        .epoch = log->epoch,
+        .queue_number = CLG_QUEUE_NONE,
+        .durable_back = clg_durable_back_encode(log->position,
+                                                clg_live_load(&log->shared->durable)),
+        .kind = CLG_KIND_HOLE};
+    clg_record_encode_header(record, &header);
+    uint64_t seed = clg_record_seed(log->active->salt, log->position);
+    clg_word_store(record, clg_record_seal_header(record, (uint32_t)bytes, seed));
+    clg_claim_advance(log, bytes, 1, now);
+    clg_publish(log);
+}
+
+static int flush_segments(struct clg_log *log, uint64_t from, uint64_t target,
+                          struct commitlog_error *err)
+{
+    while (from < target) {
+        struct clg_segment *segment = NULL;
+        int rc = clg_segment_set_pin(log->set, from, &segment);
+        if (rc != COMMITLOG_OK) {
+            return clg_fail(err, COMMITLOG_EINTERNAL, 0, from, "no segment to flush");
+        }
+        rc = clg_segment_flush(segment, err);
+        uint64_t next = segment->data_end + CLG_SEGMENT_GAP;
+        clg_segment_unref(segment);
+        (void)clg_add_relaxed_u64(&log->flushes, 1);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        from = next;
+    }
+    return COMMITLOG_OK;
+}
+
+/* Under leader. */
+static int flush_lead(struct clg_log *log, struct commitlog_error *err)
+{
+    if (log->flush_align_bytes != 0) {
+        clg_mutex_lock(log->os, &log->claim_lock);
+        flush_align(log);
+        clg_mutex_unlock(log->os, &log->claim_lock);
+    }
+    uint64_t durable = clg_live_load(&log->shared->durable);
+    uint64_t target = clg_live_load(&log->shared->published);
+    CLG_ASSERT(target >= durable);
+    if (target == durable) {
+        return clg_log_failure(log, err);
+    }
+    int rc = clg_log_drain(log, target, UINT64_MAX, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    if (clg_load_acquire_u32(&log->latch) != 0) {
+        return clg_log_failure(log, err);
+    }
+    struct commitlog_error cause;
+    clg_error_clear(&cause);
+    rc = flush_segments(log, durable, target, &cause);
+    if (rc != COMMITLOG_OK) {
+        clg_log_latch(log, &cause);
+        return clg_log_failure(log, err);
+    }
+    clg_live_store(&log->shared->durable, target);
+    return COMMITLOG_OK;
+}
+
+static void flush_wake(struct clg_log *log)
+{
+    clg_wake_word(log->os, &log->flush_word, false);
+    clg_fence_seqcst(); /* ORDER(wake-1): readers at visibility "durable" wait there */
+    if (clg_load_relaxed_u32(&log->shared->wake.waiters) != 0) {
+        clg_wake_word(log->os, &log->shared->wake.word, true);
+    }
+}
+
+/* Leads once, or waits for who does. COMMITLOG_EAGAIN: look again. */
+static int flush_turn(struct clg_log *log, uint32_t seen, int64_t deadline_mono_ns,
+                      struct commitlog_error *err)
+{
+    if (clg_mutex_trylock(&log->leader)) {
+        int rc = flush_lead(log, err);
+        clg_mutex_unlock(log->os, &log->leader);
+        flush_wake(log);
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EAGAIN;
+    }
+    if (clg_wait_word(log->os, &log->flush_word, seen, deadline_mono_ns, false) == -ETIMEDOUT) {
+        return COMMITLOG_ETIMEDOUT;
+    }
+    return COMMITLOG_EAGAIN;
+}
+
+int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
+                  struct commitlog_error *err)
+{
+    uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
+    for (;;) {
+        uint32_t seen = clg_load_acquire_u32(&log->flush_word);
+        if (clg_live_load(&log->shared->durable) >= upto) {
+            return COMMITLOG_OK;
+        }
+        int rc = clg_log_failure(log, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
+            return clg_fail(err, COMMITLOG_EINTERRUPTED, 0, upto, "flush interrupted");
+        }
+        uint64_t published = clg_live_load(&log->shared->published);
+        if (published < upto && clg_live_load(&log->shared->durable) == published) {
+            rc = clg_log_wait_visible(log, published, false, deadline_mono_ns);
+        } else {
+            rc = flush_turn(log, seen, deadline_mono_ns, err);
+        }
+        if (rc == COMMITLOG_ETIMEDOUT) {
+            return clg_fail(err, rc, 0, upto, "not durable within the time-out");
+        }
+        if (rc != COMMITLOG_OK && rc != COMMITLOG_EAGAIN) {
+            return rc;
+        }
+    }
+}
+
+int clg_log_wait_durable(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns)
+{
+    uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
+    for (;;) {
+        uint32_t seen = clg_load_acquire_u32(&log->flush_word);
+        if (clg_live_load(&log->shared->durable) >= upto) {
+            return COMMITLOG_OK;
+        }
+        if (clg_load_acquire_u32(&log->latch) != 0) {
+            return COMMITLOG_EFAILED;
+        }
+        if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
+            return COMMITLOG_EINTERRUPTED;
+        }
+        if (clg_wait_word(log->os, &log->flush_word, seen, deadline_mono_ns, false)
+            == -ETIMEDOUT) {
+            return COMMITLOG_ETIMEDOUT;
+        }
+    }
+}

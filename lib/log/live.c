@@ -1,0 +1,336 @@
+/* live.c -- making, finding and giving up the live area. See live.h. */
+#include "log/live.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+
+#define LIVE_DIR_NAME "LIVE"
+#define LIVE_ZERO_BYTES 65536u
+
+static void live_name(struct clg_live *live, const char *dir)
+{
+    static const char digits[] = "0123456789abcdef";
+    char hex[2 * CLG_UUID_BYTES + 1];
+    for (uint32_t i = 0; i < CLG_UUID_BYTES; i++) {
+        hex[2 * i] = digits[live->header.uuid[i] >> 4];
+        hex[2 * i + 1] = digits[live->header.uuid[i] & 15];
+    }
+    hex[2 * CLG_UUID_BYTES] = '\0';
+    (void)snprintf(live->name, sizeof(live->name), "commitlog-%s", hex);
+    (void)snprintf(live->path, sizeof(live->path), "%s/%s", dir, live->name);
+}
+
+/* Blocks for every byte: DIR/LIVE is also written, because a file system may still have to
+ * convert unwritten blocks, and could fail to, when a mapped page is written back. */
+static int live_allocate(struct clg_live *live, bool prewrite)
+{
+    const struct commitlog_os *os = live->os;
+    uint64_t bytes = live->header.area_bytes;
+    int rc = os->fallocate(os, live->fd, CLG_OS_FALLOCATE_EXTEND, 0, bytes);
+    if (rc == -EOPNOTSUPP) {
+        rc = os->ftruncate(os, live->fd, bytes);
+        prewrite = true;
+    }
+    if (rc < 0 || !prewrite) {
+        return rc;
+    }
+    void *zeros = os->alloc(os, LIVE_ZERO_BYTES);
+    if (zeros == NULL) {
+        return -ENOMEM;
+    }
+    for (uint64_t at = 0; rc >= 0 && at < bytes; at += LIVE_ZERO_BYTES) {
+        uint64_t n = bytes - at < LIVE_ZERO_BYTES ? bytes - at : LIVE_ZERO_BYTES;
+        rc = clg_os_pwrite_all(os, live->fd, zeros, n, at);
+    }
+    os->free(os, zeros);
+    return rc;
+}
+
+static int live_map(struct clg_live *live)
+{
+    const struct commitlog_os *os = live->os;
+    uint32_t prot = CLG_OS_PROT_READ | (live->writable ? (uint32_t)CLG_OS_PROT_WRITE : 0);
+    void *area = NULL;
+    int rc = os->map(os, live->fd, 0, CLG_LIVE_RING_AT, prot, CLG_OS_MAP_SHARED, &area);
+    if (rc < 0) {
+        return rc;
+    }
+    live->area = area;
+    void *ring = NULL;
+    if (live->ring_bytes > 0) {
+        rc = os->map_twice(os, live->fd, CLG_LIVE_RING_AT, live->ring_bytes, prot, &ring);
+        if (rc < 0) {
+            (void)os->unmap(os, area, CLG_LIVE_RING_AT);
+            live->area = NULL;
+            return rc;
+        }
+        live->ring = ring;
+    }
+    if (live->writable) {
+        /* A child that wrote through the parent's stage would corrupt it. */
+        (void)os->advise(os, area, CLG_LIVE_RING_AT, CLG_OS_ADVISE_DONTFORK);
+        if (ring != NULL) {
+            (void)os->advise(os, ring, 2 * live->ring_bytes, CLG_OS_ADVISE_DONTFORK);
+        }
+    }
+    return 0;
+}
+
+/* Under a temporary name first: a reader never finds half an area. */
+static int live_create_file(struct clg_live *live, const char *temporary, bool prewrite)
+{
+    const struct commitlog_os *os = live->os;
+    (void)os->unlink_at(os, live->dirfd, temporary);
+    int fd = os->open_at(os, live->dirfd, temporary,
+                         CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE
+                             | CLG_OS_OPEN_EXCLUSIVE,
+                         0600);
+    if (fd < 0) {
+        return fd;
+    }
+    live->fd = fd;
+    if (prewrite) {
+        (void)os->set_nocow(os, fd);
+    }
+    int rc = live_allocate(live, prewrite);
+    uint8_t page[CLG_FORMAT_PAGE_BYTES];
+    if (rc >= 0) {
+        clg_live_header_encode(page, &live->header);
+        rc = clg_os_pwrite_all(os, fd, page, sizeof(page), 0);
+    }
+    if (rc >= 0) {
+        rc = live_map(live);
+    }
+    if (rc >= 0) {
+        rc = os->rename_at(os, live->dirfd, temporary, live->dirfd, live->name, false);
+    }
+    if (rc < 0) {
+        (void)os->unlink_at(os, live->dirfd, temporary);
+    }
+    return rc;
+}
+
+static int live_create_tmpfs(struct clg_live *live)
+{
+    const struct commitlog_os *os = live->os;
+    char dir[1024];
+    int rc = os->tmpfs_dir(os, dir, sizeof(dir));
+    if (rc < 0) {
+        return rc;
+    }
+    live->dirfd = os->open_dir(os, dir);
+    if (live->dirfd < 0) {
+        return live->dirfd;
+    }
+    live->owns_dirfd = true;
+    live_name(live, dir);
+    char temporary[sizeof(live->name) + 4];
+    (void)snprintf(temporary, sizeof(temporary), "%s.tmp", live->name);
+    return live_create_file(live, temporary, false);
+}
+
+static int live_create_dir(struct clg_live *live, int store_dirfd)
+{
+    const struct commitlog_os *os = live->os;
+    struct clg_os_fs_info fs;
+    int rc = os->fs_info(os, store_dirfd, &fs);
+    if (rc < 0) {
+        return rc;
+    }
+    if (fs.type == CLG_OS_FS_OTHER || fs.network) {
+        return -EOPNOTSUPP; /* a shared map may not be coherent there */
+    }
+    live->dirfd = store_dirfd;
+    live->owns_dirfd = false;
+    (void)snprintf(live->name, sizeof(live->name), "%s", LIVE_DIR_NAME);
+    (void)snprintf(live->path, sizeof(live->path), "%s", LIVE_DIR_NAME);
+    return live_create_file(live, LIVE_DIR_NAME ".tmp", true);
+}
+
+static int live_create_private(struct clg_live *live)
+{
+    const struct commitlog_os *os = live->os;
+    live->dirfd = -1;
+    live->owns_dirfd = false;
+    live->path[0] = '\0';
+    int fd = os->memory_file(os, "commitlog-live", live->header.area_bytes);
+    if (fd < 0) {
+        return fd;
+    }
+    live->fd = fd;
+    int rc = live_map(live);
+    if (rc >= 0) {
+        clg_live_header_encode(live->area->header, &live->header);
+    }
+    return rc;
+}
+
+static void live_reset(struct clg_live *live)
+{
+    const struct commitlog_os *os = live->os;
+    if (live->ring != NULL) {
+        (void)os->unmap(os, live->ring, 2 * live->ring_bytes);
+    }
+    if (live->area != NULL) {
+        (void)os->unmap(os, live->area, CLG_LIVE_RING_AT);
+    }
+    clg_os_close_fd(os, &live->fd);
+    if (live->owns_dirfd) {
+        clg_os_close_fd(os, &live->dirfd);
+    }
+    live->ring = NULL;
+    live->area = NULL;
+    live->dirfd = -1;
+    live->owns_dirfd = false;
+}
+
+static int live_try(struct clg_live *live, const struct clg_live_config *config, uint32_t place)
+{
+    int rc;
+    if (place == COMMITLOG_LIVE_TMPFS) {
+        rc = live_create_tmpfs(live);
+    } else if (place == COMMITLOG_LIVE_DIR) {
+        rc = live_create_dir(live, config->store_dirfd);
+    } else {
+        rc = live_create_private(live);
+    }
+    if (rc < 0) {
+        live_reset(live);
+    } else {
+        live->place = place;
+    }
+    return rc;
+}
+
+int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
+                    struct commitlog_error *err)
+{
+    static const uint32_t order[]
+        = {COMMITLOG_LIVE_TMPFS, COMMITLOG_LIVE_DIR, COMMITLOG_LIVE_PRIVATE};
+    const struct commitlog_os *os = config->os;
+    CLG_ASSERT(config->header->ring_bytes == 0 || clg_is_power_of_two(config->header->ring_bytes));
+    memset(live, 0, sizeof(*live));
+    live->os = os;
+    live->fd = -1;
+    live->dirfd = -1;
+    live->writable = true;
+    live->header = *config->header;
+    live->header.ring_offset = CLG_LIVE_RING_AT;
+    live->header.area_bytes = CLG_LIVE_RING_AT + live->header.ring_bytes;
+    live->ring_bytes = live->header.ring_bytes;
+    int rc = -EINVAL;
+    for (uint32_t i = 0; i < 3; i++) {
+        bool wanted = config->place == COMMITLOG_LIVE_AUTO || config->place == order[i];
+        if (wanted && (rc = live_try(live, config, order[i])) >= 0) {
+            break;
+        }
+    }
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "create the live area of %llu bytes",
+                           (unsigned long long)live->header.area_bytes);
+    }
+    if (config->lock_pages) {
+        live->is_locked = os->lock_pages(os, live->area, CLG_LIVE_RING_AT) >= 0
+                          && (live->ring == NULL
+                              || os->lock_pages(os, live->ring, live->ring_bytes) >= 0);
+    }
+    return COMMITLOG_OK;
+}
+
+/* Opens the file that LOCK names without following a link in its last part. */
+static int live_open_named(struct clg_live *live, int store_dirfd, const char *path)
+{
+    const struct commitlog_os *os = live->os;
+    const char *slash = strrchr(path, '/');
+    if (slash == NULL) {
+        return os->open_at(os, store_dirfd, path, CLG_OS_OPEN_READ, 0);
+    }
+    char dir[CLG_LIVE_PATH_MAX + 1];
+    size_t dir_bytes = (size_t)(slash - path);
+    if (dir_bytes == 0 || dir_bytes >= sizeof(dir)) {
+        return -EINVAL;
+    }
+    memcpy(dir, path, dir_bytes);
+    dir[dir_bytes] = '\0';
+    int dirfd = os->open_dir(os, dir);
+    if (dirfd < 0) {
+        return dirfd;
+    }
+    int fd = os->open_at(os, dirfd, slash + 1, CLG_OS_OPEN_READ, 0);
+    clg_os_close_fd(os, &dirfd);
+    return fd;
+}
+
+static int live_check_file(struct clg_live *live, int store_dirfd, const uint8_t *uuid,
+                           const uint8_t *boot_id)
+{
+    const struct commitlog_os *os = live->os;
+    struct clg_os_stat file;
+    struct clg_os_stat store;
+    if (os->stat_fd(os, live->fd, &file) < 0 || os->stat_fd(os, store_dirfd, &store) < 0) {
+        return COMMITLOG_EIO;
+    }
+    if (file.type != CLG_OS_FILE || file.uid != store.uid || (file.mode & 022u) != 0) {
+        return COMMITLOG_EACCESS; /* somebody else could have put it there */
+    }
+    uint8_t page[CLG_FORMAT_PAGE_BYTES];
+    if (clg_os_pread_all(os, live->fd, page, sizeof(page), 0) < 0) {
+        return COMMITLOG_EFORMAT;
+    }
+    int rc = clg_live_area_check(page, file.size_bytes, uuid, boot_id, &live->header);
+    if (rc == COMMITLOG_OK
+        && (live->header.device != store.device || live->header.inode != store.inode)) {
+        rc = COMMITLOG_EFOREIGN; /* a copy of the store elsewhere has the same UUID */
+    }
+    return rc;
+}
+
+int clg_live_attach(struct clg_live *live, const struct commitlog_os *os, int store_dirfd,
+                    const char *path, const uint8_t uuid[CLG_UUID_BYTES],
+                    const uint8_t boot_id[CLG_BOOT_ID_BYTES], struct commitlog_error *err)
+{
+    CLG_ASSERT(path != NULL && uuid != NULL);
+    memset(live, 0, sizeof(*live));
+    live->os = os;
+    live->dirfd = -1;
+    live->fd = -1;
+    if (path[0] == '\0') {
+        return clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION,
+                        "the writer keeps its live area in private memory");
+    }
+    int fd = live_open_named(live, store_dirfd, path);
+    if (fd < 0) {
+        return clg_fail(err, COMMITLOG_ENOTFOUND, -fd, CLG_NO_POSITION,
+                        "open the live area %s", path);
+    }
+    live->fd = fd;
+    (void)snprintf(live->path, sizeof(live->path), "%s", path);
+    int rc = live_check_file(live, store_dirfd, uuid, boot_id);
+    if (rc != COMMITLOG_OK) {
+        live_reset(live);
+        return clg_fail(err, rc, 0, CLG_NO_POSITION,
+                        "the live area %s does not belong to this store", path);
+    }
+    live->ring_bytes = live->header.ring_bytes;
+    rc = live_map(live);
+    if (rc < 0) {
+        live_reset(live);
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "map the live area %s", path);
+    }
+    return COMMITLOG_OK;
+}
+
+void clg_live_close(struct clg_live *live, bool remove_file)
+{
+    if (live->os == NULL) {
+        return;
+    }
+    if (remove_file && live->writable && live->dirfd >= 0) {
+        (void)live->os->unlink_at(live->os, live->dirfd, live->name);
+    }
+    live_reset(live);
+}

@@ -1,0 +1,75 @@
+/*
+ * live.h -- the live area: memory in which the writer shows its positions and its stage.
+ *
+ * Owns: the file behind it (on tmpfs by the store's UUID, or DIR/LIVE, or none), the map of its
+ *       first pages and the double map of the ring.
+ * Invariants: 1. only the writer maps it writable; 2. every byte is allocated before it is mapped,
+ *       so that a full disk is an error of create and never a signal; 3. the file appears under
+ *       its name complete; 4. a writer that closes says so in `closed` and removes the file.
+ * Threads and locks: create, attach and close by one thread; the positions are atomics, release by
+ *       the writer, acquire by everybody: ORDER(live-1).
+ * Failure modes: create falls back from tmpfs to DIR/LIVE to private memory when it may
+ *       (COMMITLOG_LIVE_AUTO); else the error of the operating system.
+ */
+#ifndef CLG_LOG_LIVE_H
+#define CLG_LOG_LIVE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "commitlog.h"
+
+#include "base/attr.h"
+#include "format/live_area.h"
+#include "os/os.h"
+
+struct clg_live {
+    const struct commitlog_os *os;
+    struct clg_live_area *area; /* NULL: not there */
+    uint8_t *ring;              /* mapped twice in a row; NULL when ring_bytes is 0 */
+    uint64_t ring_bytes;
+    struct clg_live_header header;
+    int fd;
+    int dirfd;      /* of the directory that holds the file; -1 for private memory */
+    bool owns_dirfd;
+    bool writable;
+    bool is_locked; /* its pages are locked in memory */
+    uint32_t place; /* COMMITLOG_LIVE_TMPFS, _DIR or _PRIVATE */
+    char name[96];  /* in dirfd */
+    char path[CLG_LIVE_PATH_MAX + 1]; /* as LOCK says it: absolute, "LIVE", or "" */
+};
+
+struct clg_live_config {
+    const struct commitlog_os *os;
+    int store_dirfd;
+    const struct clg_live_header *header; /* ring_bytes set; offsets and area size are filled in */
+    uint32_t place;                       /* COMMITLOG_LIVE_... */
+    bool lock_pages;
+};
+
+CLG_MUST_CHECK int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
+                                   struct commitlog_error *err);
+
+/* Maps the area that LOCK names, read-only. COMMITLOG_ENOTFOUND: there is none (any more). */
+CLG_MUST_CHECK int clg_live_attach(struct clg_live *live, const struct commitlog_os *os,
+                                   int store_dirfd, const char *path,
+                                   const uint8_t uuid[CLG_UUID_BYTES],
+                                   const uint8_t boot_id[CLG_BOOT_ID_BYTES],
+                                   struct commitlog_error *err);
+
+/* Unmaps. A writer that closed in good order sets remove_file. */
+void clg_live_close(struct clg_live *live, bool remove_file);
+
+static inline uint64_t clg_live_load(const struct clg_live_line *line)
+{
+    /* ORDER(live-1) acquire */
+    return atomic_load_explicit(&line->value, memory_order_acquire);
+}
+
+static inline void clg_live_store(struct clg_live_line *line, uint64_t value)
+{
+    /* ORDER(live-1) release */
+    atomic_store_explicit(&line->value, value, memory_order_release);
+}
+
+#endif

@@ -1,0 +1,165 @@
+/*
+ * publish.c -- moves `published` over the contiguous committed records, and wakes who waits.
+ *
+ * Invariants: 1. everything before `published` is committed and will never change; 2. published
+ *       stops at the oldest reservation; 3. it never stops inside a batch, because a batch is
+ *       committed under the claim lock as a whole.
+ * Threads and locks: clg_publish under claim_lock. Waking after it was released.
+ * Lost wake-ups: a waiter announces itself in `waiters`, then looks at the position, then sleeps on
+ *       the word it read before. The publisher stores the position, then looks at `waiters`. With
+ *       a full fence on either side one of them sees the other: ORDER(wake-1).
+ */
+#include <errno.h>
+
+#include "base/invariant.h"
+#include "base/order.h"
+#include "log/commit_log_internal.h"
+
+static uint64_t publish_walk(const struct clg_log *log, uint64_t from)
+{
+    while (from < log->position) {
+        const uint8_t *record;
+        if (log->engine->writes_through && !clg_segment_holds(log->active, from)) {
+            struct clg_segment *segment = NULL;
+            if (clg_segment_set_pin(log->set, from, &segment) != COMMITLOG_OK) {
+                break;
+            }
+            record = segment->write_map + (from - segment->base);
+            clg_segment_unref(segment); /* the set holds it: it is not sealed yet */
+        } else {
+            record = log->engine->place(log, from);
+        }
+        uint32_t word = clg_word_load(record);
+        if (clg_record_state(word) != CLG_RECORD_COMMITTED) {
+            break;
+        }
+        from = clg_record_next(from, clg_record_size(word), record[CLG_RECORD_AT_KIND]);
+    }
+    return from;
+}
+
+void clg_publish(struct clg_log *log)
+{
+    struct clg_live_area *shared = log->shared;
+    uint64_t published = clg_live_load(&shared->published);
+    clg_live_store(&shared->claimed, log->position);
+    uint64_t end = log->reserved == 0 ? log->position : publish_walk(log, published);
+    CLG_ASSERT(end >= published && end <= log->position);
+    if (end != published) {
+        clg_live_store(&shared->published, end); /* ORDER(publish-1) release */
+        if (log->engine->writes_through) {
+            clg_live_store(&shared->written, end);
+        }
+    }
+}
+
+void clg_publish_wake(struct clg_log *log)
+{
+    clg_fence_seqcst(); /* ORDER(wake-1) publisher */
+    if (clg_load_relaxed_u32(&log->shared->wake.waiters) != 0) {
+        clg_wake_word(log->os, &log->shared->wake.word, true);
+    }
+}
+
+void clg_room_changed(struct clg_log *log)
+{
+    clg_fence_seqcst(); /* ORDER(room-2): as wake-1 */
+    if (clg_load_relaxed_u32(&log->room_waiters) != 0) {
+        clg_wake_word(log->os, &log->room_word, false);
+    }
+}
+
+uint32_t clg_log_room_ticket(const struct clg_log *log)
+{
+    return clg_load_acquire_u32(&log->room_word);
+}
+
+/* The ticket was read before room_waiters rose, so a change between the two would not have been
+ * announced: bounded sleeps make that a delay, not a hang. */
+#define ROOM_SLICE_NS (INT64_C(2) * CLG_OS_NS_PER_MS)
+
+int clg_log_wait_room(struct clg_log *log, uint32_t ticket, int64_t deadline_mono_ns)
+{
+    const struct commitlog_os *os = log->os;
+    uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
+    if (clg_os_left(os, deadline_mono_ns) == 0) {
+        return COMMITLOG_ETIMEDOUT;
+    }
+    (void)clg_add_acqrel_u32(&log->room_waiters, 1);
+    clg_fence_seqcst(); /* ORDER(room-2) */
+    int64_t slice = os->clock_mono_ns(os) + ROOM_SLICE_NS;
+    int64_t until = deadline_mono_ns < slice ? deadline_mono_ns : slice;
+    int rc = clg_wait_word(os, &log->room_word, ticket, until, false);
+    (void)rc; /* changed or not: the caller tries again and comes back */
+    (void)clg_sub_acqrel_u32(&log->room_waiters, 1);
+    return clg_load_acquire_u32(&log->interrupts) != interrupts ? COMMITLOG_EINTERRUPTED
+                                                               : COMMITLOG_OK;
+}
+
+static uint64_t publish_visible(const struct clg_log *log, bool durable_only)
+{
+    return clg_live_load(durable_only ? &log->shared->durable : &log->shared->published);
+}
+
+/* A follower cannot announce itself: it sleeps in slices and sees the writer end. */
+#define FOLLOWER_SLICE_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
+
+int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_only,
+                         int64_t deadline_mono_ns)
+{
+    const struct commitlog_os *os = log->os;
+    struct clg_live_wake *wake = &log->shared->wake;
+    uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
+    int rc = COMMITLOG_OK;
+    if (!log->is_follower) {
+        (void)clg_add_acqrel_u32(&wake->waiters, 1);
+    }
+    for (;;) {
+        clg_fence_seqcst(); /* ORDER(wake-1) waiter */
+        uint32_t seen = clg_load_acquire_u32(&wake->word);
+        if (publish_visible(log, durable_only) > position) {
+            break;
+        }
+        if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
+            rc = COMMITLOG_EINTERRUPTED;
+            break;
+        }
+        if (clg_load_acquire_u32(&log->shared->closed.flag) != CLG_LIVE_OPEN) {
+            rc = log->is_follower ? COMMITLOG_ECLOSED : clg_log_failure(log, NULL);
+            break;
+        }
+        int64_t until = deadline_mono_ns;
+        if (log->is_follower) {
+            int64_t slice = os->clock_mono_ns(os) + FOLLOWER_SLICE_NS;
+            until = slice < until ? slice : until;
+        }
+        if (clg_wait_word(os, &wake->word, seen, until, true) == -ETIMEDOUT) {
+            if (until == deadline_mono_ns) {
+                rc = publish_visible(log, durable_only) > position ? COMMITLOG_OK
+                                                                   : COMMITLOG_ETIMEDOUT;
+                break;
+            }
+            rc = COMMITLOG_EAGAIN; /* a follower looks whether the writer is still there */
+            break;
+        }
+    }
+    if (!log->is_follower) {
+        (void)clg_sub_acqrel_u32(&wake->waiters, 1);
+    }
+    return rc;
+}
+
+void clg_log_interrupt(struct clg_log *log)
+{
+    (void)clg_add_acqrel_u32(&log->interrupts, 1);
+    if (!log->is_follower) {
+        clg_wake_word(log->os, &log->shared->wake.word, true);
+    }
+    clg_wake_word(log->os, &log->room_word, false);
+    clg_wake_word(log->os, &log->flush_word, false);
+}
+
+uint32_t clg_log_interrupts(const struct clg_log *log)
+{
+    return clg_load_acquire_u32(&log->interrupts);
+}

@@ -1,0 +1,266 @@
+/* reader.c -- see reader.h. */
+#include "log/reader.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "log/commit_log_internal.h"
+
+#define READER_BLOCK_BYTES (UINT64_C(256) << 10)
+
+struct clg_reader_block {
+    struct clg_reader_block *next;
+    uint64_t used;
+    uint64_t room;
+    _Alignas(64) uint8_t bytes[];
+};
+
+void clg_reader_init(struct clg_reader *reader, const struct commitlog_os *os, bool copies,
+                     bool verifies)
+{
+    CLG_ASSERT(reader != NULL && os != NULL);
+    memset(reader, 0, sizeof(*reader));
+    reader->os = os;
+    reader->copies = copies;
+    reader->verifies = verifies;
+}
+
+static void reader_free_blocks(struct clg_reader *reader, bool keep_one)
+{
+    struct clg_reader_block *block = reader->blocks;
+    struct clg_reader_block *kept = NULL;
+    while (block != NULL) {
+        struct clg_reader_block *next = block->next;
+        if (keep_one && kept == NULL && block->room == READER_BLOCK_BYTES) {
+            kept = block;
+            kept->next = NULL;
+            kept->used = 0;
+        } else {
+            reader->os->free(reader->os, block);
+        }
+        block = next;
+    }
+    reader->blocks = kept;
+}
+
+static void reader_unpin(struct clg_reader *reader)
+{
+    for (uint32_t i = 0; i < reader->pin_count; i++) {
+        clg_segment_unref(reader->pins[i]);
+    }
+    reader->pin_count = 0;
+}
+
+void clg_reader_begin(struct clg_reader *reader)
+{
+    reader_unpin(reader);
+    reader_free_blocks(reader, true);
+}
+
+void clg_reader_end(struct clg_reader *reader)
+{
+    if (reader->os != NULL) {
+        reader_unpin(reader);
+        reader_free_blocks(reader, false);
+    }
+}
+
+void clg_reader_move(struct clg_reader *from, struct clg_reader *to)
+{
+    CLG_ASSERT(to->pin_count == 0 && to->blocks == NULL);
+    *to = *from;
+    from->pin_count = 0;
+    from->blocks = NULL;
+}
+
+bool clg_reader_is_revoked(const struct clg_reader *reader)
+{
+    for (uint32_t i = 0; i < reader->pin_count; i++) {
+        if ((clg_segment_flags(reader->pins[i]) & CLG_SEGMENT_REVOKED) != 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+uint64_t clg_reader_held_bytes(const struct clg_reader *reader)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < reader->pin_count; i++) {
+        if ((clg_segment_flags(reader->pins[i]) & CLG_SEGMENT_UNLINKED) != 0) {
+            bytes += reader->pins[i]->bytes;
+        }
+    }
+    return bytes;
+}
+
+static uint8_t *reader_room(struct clg_reader *reader, uint64_t bytes)
+{
+    struct clg_reader_block *block = reader->blocks;
+    uint64_t need = clg_align_up(bytes, 64);
+    if (block == NULL || block->room - block->used < need) {
+        uint64_t room = need > READER_BLOCK_BYTES ? need : READER_BLOCK_BYTES;
+        block = reader->os->alloc(reader->os, sizeof(*block) + room);
+        if (block == NULL) {
+            return NULL;
+        }
+        block->room = room;
+        block->used = 0;
+        block->next = reader->blocks;
+        reader->blocks = block;
+    }
+    uint8_t *at = block->bytes + block->used;
+    block->used += need;
+    return at;
+}
+
+/* The segment of `position`, pinned once per batch. */
+static int reader_pin(struct clg_reader *reader, struct clg_log *log, uint64_t position,
+                      struct clg_segment **out, struct commitlog_error *err)
+{
+    for (uint32_t i = reader->pin_count; i > 0; i--) {
+        if (clg_segment_holds(reader->pins[i - 1], position)) {
+            *out = reader->pins[i - 1];
+            return COMMITLOG_OK;
+        }
+    }
+    if (reader->pin_count == CLG_READER_PINS) {
+        return COMMITLOG_EAGAIN;
+    }
+    int rc = clg_segment_set_pin(log->set, position, out);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, position, "no segment holds the position");
+    }
+    reader->pins[reader->pin_count++] = *out;
+    return COMMITLOG_OK;
+}
+
+/* From the ring, if the record is still only there: ORDER(ring-copy), see peek.c. *out is NULL if
+ * it was drained meanwhile. The size comes from the first copy of the word. */
+static int reader_copy_staged(struct clg_reader *reader, struct clg_log *log, uint64_t position,
+                              uint64_t room, const uint8_t **out)
+{
+    *out = NULL;
+    if (log->ring == NULL || clg_live_load(&log->shared->written) > position) {
+        return COMMITLOG_OK;
+    }
+    const uint8_t *record = log->ring + (position & log->ring_mask);
+    uint64_t size = clg_record_size(clg_word_load(record));
+    if (clg_live_load(&log->shared->written) > position) {
+        return COMMITLOG_OK;
+    }
+    if (record[CLG_RECORD_AT_KIND] == CLG_KIND_PAD) {
+        size = CLG_RECORD_HEADER_BYTES;
+    }
+    if (size < CLG_RECORD_HEADER_BYTES || size > room || size > log->ring_bytes) {
+        return COMMITLOG_EDAMAGED;
+    }
+    uint8_t *copy = reader_room(reader, size);
+    if (copy == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    memcpy(copy, record, size);
+    clg_fence_acquire();
+    if (clg_live_load(&log->shared->written) <= position) {
+        *out = copy;
+    }
+    return COMMITLOG_OK;
+}
+
+/* Header first: its size is checked before that many bytes are asked for. */
+static int reader_copy_file(struct clg_reader *reader, struct clg_segment *segment,
+                            uint64_t position, uint64_t seed, const uint8_t **out,
+                            struct commitlog_error *err)
+{
+    uint8_t bytes[CLG_RECORD_HEADER_BYTES];
+    int rc = clg_segment_pread(segment, bytes, sizeof(bytes), position, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct clg_record_header header;
+    clg_record_decode(bytes, &header);
+    if (!clg_record_check_bounds(&header, segment->data_end - position)
+        || !clg_record_verify_header(bytes, seed)) {
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
+    }
+    uint64_t size = clg_record_is_filler(header.kind) ? CLG_RECORD_HEADER_BYTES
+                                                      : clg_record_size(header.word);
+    uint8_t *copy = reader_room(reader, size);
+    if (copy == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, position, "copy a record of %llu bytes",
+                        (unsigned long long)size);
+    }
+    memcpy(copy, bytes, sizeof(bytes));
+    *out = copy;
+    return clg_segment_pread(segment, copy + sizeof(bytes), size - sizeof(bytes),
+                             position + sizeof(bytes), err);
+}
+
+static int reader_locate(struct clg_reader *reader, struct clg_log *log,
+                         struct clg_segment *segment, uint64_t position, uint64_t seed,
+                         const uint8_t **out, struct commitlog_error *err)
+{
+    int rc = reader_copy_staged(reader, log, position, segment->data_end - position, out);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, position, "copy a staged record");
+    }
+    if (*out != NULL) {
+        return COMMITLOG_OK;
+    }
+    if (reader->copies) {
+        return reader_copy_file(reader, segment, position, seed, out, err);
+    }
+    const uint8_t *map = NULL;
+    rc = clg_segment_map(segment, &map, err);
+    if (rc == COMMITLOG_OK) {
+        *out = map + (position - segment->base);
+    }
+    return rc;
+}
+
+int clg_reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t position,
+                   uint64_t limit, struct clg_record_view *out, struct commitlog_error *err)
+{
+    if (position < clg_log_first(log)) {
+        return clg_fail(err, COMMITLOG_ETOOSMALL, 0, position, "before the first position");
+    }
+    if (position >= limit) {
+        return clg_fail(err, COMMITLOG_EBEYOND, 0, position, "beyond the end");
+    }
+    struct clg_segment *segment = NULL;
+    int rc = reader_pin(reader, log, position, &segment, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    if (!clg_is_aligned(position, CLG_RECORD_ALIGN) || position < segment->data_start
+        || position + CLG_RECORD_MIN > segment->data_end) {
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "no record can begin here");
+    }
+    uint64_t seed = clg_record_seed(segment->salt, position);
+    const uint8_t *record = NULL;
+    rc = reader_locate(reader, log, segment, position, seed, &record, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    uint8_t bytes[CLG_RECORD_HEADER_BYTES];
+    memcpy(bytes, record, sizeof(bytes));
+    struct clg_record_header header;
+    clg_record_decode(bytes, &header);
+    if (!clg_record_check_bounds(&header, segment->data_end - position)
+        || !clg_record_verify_header(bytes, seed)) {
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
+    }
+    if (reader->verifies && !clg_record_verify_body(&header, record, seed)) {
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record fails its check");
+    }
+    out->position = position;
+    out->next_position = clg_record_next(position, clg_record_size(header.word), header.kind);
+    out->segment_base = segment->base;
+    out->header = header;
+    out->attributes = clg_record_attributes(record);
+    out->body = clg_record_body(&header, record);
+    out->body_bytes = clg_record_is_filler(header.kind) ? 0 : clg_record_body_bytes(&header);
+    return COMMITLOG_OK;
+}

@@ -1,0 +1,55 @@
+/*
+ * reader.h -- records for whoever reads: verified, borrowed from a map or copied.
+ *
+ * Owns: between clg_reader_begin and the next one, a pin on every segment that a view points into
+ *       and the memory of every copy.
+ * Invariants: 1. a view is handed out only after the checks held (all of them with `verify`, the
+ *       header's always); 2. its pointers stay valid until clg_reader_begin, _end or, after
+ *       clg_reader_move, as long as the reader it was moved to; 3. headers are copied before they
+ *       are checked, and only the copy is used.
+ * Threads and locks: one thread at a time per reader; takes no lock of the log.
+ * Failure modes: COMMITLOG_ETOOSMALL, _EBEYOND, _EDAMAGED, _EIO (copy mode), _ENOMEM, _ELIMIT.
+ */
+#ifndef CLG_LOG_READER_H
+#define CLG_LOG_READER_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "commitlog.h"
+
+#include "log/commit_log.h"
+#include "log/record_view.h"
+
+#define CLG_READER_PINS 16u
+
+struct clg_reader_block; /* memory of copies, a list */
+
+struct clg_reader {
+    const struct commitlog_os *os;
+    bool copies;   /* never points into a map */
+    bool verifies; /* body checks too */
+    uint32_t pin_count;
+    struct clg_segment *pins[CLG_READER_PINS];
+    struct clg_reader_block *blocks; /* newest first */
+};
+
+void clg_reader_init(struct clg_reader *reader, const struct commitlog_os *os, bool copies,
+                     bool verifies);
+/* Gives up everything handed out before; keeps one block of memory. */
+void clg_reader_begin(struct clg_reader *reader);
+void clg_reader_end(struct clg_reader *reader);
+/* What `from` holds is `to`'s now; `from` is as after begin. `to` must be fresh. */
+void clg_reader_move(struct clg_reader *from, struct clg_reader *to);
+
+/* The record at `position`, which must lie in [first, limit). COMMITLOG_EAGAIN: more segments in
+ * one batch than can be pinned; what was got so far is good. */
+CLG_MUST_CHECK int clg_reader_get(struct clg_reader *reader, struct clg_log *log,
+                                  uint64_t position, uint64_t limit, struct clg_record_view *out,
+                                  struct commitlog_error *err);
+/* True if a segment it holds was taken away by retention. */
+bool clg_reader_is_revoked(const struct clg_reader *reader);
+/* Bytes of unlinked segments that it keeps mapped. */
+uint64_t clg_reader_held_bytes(const struct clg_reader *reader);
+
+#endif

@@ -1,0 +1,238 @@
+/* registry.c -- topics and queues as a claim sees them. See registry.h. */
+#include "log/registry.h"
+
+#include <string.h>
+
+#include "base/invariant.h"
+#include "base/order.h"
+#include "format/attributes.h"
+#include "format/limits.h"
+
+#define REGISTRY_SLOTS_FIRST 64u
+
+int clg_registry_init(struct clg_registry *registry, const struct commitlog_os *os)
+{
+    CLG_ASSERT(registry != NULL && os != NULL);
+    memset(registry, 0, sizeof(*registry));
+    registry->os = os;
+    clg_mutex_init(&registry->lock);
+    registry->slots = clg_os_alloc_array(os, REGISTRY_SLOTS_FIRST, sizeof(uint32_t));
+    if (registry->slots == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    registry->slot_count = REGISTRY_SLOTS_FIRST;
+    return COMMITLOG_OK;
+}
+
+void clg_registry_deinit(struct clg_registry *registry)
+{
+    const struct commitlog_os *os = registry->os;
+    if (os == NULL) {
+        return;
+    }
+    uint32_t count = clg_registry_topic_count(registry);
+    for (uint32_t i = 0; i < count; i++) {
+        struct clg_topic *topic = clg_registry_topic(registry, i);
+        os->free(os, topic->name);
+        os->free(os, topic);
+    }
+    for (uint32_t i = 0; i < CLG_REGISTRY_CHUNKS; i++) {
+        os->free(os, registry->topics[i]);
+        os->free(os, registry->queues[i]);
+    }
+    os->free(os, registry->slots);
+    memset(registry, 0, sizeof(*registry));
+}
+
+uint32_t clg_registry_topic_count(const struct clg_registry *registry)
+{
+    return clg_load_acquire_u32(&registry->topic_count);
+}
+
+uint32_t clg_registry_queue_count(const struct clg_registry *registry)
+{
+    return clg_load_acquire_u32(&registry->queue_count);
+}
+
+struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32_t id)
+{
+    if (id >= clg_registry_topic_count(registry)) {
+        return NULL;
+    }
+    return registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK];
+}
+
+struct clg_queue *clg_registry_queue(const struct clg_registry *registry, uint32_t number)
+{
+    if (number >= clg_registry_queue_count(registry)) {
+        return NULL;
+    }
+    return &registry->queues[number / CLG_REGISTRY_CHUNK][number % CLG_REGISTRY_CHUNK];
+}
+
+void clg_registry_raise_next(struct clg_registry *registry, uint32_t number, uint64_t next)
+{
+    struct clg_queue *queue = clg_registry_queue(registry, number);
+    if (queue != NULL && queue->next_offset < next) {
+        queue->next_offset = next;
+    }
+}
+
+/* The slot that holds the name, or the free one where it belongs. */
+static uint32_t registry_slot(const struct clg_registry *registry, uint64_t hash, const void *name,
+                              size_t name_bytes)
+{
+    CLG_ASSERT((registry->slot_count & (registry->slot_count - 1)) == 0);
+    uint32_t mask = registry->slot_count - 1;
+    uint32_t at = (uint32_t)hash & mask;
+    while (registry->slots[at] != 0) {
+        const struct clg_topic *topic = clg_registry_topic(registry, registry->slots[at] - 1);
+        if (topic->name_hash == hash && topic->name_bytes == name_bytes
+            && memcmp(topic->name, name, name_bytes) == 0) {
+            break;
+        }
+        at = (at + 1) & mask;
+    }
+    return at;
+}
+
+static int registry_grow_slots(struct clg_registry *registry)
+{
+    uint32_t count = clg_registry_topic_count(registry);
+    if ((count + 1) * 2 <= registry->slot_count) {
+        return COMMITLOG_OK;
+    }
+    const struct commitlog_os *os = registry->os;
+    uint32_t slot_count = registry->slot_count * 2;
+    uint32_t *slots = clg_os_alloc_array(os, slot_count, sizeof(uint32_t));
+    if (slots == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    os->free(os, registry->slots);
+    registry->slots = slots;
+    registry->slot_count = slot_count;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct clg_topic *topic = clg_registry_topic(registry, i);
+        slots[registry_slot(registry, topic->name_hash, topic->name, topic->name_bytes)] = i + 1;
+    }
+    return COMMITLOG_OK;
+}
+
+int clg_registry_find(struct clg_registry *registry, const void *name, size_t name_bytes,
+                      struct clg_topic **out)
+{
+    CLG_ASSERT(name != NULL && out != NULL);
+    uint64_t hash = clg_topic_seed(name, name_bytes);
+    clg_mutex_lock(registry->os, &registry->lock);
+    uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)];
+    clg_mutex_unlock(registry->os, &registry->lock);
+    if (id == 0) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    *out = clg_registry_topic(registry, id - 1);
+    return COMMITLOG_OK;
+}
+
+/* Chunks for the queues [first, first + count) and for one more topic. */
+static int registry_reserve(struct clg_registry *registry, uint32_t first, uint32_t count)
+{
+    const struct commitlog_os *os = registry->os;
+    for (uint32_t i = first / CLG_REGISTRY_CHUNK; i <= (first + count - 1) / CLG_REGISTRY_CHUNK;
+         i++) {
+        if (registry->queues[i] == NULL) {
+            registry->queues[i]
+                = clg_os_alloc_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_queue));
+        }
+        if (registry->queues[i] == NULL) {
+            return COMMITLOG_ENOMEM;
+        }
+    }
+    uint32_t chunk = clg_registry_topic_count(registry) / CLG_REGISTRY_CHUNK;
+    if (registry->topics[chunk] == NULL) {
+        registry->topics[chunk]
+            = clg_os_alloc_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_topic *));
+    }
+    return registry->topics[chunk] == NULL ? COMMITLOG_ENOMEM : COMMITLOG_OK;
+}
+
+static int registry_insert(struct clg_registry *registry, const void *name, size_t name_bytes,
+                           uint32_t first, uint32_t queues, struct clg_topic **out)
+{
+    const struct commitlog_os *os = registry->os;
+    uint32_t id = clg_registry_topic_count(registry);
+    int rc = registry_reserve(registry, first, queues);
+    if (rc == COMMITLOG_OK) {
+        rc = registry_grow_slots(registry);
+    }
+    struct clg_topic *topic = rc == COMMITLOG_OK ? os->alloc(os, sizeof(*topic)) : NULL;
+    char *copy = topic != NULL ? os->alloc(os, name_bytes + 1) : NULL;
+    if (copy == NULL) {
+        os->free(os, topic);
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_ENOMEM;
+    }
+    memcpy(copy, name, name_bytes);
+    *topic = (struct clg_topic){.id = id,
+                                .first_queue = first,
+                                .queues = queues,
+                                .name_bytes = (uint32_t)name_bytes,
+                                .name_hash = clg_topic_seed(name, name_bytes),
+                                .defined_base = UINT64_MAX,
+                                .name = copy};
+    for (uint32_t i = 0; i < queues; i++) {
+        uint32_t number = first + i;
+        registry->queues[number / CLG_REGISTRY_CHUNK][number % CLG_REGISTRY_CHUNK].owner = id + 1;
+    }
+    registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK] = topic;
+    registry->slots[registry_slot(registry, topic->name_hash, name, name_bytes)] = id + 1;
+    /* ORDER(registry-1): whoever sees the counts sees what they count. */
+    clg_raise_release_u32(&registry->queue_count, first + queues);
+    clg_store_release_u32(&registry->topic_count, id + 1);
+    *out = topic;
+    return COMMITLOG_OK;
+}
+
+/* After retention a refold meets definitions in any order of their queue numbers. */
+static bool registry_is_free(const struct clg_registry *registry, uint32_t first, uint32_t queues)
+{
+    for (uint32_t i = 0; i < queues; i++) {
+        const struct clg_queue *queue = clg_registry_queue(registry, first + i);
+        if (queue == NULL) {
+            return true; /* beyond the highest number so far, and so are the rest */
+        }
+        if (queue->owner != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+int clg_registry_add(struct clg_registry *registry, const void *name, size_t name_bytes,
+                     uint32_t first_queue, uint32_t queues, struct clg_topic **out)
+{
+    CLG_ASSERT(name_bytes >= 1 && name_bytes <= CLG_TOPIC_NAME_MAX && queues >= 1);
+    uint64_t hash = clg_topic_seed(name, name_bytes);
+    clg_mutex_lock(registry->os, &registry->lock);
+    uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)];
+    uint32_t next = clg_registry_queue_count(registry);
+    int rc;
+    if (id != 0) {
+        struct clg_topic *topic = clg_registry_topic(registry, id - 1);
+        bool same = topic->queues == queues
+                    && (first_queue == UINT32_MAX || first_queue == topic->first_queue);
+        rc = same ? COMMITLOG_OK : COMMITLOG_EEXIST;
+        if (same) {
+            *out = topic;
+        }
+    } else {
+        uint32_t first = first_queue == UINT32_MAX ? next : first_queue;
+        if ((uint64_t)first + queues > (uint64_t)CLG_REGISTRY_CHUNK * CLG_REGISTRY_CHUNKS) {
+            rc = COMMITLOG_ELIMIT;
+        } else if (!registry_is_free(registry, first, queues)) {
+            rc = COMMITLOG_EEXIST;
+        } else {
+            rc = registry_insert(registry, name, name_bytes, first, queues, out);
+        }
+    }
+    clg_mutex_unlock(registry->os, &registry->lock);
+    return rc;
+}

@@ -1,0 +1,79 @@
+/*
+ * registry.h -- what a claim needs to know of topics and queues.
+ *
+ * Owns: topic by name and by id, queue by number, and of each queue the next offset to hand out.
+ * Invariants: 1. a topic owns a run of queue numbers, no two topics the same one; 2. next_offset never
+ *       decreases; 3. topics and queues are never removed and never move in memory.
+ * Threads and locks: look-ups by id and number from any thread without a lock (what they return was
+ *       complete before its number was handed out); adding and look-up by name take `lock`;
+ *       next_offset and defined_base belong to whoever holds the claim lock of the log, or to the
+ *       only thread there is while a store opens.
+ * Failure modes: COMMITLOG_ENOMEM, COMMITLOG_ELIMIT; nothing is added then.
+ */
+#ifndef CLG_LOG_REGISTRY_H
+#define CLG_LOG_REGISTRY_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "commitlog.h"
+
+#include "base/attr.h"
+#include "os/lock.h"
+#include "os/os.h"
+
+#define CLG_REGISTRY_CHUNK 4096u
+#define CLG_REGISTRY_CHUNKS 4096u /* 16,777,216 queues, as many topics */
+
+struct clg_topic {
+    uint32_t id;           /* dense from 0, valid for this open store only */
+    uint32_t first_queue;  /* number of its queue 0 */
+    uint32_t queues;
+    uint32_t name_bytes;
+    uint64_t name_hash;    /* seed of its key hashes */
+    uint64_t defined_base; /* segment that holds its newest definition; UINT64_MAX: none */
+    uint64_t claim_mark;   /* ticket of the claim that last looked at it: each topic once */
+    char *name;            /* ends in NUL */
+};
+
+struct clg_queue {
+    uint64_t next_offset;
+    uint32_t owner; /* id of its topic + 1; 0: no topic has this number (yet) */
+    uint32_t reserved;
+};
+
+struct clg_registry {
+    const struct commitlog_os *os;
+    struct clg_mutex lock;
+    _Atomic uint32_t topic_count;
+    _Atomic uint32_t queue_count;
+    struct clg_topic **topics[CLG_REGISTRY_CHUNKS];
+    struct clg_queue *queues[CLG_REGISTRY_CHUNKS];
+    uint32_t *slots; /* open addressing by name: id + 1, 0 free */
+    uint32_t slot_count;
+};
+
+CLG_MUST_CHECK int clg_registry_init(struct clg_registry *registry, const struct commitlog_os *os);
+void clg_registry_deinit(struct clg_registry *registry);
+
+/* COMMITLOG_ENOTFOUND if there is none of this name. */
+CLG_MUST_CHECK int clg_registry_find(struct clg_registry *registry, const void *name,
+                                     size_t name_bytes, struct clg_topic **out);
+
+/* Adds a topic whose queues are [first_queue, first_queue + queues) (UINT32_MAX: the next numbers).
+ * One that exists in the same shape is returned; another shape, or numbers that another topic has,
+ * are COMMITLOG_EEXIST. */
+CLG_MUST_CHECK int clg_registry_add(struct clg_registry *registry, const void *name,
+                                    size_t name_bytes, uint32_t first_queue, uint32_t queues,
+                                    struct clg_topic **out);
+
+/* NULL when there is none of this number. */
+struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32_t id);
+struct clg_queue *clg_registry_queue(const struct clg_registry *registry, uint32_t number);
+uint32_t clg_registry_topic_count(const struct clg_registry *registry);
+uint32_t clg_registry_queue_count(const struct clg_registry *registry);
+
+/* The next offset becomes at least `next`: refolding and recovery. */
+void clg_registry_raise_next(struct clg_registry *registry, uint32_t number, uint64_t next);
+
+#endif

@@ -1,0 +1,111 @@
+/*
+ * seal.c -- the footer of a segment that is full, once all of it is durable.
+ *
+ * The tally of a segment that this session did not begin is not known: its records are counted
+ * here, by their headers.
+ */
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "log/commit_log_internal.h"
+#include "segment/segment_scan.h"
+
+uint32_t clg_log_unsealed(const struct clg_log *log)
+{
+    return (uint32_t)(clg_load_acquire_u64(&log->roll_count)
+                      - clg_load_acquire_u64(&log->seal_count));
+}
+
+static int seal_count(struct clg_segment *segment, struct clg_segment_footer *footer,
+                      struct commitlog_error *err)
+{
+    struct clg_scan scan;
+    clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
+    struct clg_scan_record record;
+    int rc;
+    while ((rc = clg_scan_step(&scan, &record, err)) == COMMITLOG_OK
+           && record.verdict == CLG_SCAN_OK) {
+        if (footer->records++ == 0) {
+            footer->first_time = record.header.store_time;
+        }
+        footer->last_time = record.header.store_time;
+        footer->epoch = record.header.epoch;
+    }
+    clg_scan_free(&scan);
+    if (rc == COMMITLOG_OK && record.verdict != CLG_SCAN_END) {
+        rc = clg_fail(err, COMMITLOG_EDAMAGED, record.os_errno, record.position,
+                      "count the records of the segment: %s", record.why);
+    }
+    return rc;
+}
+
+static int seal_footer(struct clg_segment *segment, const struct clg_roll *roll,
+                       struct commitlog_error *err)
+{
+    struct clg_segment_footer footer = roll->footer;
+    if (!roll->complete) {
+        footer = (struct clg_segment_footer){.end = roll->data_end};
+        int rc = seal_count(segment, &footer, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+    }
+    CLG_ASSERT(footer.end == segment->data_end);
+    return clg_segment_write_footer(segment, &footer, err);
+}
+
+/* Under seal_lock. */
+static int seal_oldest(struct clg_log *log, struct commitlog_error *err)
+{
+    uint64_t count = clg_load_relaxed_u64(&log->seal_count);
+    const struct clg_roll *roll = &log->rolls[count % CLG_ROLLS_MAX];
+    struct clg_segment *segment = NULL;
+    struct commitlog_error cause;
+    clg_error_clear(&cause);
+    int rc = clg_segment_set_pin(log->set, roll->base, &segment);
+    if (rc == COMMITLOG_OK) {
+        rc = seal_footer(segment, roll, &cause);
+        if (rc == COMMITLOG_OK) {
+            clg_segment_unmap_write(segment);
+        }
+        clg_segment_unref(segment);
+    } else {
+        rc = clg_fail(&cause, COMMITLOG_EINTERNAL, 0, roll->base, "no segment to seal");
+    }
+    if (rc == COMMITLOG_ENOMEM) {
+        if (err != NULL) {
+            *err = cause;
+        }
+        return rc; /* tried again; nothing was written */
+    }
+    if (rc != COMMITLOG_OK) {
+        clg_wrap(&cause, "seal");
+        clg_log_latch(log, &cause);
+        return clg_log_failure(log, err);
+    }
+    clg_store_release_u64(&log->seal_count, count + 1);
+    clg_room_changed(log);
+    return COMMITLOG_OK;
+}
+
+int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = log->os;
+    *out_sealed = false;
+    clg_mutex_lock(os, &log->seal_lock);
+    int rc = clg_log_failure(log, err);
+    if (rc == COMMITLOG_OK && clg_log_unsealed(log) > 0) {
+        uint64_t count = clg_load_relaxed_u64(&log->seal_count);
+        uint64_t end = log->rolls[count % CLG_ROLLS_MAX].data_end + CLG_SEGMENT_GAP;
+        if (force && clg_live_load(&log->shared->durable) < end
+            && clg_live_load(&log->shared->published) >= end) {
+            rc = clg_log_flush(log, end, CLG_OS_FOREVER, err);
+        }
+        if (rc == COMMITLOG_OK && clg_live_load(&log->shared->durable) >= end) {
+            rc = seal_oldest(log, err);
+            *out_sealed = rc == COMMITLOG_OK;
+        }
+    }
+    clg_mutex_unlock(os, &log->seal_lock);
+    return rc;
+}

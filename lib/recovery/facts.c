@@ -1,0 +1,529 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * facts.c -- what recovery knows before it decides: checkpoint, names, headers, footers. See
+ * facts.h. The records are in facts_scan.c.
+ */
+#include "recovery/facts.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "recovery/facts_internal.h"
+#include "segment/segment_name.h"
+
+#define FACTS_FIRST_ROOM   16u
+#define FACTS_READ_BYTES   (64u * 1024u)
+
+int clg_facts_grow(const struct commitlog_os *os, void **items, size_t count, size_t *room,
+                   size_t item_bytes, struct commitlog_error *err)
+{
+    CLG_ASSERT(count <= *room);
+    CLG_ASSERT(item_bytes > 0);
+    if (count < *room) {
+        return 0;
+    }
+    size_t larger = *room == 0 ? FACTS_FIRST_ROOM : *room * 2;
+    void *grown = *room == 0 ? clg_os_alloc_array(os, larger, item_bytes)
+                             : clg_os_grow_array(os, *items, *room, larger, item_bytes);
+    if (grown == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "recovery");
+    }
+    *items = grown;
+    *room = larger;
+    return 0;
+}
+
+/* Both slots by themselves: that the newer one is lost matters, and choosing would hide it. */
+static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir *dir,
+                            bool read_only, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = facts->os;
+    CLG_ASSERT(!facts->have_checkpoint);
+    int fd = os->open_at(os, dir->dir_fd, CLG_STORE_CHECKPOINT_NAME, CLG_OS_OPEN_READ, 0);
+    if (fd == -ENOENT) {
+        return 0;
+    }
+    if (fd < 0) {
+        return clg_fail_os(err, fd, CLG_NO_POSITION, "open CHECKPOINT");
+    }
+    facts->checkpoint_file = true;
+    bool empty = false;
+    for (uint32_t i = 0; i < CLG_CHECKPOINT_SLOTS; i++) {
+        uint8_t slot[CLG_FORMAT_PAGE_BYTES] = {0};
+        struct clg_checkpoint found;
+        int rc = clg_os_pread_all(os, fd, slot, sizeof(slot), i * (uint64_t)sizeof(slot));
+        rc = rc < 0 ? COMMITLOG_EDAMAGED
+                    : clg_checkpoint_decode(slot, i, NULL, read_only, &found);
+        if (rc == COMMITLOG_EVERSION) {
+            clg_os_close_fd(os, &fd);
+            return clg_fail(err, rc, 0, CLG_NO_POSITION,
+                            "CHECKPOINT was written by a newer version of the library");
+        }
+        if (rc == COMMITLOG_ENOTFOUND) {
+            empty = true;
+        } else if (rc != 0) {
+            facts->bad_slots++;
+        } else if (!facts->have_checkpoint || found.sequence > facts->checkpoint.sequence) {
+            facts->checkpoint = found;
+            facts->have_checkpoint = true;
+        }
+    }
+    clg_os_close_fd(os, &fd);
+    /* One slot is empty only in a store that has written a single checkpoint. */
+    if (empty && facts->have_checkpoint && facts->checkpoint.sequence > 1) {
+        facts->bad_slots++;
+    }
+    facts->clean = facts->have_checkpoint && facts->checkpoint.clean && facts->bad_slots == 0;
+    CLG_ASSERT(facts->bad_slots <= CLG_CHECKPOINT_SLOTS);
+    return 0;
+}
+
+struct facts_listing {
+    struct clg_facts *facts;
+    enum clg_fact_where where;
+    struct commitlog_error *err;
+    int rc;
+};
+
+static int facts_add_name(struct facts_listing *listing, const char *name)
+{
+    struct clg_facts *facts = listing->facts;
+    CLG_ASSERT(name != NULL);
+    if (strlen(name) >= CLG_FACTS_NAME_MAX) {
+        return 0; /* no name that we make is that long */
+    }
+    void *items = facts->tmp_names;
+    listing->rc = clg_facts_grow(facts->os, &items, facts->tmp_count, &facts->tmp_room,
+                                 sizeof(*facts->tmp_names), listing->err);
+    facts->tmp_names = items;
+    if (listing->rc == 0) {
+        struct clg_fact_name *item = &facts->tmp_names[facts->tmp_count++];
+        memcpy(item->name, name, strlen(name) + 1);
+        item->where = listing->where;
+    }
+    return listing->rc != 0;
+}
+
+static int facts_add_segment(struct facts_listing *listing, uint64_t base)
+{
+    struct clg_facts *facts = listing->facts;
+    void *items = facts->segments;
+    listing->rc = clg_facts_grow(facts->os, &items, facts->segment_count, &facts->segment_room,
+                                 sizeof(*facts->segments), listing->err);
+    facts->segments = items;
+    if (listing->rc != 0) {
+        return 1;
+    }
+    size_t at = facts->segment_count;
+    CLG_ASSERT(at < facts->segment_room);
+    /* Directories are often listed in order: insertion is cheap then. */
+    while (at > 0 && facts->segments[at - 1].base > base) {
+        facts->segments[at] = facts->segments[at - 1];
+        at--;
+    }
+    memset(&facts->segments[at], 0, sizeof(facts->segments[at]));
+    facts->segments[at].base = base;
+    facts->segment_count++;
+    return 0;
+}
+
+static int facts_list_name(void *ctx, const char *name, enum clg_os_type type)
+{
+    struct facts_listing *listing = ctx;
+    struct clg_segment_name parsed;
+    CLG_ASSERT(listing->rc == 0);
+    CLG_ASSERT(name != NULL);
+    if (listing->where == CLG_WHERE_DIR) {
+        return strcmp(name, "CHECKPOINT.tmp") == 0 && type == CLG_OS_FILE
+                   ? facts_add_name(listing, name)
+                   : 0;
+    }
+    if (!clg_segment_name_parse(name, &parsed)) {
+        listing->facts->foreign_names += listing->where == CLG_WHERE_LOG;
+        return 0;
+    }
+    if (parsed.temporary) {
+        return type == CLG_OS_FILE ? facts_add_name(listing, name) : 0;
+    }
+    if (listing->where == CLG_WHERE_LOG) {
+        if (parsed.kind == CLG_FILE_LOG && parsed.position <= CLG_POSITION_MAX) {
+            return facts_add_segment(listing, parsed.position);
+        }
+        listing->facts->foreign_names++;
+        return 0;
+    }
+    listing->facts->is_new = false; /* something derived: there was a store */
+    return 0;
+}
+
+static int facts_list(struct clg_facts *facts, int fd, enum clg_fact_where where, const char *what,
+                      struct commitlog_error *err)
+{
+    struct facts_listing listing = {facts, where, err, 0};
+    CLG_ASSERT(what != NULL);
+    if (fd < 0) {
+        return 0;
+    }
+    int rc = facts->os->list_dir(facts->os, fd, facts_list_name, &listing);
+    CLG_ASSERT(listing.rc <= 0);
+    if (listing.rc != 0) {
+        return listing.rc;
+    }
+    return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "list %s", what) : 0;
+}
+
+/* The checkpoint knows the store's UUID; without it the oldest segment that can say it. */
+static void facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir)
+{
+    CLG_ASSERT(!facts->uuid_known);
+    if (facts->have_checkpoint) {
+        memcpy(facts->uuid, facts->checkpoint.uuid, CLG_UUID_BYTES);
+        facts->uuid_known = true;
+    }
+    for (size_t i = 0; i < 2 * facts->segment_count && !facts->uuid_known; i++) {
+        char name[CLG_SEGMENT_NAME_BYTES];
+        uint8_t page[CLG_FORMAT_PAGE_BYTES];
+        struct clg_segment_header header;
+        clg_segment_name_make(name, CLG_FILE_LOG, facts->segments[i / 2].base);
+        struct clg_os_stat stat;
+        if (facts->os->stat_at(facts->os, dir->log_fd, name, &stat) < 0
+            || stat.type != CLG_OS_FILE) {
+            continue;
+        }
+        int fd = facts->os->open_at(facts->os, dir->log_fd, name, CLG_OS_OPEN_READ, 0);
+        if (fd < 0) {
+            continue;
+        }
+        uint64_t at = (i % 2) * CLG_FORMAT_PAGE_BYTES;
+        if (clg_os_pread_all(facts->os, fd, page, sizeof(page), at) >= 0
+            && clg_segment_header_decode(page, NULL, true, &header) == 0) {
+            memcpy(facts->uuid, header.uuid, CLG_UUID_BYTES);
+            facts->uuid_known = true;
+        }
+        clg_os_close_fd(facts->os, &fd);
+    }
+    CLG_ASSERT(facts->have_checkpoint ? facts->uuid_known : true);
+}
+
+/* A file without a header: how long is it, and is there anything in it? */
+static int facts_raw_file(struct clg_facts *facts, const struct clg_store_dir *dir,
+                          struct clg_fact_segment *fact, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = facts->os;
+    char name[CLG_SEGMENT_NAME_BYTES];
+    clg_segment_name_make(name, CLG_FILE_LOG, fact->base);
+    CLG_ASSERT(fact->segment == NULL);
+    struct clg_os_stat stat;
+    int rc = os->stat_at(os, dir->log_fd, name, &stat);
+    if (rc < 0 || stat.type != CLG_OS_FILE) {
+        fact->nonzero = true; /* a link, a directory: never touched */
+        return 0;
+    }
+    fact->file_bytes = stat.size_bytes;
+    int fd = os->open_at(os, dir->log_fd, name, CLG_OS_OPEN_READ, 0);
+    if (fd < 0) {
+        fact->nonzero = true;
+        return 0;
+    }
+    uint8_t *buffer = os->alloc(os, FACTS_READ_BYTES);
+    if (buffer == NULL) {
+        clg_os_close_fd(os, &fd);
+        return clg_fail(err, COMMITLOG_ENOMEM, ENOMEM, fact->base, "recovery");
+    }
+    for (uint64_t at = 0; at < stat.size_bytes && !fact->nonzero;) {
+        int64_t n = os->pread(os, fd, buffer, FACTS_READ_BYTES, at);
+        fact->nonzero = n < 0 || !clg_is_zero(buffer, (size_t)n);
+        if (n <= 0) {
+            break;
+        }
+        at += (uint64_t)n;
+    }
+    os->free(os, buffer);
+    clg_os_close_fd(os, &fd);
+    CLG_ASSERT(fd == -1);
+    return 0;
+}
+
+static int facts_open_one(struct clg_facts *facts, const struct clg_store_dir *dir,
+                          struct clg_fact_segment *fact, bool writable,
+                          struct commitlog_error *err)
+{
+    struct commitlog_error why;
+    clg_error_clear(&why);
+    CLG_ASSERT(fact->segment == NULL);
+    int rc = clg_segment_open(&dir->segment_dir, fact->base, writable, &fact->segment,
+                              &fact->state, &why);
+    fact->footer_code = COMMITLOG_ENOTFOUND;
+    if (rc == 0) {
+        fact->bytes = fact->segment->bytes;
+        fact->file_bytes = fact->segment->file_bytes;
+        if ((clg_segment_flags(fact->segment) & CLG_SEGMENT_SEALED) != 0) {
+            fact->footer_code = 0;
+            fact->footer_end = fact->segment->footer.end;
+            clg_facts_witness(facts, fact->footer_end, CLG_WITNESS_FOOTER);
+        } else if (fact->state != CLG_SEGMENT_SHORT) {
+            struct clg_segment_footer footer;
+            fact->footer_code = clg_segment_read_footer(fact->segment, &footer, NULL);
+        }
+        if (fact->segment->header.epoch > facts->max_epoch) {
+            facts->max_epoch = fact->segment->header.epoch;
+        }
+        return 0;
+    }
+    if (fact->state == CLG_SEGMENT_FOREIGN || fact->state == CLG_SEGMENT_NEWER
+        || fact->state == CLG_SEGMENT_NOT_OPENED || rc == COMMITLOG_ENOMEM) {
+        if (err != NULL) {
+            *err = why;
+        }
+        return rc;
+    }
+    fact->segment = NULL;
+    return facts_raw_file(facts, dir, fact, err);
+}
+
+/* What the neighbours know of a header that is gone: the successor names this one's salt. */
+static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *dir, size_t i,
+                          bool writable)
+{
+    struct clg_fact_segment *fact = &facts->segments[i];
+    CLG_ASSERT(fact->segment == NULL);
+    if (i + 1 >= facts->segment_count || facts->segments[i + 1].segment == NULL
+        || (fact->state != CLG_SEGMENT_EMPTY && fact->state != CLG_SEGMENT_NO_HEADER
+            && fact->state != CLG_SEGMENT_UNREADABLE)) {
+        return;
+    }
+    const struct clg_segment_header *next = &facts->segments[i + 1].segment->header;
+    struct clg_segment_header header;
+    memset(&header, 0, sizeof(header));
+    header.base = fact->base;
+    header.size = next->base - fact->base;
+    if (!clg_segment_size_ok(header.size)
+        || next->predecessor_end != next->base - CLG_SEGMENT_FOOTER || fact->file_bytes < header.size) {
+        return;
+    }
+    header.salt = next->predecessor_salt;
+    header.epoch = 1;
+    header.algorithm = CLG_CHECK_XXH3_64;
+    memcpy(header.uuid, facts->uuid, CLG_UUID_BYTES);
+    if (i > 0 && facts->segments[i - 1].segment != NULL) {
+        const struct clg_segment_header *prev = &facts->segments[i - 1].segment->header;
+        header.predecessor_end = prev->base + prev->size - CLG_SEGMENT_FOOTER;
+        header.predecessor_salt = prev->salt;
+        header.first_time = prev->first_time;
+        header.epoch = prev->epoch;
+    }
+    enum clg_segment_state state;
+    if (clg_segment_open_as(&dir->segment_dir, &header, writable, &fact->segment, &state, NULL)
+        != 0) {
+        fact->segment = NULL;
+        return;
+    }
+    fact->rebuilt = true;
+    fact->bytes = header.size;
+    struct clg_segment_footer footer;
+    fact->footer_code = clg_segment_read_footer(fact->segment, &footer, NULL);
+    if (fact->footer_code == 0) {
+        fact->footer_end = footer.end;
+        clg_facts_witness(facts, footer.end, CLG_WITNESS_FOOTER);
+    }
+    CLG_ASSERT(fact->segment->base == fact->base);
+}
+
+static int facts_open_segments(struct clg_facts *facts, const struct clg_store_dir *dir,
+                               const struct clg_facts_options *options,
+                               struct commitlog_error *err)
+{
+    CLG_ASSERT(facts->uuid_known);
+    uint64_t sure = facts->have_checkpoint ? facts->checkpoint.checkpointed : 0;
+    for (size_t i = 0; i < facts->segment_count; i++) {
+        struct clg_fact_segment *fact = &facts->segments[i];
+        bool last = i + 1 == facts->segment_count;
+        /* Only what may have to be written: everything behind the checkpoint. */
+        bool writable = !options->read_only && (last || facts->segments[i + 1].base > sure);
+        int rc = facts_open_one(facts, dir, fact, writable, err);
+        if (rc != 0) {
+            return rc;
+        }
+        if (fact->segment == NULL) {
+            fact->bytes = !last ? facts->segments[i + 1].base - fact->base
+                                : clg_max_u64(clg_align_down(fact->file_bytes, CLG_SEGMENT_ALIGN),
+                                              CLG_SEGMENT_DATA_START);
+        } else if (!writable) {
+            (void)clg_segment_close_idle(fact->segment);
+        }
+    }
+    for (size_t i = facts->segment_count; i-- > 0;) {
+        if (facts->segments[i].segment == NULL) {
+            facts_rebuild(facts, dir, i,
+                          !options->read_only
+                              && (i + 1 == facts->segment_count
+                                  || facts->segments[i + 1].base > sure));
+        }
+    }
+    return 0;
+}
+
+/* Does this segment lie before `first`, so that retention's work on it is to be finished? */
+bool clg_facts_is_below(const struct clg_facts *facts, const struct clg_fact_segment *fact)
+{
+    CLG_ASSERT(fact->bytes >= CLG_SEGMENT_DATA_START);
+    return fact->base + fact->bytes <= facts->first;
+}
+
+/* Sets first, scan_from and gap, and says where the oldest segment that counts is. */
+static void facts_bounds(struct clg_facts *facts, bool full)
+{
+    size_t at = 0;
+    while (at < facts->segment_count && clg_facts_is_below(facts, &facts->segments[at])) {
+        at++;
+    }
+    facts->gap = false;
+    bool any = at < facts->segment_count;
+    uint64_t oldest = any ? facts->segments[at].base + CLG_SEGMENT_DATA_START : 0;
+    if (facts->first < CLG_SEGMENT_DATA_START) {
+        facts->first = any ? oldest : CLG_SEGMENT_DATA_START;
+    }
+    if (any && oldest > facts->first) {
+        facts->gap = facts->have_checkpoint;
+        facts->first = facts->have_checkpoint ? facts->first : oldest;
+    }
+    for (size_t i = at; i + 1 < facts->segment_count; i++) {
+        if (facts->segments[i].base + facts->segments[i].bytes != facts->segments[i + 1].base) {
+            facts->gap = true;
+        }
+    }
+    facts->scan_from = facts->first;
+    if (facts->have_checkpoint && !full) {
+        facts->scan_from = clg_max_u64(facts->first, facts->checkpoint.checkpointed);
+    }
+    CLG_ASSERT(facts->scan_from >= facts->first);
+}
+
+static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
+                          const struct clg_facts_options *options, struct commitlog_error *err)
+{
+    struct clg_stage stage;
+    uint64_t session = facts->have_checkpoint ? facts->checkpoint.session : 0;
+    CLG_ASSERT(facts->uuid_known);
+    memcpy(dir->segment_dir.uuid, facts->uuid, CLG_UUID_BYTES);
+    int rc = facts_open_segments(facts, dir, options, err);
+    if (rc != 0) {
+        return rc;
+    }
+    clg_stage_open(&stage, dir, facts->uuid, session);
+    facts->live = stage.live;
+    if (facts->live.usable) {
+        clg_facts_witness(facts, facts->live.durable, CLG_WITNESS_LIVE);
+    }
+    uint64_t first_record = 0;
+    facts_bounds(facts, options->full);
+    if (facts->writer_live) {
+        /* Its records change under us; the one who asks follows the live area. */
+        facts->prefix_end = facts->live.usable ? facts->live.written : facts->checkpoint.durable;
+        facts->valid_end = facts->prefix_end;
+        facts->end_why = "a writer is there";
+        clg_stage_close(&stage);
+        return 0;
+    }
+    rc = clg_facts_scan(facts, &stage, options, &first_record, err);
+    if (rc == 0 && !facts->have_checkpoint && first_record > facts->first) {
+        /* Unlinked segments that came back, perhaps with gaps: the log itself says so. */
+        facts->first = first_record;
+        facts_bounds(facts, options->full);
+        rc = clg_facts_scan(facts, &stage, options, &first_record, err);
+    }
+    clg_stage_close(&stage);
+    if (facts->prefix_epoch == 0) {
+        facts->prefix_epoch = facts->have_checkpoint ? facts->checkpoint.epoch : 0;
+    }
+    CLG_ASSERT(rc != 0 || facts->valid_end >= facts->prefix_end);
+    return rc;
+}
+
+int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options *options,
+                      struct clg_facts *out, struct commitlog_error *err)
+{
+    CLG_ASSERT(out != NULL);
+    CLG_ASSERT(dir->dir_fd >= 0);
+    struct clg_facts *facts = out;
+    memset(facts, 0, sizeof(*facts));
+    facts->os = dir->os;
+    facts->is_new = true;
+    facts->tail_zero = true;
+    facts->same_boot = dir->same_boot;
+    facts->writer_live = dir->read_only && dir->writer_live;
+    int rc = facts_checkpoint(facts, dir, options->read_only, err);
+    if (rc == 0) {
+        rc = facts_list(facts, dir->dir_fd, CLG_WHERE_DIR, "the directory", err);
+    }
+    if (rc == 0) {
+        rc = facts_list(facts, dir->log_fd, CLG_WHERE_LOG, "log/", err);
+    }
+    if (rc == 0) {
+        rc = facts_list(facts, dir->view_fd, CLG_WHERE_VIEW, "view/", err);
+    }
+    if (rc == 0) {
+        facts->is_new = facts->is_new && !facts->checkpoint_file && facts->segment_count == 0;
+        facts_uuid(facts, dir);
+        if (facts->have_checkpoint) {
+            facts->first = facts->checkpoint.first;
+            facts->max_epoch = facts->checkpoint.epoch;
+            facts->last_store_time = facts->checkpoint.store_time;
+            clg_facts_witness(facts, facts->checkpoint.durable, CLG_WITNESS_CHECKPOINT);
+        }
+        if (facts->uuid_known) {
+            rc = facts_read_log(facts, dir, options, err);
+        } else if (!facts->is_new) {
+            rc = facts->segment_count > 0 || facts->checkpoint_file
+                     ? clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
+                                "neither CHECKPOINT nor any segment header can be read")
+                     : clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
+                                "derived files are there, but no log");
+        }
+    }
+    if (rc != 0) {
+        clg_facts_free(facts);
+    }
+    return rc;
+}
+
+void clg_facts_free(struct clg_facts *facts)
+{
+    const struct commitlog_os *os = facts->os;
+    CLG_ASSERT(os != NULL);
+    for (size_t i = 0; i < facts->segment_count; i++) {
+        clg_segment_unref(facts->segments[i].segment);
+    }
+    os->free(os, facts->segments);
+    os->free(os, facts->tmp_names);
+    os->free(os, facts->ranges);
+    os->free(os, facts->claims);
+    os->free(os, facts->staged);
+    memset(facts, 0, sizeof(*facts));
+    facts->os = os;
+    CLG_ASSERT(facts->segment_count == 0);
+}
+
+const struct clg_fact_segment *clg_facts_segment_at(const struct clg_facts *facts,
+                                                    uint64_t position)
+{
+    size_t low = 0;
+    size_t high = facts->segment_count;
+    CLG_ASSERT(high <= facts->segment_room);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct clg_fact_segment *fact = &facts->segments[middle];
+        if (position < fact->base) {
+            high = middle;
+        } else if (position - fact->base >= fact->bytes) {
+            low = middle + 1;
+        } else {
+            return fact;
+        }
+    }
+    CLG_ASSERT(low == high);
+    return NULL;
+}

@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * facts_internal.h -- shared by facts.c (files) and facts_scan.c (records).
+ */
+#ifndef CLG_RECOVERY_FACTS_INTERNAL_H
+#define CLG_RECOVERY_FACTS_INTERNAL_H
+
+#include "recovery/facts.h"
+#include "recovery/stage.h"
+
+/* Room for one more item in a growing array: 0 or ENOMEM. */
+CLG_MUST_CHECK int clg_facts_grow(const struct commitlog_os *os, void **items, size_t count,
+                                  size_t *room, size_t item_bytes, struct commitlog_error *err);
+
+static inline void clg_facts_witness(struct clg_facts *facts, uint64_t position,
+                                     enum clg_witness_source source)
+{
+    if (position > facts->witness) {
+        facts->witness = position;
+        facts->witness_source = source;
+    }
+}
+
+/* Scans from facts->scan_from on; files are open, facts->witness has what is known without records.
+ * *first_record: the highest "first" a record of the log states, 0 if none does. */
+CLG_MUST_CHECK int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
+                                  const struct clg_facts_options *options, uint64_t *first_record,
+                                  struct commitlog_error *err);
+/* Forget what a scan found. */
+void clg_facts_reset_scan(struct clg_facts *facts);
+
+#endif

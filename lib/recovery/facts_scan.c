@@ -1,0 +1,536 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * facts_scan.c -- reads the records behind the checkpoint: first while all is well, then what is
+ * still valid behind the first failure. See facts.h.
+ *
+ * Invariants: X is the first position that neither the segment nor the stage can explain; behind it
+ *       every position either belongs to a valid record or to a range.
+ * Failure modes: ENOMEM, EINTERRUPTED.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/topic_record.h"
+#include "recovery/facts_internal.h"
+#include "segment/segment_scan.h"
+
+struct facts_scan {
+    struct clg_facts *facts;
+    struct clg_stage *stage;
+    const struct clg_facts_options *options;
+    uint64_t first_record;
+    uint32_t min_epoch;
+    int64_t min_time;
+    bool behind; /* X is known */
+    bool stop;   /* nothing behind X needs to be read */
+    uint64_t reported;
+};
+
+#define SCAN_PROGRESS_BYTES (UINT64_C(1) << 20)
+
+static int scan_tick(struct facts_scan *s, uint64_t bytes, struct commitlog_error *err)
+{
+    struct clg_facts *facts = s->facts;
+    facts->bytes_scanned += bytes;
+    CLG_ASSERT(s->reported <= facts->bytes_scanned);
+    if (s->options->progress == NULL
+        || facts->bytes_scanned - s->reported < SCAN_PROGRESS_BYTES) {
+        return 0;
+    }
+    s->reported = facts->bytes_scanned;
+    if (s->options->progress(s->options->progress_ctx, facts->bytes_scanned,
+                             facts->bytes_total) != 0) {
+        return clg_fail(err, COMMITLOG_EINTERRUPTED, 0, CLG_NO_POSITION, "recovery was cancelled");
+    }
+    return 0;
+}
+
+static int scan_add_range(struct facts_scan *s, uint64_t from, uint64_t to,
+                          enum clg_range_kind kind, const struct clg_record_header *header,
+                          struct commitlog_error *err)
+{
+    struct clg_facts *facts = s->facts;
+    CLG_ASSERT(from < to);
+    if (facts->range_count >= CLG_FACTS_RANGES_MAX) {
+        facts->more_ranges = true;
+        return 0;
+    }
+    void *items = facts->ranges;
+    int rc = clg_facts_grow(facts->os, &items, facts->range_count, &facts->range_room,
+                            sizeof(*facts->ranges), err);
+    facts->ranges = items;
+    if (rc != 0) {
+        return rc;
+    }
+    struct clg_fact_range *range = &facts->ranges[facts->range_count++];
+    memset(range, 0, sizeof(*range));
+    range->from = from;
+    range->to = to;
+    range->kind = kind;
+    range->queue = CLG_QUEUE_NONE;
+    range->epoch = s->min_epoch;
+    range->store_time = s->min_time;
+    if (header != NULL) {
+        range->queue = header->queue_number;
+        range->queue_offset = header->queue_offset;
+    }
+    CLG_ASSERT(facts->range_count <= facts->range_room);
+    return 0;
+}
+
+static void scan_note_first(struct facts_scan *s, const struct clg_record_header *header,
+                            const uint8_t *body, size_t body_bytes)
+{
+    uint64_t first;
+    CLG_ASSERT(header != NULL);
+    if (header->kind == CLG_KIND_FIRST && body != NULL
+        && clg_first_decode(body, body_bytes, &first) == 0 && first > s->first_record) {
+        s->first_record = first;
+    }
+}
+
+static void scan_count_queue(struct clg_facts *facts, const struct clg_record_header *header)
+{
+    if (header->kind != CLG_KIND_MESSAGE && header->kind != CLG_KIND_REFERENCE) {
+        return;
+    }
+    CLG_ASSERT(facts->cut_queue_count <= CLG_FACTS_QUEUES);
+    for (size_t i = 0; i < facts->cut_queue_count; i++) {
+        struct clg_fact_queue *queue = &facts->cut_queues[i];
+        if (queue->queue == header->queue_number) {
+            queue->records++;
+            queue->to_offset = clg_max_u64(queue->to_offset, header->queue_offset + 1);
+            queue->from_offset = clg_min_u64(queue->from_offset, header->queue_offset);
+            return;
+        }
+    }
+    if (facts->cut_queue_count == CLG_FACTS_QUEUES) {
+        facts->cut_others++;
+        return;
+    }
+    struct clg_fact_queue *queue = &facts->cut_queues[facts->cut_queue_count++];
+    queue->queue = header->queue_number;
+    queue->records = 1;
+    queue->from_offset = header->queue_offset;
+    queue->to_offset = header->queue_offset + 1;
+    CLG_ASSERT(queue->to_offset > queue->from_offset);
+}
+
+static void scan_accept(struct facts_scan *s, const struct clg_record_header *header,
+                        uint64_t end)
+{
+    struct clg_facts *facts = s->facts;
+    CLG_ASSERT(header->epoch >= s->min_epoch);
+    s->min_epoch = header->epoch;
+    s->min_time = header->store_time;
+    if (header->epoch > facts->max_epoch) {
+        facts->max_epoch = header->epoch;
+    }
+    facts->valid_end = end;
+    if (s->behind) {
+        facts->records_behind++;
+        scan_count_queue(facts, header);
+        return;
+    }
+    facts->prefix_epoch = header->epoch;
+    facts->last_store_time = header->store_time;
+    CLG_ASSERT(end > facts->first);
+}
+
+static int scan_add_staged(struct facts_scan *s, uint64_t from,
+                           const struct clg_stage_found *found, struct commitlog_error *err)
+{
+    struct clg_facts *facts = s->facts;
+    CLG_ASSERT(found->verdict == CLG_STAGE_RECORDS);
+    CLG_ASSERT(from < found->end);
+    if (facts->staged_count > 0 && facts->staged[facts->staged_count - 1].to == from) {
+        facts->staged[facts->staged_count - 1].to = found->end;
+        facts->staged[facts->staged_count - 1].records += found->records;
+        return 0;
+    }
+    void *items = facts->staged;
+    int rc = clg_facts_grow(facts->os, &items, facts->staged_count, &facts->staged_room,
+                            sizeof(*facts->staged), err);
+    facts->staged = items;
+    if (rc == 0) {
+        struct clg_fact_staged *run = &facts->staged[facts->staged_count++];
+        run->from = from;
+        run->to = found->end;
+        run->records = found->records;
+    }
+    return rc;
+}
+
+static int scan_add_claim(struct facts_scan *s, uint64_t position,
+                          const struct clg_record_header *header, enum clg_claim_source source,
+                          struct commitlog_error *err)
+{
+    struct clg_facts *facts = s->facts;
+    CLG_ASSERT(clg_record_size(header->word) >= CLG_RECORD_MIN);
+    void *items = facts->claims;
+    int rc = clg_facts_grow(facts->os, &items, facts->claim_count, &facts->claim_room,
+                            sizeof(*facts->claims), err);
+    facts->claims = items;
+    if (rc == 0) {
+        struct clg_fact_claim *claim = &facts->claims[facts->claim_count++];
+        memset(claim, 0, sizeof(*claim));
+        claim->position = position;
+        claim->size = clg_record_size(header->word);
+        claim->source = source;
+        claim->header = *header;
+        CLG_ASSERT(claim->size % CLG_RECORD_ALIGN == 0);
+    }
+    return rc;
+}
+
+static void scan_set_end(struct facts_scan *s, uint64_t position, enum clg_end_reason reason,
+                         int os_errno, const char *why)
+{
+    struct clg_facts *facts = s->facts;
+    CLG_ASSERT(!s->behind);
+    CLG_ASSERT(why != NULL);
+    s->behind = true;
+    facts->prefix_end = position;
+    facts->valid_end = position;
+    facts->end_reason = reason;
+    facts->end_errno = os_errno;
+    facts->end_why = why;
+}
+
+/* What the segment does not explain: does the live area? *taken: the scan goes on behind it. */
+static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
+                        const struct clg_scan_record *record, bool *taken,
+                        struct commitlog_error *err)
+{
+    struct clg_facts *facts = s->facts;
+    struct clg_stage_found found;
+    *taken = false;
+    CLG_ASSERT(!s->behind);
+    int rc = clg_stage_look(s->stage, scan->segment, record->position, s->min_epoch, s->min_time,
+                            &found, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (found.verdict == CLG_STAGE_RECORDS) {
+        clg_facts_witness(facts, found.witness, CLG_WITNESS_RECORD);
+        rc = scan_add_staged(s, record->position, &found, err);
+    } else if (found.verdict == CLG_STAGE_CLAIMED) {
+        rc = scan_add_claim(s, record->position, &found.header, CLG_CLAIM_STAGE, err);
+    } else if (record->verdict == CLG_SCAN_CLAIMED && facts->live.usable
+               && facts->live.engine == CLG_ENGINE_MMAP
+               && record->position >= facts->live.written
+               && record->next_position <= facts->live.claimed) {
+        found.header = record->header;
+        found.end = record->next_position;
+        rc = scan_add_claim(s, record->position, &record->header, CLG_CLAIM_MAP, err);
+    } else {
+        return 0;
+    }
+    if (rc == 0) {
+        facts->records_scanned += found.records > 0 ? found.records : 1;
+        scan_accept(s, &found.header, found.end);
+        clg_scan_seek(scan, found.end);
+        scan->min_epoch = s->min_epoch;
+        scan->min_time = s->min_time;
+        *taken = true;
+    }
+    return rc;
+}
+
+static void scan_failed(struct facts_scan *s, const struct clg_scan_record *record)
+{
+    enum clg_end_reason reason = CLG_END_BAD;
+    CLG_ASSERT(record->verdict != CLG_SCAN_OK);
+    CLG_ASSERT(record->verdict != CLG_SCAN_END);
+    if (record->verdict == CLG_SCAN_FREE && record->header_zero) {
+        reason = CLG_END_ZERO;
+    } else if (record->verdict == CLG_SCAN_BAD_READ) {
+        reason = CLG_END_UNREADABLE;
+    } else if (record->verdict == CLG_SCAN_CLAIMED) {
+        reason = CLG_END_CLAIMED;
+    }
+    scan_set_end(s, record->position, reason, record->os_errno,
+                 record->why != NULL && record->why[0] != '\0'
+                     ? record->why
+                     : clg_scan_verdict_text(record->verdict));
+}
+
+/* All is well so far. *ended: at the data's end; otherwise X was set. */
+static int scan_prefix(struct facts_scan *s, struct clg_scan *scan, bool *ended,
+                       struct commitlog_error *err)
+{
+    *ended = false;
+    CLG_ASSERT(!s->behind);
+    for (;;) {
+        struct clg_scan_record record;
+        int rc = clg_scan_step(scan, &record, err);
+        if (rc != 0) {
+            return rc;
+        }
+        if (record.verdict == CLG_SCAN_END) {
+            *ended = true;
+            return 0;
+        }
+        if (record.verdict == CLG_SCAN_OK) {
+            s->facts->records_scanned++;
+            scan_note_first(s, &record.header, record.body, record.body_bytes);
+            scan_accept(s, &record.header, record.next_position);
+            clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_RECORD);
+        } else {
+            bool taken;
+            rc = scan_explain(s, scan, &record, &taken, err);
+            if (rc == 0 && !taken) {
+                scan_failed(s, &record);
+                return 0;
+            }
+        }
+        if (rc == 0) {
+            rc = scan_tick(s, scan->next - record.position, err);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+    }
+}
+
+/* Nothing verifies at record->position: find what does. */
+static int scan_search(struct facts_scan *s, struct clg_scan *scan,
+                       const struct clg_scan_record *record, struct clg_fact_segment *fact,
+                       struct commitlog_error *err)
+{
+    uint64_t data_end = scan->segment->data_end;
+    uint64_t at = record->position;
+    struct clg_scan_search search;
+    memset(&search, 0, sizeof(search));
+    CLG_ASSERT(at < data_end);
+    bool zero = record->verdict == CLG_SCAN_FREE && record->header_zero;
+    uint64_t from = zero ? at : at + CLG_RECORD_ALIGN;
+    int rc = COMMITLOG_ENOTFOUND;
+    if (from < data_end) {
+        rc = clg_scan_resync(scan, from, data_end, &search, err);
+    }
+    if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
+        return rc;
+    }
+    uint64_t to = rc == 0 ? search.found : data_end;
+    if (rc == COMMITLOG_ENOTFOUND && zero && search.all_zero && search.unreadable == 0) {
+        /* The ordinary end of a segment that is not full. A range all the same: should anything
+         * valid lie in a later segment, this is what is missing. */
+        clg_scan_seek(scan, data_end);
+        return scan_add_range(s, at, data_end, CLG_RANGE_HEADER, NULL, err);
+    }
+    s->facts->tail_zero = false;
+    fact->nonzero = true;
+    bool unreadable = record->verdict == CLG_SCAN_BAD_READ || search.unreadable > 0;
+    clg_scan_seek(scan, to);
+    CLG_ASSERT(to > at);
+    rc = scan_add_range(s, at, to, unreadable ? CLG_RANGE_UNREADABLE : CLG_RANGE_HEADER, NULL, err);
+    return rc != 0 ? rc : scan_tick(s, to - at, err);
+}
+
+/* Behind X: valid records are witnesses, everything else is a range. */
+static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_fact_segment *fact,
+                       struct commitlog_error *err)
+{
+    CLG_ASSERT(s->behind);
+    for (;;) {
+        struct clg_scan_record record;
+        int rc = clg_scan_step(scan, &record, err);
+        if (rc != 0 || record.verdict == CLG_SCAN_END) {
+            return rc;
+        }
+        bool search = false;
+        if (record.verdict == CLG_SCAN_OK) {
+            fact->nonzero = true;
+            s->facts->tail_zero = false;
+            scan_note_first(s, &record.header, record.body, record.body_bytes);
+            scan_accept(s, &record.header, record.next_position);
+            clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_BEHIND);
+        } else if (record.verdict == CLG_SCAN_BAD_BODY || record.verdict == CLG_SCAN_CLAIMED
+                   || record.verdict == CLG_SCAN_BAD_BATCH) {
+            fact->nonzero = true;
+            s->facts->tail_zero = false;
+            uint64_t to = record.verdict == CLG_SCAN_BAD_BATCH && record.batch_end > record.position
+                              ? record.batch_end
+                              : record.position + record.size;
+            enum clg_range_kind kind = record.verdict == CLG_SCAN_BAD_BODY    ? CLG_RANGE_BODY
+                                       : record.verdict == CLG_SCAN_BAD_BATCH ? CLG_RANGE_BATCH
+                                                                              : CLG_RANGE_CLAIMED;
+            rc = scan_add_range(s, record.position, to, kind,
+                                kind == CLG_RANGE_BATCH ? NULL : &record.header, err);
+            clg_scan_seek(scan, to);
+        } else {
+            search = true;
+            rc = scan_search(s, scan, &record, fact, err);
+        }
+        if (rc == 0 && !search) {
+            rc = scan_tick(s, scan->next - record.position, err);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+    }
+}
+
+static int scan_used_end(struct facts_scan *s, struct clg_scan *scan,
+                         struct clg_fact_segment *fact, struct commitlog_error *err)
+{
+    uint64_t data_end = scan->segment->data_end;
+    uint64_t from = clg_max_u64(s->facts->prefix_end, scan->segment->data_start);
+    CLG_ASSERT(from <= data_end);
+    if (fact->footer_code != COMMITLOG_ENOTFOUND) {
+        fact->nonzero = true;
+        s->facts->tail_zero = false;
+        fact->used_end = data_end + CLG_SEGMENT_FOOTER;
+        return 0;
+    }
+    if (!fact->nonzero || from == data_end) {
+        fact->used_end = from;
+        return 0;
+    }
+    return clg_scan_last_nonzero(scan, from, data_end, &fact->used_end, err);
+}
+
+/* A clean close promises zeros behind its end: look at the place, not at the whole rest. */
+static bool scan_clean_stop(const struct facts_scan *s)
+{
+    const struct clg_facts *facts = s->facts;
+    return facts->clean && !s->options->full && facts->prefix_end == facts->checkpoint.durable
+           && (facts->end_reason == CLG_END_ZERO || facts->end_reason == CLG_END_NO_SEGMENT);
+}
+
+static int scan_one(struct facts_scan *s, struct clg_fact_segment *fact, uint64_t start,
+                    struct commitlog_error *err)
+{
+    struct clg_scan scan;
+    CLG_ASSERT(fact->segment != NULL);
+    clg_scan_init(&scan, fact->segment, start, CLG_SCAN_FULL);
+    /* A prepared segment's header may be older than the records before it. */
+    scan.min_epoch = s->min_epoch > scan.min_epoch ? s->min_epoch : scan.min_epoch;
+    scan.min_time = s->min_time > scan.min_time ? s->min_time : scan.min_time;
+    s->min_epoch = scan.min_epoch;
+    s->min_time = scan.min_time;
+    bool ended = false;
+    int rc = 0;
+    if (!s->behind) {
+        rc = scan_prefix(s, &scan, &ended, err);
+        if (rc == 0 && s->behind && scan_clean_stop(s)) {
+            s->stop = true;
+            ended = true;
+        }
+    }
+    if (rc == 0 && s->behind && !s->stop) {
+        rc = scan_behind(s, &scan, fact, err);
+        if (rc == 0) {
+            rc = scan_used_end(s, &scan, fact, err);
+        }
+    }
+    CLG_ASSERT(rc != 0 || ended || s->behind);
+    clg_scan_free(&scan);
+    return rc;
+}
+
+/* A hole in the row of files, or a file without a header. */
+static int scan_missing(struct facts_scan *s, uint64_t from, uint64_t to, bool nonzero,
+                        const char *why, struct commitlog_error *err)
+{
+    CLG_ASSERT(from <= to);
+    if (!s->behind) {
+        scan_set_end(s, from + CLG_SEGMENT_DATA_START, CLG_END_BAD, 0, why);
+    }
+    if (nonzero) {
+        s->facts->tail_zero = false;
+    }
+    return to > from ? scan_add_range(s, from, to, CLG_RANGE_SEGMENT, NULL, err) : 0;
+}
+
+static int scan_all(struct facts_scan *s, size_t index, uint64_t start,
+                    struct commitlog_error *err)
+{
+    struct clg_facts *facts = s->facts;
+    uint64_t expected = index < facts->segment_count ? facts->segments[index].base : 0;
+    int rc = 0;
+    CLG_ASSERT(index <= facts->segment_count);
+    for (size_t i = index; rc == 0 && i < facts->segment_count && !s->stop; i++) {
+        struct clg_fact_segment *fact = &facts->segments[i];
+        if (fact->base > expected) {
+            rc = scan_missing(s, expected, fact->base, false, "a segment is missing", err);
+        }
+        expected = fact->base + fact->bytes;
+        if (rc == 0 && (fact->segment == NULL || (fact->rebuilt && !s->behind))) {
+            /* Rebuilt ones are scanned too, but nothing in them counts as accepted. */
+            rc = scan_missing(s, fact->base,
+                              fact->segment != NULL ? fact->base + CLG_SEGMENT_DATA_START
+                                                    : fact->base + fact->bytes,
+                              fact->nonzero, clg_segment_state_text(fact->state), err);
+        }
+        if (rc == 0 && fact->segment != NULL) {
+            rc = scan_one(s, fact, i == index ? start : 0, err);
+        }
+    }
+    if (rc == 0 && !s->behind) {
+        uint64_t end = facts->segment_count > 0 ? expected + CLG_SEGMENT_DATA_START : facts->first;
+        scan_set_end(s, end, CLG_END_NO_SEGMENT, 0, "no segment follows");
+    }
+    return rc;
+}
+
+void clg_facts_reset_scan(struct clg_facts *facts)
+{
+    CLG_ASSERT(facts->range_count <= facts->range_room);
+    CLG_ASSERT(facts->claim_count <= facts->claim_room);
+    facts->range_count = 0;
+    facts->claim_count = 0;
+    facts->staged_count = 0;
+    facts->cut_queue_count = 0;
+    facts->cut_others = 0;
+    facts->more_ranges = false;
+    facts->bytes_scanned = 0;
+    facts->records_scanned = 0;
+    facts->records_behind = 0;
+    facts->prefix_epoch = 0;
+    facts->tail_zero = true;
+    for (size_t i = 0; i < facts->segment_count; i++) {
+        facts->segments[i].used_end = facts->segments[i].base;
+        facts->segments[i].nonzero = facts->segments[i].segment == NULL
+                                     && facts->segments[i].nonzero;
+    }
+}
+
+int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
+                   const struct clg_facts_options *options, uint64_t *first_record,
+                   struct commitlog_error *err)
+{
+    struct facts_scan s;
+    memset(&s, 0, sizeof(s));
+    s.facts = facts;
+    s.stage = stage;
+    s.options = options;
+    s.min_time = INT64_MIN;
+    clg_facts_reset_scan(facts);
+    CLG_ASSERT(facts->scan_from >= facts->first);
+    size_t index = 0;
+    while (index < facts->segment_count
+           && facts->segments[index].base + facts->segments[index].bytes <= facts->scan_from) {
+        index++;
+    }
+    uint64_t start = 0;
+    facts->bytes_total = 0;
+    for (size_t i = index; i < facts->segment_count; i++) {
+        facts->bytes_total += facts->segments[i].bytes;
+    }
+    if (index < facts->segment_count) {
+        const struct clg_fact_segment *fact = &facts->segments[index];
+        uint64_t data_start = fact->base + CLG_SEGMENT_DATA_START;
+        start = clg_max_u64(facts->scan_from, data_start);
+        /* Not the one that follows the file before: what is between is missing. */
+        if (fact->base > facts->scan_from) {
+            scan_set_end(&s, facts->scan_from, CLG_END_BAD, 0, "a segment is missing");
+        }
+    }
+    int rc = scan_all(&s, index, start, err);
+    *first_record = s.first_record;
+    CLG_ASSERT(rc != 0 || facts->prefix_end <= facts->valid_end);
+    return rc;
+}

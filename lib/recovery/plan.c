@@ -1,0 +1,525 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * plan.c -- from facts to a verdict and the steps that follow from it. See plan.h.
+ *
+ * The text of a plan is in plan_text.c.
+ */
+#include "recovery/plan.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/limits.h"
+#include "recovery/facts_internal.h"
+
+struct plan_make {
+    const struct clg_facts *facts;
+    const struct clg_plan_options *options;
+    struct clg_plan *plan;
+    uint64_t end;   /* X, or an earlier claim that a witness contradicts */
+    size_t oldest;  /* index of the first segment that counts */
+    bool front_gap; /* the oldest segments are missing */
+    bool inner_gap; /* one between two others is */
+    bool damaged;
+    const char *anomaly; /* what strict mode refuses; NULL: nothing */
+    struct commitlog_error *err;
+    int rc;
+};
+
+static void plan_step(struct plan_make *m, enum clg_plan_kind kind, uint64_t from, uint64_t to,
+                      size_t index)
+{
+    struct clg_plan *plan = m->plan;
+    if (m->rc != 0) {
+        return;
+    }
+    CLG_ASSERT(plan->step_count <= plan->step_room);
+    void *items = plan->steps;
+    m->rc = clg_facts_grow(plan->os, &items, plan->step_count, &plan->step_room,
+                           sizeof(*plan->steps), m->err);
+    plan->steps = items;
+    if (m->rc != 0) {
+        return;
+    }
+    struct clg_plan_step *step = &plan->steps[plan->step_count++];
+    memset(step, 0, sizeof(*step));
+    step->kind = kind;
+    step->from = from;
+    step->to = to;
+    step->index = index;
+    step->queue = CLG_QUEUE_NONE;
+    CLG_ASSERT(plan->step_count <= plan->step_room);
+}
+
+static void plan_refuse(struct plan_make *m, int code, const char *reason, uint64_t position)
+{
+    struct clg_plan *plan = m->plan;
+    CLG_ASSERT(code < 0);
+    CLG_ASSERT(reason != NULL);
+    plan->code = code;
+    (void)snprintf(plan->reason, sizeof(plan->reason), "%s (position %" PRIu64 ")", reason,
+                   position);
+}
+
+/* A file without a header at the very end, above all that is known durable: its creation failed. */
+static bool plan_is_leftover(const struct plan_make *m, size_t i)
+{
+    const struct clg_facts *facts = m->facts;
+    const struct clg_fact_segment *fact = &facts->segments[i];
+    CLG_ASSERT(i < facts->segment_count);
+    CLG_ASSERT(i >= m->oldest);
+    return fact->segment == NULL && i + 1 == facts->segment_count
+           && fact->base + CLG_SEGMENT_DATA_START >= facts->witness
+           && fact->base + CLG_SEGMENT_DATA_START >= facts->first
+           && fact->state != CLG_SEGMENT_NO_FILE;
+}
+
+static const char *plan_segment_damage(const struct plan_make *m, size_t i)
+{
+    const struct clg_facts *facts = m->facts;
+    const struct clg_fact_segment *fact = &facts->segments[i];
+    CLG_ASSERT(i < facts->segment_count);
+    if ((fact->segment == NULL && !plan_is_leftover(m, i)) || fact->rebuilt) {
+        return clg_segment_state_text(fact->state);
+    }
+    if (fact->state == CLG_SEGMENT_SHORT && fact->base + fact->file_bytes < facts->witness) {
+        return "a segment file was cut short";
+    }
+    return NULL;
+}
+
+static void plan_anomaly(struct plan_make *m, const char *what)
+{
+    CLG_ASSERT(what != NULL);
+    if (m->anomaly == NULL) {
+        m->anomaly = what;
+    }
+    CLG_ASSERT(m->anomaly != NULL);
+}
+
+static void plan_find_anomalies(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    for (size_t i = m->oldest; i < facts->segment_count; i++) {
+        const struct clg_fact_segment *fact = &facts->segments[i];
+        if (fact->state != CLG_SEGMENT_GOOD) {
+            plan_anomaly(m, clg_segment_state_text(fact->state));
+        } else if (fact->footer_code != 0 && fact->footer_code != COMMITLOG_ENOTFOUND) {
+            plan_anomaly(m, "a segment's footer fails its check");
+        }
+    }
+    /* One bad slot is what a torn write of the other one leaves; two are not. */
+    if (facts->bad_slots > 1) {
+        plan_anomaly(m, "both slots of CHECKPOINT are damaged");
+    } else if (!facts->have_checkpoint && facts->records_scanned > 0) {
+        plan_anomaly(m, "there is no CHECKPOINT");
+    }
+    if (facts->claim_count > 0) {
+        plan_anomaly(m, "a writer died between claim and commit");
+    }
+    if (!facts->tail_zero) {
+        plan_anomaly(m, facts->end_why != NULL ? facts->end_why : "bytes behind the end");
+    }
+    CLG_ASSERT(m->oldest <= facts->segment_count);
+}
+
+/* The verdict: where the log ends, and whether that contradicts what was durable. */
+static void plan_judge(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    struct clg_plan *plan = m->plan;
+    const char *damage = NULL;
+    uint64_t at = facts->prefix_end;
+    m->end = facts->prefix_end;
+    while (m->oldest < facts->segment_count
+           && clg_facts_is_below(facts, &facts->segments[m->oldest])) {
+        m->oldest++;
+    }
+    m->front_gap = facts->gap && m->oldest < facts->segment_count
+                   && facts->segments[m->oldest].base + CLG_SEGMENT_DATA_START > facts->first;
+    for (size_t i = facts->segment_count; i-- > m->oldest;) {
+        const char *found = plan_segment_damage(m, i);
+        if (found != NULL) {
+            damage = found;
+            at = facts->segments[i].base;
+        }
+    }
+    for (size_t i = m->oldest; i + 1 < facts->segment_count; i++) {
+        if (facts->segments[i].base + facts->segments[i].bytes != facts->segments[i + 1].base) {
+            m->inner_gap = true;
+            at = facts->segments[i].base + facts->segments[i].bytes;
+        }
+    }
+    if (m->inner_gap || m->front_gap) {
+        damage = "a segment is missing";
+        at = m->inner_gap ? at : facts->first;
+    }
+    if (facts->claim_count > 0 && facts->claims[0].position < facts->witness) {
+        /* Flushed, says a witness; not even committed, says the word: the word is wrong. */
+        m->end = facts->claims[0].position;
+    }
+    if (m->end < facts->witness) {
+        damage = damage != NULL ? damage : facts->end_why;
+        at = m->end;
+    }
+    m->damaged = damage != NULL;
+    if (m->damaged) {
+        plan->tail = COMMITLOG_TAIL_DAMAGED;
+        plan_anomaly(m, damage);
+        (void)snprintf(plan->reason, sizeof(plan->reason),
+                       "acknowledged data is damaged: %s (position %" PRIu64 ")", damage, at);
+    } else if (facts->tail_zero) {
+        plan->tail = COMMITLOG_TAIL_CLEAN;
+    } else {
+        /* Beside the positions of the writer itself nothing proves that a record was not yet
+         * acknowledged: its witnesses may be what was lost. */
+        plan->tail = facts->live.usable ? COMMITLOG_TAIL_TORN : COMMITLOG_TAIL_UNPROVABLE;
+    }
+    CLG_ASSERT(m->end <= facts->prefix_end);
+}
+
+/* --- steps --- */
+
+static void plan_leftovers(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    for (size_t i = 0; i < m->oldest; i++) {
+        plan_step(m, CLG_STEP_DELETE_BELOW, facts->segments[i].base,
+                  facts->segments[i].base + facts->segments[i].bytes, i);
+    }
+    for (size_t i = 0; i < facts->tmp_count; i++) {
+        plan_step(m, CLG_STEP_REMOVE_TMP, i, i, i);
+    }
+    CLG_ASSERT(m->oldest <= facts->segment_count);
+}
+
+/* Files that must change their shape before records can be judged; true if there are any. */
+static bool plan_reshape(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    size_t before = m->plan->step_count;
+    CLG_ASSERT(!m->options->read_only);
+    for (size_t i = m->oldest; i < facts->segment_count; i++) {
+        const struct clg_fact_segment *fact = &facts->segments[i];
+        if (fact->segment != NULL && (fact->rebuilt || fact->state == CLG_SEGMENT_ONE_COPY)) {
+            plan_step(m, CLG_STEP_REPAIR_HEADER, fact->base, fact->base + fact->bytes, i);
+        } else if (fact->state == CLG_SEGMENT_SHORT) {
+            plan_step(m, CLG_STEP_EXTEND, fact->base, fact->base + fact->bytes, i);
+        } else if (fact->segment == NULL) {
+            if (fact->nonzero) {
+                plan_step(m, CLG_STEP_QUARANTINE_FILE, fact->base, fact->base + fact->bytes, i);
+                m->plan->quarantine_bytes += fact->file_bytes;
+            }
+            plan_step(m, CLG_STEP_UNLINK, fact->base, fact->base + fact->bytes, i);
+        }
+    }
+    return m->plan->step_count > before;
+}
+
+/* A run of missing positions becomes segments that hold nothing; the next round fills them with
+ * holes. */
+static void plan_fill_gap(struct plan_make *m, uint64_t from, uint64_t to)
+{
+    CLG_ASSERT(from < to);
+    while (from < to) {
+        uint64_t piece = clg_min_u64(to - from, CLG_SEGMENT_MAX);
+        if (to - from > piece && to - from - piece < CLG_SEGMENT_MIN) {
+            piece -= CLG_SEGMENT_MIN;
+        }
+        plan_step(m, CLG_STEP_CREATE_SEGMENT, from, from + piece, 0);
+        from += piece;
+    }
+    CLG_ASSERT(from == to);
+}
+
+static bool plan_fill_gaps(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    size_t before = m->plan->step_count;
+    for (size_t i = m->oldest; i + 1 < facts->segment_count; i++) {
+        uint64_t end = facts->segments[i].base + facts->segments[i].bytes;
+        uint64_t next = facts->segments[i + 1].base;
+        if (end < next && clg_segment_size_ok(clg_min_u64(next - end, CLG_SEGMENT_MAX))) {
+            plan_fill_gap(m, end, next);
+        }
+    }
+    CLG_ASSERT(m->plan->step_count >= before);
+    return m->plan->step_count > before;
+}
+
+static void plan_salvage_ranges(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    CLG_ASSERT(m->options->mode == COMMITLOG_RECOVER_SALVAGE);
+    for (size_t i = 0; i < facts->range_count; i++) {
+        const struct clg_fact_range *range = &facts->ranges[i];
+        if (range->kind != CLG_RANGE_SEGMENT && range->from < m->plan->end) {
+            plan_step(m, CLG_STEP_QUARANTINE_RANGE, range->from, range->to, i);
+            m->plan->quarantine_bytes += range->to - range->from;
+        }
+    }
+    for (size_t i = 0; i < facts->range_count; i++) {
+        const struct clg_fact_range *range = &facts->ranges[i];
+        if (range->kind == CLG_RANGE_SEGMENT || range->from >= m->plan->end) {
+            continue;
+        }
+        CLG_ASSERT(range->to <= m->plan->end || facts->more_ranges);
+        plan_step(m, CLG_STEP_SALVAGE_HOLE, range->from, range->to, i);
+        if (m->rc == 0) {
+            struct clg_plan_step *step = &m->plan->steps[m->plan->step_count - 1];
+            step->queue = range->queue;
+            step->queue_offset = range->queue_offset;
+        }
+    }
+}
+
+/* What the dead writer had staged or claimed, up to the end of what is kept. */
+static void plan_stage(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    CLG_ASSERT(!m->options->read_only);
+    for (size_t i = 0; i < facts->staged_count; i++) {
+        CLG_ASSERT(facts->staged[i].from < facts->staged[i].to);
+        plan_step(m, CLG_STEP_RESTORE, facts->staged[i].from, facts->staged[i].to, i);
+    }
+    for (size_t i = 0; i < facts->claim_count; i++) {
+        uint64_t at = facts->claims[i].position;
+        plan_step(m, CLG_STEP_HOLE, at, at + facts->claims[i].size, i);
+    }
+}
+
+/* First segment behind the one that holds `end` that is not an empty one ready for use. */
+static size_t plan_first_dirty(const struct plan_make *m, size_t active)
+{
+    const struct clg_facts *facts = m->facts;
+    size_t i = active + 1;
+    CLG_ASSERT(active < facts->segment_count);
+    /* One prepared segment is of use; what lies behind it would only be in the way. */
+    if (i < facts->segment_count && facts->segments[i].segment != NULL
+        && !facts->segments[i].nonzero
+        && facts->segments[i].base == facts->segments[active].base + facts->segments[active].bytes) {
+        i++;
+    }
+    return i;
+}
+
+static void plan_cut(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    struct clg_plan *plan = m->plan;
+    size_t active = m->oldest;
+    while (active < facts->segment_count
+           && facts->segments[active].base + facts->segments[active].bytes <= plan->end) {
+        active++;
+    }
+    if (active == facts->segment_count) {
+        return; /* the log ends where no file is: plan_end creates one */
+    }
+    const struct clg_fact_segment *fact = &facts->segments[active];
+    CLG_ASSERT(fact->segment != NULL);
+    size_t dirty = plan_first_dirty(m, active);
+    bool zero = fact->nonzero && fact->used_end > plan->end;
+    if (zero) {
+        plan_step(m, CLG_STEP_QUARANTINE_RANGE, plan->end, fact->used_end, active);
+        plan->bytes_cut += fact->used_end - plan->end;
+    }
+    for (size_t i = dirty; i < facts->segment_count; i++) {
+        const struct clg_fact_segment *later = &facts->segments[i];
+        uint64_t start = later->base + CLG_SEGMENT_DATA_START;
+        if (later->nonzero && later->used_end > start) {
+            plan_step(m, CLG_STEP_QUARANTINE_RANGE, start, later->used_end, i);
+            plan->bytes_cut += later->used_end - start;
+        }
+    }
+    plan->quarantine_bytes += plan->bytes_cut;
+    if (zero) {
+        plan_step(m, CLG_STEP_ZERO, plan->end, fact->base + fact->bytes, active);
+    }
+    for (size_t i = facts->segment_count; i-- > dirty;) {
+        plan_step(m, CLG_STEP_UNLINK, facts->segments[i].base,
+                  facts->segments[i].base + facts->segments[i].bytes, i);
+    }
+}
+
+static void plan_end(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    struct clg_plan *plan = m->plan;
+    CLG_ASSERT(plan->first <= plan->end);
+    if (!facts->clean && facts->same_boot) {
+        uint64_t from = plan->first;
+        if (facts->have_checkpoint) {
+            from = clg_max_u64(from, facts->checkpoint.durable);
+        }
+        if (facts->live.usable) {
+            from = clg_max_u64(from, facts->live.durable);
+        }
+        if (from < plan->end) {
+            plan_step(m, CLG_STEP_REWRITE, from, plan->end, 0);
+            plan->bytes_rewritten = plan->end - from;
+        }
+    }
+    plan_step(m, CLG_STEP_FLUSH, clg_min_u64(facts->scan_from, plan->end), plan->end, 0);
+    if (clg_facts_segment_at(facts, plan->end) == NULL) {
+        uint64_t bytes = m->options->segment_bytes;
+        if (bytes == 0) {
+            bytes = facts->have_checkpoint ? facts->checkpoint.segment_bytes : CLG_SEGMENT_DEFAULT;
+        }
+        uint64_t base = plan->end - CLG_SEGMENT_DATA_START;
+        plan_step(m, CLG_STEP_CREATE_SEGMENT, base, base + bytes, 0);
+    }
+    plan_step(m, CLG_STEP_CHECKPOINT, plan->first, plan->end, 0);
+}
+
+/* A writer's steps when records decide everything. */
+static void plan_writer(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    struct clg_plan *plan = m->plan;
+    bool salvage = m->options->mode == COMMITLOG_RECOVER_SALVAGE;
+    plan_leftovers(m);
+    if (plan_reshape(m) || (salvage && plan_fill_gaps(m))) {
+        plan->again = true;
+        return;
+    }
+    if (m->inner_gap) {
+        plan_refuse(m, COMMITLOG_EDAMAGED, "a gap that no segment can fill", facts->prefix_end);
+        plan->step_count = 0;
+        return;
+    }
+    if (m->front_gap) {
+        CLG_ASSERT(salvage);
+        plan->first = facts->segments[m->oldest].base + CLG_SEGMENT_DATA_START;
+    }
+    plan->end = facts->prefix_end;
+    if (salvage) {
+        plan->end = clg_max_u64(facts->valid_end, plan->first);
+        const struct clg_fact_segment *last = clg_facts_segment_at(facts, plan->end);
+        if (last != NULL && plan->end == last->base + last->bytes - CLG_SEGMENT_FOOTER) {
+            plan->end = last->base + last->bytes + CLG_SEGMENT_DATA_START;
+        }
+        if (facts->segment_count == m->oldest && plan->end < facts->witness) {
+            /* Every file is gone: go on above all positions that were ever handed out. */
+            plan->end = clg_align_up(facts->witness, CLG_SEGMENT_ALIGN) + CLG_SEGMENT_DATA_START;
+            plan->first = plan->end;
+        }
+        plan_salvage_ranges(m);
+        if (facts->more_ranges) {
+            plan->again = true;
+            return;
+        }
+    }
+    plan->records_cut = plan->end == facts->prefix_end ? facts->records_behind : 0;
+    plan_stage(m);
+    plan_cut(m);
+    plan_end(m);
+}
+
+static void plan_reader(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    struct clg_plan *plan = m->plan;
+    CLG_ASSERT(m->options->read_only);
+    plan->end = m->damaged ? facts->valid_end : facts->prefix_end;
+    plan->serve_end = plan->end;
+    if (facts->staged_count > 0) {
+        /* Only in the memory of a dead writer: no reader can borrow that from a segment. */
+        plan->serve_end = clg_min_u64(plan->serve_end, facts->staged[0].from);
+    }
+    if (facts->claim_count > 0) {
+        plan->serve_end = clg_min_u64(plan->serve_end, facts->claims[0].position);
+    }
+    if (!facts->clean && facts->same_boot) {
+        plan->serve_end = clg_min_u64(plan->serve_end, clg_max_u64(facts->witness, facts->first));
+    }
+    plan->unrecovered_bytes = plan->end - plan->serve_end;
+    CLG_ASSERT(plan->serve_end <= plan->end);
+}
+
+static void plan_new(struct plan_make *m)
+{
+    struct clg_plan *plan = m->plan;
+    CLG_ASSERT(m->facts->is_new);
+    if (m->options->read_only) {
+        plan_refuse(m, COMMITLOG_ENOTFOUND, "the creation of the store was never finished", 0);
+        return;
+    }
+    uint64_t bytes = m->options->segment_bytes != 0 ? m->options->segment_bytes
+                                                    : CLG_SEGMENT_DEFAULT;
+    plan->tail = COMMITLOG_TAIL_CLEAN;
+    plan->first = CLG_SEGMENT_DATA_START;
+    plan->end = plan->first;
+    plan->serve_end = plan->end;
+    plan_leftovers(m);
+    plan_step(m, CLG_STEP_CREATE_SEGMENT, 0, bytes, 0);
+    plan_step(m, CLG_STEP_CHECKPOINT, plan->first, plan->end, 0);
+    CLG_ASSERT(plan->epoch == 1);
+}
+
+static void plan_decide(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    struct clg_plan *plan = m->plan;
+    CLG_ASSERT(plan->step_count == 0);
+    if (facts->writer_live) {
+        CLG_ASSERT(m->options->read_only);
+        plan->end = facts->prefix_end;
+        plan->serve_end = facts->prefix_end;
+        return;
+    }
+    if (facts->is_new) {
+        plan_new(m);
+        return;
+    }
+    plan_judge(m);
+    plan_find_anomalies(m);
+    plan->end = m->end;
+    plan->serve_end = m->end;
+    if (m->options->mode == COMMITLOG_RECOVER_STRICT && m->anomaly != NULL) {
+        plan_refuse(m, COMMITLOG_EDAMAGED, m->anomaly, m->end);
+    } else if (m->options->read_only) {
+        plan_reader(m);
+    } else if (m->damaged && m->options->mode != COMMITLOG_RECOVER_SALVAGE) {
+        plan->code = COMMITLOG_EDAMAGED;
+    } else {
+        plan_writer(m);
+        plan->serve_end = plan->end;
+    }
+}
+
+int clg_plan_make(const struct clg_facts *facts, const struct clg_plan_options *options,
+                  struct clg_plan *out, struct commitlog_error *err)
+{
+    CLG_ASSERT(out != NULL);
+    CLG_ASSERT(options->mode <= COMMITLOG_RECOVER_SALVAGE);
+    memset(out, 0, sizeof(*out));
+    out->os = facts->os;
+    out->first = facts->first;
+    out->witness = facts->witness;
+    out->epoch = facts->max_epoch + 1;
+    struct plan_make m;
+    memset(&m, 0, sizeof(m));
+    m.facts = facts;
+    m.options = options;
+    m.plan = out;
+    m.err = err;
+    plan_decide(&m);
+    if (m.rc != 0) {
+        clg_plan_free(out);
+    }
+    return m.rc;
+}
+
+void clg_plan_free(struct clg_plan *plan)
+{
+    CLG_ASSERT(plan->os != NULL);
+    CLG_ASSERT(plan->step_count <= plan->step_room);
+    plan->os->free(plan->os, plan->steps);
+    plan->steps = NULL;
+    plan->step_count = 0;
+    plan->step_room = 0;
+}

@@ -1,0 +1,419 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * recover.c -- the recovery pass: facts -> plan -> run, in rounds. See recover.h.
+ *
+ * Most stores need one round. A second one follows when files had to change their shape before
+ * records could be judged, when a salvage has more damage than one list holds, or when bytes that
+ * were rewritten did not read back.
+ */
+#include "recovery/recover.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "segment/segment_name.h"
+
+#define RECOVER_ROUNDS_MAX  1024u
+#define RECOVER_READ_BACKS  3u
+#define RECOVER_WRITER_RACES 5u
+#define RECOVER_LINE_BYTES  256u
+
+struct recover {
+    struct clg_store_dir *dir;
+    const struct clg_recovery_options *options;
+    struct clg_segment_set *set;
+    struct clg_recovery_result *out;
+    struct clg_facts facts;
+    struct clg_plan plan;
+    struct clg_run_counts counts;
+    struct clg_checkpoint checkpoint; /* newest on disk */
+    bool have_facts;
+    bool have_plan;
+    bool full;    /* scan everything: files were rebuilt below the checkpoint */
+    bool refold;
+    bool created;
+    uint64_t bytes_cut; /* over all rounds */
+    uint64_t records_cut;
+    uint64_t damaged_ranges;
+    uint32_t worst_tail;
+    struct commitlog_error *err;
+};
+
+static const char *recover_range_reason(enum clg_range_kind kind)
+{
+    switch (kind) {
+    case CLG_RANGE_BODY: return "the record's content fails its check";
+    case CLG_RANGE_HEADER: return "no record verifies here";
+    case CLG_RANGE_UNREADABLE: return "the device does not give these bytes";
+    case CLG_RANGE_CLAIMED: return "claimed, never committed, and its writer is unknown";
+    case CLG_RANGE_BATCH: return "a record of this batch is damaged";
+    case CLG_RANGE_SEGMENT: return "the segment or its header is missing";
+    }
+    return "damaged";
+}
+
+void clg_recovery_damage(const struct clg_fact_range *range, struct commitlog_damage *out)
+{
+    memset(out, 0, sizeof(*out));
+    CLG_ASSERT(range->from <= range->to);
+    out->struct_bytes = sizeof(*out);
+    out->queue = range->queue;
+    out->from_position = range->from;
+    out->to_position = range->to;
+    if (range->queue != CLG_QUEUE_NONE) {
+        out->from_offset = range->queue_offset;
+        out->to_offset = range->queue_offset + 1;
+    }
+    (void)snprintf(out->reason, sizeof(out->reason), "%s", recover_range_reason(range->kind));
+    CLG_ASSERT(out->reason[0] != '\0');
+}
+
+/* Everything that fails in front of something valid, or of something that had been durable. */
+static int recover_report_damage(struct recover *v)
+{
+    const struct clg_recovery_report *report = v->options->report;
+    uint64_t known = clg_max_u64(v->facts.valid_end, v->facts.witness);
+    uint64_t listed = 0;
+    CLG_ASSERT(v->plan.tail == COMMITLOG_TAIL_DAMAGED);
+    struct commitlog_damage damage;
+    for (size_t i = 0; i < v->facts.range_count; i++) {
+        struct clg_fact_range range = v->facts.ranges[i];
+        if (range.from >= known) {
+            break;
+        }
+        range.to = clg_min_u64(range.to, known);
+        listed++;
+        clg_recovery_damage(&range, &damage);
+        if (report != NULL && report->damage(report->ctx, &damage) != 0) {
+            return clg_fail(v->err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "report");
+        }
+    }
+    if (listed == 0 && v->facts.prefix_end < known) {
+        struct clg_fact_range range;
+        memset(&range, 0, sizeof(range));
+        range.from = v->facts.prefix_end;
+        range.to = known;
+        range.queue = CLG_QUEUE_NONE;
+        range.kind = CLG_RANGE_SEGMENT;
+        listed = 1;
+        clg_recovery_damage(&range, &damage);
+        if (report != NULL && report->damage(report->ctx, &damage) != 0) {
+            return clg_fail(v->err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "report");
+        }
+    }
+    v->damaged_ranges += listed;
+    CLG_ASSERT(v->damaged_ranges >= listed);
+    return 0;
+}
+
+static int recover_report(struct recover *v)
+{
+    const struct clg_recovery_report *report = v->options->report;
+    char line[RECOVER_LINE_BYTES];
+    CLG_ASSERT(v->have_facts);
+    for (size_t i = 0; report != NULL
+                       && clg_plan_line(&v->plan, &v->facts, i, line, sizeof(line)); i++) {
+        if (report->line(report->ctx, line) != 0) {
+            return clg_fail(v->err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "report");
+        }
+    }
+    CLG_ASSERT(v->plan.os != NULL);
+    return v->plan.tail == COMMITLOG_TAIL_DAMAGED ? recover_report_damage(v) : 0;
+}
+
+static void recover_drop_round(struct recover *v)
+{
+    if (v->have_plan) {
+        clg_plan_free(&v->plan);
+        v->have_plan = false;
+    }
+    if (v->have_facts) {
+        clg_facts_free(&v->facts);
+        v->have_facts = false;
+    }
+    CLG_ASSERT(!v->have_plan);
+    CLG_ASSERT(!v->have_facts);
+}
+
+/* Facts and plan of one round; nothing is changed. */
+static int recover_think(struct recover *v)
+{
+    struct clg_facts_options facts_options = {
+        .read_only = v->options->read_only || v->options->plan_only,
+        .full = v->full,
+        .progress = v->options->progress,
+        .progress_ctx = v->options->progress_ctx};
+    CLG_ASSERT(!v->have_facts);
+    int rc = clg_facts_collect(v->dir, &facts_options, &v->facts, v->err);
+    if (rc != 0) {
+        return rc;
+    }
+    v->have_facts = true;
+    struct clg_plan_options plan_options = {.mode = v->options->mode,
+                                            .read_only = v->options->read_only,
+                                            .segment_bytes = v->options->segment_bytes};
+    rc = clg_plan_make(&v->facts, &plan_options, &v->plan, v->err);
+    if (rc == 0) {
+        v->have_plan = true;
+        rc = recover_report(v);
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+/* The store has a name before anything of it is written. */
+static int recover_name_store(struct recover *v)
+{
+    struct clg_segment_dir *segments = &v->dir->segment_dir;
+    const struct commitlog_os *os = v->dir->os;
+    CLG_ASSERT(v->dir->locked);
+    if (v->facts.is_new) {
+        int rc = os->random(os, segments->uuid, sizeof(segments->uuid));
+        if (rc < 0) {
+            return clg_fail_os(v->err, rc, CLG_NO_POSITION, "make the store's UUID");
+        }
+        v->created = true;
+    }
+    CLG_ASSERT(!clg_is_zero(segments->uuid, sizeof(segments->uuid)));
+    return clg_store_dir_take_over(v->dir, segments->uuid, v->err);
+}
+
+static void recover_count(struct recover *v)
+{
+    CLG_ASSERT(v->have_plan);
+    CLG_ASSERT(v->plan.tail <= COMMITLOG_TAIL_DAMAGED);
+    v->bytes_cut += v->plan.bytes_cut;
+    v->records_cut += v->plan.records_cut;
+    if (v->plan.tail > v->worst_tail) {
+        v->worst_tail = v->plan.tail;
+    }
+    if (v->plan.tail == COMMITLOG_TAIL_DAMAGED) {
+        v->refold = true;
+        /* What is rebuilt may lie below the checkpoint, where a scan would not look. */
+        v->full = true;
+    }
+}
+
+/* Writer: rounds until a plan ends with its checkpoint. */
+static int recover_write(struct recover *v)
+{
+    uint32_t read_backs = 0;
+    for (uint32_t round = 0; round < RECOVER_ROUNDS_MAX; round++) {
+        recover_drop_round(v);
+        int rc = recover_think(v);
+        if (rc != 0) {
+            return rc;
+        }
+        recover_count(v);
+        if (v->plan.code != 0) {
+            return clg_fail(v->err, v->plan.code, 0, v->facts.prefix_end, "%s", v->plan.reason);
+        }
+        if (v->options->plan_only) {
+            return 0;
+        }
+        rc = recover_name_store(v);
+        if (rc != 0) {
+            return rc;
+        }
+        struct clg_run_options run_options = {.session = v->options->session,
+                                              .segment_bytes = v->options->segment_bytes,
+                                              .refold = v->refold,
+                                              .checkpoint = &v->checkpoint,
+                                              .progress = v->options->progress,
+                                              .progress_ctx = v->options->progress_ctx};
+        rc = clg_run_plan(v->dir, &v->facts, &v->plan, &run_options, &v->counts, v->err);
+        if (rc == COMMITLOG_EAGAIN && ++read_backs < RECOVER_READ_BACKS) {
+            continue;
+        }
+        if (rc != 0) {
+            return rc == COMMITLOG_EAGAIN ? COMMITLOG_EIO : rc;
+        }
+        if (!v->plan.again) {
+            CLG_ASSERT(v->checkpoint.durable == v->plan.end);
+            return 0;
+        }
+    }
+    return clg_fail(v->err, COMMITLOG_EINTERNAL, 0, CLG_NO_POSITION,
+                    "recovery does not come to an end");
+}
+
+/* Reader: what a writer that appears meanwhile does to the files must not be judged. */
+static int recover_read(struct recover *v)
+{
+    for (uint32_t i = 0; i < RECOVER_WRITER_RACES; i++) {
+        recover_drop_round(v);
+        int rc = clg_store_dir_probe(v->dir, v->err);
+        bool live = v->dir->writer_live;
+        if (rc == 0) {
+            rc = recover_think(v);
+        }
+        int probe = clg_store_dir_probe(v->dir, NULL);
+        if (probe == 0 && v->dir->writer_live != live) {
+            v->damaged_ranges = 0;
+            continue;
+        }
+        if (rc == 0 && v->plan.code != 0) {
+            rc = clg_fail(v->err, v->plan.code, 0, v->facts.prefix_end, "%s", v->plan.reason);
+        }
+        if (rc == 0) {
+            recover_count(v);
+        }
+        return rc;
+    }
+    CLG_ASSERT(v->dir->read_only);
+    return clg_fail(v->err, COMMITLOG_EAGAIN, 0, CLG_NO_POSITION,
+                    "writers come and go while the store is being read");
+}
+
+static void recover_summary(struct recover *v, int64_t began_ns)
+{
+    const struct commitlog_os *os = v->dir->os;
+    struct commitlog_recovery *s = &v->out->summary;
+    memset(s, 0, sizeof(*s));
+    s->struct_bytes = sizeof(*s);
+    int64_t now = os->clock_mono_ns(os);
+    s->duration_ns = now > began_ns ? (uint64_t)(now - began_ns) : 0;
+    s->tail = v->worst_tail;
+    s->quarantined = v->counts.quarantined;
+    s->bytes_rewritten = v->counts.bytes_rewritten;
+    s->records_from_stage = v->counts.records_from_stage;
+    s->holes_made = v->counts.holes_made;
+    s->bytes_cut = v->bytes_cut;
+    s->records_cut = v->records_cut;
+    s->damaged_ranges = v->damaged_ranges;
+    if (v->have_facts) {
+        s->clean_close = v->facts.clean ? 1 : 0;
+        s->same_boot = v->facts.same_boot ? 1 : 0;
+        s->witness = v->facts.witness;
+        s->bytes_scanned = v->facts.bytes_scanned;
+        s->records_scanned = v->facts.records_scanned;
+    }
+    if (v->have_plan) {
+        s->epoch = v->options->read_only ? v->facts.max_epoch : v->plan.epoch;
+        s->first = v->plan.first;
+        s->end = v->plan.end;
+    }
+    CLG_ASSERT(s->tail <= COMMITLOG_TAIL_DAMAGED);
+}
+
+static int recover_take(struct recover *v, struct clg_segment *segment)
+{
+    CLG_ASSERT(segment != NULL);
+    int rc = clg_segment_set_append(v->set, segment, v->err);
+    if (rc != 0) {
+        clg_segment_unref(segment);
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+/* Moves the references from the facts to the set: those that are kept. */
+static int recover_fill_set(struct recover *v)
+{
+    const struct clg_plan *plan = &v->plan;
+    bool reader = v->options->read_only;
+    CLG_ASSERT(v->have_plan);
+    for (size_t i = 0; i < v->facts.segment_count; i++) {
+        struct clg_fact_segment *fact = &v->facts.segments[i];
+        struct clg_segment *segment = fact->segment;
+        if (segment == NULL || fact->base + fact->bytes <= plan->first) {
+            continue;
+        }
+        bool behind = fact->base > plan->end;
+        bool prepared = behind && !fact->nonzero && v->out->prepared == NULL
+                        && clg_segment_set_count(v->set) > 0;
+        if (!reader && behind && !prepared) {
+            continue; /* unlinked by the plan */
+        }
+        fact->segment = NULL;
+        if (!reader && behind) {
+            v->out->prepared = segment;
+            continue;
+        }
+        int rc = recover_take(v, segment);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    CLG_ASSERT(v->set != NULL);
+    return 0;
+}
+
+/* The active segment was created by the plan: open it like any other. */
+static int recover_open_created(struct recover *v)
+{
+    uint64_t base = v->plan.end - CLG_SEGMENT_DATA_START;
+    struct clg_segment *last = clg_segment_set_pin_last(v->set);
+    bool there = last != NULL && clg_segment_holds(last, v->plan.end);
+    clg_segment_unref(last);
+    if (there || v->options->read_only) {
+        return 0;
+    }
+    struct clg_segment *segment = NULL;
+    enum clg_segment_state state;
+    int rc = clg_segment_open(&v->dir->segment_dir, base, true, &segment, &state, v->err);
+    CLG_ASSERT(rc <= 0);
+    CLG_ASSERT(rc != 0 || segment != NULL);
+    return rc != 0 ? rc : recover_take(v, segment);
+}
+
+static int recover_finish(struct recover *v)
+{
+    struct clg_recovery_result *out = v->out;
+    const struct clg_facts *facts = &v->facts;
+    memcpy(out->uuid, v->dir->segment_dir.uuid, CLG_UUID_BYTES);
+    out->first = v->plan.first;
+    out->end = v->plan.end;
+    out->serve_end = v->options->read_only ? v->plan.serve_end : v->plan.end;
+    out->unrecovered_bytes = v->plan.unrecovered_bytes;
+    out->epoch = v->options->read_only ? facts->max_epoch : v->plan.epoch;
+    out->last_store_time = facts->last_store_time;
+    out->created = v->created;
+    out->writer_live = facts->writer_live;
+    out->checkpoint = v->options->read_only ? facts->checkpoint : v->checkpoint;
+    out->checkpointed = clg_max_u64(out->checkpoint.checkpointed, out->first);
+    out->state_position = out->checkpoint.state_position;
+    CLG_ASSERT(out->first <= out->end);
+    int rc = recover_fill_set(v);
+    if (rc == 0) {
+        rc = recover_open_created(v);
+    }
+    if (rc == 0 && !v->options->read_only) {
+        /* What the old live area had to say is in the log now, and must not be asked again. */
+        rc = clg_store_dir_write_lock(v->dir, out->uuid, v->options->session, "", v->err);
+    }
+    return rc;
+}
+
+int clg_recovery_run(struct clg_store_dir *dir, const struct clg_recovery_options *options,
+                     struct clg_segment_set *set, struct clg_recovery_result *out,
+                     struct commitlog_error *err)
+{
+    struct recover v;
+    memset(&v, 0, sizeof(v));
+    memset(out, 0, sizeof(*out));
+    CLG_ASSERT(dir->locked || options->read_only || options->plan_only);
+    CLG_ASSERT(set != NULL);
+    v.dir = dir;
+    v.options = options;
+    v.set = set;
+    v.out = out;
+    v.err = err;
+    int64_t began_ns = dir->os->clock_mono_ns(dir->os);
+    int rc = options->read_only ? recover_read(&v) : recover_write(&v);
+    recover_summary(&v, began_ns);
+    if (rc == 0 && !options->plan_only) {
+        rc = recover_finish(&v);
+        if (rc != 0) {
+            clg_segment_unref(out->prepared);
+            out->prepared = NULL;
+        }
+    }
+    recover_drop_round(&v);
+    CLG_ASSERT(!v.have_facts);
+    return rc;
+}

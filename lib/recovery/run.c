@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run.c -- executes a plan: the only part of recovery that writes. See run.h.
+ *
+ * Order comes from the plan; each step here is durable, or is flushed by the plan's FLUSH step,
+ * before the checkpoint that relies on it.
+ */
+#include "recovery/run.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "recovery/run_internal.h"
+#include "segment/quarantine.h"
+#include "segment/segment_create.h"
+#include "segment/segment_cut.h"
+#include "segment/segment_name.h"
+#include "segment/segment_scan.h"
+#include "view/checkpoint_file.h"
+
+static int run_segment(struct run *r, uint64_t position, struct clg_segment **out)
+{
+    const struct clg_fact_segment *fact = clg_facts_segment_at(r->facts, position);
+    CLG_ASSERT(out != NULL);
+    if (fact == NULL || fact->segment == NULL) {
+        return clg_fail(r->err, COMMITLOG_EINTERNAL, 0, position, "no segment at %" PRIu64,
+                        position);
+    }
+    *out = fact->segment;
+    CLG_ASSERT(clg_segment_holds(fact->segment, position));
+    return clg_segment_make_writable(fact->segment, r->err);
+}
+
+static int run_sync_dir(struct run *r, int fd, const char *what)
+{
+    const struct commitlog_os *os = r->dir->os;
+    CLG_ASSERT(what != NULL);
+    int rc = os->fsync(os, fd);
+    CLG_ASSERT(fd >= 0);
+    return rc < 0 ? clg_fail_os(r->err, rc, CLG_NO_POSITION, "flush %s", what) : 0;
+}
+
+/* Derived from bytes that have changed or gone. Not fatal: views check what they load. */
+static void run_drop_views(const struct run *r, uint64_t base)
+{
+    static const enum clg_segment_file kinds[] = {CLG_FILE_CQ, CLG_FILE_KEY};
+    const struct commitlog_os *os = r->dir->os;
+    CLG_ASSERT(sizeof(kinds) / sizeof(kinds[0]) == 2);
+    if (r->dir->view_fd < 0) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        char name[CLG_SEGMENT_NAME_BYTES];
+        clg_segment_name_make(name, kinds[i], base);
+        (void)os->unlink_at(os, r->dir->view_fd, name);
+    }
+    CLG_ASSERT(r->dir->view_fd >= 0);
+}
+
+/* The directory is flushed after each one: a later name never goes after an earlier one came back,
+ * so no crash makes a gap. */
+static int run_unlink(struct run *r, uint64_t base)
+{
+    const struct commitlog_os *os = r->dir->os;
+    char name[CLG_SEGMENT_NAME_BYTES];
+    clg_segment_name_make(name, CLG_FILE_LOG, base);
+    CLG_ASSERT(r->dir->locked);
+    run_drop_views(r, base);
+    int rc = os->unlink_at(os, r->dir->log_fd, name);
+    if (rc < 0 && rc != -ENOENT) {
+        return clg_fail_os(r->err, rc, base, "remove segment %s", name);
+    }
+    return run_sync_dir(r, r->dir->log_fd, "log/");
+}
+
+static int run_remove_tmp(struct run *r, size_t index)
+{
+    const struct commitlog_os *os = r->dir->os;
+    const struct clg_fact_name *item = &r->facts->tmp_names[index];
+    CLG_ASSERT(index < r->facts->tmp_count);
+    int fd = item->where == CLG_WHERE_LOG    ? r->dir->log_fd
+             : item->where == CLG_WHERE_VIEW ? r->dir->view_fd
+                                             : r->dir->dir_fd;
+    CLG_ASSERT(fd >= 0);
+    int rc = os->unlink_at(os, fd, item->name);
+    return rc < 0 && rc != -ENOENT
+               ? clg_fail_os(r->err, rc, CLG_NO_POSITION, "remove %s", item->name)
+               : 0;
+}
+
+/* The file was shorter than its header says; the missing part reads as zeros afterwards. */
+static int run_extend(struct run *r, const struct clg_plan_step *step)
+{
+    const struct commitlog_os *os = r->dir->os;
+    char name[CLG_SEGMENT_NAME_BYTES];
+    clg_segment_name_make(name, CLG_FILE_LOG, step->from);
+    CLG_ASSERT(step->to > step->from);
+    int fd = os->open_at(os, r->dir->log_fd, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE, 0);
+    if (fd < 0) {
+        return clg_fail_os(r->err, fd, step->from, "open segment %s", name);
+    }
+    uint64_t bytes = step->to - step->from;
+    int rc = os->fallocate(os, fd, CLG_OS_FALLOCATE_EXTEND, 0, bytes);
+    if (rc == -EOPNOTSUPP) {
+        rc = os->ftruncate(os, fd, bytes); /* grows: it is shorter than that */
+    }
+    if (rc >= 0) {
+        rc = os->fsync(os, fd);
+    }
+    clg_os_close_fd(os, &fd);
+    CLG_ASSERT(fd == -1);
+    return rc < 0 ? clg_fail_os(r->err, rc, step->from, "extend segment %s", name) : 0;
+}
+
+static int run_create(struct run *r, const struct clg_plan_step *step)
+{
+    struct clg_segment_plan plan;
+    struct clg_segment *made = NULL;
+    memset(&plan, 0, sizeof(plan));
+    CLG_ASSERT(step->from < step->to);
+    plan.base = step->from;
+    plan.bytes = step->to - step->from;
+    plan.epoch = r->plan->epoch;
+    plan.first_time = r->facts->last_store_time;
+    /* Before the last record of the log, a header must not demand more than its successors keep. */
+    if (step->from + CLG_SEGMENT_DATA_START != r->plan->end) {
+        plan.epoch = 1;
+        plan.first_time = 0;
+    }
+    const struct clg_fact_segment *before =
+        step->from > 0 ? clg_facts_segment_at(r->facts, step->from - 1) : NULL;
+    if (before != NULL && before->segment != NULL) {
+        plan.predecessor_end = before->segment->data_end;
+        plan.predecessor_salt = before->segment->salt;
+    }
+    int rc = clg_segment_create(&r->dir->segment_dir, &plan, &made, r->err);
+    clg_segment_unref(made);
+    CLG_ASSERT(rc != 0 || made != NULL);
+    return rc == COMMITLOG_EEXIST ? 0 : rc;
+}
+
+static int run_quarantine(struct run *r, const struct clg_plan_step *step)
+{
+    struct clg_quarantine quarantine = {r->dir->os, r->dir->quarantine_fd, r->plan->epoch,
+                                        r->dir->file_mode};
+    struct clg_quarantine_copy copy;
+    CLG_ASSERT(step->from < step->to);
+    int rc;
+    if (step->kind == CLG_STEP_QUARANTINE_FILE) {
+        char name[CLG_SEGMENT_NAME_BYTES];
+        clg_segment_name_make(name, CLG_FILE_LOG, step->from);
+        rc = clg_quarantine_file(&quarantine, r->dir->log_fd, name, step->from, "segment", &copy,
+                                 r->err);
+    } else {
+        const struct clg_fact_segment *fact = clg_facts_segment_at(r->facts, step->from);
+        if (fact == NULL || fact->segment == NULL) {
+            return clg_fail(r->err, COMMITLOG_EINTERNAL, 0, step->from, "quarantine: no segment");
+        }
+        struct clg_scan scan;
+        uint64_t nonzero;
+        clg_scan_init(&scan, fact->segment, 0, CLG_SCAN_FULL);
+        uint64_t end = clg_min_u64(step->to, fact->segment->data_end);
+        rc = clg_scan_all_zero(&scan, step->from, end, &nonzero, NULL);
+        clg_scan_free(&scan);
+        if (rc == 0 && nonzero == end && end == step->to) {
+            return 0; /* nothing in it to keep */
+        }
+        rc = clg_quarantine_range(&quarantine, fact->segment, step->from, step->to,
+                                  step->to <= r->plan->end ? "damage" : "tail", &copy, r->err);
+    }
+    if (rc != 0) {
+        clg_wrap(r->err, "nothing was cut, open read-only or make room");
+        return rc;
+    }
+    r->counts->quarantined++;
+    return 0;
+}
+
+static int run_restore(struct run *r, const struct clg_plan_step *step)
+{
+    uint64_t at = step->from;
+    CLG_ASSERT(step->from < step->to);
+    while (at < step->to) {
+        struct clg_segment *segment;
+        const uint8_t *bytes;
+        uint32_t count;
+        uint32_t size;
+        int rc = run_segment(r, at, &segment);
+        if (rc == 0) {
+            rc = clg_stage_fetch(&r->stage, segment, at, &bytes, &count, &size, r->err);
+        }
+        if (rc == 0) {
+            rc = clg_segment_pwrite(segment, bytes, count, at, r->err);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+        CLG_ASSERT(size >= CLG_RECORD_MIN);
+        at += size;
+    }
+    r->counts->records_from_stage += r->facts->staged[step->index].records;
+    return 0;
+}
+
+static int run_hole(struct run *r, const struct clg_plan_step *step)
+{
+    const struct clg_fact_claim *claim = &r->facts->claims[step->index];
+    struct clg_segment *segment;
+    CLG_ASSERT(step->index < r->facts->claim_count);
+    CLG_ASSERT(step->to - step->from == claim->size);
+    int rc = run_segment(r, step->from, &segment);
+    if (rc == 0) {
+        rc = clg_segment_write_hole(segment, step->from, claim->size, &claim->header, r->err);
+    }
+    if (rc == 0) {
+        r->counts->holes_made++;
+    }
+    return rc;
+}
+
+static int run_zero(struct run *r, const struct clg_plan_step *step)
+{
+    struct clg_segment *segment;
+    int rc = run_segment(r, step->from, &segment);
+    CLG_ASSERT(step->from < step->to);
+    if (rc == 0) {
+        run_drop_views(r, segment->base);
+#ifndef CLG_PLANT_NO_ZERO
+        rc = clg_segment_cut(segment, step->from, r->err);
+#endif
+    }
+    return rc;
+}
+
+/* Calls fn for the part of [from, to) in each segment. */
+static int run_each(struct run *r, uint64_t from, uint64_t to,
+                    int (*fn)(struct run *r, struct clg_segment *segment, uint64_t from,
+                              uint64_t to))
+{
+    CLG_ASSERT(from <= to);
+    for (size_t i = 0; i < r->facts->segment_count; i++) {
+        const struct clg_fact_segment *fact = &r->facts->segments[i];
+        if (fact->segment == NULL || fact->base + fact->bytes <= from || fact->base > to) {
+            continue;
+        }
+        uint64_t begin = clg_max_u64(from, fact->segment->data_start);
+        uint64_t end = clg_min_u64(to, fact->segment->data_end);
+        int rc = fn(r, fact->segment, begin, clg_max_u64(begin, end));
+        if (rc != 0) {
+            return rc;
+        }
+        CLG_ASSERT(begin >= fact->base);
+    }
+    return 0;
+}
+
+static int run_flush_one(struct run *r, struct clg_segment *segment, uint64_t from, uint64_t to)
+{
+    CLG_ASSERT(from <= to);
+    CLG_ASSERT(segment != NULL);
+    /* Not writable: verified and flushed before the checkpoint that says so. */
+    return segment->fd_writable ? clg_segment_flush(segment, r->err) : 0;
+}
+
+/* After the flush the bytes are the disk's: they must still be those that were verified. */
+static int run_read_back(struct run *r, struct clg_segment *segment, uint64_t from, uint64_t to)
+{
+    struct clg_scan scan;
+    CLG_ASSERT(from <= to);
+    clg_scan_init(&scan, segment, from, CLG_SCAN_FULL);
+    int rc = 0;
+    while (rc == 0 && scan.next < to) {
+        struct clg_scan_record record;
+        rc = clg_scan_step(&scan, &record, r->err);
+        if (rc == 0 && record.verdict != CLG_SCAN_OK) {
+            rc = clg_fail(r->err, COMMITLOG_EAGAIN, record.os_errno, record.position,
+                          "what was rewritten does not read back: %s",
+                          clg_scan_verdict_text(record.verdict));
+        }
+    }
+    CLG_ASSERT(rc != 0 || scan.next >= to);
+    clg_scan_free(&scan);
+    return rc;
+}
+
+static int run_rewrite_one(struct run *r, struct clg_segment *segment, uint64_t from, uint64_t to)
+{
+    CLG_ASSERT(from <= to);
+    if (from == to) {
+        return 0;
+    }
+    int rc = clg_segment_make_writable(segment, r->err);
+#ifndef CLG_PLANT_NO_REWRITE
+    if (rc == 0) {
+        rc = clg_segment_rewrite(segment, from, to, r->err);
+    }
+#endif
+    if (rc == 0) {
+        rc = run_read_back(r, segment, from, to);
+    }
+    if (rc == 0) {
+        r->counts->bytes_rewritten += to - from;
+    }
+    CLG_ASSERT(to <= segment->data_end);
+    return rc;
+}
+
+static void run_fill_checkpoint(const struct run *r, const struct clg_plan_step *step,
+                                struct clg_checkpoint *checkpoint)
+{
+    const struct clg_facts *facts = r->facts;
+    memset(checkpoint, 0, sizeof(*checkpoint));
+    CLG_ASSERT(step->from <= step->to);
+    checkpoint->first = step->from;
+    checkpoint->durable = step->to;
+    checkpoint->checkpointed = step->from;
+    checkpoint->segment_bytes = CLG_SEGMENT_DEFAULT;
+    if (facts->have_checkpoint) {
+        checkpoint->segment_bytes = facts->checkpoint.segment_bytes;
+        bool kept = facts->checkpoint.checkpointed >= step->from
+                    && facts->checkpoint.checkpointed <= step->to && !r->options->refold;
+        if (kept) {
+            checkpoint->checkpointed = facts->checkpoint.checkpointed;
+            checkpoint->state_position = facts->checkpoint.state_position;
+        }
+    }
+    if (r->options->segment_bytes != 0) {
+        checkpoint->segment_bytes = r->options->segment_bytes;
+    }
+    checkpoint->session = r->options->session;
+    checkpoint->store_time = facts->last_store_time;
+    if (facts->have_checkpoint && facts->checkpoint.store_time > checkpoint->store_time) {
+        checkpoint->store_time = facts->checkpoint.store_time;
+    }
+#ifdef CLG_PLANT_NO_EPOCH
+    checkpoint->epoch = facts->max_epoch > 0 ? facts->max_epoch : 1;
+#else
+    checkpoint->epoch = r->plan->epoch;
+#endif
+    memcpy(checkpoint->uuid, r->dir->segment_dir.uuid, CLG_UUID_BYTES);
+    CLG_ASSERT(checkpoint->checkpointed <= checkpoint->durable);
+}
+
+static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
+{
+    struct clg_checkpoint_file file;
+    struct clg_checkpoint checkpoint;
+    struct clg_checkpoint newest;
+    run_fill_checkpoint(r, step, &checkpoint);
+    clg_checkpoint_file_init(&file, r->dir->os);
+    int rc = COMMITLOG_ENOTFOUND;
+    CLG_ASSERT(r->dir->locked);
+    if (r->facts->have_checkpoint) {
+        rc = clg_checkpoint_file_open(&file, r->dir->dir_fd, true, r->err);
+        if (rc == 0) {
+            rc = clg_checkpoint_file_read(&file, checkpoint.uuid, false, &newest, r->err);
+        }
+        if (rc == 0) {
+            rc = clg_checkpoint_file_write(&file, &checkpoint, r->err);
+        }
+    } else {
+        rc = clg_checkpoint_file_create(&file, r->dir->dir_fd, r->dir->file_mode, &checkpoint,
+                                        r->err);
+    }
+    clg_checkpoint_file_close(&file);
+    if (rc == 0) {
+        *r->options->checkpoint = checkpoint;
+    }
+    return rc;
+}
+
+static int run_step(struct run *r, const struct clg_plan_step *step)
+{
+    struct clg_segment *segment;
+    int rc;
+    CLG_ASSERT(step->kind <= CLG_STEP_CHECKPOINT);
+    switch (step->kind) {
+    case CLG_STEP_CREATE_SEGMENT: return run_create(r, step);
+    case CLG_STEP_DELETE_BELOW: return run_unlink(r, step->from);
+    case CLG_STEP_REMOVE_TMP: return run_remove_tmp(r, step->index);
+    case CLG_STEP_REPAIR_HEADER:
+        rc = run_segment(r, step->from, &segment);
+        return rc != 0 ? rc : clg_segment_repair_header(segment, r->err);
+    case CLG_STEP_EXTEND: return run_extend(r, step);
+    case CLG_STEP_QUARANTINE_RANGE:
+    case CLG_STEP_QUARANTINE_FILE: return run_quarantine(r, step);
+    case CLG_STEP_RESTORE: return run_restore(r, step);
+    case CLG_STEP_HOLE: return run_hole(r, step);
+    case CLG_STEP_SALVAGE_HOLE:
+        rc = run_segment(r, step->from, &segment);
+        if (rc == 0) {
+            run_drop_views(r, segment->base);
+            rc = clg_run_salvage(r, segment, &r->facts->ranges[step->index]);
+        }
+        return rc;
+    case CLG_STEP_ZERO: return run_zero(r, step);
+    case CLG_STEP_UNLINK: return run_unlink(r, step->from);
+    case CLG_STEP_REWRITE: return run_each(r, step->from, step->to, run_rewrite_one);
+    case CLG_STEP_FLUSH:
+        rc = run_each(r, step->from, step->to, run_flush_one);
+        return rc != 0 ? rc : run_sync_dir(r, r->dir->log_fd, "log/");
+    case CLG_STEP_CHECKPOINT: return run_checkpoint(r, step);
+    }
+    return COMMITLOG_EINTERNAL;
+}
+
+int clg_run_plan(struct clg_store_dir *dir, struct clg_facts *facts, const struct clg_plan *plan,
+                 const struct clg_run_options *options, struct clg_run_counts *counts,
+                 struct commitlog_error *err)
+{
+    CLG_ASSERT(plan->code == 0);
+    CLG_ASSERT(dir->locked);
+    struct run r;
+    memset(&r, 0, sizeof(r));
+    r.dir = dir;
+    r.facts = facts;
+    r.plan = plan;
+    r.options = options;
+    r.counts = counts;
+    r.err = err;
+    clg_stage_open(&r.stage, dir, dir->segment_dir.uuid,
+                   facts->have_checkpoint ? facts->checkpoint.session : 0);
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < plan->step_count; i++) {
+        if (options->progress != NULL
+            && options->progress(options->progress_ctx, facts->bytes_scanned,
+                                 facts->bytes_total) != 0) {
+            rc = clg_fail(err, COMMITLOG_EINTERRUPTED, 0, CLG_NO_POSITION,
+                          "recovery was cancelled");
+            break;
+        }
+        rc = run_step(&r, &plan->steps[i]);
+        if (rc != 0) {
+            clg_wrap(err, "recovery: %s", clg_plan_kind_name(plan->steps[i].kind));
+        }
+    }
+    clg_stage_close(&r.stage);
+    return rc;
+}

@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * run_internal.h -- shared by run.c and run_salvage.c.
+ */
+#ifndef CLG_RECOVERY_RUN_INTERNAL_H
+#define CLG_RECOVERY_RUN_INTERNAL_H
+
+#include "recovery/run.h"
+#include "recovery/stage.h"
+
+struct run {
+    struct clg_store_dir *dir;
+    struct clg_facts *facts;
+    const struct clg_plan *plan;
+    const struct clg_run_options *options;
+    struct clg_run_counts *counts;
+    struct clg_stage stage;
+    struct commitlog_error *err;
+};
+
+/*
+ * Makes holes of exactly [range->from, range->to): one per record whose header still verifies, with
+ * its queue and offset; one (or more, each at most CLG_FILLER_MAX) without a queue where nothing is
+ * known. The last one in a segment is its closing pad.
+ */
+CLG_MUST_CHECK int clg_run_salvage(struct run *r, struct clg_segment *segment,
+                                   const struct clg_fact_range *range);
+
+#endif

@@ -1,0 +1,313 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stage.c -- evidence from the live area of a writer that is gone. See stage.h.
+ */
+#include "recovery/stage.h"
+
+#include <errno.h>
+#include <string.h>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/topic_record.h"
+
+/* The shared words are in the machine's own order and were written by this machine. */
+static bool stage_load(const struct clg_stage *stage, size_t at, uint64_t *out)
+{
+    uint64_t value;
+    CLG_ASSERT(stage->fd >= 0);
+    CLG_ASSERT(at % sizeof(value) == 0);
+    if (clg_os_pread_all(stage->os, stage->fd, &value, sizeof(value), at) < 0) {
+        return false;
+    }
+    *out = value;
+    return true;
+}
+
+static bool stage_load_positions(struct clg_stage *stage)
+{
+    uint64_t first;
+    uint64_t published;
+    struct clg_live_facts *live = &stage->live;
+    CLG_ASSERT(stage->fd >= 0);
+    if (!stage_load(stage, offsetof(struct clg_live_area, first), &first)
+        || !stage_load(stage, offsetof(struct clg_live_area, durable), &live->durable)
+        || !stage_load(stage, offsetof(struct clg_live_area, written), &live->written)
+        || !stage_load(stage, offsetof(struct clg_live_area, published), &published)
+        || !stage_load(stage, offsetof(struct clg_live_area, claimed), &live->claimed)) {
+        return false;
+    }
+    uint32_t closed;
+    if (clg_os_pread_all(stage->os, stage->fd, &closed, sizeof(closed),
+                         offsetof(struct clg_live_area, closed)) < 0) {
+        return false;
+    }
+    live->failed = closed == CLG_LIVE_FAILED;
+    bool ordered = first <= live->durable && live->durable <= live->written
+                   && live->written <= published && published <= live->claimed
+                   && live->claimed <= CLG_POSITION_MAX;
+    bool aligned = ((live->durable | live->written | live->claimed) & (CLG_RECORD_ALIGN - 1)) == 0;
+    return ordered && aligned;
+}
+
+static bool stage_ring_ok(const struct clg_live_header *header, uint64_t area_bytes)
+{
+    CLG_ASSERT(header != NULL);
+    if (header->engine == CLG_ENGINE_MMAP) {
+        return header->ring_bytes == 0;
+    }
+    return header->engine == CLG_ENGINE_STAGED && clg_is_power_of_two(header->ring_bytes)
+           && header->ring_bytes >= CLG_RING_MIN && header->ring_bytes <= CLG_RING_MAX
+           && header->ring_offset == CLG_LIVE_RING_AT
+           && header->ring_offset + header->ring_bytes <= area_bytes;
+}
+
+void clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, const uint8_t *uuid,
+                    uint64_t session)
+{
+    memset(stage, 0, sizeof(*stage));
+    stage->os = dir->os;
+    stage->fd = -1;
+    CLG_ASSERT(uuid != NULL);
+    if (!dir->last_known || !dir->same_boot || dir->last.live_path[0] == '\0'
+        || memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
+        return;
+    }
+    int fd = clg_store_dir_open_live(dir, dir->last.live_path, NULL);
+    if (fd < 0) {
+        return;
+    }
+    stage->fd = fd;
+    uint8_t page[CLG_FORMAT_PAGE_BYTES];
+    struct clg_os_stat stat;
+    struct clg_live_header *header = &stage->header;
+    bool ok = dir->os->stat_fd(dir->os, fd, &stat) >= 0
+              && clg_os_pread_all(dir->os, fd, page, sizeof(page), 0) >= 0
+              && clg_live_area_check(page, stat.size_bytes, uuid, dir->boot_id, header) == 0
+              && header->device == dir->device && header->inode == dir->inode
+              && header->session == dir->last.session
+              && (session == 0 || header->session == session)
+              && stage_ring_ok(header, stat.size_bytes) && stage_load_positions(stage);
+    if (!ok) {
+        memset(&stage->live, 0, sizeof(stage->live));
+        clg_stage_close(stage);
+        return;
+    }
+    stage->live.usable = true;
+    stage->live.engine = header->engine;
+    stage->live.epoch = header->epoch;
+    stage->live.session = header->session;
+    CLG_ASSERT(stage->live.written <= stage->live.claimed);
+}
+
+void clg_stage_close(struct clg_stage *stage)
+{
+    CLG_ASSERT(stage->os != NULL);
+    clg_os_close_fd(stage->os, &stage->fd);
+    stage->os->free(stage->os, stage->buffer);
+    stage->buffer = NULL;
+    stage->buffer_bytes = 0;
+    CLG_ASSERT(stage->fd == -1);
+}
+
+static int stage_room(struct clg_stage *stage, size_t bytes, struct commitlog_error *err)
+{
+    CLG_ASSERT(bytes <= CLG_RING_MAX);
+    if (bytes <= stage->buffer_bytes) {
+        return 0;
+    }
+    stage->os->free(stage->os, stage->buffer);
+    stage->buffer_bytes = 0;
+    stage->buffer = stage->os->alloc(stage->os, bytes);
+    if (stage->buffer == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "read the stage");
+    }
+    stage->buffer_bytes = bytes;
+    CLG_ASSERT(stage->buffer_bytes >= bytes);
+    return 0;
+}
+
+/* bytes <= ring. False: it does not read. */
+static bool stage_read(const struct clg_stage *stage, uint64_t position, uint8_t *out, size_t bytes)
+{
+    uint64_t ring = stage->header.ring_bytes;
+    CLG_ASSERT(bytes <= ring);
+    uint64_t at = position & (ring - 1);
+    uint64_t before_end = clg_min_u64(bytes, ring - at);
+    uint64_t offset = stage->header.ring_offset;
+    if (clg_os_pread_all(stage->os, stage->fd, out, before_end, offset + at) < 0) {
+        return false;
+    }
+    CLG_ASSERT(before_end > 0);
+    return before_end == bytes
+           || clg_os_pread_all(stage->os, stage->fd, out + before_end, bytes - before_end, offset)
+                  >= 0;
+}
+
+/* May this record lie at `position`, by what the stage and the segment allow? */
+static bool stage_fits(const struct clg_stage *stage, const struct clg_segment *segment,
+                       uint64_t position, const struct clg_record_header *header)
+{
+    uint64_t room = segment->data_end - position;
+    uint64_t size = clg_record_size(header->word);
+    CLG_ASSERT(position < segment->data_end);
+    if (!clg_record_check_bounds(header, room) || header->epoch != stage->live.epoch) {
+        return false;
+    }
+    bool ends_right = header->kind == CLG_KIND_PAD ? size == room
+                                                   : size + CLG_RECORD_MIN <= room;
+    bool filler = clg_record_is_filler(header->kind);
+    CLG_ASSERT(size >= CLG_RECORD_MIN);
+    return ends_right && position + size <= stage->live.claimed
+           && (filler || size <= stage->header.ring_bytes);
+}
+
+/* One record into the buffer: true if it is committed and verifies. */
+static int stage_record(struct clg_stage *stage, const struct clg_segment *segment,
+                        uint64_t position, struct clg_record_header *header,
+                        enum clg_stage_verdict *verdict, struct commitlog_error *err)
+{
+    *verdict = CLG_STAGE_NONE;
+    CLG_ASSERT((position & (CLG_RECORD_ALIGN - 1)) == 0);
+    if (stage->fd < 0 || stage->header.ring_bytes == 0 || position < stage->live.written
+        || position >= stage->live.claimed || segment->data_end - position < CLG_RECORD_MIN
+        || position < segment->data_start || position >= segment->data_end
+        || stage->live.claimed - position < CLG_RECORD_MIN) {
+        return 0;
+    }
+    uint8_t raw[CLG_RECORD_HEADER_BYTES];
+    if (!stage_read(stage, position, raw, sizeof(raw))) {
+        return 0;
+    }
+    uint64_t seed = clg_record_seed(segment->salt, position);
+    clg_record_decode(raw, header);
+    bool claimed = clg_record_verify_claimed(raw, seed);
+    if ((!claimed && !clg_record_verify_header(raw, seed))
+        || !stage_fits(stage, segment, position, header)) {
+        return 0;
+    }
+    if (claimed) {
+        *verdict = CLG_STAGE_CLAIMED;
+        return 0;
+    }
+    size_t bytes = clg_record_is_filler(header->kind) ? CLG_RECORD_HEADER_BYTES
+                                                      : clg_record_size(header->word);
+    int rc = stage_room(stage, bytes, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (!stage_read(stage, position, stage->buffer, bytes)
+        || memcmp(stage->buffer, raw, sizeof(raw)) != 0
+        || !clg_record_verify_body(header, stage->buffer, seed)) {
+        return 0;
+    }
+    CLG_ASSERT(clg_record_state(header->word) == CLG_RECORD_COMMITTED);
+    *verdict = CLG_STAGE_RECORDS;
+    return 0;
+}
+
+static void stage_take(struct clg_stage_found *found, uint64_t position,
+                       const struct clg_record_header *header)
+{
+    uint64_t durable;
+    CLG_ASSERT(found->end <= position);
+    found->header = *header;
+    found->records++;
+    found->end = position + clg_record_size(header->word);
+    if (clg_durable_back_decode(position, header->durable_back, &durable)
+        && durable > found->witness) {
+        found->witness = durable;
+    }
+    CLG_ASSERT(found->end > position);
+}
+
+/* The members of the batch whose header has just been taken; all of them or none. */
+static int stage_members(struct clg_stage *stage, const struct clg_segment *segment,
+                         const struct clg_batch *batch, struct clg_stage_found *found,
+                         struct commitlog_error *err)
+{
+    uint64_t begin = found->end;
+    CLG_ASSERT(found->records == 1);
+    if (batch->member_bytes > segment->data_end - begin || batch->count == 0
+        || batch->count > batch->member_bytes / CLG_RECORD_MIN) {
+        found->verdict = CLG_STAGE_NONE;
+        return 0;
+    }
+    uint64_t *checks = clg_os_alloc_array(stage->os, batch->count, sizeof(*checks));
+    if (checks == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, ENOMEM, begin, "check a batch of the stage");
+    }
+    int rc = 0;
+    uint32_t done = 0;
+    while (rc == 0 && done < batch->count && found->end - begin < batch->member_bytes) {
+        struct clg_record_header header;
+        enum clg_stage_verdict verdict;
+        rc = stage_record(stage, segment, found->end, &header, &verdict, err);
+        if (rc != 0 || verdict != CLG_STAGE_RECORDS) {
+            break;
+        }
+        /* Stored as in the file: little-endian. */
+        clg_store_le64(&checks[done], header.check);
+        stage_take(found, found->end, &header);
+        done++;
+    }
+    bool whole = done == batch->count && found->end - begin == batch->member_bytes
+                 && clg_hash64(checks, done * sizeof(*checks), 0) == batch->member_checks;
+    stage->os->free(stage->os, checks);
+    found->verdict = whole ? CLG_STAGE_RECORDS : CLG_STAGE_NONE;
+    CLG_ASSERT(done <= batch->count);
+    return rc;
+}
+
+int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, uint64_t position,
+                   uint32_t min_epoch, int64_t min_time, struct clg_stage_found *out,
+                   struct commitlog_error *err)
+{
+    CLG_ASSERT(segment != NULL);
+    CLG_ASSERT(out != NULL);
+    memset(out, 0, sizeof(*out));
+    struct clg_record_header header;
+    enum clg_stage_verdict verdict;
+    int rc = stage_record(stage, segment, position, &header, &verdict, err);
+    if (rc != 0 || verdict == CLG_STAGE_NONE) {
+        return rc;
+    }
+    if (header.epoch < min_epoch || header.store_time < min_time) {
+        return 0;
+    }
+    out->end = position;
+    stage_take(out, position, &header);
+    out->verdict = verdict;
+    if (verdict == CLG_STAGE_RECORDS && header.kind == CLG_KIND_BATCH) {
+        struct clg_batch batch;
+        if (clg_batch_decode(clg_record_body(&header, stage->buffer),
+                             clg_record_body_bytes(&header), &batch) != 0) {
+            out->verdict = CLG_STAGE_NONE;
+            return 0;
+        }
+        return stage_members(stage, segment, &batch, out, err);
+    }
+    return 0;
+}
+
+int clg_stage_fetch(struct clg_stage *stage, const struct clg_segment *segment, uint64_t position,
+                    const uint8_t **out, uint32_t *out_bytes, uint32_t *out_size,
+                    struct commitlog_error *err)
+{
+    struct clg_record_header header;
+    enum clg_stage_verdict verdict;
+    CLG_ASSERT(out != NULL && out_bytes != NULL && out_size != NULL);
+    int rc = stage_record(stage, segment, position, &header, &verdict, err);
+    if (rc == 0 && verdict != CLG_STAGE_RECORDS) {
+        rc = clg_fail(err, COMMITLOG_EAGAIN, 0, position, "the stage changed during recovery");
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    *out = stage->buffer;
+    *out_size = clg_record_size(header.word);
+    *out_bytes = clg_record_is_filler(header.kind) ? CLG_RECORD_HEADER_BYTES : *out_size;
+    CLG_ASSERT(*out_bytes <= *out_size);
+    return 0;
+}

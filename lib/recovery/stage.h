@@ -1,0 +1,61 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * stage.h -- the live area of a writer that is gone, as evidence for what it had not drained.
+ *
+ * Owns: the descriptor of the area's file and a buffer for one batch.
+ * Invariants: 1. read with pread, never mapped: the file is not ours to trust; 2. usable only if
+ *       boot, device and inode of DIR, store, session and the order of the positions agree; 3. only
+ *       positions in its own [written, claimed) are looked at, each record verified in full.
+ * Threads and locks: the calling thread, under the writer's lock: the area's writer is dead.
+ * Happy path: clg_stage_open -> clg_stage_look ... -> clg_stage_close.
+ * Failure modes: ENOMEM. Everything else means "no evidence".
+ */
+#ifndef CLG_RECOVERY_STAGE_H
+#define CLG_RECOVERY_STAGE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "base/attr.h"
+#include "format/live_area.h"
+#include "format/record.h"
+#include "recovery/facts.h"
+
+struct clg_stage {
+    const struct commitlog_os *os;
+    int fd; /* -1: no evidence */
+    struct clg_live_header header;
+    struct clg_live_facts live;
+    uint8_t *buffer;
+    size_t buffer_bytes;
+};
+
+enum clg_stage_verdict { CLG_STAGE_NONE, CLG_STAGE_RECORDS, CLG_STAGE_CLAIMED };
+
+/* What follows position: one record, or a whole batch, or one claim. */
+struct clg_stage_found {
+    enum clg_stage_verdict verdict;
+    uint64_t end;
+    uint64_t records;
+    uint64_t witness; /* 0: none */
+    struct clg_record_header header; /* of the last one */
+};
+
+/* Fills stage->live; with live.usable false there is nothing to look at. session: that of the
+ * newest checkpoint (0: no checkpoint, LOCK alone decides). */
+void clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, const uint8_t *uuid,
+                    uint64_t session);
+void clg_stage_close(struct clg_stage *stage);
+
+CLG_MUST_CHECK int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment,
+                                  uint64_t position, uint32_t min_epoch, int64_t min_time,
+                                  struct clg_stage_found *out, struct commitlog_error *err);
+
+/* Bytes of one record that was found, for the segment: all of it, or the header of a filler. The
+ * pointer holds until the next call. 0, EAGAIN (not there any more), ENOMEM. */
+CLG_MUST_CHECK int clg_stage_fetch(struct clg_stage *stage, const struct clg_segment *segment,
+                                   uint64_t position, const uint8_t **out, uint32_t *out_bytes,
+                                   uint32_t *out_size, struct commitlog_error *err);
+
+#endif

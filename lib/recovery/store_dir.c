@@ -1,0 +1,587 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store_dir.c -- the directory of a store: its descriptors, its lock, who wrote last.
+ *
+ * See store_dir.h. Files: a writer makes each directory, then flushes the parent, so that a crash
+ * leaves a prefix of the creation, which the next open goes on with.
+ */
+#include "recovery/store_dir.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "segment/segment_name.h"
+
+/* A reader that probes holds the lock for an instant: a writer that meets it tries again. */
+#define STORE_LOCK_TRIES    20u
+#define STORE_LOCK_PAUSE_NS (2 * CLG_OS_NS_PER_MS)
+#define STORE_PATH_MAX      4096u
+
+struct store_listing {
+    bool foreign;
+    bool ours; /* something that only a finished creation leaves */
+    char name[CLG_FORMAT_CHECK_BYTES * 8u];
+};
+
+static int store_mkdir(const struct commitlog_os *os, int parent_fd, const char *name,
+                       uint32_t mode, struct commitlog_error *err)
+{
+    CLG_ASSERT(parent_fd >= 0);
+    CLG_ASSERT((mode & 0700u) == 0700u);
+    int rc = os->mkdir_at(os, parent_fd, name, mode);
+    if (rc < 0 && rc != -EEXIST) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "make directory %s", name);
+    }
+    /* Flushed also when it was there: whoever made it may have died before. */
+    rc = os->fsync(os, parent_fd);
+    return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "flush the directory of %s", name) : 0;
+}
+
+/* "a/b/c/" -> "a/b", "c"; "c" -> ".", "c". False when the last part is no plain name. */
+static bool store_split(const char *path, char *parent, char *last)
+{
+    size_t end = strlen(path);
+    CLG_ASSERT(end < STORE_PATH_MAX);
+    while (end > 0 && path[end - 1] == '/') {
+        end--;
+    }
+    size_t start = end;
+    while (start > 0 && path[start - 1] != '/') {
+        start--;
+    }
+    size_t bytes = end - start;
+    CLG_ASSERT(start <= end);
+    memcpy(last, path + start, bytes);
+    last[bytes] = '\0';
+    if (bytes == 0 || strcmp(last, ".") == 0 || strcmp(last, "..") == 0) {
+        return false;
+    }
+    if (start == 0) {
+        memcpy(parent, ".", 2);
+    } else {
+        memcpy(parent, path, start);
+        parent[start] = '\0'; /* keeps its slash: "/" stays "/" */
+    }
+    return true;
+}
+
+/* Opens `last` below parent_fd, making it if the options say so. */
+static int store_open_below(struct clg_store_dir *dir, int parent_fd, const char *last,
+                            const struct clg_store_dir_options *options,
+                            struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    struct clg_os_stat stat;
+    CLG_ASSERT(parent_fd >= 0);
+    int rc = os->stat_at(os, parent_fd, last, &stat);
+    if (rc == -ENOENT) {
+        if (options->read_only || options->create == COMMITLOG_CREATE_NEVER) {
+            return clg_fail(err, COMMITLOG_ENOTFOUND, ENOENT, CLG_NO_POSITION,
+                            "there is no directory %s", last);
+        }
+        rc = store_mkdir(os, parent_fd, last, dir->dir_mode, err);
+        if (rc != 0) {
+            return rc;
+        }
+    } else if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "look at %s", last);
+    } else if (stat.type != CLG_OS_DIRECTORY) {
+        return clg_fail(err, COMMITLOG_ENOTDIR, ENOTDIR, CLG_NO_POSITION,
+                        "%s is a %s, not a directory", last,
+                        stat.type == CLG_OS_SYMLINK ? "symbolic link" : "file");
+    }
+    rc = os->open_at(os, parent_fd, last, CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
+    if (rc == -ENOTDIR || rc == -ELOOP) {
+        return clg_fail(err, COMMITLOG_ENOTDIR, -rc, CLG_NO_POSITION, "%s is not a directory", last);
+    }
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "open %s", last);
+    }
+    dir->dir_fd = rc;
+    return 0;
+}
+
+static int store_open_top(struct clg_store_dir *dir, const char *path,
+                          const struct clg_store_dir_options *options, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    CLG_ASSERT(dir->dir_fd == -1);
+    if (path[0] == '\0' || strlen(path) >= STORE_PATH_MAX) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "empty or too long path");
+    }
+    char *parts = os->alloc(os, 2 * STORE_PATH_MAX);
+    if (parts == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "open a store");
+    }
+    int rc;
+    if (!store_split(path, parts, parts + STORE_PATH_MAX)) {
+        rc = os->open_dir(os, path);
+        if (rc < 0) {
+            rc = clg_fail_os(err, rc, CLG_NO_POSITION, "open %s", path);
+        } else {
+            dir->dir_fd = rc;
+            rc = 0;
+        }
+    } else {
+        int parent = os->open_dir(os, parts);
+        if (parent < 0) {
+            rc = parent == -ENOENT
+                     ? clg_fail(err, COMMITLOG_ENOTFOUND, ENOENT, CLG_NO_POSITION,
+                                "there is no directory %s", parts)
+                     : clg_fail_os(err, parent, CLG_NO_POSITION, "open %s", parts);
+        } else {
+            rc = store_open_below(dir, parent, parts + STORE_PATH_MAX, options, err);
+            clg_os_close_fd(os, &parent);
+        }
+    }
+    os->free(os, parts);
+    CLG_ASSERT(rc != 0 || dir->dir_fd >= 0);
+    return rc;
+}
+
+/* Whoever may write into DIR decides what the library reads: only its owner should. */
+static int store_check_owner(struct clg_store_dir *dir, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    struct clg_os_stat stat;
+    int rc = os->stat_fd(os, dir->dir_fd, &stat);
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "look at the store's directory");
+    }
+    if (stat.type != CLG_OS_DIRECTORY) {
+        return clg_fail(err, COMMITLOG_ENOTDIR, ENOTDIR, CLG_NO_POSITION, "not a directory");
+    }
+    dir->device = stat.device;
+    dir->inode = stat.inode;
+    dir->owner = stat.uid;
+    if (dir->read_only) {
+        return 0;
+    }
+    int64_t uid = os->uid(os);
+    if (uid != 0 && uid != (int64_t)stat.uid) {
+        return clg_fail(err, COMMITLOG_EACCESS, EPERM, CLG_NO_POSITION,
+                        "the store belongs to user %" PRIu32 ", this process is user %" PRId64,
+                        stat.uid, uid);
+    }
+    if ((stat.mode & 0022u & ~dir->dir_mode) != 0) {
+        return clg_fail(err, COMMITLOG_EACCESS, EPERM, CLG_NO_POSITION,
+                        "others may write into the store's directory (mode %o): chmod go-w",
+                        stat.mode);
+    }
+    CLG_ASSERT(dir->dir_fd >= 0);
+    return 0;
+}
+
+static bool store_name_is_ours(const char *name, bool *finished)
+{
+    static const char *const known[] = {CLG_STORE_LOCK_NAME, CLG_STORE_LOG_NAME,
+                                        CLG_STORE_VIEW_NAME, CLG_STORE_QUARANTINE_NAME,
+                                        CLG_STORE_LIVE_NAME, "LIVE.tmp", "CHECKPOINT.tmp",
+                                        "lost+found"};
+    CLG_ASSERT(name != NULL);
+    CLG_ASSERT(finished != NULL);
+    if (strcmp(name, CLG_STORE_CHECKPOINT_NAME) == 0) {
+        *finished = true;
+        return true;
+    }
+    for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++) {
+        if (strcmp(name, known[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static int store_list_top(void *ctx, const char *name, enum clg_os_type type)
+{
+    struct store_listing *listing = ctx;
+    (void)type;
+    CLG_ASSERT(name != NULL);
+    if (!store_name_is_ours(name, &listing->ours) && !listing->foreign) {
+        listing->foreign = true;
+        size_t bytes = clg_min_u64(strlen(name), sizeof(listing->name) - 1);
+        memcpy(listing->name, name, bytes);
+        listing->name[bytes] = '\0';
+    }
+    return 0;
+}
+
+static int store_list_log(void *ctx, const char *name, enum clg_os_type type)
+{
+    struct store_listing *listing = ctx;
+    struct clg_segment_name parsed;
+    (void)type;
+    CLG_ASSERT(listing != NULL);
+    if (clg_segment_name_parse(name, &parsed) && !parsed.temporary) {
+        listing->ours = true;
+    }
+    return 0;
+}
+
+/* Is there a store, the beginning of one, or something that is none of our business? */
+static int store_judge_content(struct clg_store_dir *dir,
+                               const struct clg_store_dir_options *options,
+                               struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    struct store_listing listing;
+    memset(&listing, 0, sizeof(listing));
+    int rc = os->list_dir(os, dir->dir_fd, store_list_top, &listing);
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "list the store's directory");
+    }
+    int log_fd = os->open_at(os, dir->dir_fd, CLG_STORE_LOG_NAME,
+                             CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
+    if (log_fd >= 0) {
+        rc = os->list_dir(os, log_fd, store_list_log, &listing);
+        clg_os_close_fd(os, &log_fd);
+    }
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "list log/");
+    }
+    CLG_ASSERT(dir->dir_fd >= 0);
+    dir->was_empty = !listing.ours;
+    if (!listing.ours && listing.foreign) {
+        return clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION,
+                        "the directory holds \"%s\" and no store: nothing was created",
+                        listing.name);
+    }
+    if (listing.ours && options->create == COMMITLOG_CREATE_ALWAYS && !options->read_only) {
+        return clg_fail(err, COMMITLOG_EEXIST, EEXIST, CLG_NO_POSITION, "there is a store already");
+    }
+    if (!listing.ours && (options->read_only || options->create == COMMITLOG_CREATE_NEVER)) {
+        return clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION, "there is no store");
+    }
+    return 0;
+}
+
+static void store_read_lock_file(struct clg_store_dir *dir)
+{
+    const struct commitlog_os *os = dir->os;
+    dir->last_known = false;
+    dir->same_boot = true; /* unless LOCK says otherwise: the careful assumption */
+    CLG_ASSERT(dir->lock_fd >= 0);
+    uint8_t page[CLG_LOCK_FILE_BYTES];
+    int64_t n = clg_os_pread_most(os, dir->lock_fd, page, sizeof(page), 0);
+    if (n < 0) {
+        return;
+    }
+    struct clg_lock_file last;
+    int rc = clg_lock_file_decode(page, (uint64_t)n, NULL, &last);
+    if (rc == 0) {
+        dir->last = last;
+        dir->last_known = true;
+        dir->same_boot = memcmp(last.boot_id, dir->boot_id, CLG_BOOT_ID_BYTES) == 0;
+    }
+    CLG_ASSERT(dir->same_boot || dir->last_known);
+}
+
+static int store_open_lock(struct clg_store_dir *dir, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    uint32_t flags = CLG_OS_OPEN_READ;
+    CLG_ASSERT(dir->lock_fd == -1);
+    if (!dir->read_only) {
+        flags |= CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE;
+    }
+    int rc = os->open_at(os, dir->dir_fd, CLG_STORE_LOCK_NAME, flags, dir->file_mode);
+    if (rc == -ENOENT && dir->read_only) {
+        return 0; /* nobody can be writing */
+    }
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "open LOCK");
+    }
+    dir->lock_fd = rc;
+    struct clg_os_stat stat;
+    rc = os->stat_fd(os, dir->lock_fd, &stat);
+    if (rc < 0 || stat.type != CLG_OS_FILE) {
+        return clg_fail(err, rc < 0 ? COMMITLOG_EIO : COMMITLOG_EFORMAT, rc < 0 ? -rc : 0,
+                        CLG_NO_POSITION, "LOCK is not a file");
+    }
+    return 0;
+}
+
+static int store_lock(struct clg_store_dir *dir, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    CLG_ASSERT(dir->lock_fd >= 0);
+    CLG_ASSERT(!dir->read_only);
+    int rc = -EAGAIN;
+    for (uint32_t i = 0; i < STORE_LOCK_TRIES && rc == -EAGAIN; i++) {
+        if (i > 0) {
+            os->sleep_ns(os, STORE_LOCK_PAUSE_NS);
+        }
+        rc = os->lock_file(os, dir->lock_fd, true);
+    }
+    if (rc == -EAGAIN) {
+        store_read_lock_file(dir);
+        if (dir->last_known) {
+            return clg_fail(err, COMMITLOG_ELOCKED, EAGAIN, CLG_NO_POSITION,
+                            "process %" PRIu32 " has the store open for writing", dir->last.pid);
+        }
+        return clg_fail(err, COMMITLOG_ELOCKED, EAGAIN, CLG_NO_POSITION,
+                        "another process has the store open for writing");
+    }
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "lock LOCK");
+    }
+    dir->locked = true;
+    return 0;
+}
+
+int clg_store_dir_probe(struct clg_store_dir *dir, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    CLG_ASSERT(dir->read_only);
+    dir->writer_live = false;
+    if (dir->lock_fd < 0) {
+        int rc = store_open_lock(dir, err);
+        if (rc != 0 || dir->lock_fd < 0) {
+            return rc;
+        }
+    }
+    int rc = os->lock_file(os, dir->lock_fd, false);
+    if (rc == -EAGAIN) {
+        dir->writer_live = true;
+    } else if (rc >= 0) {
+        (void)os->unlock_file(os, dir->lock_fd);
+    }
+    /* Any other answer: a file system without locks, where no writer could have begun. */
+    store_read_lock_file(dir);
+    CLG_ASSERT(dir->lock_fd >= 0);
+    return 0;
+}
+
+/* *fd stays -1 for a reader when the directory is not there. */
+static int store_open_sub(struct clg_store_dir *dir, const char *name, int *fd,
+                          struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    CLG_ASSERT(*fd == -1);
+    int rc = os->open_at(os, dir->dir_fd, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
+    if (rc == -ENOENT && dir->read_only) {
+        return 0;
+    }
+    if (rc == -ENOENT) {
+        rc = store_mkdir(os, dir->dir_fd, name, dir->dir_mode, err);
+        if (rc != 0) {
+            return rc;
+        }
+        rc = os->open_at(os, dir->dir_fd, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
+    }
+    if (rc == -ENOTDIR || rc == -ELOOP) {
+        return clg_fail(err, COMMITLOG_EFORMAT, -rc, CLG_NO_POSITION, "%s is not a directory", name);
+    }
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "open %s", name);
+    }
+    *fd = rc;
+    CLG_ASSERT(*fd >= 0);
+    return 0;
+}
+
+static int store_open_rest(struct clg_store_dir *dir, const struct clg_store_dir_options *options,
+                           struct commitlog_error *err)
+{
+    CLG_ASSERT(dir->dir_fd >= 0);
+    int rc = store_open_lock(dir, err);
+    if (rc == 0) {
+        rc = dir->read_only ? clg_store_dir_probe(dir, err) : store_lock(dir, err);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (!dir->read_only) {
+        store_read_lock_file(dir);
+        /* Judged again under the lock: a store may have been made meanwhile. */
+        rc = store_judge_content(dir, options, err);
+    }
+    if (rc == 0) {
+        rc = store_open_sub(dir, CLG_STORE_LOG_NAME, &dir->log_fd, err);
+    }
+    if (rc == 0) {
+        rc = store_open_sub(dir, CLG_STORE_VIEW_NAME, &dir->view_fd, err);
+    }
+    if (rc == 0) {
+        rc = store_open_sub(dir, CLG_STORE_QUARANTINE_NAME, &dir->quarantine_fd, err);
+    }
+    dir->segment_dir.fd = dir->log_fd;
+    return rc;
+}
+
+static void store_init(struct clg_store_dir *dir, const struct commitlog_os *os,
+                       const struct clg_store_dir_options *options)
+{
+    memset(dir, 0, sizeof(*dir));
+    CLG_ASSERT(options != NULL);
+    dir->os = os;
+    dir->dir_fd = dir->log_fd = dir->view_fd = dir->quarantine_fd = dir->lock_fd = -1;
+    dir->read_only = options->read_only;
+    dir->same_boot = true;
+    dir->file_mode = options->file_mode != 0 ? options->file_mode : CLG_STORE_FILE_MODE;
+    /* Whoever may read or write files needs to enter the directories. */
+    dir->dir_mode = CLG_STORE_DIR_MODE | dir->file_mode | ((dir->file_mode & 0444u) >> 2);
+    dir->segment_dir.os = os;
+    dir->segment_dir.fd = -1;
+    dir->segment_dir.file_mode = dir->file_mode;
+    dir->segment_dir.read_only = options->read_only;
+    CLG_ASSERT((dir->dir_mode & ~0777u) == 0);
+}
+
+int clg_store_dir_open(const struct commitlog_os *os, const char *path,
+                       const struct clg_store_dir_options *options, struct clg_store_dir *out,
+                       struct commitlog_error *err)
+{
+    CLG_ASSERT(path != NULL);
+    CLG_ASSERT(out != NULL);
+    struct clg_store_dir *dir = out;
+    store_init(dir, os, options);
+    int rc = os->boot_id(os, dir->boot_id);
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "read the boot id");
+    }
+    rc = store_open_top(dir, path, options, err);
+    if (rc == 0) {
+        rc = store_check_owner(dir, err);
+    }
+    if (rc == 0) {
+        /* Before LOCK is created in somebody else's directory. */
+        rc = store_judge_content(dir, options, err);
+    }
+    if (rc == 0) {
+        rc = store_open_rest(dir, options, err);
+    }
+    if (rc != 0) {
+        clg_wrap(err, "store %s", path);
+        clg_store_dir_close(dir);
+    }
+    return rc;
+}
+
+void clg_store_dir_close(struct clg_store_dir *dir)
+{
+    const struct commitlog_os *os = dir->os;
+    CLG_ASSERT(os != NULL);
+    clg_os_close_fd(os, &dir->log_fd);
+    clg_os_close_fd(os, &dir->view_fd);
+    clg_os_close_fd(os, &dir->quarantine_fd);
+    clg_os_close_fd(os, &dir->dir_fd);
+    if (dir->locked) {
+        (void)os->unlock_file(os, dir->lock_fd);
+        dir->locked = false;
+    }
+    clg_os_close_fd(os, &dir->lock_fd);
+    CLG_ASSERT(dir->lock_fd == -1);
+}
+
+static int store_put_lock_file(struct clg_store_dir *dir, const struct clg_lock_file *content,
+                               struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    CLG_ASSERT(dir->locked);
+    uint8_t page[CLG_LOCK_FILE_BYTES];
+    int rc = clg_lock_file_encode(page, content);
+    if (rc != 0) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "LOCK: the live area's path is too long");
+    }
+    rc = clg_os_pwrite_all(os, dir->lock_fd, page, sizeof(page), 0);
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "write LOCK");
+    }
+    dir->last = *content;
+    dir->last_known = true;
+    return 0;
+}
+
+static void store_name_self(const struct clg_store_dir *dir, const uint8_t *uuid,
+                            struct clg_lock_file *content)
+{
+    const struct commitlog_os *os = dir->os;
+    int64_t pid = os->pid(os);
+    CLG_ASSERT(pid > 0);
+    content->pid = (uint32_t)pid;
+    content->start_time = 0;
+    uint64_t start;
+    if (os->pid_start(os, pid, &start) >= 0) {
+        content->start_time = start;
+    }
+    memcpy(content->uuid, uuid, CLG_UUID_BYTES);
+    memcpy(content->boot_id, dir->boot_id, CLG_BOOT_ID_BYTES);
+    CLG_ASSERT(content->pid != 0);
+}
+
+int clg_store_dir_take_over(struct clg_store_dir *dir, const uint8_t *uuid,
+                            struct commitlog_error *err)
+{
+    CLG_ASSERT(dir->locked);
+    CLG_ASSERT(uuid != NULL);
+    struct clg_lock_file content;
+    memset(&content, 0, sizeof(content));
+    /* A live area of an earlier boot is worth nothing; keeping its name could only mislead. */
+    if (dir->last_known && dir->same_boot) {
+        content = dir->last;
+    }
+    store_name_self(dir, uuid, &content);
+    bool same_boot = dir->same_boot;
+    int rc = store_put_lock_file(dir, &content, err);
+    dir->same_boot = same_boot; /* of the last writer, until this recovery is over */
+    return rc;
+}
+
+int clg_store_dir_write_lock(struct clg_store_dir *dir, const uint8_t *uuid, uint64_t session,
+                             const char *live_path, struct commitlog_error *err)
+{
+    CLG_ASSERT(dir->locked);
+    CLG_ASSERT(live_path != NULL);
+    struct clg_lock_file content;
+    memset(&content, 0, sizeof(content));
+    size_t bytes = strlen(live_path);
+    if (bytes > CLG_LIVE_PATH_MAX) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "LOCK: the live area's path is too long");
+    }
+    memcpy(content.live_path, live_path, bytes + 1);
+    content.session = session;
+    store_name_self(dir, uuid, &content);
+    return store_put_lock_file(dir, &content, err);
+}
+
+int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
+                            struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    CLG_ASSERT(path != NULL);
+    char parent[CLG_LIVE_PATH_MAX + 1];
+    char last[CLG_LIVE_PATH_MAX + 1];
+    if (strlen(path) > CLG_LIVE_PATH_MAX || !store_split(path, parent, last)) {
+        return clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION, "live area: no such name");
+    }
+    bool inside = path[0] != '/';
+    if (inside && strcmp(parent, ".") != 0) {
+        return clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION, "live area: outside of DIR");
+    }
+    int parent_fd = inside ? dir->dir_fd : os->open_dir(os, parent);
+    if (parent_fd < 0) {
+        return clg_fail_os(err, parent_fd, CLG_NO_POSITION, "live area: open %s", parent);
+    }
+    int fd = os->open_at(os, parent_fd, last, CLG_OS_OPEN_READ, 0);
+    if (!inside) {
+        clg_os_close_fd(os, &parent_fd);
+    }
+    if (fd < 0) {
+        return clg_fail_os(err, fd, CLG_NO_POSITION, "live area: open %s", path);
+    }
+    struct clg_os_stat stat;
+    int rc = os->stat_fd(os, fd, &stat);
+    if (rc < 0 || stat.type != CLG_OS_FILE || stat.links != 1 || stat.uid != dir->owner
+        || (stat.mode & 0022u & ~dir->file_mode) != 0) {
+        clg_os_close_fd(os, &fd);
+        return clg_fail(err, COMMITLOG_EACCESS, 0, CLG_NO_POSITION,
+                        "live area %s: not a file of the store's owner alone", path);
+    }
+    CLG_ASSERT(fd >= 0);
+    return fd;
+}

@@ -1,0 +1,173 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * segment_cut.c -- see segment_cut.h.
+ *
+ * Invariants: zeros are always written, also where zeros are read: the cache may show what the disk
+ *       does not have.
+ * Threads and locks: none.
+ * Happy path: one ZERO_RANGE and one fsync; or pieces of 1 MiB.
+ * Failure modes: the code and text of the failing call, with "cut", "rewrite" or "fill" before it.
+ */
+#include "segment/segment_cut.h"
+
+#include <errno.h>
+#include <inttypes.h>
+
+#include "base/bytes.h"
+#include "base/invariant.h"
+#include "base/order.h"
+
+#define CUT_PIECE_BYTES (UINT64_C(1) << 20)
+
+static uint8_t *cut_buffer(struct clg_segment *segment, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    CLG_ASSERT(os != NULL);
+    uint8_t *buffer = os->alloc(os, CUT_PIECE_BYTES);
+    if (buffer == NULL) {
+        (void)clg_fail(err, COMMITLOG_ENOMEM, 0, segment->base,
+                       "segment %020" PRIu64 ".log: a buffer", segment->base);
+    }
+    return buffer;
+}
+
+static int cut_write_zeros(struct clg_segment *segment, uint64_t from, uint64_t to,
+                           struct commitlog_error *err)
+{
+    CLG_ASSERT(from <= to);
+    CLG_ASSERT(to <= segment->base + segment->bytes);
+    uint8_t *zeros = cut_buffer(segment, err);
+    if (zeros == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    int rc = 0;
+    while (rc == 0 && from < to) {
+        uint64_t piece = clg_min_u64(CUT_PIECE_BYTES, to - from);
+        rc = clg_segment_pwrite(segment, zeros, (size_t)piece, from, err);
+        from += piece;
+    }
+    segment->dir->os->free(segment->dir->os, zeros);
+    return rc;
+}
+
+static int cut_zero_range(struct clg_segment *segment, uint64_t from, uint64_t to,
+                          struct commitlog_error *err)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    CLG_ASSERT(from <= to);
+    if (from == to) {
+        return 0;
+    }
+    CLG_ASSERT(segment->fd_writable);
+    int rc = os->fallocate(os, segment->fd, CLG_OS_FALLOCATE_ZERO, from - segment->base,
+                           to - from);
+    if (rc >= 0) {
+        return 0;
+    }
+    if (rc != -EOPNOTSUPP && rc != -ENOSYS && rc != -EINVAL) {
+        return clg_fail_os(err, rc, from, "segment %020" PRIu64 ".log: zero from %" PRIu64,
+                           segment->base, from);
+    }
+    return cut_write_zeros(segment, from, to, err);
+}
+
+/* fsync, not fdatasync: zeroing a range changes extents, and a cut is rare. */
+static int cut_fsync(struct clg_segment *segment, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    CLG_ASSERT(segment->fd >= 0);
+    CLG_ASSERT(segment->fd_writable);
+    int rc = os->fsync(os, segment->fd);
+    return rc < 0 ? clg_fail_os(err, rc, segment->base, "segment %020" PRIu64 ".log: flush",
+                                segment->base)
+                  : 0;
+}
+
+int clg_segment_cut(struct clg_segment *segment, uint64_t position, struct commitlog_error *err)
+{
+    CLG_ASSERT(position >= segment->data_start && position <= segment->data_end);
+    CLG_ASSERT(position % CLG_RECORD_ALIGN == 0);
+    if (!segment->fd_writable) {
+        return clg_fail(err, COMMITLOG_EMISUSE, 0, position,
+                        "segment %020" PRIu64 ".log: cut: not open for writing", segment->base);
+    }
+    int rc = cut_write_zeros(segment, segment->data_end, segment->base + segment->bytes, err);
+    if (rc == 0) {
+        rc = cut_fsync(segment, err);
+    }
+    if (rc == 0) {
+        (void)atomic_fetch_and_explicit(&segment->flags, ~(uint32_t)CLG_SEGMENT_SEALED,
+                                        memory_order_acq_rel);
+        rc = cut_zero_range(segment, position, segment->data_end, err);
+    }
+    if (rc == 0) {
+        rc = cut_fsync(segment, err);
+    }
+    if (rc != 0) {
+        clg_wrap(err, "cut at %" PRIu64, position);
+    }
+    return rc;
+}
+
+int clg_segment_rewrite(struct clg_segment *segment, uint64_t from, uint64_t to,
+                        struct commitlog_error *err)
+{
+    CLG_ASSERT(from <= to && from >= segment->base);
+    CLG_ASSERT(to <= segment->base + segment->bytes);
+    if (!segment->fd_writable) {
+        return clg_fail(err, COMMITLOG_EMISUSE, 0, from,
+                        "segment %020" PRIu64 ".log: rewrite: not open for writing",
+                        segment->base);
+    }
+    uint8_t *buffer = cut_buffer(segment, err);
+    if (buffer == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    int rc = 0;
+    for (uint64_t at = from; rc == 0 && at < to;) {
+        uint64_t piece = clg_min_u64(CUT_PIECE_BYTES, to - at);
+        rc = clg_segment_pread(segment, buffer, (size_t)piece, at, err);
+        if (rc == 0) {
+            rc = clg_segment_pwrite(segment, buffer, (size_t)piece, at, err);
+        }
+        at += piece;
+    }
+    segment->dir->os->free(segment->dir->os, buffer);
+    if (rc == 0) {
+        rc = clg_segment_flush(segment, err);
+    }
+    if (rc != 0) {
+        clg_wrap(err, "rewrite of [%" PRIu64 ", %" PRIu64 ")", from, to);
+    }
+    return rc;
+}
+
+int clg_segment_write_hole(struct clg_segment *segment, uint64_t position, uint32_t size,
+                           const struct clg_record_header *like, struct commitlog_error *err)
+{
+    CLG_ASSERT(size >= CLG_RECORD_MIN && size % CLG_RECORD_ALIGN == 0);
+    CLG_ASSERT(position >= segment->data_start && position % CLG_RECORD_ALIGN == 0);
+    CLG_ASSERT(position <= segment->data_end && size <= segment->data_end - position);
+    uint64_t behind = segment->data_end - position - size;
+    CLG_ASSERT(behind == 0 || behind >= CLG_RECORD_MIN);
+    struct clg_record_header header = *like;
+    header.kind = behind == 0 ? CLG_KIND_PAD : CLG_KIND_HOLE;
+    header.check = 0;
+    header.attribute_bytes = 0;
+    header.flags = 0;
+    if (behind == 0) {
+        header.queue_number = CLG_QUEUE_NONE;
+        header.queue_offset = 0;
+    }
+    header.word = clg_record_word(size, CLG_RECORD_COMMITTED);
+    uint8_t bytes[CLG_RECORD_HEADER_BYTES] = {0};
+    clg_record_encode_header(bytes, &header);
+    uint32_t word = clg_record_seal_header(bytes, size, clg_record_seed(segment->salt, position));
+    CLG_ASSERT(word == header.word);
+    clg_store_le32(bytes + CLG_RECORD_AT_WORD, word);
+    int rc = clg_segment_pwrite(segment, bytes, sizeof(bytes), position, err);
+    if (rc != 0) {
+        clg_wrap(err, "fill of [%" PRIu64 ", %" PRIu64 ")", position, position + size);
+    }
+    return rc;
+}

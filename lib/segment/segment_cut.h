@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * segment_cut.h -- the only changes that recovery makes to bytes of a segment.
+ *
+ * Invariants: the size of the file never changes; each function may be killed anywhere and called
+ *       again; cut and rewrite are durable when they return 0.
+ * Threads and locks: one thread, before the segment is served.
+ * Happy path: tail cut: quarantine -> clg_segment_cut -> new epoch. After a crash in the same boot:
+ *       clg_segment_rewrite of what was verified.
+ * Failure modes: EIO, ENOSPC where blocks were not reserved; COMMITLOG_EMISUSE without a descriptor
+ *       for writing. The file is then in some state between: call again.
+ */
+#ifndef CLG_SEGMENT_SEGMENT_CUT_H
+#define CLG_SEGMENT_SEGMENT_CUT_H
+
+#include <stdint.h>
+
+#include "format/record.h"
+#include "segment/segment.h"
+
+/* Zeros from `position` to the end of the file, the footer first: a footer over a half cut segment
+ * would call the cut damage. The segment is not sealed afterwards. */
+CLG_MUST_CHECK int clg_segment_cut(struct clg_segment *segment, uint64_t position,
+                                   struct commitlog_error *err);
+
+/* Writes [from, to) again with the bytes it has and flushes: after a failed write-back the cache
+ * holds clean pages that the disk never got, and only a new write makes the kernel try again. */
+CLG_MUST_CHECK int clg_segment_rewrite(struct clg_segment *segment, uint64_t from, uint64_t to,
+                                       struct commitlog_error *err);
+
+/* A hole over [position, position + size): a header of 48 bytes, the rest stays. `like` gives queue
+ * number and offset, store time, epoch, durable-back; kind, sizes and checks are set here. The
+ * caller flushes. size: a multiple of 8 from CLG_RECORD_MIN to CLG_FILLER_MAX, inside the data. */
+CLG_MUST_CHECK int clg_segment_write_hole(struct clg_segment *segment, uint64_t position,
+                                          uint32_t size, const struct clg_record_header *like,
+                                          struct commitlog_error *err);
+
+#endif

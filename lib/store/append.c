@@ -1,0 +1,271 @@
+/*
+ * append.c -- appends as the public interface has them: validate, make room, append, fold, reach
+ * the level.
+ *
+ * Invariants: 1. everything is validated before anything is claimed; 2. a failure other than
+ *       COMMITLOG_EUNKNOWN has stored nothing; 3. nothing here allocates for a record whose
+ *       attributes fit the stack buffer.
+ * Threads and locks: any thread; no lock of its own.
+ */
+#include <string.h>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "store/encode.h"
+#include "store/store.h"
+
+#define APPEND_FOLD_BUDGET 64u
+#define APPEND_ROOM_FOLD 4096u
+#define APPEND_UNSEALED_MAX 32u
+
+int clg_store_make_room(struct commitlog_store *store, struct commitlog_error *err)
+{
+    struct clg_core *core = store->core;
+    int rc = clg_fold_run(core->fold, UINT64_MAX, APPEND_ROOM_FOLD, CLG_FOLD_WAIT, true, err);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_log_drain(core->log, UINT64_MAX, UINT64_MAX, err);
+    }
+    bool sealed = clg_log_unsealed(core->log) > APPEND_UNSEALED_MAX;
+    while (rc == COMMITLOG_OK && sealed) {
+        rc = clg_log_seal(core->log, true, &sealed, err);
+    }
+    return rc;
+}
+
+/* With a thread an appender leaves the end of a segment to it, unless the ring gets full. */
+void clg_append_fold(struct commitlog_store *store)
+{
+    struct clg_core *core = store->core;
+    uint64_t published = clg_log_published(core->log);
+    uint64_t behind = published - clg_min_u64(published, clg_fold_position(core->fold));
+    bool may_seal = !store->has_thread || behind > core->live.ring_bytes / 2;
+    /* Out of memory is not this append's failure: the record is stored and folded later. */
+    int rc = clg_fold_run(core->fold, UINT64_MAX, APPEND_FOLD_BUDGET, CLG_FOLD_TRY, may_seal,
+                          NULL);
+    (void)rc;
+}
+
+int clg_store_append(struct commitlog_store *store, const struct clg_append *items,
+                     uint32_t count, int64_t deadline_mono_ns,
+                     struct commitlog_receipt *receipts, struct commitlog_error *err)
+{
+    struct clg_log *log = store->core->log;
+    for (;;) {
+        uint32_t ticket = clg_log_room_ticket(log);
+        int rc = clg_log_append(log, items, count, receipts, err);
+        if (rc == COMMITLOG_EAGAIN) {
+            rc = clg_store_make_room(store, err);
+            if (rc != COMMITLOG_OK) {
+                return rc;
+            }
+            rc = clg_log_append(log, items, count, receipts, err);
+        }
+        if (rc == COMMITLOG_OK) {
+            clg_append_fold(store);
+            return COMMITLOG_OK;
+        }
+        if (rc != COMMITLOG_EAGAIN) {
+            clg_count(store, CLG_COUNT_ENOSPC, rc == COMMITLOG_ENOSPC);
+            return rc;
+        }
+        clg_count(store, CLG_COUNT_ROOM_WAITS, 1);
+        rc = clg_log_wait_room(log, ticket, deadline_mono_ns);
+        if (rc != COMMITLOG_OK) {
+            return clg_fail(err, rc, 0, CLG_NO_POSITION,
+                            "no room in the stage: a reservation is open too long");
+        }
+    }
+}
+
+int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
+                    int64_t deadline_mono_ns, struct commitlog_error *err)
+{
+    struct clg_log *log = store->core->log;
+    int rc = COMMITLOG_OK;
+    if (level == COMMITLOG_LEVEL_DURABLE) {
+        rc = clg_log_flush(log, end, deadline_mono_ns, err);
+    } else if (level == COMMITLOG_LEVEL_WRITTEN) {
+        while (rc == COMMITLOG_OK && clg_log_written(log) < end) {
+            uint64_t published = clg_log_published(log);
+            rc = published >= end
+                     ? clg_log_drain(log, end, UINT64_MAX, err)
+                     : clg_log_wait_visible(log, published, false, deadline_mono_ns);
+        }
+    }
+    if (rc != COMMITLOG_OK) {
+        clg_wrap(err, "stored, but the level was not reached");
+        if (err != NULL) {
+            err->code = COMMITLOG_EUNKNOWN;
+        }
+        return COMMITLOG_EUNKNOWN;
+    }
+    return COMMITLOG_OK;
+}
+
+static uint32_t append_level(const struct commitlog_store *store, uint32_t level)
+{
+    if (level != COMMITLOG_LEVEL_DEFAULT) {
+        return level;
+    }
+    return clg_option(&store->options, COMMITLOG_OPT_FLUSH) == COMMITLOG_FLUSH_SYNC
+               ? COMMITLOG_LEVEL_DURABLE
+               : COMMITLOG_LEVEL_NONE;
+}
+
+/* What follows a stored append of any kind. */
+int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t count,
+                      int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                         struct commitlog_error *err)
+{
+    if (level == COMMITLOG_LEVEL_DEFAULT) {
+        level = append_level(store, level);
+    }
+    clg_count(store, CLG_COUNT_APPENDS, count);
+    clg_count(store, CLG_COUNT_APPENDED_BYTES, receipts[0].end_position - receipts[0].position);
+    clg_services_notify(store, level);
+    int rc = clg_store_reach(store, receipts[0].end_position, level, deadline_mono_ns, err);
+    if (rc == COMMITLOG_OK) {
+        for (uint32_t i = 0; i < count; i++) {
+            receipts[i].level = level;
+        }
+    }
+    clg_store_announce(store);
+    return rc;
+}
+
+static int append_enter(struct commitlog_store *store, struct commitlog_error *err)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "append");
+    }
+    if (store->read_only) {
+        return clg_fail(err, COMMITLOG_EMISUSE, 0, CLG_NO_POSITION,
+                        "append: the store is open read-only");
+    }
+    return COMMITLOG_OK;
+}
+
+int32_t commitlog_append(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                         const void *body, size_t body_bytes, uint32_t level,
+                         struct commitlog_receipt *out_receipt)
+{
+    struct commitlog_slice slice = {body, body_bytes};
+    struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                      .topic = topic,
+                                      .queue = queue,
+                                      .level = level,
+                                      .body = &slice,
+                                      .body_count = 1};
+    return commitlog_append_record(store, &record, COMMITLOG_FOREVER, out_receipt, NULL);
+}
+
+int32_t commitlog_append_record(struct commitlog_store *store,
+                                const struct commitlog_record *record, int32_t timeout_ms,
+                                struct commitlog_receipt *out_receipt,
+                                struct commitlog_error *err)
+{
+    int rc = append_enter(store, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct clg_encoded encoded;
+    rc = clg_encode_record(store, record, &encoded, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    struct commitlog_receipt receipt;
+    rc = clg_store_append(store, &encoded.item, 1, deadline, &receipt, err);
+    clg_encoded_free(store, &encoded);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    rc = clg_append_finish(store, append_level(store, encoded.level), 1, deadline, &receipt, err);
+    if (out_receipt != NULL) {
+        *out_receipt = receipt;
+    }
+    return rc;
+}
+
+/* All members encoded, or nothing. */
+static int append_encode_batch(struct commitlog_store *store,
+                               const struct commitlog_record *records, uint32_t count,
+                               struct clg_encoded *encoded, struct clg_append *items,
+                               uint32_t *out_level, struct commitlog_error *err)
+{
+    const uint8_t *at = (const uint8_t *)records;
+    size_t stride = records[0].struct_bytes != 0 ? records[0].struct_bytes : sizeof(*records);
+    uint32_t level = 0;
+    for (uint32_t i = 0; i < count; i++, at += stride) {
+        const struct commitlog_record *record = (const struct commitlog_record *)(const void *)at;
+        int rc = clg_encode_record(store, record, &encoded[i], err);
+        if (rc != COMMITLOG_OK) {
+            clg_wrap(err, "record %u of the batch", i);
+            for (uint32_t j = 0; j < i; j++) {
+                clg_encoded_free(store, &encoded[j]);
+            }
+            return rc;
+        }
+        items[i] = encoded[i].item;
+        uint32_t wanted = append_level(store, encoded[i].level);
+        level = wanted > level ? wanted : level;
+    }
+    *out_level = level;
+    return COMMITLOG_OK;
+}
+
+static int append_batch(struct commitlog_store *store, const struct commitlog_record *records,
+                        uint32_t count, int64_t deadline, struct clg_encoded *encoded,
+                        struct clg_append *items, struct commitlog_receipt *receipts,
+                        struct commitlog_error *err)
+{
+    uint32_t level = 0;
+    int rc = append_encode_batch(store, records, count, encoded, items, &level, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    rc = clg_store_append(store, items, count, deadline, receipts, err);
+    for (uint32_t i = 0; i < count; i++) {
+        clg_encoded_free(store, &encoded[i]);
+    }
+    if (rc == COMMITLOG_OK) {
+        clg_count(store, CLG_COUNT_BATCHES, 1);
+        rc = clg_append_finish(store, level, count, deadline, receipts, err);
+    }
+    return rc;
+}
+
+int32_t commitlog_append_batch(struct commitlog_store *store,
+                               const struct commitlog_record *records, uint32_t count,
+                               int32_t timeout_ms, struct commitlog_receipt *out_receipts,
+                               struct commitlog_error *err)
+{
+    int rc = append_enter(store, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    if (records == NULL || count == 0 || count > CLG_BATCH_RECORDS_MAX) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "a batch has 1 to %u records, not %u", CLG_BATCH_RECORDS_MAX, count);
+    }
+    const struct commitlog_os *os = store->os;
+    struct clg_encoded *encoded = clg_os_alloc_array(os, count, sizeof(*encoded));
+    struct clg_append *items = clg_os_alloc_array(os, count, sizeof(*items));
+    struct commitlog_receipt *receipts = clg_os_alloc_array(os, count, sizeof(*receipts));
+    if (encoded == NULL || items == NULL || receipts == NULL) {
+        rc = clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "a batch of %u records", count);
+    } else {
+        rc = append_batch(store, records, count, clg_store_deadline(store, timeout_ms), encoded,
+                          items, receipts, err);
+        if (out_receipts != NULL && (rc == COMMITLOG_OK || rc == COMMITLOG_EUNKNOWN)) {
+            memcpy(out_receipts, receipts, count * sizeof(*receipts));
+        }
+    }
+    os->free(os, encoded);
+    os->free(os, items);
+    os->free(os, receipts);
+    return rc;
+}

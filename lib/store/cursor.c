@@ -1,0 +1,491 @@
+/* cursor.c -- opening, fetching, waiting and leasing; what the kinds have in common. */
+#include "store/cursor.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "format/attributes.h"
+#include "segment/segment_scan.h"
+
+struct commitlog_lease {
+    struct commitlog_store *store;
+    struct clg_reader reader;
+};
+
+static int cursor_create(struct commitlog_store *store, const struct clg_cursor_kind *kind,
+                         struct commitlog_cursor **out)
+{
+    const struct commitlog_os *os = store->os;
+    struct commitlog_cursor *cursor = os->alloc(os, sizeof(*cursor));
+    if (cursor == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    cursor->store = store;
+    cursor->kind = kind;
+    clg_store_ref(store);
+    clg_reader_init(&cursor->reader, os, clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
+                    clg_option(&store->options, COMMITLOG_OPT_VERIFY_READS) != 0);
+    *out = cursor;
+    return COMMITLOG_OK;
+}
+
+void commitlog_cursor_close(struct commitlog_cursor *cursor)
+{
+    if (cursor == NULL || *(volatile const uint32_t *)cursor->store->fork_page == 0) {
+        return;
+    }
+    struct commitlog_store *store = cursor->store;
+    const struct commitlog_os *os = store->os;
+    clg_reader_end(&cursor->reader);
+    clg_merge_close(cursor->merge);
+    os->free(os, cursor->tag_bytes);
+    os->free(os, cursor->tags);
+    os->free(os, cursor->key);
+    os->free(os, cursor);
+    clg_store_unref(store);
+}
+
+static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t value,
+                       struct commitlog_error *err)
+{
+    struct commitlog_store *store = cursor->store;
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = 0;
+    int rc = clg_store_fold(store, core, &visible, err);
+    if (rc == COMMITLOG_OK) {
+        cursor->has_last = false;
+        cursor->pending = 0;
+        cursor->generation = core->generation;
+        rc = cursor->kind->seek(cursor, core, visible, from, value);
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
+int32_t commitlog_cursor_open(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                              uint32_t from, uint64_t value, struct commitlog_cursor **out_cursor,
+                              struct commitlog_error *err)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out_cursor == NULL) {
+        return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "open a cursor");
+    }
+    struct clg_core *core = clg_store_core(store);
+    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
+    bool all = queue == COMMITLOG_QUEUE_ALL;
+    struct commitlog_cursor *cursor = NULL;
+    if (found == NULL || (!all && queue >= found->queues)) {
+        rc = clg_fail(err, found == NULL ? COMMITLOG_ENOTFOUND : COMMITLOG_EINVAL, 0,
+                      CLG_NO_POSITION, "no topic has number %u, or it has no queue %u", topic,
+                      queue);
+    } else {
+        rc = cursor_create(store, all ? &clg_cursor_topic : &clg_cursor_queue, &cursor);
+    }
+    if (rc == COMMITLOG_OK) {
+        cursor->topic = topic;
+        cursor->queue = found->first_queue + (all ? 0 : queue);
+        cursor->queues = all ? found->queues : 1;
+        rc = cursor_seek(cursor, from, value, err);
+        if (rc != COMMITLOG_OK) {
+            commitlog_cursor_close(cursor);
+            rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "place a cursor (from %u)", from);
+        } else {
+            *out_cursor = cursor;
+        }
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
+int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic, const void *key,
+                                  size_t key_bytes, int64_t since_ns, int64_t until_ns,
+                                  struct commitlog_cursor **out_cursor,
+                                  struct commitlog_error *err)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out_cursor == NULL || key == NULL || key_bytes == 0
+        || key_bytes > CLG_KEY_MAX) {
+        return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "query: a key has 1 to %u bytes", CLG_KEY_MAX);
+    }
+    struct clg_core *core = clg_store_core(store);
+    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
+    struct commitlog_cursor *cursor = NULL;
+    rc = found == NULL ? COMMITLOG_ENOTFOUND : cursor_create(store, &clg_cursor_key, &cursor);
+    if (rc == COMMITLOG_OK) {
+        cursor->key = store->os->alloc(store->os, key_bytes);
+        rc = cursor->key == NULL ? COMMITLOG_ENOMEM : COMMITLOG_OK;
+    }
+    if (rc == COMMITLOG_OK) {
+        memcpy(cursor->key, key, key_bytes);
+        cursor->key_bytes = key_bytes;
+        cursor->since_ns = since_ns;
+        cursor->until_ns = until_ns;
+        cursor->topic = topic;
+        cursor->queue = found->first_queue;
+        cursor->queues = found->queues;
+        rc = cursor_seek(cursor, COMMITLOG_FROM_END, 0, err);
+    }
+    if (rc != COMMITLOG_OK) {
+        commitlog_cursor_close(cursor);
+        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "query topic %u", topic);
+    } else {
+        *out_cursor = cursor;
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
+int32_t commitlog_cursor_open_log(struct commitlog_store *store, uint64_t position,
+                                  struct commitlog_cursor **out_cursor,
+                                  struct commitlog_error *err)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out_cursor == NULL) {
+        return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, position,
+                        "open a cursor over the log");
+    }
+    struct commitlog_cursor *cursor = NULL;
+    rc = cursor_create(store, &clg_cursor_log, &cursor);
+    if (rc == COMMITLOG_OK) {
+        rc = cursor_seek(cursor, position == 0 ? COMMITLOG_FROM_FIRST : COMMITLOG_FROM_OFFSET,
+                         position, err);
+    }
+    if (rc != COMMITLOG_OK) {
+        commitlog_cursor_close(cursor);
+        return clg_fail(err, rc, 0, position, "open a cursor over the log");
+    }
+    *out_cursor = cursor;
+    return COMMITLOG_OK;
+}
+
+int32_t commitlog_cursor_set_tags(struct commitlog_cursor *cursor,
+                                  const struct commitlog_slice *tags, uint32_t count)
+{
+    if (cursor == NULL || (count > 0 && tags == NULL)) {
+        return COMMITLOG_EINVAL;
+    }
+    const struct commitlog_os *os = cursor->store->os;
+    size_t bytes = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (tags[i].bytes == 0 || tags[i].bytes > CLG_TAG_MAX || tags[i].data == NULL) {
+            return COMMITLOG_EINVAL;
+        }
+        bytes += tags[i].bytes;
+    }
+    uint8_t *copy = os->alloc(os, bytes + 1);
+    struct clg_cursor_tag *list = clg_os_alloc_array(os, (size_t)count + 1, sizeof(*list));
+    if (copy == NULL || list == NULL) {
+        os->free(os, copy);
+        os->free(os, list);
+        return COMMITLOG_ENOMEM;
+    }
+    os->free(os, cursor->tag_bytes);
+    os->free(os, cursor->tags);
+    cursor->tag_bytes = copy;
+    cursor->tags = list;
+    cursor->tag_count = count;
+    for (uint32_t i = 0; i < count; i++) {
+        memcpy(copy, tags[i].data, tags[i].bytes);
+        list[i] = (struct clg_cursor_tag){clg_tag_hash(tags[i].data, tags[i].bytes),
+                                          (uint32_t)tags[i].bytes, copy};
+        copy += tags[i].bytes;
+    }
+    return COMMITLOG_OK;
+}
+
+bool clg_cursor_wants_hash(const struct commitlog_cursor *cursor, uint32_t tag_hash)
+{
+    if (cursor->tag_count == 0) {
+        return true;
+    }
+    for (uint32_t i = 0; i < cursor->tag_count; i++) {
+        if (cursor->tags[i].hash == tag_hash) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool cursor_wants_tag(const struct commitlog_cursor *cursor,
+                             const struct commitlog_slice *tag)
+{
+    for (uint32_t i = 0; i < cursor->tag_count; i++) {
+        if (cursor->tags[i].bytes == tag->bytes
+            && memcmp(cursor->tags[i].data, tag->data, tag->bytes) == 0) {
+            return true;
+        }
+    }
+    return cursor->tag_count == 0;
+}
+
+static int cursor_check(const struct clg_record_view *view, uint32_t queue, uint64_t queue_offset,
+                        const uint32_t *header_check)
+{
+    if (header_check == NULL) {
+        return COMMITLOG_OK;
+    }
+    bool same = view->header.header_check == *header_check && view->header.queue_number == queue
+                && view->header.queue_offset == queue_offset;
+    return same ? COMMITLOG_OK : COMMITLOG_EDAMAGED;
+}
+
+int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, uint64_t position,
+                    uint32_t queue, uint64_t queue_offset, const uint32_t *header_check)
+{
+    CLG_ASSERT(fetch->count < fetch->max);
+    struct clg_record_view view;
+    struct commitlog_error why;
+    clg_error_clear(&why);
+    int rc = clg_reader_get(&cursor->reader, fetch->core->log, position, fetch->visible, &view,
+                            &why);
+    if (rc == COMMITLOG_OK) {
+        rc = cursor_check(&view, queue, queue_offset, header_check);
+        if (rc != COMMITLOG_OK) {
+            (void)clg_fail(&why, rc, 0, position, "record and queue entry disagree");
+        }
+    }
+    struct commitlog_message *message = &fetch->messages[fetch->count];
+    if (rc == COMMITLOG_OK) {
+        rc = clg_message_fill(fetch->core, &view, message);
+        if (rc == COMMITLOG_EDAMAGED) {
+            (void)clg_fail(&why, rc, 0, position, "attributes contradict themselves");
+        }
+    }
+    if (rc == COMMITLOG_EDAMAGED) {
+        clg_store_damage(cursor->store, fetch->core, position, queue_offset, queue, why.message);
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    if (!cursor_wants_tag(cursor, &message->tag)) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    cursor->has_last = true;
+    cursor->last_position = position;
+    cursor->last_check = view.header.header_check;
+    fetch->count++;
+    clg_count(cursor->store, CLG_COUNT_READ_BYTES, view.body_bytes);
+    return COMMITLOG_OK;
+}
+
+/* The core was replaced: is what was read last still there? */
+static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    if (cursor->generation == fetch->core->generation) {
+        return COMMITLOG_OK;
+    }
+    cursor->generation = fetch->core->generation;
+    cursor->pending = 0;
+    clg_merge_close(cursor->merge);
+    cursor->merge = NULL;
+    if (!cursor->has_last) {
+        return COMMITLOG_OK;
+    }
+    cursor->has_last = false;
+    struct clg_record_view view;
+    int rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
+                            fetch->visible, &view, NULL);
+    bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED
+                || (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
+    if (gone) {
+        fetch->bound = fetch->visible;
+        return COMMITLOG_EROLLEDBACK;
+    }
+    return COMMITLOG_OK;
+}
+
+static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    struct commitlog_store *store = cursor->store;
+    int rc = clg_store_fold(store, fetch->core, &fetch->visible, NULL);
+    if (rc == COMMITLOG_OK) {
+        rc = cursor_check_core(cursor, fetch);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = cursor->kind->read(cursor, fetch);
+    }
+    if (fetch->count > 0) {
+        clg_count(store, CLG_COUNT_READS, fetch->count);
+        return COMMITLOG_OK;
+    }
+    return rc == COMMITLOG_OK ? COMMITLOG_EEND : rc;
+}
+
+int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog_message *messages,
+                               uint32_t max, int32_t timeout_ms, uint32_t *out_count,
+                               uint64_t *out_bound)
+{
+    if (cursor == NULL || messages == NULL || out_count == NULL || max == 0) {
+        return COMMITLOG_EINVAL;
+    }
+    struct commitlog_store *store = cursor->store;
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct clg_fetch fetch = {.messages = messages,
+                              .max = max < CLG_CURSOR_FETCH_MAX ? max : CLG_CURSOR_FETCH_MAX};
+    int64_t deadline = timeout_ms != 0 ? clg_store_deadline(store, timeout_ms) : 0;
+    clg_reader_begin(&cursor->reader);
+    for (;;) {
+        fetch.core = clg_store_core(store);
+        rc = cursor_read_once(cursor, &fetch);
+        uint64_t visible = fetch.visible;
+        clg_core_unref(fetch.core);
+        if (rc != COMMITLOG_EEND || timeout_ms == 0 || cursor->kind == &clg_cursor_key) {
+            break;
+        }
+        int waited = clg_store_wait(store, visible > 0 ? visible - 1 : 0, deadline);
+        if (waited != COMMITLOG_OK) {
+            rc = waited == COMMITLOG_ETIMEDOUT ? COMMITLOG_EEND : waited;
+            break;
+        }
+    }
+    if (rc == COMMITLOG_OK) {
+        *out_count = fetch.count;
+    } else if (out_bound != NULL) {
+        *out_bound = fetch.bound;
+    }
+    return rc;
+}
+
+uint64_t commitlog_cursor_tell(const struct commitlog_cursor *cursor)
+{
+    return cursor != NULL ? cursor->next : 0;
+}
+
+int32_t commitlog_cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t value)
+{
+    if (cursor == NULL) {
+        return COMMITLOG_EINVAL;
+    }
+    int rc = clg_store_enter(cursor->store);
+    return rc == COMMITLOG_OK ? cursor_seek(cursor, from, value, NULL) : rc;
+}
+
+static int lease_create(struct commitlog_store *store, struct commitlog_lease **out)
+{
+    struct commitlog_lease *lease = store->os->alloc(store->os, sizeof(*lease));
+    if (lease == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    lease->store = store;
+    clg_store_ref(store);
+    clg_reader_init(&lease->reader, store->os,
+                    clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
+                    clg_option(&store->options, COMMITLOG_OPT_VERIFY_READS) != 0);
+    *out = lease;
+    return COMMITLOG_OK;
+}
+
+int32_t commitlog_cursor_lease(struct commitlog_cursor *cursor, struct commitlog_lease **out_lease)
+{
+    if (cursor == NULL || out_lease == NULL) {
+        return COMMITLOG_EINVAL;
+    }
+    int rc = clg_store_enter(cursor->store);
+    struct commitlog_lease *lease = NULL;
+    if (rc == COMMITLOG_OK) {
+        rc = lease_create(cursor->store, &lease);
+    }
+    if (rc == COMMITLOG_OK) {
+        clg_reader_move(&cursor->reader, &lease->reader);
+        *out_lease = lease;
+    }
+    return rc;
+}
+
+int32_t commitlog_lease_check(const struct commitlog_lease *lease)
+{
+    if (lease == NULL) {
+        return COMMITLOG_EINVAL;
+    }
+    int rc = clg_store_enter(lease->store);
+    if (rc == COMMITLOG_OK && clg_reader_is_revoked(&lease->reader)) {
+        rc = COMMITLOG_EREVOKED;
+    }
+    return rc;
+}
+
+void commitlog_lease_release(struct commitlog_lease *lease)
+{
+    if (lease == NULL || *(volatile const uint32_t *)lease->store->fork_page == 0) {
+        return;
+    }
+    struct commitlog_store *store = lease->store;
+    clg_reader_end(&lease->reader);
+    store->os->free(store->os, lease);
+    clg_store_unref(store);
+}
+
+/* No record could be read at `position`: was one, or does none begin there? */
+static int get_judge(struct clg_core *core, uint64_t position, int rc)
+{
+    struct clg_segment *segment = NULL;
+    if (rc != COMMITLOG_EDAMAGED
+        || clg_segment_set_pin(&core->set, position, &segment) != COMMITLOG_OK) {
+        return rc;
+    }
+    struct clg_scan scan;
+    struct clg_scan_record record;
+    clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
+    int judged = COMMITLOG_EDAMAGED;
+    while (scan.next < position && clg_scan_step(&scan, &record, NULL) == COMMITLOG_OK
+           && record.verdict == CLG_SCAN_OK) {
+    }
+    if (scan.next > position || position < segment->data_start
+        || position >= segment->data_end) {
+        judged = COMMITLOG_ENOTFOUND;
+    }
+    clg_scan_free(&scan);
+    clg_segment_unref(segment);
+    return judged;
+}
+
+int32_t commitlog_get(struct commitlog_store *store, uint64_t position,
+                      struct commitlog_message *out_message, struct commitlog_lease **out_lease,
+                      struct commitlog_error *err)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out_message == NULL || out_lease == NULL) {
+        return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, position, "get");
+    }
+    struct commitlog_lease *lease = NULL;
+    rc = lease_create(store, &lease);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, position, "get");
+    }
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = 0;
+    struct clg_record_view view;
+    struct commitlog_message message;
+    rc = clg_store_fold(store, core, &visible, err);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_reader_get(&lease->reader, core->log, position, visible, &view, err);
+        if (rc == COMMITLOG_EDAMAGED && !core->follows) {
+            int drained = store->read_only
+                              ? COMMITLOG_OK
+                              : clg_log_drain(core->log, UINT64_MAX, UINT64_MAX, NULL);
+            rc = drained == COMMITLOG_OK ? get_judge(core, position, rc) : rc;
+        }
+        if (rc == COMMITLOG_EDAMAGED) {
+            clg_store_damage(store, core, position, 0, UINT32_MAX, "record fails its check");
+        }
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_message_fill(core, &view, &message);
+    }
+    clg_core_unref(core);
+    if (rc != COMMITLOG_OK) {
+        commitlog_lease_release(lease);
+        return clg_fail(err, rc, 0, position,
+                        rc == COMMITLOG_ENOTFOUND ? "no record begins here" : "get");
+    }
+    *out_message = message;
+    *out_lease = lease;
+    return message.kind == COMMITLOG_KIND_HOLE ? COMMITLOG_EHOLE : COMMITLOG_OK;
+}

@@ -1,0 +1,93 @@
+/*
+ * cursor.h -- struct commitlog_cursor, for the files cursor*.c only.
+ *
+ * cursor.c: what all kinds share. cursor_queue.c: one queue by offset. cursor_topic.c: all queues
+ * of a topic in log order. cursor_key.c: by key, newest first. cursor_log.c: the log as it lies.
+ *
+ * A kind is one function that reads from where the cursor stands without waiting: it fills
+ * messages and moves, or says EEND; cursor.c waits and calls it again.
+ */
+#ifndef CLG_STORE_CURSOR_H
+#define CLG_STORE_CURSOR_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "log/reader.h"
+#include "store/store.h"
+#include "view/queue_merge.h"
+
+#define CLG_CURSOR_ENTRIES 256u
+#define CLG_CURSOR_FETCH_MAX 4096u
+
+struct clg_cursor_tag {
+    uint32_t hash;
+    uint32_t bytes;
+    const uint8_t *data;
+};
+
+/* One call's way through the layers. */
+struct clg_fetch {
+    struct clg_core *core;
+    uint64_t visible;
+    struct commitlog_message *messages;
+    uint32_t max;
+    uint32_t count;
+    uint64_t bound;
+};
+
+struct clg_cursor_kind {
+    int (*read)(struct commitlog_cursor *cursor, struct clg_fetch *fetch);
+    int (*seek)(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
+                uint32_t from, uint64_t value);
+};
+
+struct commitlog_cursor {
+    struct commitlog_store *store;
+    const struct clg_cursor_kind *kind;
+    struct clg_reader reader;
+    uint64_t generation; /* of the core it last read from */
+    uint32_t topic;
+    uint32_t queue;  /* number in the store */
+    uint32_t queues; /* of the topic, for a merge */
+    uint64_t next;   /* offset, or position in log order */
+    /* What it saw last: whether a recovery has cut it shows when the core changes. */
+    bool has_last;
+    uint64_t last_position;
+    uint32_t last_check;
+    /* tags */
+    uint8_t *tag_bytes;
+    struct clg_cursor_tag *tags;
+    uint32_t tag_count;
+    /* merge */
+    struct clg_merge *merge;
+    /* key */
+    struct clg_lookup_key query;
+    uint8_t *key;
+    size_t key_bytes;
+    int64_t since_ns;
+    int64_t until_ns;
+    union {
+        struct clg_lookup_entry entries[CLG_CURSOR_ENTRIES];
+        struct clg_merge_entry merged[CLG_CURSOR_ENTRIES];
+        uint64_t positions[CLG_CURSOR_ENTRIES];
+    } scratch;
+    uint32_t pending; /* key and merge: candidates of scratch not delivered yet */
+    uint32_t pending_at;
+};
+
+extern const struct clg_cursor_kind clg_cursor_queue;
+extern const struct clg_cursor_kind clg_cursor_topic;
+extern const struct clg_cursor_kind clg_cursor_key;
+extern const struct clg_cursor_kind clg_cursor_log;
+
+/* 1 if an entry with this tag hash can match, 0 if not. */
+bool clg_cursor_wants_hash(const struct commitlog_cursor *cursor, uint32_t tag_hash);
+/* The record at `position`, checked against what the index says of it, into the next message.
+ * `header_check` NULL: any. 0; COMMITLOG_ENOTFOUND: does not match the tags, left out; EAGAIN: no
+ * more pins; EDAMAGED, reported. */
+CLG_MUST_CHECK int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
+                                   uint64_t position, uint32_t queue, uint64_t queue_offset,
+                                   const uint32_t *header_check);
+
+#endif

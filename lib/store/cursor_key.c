@@ -1,0 +1,80 @@
+/* cursor_key.c -- by key, newest first. The index gives candidates by hash; the record decides. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/attributes.h"
+#include "store/cursor.h"
+
+static bool key_is_carried(const struct commitlog_cursor *cursor,
+                           const struct commitlog_message *message)
+{
+    struct commitlog_slice key;
+    for (uint32_t i = 0; commitlog_message_key(message, i, &key) == COMMITLOG_OK; i++) {
+        if (key.bytes == cursor->key_bytes && memcmp(key.data, cursor->key, key.bytes) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The candidate is a message of this topic, in the time window, with exactly this key. */
+static bool key_matches(const struct commitlog_cursor *cursor,
+                        const struct commitlog_message *message)
+{
+    return message->topic == cursor->topic && message->store_time_ns >= cursor->since_ns
+           && message->store_time_ns <= cursor->until_ns && key_is_carried(cursor, message);
+}
+
+static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    while (fetch->count < fetch->max) {
+        if (cursor->pending == 0) {
+            cursor->pending_at = 0;
+            int rc = clg_lookup_key_next(fetch->core->fold, &cursor->query,
+                                         cursor->scratch.positions, CLG_CURSOR_ENTRIES,
+                                         &cursor->pending);
+            if (rc != COMMITLOG_OK || cursor->pending == 0) {
+                return rc != COMMITLOG_OK ? rc : COMMITLOG_EEND;
+            }
+        }
+        uint64_t position = cursor->scratch.positions[cursor->pending_at];
+        int rc = clg_cursor_take(cursor, fetch, position, UINT32_MAX, 0, NULL);
+        if (rc == COMMITLOG_OK && !key_matches(cursor, &fetch->messages[fetch->count - 1])) {
+            fetch->count--;
+        }
+        if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL) {
+            rc = COMMITLOG_OK;
+        }
+        if (rc == COMMITLOG_EAGAIN) {
+            return rc; /* the same candidate begins the next call */
+        }
+        cursor->pending--;
+        cursor->pending_at++;
+        cursor->next = position;
+        fetch->bound = position;
+        if (rc != COMMITLOG_OK) {
+            return rc; /* reported once; the next call goes on behind it */
+        }
+    }
+    return COMMITLOG_OK;
+}
+
+/* Places it at the newest record of now, whatever is asked for: the order is newest first. */
+static int key_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
+                    uint32_t from, uint64_t value)
+{
+    (void)value;
+    if (from != COMMITLOG_FROM_END) {
+        return COMMITLOG_EINVAL;
+    }
+    const struct clg_topic *topic = clg_registry_topic(&core->registry, cursor->topic);
+    CLG_ASSERT(topic != NULL);
+    cursor->next = visible;
+    clg_lookup_key_init(&cursor->query,
+                        clg_key_hash(topic->name_hash, cursor->key, cursor->key_bytes),
+                        cursor->since_ns, cursor->until_ns, visible);
+    return COMMITLOG_OK;
+}
+
+const struct clg_cursor_kind clg_cursor_key = {.read = key_read, .seek = key_seek};

@@ -1,0 +1,90 @@
+/* cursor_log.c -- the log as it lies. After damage, seek finds the next record that verifies. */
+#include "base/error.h"
+#include "base/invariant.h"
+#include "segment/segment_scan.h"
+#include "store/cursor.h"
+
+static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    while (fetch->count < fetch->max) {
+        fetch->bound = fetch->visible;
+        if (cursor->next >= fetch->visible) {
+            return cursor->next == fetch->visible ? COMMITLOG_EEND : COMMITLOG_EBEYOND;
+        }
+        int rc = clg_cursor_take(cursor, fetch, cursor->next, UINT32_MAX, 0, NULL);
+        if (rc == COMMITLOG_ETOOSMALL) {
+            fetch->bound = clg_log_first(fetch->core->log);
+        } else if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EIO) {
+            fetch->bound = cursor->next;
+        }
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        cursor->next = fetch->messages[fetch->count - 1].next_position;
+    }
+    return COMMITLOG_OK;
+}
+
+/* The first record at or behind `position` that verifies, in its segment or a later one. */
+static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible, uint64_t *out)
+{
+    while (position < visible) {
+        struct clg_segment *segment = NULL;
+        int rc = clg_segment_set_pin(&core->set, position, &segment);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        uint64_t from = clg_max_u64(position, segment->data_start);
+        uint64_t to = clg_min_u64(visible, segment->data_end);
+        struct clg_scan scan;
+        struct clg_scan_search search = {0};
+        clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
+        rc = from < to ? clg_scan_resync(&scan, clg_align_up(from, CLG_RECORD_ALIGN), to, &search,
+                                         NULL)
+                       : COMMITLOG_ENOTFOUND;
+        clg_scan_free(&scan);
+        position = segment->base + segment->bytes;
+        clg_segment_unref(segment);
+        if (rc == COMMITLOG_OK) {
+            *out = search.found;
+            return COMMITLOG_OK;
+        }
+        if (rc != COMMITLOG_ENOTFOUND) {
+            return rc;
+        }
+    }
+    *out = visible;
+    return COMMITLOG_OK;
+}
+
+static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
+                    uint32_t from, uint64_t value)
+{
+    if (from == COMMITLOG_FROM_FIRST) {
+        cursor->next = clg_log_first(core->log);
+        return COMMITLOG_OK;
+    }
+    if (from == COMMITLOG_FROM_END) {
+        cursor->next = visible;
+        return COMMITLOG_OK;
+    }
+    if (from != COMMITLOG_FROM_OFFSET) {
+        return COMMITLOG_EINVAL;
+    }
+    cursor->next = value;
+    struct clg_record_view view;
+    if (value < clg_log_first(core->log) || value >= visible
+        || clg_reader_get(&cursor->reader, core->log, value, visible, &view, NULL)
+               == COMMITLOG_OK) {
+        return COMMITLOG_OK; /* a bound to be reported by the fetch, or a record */
+    }
+    if (!cursor->store->read_only) {
+        int rc = clg_log_drain(core->log, UINT64_MAX, UINT64_MAX, NULL);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+    }
+    return log_resync(core, value, visible, &cursor->next);
+}
+
+const struct clg_cursor_kind clg_cursor_log = {.read = log_read, .seek = log_seek};

@@ -1,0 +1,140 @@
+/* cursor_queue.c -- one queue, by offset. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "store/cursor.h"
+
+/* The record of one entry. 0: go on with the next one; 1: stop, nothing more fits. */
+static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
+                      const struct clg_lookup_entry *entry)
+{
+    CLG_ASSERT(entry->queue_offset == cursor->next);
+    if (entry->position == CLG_NO_POSITION || (entry->flags & CLG_QUEUE_ENTRY_HOLE) != 0
+        || !clg_cursor_wants_hash(cursor, entry->tag_hash)) {
+        cursor->next++;
+        return COMMITLOG_OK;
+    }
+    int rc = clg_cursor_take(cursor, fetch, entry->position, cursor->queue, entry->queue_offset,
+                             &entry->header_check);
+    if (rc == COMMITLOG_OK || rc == COMMITLOG_ENOTFOUND) {
+        cursor->next++;
+        return COMMITLOG_OK;
+    }
+    fetch->bound = cursor->next;
+    return rc;
+}
+
+static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    struct clg_lookup_entry *entries = cursor->scratch.entries;
+    while (fetch->count < fetch->max) {
+        uint32_t want = fetch->max - fetch->count;
+        uint32_t count = 0;
+        fetch->bound = cursor->next;
+        int rc = clg_lookup_entries(fetch->core->fold, cursor->queue, cursor->next, fetch->visible,
+                                    entries, want < CLG_CURSOR_ENTRIES ? want : CLG_CURSOR_ENTRIES,
+                                    &count, &fetch->bound);
+        for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+            rc = queue_take(cursor, fetch, &entries[i]);
+        }
+        if (rc == COMMITLOG_ETOOSMALL && cursor->next >= fetch->bound) {
+            continue; /* retention passed between index and record: the index says it now */
+        }
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+    }
+    return COMMITLOG_OK;
+}
+
+static int queue_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
+                      uint32_t from, uint64_t value)
+{
+    struct clg_lookup_range range;
+    int rc = clg_lookup_range(core->fold, cursor->queue, visible, &range);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    switch (from) {
+    case COMMITLOG_FROM_FIRST:
+        cursor->next = range.min;
+        return COMMITLOG_OK;
+    case COMMITLOG_FROM_OFFSET:
+        cursor->next = value;
+        return COMMITLOG_OK;
+    case COMMITLOG_FROM_END:
+        cursor->next = range.next;
+        return COMMITLOG_OK;
+    case COMMITLOG_FROM_TIME:
+        return clg_lookup_time(core->fold, cursor->queue, (int64_t)value, COMMITLOG_LOWER, visible,
+                               &cursor->next);
+    default:
+        return COMMITLOG_EINVAL;
+    }
+}
+
+const struct clg_cursor_kind clg_cursor_queue = {.read = queue_read, .seek = queue_seek};
+
+/* The borrowed parts of a message move into the caller's buffer. */
+static bool queue_copy(struct commitlog_message *message, uint8_t *buffer, size_t room,
+                       size_t *used)
+{
+    size_t bytes = message->attributes.bytes + message->body.bytes;
+    if (bytes > room - *used) {
+        return false;
+    }
+    uint8_t *at = buffer + *used;
+    const uint8_t *old = message->attributes.data;
+    if (message->attributes.bytes > 0) {
+        memcpy(at, message->attributes.data, message->attributes.bytes);
+    }
+    if (message->body.bytes > 0) {
+        memcpy(at + message->attributes.bytes, message->body.data, message->body.bytes);
+    }
+    if (message->tag.bytes > 0) {
+        message->tag.data = at + ((const uint8_t *)message->tag.data - old);
+    }
+    message->attributes.data = at;
+    message->body.data = at + message->attributes.bytes;
+    *used += bytes;
+    return true;
+}
+
+int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                            uint64_t offset, void *buffer, size_t buffer_bytes,
+                            struct commitlog_message *messages, uint32_t max, uint32_t *out_count,
+                            uint64_t *out_bound)
+{
+    if (messages == NULL || out_count == NULL || max == 0 || queue == COMMITLOG_QUEUE_ALL
+        || (buffer == NULL && buffer_bytes > 0)) {
+        return COMMITLOG_EINVAL;
+    }
+    struct commitlog_cursor *cursor = NULL;
+    int rc = commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_OFFSET, offset, &cursor,
+                                   NULL);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    cursor->reader.copies = true;
+    uint32_t count = 0;
+    rc = commitlog_cursor_fetch(cursor, messages, max, 0, &count, out_bound);
+    uint32_t fitting = 0;
+    size_t used = 0;
+    if (rc == COMMITLOG_OK) {
+        while (fitting < count
+               && queue_copy(&messages[fitting], buffer, buffer_bytes, &used)) {
+            fitting++;
+        }
+        if (fitting == 0) {
+            rc = COMMITLOG_ETOOBIG;
+            if (out_bound != NULL) {
+                *out_bound = messages[0].attributes.bytes + messages[0].body.bytes;
+            }
+        } else {
+            *out_count = fitting;
+        }
+    }
+    commitlog_cursor_close(cursor);
+    return rc;
+}

@@ -1,0 +1,122 @@
+/* cursor_topic.c -- all queues of a topic in log order: a merge of their entries by position. */
+#include "base/error.h"
+#include "base/invariant.h"
+#include "store/cursor.h"
+
+static int topic_open_merge(struct commitlog_cursor *cursor, struct clg_core *core)
+{
+    if (cursor->merge != NULL) {
+        return COMMITLOG_OK;
+    }
+    cursor->pending = 0;
+    return clg_merge_open(core->fold, cursor->store->os, cursor->queue, cursor->queues,
+                          cursor->next, &cursor->merge);
+}
+
+static int topic_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
+                      const struct clg_merge_entry *merged)
+{
+    const struct clg_lookup_entry *entry = &merged->entry;
+    int rc = COMMITLOG_OK;
+    if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0
+        && clg_cursor_wants_hash(cursor, entry->tag_hash)) {
+        rc = clg_cursor_take(cursor, fetch, entry->position, merged->queue, entry->queue_offset,
+                             &entry->header_check);
+    }
+    if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL) {
+        rc = COMMITLOG_OK; /* other tags; or retention passed over it */
+    }
+    if (rc == COMMITLOG_OK) {
+        cursor->next = entry->position + entry->size;
+    } else {
+        fetch->bound = entry->position;
+        cursor->next = entry->position;
+    }
+    return rc;
+}
+
+static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    fetch->bound = fetch->visible;
+    if (cursor->next < clg_log_first(fetch->core->log) && cursor->next != 0) {
+        fetch->bound = clg_log_first(fetch->core->log);
+        return COMMITLOG_ETOOSMALL;
+    }
+    if (cursor->next > fetch->visible) {
+        return COMMITLOG_EBEYOND;
+    }
+    int rc = topic_open_merge(cursor, fetch->core);
+    while (rc == COMMITLOG_OK && fetch->count < fetch->max) {
+        if (cursor->pending == 0) {
+            uint64_t skipped = 0;
+            cursor->pending_at = 0;
+            rc = clg_merge_next(cursor->merge, fetch->visible, cursor->scratch.merged,
+                                CLG_CURSOR_ENTRIES, &cursor->pending, &skipped);
+            if (rc == COMMITLOG_OK && cursor->pending == 0) {
+                cursor->next = cursor->next > fetch->visible ? cursor->next : fetch->visible;
+                return COMMITLOG_EEND;
+            }
+        }
+        if (rc == COMMITLOG_OK) {
+            rc = topic_take(cursor, fetch, &cursor->scratch.merged[cursor->pending_at]);
+        }
+        if (rc == COMMITLOG_OK) {
+            cursor->pending--;
+            cursor->pending_at++;
+        }
+    }
+    return rc;
+}
+
+/* Store time never decreases along the log: the first position of that time is the least of the
+ * queues' own. */
+static int topic_position_of_time(struct commitlog_cursor *cursor, struct clg_core *core,
+                                  uint64_t visible, int64_t time_ns, uint64_t *out)
+{
+    uint64_t least = visible;
+    for (uint32_t i = 0; i < cursor->queues; i++) {
+        uint64_t offset = 0;
+        struct clg_lookup_entry entry;
+        uint32_t count = 0;
+        uint64_t bound = 0;
+        int rc = clg_lookup_time(core->fold, cursor->queue + i, time_ns, COMMITLOG_LOWER, visible,
+                                 &offset);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        rc = clg_lookup_entries(core->fold, cursor->queue + i, offset, visible, &entry, 1, &count,
+                                &bound);
+        if (rc == COMMITLOG_OK && entry.position < least) {
+            least = entry.position;
+        }
+    }
+    *out = least;
+    return COMMITLOG_OK;
+}
+
+static int topic_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
+                      uint32_t from, uint64_t value)
+{
+    int rc = COMMITLOG_OK;
+    switch (from) {
+    case COMMITLOG_FROM_FIRST:
+        cursor->next = clg_log_first(core->log);
+        break;
+    case COMMITLOG_FROM_OFFSET:
+        cursor->next = value;
+        break;
+    case COMMITLOG_FROM_END:
+        cursor->next = visible;
+        break;
+    case COMMITLOG_FROM_TIME:
+        rc = topic_position_of_time(cursor, core, visible, (int64_t)value, &cursor->next);
+        break;
+    default:
+        return COMMITLOG_EINVAL;
+    }
+    clg_merge_close(cursor->merge);
+    cursor->merge = NULL;
+    return rc;
+}
+
+const struct clg_cursor_kind clg_cursor_topic = {.read = topic_read, .seek = topic_seek};

@@ -1,0 +1,192 @@
+/* encode.c -- see encode.h. */
+#include "store/encode.h"
+
+#include <string.h>
+
+#include "base/checksum.h"
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/attributes.h"
+#include "store/store.h"
+
+int clg_store_queue(const struct clg_core *core, uint32_t topic, uint32_t queue,
+                    uint32_t *out_number)
+{
+    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
+    if (found == NULL || queue >= found->queues) {
+        return COMMITLOG_EINVAL;
+    }
+    *out_number = found->first_queue + queue;
+    return COMMITLOG_OK;
+}
+
+/* Of queues [0, n): hash * n / 2^64, which is stable and uses the high bits. */
+static uint32_t encode_choose_queue(struct commitlog_store *store, const struct clg_topic *topic,
+                                    const struct commitlog_record *record)
+{
+    if (record->key_count == 0) {
+        uint32_t turn = atomic_fetch_add_explicit(&store->round_robin, 1, memory_order_relaxed);
+        return turn % topic->queues;
+    }
+    uint64_t hash = clg_hash64(record->keys[0].data, record->keys[0].bytes, 0);
+    /* (hash * queues) >> 64 without a 128-bit type. */
+    uint64_t high = (hash >> 32) * topic->queues;
+    uint64_t low = (hash & UINT32_MAX) * topic->queues;
+    return (uint32_t)((high + (low >> 32)) >> 32);
+}
+
+static uint64_t encode_attribute_bytes(const struct commitlog_record *record)
+{
+    uint64_t bytes = record->tag.bytes > 0 ? CLG_ATTRIBUTE_HEADER_BYTES + record->tag.bytes : 0;
+    for (uint32_t i = 0; i < record->key_count; i++) {
+        bytes += CLG_ATTRIBUTE_HEADER_BYTES + record->keys[i].bytes;
+    }
+    for (uint32_t i = 0; i < record->header_count; i++) {
+        bytes += CLG_ATTRIBUTE_HEADER_BYTES + 2 + record->headers[i].name.bytes
+                 + record->headers[i].value.bytes;
+    }
+    return bytes + (record->has_time != 0 ? CLG_ATTRIBUTE_HEADER_BYTES + 8u : 0);
+}
+
+static int encode_write(struct clg_attribute_writer *writer, const struct commitlog_record *record)
+{
+    int rc = COMMITLOG_OK;
+    if (record->tag.bytes > 0) {
+        rc = clg_attribute_add(writer, CLG_ATTRIBUTE_TAG, record->tag.data, record->tag.bytes);
+    }
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < record->key_count; i++) {
+        rc = clg_attribute_add(writer, CLG_ATTRIBUTE_KEY, record->keys[i].data,
+                               record->keys[i].bytes);
+    }
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < record->header_count; i++) {
+        const struct commitlog_header *header = &record->headers[i];
+        rc = clg_attribute_add_header(writer, header->name.data, header->name.bytes,
+                                      header->value.data, header->value.bytes);
+    }
+    if (rc == COMMITLOG_OK && record->has_time != 0) {
+        rc = clg_attribute_add_producer_time(writer, record->time_ms);
+    }
+    return rc;
+}
+
+static int encode_attributes(struct commitlog_store *store, const struct commitlog_record *record,
+                             struct clg_encoded *out, struct commitlog_error *err)
+{
+    out->allocated = NULL;
+    uint64_t bytes = encode_attribute_bytes(record);
+    if (bytes > CLG_ATTRIBUTES_MAX || record->key_count > CLG_RECORD_KEYS_MAX) {
+        return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                        "tag, keys and headers: %llu bytes (at most %u), %u keys (at most %u)",
+                        (unsigned long long)bytes, CLG_ATTRIBUTES_MAX, record->key_count,
+                        CLG_RECORD_KEYS_MAX);
+    }
+    uint8_t *room = out->attributes;
+    if (bytes > sizeof(out->attributes)) {
+        room = out->allocated = store->os->alloc(store->os, bytes);
+        if (room == NULL) {
+            return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "encode attributes");
+        }
+    }
+    struct clg_attribute_writer writer;
+    clg_attribute_writer_init(&writer, room, bytes > 0 ? bytes : sizeof(out->attributes));
+    int rc = encode_write(&writer, record);
+    if (rc != COMMITLOG_OK) {
+        clg_encoded_free(store, out);
+        return clg_fail(err, rc, 0, CLG_NO_POSITION,
+                        "a tag has 1 to %u bytes, a key 1 to %u, a header's name 1 to %u",
+                        CLG_TAG_MAX, CLG_KEY_MAX, CLG_HEADER_NAME_MAX);
+    }
+    out->item.attributes = bytes > 0 ? room : NULL;
+    out->item.attribute_bytes = (uint32_t)writer.used;
+    CLG_ASSERT(writer.used == bytes);
+    return COMMITLOG_OK;
+}
+
+/* Sums the pieces; SIZE_MAX when they cannot be. */
+static uint64_t encode_body_bytes(const struct commitlog_record *record)
+{
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < record->body_count; i++) {
+        if (record->body == NULL || (record->body[i].data == NULL && record->body[i].bytes > 0)
+            || !clg_add_u64(bytes, record->body[i].bytes, &bytes)) {
+            return UINT64_MAX;
+        }
+    }
+    return bytes;
+}
+
+static int encode_check(const struct commitlog_record *record, struct commitlog_error *err)
+{
+    bool good = record->level <= COMMITLOG_LEVEL_DURABLE && record->has_time <= 1
+                && (record->key_count == 0 || record->keys != NULL)
+                && (record->header_count == 0 || record->headers != NULL)
+                && (record->tag.bytes == 0 || record->tag.data != NULL);
+    for (uint32_t i = 0; good && i < record->key_count && i < CLG_RECORD_KEYS_MAX; i++) {
+        good = record->keys[i].data != NULL && record->keys[i].bytes > 0;
+    }
+    return good ? COMMITLOG_OK
+                : clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                           "level, has_time, or a NULL array or empty key");
+}
+
+int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_record *given,
+                        size_t body_bytes, struct clg_encoded *out, struct commitlog_error *err)
+{
+    struct commitlog_record record;
+    if (given == NULL || clg_copy_in(&record, sizeof(record), given) != COMMITLOG_OK) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "record is NULL or of a newer version");
+    }
+    int rc = encode_check(&record, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, record.topic);
+    if (topic == NULL
+        || (record.queue != COMMITLOG_QUEUE_AUTO && record.queue >= topic->queues)) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "no topic has number %u, or it has no queue %u", record.topic,
+                        record.queue);
+    }
+    uint64_t max = clg_option(&store->options, COMMITLOG_OPT_MAX_BODY_BYTES);
+    if (body_bytes > max) {
+        return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                        "a body of %llu bytes, max_body_bytes is %llu",
+                        (unsigned long long)body_bytes, (unsigned long long)max);
+    }
+    memset(&out->item, 0, sizeof(out->item));
+    rc = encode_attributes(store, &record, out, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    uint32_t queue = record.queue == COMMITLOG_QUEUE_AUTO
+                         ? encode_choose_queue(store, topic, &record)
+                         : record.queue;
+    out->item.kind = CLG_KIND_MESSAGE;
+    out->item.queue_number = topic->first_queue + queue;
+    out->item.takes_offset = true;
+    out->item.body_bytes = body_bytes;
+    out->level = record.level;
+    return COMMITLOG_OK;
+}
+
+int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *record,
+                      struct clg_encoded *out, struct commitlog_error *err)
+{
+    uint64_t bytes = record != NULL ? encode_body_bytes(record) : 0;
+    if (bytes == UINT64_MAX) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "a piece of the body is NULL");
+    }
+    int rc = clg_encode_reserved(store, record, bytes, out, err);
+    if (rc == COMMITLOG_OK) {
+        out->item.body = record->body;
+        out->item.body_count = record->body_count;
+    }
+    return rc;
+}
+
+void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded)
+{
+    store->os->free(store->os, encoded->allocated);
+    encoded->allocated = NULL;
+}

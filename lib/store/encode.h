@@ -1,0 +1,33 @@
+/*
+ * encode.h -- a caller's record becomes what the log appends: checked against every limit, queue
+ * chosen, attributes encoded.
+ */
+#ifndef CLG_STORE_ENCODE_H
+#define CLG_STORE_ENCODE_H
+
+#include <stdint.h>
+
+#include "commitlog.h"
+
+#include "log/commit_log.h"
+
+#define CLG_BATCH_RECORDS_MAX 65536u
+#define CLG_ENCODE_STACK_BYTES 496u
+
+/* Points into the caller's record and into itself: does not outlive the call, is not copied. */
+struct clg_encoded {
+    struct clg_append item;
+    uint32_t level;
+    uint8_t *allocated; /* attributes that did not fit */
+    uint8_t attributes[CLG_ENCODE_STACK_BYTES];
+};
+
+/* COMMITLOG_EINVAL, _ETOOBIG, _ENOMEM. On success clg_encoded_free. */
+int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *record,
+                      struct clg_encoded *out, struct commitlog_error *err);
+void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded);
+/* With a body of that many bytes, to be written in place; record->body is not looked at. */
+int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_record *record,
+                        size_t body_bytes, struct clg_encoded *out, struct commitlog_error *err);
+
+#endif

@@ -1,0 +1,98 @@
+/* events.c -- what happened, in a bounded ring that the caller empties; and known damage. */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "store/store.h"
+
+void clg_store_event(struct commitlog_store *store, uint32_t severity,
+                     const struct commitlog_error *detail)
+{
+    struct clg_event_ring *ring = &store->events;
+    clg_mutex_lock(store->os, &ring->lock);
+    if (ring->head - ring->tail == CLG_EVENTS_MAX) {
+        ring->tail++;
+        ring->lost++;
+    }
+    struct commitlog_event *event = &ring->items[ring->head % CLG_EVENTS_MAX];
+    event->struct_bytes = sizeof(*event);
+    event->severity = severity;
+    event->time_ns = store->os->clock_wall_ns(store->os);
+    event->lost = 0;
+    event->detail = *detail;
+    ring->head++;
+    clg_mutex_unlock(store->os, &ring->lock);
+}
+
+int32_t commitlog_event_next(struct commitlog_store *store, struct commitlog_event *out)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    struct clg_event_ring *ring = &store->events;
+    clg_mutex_lock(store->os, &ring->lock);
+    if (ring->head == ring->tail) {
+        rc = COMMITLOG_EEND;
+    } else {
+        struct commitlog_event event = ring->items[ring->tail % CLG_EVENTS_MAX];
+        event.lost = ring->lost;
+        ring->lost = 0;
+        ring->tail++;
+        clg_copy_out(out, &event, sizeof(event));
+    }
+    clg_mutex_unlock(store->os, &ring->lock);
+    return rc;
+}
+
+void clg_store_damage(struct commitlog_store *store, struct clg_core *core, uint64_t position,
+                      uint64_t queue_offset, uint32_t queue_number, const char *reason)
+{
+    struct commitlog_damage damage;
+    clg_damage_make(&damage, position, position + CLG_RECORD_MIN, reason);
+    const struct clg_queue *queue = clg_registry_queue(&core->registry, queue_number);
+    if (queue != NULL && queue->owner != 0) {
+        const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
+        damage.queue = queue_number - topic->first_queue;
+        damage.from_offset = queue_offset;
+        damage.to_offset = queue_offset + 1;
+        (void)snprintf(damage.topic, sizeof(damage.topic), "%s", topic->name);
+    }
+    if (clg_damage_list_add(&store->damage, &damage) != COMMITLOG_OK) {
+        return; /* known already, or counted by the list */
+    }
+    clg_count(store, CLG_COUNT_DAMAGE, 1);
+    struct commitlog_error detail;
+    clg_error_clear(&detail);
+    (void)clg_fail(&detail, COMMITLOG_EDAMAGED, 0, position, "%s (topic '%s', queue %u)", reason,
+                   damage.topic, damage.queue);
+    clg_store_event(store, COMMITLOG_EVENT_ERROR, &detail);
+}
+
+int32_t commitlog_damage_get(struct commitlog_store *store, uint32_t index,
+                             struct commitlog_damage *out)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    struct commitlog_damage damage;
+    rc = clg_damage_list_get(&store->damage, index, &damage);
+    if (rc == COMMITLOG_OK) {
+        damage.struct_bytes = sizeof(damage);
+        clg_copy_out(out, &damage, sizeof(damage));
+    }
+    return rc;
+}
+
+int32_t commitlog_recovery_get(struct commitlog_store *store, struct commitlog_recovery *out)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    store->recovery.struct_bytes = sizeof(store->recovery);
+    clg_copy_out(out, &store->recovery, sizeof(store->recovery));
+    return COMMITLOG_OK;
+}

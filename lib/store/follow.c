@@ -1,0 +1,245 @@
+/*
+ * follow.c -- a reader's core: beside a live writer, or over a store that nobody writes.
+ *
+ * With a live writer: its live area is mapped read-only, segments are opened as they appear, and
+ * the fold follows `published`. Without one: a private area whose positions are what recovery
+ * found proven. When a new writer session appears, a new core is made; topic numbers stay, because
+ * the old topics are entered first in their old order.
+ *
+ * Threads and locks: service_lock (idle in a reader) for the directory's state and the exchange;
+ *       refresh_lock of the core for the set of segments.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "store/progress.h"
+#include "store/store.h"
+
+#define FOLLOW_TRIES 5
+#define FOLLOW_DESCRIPTORS 4u
+
+static int follow_static_live(struct commitlog_store *store, struct clg_core *core,
+                              const struct clg_recovery_result *result,
+                              struct commitlog_error *err)
+{
+    struct clg_live_header header = {.engine = CLG_ENGINE_MMAP, .epoch = result->epoch};
+    memcpy(header.uuid, result->uuid, sizeof(header.uuid));
+    struct clg_live_config config = {.os = store->os,
+                                     .store_dirfd = store->dir.dir_fd,
+                                     .header = &header,
+                                     .place = COMMITLOG_LIVE_PRIVATE};
+    int rc = clg_live_create(&core->live, &config, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct clg_live_area *area = core->live.area;
+    clg_live_store(&area->first, result->first);
+    clg_live_store(&area->durable, result->serve_end);
+    clg_live_store(&area->written, result->serve_end);
+    clg_live_store(&area->published, result->serve_end);
+    clg_live_store(&area->claimed, result->serve_end);
+    clg_store_release_u32(&area->closed.flag, CLG_LIVE_CLOSED);
+    return COMMITLOG_OK;
+}
+
+static int follow_recover(struct commitlog_store *store, struct clg_core *core,
+                          struct clg_recovery_result *result, struct commitlog_error *err)
+{
+    struct clg_recovery_options options = {
+        .mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY),
+        .read_only = true,
+        .progress = clg_progress_report,
+        .progress_ctx = store->options.progress};
+    int rc = clg_recovery_run(&store->dir, &options, &core->set, result, err);
+    store->recovery = result->summary;
+    return rc;
+}
+
+/* Topics that this handle has numbered keep their numbers. */
+static int follow_inherit_topics(const struct clg_core *old, struct clg_core *core,
+                                 struct commitlog_error *err)
+{
+    uint32_t count = old != NULL ? clg_registry_topic_count(&old->registry) : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        const struct clg_topic *topic = clg_registry_topic(&old->registry, i);
+        struct clg_topic *same = NULL;
+        int rc = clg_registry_add(&core->registry, topic->name, topic->name_bytes,
+                                  topic->first_queue, topic->queues, &same);
+        if (rc != COMMITLOG_OK) {
+            return clg_fail(err, rc, 0, CLG_NO_POSITION, "keep topic %s", topic->name);
+        }
+    }
+    return COMMITLOG_OK;
+}
+
+static int follow_try(struct commitlog_store *store, const struct clg_core *old,
+                      struct clg_core *core, struct commitlog_error *err)
+{
+    struct clg_recovery_result result;
+    memset(&result, 0, sizeof(result));
+    int rc = follow_recover(store, core, &result, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    core->writer_session = store->dir.last.session;
+    if (result.writer_live) {
+        rc = clg_live_attach(&core->live, store->os, store->dir.dir_fd, store->dir.last.live_path,
+                             result.uuid, store->dir.boot_id, err);
+        if (rc == COMMITLOG_OK && core->live.header.session != core->writer_session) {
+            return COMMITLOG_EAGAIN; /* LOCK still names the writer before */
+        }
+        core->follows = rc == COMMITLOG_OK;
+        if (rc == COMMITLOG_ENOTFOUND && store->dir.last.live_path[0] != '\0') {
+            return COMMITLOG_EAGAIN; /* it has just closed */
+        }
+    }
+    if (!core->follows) {
+        rc = follow_static_live(store, core, &result, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = follow_inherit_topics(old, core, err);
+    }
+    return rc == COMMITLOG_OK ? clg_core_open(store, core, &result, err) : rc;
+}
+
+static int follow_make(struct commitlog_store *store, const struct clg_core *old,
+                       struct clg_core **out, struct commitlog_error *err)
+{
+    int rc = COMMITLOG_EAGAIN;
+    for (int i = 0; i < FOLLOW_TRIES && rc == COMMITLOG_EAGAIN; i++) {
+        struct clg_core *core = NULL;
+        rc = clg_core_create(store, &core);
+        if (rc != COMMITLOG_OK) {
+            return clg_fail(err, rc, 0, CLG_NO_POSITION, "read the store");
+        }
+        core->keeps_live_file = true; /* never ours */
+        core->generation = old != NULL ? old->generation + 1 : 1;
+        rc = follow_try(store, old, core, err);
+        if (rc == COMMITLOG_OK) {
+            *out = core;
+            return COMMITLOG_OK;
+        }
+        clg_core_unref(core);
+        if (rc == COMMITLOG_EAGAIN) {
+            store->os->sleep_ns(store->os, 10 * CLG_OS_NS_PER_MS);
+            int probed = clg_store_dir_probe(&store->dir, err);
+            rc = probed != COMMITLOG_OK ? probed : COMMITLOG_EAGAIN;
+        }
+    }
+    return rc == COMMITLOG_EAGAIN
+               ? clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+                          "the writer is just opening or closing: try again")
+               : rc;
+}
+
+int clg_follow_open(struct commitlog_store *store, struct clg_core **out,
+                    struct commitlog_error *err)
+{
+    return follow_make(store, NULL, out, err);
+}
+
+static int follow_open_segments(struct commitlog_store *store, struct clg_core *core,
+                                uint64_t published, struct commitlog_error *err)
+{
+    uint64_t first = 0;
+    uint64_t end = 0;
+    int rc = clg_segment_set_range(&core->set, &first, &end);
+    while (rc == COMMITLOG_OK && end < published) {
+        struct clg_segment *segment = NULL;
+        enum clg_segment_state state;
+        rc = clg_segment_open(&store->dir.segment_dir, end, false, &segment, &state, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        uint64_t next = segment->base + segment->bytes;
+        rc = clg_segment_set_append(&core->set, segment, err);
+        if (rc != COMMITLOG_OK) {
+            clg_segment_unref(segment);
+            return rc;
+        }
+        end = next;
+    }
+    return rc;
+}
+
+/* Descriptors of segments whose footer has appeared are not needed any more. */
+static void follow_note_sealed(struct clg_core *core)
+{
+    uint64_t durable = clg_log_durable(core->log);
+    uint32_t count = clg_segment_set_count(&core->set);
+    for (uint32_t i = count > FOLLOW_DESCRIPTORS + 2 ? count - FOLLOW_DESCRIPTORS - 2 : 0;
+         i < count; i++) {
+        struct clg_segment *segment = clg_segment_set_pin_at(&core->set, i);
+        struct clg_segment_footer footer;
+        if (segment != NULL && (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) == 0
+            && segment->base + segment->bytes <= durable
+            && clg_segment_read_footer(segment, &footer, NULL) == COMMITLOG_OK) {
+            clg_segment_set_sealed(segment, &footer);
+        }
+        clg_segment_unref(segment);
+    }
+    (void)clg_segment_set_close_idle(&core->set, FOLLOW_DESCRIPTORS);
+}
+
+static void follow_drop(struct clg_core *core, uint64_t first)
+{
+    clg_fold_set_first(core->fold, first);
+    for (;;) {
+        struct clg_segment *oldest = clg_segment_set_pin_first(&core->set);
+        bool gone = oldest != NULL && oldest->base + oldest->bytes <= first;
+        clg_segment_unref(oldest);
+        if (!gone) {
+            break;
+        }
+        clg_segment_unref(clg_segment_set_remove_first(&core->set));
+    }
+    bool more = true;
+    while (more && clg_fold_drop_one(core->fold, &more, NULL) == COMMITLOG_OK) {
+    }
+}
+
+int clg_follow_refresh(struct commitlog_store *store, struct clg_core *core,
+                       struct commitlog_error *err)
+{
+    CLG_ASSERT(core->follows);
+    uint64_t published = clg_log_published(core->log);
+    uint64_t first = 0;
+    uint64_t end = 0;
+    clg_mutex_lock(store->os, &core->refresh_lock);
+    int rc = clg_segment_set_range(&core->set, &first, &end);
+    if (rc == COMMITLOG_OK && end < published) {
+        rc = follow_open_segments(store, core, published, err);
+        follow_note_sealed(core);
+    }
+    uint64_t live_first = clg_log_first(core->log);
+    if (rc == COMMITLOG_OK && first + CLG_SEGMENT_DATA_START < live_first) {
+        follow_drop(core, live_first);
+    }
+    clg_mutex_unlock(store->os, &core->refresh_lock);
+    return rc;
+}
+
+int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err)
+{
+    clg_mutex_lock(store->os, &store->service_lock);
+    int rc = clg_store_dir_probe(&store->dir, err);
+    struct clg_core *old = store->core;
+    bool changed = rc == COMMITLOG_OK && store->dir.writer_live
+                   && (!old->follows || store->dir.last.session != old->writer_session);
+    if (changed) {
+        struct clg_core *core = NULL;
+        rc = follow_make(store, old, &core, err);
+        if (rc == COMMITLOG_OK) {
+            clg_mutex_lock(store->os, &store->core_lock);
+            store->core = core;
+            clg_mutex_unlock(store->os, &store->core_lock);
+            clg_core_unref(old);
+        }
+        /* A writer that is still recovering has no live area yet: the old core goes on. */
+        rc = rc == COMMITLOG_EBUSY ? COMMITLOG_OK : rc;
+    }
+    clg_mutex_unlock(store->os, &store->service_lock);
+    return rc;
+}

@@ -1,0 +1,105 @@
+/* message.c -- a record as the caller sees it: pointers into whatever holds the record. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/attributes.h"
+#include "store/store.h"
+
+static int message_count_attributes(const struct clg_record_view *view,
+                                    struct commitlog_message *out)
+{
+    struct clg_attribute_iterator iterator;
+    struct clg_attribute attribute;
+    clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
+    int rc;
+    while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
+        switch (attribute.type) {
+        case CLG_ATTRIBUTE_TAG:
+            out->tag = (struct commitlog_slice){attribute.value, attribute.bytes};
+            break;
+        case CLG_ATTRIBUTE_KEY:
+            out->key_count++;
+            break;
+        case CLG_ATTRIBUTE_HEADER:
+            out->header_count++;
+            break;
+        case CLG_ATTRIBUTE_PRODUCER_TIME:
+            if (attribute.bytes == 8) {
+                uint64_t ms = clg_load_le64(attribute.value);
+                memcpy(&out->time_ms, &ms, sizeof(ms));
+            }
+            break;
+        default:
+            if (attribute.critical) {
+                return COMMITLOG_EUNSUPPORTED;
+            }
+            break;
+        }
+    }
+    return rc;
+}
+
+int clg_message_fill(const struct clg_core *core, const struct clg_record_view *view,
+                     struct commitlog_message *out)
+{
+    memset(out, 0, sizeof(*out));
+    out->position = view->position;
+    out->next_position = view->next_position;
+    out->queue_offset = view->header.queue_offset;
+    out->store_time_ns = view->header.store_time;
+    out->time_ms = view->header.store_time / 1000000;
+    out->epoch = view->header.epoch;
+    out->kind = view->header.kind;
+    out->topic = UINT32_MAX;
+    out->queue = UINT32_MAX;
+    bool has_queue = view->header.kind == CLG_KIND_MESSAGE
+                     || view->header.kind == CLG_KIND_REFERENCE
+                     || view->header.kind == CLG_KIND_HOLE;
+    const struct clg_queue *queue
+        = has_queue ? clg_registry_queue(&core->registry, view->header.queue_number) : NULL;
+    if (queue != NULL && queue->owner != 0) {
+        const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
+        out->topic = topic->id;
+        out->queue = view->header.queue_number - topic->first_queue;
+    }
+    if (view->header.kind == CLG_KIND_HOLE || view->header.kind == CLG_KIND_PAD) {
+        return COMMITLOG_OK; /* nothing in them is covered by a check */
+    }
+    out->body = (struct commitlog_slice){view->body, view->body_bytes};
+    out->attributes
+        = (struct commitlog_slice){view->attributes, view->header.attribute_bytes};
+    return view->header.attribute_bytes > 0 ? message_count_attributes(view, out) : COMMITLOG_OK;
+}
+
+int32_t commitlog_message_key(const struct commitlog_message *message, uint32_t index,
+                              struct commitlog_slice *out_key)
+{
+    if (message == NULL || out_key == NULL) {
+        return COMMITLOG_EINVAL;
+    }
+    struct clg_attribute key;
+    int rc = clg_attributes_key(message->attributes.data, message->attributes.bytes, index, &key);
+    if (rc != 1) {
+        return rc == 0 ? COMMITLOG_ENOTFOUND : rc;
+    }
+    *out_key = (struct commitlog_slice){key.value, key.bytes};
+    return COMMITLOG_OK;
+}
+
+int32_t commitlog_message_header(const struct commitlog_message *message, uint32_t index,
+                                 struct commitlog_header *out_header)
+{
+    if (message == NULL || out_header == NULL) {
+        return COMMITLOG_EINVAL;
+    }
+    struct clg_attribute_header header;
+    int rc = clg_attributes_header(message->attributes.data, message->attributes.bytes, index,
+                                   &header);
+    if (rc != 1) {
+        return rc == 0 ? COMMITLOG_ENOTFOUND : rc;
+    }
+    out_header->name = (struct commitlog_slice){header.name, header.name_bytes};
+    out_header->value = (struct commitlog_slice){header.value, header.value_bytes};
+    return COMMITLOG_OK;
+}

@@ -1,0 +1,186 @@
+/* offline.c -- recover, verify and rebuild a store by its path, without opening it for use. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "segment/segment_name.h"
+#include "store/progress.h"
+#include "store/report.h"
+#include "store/store.h"
+#include "upkeep/verify.h"
+
+static int offline_options(const struct commitlog_options *given, struct commitlog_options *out,
+                           struct commitlog_error *err)
+{
+    if (given != NULL) {
+        *out = *given;
+    } else {
+        clg_options_init(out);
+    }
+    return clg_options_check(out, err);
+}
+
+static int offline_open_dir(const struct commitlog_options *options, const char *path,
+                            bool read_only, struct clg_store_dir *dir, struct commitlog_error *err)
+{
+    struct clg_store_dir_options wanted = {
+        .read_only = read_only,
+        .create = COMMITLOG_CREATE_NEVER,
+        .file_mode = (uint32_t)clg_option(options, COMMITLOG_OPT_FILE_MODE)};
+    return clg_store_dir_open(options->os, path, &wanted, dir, err);
+}
+
+static int offline_recover(const struct commitlog_options *options, struct clg_store_dir *dir,
+                           bool plan_only, struct commitlog_report *report,
+                           struct commitlog_error *err)
+{
+    const struct commitlog_os *os = options->os;
+    struct clg_segment_set set;
+    clg_segment_set_init(&set, os);
+    struct clg_recovery_result result;
+    memset(&result, 0, sizeof(result));
+    struct clg_recovery_options wanted = {
+        .mode = (uint32_t)clg_option(options, COMMITLOG_OPT_RECOVERY),
+        .plan_only = plan_only,
+        .report = &report->sink,
+        .progress = clg_progress_report,
+        .progress_ctx = options->progress};
+    int rc = os->random(os, &wanted.session, sizeof(wanted.session));
+    if (rc < 0) {
+        rc = clg_fail_os(err, rc, CLG_NO_POSITION, "random session number");
+    } else {
+        rc = clg_recovery_run(dir, &wanted, &set, &result, err);
+    }
+    report->recovery = result.summary;
+    clg_segment_unref(result.prepared);
+    clg_segment_set_free(&set);
+    return rc;
+}
+
+int32_t commitlog_recover(const char *path, const struct commitlog_options *given, uint32_t flags,
+                          struct commitlog_report **out_report, struct commitlog_error *err)
+{
+    struct commitlog_options options;
+    if (path == NULL || out_report == NULL || (flags & ~(uint32_t)COMMITLOG_RECOVER_PLAN_ONLY) != 0) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "recover");
+    }
+    int rc = offline_options(given, &options, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct commitlog_report *report = clg_report_create(options.os);
+    if (report == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "recover %s", path);
+    }
+    struct clg_store_dir dir;
+    int64_t began = options.os->clock_mono_ns(options.os);
+    rc = offline_open_dir(&options, path, false, &dir, err);
+    if (rc == COMMITLOG_OK) {
+        rc = offline_recover(&options, &dir, (flags & COMMITLOG_RECOVER_PLAN_ONLY) != 0, report,
+                             err);
+        report->recovery.duration_ns = (uint64_t)(options.os->clock_mono_ns(options.os) - began);
+        clg_store_dir_close(&dir);
+    }
+    if (rc == COMMITLOG_OK || rc == COMMITLOG_EDAMAGED) {
+        *out_report = report;
+    } else {
+        commitlog_report_free(report);
+    }
+    if (rc != COMMITLOG_OK) {
+        clg_wrap(err, "recover store %s", path);
+    }
+    return rc;
+}
+
+int32_t commitlog_verify(const char *path, const struct commitlog_options *given,
+                         struct commitlog_report **out_report, struct commitlog_error *err)
+{
+    struct commitlog_options options;
+    if (path == NULL || out_report == NULL) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "verify");
+    }
+    int rc = offline_options(given, &options, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct commitlog_report *report = clg_report_create(options.os);
+    if (report == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "verify %s", path);
+    }
+    struct clg_store_dir dir;
+    int64_t began = options.os->clock_mono_ns(options.os);
+    rc = offline_open_dir(&options, path, true, &dir, err);
+    if (rc == COMMITLOG_OK) {
+        struct clg_verify_counts counts;
+        memset(&counts, 0, sizeof(counts));
+        struct clg_verify_options wanted = {.report = &report->sink,
+                                            .progress = clg_progress_report,
+                                            .progress_ctx = options.progress};
+        rc = clg_verify_run(&dir, &wanted, &counts, &report->recovery, err);
+        report->recovery.records_scanned = counts.records;
+        report->recovery.bytes_scanned = counts.bytes;
+        report->recovery.damaged_ranges = report->damage_count;
+        report->recovery.duration_ns = (uint64_t)(options.os->clock_mono_ns(options.os) - began);
+        clg_store_dir_close(&dir);
+    }
+    if (rc == COMMITLOG_OK || rc == COMMITLOG_EDAMAGED) {
+        *out_report = report;
+    } else {
+        commitlog_report_free(report);
+    }
+    if (rc != COMMITLOG_OK) {
+        clg_wrap(err, "verify store %s", path);
+    }
+    return rc;
+}
+
+struct offline_names {
+    const struct commitlog_os *os;
+    int dirfd;
+    int rc;
+};
+
+/* Only names of our own pattern, only in DIR/view. */
+static int offline_remove_view(void *ctx, const char *name, enum clg_os_type type)
+{
+    struct offline_names *names = ctx;
+    struct clg_segment_name parsed;
+    if (type == CLG_OS_FILE && clg_segment_name_parse(name, &parsed)) {
+        int rc = names->os->unlink_at(names->os, names->dirfd, name);
+        names->rc = rc < 0 ? rc : names->rc;
+    }
+    return 0;
+}
+
+int32_t commitlog_rebuild(const char *path, const struct commitlog_options *given,
+                          struct commitlog_error *err)
+{
+    struct commitlog_options options;
+    if (path == NULL) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "rebuild");
+    }
+    int rc = offline_options(given, &options, err);
+    struct clg_store_dir dir;
+    if (rc == COMMITLOG_OK) {
+        rc = offline_open_dir(&options, path, false, &dir, err);
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct offline_names names = {options.os, dir.view_fd, 0};
+    int listed = options.os->list_dir(options.os, dir.view_fd, offline_remove_view, &names);
+    if (listed >= 0 && names.rc >= 0) {
+        listed = options.os->fsync(options.os, dir.view_fd);
+    }
+    clg_store_dir_close(&dir);
+    if (listed < 0 || names.rc < 0) {
+        return clg_fail_os(err, listed < 0 ? listed : names.rc, CLG_NO_POSITION,
+                           "rebuild %s: remove the derived files", path);
+    }
+    /* Opening folds the log; closing writes what it made of it. */
+    options.values[COMMITLOG_OPT_ACCESS] = COMMITLOG_READ_WRITE;
+    options.values[COMMITLOG_OPT_CREATE] = COMMITLOG_CREATE_NEVER;
+    struct commitlog_store *store = NULL;
+    rc = commitlog_open(path, &options, &store, err);
+    return rc == COMMITLOG_OK ? commitlog_close(store, err) : rc;
+}

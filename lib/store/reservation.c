@@ -1,0 +1,161 @@
+/*
+ * reservation.c -- commitlog_reserve, _commit, _abort: in the stage, or for large bodies in
+ * private memory that is appended at commit.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "store/encode.h"
+#include "store/store.h"
+
+struct commitlog_reservation {
+    struct commitlog_store *store;
+    uint32_t level;
+    bool in_place;
+    struct clg_reserved reserved;
+    struct clg_encoded encoded; /* not in_place */
+    struct commitlog_slice body;
+};
+
+static void reservation_free(struct commitlog_reservation *reservation)
+{
+    struct commitlog_store *store = reservation->store;
+    const struct commitlog_os *os = store->os;
+    clg_encoded_free(store, &reservation->encoded);
+    if (!reservation->in_place) {
+        os->free(os, (void *)(uintptr_t)reservation->body.data);
+    }
+    os->free(os, reservation);
+    clg_store_unref(store);
+}
+
+static int reservation_claim(struct commitlog_store *store,
+                             struct commitlog_reservation *reservation, int64_t deadline,
+                             uint8_t **out_body, struct commitlog_error *err)
+{
+    struct clg_log *log = store->core->log;
+    for (;;) {
+        uint32_t ticket = clg_log_room_ticket(log);
+        int rc = clg_log_reserve(log, &reservation->encoded.item, &reservation->reserved,
+                                 out_body, err);
+        if (rc != COMMITLOG_EAGAIN) {
+            return rc;
+        }
+        rc = clg_store_make_room(store, err);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_log_reserve(log, &reservation->encoded.item, &reservation->reserved, out_body,
+                                 err);
+        }
+        if (rc != COMMITLOG_EAGAIN) {
+            return rc;
+        }
+        rc = clg_log_wait_room(log, ticket, deadline);
+        if (rc != COMMITLOG_OK) {
+            return clg_fail(err, rc, 0, CLG_NO_POSITION, "no room in the stage");
+        }
+    }
+}
+
+int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_record *record,
+                          size_t body_bytes, int32_t timeout_ms,
+                          struct commitlog_reservation **out_reservation, void **out_body,
+                          struct commitlog_error *err)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out_reservation == NULL || out_body == NULL || record == NULL) {
+        return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "reserve");
+    }
+    if (store->read_only) {
+        return clg_fail(err, COMMITLOG_EMISUSE, 0, CLG_NO_POSITION,
+                        "reserve: the store is open read-only");
+    }
+    const struct commitlog_os *os = store->os;
+    struct commitlog_reservation *reservation = os->alloc(os, sizeof(*reservation));
+    if (reservation == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "reserve");
+    }
+    reservation->store = store;
+    clg_store_ref(store);
+    rc = clg_encode_reserved(store, record, body_bytes, &reservation->encoded, err);
+    uint8_t *body = NULL;
+    if (rc == COMMITLOG_OK) {
+        reservation->level = reservation->encoded.level;
+        uint64_t bytes = body_bytes + reservation->encoded.item.attribute_bytes;
+        reservation->in_place = bytes <= clg_log_reserve_max(store->core->log);
+        if (reservation->in_place) {
+            rc = reservation_claim(store, reservation, clg_store_deadline(store, timeout_ms), &body,
+                                   err);
+        } else {
+            body = os->alloc(os, body_bytes);
+            reservation->body = (struct commitlog_slice){body, body_bytes};
+            rc = body != NULL ? COMMITLOG_OK
+                              : clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION,
+                                         "reserve %llu bytes", (unsigned long long)body_bytes);
+        }
+    }
+    if (rc != COMMITLOG_OK) {
+        reservation_free(reservation);
+        return rc;
+    }
+    *out_reservation = reservation;
+    *out_body = body;
+    return COMMITLOG_OK;
+}
+
+static int reservation_append(struct commitlog_reservation *reservation, int64_t deadline,
+                              struct commitlog_receipt *receipt, struct commitlog_error *err)
+{
+    struct clg_append item = reservation->encoded.item;
+    item.body = &reservation->body;
+    item.body_count = 1;
+    return clg_store_append(reservation->store, &item, 1, deadline, receipt, err);
+}
+
+int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t timeout_ms,
+                         struct commitlog_receipt *out_receipt, struct commitlog_error *err)
+{
+    if (reservation == NULL) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "reservation is NULL");
+    }
+    struct commitlog_store *store = reservation->store;
+    int rc = clg_store_enter(store);
+    if (rc == COMMITLOG_EFORK) {
+        return rc; /* the parent's memory: nothing here is ours to free */
+    }
+    struct commitlog_receipt receipt;
+    memset(&receipt, 0, sizeof(receipt));
+    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    if (rc == COMMITLOG_OK && reservation->in_place) {
+        clg_log_commit_reserved(store->core->log, &reservation->reserved);
+        receipt = reservation->reserved.receipt;
+        clg_append_fold(store);
+    } else if (rc == COMMITLOG_OK) {
+        rc = reservation_append(reservation, deadline, &receipt, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_append_finish(store, reservation->level, 1, deadline, &receipt, err);
+        if (out_receipt != NULL) {
+            *out_receipt = receipt;
+        }
+    }
+    reservation_free(reservation);
+    return rc;
+}
+
+int32_t commitlog_abort(struct commitlog_reservation *reservation)
+{
+    if (reservation == NULL) {
+        return COMMITLOG_OK;
+    }
+    int rc = clg_store_enter(reservation->store);
+    if (rc == COMMITLOG_EFORK) {
+        return rc;
+    }
+    if (rc == COMMITLOG_OK && reservation->in_place) {
+        clg_log_abort_reserved(reservation->store->core->log, &reservation->reserved);
+    }
+    reservation_free(reservation);
+    return rc;
+}

@@ -1,0 +1,284 @@
+/* retain.c -- see retain.h. */
+#include "store/retain.h"
+
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "format/topic_record.h"
+#include "upkeep/retention.h"
+
+#define RETAIN_IDS 64u
+#define RETAIN_RESERVE_MARGIN 8192u
+
+static int retain_fold_all(struct commitlog_store *store, struct commitlog_error *err)
+{
+    return clg_fold_run(store->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, err);
+}
+
+static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *out_bytes)
+{
+    struct commitlog_store *store = ctx;
+    (void)end;
+    int rc = retain_fold_all(store, NULL);
+    uint32_t ids[RETAIN_IDS];
+    uint32_t from = 0;
+    uint64_t total = 0;
+    while (rc == COMMITLOG_OK && from != UINT32_MAX) {
+        uint32_t count = 0;
+        uint64_t bytes = 0;
+        rc = clg_fold_carry_list(store->core->fold, base, from, ids, RETAIN_IDS, &count, &from,
+                                 &bytes);
+        total += bytes;
+    }
+    *out_bytes = total;
+    return rc;
+}
+
+static int retain_define(struct commitlog_store *store, uint32_t id, uint64_t *bytes,
+                         struct commitlog_error *err)
+{
+    struct clg_topic *topic = clg_registry_topic(&store->core->registry, id);
+    CLG_ASSERT(topic != NULL);
+    uint64_t before = clg_log_claimed(store->core->log);
+    int rc = clg_log_define_topic(store->core->log, topic, true, err);
+    if (rc == COMMITLOG_EAGAIN) {
+        rc = clg_store_make_room(store, err);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_log_define_topic(store->core->log, topic, true, err);
+        }
+    }
+    if (rc == COMMITLOG_EAGAIN) {
+        return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+                        "an open reservation holds the log: topics cannot be carried forward");
+    }
+    *bytes += clg_log_claimed(store->core->log) - before;
+    return rc;
+}
+
+static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_bytes,
+                        struct commitlog_error *err)
+{
+    struct commitlog_store *store = ctx;
+    (void)end;
+    uint64_t bytes = 0;
+    uint32_t ids[RETAIN_IDS];
+    uint32_t from = 0;
+    int rc = retain_fold_all(store, err);
+    while (rc == COMMITLOG_OK && from != UINT32_MAX) {
+        uint32_t count = 0;
+        rc = clg_fold_carry_list(store->core->fold, base, from, ids, RETAIN_IDS, &count, &from,
+                                 NULL);
+        for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+            rc = retain_define(store, ids[i], &bytes, err);
+        }
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = retain_fold_all(store, err);
+    }
+    *out_bytes = bytes;
+    return rc;
+}
+
+static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error *err)
+{
+    struct commitlog_store *store = ctx;
+    uint8_t body[CLG_FIRST_BODY_BYTES];
+    clg_first_encode(body, first);
+    struct commitlog_slice slice = {body, sizeof(body)};
+    struct clg_append item = {.kind = CLG_KIND_FIRST,
+                              .queue_number = CLG_QUEUE_NONE,
+                              .body = &slice,
+                              .body_count = 1,
+                              .body_bytes = sizeof(body)};
+    struct commitlog_receipt receipt;
+    return clg_store_append(store, &item, 1, clg_store_deadline(store, 1000), &receipt, err);
+}
+
+static int retain_flush(void *ctx, struct commitlog_error *err)
+{
+    struct commitlog_store *store = ctx;
+    struct clg_log *log = store->core->log;
+    return clg_log_flush(log, clg_log_published(log), CLG_OS_FOREVER, err);
+}
+
+static int retain_checkpoint_first(void *ctx, uint64_t first, struct commitlog_error *err)
+{
+    struct commitlog_store *store = ctx;
+    int rc = clg_store_checkpoint(store, false, first, err);
+    if (rc == COMMITLOG_OK) {
+        clg_fold_set_first(store->core->fold, first);
+        clg_log_set_first(store->core->log, first);
+        clg_damage_list_drop_below(&store->damage, first);
+    }
+    return rc;
+}
+
+static int retain_unlink(void *ctx, uint64_t base, uint64_t *out_held,
+                         struct commitlog_error *err)
+{
+    struct commitlog_store *store = ctx;
+    struct clg_core *core = store->core;
+    struct clg_segment *segment = clg_segment_set_pin_first(&core->set);
+    if (segment == NULL || segment->base != base) {
+        clg_segment_unref(segment);
+        return COMMITLOG_OK; /* gone already */
+    }
+    int rc = clg_segment_unlink(segment, true, err);
+    if (rc != COMMITLOG_OK) {
+        clg_segment_unref(segment);
+        return rc;
+    }
+    clg_segment_unref(clg_segment_set_remove_first(&core->set));
+    *out_held = clg_load_acquire_u32(&segment->refs) > 1 ? segment->bytes : 0;
+    clg_count(store, CLG_COUNT_RETAINED_SEGMENTS, 1);
+    clg_count(store, CLG_COUNT_RETAINED_BYTES, segment->bytes);
+    clg_segment_unref(segment);
+    bool more = true;
+    while (rc == COMMITLOG_OK && more) {
+        rc = clg_fold_drop_one(core->fold, &more, err);
+    }
+    return rc;
+}
+
+static int retain_flush_dirs(void *ctx, struct commitlog_error *err)
+{
+    struct commitlog_store *store = ctx;
+    int rc = clg_segment_dir_sync(&store->dir.segment_dir, err);
+    return rc == COMMITLOG_OK ? clg_fold_sync_dir(store->core->fold, err) : rc;
+}
+
+static int retain_pause(void *ctx)
+{
+    struct commitlog_store *store = ctx;
+    return clg_load_acquire_u32(&store->thread_stop) != 0;
+}
+
+static const struct clg_retention_ops retain_ops = {.carry_cost = retain_carry_cost,
+                                                    .carry = retain_carry,
+                                                    .append_first = retain_append_first,
+                                                    .flush = retain_flush,
+                                                    .checkpoint_first = retain_checkpoint_first,
+                                                    .unlink = retain_unlink,
+                                                    .flush_dirs = retain_flush_dirs,
+                                                    .pause = retain_pause};
+
+/* The segments as the plan wants them; freed by the caller. */
+static int retain_collect(struct commitlog_store *store, struct clg_retention_segment **out,
+                          size_t *out_count, struct commitlog_error *err)
+{
+    struct clg_core *core = store->core;
+    uint32_t count = clg_segment_set_count(&core->set);
+    struct clg_retention_segment *segments
+        = clg_os_alloc_array(store->os, (size_t)count + 1, sizeof(*segments));
+    if (segments == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "retention");
+    }
+    uint32_t n = 0;
+    for (; n < count; n++) {
+        struct clg_segment *segment = clg_segment_set_pin_at(&core->set, n);
+        if (segment == NULL) {
+            break;
+        }
+        bool sealed = (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) != 0;
+        segments[n] = (struct clg_retention_segment){
+            .base = segment->base,
+            .size = segment->bytes,
+            .last_time_ns = sealed ? segment->footer.last_time : INT64_MAX,
+            .sealed = sealed};
+        clg_segment_unref(segment);
+    }
+    *out = segments;
+    *out_count = n;
+    return COMMITLOG_OK;
+}
+
+static int retain_locked(struct commitlog_store *store, const struct commitlog_retention *policy,
+                         struct commitlog_retained *out, struct commitlog_error *err)
+{
+    struct clg_core *core = store->core;
+    bool sealed = true;
+    int rc = retain_fold_all(store, err);
+    while (rc == COMMITLOG_OK && sealed) {
+        rc = clg_log_seal(core->log, true, &sealed, err);
+    }
+    struct clg_retention_segment *segments = NULL;
+    size_t count = 0;
+    if (rc == COMMITLOG_OK) {
+        rc = retain_collect(store, &segments, &count, err);
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    int64_t wall = store->os->clock_wall_ns(store->os);
+    int64_t last = clg_log_last_time(core->log);
+    struct clg_os_fs_info fs = {0};
+    int asked = store->os->fs_info(store->os, store->dir.dir_fd, &fs);
+    struct clg_retention_input input = {.segments = segments,
+                                        .count = count,
+                                        .active_base = clg_log_active_base(core->log),
+                                        .now_ns = wall > last ? wall : last,
+                                        .disk_free_bytes = asked < 0 ? UINT64_MAX : fs.free_bytes};
+    struct clg_retention_policy wanted = {.keep_bytes = policy->keep_bytes,
+                                          .keep_age_ns = policy->keep_age_ms * 1000000u,
+                                          .free_bytes = policy->free_bytes};
+    size_t drop = clg_retention_plan(&wanted, &input);
+    if (drop > 0) {
+        rc = clg_retention_run(&input, drop, &retain_ops, store, out, err);
+        clg_count(store, CLG_COUNT_CARRIED_BYTES, out->bytes_carried);
+        clg_retain_update_reserve(store);
+    }
+    store->os->free(store->os, segments);
+    return rc;
+}
+
+int clg_retain_run(struct commitlog_store *store, const struct commitlog_retention *policy,
+                   struct commitlog_retained *out, struct commitlog_error *err)
+{
+    memset(out, 0, sizeof(*out));
+    out->struct_bytes = sizeof(*out);
+    clg_mutex_lock(store->os, &store->retention_lock);
+    int rc = retain_locked(store, policy, out, err);
+    out->first = clg_log_first(store->core->log);
+    clg_mutex_unlock(store->os, &store->retention_lock);
+    return rc;
+}
+
+void clg_retain_update_reserve(struct commitlog_store *store)
+{
+    struct clg_segment *oldest = clg_segment_set_pin_first(&store->core->set);
+    uint64_t debt = 0;
+    if (oldest != NULL && oldest->base != clg_log_active_base(store->core->log)
+        && retain_carry_cost(store, oldest->base, oldest->base + oldest->bytes, &debt)
+               != COMMITLOG_OK) {
+        debt = 0;
+    }
+    clg_segment_unref(oldest);
+    clg_log_set_control_reserve(store->core->log, debt + RETAIN_RESERVE_MARGIN);
+}
+
+int32_t commitlog_retain(struct commitlog_store *store, const struct commitlog_retention *policy,
+                         struct commitlog_retained *out, struct commitlog_error *err)
+{
+    int rc = clg_store_enter(store);
+    struct commitlog_retention wanted;
+    if (rc == COMMITLOG_OK && (policy == NULL || store->read_only)) {
+        rc = policy == NULL ? COMMITLOG_EINVAL : COMMITLOG_EMISUSE;
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_copy_in(&wanted, sizeof(wanted), policy);
+    }
+    if (rc == COMMITLOG_OK && wanted.keep_age_ms > INT64_MAX / 1000000) {
+        rc = COMMITLOG_EINVAL;
+    }
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "retain");
+    }
+    struct commitlog_retained retained;
+    rc = clg_retain_run(store, &wanted, &retained, err);
+    if (out != NULL) {
+        clg_copy_out(out, &retained, sizeof(retained));
+    }
+    return rc;
+}

@@ -1,0 +1,19 @@
+/*
+ * retain.h -- retention of an open store: the plan and order are upkeep/retention.h's, the hands
+ * are here.
+ */
+#ifndef CLG_STORE_RETAIN_H
+#define CLG_STORE_RETAIN_H
+
+#include "commitlog.h"
+
+#include "store/store.h"
+
+/* *out is filled also on failure. COMMITLOG_EBUSY: carrying would cost too much of what is freed. */
+CLG_MUST_CHECK int clg_retain_run(struct commitlog_store *store,
+                                  const struct commitlog_retention *policy,
+                                  struct commitlog_retained *out, struct commitlog_error *err);
+/* Room that user appends leave on a full disk: the debt of the oldest segment and a margin. */
+void clg_retain_update_reserve(struct commitlog_store *store);
+
+#endif

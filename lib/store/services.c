@@ -1,0 +1,413 @@
+/*
+ * services.c -- upkeep: everything that is due, by one library thread or by commitlog_step.
+ *
+ * In order of urgency: fold what appenders left (a segment's end), drain the stage, flush by
+ * policy, seal, prepare the next segment, write images, checkpoint, state, retention, scrub.
+ * Each is one bounded piece; the loop comes back for more.
+ *
+ * Threads and locks: one step at a time under service_lock.
+ * Sleeping: thread_word holds how deep the thread sleeps, so that an append that leaves work wakes
+ *       it exactly when it would come too late: ORDER(service-1).
+ * Failure modes: a failure is latched by the layer it happened in, or reported as an event and
+ *       tried again.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "store/retain.h"
+#include "store/store.h"
+
+#define SERVICE_DRAIN_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
+#define SERVICE_IDLE_NS (INT64_C(100) * CLG_OS_NS_PER_MS)
+#define SERVICE_RETAIN_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
+#define SERVICE_SUPPLY_NS (INT64_C(2) * CLG_OS_NS_PER_MS)
+#define SERVICE_DESCRIPTORS 4u
+
+enum { /* values of thread_word */
+    SERVICE_AWAKE = 0,
+    SERVICE_DOZING = 1, /* until a time: wake it for bytes left in the stage */
+    SERVICE_ASLEEP = 2  /* for ever: wake it for anything */
+};
+
+struct service_step {
+    struct commitlog_store *store;
+    struct clg_core *core;
+    int64_t now;
+    int64_t next; /* when to come back, monotonic */
+    bool again;   /* at once */
+};
+
+static void service_due(struct service_step *step, int64_t at)
+{
+    step->next = at < step->next ? at : step->next;
+}
+
+static void service_report(struct service_step *step, int rc, const struct commitlog_error *err)
+{
+    if (rc != COMMITLOG_OK && rc != COMMITLOG_EFAILED) {
+        clg_store_event(step->store, COMMITLOG_EVENT_WARNING, err);
+    }
+}
+
+static void service_fold(struct service_step *step)
+{
+    struct commitlog_error err;
+    clg_error_clear(&err);
+    service_report(step, clg_fold_run(step->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, &err),
+                   &err);
+}
+
+static void service_drain(struct service_step *step)
+{
+    struct clg_log *log = step->core->log;
+    clg_log_populate(log);
+    if (clg_log_staged_bytes(log) == 0) {
+        return;
+    }
+    int rc = clg_log_drain(log, UINT64_MAX, UINT64_C(1) << 20, NULL);
+    service_due(step, step->now + SERVICE_DRAIN_NS);
+    step->again = step->again || (rc == COMMITLOG_OK && clg_log_staged_bytes(log) >= 262144);
+}
+
+static void service_flush(struct service_step *step)
+{
+    struct commitlog_store *store = step->store;
+    struct clg_log *log = step->core->log;
+    uint64_t published = clg_log_published(log);
+    uint64_t pending = published - clg_log_durable(log);
+    if (clg_option(&store->options, COMMITLOG_OPT_FLUSH) != COMMITLOG_FLUSH_ASYNC) {
+        return;
+    }
+    struct clg_services *services = &store->services;
+    if (pending == 0) {
+        services->flush_at_ns = 0;
+        return;
+    }
+    int64_t interval
+        = (int64_t)clg_option(&store->options, COMMITLOG_OPT_FLUSH_INTERVAL_MS) * CLG_OS_NS_PER_MS;
+    if (services->flush_at_ns == 0) {
+        services->flush_at_ns = step->now + interval;
+    }
+    bool full = pending >= clg_option(&store->options, COMMITLOG_OPT_FLUSH_BYTES);
+    if (full || step->now >= services->flush_at_ns) {
+        int rc = clg_log_flush(log, published, CLG_OS_FOREVER, NULL);
+        services->flush_at_ns = 0;
+        if (rc == COMMITLOG_OK) {
+            clg_store_announce(store);
+        }
+        service_due(step, step->now + interval);
+    } else {
+        service_due(step, services->flush_at_ns);
+    }
+}
+
+static void service_seal(struct service_step *step)
+{
+    struct commitlog_store *store = step->store;
+    struct commitlog_error err;
+    clg_error_clear(&err);
+    bool sealed = false;
+    int rc = clg_log_seal(step->core->log, true, &sealed, &err);
+    service_report(step, rc, &err);
+    if (!sealed) {
+        return;
+    }
+    step->again = true;
+    (void)clg_segment_set_close_idle(&step->core->set, SERVICE_DESCRIPTORS);
+    rc = clg_store_checkpoint(store, false, clg_log_first(step->core->log), &err);
+    service_report(step, rc, &err);
+    clg_retain_update_reserve(store);
+}
+
+static void service_supply(struct service_step *step)
+{
+    struct commitlog_error err;
+    clg_error_clear(&err);
+    int64_t wait = CLG_OS_FOREVER;
+    int rc = clg_segment_supply_step(&step->store->supply, SERVICE_SUPPLY_NS, &wait, &err);
+    if (rc != COMMITLOG_OK && rc != COMMITLOG_ENOSPC) {
+        service_report(step, rc, &err);
+    }
+    if (wait != CLG_OS_FOREVER) {
+        service_due(step, step->now + wait);
+    }
+}
+
+static void service_images(struct service_step *step)
+{
+    struct commitlog_store *store = step->store;
+    struct clg_core *core = step->core;
+    struct commitlog_error err;
+    clg_error_clear(&err);
+    bool more = false;
+    uint64_t durable = clg_log_durable(core->log);
+    service_report(step, clg_fold_write_images(core->fold, durable, &more, &err), &err);
+    step->again = step->again || more;
+    if (!more && clg_fold_state_due(core->fold) && durable >= clg_fold_position(core->fold)) {
+        uint64_t position = 0;
+        int rc = clg_fold_save_state(core->fold, durable, clg_log_epoch(core->log), &position,
+                                     &err);
+        if (rc == COMMITLOG_OK) {
+            clg_mutex_lock(store->os, &store->checkpoint_lock);
+            store->checkpoint.state_position = position;
+            clg_mutex_unlock(store->os, &store->checkpoint_lock);
+        } else if (rc != COMMITLOG_EMISUSE) {
+            service_report(step, rc, &err);
+        }
+    }
+}
+
+/* When the traffic pauses: flush, and say in the checkpoint that all is durable. Without it bit
+ * rot in the last records could not be told from a torn tail. */
+static void service_idle(struct service_step *step)
+{
+    struct commitlog_store *store = step->store;
+    struct clg_services *services = &store->services;
+    struct clg_log *log = step->core->log;
+    uint64_t published = clg_log_published(log);
+    if (published != services->idle_position) {
+        services->idle_position = published;
+        services->idle_since_ns = step->now;
+    }
+    if (published == services->idle_checkpointed) {
+        return;
+    }
+    int64_t due = services->idle_since_ns + SERVICE_IDLE_NS;
+    if (step->now < due) {
+        service_due(step, due);
+        return;
+    }
+    struct commitlog_error err;
+    clg_error_clear(&err);
+    bool flushes = clg_option(&store->options, COMMITLOG_OPT_FLUSH) != COMMITLOG_FLUSH_NONE;
+    int rc = flushes ? clg_log_flush(log, published, CLG_OS_FOREVER, &err) : COMMITLOG_OK;
+    if (rc == COMMITLOG_OK) {
+        rc = clg_store_checkpoint(store, false, clg_log_first(log), &err);
+        clg_store_announce(store);
+    }
+    service_report(step, rc, &err);
+    services->idle_checkpointed = published;
+}
+
+static void service_retain(struct service_step *step)
+{
+    struct commitlog_store *store = step->store;
+    struct commitlog_retention policy = {
+        .struct_bytes = sizeof(policy),
+        .keep_bytes = clg_option(&store->options, COMMITLOG_OPT_RETAIN_BYTES),
+        .keep_age_ms = clg_option(&store->options, COMMITLOG_OPT_RETAIN_AGE_MS),
+        .free_bytes = clg_option(&store->options, COMMITLOG_OPT_RETAIN_FREE_BYTES)};
+    if (policy.keep_bytes == 0 && policy.keep_age_ms == 0 && policy.free_bytes == 0) {
+        return;
+    }
+    if (step->now >= store->services.retain_at_ns) {
+        struct commitlog_error err;
+        struct commitlog_retained retained;
+        clg_error_clear(&err);
+        int rc = clg_retain_run(store, &policy, &retained, &err);
+        service_report(step, rc, &err);
+        store->services.retain_at_ns = step->now + SERVICE_RETAIN_NS;
+    }
+    service_due(step, store->services.retain_at_ns);
+}
+
+static void service_scrub_damage(void *ctx, const struct commitlog_damage *damage)
+{
+    struct commitlog_store *store = ctx;
+    clg_store_damage(store, store->core, damage->from_position, damage->from_offset, UINT32_MAX,
+                     damage->reason);
+}
+
+static void service_scrub(struct service_step *step)
+{
+    struct commitlog_store *store = step->store;
+    struct clg_scrub *scrub = &store->services.scrub;
+    if (scrub->bytes_per_s == 0) {
+        return;
+    }
+    struct clg_segment *segment = clg_segment_set_pin_after(
+        &step->core->set, store->services.scrub_base == 0 ? 0 : store->services.scrub_base - 1);
+    if (store->services.scrub_base == 0) {
+        clg_segment_unref(segment);
+        segment = clg_segment_set_pin_first(&step->core->set);
+    }
+    if (segment == NULL || (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) == 0) {
+        store->services.scrub_base = 0; /* from the beginning again */
+    } else {
+        store->services.scrub_base = segment->base;
+        bool done = false;
+        struct commitlog_error err;
+        clg_error_clear(&err);
+        int rc = clg_scrub_step(scrub, segment, service_scrub_damage, store, &done, &err);
+        service_report(step, rc, &err);
+        if (done || rc != COMMITLOG_OK) {
+            uint32_t rebuilt = 0;
+            (void)(clg_fold_scrub(step->core->fold, segment->base, &rebuilt, NULL)
+                   == COMMITLOG_OK);
+            store->services.scrub_base = segment->base + segment->bytes;
+        }
+    }
+    clg_segment_unref(segment);
+    int64_t wait = clg_scrub_wait_ms(scrub);
+    if (wait >= 0) {
+        service_due(step, step->now + (wait + 1) * CLG_OS_NS_PER_MS);
+    }
+}
+
+/* mlock = hot: the active segment's pages, so that readers of the tail never wait for a disk. */
+static void service_hot(struct service_step *step)
+{
+    struct commitlog_store *store = step->store;
+    struct clg_services *services = &store->services;
+    if (clg_option(&store->options, COMMITLOG_OPT_MLOCK) < COMMITLOG_MLOCK_HOT) {
+        return;
+    }
+    uint64_t base = clg_log_active_base(step->core->log);
+    if (services->hot != NULL && services->hot->base == base) {
+        return;
+    }
+    struct clg_segment *segment = NULL;
+    const uint8_t *map = NULL;
+    if (clg_segment_set_pin(&step->core->set, base, &segment) != COMMITLOG_OK) {
+        return;
+    }
+    if (clg_segment_map(segment, &map, NULL) != COMMITLOG_OK
+        || store->os->lock_pages(store->os, map, segment->bytes) < 0) {
+        clg_count(store, CLG_COUNT_MLOCK_REFUSED, 1);
+    }
+    struct clg_segment *old = services->hot;
+    if (old != NULL && clg_segment_map(old, &map, NULL) == COMMITLOG_OK) {
+        (void)store->os->unlock_pages(store->os, map, old->bytes);
+    }
+    clg_segment_unref(old);
+    services->hot = segment;
+}
+
+/* One round; *out_wait_ns: CLG_OS_FOREVER when nothing will be due by itself. */
+static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
+{
+    clg_mutex_lock(store->os, &store->service_lock);
+    struct service_step step = {.store = store,
+                                .core = store->core,
+                                .now = store->os->clock_mono_ns(store->os),
+                                .next = CLG_OS_FOREVER};
+    if (clg_log_failure(step.core->log, NULL) == COMMITLOG_OK) {
+        service_fold(&step);
+        service_drain(&step);
+        service_flush(&step);
+        service_seal(&step);
+        service_supply(&step);
+        service_images(&step);
+        service_idle(&step);
+        service_retain(&step);
+        service_scrub(&step);
+        service_hot(&step);
+    }
+    clg_mutex_unlock(store->os, &store->service_lock);
+    int64_t now = store->os->clock_mono_ns(store->os);
+    *out_wait_ns = step.again                     ? 0
+                   : step.next == CLG_OS_FOREVER ? CLG_OS_FOREVER
+                   : step.next > now             ? step.next - now
+                                                 : 0;
+}
+
+void clg_services_notify(struct commitlog_store *store, uint32_t level)
+{
+    if (!store->has_thread) {
+        return;
+    }
+    clg_fence_seqcst(); /* ORDER(service-1) */
+    uint32_t depth = clg_load_relaxed_u32(&store->thread_word);
+    uint32_t wakes_at = level >= COMMITLOG_LEVEL_WRITTEN ? SERVICE_ASLEEP : SERVICE_DOZING;
+    if (depth >= wakes_at && clg_swap_acqrel_u32(&store->thread_word, SERVICE_AWAKE) != 0) {
+        (void)store->os->futex_wake(store->os, &store->thread_word, 1, false);
+    }
+}
+
+static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
+{
+    uint32_t depth = wait_ns == CLG_OS_FOREVER ? SERVICE_ASLEEP : SERVICE_DOZING;
+    struct clg_log *log = store->core->log;
+    clg_store_seqcst_u32(&store->thread_word, depth);
+    clg_fence_seqcst(); /* ORDER(service-1): what was left before we said so is seen here */
+    bool left = clg_log_staged_bytes(log) > 0 && wait_ns > SERVICE_DRAIN_NS;
+    bool moved = depth == SERVICE_ASLEEP
+                 && clg_log_published(log) != store->services.idle_checkpointed;
+    if (!left && !moved && clg_load_acquire_u32(&store->thread_stop) == 0) {
+        (void)store->os->futex_wait(store->os, &store->thread_word, depth, wait_ns, false);
+    }
+    clg_store_relaxed_u32(&store->thread_word, SERVICE_AWAKE);
+}
+
+static void service_main(void *arg)
+{
+    struct commitlog_store *store = arg;
+    while (clg_load_acquire_u32(&store->thread_stop) == 0) {
+        int64_t wait_ns = 0;
+        service_round(store, &wait_ns);
+        bool failed = clg_log_failure(store->core->log, NULL) != COMMITLOG_OK;
+        if (failed) {
+            wait_ns = SERVICE_RETAIN_NS; /* nothing to do but to be stopped */
+        }
+        if (wait_ns > 0) {
+            service_sleep(store, wait_ns);
+        }
+    }
+}
+
+int clg_services_start(struct commitlog_store *store, struct commitlog_error *err)
+{
+    struct clg_services *services = &store->services;
+    services->idle_position = clg_log_published(store->core->log);
+    services->idle_checkpointed = services->idle_position;
+    clg_scrub_init(&services->scrub, store->os,
+                   clg_option(&store->options, COMMITLOG_OPT_SCRUB_BYTES_PER_S));
+    clg_retain_update_reserve(store);
+    if (clg_option(&store->options, COMMITLOG_OPT_THREAD) == 0) {
+        return COMMITLOG_OK;
+    }
+    store->has_thread = true;
+    int rc = store->os->thread_start(store->os, service_main, store, "commitlog", &store->thread);
+    if (rc < 0) {
+        store->has_thread = false;
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "start the upkeep thread");
+    }
+    return COMMITLOG_OK;
+}
+
+void clg_services_stop(struct commitlog_store *store)
+{
+    if (!store->has_thread) {
+        return;
+    }
+    clg_store_release_u32(&store->thread_stop, 1);
+    clg_store_seqcst_u32(&store->thread_word, SERVICE_AWAKE);
+    (void)store->os->futex_wake(store->os, &store->thread_word, 1, false);
+    (void)store->os->thread_join(store->os, store->thread);
+    store->has_thread = false;
+}
+
+int32_t commitlog_step(struct commitlog_store *store, uint32_t budget_us, uint32_t *out_wait_ms)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out_wait_ms == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    if (store->read_only) {
+        return COMMITLOG_EMISUSE;
+    }
+    if (store->has_thread) {
+        return COMMITLOG_EBUSY;
+    }
+    int64_t until = store->os->clock_mono_ns(store->os) + (int64_t)budget_us * 1000;
+    int64_t wait_ns = 0;
+    do {
+        service_round(store, &wait_ns);
+    } while (wait_ns == 0 && store->os->clock_mono_ns(store->os) < until);
+    int64_t ms = wait_ns == CLG_OS_FOREVER ? UINT32_MAX : wait_ns / CLG_OS_NS_PER_MS;
+    *out_wait_ms = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+    rc = clg_log_failure(store->core->log, NULL);
+    return rc;
+}

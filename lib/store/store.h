@@ -1,0 +1,210 @@
+/*
+ * store.h -- struct commitlog_store: wires the layers, owns the order in which they live and die.
+ *
+ * A core is everything folded from one opening of the directory: segments, registry, live area,
+ * log, views. A writer has one for its whole life. A reader replaces it when the writer it follows
+ * is gone or another one has come, so each call works on a reference to the core it began with.
+ *
+ * Life:  open:  directory + lock -> recovery -> live area -> views -> log -> LOCK -> thread
+ *        close: thread -> flush, seal, images, state -> clean checkpoint -> live area -> lock
+ *
+ * Threads and locks: `core` is constant in a writer; in a reader it is exchanged under core_lock.
+ *       checkpoint_lock covers the CHECKPOINT file and what it says; service_lock admits one step
+ *       of upkeep at a time. Order: service > retention > checkpoint > fold's > log's.
+ */
+#ifndef CLG_STORE_STORE_H
+#define CLG_STORE_STORE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "commitlog.h"
+
+#include "format/attributes.h"
+#include "log/commit_log.h"
+#include "log/live.h"
+#include "log/reader.h"
+#include "recovery/recover.h"
+#include "recovery/store_dir.h"
+#include "store/options.h"
+#include "upkeep/damage_list.h"
+#include "upkeep/scrub.h"
+#include "view/checkpoint_file.h"
+#include "view/fold.h"
+#include "view/lookup.h"
+
+#define CLG_EVENTS_MAX 256u
+
+struct clg_core {
+    const struct commitlog_os *os;
+    _Atomic uint32_t refs;
+    uint64_t generation; /* of this store: a cursor sees that its core was replaced */
+    struct clg_segment_set set;
+    struct clg_registry registry;
+    struct clg_live live;
+    struct clg_log *log;
+    struct clg_fold *fold;
+    bool follows;         /* reader beside a live writer */
+    bool keeps_live_file; /* a writer that failed leaves its stage as evidence */
+    uint64_t writer_session;
+    struct clg_mutex refresh_lock; /* reader: new segments, raised first */
+};
+
+struct clg_event_ring {
+    struct clg_mutex lock;
+    struct commitlog_event items[CLG_EVENTS_MAX];
+    uint64_t head; /* next to be written */
+    uint64_t tail; /* next to be read */
+    uint64_t lost;
+};
+
+/* Upkeep: who is due when. Under service_lock. */
+struct clg_services {
+    int64_t flush_at_ns;
+    int64_t idle_since_ns;
+    int64_t retain_at_ns;
+    uint64_t idle_position;     /* published when the traffic was last seen */
+    uint64_t idle_checkpointed; /* published at the last idle checkpoint */
+    uint64_t scrub_base;
+    struct clg_scrub scrub;
+    struct clg_segment *hot; /* locked in memory */
+};
+
+struct commitlog_store {
+    const struct commitlog_os *os;
+    _Atomic uint32_t refs; /* the handle, cursors, leases, reservations */
+    _Atomic uint32_t closed;
+    const uint32_t *fork_page; /* 1 here, 0 in a child: MADV_WIPEONFORK */
+    struct commitlog_options options;
+    bool read_only;
+    struct clg_store_dir dir;
+    bool dir_is_open;
+    struct clg_mutex core_lock;
+    struct clg_core *core;
+    struct clg_segment_supply supply;
+    bool supply_is_open;
+    struct commitlog_recovery recovery;
+    struct clg_damage_list damage;
+    struct clg_event_ring events;
+    struct clg_mutex checkpoint_lock;
+    struct clg_checkpoint_file checkpoint_file;
+    struct clg_checkpoint checkpoint; /* as last written */
+    struct clg_mutex retention_lock;
+    struct clg_mutex service_lock;
+    struct clg_services services;
+    uint64_t thread;
+    bool has_thread;
+    _Atomic uint32_t thread_stop;
+    _Atomic uint32_t thread_word; /* changes to wake the thread */
+    _Atomic int32_t event_fd;     /* -1: nobody asked */
+    _Atomic uint32_t round_robin;
+    _Atomic uint64_t held_bytes;  /* by leases whose segments were dropped */
+    _Atomic uint64_t counters[32]; /* enum clg_counter */
+};
+
+enum clg_counter {
+    CLG_COUNT_APPENDS,
+    CLG_COUNT_APPENDED_BYTES,
+    CLG_COUNT_BATCHES,
+    CLG_COUNT_READS,
+    CLG_COUNT_READ_BYTES,
+    CLG_COUNT_ROOM_WAITS,
+    CLG_COUNT_CHECKPOINTS,
+    CLG_COUNT_RETAINED_SEGMENTS,
+    CLG_COUNT_RETAINED_BYTES,
+    CLG_COUNT_CARRIED_BYTES,
+    CLG_COUNT_DAMAGE,
+    CLG_COUNT_MLOCK_REFUSED,
+    CLG_COUNT_ENOSPC,
+    CLG_COUNTERS
+};
+
+static inline void clg_count(struct commitlog_store *store, enum clg_counter which, uint64_t n)
+{
+    atomic_fetch_add_explicit(&store->counters[which], n, memory_order_relaxed);
+}
+
+/* Output structs begin with the size their user was compiled with; 0 means ours. */
+void clg_copy_out(void *out, const void *filled, uint32_t bytes);
+/* Input structs: fields beyond ours must be zero. Copies what there is over zeros. */
+CLG_MUST_CHECK int clg_copy_in(void *ours, uint32_t bytes, const void *in);
+/* 0, or why no call may go on: NULL, another process's, closed. */
+int clg_store_enter(const struct commitlog_store *store);
+/* A reference to the core of now; give it back with clg_core_unref. */
+struct clg_core *clg_store_core(struct commitlog_store *store);
+void clg_core_unref(struct clg_core *core);
+void clg_store_ref(struct commitlog_store *store);
+void clg_store_unref(struct commitlog_store *store);
+
+/* core.c */
+CLG_MUST_CHECK int clg_core_create(struct commitlog_store *store, struct clg_core **out);
+/* Opens views and log over what recovery left in core->set. `live` is in place. */
+CLG_MUST_CHECK int clg_core_open(struct commitlog_store *store, struct clg_core *core,
+                                 const struct clg_recovery_result *result,
+                                 struct commitlog_error *err);
+
+/* follow.c: a reader's core */
+CLG_MUST_CHECK int clg_follow_open(struct commitlog_store *store, struct clg_core **out,
+                                   struct commitlog_error *err);
+/* New segments, raised first. */
+CLG_MUST_CHECK int clg_follow_refresh(struct commitlog_store *store, struct clg_core *core,
+                                      struct commitlog_error *err);
+/* The writer that was followed is gone, or one has come: replaces store->core. */
+CLG_MUST_CHECK int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err);
+
+/* visible.c */
+/* Where the readers' log ends; everything before it is folded. */
+CLG_MUST_CHECK int clg_store_fold(struct commitlog_store *store, struct clg_core *core,
+                                  uint64_t *out_visible, struct commitlog_error *err);
+uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg_core *core);
+bool clg_store_is_durable_only(const struct commitlog_store *store);
+/* After something became visible. */
+void clg_store_announce(struct commitlog_store *store);
+/* Waits until visible > position. Statuses of commitlog_wait. */
+CLG_MUST_CHECK int clg_store_wait(struct commitlog_store *store, uint64_t position,
+                                  int64_t deadline_mono_ns);
+int64_t clg_store_deadline(const struct commitlog_store *store, int32_t timeout_ms);
+
+/* services.c */
+CLG_MUST_CHECK int clg_services_start(struct commitlog_store *store, struct commitlog_error *err);
+void clg_services_stop(struct commitlog_store *store);
+/* An append of this level was stored: wakes the thread if it sleeps too deep for that. */
+void clg_services_notify(struct commitlog_store *store, uint32_t level);
+/* checkpoint.c */
+CLG_MUST_CHECK int clg_store_checkpoint(struct commitlog_store *store, bool clean,
+                                        uint64_t first, struct commitlog_error *err);
+/* events.c */
+void clg_store_event(struct commitlog_store *store, uint32_t severity,
+                     const struct commitlog_error *detail);
+/* A record that fails its checks on a read. */
+void clg_store_damage(struct commitlog_store *store, struct clg_core *core, uint64_t position,
+                      uint64_t queue_offset, uint32_t queue_number, const char *reason);
+
+/* append.c: makes room after COMMITLOG_EAGAIN, by folding, draining, sealing. */
+CLG_MUST_CHECK int clg_store_make_room(struct commitlog_store *store, struct commitlog_error *err);
+/* Appends, waiting for room until the deadline; then folds. */
+CLG_MUST_CHECK int clg_store_append(struct commitlog_store *store, const struct clg_append *items,
+                                    uint32_t count, int64_t deadline_mono_ns,
+                                    struct commitlog_receipt *receipts,
+                                    struct commitlog_error *err);
+/* Brings what ends at `end` to `level`. COMMITLOG_EUNKNOWN if that fails. */
+CLG_MUST_CHECK int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
+                                   int64_t deadline_mono_ns, struct commitlog_error *err);
+
+/* A bounded piece of the fold, if nobody else is at it. */
+void clg_append_fold(struct commitlog_store *store);
+/* What follows a stored append: statistics, upkeep's wake-up, the level. */
+CLG_MUST_CHECK int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t count,
+                                     int64_t deadline_mono_ns,
+                                     struct commitlog_receipt *receipts,
+                                     struct commitlog_error *err);
+
+/* message.c: fills the caller's struct from a record. */
+CLG_MUST_CHECK int clg_message_fill(const struct clg_core *core,
+                                    const struct clg_record_view *view,
+                                    struct commitlog_message *out);
+/* Number of a topic's queue, or an error for arguments out of range. */
+CLG_MUST_CHECK int clg_store_queue(const struct clg_core *core, uint32_t topic, uint32_t queue,
+                                   uint32_t *out_number);
+
+#endif

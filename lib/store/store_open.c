@@ -1,0 +1,345 @@
+/*
+ * store_open.c -- commitlog_open and commitlog_close. The order is told in store.h.
+ *
+ * Failure modes: whatever was opened is given back in reverse order by store_teardown, which takes
+ *       a store in any state of completion.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "store/progress.h"
+#include "store/store.h"
+
+void clg_store_ref(struct commitlog_store *store)
+{
+    (void)clg_add_relaxed_u32(&store->refs, 1);
+}
+
+void clg_store_unref(struct commitlog_store *store)
+{
+    if (clg_sub_acqrel_u32(&store->refs, 1) != 1) {
+        return;
+    }
+    const struct commitlog_os *os = store->os;
+    if (store->fork_page != NULL) {
+        (void)os->unmap(os, (void *)(uintptr_t)store->fork_page, os->page_size(os));
+    }
+    clg_damage_list_deinit(&store->damage);
+    os->free(os, store);
+}
+
+int clg_store_enter(const struct commitlog_store *store)
+{
+    if (store == NULL) {
+        return COMMITLOG_EINVAL;
+    }
+    if (*(volatile const uint32_t *)store->fork_page == 0) {
+        return COMMITLOG_EFORK;
+    }
+    return clg_load_relaxed_u32(&store->closed) != 0 ? COMMITLOG_ECLOSED : COMMITLOG_OK;
+}
+
+static int store_map_fork_page(struct commitlog_store *store)
+{
+    const struct commitlog_os *os = store->os;
+    void *page = NULL;
+    size_t bytes = os->page_size(os);
+    int rc = os->map(os, -1, 0, bytes, CLG_OS_PROT_READ | CLG_OS_PROT_WRITE,
+                     CLG_OS_MAP_PRIVATE | CLG_OS_MAP_ANONYMOUS, &page);
+    if (rc < 0) {
+        return rc;
+    }
+    uint32_t here = 1;
+    memcpy(page, &here, sizeof(here));
+    store->fork_page = page;
+    return os->advise(os, page, bytes, CLG_OS_ADVISE_WIPEONFORK);
+}
+
+static int store_create(const struct commitlog_options *options, struct commitlog_store **out,
+                        struct commitlog_error *err)
+{
+    struct commitlog_options defaults;
+    if (options == NULL) {
+        clg_options_init(&defaults);
+        options = &defaults;
+    }
+    int rc = clg_options_check(options, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    const struct commitlog_os *os = options->os;
+    struct commitlog_store *store = os->alloc(os, sizeof(*store));
+    if (store == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "open the store");
+    }
+    store->os = os;
+    store->options = *options;
+    store->read_only = clg_option(options, COMMITLOG_OPT_ACCESS) == COMMITLOG_READ_ONLY;
+    atomic_init(&store->refs, 1);
+    atomic_init(&store->event_fd, -1);
+    store->checkpoint_file.fd = -1;
+    clg_damage_list_init(&store->damage, os);
+    rc = store_map_fork_page(store);
+    if (rc < 0) {
+        clg_store_unref(store);
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "map a page that tells a fork");
+    }
+    *out = store;
+    return COMMITLOG_OK;
+}
+
+/* Gives back everything but the memory of the handle. */
+static void store_teardown(struct commitlog_store *store)
+{
+    const struct commitlog_os *os = store->os;
+    clg_segment_unref(store->services.hot);
+    store->services.hot = NULL;
+    int fd = atomic_exchange(&store->event_fd, -1);
+    clg_os_close_fd(os, &fd);
+    clg_core_unref(store->core);
+    store->core = NULL;
+    if (store->supply_is_open) {
+        clg_segment_supply_free(&store->supply);
+        store->supply_is_open = false;
+    }
+    if (store->checkpoint_file.fd >= 0) {
+        clg_checkpoint_file_close(&store->checkpoint_file);
+    }
+    if (store->dir_is_open) {
+        clg_store_dir_close(&store->dir);
+        store->dir_is_open = false;
+    }
+}
+
+static int store_open_dir(struct commitlog_store *store, const char *path,
+                          struct commitlog_error *err)
+{
+    struct clg_store_dir_options options = {
+        .read_only = store->read_only,
+        .create = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_CREATE),
+        .file_mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_FILE_MODE)};
+    int rc = clg_store_dir_open(store->os, path, &options, &store->dir, err);
+    store->dir_is_open = rc == COMMITLOG_OK;
+    return rc;
+}
+
+static int store_recover(struct commitlog_store *store, struct clg_core *core,
+                         struct clg_recovery_result *result, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = store->os;
+    int rc = os->random(os, &core->writer_session, sizeof(core->writer_session));
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "random session number");
+    }
+    struct clg_recovery_options options = {
+        .mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY),
+        .segment_bytes = clg_option(&store->options, COMMITLOG_OPT_SEGMENT_BYTES),
+        .session = core->writer_session,
+        .progress = clg_progress_report,
+        .progress_ctx = store->options.progress};
+    rc = clg_recovery_run(&store->dir, &options, &core->set, result, err);
+    store->recovery = result->summary;
+    store->recovery.epoch = result->epoch;
+    return rc;
+}
+
+/* A store into a page of the file must not be able to fail: F7. */
+static int store_check_engine(struct commitlog_store *store, struct clg_core *core,
+                              struct commitlog_error *err)
+{
+    if (clg_option(&store->options, COMMITLOG_OPT_ENGINE) != COMMITLOG_ENGINE_MMAP) {
+        return COMMITLOG_OK;
+    }
+    const struct commitlog_os *os = store->os;
+    struct clg_segment *active = clg_segment_set_pin_last(&core->set);
+    struct clg_os_fs_info fs;
+    int rc = active != NULL ? os->fs_info(os, active->fd, &fs) : -1;
+    bool reserved = active != NULL && active->reserved;
+    clg_segment_unref(active);
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "ask for the file system");
+    }
+    bool safe = fs.type == CLG_OS_FS_EXT || fs.type == CLG_OS_FS_XFS || fs.type == CLG_OS_FS_TMPFS
+                || (fs.type == CLG_OS_FS_BTRFS && fs.nocow);
+    if (!safe || !reserved || fs.network) {
+        return clg_fail(err, COMMITLOG_EUNSUPPORTED, 0, CLG_NO_POSITION,
+                        "the mmap engine is not safe on this file system (type %llx); "
+                        "use engine = staged",
+                        (unsigned long long)fs.magic);
+    }
+    return COMMITLOG_OK;
+}
+
+static int store_create_live(struct commitlog_store *store, struct clg_core *core,
+                             const struct clg_recovery_result *result,
+                             struct commitlog_error *err)
+{
+    const struct commitlog_os *os = store->os;
+    uint64_t mlock = clg_option(&store->options, COMMITLOG_OPT_MLOCK);
+    bool mapped = clg_option(&store->options, COMMITLOG_OPT_ENGINE) == COMMITLOG_ENGINE_MMAP;
+    int64_t pid = os->pid(os);
+    struct clg_live_header header = {
+        .device = store->dir.device,
+        .inode = store->dir.inode,
+        .session = core->writer_session,
+        .ring_bytes = mapped ? 0 : clg_option(&store->options, COMMITLOG_OPT_STAGE_BYTES),
+        .created = os->clock_wall_ns(os),
+        .pid = (uint32_t)pid,
+        .engine = mapped ? CLG_ENGINE_MMAP : CLG_ENGINE_STAGED,
+        .epoch = result->epoch};
+    (void)os->pid_start(os, pid, &header.start_time);
+    memcpy(header.uuid, result->uuid, sizeof(header.uuid));
+    memcpy(header.boot_id, store->dir.boot_id, sizeof(header.boot_id));
+    struct clg_live_config config = {
+        .os = os,
+        .store_dirfd = store->dir.dir_fd,
+        .header = &header,
+        .place = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_LIVE_AREA),
+        .lock_pages = mlock != COMMITLOG_MLOCK_NONE};
+    int rc = clg_live_create(&core->live, &config, err);
+    if (rc == COMMITLOG_OK && mlock != COMMITLOG_MLOCK_NONE && !core->live.is_locked) {
+        clg_count(store, CLG_COUNT_MLOCK_REFUSED, 1);
+        if (mlock == COMMITLOG_MLOCK_REQUIRED) {
+            return clg_fail(err, COMMITLOG_ELIMIT, 0, CLG_NO_POSITION,
+                            "the stage cannot be locked in memory: raise RLIMIT_MEMLOCK");
+        }
+    }
+    return rc;
+}
+
+static void store_open_supply(struct commitlog_store *store, struct clg_recovery_result *result)
+{
+    uint64_t prewrite = clg_option(&store->options, COMMITLOG_OPT_PREWRITE);
+    uint64_t flush = clg_option(&store->options, COMMITLOG_OPT_FLUSH);
+    clg_segment_supply_init(&store->supply, &store->dir.segment_dir,
+                            prewrite == 1 || (prewrite == 2 && flush == COMMITLOG_FLUSH_SYNC));
+    store->supply_is_open = true;
+    if (result->prepared != NULL) {
+        clg_segment_supply_give(&store->supply, result->prepared);
+        result->prepared = NULL;
+    }
+}
+
+static int store_open_writer(struct commitlog_store *store, struct commitlog_error *err)
+{
+    struct clg_core *core = NULL;
+    int rc = clg_core_create(store, &core);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "open the store");
+    }
+    store->core = core;
+    core->keeps_live_file = true; /* until it is ours */
+    struct clg_recovery_result result;
+    memset(&result, 0, sizeof(result));
+    rc = store_recover(store, core, &result, err);
+    if (rc == COMMITLOG_OK) {
+        store_open_supply(store, &result);
+        rc = store_check_engine(store, core, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = store_create_live(store, core, &result, err);
+        core->keeps_live_file = rc != COMMITLOG_OK;
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_core_open(store, core, &result, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_store_dir_write_lock(&store->dir, result.uuid, core->writer_session,
+                                      core->live.path, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        store->checkpoint = result.checkpoint;
+        clg_checkpoint_file_init(&store->checkpoint_file, store->os);
+        rc = clg_checkpoint_file_open(&store->checkpoint_file, store->dir.dir_fd, true, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        /* The file goes on after the slot that recovery wrote. */
+        rc = clg_checkpoint_file_read(&store->checkpoint_file, result.uuid, false,
+                                      &store->checkpoint, err);
+    }
+    return rc == COMMITLOG_OK ? clg_services_start(store, err) : rc;
+}
+
+int32_t commitlog_open(const char *path, const struct commitlog_options *options,
+                       struct commitlog_store **out_store, struct commitlog_error *err)
+{
+    if (path == NULL || out_store == NULL) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "path or out_store is NULL");
+    }
+    struct commitlog_store *store = NULL;
+    int rc = store_create(options, &store, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    int64_t began = store->os->clock_mono_ns(store->os);
+    rc = store_open_dir(store, path, err);
+    if (rc == COMMITLOG_OK) {
+        rc = store->read_only ? clg_follow_open(store, &store->core, err)
+                              : store_open_writer(store, err);
+    }
+    if (rc != COMMITLOG_OK) {
+        clg_wrap(err, "open store %s", path);
+        store_teardown(store);
+        clg_store_unref(store);
+        return rc;
+    }
+    store->recovery.duration_ns = (uint64_t)(store->os->clock_mono_ns(store->os) - began);
+    *out_store = store;
+    return COMMITLOG_OK;
+}
+
+/* Everything durable, sealed, in view files; then the clean checkpoint. */
+static int store_settle(struct commitlog_store *store, struct commitlog_error *err)
+{
+    struct clg_core *core = store->core;
+    int rc = clg_fold_run(core->fold, UINT64_MAX, UINT32_MAX, CLG_FOLD_WAIT, true, err);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_log_flush(core->log, clg_log_published(core->log), CLG_OS_FOREVER, err);
+    }
+    bool more = rc == COMMITLOG_OK;
+    while (rc == COMMITLOG_OK && more) {
+        rc = clg_log_seal(core->log, true, &more, err);
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    /* Derived files are a gain, not a duty: a failure costs the next opening some time. */
+    uint64_t durable = clg_log_durable(core->log);
+    uint64_t state = 0;
+    more = true;
+    while (more && clg_fold_write_images(core->fold, durable, &more, NULL) == COMMITLOG_OK) {
+    }
+    if (clg_fold_save_state(core->fold, durable, clg_log_epoch(core->log), &state, NULL)
+        == COMMITLOG_OK) {
+        store->checkpoint.state_position = state;
+    }
+    return clg_store_checkpoint(store, true, clg_log_first(core->log), err);
+}
+
+int32_t commitlog_close(struct commitlog_store *store, struct commitlog_error *err)
+{
+    if (store == NULL) {
+        return COMMITLOG_OK;
+    }
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "close the store");
+    }
+    if (!store->read_only) {
+        clg_services_stop(store);
+        rc = clg_log_failure(store->core->log, err);
+        if (rc == COMMITLOG_OK) {
+            rc = store_settle(store, err);
+        }
+        store->core->keeps_live_file = rc != COMMITLOG_OK;
+        clg_store_release_u32(&store->core->live.area->closed.flag,
+                              rc == COMMITLOG_OK ? CLG_LIVE_CLOSED : CLG_LIVE_FAILED);
+        clg_wake_word(store->os, &store->core->live.area->wake.word, true);
+    }
+    clg_store_release_u32(&store->closed, 1);
+    store_teardown(store);
+    clg_store_unref(store);
+    return rc;
+}

@@ -1,0 +1,172 @@
+/* topics.c -- topics and queues by name and number. */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/topic_record.h"
+#include "store/store.h"
+
+static int topics_create(struct commitlog_store *store, const char *name, size_t name_bytes,
+                         uint32_t queues, struct clg_topic **out, struct commitlog_error *err)
+{
+    if (store->read_only) {
+        return clg_fail(err, COMMITLOG_EMISUSE, 0, CLG_NO_POSITION,
+                        "create topic %.*s: the store is open read-only", (int)name_bytes, name);
+    }
+    int rc = clg_log_failure(store->core->log, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    rc = clg_registry_add(&store->core->registry, name, name_bytes, UINT32_MAX, queues, out);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "create topic %.*s with %u queues",
+                        (int)name_bytes, name, queues);
+    }
+    return COMMITLOG_OK;
+}
+
+/* The definition is part of the log as soon as the topic can be used. If there is no room now,
+ * the topic's first record brings it along. */
+static void topics_define(struct commitlog_store *store, struct clg_topic *topic)
+{
+    int rc = clg_log_define_topic(store->core->log, topic, false, NULL);
+    if (rc == COMMITLOG_EAGAIN && clg_store_make_room(store, NULL) == COMMITLOG_OK) {
+        rc = clg_log_define_topic(store->core->log, topic, false, NULL);
+    }
+    if (rc == COMMITLOG_OK) {
+        clg_append_fold(store);
+        clg_services_notify(store, COMMITLOG_LEVEL_NONE);
+    }
+}
+
+int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, size_t name_bytes,
+                             uint32_t queues, uint32_t *out_topic, struct commitlog_error *err)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "open topic");
+    }
+    if (name == NULL || out_topic == NULL || queues > COMMITLOG_TOPIC_QUEUES_MAX
+        || clg_topic_name_check((const uint8_t *)name, name_bytes) != COMMITLOG_OK) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "a topic's name is 1 to 255 bytes of UTF-8 without NUL, "
+                        "its queues at most %u",
+                        COMMITLOG_TOPIC_QUEUES_MAX);
+    }
+    struct clg_core *core = clg_store_core(store);
+    struct clg_topic *topic = NULL;
+    uint64_t visible = 0;
+    if (store->read_only) {
+        rc = clg_store_fold(store, core, &visible, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_registry_find(&core->registry, name, name_bytes, &topic);
+    }
+    bool created = false;
+    if (rc == COMMITLOG_ENOTFOUND && queues > 0) {
+        rc = topics_create(store, name, name_bytes, queues, &topic, err);
+        created = rc == COMMITLOG_OK;
+    } else if (rc == COMMITLOG_ENOTFOUND) {
+        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "no topic is named %.*s", (int)name_bytes,
+                      name);
+    }
+    if (rc == COMMITLOG_OK && queues > 0 && topic->queues != queues) {
+        rc = clg_fail(err, COMMITLOG_EEXIST, 0, CLG_NO_POSITION, "topic %s has %u queues, not %u",
+                      topic->name, topic->queues, queues);
+    }
+    if (rc == COMMITLOG_OK) {
+        *out_topic = topic->id;
+        if (created) {
+            topics_define(store, topic);
+        }
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
+uint32_t commitlog_topic_count(struct commitlog_store *store)
+{
+    if (clg_store_enter(store) != COMMITLOG_OK) {
+        return 0;
+    }
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = 0;
+    int rc = clg_store_fold(store, core, &visible, NULL);
+    (void)rc; /* what is known is counted */
+    uint32_t count = clg_registry_topic_count(&core->registry);
+    clg_core_unref(core);
+    return count;
+}
+
+int32_t commitlog_topic_info(struct commitlog_store *store, uint32_t topic,
+                             struct commitlog_topic_info *out)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    struct clg_core *core = clg_store_core(store);
+    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
+    if (found != NULL) {
+        struct commitlog_topic_info info = {.struct_bytes = sizeof(info),
+                                            .topic = topic,
+                                            .queues = found->queues,
+                                            .name_bytes = found->name_bytes};
+        memcpy(info.name, found->name, found->name_bytes);
+        clg_copy_out(out, &info, sizeof(info));
+    }
+    clg_core_unref(core);
+    return found != NULL ? COMMITLOG_OK : COMMITLOG_ENOTFOUND;
+}
+
+int32_t commitlog_queue_info(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                             struct commitlog_queue_info *out)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = 0;
+    uint32_t number = 0;
+    struct clg_lookup_range range = {0};
+    rc = clg_store_fold(store, core, &visible, NULL);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_store_queue(core, topic, queue, &number);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_lookup_range(core->fold, number, visible, &range);
+    }
+    clg_core_unref(core);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info),
+                                        .first_offset = range.min,
+                                        .next_offset = range.next,
+                                        .first_time_ns = range.first_time,
+                                        .last_time_ns = range.last_time};
+    clg_copy_out(out, &info, sizeof(info));
+    return COMMITLOG_OK;
+}
+
+int32_t commitlog_offset_by_time(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                                 int64_t time_ns, uint32_t bound, uint64_t *out_offset)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out_offset == NULL || bound > COMMITLOG_UPPER) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = 0;
+    uint32_t number = 0;
+    rc = clg_store_fold(store, core, &visible, NULL);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_store_queue(core, topic, queue, &number);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_lookup_time(core->fold, number, time_ns, bound, visible, out_offset);
+    }
+    clg_core_unref(core);
+    return rc;
+}

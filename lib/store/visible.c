@@ -1,0 +1,169 @@
+/* visible.c -- where the readers' log ends, and waiting for it to grow. */
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "store/store.h"
+
+#define VISIBLE_FOLD_PIECE 1024u
+/* Nobody writes: how often to look whether somebody does. */
+#define VISIBLE_NO_WRITER_NS (INT64_C(100) * CLG_OS_NS_PER_MS)
+
+bool clg_store_is_durable_only(const struct commitlog_store *store)
+{
+    return clg_option(&store->options, COMMITLOG_OPT_VISIBILITY) == COMMITLOG_VISIBLE_DURABLE;
+}
+
+uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg_core *core)
+{
+    uint64_t durable = clg_log_durable(core->log);
+    uint64_t published = clg_log_published(core->log);
+    bool failed = clg_log_failure(core->log, NULL) != COMMITLOG_OK;
+    /* After a failed flush the cache may show what the disk does not have. */
+    return failed || clg_store_is_durable_only(store) ? durable : published;
+}
+
+int clg_store_fold(struct commitlog_store *store, struct clg_core *core, uint64_t *out_visible,
+                   struct commitlog_error *err)
+{
+    if (core->follows) {
+        int rc = clg_follow_refresh(store, core, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+    }
+    uint64_t visible = clg_store_visible(store, core);
+    int rc = COMMITLOG_OK;
+    if (clg_fold_position(core->fold) < visible) {
+        rc = clg_fold_run(core->fold, visible, VISIBLE_FOLD_PIECE, CLG_FOLD_WAIT, true, err);
+    }
+    *out_visible = clg_min_u64(visible, clg_fold_position(core->fold));
+    return rc;
+}
+
+int64_t clg_store_deadline(const struct commitlog_store *store, int32_t timeout_ms)
+{
+    int64_t ns = timeout_ms < 0 ? -1 : (int64_t)timeout_ms * CLG_OS_NS_PER_MS;
+    return clg_os_deadline(store->os, ns);
+}
+
+void clg_store_announce(struct commitlog_store *store)
+{
+    int32_t fd = atomic_load_explicit(&store->event_fd, memory_order_acquire);
+    if (fd >= 0) {
+        (void)store->os->eventfd_signal(store->os, fd);
+    }
+}
+
+/* One wait at the core of now. *out_again: look again, there is a reason to. */
+static int visible_wait_once(struct commitlog_store *store, uint64_t position,
+                             int64_t deadline_mono_ns, bool *out_again)
+{
+    struct clg_core *core = clg_store_core(store);
+    uint32_t interrupts = clg_log_interrupts(core->log);
+    int rc = clg_store_visible(store, core) > position
+                 ? COMMITLOG_OK
+                 : clg_log_wait_visible(core->log, position, clg_store_is_durable_only(store),
+                                        deadline_mono_ns);
+    *out_again = store->read_only && (rc == COMMITLOG_EAGAIN || rc == COMMITLOG_ECLOSED);
+    if (*out_again) {
+        bool ended = rc == COMMITLOG_ECLOSED;
+        rc = clg_follow_check(store, NULL);
+        struct clg_core *now = clg_store_core(store);
+        if (now != core) {
+            *out_again = false; /* the caller looks again, at the new core */
+        } else if (rc == COMMITLOG_OK && ended) {
+            int64_t left = clg_os_left(store->os, deadline_mono_ns);
+            store->os->sleep_ns(store->os, left < VISIBLE_NO_WRITER_NS ? left
+                                                                       : VISIBLE_NO_WRITER_NS);
+            rc = clg_log_interrupts(core->log) != interrupts ? COMMITLOG_EINTERRUPTED
+                 : left == 0                                 ? COMMITLOG_ETIMEDOUT
+                                                             : COMMITLOG_OK;
+        }
+        clg_core_unref(now);
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
+int clg_store_wait(struct commitlog_store *store, uint64_t position, int64_t deadline_mono_ns)
+{
+    bool again;
+    int rc;
+    do {
+        rc = visible_wait_once(store, position, deadline_mono_ns, &again);
+    } while (rc == COMMITLOG_OK && again);
+    return rc;
+}
+
+int32_t commitlog_wait(struct commitlog_store *store, uint64_t position, int32_t timeout_ms)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    return clg_store_wait(store, position, clg_store_deadline(store, timeout_ms));
+}
+
+int32_t commitlog_interrupt(struct commitlog_store *store)
+{
+    int rc = clg_store_enter(store);
+    if (rc == COMMITLOG_OK) {
+        struct clg_core *core = clg_store_core(store);
+        clg_log_interrupt(core->log);
+        clg_core_unref(core);
+    }
+    return rc;
+}
+
+int32_t commitlog_event_fd(struct commitlog_store *store, int32_t *out_fd)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out_fd == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    if (store->read_only) {
+        return COMMITLOG_EUNSUPPORTED;
+    }
+    int32_t fd = atomic_load_explicit(&store->event_fd, memory_order_acquire);
+    if (fd < 0) {
+        int made = store->os->eventfd_create(store->os);
+        if (made < 0) {
+            return clg_error_from_errno(made);
+        }
+        int32_t expected = -1;
+        fd = made;
+        if (!atomic_compare_exchange_strong(&store->event_fd, &expected, made)) {
+            clg_os_close_fd(store->os, &made);
+            fd = expected;
+        }
+    }
+    *out_fd = fd;
+    return COMMITLOG_OK;
+}
+
+int32_t commitlog_positions_get(struct commitlog_store *store, struct commitlog_positions *out)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    struct clg_core *core = clg_store_core(store);
+    struct commitlog_positions positions = {.struct_bytes = sizeof(positions)};
+    /* Lower ones first: each only grows, so the order holds for what was read. */
+    positions.first = clg_log_first(core->log);
+    clg_mutex_lock(store->os, &store->checkpoint_lock);
+    positions.checkpointed = store->checkpoint.checkpointed;
+    clg_mutex_unlock(store->os, &store->checkpoint_lock);
+    positions.durable = clg_log_durable(core->log);
+    positions.written = clg_log_written(core->log);
+    positions.published = clg_log_published(core->log);
+    positions.claimed = clg_log_claimed(core->log);
+    positions.visible = clg_min_u64(clg_store_visible(store, core), positions.published);
+    positions.epoch = store->read_only ? core->live.header.epoch : clg_log_epoch(core->log);
+    clg_core_unref(core);
+    if (positions.checkpointed < positions.first) {
+        positions.checkpointed = positions.first;
+    }
+    clg_copy_out(out, &positions, sizeof(positions));
+    return COMMITLOG_OK;
+}

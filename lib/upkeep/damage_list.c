@@ -1,0 +1,137 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * damage_list.c -- what is known to be damaged in an open store. See damage_list.h.
+ */
+#include "upkeep/damage_list.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/invariant.h"
+
+#define DAMAGE_FIRST_ROOM 8u
+
+void clg_damage_list_init(struct clg_damage_list *list, const struct commitlog_os *os)
+{
+    CLG_ASSERT(list != NULL);
+    CLG_ASSERT(os != NULL);
+    memset(list, 0, sizeof(*list));
+    list->os = os;
+    clg_mutex_init(&list->lock);
+}
+
+void clg_damage_list_deinit(struct clg_damage_list *list)
+{
+    CLG_ASSERT(list->os != NULL);
+    CLG_ASSERT(!clg_mutex_is_held(&list->lock));
+    list->os->free(list->os, list->items);
+    list->items = NULL;
+    list->count = 0;
+    list->room = 0;
+}
+
+static bool damage_grow(struct clg_damage_list *list)
+{
+    CLG_ASSERT(list->count <= list->room);
+    if (list->count < list->room) {
+        return true;
+    }
+    size_t larger = list->room == 0 ? DAMAGE_FIRST_ROOM : list->room * 2;
+    void *grown = list->room == 0
+                      ? clg_os_alloc_array(list->os, larger, sizeof(*list->items))
+                      : clg_os_grow_array(list->os, list->items, list->room, larger,
+                                          sizeof(*list->items));
+    if (grown == NULL) {
+        return false;
+    }
+    list->items = grown;
+    list->room = larger;
+    CLG_ASSERT(list->count < list->room);
+    return true;
+}
+
+int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_damage *damage)
+{
+    int rc = 0;
+    CLG_ASSERT(damage->from_position <= damage->to_position);
+    clg_mutex_lock(list->os, &list->lock);
+    size_t at = list->count;
+    for (size_t i = 0; i < list->count; i++) {
+        const struct commitlog_damage *known = &list->items[i];
+        if (known->from_position <= damage->from_position
+            && damage->to_position <= known->to_position) {
+            rc = COMMITLOG_EEXIST;
+        }
+        if (known->from_position > damage->from_position && at == list->count) {
+            at = i;
+        }
+    }
+    if (rc == 0 && list->count >= CLG_DAMAGE_MAX) {
+        rc = COMMITLOG_ELIMIT;
+    } else if (rc == 0 && !damage_grow(list)) {
+        rc = COMMITLOG_ENOMEM;
+    }
+    if (rc == 0) {
+        memmove(&list->items[at + 1], &list->items[at], (list->count - at) * sizeof(*list->items));
+        list->items[at] = *damage;
+        list->items[at].struct_bytes = sizeof(*damage);
+        list->count++;
+    } else if (rc != COMMITLOG_EEXIST) {
+        list->dropped++;
+    }
+    CLG_ASSERT(list->count <= CLG_DAMAGE_MAX);
+    clg_mutex_unlock(list->os, &list->lock);
+    return rc;
+}
+
+int clg_damage_list_get(struct clg_damage_list *list, size_t index, struct commitlog_damage *out)
+{
+    int rc = COMMITLOG_ENOTFOUND;
+    CLG_ASSERT(out != NULL);
+    clg_mutex_lock(list->os, &list->lock);
+    CLG_ASSERT(list->count <= list->room);
+    if (index < list->count) {
+        *out = list->items[index];
+        rc = 0;
+    }
+    clg_mutex_unlock(list->os, &list->lock);
+    return rc;
+}
+
+size_t clg_damage_list_count(struct clg_damage_list *list)
+{
+    CLG_ASSERT(list->os != NULL);
+    clg_mutex_lock(list->os, &list->lock);
+    size_t count = list->count;
+    CLG_ASSERT(count <= CLG_DAMAGE_MAX);
+    clg_mutex_unlock(list->os, &list->lock);
+    return count;
+}
+
+void clg_damage_list_drop_below(struct clg_damage_list *list, uint64_t position)
+{
+    size_t kept = 0;
+    CLG_ASSERT(list->os != NULL);
+    clg_mutex_lock(list->os, &list->lock);
+    for (size_t i = 0; i < list->count; i++) {
+        if (list->items[i].to_position > position) {
+            list->items[kept++] = list->items[i];
+        }
+    }
+    CLG_ASSERT(kept <= list->count);
+    list->count = kept;
+    clg_mutex_unlock(list->os, &list->lock);
+}
+
+void clg_damage_make(struct commitlog_damage *out, uint64_t from, uint64_t to, const char *reason)
+{
+    CLG_ASSERT(from <= to);
+    CLG_ASSERT(reason != NULL);
+    memset(out, 0, sizeof(*out));
+    out->struct_bytes = sizeof(*out);
+    out->queue = UINT32_MAX;
+    out->from_position = from;
+    out->to_position = to;
+    (void)snprintf(out->reason, sizeof(out->reason), "%s", reason);
+}

@@ -1,0 +1,48 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * damage_list.h -- what is known to be damaged in an open store, from open, reads, scrub, verify.
+ *
+ * Owns: a bounded list of struct commitlog_damage.
+ * Invariants: ascending from_position; a range that lies within a known one is not added again;
+ *       at most CLG_DAMAGE_MAX, then the newest are counted and dropped.
+ * Threads and locks: any thread; its own lock, taken last.
+ * Failure modes: COMMITLOG_ENOMEM on adding: the damage is counted as dropped.
+ */
+#ifndef CLG_UPKEEP_DAMAGE_LIST_H
+#define CLG_UPKEEP_DAMAGE_LIST_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "commitlog.h"
+
+#include "base/attr.h"
+#include "os/lock.h"
+#include "os/os.h"
+
+#define CLG_DAMAGE_MAX 1024u
+
+struct clg_damage_list {
+    const struct commitlog_os *os;
+    struct clg_mutex lock;
+    struct commitlog_damage *items;
+    size_t count;
+    size_t room;
+    uint64_t dropped;
+};
+
+void clg_damage_list_init(struct clg_damage_list *list, const struct commitlog_os *os);
+void clg_damage_list_deinit(struct clg_damage_list *list);
+
+/* 0 added, COMMITLOG_EEXIST known already, ENOMEM, ELIMIT (full). */
+int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_damage *damage);
+/* COMMITLOG_ENOTFOUND past the last. */
+int clg_damage_list_get(struct clg_damage_list *list, size_t index, struct commitlog_damage *out);
+size_t clg_damage_list_count(struct clg_damage_list *list);
+/* Retention dropped everything below. */
+void clg_damage_list_drop_below(struct clg_damage_list *list, uint64_t position);
+
+/* Fills the fixed part; topic "", queue UINT32_MAX, offsets 0. */
+void clg_damage_make(struct commitlog_damage *out, uint64_t from, uint64_t to, const char *reason);
+
+#endif

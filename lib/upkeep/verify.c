@@ -1,0 +1,286 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * verify.c -- reads a whole store and says whether it is sound. See verify.h.
+ *
+ * The log is scanned here from its first record to the end that recovery's facts give; the derived
+ * files of sealed segments are in verify_view.c.
+ */
+#include "upkeep/verify.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "segment/segment_scan.h"
+#include "upkeep/damage_list.h"
+#include "upkeep/verify_internal.h"
+
+#define VERIFY_PROGRESS_BYTES (UINT64_C(1) << 20)
+#define VERIFY_LINE_BYTES 256u
+
+int clg_verify_damage(struct clg_verify *v, const struct commitlog_damage *damage)
+{
+    const struct clg_recovery_report *report = v->options->report;
+    CLG_ASSERT(damage->struct_bytes == sizeof(*damage));
+    v->counts->damaged_ranges++;
+    if (report != NULL && report->damage(report->ctx, damage) != 0) {
+        return clg_fail(v->err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "report");
+    }
+    CLG_ASSERT(v->counts->damaged_ranges > 0);
+    return 0;
+}
+
+int clg_verify_say(struct clg_verify *v, uint64_t from, uint64_t to, const char *reason)
+{
+    struct commitlog_damage damage;
+    CLG_ASSERT(from <= to);
+    CLG_ASSERT(reason != NULL);
+    clg_damage_make(&damage, from, to, reason);
+    return clg_verify_damage(v, &damage);
+}
+
+int clg_verify_tick(struct clg_verify *v, uint64_t bytes)
+{
+    v->counts->bytes += bytes;
+    CLG_ASSERT(v->reported <= v->counts->bytes);
+    if (v->options->progress == NULL || v->counts->bytes - v->reported < VERIFY_PROGRESS_BYTES) {
+        return 0;
+    }
+    v->reported = v->counts->bytes;
+    CLG_ASSERT(v->options->progress != NULL);
+    return v->options->progress(v->options->progress_ctx, v->counts->bytes, v->total) != 0
+               ? clg_fail(v->err, COMMITLOG_EINTERRUPTED, 0, CLG_NO_POSITION,
+                          "verification was cancelled")
+               : 0;
+}
+
+/* One failure: report it and move behind it. */
+static int verify_failed(struct clg_verify *v, struct clg_scan *scan,
+                         const struct clg_scan_record *record, uint64_t limit)
+{
+    uint64_t to = record->position + record->size;
+    CLG_ASSERT(record->position < limit);
+    if (record->verdict == CLG_SCAN_BAD_BATCH && record->batch_end > record->position) {
+        to = record->batch_end;
+    } else if (record->size == 0) {
+        struct clg_scan_search search;
+        uint64_t from = record->position + CLG_RECORD_ALIGN;
+        int rc = from < limit ? clg_scan_resync(scan, from, limit, &search, v->err)
+                              : COMMITLOG_ENOTFOUND;
+        if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
+            return rc;
+        }
+        to = rc == 0 ? search.found : limit;
+    }
+    struct commitlog_damage damage;
+    clg_damage_make(&damage, record->position, to, clg_scan_verdict_text(record->verdict));
+    if (record->verdict == CLG_SCAN_BAD_BODY) {
+        damage.queue = record->header.queue_number;
+        damage.from_offset = record->header.queue_offset;
+        damage.to_offset = record->header.queue_offset + 1;
+    }
+    CLG_ASSERT(to > record->position);
+    clg_scan_seek(scan, to);
+    return clg_verify_damage(v, &damage);
+}
+
+static int verify_footer(struct clg_verify *v, const struct clg_fact_segment *fact,
+                         uint64_t records, bool sound)
+{
+    uint64_t at = fact->base + fact->bytes - CLG_SEGMENT_FOOTER;
+    CLG_ASSERT(fact->segment != NULL);
+    if (fact->footer_code != 0 && fact->footer_code != COMMITLOG_ENOTFOUND) {
+        return clg_verify_say(v, at, at + CLG_SEGMENT_FOOTER, "the footer fails its check");
+    }
+    if (fact->footer_code == 0 && sound && !fact->rebuilt
+        && fact->segment->footer.records != records) {
+        return clg_verify_say(v, at, at + CLG_SEGMENT_FOOTER,
+                              "the footer counts other records than there are");
+    }
+    CLG_ASSERT(v->err == NULL || records <= v->counts->records);
+    return 0;
+}
+
+static int verify_segment(struct clg_verify *v, const struct clg_fact_segment *fact)
+{
+    struct clg_scan scan;
+    uint64_t before = v->counts->damaged_ranges;
+    uint64_t limit = clg_min_u64(v->end, fact->segment->data_end);
+    CLG_ASSERT(fact->segment != NULL);
+    clg_scan_init(&scan, fact->segment, 0, CLG_SCAN_FULL);
+    scan.min_epoch = v->min_epoch > scan.min_epoch ? v->min_epoch : scan.min_epoch;
+    scan.min_time = v->min_time > scan.min_time ? v->min_time : scan.min_time;
+    int rc = 0;
+    while (rc == 0 && scan.next < limit) {
+        struct clg_scan_record record;
+        uint64_t at = scan.next;
+        rc = clg_scan_step(&scan, &record, v->err);
+        if (rc != 0 || record.verdict == CLG_SCAN_END) {
+            break;
+        }
+        if (record.verdict == CLG_SCAN_OK) {
+            v->counts->records++;
+        } else {
+            rc = verify_failed(v, &scan, &record, limit);
+        }
+        if (rc == 0) {
+            rc = clg_verify_tick(v, scan.next - at);
+        }
+    }
+    v->min_epoch = scan.min_epoch;
+    v->min_time = scan.min_time;
+    uint64_t records = scan.records;
+    clg_scan_free(&scan);
+    bool sound = v->counts->damaged_ranges == before;
+    if (rc == 0) {
+        rc = verify_footer(v, fact, records, sound);
+    }
+    if (rc == 0 && fact->footer_code == 0) {
+        rc = clg_verify_views(v, fact->segment);
+    }
+    v->counts->segments++;
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
+{
+    uint64_t expected = facts->first - CLG_SEGMENT_DATA_START;
+    int rc = 0;
+    CLG_ASSERT(facts->first >= CLG_SEGMENT_DATA_START);
+    for (size_t i = 0; rc == 0 && i < facts->segment_count; i++) {
+        const struct clg_fact_segment *fact = &facts->segments[i];
+        if (clg_facts_is_below(facts, fact) || fact->base > v->end) {
+            continue;
+        }
+        if (fact->base > expected) {
+            rc = clg_verify_say(v, expected, fact->base, "a segment is missing");
+        }
+        expected = fact->base + fact->bytes;
+        if (rc == 0 && fact->state != CLG_SEGMENT_GOOD && fact->state != CLG_SEGMENT_LONG) {
+            rc = clg_verify_say(v, fact->base, fact->base + CLG_SEGMENT_DATA_START,
+                                clg_segment_state_text(fact->state));
+        }
+        if (rc == 0 && fact->segment != NULL) {
+            rc = verify_segment(v, fact);
+        }
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+/* Behind X, when a witness says that it is not the end. */
+static int verify_behind(struct clg_verify *v, const struct clg_facts *facts)
+{
+    uint64_t known = clg_max_u64(facts->valid_end, facts->witness);
+    if (facts->writer_live || facts->prefix_end >= facts->witness) {
+        return 0;
+    }
+    CLG_ASSERT(known >= facts->prefix_end);
+    for (size_t i = 0; i < facts->range_count && facts->ranges[i].from < known; i++) {
+        struct commitlog_damage damage;
+        clg_recovery_damage(&facts->ranges[i], &damage);
+        damage.to_position = clg_min_u64(damage.to_position, known);
+        int rc = clg_verify_damage(v, &damage);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    if (facts->range_count == 0 || facts->ranges[0].from >= known) {
+        return clg_verify_say(v, facts->prefix_end, known, "durable records are missing");
+    }
+    CLG_ASSERT(v->counts->damaged_ranges > 0);
+    return 0;
+}
+
+static void verify_summary(const struct clg_verify *v, const struct clg_facts *facts,
+                           struct commitlog_recovery *out)
+{
+    memset(out, 0, sizeof(*out));
+    CLG_ASSERT(v->counts != NULL);
+    out->struct_bytes = sizeof(*out);
+    out->tail = facts->prefix_end < facts->witness ? COMMITLOG_TAIL_DAMAGED
+                : facts->tail_zero                 ? COMMITLOG_TAIL_CLEAN
+                : facts->live.usable               ? COMMITLOG_TAIL_TORN
+                                                   : COMMITLOG_TAIL_UNPROVABLE;
+    if (v->counts->damaged_ranges > 0) {
+        out->tail = COMMITLOG_TAIL_DAMAGED;
+    }
+    out->clean_close = facts->clean ? 1 : 0;
+    out->same_boot = facts->same_boot ? 1 : 0;
+    out->epoch = facts->max_epoch;
+    out->first = facts->first;
+    out->witness = facts->witness;
+    out->end = v->end;
+    out->bytes_scanned = v->counts->bytes;
+    out->records_scanned = v->counts->records;
+    out->damaged_ranges = v->counts->damaged_ranges;
+    CLG_ASSERT(out->tail <= COMMITLOG_TAIL_DAMAGED);
+}
+
+static int verify_line(struct clg_verify *v)
+{
+    char line[VERIFY_LINE_BYTES];
+    const struct clg_recovery_report *report = v->options->report;
+    CLG_ASSERT(v->counts != NULL);
+    if (report == NULL) {
+        return 0;
+    }
+    (void)snprintf(line, sizeof(line),
+                   "verified: %" PRIu64 " segments, %" PRIu64 " records, %" PRIu64
+                   " bytes, %" PRIu64 " derived files, %" PRIu64 " damaged ranges",
+                   v->counts->segments, v->counts->records, v->counts->bytes,
+                   v->counts->view_files, v->counts->damaged_ranges);
+    CLG_ASSERT(line[0] != '\0');
+    return report->line(report->ctx, line) != 0
+               ? clg_fail(v->err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "report")
+               : 0;
+}
+
+int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *options,
+                   struct clg_verify_counts *counts, struct commitlog_recovery *summary,
+                   struct commitlog_error *err)
+{
+    struct clg_verify v;
+    struct clg_facts facts;
+    memset(&v, 0, sizeof(v));
+    memset(counts, 0, sizeof(*counts));
+    v.dir = dir;
+    v.options = options;
+    v.counts = counts;
+    v.err = err;
+    v.min_time = INT64_MIN;
+    CLG_ASSERT(dir->dir_fd >= 0);
+    struct clg_facts_options facts_options = {.read_only = true,
+                                              .progress = options->progress,
+                                              .progress_ctx = options->progress_ctx};
+    int rc = clg_facts_collect(dir, &facts_options, &facts, err);
+    if (rc != 0) {
+        return rc;
+    }
+    v.end = facts.prefix_end;
+    v.total = facts.prefix_end > facts.first ? facts.prefix_end - facts.first : 0;
+    if (facts.is_new) {
+        rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION, "there is no store");
+    } else {
+        rc = verify_files(&v, &facts);
+    }
+    if (rc == 0) {
+        rc = verify_behind(&v, &facts);
+    }
+    if (rc == 0) {
+        rc = verify_line(&v);
+    }
+    if (rc == 0) {
+        verify_summary(&v, &facts, summary);
+        if (counts->damaged_ranges > 0) {
+            rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
+                          "%" PRIu64 " damaged ranges", counts->damaged_ranges);
+        }
+    }
+    clg_facts_free(&facts);
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}

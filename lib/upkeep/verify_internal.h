@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * verify_internal.h -- shared by verify.c and verify_view.c.
+ */
+#ifndef CLG_UPKEEP_VERIFY_INTERNAL_H
+#define CLG_UPKEEP_VERIFY_INTERNAL_H
+
+#include "segment/segment.h"
+#include "upkeep/verify.h"
+
+struct clg_verify {
+    struct clg_store_dir *dir;
+    const struct clg_verify_options *options;
+    struct clg_verify_counts *counts;
+    struct commitlog_error *err;
+    uint64_t end; /* records before it are judged */
+    uint64_t total;
+    uint64_t reported;
+    uint32_t min_epoch;
+    int64_t min_time;
+};
+
+/* 0, or ENOMEM from the report. */
+CLG_MUST_CHECK int clg_verify_damage(struct clg_verify *v, const struct commitlog_damage *damage);
+CLG_MUST_CHECK int clg_verify_say(struct clg_verify *v, uint64_t from, uint64_t to,
+                                  const char *reason);
+CLG_MUST_CHECK int clg_verify_tick(struct clg_verify *v, uint64_t bytes);
+
+/* The .cq and .key of a sealed segment, where they are there, against its records. */
+CLG_MUST_CHECK int clg_verify_views(struct clg_verify *v, struct clg_segment *segment);
+
+#endif

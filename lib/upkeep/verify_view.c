@@ -1,0 +1,207 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * verify_view.c -- derived files of a sealed segment against the records they point at. See
+ * verify.h.
+ *
+ * A file that is not there is sound: it is made again when it is needed. The file is read into
+ * memory as a whole; it is a few percent of its segment.
+ */
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/key_file.h"
+#include "format/queue_file.h"
+#include "format/record.h"
+#include "segment/segment_name.h"
+#include "upkeep/verify_internal.h"
+
+/* Further wrong entries of one file say nothing new. */
+#define VERIFY_ENTRIES_MAX 16u
+
+struct verify_file {
+    struct clg_verify *v;
+    struct clg_segment *segment;
+    const char *what;
+    uint8_t *bytes;
+    uint64_t size;
+    uint32_t wrong;
+};
+
+static int verify_file_say(struct verify_file *file, const char *reason)
+{
+    char text[100];
+    CLG_ASSERT(reason != NULL);
+    CLG_ASSERT(file->what != NULL);
+    (void)snprintf(text, sizeof(text), "view/%020" PRIu64 ".%s: %s", file->segment->base,
+                   file->what, reason);
+    return clg_verify_say(file->v, file->segment->base,
+                          file->segment->base + file->segment->bytes, text);
+}
+
+/* 0 and the bytes, ENOTFOUND, or reported: bytes stays NULL then. */
+static int verify_file_load(struct verify_file *file, enum clg_segment_file kind)
+{
+    const struct commitlog_os *os = file->v->dir->os;
+    char name[CLG_SEGMENT_NAME_BYTES];
+    clg_segment_name_make(name, kind, file->segment->base);
+    CLG_ASSERT(file->bytes == NULL);
+    if (file->v->dir->view_fd < 0) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    struct clg_os_stat stat;
+    int rc = os->stat_at(os, file->v->dir->view_fd, name, &stat);
+    if (rc == -ENOENT) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    if (rc < 0 || stat.type != CLG_OS_FILE || stat.size_bytes == 0) {
+        return verify_file_say(file, "is not a file with something in it");
+    }
+    int fd = os->open_at(os, file->v->dir->view_fd, name, CLG_OS_OPEN_READ, 0);
+    if (fd < 0) {
+        return fd == -ENOENT ? COMMITLOG_ENOTFOUND : verify_file_say(file, "cannot be opened");
+    }
+    uint8_t *bytes = os->alloc(os, stat.size_bytes);
+    if (bytes == NULL) {
+        clg_os_close_fd(os, &fd);
+        return clg_fail(file->v->err, COMMITLOG_ENOMEM, ENOMEM, file->segment->base, "verify %s",
+                        name);
+    }
+    rc = clg_os_pread_all(os, fd, bytes, stat.size_bytes, 0);
+    clg_os_close_fd(os, &fd);
+    if (rc < 0) {
+        os->free(os, bytes);
+        return verify_file_say(file, "cannot be read");
+    }
+    file->bytes = bytes;
+    file->size = stat.size_bytes;
+    CLG_ASSERT(file->size > 0);
+    return 0;
+}
+
+/* The record an entry points at, if there is one. */
+static bool verify_record_at(struct clg_segment *segment, uint32_t place,
+                             struct clg_record_header *header)
+{
+    uint64_t position = segment->base + (uint64_t)place * CLG_RECORD_ALIGN;
+    uint8_t raw[CLG_RECORD_HEADER_BYTES];
+    CLG_ASSERT(header != NULL);
+    if (position < segment->data_start || position >= segment->data_end
+        || segment->data_end - position < sizeof(raw)
+        || clg_segment_pread_raw(segment, raw, sizeof(raw), position) < 0) {
+        return false;
+    }
+    clg_record_decode(raw, header);
+    CLG_ASSERT(position % CLG_RECORD_ALIGN == 0);
+    return clg_record_verify_header(raw, clg_record_seed(segment->salt, position));
+}
+
+static int verify_queue(struct verify_file *file, const struct clg_queue_file *queues,
+                        const struct clg_queue_directory *directory)
+{
+    int rc = 0;
+    CLG_ASSERT(queues != NULL);
+    for (uint32_t i = 0; rc == 0 && i < directory->count && file->wrong < VERIFY_ENTRIES_MAX; i++) {
+        struct clg_queue_entry entry;
+        struct clg_record_header header;
+        uint64_t offset = directory->first_offset + i;
+        bool right = clg_queue_file_entry(queues, directory, offset, &entry) == 0
+                     && verify_record_at(file->segment, entry.place, &header)
+                     && header.header_check == entry.header_check
+                     && header.queue_number == directory->queue && header.queue_offset == offset
+                     && clg_record_size(header.word) == entry.size
+                     && header.store_time == entry.store_time;
+        if (!right) {
+            file->wrong++;
+            rc = verify_file_say(file, "an entry does not fit the record it points at");
+        }
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+static int verify_queues(struct verify_file *file, const struct clg_view_segment *segment)
+{
+    struct clg_queue_file queues;
+    int rc = clg_queue_file_open(&queues, file->bytes, file->size, segment, file->v->dir->segment_dir.uuid);
+    CLG_ASSERT(file->bytes != NULL);
+    if (rc == 0) {
+        rc = clg_queue_file_verify_directory(&queues);
+    }
+    if (rc == 0) {
+        rc = clg_queue_file_verify_entries(&queues);
+    }
+    if (rc != 0) {
+        return verify_file_say(file, "fails its check");
+    }
+    for (uint32_t i = 0; rc == 0 && i < queues.queue_count && file->wrong < VERIFY_ENTRIES_MAX;
+         i++) {
+        struct clg_queue_directory directory;
+        if (clg_queue_file_directory(&queues, i, &directory) != 0) {
+            file->wrong++;
+            rc = verify_file_say(file, "a queue's directory entry is wrong");
+        } else {
+            rc = verify_queue(file, &queues, &directory);
+        }
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+static int verify_keys(struct verify_file *file, const struct clg_view_segment *segment)
+{
+    struct clg_key_file keys;
+    int rc = clg_key_file_open(&keys, file->bytes, file->size, segment, file->v->dir->segment_dir.uuid);
+    CLG_ASSERT(file->bytes != NULL);
+    if (rc == 0) {
+        rc = clg_key_file_verify(&keys);
+    }
+    if (rc != 0) {
+        return verify_file_say(file, "fails its check");
+    }
+    for (uint32_t i = 0; rc == 0 && i < keys.entry_count && file->wrong < VERIFY_ENTRIES_MAX; i++) {
+        struct clg_record_header header;
+        /* An entry is 32 bits of the hash, then the place. */
+        const uint8_t *entry = keys.entries + (uint64_t)i * CLG_KEY_ENTRY_BYTES;
+        if (!verify_record_at(file->segment, clg_load_le32(entry + 4), &header)
+            || header.attribute_bytes == 0) {
+            file->wrong++;
+            rc = verify_file_say(file, "an entry points at no record with a key");
+        }
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+int clg_verify_views(struct clg_verify *v, struct clg_segment *segment)
+{
+    static const struct {
+        enum clg_segment_file kind;
+        const char *what;
+        int (*check)(struct verify_file *file, const struct clg_view_segment *segment);
+    } kinds[] = {{CLG_FILE_CQ, "cq", verify_queues}, {CLG_FILE_KEY, "key", verify_keys}};
+    struct clg_view_segment expected = {segment->base, segment->salt, segment->data_end};
+    int rc = 0;
+    CLG_ASSERT(segment != NULL);
+    for (size_t i = 0; rc == 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+        struct verify_file file = {.v = v, .segment = segment, .what = kinds[i].what};
+        rc = verify_file_load(&file, kinds[i].kind);
+        if (rc == COMMITLOG_ENOTFOUND) {
+            rc = 0;
+            continue;
+        }
+        if (rc == 0 && file.bytes != NULL) {
+            v->counts->view_files++;
+            rc = kinds[i].check(&file, &expected);
+        }
+        v->dir->os->free(v->dir->os, file.bytes);
+        if (rc == 0) {
+            rc = clg_verify_tick(v, file.size);
+        }
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * lookup.c -- questions to the views under the fold lock. See lookup.h.
+ *
+ * Invariants: nothing at or behind min(visible, folded) is shown.
+ * Threads and locks: lock for the length of one question.
+ * Happy path: bound -> ask the view -> answer.
+ * Failure modes: the view says EDAMAGED: its file is made again and the question asked again; each
+ *       round repairs at least one file, so the rounds are bounded by the number of files.
+ */
+#include "view/lookup.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/invariant.h"
+#include "base/order.h"
+#include "view/consume_queue.h"
+#include "view/fold_internal.h"
+#include "view/key_index.h"
+
+struct lookup_bound {
+    uint64_t visible;
+    bool all; /* nothing folded is hidden */
+};
+
+/* With the lock held. */
+static struct lookup_bound lookup_bound(const struct clg_fold *fold, uint64_t visible)
+{
+    uint64_t folded = clg_load_relaxed_u64(&fold->folded);
+    CLG_ASSERT(clg_mutex_is_held(&fold->lock));
+    /* A batch that ran out of memory half-way is in the views up to `applied`. */
+    bool partial = fold->applied != folded || fold->resume_view != 0;
+    return (struct lookup_bound){.visible = clg_min_u64(visible, folded),
+                                 .all = visible >= folded && !partial};
+}
+
+/* True: a file was repaired, ask again. */
+static bool lookup_again(struct clg_fold *fold, int *rc)
+{
+    uint32_t rebuilt = 0;
+    if (CLG_LIKELY(*rc != COMMITLOG_EDAMAGED)) {
+        return false;
+    }
+    CLG_ASSERT(clg_mutex_is_held(&fold->lock));
+    int repaired = clg_fold_repair(fold, &rebuilt, NULL);
+    if (repaired != 0) {
+        *rc = repaired;
+        return false;
+    }
+    return rebuilt > 0;
+}
+
+int clg_lookup_range(struct clg_fold *fold, uint32_t queue, uint64_t visible,
+                     struct clg_lookup_range *out)
+{
+    int rc;
+    CLG_ASSERT(out != NULL);
+    if (clg_registry_queue(fold->config.registry, queue) == NULL) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    struct lookup_bound bound = lookup_bound(fold, visible);
+    do {
+        rc = clg_consume_queue_range(fold->views[CLG_VIEW_QUEUES], queue, bound.visible, bound.all,
+                                     out);
+    } while (lookup_again(fold, &rc));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}
+
+int clg_lookup_entries(struct clg_fold *fold, uint32_t queue, uint64_t offset, uint64_t visible,
+                       struct clg_lookup_entry *entries, uint32_t max, uint32_t *out_count,
+                       uint64_t *out_bound)
+{
+    int rc;
+    uint64_t unused;
+    CLG_ASSERT(entries != NULL && max > 0);
+    CLG_ASSERT(out_count != NULL);
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    struct lookup_bound bound = lookup_bound(fold, visible);
+    do {
+        rc = clg_consume_queue_entries(fold->views[CLG_VIEW_QUEUES], queue, offset, bound.visible,
+                                       bound.all, entries, max, out_count,
+                                       out_bound != NULL ? out_bound : &unused);
+    } while (lookup_again(fold, &rc));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}
+
+int clg_lookup_time(struct clg_fold *fold, uint32_t queue, int64_t time_ns, uint32_t bound_kind,
+                    uint64_t visible, uint64_t *out_offset)
+{
+    int rc;
+    CLG_ASSERT(out_offset != NULL);
+    if (bound_kind != COMMITLOG_LOWER && bound_kind != COMMITLOG_UPPER) {
+        return COMMITLOG_EINVAL;
+    }
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    struct lookup_bound bound = lookup_bound(fold, visible);
+    do {
+        rc = clg_consume_queue_time(fold->views[CLG_VIEW_QUEUES], queue, time_ns, bound_kind,
+                                    bound.visible, bound.all, out_offset);
+    } while (lookup_again(fold, &rc));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}
+
+int clg_lookup_position(struct clg_fold *fold, uint32_t queue, uint64_t position, uint64_t visible,
+                        uint64_t *out_offset)
+{
+    int rc;
+    CLG_ASSERT(out_offset != NULL);
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    struct lookup_bound bound = lookup_bound(fold, visible);
+    do {
+        rc = clg_consume_queue_position(fold->views[CLG_VIEW_QUEUES], queue, position,
+                                        bound.visible, bound.all, out_offset);
+    } while (lookup_again(fold, &rc));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}
+
+void clg_lookup_key_init(struct clg_lookup_key *query, uint64_t hash, int64_t since_ns,
+                         int64_t until_ns, uint64_t visible)
+{
+    CLG_ASSERT(query != NULL);
+    *query = (struct clg_lookup_key){.hash = hash,
+                                     .since_ns = since_ns,
+                                     .until_ns = until_ns,
+                                     .before = visible,
+                                     .hint_base = CLG_NO_POSITION,
+                                     .hint_entry = 0};
+    CLG_ASSERT(query->hint_base == CLG_NO_POSITION);
+}
+
+int clg_lookup_key_next(struct clg_fold *fold, struct clg_lookup_key *query, uint64_t *positions,
+                        uint32_t max, uint32_t *out_count)
+{
+    int rc;
+    CLG_ASSERT(positions != NULL && max > 0);
+    CLG_ASSERT(out_count != NULL);
+    if (fold->views[CLG_VIEW_KEYS] == NULL) {
+        return COMMITLOG_EUNSUPPORTED;
+    }
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    query->before = lookup_bound(fold, query->before).visible;
+    do {
+        rc = clg_key_index_next(fold->views[CLG_VIEW_KEYS], query, positions, max, out_count);
+    } while (lookup_again(fold, &rc));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}

@@ -1,0 +1,626 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * queue_walk.c -- look-ups: from a queue's newest part back along its links.
+ *
+ * A part is what one segment holds of one queue. Walks go from the newest part to older ones by
+ * prev and jump, which is taken when its target is not older than what is looked for.
+ *
+ * Invariants: a link is a hint. It is followed only to a segment that is kept, and what it leads to
+ *       must say the right queue; else the segments below are searched one by one.
+ * Threads and locks: the fold lock.
+ * Happy path: newest part -> O(log segments) hops -> binary search inside.
+ * Failure modes: COMMITLOG_EDAMAGED: a slot was found unusable and is NONE now: rebuild, ask again.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/invariant.h"
+#include "view/queue_internal.h"
+
+/* Kept by retention? */
+static bool walk_is_kept(const struct clg_view *view, const struct clg_view_item *item)
+{
+    return item->id.end > view->context.segments->first;
+}
+
+/* A value in a verified file contradicts its bounds: it must be made again. What lies in memory
+ * was made by us: then it is a bug, and rebuilding would hide it. */
+static int walk_damaged(struct clg_view *view, struct clg_view_item *item)
+{
+    struct clg_view_slot *slot = &item->slots[view->slot];
+    CLG_ASSERT(slot->state != CLG_SLOT_FROZEN);
+    if (slot->state != CLG_SLOT_MAPPED) {
+        return COMMITLOG_EINTERNAL;
+    }
+    clg_view_slot_clear(view, slot);
+    return COMMITLOG_EDAMAGED;
+}
+
+static void part_fill(struct clg_queue_part *out, const struct clg_queue_directory *directory,
+                      uint64_t base)
+{
+    CLG_ASSERT(directory->count > 0);
+    CLG_ASSERT(out != NULL);
+    *out = (struct clg_queue_part){.base = base,
+                                   .first = directory->first_offset,
+                                   .jump_end = directory->jump_end,
+                                   .prev = directory->prev,
+                                   .jump = directory->jump,
+                                   .count = directory->count,
+                                   .ordinal = directory->ordinal,
+                                   .queue = directory->queue};
+}
+
+static int part_from_file(struct clg_view *view, struct clg_view_item *item, uint32_t queue,
+                          uint32_t index, struct clg_queue_part *out)
+{
+    const struct clg_queue_slot *slot = item->slots[view->slot].data;
+    CLG_ASSERT(slot != NULL && !slot->frozen);
+    struct clg_queue_directory directory;
+    int rc = COMMITLOG_ENOTFOUND;
+    if (index != CLG_LINK_SEARCH) {
+        rc = clg_queue_file_directory(&slot->file, index, &directory);
+    }
+    if (rc == COMMITLOG_ENOTFOUND || (rc == 0 && directory.queue != queue)) {
+        rc = clg_queue_file_find(&slot->file, queue, &directory, NULL);
+    }
+    if (rc != 0) {
+        return rc == COMMITLOG_ENOTFOUND ? rc : walk_damaged(view, item);
+    }
+    part_fill(out, &directory, item->id.base);
+    out->flat = slot->file.entries + directory.first_entry * CLG_QUEUE_ENTRY_BYTES;
+    return 0;
+}
+
+static int part_from_frozen(const struct clg_queue_slot *slot, uint64_t base, uint32_t queue,
+                            uint32_t index, struct clg_queue_part *out)
+{
+    CLG_ASSERT(slot->frozen);
+    if (index >= slot->queue_count || slot->queues[index].directory.queue != queue) {
+        uint32_t low = 0;
+        uint32_t high = slot->queue_count;
+        while (low < high) {
+            uint32_t middle = low + (high - low) / 2;
+            if (slot->queues[middle].directory.queue < queue) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        index = low;
+        if (index >= slot->queue_count || slot->queues[index].directory.queue != queue) {
+            return COMMITLOG_ENOTFOUND;
+        }
+    }
+    part_fill(out, &slot->queues[index].directory, base);
+    out->last = slot->queues[index].last;
+    CLG_ASSERT(out->last != NULL);
+    return 0;
+}
+
+static int part_from_item(struct clg_view *view, struct clg_view_item *item, uint32_t queue,
+                          uint32_t index, struct clg_queue_part *out)
+{
+    int rc = clg_view_slot_open(view, item);
+    if (rc != 0) {
+        return rc;
+    }
+    const struct clg_queue_slot *slot = item->slots[view->slot].data;
+    CLG_ASSERT(slot != NULL);
+    return slot->frozen ? part_from_frozen(slot, item->id.base, queue, index, out)
+                        : part_from_file(view, item, queue, index, out);
+}
+
+/* The newest kept part in a segment with base < limit. */
+static int part_search(struct clg_view *view, uint32_t queue, uint64_t limit,
+                       struct clg_queue_part *out)
+{
+    const struct clg_view_segments *segments = view->context.segments;
+    uint32_t index = clg_view_segments_below(segments, limit);
+    CLG_ASSERT(index == UINT32_MAX || index < segments->count);
+    while (index != UINT32_MAX) {
+        struct clg_view_item *item = clg_view_segments_at(segments, index);
+        if (!walk_is_kept(view, item)) {
+            break;
+        }
+        int rc = part_from_item(view, item, queue, CLG_LINK_SEARCH, out);
+        if (rc != COMMITLOG_ENOTFOUND) {
+            return rc;
+        }
+        index = index == 0 ? UINT32_MAX : index - 1;
+    }
+    return COMMITLOG_ENOTFOUND;
+}
+
+int clg_queue_part_at(struct clg_consume_queue *cq, uint32_t queue,
+                      const struct clg_queue_link *link, struct clg_queue_part *out)
+{
+    struct clg_view *view = &cq->view;
+    CLG_ASSERT(queue != CLG_QUEUE_NONE);
+    CLG_ASSERT(out != NULL);
+    if (link->base == CLG_LINK_NONE) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    if (link->index == CLG_LINK_SEARCH) {
+        return part_search(view, queue, link->base + 1, out);
+    }
+    struct clg_view_item *item = clg_view_segments_find(view->context.segments, link->base);
+    if (item == NULL || !walk_is_kept(view, item)) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    int rc = part_from_item(view, item, queue, link->index, out);
+    if (rc == COMMITLOG_ENOTFOUND) {
+        rc = part_search(view, queue, link->base, out);
+    }
+    return rc;
+}
+
+/* ENOTFOUND: nothing of the queue is kept. */
+static int walk_newest(struct clg_consume_queue *cq, uint32_t queue, struct clg_queue_part *out)
+{
+    const struct clg_queue_head *head = clg_queue_head_find(cq, queue);
+    if (head == NULL) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    const struct clg_queue_link link = {.base = head->link_base, .index = head->link_index};
+    if (head->count == 0) {
+        return clg_queue_part_at(cq, queue, &link, out);
+    }
+    CLG_ASSERT(head->last != NULL);
+    *out = (struct clg_queue_part){.base = cq->view.context.segments->active_base,
+                                   .first = head->first,
+                                   .prev = link,
+                                   .jump = {.base = CLG_LINK_NONE, .index = 0},
+                                   .last = head->last,
+                                   .count = head->count,
+                                   .queue = queue};
+    CLG_ASSERT(out->count > 0);
+    return 0;
+}
+
+static int walk_prev(struct clg_consume_queue *cq, struct clg_queue_part *part)
+{
+    struct clg_queue_part older;
+    int rc = clg_queue_part_at(cq, part->queue, &part->prev, &older);
+    if (rc == 0 && older.base >= part->base) {
+        return COMMITLOG_EINTERNAL; /* links lead down: checked when they were read */
+    }
+    if (rc == 0) {
+        *part = older;
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+static const uint8_t *part_bytes(const struct clg_queue_part *part, uint32_t i)
+{
+    CLG_ASSERT(i < part->count);
+    CLG_ASSERT(part->flat != NULL || part->last != NULL);
+    return part->flat != NULL ? part->flat + (size_t)i * CLG_QUEUE_ENTRY_BYTES
+                              : clg_queue_chunk_entry(part->last, i);
+}
+
+static int64_t part_time(const struct clg_queue_part *part, uint32_t i)
+{
+    return (int64_t)clg_load_le64(part_bytes(part, i) + CLG_QUEUE_ENTRY_AT_TIME);
+}
+
+static uint64_t part_position(const struct clg_queue_part *part, uint32_t i)
+{
+    uint64_t place = clg_load_le32(part_bytes(part, i) + CLG_QUEUE_ENTRY_AT_PLACE);
+    return part->base + place * CLG_RECORD_ALIGN;
+}
+
+static uint64_t part_end(const struct clg_queue_part *part)
+{
+    CLG_ASSERT(part->count > 0);
+    return part->first + part->count;
+}
+
+/* First index with time >= t, count if none. */
+static uint32_t part_lower_time(const struct clg_queue_part *part, int64_t t)
+{
+    uint32_t low = 0;
+    uint32_t high = part->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (part_time(part, middle) < t) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    CLG_ASSERT(low <= part->count);
+    return low;
+}
+
+static uint32_t part_lower_position(const struct clg_queue_part *part, uint64_t position)
+{
+    uint32_t low = 0;
+    uint32_t high = part->count;
+    while (low < high) {
+        uint32_t middle = low + (high - low) / 2;
+        if (part_position(part, middle) < position) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    CLG_ASSERT(low <= part->count);
+    return low;
+}
+
+/* Takes the jump if its target exists: 1, else 0 and part is unchanged, or a code. */
+static int walk_jump(struct clg_consume_queue *cq, struct clg_queue_part *part)
+{
+    struct clg_queue_part target;
+    if (part->jump.base == CLG_LINK_NONE) {
+        return 0;
+    }
+    int rc = clg_queue_part_at(cq, part->queue, &part->jump, &target);
+    if (rc == COMMITLOG_ENOTFOUND || (rc == 0 && target.base != part->jump.base)) {
+        return 0;
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    CLG_ASSERT(target.queue == part->queue);
+    *part = target;
+    return 1;
+}
+
+/* From *part to the newest part with first <= offset. ENOTFOUND: *part is the oldest one kept. */
+static int walk_to_offset(struct clg_consume_queue *cq, uint64_t offset,
+                          struct clg_queue_part *part)
+{
+    CLG_ASSERT(part->count > 0);
+    while (part->first > offset) {
+        if (part->jump.base != CLG_LINK_NONE && part->jump_end > offset) {
+            int rc = walk_jump(cq, part);
+            if (rc < 0) {
+                return rc;
+            }
+            if (rc == 1) {
+                continue;
+            }
+        }
+        int rc = walk_prev(cq, part);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    CLG_ASSERT(part->first <= offset);
+    return 0;
+}
+
+static int walk_to_oldest(struct clg_consume_queue *cq, struct clg_queue_part *part)
+{
+    CLG_ASSERT(part->count > 0);
+    for (;;) {
+        int rc = walk_jump(cq, part);
+        if (rc == 1) {
+            continue;
+        }
+        if (rc == 0) {
+            rc = walk_prev(cq, part);
+        }
+        if (rc != 0) {
+            CLG_ASSERT(rc < 0);
+            return rc == COMMITLOG_ENOTFOUND ? 0 : rc;
+        }
+    }
+}
+
+/* Smallest offset with position >= `position`, from *part on down. */
+static int walk_position(struct clg_consume_queue *cq, struct clg_queue_part *part,
+                         uint64_t position, uint64_t *out)
+{
+    CLG_ASSERT(part->count > 0);
+    while (part->base >= position) {
+        int rc = 0;
+        if (part->jump.base != CLG_LINK_NONE && part->jump.base >= position) {
+            rc = walk_jump(cq, part);
+        }
+        if (rc == 0) {
+            uint64_t first = part->first;
+            rc = walk_prev(cq, part);
+            if (rc == COMMITLOG_ENOTFOUND) {
+                *out = first;
+                return 0;
+            }
+        }
+        if (rc < 0) {
+            return rc;
+        }
+    }
+    uint32_t index = part_lower_position(part, position);
+    *out = part->first + index;
+    CLG_ASSERT(*out <= part_end(part));
+    return 0;
+}
+
+/* Smallest offset with time >= t; the end of the newest part if there is none. */
+static int walk_time(struct clg_consume_queue *cq, struct clg_queue_part *part, int64_t t,
+                     uint64_t *out)
+{
+    CLG_ASSERT(part->count > 0);
+    while (part_time(part, 0) >= t) {
+        struct clg_queue_part target = *part;
+        int rc = walk_jump(cq, &target);
+        if (rc == 1 && part_time(&target, target.count - 1) >= t) {
+            *part = target;
+            continue;
+        }
+        if (rc < 0) {
+            return rc;
+        }
+        uint64_t first = part->first;
+        rc = walk_prev(cq, part);
+        if (rc == COMMITLOG_ENOTFOUND) {
+            *out = first;
+            return 0;
+        }
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    *out = part->first + part_lower_time(part, t);
+    CLG_ASSERT(*out <= part_end(part));
+    return 0;
+}
+
+/* The visible end. With everything visible it is the head's; else found by position. */
+static int walk_next(struct clg_consume_queue *cq, const struct clg_queue_part *newest,
+                     uint64_t visible, bool all_visible, uint64_t *out)
+{
+    if (all_visible) {
+        *out = clg_consume_queue_next(&cq->view, newest->queue);
+        CLG_ASSERT(*out >= part_end(newest));
+        return 0;
+    }
+    if (part_position(newest, newest->count - 1) < visible) {
+        *out = part_end(newest);
+        return 0;
+    }
+    struct clg_queue_part part = *newest;
+    return walk_position(cq, &part, visible, out);
+}
+
+static int walk_min(struct clg_consume_queue *cq, const struct clg_queue_part *newest,
+                    uint64_t *out)
+{
+    struct clg_queue_part part = *newest;
+    int rc = walk_to_oldest(cq, &part);
+    if (rc == 0) {
+        CLG_ASSERT(part.first <= newest->first);
+        *out = part.first;
+    }
+    return rc;
+}
+
+/* Time of the entry at `offset`; of the one before it where the log lost that offset. */
+static int walk_time_at(struct clg_consume_queue *cq, const struct clg_queue_part *newest,
+                        uint64_t offset, int64_t *out)
+{
+    struct clg_queue_part part = *newest;
+    int rc = walk_to_offset(cq, offset, &part);
+    if (rc == 0) {
+        uint64_t index = clg_min_u64(offset - part.first, part.count - 1u);
+        CLG_ASSERT(index < part.count);
+        *out = part_time(&part, (uint32_t)index);
+    }
+    return rc == COMMITLOG_ENOTFOUND ? COMMITLOG_EINTERNAL : rc;
+}
+
+int clg_consume_queue_range(struct clg_view *view, uint32_t queue, uint64_t visible,
+                            bool all_visible, struct clg_lookup_range *out)
+{
+    struct clg_consume_queue *cq = clg_queue_of(view);
+    CLG_ASSERT(out != NULL);
+    struct clg_queue_part newest;
+    int rc = walk_newest(cq, queue, &newest);
+    struct clg_lookup_range range = {0};
+    if (rc == COMMITLOG_ENOTFOUND) {
+        range.next = clg_consume_queue_next(view, queue);
+        range.min = range.next;
+        *out = range;
+        return 0;
+    }
+    if (rc == 0) {
+        rc = walk_next(cq, &newest, visible, all_visible, &range.next);
+    }
+    if (rc == 0) {
+        rc = walk_min(cq, &newest, &range.min);
+    }
+    if (rc == 0 && range.min < range.next) {
+        rc = walk_time_at(cq, &newest, range.min, &range.first_time);
+    }
+    if (rc == 0 && range.min < range.next) {
+        rc = walk_time_at(cq, &newest, range.next - 1, &range.last_time);
+    }
+    if (rc == 0) {
+        CLG_ASSERT(range.min <= range.next);
+        *out = range;
+    }
+    return rc;
+}
+
+/* One entry for the caller; a place outside its segment is damage. */
+static int walk_emit(struct clg_view *view, const struct clg_queue_part *part, uint32_t i,
+                     struct clg_lookup_entry *out)
+{
+    struct clg_queue_entry entry;
+    clg_queue_entry_decode(part_bytes(part, i), &entry);
+    *out = (struct clg_lookup_entry){.queue_offset = part->first + i,
+                                     .position = part->base + (uint64_t)entry.place * 8,
+                                     .segment_base = part->base,
+                                     .store_time = entry.store_time,
+                                     .size = entry.size,
+                                     .tag_hash = entry.tag_hash,
+                                     .header_check = entry.header_check,
+                                     .flags = entry.flags};
+    if (entry.size == 0 && (entry.flags & CLG_QUEUE_ENTRY_HOLE) != 0) {
+        out->position = CLG_NO_POSITION;
+        return 0;
+    }
+    if (part->flat == NULL) {
+        CLG_ASSERT(entry.size >= CLG_RECORD_MIN);
+        return 0;
+    }
+    struct clg_view_item *item = clg_view_segments_find(view->context.segments, part->base);
+    CLG_ASSERT(item != NULL);
+    bool inside = entry.size >= CLG_RECORD_MIN
+                  && (uint64_t)entry.place * 8 + entry.size <= item->id.end - item->id.base;
+    return inside ? 0 : walk_damaged(view, item);
+}
+
+/* Entries [offset, end) as far as one part, or the lost offsets behind it, goes. `newer` is the
+ * first offset behind that gap. */
+static int walk_copy(struct clg_view *view, const struct clg_queue_part *part, uint64_t offset,
+                     uint64_t count, struct clg_lookup_entry *out, uint32_t *done)
+{
+    uint64_t in_part = part_end(part) > offset ? part_end(part) - offset : 0;
+    uint64_t n = clg_min_u64(count, in_part);
+    CLG_ASSERT(offset >= part->first);
+    for (uint32_t i = 0; i < n; i++) {
+        int rc = walk_emit(view, part, (uint32_t)(offset - part->first) + i, &out[i]);
+        if (rc != 0) {
+            return rc;
+        }
+    }
+    *done = (uint32_t)n;
+    if (n == 0) {
+        out[0] = (struct clg_lookup_entry){.queue_offset = offset,
+                                           .position = CLG_NO_POSITION,
+                                           .segment_base = part->base,
+                                           .store_time = part_time(part, part->count - 1),
+                                           .flags = CLG_QUEUE_ENTRY_HOLE};
+        *done = 1;
+    }
+    CLG_ASSERT(*done > 0);
+    return 0;
+}
+
+int clg_consume_queue_entries(struct clg_view *view, uint32_t queue, uint64_t offset,
+                              uint64_t visible, bool all_visible,
+                              struct clg_lookup_entry *entries, uint32_t max, uint32_t *out_count,
+                              uint64_t *out_bound)
+{
+    struct clg_consume_queue *cq = clg_queue_of(view);
+    CLG_ASSERT(max > 0);
+    struct clg_queue_part newest = {0};
+    uint64_t next = clg_consume_queue_next(view, queue);
+    int rc = walk_newest(cq, queue, &newest);
+    bool empty = rc == COMMITLOG_ENOTFOUND;
+    rc = empty ? 0 : rc;
+    if (rc == 0 && !empty) {
+        rc = walk_next(cq, &newest, visible, all_visible, &next);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    if (offset >= next) {
+        *out_bound = next;
+        return offset == next ? COMMITLOG_EEND : COMMITLOG_EBEYOND;
+    }
+    uint32_t count = 0;
+    uint32_t want = (uint32_t)clg_min_u64(max, next - offset);
+    while (!empty && count < want) {
+        struct clg_queue_part part = newest;
+        uint32_t done = 0;
+        rc = walk_to_offset(cq, offset + count, &part);
+        if (rc == COMMITLOG_ENOTFOUND && count == 0) {
+            empty = true;
+            break;
+        }
+        if (rc == 0) {
+            rc = walk_copy(view, &part, offset + count, want - count, entries + count, &done);
+        }
+        if (rc != 0) {
+            return rc;
+        }
+        count += done;
+    }
+    if (empty) {
+        uint64_t min = next;
+        rc = newest.count > 0 ? walk_min(cq, &newest, &min) : 0;
+        if (rc != 0) {
+            return rc;
+        }
+        *out_bound = min;
+        return COMMITLOG_ETOOSMALL;
+    }
+    *out_count = count;
+    return 0;
+}
+
+int clg_consume_queue_position(struct clg_view *view, uint32_t queue, uint64_t position,
+                               uint64_t visible, bool all_visible, uint64_t *out_offset)
+{
+    struct clg_consume_queue *cq = clg_queue_of(view);
+    CLG_ASSERT(out_offset != NULL);
+    struct clg_queue_part newest;
+    int rc = walk_newest(cq, queue, &newest);
+    if (rc == COMMITLOG_ENOTFOUND) {
+        *out_offset = clg_consume_queue_next(view, queue);
+        return 0;
+    }
+    uint64_t next = 0;
+    uint64_t found = 0;
+    if (rc == 0) {
+        rc = walk_next(cq, &newest, visible, all_visible, &next);
+    }
+    if (rc == 0 && part_position(&newest, newest.count - 1) < position) {
+        found = next;
+    } else if (rc == 0) {
+        struct clg_queue_part part = newest;
+        rc = walk_position(cq, &part, position, &found);
+    }
+    if (rc == 0) {
+        *out_offset = clg_min_u64(found, next);
+    }
+    return rc;
+}
+
+int clg_consume_queue_time(struct clg_view *view, uint32_t queue, int64_t time_ns, uint32_t bound,
+                           uint64_t visible, bool all_visible, uint64_t *out_offset)
+{
+    struct clg_consume_queue *cq = clg_queue_of(view);
+    CLG_ASSERT(bound == COMMITLOG_LOWER || bound == COMMITLOG_UPPER);
+    bool upper = bound == COMMITLOG_UPPER;
+    struct clg_queue_part newest;
+    int rc = walk_newest(cq, queue, &newest);
+    if (rc == COMMITLOG_ENOTFOUND) {
+        if (!upper) {
+            *out_offset = clg_consume_queue_next(view, queue);
+        }
+        return upper ? COMMITLOG_ENOTFOUND : 0;
+    }
+    uint64_t next = 0;
+    uint64_t found = 0;
+    if (rc == 0) {
+        rc = walk_next(cq, &newest, visible, all_visible, &next);
+    }
+    /* Largest with time <= t is the one before the smallest with time > t. */
+    if (rc == 0 && (part_time(&newest, newest.count - 1) < time_ns
+                    || (upper && part_time(&newest, newest.count - 1) == time_ns))) {
+        found = next;
+    } else if (rc == 0) {
+        struct clg_queue_part part = newest;
+        rc = walk_time(cq, &part, upper ? time_ns + 1 : time_ns, &found);
+        found = rc == 0 ? clg_min_u64(found, next) : found;
+    }
+    if (rc != 0 || !upper) {
+        *out_offset = rc == 0 ? found : *out_offset;
+        return rc;
+    }
+    uint64_t min = 0;
+    rc = walk_min(cq, &newest, &min);
+    if (rc == 0 && found <= min) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    *out_offset = rc == 0 ? found - 1 : *out_offset;
+    CLG_ASSERT(rc != 0 || found > min);
+    return rc;
+}

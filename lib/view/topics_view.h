@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * topics_view.h -- the view that knows the topics and where their newest definition lies.
+ *
+ * Owns: per topic the base of the segment with its newest definition. The topics themselves live in
+ *       the registry, which this view fills when it meets a definition; a writer's own definitions
+ *       are there already.
+ * Invariants: defined_base never decreases. The registry's next offsets and defined_base belong to
+ *       the claim side: they are set once, when the store opens, by clg_topics_publish.
+ * Threads and locks: the fold lock.
+ * Happy path: apply -> clg_registry_add. Retention: clg_topics_carry_list -> the caller appends new
+ *       definitions with offsets -> they are folded -> the list is empty.
+ * Failure modes: ENOMEM. A definition that contradicts the registry is counted and left out.
+ */
+#ifndef CLG_VIEW_TOPICS_VIEW_H
+#define CLG_VIEW_TOPICS_VIEW_H
+
+#include <stdint.h>
+
+#include "view/view.h"
+
+extern const struct clg_view_ops clg_topics_view_ops;
+
+/* See clg_fold_carry_list. `queues` is the consume queue view. */
+void clg_topics_carry_list(struct clg_view *view, const struct clg_view *queues, uint64_t base,
+                           uint32_t from, uint32_t *ids, uint32_t max, uint32_t *out_count,
+                           uint32_t *out_next, uint64_t *out_bytes);
+
+/* After everything was folded at opening: what the claim side needs to go on from there. */
+void clg_topics_publish(struct clg_view *view, const struct clg_view *queues);
+
+uint64_t clg_topics_contradictions(const struct clg_view *view);
+
+#endif

@@ -1,0 +1,70 @@
+/*
+ * append.h -- the state of `commitlog append` between its options and its loop.
+ *
+ * Owns: the records gathered for a batch, the acknowledgements that wait for the disk.
+ * Invariants: an acknowledgement is printed only once its level is reached, in the order of the
+ *       input; everything read is durable when the command ends with 0 or 1.
+ * Threads and locks: one thread.
+ * Happy path: line -> record_in -> append_check -> append_add -> (batch full) -> the log ->
+ *       (level durable) one flush for all that came without waiting -> acknowledgements.
+ * Failure modes: a bad line is reported with its number and left out; a failing store ends the run.
+ */
+#ifndef COMMITLOG_TOOL_APPEND_H
+#define COMMITLOG_TOOL_APPEND_H
+
+#include "open.h"
+#include "record_in.h"
+
+struct append_ack {
+    uint64_t position;
+    uint64_t queue_offset;
+};
+
+/* At most this much waits for one flush. */
+enum { APPEND_PENDING = 8192, APPEND_PENDING_BYTES = 4 * 1024 * 1024, APPEND_PENDING_MS = 50 };
+
+struct append {
+    struct cli *cli;
+    struct store store;
+    struct record_defaults defaults;
+    uint32_t queues; /* of a topic to be created */
+    bool queues_given;
+    bool by_key;
+    bool acks;
+    uint32_t level;
+    uint32_t batch; /* records per batch; 0: no batches */
+    uint64_t body_max_bytes;
+
+    struct commitlog_topic_info topic; /* the one looked up last */
+    bool topic_valid;
+
+    struct record_in *records; /* max(batch, 1) places */
+    struct commitlog_record *prepared;
+    struct commitlog_receipt *receipts;
+    uint32_t gathered;
+
+    struct append_ack *pending; /* APPEND_PENDING + batch places */
+    uint32_t pending_count;
+    uint64_t pending_end;   /* position that makes them durable */
+    uint64_t pending_bytes; /* of bodies */
+    double pending_since;
+    bool bad; /* a line was left out */
+};
+
+/* Memory for the loop; the store is open. CLI_DONE or a reported failure. */
+int append_begin(struct append *append);
+void append_free(struct append *append);
+/* Where the next line is to be read into. */
+struct record_in *append_place(struct append *append);
+/* Reports a line that is left out. */
+void append_reject(struct append *append, uint64_t line, const char *reason);
+/* True: the record may be stored; else in->reason says why not, and nothing was changed. */
+bool append_check(struct append *append, struct record_in *in);
+/* Takes the record in append_place; stores it, or the batch it completes. */
+int append_add(struct append *append);
+/* Stores a batch that is not full. */
+int append_end_batch(struct append *append);
+/* Makes what is pending durable and acknowledges it. */
+int append_settle(struct append *append);
+
+#endif

@@ -1,0 +1,331 @@
+/*
+ * append_store.c -- checking, storing, flushing and acknowledging records: see append.h.
+ */
+#include <assert.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "append.h"
+#include "watch.h"
+#include "when.h"
+
+/* Attributes of a record: 3 bytes before each, 2 more in a header; together less than 64 KiB. */
+enum { APPEND_ATTRIBUTE = 3, APPEND_HEADER_NAME = 2, APPEND_ATTRIBUTES_MAX = 65535 };
+
+/* A topic or queue that does not fit is a mistake in the call, found before any line is read. */
+static int append_check_options(struct append *append)
+{
+    struct cli *cli = append->cli;
+    const char *name = append->defaults.topic;
+    struct commitlog_topic_info info = {.struct_bytes = sizeof(info), .queues = append->queues};
+    uint32_t topic;
+    if (name == NULL) {
+        return CLI_DONE;
+    }
+    struct commitlog_error err = {0};
+    int32_t rc = commitlog_topic_open(append->store.handle, name, strlen(name), 0, &topic, &err);
+    if (rc == COMMITLOG_OK) {
+        rc = commitlog_topic_info(append->store.handle, topic, &info);
+    }
+    if (rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND) {
+        return cli_fail(cli, cli->dir, rc, &err);
+    }
+    if (append->queues_given && info.queues != append->queues) {
+        cli_error(cli,
+                  "%s: topic %s has %" PRIu32 " queues, not %" PRIu32
+                  ": leave --queues away, or name another topic",
+                  cli->dir, name, info.queues, append->queues);
+        return CLI_CANNOT;
+    }
+    if (append->defaults.queue != COMMITLOG_QUEUE_AUTO && append->defaults.queue >= info.queues) {
+        cli_error(cli, "%s: topic %s has no queue %" PRIu32 ", only 0 to %" PRIu32, cli->dir, name,
+                  append->defaults.queue, info.queues - 1);
+        return CLI_CANNOT;
+    }
+    return CLI_DONE;
+}
+
+int append_begin(struct append *append)
+{
+    assert(append != NULL && append->store.handle != NULL);
+    const size_t places = append->batch == 0 ? 1 : append->batch;
+    append->records = calloc(places, sizeof(*append->records));
+    append->prepared = calloc(places, sizeof(*append->prepared));
+    append->receipts = calloc(places, sizeof(*append->receipts));
+    append->pending = calloc(APPEND_PENDING + places, sizeof(*append->pending));
+    if (append->records == NULL || append->prepared == NULL || append->receipts == NULL ||
+        append->pending == NULL) {
+        cli_error(append->cli, "not enough memory");
+        return CLI_CANNOT;
+    }
+    const int32_t rc = commitlog_options_get(append->store.options, COMMITLOG_OPT_MAX_BODY_BYTES,
+                                             &append->body_max_bytes);
+    if (rc != COMMITLOG_OK) {
+        return cli_fail(append->cli, append->cli->dir, rc, NULL);
+    }
+    return append_check_options(append);
+}
+
+void append_free(struct append *append)
+{
+    assert(append != NULL);
+    const size_t places = append->batch == 0 ? 1 : append->batch;
+    for (size_t i = 0; append->records != NULL && i < places; i++) {
+        record_in_free(&append->records[i]);
+    }
+    free(append->records);
+    free(append->prepared);
+    free(append->receipts);
+    free(append->pending);
+    /* Ours: append_key_options made it; const only for those who read it. */
+    free((void *)(uintptr_t)append->defaults.keys);
+}
+
+struct record_in *append_place(struct append *append)
+{
+    assert(append->gathered < (append->batch == 0 ? 1 : append->batch));
+    return &append->records[append->gathered];
+}
+
+void append_reject(struct append *append, uint64_t line, const char *reason)
+{
+    cli_error(append->cli, "standard input, line %llu: %s: not stored", (unsigned long long)line,
+              reason);
+    append->bad = true;
+}
+
+/* Looks the topic up without creating it; false: there is none. */
+static bool append_find_topic(struct append *append, const struct record_in *in)
+{
+    const struct commitlog_topic_info *known = &append->topic;
+    if (append->topic_valid && known->name_bytes == in->topic.bytes &&
+        memcmp(known->name, in->topic.data, in->topic.bytes) == 0) {
+        return true;
+    }
+    uint32_t topic;
+    append->topic_valid = false;
+    if (commitlog_topic_open(append->store.handle, in->topic.data, in->topic.bytes, 0, &topic,
+                             NULL) == COMMITLOG_OK) {
+        append->topic = (struct commitlog_topic_info){.struct_bytes = sizeof(append->topic)};
+        append->topic_valid =
+            commitlog_topic_info(append->store.handle, topic, &append->topic) == COMMITLOG_OK;
+    }
+    return append->topic_valid;
+}
+
+static bool append_no(struct record_in *in, const char *reason)
+{
+    (void)snprintf(in->reason, sizeof(in->reason), "%s", reason);
+    return false;
+}
+
+static bool append_check_sizes(const struct append *append, struct record_in *in)
+{
+    size_t attributes = in->tag.bytes > 0 ? APPEND_ATTRIBUTE + in->tag.bytes : 0;
+    attributes += in->has_time != 0 ? APPEND_ATTRIBUTE + sizeof(int64_t) : 0;
+    for (uint32_t i = 0; i < in->key_count; i++) {
+        attributes += APPEND_ATTRIBUTE + in->used_keys[i].bytes;
+    }
+    for (uint32_t i = 0; i < in->header_count; i++) {
+        attributes += APPEND_ATTRIBUTE + APPEND_HEADER_NAME + in->headers[i].name.bytes +
+                      in->headers[i].value.bytes;
+    }
+    if (attributes > APPEND_ATTRIBUTES_MAX) {
+        (void)snprintf(in->reason, sizeof(in->reason),
+                       "tag, keys and headers take %zu bytes, %d at most", attributes,
+                       APPEND_ATTRIBUTES_MAX);
+        return false;
+    }
+    if (in->body.bytes > append->body_max_bytes) {
+        (void)snprintf(in->reason, sizeof(in->reason),
+                       "the body has %zu bytes, %llu at most (--option max_body_bytes=)",
+                       in->body.bytes, (unsigned long long)append->body_max_bytes);
+        return false;
+    }
+    return true;
+}
+
+bool append_check(struct append *append, struct record_in *in)
+{
+    assert(append != NULL && in != NULL);
+    if (in->topic.bytes == 0 || in->topic.bytes > COMMITLOG_TOPIC_NAME_MAX_BYTES ||
+        memchr(in->topic.data, '\0', in->topic.bytes) != NULL) {
+        return append_no(in, in->topic.data == NULL
+                                 ? "neither \"topic\" nor --topic"
+                                 : "a topic's name has 1 to 255 bytes of UTF-8 without NUL");
+    }
+    if (append->by_key && in->queue == COMMITLOG_QUEUE_AUTO && in->key_count == 0) {
+        return append_no(in, "no key, which --by-key needs");
+    }
+    if (!append_check_sizes(append, in)) {
+        return false;
+    }
+    const bool found = append_find_topic(append, in);
+    const uint32_t queues = found ? append->topic.queues : append->queues;
+    if (found && append->queues_given && queues != append->queues) {
+        (void)snprintf(in->reason, sizeof(in->reason), "topic %.60s has %u queues, not %u",
+                       append->topic.name, queues, append->queues);
+        return false;
+    }
+    if (in->queue != COMMITLOG_QUEUE_AUTO && in->queue >= queues) {
+        (void)snprintf(in->reason, sizeof(in->reason),
+                       "there is no queue %u: topic %.60s has %u, from 0", in->queue,
+                       found ? append->topic.name : "(new)", queues);
+        return false;
+    }
+    return true;
+}
+
+/* The record as the library wants it; creates the topic when this is its first. */
+static int32_t append_prepare(struct append *append, const struct record_in *in,
+                              struct commitlog_record *record, struct commitlog_error *err)
+{
+    if (!append_find_topic(append, in)) {
+        uint32_t topic;
+        const int32_t rc = commitlog_topic_open(append->store.handle, in->topic.data,
+                                                in->topic.bytes, append->queues, &topic, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        if (!append_find_topic(append, in)) {
+            return COMMITLOG_EINTERNAL;
+        }
+    }
+    *record = (struct commitlog_record){
+        .struct_bytes = sizeof(*record),
+        .topic = append->topic.topic,
+        .queue = in->queue,
+        /* durable comes by one flush for many: append_settle */
+        .level = append->level == COMMITLOG_LEVEL_DURABLE ? COMMITLOG_LEVEL_NONE : append->level,
+        .body = &in->body,
+        .body_count = 1,
+        .key_count = in->key_count,
+        .keys = in->used_keys,
+        .tag = in->tag,
+        .headers = in->headers,
+        .header_count = in->header_count,
+        .has_time = in->has_time,
+        .time_ms = in->time_ms,
+    };
+    return COMMITLOG_OK;
+}
+
+/* Prints what has reached its level: each line leaves by a write of its own. */
+static int append_acknowledge(struct append *append)
+{
+    struct out *out = &append->cli->out;
+    for (uint32_t i = 0; append->acks && i < append->pending_count; i++) {
+        (void)out_format(out, "%llu %llu\n", (unsigned long long)append->pending[i].position,
+                         (unsigned long long)append->pending[i].queue_offset);
+        if (!out_flush(out)) {
+            /* The reader is gone or the disk is full: nobody would read on. */
+            append->pending_count = 0;
+            return CLI_CANNOT;
+        }
+    }
+    append->pending_count = 0;
+    append->pending_bytes = 0;
+    return CLI_DONE;
+}
+
+int append_settle(struct append *append)
+{
+    assert(append != NULL);
+    if (append->pending_count == 0) {
+        return CLI_DONE;
+    }
+    if (append->level == COMMITLOG_LEVEL_DURABLE) {
+        struct commitlog_error err = {0};
+        const int32_t rc =
+            commitlog_sync(append->store.handle, append->pending_end, COMMITLOG_FOREVER, &err);
+        if (rc != COMMITLOG_OK) {
+            cli_error(append->cli,
+                      "%u records were stored, but nobody knows whether they reached "
+                      "the disk",
+                      append->pending_count);
+            append->pending_count = 0;
+            return cli_fail(append->cli, append->cli->dir, rc, &err);
+        }
+    }
+    return append_acknowledge(append);
+}
+
+static void append_note(struct append *append, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        const struct commitlog_receipt *receipt = &append->receipts[i];
+        append->pending[append->pending_count++] =
+            (struct append_ack){receipt->position, receipt->queue_offset};
+        append->pending_end = receipt->end_position;
+        append->pending_bytes += append->records[i].body.bytes;
+    }
+}
+
+/* A failure that is the fault of the records leaves them out; any other ends the run. */
+static int append_failed(struct append *append, int32_t rc, const struct commitlog_error *err)
+{
+    const struct record_in *first = &append->records[0];
+    const struct record_in *last = &append->records[append->gathered - 1];
+    const char *text = err->message[0] != '\0' ? err->message : commitlog_error_text(rc);
+    if (rc == COMMITLOG_EINVAL || rc == COMMITLOG_ETOOBIG || rc == COMMITLOG_EEXIST ||
+        rc == COMMITLOG_EUNSUPPORTED) {
+        if (first == last) {
+            append_reject(append, first->line, text);
+            return CLI_DONE;
+        }
+        cli_error(append->cli, "standard input, batch of lines %llu to %llu: %s: not stored",
+                  (unsigned long long)first->line, (unsigned long long)last->line, text);
+        append->bad = true;
+        return CLI_DONE;
+    }
+    cli_error(append->cli, "standard input: the lines from %llu on are not stored",
+              (unsigned long long)first->line);
+    return cli_fail(append->cli, append->cli->dir, rc, err);
+}
+
+int append_end_batch(struct append *append)
+{
+    assert(append != NULL);
+    const uint32_t count = append->gathered;
+    struct commitlog_error err = {0};
+    int32_t rc = COMMITLOG_OK;
+    if (count == 0) {
+        return CLI_DONE;
+    }
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+        rc = append_prepare(append, &append->records[i], &append->prepared[i], &err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = append->batch == 0
+                 ? commitlog_append_record(append->store.handle, append->prepared,
+                                           COMMITLOG_FOREVER, append->receipts, &err)
+                 : commitlog_append_batch(append->store.handle, append->prepared, count,
+                                          COMMITLOG_FOREVER, append->receipts, &err);
+    }
+    const int status = rc == COMMITLOG_OK ? CLI_DONE : append_failed(append, rc, &err);
+    append->gathered = 0;
+    if (rc != COMMITLOG_OK) {
+        return status;
+    }
+    if (append->pending_count == 0) {
+        append->pending_since = when_clock();
+    }
+    append_note(append, count);
+    const bool full =
+        append->pending_count >= APPEND_PENDING || append->pending_bytes >= APPEND_PENDING_BYTES;
+    const bool old = append->level == COMMITLOG_LEVEL_DURABLE &&
+                     when_clock() - append->pending_since >= (double)APPEND_PENDING_MS / 1000;
+    if (append->level != COMMITLOG_LEVEL_DURABLE || full || old) {
+        return append_settle(append);
+    }
+    return CLI_DONE;
+}
+
+int append_add(struct append *append)
+{
+    append->gathered++;
+    return append->gathered >= (append->batch == 0 ? 1 : append->batch) ? append_end_batch(append)
+                                                                        : CLI_DONE;
+}

@@ -1,0 +1,246 @@
+/*
+ * cli.c -- options, operands, errors and the end of a run: see cli.h.
+ */
+#include "cli.h"
+
+#include <assert.h>
+#include <errno.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "bar.h"
+#include "watch.h"
+
+static void cli_say(struct cli *cli, const char *format, va_list arguments)
+    __attribute__((format(printf, 2, 0)));
+
+static void cli_say(struct cli *cli, const char *format, va_list arguments)
+{
+    assert(cli != NULL);
+    assert(format != NULL);
+    char text[1024];
+    (void)vsnprintf(text, sizeof(text), format, arguments);
+    fprintf(stderr, "%scommitlog %s: %s\n", bar_erase(cli->bar), cli->command, text);
+}
+
+void cli_error(struct cli *cli, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    cli_say(cli, format, arguments);
+    va_end(arguments);
+}
+
+int cli_usage(struct cli *cli, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    cli_say(cli, format, arguments);
+    va_end(arguments);
+    fprintf(stderr, "Try `commitlog %s --help'.\n", cli->command);
+    return CLI_CANNOT;
+}
+
+int cli_status(int32_t code)
+{
+    assert(code <= 0);
+    switch (code) {
+    case COMMITLOG_OK:
+    case COMMITLOG_EEND:
+        return CLI_DONE;
+    case COMMITLOG_EDAMAGED:
+    case COMMITLOG_ENOTFOUND:
+    case COMMITLOG_ETOOSMALL:
+    case COMMITLOG_EBEYOND:
+    case COMMITLOG_EROLLEDBACK:
+    case COMMITLOG_EHOLE:
+    case COMMITLOG_EEXPIRED:
+    case COMMITLOG_EUNRECOVERED:
+        return CLI_NO;
+    default:
+        return CLI_CANNOT;
+    }
+}
+
+int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commitlog_error *err)
+{
+    assert(cli != NULL);
+    assert(code < 0);
+    if (code == COMMITLOG_EINTERRUPTED && watch_ended(cli->watch)) {
+        return watch_status(cli->watch);
+    }
+    const bool worded = err != NULL && err->code == code && err->message[0] != '\0';
+    const char *text = worded ? err->message : commitlog_error_text(code);
+    /* The library's sentence often names the directory already: not twice. */
+    if (what == NULL || strncmp(text, what, strlen(what)) == 0) {
+        cli_error(cli, "%s", text);
+    } else {
+        cli_error(cli, "%s: %s", what, text);
+    }
+    return cli_status(code);
+}
+
+static void cli_help(struct cli *cli, const struct cli_spec *spec)
+{
+    assert(cli->popt != NULL);
+    poptPrintHelp(cli->popt, stdout, 0);
+    printf("\n%s\n\nExit status: 0 done; 1 not found, a bad input line, or damage; 2 wrong usage "
+           "or cannot run.\nThe manual: man 1 commitlog\n",
+           spec->about);
+}
+
+/* The operand: exactly DIR when the command takes one. */
+static bool cli_operands(struct cli *cli, const struct cli_spec *spec, int *status)
+{
+    const char *operand = poptGetArg(cli->popt);
+    if (spec->operands[0] != '\0') {
+        if (operand == NULL || operand[0] == '\0') {
+            *status = cli_usage(cli, "which store? The operand DIR is missing");
+            return false;
+        }
+        cli->dir = operand;
+        operand = poptGetArg(cli->popt);
+    }
+    if (operand != NULL) {
+        *status = cli_usage(cli, "unexpected operand \"%s\"", operand);
+        return false;
+    }
+    return true;
+}
+
+bool cli_parse(struct cli *cli, const struct cli_spec *spec, struct poptOption *table, int argc,
+               const char **argv, int *status)
+{
+    assert(cli != NULL && spec != NULL && table != NULL && status != NULL);
+    assert(argc >= 1);
+    memset(cli, 0, sizeof(*cli));
+    cli->command = spec->command;
+    cli->table = table;
+    if (!out_init(&cli->out, 1)) {
+        cli_error(cli, "not enough memory");
+        *status = CLI_CANNOT;
+        return false;
+    }
+    char name[64];
+    (void)snprintf(name, sizeof(name), "commitlog %s", spec->command);
+    argv[0] = name;
+    cli->popt = poptGetContext(name, argc, argv, table, 0);
+    if (cli->popt == NULL) {
+        cli_error(cli, "not enough memory");
+        *status = cli_end(cli, CLI_CANNOT);
+        return false;
+    }
+    if (spec->operands[0] != '\0') {
+        poptSetOtherOptionHelp(cli->popt, "DIR [OPTION...]");
+    }
+    int rc;
+    while ((rc = poptGetNextOpt(cli->popt)) >= 0) {
+        if (rc == 'h') {
+            cli_help(cli, spec);
+            fflush(stdout);
+            *status = cli_end(cli, ferror(stdout) != 0 ? CLI_CANNOT : CLI_DONE);
+            return false;
+        }
+    }
+    if (rc < -1) {
+        *status = cli_usage(cli, "%s: %s", poptBadOption(cli->popt, 0), poptStrerror(rc));
+    } else if (cli_operands(cli, spec, status)) {
+        return true;
+    }
+    *status = cli_end(cli, *status);
+    return false;
+}
+
+static void cli_free_values(const struct poptOption *table)
+{
+    for (; table->longName != NULL || table->shortName != '\0'; table++) {
+        const unsigned int kind = table->argInfo & POPT_ARG_MASK;
+        if (table->arg == NULL) {
+            continue;
+        }
+        if (kind == POPT_ARG_STRING) {
+            char **value = table->arg;
+            free(*value);
+            *value = NULL;
+        } else if (kind == POPT_ARG_ARGV) {
+            char ***values = table->arg;
+            for (char **each = *values; each != NULL && *each != NULL; each++) {
+                free(*each);
+            }
+            free(*values);
+            *values = NULL;
+        }
+    }
+}
+
+int cli_end(struct cli *cli, int status)
+{
+    assert(cli != NULL);
+    if (!out_flush(&cli->out)) {
+        if (cli->out.error == EPIPE) {
+            /* Whoever read us has seen enough: that is an end, not an error. */
+            status = status > CLI_NO ? status : CLI_DONE;
+        } else {
+            cli_error(cli, "standard output: %s", strerror(cli->out.error));
+            status = CLI_CANNOT;
+        }
+    }
+    watch_stop(cli);
+    if (cli->popt != NULL) {
+        poptFreeContext(cli->popt);
+        cli->popt = NULL;
+    }
+    cli_free_values(cli->table);
+    out_free(&cli->out);
+    return status;
+}
+
+bool cli_number(struct cli *cli, const char *option, const char *text, uint64_t minimum,
+                uint64_t maximum, uint64_t *value)
+{
+    assert(text != NULL && value != NULL);
+    assert(minimum <= maximum);
+    char *end = NULL;
+    errno = 0;
+    const bool digits = text[0] >= '0' && text[0] <= '9';
+    const unsigned long long number = digits ? strtoull(text, &end, 10) : 0;
+    if (!digits || *end != '\0') {
+        (void)cli_usage(cli, "%s: \"%s\" is not a whole number", option, text);
+        return false;
+    }
+    if (errno == ERANGE || number < minimum || number > maximum) {
+        (void)cli_usage(cli, "%s: %s is not between %llu and %llu", option, text,
+                        (unsigned long long)minimum, (unsigned long long)maximum);
+        return false;
+    }
+    *value = number;
+    return true;
+}
+
+bool cli_size(struct cli *cli, const char *option, const char *text, uint64_t *value)
+{
+    assert(text != NULL && value != NULL);
+    char *end = NULL;
+    errno = 0;
+    const bool digits = text[0] >= '0' && text[0] <= '9';
+    const unsigned long long number = digits ? strtoull(text, &end, 10) : 0;
+    unsigned int shift = 0;
+    if (digits && *end != '\0') {
+        static const char units[] = "KMGT";
+        const char *unit = strchr(units, *end);
+        shift = unit == NULL ? 0 : 10 * (unsigned int)(unit - units + 1);
+        end += unit == NULL ? 0 : 1;
+    }
+    if (!digits || *end != '\0') {
+        (void)cli_usage(cli, "%s: \"%s\" is not a size such as 4096, 64M or 2G", option, text);
+        return false;
+    }
+    if (errno == ERANGE || number > ((uint64_t)INT64_MAX >> shift)) {
+        (void)cli_usage(cli, "%s: %s is too large", option, text);
+        return false;
+    }
+    *value = (uint64_t)number << shift;
+    return true;
+}

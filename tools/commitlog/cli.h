@@ -1,0 +1,77 @@
+/*
+ * cli.h -- what every subcommand shares: its name, its directory, its options, its errors.
+ *
+ * Owns: `struct cli`, one per run, and the exit codes.
+ * Invariants: an error is one line on stderr, "commitlog CMD: where: what"; nothing else of the
+ *       command but progress goes to stderr.
+ * Threads and locks: the main thread; cli_error may also run while the bar's thread draws.
+ * Happy path: cli_parse -> the command's work -> cli_end.
+ * Failure modes: wrong usage ends with CLI_CANNOT before anything is opened.
+ */
+#ifndef COMMITLOG_TOOL_CLI_H
+#define COMMITLOG_TOOL_CLI_H
+
+#include <popt.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "commitlog.h"
+#include "out.h"
+
+/* Exit codes; a command ended by a signal exits with 128 + its number. */
+enum { CLI_DONE = 0, CLI_NO = 1, CLI_CANNOT = 2 };
+
+struct bar;
+struct watch;
+
+struct cli {
+    const char *command; /* "append" */
+    const char *dir;     /* the operand DIR, or NULL; owned by popt */
+    poptContext popt;
+    struct poptOption *table;
+    struct watch *watch; /* signals and a vanished reader; NULL until watch_start */
+    struct bar *bar;     /* the bar that may be on the screen, or NULL */
+    struct out out;      /* standard output */
+};
+
+struct cli_spec {
+    const char *command;
+    const char *operands; /* "DIR", or "" when the command takes none */
+    const char *about;    /* paragraphs for --help */
+};
+
+/* The last entries of every option table. */
+#define CLI_TABLE_END                                                                              \
+    {"help", 'h', POPT_ARG_NONE, NULL, 'h', "show this help and exit", NULL},                      \
+    {                                                                                              \
+        NULL, '\0', 0, NULL, 0, NULL, NULL                                                         \
+    }
+
+/*
+ * Parses argv with `table`; true: go on. False: end with *status (help was shown, or the usage is
+ * wrong and has been reported). Option values are owned by cli until cli_end.
+ */
+bool cli_parse(struct cli *cli, const struct cli_spec *spec, struct poptOption *table, int argc,
+               const char **argv, int *status);
+
+/* Flushes standard output, ends the watch, frees what cli owns; returns the exit code. */
+int cli_end(struct cli *cli, int status);
+
+/* "commitlog CMD: <text>" on stderr. */
+void cli_error(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* As cli_error, with the pointer to --help; returns CLI_CANNOT. */
+int cli_usage(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Reports a failed call of the library on `what` (the directory or a topic); `err` may lack a
+ * text. Returns the exit code that belongs to `code`. */
+int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commitlog_error *err);
+
+/* The exit code for a status of the library. */
+int cli_status(int32_t code);
+
+/* Parses a whole number in [minimum, maximum] given to `option`; reports and returns false. */
+bool cli_number(struct cli *cli, const char *option, const char *text, uint64_t minimum,
+                uint64_t maximum, uint64_t *value);
+/* The same with an optional K, M, G or T (powers of 1024). */
+bool cli_size(struct cli *cli, const char *option, const char *text, uint64_t *value);
+
+#endif

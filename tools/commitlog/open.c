@@ -1,0 +1,167 @@
+/*
+ * open.c -- opening and closing the store of a command: see open.h.
+ */
+#include "open.h"
+
+#include <assert.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "bar.h"
+#include "watch.h"
+#include "when.h"
+
+static int store_set(struct cli *cli, struct store *store, const char *name, const char *value,
+                     const char *option)
+{
+    struct commitlog_error err = {0};
+    const int32_t rc = commitlog_options_set_text(store->options, name, value, &err);
+    if (rc == COMMITLOG_OK) {
+        return CLI_DONE;
+    }
+    return cli_usage(cli, "%s: %s", option,
+                     err.message[0] != '\0' ? err.message : commitlog_error_text(rc));
+}
+
+static int store_set_other(struct cli *cli, struct store *store, const char *pair)
+{
+    assert(pair != NULL);
+    char name[64];
+    const char *equals = strchr(pair, '=');
+    if (equals == NULL || equals == pair || (size_t)(equals - pair) >= sizeof(name)) {
+        return cli_usage(cli, "--option: \"%s\" is not NAME=VALUE", pair);
+    }
+    (void)snprintf(name, sizeof(name), "%.*s", (int)(equals - pair), pair);
+    char option[80];
+    (void)snprintf(option, sizeof(option), "--option %s", name);
+    return store_set(cli, store, name, equals + 1, option);
+}
+
+/* What the mode fixes; set after the user's options, which cannot change it. */
+static int32_t store_set_mode(struct store *store, int mode, struct commitlog_error *err)
+{
+    static const uint64_t create[] = {
+        [STORE_READ] = COMMITLOG_CREATE_NEVER,
+        [STORE_WRITE] = COMMITLOG_CREATE_NEVER,
+        [STORE_CREATE] = COMMITLOG_CREATE_ALWAYS,
+        [STORE_WRITE_OR_CREATE] = COMMITLOG_CREATE_IF_MISSING,
+    };
+    assert(mode >= STORE_READ && mode <= STORE_WRITE_OR_CREATE);
+    int32_t rc = commitlog_options_set(store->options, COMMITLOG_OPT_CREATE, create[mode], err);
+    if (rc == COMMITLOG_OK) {
+        rc = commitlog_options_set(store->options, COMMITLOG_OPT_ACCESS,
+                                   mode == STORE_READ ? COMMITLOG_READ_ONLY : COMMITLOG_READ_WRITE,
+                                   err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = commitlog_options_set(store->options, COMMITLOG_OPT_BORROW, 0, err);
+    }
+    return rc;
+}
+
+int store_prepare(struct cli *cli, struct store *store, int mode, const struct store_options *given)
+{
+    assert(cli != NULL && store != NULL);
+    *store = (struct store){NULL, NULL, NULL};
+    struct commitlog_error err = {0};
+    int32_t rc = commitlog_options_create(&store->options);
+    if (rc == COMMITLOG_OK) {
+        rc = commitlog_progress_create(&store->progress);
+    }
+    if (rc != COMMITLOG_OK) {
+        return cli_fail(cli, cli->dir, rc, NULL);
+    }
+    int status = CLI_DONE;
+    if (given != NULL && given->segment_size != NULL) {
+        status = store_set(cli, store, "segment_bytes", given->segment_size, "--segment-size");
+    }
+    if (status == CLI_DONE && given != NULL && given->engine != NULL) {
+        status = store_set(cli, store, "engine", given->engine, "--engine");
+    }
+    char **other = given == NULL ? NULL : given->others;
+    for (; status == CLI_DONE && other != NULL && *other != NULL; other++) {
+        status = store_set_other(cli, store, *other);
+    }
+    if (status != CLI_DONE) {
+        return status;
+    }
+    rc = store_set_mode(store, mode, &err);
+    commitlog_options_set_progress(store->options, store->progress);
+    return rc == COMMITLOG_OK ? CLI_DONE : cli_fail(cli, cli->dir, rc, &err);
+}
+
+/* What recovery cut is never kept quiet. */
+static void store_tell_recovery(struct cli *cli, struct store *store)
+{
+    struct commitlog_recovery recovery = {.struct_bytes = sizeof(recovery)};
+    if (commitlog_recovery_get(store->handle, &recovery) != COMMITLOG_OK ||
+        recovery.bytes_cut == 0) {
+        return;
+    }
+    char amount[32];
+    when_amount(recovery.bytes_cut, amount, sizeof(amount));
+    cli_error(cli,
+              "%s: the last writer did not close the store: %s behind position %llu were cut and "
+              "kept in %s/quarantine (%s)",
+              cli->dir, amount, (unsigned long long)recovery.end, cli->dir,
+              recovery.tail == COMMITLOG_TAIL_TORN ? "never acknowledged as durable"
+                                                   : "nothing proves that they were durable");
+}
+
+static void store_hint(struct cli *cli, int mode, int32_t code)
+{
+    if (code == COMMITLOG_EDAMAGED && mode != STORE_READ) {
+        cli_error(cli,
+                  "nothing was changed; `commitlog verify %s' names the damage, `commitlog recover "
+                  "%s --mode salvage' keeps all that is sound",
+                  cli->dir, cli->dir);
+    } else if (code == COMMITLOG_ENOTFOUND) {
+        cli_error(cli, "`commitlog create %s' makes a new store, and so does append", cli->dir);
+    }
+}
+
+int store_open(struct cli *cli, struct store *store, int mode, const struct store_options *given)
+{
+    const int status = store_prepare(cli, store, mode, given);
+    if (status != CLI_DONE) {
+        return status;
+    }
+    struct commitlog_error err = {0};
+    struct bar bar;
+    watch_progress(cli->watch, store->progress);
+    bar_start(&bar, cli, "opening", store->progress, false);
+    const int32_t rc = commitlog_open(cli->dir, store->options, &store->handle, &err);
+    bar_stop(&bar);
+    watch_progress(cli->watch, NULL);
+    if (rc != COMMITLOG_OK) {
+        const int failed = cli_fail(cli, cli->dir, rc, &err);
+        store_hint(cli, mode, rc);
+        store->handle = NULL;
+        /* "Not found" is for records: a store that is not there means: cannot run. */
+        return rc == COMMITLOG_ENOTFOUND ? CLI_CANNOT : failed;
+    }
+    watch_store(cli->watch, store->handle);
+    if (mode != STORE_READ) {
+        store_tell_recovery(cli, store);
+    }
+    return CLI_DONE;
+}
+
+int store_close(struct cli *cli, struct store *store, int status)
+{
+    assert(cli != NULL && store != NULL);
+    watch_store(cli->watch, NULL);
+    watch_progress(cli->watch, NULL);
+    if (store->handle != NULL) {
+        struct commitlog_error err = {0};
+        const int32_t rc = commitlog_close(store->handle, &err);
+        if (rc != COMMITLOG_OK) {
+            const int failed = cli_fail(cli, cli->dir, rc, &err);
+            status = failed > status ? failed : status;
+        }
+    }
+    commitlog_options_free(store->options);
+    commitlog_progress_free(store->progress);
+    *store = (struct store){NULL, NULL, NULL};
+    return status;
+}

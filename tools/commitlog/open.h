@@ -1,0 +1,54 @@
+/*
+ * open.h -- opens the store of a command, with the options that any command may set.
+ *
+ * Owns: the store and the options object between store_open and store_close.
+ * Invariants: commands that only read open read-only, so that they run beside a writer, and
+ *       without borrows, so that a file cut short under them is an error and no SIGBUS.
+ * Threads and locks: the main thread.
+ * Happy path: store_open -> ... -> store_close.
+ * Failure modes: reported here, with the exit code as result.
+ */
+#ifndef COMMITLOG_TOOL_OPEN_H
+#define COMMITLOG_TOOL_OPEN_H
+
+#include "cli.h"
+
+/* Options of the store on the command line. */
+struct store_options {
+    char *segment_size;
+    char *engine;
+    char **others; /* NAME=VALUE */
+};
+
+#define STORE_OPTIONS(o)                                                                           \
+    {"segment-size",                                                                               \
+     '\0',                                                                                         \
+     POPT_ARG_STRING,                                                                              \
+     &(o)->segment_size,                                                                           \
+     0,                                                                                            \
+     "size of the segments to come, 64K to 32G",                                                   \
+     "SIZE"},                                                                                      \
+        {"engine",     '\0', POPT_ARG_STRING, &(o)->engine, 0, "how records are written",          \
+         "staged|mmap"},                                                                           \
+    {                                                                                              \
+        "option", 'o', POPT_ARG_ARGV, &(o)->others, 0,                                             \
+            "any option of the library by its name, see commitlog_options(3)", "NAME=VALUE"        \
+    }
+
+struct store {
+    struct commitlog_options *options;
+    struct commitlog_progress *progress;
+    struct commitlog_store *handle;
+};
+
+enum { STORE_READ, STORE_WRITE, STORE_CREATE, STORE_WRITE_OR_CREATE };
+
+/* An options object for `mode`, for the calls that take a directory instead of a store. */
+int store_prepare(struct cli *cli, struct store *store, int mode,
+                  const struct store_options *given);
+/* store_prepare and open; CLI_DONE, or the exit code after a report. */
+int store_open(struct cli *cli, struct store *store, int mode, const struct store_options *given);
+/* Closes; `status` unless closing fails, which is reported. NULL handles are fine. */
+int store_close(struct cli *cli, struct store *store, int status);
+
+#endif

@@ -1,0 +1,217 @@
+/*
+ * scan.c -- the reading loop: see scan.h.
+ */
+#include "scan.h"
+
+#include <assert.h>
+#include <inttypes.h>
+#include <string.h>
+
+#include "watch.h"
+#include "when.h"
+
+enum { SCAN_AGAIN = -1, SCAN_UNRECOVERED_MS = 1000 };
+
+void scan_begin(struct scan *scan, struct cli *cli, struct store *store, int place)
+{
+    assert(scan != NULL && cli != NULL && store->handle != NULL);
+    memset(scan, 0, sizeof(*scan));
+    scan->cli = cli;
+    scan->store = store;
+    scan->place = place;
+    scan->names.store = store->handle;
+    scan->max = UINT64_MAX;
+    scan->end = UINT64_MAX;
+    struct commitlog_positions positions = {.struct_bytes = sizeof(positions)};
+    if (commitlog_positions_get(store->handle, &positions) == COMMITLOG_OK) {
+        scan->begin = positions.first;
+        scan->end = positions.visible;
+    }
+}
+
+void scan_end(struct scan *scan)
+{
+    assert(scan != NULL);
+    commitlog_cursor_close(scan->cursor);
+    scan->cursor = NULL;
+}
+
+/* One line as dump prints it. */
+static bool scan_print_log(struct scan *scan, const struct commitlog_message *message)
+{
+    struct out *out = &scan->cli->out;
+    char when[32];
+    when_format(message->store_time_ns, when, sizeof(when));
+    bool good = out_format(out, "%-12" PRIu64 " %8" PRIu64 "  %-9s %s epoch %" PRIu32,
+                           message->position, message->next_position - message->position,
+                           record_kind(message->kind), when, message->epoch);
+    if (message->topic != UINT32_MAX) {
+        good = good && out_format(out, "  %s/%" PRIu32 " @%" PRIu64,
+                                  record_topic(&scan->names, message->topic), message->queue,
+                                  message->queue_offset);
+    }
+    if (message->tag.bytes > 0) {
+        good =
+            good && out_text(out, "  tag ") && out_put(out, message->tag.data, message->tag.bytes);
+    }
+    struct commitlog_slice key;
+    for (uint32_t i = 0; commitlog_message_key(message, i, &key) == COMMITLOG_OK; i++) {
+        good = good && out_text(out, "  key ") && out_put(out, key.data, key.bytes);
+    }
+    return good && out_format(out, "  body %zu\n", message->body.bytes);
+}
+
+static bool scan_print(struct scan *scan, const struct commitlog_message *message)
+{
+    scan->count++;
+    if (scan->json) {
+        return record_print_json(&scan->cli->out, &scan->names, message, scan->log);
+    }
+    if (scan->log) {
+        return scan_print_log(scan, message);
+    }
+    return record_print_body(&scan->cli->out, message);
+}
+
+/* SCAN_AGAIN, or the exit code. */
+static int scan_print_all(struct scan *scan, uint32_t count)
+{
+    assert(count <= SCAN_CHUNK);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct commitlog_message *message = &scan->messages[i];
+        if (!scan->follow && scan->place != SCAN_KEY && message->position >= scan->end) {
+            return scan->status;
+        }
+        if (!scan_print(scan, message)) {
+            return scan->status; /* cli_end tells why the output failed */
+        }
+        if (scan->place != SCAN_KEY) {
+            bar_set(&scan->bar, message->next_position - scan->begin,
+                    scan->follow ? 0 : scan->end - scan->begin);
+        }
+    }
+    return scan->count >= scan->max ? scan->status : SCAN_AGAIN;
+}
+
+/* Where the log goes on behind damage that lies at `position`; false: nobody knows. */
+static bool scan_behind(struct scan *scan, uint64_t position, uint64_t *next)
+{
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    for (uint32_t i = 0; commitlog_damage_get(scan->store->handle, i, &damage) == COMMITLOG_OK;
+         i++) {
+        if (damage.from_position <= position && position < damage.to_position) {
+            *next = damage.to_position;
+            return true;
+        }
+        damage = (struct commitlog_damage){.struct_bytes = sizeof(damage)};
+    }
+    return false;
+}
+
+static int scan_damaged(struct scan *scan, uint64_t bound)
+{
+    const bool log = scan->place == SCAN_LOG;
+    uint64_t next = bound + 1;
+    scan->status = CLI_NO;
+    cli_error(scan->cli,
+              "%s: damage at %s %" PRIu64 ": left out (commitlog verify names all of it)",
+              scan->cli->dir, log ? "position" : "offset", bound);
+    const bool known = !log || scan_behind(scan, bound, &next);
+    if (!known || scan->place == SCAN_KEY ||
+        commitlog_cursor_seek(scan->cursor, COMMITLOG_FROM_OFFSET, next) != COMMITLOG_OK) {
+        cli_error(scan->cli, "%s: cannot go on behind it", scan->cli->dir);
+        return scan->status;
+    }
+    return SCAN_AGAIN;
+}
+
+/* The cursor's place is no longer kept, or was never: an error, but for one that follows. */
+static int scan_too_small(struct scan *scan, uint64_t bound)
+{
+    const char *what = scan->place == SCAN_LOG ? "position" : "offset";
+    cli_error(scan->cli, "%s: what lies before %s %" PRIu64 " was dropped by retention",
+              scan->cli->dir, what, bound);
+    if (scan->count > 0 &&
+        commitlog_cursor_seek(scan->cursor, COMMITLOG_FROM_OFFSET, bound) == COMMITLOG_OK) {
+        scan->status = CLI_NO;
+        return SCAN_AGAIN;
+    }
+    return CLI_NO;
+}
+
+/* Nobody proved that the rest is durable, and its writer does not run. */
+static int scan_unrecovered(struct scan *scan)
+{
+    if (!scan->told_unrecovered) {
+        scan->told_unrecovered = true;
+        cli_error(scan->cli,
+                  "%s: the last writer did not close the store; more records may follow once it "
+                  "is opened for writing or `commitlog recover %s' has run",
+                  scan->cli->dir, scan->cli->dir);
+    }
+    if (!scan->follow || watch_sleep(scan->cli->watch, SCAN_UNRECOVERED_MS)) {
+        return scan->status;
+    }
+    return SCAN_AGAIN;
+}
+
+/* A status other than OK; SCAN_AGAIN, or the exit code. */
+static int scan_status(struct scan *scan, int32_t rc, uint64_t bound)
+{
+    assert(rc != COMMITLOG_OK);
+    switch (rc) {
+    case COMMITLOG_EEND:
+        return scan->follow ? SCAN_AGAIN : scan->status;
+    case COMMITLOG_EDAMAGED:
+        return scan_damaged(scan, bound);
+    case COMMITLOG_ETOOSMALL:
+        return scan_too_small(scan, bound);
+    case COMMITLOG_EUNRECOVERED:
+        return scan_unrecovered(scan);
+    case COMMITLOG_EINTERRUPTED:
+        return watch_ended(scan->cli->watch) ? watch_status(scan->cli->watch) : SCAN_AGAIN;
+    case COMMITLOG_EBEYOND:
+        cli_error(scan->cli, "%s: beyond the end, which is %s %" PRIu64, scan->cli->dir,
+                  scan->place == SCAN_LOG ? "position" : "offset", bound);
+        return CLI_NO;
+    case COMMITLOG_EROLLEDBACK:
+        cli_error(scan->cli, "%s: recovery cut what was printed last; the end now is %s %" PRIu64,
+                  scan->cli->dir, scan->place == SCAN_LOG ? "position" : "offset", bound);
+        return CLI_NO;
+    default:
+        return cli_fail(scan->cli, scan->cli->dir, rc, NULL);
+    }
+}
+
+static int scan_loop(struct scan *scan)
+{
+    int status = scan->max == 0 ? CLI_DONE : SCAN_AGAIN;
+    while (status == SCAN_AGAIN) {
+        if (watch_ended(scan->cli->watch)) {
+            return watch_status(scan->cli->watch);
+        }
+        const uint64_t left = scan->max - scan->count;
+        const uint32_t want = left < SCAN_CHUNK ? (uint32_t)left : SCAN_CHUNK;
+        uint32_t count = 0;
+        uint64_t bound = 0;
+        int32_t rc = commitlog_cursor_fetch(scan->cursor, scan->messages, want, 0, &count, &bound);
+        if (rc == COMMITLOG_EEND && scan->follow) {
+            if (!out_flush(&scan->cli->out)) {
+                return scan->status;
+            }
+            rc = commitlog_cursor_fetch(scan->cursor, scan->messages, want, COMMITLOG_FOREVER,
+                                        &count, &bound);
+        }
+        status = rc == COMMITLOG_OK ? scan_print_all(scan, count) : scan_status(scan, rc, bound);
+    }
+    return status;
+}
+
+int scan_run(struct scan *scan)
+{
+    assert(scan != NULL && scan->cursor != NULL);
+    bar_start(&scan->bar, scan->cli, "reading", NULL, true);
+    const int status = scan_loop(scan);
+    bar_stop(&scan->bar);
+    return status;
+}

@@ -1,0 +1,49 @@
+/*
+ * scan.h -- the reading loop that read, query and dump share.
+ *
+ * Owns: one cursor and the array it fills.
+ * Invariants: what is damaged is named on stderr and skipped, never printed; the exit code then is
+ *       1. Without `follow` the scan ends at what was visible when it began, so that it ends also
+ *       beside a writer that is faster. Before anything waits, the output is flushed.
+ * Threads and locks: one thread; follow sleeps inside the library until a record comes.
+ * Happy path: scan_begin -> scan_run -> scan_end.
+ * Failure modes: reported here; the result is the exit code.
+ */
+#ifndef COMMITLOG_TOOL_SCAN_H
+#define COMMITLOG_TOOL_SCAN_H
+
+#include "bar.h"
+#include "open.h"
+#include "record_out.h"
+
+enum { SCAN_CHUNK = 256 };
+
+/* What a place of the cursor is, for messages and for going on behind damage. */
+enum { SCAN_QUEUE, SCAN_LOG, SCAN_KEY };
+
+struct scan {
+    struct cli *cli;
+    struct store *store;
+    struct commitlog_cursor *cursor;
+    struct record_names names;
+    struct bar bar;
+    int place; /* SCAN_... */
+    bool json;
+    bool log; /* control records too, in the form of dump */
+    bool follow;
+    uint64_t max; /* records to print */
+    uint64_t count;
+    uint64_t begin; /* positions, for the bar */
+    uint64_t end;   /* position where a scan without follow ends */
+    bool told_unrecovered;
+    int status; /* CLI_NO once damage was skipped */
+    struct commitlog_message messages[SCAN_CHUNK];
+};
+
+/* Takes the place of zeroed memory; the cursor comes later. */
+void scan_begin(struct scan *scan, struct cli *cli, struct store *store, int place);
+/* Reads until max, the end, a signal or a failure; returns the exit code. */
+int scan_run(struct scan *scan);
+void scan_end(struct scan *scan);
+
+#endif

@@ -1,0 +1,17 @@
+#!/bin/sh
+# man-links.sh - lets `man FUNCTION` find the page of its group.
+#
+#   tools/man-links.sh DIR      DIR is .../man/man3, where the pages of section 3 are installed
+#
+# Writes, for every NAME entry that is not the name of its page, a page that includes that one.
+set -eu
+
+root=$(cd "$(dirname "$0")/.." && pwd)
+target=${1:?usage: tools/man-links.sh DIR}
+
+for page in "$root"/man/*.3; do
+    file=$(basename "$page")
+    for name in $(awk '/^\.Sh / { inside = $2 == "NAME" } inside && /^\.Nm / { print $2 }' "$page"); do
+        [ "$name.3" = "$file" ] || printf '.so man3/%s\n' "$file" >"$target/$name.3"
+    done
+done
