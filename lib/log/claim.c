@@ -53,6 +53,12 @@ void clg_claim_advance(struct clg_log *log, uint64_t bytes, uint32_t records, in
     log->tally.last_time = store_time;
     log->tally.epoch = log->epoch;
     log->position += bytes;
+    if (log->position - log->last_mark >= log->mark_bytes) {
+        uint64_t count = clg_load_relaxed_u64(&log->mark_count);
+        log->last_mark = log->position;
+        clg_store_relaxed_u64(&log->marks[count % CLG_MARKS_MAX], log->position);
+        clg_store_release_u64(&log->mark_count, count + 1); /* ORDER(mark-1) release */
+    }
 }
 
 void clg_claim_control(struct clg_log *log, uint8_t kind, uint32_t queue_number, const void *body,

@@ -14,6 +14,9 @@
 
 /* Pieces of a drain: larger ones leave the second-level cache, smaller ones pay the system call. */
 #define CLG_DRAIN_PIECE_BYTES (UINT64_C(256) << 10)
+/* Record boundaries remembered for the drain, one per ring / 32 or 128 KiB of log. */
+#define CLG_MARKS_MAX 64u
+#define CLG_MARK_BYTES (UINT64_C(128) << 10)
 /* Closed segments that may wait for drain and footer before a claim has to. */
 #define CLG_ROLLS_MAX 64u
 #define CLG_LINE _Alignas(128)
@@ -63,6 +66,10 @@ struct clg_log {
     struct clg_segment_footer tally; /* of the active segment so far */
     bool tally_complete;
     struct clg_roll rolls[CLG_ROLLS_MAX];
+    uint64_t mark_bytes;        /* distance of marks; at most 32 lie in the ring */
+    uint64_t last_mark;
+    _Atomic uint64_t marks[CLG_MARKS_MAX];
+    _Atomic uint64_t mark_count;  /* ORDER(mark-1) release */
     _Atomic uint64_t roll_count;  /* written under claim_lock, ORDER(roll-1) release */
     _Atomic uint64_t seal_count;  /* written under seal_lock */
     _Atomic uint64_t active_base; /* of `active`, for those without the lock */
@@ -71,6 +78,7 @@ struct clg_log {
     CLG_LINE struct clg_mutex drain_lock;
     struct clg_segment *drain_segment; /* holds `written`; with a reference */
     uint64_t drain_count;              /* rolls drained */
+    uint64_t drain_mark;               /* marks passed */
 
     /* flush leader */
     CLG_LINE struct clg_mutex leader;

@@ -1,7 +1,9 @@
 /*
  * drain.c -- stage to segment: pwrite in pieces of 256 KiB, then `written` moves.
  *
- * Invariants: 1. never beyond `published`: a claimed word is never written; 2. of a pad only its
+ * Invariants: 1. never beyond `published`: a claimed word is never written; `written` is always the
+ *       boundary of a record or batch: of a record that lay half in the segment and half in the
+ *       ring, the first half in the ring could be overwritten and a crash would lose it; 2. of a pad only its
  *       header is written, the rest of the segment stays zero; 3. the bytes of a piece are not
  *       overwritten meanwhile, because room in the ring is counted from `written`.
  * Threads and locks: one drain at a time under drain_lock: flush leader, upkeep, an appender whose
@@ -37,26 +39,45 @@ static int drain_next_segment(struct clg_log *log)
     return COMMITLOG_OK;
 }
 
+/* The boundary up to which the next piece goes: the last mark within a piece's size, or else the
+ * next boundary there is. */
+static uint64_t drain_boundary(struct clg_log *log, uint64_t written, uint64_t target)
+{
+    uint64_t best = 0;
+    uint64_t count = clg_load_acquire_u64(&log->mark_count); /* ORDER(mark-1) acquire */
+    for (; log->drain_mark < count; log->drain_mark++) {
+        uint64_t mark = clg_load_relaxed_u64(&log->marks[log->drain_mark % CLG_MARKS_MAX]);
+        if (mark <= written) {
+            continue;
+        }
+        if (mark > target || (best != 0 && mark > written + CLG_DRAIN_PIECE_BYTES)) {
+            break;
+        }
+        best = mark;
+    }
+    bool near = target - written <= CLG_DRAIN_PIECE_BYTES;
+    return best == 0 || near ? target : best;
+}
+
 /* One piece. *written moves behind it, or over the edge of the segment. */
 static int drain_piece(struct clg_log *log, uint64_t target, uint64_t *written,
                        struct commitlog_error *err)
 {
     struct clg_segment *segment = log->drain_segment;
     const struct clg_roll *roll = drain_roll(log);
-    uint64_t stop = clg_min_u64(target, segment->data_end);
-    bool closes = roll != NULL && target > roll->pad_position;
+    uint64_t stop = drain_boundary(log, *written, target);
+    bool closes = roll != NULL && stop > roll->pad_position;
     if (closes) {
         stop = roll->pad_position + CLG_RECORD_HEADER_BYTES;
     }
-    uint64_t bytes = clg_min_u64(stop - *written, CLG_DRAIN_PIECE_BYTES);
-    CLG_ASSERT(bytes > 0 && *written >= segment->data_start);
-    int rc = clg_segment_pwrite(segment, log->ring + (*written & log->ring_mask), bytes, *written,
-                                err);
+    CLG_ASSERT(stop > *written && *written >= segment->data_start && stop <= segment->data_end);
+    int rc = clg_segment_pwrite(segment, log->ring + (*written & log->ring_mask), stop - *written,
+                                *written, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    *written += bytes;
-    if (closes && *written == stop) {
+    *written = stop;
+    if (closes) {
         *written = segment->data_end + CLG_SEGMENT_GAP;
         rc = drain_next_segment(log);
     }

@@ -621,8 +621,11 @@ static inline void town_check_key(struct town *t, uint64_t hash, uint64_t visibl
     while (at > 0) {
         at--;
         const struct town_entry *e = &t->log[at];
-        ck_assert(e->key_hash != hash || e->position >= visible || e->time < since
-                  || e->time > until);
+        ck_assert_msg(e->key_hash != hash || e->position >= visible || e->time < since
+                          || e->time > until,
+                      "position %llu of queue %u was left out, visible %llu since %lld time %lld",
+                      (unsigned long long)e->position, e->queue, (unsigned long long)visible,
+                      (long long)since, (long long)e->time);
     }
 }
 

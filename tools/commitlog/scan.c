@@ -93,36 +93,34 @@ static int scan_print_all(struct scan *scan, uint32_t count)
     return scan->count >= scan->max ? scan->status : SCAN_AGAIN;
 }
 
-/* Where the log goes on behind damage that lies at `position`; false: nobody knows. */
-static bool scan_behind(struct scan *scan, uint64_t position, uint64_t *next)
+/* Where the log goes on behind damage that begins at `position`: records are 8-byte aligned, and
+ * the cursor finds the next one that is sound. */
+static uint64_t scan_behind(struct scan *scan, uint64_t position)
 {
     struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
     for (uint32_t i = 0; commitlog_damage_get(scan->store->handle, i, &damage) == COMMITLOG_OK;
          i++) {
         if (damage.from_position <= position && position < damage.to_position) {
-            *next = damage.to_position;
-            return true;
+            return damage.to_position;
         }
         damage = (struct commitlog_damage){.struct_bytes = sizeof(damage)};
     }
-    return false;
+    return position + 8;
 }
 
 static int scan_damaged(struct scan *scan, uint64_t bound)
 {
-    const bool log = scan->place == SCAN_LOG;
-    uint64_t next = bound + 1;
+    const bool queue = scan->place == SCAN_QUEUE;
     scan->status = CLI_NO;
     cli_error(scan->cli,
               "%s: damage at %s %" PRIu64 ": left out (commitlog verify names all of it)",
-              scan->cli->dir, log ? "position" : "offset", bound);
-    const bool known = !log || scan_behind(scan, bound, &next);
-    if (!known || scan->place == SCAN_KEY ||
-        commitlog_cursor_seek(scan->cursor, COMMITLOG_FROM_OFFSET, next) != COMMITLOG_OK) {
-        cli_error(scan->cli, "%s: cannot go on behind it", scan->cli->dir);
-        return scan->status;
+              scan->cli->dir, queue ? "offset" : "position", bound);
+    if (scan->place == SCAN_KEY) {
+        return SCAN_AGAIN; /* the cursor goes on by itself */
     }
-    return SCAN_AGAIN;
+    const uint64_t next = queue ? bound + 1 : scan_behind(scan, bound);
+    const int32_t rc = commitlog_cursor_seek(scan->cursor, COMMITLOG_FROM_OFFSET, next);
+    return rc == COMMITLOG_OK ? SCAN_AGAIN : cli_fail(scan->cli, scan->cli->dir, rc, NULL);
 }
 
 /* The cursor's place is no longer kept, or was never: an error, but for one that follows. */
