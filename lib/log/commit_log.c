@@ -135,6 +135,14 @@ int64_t clg_log_last_time(struct clg_log *log)
     return last;
 }
 
+int64_t clg_log_held_back(struct clg_log *log)
+{
+    clg_mutex_lock(log->os, &log->claim_lock);
+    int64_t held = log->held_back_ns;
+    clg_mutex_unlock(log->os, &log->claim_lock);
+    return held;
+}
+
 void clg_log_set_control_reserve(struct clg_log *log, uint64_t bytes)
 {
     /* Never so much that a small segment would take no record at all. */

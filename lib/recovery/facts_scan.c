@@ -7,6 +7,7 @@
  *       every position either belongs to a valid record or to a range.
  * Failure modes: ENOMEM, EINTERRUPTED.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -308,10 +309,11 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
     uint64_t from = zero ? at : at + CLG_RECORD_ALIGN;
     int rc = COMMITLOG_ENOTFOUND;
     if (from < data_end) {
-        rc = clg_scan_resync(scan, from, data_end, &search, err);
+        /* Its text is of no use: that there is no record is an answer here. */
+        rc = clg_scan_resync(scan, from, data_end, &search, NULL);
     }
     if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
-        return rc;
+        return clg_fail(err, rc, 0, at, "search behind %" PRIu64, at);
     }
     uint64_t to = rc == 0 ? search.found : data_end;
     if (rc == COMMITLOG_ENOTFOUND && zero && search.all_zero && search.unreadable == 0) {

@@ -285,6 +285,21 @@ static void service_hot(struct service_step *step)
     services->hot = segment;
 }
 
+static void service_clock(struct service_step *step)
+{
+    int64_t held = clg_log_held_back(step->core->log);
+    if (held != step->store->services.held_back_ns) {
+        step->store->services.held_back_ns = held;
+        struct commitlog_error err;
+        clg_error_clear(&err);
+        (void)clg_fail(&err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                       "the wall clock jumped: store time is held back by %lld s until the store "
+                       "is opened again",
+                       (long long)(held / CLG_OS_NS_PER_S));
+        clg_store_event(step->store, COMMITLOG_EVENT_WARNING, &err);
+    }
+}
+
 /* One round; *out_wait_ns: CLG_OS_FOREVER when nothing will be due by itself. */
 static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
 {
@@ -304,6 +319,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
         service_retain(&step);
         service_scrub(&step);
         service_hot(&step);
+        service_clock(&step);
     }
     clg_mutex_unlock(store->os, &store->service_lock);
     int64_t now = store->os->clock_mono_ns(store->os);

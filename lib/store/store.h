@@ -66,6 +66,7 @@ struct clg_services {
     uint64_t idle_position;     /* published when the traffic was last seen */
     uint64_t idle_checkpointed; /* published at the last idle checkpoint */
     uint64_t scrub_base;
+    int64_t held_back_ns; /* of the clock, as reported last */
     struct clg_scrub scrub;
     struct clg_segment *hot; /* locked in memory */
 };

@@ -6,6 +6,7 @@
 
 #include <string.h>
 
+#include "base/error.h"
 #include "base/invariant.h"
 #include "segment/segment_scan.h"
 #include "upkeep/damage_list.h"
@@ -50,10 +51,10 @@ static int scrub_damage(struct clg_scan *scan, const struct clg_scan_record *rec
     } else if (record->size == 0) {
         struct clg_scan_search search;
         uint64_t from = record->position + CLG_RECORD_ALIGN;
-        int rc = from < data_end ? clg_scan_resync(scan, from, data_end, &search, err)
+        int rc = from < data_end ? clg_scan_resync(scan, from, data_end, &search, NULL)
                                  : COMMITLOG_ENOTFOUND;
         if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
-            return rc;
+            return clg_fail(err, rc, 0, from, "scrub");
         }
         to = rc == 0 ? search.found : data_end;
     }

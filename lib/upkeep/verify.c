@@ -67,10 +67,10 @@ static int verify_failed(struct clg_verify *v, struct clg_scan *scan,
     } else if (record->size == 0) {
         struct clg_scan_search search;
         uint64_t from = record->position + CLG_RECORD_ALIGN;
-        int rc = from < limit ? clg_scan_resync(scan, from, limit, &search, v->err)
+        int rc = from < limit ? clg_scan_resync(scan, from, limit, &search, NULL)
                               : COMMITLOG_ENOTFOUND;
         if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
-            return rc;
+            return clg_fail(v->err, rc, 0, from, "verify");
         }
         to = rc == 0 ? search.found : limit;
     }

@@ -220,6 +220,7 @@ static void *reader_main(void *arg) {
             continue;
         }
         CHECK_RC(rc, COMMITLOG_OK);
+        CHECKF(got >= 1 && got <= 64, "%u messages", got);
         for (uint32_t i = 0; i < got; i++) follow_take(&follow, &messages[i]);
         taken += got;
     }

@@ -78,7 +78,7 @@ static int repair_tell(struct cli *cli, const struct commitlog_report *report, i
                        const struct commitlog_error *err, bool json, bool verify)
 {
     if (report != NULL && json) {
-        report_print_json(cli, report, rc);
+        report_print_json(cli, report, rc, verify);
     } else if (report != NULL) {
         report_print_text(cli, report, verify);
     }

@@ -146,7 +146,8 @@ static json_t *report_lines_array(const struct commitlog_report *report)
     return list;
 }
 
-void report_print_json(struct cli *cli, const struct commitlog_report *report, int32_t result)
+void report_print_json(struct cli *cli, const struct commitlog_report *report, int32_t result,
+                       bool verify)
 {
     assert(cli != NULL && report != NULL);
     struct commitlog_recovery r = {.struct_bytes = sizeof(r)};
@@ -183,7 +184,7 @@ void report_print_json(struct cli *cli, const struct commitlog_report *report, i
     }
     if (bad == 0) {
         bad |= json_object_set_new(object, "damage", report_damage_array(report));
-        bad |= json_object_set_new(object, "plan", report_lines_array(report));
+        bad |= json_object_set_new(object, verify ? "notes" : "plan", report_lines_array(report));
     }
     if (bad != 0) {
         json_decref(object);

@@ -10,8 +10,9 @@
 
 /* As text: the sentences a person wants, then each damaged range. */
 void report_print_text(struct cli *cli, const struct commitlog_report *report, bool verify);
-/* As one object: "result", the fields of the report, "damage", "plan". */
-void report_print_json(struct cli *cli, const struct commitlog_report *report, int32_t result);
+/* As one object: "result", the fields of the report, "damage", and "plan" (verify: "notes"). */
+void report_print_json(struct cli *cli, const struct commitlog_report *report, int32_t result,
+                       bool verify);
 /* The damaged ranges alone, as sentences on standard output; returns how many. */
 uint32_t report_print_damage(struct cli *cli, const struct commitlog_report *report);
 

@@ -37,9 +37,11 @@ static uint64_t sim_random(void)
     return sim_seed >> 33;
 }
 
+/* Everything under log/, names and bytes; SIM_VERBOSE prints each file's. */
 static uint64_t sim_log_hash(struct commitlog_fault *machine)
 {
     uint64_t sum = 0;
+    bool verbose = getenv("SIM_VERBOSE") != NULL;
     const char *name;
     for (uint32_t i = 0; commitlog_fault_name(machine, SIM_PATH "/log", i, &name) == 0; i++) {
         char path[300];
@@ -47,7 +49,12 @@ static uint64_t sim_log_hash(struct commitlog_fault *machine)
         uint64_t bytes;
         (void)snprintf(path, sizeof(path), "%s/log/%s", SIM_PATH, name);
         if (commitlog_fault_content(machine, path, &data, &bytes) == 0) {
-            sum += clg_hash64(data, bytes, clg_hash64(path, strlen(path), 0));
+            uint64_t hash = clg_hash64(data, bytes, clg_hash64(path, strlen(path), 0));
+            sum += hash;
+            if (verbose) {
+                (void)fprintf(stderr, "%s %llu bytes %016llx\n", path, (unsigned long long)bytes,
+                              (unsigned long long)hash);
+            }
         }
     }
     return sum;
