@@ -18,7 +18,8 @@ trap 'rm -rf "$work"' EXIT
 generate() {
     printf '%s\n' \
         '/* Generated from include/commitlog.h by tools/gen-ffi.sh: change that one, not this.' \
-        ' * Needs the types of <stddef.h> and <stdint.h>: size_t, int32_t, uint32_t, int64_t, uint64_t.' \
+        ' * Needs the types of <stddef.h> and <stdint.h>: size_t, int32_t, uint32_t, int64_t,' \
+        ' * uint64_t.' \
         ' * SPDX-License-Identifier: BSD-2-Clause */'
     sed '/^#[[:space:]]*include/d' "$header" | "${CC:-cc}" -E -P -undef -x c - |
         tr -s '[:space:]' ' ' | awk '
@@ -33,7 +34,8 @@ generate() {
                 if (c == "(") parens++
                 else if (c == ")") parens--
                 else if (c == "{") { put(line); line = ""; depth++ }
-                else if (c == "}" || (depth > 0 && (c == ";" || (c == "," && parens == 0 && !member)))) {
+                else if (c == "}" || (depth > 0 && (c == ";" ||
+                         (c == "," && parens == 0 && !member)))) {
                     if (c == "}") {
                         rest = substr(line, 1, length(line) - 1)
                         if (rest !~ /^ *$/) put(rest)

@@ -11,7 +11,8 @@ target=${1:?usage: tools/man-links.sh DIR}
 
 for page in "$root"/man/*.3; do
     file=$(basename "$page")
-    for name in $(awk '/^\.Sh / { inside = $2 == "NAME" } inside && /^\.Nm / { print $2 }' "$page"); do
+    names=$(awk '/^\.Sh / { inside = $2 == "NAME" } inside && /^\.Nm / { print $2 }' "$page")
+    for name in $names; do
         [ "$name.3" = "$file" ] || printf '.so man3/%s\n' "$file" >"$target/$name.3"
     done
 done

@@ -1,5 +1,6 @@
 /* Generated from include/commitlog.h by tools/gen-ffi.sh: change that one, not this.
- * Needs the types of <stddef.h> and <stdint.h>: size_t, int32_t, uint32_t, int64_t, uint64_t.
+ * Needs the types of <stddef.h> and <stdint.h>: size_t, int32_t, uint32_t, int64_t,
+ * uint64_t.
  * SPDX-License-Identifier: BSD-2-Clause */
 enum {
     COMMITLOG_FOREVER = -1

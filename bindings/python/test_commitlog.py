@@ -22,6 +22,7 @@ if "COMMITLOG_LIBRARY" not in os.environ:
     build = ROOT / os.environ.get("BUILD", "build/release")
     os.environ["COMMITLOG_LIBRARY"] = str(build / "libcommitlog.so")
 sys.path.insert(0, str(HERE))
+sys.dont_write_bytecode = True
 
 import commitlog  # noqa: E402
 
@@ -270,7 +271,8 @@ with commitlog.Store(sys.argv[1], segment_bytes="1M", stage_bytes="256K") as sto
 """
         with subprocess.Popen([sys.executable, "-c", writer, self.path], text=True,
                               stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                              env={**os.environ, "PYTHONPATH": str(HERE)}) as process:
+                              env={**os.environ, "PYTHONPATH": str(HERE),
+                                   "PYTHONDONTWRITEBYTECODE": "1"}) as process:
             try:
                 self.assertEqual(process.stdout.readline(), "ready\n")
                 with commitlog.Store(self.path, access="read-only") as follower:

@@ -141,8 +141,23 @@ enum fault_journal { FAULT_JOURNAL_ALL, FAULT_JOURNAL_CHANCE, FAULT_JOURNAL_OLDE
 int clg_fault_journal_apply(struct commitlog_fault *m, struct fault_inode *dir,
                             enum fault_journal how);
 
-/* fault_os.c */
+/* handle.c */
+void clg_fault_lock(struct commitlog_fault *m);
+int64_t clg_fault_unlock(struct commitlog_fault *m, int64_t result);
+/* NULL for one that is closed or void. */
+struct fault_fd *clg_fault_fd_of(struct commitlog_fault *m, int fd);
+struct fault_inode *clg_fault_inode_of(struct commitlog_fault *m, int fd);
+int clg_fault_fd_new(struct commitlog_fault *m, uint32_t inode, bool writable);
+/* One component: the inode's index or -errno. */
+int64_t clg_fault_step(struct commitlog_fault *m, uint32_t dir, const char *name);
+/* The directory that a name is in, or NULL and *rc. Names have one component. */
+struct fault_inode *clg_fault_dir(struct commitlog_fault *m, int dirfd, const char *name, int *rc);
+void clg_fault_drop_lock(struct commitlog_fault *m, int fd);
+
+/* fault_os.c, fault_file.c, fault_dir.c */
 void clg_fault_fill_table(struct commitlog_fault *m);
+void clg_fault_fill_files(struct commitlog_os *t);
+void clg_fault_fill_dirs(struct commitlog_os *t);
 /* Inode at a path from the root: index or -errno. */
 int64_t clg_fault_lookup(struct commitlog_fault *m, const char *path);
 

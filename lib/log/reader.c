@@ -130,8 +130,11 @@ static int reader_pin(struct clg_reader *reader, struct clg_log *log, uint64_t p
         return COMMITLOG_EAGAIN;
     }
     int rc = clg_segment_set_pin(log->set, position, out);
+    if (rc != COMMITLOG_OK && position < clg_log_first(log)) {
+        return clg_fail(err, COMMITLOG_ETOOSMALL, 0, position, "before the first position");
+    }
     if (rc != COMMITLOG_OK) {
-        return clg_fail(err, rc, 0, position, "no segment holds the position");
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "the segment is missing");
     }
     reader->pins[reader->pin_count++] = *out;
     return COMMITLOG_OK;

@@ -271,6 +271,10 @@ static int facts_open_one(struct clg_facts *facts, const struct clg_store_dir *d
         if (fact->segment->header.epoch > facts->max_epoch) {
             facts->max_epoch = fact->segment->header.epoch;
         }
+        /* A prepared segment may promise more than the records that are left of its session. */
+        if (fact->segment->header.first_time > facts->last_store_time) {
+            facts->last_store_time = fact->segment->header.first_time;
+        }
         return 0;
     }
     if (fact->state == CLG_SEGMENT_FOREIGN || fact->state == CLG_SEGMENT_NEWER
@@ -413,7 +417,10 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
     if (rc != 0) {
         return rc;
     }
-    clg_stage_open(&stage, dir, facts->uuid, session);
+    rc = clg_stage_open(&stage, dir, facts->uuid, session, err);
+    if (rc != 0) {
+        return rc;
+    }
     facts->live = stage.live;
     if (facts->live.usable) {
         clg_facts_witness(facts, facts->live.durable, CLG_WITNESS_LIVE);

@@ -135,7 +135,9 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
         return;
     }
     facts->prefix_epoch = header->epoch;
-    facts->last_store_time = header->store_time;
+    if (header->store_time > facts->last_store_time) {
+        facts->last_store_time = header->store_time;
+    }
     CLG_ASSERT(end > facts->first);
 }
 

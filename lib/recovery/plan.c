@@ -351,19 +351,25 @@ static void plan_end(struct plan_make *m)
     struct clg_plan *plan = m->plan;
     CLG_ASSERT(plan->first <= plan->end);
     if (!facts->clean && facts->same_boot) {
-        uint64_t from = plan->first;
+        uint64_t sure = plan->first;
         if (facts->have_checkpoint) {
-            from = clg_max_u64(from, facts->checkpoint.durable);
+            sure = clg_max_u64(sure, facts->checkpoint.durable);
         }
         if (facts->live.usable) {
-            from = clg_max_u64(from, facts->live.durable);
+            sure = clg_max_u64(sure, facts->live.durable);
         }
-        if (from < plan->end) {
-            plan_step(m, CLG_STEP_REWRITE, from, plan->end, 0);
-            plan->bytes_rewritten = plan->end - from;
+        if (sure < plan->end) {
+            plan_step(m, CLG_STEP_REWRITE, sure, plan->end, 0);
+            plan->bytes_rewritten = plan->end - sure;
         }
     }
-    plan_step(m, CLG_STEP_FLUSH, clg_min_u64(facts->scan_from, plan->end), plan->end, 0);
+    uint64_t from = clg_min_u64(facts->scan_from, plan->end);
+    if (!facts->clean && from > plan->first + CLG_SEGMENT_GAP) {
+        /* With the segment before: its footer may have been written, but not flushed. */
+        const struct clg_fact_segment *fact = clg_facts_segment_at(facts, from);
+        from = fact != NULL && fact->base > 0 ? clg_max_u64(plan->first, fact->base - 1) : from;
+    }
+    plan_step(m, CLG_STEP_FLUSH, from, plan->end, 0);
     if (clg_facts_segment_at(facts, plan->end) == NULL) {
         uint64_t bytes = m->options->segment_bytes;
         if (bytes == 0) {

@@ -125,8 +125,8 @@ static int run_create(struct run *r, const struct clg_plan_step *step)
     plan.bytes = step->to - step->from;
     plan.epoch = r->plan->epoch;
     plan.first_time = r->facts->last_store_time;
-    /* Before the last record of the log, a header must not demand more than its successors keep. */
-    if (step->from + CLG_SEGMENT_DATA_START != r->plan->end) {
+    /* One that fills a gap has successors: it must not demand more than their records have. */
+    if (r->plan->again) {
         plan.epoch = 1;
         plan.first_time = 0;
     }
@@ -261,8 +261,14 @@ static int run_flush_one(struct run *r, struct clg_segment *segment, uint64_t fr
 {
     CLG_ASSERT(from <= to);
     CLG_ASSERT(segment != NULL);
-    /* Not writable: verified and flushed before the checkpoint that says so. */
-    return segment->fd_writable ? clg_segment_flush(segment, r->err) : 0;
+    int rc = clg_segment_make_writable(segment, r->err);
+    bool sealed = (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) != 0;
+    if (rc == 0 && sealed && r->facts->same_boot && !r->facts->clean) {
+        /* Seen in the cache, perhaps after a failed write-back, like the records. */
+        return clg_segment_rewrite(segment, segment->data_end,
+                                   segment->data_end + CLG_SEGMENT_FOOTER, r->err);
+    }
+    return rc != 0 ? rc : clg_segment_flush(segment, r->err);
 }
 
 /* After the flush the bytes are the disk's: they must still be those that were verified. */
@@ -367,6 +373,10 @@ static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
     }
     clg_checkpoint_file_close(&file);
     if (rc == 0) {
+        /* The one who created it may have died before its name was flushed. */
+        rc = run_sync_dir(r, r->dir->dir_fd, "the store's directory");
+    }
+    if (rc == 0) {
         *r->options->checkpoint = checkpoint;
     }
     return rc;
@@ -421,9 +431,11 @@ int clg_run_plan(struct clg_store_dir *dir, struct clg_facts *facts, const struc
     r.options = options;
     r.counts = counts;
     r.err = err;
-    clg_stage_open(&r.stage, dir, dir->segment_dir.uuid,
-                   facts->have_checkpoint ? facts->checkpoint.session : 0);
-    int rc = 0;
+    int rc = clg_stage_open(&r.stage, dir, dir->segment_dir.uuid,
+                            facts->have_checkpoint ? facts->checkpoint.session : 0, err);
+    if (rc != 0) {
+        return rc;
+    }
     for (size_t i = 0; rc == 0 && i < plan->step_count; i++) {
         if (options->progress != NULL
             && options->progress(options->progress_ctx, facts->bytes_scanned,

@@ -13,42 +13,37 @@
 #include "format/topic_record.h"
 
 /* The shared words are in the machine's own order and were written by this machine. */
-static bool stage_load(const struct clg_stage *stage, size_t at, uint64_t *out)
-{
-    uint64_t value;
-    CLG_ASSERT(stage->fd >= 0);
-    CLG_ASSERT(at % sizeof(value) == 0);
-    if (clg_os_pread_all(stage->os, stage->fd, &value, sizeof(value), at) < 0) {
-        return false;
-    }
-    *out = value;
-    return true;
-}
-
-static bool stage_load_positions(struct clg_stage *stage)
+static int stage_load_positions(struct clg_stage *stage, bool *agree)
 {
     uint64_t first;
     uint64_t published;
-    struct clg_live_facts *live = &stage->live;
-    CLG_ASSERT(stage->fd >= 0);
-    if (!stage_load(stage, offsetof(struct clg_live_area, first), &first)
-        || !stage_load(stage, offsetof(struct clg_live_area, durable), &live->durable)
-        || !stage_load(stage, offsetof(struct clg_live_area, written), &live->written)
-        || !stage_load(stage, offsetof(struct clg_live_area, published), &published)
-        || !stage_load(stage, offsetof(struct clg_live_area, claimed), &live->claimed)) {
-        return false;
-    }
     uint32_t closed;
-    if (clg_os_pread_all(stage->os, stage->fd, &closed, sizeof(closed),
-                         offsetof(struct clg_live_area, closed)) < 0) {
-        return false;
+    struct clg_live_facts *live = &stage->live;
+    const struct {
+        void *to;
+        size_t bytes;
+        size_t at;
+    } words[] = {{&first, 8, offsetof(struct clg_live_area, first)},
+                 {&live->durable, 8, offsetof(struct clg_live_area, durable)},
+                 {&live->written, 8, offsetof(struct clg_live_area, written)},
+                 {&published, 8, offsetof(struct clg_live_area, published)},
+                 {&live->claimed, 8, offsetof(struct clg_live_area, claimed)},
+                 {&closed, 4, offsetof(struct clg_live_area, closed)}};
+    CLG_ASSERT(stage->fd >= 0);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        int rc = clg_os_pread_all(stage->os, stage->fd, words[i].to, words[i].bytes, words[i].at);
+        if (rc < 0) {
+            return rc;
+        }
     }
     live->failed = closed == CLG_LIVE_FAILED;
     bool ordered = first <= live->durable && live->durable <= live->written
                    && live->written <= published && published <= live->claimed
                    && live->claimed <= CLG_POSITION_MAX;
     bool aligned = ((live->durable | live->written | live->claimed) & (CLG_RECORD_ALIGN - 1)) == 0;
-    return ordered && aligned;
+    *agree = ordered && aligned;
+    CLG_ASSERT(agree != NULL);
+    return 0;
 }
 
 static bool stage_ring_ok(const struct clg_live_header *header, uint64_t area_bytes)
@@ -63,8 +58,35 @@ static bool stage_ring_ok(const struct clg_live_header *header, uint64_t area_by
            && header->ring_offset + header->ring_bytes <= area_bytes;
 }
 
-void clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, const uint8_t *uuid,
-                    uint64_t session)
+/* 0 and *agree, or a negative errno. */
+static int stage_judge(struct clg_stage *stage, const struct clg_store_dir *dir,
+                       const uint8_t *uuid, uint64_t session, bool *agree)
+{
+    uint8_t page[CLG_FORMAT_PAGE_BYTES];
+    struct clg_os_stat stat;
+    struct clg_live_header *header = &stage->header;
+    CLG_ASSERT(stage->fd >= 0);
+    *agree = false;
+    int rc = dir->os->stat_fd(dir->os, stage->fd, &stat);
+    if (rc < 0 || stat.size_bytes < CLG_LIVE_RING_AT) {
+        return rc < 0 ? rc : 0;
+    }
+    rc = clg_os_pread_all(dir->os, stage->fd, page, sizeof(page), 0);
+    if (rc < 0) {
+        return rc;
+    }
+    if (clg_live_area_check(page, stat.size_bytes, uuid, dir->boot_id, header) != 0
+        || header->device != dir->device || header->inode != dir->inode
+        || header->session != dir->last.session || (session != 0 && header->session != session)
+        || !stage_ring_ok(header, stat.size_bytes)) {
+        return 0;
+    }
+    CLG_ASSERT(header->epoch > 0 || !*agree);
+    return stage_load_positions(stage, agree);
+}
+
+int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, const uint8_t *uuid,
+                   uint64_t session, struct commitlog_error *err)
 {
     memset(stage, 0, sizeof(*stage));
     stage->os = dir->os;
@@ -72,33 +94,29 @@ void clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, co
     CLG_ASSERT(uuid != NULL);
     if (!dir->last_known || !dir->same_boot || dir->last.live_path[0] == '\0'
         || memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
-        return;
+        return 0;
     }
-    int fd = clg_store_dir_open_live(dir, dir->last.live_path, NULL);
+    int fd = clg_store_dir_open_live(dir, dir->last.live_path, err);
+    if (fd == COMMITLOG_ENOTFOUND || fd == COMMITLOG_EACCESS || fd == COMMITLOG_EFORMAT) {
+        return 0;
+    }
     if (fd < 0) {
-        return;
+        return fd;
     }
     stage->fd = fd;
-    uint8_t page[CLG_FORMAT_PAGE_BYTES];
-    struct clg_os_stat stat;
-    struct clg_live_header *header = &stage->header;
-    bool ok = dir->os->stat_fd(dir->os, fd, &stat) >= 0
-              && clg_os_pread_all(dir->os, fd, page, sizeof(page), 0) >= 0
-              && clg_live_area_check(page, stat.size_bytes, uuid, dir->boot_id, header) == 0
-              && header->device == dir->device && header->inode == dir->inode
-              && header->session == dir->last.session
-              && (session == 0 || header->session == session)
-              && stage_ring_ok(header, stat.size_bytes) && stage_load_positions(stage);
-    if (!ok) {
+    bool agree;
+    int rc = stage_judge(stage, dir, uuid, session, &agree);
+    if (rc < 0 || !agree) {
         memset(&stage->live, 0, sizeof(stage->live));
         clg_stage_close(stage);
-        return;
+        return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "read the live area") : 0;
     }
     stage->live.usable = true;
-    stage->live.engine = header->engine;
-    stage->live.epoch = header->epoch;
-    stage->live.session = header->session;
+    stage->live.engine = stage->header.engine;
+    stage->live.epoch = stage->header.epoch;
+    stage->live.session = stage->header.session;
     CLG_ASSERT(stage->live.written <= stage->live.claimed);
+    return 0;
 }
 
 void clg_stage_close(struct clg_stage *stage)
@@ -128,21 +146,21 @@ static int stage_room(struct clg_stage *stage, size_t bytes, struct commitlog_er
     return 0;
 }
 
-/* bytes <= ring. False: it does not read. */
-static bool stage_read(const struct clg_stage *stage, uint64_t position, uint8_t *out, size_t bytes)
+/* bytes <= ring. */
+static int stage_read(const struct clg_stage *stage, uint64_t position, uint8_t *out, size_t bytes,
+                      struct commitlog_error *err)
 {
     uint64_t ring = stage->header.ring_bytes;
     CLG_ASSERT(bytes <= ring);
     uint64_t at = position & (ring - 1);
     uint64_t before_end = clg_min_u64(bytes, ring - at);
     uint64_t offset = stage->header.ring_offset;
-    if (clg_os_pread_all(stage->os, stage->fd, out, before_end, offset + at) < 0) {
-        return false;
-    }
+    int rc = clg_os_pread_all(stage->os, stage->fd, out, before_end, offset + at);
     CLG_ASSERT(before_end > 0);
-    return before_end == bytes
-           || clg_os_pread_all(stage->os, stage->fd, out + before_end, bytes - before_end, offset)
-                  >= 0;
+    if (rc >= 0 && before_end < bytes) {
+        rc = clg_os_pread_all(stage->os, stage->fd, out + before_end, bytes - before_end, offset);
+    }
+    return rc < 0 ? clg_fail_os(err, rc, position, "read the live area") : 0;
 }
 
 /* May this record lie at `position`, by what the stage and the segment allow? */
@@ -177,8 +195,9 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
         return 0;
     }
     uint8_t raw[CLG_RECORD_HEADER_BYTES];
-    if (!stage_read(stage, position, raw, sizeof(raw))) {
-        return 0;
+    int rc = stage_read(stage, position, raw, sizeof(raw), err);
+    if (rc != 0) {
+        return rc;
     }
     uint64_t seed = clg_record_seed(segment->salt, position);
     clg_record_decode(raw, header);
@@ -193,12 +212,14 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
     }
     size_t bytes = clg_record_is_filler(header->kind) ? CLG_RECORD_HEADER_BYTES
                                                       : clg_record_size(header->word);
-    int rc = stage_room(stage, bytes, err);
+    rc = stage_room(stage, bytes, err);
+    if (rc == 0) {
+        rc = stage_read(stage, position, stage->buffer, bytes, err);
+    }
     if (rc != 0) {
         return rc;
     }
-    if (!stage_read(stage, position, stage->buffer, bytes)
-        || memcmp(stage->buffer, raw, sizeof(raw)) != 0
+    if (memcmp(stage->buffer, raw, sizeof(raw)) != 0
         || !clg_record_verify_body(header, stage->buffer, seed)) {
         return 0;
     }

@@ -8,7 +8,8 @@
  *       positions in its own [written, claimed) are looked at, each record verified in full.
  * Threads and locks: the calling thread, under the writer's lock: the area's writer is dead.
  * Happy path: clg_stage_open -> clg_stage_look ... -> clg_stage_close.
- * Failure modes: ENOMEM. Everything else means "no evidence".
+ * Failure modes: ENOMEM, ELIMIT, EIO: what is there but cannot be read now must not be taken for
+ *       nothing. An area that is gone or that does not agree is no evidence, and no failure.
  */
 #ifndef CLG_RECOVERY_STAGE_H
 #define CLG_RECOVERY_STAGE_H
@@ -43,9 +44,10 @@ struct clg_stage_found {
 };
 
 /* Fills stage->live; with live.usable false there is nothing to look at. session: that of the
- * newest checkpoint (0: no checkpoint, LOCK alone decides). */
-void clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, const uint8_t *uuid,
-                    uint64_t session);
+ * newest checkpoint (0: no checkpoint, LOCK alone decides). After a failure it is closed. */
+CLG_MUST_CHECK int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir,
+                                  const uint8_t *uuid, uint64_t session,
+                                  struct commitlog_error *err);
 void clg_stage_close(struct clg_stage *stage);
 
 CLG_MUST_CHECK int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment,

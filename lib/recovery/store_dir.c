@@ -86,12 +86,17 @@ static int store_open_below(struct clg_store_dir *dir, int parent_fd, const char
         if (rc != 0) {
             return rc;
         }
+        dir->parent_flushed = true;
     } else if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "look at %s", last);
     } else if (stat.type != CLG_OS_DIRECTORY) {
         return clg_fail(err, COMMITLOG_ENOTDIR, ENOTDIR, CLG_NO_POSITION,
                         "%s is a %s, not a directory", last,
                         stat.type == CLG_OS_SYMLINK ? "symbolic link" : "file");
+    } else if (!options->read_only) {
+        /* Whoever made it may have died before its name was flushed. A failure matters only where
+         * nothing finished is in it yet: store_settle asks. */
+        dir->parent_flushed = os->fsync(os, parent_fd) >= 0;
     }
     rc = os->open_at(os, parent_fd, last, CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
     if (rc == -ENOTDIR || rc == -ELOOP) {
@@ -123,6 +128,7 @@ static int store_open_top(struct clg_store_dir *dir, const char *path,
             rc = clg_fail_os(err, rc, CLG_NO_POSITION, "open %s", path);
         } else {
             dir->dir_fd = rc;
+            dir->parent_flushed = true; /* "/", "." or "..": was there before us */
             rc = 0;
         }
     } else {
@@ -258,7 +264,8 @@ static int store_judge_content(struct clg_store_dir *dir,
     return 0;
 }
 
-static void store_read_lock_file(struct clg_store_dir *dir)
+/* 0 or a negative errno. */
+static int store_read_lock_file(struct clg_store_dir *dir)
 {
     const struct commitlog_os *os = dir->os;
     dir->last_known = false;
@@ -267,7 +274,7 @@ static void store_read_lock_file(struct clg_store_dir *dir)
     uint8_t page[CLG_LOCK_FILE_BYTES];
     int64_t n = clg_os_pread_most(os, dir->lock_fd, page, sizeof(page), 0);
     if (n < 0) {
-        return;
+        return (int)n;
     }
     struct clg_lock_file last;
     int rc = clg_lock_file_decode(page, (uint64_t)n, NULL, &last);
@@ -277,6 +284,7 @@ static void store_read_lock_file(struct clg_store_dir *dir)
         dir->same_boot = memcmp(last.boot_id, dir->boot_id, CLG_BOOT_ID_BYTES) == 0;
     }
     CLG_ASSERT(dir->same_boot || dir->last_known);
+    return 0;
 }
 
 static int store_open_lock(struct clg_store_dir *dir, struct commitlog_error *err)
@@ -317,7 +325,7 @@ static int store_lock(struct clg_store_dir *dir, struct commitlog_error *err)
         rc = os->lock_file(os, dir->lock_fd, true);
     }
     if (rc == -EAGAIN) {
-        store_read_lock_file(dir);
+        (void)store_read_lock_file(dir);
         if (dir->last_known) {
             return clg_fail(err, COMMITLOG_ELOCKED, EAGAIN, CLG_NO_POSITION,
                             "process %" PRIu32 " has the store open for writing", dir->last.pid);
@@ -350,9 +358,9 @@ int clg_store_dir_probe(struct clg_store_dir *dir, struct commitlog_error *err)
         (void)os->unlock_file(os, dir->lock_fd);
     }
     /* Any other answer: a file system without locks, where no writer could have begun. */
-    store_read_lock_file(dir);
+    rc = store_read_lock_file(dir);
     CLG_ASSERT(dir->lock_fd >= 0);
-    return 0;
+    return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "read LOCK") : 0;
 }
 
 /* *fd stays -1 for a reader when the directory is not there. */
@@ -383,6 +391,23 @@ static int store_open_sub(struct clg_store_dir *dir, const char *name, int *fd,
     return 0;
 }
 
+/* A creation goes on: what the one before has named must not vanish under what follows. */
+static int store_settle(struct clg_store_dir *dir, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    CLG_ASSERT(!dir->read_only);
+    if (!dir->was_empty) {
+        return 0;
+    }
+    if (!dir->parent_flushed) {
+        return clg_fail(err, COMMITLOG_EIO, 0, CLG_NO_POSITION,
+                        "the directory above cannot be flushed");
+    }
+    int rc = os->fsync(os, dir->dir_fd);
+    CLG_ASSERT(dir->log_fd >= 0);
+    return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "flush the store's directory") : 0;
+}
+
 static int store_open_rest(struct clg_store_dir *dir, const struct clg_store_dir_options *options,
                            struct commitlog_error *err)
 {
@@ -395,7 +420,11 @@ static int store_open_rest(struct clg_store_dir *dir, const struct clg_store_dir
         return rc;
     }
     if (!dir->read_only) {
-        store_read_lock_file(dir);
+        /* It names the live area: not being able to read it is not the same as there being none. */
+        rc = store_read_lock_file(dir);
+        if (rc < 0) {
+            return clg_fail_os(err, rc, CLG_NO_POSITION, "read LOCK");
+        }
         /* Judged again under the lock: a store may have been made meanwhile. */
         rc = store_judge_content(dir, options, err);
     }
@@ -407,6 +436,9 @@ static int store_open_rest(struct clg_store_dir *dir, const struct clg_store_dir
     }
     if (rc == 0) {
         rc = store_open_sub(dir, CLG_STORE_QUARANTINE_NAME, &dir->quarantine_fd, err);
+    }
+    if (rc == 0 && !dir->read_only) {
+        rc = store_settle(dir, err);
     }
     dir->segment_dir.fd = dir->log_fd;
     return rc;
@@ -477,78 +509,6 @@ void clg_store_dir_close(struct clg_store_dir *dir)
     CLG_ASSERT(dir->lock_fd == -1);
 }
 
-static int store_put_lock_file(struct clg_store_dir *dir, const struct clg_lock_file *content,
-                               struct commitlog_error *err)
-{
-    const struct commitlog_os *os = dir->os;
-    CLG_ASSERT(dir->locked);
-    uint8_t page[CLG_LOCK_FILE_BYTES];
-    int rc = clg_lock_file_encode(page, content);
-    if (rc != 0) {
-        return clg_fail(err, rc, 0, CLG_NO_POSITION, "LOCK: the live area's path is too long");
-    }
-    rc = clg_os_pwrite_all(os, dir->lock_fd, page, sizeof(page), 0);
-    if (rc < 0) {
-        return clg_fail_os(err, rc, CLG_NO_POSITION, "write LOCK");
-    }
-    dir->last = *content;
-    dir->last_known = true;
-    return 0;
-}
-
-static void store_name_self(const struct clg_store_dir *dir, const uint8_t *uuid,
-                            struct clg_lock_file *content)
-{
-    const struct commitlog_os *os = dir->os;
-    int64_t pid = os->pid(os);
-    CLG_ASSERT(pid > 0);
-    content->pid = (uint32_t)pid;
-    content->start_time = 0;
-    uint64_t start;
-    if (os->pid_start(os, pid, &start) >= 0) {
-        content->start_time = start;
-    }
-    memcpy(content->uuid, uuid, CLG_UUID_BYTES);
-    memcpy(content->boot_id, dir->boot_id, CLG_BOOT_ID_BYTES);
-    CLG_ASSERT(content->pid != 0);
-}
-
-int clg_store_dir_take_over(struct clg_store_dir *dir, const uint8_t *uuid,
-                            struct commitlog_error *err)
-{
-    CLG_ASSERT(dir->locked);
-    CLG_ASSERT(uuid != NULL);
-    struct clg_lock_file content;
-    memset(&content, 0, sizeof(content));
-    /* A live area of an earlier boot is worth nothing; keeping its name could only mislead. */
-    if (dir->last_known && dir->same_boot) {
-        content = dir->last;
-    }
-    store_name_self(dir, uuid, &content);
-    bool same_boot = dir->same_boot;
-    int rc = store_put_lock_file(dir, &content, err);
-    dir->same_boot = same_boot; /* of the last writer, until this recovery is over */
-    return rc;
-}
-
-int clg_store_dir_write_lock(struct clg_store_dir *dir, const uint8_t *uuid, uint64_t session,
-                             const char *live_path, struct commitlog_error *err)
-{
-    CLG_ASSERT(dir->locked);
-    CLG_ASSERT(live_path != NULL);
-    struct clg_lock_file content;
-    memset(&content, 0, sizeof(content));
-    size_t bytes = strlen(live_path);
-    if (bytes > CLG_LIVE_PATH_MAX) {
-        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                        "LOCK: the live area's path is too long");
-    }
-    memcpy(content.live_path, live_path, bytes + 1);
-    content.session = session;
-    store_name_self(dir, uuid, &content);
-    return store_put_lock_file(dir, &content, err);
-}
-
 int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
                             struct commitlog_error *err)
 {
@@ -564,6 +524,9 @@ int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
         return clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION, "live area: outside of DIR");
     }
     int parent_fd = inside ? dir->dir_fd : os->open_dir(os, parent);
+    if (parent_fd == -ENOENT) {
+        return clg_fail(err, COMMITLOG_ENOTFOUND, ENOENT, CLG_NO_POSITION, "no live area");
+    }
     if (parent_fd < 0) {
         return clg_fail_os(err, parent_fd, CLG_NO_POSITION, "live area: open %s", parent);
     }
@@ -571,12 +534,19 @@ int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
     if (!inside) {
         clg_os_close_fd(os, &parent_fd);
     }
+    if (fd == -ENOENT || fd == -ELOOP || fd == -EISDIR) {
+        return clg_fail(err, COMMITLOG_ENOTFOUND, -fd, CLG_NO_POSITION, "no live area %s", path);
+    }
     if (fd < 0) {
         return clg_fail_os(err, fd, CLG_NO_POSITION, "live area: open %s", path);
     }
     struct clg_os_stat stat;
     int rc = os->stat_fd(os, fd, &stat);
-    if (rc < 0 || stat.type != CLG_OS_FILE || stat.links != 1 || stat.uid != dir->owner
+    if (rc < 0) {
+        clg_os_close_fd(os, &fd);
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "live area %s: look at it", path);
+    }
+    if (stat.type != CLG_OS_FILE || stat.links != 1 || stat.uid != dir->owner
         || (stat.mode & 0022u & ~dir->file_mode) != 0) {
         clg_os_close_fd(os, &fd);
         return clg_fail(err, COMMITLOG_EACCESS, 0, CLG_NO_POSITION,

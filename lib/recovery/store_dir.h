@@ -55,6 +55,7 @@ struct clg_store_dir {
     bool writer_live; /* reader: another process holds it */
     bool last_known;  /* `last` was read and is intact */
     bool same_boot;   /* the last writer ran in this boot, or LOCK does not tell */
+    bool parent_flushed; /* DIR's own name is durable */
     bool was_empty;   /* DIR had nothing in it but what an unfinished creation leaves */
     uint32_t file_mode;
     uint32_t dir_mode;

@@ -47,13 +47,11 @@ static int open_state_code(enum clg_segment_state state)
 {
     CLG_ASSERT(state > CLG_SEGMENT_SHORT);
     CLG_ASSERT(state < CLG_SEGMENT_NOT_OPENED);
-    switch (state) {
-    case CLG_SEGMENT_FOREIGN: return COMMITLOG_EFOREIGN;
-    case CLG_SEGMENT_NEWER: return COMMITLOG_EVERSION;
-    case CLG_SEGMENT_UNREADABLE: return COMMITLOG_EIO;
-    case CLG_SEGMENT_NO_FILE: return COMMITLOG_ENOTFOUND;
-    default: return COMMITLOG_EDAMAGED;
-    }
+    return state == CLG_SEGMENT_FOREIGN      ? COMMITLOG_EFOREIGN
+           : state == CLG_SEGMENT_NEWER      ? COMMITLOG_EVERSION
+           : state == CLG_SEGMENT_UNREADABLE ? COMMITLOG_EIO
+           : state == CLG_SEGMENT_NO_FILE    ? COMMITLOG_ENOTFOUND
+                                             : COMMITLOG_EDAMAGED;
 }
 
 static int open_fail(enum clg_segment_state state, uint64_t base, struct commitlog_error *err)

@@ -335,13 +335,17 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
         fetch.core = clg_store_core(store);
         rc = cursor_read_once(cursor, &fetch);
         uint64_t visible = fetch.visible;
+        bool unrecovered = fetch.core->unrecovered_bytes > 0;
         clg_core_unref(fetch.core);
         if (rc != COMMITLOG_EEND || timeout_ms == 0 || cursor->kind == &clg_cursor_key) {
+            rc = rc == COMMITLOG_EEND && unrecovered ? COMMITLOG_EUNRECOVERED : rc;
             break;
         }
-        int waited = clg_store_wait(store, visible > 0 ? visible - 1 : 0, deadline);
+        int waited = clg_store_wait(store, visible, deadline);
         if (waited != COMMITLOG_OK) {
-            rc = waited == COMMITLOG_ETIMEDOUT ? COMMITLOG_EEND : waited;
+            rc = waited != COMMITLOG_ETIMEDOUT ? waited
+                 : unrecovered                 ? COMMITLOG_EUNRECOVERED
+                                               : COMMITLOG_EEND;
             break;
         }
     }
@@ -422,28 +426,47 @@ void commitlog_lease_release(struct commitlog_lease *lease)
     clg_store_unref(store);
 }
 
+/* Boundaries of records that are only staged, from the one where the drain stopped. */
+static bool get_walks_over(struct commitlog_store *store, struct clg_core *core, uint64_t position,
+                           uint64_t visible)
+{
+    struct clg_reader reader;
+    struct clg_record_view view;
+    clg_reader_init(&reader, store->os, true, false);
+    uint64_t at = clg_log_written(core->log);
+    int rc = at <= position ? COMMITLOG_OK : COMMITLOG_EAGAIN;
+    while (rc == COMMITLOG_OK && at < position) {
+        clg_reader_begin(&reader);
+        rc = clg_reader_get(&reader, core->log, at, visible, &view, NULL);
+        at = rc == COMMITLOG_OK ? view.next_position : at;
+    }
+    clg_reader_end(&reader);
+    return at > position;
+}
+
 /* No record could be read at `position`: was one, or does none begin there? */
-static int get_judge(struct clg_core *core, uint64_t position, int rc)
+static int get_judge(struct commitlog_store *store, struct clg_core *core, uint64_t position,
+                     uint64_t visible)
 {
     struct clg_segment *segment = NULL;
-    if (rc != COMMITLOG_EDAMAGED
-        || clg_segment_set_pin(&core->set, position, &segment) != COMMITLOG_OK) {
-        return rc;
+    if (clg_segment_set_pin(&core->set, position, &segment) != COMMITLOG_OK) {
+        return COMMITLOG_EDAMAGED;
     }
-    struct clg_scan scan;
-    struct clg_scan_record record;
-    clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
-    int judged = COMMITLOG_EDAMAGED;
-    while (scan.next < position && clg_scan_step(&scan, &record, NULL) == COMMITLOG_OK
-           && record.verdict == CLG_SCAN_OK) {
+    bool between = position < segment->data_start || position >= segment->data_end;
+    if (!between && position >= clg_log_written(core->log)) {
+        between = get_walks_over(store, core, position, visible);
+    } else if (!between) {
+        struct clg_scan scan;
+        struct clg_scan_record record;
+        clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
+        while (scan.next < position && clg_scan_step(&scan, &record, NULL) == COMMITLOG_OK
+               && record.verdict == CLG_SCAN_OK) {
+        }
+        between = scan.next > position;
+        clg_scan_free(&scan);
     }
-    if (scan.next > position || position < segment->data_start
-        || position >= segment->data_end) {
-        judged = COMMITLOG_ENOTFOUND;
-    }
-    clg_scan_free(&scan);
     clg_segment_unref(segment);
-    return judged;
+    return between ? COMMITLOG_ENOTFOUND : COMMITLOG_EDAMAGED;
 }
 
 int32_t commitlog_get(struct commitlog_store *store, uint64_t position,
@@ -466,11 +489,10 @@ int32_t commitlog_get(struct commitlog_store *store, uint64_t position,
     rc = clg_store_fold(store, core, &visible, err);
     if (rc == COMMITLOG_OK) {
         rc = clg_reader_get(&lease->reader, core->log, position, visible, &view, err);
-        if (rc == COMMITLOG_EDAMAGED && !core->follows) {
-            int drained = store->read_only
-                              ? COMMITLOG_OK
-                              : clg_log_drain(core->log, UINT64_MAX, UINT64_MAX, NULL);
-            rc = drained == COMMITLOG_OK ? get_judge(core, position, rc) : rc;
+        if (rc == COMMITLOG_EDAMAGED) {
+            rc = get_judge(store, core, position, visible);
+        } else if (rc == COMMITLOG_EBEYOND && position - visible < core->unrecovered_bytes) {
+            rc = COMMITLOG_EUNRECOVERED;
         }
         if (rc == COMMITLOG_EDAMAGED) {
             clg_store_damage(store, core, position, 0, UINT32_MAX, "record fails its check");

@@ -39,7 +39,9 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             rc = queue_take(cursor, fetch, &entries[i]);
         }
         if (rc == COMMITLOG_ETOOSMALL && cursor->next >= fetch->bound) {
-            continue; /* retention passed between index and record: the index says it now */
+            /* Retention passed between index and record, perhaps beyond what was visible when the
+             * call began: ask again, the index says it now. */
+            rc = clg_store_fold(cursor->store, fetch->core, &fetch->visible, NULL);
         }
         if (rc != COMMITLOG_OK) {
             return rc;

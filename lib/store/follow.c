@@ -96,6 +96,7 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
         }
     }
     if (!core->follows) {
+        core->unrecovered_bytes = result.unrecovered_bytes;
         rc = follow_static_live(store, core, &result, err);
     }
     if (rc == COMMITLOG_OK) {

@@ -136,6 +136,8 @@ int32_t commitlog_options_set(struct commitlog_options *options, int32_t id, uin
         good = good && clg_is_power_of_two(value);
     } else if (id == COMMITLOG_OPT_FLUSH_ALIGN_BYTES) {
         good = value == 0 || value == 4096;
+    } else if (id == COMMITLOG_OPT_FILE_MODE) {
+        good = good && (value & ~UINT64_C(0666)) == 0;
     }
     if (!good) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,

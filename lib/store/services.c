@@ -257,25 +257,26 @@ static void service_scrub(struct service_step *step)
 }
 
 /* mlock = hot: the active segment's pages, so that readers of the tail never wait for a disk. */
-static void service_hot(struct service_step *step)
+static int service_lock_hot(struct commitlog_store *store)
 {
-    struct commitlog_store *store = step->store;
     struct clg_services *services = &store->services;
     if (clg_option(&store->options, COMMITLOG_OPT_MLOCK) < COMMITLOG_MLOCK_HOT) {
-        return;
+        return COMMITLOG_OK;
     }
-    uint64_t base = clg_log_active_base(step->core->log);
+    uint64_t base = clg_log_active_base(store->core->log);
     if (services->hot != NULL && services->hot->base == base) {
-        return;
+        return COMMITLOG_OK;
     }
     struct clg_segment *segment = NULL;
     const uint8_t *map = NULL;
-    if (clg_segment_set_pin(&step->core->set, base, &segment) != COMMITLOG_OK) {
-        return;
+    if (clg_segment_set_pin(&store->core->set, base, &segment) != COMMITLOG_OK) {
+        return COMMITLOG_OK;
     }
+    int rc = COMMITLOG_OK;
     if (clg_segment_map(segment, &map, NULL) != COMMITLOG_OK
         || store->os->lock_pages(store->os, map, segment->bytes) < 0) {
         clg_count(store, CLG_COUNT_MLOCK_REFUSED, 1);
+        rc = COMMITLOG_ELIMIT;
     }
     struct clg_segment *old = services->hot;
     if (old != NULL && clg_segment_map(old, &map, NULL) == COMMITLOG_OK) {
@@ -283,6 +284,7 @@ static void service_hot(struct service_step *step)
     }
     clg_segment_unref(old);
     services->hot = segment;
+    return rc;
 }
 
 static void service_clock(struct service_step *step)
@@ -318,7 +320,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
         service_idle(&step);
         service_retain(&step);
         service_scrub(&step);
-        service_hot(&step);
+        (void)service_lock_hot(store);
         service_clock(&step);
     }
     clg_mutex_unlock(store->os, &store->service_lock);
@@ -381,6 +383,11 @@ int clg_services_start(struct commitlog_store *store, struct commitlog_error *er
     clg_scrub_init(&services->scrub, store->os,
                    clg_option(&store->options, COMMITLOG_OPT_SCRUB_BYTES_PER_S));
     clg_retain_update_reserve(store);
+    if (service_lock_hot(store) != COMMITLOG_OK
+        && clg_option(&store->options, COMMITLOG_OPT_MLOCK) == COMMITLOG_MLOCK_REQUIRED) {
+        return clg_fail(err, COMMITLOG_ELIMIT, 0, CLG_NO_POSITION,
+                        "the active segment cannot be locked in memory: raise RLIMIT_MEMLOCK");
+    }
     if (clg_option(&store->options, COMMITLOG_OPT_THREAD) == 0) {
         return COMMITLOG_OK;
     }

@@ -51,7 +51,10 @@ int32_t commitlog_stat(struct commitlog_store *store, uint32_t index, const char
     }
     if (index < CLG_COUNTERS) {
         *out_name = stats_counter_names[index];
-        *out_value = clg_load_relaxed_u64(&store->counters[index]);
+        struct clg_core *core = clg_store_core(store);
+        *out_value = clg_load_relaxed_u64(core->follows ? &core->live.area->counters[index]
+                                                        : &store->counters[index]);
+        clg_core_unref(core);
         return COMMITLOG_OK;
     }
     struct stats_gauges gauges = {0};

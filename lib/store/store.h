@@ -47,6 +47,7 @@ struct clg_core {
     bool follows;         /* reader beside a live writer */
     bool keeps_live_file; /* a writer that failed leaves its stage as evidence */
     uint64_t writer_session;
+    uint64_t unrecovered_bytes; /* reader without a writer: behind its end, not proven durable */
     struct clg_mutex refresh_lock; /* reader: new segments, raised first */
 };
 
@@ -100,7 +101,8 @@ struct commitlog_store {
     _Atomic int32_t event_fd;     /* -1: nobody asked */
     _Atomic uint32_t round_robin;
     _Atomic uint64_t held_bytes;  /* by leases whose segments were dropped */
-    _Atomic uint64_t counters[32]; /* enum clg_counter */
+    _Atomic uint64_t own_counters[32]; /* enum clg_counter */
+    _Atomic uint64_t *counters; /* a writer's lie in its live area, where others see them */
 };
 
 enum clg_counter {

@@ -80,6 +80,7 @@ static int store_create(const struct commitlog_options *options, struct commitlo
     atomic_init(&store->refs, 1);
     atomic_init(&store->event_fd, -1);
     store->checkpoint_file.fd = -1;
+    store->counters = store->own_counters;
     clg_damage_list_init(&store->damage, os);
     rc = store_map_fork_page(store);
     if (rc < 0) {
@@ -100,6 +101,7 @@ static void store_teardown(struct commitlog_store *store)
     clg_os_close_fd(os, &fd);
     clg_core_unref(store->core);
     store->core = NULL;
+    store->counters = store->own_counters;
     if (store->supply_is_open) {
         clg_segment_supply_free(&store->supply);
         store->supply_is_open = false;
@@ -142,6 +144,7 @@ static int store_recover(struct commitlog_store *store, struct clg_core *core,
     rc = clg_recovery_run(&store->dir, &options, &core->set, result, err);
     store->recovery = result->summary;
     store->recovery.epoch = result->epoch;
+    store->recovery.first = result->first;
     return rc;
 }
 
@@ -172,6 +175,33 @@ static int store_check_engine(struct commitlog_store *store, struct clg_core *co
     return COMMITLOG_OK;
 }
 
+/* What a fallback costs is said once. */
+static void store_report_live(struct commitlog_store *store, struct clg_core *core,
+                              uint32_t wanted)
+{
+    struct commitlog_error detail;
+    clg_error_clear(&detail);
+    if (wanted == COMMITLOG_LIVE_AUTO && core->live.place == COMMITLOG_LIVE_PRIVATE) {
+        (void)clg_fail(&detail, COMMITLOG_EUNSUPPORTED, 0, CLG_NO_POSITION,
+                       "no shared memory for the live area: other processes cannot follow, and "
+                       "appends of level none die with this process");
+        clg_store_event(store, COMMITLOG_EVENT_WARNING, &detail);
+    } else if (wanted == COMMITLOG_LIVE_AUTO && core->live.place == COMMITLOG_LIVE_DIR) {
+        (void)clg_fail(&detail, COMMITLOG_EUNSUPPORTED, 0, CLG_NO_POSITION,
+                       "no tmpfs for the live area: it lies in the store, where the kernel writes "
+                       "it back");
+        clg_store_event(store, COMMITLOG_EVENT_WARNING, &detail);
+    }
+    struct clg_segment *active = clg_segment_set_pin_last(&core->set);
+    if (active != NULL && !active->reserved) {
+        (void)clg_fail(&detail, COMMITLOG_EUNSUPPORTED, 0, active->base,
+                       "this file system does not reserve space: a full disk fails the store "
+                       "instead of an append");
+        clg_store_event(store, COMMITLOG_EVENT_WARNING, &detail);
+    }
+    clg_segment_unref(active);
+}
+
 static int store_create_live(struct commitlog_store *store, struct clg_core *core,
                              const struct clg_recovery_result *result,
                              struct commitlog_error *err)
@@ -199,6 +229,10 @@ static int store_create_live(struct commitlog_store *store, struct clg_core *cor
         .place = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_LIVE_AREA),
         .lock_pages = mlock != COMMITLOG_MLOCK_NONE};
     int rc = clg_live_create(&core->live, &config, err);
+    if (rc == COMMITLOG_OK) {
+        store->counters = core->live.area->counters;
+        store_report_live(store, core, config.place);
+    }
     if (rc == COMMITLOG_OK && mlock != COMMITLOG_MLOCK_NONE && !core->live.is_locked) {
         clg_count(store, CLG_COUNT_MLOCK_REFUSED, 1);
         if (mlock == COMMITLOG_MLOCK_REQUIRED) {
@@ -280,7 +314,9 @@ int32_t commitlog_open(const char *path, const struct commitlog_options *options
                               : store_open_writer(store, err);
     }
     if (rc != COMMITLOG_OK) {
-        clg_wrap(err, "open store %s", path);
+        if (store->dir_is_open) { /* else the text names it already */
+            clg_wrap(err, "open store %s", path);
+        }
         store_teardown(store);
         clg_store_unref(store);
         return rc;

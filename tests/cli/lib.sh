@@ -68,11 +68,7 @@ prints() { # prints TEXT PATTERN: the output matches
 
 skip() { printf 'skip: %s\n' "$*"; }
 
-new() { # a path in the scratch directory that does not exist
-    fresh=$((${fresh:-0} + 1))
-    printf '%s/store%s' "$work" "$fresh"
-    return 0
-}
+new() { mktemp -u "$work/store-XXXXXX"; } # a path in the scratch directory that does not exist
 
 # What a record is, without what storing it again changes.
 content() {

@@ -77,17 +77,18 @@ static void note_level(struct session *session, uint32_t count, uint32_t level) 
     if (level >= COMMITLOG_LEVEL_WRITTEN) model_safe(session->model, count, false);
 }
 
-/* A claim that is still open holds back all levels but none, and in the end the room. */
-static bool acceptable(const struct session *session, uint32_t wanted, int32_t rc) {
-    if (rc == COMMITLOG_OK)
-        return session->pending_count == 0 || wanted == COMMITLOG_LEVEL_NONE;
-    if (session->pending_count == 0) return false;
-    return rc == COMMITLOG_ETIMEDOUT ||
-           (rc == COMMITLOG_EUNKNOWN && wanted > COMMITLOG_LEVEL_NONE);
+/* A claim that is still open holds back all levels but none of what comes behind it, and in the
+ * end the room. `index`: of the item in the log. */
+static bool acceptable(const struct session *session, uint32_t index, uint32_t wanted, int32_t rc) {
+    bool held = model_published(session->model) < index;
+    if (rc == COMMITLOG_OK) return !held || wanted == COMMITLOG_LEVEL_NONE;
+    return held && (rc == COMMITLOG_ETIMEDOUT ||
+                    (rc == COMMITLOG_EUNKNOWN && wanted > COMMITLOG_LEVEL_NONE));
 }
 
 static int32_t draw_timeout(struct session *session) {
-    return session->pending_count > 0 ? (int32_t)rng_below(&session->rng, 3) : COMMITLOG_FOREVER;
+    return model_pending(session->model) > 0 ? (int32_t)rng_below(&session->rng, 3)
+                                             : COMMITLOG_FOREVER;
 }
 
 /* The queue that the library chose: told by reading the record back. */
@@ -140,7 +141,7 @@ void session_append(struct session *session) {
         memset(content.body, 0xdd, content.body_bytes);
         content_free(&content);
     }
-    CHECKF(acceptable(session, wanted, rc), "%s: %s", commitlog_error_name(rc), err.message);
+    CHECKF(acceptable(session, session->model->count, wanted, rc), "%s: %s", commitlog_error_name(rc), err.message);
     if (rc == COMMITLOG_ETIMEDOUT) return;
     if (automatic) find_queue(session, &item, &receipt);
     receive(session, &item, wanted, rc, &receipt);
@@ -189,7 +190,7 @@ void session_batch(struct session *session) {
     rc = commitlog_append_batch(session->store, records, count, draw_timeout(session), receipts,
                                 &err);
     for (uint32_t i = 0; i < count; i++) content_free(&contents[i]);
-    CHECKF(acceptable(session, wanted, rc), "%s: %s", commitlog_error_name(rc), err.message);
+    CHECKF(acceptable(session, session->model->count, wanted, rc), "%s: %s", commitlog_error_name(rc), err.message);
     if (rc == COMMITLOG_ETIMEDOUT) return;
     batch_receive(session, items, count, wanted, rc, receipts);
 }
@@ -215,7 +216,7 @@ void session_reserve(struct session *session) {
     rc = commitlog_reserve(session->store, &record, content.body_bytes, draw_timeout(session),
                            &pending->reservation, &pending->body, &err);
     content_free(&content);
-    if (rc == COMMITLOG_ETIMEDOUT && session->pending_count > 0) return;
+    if (rc == COMMITLOG_ETIMEDOUT && model_pending(session->model) > 0) return;
     CHECK_OK(rc, &err);
     CHECK(pending->reservation != NULL && pending->body != NULL);
     pending->index = UINT32_MAX;
@@ -235,13 +236,13 @@ static void end_commit(struct session *session, struct pending *pending) {
     content_free(&content);
     rc = commitlog_commit(pending->reservation, draw_timeout(session), &receipt, &err);
     if (pending->index == UINT32_MAX) {
-        CHECKF(acceptable(session, wanted, rc), "%s: %s", commitlog_error_name(rc), err.message);
+        CHECKF(acceptable(session, session->model->count, wanted, rc), "%s: %s", commitlog_error_name(rc), err.message);
         if (rc == COMMITLOG_ETIMEDOUT) return;
         item.offset = session->model->topics[item.topic].queue[item.queue].count;
         receive(session, &item, wanted, rc, &receipt);
         pending->index = model_item_add(session->model, &item);
     } else {
-        CHECKF(rc != COMMITLOG_ETIMEDOUT && acceptable(session, wanted, rc), "%s: %s",
+        CHECKF(rc != COMMITLOG_ETIMEDOUT && acceptable(session, pending->index, wanted, rc), "%s: %s",
                commitlog_error_name(rc), err.message);
         receive(session, &item, wanted, rc, &receipt);
         model_item_end(session->model, pending->index, &item);
@@ -318,7 +319,17 @@ void session_refused(struct session *session) {
         break;
     case 2: record.topic = 1000; goto invalid;
     case 3: record.level = 4; goto invalid;
-    case 4: record.struct_bytes = 8; goto invalid;
+    case 4: {
+        /* What a newer program set and this library does not know. */
+        struct {
+            struct commitlog_record record;
+            uint64_t unknown;
+        } newer = {record, 1};
+        newer.record.struct_bytes = sizeof newer;
+        CHECK_RC(commitlog_append_record(session->store, &newer.record, 0, &receipt, &err),
+                 COMMITLOG_EINVAL);
+        break;
+    }
     case 5:
         record.keys = &key;
         record.key_count = 1;

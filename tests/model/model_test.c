@@ -120,6 +120,7 @@ static void lose_files(struct history *history, bool clean) {
     if (draw < 2) return;
     if (draw == 2) {
         CHECK_OK(commitlog_rebuild(history->path, NULL, &err), &err);
+        history->after.recovered = true; /* by the way */
         return;
     }
     if (draw <= 4) remove_in(history->path, "view", rng, false);

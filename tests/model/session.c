@@ -2,6 +2,7 @@
 /* session.c -- one opening of the store; see session.h. */
 #include "session.h"
 
+#include <stdio.h>
 #include <string.h>
 
 typedef unsigned long long ull;
@@ -79,11 +80,25 @@ static void settle_loss(struct session *session) {
     model_cut(model, end);
 }
 
+/* Where a new log begins is the format's business. */
+static void learn_first(struct session *session) {
+    struct commitlog_positions now = {.struct_bytes = sizeof now};
+    CHECK_RC(commitlog_positions_get(session->store, &now), COMMITLOG_OK);
+    CHECK(now.first == now.claimed && now.first <= 65536);
+    model_first(session->model, now.first);
+}
+
 static void check_recovery(struct session *session, const struct aftermath *after) {
     struct commitlog_recovery report = {.struct_bytes = sizeof report};
     struct commitlog_damage damage = {.struct_bytes = sizeof damage};
     CHECK_RC(commitlog_recovery_get(session->store, &report), COMMITLOG_OK);
     if (after->crashed && !after->recovered) CHECK(report.clean_close == 0);
+    if (prog_env_is("VERBOSE"))
+        printf("    recovery: tail %u clean %u boot %u witness %llu end %llu cut %llu (%llu records) "
+               "from stage %llu holes %llu views %llu\n", report.tail, report.clean_close,
+               report.same_boot, (ull)report.witness, (ull)report.end, (ull)report.bytes_cut,
+               (ull)report.records_cut, (ull)report.records_from_stage, (ull)report.holes_made,
+               (ull)report.views_rebuilt);
     CHECK(report.tail != COMMITLOG_TAIL_DAMAGED && report.damaged_ranges == 0);
     if (!after->may_lose)
         CHECKF(report.tail != COMMITLOG_TAIL_UNPROVABLE && report.records_cut == 0,
@@ -112,6 +127,7 @@ void session_open(struct session *session, const char *path, struct model *model
     session->reader.model = model;
     session->reader.rng = &session->rng;
     session->seen.struct_bytes = sizeof session->seen;
+    if (model->count == 0 && model->first == 0) learn_first(session);
     check_recovery(session, after);
     reader_topics(&session->reader, after->crashed, after->may_lose ? model->safe : model->count);
     if (after->crashed) settle_claims(session);
@@ -144,7 +160,8 @@ void session_positions(struct session *session) {
     else
         CHECK(now.visible <= now.durable);
     if (published > 0 && model->items[published - 1].position != MODEL_UNKNOWN)
-        CHECK(now.published >= model->items[published - 1].end);
+        CHECKF(now.published >= model->items[published - 1].end, "published %llu, item to %llu",
+               (ull)now.published, (ull)model->items[published - 1].end);
     for (uint32_t i = published; i < model->count; i++)
         if (model->items[i].position != MODEL_UNKNOWN)
             CHECKF(now.published <= model->items[i].position, "%llu is published over a claim",
@@ -210,8 +227,10 @@ static void step_retain(struct session *session) {
     CHECK((out.segments_dropped > 0) == (out.bytes_dropped > 0));
     if (policy.keep_bytes > 0)
         /* Not more than it takes: what was kept is enough, or nothing was dropped. */
-        CHECK(out.segments_dropped == 0 ||
-              session->seen.claimed - out.first + 262144 >= policy.keep_bytes);
+        CHECKF(out.segments_dropped == 0 ||
+                   session->seen.claimed - out.first + 262144 >= policy.keep_bytes,
+               "%u segments dropped, %llu bytes left, keep %llu", out.segments_dropped,
+               (ull)(session->seen.claimed - out.first), (ull)policy.keep_bytes);
     model_first(session->model, out.first);
 }
 

@@ -48,18 +48,9 @@ static void traffic(struct town *t, uint32_t queues, uint32_t records)
     }
 }
 
-static void define(struct town *t, uint32_t queues)
-{
-    for (uint32_t i = 0; i < 4; i++) {
-        char name[16];
-        (void)snprintf(name, sizeof(name), "topic-%u", i);
-        town_topic(t, name, i * queues / 4, queues / 4, false);
-    }
-}
-
 START_TEST(live_fold_follows_the_model)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     for (uint32_t round = 0; round < 60; round++) {
         traffic(town, 16, 60);
@@ -83,7 +74,7 @@ END_TEST
 
 START_TEST(retention_drops_segments_under_the_model)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     for (uint32_t round = 0; round < 60; round++) {
         traffic(town, 16, 80);
@@ -109,7 +100,7 @@ END_TEST
 /* Each way of opening gives the same answers as the live fold. */
 START_TEST(reopening_from_any_files_is_the_same)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     for (uint32_t round = 0; round < 24; round++) {
         traffic(town, 16, 100);
@@ -120,6 +111,8 @@ START_TEST(reopening_from_any_files_is_the_same)
             TOWN_OK(town, clg_fold_save_state(town->fold, town->published, 1, &state, &town->err));
         }
         if (round % 7 == 6) {
+            town_define(town, 16, true);
+            town_fold(town);
             town_drop_oldest(town);
         }
         town_close(town);
@@ -155,7 +148,7 @@ END_TEST
 
 START_TEST(a_state_file_saves_the_scan)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     traffic(town, 16, 3000);
     town_fold(town);
@@ -200,7 +193,7 @@ END_TEST
 
 START_TEST(damaged_images_are_rebuilt_on_use_and_by_scrub)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     traffic(town, 16, 2000);
     town_fold(town);
@@ -273,7 +266,7 @@ END_TEST
 
 START_TEST(a_batch_is_folded_whole)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     uint64_t before = town->published;
     (void)town_batch(town, 0, 12);
@@ -306,7 +299,7 @@ END_TEST
 
 START_TEST(every_allocation_may_fail_while_folding)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     uint32_t failures = 0;
     for (uint32_t round = 0; round < 150; round++) {
@@ -328,7 +321,7 @@ END_TEST
 
 START_TEST(a_pad_waits_for_upkeep)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     traffic(town, 16, 400);
     TOWN_OK(town, clg_fold_run(town->fold, UINT64_MAX, UINT32_MAX, CLG_FOLD_TRY, false,
@@ -395,7 +388,7 @@ END_TEST
 
 START_TEST(lost_offsets_read_as_holes_without_a_place)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     for (uint32_t i = 0; i < 3; i++) {
         (void)town_message(town, 0, 0, 0, 500);
@@ -439,7 +432,7 @@ END_TEST
 
 START_TEST(merge_is_the_log_order)
 {
-    define(town, 16);
+    town_define(town, 16, false);
     town_open(town, true);
     traffic(town, 16, 500);
     town_fold(town);

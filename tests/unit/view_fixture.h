@@ -74,6 +74,7 @@ struct town {
     uint32_t log_room;
     uint8_t *peek_buffer;
     bool index_keys;
+    uint32_t define_queues; /* topics of define_as are written again in each segment; 0: not */
 };
 
 static inline void *town_alloc(const struct commitlog_os *os, size_t size)
@@ -177,10 +178,15 @@ static inline void town_pad(struct town *t)
     town_next_segment(t, t->active->base + t->active->bytes);
 }
 
+static inline void town_define(struct town *t, uint32_t queues, bool carry);
+
 static inline void town_room(struct town *t, uint64_t bytes)
 {
     if (t->active->data_end - t->at < bytes + CLG_RECORD_MIN) {
         town_pad(t);
+        if (t->define_queues > 0) {
+            town_define(t, t->define_queues, false);
+        }
     }
 }
 
@@ -348,6 +354,18 @@ static inline void town_topic(struct town *t, const char *name, uint32_t first_q
     }
     free(body);
     free(pairs);
+}
+
+/* Four topics over these queues, from now on in every segment as the log itself does it. */
+static inline void town_define(struct town *t, uint32_t queues, bool carry)
+{
+    t->define_queues = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "topic-%u", i);
+        town_topic(t, name, i * queues / 4, queues / 4, carry);
+    }
+    t->define_queues = queues;
 }
 
 /* ---- the fold ----------------------------------------------------------------------------- */

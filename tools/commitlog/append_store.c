@@ -11,8 +11,15 @@
 #include "watch.h"
 #include "when.h"
 
-/* Attributes of a record: 3 bytes before each, 2 more in a header; together less than 64 KiB. */
-enum { APPEND_ATTRIBUTE = 3, APPEND_HEADER_NAME = 2, APPEND_ATTRIBUTES_MAX = 65535 };
+/* Of a record; attributes: 3 bytes before each, 2 more in a header, together less than 64 KiB. */
+enum {
+    APPEND_ATTRIBUTE = 3,
+    APPEND_HEADER_NAME = 2,
+    APPEND_ATTRIBUTES_MAX = 65535,
+    APPEND_NAME_MAX = 255,
+    APPEND_KEY_MAX = 4096,
+    APPEND_KEYS_MAX = 64
+};
 
 /* A topic or queue that does not fit is a mistake in the call, found before any line is read. */
 static int append_check_options(struct append *append)
@@ -121,6 +128,28 @@ static bool append_no(struct record_in *in, const char *reason)
     return false;
 }
 
+/* What commitlog_append(3) allows; checked here so that one bad record does not fail its batch. */
+static bool append_check_parts(struct record_in *in)
+{
+    if (in->tag.bytes > APPEND_NAME_MAX) {
+        return append_no(in, "a tag has at most 255 bytes");
+    }
+    if (in->key_count > APPEND_KEYS_MAX) {
+        return append_no(in, "a record has at most 64 keys");
+    }
+    for (uint32_t i = 0; i < in->key_count; i++) {
+        if (in->used_keys[i].bytes == 0 || in->used_keys[i].bytes > APPEND_KEY_MAX) {
+            return append_no(in, "a key has 1 to 4096 bytes");
+        }
+    }
+    for (uint32_t i = 0; i < in->header_count; i++) {
+        if (in->headers[i].name.bytes == 0 || in->headers[i].name.bytes > APPEND_NAME_MAX) {
+            return append_no(in, "the name of a header has 1 to 255 bytes");
+        }
+    }
+    return true;
+}
+
 static bool append_check_sizes(const struct append *append, struct record_in *in)
 {
     size_t attributes = in->tag.bytes > 0 ? APPEND_ATTRIBUTE + in->tag.bytes : 0;
@@ -159,7 +188,7 @@ bool append_check(struct append *append, struct record_in *in)
     if (append->by_key && in->queue == COMMITLOG_QUEUE_AUTO && in->key_count == 0) {
         return append_no(in, "no key, which --by-key needs");
     }
-    if (!append_check_sizes(append, in)) {
+    if (!append_check_parts(in) || !append_check_sizes(append, in)) {
         return false;
     }
     const bool found = append_find_topic(append, in);

@@ -180,6 +180,9 @@ static bool record_in_field(struct record_in *in, const char *name, json_t *valu
 {
     json_int_t number = 0;
     if (strcmp(name, "topic") == 0) {
+        if (!json_is_string(value)) {
+            return record_in_bad(in, "\"topic\" is not a string");
+        }
         return record_in_string(in, name, value, &in->topic);
     }
     if (strcmp(name, "tag") == 0) {

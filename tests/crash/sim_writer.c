@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * writer.c -- a minimal writer over the formats. See writer.h.
+ * sim_writer.c -- a minimal writer over the formats. See sim_writer.h.
  */
-#include "writer.h"
+#include "crash/sim_writer.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -316,6 +316,7 @@ int sim_batch(struct sim_writer *w, uint64_t seed, uint32_t count)
         return rc;
     }
     uint64_t at = header_size;
+    int64_t begun = w->time; /* the header comes first, its time too */
     for (uint32_t i = 0; i < count; i++) {
         uint8_t text[100];
         memset(text, (int)(seed >> 32) + (int)i, sizeof(text));
@@ -328,9 +329,10 @@ int sim_batch(struct sim_writer *w, uint64_t seed, uint32_t count)
                               .member_bytes = at - header_size,
                               .member_checks = clg_hash64(checks, count * sizeof(checks[0]), 0)};
     clg_batch_encode(body, &batch);
-    w->time -= count + 1; /* the header comes first */
+    int64_t ended = w->time;
+    w->time = begun;
     (void)writer_build(w, bytes, place, CLG_KIND_BATCH, body, sizeof(body), false);
-    w->time += count + 1;
+    w->time = ended;
     writer_remember(w, bytes, (uint32_t)at, CLG_KIND_BATCH);
     rc = writer_store(w, bytes, place, (uint32_t)at);
     if (rc != 0) {
@@ -446,7 +448,6 @@ const char *sim_check(struct sim_writer *w, bool holes_allowed)
     struct sim_history *h = w->history;
     uint64_t first = w->result.first;
     uint32_t index = 0;
-    uint64_t end = first;
     const char *wrong = NULL;
     while (index < h->count && h->items[index].position < first) {
         index++;
@@ -466,11 +467,16 @@ const char *sim_check(struct sim_writer *w, bool holes_allowed)
                 wrong = check_one(w, segment, &record, index, holes_allowed);
                 index++;
                 unit_end = record.batch_end;
-                end = clg_max_u64(record.next_position, record.batch_end);
             }
         }
         if (wrong == NULL && scan.next < segment->data_end && scan.next != w->result.end) {
             wrong = "the log stops before its end";
+        }
+        uint64_t nonzero;
+        if (wrong == NULL && scan.next < segment->data_end
+            && (clg_scan_all_zero(&scan, scan.next, segment->data_end, &nonzero, NULL) != 0
+                || nonzero != segment->data_end)) {
+            wrong = "something is left behind the end";
         }
         clg_scan_free(&scan);
         clg_segment_unref(segment);
@@ -478,7 +484,6 @@ const char *sim_check(struct sim_writer *w, bool holes_allowed)
     if (wrong == NULL && w->result.end < h->acked) {
         wrong = "an acknowledged record is lost";
     }
-    (void)end;
     h->count = wrong == NULL ? index : h->count;
     h->published = w->result.end;
     return wrong;

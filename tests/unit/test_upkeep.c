@@ -1,0 +1,285 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_upkeep.c -- lib/upkeep: list of damage, retention's plan and order, scrub.
+ */
+#include <check.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "crash/sim_writer.h"
+#include "upkeep/damage_list.h"
+#include "upkeep/retention.h"
+#include "upkeep/scrub.h"
+
+/* ---- damage list ------------------------------------------------------------------------------ */
+
+START_TEST(damage_is_kept_in_order_and_once)
+{
+    struct clg_damage_list list;
+    struct commitlog_damage damage;
+    clg_damage_list_init(&list, clg_os_default());
+    for (uint64_t i = 0; i < 20; i++) {
+        uint64_t at = (i * 7 % 20) * 1000;
+        clg_damage_make(&damage, at, at + 500, "test");
+        ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    }
+    clg_damage_make(&damage, 3100, 3200, "inside a known one");
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), COMMITLOG_EEXIST);
+    ck_assert_uint_eq(clg_damage_list_count(&list), 20);
+    for (size_t i = 0; i < 20; i++) {
+        ck_assert_int_eq(clg_damage_list_get(&list, i, &damage), 0);
+        ck_assert_uint_eq(damage.from_position, i * 1000);
+        ck_assert_uint_eq(damage.struct_bytes, sizeof(damage));
+    }
+    ck_assert_int_eq(clg_damage_list_get(&list, 20, &damage), COMMITLOG_ENOTFOUND);
+    clg_damage_list_drop_below(&list, 5200);
+    ck_assert_uint_eq(clg_damage_list_count(&list), 15);
+    clg_damage_list_deinit(&list);
+}
+END_TEST
+
+START_TEST(the_list_is_bounded)
+{
+    struct clg_damage_list list;
+    struct commitlog_damage damage;
+    clg_damage_list_init(&list, clg_os_default());
+    for (uint64_t i = 0; i < CLG_DAMAGE_MAX; i++) {
+        clg_damage_make(&damage, i * 10, i * 10 + 5, "test");
+        ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    }
+    clg_damage_make(&damage, 1, 2, "one more");
+    damage.from_position = UINT64_C(1) << 40;
+    damage.to_position = damage.from_position + 1;
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), COMMITLOG_ELIMIT);
+    ck_assert_uint_eq(list.dropped, 1);
+    clg_damage_list_deinit(&list);
+}
+END_TEST
+
+/* ---- retention -------------------------------------------------------------------------------- */
+
+#define SIZE 65536u
+
+static struct clg_retention_segment segments[6];
+static struct clg_retention_input input;
+
+static void setup(void)
+{
+    for (size_t i = 0; i < 6; i++) {
+        segments[i] = (struct clg_retention_segment){.base = i * SIZE,
+                                                     .size = SIZE,
+                                                     .last_time_ns = (int64_t)(i + 1) * 1000,
+                                                     .sealed = i < 4};
+    }
+    /* 4 is active, 5 prepared. */
+    input = (struct clg_retention_input){.segments = segments, .count = 6,
+                                         .active_base = 4 * SIZE, .now_ns = 10000,
+                                         .disk_free_bytes = 1000};
+}
+
+START_TEST(each_policy_drops_whole_segments_oldest_first)
+{
+    struct clg_retention_policy none = {0, 0, 0};
+    ck_assert_uint_eq(clg_retention_plan(&none, &input), 0);
+    struct clg_retention_policy bytes = {3 * SIZE, 0, 0};
+    ck_assert_uint_eq(clg_retention_plan(&bytes, &input), 2);
+    struct clg_retention_policy age = {0, 8500, 0};
+    ck_assert_uint_eq(clg_retention_plan(&age, &input), 1);
+    struct clg_retention_policy space = {0, 0, SIZE + 1000};
+    ck_assert_uint_eq(clg_retention_plan(&space, &input), 1);
+    struct clg_retention_policy all = {1, 1, UINT64_MAX};
+    ck_assert_uint_eq(clg_retention_plan(&all, &input), 4); /* never the active one */
+    segments[1].sealed = false;
+    ck_assert_uint_eq(clg_retention_plan(&all, &input), 1);
+    input.now_ns = 500; /* a clock that went back */
+    segments[1].sealed = true;
+    ck_assert_uint_eq(clg_retention_plan(&age, &input), 0);
+}
+END_TEST
+
+struct trace {
+    char text[200];
+    uint64_t cost;
+    char fail_at;
+};
+
+static int trace_note(struct trace *trace, char what)
+{
+    size_t used = strlen(trace->text);
+    ck_assert_uint_lt(used, sizeof(trace->text) - 1);
+    trace->text[used] = what;
+    return what == trace->fail_at ? COMMITLOG_EIO : 0;
+}
+
+static int op_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *out)
+{
+    struct trace *trace = ctx;
+    ck_assert_uint_lt(base, end);
+    *out = trace->cost;
+    return 0;
+}
+
+static int op_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out,
+                    struct commitlog_error *err)
+{
+    (void)base;
+    (void)end;
+    (void)err;
+    *out = 10;
+    return trace_note(ctx, 'c');
+}
+
+static int op_first(void *ctx, uint64_t first, struct commitlog_error *err)
+{
+    (void)err;
+    ck_assert_uint_eq(first % SIZE, 8192);
+    return trace_note(ctx, 'r');
+}
+
+static int op_flush(void *ctx, struct commitlog_error *err)
+{
+    (void)err;
+    return trace_note(ctx, 'f');
+}
+
+static int op_checkpoint(void *ctx, uint64_t first, struct commitlog_error *err)
+{
+    (void)err;
+    (void)first;
+    return trace_note(ctx, 'k');
+}
+
+static int op_unlink(void *ctx, uint64_t base, uint64_t *held, struct commitlog_error *err)
+{
+    (void)err;
+    (void)base;
+    *held = 3;
+    return trace_note(ctx, 'u');
+}
+
+static int op_dirs(void *ctx, struct commitlog_error *err)
+{
+    (void)err;
+    return trace_note(ctx, 'd');
+}
+
+static const struct clg_retention_ops ops = {.carry_cost = op_cost,
+                                             .carry = op_carry,
+                                             .append_first = op_first,
+                                             .flush = op_flush,
+                                             .checkpoint_first = op_checkpoint,
+                                             .unlink = op_unlink,
+                                             .flush_dirs = op_dirs};
+
+START_TEST(nothing_goes_before_what_replaces_it_is_durable)
+{
+    struct trace trace = {.cost = 100};
+    struct commitlog_retained out;
+    ck_assert_int_eq(clg_retention_run(&input, 2, &ops, &trace, &out, NULL), 0);
+    ck_assert_str_eq(trace.text, "cfrfkudcfrfkud");
+    ck_assert_uint_eq(out.segments_dropped, 2);
+    ck_assert_uint_eq(out.bytes_carried, 20);
+    ck_assert_uint_eq(out.bytes_held, 6);
+    ck_assert_uint_eq(out.first, 2 * SIZE + 8192);
+}
+END_TEST
+
+START_TEST(a_failure_stops_before_the_unlink)
+{
+    static const char steps[] = "cfrk";
+    struct trace trace = {.cost = 100, .fail_at = steps[_i]};
+    struct commitlog_retained out;
+    ck_assert_int_eq(clg_retention_run(&input, 2, &ops, &trace, &out, NULL), COMMITLOG_EIO);
+    ck_assert_ptr_null(strchr(trace.text, 'u'));
+    ck_assert_uint_eq(out.segments_dropped, 0);
+}
+END_TEST
+
+START_TEST(carrying_more_than_half_is_not_worth_it)
+{
+    struct trace trace = {.cost = SIZE / 2 + 1};
+    struct commitlog_retained out;
+    ck_assert_int_eq(clg_retention_run(&input, 2, &ops, &trace, &out, NULL), COMMITLOG_EBUSY);
+    ck_assert_str_eq(trace.text, "");
+}
+END_TEST
+
+/* ---- scrub ------------------------------------------------------------------------------------ */
+
+static uint32_t found;
+static struct commitlog_damage last;
+
+static void note_damage(void *ctx, const struct commitlog_damage *damage)
+{
+    (void)ctx;
+    found++;
+    last = *damage;
+}
+
+START_TEST(scrub_finds_a_flip_in_small_steps)
+{
+    struct commitlog_fault *machine;
+    static struct sim_history history;
+    struct sim_writer writer;
+    memset(&history, 0, sizeof(history));
+    ck_assert_int_eq(commitlog_fault_create(3, &machine), 0);
+    ck_assert_int_eq(sim_open(&writer, machine, &history, false, COMMITLOG_RECOVER_TAIL), 0);
+    for (uint32_t i = 0; i < 300; i++) {
+        ck_assert_int_eq(sim_append(&writer, i, 200), 0);
+    }
+    uint64_t at = history.items[100].position;
+    ck_assert_int_eq(commitlog_fault_flip(machine, SIM_PATH "/log/00000000000000000000.log",
+                                          at + 100, 1),
+                     0);
+    struct clg_segment *segment = clg_segment_set_pin_first(&writer.set);
+    struct clg_scrub scrub;
+    clg_scrub_init(&scrub, writer.os, 0);
+    ck_assert_int_eq((int)clg_scrub_wait_ms(&scrub), -1);
+    clg_scrub_init(&scrub, writer.os, 100000);
+    bool done = false;
+    uint32_t steps = 0;
+    found = 0;
+    while (!done) {
+        writer.os->sleep_ns(writer.os, 100 * CLG_OS_NS_PER_MS);
+        uint64_t before = scrub.bytes_done;
+        ck_assert_int_eq(clg_scrub_step(&scrub, segment, note_damage, NULL, &done, NULL), 0);
+        /* The closing pad is one record, whatever its size. */
+        ck_assert(done || scrub.bytes_done - before <= 10000 + 2000);
+        steps++;
+        ck_assert_uint_lt(steps, 100);
+    }
+    ck_assert_uint_gt(steps, 4);
+    ck_assert_uint_eq(found, 1);
+    ck_assert_uint_eq(last.from_position, at);
+    ck_assert_uint_eq(last.queue, 3);
+    ck_assert_uint_eq(scrub.position, SIM_SEGMENT_BYTES);
+    clg_segment_unref(segment);
+    sim_abandon(&writer);
+    commitlog_fault_free(machine);
+}
+END_TEST
+
+static Suite *upkeep_suite(void)
+{
+    Suite *suite = suite_create("upkeep");
+    TCase *all = tcase_create("upkeep");
+    tcase_add_checked_fixture(all, setup, NULL);
+    tcase_add_test(all, damage_is_kept_in_order_and_once);
+    tcase_add_test(all, the_list_is_bounded);
+    tcase_add_test(all, each_policy_drops_whole_segments_oldest_first);
+    tcase_add_test(all, nothing_goes_before_what_replaces_it_is_durable);
+    tcase_add_loop_test(all, a_failure_stops_before_the_unlink, 0, 4);
+    tcase_add_test(all, carrying_more_than_half_is_not_worth_it);
+    tcase_add_test(all, scrub_finds_a_flip_in_small_steps);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(upkeep_suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
