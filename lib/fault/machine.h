@@ -6,9 +6,9 @@
  * Owns: what a machine consists of. A file's content as programs see it lies in a memory file, so
  *       that it can be mapped; its content on the disk is a plain buffer. A sector is dirty when
  *       the two differ, unless a failed sync has marked it lost: then the kernel believes it clean.
- * Invariants: 1. only a sync, a random write-back or a power cut copies to the disk; 2. a directory's
- *       disk entries change only by its journal, oldest operation first; 3. descriptors given out
- *       are >= FAULT_FD_FIRST, so they are told apart from those of the real system.
+ * Invariants: 1. only a sync, a random write-back or a power cut copies to the disk; 2. the disk
+ *       entries of a directory change only by its journal, oldest operation first; 3. descriptors
+ *       given out are >= FAULT_FD_FIRST, so they are told apart from those of the real system.
  * Threads and locks: `lock` around every call of the table and of the public functions.
  */
 #ifndef CLG_FAULT_MACHINE_H

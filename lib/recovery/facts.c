@@ -305,7 +305,8 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
     header.base = fact->base;
     header.size = next->base - fact->base;
     if (!clg_segment_size_ok(header.size)
-        || next->predecessor_end != next->base - CLG_SEGMENT_FOOTER || fact->file_bytes < header.size) {
+        || next->predecessor_end != next->base - CLG_SEGMENT_FOOTER
+        || fact->file_bytes < header.size) {
         return;
     }
     header.salt = next->predecessor_salt;

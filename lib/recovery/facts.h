@@ -40,7 +40,7 @@ typedef int (*clg_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_by
 
 struct clg_fact_segment {
     uint64_t base;
-    uint64_t bytes;      /* stated size; of one without header: up to the next file, 0 for the last */
+    uint64_t bytes;      /* stated size; without header: up to the next file, or as it is long */
     uint64_t file_bytes; /* 0: no such file (only a range can tell) */
     uint64_t used_end;   /* behind X: position behind its last byte that is not zero, or base */
     struct clg_segment *segment; /* NULL: no header and none could be put together */

@@ -301,7 +301,8 @@ static size_t plan_first_dirty(const struct plan_make *m, size_t active)
     /* One prepared segment is of use; what lies behind it would only be in the way. */
     if (i < facts->segment_count && facts->segments[i].segment != NULL
         && !facts->segments[i].nonzero
-        && facts->segments[i].base == facts->segments[active].base + facts->segments[active].bytes) {
+        && facts->segments[i].base
+               == facts->segments[active].base + facts->segments[active].bytes) {
         i++;
     }
     return i;

@@ -8,9 +8,9 @@
  * Threads and locks: one thread, with the directory's lock (writer).
  * Happy path: clg_store_dir_open -> clg_recovery_run -> views -> live area ->
  *       clg_store_dir_write_lock -> serve.
- * Failure modes: COMMITLOG_EDAMAGED (damage, or in strict mode any anomaly; nothing modified, report
- *       made), ENOSPC (no room for quarantine: nothing cut), EIO, EINTERRUPTED, ENOMEM, EVERSION,
- *       EFOREIGN, EFORMAT.
+ * Failure modes: COMMITLOG_EDAMAGED (damage, or in strict mode any anomaly; nothing modified, the
+ *       report made), ENOSPC (no room for quarantine: nothing cut), EIO, EINTERRUPTED, ENOMEM,
+ *       EVERSION, EFOREIGN, EFORMAT.
  */
 #ifndef CLG_RECOVERY_RECOVER_H
 #define CLG_RECOVERY_RECOVER_H

@@ -100,7 +100,8 @@ static int store_open_below(struct clg_store_dir *dir, int parent_fd, const char
     }
     rc = os->open_at(os, parent_fd, last, CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
     if (rc == -ENOTDIR || rc == -ELOOP) {
-        return clg_fail(err, COMMITLOG_ENOTDIR, -rc, CLG_NO_POSITION, "%s is not a directory", last);
+        return clg_fail(err, COMMITLOG_ENOTDIR, -rc, CLG_NO_POSITION, "%s is not a directory",
+                        last);
     }
     if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "open %s", last);
@@ -381,7 +382,8 @@ static int store_open_sub(struct clg_store_dir *dir, const char *name, int *fd,
         rc = os->open_at(os, dir->dir_fd, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
     }
     if (rc == -ENOTDIR || rc == -ELOOP) {
-        return clg_fail(err, COMMITLOG_EFORMAT, -rc, CLG_NO_POSITION, "%s is not a directory", name);
+        return clg_fail(err, COMMITLOG_EFORMAT, -rc, CLG_NO_POSITION, "%s is not a directory",
+                        name);
     }
     if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "open %s", name);

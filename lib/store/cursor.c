@@ -336,7 +336,16 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
         rc = cursor_read_once(cursor, &fetch);
         uint64_t visible = fetch.visible;
         bool unrecovered = fetch.core->unrecovered_bytes > 0;
+        uint64_t generation = fetch.core->generation;
         clg_core_unref(fetch.core);
+        if (rc == COMMITLOG_EEND && store->read_only) {
+            bool replaced = false;
+            int polled = clg_follow_poll(store, generation, &replaced);
+            rc = polled != COMMITLOG_OK ? polled : rc;
+            if (replaced) {
+                continue; /* another writer has come: at its core there may be more */
+            }
+        }
         if (rc != COMMITLOG_EEND || timeout_ms == 0 || cursor->kind == &clg_cursor_key) {
             rc = rc == COMMITLOG_EEND && unrecovered ? COMMITLOG_EUNRECOVERED : rc;
             break;

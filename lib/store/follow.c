@@ -19,6 +19,8 @@
 
 #define FOLLOW_TRIES 5
 #define FOLLOW_DESCRIPTORS 4u
+/* How often a reader at the end looks whether its writer is still the one it follows. */
+#define FOLLOW_POLL_NS (INT64_C(500) * CLG_OS_NS_PER_MS)
 
 static int follow_static_live(struct commitlog_store *store, struct clg_core *core,
                               const struct clg_recovery_result *result,
@@ -222,13 +224,28 @@ int clg_follow_refresh(struct commitlog_store *store, struct clg_core *core,
     return rc;
 }
 
+int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *out_replaced)
+{
+    int64_t now = store->os->clock_mono_ns(store->os);
+    int64_t since = now - atomic_load_explicit(&store->follow_checked_ns, memory_order_relaxed);
+    int rc = since < FOLLOW_POLL_NS ? COMMITLOG_OK : clg_follow_check(store, NULL);
+    struct clg_core *core = clg_store_core(store);
+    *out_replaced = core->generation != generation;
+    clg_core_unref(core);
+    return rc;
+}
+
 int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err)
 {
+    atomic_store_explicit(&store->follow_checked_ns, store->os->clock_mono_ns(store->os),
+                          memory_order_relaxed);
     clg_mutex_lock(store->os, &store->service_lock);
     int rc = clg_store_dir_probe(&store->dir, err);
     struct clg_core *old = store->core;
-    bool changed = rc == COMMITLOG_OK && store->dir.writer_live
-                   && (!old->follows || store->dir.last.session != old->writer_session);
+    /* A writer may also have come and gone between two looks. */
+    bool changed = rc == COMMITLOG_OK
+                   && (store->dir.last.session != old->writer_session
+                       || (store->dir.writer_live && !old->follows));
     if (changed) {
         struct clg_core *core = NULL;
         rc = follow_make(store, old, &core, err);

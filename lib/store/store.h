@@ -100,6 +100,7 @@ struct commitlog_store {
     _Atomic uint32_t thread_word; /* changes to wake the thread */
     _Atomic int32_t event_fd;     /* -1: nobody asked */
     _Atomic uint32_t round_robin;
+    _Atomic int64_t follow_checked_ns; /* monotonic; reader */
     _Atomic uint64_t held_bytes;  /* by leases whose segments were dropped */
     _Atomic uint64_t own_counters[32]; /* enum clg_counter */
     _Atomic uint64_t *counters; /* a writer's lie in its live area, where others see them */
@@ -154,6 +155,9 @@ CLG_MUST_CHECK int clg_follow_refresh(struct commitlog_store *store, struct clg_
                                       struct commitlog_error *err);
 /* The writer that was followed is gone, or one has come: replaces store->core. */
 CLG_MUST_CHECK int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err);
+/* The same, at most twice a second: for calls that find nothing new at the core of `generation`. */
+CLG_MUST_CHECK int clg_follow_poll(struct commitlog_store *store, uint64_t generation,
+                                   bool *out_replaced);
 
 /* visible.c */
 /* Where the readers' log ends; everything before it is folded. */

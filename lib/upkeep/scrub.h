@@ -37,7 +37,8 @@ void clg_scrub_init(struct clg_scrub *scrub, const struct commitlog_os *os, uint
 
 /*
  * One bounded step in the sealed segment that the caller has pinned: the one that holds
- * scrub->position, or the next one that there is. *done: it is finished, and the position behind it.
+ * scrub->position, or the next one that there is. *done: it is finished, the position is behind
+ * it.
  */
 CLG_MUST_CHECK int clg_scrub_step(struct clg_scrub *scrub, struct clg_segment *segment,
                                   clg_damage_fn damage, void *ctx, bool *done,

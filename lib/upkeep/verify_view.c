@@ -126,7 +126,8 @@ static int verify_queue(struct verify_file *file, const struct clg_queue_file *q
 static int verify_queues(struct verify_file *file, const struct clg_view_segment *segment)
 {
     struct clg_queue_file queues;
-    int rc = clg_queue_file_open(&queues, file->bytes, file->size, segment, file->v->dir->segment_dir.uuid);
+    int rc = clg_queue_file_open(&queues, file->bytes, file->size, segment,
+                                 file->v->dir->segment_dir.uuid);
     CLG_ASSERT(file->bytes != NULL);
     if (rc == 0) {
         rc = clg_queue_file_verify_directory(&queues);
@@ -154,7 +155,8 @@ static int verify_queues(struct verify_file *file, const struct clg_view_segment
 static int verify_keys(struct verify_file *file, const struct clg_view_segment *segment)
 {
     struct clg_key_file keys;
-    int rc = clg_key_file_open(&keys, file->bytes, file->size, segment, file->v->dir->segment_dir.uuid);
+    int rc = clg_key_file_open(&keys, file->bytes, file->size, segment,
+                               file->v->dir->segment_dir.uuid);
     CLG_ASSERT(file->bytes != NULL);
     if (rc == 0) {
         rc = clg_key_file_verify(&keys);

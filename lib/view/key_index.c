@@ -187,7 +187,8 @@ static int query_file(const struct clg_key_file *file, struct clg_lookup_key *qu
     }
     uint64_t base = file->segment.base;
     CLG_ASSERT(query->before > base);
-    query_skip(&cursor, clg_align_up(query->before - base, CLG_RECORD_ALIGN) / CLG_RECORD_ALIGN);
+    uint64_t below = query->before - base;
+    query_skip(&cursor, below / CLG_RECORD_ALIGN + (below % CLG_RECORD_ALIGN != 0 ? 1 : 0));
     uint32_t place;
     while (out->count < out->max && clg_key_cursor_next(&cursor, &place)) {
         uint64_t position = base + (uint64_t)place * CLG_RECORD_ALIGN;

@@ -104,6 +104,16 @@ wait_for() { # wait_for COMMAND...: until it succeeds, at most 10 s
     return 1
 }
 
+gone() { ! kill -0 "$1" 2>/dev/null; }
+
+ends() { # ends TEXT STATUS PID: a child ends within 10 s, with this status
+    local got
+    wait_for gone "$3" || kill -9 "$3"
+    wait "$3" 2>/dev/null
+    got=$?
+    same "$1" "$2" "$got"
+}
+
 lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
 
 summary() {

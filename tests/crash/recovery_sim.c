@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * recovery_sim.c -- crashes by the thousand: a writer on a machine in memory, killed, cut or failing at any
- * call, recovered (with crashes inside recovery too), and compared with what it had appended.
+ * recovery_sim.c -- crashes by the thousand: a writer on a machine in memory, killed, cut or
+ * failing at any call, recovered (with crashes inside recovery too), and compared with what it had
+ * appended.
  *
  * Usage: recovery_sim [ROUNDS] [SEED]. Prints the seed of a failure; the same seed fails again.
  *

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * sim_writer.h -- a minimal writer over the formats, for crash tests of recovery: it appends, drains,
- * flushes and rolls as the log does, and remembers what it appended.
+ * sim_writer.h -- a minimal writer over the formats, for crash tests of recovery: it appends,
+ * drains, flushes and rolls as the log does, and remembers what it appended.
  *
  * Not the library's own appender: a mistake there must not be able to hide one in recovery.
  */

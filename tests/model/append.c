@@ -86,9 +86,9 @@ static bool acceptable(const struct session *session, uint32_t index, uint32_t w
                     (rc == COMMITLOG_EUNKNOWN && wanted > COMMITLOG_LEVEL_NONE));
 }
 
-static int32_t draw_timeout(struct session *session) {
-    return model_pending(session->model) > 0 ? (int32_t)rng_below(&session->rng, 3)
-                                             : COMMITLOG_FOREVER;
+static int32_t draw_timeout(struct session *session, uint32_t index) {
+    bool held = model_published(session->model) < index;
+    return held ? (int32_t)rng_below(&session->rng, 3) : COMMITLOG_FOREVER;
 }
 
 /* The queue that the library chose: told by reading the record back. */
@@ -136,7 +136,7 @@ void session_append(struct session *session) {
         content_make(&content, item.content, (size_t)item.body_bytes);
         content_record(&content, session->reader.numbers[item.topic],
                        automatic ? COMMITLOG_QUEUE_AUTO : item.queue, level, &record);
-        rc = commitlog_append_record(session->store, &record, draw_timeout(session), &receipt,
+        rc = commitlog_append_record(session->store, &record, draw_timeout(session, session->model->count), &receipt,
                                      &err);
         memset(content.body, 0xdd, content.body_bytes);
         content_free(&content);
@@ -187,7 +187,7 @@ void session_batch(struct session *session) {
                        level, &records[i]);
         if (level_wanted(session, level) > wanted) wanted = level_wanted(session, level);
     }
-    rc = commitlog_append_batch(session->store, records, count, draw_timeout(session), receipts,
+    rc = commitlog_append_batch(session->store, records, count, draw_timeout(session, session->model->count), receipts,
                                 &err);
     for (uint32_t i = 0; i < count; i++) content_free(&contents[i]);
     CHECKF(acceptable(session, session->model->count, wanted, rc), "%s: %s", commitlog_error_name(rc), err.message);
@@ -213,7 +213,7 @@ void session_reserve(struct session *session) {
     content_make(&content, pending->item.content, (size_t)pending->item.body_bytes);
     content_record(&content, session->reader.numbers[pending->item.topic], pending->item.queue,
                    pending->level, &record);
-    rc = commitlog_reserve(session->store, &record, content.body_bytes, draw_timeout(session),
+    rc = commitlog_reserve(session->store, &record, content.body_bytes, draw_timeout(session, session->model->count),
                            &pending->reservation, &pending->body, &err);
     content_free(&content);
     if (rc == COMMITLOG_ETIMEDOUT && model_pending(session->model) > 0) return;
@@ -234,7 +234,11 @@ static void end_commit(struct session *session, struct pending *pending) {
     content_make(&content, item.content, (size_t)item.body_bytes);
     if (content.body_bytes > 0) memcpy(pending->body, content.body, content.body_bytes);
     content_free(&content);
-    rc = commitlog_commit(pending->reservation, draw_timeout(session), &receipt, &err);
+    rc = commitlog_commit(pending->reservation,
+                          draw_timeout(session, pending->index == UINT32_MAX
+                                                    ? session->model->count
+                                                    : pending->index),
+                          &receipt, &err);
     if (pending->index == UINT32_MAX) {
         CHECKF(acceptable(session, session->model->count, wanted, rc), "%s: %s", commitlog_error_name(rc), err.message);
         if (rc == COMMITLOG_ETIMEDOUT) return;

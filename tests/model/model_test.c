@@ -195,8 +195,7 @@ static void run_session(struct history *history, uint32_t number) {
     }
     memset(&history->after, 0, sizeof history->after);
     history->after.crashed = end == END_CHILD_KILL;
-    history->after.may_lose = history->after.crashed && options.live == COMMITLOG_LIVE_PRIVATE &&
-                              options.engine == COMMITLOG_ENGINE_STAGED;
+    history->after.may_lose = history->after.crashed && options.live == COMMITLOG_LIVE_PRIVATE;
     if (history->after.crashed) model_crash(&history->model);
     if (!history->after.crashed && rng_chance(&history->rng, 1, 3))
         session_read_only(history->path, &history->model, &history->rng);

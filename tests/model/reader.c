@@ -237,10 +237,9 @@ static void queue_info(struct reader *reader, uint32_t topic, uint32_t queue, ui
     struct commitlog_queue_info info = {.struct_bytes = sizeof info};
     CHECK_RC(commitlog_queue_info(reader->store, reader->numbers[topic], queue, &info),
              COMMITLOG_OK);
-    CHECKF(info.first_offset == first, "first offset %llu, expected %llu", (ull)info.first_offset,
-           (ull)first);
-    CHECKF(info.next_offset == next, "next offset %llu, expected %llu", (ull)info.next_offset,
-           (ull)next);
+    CHECKF(info.first_offset == first && info.next_offset == next,
+           "topic %u queue %u: offsets [%llu, %llu), expected [%llu, %llu)", topic, queue,
+           (ull)info.first_offset, (ull)info.next_offset, (ull)first, (ull)next);
     if (first == next) {
         CHECK(info.first_time_ns == 0 && info.last_time_ns == 0);
         return;

@@ -73,11 +73,23 @@ int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commi
     }
     const bool worded = err != NULL && err->code == code && err->message[0] != '\0';
     const char *text = worded ? err->message : commitlog_error_text(code);
+    char place[40] = "";
+    if (worded && err->position != UINT64_MAX) {
+        char number[24];
+        (void)snprintf(number, sizeof(number), "%llu", (unsigned long long)err->position);
+        if (strstr(text, number) == NULL) {
+            (void)snprintf(place, sizeof(place), " (position %s)", number);
+        }
+    }
     /* The library's sentence often names the directory already: not twice. */
-    if (what == NULL || strncmp(text, what, strlen(what)) == 0) {
-        cli_error(cli, "%s", text);
+    if (what == NULL || strstr(text, what) != NULL) {
+        cli_error(cli, "%s%s", text, place);
     } else {
-        cli_error(cli, "%s: %s", what, text);
+        cli_error(cli, "%s: %s%s", what, text, place);
+    }
+    if (code == COMMITLOG_ENOSPC) {
+        cli_error(cli, "the disk is full: make room (`commitlog retain' drops old segments), then "
+                       "go on");
     }
     return cli_status(code);
 }

@@ -112,9 +112,12 @@ static int scan_damaged(struct scan *scan, uint64_t bound)
 {
     const bool queue = scan->place == SCAN_QUEUE;
     scan->status = CLI_NO;
-    cli_error(scan->cli,
-              "%s: damage at %s %" PRIu64 ": left out (commitlog verify names all of it)",
-              scan->cli->dir, queue ? "offset" : "position", bound);
+    scan->damaged++;
+    if (scan->damaged <= SCAN_DAMAGE_TOLD) {
+        cli_error(scan->cli,
+                  "%s: damage at %s %" PRIu64 ": left out (commitlog verify names all of it)",
+                  scan->cli->dir, queue ? "offset" : "position", bound);
+    }
     if (scan->place == SCAN_KEY) {
         return SCAN_AGAIN; /* the cursor goes on by itself */
     }
@@ -211,5 +214,9 @@ int scan_run(struct scan *scan)
     bar_start(&scan->bar, scan->cli, "reading", NULL, true);
     const int status = scan_loop(scan);
     bar_stop(&scan->bar);
+    if (scan->damaged > SCAN_DAMAGE_TOLD) {
+        cli_error(scan->cli, "%s: damage at %" PRIu64 " places in all", scan->cli->dir,
+                  scan->damaged);
+    }
     return status;
 }

@@ -16,7 +16,7 @@
 #include "open.h"
 #include "record_out.h"
 
-enum { SCAN_CHUNK = 256 };
+enum { SCAN_CHUNK = 256, SCAN_DAMAGE_TOLD = 10 };
 
 /* What a place of the cursor is, for messages and for going on behind damage. */
 enum { SCAN_QUEUE, SCAN_LOG, SCAN_KEY };
@@ -36,7 +36,8 @@ struct scan {
     uint64_t begin; /* positions, for the bar */
     uint64_t end;   /* position where a scan without follow ends */
     bool told_unrecovered;
-    int status; /* CLI_NO once damage was skipped */
+    uint64_t damaged; /* places that were left out */
+    int status;       /* CLI_NO once damage was skipped */
     struct commitlog_message messages[SCAN_CHUNK];
 };
 
