@@ -177,6 +177,10 @@ int clg_log_append(struct clg_log *log, const struct clg_append *items, uint32_t
                             "a record or batch of more than %u bytes", CLG_RECORD_MAX);
         }
     }
+    int sized = clg_claim_check_size(log, bytes, err);
+    if (sized != COMMITLOG_OK) {
+        return sized;
+    }
     uint8_t on_stack[8 * APPENDER_CHECKS_ON_STACK];
     uint8_t *checks = on_stack;
     if (count > APPENDER_CHECKS_ON_STACK) {

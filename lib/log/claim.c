@@ -247,6 +247,17 @@ static int claim_keep_reserve(struct clg_log *log, const struct clg_append *item
     return claim_take_next(log, err);
 }
 
+int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commitlog_error *err)
+{
+    uint64_t capacity = log->segment_bytes - CLG_SEGMENT_GAP - CLG_RECORD_MIN;
+    if (bytes > capacity) {
+        return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                        "%llu bytes do not fit one segment, which takes %llu",
+                        (unsigned long long)bytes, (unsigned long long)capacity);
+    }
+    return COMMITLOG_OK;
+}
+
 int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint32_t count,
                       uint64_t bytes, bool large, struct commitlog_error *err)
 {
@@ -257,13 +268,6 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
     uint64_t prelude = claim_prelude_bytes(log, items, count);
     uint64_t room = log->active->data_end - log->position;
     if (prelude + bytes + CLG_RECORD_MIN > room) {
-        uint64_t capacity = log->segment_bytes - CLG_SEGMENT_GAP;
-        if (bytes + CLG_RECORD_MIN > capacity) {
-            return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
-                            "%llu bytes do not fit one segment, which takes %llu",
-                            (unsigned long long)bytes,
-                            (unsigned long long)(capacity - CLG_RECORD_MIN));
-        }
         int rc = claim_switch(log, err);
         if (rc != COMMITLOG_OK) {
             return rc;

@@ -107,6 +107,8 @@ void clg_log_commit_reserved(struct clg_log *log, const struct clg_reserved *res
 void clg_log_abort_reserved(struct clg_log *log, const struct clg_reserved *reserved);
 /* Largest body_bytes + attribute bytes that clg_log_reserve takes. */
 uint64_t clg_log_reserve_max(const struct clg_log *log);
+/* The same for one that is appended: what a segment takes. */
+uint64_t clg_log_record_max(const struct clg_log *log);
 
 /* After COMMITLOG_EAGAIN: take a ticket, try again, and if that fails too wait for the ticket to
  * change (drained, folded, committed or sealed meanwhile) or the deadline (clg_os_deadline). */

@@ -105,6 +105,8 @@ struct clg_log {
 
 /* claim.c: under claim_lock */
 int64_t clg_claim_time(struct clg_log *log);
+/* COMMITLOG_ETOOBIG for what no segment could take; before any wait for room. */
+int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commitlog_error *err);
 /* Makes [position, position + bytes) lie in the active segment with all that must precede it
  * (pad and switch, epoch start, definitions of the topics of these items). `large`: the record
  * itself will not be built in the ring. COMMITLOG_EAGAIN, _ENOSPC, _ETOOBIG. */

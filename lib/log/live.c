@@ -7,6 +7,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "os/lock.h"
 
 #define LIVE_DIR_NAME "LIVE"
 #define LIVE_ZERO_BYTES 65536u
@@ -242,12 +243,12 @@ int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
 }
 
 /* Opens the file that LOCK names without following a link in its last part. */
-static int live_open_named(struct clg_live *live, int store_dirfd, const char *path)
+static int live_open_named(const struct commitlog_os *os, int store_dirfd, const char *path,
+                           uint32_t flags)
 {
-    const struct commitlog_os *os = live->os;
     const char *slash = strrchr(path, '/');
     if (slash == NULL) {
-        return os->open_at(os, store_dirfd, path, CLG_OS_OPEN_READ, 0);
+        return os->open_at(os, store_dirfd, path, flags, 0);
     }
     char dir[CLG_LIVE_PATH_MAX + 1];
     size_t dir_bytes = (size_t)(slash - path);
@@ -260,7 +261,7 @@ static int live_open_named(struct clg_live *live, int store_dirfd, const char *p
     if (dirfd < 0) {
         return dirfd;
     }
-    int fd = os->open_at(os, dirfd, slash + 1, CLG_OS_OPEN_READ, 0);
+    int fd = os->open_at(os, dirfd, slash + 1, flags, 0);
     clg_os_close_fd(os, &dirfd);
     return fd;
 }
@@ -302,7 +303,7 @@ int clg_live_attach(struct clg_live *live, const struct commitlog_os *os, int st
         return clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION,
                         "the writer keeps its live area in private memory");
     }
-    int fd = live_open_named(live, store_dirfd, path);
+    int fd = live_open_named(os, store_dirfd, path, CLG_OS_OPEN_READ);
     if (fd < 0) {
         return clg_fail(err, COMMITLOG_ENOTFOUND, -fd, CLG_NO_POSITION,
                         "open the live area %s", path);
@@ -322,6 +323,26 @@ int clg_live_attach(struct clg_live *live, const struct commitlog_os *os, int st
         return clg_fail_os(err, rc, CLG_NO_POSITION, "map the live area %s", path);
     }
     return COMMITLOG_OK;
+}
+
+void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char *path,
+                     const uint8_t uuid[CLG_UUID_BYTES])
+{
+    struct clg_live old;
+    memset(&old, 0, sizeof(old));
+    old.os = os;
+    old.dirfd = -1;
+    old.fd = path[0] == '\0' ? -1
+                            : live_open_named(os, store_dirfd, path,
+                                              CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE);
+    if (old.fd >= 0 && live_check_file(&old, store_dirfd, uuid, NULL) == COMMITLOG_OK) {
+        old.writable = true;
+        if (live_map(&old) >= 0) {
+            atomic_store_explicit(&old.area->closed.flag, CLG_LIVE_CLOSED, memory_order_release);
+            clg_wake_word(os, &old.area->wake.word, true);
+        }
+    }
+    live_reset(&old);
 }
 
 void clg_live_close(struct clg_live *live, bool remove_file)

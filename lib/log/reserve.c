@@ -18,6 +18,11 @@ uint64_t clg_log_reserve_max(const struct clg_log *log)
     return limit - CLG_RECORD_HEADER_BYTES - CLG_RECORD_ALIGN;
 }
 
+uint64_t clg_log_record_max(const struct clg_log *log)
+{
+    return log->segment_bytes - CLG_SEGMENT_GAP - 2 * CLG_RECORD_HEADER_BYTES - CLG_RECORD_ALIGN;
+}
+
 static void reserve_build(struct clg_log *log, const struct clg_append *item, uint32_t size,
                           struct clg_reserved *out)
 {
@@ -62,8 +67,12 @@ int clg_log_reserve(struct clg_log *log, const struct clg_append *item, struct c
 {
     CLG_ASSERT(item->attribute_bytes + item->body_bytes <= clg_log_reserve_max(log));
     uint32_t size = clg_append_bytes(item);
+    int rc = clg_claim_check_size(log, size, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
     clg_mutex_lock(log->os, &log->claim_lock);
-    int rc = clg_claim_prepare(log, item, 1, size, false, err);
+    rc = clg_claim_prepare(log, item, 1, size, false, err);
     if (rc == COMMITLOG_OK) {
         clg_publish(log); /* definitions before it are published; walks only while others hold */
         reserve_build(log, item, size, out);

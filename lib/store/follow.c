@@ -226,10 +226,18 @@ int clg_follow_refresh(struct commitlog_store *store, struct clg_core *core,
 
 int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *out_replaced)
 {
+    struct clg_core *core = clg_store_core(store);
+    bool runs = core->follows
+                && clg_load_acquire_u32(&core->live.area->closed.flag) == CLG_LIVE_OPEN;
+    clg_core_unref(core);
+    *out_replaced = false;
+    if (runs) {
+        return COMMITLOG_OK; /* its successor would have retired the live area: live.h */
+    }
     int64_t now = store->os->clock_mono_ns(store->os);
     int64_t since = now - atomic_load_explicit(&store->follow_checked_ns, memory_order_relaxed);
     int rc = since < FOLLOW_POLL_NS ? COMMITLOG_OK : clg_follow_check(store, NULL);
-    struct clg_core *core = clg_store_core(store);
+    core = clg_store_core(store);
     *out_replaced = core->generation != generation;
     clg_core_unref(core);
     return rc;

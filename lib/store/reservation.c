@@ -87,6 +87,9 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
         if (reservation->in_place) {
             rc = reservation_claim(store, reservation, clg_store_deadline(store, timeout_ms), &body,
                                    err);
+        } else if (bytes > clg_log_record_max(store->core->log)) {
+            rc = clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                          "%llu bytes do not fit one segment", (unsigned long long)bytes);
         } else {
             body = os->alloc(os, body_bytes);
             reservation->body = (struct commitlog_slice){body, body_bytes};

@@ -65,13 +65,14 @@ static int visible_wait_once(struct commitlog_store *store, uint64_t position,
                  : clg_log_wait_visible(core->log, position, clg_store_is_durable_only(store),
                                         deadline_mono_ns);
     *out_again = store->read_only && (rc == COMMITLOG_EAGAIN || rc == COMMITLOG_ECLOSED);
-    if (*out_again) {
-        bool ended = rc == COMMITLOG_ECLOSED;
+    if (*out_again && rc == COMMITLOG_EAGAIN) {
+        rc = COMMITLOG_OK; /* the writer, or its successor, would have said that it is gone */
+    } else if (*out_again) {
         rc = clg_follow_check(store, NULL);
         struct clg_core *now = clg_store_core(store);
         if (now != core) {
             *out_again = false; /* the caller looks again, at the new core */
-        } else if (rc == COMMITLOG_OK && ended) {
+        } else if (rc == COMMITLOG_OK) {
             int64_t left = clg_os_left(store->os, deadline_mono_ns);
             store->os->sleep_ns(store->os, left < VISIBLE_NO_WRITER_NS ? left
                                                                        : VISIBLE_NO_WRITER_NS);
