@@ -519,6 +519,13 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
            && facts->segments[index].base + facts->segments[index].bytes <= facts->scan_from) {
         index++;
     }
+    if (index == facts->segment_count && index > 0
+        && !clg_facts_is_below(facts, &facts->segments[index - 1])) {
+        /* The newest files are missing: the end of what is left is where the last one ends. */
+        index--;
+        facts->scan_from = clg_max_u64(facts->first,
+                                       facts->segments[index].base + CLG_SEGMENT_DATA_START);
+    }
     uint64_t start = 0;
     facts->bytes_total = 0;
     for (size_t i = index; i < facts->segment_count; i++) {

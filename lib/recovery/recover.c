@@ -72,42 +72,70 @@ void clg_recovery_damage(const struct clg_fact_range *range, struct commitlog_da
     CLG_ASSERT(out->reason[0] != '\0');
 }
 
+static int recover_report_range(struct recover *v, const struct clg_fact_range *range)
+{
+    const struct clg_recovery_report *report = v->options->report;
+    struct commitlog_damage damage;
+    clg_recovery_damage(range, &damage);
+    if (report != NULL && report->damage(report->ctx, &damage) != 0) {
+        return clg_fail(v->err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "report");
+    }
+    v->damaged_ranges++;
+    return 0;
+}
+
+/* Missing files in front of the part that was scanned; the scan has found those within. */
+static int recover_report_gaps(struct recover *v)
+{
+    const struct clg_facts *facts = &v->facts;
+    uint64_t next = clg_align_down(facts->first, CLG_SEGMENT_ALIGN) - CLG_SEGMENT_DATA_START;
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < facts->segment_count; i++) {
+        const struct clg_fact_segment *fact = &facts->segments[i];
+        if (clg_facts_is_below(facts, fact)) {
+            continue;
+        }
+        if (fact->base > next && fact->base <= facts->scan_from) {
+            struct clg_fact_range range;
+            memset(&range, 0, sizeof(range));
+            range.from = next;
+            range.to = fact->base;
+            range.queue = CLG_QUEUE_NONE;
+            range.kind = CLG_RANGE_SEGMENT;
+            rc = recover_report_range(v, &range);
+        }
+        next = fact->base + fact->bytes;
+    }
+    return rc;
+}
+
 /* Everything that fails in front of something valid, or of something that had been durable. */
 static int recover_report_damage(struct recover *v)
 {
-    const struct clg_recovery_report *report = v->options->report;
     uint64_t known = clg_max_u64(v->facts.valid_end, v->facts.witness);
     uint64_t listed = 0;
     CLG_ASSERT(v->plan.tail == COMMITLOG_TAIL_DAMAGED);
-    struct commitlog_damage damage;
-    for (size_t i = 0; i < v->facts.range_count; i++) {
+    int rc = recover_report_gaps(v);
+    for (size_t i = 0; rc == 0 && i < v->facts.range_count; i++) {
         struct clg_fact_range range = v->facts.ranges[i];
         if (range.from >= known) {
             break;
         }
         range.to = clg_min_u64(range.to, known);
         listed++;
-        clg_recovery_damage(&range, &damage);
-        if (report != NULL && report->damage(report->ctx, &damage) != 0) {
-            return clg_fail(v->err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "report");
-        }
+        rc = recover_report_range(v, &range);
     }
-    if (listed == 0 && v->facts.prefix_end < known) {
+    if (rc == 0 && listed == 0 && v->facts.prefix_end < known) {
         struct clg_fact_range range;
         memset(&range, 0, sizeof(range));
         range.from = v->facts.prefix_end;
         range.to = known;
         range.queue = CLG_QUEUE_NONE;
         range.kind = CLG_RANGE_SEGMENT;
-        listed = 1;
-        clg_recovery_damage(&range, &damage);
-        if (report != NULL && report->damage(report->ctx, &damage) != 0) {
-            return clg_fail(v->err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "report");
-        }
+        rc = recover_report_range(v, &range);
     }
-    v->damaged_ranges += listed;
-    CLG_ASSERT(v->damaged_ranges >= listed);
-    return 0;
+    CLG_ASSERT(rc != 0 || v->damaged_ranges >= listed);
+    return rc;
 }
 
 static int recover_report(struct recover *v)

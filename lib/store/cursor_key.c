@@ -26,6 +26,19 @@ static bool key_matches(const struct commitlog_cursor *cursor,
            && message->store_time_ns <= cursor->until_ns && key_is_carried(cursor, message);
 }
 
+/* The end; but where the opening found damage, records with this key may be missing: said once. */
+static int key_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    struct commitlog_damage damage;
+    if (cursor->crossed != 0 || !cursor->store->read_only
+        || clg_damage_list_get(&cursor->store->damage, 0, &damage) != COMMITLOG_OK) {
+        return COMMITLOG_EEND;
+    }
+    cursor->crossed = fetch->count == 0 ? damage.to_position : 0;
+    fetch->bound = damage.from_position;
+    return COMMITLOG_EDAMAGED;
+}
+
 static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     while (fetch->count < fetch->max) {
@@ -34,8 +47,11 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             int rc = clg_lookup_key_next(fetch->core->fold, &cursor->query,
                                          cursor->scratch.positions, CLG_CURSOR_ENTRIES,
                                          &cursor->pending);
-            if (rc != COMMITLOG_OK || cursor->pending == 0) {
-                return rc != COMMITLOG_OK ? rc : COMMITLOG_EEND;
+            if (rc != COMMITLOG_OK) {
+                return rc;
+            }
+            if (cursor->pending == 0) {
+                return key_end(cursor, fetch);
             }
         }
         uint64_t position = cursor->scratch.positions[cursor->pending_at];

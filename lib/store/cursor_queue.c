@@ -5,12 +5,30 @@
 #include "base/invariant.h"
 #include "store/cursor.h"
 
-/* The record of one entry. 0: go on with the next one; 1: stop, nothing more fits. */
-static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
-                      const struct clg_lookup_entry *entry)
+/* Offsets that the log lost: nothing says what they were. The bound is the last of the run, so that
+ * one seek past it passes all. */
+static int queue_lost(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
+                      const struct clg_lookup_entry *entries, uint32_t count)
 {
-    CLG_ASSERT(entry->queue_offset == cursor->next);
-    if (entry->position == CLG_NO_POSITION || (entry->flags & CLG_QUEUE_ENTRY_HOLE) != 0
+    uint32_t run = 1;
+    while (run < count && entries[run].position == CLG_NO_POSITION) {
+        run++;
+    }
+    fetch->bound = cursor->next + run - 1;
+    clg_store_damage(cursor->store, fetch->core, CLG_NO_POSITION - CLG_RECORD_MIN, cursor->next,
+                     cursor->queue, "the log has lost the records of these offsets");
+    return COMMITLOG_EDAMAGED;
+}
+
+/* The record of the first entry. 0: go on with the next one; else why not. */
+static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
+                      const struct clg_lookup_entry *entry, uint32_t count)
+{
+    CLG_ASSERT(entry->queue_offset == cursor->next && count > 0);
+    if (entry->position == CLG_NO_POSITION) {
+        return queue_lost(cursor, fetch, entry, count);
+    }
+    if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) != 0
         || !clg_cursor_wants_hash(cursor, entry->tag_hash)) {
         cursor->next++;
         return COMMITLOG_OK;
@@ -36,7 +54,7 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
                                     entries, want < CLG_CURSOR_ENTRIES ? want : CLG_CURSOR_ENTRIES,
                                     &count, &fetch->bound);
         for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
-            rc = queue_take(cursor, fetch, &entries[i]);
+            rc = queue_take(cursor, fetch, &entries[i], count - i);
         }
         if (rc == COMMITLOG_ETOOSMALL && cursor->next >= fetch->bound) {
             /* Retention passed between index and record, perhaps beyond what was visible when the

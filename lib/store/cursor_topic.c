@@ -13,11 +13,32 @@ static int topic_open_merge(struct commitlog_cursor *cursor, struct clg_core *co
                           cursor->next, &cursor->merge);
 }
 
+/* Damage that the opening found lies between what was read last and the next entry: said once. */
+static int topic_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch, uint64_t upto)
+{
+    struct commitlog_damage damage;
+    for (size_t i = 0;
+         clg_damage_list_get(&cursor->store->damage, i, &damage) == COMMITLOG_OK; i++) {
+        bool between = damage.to_position > cursor->next && damage.from_position < upto
+                       && damage.to_position > cursor->crossed;
+        if (between) {
+            /* What was read before it goes out first; then the next call comes here again. */
+            cursor->crossed = fetch->count == 0 ? damage.to_position : cursor->crossed;
+            fetch->bound = damage.from_position;
+            return COMMITLOG_EDAMAGED;
+        }
+    }
+    return COMMITLOG_OK;
+}
+
 static int topic_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
                       const struct clg_merge_entry *merged)
 {
     const struct clg_lookup_entry *entry = &merged->entry;
-    int rc = COMMITLOG_OK;
+    int rc = topic_cross(cursor, fetch, entry->position);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
     if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0
         && clg_cursor_wants_hash(cursor, entry->tag_hash)) {
         rc = clg_cursor_take(cursor, fetch, entry->position, merged->queue, entry->queue_offset,
@@ -53,6 +74,10 @@ static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             rc = clg_merge_next(cursor->merge, fetch->visible, cursor->scratch.merged,
                                 CLG_CURSOR_ENTRIES, &cursor->pending, &skipped);
             if (rc == COMMITLOG_OK && cursor->pending == 0) {
+                rc = topic_cross(cursor, fetch, fetch->visible);
+                if (rc != COMMITLOG_OK) {
+                    return rc;
+                }
                 cursor->next = cursor->next > fetch->visible ? cursor->next : fetch->visible;
                 return COMMITLOG_EEND;
             }

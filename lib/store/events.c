@@ -70,6 +70,44 @@ void clg_store_damage(struct commitlog_store *store, struct clg_core *core, uint
     clg_store_event(store, COMMITLOG_EVENT_ERROR, &detail);
 }
 
+static int events_take_damage(void *ctx, const struct commitlog_damage *damage)
+{
+    struct commitlog_store *store = ctx;
+    int rc = clg_damage_list_add(&store->damage, damage);
+    clg_count(store, CLG_COUNT_DAMAGE, rc == COMMITLOG_OK);
+    return rc == COMMITLOG_ENOMEM ? rc : COMMITLOG_OK;
+}
+
+static int events_take_line(void *ctx, const char *text)
+{
+    (void)ctx; /* commitlog_recover gives the plan to who asks for it */
+    (void)text;
+    return COMMITLOG_OK;
+}
+
+struct clg_recovery_report clg_store_recovery_sink(struct commitlog_store *store)
+{
+    return (struct clg_recovery_report){events_take_line, events_take_damage, store};
+}
+
+/* Recovery knows queues by number only; names come from the log that was folded since. */
+static void events_name_damage(struct commitlog_store *store, struct commitlog_damage *damage)
+{
+    if (damage->queue == UINT32_MAX || damage->topic[0] != '\0') {
+        return;
+    }
+    struct clg_core *core = clg_store_core(store);
+    const struct clg_queue *queue = clg_registry_queue(&core->registry, damage->queue);
+    if (queue != NULL && queue->owner != 0) {
+        const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
+        damage->queue -= topic->first_queue;
+        (void)snprintf(damage->topic, sizeof(damage->topic), "%s", topic->name);
+    } else {
+        damage->queue = UINT32_MAX;
+    }
+    clg_core_unref(core);
+}
+
 int32_t commitlog_damage_get(struct commitlog_store *store, uint32_t index,
                              struct commitlog_damage *out)
 {
@@ -81,6 +119,7 @@ int32_t commitlog_damage_get(struct commitlog_store *store, uint32_t index,
     rc = clg_damage_list_get(&store->damage, index, &damage);
     if (rc == COMMITLOG_OK) {
         damage.struct_bytes = sizeof(damage);
+        events_name_damage(store, &damage);
         clg_copy_out(out, &damage, sizeof(damage));
     }
     return rc;

@@ -49,7 +49,9 @@ static int follow_static_live(struct commitlog_store *store, struct clg_core *co
 static int follow_recover(struct commitlog_store *store, struct clg_core *core,
                           struct clg_recovery_result *result, struct commitlog_error *err)
 {
+    struct clg_recovery_report sink = clg_store_recovery_sink(store);
     struct clg_recovery_options options = {
+        .report = &sink,
         .mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY),
         .read_only = true,
         .progress = clg_progress_report,

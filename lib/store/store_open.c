@@ -135,7 +135,9 @@ static int store_recover(struct commitlog_store *store, struct clg_core *core,
     if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "random session number");
     }
+    struct clg_recovery_report sink = clg_store_recovery_sink(store);
     struct clg_recovery_options options = {
+        .report = &sink,
         .mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY),
         .segment_bytes = clg_option(&store->options, COMMITLOG_OPT_SEGMENT_BYTES),
         .session = core->writer_session,

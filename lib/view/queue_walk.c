@@ -146,6 +146,10 @@ int clg_queue_part_at(struct clg_consume_queue *cq, uint32_t queue,
         return part_search(view, queue, link->base + 1, out);
     }
     struct clg_view_item *item = clg_view_segments_find(view->context.segments, link->base);
+    if (item == NULL && link->base >= view->context.segments->first) {
+        /* Not dropped by retention: the file is missing. What is older is still there. */
+        return part_search(view, queue, link->base, out);
+    }
     if (item == NULL || !walk_is_kept(view, item)) {
         return COMMITLOG_ENOTFOUND;
     }

@@ -127,6 +127,7 @@ void states_tail(struct states *states) {
 
 void states_segments(struct states *states) {
     char one[DIRS_PATH_MAX], two[DIRS_PATH_MAX], other[DIRS_PATH_MAX], from[DIRS_PATH_MAX];
+    char foreign_log[DIRS_PATH_MAX];
     struct file_bytes file;
     char text[32];
 
@@ -161,8 +162,8 @@ void states_segments(struct states *states) {
     states_fresh(states, "a middle segment of another store");
     path_join(other, states->root, "other");
     small_make(other, COMMITLOG_ENGINE_STAGED, 4711);
-    path_join(from, other, "log");
-    path_join(from, from, states->segments.names[1]);
+    path_join(foreign_log, other, "log");
+    path_join(from, foreign_log, states->segments.names[1]);
     file = file_read(from);
     file_write(two, file.data, file.size);
     states_damaged(states, 0);
