@@ -143,6 +143,10 @@ int clg_log_peek(struct clg_log *log, uint64_t position, struct clg_record_view 
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    return log->is_follower ? peek_checked(log, position, out, err)
-                            : peek_own(log, position, out, err);
+    rc = log->is_follower ? peek_checked(log, position, out, err)
+                          : peek_own(log, position, out, err);
+    if (rc != COMMITLOG_OK && log->is_follower && position < clg_log_first(log)) {
+        rc = clg_fail(err, COMMITLOG_ETOOSMALL, 0, position, "retention took the segment away");
+    }
+    return rc;
 }

@@ -223,8 +223,8 @@ static int reader_locate(struct clg_reader *reader, struct clg_log *log,
     return rc;
 }
 
-int clg_reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t position,
-                   uint64_t limit, struct clg_record_view *out, struct commitlog_error *err)
+static int reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t position,
+                      uint64_t limit, struct clg_record_view *out, struct commitlog_error *err)
 {
     if (position < clg_log_first(log)) {
         return clg_fail(err, COMMITLOG_ETOOSMALL, 0, position, "before the first position");
@@ -266,4 +266,15 @@ int clg_reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t posi
     out->body = clg_record_body(&header, record);
     out->body_bytes = clg_record_is_filler(header.kind) ? 0 : clg_record_body_bytes(&header);
     return COMMITLOG_OK;
+}
+
+int clg_reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t position,
+                   uint64_t limit, struct clg_record_view *out, struct commitlog_error *err)
+{
+    int rc = reader_get(reader, log, position, limit, out, err);
+    if (rc != COMMITLOG_OK && rc != COMMITLOG_EAGAIN && position < clg_log_first(log)) {
+        /* Another process's retention took the file away while it was being opened or read. */
+        rc = clg_fail(err, COMMITLOG_ETOOSMALL, 0, position, "before the first position");
+    }
+    return rc;
 }

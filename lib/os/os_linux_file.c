@@ -30,7 +30,8 @@
  * chance. */
 #define FILE_RACES_MAX 16
 
-#define FILE_OPEN_ALWAYS (O_CLOEXEC | O_NOFOLLOW | O_NOCTTY)
+/* Not blocking: a FIFO in place of a file must not hang us; regular files take no notice. */
+#define FILE_OPEN_ALWAYS (O_CLOEXEC | O_NOFOLLOW | O_NOCTTY | O_NONBLOCK)
 
 static int file_open_flags(uint32_t flags)
 {

@@ -172,7 +172,7 @@ static int recover_think(struct recover *v)
 {
     struct clg_facts_options facts_options = {
         .read_only = v->options->read_only || v->options->plan_only,
-        .full = v->full,
+        .full = v->full || v->options->full,
         .progress = v->options->progress,
         .progress_ctx = v->options->progress_ctx};
     CLG_ASSERT(!v->have_facts);

@@ -39,6 +39,7 @@ struct clg_recovery_options {
     uint32_t mode;          /* COMMITLOG_RECOVER_... */
     bool read_only;         /* reader: collect and judge, change nothing */
     bool plan_only;         /* writer's plan, not run */
+    bool full;              /* look at every record, not only behind the checkpoint */
     uint64_t segment_bytes; /* for segments to be created; 0: as the store has them */
     uint64_t session;       /* random, of the new writer */
     const struct clg_recovery_report *report; /* NULL: none */

@@ -53,7 +53,7 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
     struct commitlog_store *store = cursor->store;
     struct clg_core *core = clg_store_core(store);
     uint64_t visible = 0;
-    int rc = clg_store_fold(store, core, &visible, err);
+    int rc = clg_store_fold(store, &core, &visible, err);
     if (rc == COMMITLOG_OK) {
         cursor->has_last = false;
         cursor->pending = 0;
@@ -301,7 +301,7 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
 static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct commitlog_store *store = cursor->store;
-    int rc = clg_store_fold(store, fetch->core, &fetch->visible, NULL);
+    int rc = clg_store_fold(store, &fetch->core, &fetch->visible, NULL);
     if (rc == COMMITLOG_OK) {
         rc = cursor_check_core(cursor, fetch);
     }
@@ -495,7 +495,7 @@ int32_t commitlog_get(struct commitlog_store *store, uint64_t position,
     uint64_t visible = 0;
     struct clg_record_view view;
     struct commitlog_message message;
-    rc = clg_store_fold(store, core, &visible, err);
+    rc = clg_store_fold(store, &core, &visible, err);
     if (rc == COMMITLOG_OK) {
         rc = clg_reader_get(&lease->reader, core->log, position, visible, &view, err);
         if (rc == COMMITLOG_EDAMAGED) {

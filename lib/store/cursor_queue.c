@@ -59,7 +59,7 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         if (rc == COMMITLOG_ETOOSMALL && cursor->next >= fetch->bound) {
             /* Retention passed between index and record, perhaps beyond what was visible when the
              * call began: ask again, the index says it now. */
-            rc = clg_store_fold(cursor->store, fetch->core, &fetch->visible, NULL);
+            rc = clg_store_fold(cursor->store, &fetch->core, &fetch->visible, NULL);
         }
         if (rc != COMMITLOG_OK) {
             return rc;

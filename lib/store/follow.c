@@ -127,6 +127,11 @@ static int follow_make(struct commitlog_store *store, const struct clg_core *old
             return COMMITLOG_OK;
         }
         clg_core_unref(core);
+        if (store->dir.writer_live
+            && (rc == COMMITLOG_EIO || rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EDAMAGED
+                || rc == COMMITLOG_ETOOSMALL)) {
+            rc = i + 1 < FOLLOW_TRIES ? COMMITLOG_EAGAIN : rc; /* files come and go meanwhile */
+        }
         if (rc == COMMITLOG_EAGAIN) {
             store->os->sleep_ns(store->os, 10 * CLG_OS_NS_PER_MS);
             int probed = clg_store_dir_probe(&store->dir, err);
@@ -151,12 +156,15 @@ static int follow_open_segments(struct commitlog_store *store, struct clg_core *
     uint64_t first = 0;
     uint64_t end = 0;
     int rc = clg_segment_set_range(&core->set, &first, &end);
+    if (rc == COMMITLOG_OK && end < clg_log_first(core->log)) {
+        return clg_fail(err, COMMITLOG_ETOOSMALL, 0, end, "retention has overtaken this reader");
+    }
     while (rc == COMMITLOG_OK && end < published) {
         struct clg_segment *segment = NULL;
         enum clg_segment_state state;
         rc = clg_segment_open(&store->dir.segment_dir, end, false, &segment, &state, err);
         if (rc != COMMITLOG_OK) {
-            return rc;
+            return end < clg_log_first(core->log) ? COMMITLOG_ETOOSMALL : rc;
         }
         uint64_t next = segment->base + segment->bytes;
         rc = clg_segment_set_append(&core->set, segment, err);
@@ -226,6 +234,33 @@ int clg_follow_refresh(struct commitlog_store *store, struct clg_core *core,
     return rc;
 }
 
+/* Under service_lock. */
+static int follow_replace(struct commitlog_store *store, struct commitlog_error *err)
+{
+    struct clg_core *old = store->core;
+    struct clg_core *core = NULL;
+    int rc = follow_make(store, old, &core, err);
+    if (rc == COMMITLOG_OK) {
+        clg_mutex_lock(store->os, &store->core_lock);
+        store->core = core;
+        clg_mutex_unlock(store->os, &store->core_lock);
+        clg_core_unref(old);
+    }
+    return rc;
+}
+
+int clg_follow_restart(struct commitlog_store *store, const struct clg_core *old,
+                       struct commitlog_error *err)
+{
+    clg_mutex_lock(store->os, &store->service_lock);
+    int rc = clg_store_dir_probe(&store->dir, err);
+    if (rc == COMMITLOG_OK && store->core == old) {
+        rc = follow_replace(store, err);
+    }
+    clg_mutex_unlock(store->os, &store->service_lock);
+    return rc;
+}
+
 int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *out_replaced)
 {
     struct clg_core *core = clg_store_core(store);
@@ -257,14 +292,7 @@ int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err)
                    && (store->dir.last.session != old->writer_session
                        || (store->dir.writer_live && !old->follows));
     if (changed) {
-        struct clg_core *core = NULL;
-        rc = follow_make(store, old, &core, err);
-        if (rc == COMMITLOG_OK) {
-            clg_mutex_lock(store->os, &store->core_lock);
-            store->core = core;
-            clg_mutex_unlock(store->os, &store->core_lock);
-            clg_core_unref(old);
-        }
+        rc = follow_replace(store, err);
         /* A writer that is still recovering has no live area yet: the old core goes on. */
         rc = rc == COMMITLOG_EBUSY ? COMMITLOG_OK : rc;
     }

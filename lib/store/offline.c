@@ -42,6 +42,7 @@ static int offline_recover(const struct commitlog_options *options, struct clg_s
     struct clg_recovery_options wanted = {
         .mode = (uint32_t)clg_option(options, COMMITLOG_OPT_RECOVERY),
         .plan_only = plan_only,
+        .full = true,
         .report = &report->sink,
         .progress = clg_progress_report,
         .progress_ctx = options->progress};

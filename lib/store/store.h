@@ -155,13 +155,17 @@ CLG_MUST_CHECK int clg_follow_refresh(struct commitlog_store *store, struct clg_
                                       struct commitlog_error *err);
 /* The writer that was followed is gone, or one has come: replaces store->core. */
 CLG_MUST_CHECK int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err);
+/* A new core in place of `old`, which cannot go on, unless somebody has made one already. */
+CLG_MUST_CHECK int clg_follow_restart(struct commitlog_store *store, const struct clg_core *old,
+                                      struct commitlog_error *err);
 /* The same, at most twice a second: for calls that find nothing new at the core of `generation`. */
 CLG_MUST_CHECK int clg_follow_poll(struct commitlog_store *store, uint64_t generation,
                                    bool *out_replaced);
 
 /* visible.c */
-/* Where the readers' log ends; everything before it is folded. */
-CLG_MUST_CHECK int clg_store_fold(struct commitlog_store *store, struct clg_core *core,
+/* Where the readers' log ends; everything before it is folded. A reader that retention has overtaken
+ * begins anew: *core (a reference) is exchanged for another one. */
+CLG_MUST_CHECK int clg_store_fold(struct commitlog_store *store, struct clg_core **core,
                                   uint64_t *out_visible, struct commitlog_error *err);
 uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg_core *core);
 bool clg_store_is_durable_only(const struct commitlog_store *store);

@@ -139,6 +139,8 @@ static int store_recover(struct commitlog_store *store, struct clg_core *core,
     struct clg_recovery_options options = {
         .report = &sink,
         .mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY),
+        /* Who salvages wants everything mended that can be, wherever it lies. */
+        .full = clg_option(&store->options, COMMITLOG_OPT_RECOVERY) == COMMITLOG_RECOVER_SALVAGE,
         .segment_bytes = clg_option(&store->options, COMMITLOG_OPT_SEGMENT_BYTES),
         .session = core->writer_session,
         .progress = clg_progress_report,

@@ -57,7 +57,7 @@ int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, si
     struct clg_topic *topic = NULL;
     uint64_t visible = 0;
     if (store->read_only) {
-        rc = clg_store_fold(store, core, &visible, err);
+        rc = clg_store_fold(store, &core, &visible, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_registry_find(&core->registry, name, name_bytes, &topic);
@@ -91,7 +91,7 @@ uint32_t commitlog_topic_count(struct commitlog_store *store)
     }
     struct clg_core *core = clg_store_core(store);
     uint64_t visible = 0;
-    int rc = clg_store_fold(store, core, &visible, NULL);
+    int rc = clg_store_fold(store, &core, &visible, NULL);
     (void)rc; /* what is known is counted */
     uint32_t count = clg_registry_topic_count(&core->registry);
     clg_core_unref(core);
@@ -130,7 +130,7 @@ int32_t commitlog_queue_info(struct commitlog_store *store, uint32_t topic, uint
     uint64_t visible = 0;
     uint32_t number = 0;
     struct clg_lookup_range range = {0};
-    rc = clg_store_fold(store, core, &visible, NULL);
+    rc = clg_store_fold(store, &core, &visible, NULL);
     if (rc == COMMITLOG_OK) {
         rc = clg_store_queue(core, topic, queue, &number);
     }
@@ -160,7 +160,7 @@ int32_t commitlog_offset_by_time(struct commitlog_store *store, uint32_t topic, 
     struct clg_core *core = clg_store_core(store);
     uint64_t visible = 0;
     uint32_t number = 0;
-    rc = clg_store_fold(store, core, &visible, NULL);
+    rc = clg_store_fold(store, &core, &visible, NULL);
     if (rc == COMMITLOG_OK) {
         rc = clg_store_queue(core, topic, queue, &number);
     }

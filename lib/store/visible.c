@@ -5,6 +5,7 @@
 #include "store/store.h"
 
 #define VISIBLE_FOLD_PIECE 1024u
+#define VISIBLE_RESTARTS 8
 /* Nobody writes: how often to look whether somebody does. */
 #define VISIBLE_NO_WRITER_NS (INT64_C(100) * CLG_OS_NS_PER_MS)
 
@@ -22,8 +23,8 @@ uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg
     return failed || clg_store_is_durable_only(store) ? durable : published;
 }
 
-int clg_store_fold(struct commitlog_store *store, struct clg_core *core, uint64_t *out_visible,
-                   struct commitlog_error *err)
+static int visible_fold(struct commitlog_store *store, struct clg_core *core,
+                        uint64_t *out_visible, struct commitlog_error *err)
 {
     if (core->follows) {
         int rc = clg_follow_refresh(store, core, err);
@@ -38,6 +39,24 @@ int clg_store_fold(struct commitlog_store *store, struct clg_core *core, uint64_
     }
     *out_visible = clg_min_u64(visible, clg_fold_position(core->fold));
     return rc;
+}
+
+int clg_store_fold(struct commitlog_store *store, struct clg_core **core, uint64_t *out_visible,
+                   struct commitlog_error *err)
+{
+    for (int tries = 0;; tries++) {
+        int rc = visible_fold(store, *core, out_visible, err);
+        if (rc != COMMITLOG_ETOOSMALL || !(*core)->follows || tries == VISIBLE_RESTARTS) {
+            return rc;
+        }
+        /* Retention dropped what this reader had not folded yet. */
+        rc = clg_follow_restart(store, *core, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        clg_core_unref(*core);
+        *core = clg_store_core(store);
+    }
 }
 
 int64_t clg_store_deadline(const struct commitlog_store *store, int32_t timeout_ms)

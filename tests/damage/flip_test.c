@@ -67,7 +67,10 @@ static void judge_verify(struct flip *flip, const struct answers *got) {
     CHECKF(rc == COMMITLOG_OK || small_is_damage(rc), "verify: %s byte %llu bit %u: %s: %s",
            flip->file, (unsigned long long)flip->at, flip->bit, commitlog_error_name(rc),
            err.message);
-    if (got->rc != COMMITLOG_OK)
+    /* Without its newest checkpoint the log is sound, but what is durable is no longer proven: a
+     * reader says so, and the next writer's recovery settles it. */
+    bool unproven = got->rc == COMMITLOG_EUNRECOVERED && strstr(flip->file, "CHECKPOINT") != NULL;
+    if (got->rc != COMMITLOG_OK && !unproven)
         CHECKF(rc != COMMITLOG_OK, "reads say %s in %s, verify says sound: %s byte %llu bit %u",
                commitlog_error_name(got->rc), got->where, flip->file,
                (unsigned long long)flip->at, flip->bit);
