@@ -91,7 +91,7 @@ struct clg_recovery_report clg_store_recovery_sink(struct commitlog_store *store
 }
 
 /* Recovery knows queues by number only; names come from the log that was folded since. */
-static void events_name_damage(struct commitlog_store *store, struct commitlog_damage *damage)
+void clg_store_name_damage(struct commitlog_store *store, struct commitlog_damage *damage)
 {
     if (damage->queue == UINT32_MAX || damage->topic[0] != '\0') {
         return;
@@ -119,7 +119,7 @@ int32_t commitlog_damage_get(struct commitlog_store *store, uint32_t index,
     rc = clg_damage_list_get(&store->damage, index, &damage);
     if (rc == COMMITLOG_OK) {
         damage.struct_bytes = sizeof(damage);
-        events_name_damage(store, &damage);
+        clg_store_name_damage(store, &damage);
         clg_copy_out(out, &damage, sizeof(damage));
     }
     return rc;

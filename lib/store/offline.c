@@ -58,6 +58,30 @@ static int offline_recover(const struct commitlog_options *options, struct clg_s
     return rc;
 }
 
+/* The names of what is damaged, from what can still be read. Best effort. */
+static void offline_name_damage(const char *path, const struct commitlog_options *given,
+                                struct commitlog_report *report)
+{
+    struct commitlog_options options = *given;
+    struct commitlog_store *store = NULL;
+    options.values[COMMITLOG_OPT_ACCESS] = COMMITLOG_READ_ONLY;
+    options.values[COMMITLOG_OPT_CREATE] = COMMITLOG_CREATE_NEVER;
+    options.values[COMMITLOG_OPT_RECOVERY] = COMMITLOG_RECOVER_TAIL;
+    options.progress = NULL;
+    int rc = report->damage_count > 0 ? commitlog_open(path, &options, &store, NULL)
+                                      : COMMITLOG_ENOTFOUND;
+    for (size_t i = 0; i < report->damage_count; i++) {
+        if (rc == COMMITLOG_OK) {
+            clg_store_name_damage(store, &report->damage[i]);
+        } else {
+            report->damage[i].queue = UINT32_MAX; /* a number of the store means nothing alone */
+        }
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = commitlog_close(store, NULL);
+    }
+}
+
 int32_t commitlog_recover(const char *path, const struct commitlog_options *given, uint32_t flags,
                           struct commitlog_report **out_report, struct commitlog_error *err)
 {
@@ -83,6 +107,7 @@ int32_t commitlog_recover(const char *path, const struct commitlog_options *give
         clg_store_dir_close(&dir);
     }
     if (rc == COMMITLOG_OK || rc == COMMITLOG_EDAMAGED) {
+        offline_name_damage(path, &options, report);
         *out_report = report;
     } else {
         commitlog_report_free(report);
@@ -125,6 +150,7 @@ int32_t commitlog_verify(const char *path, const struct commitlog_options *given
         clg_store_dir_close(&dir);
     }
     if (rc == COMMITLOG_OK || rc == COMMITLOG_EDAMAGED) {
+        offline_name_damage(path, &options, report);
         *out_report = report;
     } else {
         commitlog_report_free(report);

@@ -189,6 +189,8 @@ void clg_store_event(struct commitlog_store *store, uint32_t severity,
                      const struct commitlog_error *detail);
 /* Takes what recovery reports as damaged into the store's list. */
 struct clg_recovery_report clg_store_recovery_sink(struct commitlog_store *store);
+/* Topic and queue in it for a queue number of the store, where the log tells. */
+void clg_store_name_damage(struct commitlog_store *store, struct commitlog_damage *damage);
 /* A record that fails its checks on a read. */
 void clg_store_damage(struct commitlog_store *store, struct clg_core *core, uint64_t position,
                       uint64_t queue_offset, uint32_t queue_number, const char *reason);

@@ -262,6 +262,14 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
         return rc;
     }
     v.end = facts.prefix_end;
+    /* From here on some of it is only in a dead writer's memory; the facts have verified all that
+     * in full, wherever it was, because it lies behind the checkpoint. */
+    if (facts.staged_count > 0) {
+        v.end = clg_min_u64(v.end, facts.staged[0].from);
+    }
+    if (facts.claim_count > 0) {
+        v.end = clg_min_u64(v.end, facts.claims[0].position);
+    }
     v.total = facts.prefix_end > facts.first ? facts.prefix_end - facts.first : 0;
     if (facts.is_new) {
         rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION, "there is no store");
