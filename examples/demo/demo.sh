@@ -85,7 +85,7 @@ begin=$(now)
 "$commitlog" append "$store" --jsonl --acks <"$work/all.json" >"$work/acks" || die "append"
 spent=$(($(now) - begin))
 say "$(rate "$all" "$bytes" "$spent")"
-[ "$(count "$work/acks")" = "$all" ] || die "$(count "$work/acks") acknowledgements for $all records"
+[ "$(count "$work/acks")" = "$all" ] || die "$all records, $(count "$work/acks") acknowledgements"
 say "An acknowledgement is the record's position in the log and its offset in its queue:"
 tail -n 1 "$work/acks" | indent
 
@@ -120,12 +120,13 @@ spent=$(($(now) - begin))
 head -n 3 "$work/found" | indent
 found=$("$commitlog" query "$store" --topic "$topic" --key "$key" --json | wc -l)
 [ "$found" = "$times" ] || die "$found records with this key, $times were appended"
-say "Found in $((spent / 1000)) ms, start of the program and opening of the store included; $found in all."
+say "Found in $((spent / 1000)) ms, which includes opening the store; $found in all."
 
 title "Read one queue from an offset"
 queue=$("$commitlog" query "$store" --topic "$topic" --key "$key" --max 1 --json |
     sed 's/.*"queue":\([0-9]*\).*/\1/')
-next=$("$commitlog" topics "$store" | awk -v t="$topic" -v q="$queue" '$1 == t && $2 == q { print $4 }')
+next=$("$commitlog" topics "$store" |
+    awk -v t="$topic" -v q="$queue" '$1 == t && $2 == q { print $4 }')
 from=$((next / 2))
 show "commitlog read store --topic $topic --queue $queue --from $from --max 2 --json"
 "$commitlog" read "$store" --topic "$topic" --queue "$queue" --from "$from" --max 2 --json \
@@ -159,23 +160,30 @@ for i in 1 2 3; do
 done | "$commitlog" append "$store" --topic late || die "append"
 wait "$follower" || die "the follower ended with $?"
 indent <"$work/followed"
-[ "$(tr '\n' ' ' <"$work/followed")" = "news 1 news 2 news 3 " ] || die "the follower saw something else"
+[ "$(tr '\n' ' ' <"$work/followed")" = "news 1 news 2 news 3 " ] ||
+    die "the follower saw something else"
 say "Printed by the other process as they were appended; it slept in between."
 
 # ---------------------------------------------------------------------------------------------
 title "Kill the writer in the middle of a load"
 show "commitlog append store --jsonl --acks <all.json >acks2 &   kill -9 \$!"
 : >"$work/acks2"
-"$commitlog" append "$store" --jsonl --acks <"$work/all.json" >"$work/acks2" &
-writer=$!
-children+=("$writer")
+# In a shell of its own, whose remark that somebody was killed nobody needs.
+exec 3>&2
+(
+    "$commitlog" append "$store" --jsonl --acks <"$work/all.json" >"$work/acks2" 2>&3 &
+    echo $! >"$work/pid"
+    wait $!
+    echo $? >"$work/ended"
+) 2>/dev/null &
+load=$!
 for ((i = 0; i < 2000; i++)); do
     [ "$(count "$work/acks2")" -ge "$((all / 8))" ] && break
     sleep 0.005
 done
-kill -9 "$writer" 2>/dev/null
-{ wait "$writer"; } 2>/dev/null
-ended=$?
+kill -9 "$(cat "$work/pid")" 2>/dev/null
+wait "$load"
+ended=$(cat "$work/ended")
 children=()
 [ "$ended" = 137 ] || die "the writer ended with $ended before it could be killed"
 acknowledged=$(count "$work/acks2")

@@ -2,7 +2,11 @@
 # lib.sh - what the tests of the command share: checks that count, a scratch directory. Sourced.
 
 commitlog=${COMMITLOG:-${BUILD:-build/release}/commitlog}
-commitlog=$(cd "$(dirname "$commitlog")" && pwd)/$(basename "$commitlog")
+commitlog=$(realpath "$commitlog")
+[ -x "$commitlog" ] || {
+    echo "$commitlog is not there: run make"
+    exit 1
+}
 # Not /tmp: that may be a tmpfs, and some of what is tested is about disks.
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/commitlog-cli-XXXXXX") || exit 1
 checks=0
@@ -90,6 +94,10 @@ place_of() {
 
 flip_byte() { # flip_byte FILE OFFSET: its lowest bit
     local byte
+    if [ ! -f "$1" ]; then
+        fail "no file to flip a byte in: $1"
+        return
+    fi
     byte=$(od -An -tu1 -j "$2" -N 1 "$1" | tr -d ' ')
     # shellcheck disable=SC2059
     printf "\\x$(printf %02x $((byte ^ 1)))" | dd of="$1" bs=1 seek="$2" conv=notrunc status=none

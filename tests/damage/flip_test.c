@@ -8,7 +8,8 @@
  * Blocks of 64 zero bytes are tried with one bit each KiB.
  *
  * Environment: SEED, EVERY (every n-th bit, default 1), WRITE_EVERY (every n-th of those also
- * opened for writing, default 40), TEST_DIR. Runs on /dev/shm if TEST_DIR is not set.
+ * opened for writing, default 40), SALVAGE=0 (not in salvage mode), ONLY (part of a file's path),
+ * TEST_DIR. Runs on /dev/shm if TEST_DIR is not set.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -159,7 +160,7 @@ static void flip_one(struct flip *flip, uint8_t byte, bool write) {
         phase(flip, "write");
         judge_write(flip);
         phase(flip, "salvage");
-        judge_salvage(flip);
+        if (prog_env("SALVAGE", 1) != 0) judge_salvage(flip);
     }
     file_patch(flip->file, flip->at, &byte, 1);
     flip->tally->flips++;
@@ -203,6 +204,7 @@ static void flip_tree(struct flip *flip, const char *directory, uint64_t every,
             skip = skip || strcmp(names.names[i], skipped[k]) == 0;
         if (skip) continue;
         path_join(file, directory, names.names[i]);
+        if (getenv("ONLY") != NULL && strstr(file, getenv("ONLY")) == NULL) continue;
         flip->file = file;
         flip_file(flip, every, write_every);
     }

@@ -223,6 +223,12 @@ static void ask_queue(struct commitlog_store *store, struct answers *out, uint32
     if (answered(out, commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_FIRST, 0, &cursor,
                                             NULL), "cursor_open"))
         ask_cursor(out, cursor, "queue cursor");
+    if (answered(out, commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_FIRST, 0, &cursor,
+                                            NULL), "cursor_open")) {
+        struct commitlog_slice tag = {"tag", 3};
+        CHECK_RC(commitlog_cursor_set_tags(cursor, &tag, 1), COMMITLOG_OK);
+        ask_cursor(out, cursor, "tag cursor");
+    }
     for (uint32_t bound = COMMITLOG_LOWER; bound <= COMMITLOG_UPPER; bound++) {
         int64_t times[3] = {0, (info.first_time_ns + info.last_time_ns) / 2, INT64_MAX};
         for (uint32_t i = 0; i < 3; i++)

@@ -74,12 +74,8 @@ int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commi
     const bool worded = err != NULL && err->code == code && err->message[0] != '\0';
     const char *text = worded ? err->message : commitlog_error_text(code);
     char place[40] = "";
-    if (worded && err->position != UINT64_MAX) {
-        char number[24];
-        (void)snprintf(number, sizeof(number), "%llu", (unsigned long long)err->position);
-        if (strstr(text, number) == NULL) {
-            (void)snprintf(place, sizeof(place), " (position %s)", number);
-        }
+    if (worded && err->position != UINT64_MAX && strstr(text, "position ") == NULL) {
+        (void)snprintf(place, sizeof(place), " (position %llu)", (unsigned long long)err->position);
     }
     /* The library's sentence often names the directory already: not twice. */
     if (what == NULL || strstr(text, what) != NULL) {

@@ -201,10 +201,12 @@ static bool record_in_field(struct record_in *in, const char *name, json_t *valu
         return good;
     }
     if (strcmp(name, "time_ms") == 0) {
-        const bool good = record_in_number(in, name, value, INT64_MAX, &number);
-        in->has_time = good ? 1 : 0;
-        in->time_ms = number;
-        return good;
+        if (!json_is_integer(value)) {
+            return record_in_bad(in, "\"time_ms\" is not a whole number");
+        }
+        in->has_time = 1;
+        in->time_ms = json_integer_value(value); /* before 1970 it is negative */
+        return true;
     }
     if (strcmp(name, "body") == 0 || strcmp(name, "body_base64") == 0) {
         if (*body) {

@@ -5,11 +5,12 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <stdio.h>
-#include <stdlib.h>
+#include <inttypes.h>
 #include <string.h>
 
-#include "base64.h"
+#include "text.h"
+
+enum { RECORD_OBJECT_HEADERS = 64 };
 
 const char *record_topic(struct record_names *names, uint32_t topic)
 {
@@ -40,120 +41,120 @@ bool record_print_body(struct out *out, const struct commitlog_message *message)
     return out_put(out, message->body.data, message->body.bytes) && out_put(out, "\n", 1);
 }
 
-/* A JSON string, or NULL when the bytes are not UTF-8 without NUL. */
-static json_t *record_text(struct commitlog_slice bytes)
+/* "text", or {"base64":"..."}. */
+static bool record_put_string(struct out *out, struct commitlog_slice bytes)
 {
-    if (bytes.bytes == 0) {
-        return json_string("");
+    if (text_is_utf8(bytes)) {
+        return text_put(out, bytes);
     }
-    if (memchr(bytes.data, '\0', bytes.bytes) != NULL) {
-        return NULL;
-    }
-    return json_stringn(bytes.data, bytes.bytes); /* checks the UTF-8 */
+    return out_text(out, "{\"base64\":") && text_put_base64(out, bytes) && out_put(out, "}", 1);
 }
 
-static json_t *record_base64(struct commitlog_slice bytes)
+static bool record_put_number(struct out *out, const char *field, uint64_t number)
 {
-    const size_t length = base64_length(bytes.bytes);
-    char *text = malloc(length + 1);
-    if (text == NULL) {
-        return NULL;
-    }
-    base64_encode(bytes.data, bytes.bytes, text);
-    json_t *value = json_stringn_nocheck(text, length);
-    free(text);
-    return value;
+    char digits[24];
+    size_t at = sizeof(digits);
+    do {
+        digits[--at] = (char)('0' + number % 10);
+        number /= 10;
+    } while (number > 0);
+    return out_text(out, field) && out_put(out, digits + at, sizeof(digits) - at);
 }
 
-static json_t *record_string(struct commitlog_slice bytes)
+/* The producer's time may lie before 1970. */
+static bool record_put_time(struct out *out, int64_t time_ms)
 {
-    json_t *text = record_text(bytes);
-    return text != NULL ? text : json_pack("{s:o}", "base64", record_base64(bytes));
+    const uint64_t size = time_ms < 0 ? 0 - (uint64_t)time_ms : (uint64_t)time_ms;
+    return record_put_number(out, time_ms < 0 ? ",\"time_ms\":-" : ",\"time_ms\":", size);
 }
 
-static json_t *record_keys(const struct commitlog_message *message)
+static bool record_put_keys(struct out *out, const struct commitlog_message *message)
 {
-    json_t *keys = json_array();
+    bool good = out_text(out, ",\"keys\":[");
     struct commitlog_slice key;
     for (uint32_t i = 0; commitlog_message_key(message, i, &key) == COMMITLOG_OK; i++) {
-        if (json_array_append_new(keys, record_string(key)) != 0) {
-            json_decref(keys);
-            return NULL;
-        }
+        good = good && (i == 0 || out_put(out, ",", 1)) && record_put_string(out, key);
     }
-    return keys;
+    return good && out_put(out, "]", 1);
 }
 
-/* NULL when the names do not fit an object (or no memory: then the pairs fail as well). */
-static json_t *record_headers_object(const struct commitlog_message *message)
+static bool record_same(struct commitlog_slice left, struct commitlog_slice right)
 {
-    json_t *object = json_object();
+    return left.bytes == right.bytes &&
+           (left.bytes == 0 || memcmp(left.data, right.data, left.bytes) == 0);
+}
+
+/* An object holds them when every name is text, none occurs twice and they are not too many. */
+static bool record_headers_fit_object(const struct commitlog_message *message)
+{
+    struct commitlog_header header;
+    struct commitlog_header other;
+    if (message->header_count > RECORD_OBJECT_HEADERS) {
+        return false; /* finding each costs a walk over those before it */
+    }
+    for (uint32_t i = 0; commitlog_message_header(message, i, &header) == COMMITLOG_OK; i++) {
+        if (!text_is_utf8(header.name)) {
+            return false;
+        }
+        for (uint32_t j = 0; j < i; j++) {
+            if (commitlog_message_header(message, j, &other) == COMMITLOG_OK &&
+                record_same(header.name, other.name)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+static bool record_put_headers(struct out *out, const struct commitlog_message *message)
+{
+    const bool object = record_headers_fit_object(message);
+    bool good = out_text(out, object ? ",\"headers\":{" : ",\"headers\":[");
     struct commitlog_header header;
     for (uint32_t i = 0; commitlog_message_header(message, i, &header) == COMMITLOG_OK; i++) {
-        json_t *name = record_text(header.name);
-        const bool fits = name != NULL && json_object_get(object, json_string_value(name)) == NULL;
-        const int rc =
-            fits ? json_object_set_new(object, json_string_value(name), record_string(header.value))
-                 : -1;
-        json_decref(name);
-        if (rc != 0) {
-            json_decref(object);
-            return NULL;
-        }
+        good = good && (i == 0 || out_put(out, ",", 1)) && (object || out_put(out, "[", 1)) &&
+               record_put_string(out, header.name) && out_put(out, object ? ":" : ",", 1) &&
+               record_put_string(out, header.value) && (object || out_put(out, "]", 1));
     }
-    return object;
+    return good && out_put(out, object ? "}" : "]", 1);
 }
 
-static json_t *record_headers(const struct commitlog_message *message)
+static bool record_put_place(struct out *out, struct record_names *names,
+                             const struct commitlog_message *message)
 {
-    json_t *object = record_headers_object(message);
-    if (object != NULL) {
-        return object;
+    if (message->topic == UINT32_MAX) {
+        return out_text(out, ",\"topic\":null,\"queue\":null,\"queue_offset\":null");
     }
-    json_t *pairs = json_array();
-    struct commitlog_header header;
-    for (uint32_t i = 0; commitlog_message_header(message, i, &header) == COMMITLOG_OK; i++) {
-        json_t *pair = json_pack("[o,o]", record_string(header.name), record_string(header.value));
-        if (json_array_append_new(pairs, pair) != 0) {
-            json_decref(pairs);
-            return NULL;
-        }
-    }
-    return pairs;
+    const char *topic = record_topic(names, message->topic);
+    return out_text(out, ",\"topic\":") &&
+           text_put(out, (struct commitlog_slice){topic, strlen(topic)}) &&
+           record_put_number(out, ",\"queue\":", message->queue) &&
+           record_put_number(out, ",\"queue_offset\":", message->queue_offset);
 }
 
-static json_t *record_object(struct record_names *names, const struct commitlog_message *message,
-                             bool log)
+bool record_print_json(struct out *out, struct record_names *names,
+                       const struct commitlog_message *message, bool log)
 {
-    const bool control = message->topic == UINT32_MAX;
-    json_t *object = json_object();
-    int bad = json_object_set_new(object, "position", json_integer((json_int_t)message->position));
+    assert(names != NULL && message != NULL);
+    assert(message->next_position > message->position);
+    bool good = record_put_number(out, "{\"position\":", message->position);
     if (log) {
-        const uint64_t size = message->next_position - message->position;
-        bad |= json_object_set_new(object, "kind", json_string(record_kind(message->kind)));
-        bad |= json_object_set_new(object, "size", json_integer((json_int_t)size));
+        good = good &&
+               out_format(out, ",\"kind\":\"%s\",\"size\":%" PRIu64, record_kind(message->kind),
+                          message->next_position - message->position);
     }
-    bad |= json_object_set_new(
-        object, "topic", control ? json_null() : json_string(record_topic(names, message->topic)));
-    bad |=
-        json_object_set_new(object, "queue", control ? json_null() : json_integer(message->queue));
-    bad |= json_object_set_new(object, "queue_offset",
-                               control ? json_null()
-                                       : json_integer((json_int_t)message->queue_offset));
-    bad |= json_object_set_new(object, "store_time_ns", json_integer(message->store_time_ns));
-    bad |= json_object_set_new(object, "time_ms", json_integer(message->time_ms));
-    bad |= json_object_set_new(object, "epoch", json_integer(message->epoch));
-    bad |= json_object_set_new(object, "keys", record_keys(message));
-    bad |= json_object_set_new(object, "tag", record_string(message->tag));
-    bad |= json_object_set_new(object, "headers", record_headers(message));
-    json_t *body = record_text(message->body);
-    bad |= body != NULL ? json_object_set_new(object, "body", body)
-                        : json_object_set_new(object, "body_base64", record_base64(message->body));
-    if (bad != 0) {
-        json_decref(object);
-        return NULL;
+    good = good && record_put_place(out, names, message) &&
+           record_put_number(out, ",\"store_time_ns\":", (uint64_t)message->store_time_ns) &&
+           record_put_time(out, message->time_ms) &&
+           record_put_number(out, ",\"epoch\":", message->epoch) && record_put_keys(out, message) &&
+           out_text(out, ",\"tag\":") && record_put_string(out, message->tag) &&
+           record_put_headers(out, message);
+    if (text_is_utf8(message->body)) {
+        good = good && out_text(out, ",\"body\":") && text_put(out, message->body);
+    } else {
+        good = good && out_text(out, ",\"body_base64\":") && text_put_base64(out, message->body);
     }
-    return object;
+    return good && out_put(out, "}\n", 2);
 }
 
 static int record_dump(const char *text, size_t length, void *data)
@@ -175,11 +176,4 @@ bool record_print_value(struct out *out, json_t *value)
         return false;
     }
     return out_put(out, "\n", 1);
-}
-
-bool record_print_json(struct out *out, struct record_names *names,
-                       const struct commitlog_message *message, bool log)
-{
-    assert(names != NULL && message != NULL);
-    return record_print_value(out, record_object(names, message, log));
 }

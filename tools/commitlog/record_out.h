@@ -4,10 +4,10 @@
  * Owns: the JSON form of a record, which record_in.h reads back byte for byte:
  *       - a string that is UTF-8 without NUL is a JSON string, any other {"base64":"..."}; the body
  *         alone has a name for that, "body_base64";
- *       - headers are an object when every name is such a string and none occurs twice, else an
- *         array of [name, value] pairs; their order is kept.
- * Threads and locks: one thread.
- * Failure modes: false: standard output failed (out.error) or no memory (out.error = ENOMEM).
+ *       - headers are an object when every name is such a string, none occurs twice and there are
+ * at most 64, else an array of [name, value] pairs; their order is kept. Threads and locks: one
+ * thread. Failure modes: false: standard output failed (out.error) or no memory (out.error =
+ * ENOMEM).
  */
 #ifndef COMMITLOG_TOOL_RECORD_OUT_H
 #define COMMITLOG_TOOL_RECORD_OUT_H

@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "record_out.h"
 #include "when.h"
@@ -44,6 +45,20 @@ uint32_t report_print_damage(struct cli *cli, const struct commitlog_report *rep
             }
         }
         (void)out_format(&cli->out, ": %s\n", damage.reason);
+    }
+}
+
+/* Some of the damage lies in files that can be made again. */
+static bool report_derived(const struct commitlog_report *report)
+{
+    for (uint32_t i = 0;; i++) {
+        struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+        if (commitlog_report_damage(report, i, &damage) != COMMITLOG_OK) {
+            return false;
+        }
+        if (strncmp(damage.reason, "view/", 5) == 0) {
+            return true;
+        }
     }
 }
 
@@ -110,6 +125,10 @@ void report_print_text(struct cli *cli, const struct commitlog_report *report, b
         (void)out_format(&cli->out, "%s%.900s\n", verify ? "note: " : "plan: ", line);
     }
     const uint32_t damaged = report_print_damage(cli, report);
+    if (verify && report_derived(report)) {
+        (void)out_text(&cli->out, "note: what is wrong in view/ is derived: `commitlog rebuild' "
+                                  "makes it again from the log\n");
+    }
     if (verify) {
         (void)out_format(&cli->out, "verdict:      %s\n", damaged > 0 ? "DAMAGED" : "sound");
     }

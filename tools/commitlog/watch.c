@@ -15,7 +15,10 @@
 #include <sys/signalfd.h>
 #include <unistd.h>
 
-enum { WATCH_GONE = -1, WATCH_REPEAT_MS = 20 };
+#include "when.h"
+
+/* timeout(1) sends its signal twice: only one that comes later is a second wish. */
+enum { WATCH_GONE = -1, WATCH_REPEAT_MS = 20, WATCH_PATIENCE_S = 1 };
 
 struct watch {
     pthread_t thread;
@@ -64,6 +67,7 @@ static void *watch_run(void *argument)
 {
     struct watch *watch = argument;
     bool output = (watch->flags & WATCH_OUTPUT) != 0;
+    double since = 0;
     while (!atomic_load(&watch->stop)) {
         struct pollfd polls[3] = {
             {.fd = watch->signals, .events = POLLIN},
@@ -77,9 +81,10 @@ static void *watch_run(void *argument)
         struct signalfd_siginfo info;
         if ((polls[0].revents & POLLIN) != 0 &&
             read(watch->signals, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
-            if (ended) {
-                _exit(128 + (int)info.ssi_signo); /* asked twice: do not insist */
+            if (ended && when_clock() - since >= WATCH_PATIENCE_S) {
+                _exit(128 + (int)info.ssi_signo); /* asked again: do not insist */
             }
+            since = ended ? since : when_clock();
             watch_mark(watch, (int)info.ssi_signo);
         }
         if ((polls[2].revents & (POLLERR | POLLHUP | POLLNVAL)) != 0) {

@@ -8,7 +8,7 @@
  * Threads and locks: a mutex protects what is to be interrupted; `ended` is atomic.
  * Happy path: watch_start -> watch_store or watch_progress -> ... -> watch_stop.
  * Failure modes: no thread or descriptor: the command runs without a watch, signals act as ever. A
- *       second signal ends the process at once.
+ *       signal that comes a second or more after the first ends the process at once.
  */
 #ifndef COMMITLOG_TOOL_WATCH_H
 #define COMMITLOG_TOOL_WATCH_H

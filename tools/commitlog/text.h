@@ -1,0 +1,23 @@
+/*
+ * text.h -- bytes as JSON strings, written straight into the output: read --json prints millions.
+ *
+ * Invariants: what text_is_utf8 accepts is what a JSON parser accepts (RFC 3629: no overlong forms,
+ *       no surrogates, nothing above U+10FFFF), and NUL is not among it; text_put of it parses back
+ *       to the same bytes.
+ */
+#ifndef COMMITLOG_TOOL_TEXT_H
+#define COMMITLOG_TOOL_TEXT_H
+
+#include <stdbool.h>
+
+#include "commitlog.h"
+#include "out.h"
+
+/* UTF-8 without NUL. */
+bool text_is_utf8(struct commitlog_slice bytes);
+/* A JSON string with its quotes; the bytes must be UTF-8. */
+bool text_put(struct out *out, struct commitlog_slice bytes);
+/* The same in base64. */
+bool text_put_base64(struct out *out, struct commitlog_slice bytes);
+
+#endif
