@@ -18,8 +18,8 @@ static int64_t os_pread(const struct commitlog_os *os, int fd, void *buf, size_t
     CLG_ASSERT(buf != NULL || size == 0);
     if (rc >= 0 && (inode == NULL || inode->is_dir)) {
         rc = -EBADF;
-    } else if (rc >= 0 && inode->bad_bytes > 0 && at < inode->bad_at + inode->bad_bytes
-               && inode->bad_at < at + size) {
+    } else if (rc >= 0 && inode->bad_bytes > 0 && at < inode->bad_at + inode->bad_bytes &&
+               inode->bad_at < at + size) {
         rc = -EIO;
     } else if (rc >= 0) {
         size = rc == 1 && size > 1 ? size / 2 : size;
@@ -54,9 +54,9 @@ static int64_t fault_write(struct commitlog_fault *m, int fd, const struct clg_p
     uint64_t done = 0;
     for (size_t i = 0; rc >= 0 && i < count && done < limit; i++) {
         uint64_t bytes = clg_min_u64(pieces[i].size, limit - done);
-        rc = bytes == 0 ? 0
-                        : clg_os_pwrite_all(m->real, inode->memory_fd, pieces[i].data, bytes,
-                                            at + done);
+        rc = bytes == 0
+                 ? 0
+                 : clg_os_pwrite_all(m->real, inode->memory_fd, pieces[i].data, bytes, at + done);
         done += bytes;
     }
     if (rc < 0) {
@@ -151,8 +151,8 @@ static int os_fallocate(const struct commitlog_os *os, int fd, enum clg_os_fallo
     if (rc >= 0 && mode == CLG_OS_FALLOCATE_EXTEND && at + size > inode->size) {
         rc = clg_fault_resize(m, inode, at + size);
     }
-    if (rc >= 0 && (mode == CLG_OS_FALLOCATE_ZERO || mode == CLG_OS_FALLOCATE_PUNCH)
-        && at < inode->size) {
+    if (rc >= 0 && (mode == CLG_OS_FALLOCATE_ZERO || mode == CLG_OS_FALLOCATE_PUNCH) &&
+        at < inode->size) {
         rc = fault_zero(m, inode, at, clg_min_u64(size, inode->size - at));
     }
     if (rc >= 0) {
@@ -213,7 +213,7 @@ static int os_stat_at(const struct commitlog_os *os, int dirfd, const char *name
     int rc;
     const struct fault_inode *dir = clg_fault_dir(m, dirfd, name, &rc);
     CLG_ASSERT(out != NULL);
-    int64_t found = m->dead      ? -EIO
+    int64_t found = m->dead       ? -EIO
                     : dir == NULL ? rc
                                   : clg_fault_step(m, (uint32_t)(dir - m->inodes), name);
     if (found >= 0) {

@@ -95,8 +95,7 @@ int64_t clg_fault_lookup(struct commitlog_fault *m, const char *path)
 }
 
 /* The directory a name is in: its inode, or NULL and *rc. Names have one component. */
-struct fault_inode *clg_fault_dir(struct commitlog_fault *m, int dirfd, const char *name,
-                                     int *rc)
+struct fault_inode *clg_fault_dir(struct commitlog_fault *m, int dirfd, const char *name, int *rc)
 {
     struct fault_inode *dir = clg_fault_inode_of(m, dirfd);
     CLG_ASSERT(rc != NULL);

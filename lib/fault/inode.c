@@ -122,8 +122,8 @@ int clg_fault_allocate(struct commitlog_fault *m, struct fault_inode *inode, uin
         return 0;
     }
     uint64_t more = wanted - inode->allocated;
-    if (m->free_bytes != UINT64_MAX && (m->used_bytes > m->free_bytes
-                                        || more > m->free_bytes - m->used_bytes)) {
+    if (m->free_bytes != UINT64_MAX &&
+        (m->used_bytes > m->free_bytes || more > m->free_bytes - m->used_bytes)) {
         return -ENOSPC;
     }
     inode->allocated = wanted;
@@ -207,8 +207,7 @@ int clg_fault_sync_file(struct commitlog_fault *m, struct fault_inode *inode, en
             }
         } else if (how == FAULT_SYNC_FAILED) {
             *lost = 1;
-        } else if (all
-                   || (how == FAULT_SYNC_CHANCE && clg_fault_random(m) % 100 < m->survival)) {
+        } else if (all || (how == FAULT_SYNC_CHANCE && clg_fault_random(m) % 100 < m->survival)) {
             memcpy(inode->disk + at, buffer, bytes);
         }
         if (rc < 0) {
@@ -342,8 +341,8 @@ int clg_fault_journal_apply(struct commitlog_fault *m, struct fault_inode *dir,
             clg_fault_list_remove(&dir->disk_entries, change->removed);
         }
         if (change->entry.name[0] != '\0') {
-            int rc = clg_fault_list_set(&dir->disk_entries, change->entry.name,
-                                        change->entry.inode);
+            int rc =
+                clg_fault_list_set(&dir->disk_entries, change->entry.name, change->entry.inode);
             if (rc < 0) {
                 return rc;
             }

@@ -95,10 +95,10 @@ int32_t commitlog_fault_create(uint64_t seed, struct commitlog_fault **out_machi
     clg_fault_fill_table(m);
     uint32_t root;
     uint32_t shm;
-    if (pthread_mutex_init(&m->lock, NULL) != 0 || clg_fault_inode_new(m, true, 0755, &root) < 0
-        || clg_fault_inode_new(m, true, 01777, &shm) < 0
-        || clg_fault_dir_change(&m->inodes[root], FAULT_TMPFS_NAME, shm, NULL) < 0
-        || clg_fault_journal_apply(m, &m->inodes[root], FAULT_JOURNAL_ALL) < 0) {
+    if (pthread_mutex_init(&m->lock, NULL) != 0 || clg_fault_inode_new(m, true, 0755, &root) < 0 ||
+        clg_fault_inode_new(m, true, 01777, &shm) < 0 ||
+        clg_fault_dir_change(&m->inodes[root], FAULT_TMPFS_NAME, shm, NULL) < 0 ||
+        clg_fault_journal_apply(m, &m->inodes[root], FAULT_JOURNAL_ALL) < 0) {
         commitlog_fault_free(m);
         return COMMITLOG_ENOMEM;
     }
@@ -281,8 +281,8 @@ void commitlog_fault_set_free(struct commitlog_fault *machine, uint64_t bytes)
     CLG_ASSERT(machine != NULL);
     (void)pthread_mutex_lock(&machine->lock);
     /* Kept as the size of the disk. */
-    machine->free_bytes = bytes > UINT64_MAX - machine->used_bytes ? UINT64_MAX
-                                                                   : machine->used_bytes + bytes;
+    machine->free_bytes =
+        bytes > UINT64_MAX - machine->used_bytes ? UINT64_MAX : machine->used_bytes + bytes;
     CLG_ASSERT(machine->free_bytes >= machine->used_bytes);
     (void)pthread_mutex_unlock(&machine->lock);
 }
@@ -303,12 +303,11 @@ int32_t commitlog_fault_flip(struct commitlog_fault *machine, const char *path, 
     struct fault_inode *inode = machine_file(machine, path);
     int32_t code = COMMITLOG_ENOTFOUND;
     uint8_t byte;
-    if (inode != NULL && at < inode->size
-        && clg_os_pread_all(machine->real, inode->memory_fd, &byte, 1, at) >= 0) {
+    if (inode != NULL && at < inode->size &&
+        clg_os_pread_all(machine->real, inode->memory_fd, &byte, 1, at) >= 0) {
         byte ^= (uint8_t)mask;
-        code = clg_os_pwrite_all(machine->real, inode->memory_fd, &byte, 1, at) < 0
-                   ? COMMITLOG_EIO
-                   : COMMITLOG_OK;
+        code = clg_os_pwrite_all(machine->real, inode->memory_fd, &byte, 1, at) < 0 ? COMMITLOG_EIO
+                                                                                    : COMMITLOG_OK;
         if (at < inode->disk_size) {
             inode->disk[at] ^= (uint8_t)mask;
         }

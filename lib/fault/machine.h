@@ -22,11 +22,11 @@
 #include "commitlog_fault.h"
 #include "os/os.h"
 
-#define FAULT_FD_FIRST    (1 << 20)
-#define FAULT_FDS         4096u
-#define FAULT_SECTOR      512u
-#define FAULT_NAME_MAX    255u
-#define FAULT_TMPFS_NAME  "shm"
+#define FAULT_FD_FIRST (1 << 20)
+#define FAULT_FDS 4096u
+#define FAULT_SECTOR 512u
+#define FAULT_NAME_MAX 255u
+#define FAULT_TMPFS_NAME "shm"
 
 struct fault_entry {
     char name[FAULT_NAME_MAX + 1];
@@ -127,8 +127,7 @@ int clg_fault_allocate(struct commitlog_fault *m, struct fault_inode *inode, uin
 void clg_fault_touch(struct fault_inode *inode, uint64_t at, uint64_t size);
 enum fault_sync { FAULT_SYNC_ALL, FAULT_SYNC_FAILED, FAULT_SYNC_CHANCE, FAULT_SYNC_REVERT };
 /* Walks the dirty sectors: all to the disk; all lost; each by chance; lost ones revert. */
-int clg_fault_sync_file(struct commitlog_fault *m, struct fault_inode *inode,
-                        enum fault_sync how);
+int clg_fault_sync_file(struct commitlog_fault *m, struct fault_inode *inode, enum fault_sync how);
 int clg_fault_reload(struct commitlog_fault *m, struct fault_inode *inode);
 int clg_fault_list_set(struct fault_list *list, const char *name, uint32_t inode);
 void clg_fault_list_remove(struct fault_list *list, const char *name);

@@ -21,7 +21,7 @@
 
 #include "format/limits.h"
 
-#define CLG_ATTRIBUTE_CRITICAL     0x80u
+#define CLG_ATTRIBUTE_CRITICAL 0x80u
 #define CLG_ATTRIBUTE_HEADER_BYTES 3u
 
 enum clg_attribute_type {

@@ -22,13 +22,15 @@ CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_CLEAN == CLG_CHECKPOINT_AT_EPOCH + 4u);
 
 static bool checkpoint_ok(const struct clg_checkpoint *checkpoint)
 {
-    return checkpoint->sequence >= 1 && checkpoint->first <= checkpoint->checkpointed
-           && checkpoint->checkpointed <= checkpoint->durable
-           && checkpoint->durable <= CLG_POSITION_MAX
-           && checkpoint->state_position <= checkpoint->durable
-           && (checkpoint->first | checkpoint->checkpointed | checkpoint->durable
-               | checkpoint->state_position) % CLG_RECORD_ALIGN == 0
-           && clg_segment_size_ok(checkpoint->segment_bytes);
+    return checkpoint->sequence >= 1 && checkpoint->first <= checkpoint->checkpointed &&
+           checkpoint->checkpointed <= checkpoint->durable &&
+           checkpoint->durable <= CLG_POSITION_MAX &&
+           checkpoint->state_position <= checkpoint->durable &&
+           (checkpoint->first | checkpoint->checkpointed | checkpoint->durable |
+            checkpoint->state_position) %
+                   CLG_RECORD_ALIGN ==
+               0 &&
+           clg_segment_size_ok(checkpoint->segment_bytes);
 }
 
 void clg_checkpoint_encode(uint8_t slot[CLG_FORMAT_PAGE_BYTES],
@@ -77,8 +79,7 @@ int clg_checkpoint_decode(const uint8_t slot[CLG_FORMAT_PAGE_BYTES], uint32_t in
     uint32_t clean = clg_load_le32(slot + CLG_CHECKPOINT_AT_CLEAN);
     decoded.clean = clean == 1u;
     memcpy(decoded.uuid, file.uuid, CLG_UUID_BYTES);
-    if (clean > 1u || clg_checkpoint_slot(decoded.sequence) != index
-        || !checkpoint_ok(&decoded)) {
+    if (clean > 1u || clg_checkpoint_slot(decoded.sequence) != index || !checkpoint_ok(&decoded)) {
         return COMMITLOG_EDAMAGED;
     }
     *checkpoint = decoded;

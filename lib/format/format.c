@@ -62,8 +62,8 @@ static int format_verify(const uint8_t *header, uint64_t bytes, uint64_t magic, 
         return COMMITLOG_EFORMAT;
     }
     uint32_t stated = clg_load_le32(header + CLG_FILE_AT_HEADER_BYTES);
-    if (stated < CLG_FILE_HEADER_BYTES + CLG_FORMAT_CHECK_BYTES || stated % 8u != 0
-        || stated > bytes) {
+    if (stated < CLG_FILE_HEADER_BYTES + CLG_FORMAT_CHECK_BYTES || stated % 8u != 0 ||
+        stated > bytes) {
         return COMMITLOG_EDAMAGED;
     }
     uint32_t covered = stated - CLG_FORMAT_CHECK_BYTES;
@@ -73,8 +73,8 @@ static int format_verify(const uint8_t *header, uint64_t bytes, uint64_t magic, 
     return COMMITLOG_OK;
 }
 
-int clg_format_decode(const uint8_t *header, uint64_t bytes, uint32_t header_bytes,
-                      uint64_t magic, uint64_t seed, const uint8_t *uuid, bool read_only,
+int clg_format_decode(const uint8_t *header, uint64_t bytes, uint32_t header_bytes, uint64_t magic,
+                      uint64_t seed, const uint8_t *uuid, bool read_only,
                       struct clg_file_header *out)
 {
     CLG_ASSERT(header_bytes >= CLG_FILE_HEADER_BYTES + CLG_FORMAT_CHECK_BYTES);

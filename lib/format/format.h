@@ -37,14 +37,14 @@
 #define CLG_FORMAT_ASSERT(x) CLG_STATIC_ASSERT(x, "man/commitlog-format.5 says otherwise")
 
 /* The first byte is no ASCII and no valid UTF-8: a text tool that touched the file is noticed. */
-#define CLG_MAGIC_SEGMENT    UINT64_C(0x48474553474c4389) /* 89 "CLGSEGH" */
-#define CLG_MAGIC_FOOTER     UINT64_C(0x46474553474c4389) /* 89 "CLGSEGF" */
+#define CLG_MAGIC_SEGMENT UINT64_C(0x48474553474c4389)    /* 89 "CLGSEGH" */
+#define CLG_MAGIC_FOOTER UINT64_C(0x46474553474c4389)     /* 89 "CLGSEGF" */
 #define CLG_MAGIC_CHECKPOINT UINT64_C(0x544b4843474c4389) /* 89 "CLGCHKT" */
 #define CLG_MAGIC_QUEUE_FILE UINT64_C(0x46455551474c4389) /* 89 "CLGQUEF" */
-#define CLG_MAGIC_KEY_FILE   UINT64_C(0x4659454b474c4389) /* 89 "CLGKEYF" */
+#define CLG_MAGIC_KEY_FILE UINT64_C(0x4659454b474c4389)   /* 89 "CLGKEYF" */
 #define CLG_MAGIC_STATE_FILE UINT64_C(0x54415453474c4389) /* 89 "CLGSTAT" */
-#define CLG_MAGIC_LIVE_AREA  UINT64_C(0x4556494c474c4389) /* 89 "CLGLIVE" */
-#define CLG_MAGIC_LOCK_FILE  UINT64_C(0x4b434f4c474c4389) /* 89 "CLGLOCK" */
+#define CLG_MAGIC_LIVE_AREA UINT64_C(0x4556494c474c4389)  /* 89 "CLGLIVE" */
+#define CLG_MAGIC_LOCK_FILE UINT64_C(0x4b434f4c474c4389)  /* 89 "CLGLOCK" */
 
 #define CLG_FORMAT_VERSION 1u
 
@@ -52,24 +52,24 @@
 
 /* Bits this library knows. An unknown compatible bit is ignored, an unknown read-only-compatible
  * one refuses to write, an unknown incompatible one refuses to open. Version 1 defines none. */
-#define CLG_COMPAT_KNOWN    UINT32_C(0)
+#define CLG_COMPAT_KNOWN UINT32_C(0)
 #define CLG_RO_COMPAT_KNOWN UINT32_C(0)
-#define CLG_INCOMPAT_KNOWN  UINT32_C(0)
+#define CLG_INCOMPAT_KNOWN UINT32_C(0)
 
-#define CLG_FILE_HEADER_BYTES  64u   /* the common part */
-#define CLG_FORMAT_PAGE_BYTES  4096u /* header of a segment, footer, checkpoint slot, LOCK */
-#define CLG_VIEW_HEADER_BYTES  256u  /* header of the sealed view files and of .state */
-#define CLG_FORMAT_CHECK_BYTES 8u    /* the check is the last 8 bytes of a header */
+#define CLG_FILE_HEADER_BYTES 64u   /* the common part */
+#define CLG_FORMAT_PAGE_BYTES 4096u /* header of a segment, footer, checkpoint slot, LOCK */
+#define CLG_VIEW_HEADER_BYTES 256u  /* header of the sealed view files and of .state */
+#define CLG_FORMAT_CHECK_BYTES 8u   /* the check is the last 8 bytes of a header */
 
 /* Offsets in the common header. */
-#define CLG_FILE_AT_MAGIC        0u
-#define CLG_FILE_AT_VERSION      8u
+#define CLG_FILE_AT_MAGIC 0u
+#define CLG_FILE_AT_VERSION 8u
 #define CLG_FILE_AT_HEADER_BYTES 12u
-#define CLG_FILE_AT_UUID         16u
-#define CLG_FILE_AT_COMPAT       32u
-#define CLG_FILE_AT_RO_COMPAT    36u
-#define CLG_FILE_AT_INCOMPAT     40u
-#define CLG_FILE_AT_ZERO         44u /* u32 and 16 bytes of room, zero in version 1 */
+#define CLG_FILE_AT_UUID 16u
+#define CLG_FILE_AT_COMPAT 32u
+#define CLG_FILE_AT_RO_COMPAT 36u
+#define CLG_FILE_AT_INCOMPAT 40u
+#define CLG_FILE_AT_ZERO 44u /* u32 and 16 bytes of room, zero in version 1 */
 
 struct clg_file_header {
     uint64_t magic;
@@ -90,8 +90,8 @@ void clg_format_finish(uint8_t *header, uint32_t header_bytes, uint64_t seed);
 
 /* Verify a header of exactly header_bytes and decode its common part. `uuid` NULL: any store.
  * Unknown read-only-compatible bits are refused unless read_only. */
-int clg_format_decode(const uint8_t *header, uint64_t bytes, uint32_t header_bytes,
-                      uint64_t magic, uint64_t seed, const uint8_t *uuid, bool read_only,
+int clg_format_decode(const uint8_t *header, uint64_t bytes, uint32_t header_bytes, uint64_t magic,
+                      uint64_t seed, const uint8_t *uuid, bool read_only,
                       struct clg_file_header *out);
 
 /* 0 or COMMITLOG_EVERSION. */

@@ -89,8 +89,7 @@ static uint64_t key_entries_check(const uint8_t *entries, uint32_t count, uint64
 }
 
 void clg_key_file_write(uint8_t *file, const struct clg_key_pair *sorted, uint32_t count,
-                        const struct clg_view_segment *segment,
-                        const uint8_t uuid[CLG_UUID_BYTES])
+                        const struct clg_view_segment *segment, const uint8_t uuid[CLG_UUID_BYTES])
 {
     uint32_t bits = clg_key_prefix_bits(count);
     uint8_t *prefixes = file + CLG_VIEW_HEADER_BYTES;
@@ -190,8 +189,8 @@ static bool key_bucket_sorted(const struct clg_key_file *file, uint32_t start, u
         }
         uint32_t before = key_entry_rest(file, i - 1);
         uint32_t rest = key_entry_rest(file, i);
-        if (rest < before
-            || (rest == before && key_entry_place(file, i) > key_entry_place(file, i - 1))) {
+        if (rest < before ||
+            (rest == before && key_entry_place(file, i) > key_entry_place(file, i - 1))) {
             return false;
         }
     }
@@ -203,17 +202,17 @@ int clg_key_file_verify(const struct clg_key_file *file)
     uint32_t next = 0;
     uint64_t buckets = key_prefix_words(file->prefix_bits) - 1u;
     CLG_ASSERT(file->entries != NULL);
-    if (key_prefix_check(file->prefixes, file->prefix_bits, file->segment.salt)
-            != file->prefix_check
-        || key_entries_check(file->entries, file->entry_count, file->segment.salt)
-               != file->entries_check) {
+    if (key_prefix_check(file->prefixes, file->prefix_bits, file->segment.salt) !=
+            file->prefix_check ||
+        key_entries_check(file->entries, file->entry_count, file->segment.salt) !=
+            file->entries_check) {
         return COMMITLOG_EDAMAGED;
     }
     for (uint64_t bucket = 0; bucket < buckets; bucket++) {
         uint32_t start;
         uint32_t end;
-        if (!key_bucket_range(file, bucket, &start, &end) || start != next
-            || !key_bucket_sorted(file, start, end)) {
+        if (!key_bucket_range(file, bucket, &start, &end) || start != next ||
+            !key_bucket_sorted(file, start, end)) {
             return COMMITLOG_EDAMAGED;
         }
         next = end;
@@ -221,8 +220,7 @@ int clg_key_file_verify(const struct clg_key_file *file)
     return next == file->entry_count ? COMMITLOG_OK : COMMITLOG_EDAMAGED;
 }
 
-int clg_key_file_find(const struct clg_key_file *file, uint64_t hash,
-                      struct clg_key_cursor *cursor)
+int clg_key_file_find(const struct clg_key_file *file, uint64_t hash, struct clg_key_cursor *cursor)
 {
     uint32_t low;
     uint32_t end;

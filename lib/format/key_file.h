@@ -26,9 +26,9 @@
 
 #define CLG_KEY_ENTRY_BYTES 8u
 
-#define CLG_KEY_FILE_AT_ENTRIES       88u
-#define CLG_KEY_FILE_AT_PREFIX_BITS   96u
-#define CLG_KEY_FILE_AT_PREFIX_CHECK  104u
+#define CLG_KEY_FILE_AT_ENTRIES 88u
+#define CLG_KEY_FILE_AT_PREFIX_BITS 96u
+#define CLG_KEY_FILE_AT_PREFIX_CHECK 104u
 #define CLG_KEY_FILE_AT_ENTRIES_CHECK 112u
 
 struct clg_key_pair {
@@ -68,8 +68,7 @@ uint64_t clg_key_file_bytes(uint32_t entries);
 /* Write a whole file into a buffer of clg_key_file_bytes(count). `sorted`: rounded with
  * clg_key_prefix_bits(count) and in the order of clg_key_compare. */
 void clg_key_file_write(uint8_t *file, const struct clg_key_pair *sorted, uint32_t count,
-                        const struct clg_view_segment *segment,
-                        const uint8_t uuid[CLG_UUID_BYTES]);
+                        const struct clg_view_segment *segment, const uint8_t uuid[CLG_UUID_BYTES]);
 
 /* As clg_queue_file_open. */
 int clg_key_file_open(struct clg_key_file *out, const uint8_t *file, uint64_t bytes,

@@ -23,15 +23,15 @@ CLG_FORMAT_ASSERT(CLG_LIVE_AT_EPOCH == CLG_LIVE_AT_ENGINE + 4u);
 
 static bool live_header_ok(const struct clg_live_header *header)
 {
-    if (header->ring_offset != CLG_LIVE_RING_AT || header->ring_bytes > CLG_RING_MAX
-        || header->area_bytes != header->ring_offset + header->ring_bytes) {
+    if (header->ring_offset != CLG_LIVE_RING_AT || header->ring_bytes > CLG_RING_MAX ||
+        header->area_bytes != header->ring_offset + header->ring_bytes) {
         return false;
     }
     if (header->engine == CLG_ENGINE_MMAP) {
         return header->ring_bytes == 0;
     }
-    return header->engine == CLG_ENGINE_STAGED && header->ring_bytes >= CLG_RING_MIN
-           && clg_is_power_of_two(header->ring_bytes);
+    return header->engine == CLG_ENGINE_STAGED && header->ring_bytes >= CLG_RING_MIN &&
+           clg_is_power_of_two(header->ring_bytes);
 }
 
 void clg_live_header_encode(uint8_t page[CLG_FORMAT_PAGE_BYTES],

@@ -24,30 +24,30 @@
 #include "format/format.h"
 #include "format/limits.h"
 
-#define CLG_BOOT_ID_BYTES       16u
-#define CLG_LIVE_LINE_BYTES     128u
-#define CLG_LIVE_COUNTERS       1024u
-#define CLG_LIVE_SHARED_AT      4096u
-#define CLG_LIVE_COUNTERS_AT    8192u
-#define CLG_LIVE_RING_AT        16384u
+#define CLG_BOOT_ID_BYTES 16u
+#define CLG_LIVE_LINE_BYTES 128u
+#define CLG_LIVE_COUNTERS 1024u
+#define CLG_LIVE_SHARED_AT 4096u
+#define CLG_LIVE_COUNTERS_AT 8192u
+#define CLG_LIVE_RING_AT 16384u
 
-#define CLG_LIVE_AT_BOOT_ID     64u
-#define CLG_LIVE_AT_DEVICE      80u
-#define CLG_LIVE_AT_INODE       88u
-#define CLG_LIVE_AT_SESSION     96u
-#define CLG_LIVE_AT_START_TIME  104u
-#define CLG_LIVE_AT_RING_BYTES  112u
+#define CLG_LIVE_AT_BOOT_ID 64u
+#define CLG_LIVE_AT_DEVICE 80u
+#define CLG_LIVE_AT_INODE 88u
+#define CLG_LIVE_AT_SESSION 96u
+#define CLG_LIVE_AT_START_TIME 104u
+#define CLG_LIVE_AT_RING_BYTES 112u
 #define CLG_LIVE_AT_RING_OFFSET 120u
-#define CLG_LIVE_AT_AREA_BYTES  128u
-#define CLG_LIVE_AT_CREATED     136u
-#define CLG_LIVE_AT_PID         144u
-#define CLG_LIVE_AT_ENGINE      148u
-#define CLG_LIVE_AT_EPOCH       152u
+#define CLG_LIVE_AT_AREA_BYTES 128u
+#define CLG_LIVE_AT_CREATED 136u
+#define CLG_LIVE_AT_PID 144u
+#define CLG_LIVE_AT_ENGINE 148u
+#define CLG_LIVE_AT_EPOCH 152u
 
 #define CLG_ENGINE_STAGED 1u /* ring present */
-#define CLG_ENGINE_MMAP   2u /* no ring: ring_bytes 0 */
+#define CLG_ENGINE_MMAP 2u   /* no ring: ring_bytes 0 */
 
-#define CLG_LIVE_OPEN   0u /* values of `closed` */
+#define CLG_LIVE_OPEN 0u   /* values of `closed` */
 #define CLG_LIVE_CLOSED 1u /* the writer closed the store */
 #define CLG_LIVE_FAILED 2u /* the writer latched an error; positions are final */
 
@@ -94,8 +94,8 @@ struct clg_live_header {
     uint64_t device; /* of the store directory */
     uint64_t inode;
     uint64_t session;
-    uint64_t start_time; /* of the writer process, as the kernel gives it */
-    uint64_t ring_bytes; /* power of two, or 0 */
+    uint64_t start_time;  /* of the writer process, as the kernel gives it */
+    uint64_t ring_bytes;  /* power of two, or 0 */
     uint64_t ring_offset; /* CLG_LIVE_RING_AT */
     uint64_t area_bytes;  /* ring_offset + ring_bytes */
     int64_t created;

@@ -14,8 +14,9 @@ CLG_FORMAT_ASSERT(CLG_LOCK_AT_BOOT_ID == CLG_LOCK_AT_SESSION + 8u);
 CLG_FORMAT_ASSERT(CLG_LOCK_AT_PID == CLG_LOCK_AT_BOOT_ID + CLG_BOOT_ID_BYTES);
 CLG_FORMAT_ASSERT(CLG_LOCK_AT_PATH_BYTES == CLG_LOCK_AT_PID + 4u);
 CLG_FORMAT_ASSERT(CLG_LOCK_AT_PATH == CLG_LOCK_AT_PATH_BYTES + 4u);
-CLG_STATIC_ASSERT(CLG_LOCK_AT_PATH + CLG_LIVE_PATH_MAX
-                      <= CLG_LOCK_FILE_BYTES - CLG_FORMAT_CHECK_BYTES, "the path fits");
+CLG_STATIC_ASSERT(CLG_LOCK_AT_PATH + CLG_LIVE_PATH_MAX <=
+                      CLG_LOCK_FILE_BYTES - CLG_FORMAT_CHECK_BYTES,
+                  "the path fits");
 
 int clg_lock_file_encode(uint8_t page[CLG_LOCK_FILE_BYTES], const struct clg_lock_file *lock)
 {
@@ -48,14 +49,13 @@ int clg_lock_file_decode(const uint8_t *page, uint64_t bytes, const uint8_t *uui
     if (bytes < CLG_LOCK_FILE_BYTES) {
         return COMMITLOG_EDAMAGED;
     }
-    int rc = clg_format_decode(page, bytes, CLG_LOCK_FILE_BYTES, CLG_MAGIC_LOCK_FILE, 0, uuid,
-                               true, &file);
+    int rc = clg_format_decode(page, bytes, CLG_LOCK_FILE_BYTES, CLG_MAGIC_LOCK_FILE, 0, uuid, true,
+                               &file);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
     uint32_t path_bytes = clg_load_le32(page + CLG_LOCK_AT_PATH_BYTES);
-    if (path_bytes > CLG_LIVE_PATH_MAX
-        || memchr(page + CLG_LOCK_AT_PATH, 0, path_bytes) != NULL) {
+    if (path_bytes > CLG_LIVE_PATH_MAX || memchr(page + CLG_LOCK_AT_PATH, 0, path_bytes) != NULL) {
         return COMMITLOG_EDAMAGED;
     }
     memset(lock, 0, sizeof(*lock));

@@ -18,11 +18,11 @@
 #define CLG_LOCK_FILE_BYTES CLG_FORMAT_PAGE_BYTES
 
 #define CLG_LOCK_AT_START_TIME 64u
-#define CLG_LOCK_AT_SESSION    72u
-#define CLG_LOCK_AT_BOOT_ID    80u
-#define CLG_LOCK_AT_PID        96u
+#define CLG_LOCK_AT_SESSION 72u
+#define CLG_LOCK_AT_BOOT_ID 80u
+#define CLG_LOCK_AT_PID 96u
 #define CLG_LOCK_AT_PATH_BYTES 100u
-#define CLG_LOCK_AT_PATH       104u
+#define CLG_LOCK_AT_PATH 104u
 
 struct clg_lock_file {
     uint64_t start_time; /* of the process: tells a reused pid */

@@ -20,8 +20,7 @@ CLG_FORMAT_ASSERT(CLG_QUEUE_DIRECTORY_AT_ORDINAL == CLG_QUEUE_DIRECTORY_AT_JUMP_
 CLG_FORMAT_ASSERT(CLG_QUEUE_DIRECTORY_BYTES == CLG_QUEUE_DIRECTORY_AT_ZERO + 4u);
 CLG_FORMAT_ASSERT(CLG_QUEUE_FILE_AT_ENTRIES == CLG_VIEW_AT_END + 8u);
 
-void clg_queue_entry_encode(uint8_t out[CLG_QUEUE_ENTRY_BYTES],
-                            const struct clg_queue_entry *entry)
+void clg_queue_entry_encode(uint8_t out[CLG_QUEUE_ENTRY_BYTES], const struct clg_queue_entry *entry)
 {
     CLG_ASSERT((entry->size & CLG_QUEUE_ENTRY_FLAGS_MASK) == 0);
     CLG_ASSERT((entry->flags & ~CLG_QUEUE_ENTRY_FLAGS_MASK) == 0);
@@ -32,8 +31,7 @@ void clg_queue_entry_encode(uint8_t out[CLG_QUEUE_ENTRY_BYTES],
     clg_store_le32(out + CLG_QUEUE_ENTRY_AT_HEADER_CHECK, entry->header_check);
 }
 
-void clg_queue_entry_decode(const uint8_t in[CLG_QUEUE_ENTRY_BYTES],
-                            struct clg_queue_entry *entry)
+void clg_queue_entry_decode(const uint8_t in[CLG_QUEUE_ENTRY_BYTES], struct clg_queue_entry *entry)
 {
     uint32_t size = clg_load_le32(in + CLG_QUEUE_ENTRY_AT_SIZE);
     CLG_ASSERT(entry != NULL);
@@ -147,9 +145,9 @@ int clg_queue_file_open(struct clg_queue_file *out, const uint8_t *file, uint64_
     decoded.queue_count = clg_load_le32(header + CLG_QUEUE_FILE_AT_QUEUES);
     decoded.directory_check = clg_load_le64(header + CLG_QUEUE_FILE_AT_DIRECTORY_CHECK);
     decoded.entries_check = clg_load_le64(header + CLG_QUEUE_FILE_AT_ENTRIES_CHECK);
-    if (decoded.entry_count > CLG_QUEUE_FILE_ENTRIES_MAX
-        || decoded.queue_count > decoded.entry_count
-        || clg_queue_file_bytes(decoded.queue_count, decoded.entry_count) != bytes) {
+    if (decoded.entry_count > CLG_QUEUE_FILE_ENTRIES_MAX ||
+        decoded.queue_count > decoded.entry_count ||
+        clg_queue_file_bytes(decoded.queue_count, decoded.entry_count) != bytes) {
         return COMMITLOG_EDAMAGED;
     }
     decoded.directory = file + CLG_VIEW_HEADER_BYTES;
@@ -179,20 +177,20 @@ static bool queue_link_ok(const struct clg_queue_file *file,
     if (link->base == CLG_LINK_NONE) {
         return true;
     }
-    return directory->ordinal > 0 && link->base < file->segment.base
-           && link->base % CLG_SEGMENT_ALIGN == 0;
+    return directory->ordinal > 0 && link->base < file->segment.base &&
+           link->base % CLG_SEGMENT_ALIGN == 0;
 }
 
 static bool queue_directory_ok(const struct clg_queue_file *file,
                                const struct clg_queue_directory *directory)
 {
-    return directory->queue != CLG_QUEUE_NONE && directory->count > 0
-           && directory->first_entry <= file->entry_count
-           && directory->count <= file->entry_count - directory->first_entry
-           && directory->first_offset <= CLG_QUEUE_OFFSET_MAX - directory->count
-           && directory->jump_end <= directory->first_offset
-           && queue_link_ok(file, directory, &directory->prev)
-           && queue_link_ok(file, directory, &directory->jump);
+    return directory->queue != CLG_QUEUE_NONE && directory->count > 0 &&
+           directory->first_entry <= file->entry_count &&
+           directory->count <= file->entry_count - directory->first_entry &&
+           directory->first_offset <= CLG_QUEUE_OFFSET_MAX - directory->count &&
+           directory->jump_end <= directory->first_offset &&
+           queue_link_ok(file, directory, &directory->prev) &&
+           queue_link_ok(file, directory, &directory->jump);
 }
 
 int clg_queue_file_directory(const struct clg_queue_file *file, uint32_t index,
@@ -216,8 +214,8 @@ int clg_queue_file_verify_directory(const struct clg_queue_file *file)
     uint64_t next_entry = 0;
     uint64_t next_queue = 0;
     CLG_ASSERT(file->queue_count <= file->entry_count);
-    if (queue_directory_check(file->directory, file->queue_count, file->segment.salt)
-        != file->directory_check) {
+    if (queue_directory_check(file->directory, file->queue_count, file->segment.salt) !=
+        file->directory_check) {
         return COMMITLOG_EDAMAGED;
     }
     for (uint32_t i = 0; i < file->queue_count; i++) {
@@ -282,15 +280,15 @@ int clg_queue_file_entry(const struct clg_queue_file *file,
     if (!queue_directory_ok(file, directory)) {
         return COMMITLOG_EDAMAGED;
     }
-    if (queue_offset < directory->first_offset
-        || queue_offset - directory->first_offset >= directory->count) {
+    if (queue_offset < directory->first_offset ||
+        queue_offset - directory->first_offset >= directory->count) {
         return COMMITLOG_ENOTFOUND;
     }
     uint64_t index = directory->first_entry + (queue_offset - directory->first_offset);
     CLG_ASSERT(index < file->entry_count);
     clg_queue_entry_decode(file->entries + index * CLG_QUEUE_ENTRY_BYTES, &decoded);
-    if (decoded.size < CLG_RECORD_MIN
-        || !clg_view_place_ok(&file->segment, decoded.place, decoded.size)) {
+    if (decoded.size < CLG_RECORD_MIN ||
+        !clg_view_place_ok(&file->segment, decoded.place, decoded.size)) {
         return COMMITLOG_EDAMAGED;
     }
     *entry = decoded;

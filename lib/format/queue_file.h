@@ -31,36 +31,36 @@
 #include "format/limits.h"
 #include "format/view_header.h"
 
-#define CLG_QUEUE_ENTRY_BYTES     24u
+#define CLG_QUEUE_ENTRY_BYTES 24u
 #define CLG_QUEUE_DIRECTORY_BYTES 64u
 
 /* Low bits of an entry's size. */
-#define CLG_QUEUE_ENTRY_HOLE       1u
-#define CLG_QUEUE_ENTRY_REFERENCE  2u
+#define CLG_QUEUE_ENTRY_HOLE 1u
+#define CLG_QUEUE_ENTRY_REFERENCE 2u
 #define CLG_QUEUE_ENTRY_FLAGS_MASK 7u
 
-#define CLG_QUEUE_ENTRY_AT_TIME         0u
-#define CLG_QUEUE_ENTRY_AT_PLACE        8u
-#define CLG_QUEUE_ENTRY_AT_SIZE         12u
-#define CLG_QUEUE_ENTRY_AT_TAG_HASH     16u
+#define CLG_QUEUE_ENTRY_AT_TIME 0u
+#define CLG_QUEUE_ENTRY_AT_PLACE 8u
+#define CLG_QUEUE_ENTRY_AT_SIZE 12u
+#define CLG_QUEUE_ENTRY_AT_TAG_HASH 16u
 #define CLG_QUEUE_ENTRY_AT_HEADER_CHECK 20u
 
-#define CLG_QUEUE_DIRECTORY_AT_QUEUE        0u
-#define CLG_QUEUE_DIRECTORY_AT_COUNT        4u
+#define CLG_QUEUE_DIRECTORY_AT_QUEUE 0u
+#define CLG_QUEUE_DIRECTORY_AT_COUNT 4u
 #define CLG_QUEUE_DIRECTORY_AT_FIRST_OFFSET 8u
-#define CLG_QUEUE_DIRECTORY_AT_FIRST_ENTRY  16u
-#define CLG_QUEUE_DIRECTORY_AT_PREV_BASE    24u
-#define CLG_QUEUE_DIRECTORY_AT_JUMP_BASE    32u
-#define CLG_QUEUE_DIRECTORY_AT_PREV_INDEX   40u
-#define CLG_QUEUE_DIRECTORY_AT_JUMP_INDEX   44u
-#define CLG_QUEUE_DIRECTORY_AT_JUMP_END     48u
-#define CLG_QUEUE_DIRECTORY_AT_ORDINAL      56u
-#define CLG_QUEUE_DIRECTORY_AT_ZERO         60u
+#define CLG_QUEUE_DIRECTORY_AT_FIRST_ENTRY 16u
+#define CLG_QUEUE_DIRECTORY_AT_PREV_BASE 24u
+#define CLG_QUEUE_DIRECTORY_AT_JUMP_BASE 32u
+#define CLG_QUEUE_DIRECTORY_AT_PREV_INDEX 40u
+#define CLG_QUEUE_DIRECTORY_AT_JUMP_INDEX 44u
+#define CLG_QUEUE_DIRECTORY_AT_JUMP_END 48u
+#define CLG_QUEUE_DIRECTORY_AT_ORDINAL 56u
+#define CLG_QUEUE_DIRECTORY_AT_ZERO 60u
 
-#define CLG_QUEUE_FILE_AT_ENTRIES         88u
-#define CLG_QUEUE_FILE_AT_QUEUES          96u
+#define CLG_QUEUE_FILE_AT_ENTRIES 88u
+#define CLG_QUEUE_FILE_AT_QUEUES 96u
 #define CLG_QUEUE_FILE_AT_DIRECTORY_CHECK 104u
-#define CLG_QUEUE_FILE_AT_ENTRIES_CHECK   112u
+#define CLG_QUEUE_FILE_AT_ENTRIES_CHECK 112u
 
 /* Base of a link that leads nowhere. */
 #define CLG_LINK_NONE UINT64_MAX
@@ -102,8 +102,7 @@ struct clg_queue_file {
 
 void clg_queue_entry_encode(uint8_t out[CLG_QUEUE_ENTRY_BYTES],
                             const struct clg_queue_entry *entry);
-void clg_queue_entry_decode(const uint8_t in[CLG_QUEUE_ENTRY_BYTES],
-                            struct clg_queue_entry *entry);
+void clg_queue_entry_decode(const uint8_t in[CLG_QUEUE_ENTRY_BYTES], struct clg_queue_entry *entry);
 
 /* Ordinal the jump of `ordinal` leads to; 0 for 0 (which has no links). For 1 and where the jump
  * equals prev it is ordinal - 1. */

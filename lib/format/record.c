@@ -33,8 +33,8 @@ uint32_t clg_record_bytes(uint64_t attribute_bytes, uint64_t body_bytes)
     if (attribute_bytes > CLG_ATTRIBUTES_MAX || body_bytes > CLG_RECORD_MAX) {
         return 0;
     }
-    uint64_t size = CLG_RECORD_HEADER_BYTES + attribute_bytes + body_bytes
-                    + clg_record_padding(attribute_bytes, body_bytes);
+    uint64_t size = CLG_RECORD_HEADER_BYTES + attribute_bytes + body_bytes +
+                    clg_record_padding(attribute_bytes, body_bytes);
     CLG_ASSERT(size % CLG_RECORD_ALIGN == 0);
     CLG_ASSERT(size >= CLG_RECORD_MIN);
     return size > CLG_RECORD_MAX ? 0 : (uint32_t)size;
@@ -66,8 +66,7 @@ void clg_record_encode_header(uint8_t out[CLG_RECORD_HEADER_BYTES],
     out[CLG_RECORD_AT_FLAGS] = header->flags;
 }
 
-void clg_record_decode(const uint8_t in[CLG_RECORD_HEADER_BYTES],
-                       struct clg_record_header *header)
+void clg_record_decode(const uint8_t in[CLG_RECORD_HEADER_BYTES], struct clg_record_header *header)
 {
     CLG_ASSERT(in != NULL);
     CLG_ASSERT(header != NULL);
@@ -95,8 +94,8 @@ bool clg_record_check_bounds(const struct clg_record_header *header, uint64_t ro
     if (size < CLG_RECORD_MIN || size > max || size > room) {
         return false;
     }
-    uint64_t parts = (uint64_t)CLG_RECORD_HEADER_BYTES + header->attribute_bytes
-                     + (header->flags & CLG_RECORD_PADDING_MASK);
+    uint64_t parts = (uint64_t)CLG_RECORD_HEADER_BYTES + header->attribute_bytes +
+                     (header->flags & CLG_RECORD_PADDING_MASK);
     CLG_ASSERT(parts >= CLG_RECORD_MIN);
     return parts <= size;
 }
@@ -158,8 +157,8 @@ static bool record_verify_state(const uint8_t *header, uint32_t state, uint64_t 
         return false;
     }
     word = clg_record_word(clg_record_size(word), CLG_RECORD_COMMITTED);
-    return clg_load_le32(header + CLG_RECORD_AT_HEADER_CHECK)
-           == record_header_check(header, word, seed);
+    return clg_load_le32(header + CLG_RECORD_AT_HEADER_CHECK) ==
+           record_header_check(header, word, seed);
 }
 
 bool clg_record_verify_header(const uint8_t header[CLG_RECORD_HEADER_BYTES], uint64_t seed)

@@ -29,23 +29,23 @@
 
 #define CLG_RECORD_HEADER_BYTES 48u
 
-#define CLG_RECORD_AT_WORD            0u
-#define CLG_RECORD_AT_HEADER_CHECK    4u
-#define CLG_RECORD_AT_CHECK           8u
-#define CLG_RECORD_AT_QUEUE_OFFSET    16u
-#define CLG_RECORD_AT_STORE_TIME      24u
-#define CLG_RECORD_AT_EPOCH           32u
-#define CLG_RECORD_AT_QUEUE_NUMBER    36u
-#define CLG_RECORD_AT_DURABLE_BACK    40u
+#define CLG_RECORD_AT_WORD 0u
+#define CLG_RECORD_AT_HEADER_CHECK 4u
+#define CLG_RECORD_AT_CHECK 8u
+#define CLG_RECORD_AT_QUEUE_OFFSET 16u
+#define CLG_RECORD_AT_STORE_TIME 24u
+#define CLG_RECORD_AT_EPOCH 32u
+#define CLG_RECORD_AT_QUEUE_NUMBER 36u
+#define CLG_RECORD_AT_DURABLE_BACK 40u
 #define CLG_RECORD_AT_ATTRIBUTE_BYTES 44u
-#define CLG_RECORD_AT_KIND            46u
-#define CLG_RECORD_AT_FLAGS           47u
+#define CLG_RECORD_AT_KIND 46u
+#define CLG_RECORD_AT_FLAGS 47u
 
 /* States of the word. They differ in at least two bits: one flipped bit makes no state of
  * another. */
-#define CLG_RECORD_FREE       0u
-#define CLG_RECORD_CLAIMED    3u
-#define CLG_RECORD_COMMITTED  5u
+#define CLG_RECORD_FREE 0u
+#define CLG_RECORD_CLAIMED 3u
+#define CLG_RECORD_COMMITTED 5u
 #define CLG_RECORD_STATE_MASK 7u
 
 /* Low bits of flags: number of padding bytes. The others are zero in version 1 and ignored: a
@@ -109,8 +109,8 @@ static inline bool clg_record_is_filler(uint8_t kind)
 /* Only after clg_record_check_bounds. */
 static inline uint32_t clg_record_body_bytes(const struct clg_record_header *header)
 {
-    return clg_record_size(header->word) - CLG_RECORD_HEADER_BYTES - header->attribute_bytes
-           - (header->flags & CLG_RECORD_PADDING_MASK);
+    return clg_record_size(header->word) - CLG_RECORD_HEADER_BYTES - header->attribute_bytes -
+           (header->flags & CLG_RECORD_PADDING_MASK);
 }
 
 static inline const uint8_t *clg_record_attributes(const uint8_t *record)
@@ -139,8 +139,7 @@ void clg_record_encode_header(uint8_t out[CLG_RECORD_HEADER_BYTES],
                               const struct clg_record_header *header);
 
 /* No validation: any 48 bytes decode. */
-void clg_record_decode(const uint8_t in[CLG_RECORD_HEADER_BYTES],
-                       struct clg_record_header *header);
+void clg_record_decode(const uint8_t in[CLG_RECORD_HEADER_BYTES], struct clg_record_header *header);
 
 /* May a record with this header lie where `room` bytes are left? Size at least 48 and not above
  * the limit of its kind, inside room, parts consistent, state claimed or committed. */

@@ -36,10 +36,10 @@ bool clg_segment_size_ok(uint64_t size)
 
 static bool segment_header_ok(const struct clg_segment_header *header)
 {
-    return clg_segment_size_ok(header->size) && header->base % CLG_SEGMENT_ALIGN == 0
-           && header->base <= CLG_POSITION_MAX - header->size
-           && header->predecessor_end <= header->base
-           && header->predecessor_end % CLG_RECORD_ALIGN == 0;
+    return clg_segment_size_ok(header->size) && header->base % CLG_SEGMENT_ALIGN == 0 &&
+           header->base <= CLG_POSITION_MAX - header->size &&
+           header->predecessor_end <= header->base &&
+           header->predecessor_end % CLG_RECORD_ALIGN == 0;
 }
 
 void clg_segment_header_encode(uint8_t page[CLG_FORMAT_PAGE_BYTES],
@@ -94,10 +94,10 @@ int clg_segment_header_decode(const uint8_t page[CLG_FORMAT_PAGE_BYTES], const u
 static bool segment_footer_ok(const struct clg_segment_header *header,
                               const struct clg_segment_footer *footer)
 {
-    return footer->end % CLG_RECORD_ALIGN == 0 && footer->end > clg_segment_data_start(header)
-           && footer->end <= clg_segment_data_end(header) && footer->records >= 1
-           && footer->records <= (footer->end - clg_segment_data_start(header)) / CLG_RECORD_MIN
-           && footer->first_time <= footer->last_time;
+    return footer->end % CLG_RECORD_ALIGN == 0 && footer->end > clg_segment_data_start(header) &&
+           footer->end <= clg_segment_data_end(header) && footer->records >= 1 &&
+           footer->records <= (footer->end - clg_segment_data_start(header)) / CLG_RECORD_MIN &&
+           footer->first_time <= footer->last_time;
 }
 
 static uint64_t segment_footer_seed(const struct clg_segment_header *header)
@@ -133,9 +133,8 @@ int clg_segment_footer_decode(const uint8_t page[CLG_FORMAT_PAGE_BYTES],
     if (clg_is_zero(page, CLG_FORMAT_PAGE_BYTES)) {
         return COMMITLOG_ENOTFOUND;
     }
-    int rc = clg_format_decode(page, CLG_FORMAT_PAGE_BYTES, CLG_FORMAT_PAGE_BYTES,
-                               CLG_MAGIC_FOOTER, segment_footer_seed(header), header->uuid, true,
-                               &file);
+    int rc = clg_format_decode(page, CLG_FORMAT_PAGE_BYTES, CLG_FORMAT_PAGE_BYTES, CLG_MAGIC_FOOTER,
+                               segment_footer_seed(header), header->uuid, true, &file);
     if (rc != COMMITLOG_OK) {
         /* The header said that this file is ours: another magic is damage here. */
         return rc == COMMITLOG_EFORMAT ? COMMITLOG_EDAMAGED : rc;
@@ -145,9 +144,9 @@ int clg_segment_footer_decode(const uint8_t page[CLG_FORMAT_PAGE_BYTES],
     decoded.first_time = (int64_t)clg_load_le64(page + CLG_FOOTER_AT_FIRST_TIME);
     decoded.last_time = (int64_t)clg_load_le64(page + CLG_FOOTER_AT_LAST_TIME);
     decoded.epoch = clg_load_le32(page + CLG_FOOTER_AT_EPOCH);
-    if (clg_load_le64(page + CLG_FOOTER_AT_BASE) != header->base
-        || clg_load_le64(page + CLG_FOOTER_AT_SALT) != header->salt
-        || !segment_footer_ok(header, &decoded)) {
+    if (clg_load_le64(page + CLG_FOOTER_AT_BASE) != header->base ||
+        clg_load_le64(page + CLG_FOOTER_AT_SALT) != header->salt ||
+        !segment_footer_ok(header, &decoded)) {
         return COMMITLOG_EDAMAGED;
     }
     *footer = decoded;

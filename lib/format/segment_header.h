@@ -25,23 +25,23 @@
 
 #define CLG_CHECK_XXH3_64 1u
 
-#define CLG_SEGMENT_AT_BASE             64u
-#define CLG_SEGMENT_AT_SIZE             72u
-#define CLG_SEGMENT_AT_SALT             80u
-#define CLG_SEGMENT_AT_PREDECESSOR_END  88u
+#define CLG_SEGMENT_AT_BASE 64u
+#define CLG_SEGMENT_AT_SIZE 72u
+#define CLG_SEGMENT_AT_SALT 80u
+#define CLG_SEGMENT_AT_PREDECESSOR_END 88u
 #define CLG_SEGMENT_AT_PREDECESSOR_SALT 96u
-#define CLG_SEGMENT_AT_FIRST_TIME       104u
-#define CLG_SEGMENT_AT_CREATED          112u
-#define CLG_SEGMENT_AT_EPOCH            120u
-#define CLG_SEGMENT_AT_ALGORITHM        124u
+#define CLG_SEGMENT_AT_FIRST_TIME 104u
+#define CLG_SEGMENT_AT_CREATED 112u
+#define CLG_SEGMENT_AT_EPOCH 120u
+#define CLG_SEGMENT_AT_ALGORITHM 124u
 
-#define CLG_FOOTER_AT_BASE       64u
-#define CLG_FOOTER_AT_SALT       72u
-#define CLG_FOOTER_AT_END        80u
-#define CLG_FOOTER_AT_RECORDS    88u
+#define CLG_FOOTER_AT_BASE 64u
+#define CLG_FOOTER_AT_SALT 72u
+#define CLG_FOOTER_AT_END 80u
+#define CLG_FOOTER_AT_RECORDS 88u
 #define CLG_FOOTER_AT_FIRST_TIME 96u
-#define CLG_FOOTER_AT_LAST_TIME  104u
-#define CLG_FOOTER_AT_EPOCH      112u
+#define CLG_FOOTER_AT_LAST_TIME 104u
+#define CLG_FOOTER_AT_EPOCH 112u
 
 struct clg_segment_header {
     uint64_t base;             /* position of the file's first byte */

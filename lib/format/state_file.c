@@ -15,8 +15,8 @@ CLG_FORMAT_ASSERT(CLG_STATE_AT_BODY_CHECK == CLG_STATE_AT_BYTES + 8u);
 CLG_FORMAT_ASSERT(CLG_STATE_AT_EPOCH == CLG_STATE_AT_BODY_CHECK + 8u);
 CLG_FORMAT_ASSERT(CLG_STATE_AT_SECTIONS == CLG_STATE_AT_EPOCH + 4u);
 
-#define STATE_AT_ID    0u
-#define STATE_AT_ZERO  4u
+#define STATE_AT_ID 0u
+#define STATE_AT_ZERO 4u
 #define STATE_AT_BYTES 8u
 
 uint64_t clg_state_section_bytes(uint64_t bytes)
@@ -39,8 +39,8 @@ uint8_t *clg_state_writer_section(struct clg_state_writer *writer, uint32_t id, 
 {
     CLG_ASSERT(writer->used <= writer->room);
     CLG_ASSERT(writer->used % 8u == 0);
-    if (bytes > writer->room || writer->sections == CLG_STATE_SECTIONS_MAX
-        || clg_state_section_bytes(bytes) > writer->room - writer->used) {
+    if (bytes > writer->room || writer->sections == CLG_STATE_SECTIONS_MAX ||
+        clg_state_section_bytes(bytes) > writer->room - writer->used) {
         return NULL;
     }
     uint64_t total = clg_state_section_bytes(bytes);
@@ -55,8 +55,7 @@ uint8_t *clg_state_writer_section(struct clg_state_writer *writer, uint32_t id, 
     return at + CLG_STATE_SECTION_HEADER_BYTES;
 }
 
-uint64_t clg_state_writer_finish(struct clg_state_writer *writer,
-                                 const struct clg_state_info *info)
+uint64_t clg_state_writer_finish(struct clg_state_writer *writer, const struct clg_state_info *info)
 {
     uint8_t *out = writer->out;
     uint64_t bytes = writer->used - CLG_VIEW_HEADER_BYTES;
@@ -84,8 +83,8 @@ static bool state_section_next(const struct clg_state_file *file, uint64_t *at,
         return false;
     }
     uint64_t bytes = clg_load_le64(head + STATE_AT_BYTES);
-    if (clg_load_le32(head + STATE_AT_ZERO) != 0 || bytes > left
-        || clg_state_section_bytes(bytes) > left) {
+    if (clg_load_le32(head + STATE_AT_ZERO) != 0 || bytes > left ||
+        clg_state_section_bytes(bytes) > left) {
         return false;
     }
     section->id = clg_load_le32(head + STATE_AT_ID);
@@ -128,10 +127,9 @@ int clg_state_file_open(struct clg_state_file *out, const uint8_t *file, uint64_
     decoded.info.position = clg_load_le64(file + CLG_STATE_AT_POSITION);
     decoded.info.epoch = clg_load_le32(file + CLG_STATE_AT_EPOCH);
     memcpy(decoded.info.uuid, header.uuid, CLG_UUID_BYTES);
-    if (decoded.section_bytes != bytes - CLG_VIEW_HEADER_BYTES
-        || decoded.section_count > CLG_STATE_SECTIONS_MAX
-        || decoded.info.position > CLG_POSITION_MAX
-        || decoded.info.position % CLG_RECORD_ALIGN != 0) {
+    if (decoded.section_bytes != bytes - CLG_VIEW_HEADER_BYTES ||
+        decoded.section_count > CLG_STATE_SECTIONS_MAX ||
+        decoded.info.position > CLG_POSITION_MAX || decoded.info.position % CLG_RECORD_ALIGN != 0) {
         return COMMITLOG_EDAMAGED;
     }
     uint64_t check = clg_hash64(decoded.sections, decoded.section_bytes, decoded.info.position);

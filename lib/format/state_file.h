@@ -19,11 +19,11 @@
 
 #define CLG_STATE_SECTION_HEADER_BYTES 16u
 
-#define CLG_STATE_AT_POSITION   64u
-#define CLG_STATE_AT_BYTES      72u
+#define CLG_STATE_AT_POSITION 64u
+#define CLG_STATE_AT_BYTES 72u
 #define CLG_STATE_AT_BODY_CHECK 80u
-#define CLG_STATE_AT_EPOCH      88u
-#define CLG_STATE_AT_SECTIONS   92u
+#define CLG_STATE_AT_EPOCH 88u
+#define CLG_STATE_AT_SECTIONS 92u
 
 struct clg_state_info {
     uint64_t position; /* records before it are in the state */

@@ -15,12 +15,12 @@
 #define TOPIC_AT_FIRST_QUEUE 0u
 #define TOPIC_AT_QUEUE_COUNT 4u
 #define TOPIC_AT_GROWTH_STEP 8u
-#define TOPIC_AT_NAME_BYTES  12u
-#define TOPIC_AT_PAIR_COUNT  16u
-#define TOPIC_AT_ZERO        20u
+#define TOPIC_AT_NAME_BYTES 12u
+#define TOPIC_AT_PAIR_COUNT 16u
+#define TOPIC_AT_ZERO 20u
 
 CLG_FORMAT_ASSERT(TOPIC_AT_ZERO + 4u == CLG_TOPIC_FIXED_BYTES);
-CLG_STATIC_ASSERT((uint64_t)CLG_TOPIC_QUEUES_MAX * CLG_TOPIC_PAIR_BYTES + 4096u < CLG_RECORD_MAX,
+CLG_STATIC_ASSERT((uint64_t)CLG_TOPIC_QUEUES_MAX *CLG_TOPIC_PAIR_BYTES + 4096u < CLG_RECORD_MAX,
                   "a definition with every queue's offset is one record");
 
 /* Length of the UTF-8 sequence at `at`, 0 if it is none: no overlong forms, no surrogates,
@@ -80,18 +80,18 @@ uint64_t clg_topic_definition_bytes(uint32_t name_bytes, uint32_t pair_count)
 /* What holds for a definition on either side of the bytes. */
 static bool topic_numbers_ok(const struct clg_topic_definition *definition)
 {
-    return definition->queue_count >= 1 && definition->queue_count <= CLG_TOPIC_QUEUES_MAX
-           && definition->queue_count <= CLG_QUEUES_MAX - definition->first_queue
-           && definition->growth_step < CLG_GROWTH_STEPS_MAX
-           && definition->pair_count <= definition->queue_count
-           && definition->name_bytes >= 1 && definition->name_bytes <= CLG_TOPIC_NAME_MAX;
+    return definition->queue_count >= 1 && definition->queue_count <= CLG_TOPIC_QUEUES_MAX &&
+           definition->queue_count <= CLG_QUEUES_MAX - definition->first_queue &&
+           definition->growth_step < CLG_GROWTH_STEPS_MAX &&
+           definition->pair_count <= definition->queue_count && definition->name_bytes >= 1 &&
+           definition->name_bytes <= CLG_TOPIC_NAME_MAX;
 }
 
 static bool topic_pair_ok(const struct clg_topic_definition *definition, uint32_t i,
                           uint32_t previous, const struct clg_topic_offset *pair)
 {
-    return pair->index < definition->queue_count && (i == 0 || pair->index > previous)
-           && pair->next_offset <= CLG_QUEUE_OFFSET_MAX;
+    return pair->index < definition->queue_count && (i == 0 || pair->index > previous) &&
+           pair->next_offset <= CLG_QUEUE_OFFSET_MAX;
 }
 
 int clg_topic_definition_encode(uint8_t *body, size_t room,
@@ -100,9 +100,9 @@ int clg_topic_definition_encode(uint8_t *body, size_t room,
 {
     CLG_ASSERT(body != NULL);
     CLG_ASSERT(pairs != NULL || definition->pair_count == 0);
-    if (!topic_numbers_ok(definition)
-        || clg_topic_name_check(definition->name, definition->name_bytes) != COMMITLOG_OK
-        || room != clg_topic_definition_bytes(definition->name_bytes, definition->pair_count)) {
+    if (!topic_numbers_ok(definition) ||
+        clg_topic_name_check(definition->name, definition->name_bytes) != COMMITLOG_OK ||
+        room != clg_topic_definition_bytes(definition->name_bytes, definition->pair_count)) {
         return COMMITLOG_EINVAL;
     }
     for (uint32_t i = 0; i < definition->pair_count; i++) {
@@ -142,8 +142,8 @@ static bool topic_pairs_ok(const struct clg_topic_definition *definition)
     for (uint32_t i = 0; i < definition->pair_count; i++) {
         struct clg_topic_offset pair;
         clg_topic_definition_pair(definition, i, &pair);
-        if (!topic_pair_ok(definition, i, previous, &pair)
-            || !clg_is_zero(definition->pairs + (size_t)i * CLG_TOPIC_PAIR_BYTES + 4, 4)) {
+        if (!topic_pair_ok(definition, i, previous, &pair) ||
+            !clg_is_zero(definition->pairs + (size_t)i * CLG_TOPIC_PAIR_BYTES + 4, 4)) {
             return false;
         }
         previous = pair.index;
@@ -164,8 +164,8 @@ int clg_topic_definition_decode(const uint8_t *body, size_t bytes,
     decoded.growth_step = clg_load_le32(body + TOPIC_AT_GROWTH_STEP);
     decoded.name_bytes = clg_load_le32(body + TOPIC_AT_NAME_BYTES);
     decoded.pair_count = clg_load_le32(body + TOPIC_AT_PAIR_COUNT);
-    if (!topic_numbers_ok(&decoded) || clg_load_le32(body + TOPIC_AT_ZERO) != 0
-        || bytes != clg_topic_definition_bytes(decoded.name_bytes, decoded.pair_count)) {
+    if (!topic_numbers_ok(&decoded) || clg_load_le32(body + TOPIC_AT_ZERO) != 0 ||
+        bytes != clg_topic_definition_bytes(decoded.name_bytes, decoded.pair_count)) {
         return COMMITLOG_EDAMAGED;
     }
     size_t pairs_at = (size_t)topic_pairs_at(decoded.name_bytes);
@@ -173,8 +173,8 @@ int clg_topic_definition_decode(const uint8_t *body, size_t bytes,
     CLG_ASSERT(pairs_at <= bytes);
     decoded.name = body + CLG_TOPIC_FIXED_BYTES;
     decoded.pairs = body + pairs_at;
-    if (clg_topic_name_check(decoded.name, decoded.name_bytes) != COMMITLOG_OK
-        || !clg_is_zero(body + name_end, pairs_at - name_end) || !topic_pairs_ok(&decoded)) {
+    if (clg_topic_name_check(decoded.name, decoded.name_bytes) != COMMITLOG_OK ||
+        !clg_is_zero(body + name_end, pairs_at - name_end) || !topic_pairs_ok(&decoded)) {
         return COMMITLOG_EDAMAGED;
     }
     *definition = decoded;
@@ -227,10 +227,10 @@ int clg_first_decode(const uint8_t *body, size_t bytes, uint64_t *first)
 
 static bool topic_batch_ok(const struct clg_batch *batch)
 {
-    return batch->count >= 1 && batch->count <= CLG_BATCH_COUNT_MAX
-           && batch->member_bytes % CLG_RECORD_ALIGN == 0
-           && batch->member_bytes >= (uint64_t)batch->count * CLG_RECORD_MIN
-           && batch->member_bytes <= CLG_BATCH_BYTES_MAX;
+    return batch->count >= 1 && batch->count <= CLG_BATCH_COUNT_MAX &&
+           batch->member_bytes % CLG_RECORD_ALIGN == 0 &&
+           batch->member_bytes >= (uint64_t)batch->count * CLG_RECORD_MIN &&
+           batch->member_bytes <= CLG_BATCH_BYTES_MAX;
 }
 
 void clg_batch_encode(uint8_t body[CLG_BATCH_BODY_BYTES], const struct clg_batch *in)

@@ -17,10 +17,10 @@
 #include "format/limits.h"
 
 #define CLG_TOPIC_FIXED_BYTES 24u
-#define CLG_TOPIC_PAIR_BYTES  16u
-#define CLG_EPOCH_BODY_BYTES  16u
-#define CLG_FIRST_BODY_BYTES  8u
-#define CLG_BATCH_BODY_BYTES  24u
+#define CLG_TOPIC_PAIR_BYTES 16u
+#define CLG_EPOCH_BODY_BYTES 16u
+#define CLG_FIRST_BODY_BYTES 8u
+#define CLG_BATCH_BODY_BYTES 24u
 
 /* Next offset of one queue, written by carry-forward so that offsets never restart. */
 struct clg_topic_offset {
@@ -29,7 +29,7 @@ struct clg_topic_offset {
 };
 
 struct clg_topic_definition {
-    const uint8_t *name; /* into the body when decoded */
+    const uint8_t *name;  /* into the body when decoded */
     const uint8_t *pairs; /* encoded pairs, into the body; see clg_topic_definition_pair */
     uint32_t name_bytes;
     uint32_t first_queue; /* global number of the step's first queue */

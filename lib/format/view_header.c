@@ -12,11 +12,10 @@ CLG_FORMAT_ASSERT(CLG_VIEW_AT_END == CLG_VIEW_AT_SALT + 8u);
 
 static bool view_segment_ok(const struct clg_view_segment *segment)
 {
-    return segment->base % CLG_SEGMENT_ALIGN == 0 && segment->end <= CLG_POSITION_MAX
-           && segment->end % CLG_RECORD_ALIGN == 0
-           && segment->end >= CLG_SEGMENT_DATA_START
-           && segment->base <= segment->end - CLG_SEGMENT_DATA_START
-           && segment->end - segment->base <= CLG_SEGMENT_MAX - CLG_SEGMENT_FOOTER;
+    return segment->base % CLG_SEGMENT_ALIGN == 0 && segment->end <= CLG_POSITION_MAX &&
+           segment->end % CLG_RECORD_ALIGN == 0 && segment->end >= CLG_SEGMENT_DATA_START &&
+           segment->base <= segment->end - CLG_SEGMENT_DATA_START &&
+           segment->end - segment->base <= CLG_SEGMENT_MAX - CLG_SEGMENT_FOOTER;
 }
 
 void clg_view_header_begin(uint8_t header[CLG_VIEW_HEADER_BYTES], uint64_t magic,
@@ -51,8 +50,8 @@ int clg_view_header_decode(const uint8_t *file, uint64_t bytes, uint64_t magic,
     if (!view_segment_ok(&decoded)) {
         return COMMITLOG_EDAMAGED;
     }
-    if (expected != NULL && (decoded.base != expected->base || decoded.salt != expected->salt
-                             || decoded.end != expected->end)) {
+    if (expected != NULL && (decoded.base != expected->base || decoded.salt != expected->salt ||
+                             decoded.end != expected->end)) {
         return COMMITLOG_EFOREIGN;
     }
     *segment = decoded;

@@ -17,7 +17,7 @@
 
 #define CLG_VIEW_AT_BASE 64u
 #define CLG_VIEW_AT_SALT 72u
-#define CLG_VIEW_AT_END  80u
+#define CLG_VIEW_AT_END 80u
 
 struct clg_view_segment {
     uint64_t base;

@@ -20,15 +20,14 @@ void clg_word_store(uint8_t *record, uint32_t word)
 {
     CLG_ASSERT(((uintptr_t)record & 3u) == 0);
     /* ORDER(word-1) release: who sees the word sees the record. */
-    atomic_store_explicit((_Atomic uint32_t *)(void *)record, CLG_LE32(word),
-                          memory_order_release);
+    atomic_store_explicit((_Atomic uint32_t *)(void *)record, CLG_LE32(word), memory_order_release);
 }
 
 uint32_t clg_word_load(const uint8_t *record)
 {
     /* ORDER(word-1) acquire */
-    uint32_t word = atomic_load_explicit((const _Atomic uint32_t *)(const void *)record,
-                                         memory_order_acquire);
+    uint32_t word =
+        atomic_load_explicit((const _Atomic uint32_t *)(const void *)record, memory_order_acquire);
     return CLG_LE32(word);
 }
 
@@ -38,8 +37,8 @@ uint32_t clg_append_bytes(const struct clg_append *item)
 }
 
 uint32_t clg_record_build(struct clg_log *log, uint8_t *record, uint64_t position,
-                          const struct clg_append *item, uint64_t queue_offset,
-                          int64_t store_time, uint64_t *out_check)
+                          const struct clg_append *item, uint64_t queue_offset, int64_t store_time,
+                          uint64_t *out_check)
 {
     uint32_t size = clg_append_bytes(item);
     uint8_t padding = clg_record_padding(item->attribute_bytes, item->body_bytes);
@@ -94,8 +93,8 @@ uint32_t clg_appender_build(struct clg_log *log, uint8_t *at, uint64_t position,
     for (uint32_t i = 0; i < count; i++) {
         uint64_t offset = appender_take_offset(log, &items[i]);
         uint64_t check;
-        uint32_t word = clg_record_build(log, at + used, position + used, &items[i], offset, now,
-                                         &check);
+        uint32_t word =
+            clg_record_build(log, at + used, position + used, &items[i], offset, now, &check);
         if (count > 1) {
             clg_word_store(at + used, word);
             clg_store_le64(checks + 8 * (size_t)i, check);
@@ -150,8 +149,8 @@ static int appender_append(struct clg_log *log, const struct clg_append *items, 
     int rc = clg_claim_prepare(log, items, count, bytes, false, err);
     if (rc == COMMITLOG_OK) {
         uint8_t *at = log->engine->place(log, log->position);
-        uint32_t word = clg_appender_build(log, at, log->position, items, count, bytes, checks,
-                                           receipts);
+        uint32_t word =
+            clg_appender_build(log, at, log->position, items, count, bytes, checks, receipts);
         clg_word_store(at, word);
         clg_claim_advance(log, bytes, count + (count > 1 ? 1u : 0u), receipts[0].store_time_ns);
         clg_publish(log);
@@ -217,11 +216,11 @@ int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic, bool with
                          struct commitlog_error *err)
 {
     const struct commitlog_os *os = log->os;
-    size_t most = (size_t)clg_topic_definition_bytes(topic->name_bytes,
-                                                     with_offsets ? topic->queues : 0);
+    size_t most =
+        (size_t)clg_topic_definition_bytes(topic->name_bytes, with_offsets ? topic->queues : 0);
     uint8_t *body = os->alloc(os, most);
-    struct clg_topic_offset *pairs
-        = clg_os_alloc_array(os, with_offsets ? topic->queues : 1, sizeof(*pairs));
+    struct clg_topic_offset *pairs =
+        clg_os_alloc_array(os, with_offsets ? topic->queues : 1, sizeof(*pairs));
     if (body == NULL || pairs == NULL) {
         os->free(os, body);
         os->free(os, pairs);

@@ -133,8 +133,7 @@ static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append
     return bytes;
 }
 
-static void claim_write_prelude(struct clg_log *log, const struct clg_append *items,
-                                uint32_t count)
+static void claim_write_prelude(struct clg_log *log, const struct clg_append *items, uint32_t count)
 {
     if (!log->epoch_written) {
         claim_write_epoch(log);
@@ -187,8 +186,8 @@ static int claim_take_next(struct clg_log *log, struct commitlog_error *err)
 static int claim_switch(struct clg_log *log, struct commitlog_error *err)
 {
     uint64_t rolls = clg_load_relaxed_u64(&log->roll_count);
-    if (rolls - clg_load_acquire_u64(&log->seal_count) >= CLG_ROLLS_MAX
-        || !log->engine->has_room(log, log->position + CLG_RECORD_MIN)) {
+    if (rolls - clg_load_acquire_u64(&log->seal_count) >= CLG_ROLLS_MAX ||
+        !log->engine->has_room(log, log->position + CLG_RECORD_MIN)) {
         return COMMITLOG_EAGAIN;
     }
     int rc = claim_take_next(log, err);

@@ -35,8 +35,8 @@ static int log_enter(struct clg_log *log, const struct clg_log_config *config,
 {
     struct clg_segment *active = NULL;
     int rc = clg_segment_set_pin(log->set, config->end, &active);
-    if (rc != COMMITLOG_OK || config->end < active->data_start
-        || config->end + CLG_RECORD_MIN > active->data_end) {
+    if (rc != COMMITLOG_OK || config->end < active->data_start ||
+        config->end + CLG_RECORD_MIN > active->data_end) {
         clg_segment_unref(active);
         return clg_fail(err, COMMITLOG_EINTERNAL, 0, config->end, "no active segment at the end");
     }

@@ -49,10 +49,10 @@ struct clg_log_config {
     struct clg_segment_supply *supply; /* NULL for a follower */
     struct clg_registry *registry;
     struct clg_live *live;
-    uint32_t engine;     /* COMMITLOG_ENGINE_... */
-    uint64_t first;      /* positions as recovery left them; all before `end` is durable */
+    uint32_t engine; /* COMMITLOG_ENGINE_... */
+    uint64_t first;  /* positions as recovery left them; all before `end` is durable */
     uint64_t end;
-    uint32_t epoch;      /* of this writer session */
+    uint32_t epoch; /* of this writer session */
     int64_t last_time_ns;
     uint64_t session_id;
     uint64_t segment_bytes; /* of segments to be made */
@@ -174,8 +174,8 @@ uint64_t clg_log_active_base(const struct clg_log *log);
  * pointers hold until the next peek. Only under the fold lock, positions not below folded.
  * COMMITLOG_EDAMAGED in a follower.
  */
-CLG_MUST_CHECK int clg_log_peek(struct clg_log *log, uint64_t position,
-                                struct clg_record_view *out, struct commitlog_error *err);
+CLG_MUST_CHECK int clg_log_peek(struct clg_log *log, uint64_t position, struct clg_record_view *out,
+                                struct commitlog_error *err);
 
 /* The latch: the first call wins; every later append fails, durable moves no more. */
 void clg_log_latch(struct clg_log *log, const struct commitlog_error *cause);

@@ -19,7 +19,7 @@
 #define CLG_MARK_BYTES (UINT64_C(128) << 10)
 /* Closed segments that may wait for drain and footer before a claim has to. */
 #define CLG_ROLLS_MAX 64u
-#define CLG_LINE _Alignas(128)
+#define CLG_LINE _Alignas(64) /* what os->alloc gives */
 
 /* A segment that was closed by its pad. */
 struct clg_roll {
@@ -66,7 +66,7 @@ struct clg_log {
     struct clg_segment_footer tally; /* of the active segment so far */
     bool tally_complete;
     struct clg_roll rolls[CLG_ROLLS_MAX];
-    uint64_t mark_bytes;        /* distance of marks; at most 32 lie in the ring */
+    uint64_t mark_bytes; /* distance of marks; at most 32 lie in the ring */
     uint64_t last_mark;
     _Atomic uint64_t marks[CLG_MARKS_MAX];
     _Atomic uint64_t mark_count;  /* ORDER(mark-1) release */
@@ -116,14 +116,14 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
 void clg_claim_advance(struct clg_log *log, uint64_t bytes, uint32_t records, int64_t store_time);
 /* Header and payload of one record at `record`, sealed; returns the word, not stored yet. */
 uint32_t clg_record_build(struct clg_log *log, uint8_t *record, uint64_t position,
-                          const struct clg_append *item, uint64_t queue_offset,
-                          int64_t store_time, uint64_t *out_check);
+                          const struct clg_append *item, uint64_t queue_offset, int64_t store_time,
+                          uint64_t *out_check);
 void clg_word_store(uint8_t *record, uint32_t word);
 uint32_t clg_word_load(const uint8_t *record);
 uint32_t clg_append_bytes(const struct clg_append *item);
 /* One control record of one piece at the tail: build, commit, advance. Room was checked. */
-void clg_claim_control(struct clg_log *log, uint8_t kind, uint32_t queue_number,
-                       const void *body, uint64_t body_bytes);
+void clg_claim_control(struct clg_log *log, uint8_t kind, uint32_t queue_number, const void *body,
+                       uint64_t body_bytes);
 
 /* publish.c. clg_publish under claim_lock; clg_publish_wake after unlocking. */
 void clg_publish(struct clg_log *log);

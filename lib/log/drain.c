@@ -3,12 +3,11 @@
  *
  * Invariants: 1. never beyond `published`: a claimed word is never written; `written` is always the
  *       boundary of a record or batch: of a record that lay half in the segment and half in the
- *       ring, the first half in the ring could be overwritten and a crash would lose it; 2. of a pad only its
- *       header is written, the rest of the segment stays zero; 3. the bytes of a piece are not
- *       overwritten meanwhile, because room in the ring is counted from `written`.
- * Threads and locks: one drain at a time under drain_lock: flush leader, upkeep, an appender whose
- *       ring is half full, a large record.
- * Failure modes: a failed write is latched; `written` does not move.
+ *       ring, the first half in the ring could be overwritten and a crash would lose it; 2. of a
+ * pad only its header is written, the rest of the segment stays zero; 3. the bytes of a piece are
+ * not overwritten meanwhile, because room in the ring is counted from `written`. Threads and locks:
+ * one drain at a time under drain_lock: flush leader, upkeep, an appender whose ring is half full,
+ * a large record. Failure modes: a failed write is latched; `written` does not move.
  */
 #include "base/error.h"
 #include "base/invariant.h"

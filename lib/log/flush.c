@@ -28,20 +28,19 @@ static void flush_align(struct clg_log *log)
         return;
     }
     uint64_t bytes = clg_align_up(log->position + CLG_RECORD_MIN, align) - log->position;
-    if (log->reserved > 0 || log->position + bytes + CLG_RECORD_MIN > log->active->data_end
-        || !log->engine->has_room(log, log->position + bytes)) {
+    if (log->reserved > 0 || log->position + bytes + CLG_RECORD_MIN > log->active->data_end ||
+        !log->engine->has_room(log, log->position + bytes)) {
         return;
     }
     uint8_t *record = log->engine->place(log, log->position);
     memset(record, 0, bytes);
     int64_t now = clg_claim_time(log);
-    struct clg_record_header header = {
-        .store_time = now,
-        .epoch = log->epoch,
-        .queue_number = CLG_QUEUE_NONE,
-        .durable_back = clg_durable_back_encode(log->position,
-                                                clg_live_load(&log->shared->durable)),
-        .kind = CLG_KIND_HOLE};
+    struct clg_record_header header = {.store_time = now,
+                                       .epoch = log->epoch,
+                                       .queue_number = CLG_QUEUE_NONE,
+                                       .durable_back = clg_durable_back_encode(
+                                           log->position, clg_live_load(&log->shared->durable)),
+                                       .kind = CLG_KIND_HOLE};
     clg_record_encode_header(record, &header);
     uint64_t seed = clg_record_seed(log->active->salt, log->position);
     clg_word_store(record, clg_record_seal_header(record, (uint32_t)bytes, seed));
@@ -189,8 +188,7 @@ int clg_log_wait_durable(struct clg_log *log, uint64_t upto, int64_t deadline_mo
         if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
             return COMMITLOG_EINTERRUPTED;
         }
-        if (clg_wait_word(log->os, &log->flush_word, seen, deadline_mono_ns, false)
-            == -ETIMEDOUT) {
+        if (clg_wait_word(log->os, &log->flush_word, seen, deadline_mono_ns, false) == -ETIMEDOUT) {
             return COMMITLOG_ETIMEDOUT;
         }
     }

@@ -47,8 +47,8 @@ static int large_locked(struct clg_log *log, const struct clg_append *items, uin
     }
     uint64_t position = log->position;
     CLG_ASSERT(clg_live_load(&log->shared->written) == position);
-    uint32_t word = clg_appender_build(log, buffer, position, items, count, bytes, checks,
-                                       receipts);
+    uint32_t word =
+        clg_appender_build(log, buffer, position, items, count, bytes, checks, receipts);
     clg_word_store(buffer, word);
     /* A kill between the two leaves either nothing or, for recovery, a valid record. */
     rc = large_write(log, buffer, bytes, position, err);

@@ -86,10 +86,9 @@ static int live_create_file(struct clg_live *live, const char *temporary, bool p
 {
     const struct commitlog_os *os = live->os;
     (void)os->unlink_at(os, live->dirfd, temporary);
-    int fd = os->open_at(os, live->dirfd, temporary,
-                         CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE
-                             | CLG_OS_OPEN_EXCLUSIVE,
-                         0600);
+    int fd = os->open_at(
+        os, live->dirfd, temporary,
+        CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE | CLG_OS_OPEN_EXCLUSIVE, 0600);
     if (fd < 0) {
         return fd;
     }
@@ -210,8 +209,8 @@ static int live_try(struct clg_live *live, const struct clg_live_config *config,
 int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
                     struct commitlog_error *err)
 {
-    static const uint32_t order[]
-        = {COMMITLOG_LIVE_TMPFS, COMMITLOG_LIVE_DIR, COMMITLOG_LIVE_PRIVATE};
+    static const uint32_t order[] = {COMMITLOG_LIVE_TMPFS, COMMITLOG_LIVE_DIR,
+                                     COMMITLOG_LIVE_PRIVATE};
     const struct commitlog_os *os = config->os;
     CLG_ASSERT(config->header->ring_bytes == 0 || clg_is_power_of_two(config->header->ring_bytes));
     memset(live, 0, sizeof(*live));
@@ -235,9 +234,9 @@ int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
                            (unsigned long long)live->header.area_bytes);
     }
     if (config->lock_pages) {
-        live->is_locked = os->lock_pages(os, live->area, CLG_LIVE_RING_AT) >= 0
-                          && (live->ring == NULL
-                              || os->lock_pages(os, live->ring, live->ring_bytes) >= 0);
+        live->is_locked =
+            os->lock_pages(os, live->area, CLG_LIVE_RING_AT) >= 0 &&
+            (live->ring == NULL || os->lock_pages(os, live->ring, live->ring_bytes) >= 0);
     }
     return COMMITLOG_OK;
 }
@@ -283,8 +282,8 @@ static int live_check_file(struct clg_live *live, int store_dirfd, const uint8_t
         return COMMITLOG_EFORMAT;
     }
     int rc = clg_live_area_check(page, file.size_bytes, uuid, boot_id, &live->header);
-    if (rc == COMMITLOG_OK
-        && (live->header.device != store.device || live->header.inode != store.inode)) {
+    if (rc == COMMITLOG_OK &&
+        (live->header.device != store.device || live->header.inode != store.inode)) {
         rc = COMMITLOG_EFOREIGN; /* a copy of the store elsewhere has the same UUID */
     }
     return rc;
@@ -305,8 +304,8 @@ int clg_live_attach(struct clg_live *live, const struct commitlog_os *os, int st
     }
     int fd = live_open_named(os, store_dirfd, path, CLG_OS_OPEN_READ);
     if (fd < 0) {
-        return clg_fail(err, COMMITLOG_ENOTFOUND, -fd, CLG_NO_POSITION,
-                        "open the live area %s", path);
+        return clg_fail(err, COMMITLOG_ENOTFOUND, -fd, CLG_NO_POSITION, "open the live area %s",
+                        path);
     }
     live->fd = fd;
     (void)snprintf(live->path, sizeof(live->path), "%s", path);
@@ -332,9 +331,10 @@ void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char 
     memset(&old, 0, sizeof(old));
     old.os = os;
     old.dirfd = -1;
-    old.fd = path[0] == '\0' ? -1
-                            : live_open_named(os, store_dirfd, path,
-                                              CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE);
+    int fd = path[0] == '\0'
+                 ? -1
+                 : live_open_named(os, store_dirfd, path, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE);
+    old.fd = fd >= 0 ? fd : -1;
     if (old.fd >= 0 && live_check_file(&old, store_dirfd, uuid, NULL) == COMMITLOG_OK) {
         old.writable = true;
         if (live_map(&old) >= 0) {

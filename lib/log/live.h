@@ -30,12 +30,12 @@ struct clg_live {
     uint64_t ring_bytes;
     struct clg_live_header header;
     int fd;
-    int dirfd;      /* of the directory that holds the file; -1 for private memory */
+    int dirfd; /* of the directory that holds the file; -1 for private memory */
     bool owns_dirfd;
     bool writable;
-    bool is_locked; /* its pages are locked in memory */
-    uint32_t place; /* COMMITLOG_LIVE_TMPFS, _DIR or _PRIVATE */
-    char name[96];  /* in dirfd */
+    bool is_locked;                   /* its pages are locked in memory */
+    uint32_t place;                   /* COMMITLOG_LIVE_TMPFS, _DIR or _PRIVATE */
+    char name[96];                    /* in dirfd */
     char path[CLG_LIVE_PATH_MAX + 1]; /* as LOCK says it: absolute, "LIVE", or "" */
 };
 

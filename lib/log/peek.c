@@ -86,8 +86,8 @@ static int peek_reserve(struct clg_log *log, uint64_t bytes, struct commitlog_er
 static int peek_copy(struct clg_log *log, uint64_t position, uint64_t bytes,
                      struct commitlog_error *err)
 {
-    if (log->ring != NULL && clg_live_load(&log->shared->written) <= position
-        && bytes <= log->ring_bytes) {
+    if (log->ring != NULL && clg_live_load(&log->shared->written) <= position &&
+        bytes <= log->ring_bytes) {
         memcpy(log->peek_buffer, log->ring + (position & log->ring_mask), bytes);
         clg_fence_acquire(); /* ORDER(ring-copy) */
         if (clg_live_load(&log->shared->written) <= position) {
@@ -110,8 +110,8 @@ static int peek_checked(struct clg_log *log, uint64_t position, struct clg_recor
     struct clg_record_header header;
     clg_record_decode(log->peek_buffer, &header);
     uint64_t seed = clg_record_seed(log->peek_segment->salt, position);
-    if (!clg_record_check_bounds(&header, log->peek_segment->data_end - position)
-        || !clg_record_verify_header(log->peek_buffer, seed)) {
+    if (!clg_record_check_bounds(&header, log->peek_segment->data_end - position) ||
+        !clg_record_verify_header(log->peek_buffer, seed)) {
         return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
     }
     if (!clg_record_is_filler(header.kind)) {
@@ -125,8 +125,8 @@ static int peek_checked(struct clg_log *log, uint64_t position, struct clg_recor
         }
         struct clg_record_header again;
         clg_record_decode(log->peek_buffer, &again);
-        if (memcmp(&again, &header, sizeof(header)) != 0
-            || !clg_record_verify_body(&header, log->peek_buffer, seed)) {
+        if (memcmp(&again, &header, sizeof(header)) != 0 ||
+            !clg_record_verify_body(&header, log->peek_buffer, seed)) {
             return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record fails its check");
         }
     }

@@ -93,7 +93,7 @@ int clg_log_wait_room(struct clg_log *log, uint32_t ticket, int64_t deadline_mon
     (void)rc; /* changed or not: the caller tries again and comes back */
     (void)clg_sub_acqrel_u32(&log->room_waiters, 1);
     return clg_load_acquire_u32(&log->interrupts) != interrupts ? COMMITLOG_EINTERRUPTED
-                                                               : COMMITLOG_OK;
+                                                                : COMMITLOG_OK;
 }
 
 static uint64_t publish_visible(const struct clg_log *log, bool durable_only)

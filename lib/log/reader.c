@@ -184,12 +184,12 @@ static int reader_copy_file(struct clg_reader *reader, struct clg_segment *segme
     }
     struct clg_record_header header;
     clg_record_decode(bytes, &header);
-    if (!clg_record_check_bounds(&header, segment->data_end - position)
-        || !clg_record_verify_header(bytes, seed)) {
+    if (!clg_record_check_bounds(&header, segment->data_end - position) ||
+        !clg_record_verify_header(bytes, seed)) {
         return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
     }
-    uint64_t size = clg_record_is_filler(header.kind) ? CLG_RECORD_HEADER_BYTES
-                                                      : clg_record_size(header.word);
+    uint64_t size =
+        clg_record_is_filler(header.kind) ? CLG_RECORD_HEADER_BYTES : clg_record_size(header.word);
     uint8_t *copy = reader_room(reader, size);
     if (copy == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, position, "copy a record of %llu bytes",
@@ -237,8 +237,8 @@ static int reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t p
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    if (!clg_is_aligned(position, CLG_RECORD_ALIGN) || position < segment->data_start
-        || position + CLG_RECORD_MIN > segment->data_end) {
+    if (!clg_is_aligned(position, CLG_RECORD_ALIGN) || position < segment->data_start ||
+        position + CLG_RECORD_MIN > segment->data_end) {
         return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "no record can begin here");
     }
     uint64_t seed = clg_record_seed(segment->salt, position);
@@ -251,8 +251,8 @@ static int reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t p
     memcpy(bytes, record, sizeof(bytes));
     struct clg_record_header header;
     clg_record_decode(bytes, &header);
-    if (!clg_record_check_bounds(&header, segment->data_end - position)
-        || !clg_record_verify_header(bytes, seed)) {
+    if (!clg_record_check_bounds(&header, segment->data_end - position) ||
+        !clg_record_verify_header(bytes, seed)) {
         return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
     }
     if (reader->verifies && !clg_record_verify_body(&header, record, seed)) {

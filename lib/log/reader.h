@@ -44,8 +44,8 @@ void clg_reader_move(struct clg_reader *from, struct clg_reader *to);
 
 /* The record at `position`, which must lie in [first, limit). COMMITLOG_EAGAIN: more segments in
  * one batch than can be pinned; what was got so far is good. */
-CLG_MUST_CHECK int clg_reader_get(struct clg_reader *reader, struct clg_log *log,
-                                  uint64_t position, uint64_t limit, struct clg_record_view *out,
+CLG_MUST_CHECK int clg_reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t position,
+                                  uint64_t limit, struct clg_record_view *out,
                                   struct commitlog_error *err);
 /* True if a segment it holds was taken away by retention. */
 bool clg_reader_is_revoked(const struct clg_reader *reader);

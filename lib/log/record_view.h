@@ -13,7 +13,8 @@
 
 struct clg_record_view {
     uint64_t position;
-    uint64_t next_position; /* where the next record begins: behind the segment's edge after a pad */
+    uint64_t
+        next_position; /* where the next record begins: behind the segment's edge after a pad */
     uint64_t segment_base;
     struct clg_record_header header; /* a copy, already decoded */
     const uint8_t *attributes;       /* header.attribute_bytes of them */

@@ -87,8 +87,8 @@ static uint32_t registry_slot(const struct clg_registry *registry, uint64_t hash
     uint32_t at = (uint32_t)hash & mask;
     while (registry->slots[at] != 0) {
         const struct clg_topic *topic = clg_registry_topic(registry, registry->slots[at] - 1);
-        if (topic->name_hash == hash && topic->name_bytes == name_bytes
-            && memcmp(topic->name, name, name_bytes) == 0) {
+        if (topic->name_hash == hash && topic->name_bytes == name_bytes &&
+            memcmp(topic->name, name, name_bytes) == 0) {
             break;
         }
         at = (at + 1) & mask;
@@ -140,8 +140,8 @@ static int registry_reserve(struct clg_registry *registry, uint32_t first, uint3
     for (uint32_t i = first / CLG_REGISTRY_CHUNK; i <= (first + count - 1) / CLG_REGISTRY_CHUNK;
          i++) {
         if (registry->queues[i] == NULL) {
-            registry->queues[i]
-                = clg_os_alloc_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_queue));
+            registry->queues[i] =
+                clg_os_alloc_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_queue));
         }
         if (registry->queues[i] == NULL) {
             return COMMITLOG_ENOMEM;
@@ -149,8 +149,8 @@ static int registry_reserve(struct clg_registry *registry, uint32_t first, uint3
     }
     uint32_t chunk = clg_registry_topic_count(registry) / CLG_REGISTRY_CHUNK;
     if (registry->topics[chunk] == NULL) {
-        registry->topics[chunk]
-            = clg_os_alloc_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_topic *));
+        registry->topics[chunk] =
+            clg_os_alloc_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_topic *));
     }
     return registry->topics[chunk] == NULL ? COMMITLOG_ENOMEM : COMMITLOG_OK;
 }
@@ -217,8 +217,8 @@ int clg_registry_add(struct clg_registry *registry, const void *name, size_t nam
     int rc;
     if (id != 0) {
         struct clg_topic *topic = clg_registry_topic(registry, id - 1);
-        bool same = topic->queues == queues
-                    && (first_queue == UINT32_MAX || first_queue == topic->first_queue);
+        bool same = topic->queues == queues &&
+                    (first_queue == UINT32_MAX || first_queue == topic->first_queue);
         rc = same ? COMMITLOG_OK : COMMITLOG_EEXIST;
         if (same) {
             *out = topic;

@@ -2,13 +2,12 @@
  * registry.h -- what a claim needs to know of topics and queues.
  *
  * Owns: topic by name and by id, queue by number, and of each queue the next offset to hand out.
- * Invariants: 1. a topic owns a run of queue numbers, no two topics the same one; 2. next_offset never
- *       decreases; 3. topics and queues are never removed and never move in memory.
- * Threads and locks: look-ups by id and number from any thread without a lock (what they return was
- *       complete before its number was handed out); adding and look-up by name take `lock`;
- *       next_offset and defined_base belong to whoever holds the claim lock of the log, or to the
- *       only thread there is while a store opens.
- * Failure modes: COMMITLOG_ENOMEM, COMMITLOG_ELIMIT; nothing is added then.
+ * Invariants: 1. a topic owns a run of queue numbers, no two topics the same one; 2. next_offset
+ * never decreases; 3. topics and queues are never removed and never move in memory. Threads and
+ * locks: look-ups by id and number from any thread without a lock (what they return was complete
+ * before its number was handed out); adding and look-up by name take `lock`; next_offset and
+ * defined_base belong to whoever holds the claim lock of the log, or to the only thread there is
+ * while a store opens. Failure modes: COMMITLOG_ENOMEM, COMMITLOG_ELIMIT; nothing is added then.
  */
 #ifndef CLG_LOG_REGISTRY_H
 #define CLG_LOG_REGISTRY_H
@@ -26,8 +25,8 @@
 #define CLG_REGISTRY_CHUNKS 4096u /* 16,777,216 queues, as many topics */
 
 struct clg_topic {
-    uint32_t id;           /* dense from 0, valid for this open store only */
-    uint32_t first_queue;  /* number of its queue 0 */
+    uint32_t id;          /* dense from 0, valid for this open store only */
+    uint32_t first_queue; /* number of its queue 0 */
     uint32_t queues;
     uint32_t name_bytes;
     uint64_t name_hash;    /* seed of its key hashes */

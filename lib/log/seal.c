@@ -12,8 +12,8 @@
 
 uint32_t clg_log_unsealed(const struct clg_log *log)
 {
-    return (uint32_t)(clg_load_acquire_u64(&log->roll_count)
-                      - clg_load_acquire_u64(&log->seal_count));
+    return (uint32_t)(clg_load_acquire_u64(&log->roll_count) -
+                      clg_load_acquire_u64(&log->seal_count));
 }
 
 static int seal_count(struct clg_segment *segment, struct clg_segment_footer *footer,
@@ -23,8 +23,8 @@ static int seal_count(struct clg_segment *segment, struct clg_segment_footer *fo
     clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
     struct clg_scan_record record;
     int rc;
-    while ((rc = clg_scan_step(&scan, &record, err)) == COMMITLOG_OK
-           && record.verdict == CLG_SCAN_OK) {
+    while ((rc = clg_scan_step(&scan, &record, err)) == COMMITLOG_OK &&
+           record.verdict == CLG_SCAN_OK) {
         if (footer->records++ == 0) {
             footer->first_time = record.header.store_time;
         }
@@ -97,8 +97,8 @@ int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed, struct commi
     if (rc == COMMITLOG_OK && clg_log_unsealed(log) > 0) {
         uint64_t count = clg_load_relaxed_u64(&log->seal_count);
         uint64_t end = log->rolls[count % CLG_ROLLS_MAX].data_end + CLG_SEGMENT_GAP;
-        if (force && clg_live_load(&log->shared->durable) < end
-            && clg_live_load(&log->shared->published) >= end) {
+        if (force && clg_live_load(&log->shared->durable) < end &&
+            clg_live_load(&log->shared->published) >= end) {
             rc = clg_log_flush(log, end, CLG_OS_FOREVER, err);
         }
         if (rc == COMMITLOG_OK && clg_live_load(&log->shared->durable) >= end) {

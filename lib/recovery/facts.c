@@ -14,8 +14,8 @@
 #include "recovery/facts_internal.h"
 #include "segment/segment_name.h"
 
-#define FACTS_FIRST_ROOM   16u
-#define FACTS_READ_BYTES   (64u * 1024u)
+#define FACTS_FIRST_ROOM 16u
+#define FACTS_READ_BYTES (64u * 1024u)
 
 int clg_facts_grow(const struct commitlog_os *os, void **items, size_t count, size_t *room,
                    size_t item_bytes, struct commitlog_error *err)
@@ -55,8 +55,7 @@ static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir 
         uint8_t slot[CLG_FORMAT_PAGE_BYTES] = {0};
         struct clg_checkpoint found;
         int rc = clg_os_pread_all(os, fd, slot, sizeof(slot), i * (uint64_t)sizeof(slot));
-        rc = rc < 0 ? COMMITLOG_EDAMAGED
-                    : clg_checkpoint_decode(slot, i, NULL, read_only, &found);
+        rc = rc < 0 ? COMMITLOG_EDAMAGED : clg_checkpoint_decode(slot, i, NULL, read_only, &found);
         if (rc == COMMITLOG_EVERSION) {
             clg_os_close_fd(os, &fd);
             return clg_fail(err, rc, 0, CLG_NO_POSITION,
@@ -189,8 +188,8 @@ static void facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir)
         struct clg_segment_header header;
         clg_segment_name_make(name, CLG_FILE_LOG, facts->segments[i / 2].base);
         struct clg_os_stat stat;
-        if (facts->os->stat_at(facts->os, dir->log_fd, name, &stat) < 0
-            || stat.type != CLG_OS_FILE) {
+        if (facts->os->stat_at(facts->os, dir->log_fd, name, &stat) < 0 ||
+            stat.type != CLG_OS_FILE) {
             continue;
         }
         int fd = facts->os->open_at(facts->os, dir->log_fd, name, CLG_OS_OPEN_READ, 0);
@@ -198,8 +197,8 @@ static void facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir)
             continue;
         }
         uint64_t at = (i % 2) * CLG_FORMAT_PAGE_BYTES;
-        if (clg_os_pread_all(facts->os, fd, page, sizeof(page), at) >= 0
-            && clg_segment_header_decode(page, NULL, true, &header) == 0) {
+        if (clg_os_pread_all(facts->os, fd, page, sizeof(page), at) >= 0 &&
+            clg_segment_header_decode(page, NULL, true, &header) == 0) {
             memcpy(facts->uuid, header.uuid, CLG_UUID_BYTES);
             facts->uuid_known = true;
         }
@@ -248,14 +247,13 @@ static int facts_raw_file(struct clg_facts *facts, const struct clg_store_dir *d
 }
 
 static int facts_open_one(struct clg_facts *facts, const struct clg_store_dir *dir,
-                          struct clg_fact_segment *fact, bool writable,
-                          struct commitlog_error *err)
+                          struct clg_fact_segment *fact, bool writable, struct commitlog_error *err)
 {
     struct commitlog_error why;
     clg_error_clear(&why);
     CLG_ASSERT(fact->segment == NULL);
-    int rc = clg_segment_open(&dir->segment_dir, fact->base, writable, &fact->segment,
-                              &fact->state, &why);
+    int rc = clg_segment_open(&dir->segment_dir, fact->base, writable, &fact->segment, &fact->state,
+                              &why);
     fact->footer_code = COMMITLOG_ENOTFOUND;
     if (rc == 0) {
         fact->bytes = fact->segment->bytes;
@@ -277,8 +275,8 @@ static int facts_open_one(struct clg_facts *facts, const struct clg_store_dir *d
         }
         return 0;
     }
-    if (fact->state == CLG_SEGMENT_FOREIGN || fact->state == CLG_SEGMENT_NEWER
-        || fact->state == CLG_SEGMENT_NOT_OPENED || rc == COMMITLOG_ENOMEM) {
+    if (fact->state == CLG_SEGMENT_FOREIGN || fact->state == CLG_SEGMENT_NEWER ||
+        fact->state == CLG_SEGMENT_NOT_OPENED || rc == COMMITLOG_ENOMEM) {
         if (err != NULL) {
             *err = why;
         }
@@ -294,9 +292,9 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
 {
     struct clg_fact_segment *fact = &facts->segments[i];
     CLG_ASSERT(fact->segment == NULL);
-    if (i + 1 >= facts->segment_count || facts->segments[i + 1].segment == NULL
-        || (fact->state != CLG_SEGMENT_EMPTY && fact->state != CLG_SEGMENT_NO_HEADER
-            && fact->state != CLG_SEGMENT_UNREADABLE)) {
+    if (i + 1 >= facts->segment_count || facts->segments[i + 1].segment == NULL ||
+        (fact->state != CLG_SEGMENT_EMPTY && fact->state != CLG_SEGMENT_NO_HEADER &&
+         fact->state != CLG_SEGMENT_UNREADABLE)) {
         return;
     }
     const struct clg_segment_header *next = &facts->segments[i + 1].segment->header;
@@ -304,9 +302,9 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
     memset(&header, 0, sizeof(header));
     header.base = fact->base;
     header.size = next->base - fact->base;
-    if (!clg_segment_size_ok(header.size)
-        || next->predecessor_end != next->base - CLG_SEGMENT_FOOTER
-        || fact->file_bytes < header.size) {
+    if (!clg_segment_size_ok(header.size) ||
+        next->predecessor_end != next->base - CLG_SEGMENT_FOOTER ||
+        fact->file_bytes < header.size) {
         return;
     }
     header.salt = next->predecessor_salt;
@@ -321,8 +319,8 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
         header.epoch = prev->epoch;
     }
     enum clg_segment_state state;
-    if (clg_segment_open_as(&dir->segment_dir, &header, writable, &fact->segment, &state, NULL)
-        != 0) {
+    if (clg_segment_open_as(&dir->segment_dir, &header, writable, &fact->segment, &state, NULL) !=
+        0) {
         fact->segment = NULL;
         return;
     }
@@ -338,8 +336,7 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
 }
 
 static int facts_open_segments(struct clg_facts *facts, const struct clg_store_dir *dir,
-                               const struct clg_facts_options *options,
-                               struct commitlog_error *err)
+                               const struct clg_facts_options *options, struct commitlog_error *err)
 {
     CLG_ASSERT(facts->uuid_known);
     uint64_t sure = facts->have_checkpoint ? facts->checkpoint.checkpointed : 0;
@@ -363,9 +360,8 @@ static int facts_open_segments(struct clg_facts *facts, const struct clg_store_d
     for (size_t i = facts->segment_count; i-- > 0;) {
         if (facts->segments[i].segment == NULL) {
             facts_rebuild(facts, dir, i,
-                          !options->read_only
-                              && (i + 1 == facts->segment_count
-                                  || facts->segments[i + 1].base > sure));
+                          !options->read_only && (i + 1 == facts->segment_count ||
+                                                  facts->segments[i + 1].base > sure));
         }
     }
     return 0;

@@ -32,8 +32,8 @@
 
 /* A log in more pieces than this is salvaged in several rounds. */
 #define CLG_FACTS_RANGES_MAX 65536u
-#define CLG_FACTS_NAME_MAX   64u
-#define CLG_FACTS_QUEUES     64u
+#define CLG_FACTS_NAME_MAX 64u
+#define CLG_FACTS_QUEUES 64u
 
 /* Returns non-zero to cancel. */
 typedef int (*clg_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
@@ -45,7 +45,7 @@ struct clg_fact_segment {
     uint64_t used_end;   /* behind X: position behind its last byte that is not zero, or base */
     struct clg_segment *segment; /* NULL: no header and none could be put together */
     enum clg_segment_state state;
-    int footer_code;     /* 0, COMMITLOG_ENOTFOUND (not sealed), EDAMAGED, EIO */
+    int footer_code; /* 0, COMMITLOG_ENOTFOUND (not sealed), EDAMAGED, EIO */
     uint64_t footer_end;
     bool rebuilt; /* segment was opened with a header put together from the neighbours */
     bool nonzero; /* no segment: something in the file. Else: something behind X */
@@ -107,7 +107,7 @@ enum clg_end_reason {
     CLG_END_BAD,        /* bytes that do not verify */
     CLG_END_UNREADABLE, /* EIO: end_errno */
     CLG_END_CLAIMED,
-    CLG_END_NO_SEGMENT  /* behind the pad of the last segment */
+    CLG_END_NO_SEGMENT /* behind the pad of the last segment */
 };
 
 enum clg_witness_source {
@@ -120,8 +120,8 @@ enum clg_witness_source {
 };
 
 struct clg_live_facts {
-    bool usable; /* same boot, device, inode, UUID, session; positions in order */
-    bool failed; /* its writer had latched an error */
+    bool usable;     /* same boot, device, inode, UUID, session; positions in order */
+    bool failed;     /* its writer had latched an error */
     uint32_t engine; /* CLG_ENGINE_... */
     uint32_t epoch;
     uint64_t durable;
@@ -135,12 +135,12 @@ struct clg_facts {
     /* the store */
     uint8_t uuid[CLG_UUID_BYTES];
     bool uuid_known;
-    bool is_new;          /* no segment, no checkpoint, nothing derived: creation to be finished */
+    bool is_new; /* no segment, no checkpoint, nothing derived: creation to be finished */
     bool same_boot;
     bool writer_live;     /* a reader beside a live writer: no record was read */
     bool checkpoint_file; /* CHECKPOINT exists */
     bool have_checkpoint;
-    bool clean;           /* the checkpoint says clean and no newer slot can have been lost */
+    bool clean; /* the checkpoint says clean and no newer slot can have been lost */
     uint32_t bad_slots;
     struct clg_checkpoint checkpoint;
     struct clg_live_facts live;
@@ -153,7 +153,7 @@ struct clg_facts {
     size_t tmp_room;
     uint64_t foreign_names; /* in log/, not of our pattern: left alone */
     /* the scan */
-    uint64_t first;      /* first record's place: data start of the oldest segment that counts */
+    uint64_t first; /* first record's place: data start of the oldest segment that counts */
     uint64_t scan_from;
     uint64_t prefix_end; /* X */
     enum clg_end_reason end_reason;
@@ -189,15 +189,15 @@ struct clg_facts {
 
 struct clg_facts_options {
     bool read_only;
-    bool full; /* scan from the first position, not from the checkpoint (verify) */
+    bool full;                /* scan from the first position, not from the checkpoint (verify) */
     clg_progress_fn progress; /* NULL: none */
     void *progress_ctx;
 };
 
 /* Segments are opened through dir->segment_dir, whose uuid is set here. */
 CLG_MUST_CHECK int clg_facts_collect(struct clg_store_dir *dir,
-                                     const struct clg_facts_options *options,
-                                     struct clg_facts *out, struct commitlog_error *err);
+                                     const struct clg_facts_options *options, struct clg_facts *out,
+                                     struct commitlog_error *err);
 void clg_facts_free(struct clg_facts *facts);
 
 /* All of it lies before `first`: retention had been interrupted. */

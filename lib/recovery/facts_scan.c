@@ -35,13 +35,12 @@ static int scan_tick(struct facts_scan *s, uint64_t bytes, struct commitlog_erro
     struct clg_facts *facts = s->facts;
     facts->bytes_scanned += bytes;
     CLG_ASSERT(s->reported <= facts->bytes_scanned);
-    if (s->options->progress == NULL
-        || facts->bytes_scanned - s->reported < SCAN_PROGRESS_BYTES) {
+    if (s->options->progress == NULL || facts->bytes_scanned - s->reported < SCAN_PROGRESS_BYTES) {
         return 0;
     }
     s->reported = facts->bytes_scanned;
-    if (s->options->progress(s->options->progress_ctx, facts->bytes_scanned,
-                             facts->bytes_total) != 0) {
+    if (s->options->progress(s->options->progress_ctx, facts->bytes_scanned, facts->bytes_total) !=
+        0) {
         return clg_fail(err, COMMITLOG_EINTERRUPTED, 0, CLG_NO_POSITION, "recovery was cancelled");
     }
     return 0;
@@ -85,8 +84,8 @@ static void scan_note_first(struct facts_scan *s, const struct clg_record_header
 {
     uint64_t first;
     CLG_ASSERT(header != NULL);
-    if (header->kind == CLG_KIND_FIRST && body != NULL
-        && clg_first_decode(body, body_bytes, &first) == 0 && first > s->first_record) {
+    if (header->kind == CLG_KIND_FIRST && body != NULL &&
+        clg_first_decode(body, body_bytes, &first) == 0 && first > s->first_record) {
         s->first_record = first;
     }
 }
@@ -118,8 +117,7 @@ static void scan_count_queue(struct clg_facts *facts, const struct clg_record_he
     CLG_ASSERT(queue->to_offset > queue->from_offset);
 }
 
-static void scan_accept(struct facts_scan *s, const struct clg_record_header *header,
-                        uint64_t end)
+static void scan_accept(struct facts_scan *s, const struct clg_record_header *header, uint64_t end)
 {
     struct clg_facts *facts = s->facts;
     CLG_ASSERT(header->epoch >= s->min_epoch);
@@ -141,8 +139,8 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
     CLG_ASSERT(end > facts->first);
 }
 
-static int scan_add_staged(struct facts_scan *s, uint64_t from,
-                           const struct clg_stage_found *found, struct commitlog_error *err)
+static int scan_add_staged(struct facts_scan *s, uint64_t from, const struct clg_stage_found *found,
+                           struct commitlog_error *err)
 {
     struct clg_facts *facts = s->facts;
     CLG_ASSERT(found->verdict == CLG_STAGE_RECORDS);
@@ -220,10 +218,9 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
         rc = scan_add_staged(s, record->position, &found, err);
     } else if (found.verdict == CLG_STAGE_CLAIMED) {
         rc = scan_add_claim(s, record->position, &found.header, CLG_CLAIM_STAGE, err);
-    } else if (record->verdict == CLG_SCAN_CLAIMED && facts->live.usable
-               && facts->live.engine == CLG_ENGINE_MMAP
-               && record->position >= facts->live.written
-               && record->next_position <= facts->live.claimed) {
+    } else if (record->verdict == CLG_SCAN_CLAIMED && facts->live.usable &&
+               facts->live.engine == CLG_ENGINE_MMAP && record->position >= facts->live.written &&
+               record->next_position <= facts->live.claimed) {
         found.header = record->header;
         found.end = record->next_position;
         rc = scan_add_claim(s, record->position, &record->header, CLG_CLAIM_MAP, err);
@@ -351,8 +348,8 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
             scan_note_first(s, &record.header, record.body, record.body_bytes);
             scan_accept(s, &record.header, record.next_position);
             clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_BEHIND);
-        } else if (record.verdict == CLG_SCAN_BAD_BODY || record.verdict == CLG_SCAN_CLAIMED
-                   || record.verdict == CLG_SCAN_BAD_BATCH) {
+        } else if (record.verdict == CLG_SCAN_BAD_BODY || record.verdict == CLG_SCAN_CLAIMED ||
+                   record.verdict == CLG_SCAN_BAD_BATCH) {
             fact->nonzero = true;
             s->facts->tail_zero = false;
             uint64_t to = record.verdict == CLG_SCAN_BAD_BATCH && record.batch_end > record.position
@@ -377,8 +374,8 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
     }
 }
 
-static int scan_used_end(struct facts_scan *s, struct clg_scan *scan,
-                         struct clg_fact_segment *fact, struct commitlog_error *err)
+static int scan_used_end(struct facts_scan *s, struct clg_scan *scan, struct clg_fact_segment *fact,
+                         struct commitlog_error *err)
 {
     uint64_t data_end = scan->segment->data_end;
     uint64_t from = clg_max_u64(s->facts->prefix_end, scan->segment->data_start);
@@ -400,8 +397,8 @@ static int scan_used_end(struct facts_scan *s, struct clg_scan *scan,
 static bool scan_clean_stop(const struct facts_scan *s)
 {
     const struct clg_facts *facts = s->facts;
-    return facts->clean && !s->options->full && facts->prefix_end == facts->checkpoint.durable
-           && (facts->end_reason == CLG_END_ZERO || facts->end_reason == CLG_END_NO_SEGMENT);
+    return facts->clean && !s->options->full && facts->prefix_end == facts->checkpoint.durable &&
+           (facts->end_reason == CLG_END_ZERO || facts->end_reason == CLG_END_NO_SEGMENT);
 }
 
 static int scan_one(struct facts_scan *s, struct clg_fact_segment *fact, uint64_t start,
@@ -449,8 +446,7 @@ static int scan_missing(struct facts_scan *s, uint64_t from, uint64_t to, bool n
     return to > from ? scan_add_range(s, from, to, CLG_RANGE_SEGMENT, NULL, err) : 0;
 }
 
-static int scan_all(struct facts_scan *s, size_t index, uint64_t start,
-                    struct commitlog_error *err)
+static int scan_all(struct facts_scan *s, size_t index, uint64_t start, struct commitlog_error *err)
 {
     struct clg_facts *facts = s->facts;
     uint64_t expected = index < facts->segment_count ? facts->segments[index].base : 0;
@@ -497,8 +493,8 @@ void clg_facts_reset_scan(struct clg_facts *facts)
     facts->tail_zero = true;
     for (size_t i = 0; i < facts->segment_count; i++) {
         facts->segments[i].used_end = facts->segments[i].base;
-        facts->segments[i].nonzero = facts->segments[i].segment == NULL
-                                     && facts->segments[i].nonzero;
+        facts->segments[i].nonzero =
+            facts->segments[i].segment == NULL && facts->segments[i].nonzero;
     }
 }
 
@@ -515,16 +511,16 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
     clg_facts_reset_scan(facts);
     CLG_ASSERT(facts->scan_from >= facts->first);
     size_t index = 0;
-    while (index < facts->segment_count
-           && facts->segments[index].base + facts->segments[index].bytes <= facts->scan_from) {
+    while (index < facts->segment_count &&
+           facts->segments[index].base + facts->segments[index].bytes <= facts->scan_from) {
         index++;
     }
-    if (index == facts->segment_count && index > 0
-        && !clg_facts_is_below(facts, &facts->segments[index - 1])) {
+    if (index == facts->segment_count && index > 0 &&
+        !clg_facts_is_below(facts, &facts->segments[index - 1])) {
         /* The newest files are missing: the end of what is left is where the last one ends. */
         index--;
-        facts->scan_from = clg_max_u64(facts->first,
-                                       facts->segments[index].base + CLG_SEGMENT_DATA_START);
+        facts->scan_from =
+            clg_max_u64(facts->first, facts->segments[index].base + CLG_SEGMENT_DATA_START);
     }
     uint64_t start = 0;
     facts->bytes_total = 0;

@@ -72,10 +72,10 @@ static bool plan_is_leftover(const struct plan_make *m, size_t i)
     const struct clg_fact_segment *fact = &facts->segments[i];
     CLG_ASSERT(i < facts->segment_count);
     CLG_ASSERT(i >= m->oldest);
-    return fact->segment == NULL && i + 1 == facts->segment_count
-           && fact->base + CLG_SEGMENT_DATA_START >= facts->witness
-           && fact->base + CLG_SEGMENT_DATA_START >= facts->first
-           && fact->state != CLG_SEGMENT_NO_FILE;
+    return fact->segment == NULL && i + 1 == facts->segment_count &&
+           fact->base + CLG_SEGMENT_DATA_START >= facts->witness &&
+           fact->base + CLG_SEGMENT_DATA_START >= facts->first &&
+           fact->state != CLG_SEGMENT_NO_FILE;
 }
 
 static const char *plan_segment_damage(const struct plan_make *m, size_t i)
@@ -135,12 +135,12 @@ static void plan_judge(struct plan_make *m)
     const char *damage = NULL;
     uint64_t at = facts->prefix_end;
     m->end = facts->prefix_end;
-    while (m->oldest < facts->segment_count
-           && clg_facts_is_below(facts, &facts->segments[m->oldest])) {
+    while (m->oldest < facts->segment_count &&
+           clg_facts_is_below(facts, &facts->segments[m->oldest])) {
         m->oldest++;
     }
-    m->front_gap = facts->gap && m->oldest < facts->segment_count
-                   && facts->segments[m->oldest].base + CLG_SEGMENT_DATA_START > facts->first;
+    m->front_gap = facts->gap && m->oldest < facts->segment_count &&
+                   facts->segments[m->oldest].base + CLG_SEGMENT_DATA_START > facts->first;
     for (size_t i = facts->segment_count; i-- > m->oldest;) {
         const char *found = plan_segment_damage(m, i);
         if (found != NULL) {
@@ -251,15 +251,32 @@ static bool plan_fill_gaps(struct plan_make *m)
     return m->plan->step_count > before;
 }
 
+/* What was durable behind the last record that verifies is lost, but its place is not given out
+ * again: it becomes a hole, with queue and offset where a header still tells. */
+static void plan_salvage_end(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    const struct clg_fact_segment *last = clg_facts_segment_at(facts, m->plan->end);
+    CLG_ASSERT(m->options->mode == COMMITLOG_RECOVER_SALVAGE);
+    if (last == NULL || last->segment == NULL || facts->witness <= m->plan->end) {
+        return;
+    }
+    uint64_t data_end = last->base + last->bytes - CLG_SEGMENT_FOOTER;
+    if (facts->witness <= data_end - CLG_RECORD_MIN) {
+        m->plan->end = facts->witness;
+    }
+}
+
 static void plan_salvage_ranges(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
     CLG_ASSERT(m->options->mode == COMMITLOG_RECOVER_SALVAGE);
     for (size_t i = 0; i < facts->range_count; i++) {
         const struct clg_fact_range *range = &facts->ranges[i];
+        uint64_t to = clg_min_u64(range->to, m->plan->end);
         if (range->kind != CLG_RANGE_SEGMENT && range->from < m->plan->end) {
-            plan_step(m, CLG_STEP_QUARANTINE_RANGE, range->from, range->to, i);
-            m->plan->quarantine_bytes += range->to - range->from;
+            plan_step(m, CLG_STEP_QUARANTINE_RANGE, range->from, to, i);
+            m->plan->quarantine_bytes += to - range->from;
         }
     }
     for (size_t i = 0; i < facts->range_count; i++) {
@@ -267,8 +284,7 @@ static void plan_salvage_ranges(struct plan_make *m)
         if (range->kind == CLG_RANGE_SEGMENT || range->from >= m->plan->end) {
             continue;
         }
-        CLG_ASSERT(range->to <= m->plan->end || facts->more_ranges);
-        plan_step(m, CLG_STEP_SALVAGE_HOLE, range->from, range->to, i);
+        plan_step(m, CLG_STEP_SALVAGE_HOLE, range->from, clg_min_u64(range->to, m->plan->end), i);
         if (m->rc == 0) {
             struct clg_plan_step *step = &m->plan->steps[m->plan->step_count - 1];
             step->queue = range->queue;
@@ -299,10 +315,9 @@ static size_t plan_first_dirty(const struct plan_make *m, size_t active)
     size_t i = active + 1;
     CLG_ASSERT(active < facts->segment_count);
     /* One prepared segment is of use; what lies behind it would only be in the way. */
-    if (i < facts->segment_count && facts->segments[i].segment != NULL
-        && !facts->segments[i].nonzero
-        && facts->segments[i].base
-               == facts->segments[active].base + facts->segments[active].bytes) {
+    if (i < facts->segment_count && facts->segments[i].segment != NULL &&
+        !facts->segments[i].nonzero &&
+        facts->segments[i].base == facts->segments[active].base + facts->segments[active].bytes) {
         i++;
     }
     return i;
@@ -313,8 +328,8 @@ static void plan_cut(struct plan_make *m)
     const struct clg_facts *facts = m->facts;
     struct clg_plan *plan = m->plan;
     size_t active = m->oldest;
-    while (active < facts->segment_count
-           && facts->segments[active].base + facts->segments[active].bytes <= plan->end) {
+    while (active < facts->segment_count &&
+           facts->segments[active].base + facts->segments[active].bytes <= plan->end) {
         active++;
     }
     if (active == facts->segment_count) {
@@ -414,6 +429,7 @@ static void plan_writer(struct plan_make *m)
             plan->end = clg_align_up(facts->witness, CLG_SEGMENT_ALIGN) + CLG_SEGMENT_DATA_START;
             plan->first = plan->end;
         }
+        plan_salvage_end(m);
         plan_salvage_ranges(m);
         if (facts->more_ranges) {
             plan->again = true;
@@ -455,8 +471,8 @@ static void plan_new(struct plan_make *m)
         plan_refuse(m, COMMITLOG_ENOTFOUND, "the creation of the store was never finished", 0);
         return;
     }
-    uint64_t bytes = m->options->segment_bytes != 0 ? m->options->segment_bytes
-                                                    : CLG_SEGMENT_DEFAULT;
+    uint64_t bytes =
+        m->options->segment_bytes != 0 ? m->options->segment_bytes : CLG_SEGMENT_DEFAULT;
     plan->tail = COMMITLOG_TAIL_CLEAN;
     plan->first = CLG_SEGMENT_DATA_START;
     plan->end = plan->first;

@@ -27,21 +27,21 @@
 #include "recovery/facts.h"
 
 enum clg_plan_kind {
-    CLG_STEP_CREATE_SEGMENT,    /* [from, to): a whole file, prepared and empty */
-    CLG_STEP_DELETE_BELOW,      /* segment at from: retention had been interrupted */
-    CLG_STEP_REMOVE_TMP,        /* names[from] of the facts */
-    CLG_STEP_REPAIR_HEADER,     /* segment at from: both copies as they are known */
-    CLG_STEP_EXTEND,            /* segment at from gets the missing bytes up to position `to` */
-    CLG_STEP_QUARANTINE_RANGE,  /* copy of [from, to) */
-    CLG_STEP_QUARANTINE_FILE,   /* copy of the whole segment at from */
-    CLG_STEP_RESTORE,           /* [from, to) from the stage */
-    CLG_STEP_HOLE,              /* claimed record [from, to) becomes a hole */
-    CLG_STEP_SALVAGE_HOLE,      /* damaged [from, to) becomes one or more holes */
-    CLG_STEP_ZERO,              /* [from, to) within one segment */
-    CLG_STEP_UNLINK,            /* segment at from */
-    CLG_STEP_REWRITE,           /* [from, to): same bytes again, then flushed and read back */
-    CLG_STEP_FLUSH,             /* every segment that holds some of [from, to), and log/ */
-    CLG_STEP_CHECKPOINT         /* new epoch; first, durable = from, to */
+    CLG_STEP_CREATE_SEGMENT,   /* [from, to): a whole file, prepared and empty */
+    CLG_STEP_DELETE_BELOW,     /* segment at from: retention had been interrupted */
+    CLG_STEP_REMOVE_TMP,       /* names[from] of the facts */
+    CLG_STEP_REPAIR_HEADER,    /* segment at from: both copies as they are known */
+    CLG_STEP_EXTEND,           /* segment at from gets the missing bytes up to position `to` */
+    CLG_STEP_QUARANTINE_RANGE, /* copy of [from, to) */
+    CLG_STEP_QUARANTINE_FILE,  /* copy of the whole segment at from */
+    CLG_STEP_RESTORE,          /* [from, to) from the stage */
+    CLG_STEP_HOLE,             /* claimed record [from, to) becomes a hole */
+    CLG_STEP_SALVAGE_HOLE,     /* damaged [from, to) becomes one or more holes */
+    CLG_STEP_ZERO,             /* [from, to) within one segment */
+    CLG_STEP_UNLINK,           /* segment at from */
+    CLG_STEP_REWRITE,          /* [from, to): same bytes again, then flushed and read back */
+    CLG_STEP_FLUSH,            /* every segment that holds some of [from, to), and log/ */
+    CLG_STEP_CHECKPOINT        /* new epoch; first, durable = from, to */
 };
 
 struct clg_plan_step {
@@ -55,27 +55,27 @@ struct clg_plan_step {
 
 struct clg_plan {
     const struct commitlog_os *os;
-    int code;          /* 0: run it. COMMITLOG_EDAMAGED, ENOTFOUND: no step is to be run */
-    char reason[200];  /* why it refuses; "" otherwise */
-    uint32_t tail;     /* COMMITLOG_TAIL_... */
+    int code;         /* 0: run it. COMMITLOG_EDAMAGED, ENOTFOUND: no step is to be run */
+    char reason[200]; /* why it refuses; "" otherwise */
+    uint32_t tail;    /* COMMITLOG_TAIL_... */
     uint64_t first;
-    uint64_t end;      /* X of the log as it will be: where the next record goes */
-    uint64_t serve_end; /* reader: records before are proven; never above end */
+    uint64_t end;               /* X of the log as it will be: where the next record goes */
+    uint64_t serve_end;         /* reader: records before are proven; never above end */
     uint64_t unrecovered_bytes; /* reader: verified, but not proven durable */
     uint64_t witness;
     uint64_t bytes_cut;
     uint64_t records_cut;
     uint64_t bytes_rewritten;
     uint64_t quarantine_bytes; /* what the copies need */
-    uint32_t epoch;     /* of the new session */
-    bool again;         /* after these steps facts are collected again (salvage in rounds) */
+    uint32_t epoch;            /* of the new session */
+    bool again;                /* after these steps facts are collected again (salvage in rounds) */
     struct clg_plan_step *steps;
     size_t step_count;
     size_t step_room;
 };
 
 struct clg_plan_options {
-    uint32_t mode;          /* COMMITLOG_RECOVER_... */
+    uint32_t mode; /* COMMITLOG_RECOVER_... */
     bool read_only;
     uint64_t segment_bytes; /* of a segment to be created; 0: the checkpoint's, else the default */
 };

@@ -11,21 +11,36 @@
 const char *clg_plan_kind_name(enum clg_plan_kind kind)
 {
     switch (kind) {
-    case CLG_STEP_CREATE_SEGMENT: return "create segment";
-    case CLG_STEP_DELETE_BELOW: return "delete segment below first";
-    case CLG_STEP_REMOVE_TMP: return "remove unfinished file";
-    case CLG_STEP_REPAIR_HEADER: return "repair segment header";
-    case CLG_STEP_EXTEND: return "extend segment file";
-    case CLG_STEP_QUARANTINE_RANGE: return "copy to quarantine";
-    case CLG_STEP_QUARANTINE_FILE: return "copy file to quarantine";
-    case CLG_STEP_RESTORE: return "restore from the stage";
-    case CLG_STEP_HOLE: return "make a hole of a dead claim";
-    case CLG_STEP_SALVAGE_HOLE: return "make a hole of damage";
-    case CLG_STEP_ZERO: return "zero";
-    case CLG_STEP_UNLINK: return "remove segment";
-    case CLG_STEP_REWRITE: return "rewrite and flush";
-    case CLG_STEP_FLUSH: return "flush";
-    case CLG_STEP_CHECKPOINT: return "checkpoint";
+    case CLG_STEP_CREATE_SEGMENT:
+        return "create segment";
+    case CLG_STEP_DELETE_BELOW:
+        return "delete segment below first";
+    case CLG_STEP_REMOVE_TMP:
+        return "remove unfinished file";
+    case CLG_STEP_REPAIR_HEADER:
+        return "repair segment header";
+    case CLG_STEP_EXTEND:
+        return "extend segment file";
+    case CLG_STEP_QUARANTINE_RANGE:
+        return "copy to quarantine";
+    case CLG_STEP_QUARANTINE_FILE:
+        return "copy file to quarantine";
+    case CLG_STEP_RESTORE:
+        return "restore from the stage";
+    case CLG_STEP_HOLE:
+        return "make a hole of a dead claim";
+    case CLG_STEP_SALVAGE_HOLE:
+        return "make a hole of damage";
+    case CLG_STEP_ZERO:
+        return "zero";
+    case CLG_STEP_UNLINK:
+        return "remove segment";
+    case CLG_STEP_REWRITE:
+        return "rewrite and flush";
+    case CLG_STEP_FLUSH:
+        return "flush";
+    case CLG_STEP_CHECKPOINT:
+        return "checkpoint";
     }
     return "unknown";
 }
@@ -40,8 +55,9 @@ static const char *text_tail(uint32_t tail)
 
 static const char *text_witness(enum clg_witness_source source)
 {
-    static const char *const names[] = {"nothing", "the checkpoint", "a record",
-                                        "a record behind the end", "a footer", "the live area"};
+    static const char *const names[] = {"nothing",  "the checkpoint",
+                                        "a record", "a record behind the end",
+                                        "a footer", "the live area"};
     CLG_ASSERT((size_t)source < sizeof(names) / sizeof(names[0]));
     return names[source];
 }
@@ -59,11 +75,10 @@ static int text_verdict(const struct clg_plan *plan, const struct clg_facts *fac
                         : facts->end_why != NULL ? facts->end_why
                                                  : "not scanned");
     case 1:
-        return snprintf(out, room,
-                        "durable for certain: %" PRIu64 ", says %s; last writer: %s, %s boot",
-                        facts->witness, text_witness(facts->witness_source),
-                        facts->clean ? "closed" : "did not close",
-                        facts->same_boot ? "this" : "an earlier");
+        return snprintf(
+            out, room, "durable for certain: %" PRIu64 ", says %s; last writer: %s, %s boot",
+            facts->witness, text_witness(facts->witness_source),
+            facts->clean ? "closed" : "did not close", facts->same_boot ? "this" : "an earlier");
     default:
         if (plan->code != 0) {
             return snprintf(out, room, "refused: %s", plan->reason);

@@ -17,10 +17,10 @@
 #include "base/invariant.h"
 #include "segment/segment_name.h"
 
-#define RECOVER_ROUNDS_MAX  1024u
-#define RECOVER_READ_BACKS  3u
+#define RECOVER_ROUNDS_MAX 1024u
+#define RECOVER_READ_BACKS 3u
 #define RECOVER_WRITER_RACES 5u
-#define RECOVER_LINE_BYTES  256u
+#define RECOVER_LINE_BYTES 256u
 
 struct recover {
     struct clg_store_dir *dir;
@@ -33,7 +33,7 @@ struct recover {
     struct clg_checkpoint checkpoint; /* newest on disk */
     bool have_facts;
     bool have_plan;
-    bool full;    /* scan everything: files were rebuilt below the checkpoint */
+    bool full; /* scan everything: files were rebuilt below the checkpoint */
     bool refold;
     bool created;
     uint64_t bytes_cut; /* over all rounds */
@@ -46,12 +46,18 @@ struct recover {
 static const char *recover_range_reason(enum clg_range_kind kind)
 {
     switch (kind) {
-    case CLG_RANGE_BODY: return "the record's content fails its check";
-    case CLG_RANGE_HEADER: return "no record verifies here";
-    case CLG_RANGE_UNREADABLE: return "the device does not give these bytes";
-    case CLG_RANGE_CLAIMED: return "claimed, never committed, and its writer is unknown";
-    case CLG_RANGE_BATCH: return "a record of this batch is damaged";
-    case CLG_RANGE_SEGMENT: return "the segment or its header is missing";
+    case CLG_RANGE_BODY:
+        return "the record's content fails its check";
+    case CLG_RANGE_HEADER:
+        return "no record verifies here";
+    case CLG_RANGE_UNREADABLE:
+        return "the device does not give these bytes";
+    case CLG_RANGE_CLAIMED:
+        return "claimed, never committed, and its writer is unknown";
+    case CLG_RANGE_BATCH:
+        return "a record of this batch is damaged";
+    case CLG_RANGE_SEGMENT:
+        return "the segment or its header is missing";
     }
     return "damaged";
 }
@@ -143,8 +149,8 @@ static int recover_report(struct recover *v)
     const struct clg_recovery_report *report = v->options->report;
     char line[RECOVER_LINE_BYTES];
     CLG_ASSERT(v->have_facts);
-    for (size_t i = 0; report != NULL
-                       && clg_plan_line(&v->plan, &v->facts, i, line, sizeof(line)); i++) {
+    for (size_t i = 0; report != NULL && clg_plan_line(&v->plan, &v->facts, i, line, sizeof(line));
+         i++) {
         if (report->line(report->ctx, line) != 0) {
             return clg_fail(v->err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "report");
         }
@@ -170,11 +176,11 @@ static void recover_drop_round(struct recover *v)
 /* Facts and plan of one round; nothing is changed. */
 static int recover_think(struct recover *v)
 {
-    struct clg_facts_options facts_options = {
-        .read_only = v->options->read_only || v->options->plan_only,
-        .full = v->full || v->options->full,
-        .progress = v->options->progress,
-        .progress_ctx = v->options->progress_ctx};
+    struct clg_facts_options facts_options = {.read_only =
+                                                  v->options->read_only || v->options->plan_only,
+                                              .full = v->full || v->options->full,
+                                              .progress = v->options->progress,
+                                              .progress_ctx = v->options->progress_ctx};
     CLG_ASSERT(!v->have_facts);
     int rc = clg_facts_collect(v->dir, &facts_options, &v->facts, v->err);
     if (rc != 0) {
@@ -352,8 +358,8 @@ static int recover_fill_set(struct recover *v)
             continue;
         }
         bool behind = fact->base > plan->end;
-        bool prepared = behind && !fact->nonzero && v->out->prepared == NULL
-                        && clg_segment_set_count(v->set) > 0;
+        bool prepared = behind && !fact->nonzero && v->out->prepared == NULL &&
+                        clg_segment_set_count(v->set) > 0;
         if (!reader && behind && !prepared) {
             continue; /* unlinked by the plan */
         }

@@ -52,13 +52,13 @@ struct clg_recovery_result {
     uint64_t first;        /* data start of the oldest segment that is kept */
     uint64_t checkpointed; /* views may be trusted up to there */
     uint64_t state_position;
-    uint64_t end;          /* writer: next record's place; reader: end of what verifies */
-    uint64_t serve_end;    /* reader: proven; writer: == end */
+    uint64_t end;               /* writer: next record's place; reader: end of what verifies */
+    uint64_t serve_end;         /* reader: proven; writer: == end */
     uint64_t unrecovered_bytes; /* reader: [serve_end, end) */
-    uint32_t epoch;        /* writer: of this session; reader: highest seen */
+    uint32_t epoch;             /* writer: of this session; reader: highest seen */
     int64_t last_store_time;
-    bool created;          /* the store is new */
-    bool writer_live;      /* reader: follow the live area; end is only where the scan began */
+    bool created;     /* the store is new */
+    bool writer_live; /* reader: follow the live area; end is only where the scan began */
     struct clg_checkpoint checkpoint; /* newest one on disk after recovery */
     struct clg_segment *prepared; /* writer: empty one behind the active; a reference, or NULL */
     struct commitlog_recovery summary;
@@ -72,8 +72,8 @@ struct clg_recovery_result {
  */
 CLG_MUST_CHECK int clg_recovery_run(struct clg_store_dir *dir,
                                     const struct clg_recovery_options *options,
-                                    struct clg_segment_set *set,
-                                    struct clg_recovery_result *out, struct commitlog_error *err);
+                                    struct clg_segment_set *set, struct clg_recovery_result *out,
+                                    struct commitlog_error *err);
 
 /* A range of the facts in public words; topic "", queue is the global queue number. */
 void clg_recovery_damage(const struct clg_fact_range *range, struct commitlog_damage *out);

@@ -326,8 +326,8 @@ static void run_fill_checkpoint(const struct run *r, const struct clg_plan_step 
     checkpoint->segment_bytes = CLG_SEGMENT_DEFAULT;
     if (facts->have_checkpoint) {
         checkpoint->segment_bytes = facts->checkpoint.segment_bytes;
-        bool kept = facts->checkpoint.checkpointed >= step->from
-                    && facts->checkpoint.checkpointed <= step->to && !r->options->refold;
+        bool kept = facts->checkpoint.checkpointed >= step->from &&
+                    facts->checkpoint.checkpointed <= step->to && !r->options->refold;
         if (kept) {
             checkpoint->checkpointed = facts->checkpoint.checkpointed;
             checkpoint->state_position = facts->checkpoint.state_position;
@@ -388,17 +388,24 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
     int rc;
     CLG_ASSERT(step->kind <= CLG_STEP_CHECKPOINT);
     switch (step->kind) {
-    case CLG_STEP_CREATE_SEGMENT: return run_create(r, step);
-    case CLG_STEP_DELETE_BELOW: return run_unlink(r, step->from);
-    case CLG_STEP_REMOVE_TMP: return run_remove_tmp(r, step->index);
+    case CLG_STEP_CREATE_SEGMENT:
+        return run_create(r, step);
+    case CLG_STEP_DELETE_BELOW:
+        return run_unlink(r, step->from);
+    case CLG_STEP_REMOVE_TMP:
+        return run_remove_tmp(r, step->index);
     case CLG_STEP_REPAIR_HEADER:
         rc = run_segment(r, step->from, &segment);
         return rc != 0 ? rc : clg_segment_repair_header(segment, r->err);
-    case CLG_STEP_EXTEND: return run_extend(r, step);
+    case CLG_STEP_EXTEND:
+        return run_extend(r, step);
     case CLG_STEP_QUARANTINE_RANGE:
-    case CLG_STEP_QUARANTINE_FILE: return run_quarantine(r, step);
-    case CLG_STEP_RESTORE: return run_restore(r, step);
-    case CLG_STEP_HOLE: return run_hole(r, step);
+    case CLG_STEP_QUARANTINE_FILE:
+        return run_quarantine(r, step);
+    case CLG_STEP_RESTORE:
+        return run_restore(r, step);
+    case CLG_STEP_HOLE:
+        return run_hole(r, step);
     case CLG_STEP_SALVAGE_HOLE:
         rc = run_segment(r, step->from, &segment);
         if (rc == 0) {
@@ -406,13 +413,17 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
             rc = clg_run_salvage(r, segment, &r->facts->ranges[step->index]);
         }
         return rc;
-    case CLG_STEP_ZERO: return run_zero(r, step);
-    case CLG_STEP_UNLINK: return run_unlink(r, step->from);
-    case CLG_STEP_REWRITE: return run_each(r, step->from, step->to, run_rewrite_one);
+    case CLG_STEP_ZERO:
+        return run_zero(r, step);
+    case CLG_STEP_UNLINK:
+        return run_unlink(r, step->from);
+    case CLG_STEP_REWRITE:
+        return run_each(r, step->from, step->to, run_rewrite_one);
     case CLG_STEP_FLUSH:
         rc = run_each(r, step->from, step->to, run_flush_one);
         return rc != 0 ? rc : run_sync_dir(r, r->dir->log_fd, "log/");
-    case CLG_STEP_CHECKPOINT: return run_checkpoint(r, step);
+    case CLG_STEP_CHECKPOINT:
+        return run_checkpoint(r, step);
     }
     return COMMITLOG_EINTERNAL;
 }
@@ -437,11 +448,11 @@ int clg_run_plan(struct clg_store_dir *dir, struct clg_facts *facts, const struc
         return rc;
     }
     for (size_t i = 0; rc == 0 && i < plan->step_count; i++) {
-        if (options->progress != NULL
-            && options->progress(options->progress_ctx, facts->bytes_scanned,
-                                 facts->bytes_total) != 0) {
-            rc = clg_fail(err, COMMITLOG_EINTERRUPTED, 0, CLG_NO_POSITION,
-                          "recovery was cancelled");
+        if (options->progress != NULL &&
+            options->progress(options->progress_ctx, facts->bytes_scanned, facts->bytes_total) !=
+                0) {
+            rc =
+                clg_fail(err, COMMITLOG_EINTERRUPTED, 0, CLG_NO_POSITION, "recovery was cancelled");
             break;
         }
         rc = run_step(&r, &plan->steps[i]);

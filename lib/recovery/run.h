@@ -28,7 +28,7 @@ struct clg_run_counts {
 };
 
 struct clg_run_options {
-    uint64_t session; /* of the new writer, for the checkpoint */
+    uint64_t session;       /* of the new writer, for the checkpoint */
     uint64_t segment_bytes; /* 0: as the store has it */
     bool refold;            /* views must not trust what they have: damage was salvaged */
     struct clg_checkpoint *checkpoint; /* out: what the CHECKPOINT step wrote */
@@ -37,8 +37,7 @@ struct clg_run_options {
 };
 
 CLG_MUST_CHECK int clg_run_plan(struct clg_store_dir *dir, struct clg_facts *facts,
-                                const struct clg_plan *plan,
-                                const struct clg_run_options *options,
+                                const struct clg_plan *plan, const struct clg_run_options *options,
                                 struct clg_run_counts *counts, struct commitlog_error *err);
 
 #endif

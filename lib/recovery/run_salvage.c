@@ -23,8 +23,8 @@ static bool salvage_header(struct clg_segment *segment, uint64_t position, uint6
 {
     uint8_t raw[CLG_RECORD_HEADER_BYTES];
     CLG_ASSERT(position < end);
-    if (end - position < CLG_RECORD_MIN
-        || clg_segment_pread_raw(segment, raw, sizeof(raw), position) < 0) {
+    if (end - position < CLG_RECORD_MIN ||
+        clg_segment_pread_raw(segment, raw, sizeof(raw), position) < 0) {
         return false;
     }
     uint64_t seed = clg_record_seed(segment->salt, position);
@@ -125,8 +125,8 @@ static int salvage_batch(struct run *r, struct clg_segment *segment,
             rc = clg_fail(r->err, COMMITLOG_EIO, 0, places[i], "salvage: a header changed");
             break;
         }
-        if (header.kind != CLG_KIND_MESSAGE && header.kind != CLG_KIND_REFERENCE
-            && header.kind != CLG_KIND_HOLE) {
+        if (header.kind != CLG_KIND_MESSAGE && header.kind != CLG_KIND_REFERENCE &&
+            header.kind != CLG_KIND_HOLE) {
             header.queue_number = CLG_QUEUE_NONE;
             header.queue_offset = 0;
         }
@@ -146,10 +146,10 @@ int clg_run_salvage(struct run *r, struct clg_segment *segment, const struct clg
         return salvage_batch(r, segment, range);
     }
     bool known = range->kind == CLG_RANGE_BODY || range->kind == CLG_RANGE_CLAIMED;
-    if (known
-        && salvage_header(segment, range->from, range->to, range->kind == CLG_RANGE_CLAIMED,
-                          &header)
-        && clg_record_size(header.word) == range->to - range->from) {
+    if (known &&
+        salvage_header(segment, range->from, range->to, range->kind == CLG_RANGE_CLAIMED,
+                       &header) &&
+        clg_record_size(header.word) == range->to - range->from) {
         if (header.kind != CLG_KIND_MESSAGE && header.kind != CLG_KIND_REFERENCE) {
             header.queue_number = CLG_QUEUE_NONE;
             header.queue_offset = 0;

@@ -37,9 +37,9 @@ static int stage_load_positions(struct clg_stage *stage, bool *agree)
         }
     }
     live->failed = closed == CLG_LIVE_FAILED;
-    bool ordered = first <= live->durable && live->durable <= live->written
-                   && live->written <= published && published <= live->claimed
-                   && live->claimed <= CLG_POSITION_MAX;
+    bool ordered = first <= live->durable && live->durable <= live->written &&
+                   live->written <= published && published <= live->claimed &&
+                   live->claimed <= CLG_POSITION_MAX;
     bool aligned = ((live->durable | live->written | live->claimed) & (CLG_RECORD_ALIGN - 1)) == 0;
     *agree = ordered && aligned;
     CLG_ASSERT(agree != NULL);
@@ -52,10 +52,10 @@ static bool stage_ring_ok(const struct clg_live_header *header, uint64_t area_by
     if (header->engine == CLG_ENGINE_MMAP) {
         return header->ring_bytes == 0;
     }
-    return header->engine == CLG_ENGINE_STAGED && clg_is_power_of_two(header->ring_bytes)
-           && header->ring_bytes >= CLG_RING_MIN && header->ring_bytes <= CLG_RING_MAX
-           && header->ring_offset == CLG_LIVE_RING_AT
-           && header->ring_offset + header->ring_bytes <= area_bytes;
+    return header->engine == CLG_ENGINE_STAGED && clg_is_power_of_two(header->ring_bytes) &&
+           header->ring_bytes >= CLG_RING_MIN && header->ring_bytes <= CLG_RING_MAX &&
+           header->ring_offset == CLG_LIVE_RING_AT &&
+           header->ring_offset + header->ring_bytes <= area_bytes;
 }
 
 /* 0 and *agree, or a negative errno. */
@@ -75,10 +75,10 @@ static int stage_judge(struct clg_stage *stage, const struct clg_store_dir *dir,
     if (rc < 0) {
         return rc;
     }
-    if (clg_live_area_check(page, stat.size_bytes, uuid, dir->boot_id, header) != 0
-        || header->device != dir->device || header->inode != dir->inode
-        || header->session != dir->last.session || (session != 0 && header->session != session)
-        || !stage_ring_ok(header, stat.size_bytes)) {
+    if (clg_live_area_check(page, stat.size_bytes, uuid, dir->boot_id, header) != 0 ||
+        header->device != dir->device || header->inode != dir->inode ||
+        header->session != dir->last.session || (session != 0 && header->session != session) ||
+        !stage_ring_ok(header, stat.size_bytes)) {
         return 0;
     }
     CLG_ASSERT(header->epoch > 0 || !*agree);
@@ -92,8 +92,8 @@ int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, con
     stage->os = dir->os;
     stage->fd = -1;
     CLG_ASSERT(uuid != NULL);
-    if (!dir->last_known || !dir->same_boot || dir->last.live_path[0] == '\0'
-        || memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
+    if (!dir->last_known || !dir->same_boot || dir->last.live_path[0] == '\0' ||
+        memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
         return 0;
     }
     int fd = clg_store_dir_open_live(dir, dir->last.live_path, err);
@@ -173,12 +173,11 @@ static bool stage_fits(const struct clg_stage *stage, const struct clg_segment *
     if (!clg_record_check_bounds(header, room) || header->epoch != stage->live.epoch) {
         return false;
     }
-    bool ends_right = header->kind == CLG_KIND_PAD ? size == room
-                                                   : size + CLG_RECORD_MIN <= room;
+    bool ends_right = header->kind == CLG_KIND_PAD ? size == room : size + CLG_RECORD_MIN <= room;
     bool filler = clg_record_is_filler(header->kind);
     CLG_ASSERT(size >= CLG_RECORD_MIN);
-    return ends_right && position + size <= stage->live.claimed
-           && (filler || size <= stage->header.ring_bytes);
+    return ends_right && position + size <= stage->live.claimed &&
+           (filler || size <= stage->header.ring_bytes);
 }
 
 /* One record into the buffer: true if it is committed and verifies. */
@@ -188,10 +187,10 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
 {
     *verdict = CLG_STAGE_NONE;
     CLG_ASSERT((position & (CLG_RECORD_ALIGN - 1)) == 0);
-    if (stage->fd < 0 || stage->header.ring_bytes == 0 || position < stage->live.written
-        || position >= stage->live.claimed || segment->data_end - position < CLG_RECORD_MIN
-        || position < segment->data_start || position >= segment->data_end
-        || stage->live.claimed - position < CLG_RECORD_MIN) {
+    if (stage->fd < 0 || stage->header.ring_bytes == 0 || position < stage->live.written ||
+        position >= stage->live.claimed || segment->data_end - position < CLG_RECORD_MIN ||
+        position < segment->data_start || position >= segment->data_end ||
+        stage->live.claimed - position < CLG_RECORD_MIN) {
         return 0;
     }
     uint8_t raw[CLG_RECORD_HEADER_BYTES];
@@ -202,8 +201,8 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
     uint64_t seed = clg_record_seed(segment->salt, position);
     clg_record_decode(raw, header);
     bool claimed = clg_record_verify_claimed(raw, seed);
-    if ((!claimed && !clg_record_verify_header(raw, seed))
-        || !stage_fits(stage, segment, position, header)) {
+    if ((!claimed && !clg_record_verify_header(raw, seed)) ||
+        !stage_fits(stage, segment, position, header)) {
         return 0;
     }
     if (claimed) {
@@ -219,8 +218,8 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
     if (rc != 0) {
         return rc;
     }
-    if (memcmp(stage->buffer, raw, sizeof(raw)) != 0
-        || !clg_record_verify_body(header, stage->buffer, seed)) {
+    if (memcmp(stage->buffer, raw, sizeof(raw)) != 0 ||
+        !clg_record_verify_body(header, stage->buffer, seed)) {
         return 0;
     }
     CLG_ASSERT(clg_record_state(header->word) == CLG_RECORD_COMMITTED);
@@ -236,8 +235,8 @@ static void stage_take(struct clg_stage_found *found, uint64_t position,
     found->header = *header;
     found->records++;
     found->end = position + clg_record_size(header->word);
-    if (clg_durable_back_decode(position, header->durable_back, &durable)
-        && durable > found->witness) {
+    if (clg_durable_back_decode(position, header->durable_back, &durable) &&
+        durable > found->witness) {
         found->witness = durable;
     }
     CLG_ASSERT(found->end > position);
@@ -250,8 +249,8 @@ static int stage_members(struct clg_stage *stage, const struct clg_segment *segm
 {
     uint64_t begin = found->end;
     CLG_ASSERT(found->records == 1);
-    if (batch->member_bytes > segment->data_end - begin || batch->count == 0
-        || batch->count > batch->member_bytes / CLG_RECORD_MIN) {
+    if (batch->member_bytes > segment->data_end - begin || batch->count == 0 ||
+        batch->count > batch->member_bytes / CLG_RECORD_MIN) {
         found->verdict = CLG_STAGE_NONE;
         return 0;
     }
@@ -273,8 +272,8 @@ static int stage_members(struct clg_stage *stage, const struct clg_segment *segm
         stage_take(found, found->end, &header);
         done++;
     }
-    bool whole = done == batch->count && found->end - begin == batch->member_bytes
-                 && clg_hash64(checks, done * sizeof(*checks), 0) == batch->member_checks;
+    bool whole = done == batch->count && found->end - begin == batch->member_bytes &&
+                 clg_hash64(checks, done * sizeof(*checks), 0) == batch->member_checks;
     stage->os->free(stage->os, checks);
     found->verdict = whole ? CLG_STAGE_RECORDS : CLG_STAGE_NONE;
     CLG_ASSERT(done <= batch->count);

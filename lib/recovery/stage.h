@@ -39,7 +39,7 @@ struct clg_stage_found {
     enum clg_stage_verdict verdict;
     uint64_t end;
     uint64_t records;
-    uint64_t witness; /* 0: none */
+    uint64_t witness;                /* 0: none */
     struct clg_record_header header; /* of the last one */
 };
 

@@ -16,9 +16,9 @@
 #include "segment/segment_name.h"
 
 /* A reader that probes holds the lock for an instant: a writer that meets it tries again. */
-#define STORE_LOCK_TRIES    20u
+#define STORE_LOCK_TRIES 20u
 #define STORE_LOCK_PAUSE_NS (2 * CLG_OS_NS_PER_MS)
-#define STORE_PATH_MAX      4096u
+#define STORE_PATH_MAX 4096u
 
 struct store_listing {
     bool foreign;
@@ -135,10 +135,9 @@ static int store_open_top(struct clg_store_dir *dir, const char *path,
     } else {
         int parent = os->open_dir(os, parts);
         if (parent < 0) {
-            rc = parent == -ENOENT
-                     ? clg_fail(err, COMMITLOG_ENOTFOUND, ENOENT, CLG_NO_POSITION,
-                                "there is no directory %s", parts)
-                     : clg_fail_os(err, parent, CLG_NO_POSITION, "open %s", parts);
+            rc = parent == -ENOENT ? clg_fail(err, COMMITLOG_ENOTFOUND, ENOENT, CLG_NO_POSITION,
+                                              "there is no directory %s", parts)
+                                   : clg_fail_os(err, parent, CLG_NO_POSITION, "open %s", parts);
         } else {
             rc = store_open_below(dir, parent, parts + STORE_PATH_MAX, options, err);
             clg_os_close_fd(os, &parent);
@@ -184,10 +183,9 @@ static int store_check_owner(struct clg_store_dir *dir, struct commitlog_error *
 
 static bool store_name_is_ours(const char *name, bool *finished)
 {
-    static const char *const known[] = {CLG_STORE_LOCK_NAME, CLG_STORE_LOG_NAME,
-                                        CLG_STORE_VIEW_NAME, CLG_STORE_QUARANTINE_NAME,
-                                        CLG_STORE_LIVE_NAME, "LIVE.tmp", "CHECKPOINT.tmp",
-                                        "lost+found"};
+    static const char *const known[] = {
+        CLG_STORE_LOCK_NAME, CLG_STORE_LOG_NAME, CLG_STORE_VIEW_NAME, CLG_STORE_QUARANTINE_NAME,
+        CLG_STORE_LIVE_NAME, "LIVE.tmp",         "CHECKPOINT.tmp",    "lost+found"};
     CLG_ASSERT(name != NULL);
     CLG_ASSERT(finished != NULL);
     if (strcmp(name, CLG_STORE_CHECKPOINT_NAME) == 0) {
@@ -548,8 +546,8 @@ int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
         clg_os_close_fd(os, &fd);
         return clg_fail_os(err, rc, CLG_NO_POSITION, "live area %s: look at it", path);
     }
-    if (stat.type != CLG_OS_FILE || stat.links != 1 || stat.uid != dir->owner
-        || (stat.mode & 0022u & ~dir->file_mode) != 0) {
+    if (stat.type != CLG_OS_FILE || stat.links != 1 || stat.uid != dir->owner ||
+        (stat.mode & 0022u & ~dir->file_mode) != 0) {
         clg_os_close_fd(os, &fd);
         return clg_fail(err, COMMITLOG_EACCESS, 0, CLG_NO_POSITION,
                         "live area %s: not a file of the store's owner alone", path);

@@ -27,15 +27,15 @@
 #include "os/os.h"
 #include "segment/segment.h"
 
-#define CLG_STORE_DIR_MODE  0700u
+#define CLG_STORE_DIR_MODE 0700u
 #define CLG_STORE_FILE_MODE 0600u
 
-#define CLG_STORE_LOCK_NAME       "LOCK"
+#define CLG_STORE_LOCK_NAME "LOCK"
 #define CLG_STORE_CHECKPOINT_NAME "CHECKPOINT"
-#define CLG_STORE_LOG_NAME        "log"
-#define CLG_STORE_VIEW_NAME       "view"
+#define CLG_STORE_LOG_NAME "log"
+#define CLG_STORE_VIEW_NAME "view"
 #define CLG_STORE_QUARANTINE_NAME "quarantine"
-#define CLG_STORE_LIVE_NAME       "LIVE"
+#define CLG_STORE_LIVE_NAME "LIVE"
 
 struct clg_store_dir_options {
     bool read_only;
@@ -51,18 +51,18 @@ struct clg_store_dir {
     int quarantine_fd; /* -1: not there */
     int lock_fd;       /* -1: not there (reader only) */
     bool read_only;
-    bool locked;      /* we hold the writer's lock */
-    bool writer_live; /* reader: another process holds it */
-    bool last_known;  /* `last` was read and is intact */
-    bool same_boot;   /* the last writer ran in this boot, or LOCK does not tell */
+    bool locked;         /* we hold the writer's lock */
+    bool writer_live;    /* reader: another process holds it */
+    bool last_known;     /* `last` was read and is intact */
+    bool same_boot;      /* the last writer ran in this boot, or LOCK does not tell */
     bool parent_flushed; /* DIR's own name is durable */
-    bool was_empty;   /* DIR had nothing in it but what an unfinished creation leaves */
+    bool was_empty;      /* DIR had nothing in it but what an unfinished creation leaves */
     uint32_t file_mode;
     uint32_t dir_mode;
     uint64_t device; /* of DIR: the live area names them */
     uint64_t inode;
     uint8_t boot_id[CLG_BOOT_ID_BYTES];
-    uint32_t owner; /* uid of DIR */
+    uint32_t owner;                     /* uid of DIR */
     struct clg_segment_dir segment_dir; /* uuid filled by recovery; segments point to it, so this
                                            struct stays where it is */
     struct clg_lock_file last; /* LOCK as the last writer left it; last.live_path is its area */

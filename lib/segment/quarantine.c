@@ -119,8 +119,8 @@ static int quarantine_publish(const struct clg_quarantine *quarantine, const cha
 static int quarantine_open_temp(const struct clg_quarantine *quarantine, const char *temp)
 {
     const struct commitlog_os *os = quarantine->os;
-    uint32_t flags = CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE
-                     | CLG_OS_OPEN_EXCLUSIVE;
+    uint32_t flags =
+        CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE | CLG_OS_OPEN_EXCLUSIVE;
     CLG_ASSERT(temp[0] != '\0');
     CLG_ASSERT(quarantine->dirfd >= 0);
     int fd = os->open_at(os, quarantine->dirfd, temp, flags, quarantine->file_mode);
@@ -171,8 +171,8 @@ int clg_quarantine_range(const struct clg_quarantine *quarantine, struct clg_seg
 {
     CLG_ASSERT(from <= to && from >= segment->base);
     CLG_ASSERT(to <= segment->base + segment->bytes);
-    struct quarantine_source source = {.segment = segment, .fd = -1, .at = from,
-                                       .bytes = to - from};
+    struct quarantine_source source = {
+        .segment = segment, .fd = -1, .at = from, .bytes = to - from};
     return quarantine_store(quarantine, &source, from, what, out, err);
 }
 

@@ -46,9 +46,9 @@ CLG_MUST_CHECK int clg_quarantine_file(const struct clg_quarantine *quarantine, 
                                        struct clg_quarantine_copy *out,
                                        struct commitlog_error *err);
 /* Bytes from memory, e.g. of the stage. */
-CLG_MUST_CHECK int clg_quarantine_bytes(const struct clg_quarantine *quarantine,
-                                        uint64_t position, const void *data, size_t size,
-                                        const char *what, struct clg_quarantine_copy *out,
+CLG_MUST_CHECK int clg_quarantine_bytes(const struct clg_quarantine *quarantine, uint64_t position,
+                                        const void *data, size_t size, const char *what,
+                                        struct clg_quarantine_copy *out,
                                         struct commitlog_error *err);
 
 #endif

@@ -112,8 +112,8 @@ void clg_segment_unref(struct clg_segment *segment)
 uint32_t clg_segment_flags(const struct clg_segment *segment)
 {
     uint32_t flags = clg_load_acquire_u32(&segment->flags); /* ORDER(segment-sealed) */
-    CLG_ASSERT((flags & ~(uint32_t)(CLG_SEGMENT_SEALED | CLG_SEGMENT_UNLINKED
-                                    | CLG_SEGMENT_REVOKED)) == 0);
+    CLG_ASSERT((flags &
+                ~(uint32_t)(CLG_SEGMENT_SEALED | CLG_SEGMENT_UNLINKED | CLG_SEGMENT_REVOKED)) == 0);
     return flags;
 }
 
@@ -169,8 +169,8 @@ bool clg_segment_close_idle(struct clg_segment *segment)
     bool closed = false;
     clg_mutex_lock(os, &segment->lock);
     bool sealed = (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) != 0;
-    if (sealed && segment->fd >= 0 && segment->fd_users == 0 && !segment->held_open
-        && segment->write_map == NULL) {
+    if (sealed && segment->fd >= 0 && segment->fd_users == 0 && !segment->held_open &&
+        segment->write_map == NULL) {
         clg_os_close_fd(os, &segment->fd);
         segment->fd_writable = false;
         closed = true;
@@ -333,8 +333,8 @@ int clg_segment_pread(struct clg_segment *segment, void *buf, size_t size, uint6
     return rc < 0 ? segment_fail_os(segment, rc, position, "read", err) : 0;
 }
 
-int clg_segment_pwrite(struct clg_segment *segment, const void *buf, size_t size,
-                       uint64_t position, struct commitlog_error *err)
+int clg_segment_pwrite(struct clg_segment *segment, const void *buf, size_t size, uint64_t position,
+                       struct commitlog_error *err)
 {
     CLG_ASSERT(position >= segment->base);
     CLG_ASSERT(size <= segment->bytes && position - segment->base <= segment->bytes - size);

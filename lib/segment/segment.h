@@ -68,10 +68,10 @@ struct clg_segment {
     _Atomic uint64_t map;   /* 0 or address of the map for reading; ORDER(segment-map) */
 
     struct clg_mutex lock;
-    int fd;            /* under lock; -1: closed. Constant as long as it is not sealed */
-    uint32_t fd_users; /* under lock; those inside a read, write or flush */
-    bool fd_writable;  /* under lock */
-    bool held_open;    /* under lock; the name is gone: the descriptor cannot be had again */
+    int fd;             /* under lock; -1: closed. Constant as long as it is not sealed */
+    uint32_t fd_users;  /* under lock; those inside a read, write or flush */
+    bool fd_writable;   /* under lock */
+    bool held_open;     /* under lock; the name is gone: the descriptor cannot be had again */
     uint8_t *write_map; /* mmap engine only; under lock, read by the engine that asked for it */
 
     uint64_t file_bytes; /* real length when opened */
@@ -103,9 +103,9 @@ const char *clg_segment_state_text(enum clg_segment_state state);
  * ENOMEM. *state is set in every case. A footer that verifies makes it sealed; one that does not
  * is found by clg_segment_read_footer.
  */
-CLG_MUST_CHECK int clg_segment_open(const struct clg_segment_dir *dir, uint64_t base,
-                                    bool writable, struct clg_segment **out,
-                                    enum clg_segment_state *state, struct commitlog_error *err);
+CLG_MUST_CHECK int clg_segment_open(const struct clg_segment_dir *dir, uint64_t base, bool writable,
+                                    struct clg_segment **out, enum clg_segment_state *state,
+                                    struct commitlog_error *err);
 
 /* The same for a file both of whose headers are gone, with a header put together from the
  * neighbours (the successor names its predecessor's salt). Nothing is written. */

@@ -57,8 +57,10 @@ static int draft_check_limits(const struct clg_segment_dir *dir,
     int rc = dir->os->limit(dir->os, CLG_OS_LIMIT_FILE_SIZE, &limit);
     if (rc >= 0 && limit < plan->bytes) {
         return clg_fail(err, COMMITLOG_ELIMIT, EFBIG, plan->base,
-                        "segment %020" PRIu64 ".log: create: the process may write files of %"
-                        PRIu64 " bytes, needed are %" PRIu64, plan->base, limit, plan->bytes);
+                        "segment %020" PRIu64
+                        ".log: create: the process may write files of %" PRIu64
+                        " bytes, needed are %" PRIu64,
+                        plan->base, limit, plan->bytes);
     }
     if (plan->bytes > CLG_POSITION_MAX - plan->base) {
         return clg_fail(err, COMMITLOG_ELIMIT, 0, plan->base,
@@ -111,8 +113,8 @@ int clg_segment_draft_begin(struct clg_segment_draft *draft, const struct clg_se
     }
     char name[CLG_SEGMENT_NAME_BYTES];
     clg_segment_name_make_temp(name, CLG_FILE_LOG, plan->base);
-    uint32_t flags = CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE
-                     | CLG_OS_OPEN_EXCLUSIVE;
+    uint32_t flags =
+        CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE | CLG_OS_OPEN_EXCLUSIVE;
     int fd = os->open_at(os, draft->dir->fd, name, flags, draft->dir->file_mode);
     if (fd == -EEXIST) { /* left by a crash */
         rc = os->unlink_at(os, draft->dir->fd, name);
@@ -127,8 +129,8 @@ int clg_segment_draft_begin(struct clg_segment_draft *draft, const struct clg_se
     if (info.type == CLG_OS_FS_BTRFS && !nocow) {
         nocow = os->set_nocow(os, fd) >= 0;
     }
-    draft->reserved = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS
-                      || info.type == CLG_OS_FS_TMPFS || (info.type == CLG_OS_FS_BTRFS && nocow);
+    draft->reserved = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS ||
+                      info.type == CLG_OS_FS_TMPFS || (info.type == CLG_OS_FS_BTRFS && nocow);
     draft->fd = fd;
     draft->allocated = 0;
     draft->prewritten = CLG_SEGMENT_DATA_START;

@@ -36,10 +36,10 @@ void clg_segment_plan_after(const struct clg_segment *last, uint64_t bytes, int6
 struct clg_segment_draft {
     const struct clg_segment_dir *dir;
     struct clg_segment_header header;
-    int fd;             /* -1: nothing begun */
-    bool named;         /* renamed to its final name */
-    bool reserved;      /* false: the file system gives no promise of blocks */
-    uint64_t allocated; /* bytes of the file allocated so far */
+    int fd;              /* -1: nothing begun */
+    bool named;          /* renamed to its final name */
+    bool reserved;       /* false: the file system gives no promise of blocks */
+    uint64_t allocated;  /* bytes of the file allocated so far */
     uint64_t prewritten; /* file offset up to which zeros were written */
 };
 
@@ -53,19 +53,17 @@ CLG_MUST_CHECK int clg_segment_draft_allocate(struct clg_segment_draft *draft, u
                                               struct commitlog_error *err);
 /* Writes up to max_bytes of zeros and waits for the device: afterwards a flush of data needs no
  * change of extents. `zeros` has max_bytes of them. Done when prewritten == header.size. */
-CLG_MUST_CHECK int clg_segment_draft_prewrite(struct clg_segment_draft *draft,
-                                              const uint8_t *zeros, uint64_t max_bytes,
-                                              struct commitlog_error *err);
+CLG_MUST_CHECK int clg_segment_draft_prewrite(struct clg_segment_draft *draft, const uint8_t *zeros,
+                                              uint64_t max_bytes, struct commitlog_error *err);
 /* Both headers, fsync, rename, fsync of the directory; *out has one reference. */
 CLG_MUST_CHECK int clg_segment_draft_finish(struct clg_segment_draft *draft,
-                                            struct clg_segment **out,
-                                            struct commitlog_error *err);
+                                            struct clg_segment **out, struct commitlog_error *err);
 /* Back to nothing; the temporary file goes. */
 void clg_segment_draft_abort(struct clg_segment_draft *draft);
 
 /* All of it at once. (*out)->reserved tells whether the file system promised the blocks. */
 CLG_MUST_CHECK int clg_segment_create(const struct clg_segment_dir *dir,
-                                      const struct clg_segment_plan *plan,
-                                      struct clg_segment **out, struct commitlog_error *err);
+                                      const struct clg_segment_plan *plan, struct clg_segment **out,
+                                      struct commitlog_error *err);
 
 #endif

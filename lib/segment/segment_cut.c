@@ -59,8 +59,7 @@ static int cut_zero_range(struct clg_segment *segment, uint64_t from, uint64_t t
         return 0;
     }
     CLG_ASSERT(segment->fd_writable);
-    int rc = os->fallocate(os, segment->fd, CLG_OS_FALLOCATE_ZERO, from - segment->base,
-                           to - from);
+    int rc = os->fallocate(os, segment->fd, CLG_OS_FALLOCATE_ZERO, from - segment->base, to - from);
     if (rc >= 0) {
         return 0;
     }
@@ -116,8 +115,7 @@ int clg_segment_rewrite(struct clg_segment *segment, uint64_t from, uint64_t to,
     CLG_ASSERT(to <= segment->base + segment->bytes);
     if (!segment->fd_writable) {
         return clg_fail(err, COMMITLOG_EMISUSE, 0, from,
-                        "segment %020" PRIu64 ".log: rewrite: not open for writing",
-                        segment->base);
+                        "segment %020" PRIu64 ".log: rewrite: not open for writing", segment->base);
     }
     uint8_t *buffer = cut_buffer(segment, err);
     if (buffer == NULL) {

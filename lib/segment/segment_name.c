@@ -27,8 +27,7 @@ void clg_segment_name_make(char out[CLG_SEGMENT_NAME_BYTES], enum clg_segment_fi
 {
     CLG_ASSERT((unsigned)kind < CLG_FILE_KINDS);
     CLG_ASSERT(position <= CLG_POSITION_MAX);
-    (void)snprintf(out, CLG_SEGMENT_NAME_BYTES, "%020" PRIu64 "%s", position,
-                   name_suffixes[kind]);
+    (void)snprintf(out, CLG_SEGMENT_NAME_BYTES, "%020" PRIu64 "%s", position, name_suffixes[kind]);
 }
 
 void clg_segment_name_make_temp(char out[CLG_SEGMENT_NAME_BYTES], enum clg_segment_file kind,

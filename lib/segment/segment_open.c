@@ -26,19 +26,32 @@ CLG_STATIC_ASSERT(CLG_SEGMENT_DATA_START == HEADER_COPIES * CLG_FORMAT_PAGE_BYTE
 const char *clg_segment_state_text(enum clg_segment_state state)
 {
     switch (state) {
-    case CLG_SEGMENT_GOOD: return "good";
-    case CLG_SEGMENT_ONE_COPY: return "one of two header copies is damaged";
-    case CLG_SEGMENT_LONG: return "longer than its header says";
-    case CLG_SEGMENT_SHORT: return "shorter than its header says";
-    case CLG_SEGMENT_EMPTY: return "no header, only zeros";
-    case CLG_SEGMENT_NO_HEADER: return "both header copies are damaged";
-    case CLG_SEGMENT_DISAGREE: return "the header copies differ";
-    case CLG_SEGMENT_MISNAMED: return "its header belongs to another position";
-    case CLG_SEGMENT_FOREIGN: return "belongs to another store";
-    case CLG_SEGMENT_NEWER: return "written by a newer version";
-    case CLG_SEGMENT_UNREADABLE: return "header cannot be read";
-    case CLG_SEGMENT_NO_FILE: return "no such file";
-    case CLG_SEGMENT_NOT_OPENED: return "cannot be opened";
+    case CLG_SEGMENT_GOOD:
+        return "good";
+    case CLG_SEGMENT_ONE_COPY:
+        return "one of two header copies is damaged";
+    case CLG_SEGMENT_LONG:
+        return "longer than its header says";
+    case CLG_SEGMENT_SHORT:
+        return "shorter than its header says";
+    case CLG_SEGMENT_EMPTY:
+        return "no header, only zeros";
+    case CLG_SEGMENT_NO_HEADER:
+        return "both header copies are damaged";
+    case CLG_SEGMENT_DISAGREE:
+        return "the header copies differ";
+    case CLG_SEGMENT_MISNAMED:
+        return "its header belongs to another position";
+    case CLG_SEGMENT_FOREIGN:
+        return "belongs to another store";
+    case CLG_SEGMENT_NEWER:
+        return "written by a newer version";
+    case CLG_SEGMENT_UNREADABLE:
+        return "header cannot be read";
+    case CLG_SEGMENT_NO_FILE:
+        return "no such file";
+    case CLG_SEGMENT_NOT_OPENED:
+        return "cannot be opened";
     }
     return "unknown";
 }
@@ -85,8 +98,8 @@ static void open_read_copies(const struct clg_segment_dir *dir, int fd, bool rea
             continue;
         }
         CLG_ASSERT(n <= (int64_t)CLG_FORMAT_PAGE_BYTES);
-        copies->decode[i] = clg_segment_header_decode(copies->pages[i], dir->uuid, read_only,
-                                                      &copies->headers[i]);
+        copies->decode[i] =
+            clg_segment_header_decode(copies->pages[i], dir->uuid, read_only, &copies->headers[i]);
     }
 }
 
@@ -105,8 +118,8 @@ static enum clg_segment_state open_judge_bad(const struct open_copies *copies)
     if (copies->read[0] < 0 && copies->read[1] < 0) {
         return CLG_SEGMENT_UNREADABLE;
     }
-    if (copies->read[0] == 0 && copies->read[1] == 0
-        && clg_is_zero(copies->pages[0], sizeof(copies->pages))) {
+    if (copies->read[0] == 0 && copies->read[1] == 0 &&
+        clg_is_zero(copies->pages[0], sizeof(copies->pages))) {
         return CLG_SEGMENT_EMPTY;
     }
     return CLG_SEGMENT_NO_HEADER;
@@ -184,9 +197,8 @@ static void open_reserve(struct clg_segment *segment, const struct clg_os_stat *
     if (os->fs_info(os, segment->fd, &info) < 0) {
         return;
     }
-    bool promises = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS
-                    || info.type == CLG_OS_FS_TMPFS
-                    || (info.type == CLG_OS_FS_BTRFS && info.nocow);
+    bool promises = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS ||
+                    info.type == CLG_OS_FS_TMPFS || (info.type == CLG_OS_FS_BTRFS && info.nocow);
     bool whole = stat->allocated_bytes >= segment->bytes;
     if (promises && !whole && segment->fd_writable) {
         whole = os->fallocate(os, segment->fd, CLG_OS_FALLOCATE_KEEP_SIZE, 0, segment->bytes) >= 0;

@@ -23,14 +23,22 @@
 const char *clg_scan_verdict_text(enum clg_scan_verdict verdict)
 {
     switch (verdict) {
-    case CLG_SCAN_OK: return "ok";
-    case CLG_SCAN_END: return "end of the segment";
-    case CLG_SCAN_FREE: return "free";
-    case CLG_SCAN_CLAIMED: return "claimed, never committed";
-    case CLG_SCAN_BAD_HEADER: return "header fails its check";
-    case CLG_SCAN_BAD_BODY: return "body fails its check";
-    case CLG_SCAN_BAD_BATCH: return "batch is not whole";
-    case CLG_SCAN_BAD_READ: return "cannot be read";
+    case CLG_SCAN_OK:
+        return "ok";
+    case CLG_SCAN_END:
+        return "end of the segment";
+    case CLG_SCAN_FREE:
+        return "free";
+    case CLG_SCAN_CLAIMED:
+        return "claimed, never committed";
+    case CLG_SCAN_BAD_HEADER:
+        return "header fails its check";
+    case CLG_SCAN_BAD_BODY:
+        return "body fails its check";
+    case CLG_SCAN_BAD_BATCH:
+        return "batch is not whole";
+    case CLG_SCAN_BAD_READ:
+        return "cannot be read";
     }
     return "unknown";
 }
@@ -110,8 +118,8 @@ int clg_scan_load(struct clg_scan *scan, uint64_t at, uint64_t need, const uint8
     struct clg_segment *segment = scan->segment;
     CLG_ASSERT(at >= segment->base && need > 0);
     CLG_ASSERT(need <= segment->bytes && at - segment->base <= segment->bytes - need);
-    if (at >= scan->window_at && at - scan->window_at <= scan->window_bytes
-        && need <= scan->window_bytes - (at - scan->window_at)) {
+    if (at >= scan->window_at && at - scan->window_at <= scan->window_bytes &&
+        need <= scan->window_bytes - (at - scan->window_at)) {
         *out = scan->buffer + (at - scan->window_at);
         return 0;
     }
@@ -182,8 +190,8 @@ static const char *scan_misfit(const struct clg_scan *scan, const struct clg_sca
     if (header->store_time < bounds->time) {
         return "a store time below the one before";
     }
-    if (header->durable_back != CLG_DURABLE_BACK_NONE
-        && (uint64_t)header->durable_back * CLG_RECORD_ALIGN > position) {
+    if (header->durable_back != CLG_DURABLE_BACK_NONE &&
+        (uint64_t)header->durable_back * CLG_RECORD_ALIGN > position) {
         return "a durable position below 0";
     }
     return NULL;
@@ -194,10 +202,10 @@ int clg_scan_examine_header(struct clg_scan *scan, const struct clg_scan_bounds 
                             struct commitlog_error *err)
 {
     const struct clg_segment *segment = scan->segment;
-    *out = (struct clg_scan_record){.position = position, .next_position = position, .why = "",
-                                    .fault_position = position};
-    if (position % CLG_RECORD_ALIGN != 0 || position < segment->data_start
-        || position > segment->data_end || segment->data_end - position < CLG_RECORD_MIN) {
+    *out = (struct clg_scan_record){
+        .position = position, .next_position = position, .why = "", .fault_position = position};
+    if (position % CLG_RECORD_ALIGN != 0 || position < segment->data_start ||
+        position > segment->data_end || segment->data_end - position < CLG_RECORD_MIN) {
         return scan_say(out, CLG_SCAN_BAD_HEADER, "not a place where a record can begin");
     }
     const uint8_t *bytes = NULL;
@@ -250,8 +258,8 @@ static bool scan_wants_body_check(const struct clg_scan *scan, const struct clg_
     return scan->mode == CLG_SCAN_FULL && record->position >= scan->batch_end;
 }
 
-int clg_scan_examine(struct clg_scan *scan, const struct clg_scan_bounds *bounds,
-                     uint64_t position, struct clg_scan_record *out, struct commitlog_error *err)
+int clg_scan_examine(struct clg_scan *scan, const struct clg_scan_bounds *bounds, uint64_t position,
+                     struct clg_scan_record *out, struct commitlog_error *err)
 {
     int rc = clg_scan_examine_header(scan, bounds, position, out, err);
     if (rc != 0 || out->verdict != CLG_SCAN_OK) {
@@ -303,8 +311,8 @@ static int scan_fault(struct clg_scan_record *out, const struct clg_scan_record 
 
 /* Every member, in the scan's mode; their check fields into `checks` (little-endian). */
 static int scan_members(struct clg_scan *scan, struct clg_scan_bounds bounds,
-                        const struct clg_batch *batch, uint8_t *checks,
-                        struct clg_scan_record *out, struct commitlog_error *err)
+                        const struct clg_batch *batch, uint8_t *checks, struct clg_scan_record *out,
+                        struct commitlog_error *err)
 {
     uint64_t at = out->next_position;
     struct clg_scan_record member = {.position = at, .verdict = CLG_SCAN_OK};
@@ -321,8 +329,8 @@ static int scan_members(struct clg_scan *scan, struct clg_scan_bounds bounds,
             return scan_fault(out, &member, "a member fails to verify");
         }
         uint8_t kind = member.header.kind;
-        if (kind == CLG_KIND_BATCH || clg_record_is_filler(kind)
-            || member.next_position > out->batch_end) {
+        if (kind == CLG_KIND_BATCH || clg_record_is_filler(kind) ||
+            member.next_position > out->batch_end) {
             return scan_fault(out, &member, "a member that cannot be in a batch");
         }
         CLG_ASSERT(member.next_position > at);
@@ -330,8 +338,8 @@ static int scan_members(struct clg_scan *scan, struct clg_scan_bounds bounds,
         scan_raise(&bounds, &member.header);
         at = member.next_position;
     }
-    if (at != out->batch_end
-        || clg_hash64(checks, (size_t)batch->count * 8, 0) != batch->member_checks) {
+    if (at != out->batch_end ||
+        clg_hash64(checks, (size_t)batch->count * 8, 0) != batch->member_checks) {
         return scan_fault(out, &member, "members do not match their batch");
     }
     return 0;
@@ -345,9 +353,9 @@ static int scan_batch(struct clg_scan *scan, const struct clg_scan_bounds *bound
     struct clg_batch batch;
     uint64_t room = scan->segment->data_end - out->next_position;
     struct clg_scan_record self = *out;
-    if (clg_batch_decode(out->body, out->body_bytes, &batch) != 0 || batch.count == 0
-        || batch.member_bytes > room - CLG_RECORD_MIN
-        || (uint64_t)batch.count * CLG_RECORD_MIN > batch.member_bytes) {
+    if (clg_batch_decode(out->body, out->body_bytes, &batch) != 0 || batch.count == 0 ||
+        batch.member_bytes > room - CLG_RECORD_MIN ||
+        (uint64_t)batch.count * CLG_RECORD_MIN > batch.member_bytes) {
         return scan_fault(out, &self, "impossible numbers in a batch header");
     }
     out->batch_end = out->next_position + batch.member_bytes;
@@ -401,8 +409,10 @@ int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out, struct com
     CLG_ASSERT(out != NULL);
     CLG_ASSERT(scan->segment != NULL);
     if (scan->next == scan->segment->data_end) {
-        *out = (struct clg_scan_record){.verdict = CLG_SCAN_END, .why = "",
-                                        .position = scan->next, .next_position = scan->next,
+        *out = (struct clg_scan_record){.verdict = CLG_SCAN_END,
+                                        .why = "",
+                                        .position = scan->next,
+                                        .next_position = scan->next,
                                         .fault_position = scan->next};
         return 0;
     }

@@ -50,11 +50,11 @@ enum clg_scan_verdict {
 
 struct clg_scan_record {
     enum clg_scan_verdict verdict;
-    int os_errno;      /* BAD_READ, positive */
-    const char *why;   /* a few words, static; "" for OK */
+    int os_errno;    /* BAD_READ, positive */
+    const char *why; /* a few words, static; "" for OK */
     uint64_t position;
     uint64_t next_position; /* position + size; = position unless a header was understood */
-    uint32_t size; /* 0 unless a header was understood: never FREE, END, BAD_HEADER */
+    uint32_t size;          /* 0 unless a header was understood: never FREE, END, BAD_HEADER */
     bool header_zero;       /* FREE: all 48 bytes are zero */
     struct clg_record_header header; /* decoded, meaningful with size > 0 */
     /* Into the scan's buffer, until the next call on it; NULL when not loaded. Only for OK. */
@@ -63,7 +63,7 @@ struct clg_scan_record {
     size_t body_bytes; /* of the record, loaded or not */
     /* Batches: [position, batch_end) is one unit. 0 outside of one. */
     uint64_t batch_end;
-    uint64_t fault_position; /* BAD_BATCH: the member that failed; otherwise = position */
+    uint64_t fault_position;     /* BAD_BATCH: the member that failed; otherwise = position */
     enum clg_scan_verdict fault; /* BAD_BATCH: its verdict, OK if only the sums disagree */
 };
 
@@ -77,14 +77,14 @@ struct clg_scan {
     int64_t min_time;
     /* Highest durable position a valid record of this scan has witnessed; 0: none. */
     uint64_t witnessed;
-    uint64_t records; /* OK so far */
+    uint64_t records;   /* OK so far */
     uint64_t batch_end; /* members before it were verified with their batch */
 
     uint8_t *buffer;
     uint64_t buffer_bytes;
-    uint64_t window_at;   /* position of buffer[0] */
+    uint64_t window_at;    /* position of buffer[0] */
     uint64_t window_bytes; /* valid from there */
-    uint64_t read_ahead;  /* bytes to ask for at once */
+    uint64_t read_ahead;   /* bytes to ask for at once */
 };
 
 /* Starts at `position` (0: the start of the data). min_epoch and min_time begin at the segment
@@ -102,10 +102,10 @@ CLG_MUST_CHECK int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *
                                  struct commitlog_error *err);
 
 struct clg_scan_search {
-    uint64_t found;           /* a valid record, or `to` */
-    uint64_t unreadable;      /* blocks of 4096 bytes skipped because of EIO */
+    uint64_t found;            /* a valid record, or `to` */
+    uint64_t unreadable;       /* blocks of 4096 bytes skipped because of EIO */
     uint64_t first_unreadable; /* position of the first of them; CLG_NO_POSITION */
-    bool all_zero;            /* every byte read in [from, found) is zero */
+    bool all_zero;             /* every byte read in [from, found) is zero */
 };
 
 /*

@@ -42,8 +42,8 @@ static int search_next_chunk(struct clg_scan *scan, uint64_t from, uint64_t to,
     chunk->from = from;
     if (rc > 0) {
         chunk->bytes = NULL;
-        chunk->to = clg_min_u64(to, clg_align_down(from, CLG_SCAN_BLOCK_BYTES)
-                                        + CLG_SCAN_BLOCK_BYTES);
+        chunk->to =
+            clg_min_u64(to, clg_align_down(from, CLG_SCAN_BLOCK_BYTES) + CLG_SCAN_BLOCK_BYTES);
         return 0;
     }
     /* What the read gave: up to a bad block, if there is one. */
@@ -65,8 +65,8 @@ static void search_skip_block(struct clg_scan_search *search, const struct searc
 }
 
 /* The next step in the chunk whose word could begin a record, or its end. */
-static uint64_t search_candidate(const struct search_chunk *chunk, uint64_t from,
-                                 uint64_t data_end, bool *all_zero)
+static uint64_t search_candidate(const struct search_chunk *chunk, uint64_t from, uint64_t data_end,
+                                 bool *all_zero)
 {
     CLG_ASSERT(from >= chunk->from);
     CLG_ASSERT(from % CLG_RECORD_ALIGN == 0);
@@ -77,8 +77,8 @@ static uint64_t search_candidate(const struct search_chunk *chunk, uint64_t from
         }
         uint32_t word = (uint32_t)value;
         uint32_t size = clg_record_size(word);
-        if (clg_record_state(word) == CLG_RECORD_COMMITTED && size >= CLG_RECORD_MIN
-            && size <= data_end - at) {
+        if (clg_record_state(word) == CLG_RECORD_COMMITTED && size >= CLG_RECORD_MIN &&
+            size <= data_end - at) {
             return at;
         }
         *all_zero = false;
@@ -103,7 +103,8 @@ static int search_try(struct clg_scan *scan, uint64_t at, uint64_t *hash_left, b
         if (record.size > *hash_left) {
             return clg_fail(err, COMMITLOG_EDAMAGED, 0, at,
                             "segment %020" PRIu64 ".log: search at %" PRIu64
-                            ": too many headers without a body", scan->segment->base, at);
+                            ": too many headers without a body",
+                            scan->segment->base, at);
         }
         *hash_left -= record.size;
         rc = clg_scan_examine(scan, &bounds, at, &record, err);
@@ -115,8 +116,8 @@ static int search_try(struct clg_scan *scan, uint64_t at, uint64_t *hash_left, b
 /* All candidates of one chunk; the chunk's bytes are loaded again after each, because looking at
  * a candidate may move the buffer. *next is where the search goes on, or the record found. */
 static int search_chunk_records(struct clg_scan *scan, struct search_chunk chunk,
-                                uint64_t *hash_left, struct clg_scan_search *search,
-                                uint64_t *next, bool *found, struct commitlog_error *err)
+                                uint64_t *hash_left, struct clg_scan_search *search, uint64_t *next,
+                                bool *found, struct commitlog_error *err)
 {
     CLG_ASSERT(chunk.bytes != NULL);
     uint64_t at = chunk.from;
@@ -150,8 +151,8 @@ int clg_scan_resync(struct clg_scan *scan, uint64_t from, uint64_t to,
     CLG_ASSERT(from >= scan->segment->data_start);
     uint64_t end = clg_align_down(clg_min_u64(to, data_end), CLG_RECORD_ALIGN);
     uint64_t at = clg_align_up(from, CLG_RECORD_ALIGN);
-    *search = (struct clg_scan_search){.found = to, .first_unreadable = CLG_NO_POSITION,
-                                       .all_zero = true};
+    *search = (struct clg_scan_search){
+        .found = to, .first_unreadable = CLG_NO_POSITION, .all_zero = true};
     uint64_t hash_left = SEARCH_HASH_FLOOR + (at < end ? (end - at) * SEARCH_HASH_FACTOR : 0);
     while (at < end) {
         struct search_chunk chunk;
@@ -244,7 +245,7 @@ int clg_scan_last_nonzero(struct clg_scan *scan, uint64_t from, uint64_t to, uin
                 count -= 8;
             }
             last = count > 0 && search_zero_run(chunk.bytes, count) < count ? chunk.from + count
-                                                                             : last;
+                                                                            : last;
         }
         at = chunk.to;
     }

@@ -87,10 +87,9 @@ static int set_reserve_locked(struct clg_segment_set *set, struct commitlog_erro
         return 0;
     }
     uint32_t room = set->room == 0 ? SET_FIRST_ROOM : set->room * 2;
-    struct clg_segment **items = room < set->room
-                                     ? NULL
-                                     : clg_os_grow_array(set->os, set->items, set->room, room,
-                                                         sizeof(*items));
+    struct clg_segment **items =
+        room < set->room ? NULL
+                         : clg_os_grow_array(set->os, set->items, set->room, room, sizeof(*items));
     if (items == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION,
                         "list of segments: room for %" PRIu32, room);
@@ -117,8 +116,7 @@ int clg_segment_set_append(struct clg_segment_set *set, struct clg_segment *segm
     clg_segment_invariants(segment);
     clg_mutex_lock(set->os, &set->lock);
     int rc = set_reserve_locked(set, err);
-    if (rc == 0 && set->count > 0
-        && segment->base < set_end_of(set_at(set, set->count - 1))) {
+    if (rc == 0 && set->count > 0 && segment->base < set_end_of(set_at(set, set->count - 1))) {
         rc = clg_fail(err, COMMITLOG_EINVAL, 0, segment->base,
                       "segment %020" PRIu64 ".log: overlaps the one before", segment->base);
     }

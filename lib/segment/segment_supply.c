@@ -45,8 +45,7 @@ void clg_segment_supply_free(struct clg_segment_supply *supply)
     clg_segment_supply_init(supply, supply->dir, supply->prewrite);
 }
 
-void clg_segment_supply_want(struct clg_segment_supply *supply,
-                             const struct clg_segment_plan *plan)
+void clg_segment_supply_want(struct clg_segment_supply *supply, const struct clg_segment_plan *plan)
 {
     const struct commitlog_os *os = supply->dir->os;
     CLG_ASSERT(clg_segment_size_ok(plan->bytes));
@@ -82,8 +81,7 @@ static void supply_failed(struct clg_segment_supply *supply, const struct commit
     bool final = supply->draft.named;
     clg_segment_draft_abort(&supply->draft);
     supply->failure = *cause;
-    supply->retry_at_ns = final ? CLG_OS_FOREVER
-                                : clg_os_deadline(os, CLG_SUPPLY_RETRY_NS);
+    supply->retry_at_ns = final ? CLG_OS_FOREVER : clg_os_deadline(os, CLG_SUPPLY_RETRY_NS);
     if (cause->code == COMMITLOG_ENOSPC) {
         supply->refused++;
     }
@@ -101,8 +99,7 @@ static int supply_prewrite(struct clg_segment_supply *supply, struct commitlog_e
         }
     }
     int64_t before = os->clock_mono_ns(os);
-    int rc = clg_segment_draft_prewrite(&supply->draft, supply->zeros, CLG_SUPPLY_PIECE_BYTES,
-                                        err);
+    int rc = clg_segment_draft_prewrite(&supply->draft, supply->zeros, CLG_SUPPLY_PIECE_BYTES, err);
     int64_t after = os->clock_mono_ns(os);
     int64_t pause = after - before;
     pause = pause < SUPPLY_PAUSE_MIN_NS ? SUPPLY_PAUSE_MIN_NS : pause;

@@ -42,13 +42,13 @@ struct clg_segment_supply {
     struct clg_segment_plan plan;
     struct clg_segment_draft draft;
     struct clg_segment *ready;
-    uint8_t *zeros;        /* one piece; allocated when first needed */
-    int64_t retry_at_ns;   /* monotonic; do not try before */
-    int64_t pause_until_ns; /* between two pieces of zeros */
+    uint8_t *zeros;                 /* one piece; allocated when first needed */
+    int64_t retry_at_ns;            /* monotonic; do not try before */
+    int64_t pause_until_ns;         /* between two pieces of zeros */
     struct commitlog_error failure; /* code 0: none */
-    uint64_t made_ahead;   /* taken when ready */
-    uint64_t made_late;    /* made inside take */
-    uint64_t refused;      /* attempts that found the disk full */
+    uint64_t made_ahead;            /* taken when ready */
+    uint64_t made_late;             /* made inside take */
+    uint64_t refused;               /* attempts that found the disk full */
 };
 
 struct clg_segment_supply_stats {

@@ -42,14 +42,13 @@ void clg_append_fold(struct commitlog_store *store)
     uint64_t behind = published - clg_min_u64(published, clg_fold_position(core->fold));
     bool may_seal = !store->has_thread || behind > core->live.ring_bytes / 2;
     /* Out of memory is not this append's failure: the record is stored and folded later. */
-    int rc = clg_fold_run(core->fold, UINT64_MAX, APPEND_FOLD_BUDGET, CLG_FOLD_TRY, may_seal,
-                          NULL);
+    int rc = clg_fold_run(core->fold, UINT64_MAX, APPEND_FOLD_BUDGET, CLG_FOLD_TRY, may_seal, NULL);
     (void)rc;
 }
 
-int clg_store_append(struct commitlog_store *store, const struct clg_append *items,
-                     uint32_t count, int64_t deadline_mono_ns,
-                     struct commitlog_receipt *receipts, struct commitlog_error *err)
+int clg_store_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
+                     int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                     struct commitlog_error *err)
 {
     struct clg_log *log = store->core->log;
     for (;;) {
@@ -89,9 +88,8 @@ int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
     } else if (level == COMMITLOG_LEVEL_WRITTEN) {
         while (rc == COMMITLOG_OK && clg_log_written(log) < end) {
             uint64_t published = clg_log_published(log);
-            rc = published >= end
-                     ? clg_log_drain(log, end, UINT64_MAX, err)
-                     : clg_log_wait_visible(log, published, false, deadline_mono_ns);
+            rc = published >= end ? clg_log_drain(log, end, UINT64_MAX, err)
+                                  : clg_log_wait_visible(log, published, false, deadline_mono_ns);
         }
     }
     if (rc != COMMITLOG_OK) {
@@ -117,7 +115,7 @@ static uint32_t append_level(const struct commitlog_store *store, uint32_t level
 /* What follows a stored append of any kind. */
 int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t count,
                       int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
-                         struct commitlog_error *err)
+                      struct commitlog_error *err)
 {
     if (level == COMMITLOG_LEVEL_DEFAULT) {
         level = append_level(store, level);
@@ -164,8 +162,7 @@ int32_t commitlog_append(struct commitlog_store *store, uint32_t topic, uint32_t
 
 int32_t commitlog_append_record(struct commitlog_store *store,
                                 const struct commitlog_record *record, int32_t timeout_ms,
-                                struct commitlog_receipt *out_receipt,
-                                struct commitlog_error *err)
+                                struct commitlog_receipt *out_receipt, struct commitlog_error *err)
 {
     int rc = append_enter(store, err);
     if (rc != COMMITLOG_OK) {

@@ -102,12 +102,11 @@ int32_t commitlog_cursor_open(struct commitlog_store *store, uint32_t topic, uin
 
 int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic, const void *key,
                                   size_t key_bytes, int64_t since_ns, int64_t until_ns,
-                                  struct commitlog_cursor **out_cursor,
-                                  struct commitlog_error *err)
+                                  struct commitlog_cursor **out_cursor, struct commitlog_error *err)
 {
     int rc = clg_store_enter(store);
-    if (rc != COMMITLOG_OK || out_cursor == NULL || key == NULL || key_bytes == 0
-        || key_bytes > CLG_KEY_MAX) {
+    if (rc != COMMITLOG_OK || out_cursor == NULL || key == NULL || key_bytes == 0 ||
+        key_bytes > CLG_KEY_MAX) {
         return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "query: a key has 1 to %u bytes", CLG_KEY_MAX);
     }
@@ -140,8 +139,7 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
 }
 
 int32_t commitlog_cursor_open_log(struct commitlog_store *store, uint64_t position,
-                                  struct commitlog_cursor **out_cursor,
-                                  struct commitlog_error *err)
+                                  struct commitlog_cursor **out_cursor, struct commitlog_error *err)
 {
     int rc = clg_store_enter(store);
     if (rc != COMMITLOG_OK || out_cursor == NULL) {
@@ -214,8 +212,8 @@ static bool cursor_wants_tag(const struct commitlog_cursor *cursor,
                              const struct commitlog_slice *tag)
 {
     for (uint32_t i = 0; i < cursor->tag_count; i++) {
-        if (cursor->tags[i].bytes == tag->bytes
-            && memcmp(cursor->tags[i].data, tag->data, tag->bytes) == 0) {
+        if (cursor->tags[i].bytes == tag->bytes &&
+            memcmp(cursor->tags[i].data, tag->data, tag->bytes) == 0) {
             return true;
         }
     }
@@ -228,8 +226,8 @@ static int cursor_check(const struct clg_record_view *view, uint32_t queue, uint
     if (header_check == NULL) {
         return COMMITLOG_OK;
     }
-    bool same = view->header.header_check == *header_check && view->header.queue_number == queue
-                && view->header.queue_offset == queue_offset;
+    bool same = view->header.header_check == *header_check && view->header.queue_number == queue &&
+                view->header.queue_offset == queue_offset;
     return same ? COMMITLOG_OK : COMMITLOG_EDAMAGED;
 }
 
@@ -240,8 +238,8 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     struct clg_record_view view;
     struct commitlog_error why;
     clg_error_clear(&why);
-    int rc = clg_reader_get(&cursor->reader, fetch->core->log, position, fetch->visible, &view,
-                            &why);
+    int rc =
+        clg_reader_get(&cursor->reader, fetch->core->log, position, fetch->visible, &view, &why);
     if (rc == COMMITLOG_OK) {
         rc = cursor_check(&view, queue, queue_offset, header_check);
         if (rc != COMMITLOG_OK) {
@@ -289,8 +287,8 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
     struct clg_record_view view;
     int rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
                             fetch->visible, &view, NULL);
-    bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED
-                || (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
+    bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
+                (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
     if (gone) {
         fetch->bound = fetch->visible;
         return COMMITLOG_EROLLEDBACK;
@@ -468,8 +466,8 @@ static int get_judge(struct commitlog_store *store, struct clg_core *core, uint6
         struct clg_scan scan;
         struct clg_scan_record record;
         clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
-        while (scan.next < position && clg_scan_step(&scan, &record, NULL) == COMMITLOG_OK
-               && record.verdict == CLG_SCAN_OK) {
+        while (scan.next < position && clg_scan_step(&scan, &record, NULL) == COMMITLOG_OK &&
+               record.verdict == CLG_SCAN_OK) {
         }
         between = scan.next > position;
         clg_scan_free(&scan);

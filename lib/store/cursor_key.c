@@ -22,16 +22,16 @@ static bool key_is_carried(const struct commitlog_cursor *cursor,
 static bool key_matches(const struct commitlog_cursor *cursor,
                         const struct commitlog_message *message)
 {
-    return message->topic == cursor->topic && message->store_time_ns >= cursor->since_ns
-           && message->store_time_ns <= cursor->until_ns && key_is_carried(cursor, message);
+    return message->topic == cursor->topic && message->store_time_ns >= cursor->since_ns &&
+           message->store_time_ns <= cursor->until_ns && key_is_carried(cursor, message);
 }
 
 /* The end; but where the opening found damage, records with this key may be missing: said once. */
 static int key_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct commitlog_damage damage;
-    if (cursor->crossed != 0 || !cursor->store->read_only
-        || clg_damage_list_get(&cursor->store->damage, 0, &damage) != COMMITLOG_OK) {
+    if (cursor->crossed != 0 || !cursor->store->read_only ||
+        clg_damage_list_get(&cursor->store->damage, 0, &damage) != COMMITLOG_OK) {
         return COMMITLOG_EEND;
     }
     cursor->crossed = fetch->count == 0 ? damage.to_position : 0;
@@ -44,9 +44,9 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     while (fetch->count < fetch->max) {
         if (cursor->pending == 0) {
             cursor->pending_at = 0;
-            int rc = clg_lookup_key_next(fetch->core->fold, &cursor->query,
-                                         cursor->scratch.positions, CLG_CURSOR_ENTRIES,
-                                         &cursor->pending);
+            int rc =
+                clg_lookup_key_next(fetch->core->fold, &cursor->query, cursor->scratch.positions,
+                                    CLG_CURSOR_ENTRIES, &cursor->pending);
             if (rc != COMMITLOG_OK) {
                 return rc;
             }

@@ -39,9 +39,9 @@ static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible
         struct clg_scan scan;
         struct clg_scan_search search = {0};
         clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
-        rc = from < to ? clg_scan_resync(&scan, clg_align_up(from, CLG_RECORD_ALIGN), to, &search,
-                                         NULL)
-                       : COMMITLOG_ENOTFOUND;
+        rc = from < to
+                 ? clg_scan_resync(&scan, clg_align_up(from, CLG_RECORD_ALIGN), to, &search, NULL)
+                 : COMMITLOG_ENOTFOUND;
         clg_scan_free(&scan);
         position = segment->base + segment->bytes;
         clg_segment_unref(segment);
@@ -73,9 +73,8 @@ static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
     }
     cursor->next = value;
     struct clg_record_view view;
-    if (value < clg_log_first(core->log) || value >= visible
-        || clg_reader_get(&cursor->reader, core->log, value, visible, &view, NULL)
-               == COMMITLOG_OK) {
+    if (value < clg_log_first(core->log) || value >= visible ||
+        clg_reader_get(&cursor->reader, core->log, value, visible, &view, NULL) == COMMITLOG_OK) {
         return COMMITLOG_OK; /* a bound to be reported by the fetch, or a record */
     }
     if (!cursor->store->read_only) {

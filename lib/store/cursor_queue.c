@@ -28,8 +28,8 @@ static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
     if (entry->position == CLG_NO_POSITION) {
         return queue_lost(cursor, fetch, entry, count);
     }
-    if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) != 0
-        || !clg_cursor_wants_hash(cursor, entry->tag_hash)) {
+    if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) != 0 ||
+        !clg_cursor_wants_hash(cursor, entry->tag_hash)) {
         cursor->next++;
         return COMMITLOG_OK;
     }
@@ -126,13 +126,13 @@ int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint3
                             struct commitlog_message *messages, uint32_t max, uint32_t *out_count,
                             uint64_t *out_bound)
 {
-    if (messages == NULL || out_count == NULL || max == 0 || queue == COMMITLOG_QUEUE_ALL
-        || (buffer == NULL && buffer_bytes > 0)) {
+    if (messages == NULL || out_count == NULL || max == 0 || queue == COMMITLOG_QUEUE_ALL ||
+        (buffer == NULL && buffer_bytes > 0)) {
         return COMMITLOG_EINVAL;
     }
     struct commitlog_cursor *cursor = NULL;
-    int rc = commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_OFFSET, offset, &cursor,
-                                   NULL);
+    int rc =
+        commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_OFFSET, offset, &cursor, NULL);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
@@ -142,8 +142,7 @@ int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint3
     uint32_t fitting = 0;
     size_t used = 0;
     if (rc == COMMITLOG_OK) {
-        while (fitting < count
-               && queue_copy(&messages[fitting], buffer, buffer_bytes, &used)) {
+        while (fitting < count && queue_copy(&messages[fitting], buffer, buffer_bytes, &used)) {
             fitting++;
         }
         if (fitting == 0) {

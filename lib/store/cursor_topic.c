@@ -17,10 +17,10 @@ static int topic_open_merge(struct commitlog_cursor *cursor, struct clg_core *co
 static int topic_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch, uint64_t upto)
 {
     struct commitlog_damage damage;
-    for (size_t i = 0;
-         clg_damage_list_get(&cursor->store->damage, i, &damage) == COMMITLOG_OK; i++) {
-        bool between = damage.to_position > cursor->next && damage.from_position < upto
-                       && damage.to_position > cursor->crossed;
+    for (size_t i = 0; clg_damage_list_get(&cursor->store->damage, i, &damage) == COMMITLOG_OK;
+         i++) {
+        bool between = damage.to_position > cursor->next && damage.from_position < upto &&
+                       damage.to_position > cursor->crossed;
         if (between) {
             /* What was read before it goes out first; then the next call comes here again. */
             cursor->crossed = fetch->count == 0 ? damage.to_position : cursor->crossed;
@@ -39,8 +39,8 @@ static int topic_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0
-        && clg_cursor_wants_hash(cursor, entry->tag_hash)) {
+    if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0 &&
+        clg_cursor_wants_hash(cursor, entry->tag_hash)) {
         rc = clg_cursor_take(cursor, fetch, entry->position, merged->queue, entry->queue_offset,
                              &entry->header_check);
     }

@@ -42,8 +42,8 @@ static uint64_t encode_attribute_bytes(const struct commitlog_record *record)
         bytes += CLG_ATTRIBUTE_HEADER_BYTES + record->keys[i].bytes;
     }
     for (uint32_t i = 0; i < record->header_count; i++) {
-        bytes += CLG_ATTRIBUTE_HEADER_BYTES + 2 + record->headers[i].name.bytes
-                 + record->headers[i].value.bytes;
+        bytes += CLG_ATTRIBUTE_HEADER_BYTES + 2 + record->headers[i].name.bytes +
+                 record->headers[i].value.bytes;
     }
     return bytes + (record->has_time != 0 ? CLG_ATTRIBUTE_HEADER_BYTES + 8u : 0);
 }
@@ -107,8 +107,8 @@ static uint64_t encode_body_bytes(const struct commitlog_record *record)
 {
     uint64_t bytes = 0;
     for (uint32_t i = 0; i < record->body_count; i++) {
-        if (record->body == NULL || (record->body[i].data == NULL && record->body[i].bytes > 0)
-            || !clg_add_u64(bytes, record->body[i].bytes, &bytes)) {
+        if (record->body == NULL || (record->body[i].data == NULL && record->body[i].bytes > 0) ||
+            !clg_add_u64(bytes, record->body[i].bytes, &bytes)) {
             return UINT64_MAX;
         }
     }
@@ -117,10 +117,10 @@ static uint64_t encode_body_bytes(const struct commitlog_record *record)
 
 static int encode_check(const struct commitlog_record *record, struct commitlog_error *err)
 {
-    bool good = record->level <= COMMITLOG_LEVEL_DURABLE && record->has_time <= 1
-                && (record->key_count == 0 || record->keys != NULL)
-                && (record->header_count == 0 || record->headers != NULL)
-                && (record->tag.bytes == 0 || record->tag.data != NULL);
+    bool good = record->level <= COMMITLOG_LEVEL_DURABLE && record->has_time <= 1 &&
+                (record->key_count == 0 || record->keys != NULL) &&
+                (record->header_count == 0 || record->headers != NULL) &&
+                (record->tag.bytes == 0 || record->tag.data != NULL);
     for (uint32_t i = 0; good && i < record->key_count && i < CLG_RECORD_KEYS_MAX; i++) {
         good = record->keys[i].data != NULL && record->keys[i].bytes > 0;
     }
@@ -142,8 +142,7 @@ int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_re
         return rc;
     }
     const struct clg_topic *topic = clg_registry_topic(&store->core->registry, record.topic);
-    if (topic == NULL
-        || (record.queue != COMMITLOG_QUEUE_AUTO && record.queue >= topic->queues)) {
+    if (topic == NULL || (record.queue != COMMITLOG_QUEUE_AUTO && record.queue >= topic->queues)) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "no topic has number %u, or it has no queue %u", record.topic,
                         record.queue);

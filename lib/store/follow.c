@@ -23,8 +23,7 @@
 #define FOLLOW_POLL_NS (INT64_C(500) * CLG_OS_NS_PER_MS)
 
 static int follow_static_live(struct commitlog_store *store, struct clg_core *core,
-                              const struct clg_recovery_result *result,
-                              struct commitlog_error *err)
+                              const struct clg_recovery_result *result, struct commitlog_error *err)
 {
     struct clg_live_header header = {.engine = CLG_ENGINE_MMAP, .epoch = result->epoch};
     memcpy(header.uuid, result->uuid, sizeof(header.uuid));
@@ -127,9 +126,8 @@ static int follow_make(struct commitlog_store *store, const struct clg_core *old
             return COMMITLOG_OK;
         }
         clg_core_unref(core);
-        if (store->dir.writer_live
-            && (rc == COMMITLOG_EIO || rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EDAMAGED
-                || rc == COMMITLOG_ETOOSMALL)) {
+        if (store->dir.writer_live && (rc == COMMITLOG_EIO || rc == COMMITLOG_ENOTFOUND ||
+                                       rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL)) {
             rc = i + 1 < FOLLOW_TRIES ? COMMITLOG_EAGAIN : rc; /* files come and go meanwhile */
         }
         if (rc == COMMITLOG_EAGAIN) {
@@ -138,10 +136,9 @@ static int follow_make(struct commitlog_store *store, const struct clg_core *old
             rc = probed != COMMITLOG_OK ? probed : COMMITLOG_EAGAIN;
         }
     }
-    return rc == COMMITLOG_EAGAIN
-               ? clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
-                          "the writer is just opening or closing: try again")
-               : rc;
+    return rc == COMMITLOG_EAGAIN ? clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+                                             "the writer is just opening or closing: try again")
+                                  : rc;
 }
 
 int clg_follow_open(struct commitlog_store *store, struct clg_core **out,
@@ -186,9 +183,9 @@ static void follow_note_sealed(struct clg_core *core)
          i < count; i++) {
         struct clg_segment *segment = clg_segment_set_pin_at(&core->set, i);
         struct clg_segment_footer footer;
-        if (segment != NULL && (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) == 0
-            && segment->base + segment->bytes <= durable
-            && clg_segment_read_footer(segment, &footer, NULL) == COMMITLOG_OK) {
+        if (segment != NULL && (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) == 0 &&
+            segment->base + segment->bytes <= durable &&
+            clg_segment_read_footer(segment, &footer, NULL) == COMMITLOG_OK) {
             clg_segment_set_sealed(segment, &footer);
         }
         clg_segment_unref(segment);
@@ -264,8 +261,8 @@ int clg_follow_restart(struct commitlog_store *store, const struct clg_core *old
 int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *out_replaced)
 {
     struct clg_core *core = clg_store_core(store);
-    bool runs = core->follows
-                && clg_load_acquire_u32(&core->live.area->closed.flag) == CLG_LIVE_OPEN;
+    bool runs =
+        core->follows && clg_load_acquire_u32(&core->live.area->closed.flag) == CLG_LIVE_OPEN;
     clg_core_unref(core);
     *out_replaced = false;
     if (runs) {
@@ -288,9 +285,8 @@ int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err)
     int rc = clg_store_dir_probe(&store->dir, err);
     struct clg_core *old = store->core;
     /* A writer may also have come and gone between two looks. */
-    bool changed = rc == COMMITLOG_OK
-                   && (store->dir.last.session != old->writer_session
-                       || (store->dir.writer_live && !old->follows));
+    bool changed = rc == COMMITLOG_OK && (store->dir.last.session != old->writer_session ||
+                                          (store->dir.writer_live && !old->follows));
     if (changed) {
         rc = follow_replace(store, err);
         /* A writer that is still recovering has no live area yet: the old core goes on. */

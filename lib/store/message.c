@@ -53,11 +53,10 @@ int clg_message_fill(const struct clg_core *core, const struct clg_record_view *
     out->kind = view->header.kind;
     out->topic = UINT32_MAX;
     out->queue = UINT32_MAX;
-    bool has_queue = view->header.kind == CLG_KIND_MESSAGE
-                     || view->header.kind == CLG_KIND_REFERENCE
-                     || view->header.kind == CLG_KIND_HOLE;
-    const struct clg_queue *queue
-        = has_queue ? clg_registry_queue(&core->registry, view->header.queue_number) : NULL;
+    bool has_queue = view->header.kind == CLG_KIND_MESSAGE ||
+                     view->header.kind == CLG_KIND_REFERENCE || view->header.kind == CLG_KIND_HOLE;
+    const struct clg_queue *queue =
+        has_queue ? clg_registry_queue(&core->registry, view->header.queue_number) : NULL;
     if (queue != NULL && queue->owner != 0) {
         const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
         out->topic = topic->id;
@@ -67,8 +66,7 @@ int clg_message_fill(const struct clg_core *core, const struct clg_record_view *
         return COMMITLOG_OK; /* nothing in them is covered by a check */
     }
     out->body = (struct commitlog_slice){view->body, view->body_bytes};
-    out->attributes
-        = (struct commitlog_slice){view->attributes, view->header.attribute_bytes};
+    out->attributes = (struct commitlog_slice){view->attributes, view->header.attribute_bytes};
     return view->header.attribute_bytes > 0 ? message_count_attributes(view, out) : COMMITLOG_OK;
 }
 
@@ -94,8 +92,8 @@ int32_t commitlog_message_header(const struct commitlog_message *message, uint32
         return COMMITLOG_EINVAL;
     }
     struct clg_attribute_header header;
-    int rc = clg_attributes_header(message->attributes.data, message->attributes.bytes, index,
-                                   &header);
+    int rc =
+        clg_attributes_header(message->attributes.data, message->attributes.bytes, index, &header);
     if (rc != 1) {
         return rc == 0 ? COMMITLOG_ENOTFOUND : rc;
     }

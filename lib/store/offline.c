@@ -39,13 +39,13 @@ static int offline_recover(const struct commitlog_options *options, struct clg_s
     clg_segment_set_init(&set, os);
     struct clg_recovery_result result;
     memset(&result, 0, sizeof(result));
-    struct clg_recovery_options wanted = {
-        .mode = (uint32_t)clg_option(options, COMMITLOG_OPT_RECOVERY),
-        .plan_only = plan_only,
-        .full = true,
-        .report = &report->sink,
-        .progress = clg_progress_report,
-        .progress_ctx = options->progress};
+    struct clg_recovery_options wanted = {.mode =
+                                              (uint32_t)clg_option(options, COMMITLOG_OPT_RECOVERY),
+                                          .plan_only = plan_only,
+                                          .full = true,
+                                          .report = &report->sink,
+                                          .progress = clg_progress_report,
+                                          .progress_ctx = options->progress};
     int rc = os->random(os, &wanted.session, sizeof(wanted.session));
     if (rc < 0) {
         rc = clg_fail_os(err, rc, CLG_NO_POSITION, "random session number");
@@ -86,7 +86,8 @@ int32_t commitlog_recover(const char *path, const struct commitlog_options *give
                           struct commitlog_report **out_report, struct commitlog_error *err)
 {
     struct commitlog_options options;
-    if (path == NULL || out_report == NULL || (flags & ~(uint32_t)COMMITLOG_RECOVER_PLAN_ONLY) != 0) {
+    if (path == NULL || out_report == NULL ||
+        (flags & ~(uint32_t)COMMITLOG_RECOVER_PLAN_ONLY) != 0) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "recover");
     }
     int rc = offline_options(given, &options, err);

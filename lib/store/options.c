@@ -11,8 +11,8 @@
 #define OPTION_ANY (UINT64_C(1) << 62)
 
 static const struct commitlog_option_info options_table[] = {
-    {COMMITLOG_OPT_ACCESS, COMMITLOG_OPTION_CHOICE, 0, 1, 0, "access", "",
-     "read-write|read-only", "whether this process may append"},
+    {COMMITLOG_OPT_ACCESS, COMMITLOG_OPTION_CHOICE, 0, 1, 0, "access", "", "read-write|read-only",
+     "whether this process may append"},
     {COMMITLOG_OPT_CREATE, COMMITLOG_OPTION_CHOICE, 0, 2, 0, "create", "",
      "if-missing|never|always", "what to do when the store is not, or already, there"},
     {COMMITLOG_OPT_SEGMENT_BYTES, COMMITLOG_OPTION_U64, CLG_SEGMENT_MIN, CLG_SEGMENT_MAX,
@@ -20,9 +20,8 @@ static const struct commitlog_option_info options_table[] = {
      "size of new segment files, a multiple of 4096"},
     {COMMITLOG_OPT_ENGINE, COMMITLOG_OPTION_CHOICE, 0, 1, 0, "engine", "", "staged|mmap",
      "where records are built: a ring in shared memory, or the mapped segment"},
-    {COMMITLOG_OPT_STAGE_BYTES, COMMITLOG_OPTION_U64, CLG_RING_MIN, CLG_RING_MAX,
-     CLG_RING_DEFAULT, "stage_bytes", "bytes", "",
-     "size of the ring of the staged engine, a power of two"},
+    {COMMITLOG_OPT_STAGE_BYTES, COMMITLOG_OPTION_U64, CLG_RING_MIN, CLG_RING_MAX, CLG_RING_DEFAULT,
+     "stage_bytes", "bytes", "", "size of the ring of the staged engine, a power of two"},
     {COMMITLOG_OPT_FLUSH, COMMITLOG_OPTION_CHOICE, 0, 2, 0, "flush", "", "sync|async|none",
      "default level of appends, and what flushes in the background"},
     {COMMITLOG_OPT_FLUSH_INTERVAL_MS, COMMITLOG_OPTION_U64, 1, 3600000, 10, "flush_interval_ms",
@@ -41,8 +40,8 @@ static const struct commitlog_option_info options_table[] = {
      "1: upkeep by one thread of the library, 0: by commitlog_step"},
     {COMMITLOG_OPT_LIVE_AREA, COMMITLOG_OPTION_CHOICE, 0, 3, 0, "live_area", "",
      "auto|tmpfs|dir|private", "where the shared memory of the writer lies"},
-    {COMMITLOG_OPT_MLOCK, COMMITLOG_OPTION_CHOICE, 0, 3, 0, "mlock", "",
-     "none|stage|hot|required", "what is locked in memory"},
+    {COMMITLOG_OPT_MLOCK, COMMITLOG_OPTION_CHOICE, 0, 3, 0, "mlock", "", "none|stage|hot|required",
+     "what is locked in memory"},
     {COMMITLOG_OPT_BORROW, COMMITLOG_OPTION_U64, 0, 1, 1, "borrow", "", "",
      "1: reads point into mapped segments, 0: reads copy with pread"},
     {COMMITLOG_OPT_VERIFY_READS, COMMITLOG_OPTION_U64, 0, 1, 1, "verify_reads", "", "",

@@ -27,8 +27,8 @@ static int report_line(void *ctx, const char *text)
 {
     struct commitlog_report *report = ctx;
     void *lines = report->lines;
-    int rc = report_grow(report->os, &lines, report->line_count, &report->line_room,
-                         sizeof(char *));
+    int rc =
+        report_grow(report->os, &lines, report->line_count, &report->line_room, sizeof(char *));
     report->lines = lines;
     size_t bytes = strlen(text) + 1;
     char *copy = rc == COMMITLOG_OK ? report->os->alloc(report->os, bytes) : NULL;

@@ -37,8 +37,8 @@ static int reservation_claim(struct commitlog_store *store,
     struct clg_log *log = store->core->log;
     for (;;) {
         uint32_t ticket = clg_log_room_ticket(log);
-        int rc = clg_log_reserve(log, &reservation->encoded.item, &reservation->reserved,
-                                 out_body, err);
+        int rc =
+            clg_log_reserve(log, &reservation->encoded.item, &reservation->reserved, out_body, err);
         if (rc != COMMITLOG_EAGAIN) {
             return rc;
         }

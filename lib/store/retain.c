@@ -115,8 +115,7 @@ static int retain_checkpoint_first(void *ctx, uint64_t first, struct commitlog_e
     return rc;
 }
 
-static int retain_unlink(void *ctx, uint64_t base, uint64_t *out_held,
-                         struct commitlog_error *err)
+static int retain_unlink(void *ctx, uint64_t base, uint64_t *out_held, struct commitlog_error *err)
 {
     struct commitlog_store *store = ctx;
     struct clg_core *core = store->core;
@@ -170,8 +169,8 @@ static int retain_collect(struct commitlog_store *store, struct clg_retention_se
 {
     struct clg_core *core = store->core;
     uint32_t count = clg_segment_set_count(&core->set);
-    struct clg_retention_segment *segments
-        = clg_os_alloc_array(store->os, (size_t)count + 1, sizeof(*segments));
+    struct clg_retention_segment *segments =
+        clg_os_alloc_array(store->os, (size_t)count + 1, sizeof(*segments));
     if (segments == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "retention");
     }
@@ -249,9 +248,9 @@ void clg_retain_update_reserve(struct commitlog_store *store)
 {
     struct clg_segment *oldest = clg_segment_set_pin_first(&store->core->set);
     uint64_t debt = 0;
-    if (oldest != NULL && oldest->base != clg_log_active_base(store->core->log)
-        && retain_carry_cost(store, oldest->base, oldest->base + oldest->bytes, &debt)
-               != COMMITLOG_OK) {
+    if (oldest != NULL && oldest->base != clg_log_active_base(store->core->log) &&
+        retain_carry_cost(store, oldest->base, oldest->base + oldest->bytes, &debt) !=
+            COMMITLOG_OK) {
         debt = 0;
     }
     clg_segment_unref(oldest);

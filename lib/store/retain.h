@@ -9,7 +9,8 @@
 
 #include "store/store.h"
 
-/* *out is filled also on failure. COMMITLOG_EBUSY: carrying would cost too much of what is freed. */
+/* *out is filled also on failure. COMMITLOG_EBUSY: carrying would cost too much of what is freed.
+ */
 CLG_MUST_CHECK int clg_retain_run(struct commitlog_store *store,
                                   const struct commitlog_retention *policy,
                                   struct commitlog_retained *out, struct commitlog_error *err);

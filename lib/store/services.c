@@ -26,9 +26,9 @@
 #define SERVICE_DESCRIPTORS 4u
 
 enum { /* values of thread_word */
-    SERVICE_AWAKE = 0,
-    SERVICE_DOZING = 1, /* until a time: wake it for bytes left in the stage */
-    SERVICE_ASLEEP = 2  /* for ever: wake it for anything */
+       SERVICE_AWAKE = 0,
+       SERVICE_DOZING = 1, /* until a time: wake it for bytes left in the stage */
+       SERVICE_ASLEEP = 2  /* for ever: wake it for anything */
 };
 
 struct service_step {
@@ -55,8 +55,8 @@ static void service_fold(struct service_step *step)
 {
     struct commitlog_error err;
     clg_error_clear(&err);
-    service_report(step, clg_fold_run(step->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, &err),
-                   &err);
+    service_report(
+        step, clg_fold_run(step->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, &err), &err);
 }
 
 static void service_drain(struct service_step *step)
@@ -85,8 +85,8 @@ static void service_flush(struct service_step *step)
         services->flush_at_ns = 0;
         return;
     }
-    int64_t interval
-        = (int64_t)clg_option(&store->options, COMMITLOG_OPT_FLUSH_INTERVAL_MS) * CLG_OS_NS_PER_MS;
+    int64_t interval =
+        (int64_t)clg_option(&store->options, COMMITLOG_OPT_FLUSH_INTERVAL_MS) * CLG_OS_NS_PER_MS;
     if (services->flush_at_ns == 0) {
         services->flush_at_ns = step->now + interval;
     }
@@ -147,8 +147,8 @@ static void service_images(struct service_step *step)
     step->again = step->again || more;
     if (!more && clg_fold_state_due(core->fold) && durable >= clg_fold_position(core->fold)) {
         uint64_t position = 0;
-        int rc = clg_fold_save_state(core->fold, durable, clg_log_epoch(core->log), &position,
-                                     &err);
+        int rc =
+            clg_fold_save_state(core->fold, durable, clg_log_epoch(core->log), &position, &err);
         if (rc == COMMITLOG_OK) {
             clg_mutex_lock(store->os, &store->checkpoint_lock);
             store->checkpoint.state_position = position;
@@ -244,8 +244,7 @@ static void service_scrub(struct service_step *step)
         service_report(step, rc, &err);
         if (done || rc != COMMITLOG_OK) {
             uint32_t rebuilt = 0;
-            (void)(clg_fold_scrub(step->core->fold, segment->base, &rebuilt, NULL)
-                   == COMMITLOG_OK);
+            (void)(clg_fold_scrub(step->core->fold, segment->base, &rebuilt, NULL) == COMMITLOG_OK);
             store->services.scrub_base = segment->base + segment->bytes;
         }
     }
@@ -273,8 +272,8 @@ static int service_lock_hot(struct commitlog_store *store)
         return COMMITLOG_OK;
     }
     int rc = COMMITLOG_OK;
-    if (clg_segment_map(segment, &map, NULL) != COMMITLOG_OK
-        || store->os->lock_pages(store->os, map, segment->bytes) < 0) {
+    if (clg_segment_map(segment, &map, NULL) != COMMITLOG_OK ||
+        store->os->lock_pages(store->os, map, segment->bytes) < 0) {
         clg_count(store, CLG_COUNT_MLOCK_REFUSED, 1);
         rc = COMMITLOG_ELIMIT;
     }
@@ -325,7 +324,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
     }
     clg_mutex_unlock(store->os, &store->service_lock);
     int64_t now = store->os->clock_mono_ns(store->os);
-    *out_wait_ns = step.again                     ? 0
+    *out_wait_ns = step.again                    ? 0
                    : step.next == CLG_OS_FOREVER ? CLG_OS_FOREVER
                    : step.next > now             ? step.next - now
                                                  : 0;
@@ -351,8 +350,8 @@ static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
     clg_store_seqcst_u32(&store->thread_word, depth);
     clg_fence_seqcst(); /* ORDER(service-1): what was left before we said so is seen here */
     bool left = clg_log_staged_bytes(log) > 0 && wait_ns > SERVICE_DRAIN_NS;
-    bool moved = depth == SERVICE_ASLEEP
-                 && clg_log_published(log) != store->services.idle_checkpointed;
+    bool moved =
+        depth == SERVICE_ASLEEP && clg_log_published(log) != store->services.idle_checkpointed;
     if (!left && !moved && clg_load_acquire_u32(&store->thread_stop) == 0) {
         (void)store->os->futex_wait(store->os, &store->thread_word, depth, wait_ns, false);
     }
@@ -383,8 +382,8 @@ int clg_services_start(struct commitlog_store *store, struct commitlog_error *er
     clg_scrub_init(&services->scrub, store->os,
                    clg_option(&store->options, COMMITLOG_OPT_SCRUB_BYTES_PER_S));
     clg_retain_update_reserve(store);
-    if (service_lock_hot(store) != COMMITLOG_OK
-        && clg_option(&store->options, COMMITLOG_OPT_MLOCK) == COMMITLOG_MLOCK_REQUIRED) {
+    if (service_lock_hot(store) != COMMITLOG_OK &&
+        clg_option(&store->options, COMMITLOG_OPT_MLOCK) == COMMITLOG_MLOCK_REQUIRED) {
         return clg_fail(err, COMMITLOG_ELIMIT, 0, CLG_NO_POSITION,
                         "the active segment cannot be locked in memory: raise RLIMIT_MEMLOCK");
     }

@@ -47,7 +47,7 @@ struct clg_core {
     bool follows;         /* reader beside a live writer */
     bool keeps_live_file; /* a writer that failed leaves its stage as evidence */
     uint64_t writer_session;
-    uint64_t unrecovered_bytes; /* reader without a writer: behind its end, not proven durable */
+    uint64_t unrecovered_bytes;    /* reader without a writer: behind its end, not proven durable */
     struct clg_mutex refresh_lock; /* reader: new segments, raised first */
 };
 
@@ -101,9 +101,9 @@ struct commitlog_store {
     _Atomic int32_t event_fd;     /* -1: nobody asked */
     _Atomic uint32_t round_robin;
     _Atomic int64_t follow_checked_ns; /* monotonic; reader */
-    _Atomic uint64_t held_bytes;  /* by leases whose segments were dropped */
+    _Atomic uint64_t held_bytes;       /* by leases whose segments were dropped */
     _Atomic uint64_t own_counters[32]; /* enum clg_counter */
-    _Atomic uint64_t *counters; /* a writer's lie in its live area, where others see them */
+    _Atomic uint64_t *counters;        /* a writer's lie in its live area, where others see them */
 };
 
 enum clg_counter {
@@ -163,8 +163,8 @@ CLG_MUST_CHECK int clg_follow_poll(struct commitlog_store *store, uint64_t gener
                                    bool *out_replaced);
 
 /* visible.c */
-/* Where the readers' log ends; everything before it is folded. A reader that retention has overtaken
- * begins anew: *core (a reference) is exchanged for another one. */
+/* Where the readers' log ends; everything before it is folded. A reader that retention has
+ * overtaken begins anew: *core (a reference) is exchanged for another one. */
 CLG_MUST_CHECK int clg_store_fold(struct commitlog_store *store, struct clg_core **core,
                                   uint64_t *out_visible, struct commitlog_error *err);
 uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg_core *core);
@@ -182,8 +182,8 @@ void clg_services_stop(struct commitlog_store *store);
 /* An append of this level was stored: wakes the thread if it sleeps too deep for that. */
 void clg_services_notify(struct commitlog_store *store, uint32_t level);
 /* checkpoint.c */
-CLG_MUST_CHECK int clg_store_checkpoint(struct commitlog_store *store, bool clean,
-                                        uint64_t first, struct commitlog_error *err);
+CLG_MUST_CHECK int clg_store_checkpoint(struct commitlog_store *store, bool clean, uint64_t first,
+                                        struct commitlog_error *err);
 /* events.c */
 void clg_store_event(struct commitlog_store *store, uint32_t severity,
                      const struct commitlog_error *detail);
@@ -210,13 +210,11 @@ CLG_MUST_CHECK int clg_store_reach(struct commitlog_store *store, uint64_t end, 
 void clg_append_fold(struct commitlog_store *store);
 /* What follows a stored append: statistics, upkeep's wake-up, the level. */
 CLG_MUST_CHECK int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t count,
-                                     int64_t deadline_mono_ns,
-                                     struct commitlog_receipt *receipts,
+                                     int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
                                      struct commitlog_error *err);
 
 /* message.c: fills the caller's struct from a record. */
-CLG_MUST_CHECK int clg_message_fill(const struct clg_core *core,
-                                    const struct clg_record_view *view,
+CLG_MUST_CHECK int clg_message_fill(const struct clg_core *core, const struct clg_record_view *view,
                                     struct commitlog_message *out);
 /* Number of a topic's queue, or an error for arguments out of range. */
 CLG_MUST_CHECK int clg_store_queue(const struct clg_core *core, uint32_t topic, uint32_t queue,

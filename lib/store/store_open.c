@@ -168,8 +168,8 @@ static int store_check_engine(struct commitlog_store *store, struct clg_core *co
     if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "ask for the file system");
     }
-    bool safe = fs.type == CLG_OS_FS_EXT || fs.type == CLG_OS_FS_XFS || fs.type == CLG_OS_FS_TMPFS
-                || (fs.type == CLG_OS_FS_BTRFS && fs.nocow);
+    bool safe = fs.type == CLG_OS_FS_EXT || fs.type == CLG_OS_FS_XFS ||
+                fs.type == CLG_OS_FS_TMPFS || (fs.type == CLG_OS_FS_BTRFS && fs.nocow);
     if (!safe || !reserved || fs.network) {
         return clg_fail(err, COMMITLOG_EUNSUPPORTED, 0, CLG_NO_POSITION,
                         "the mmap engine is not safe on this file system (type %llx); "
@@ -180,8 +180,7 @@ static int store_check_engine(struct commitlog_store *store, struct clg_core *co
 }
 
 /* What a fallback costs is said once. */
-static void store_report_live(struct commitlog_store *store, struct clg_core *core,
-                              uint32_t wanted)
+static void store_report_live(struct commitlog_store *store, struct clg_core *core, uint32_t wanted)
 {
     struct commitlog_error detail;
     clg_error_clear(&detail);
@@ -207,8 +206,7 @@ static void store_report_live(struct commitlog_store *store, struct clg_core *co
 }
 
 static int store_create_live(struct commitlog_store *store, struct clg_core *core,
-                             const struct clg_recovery_result *result,
-                             struct commitlog_error *err)
+                             const struct clg_recovery_result *result, struct commitlog_error *err)
 {
     const struct commitlog_os *os = store->os;
     uint64_t mlock = clg_option(&store->options, COMMITLOG_OPT_MLOCK);
@@ -354,8 +352,8 @@ static int store_settle(struct commitlog_store *store, struct commitlog_error *e
     more = true;
     while (more && clg_fold_write_images(core->fold, durable, &more, NULL) == COMMITLOG_OK) {
     }
-    if (clg_fold_save_state(core->fold, durable, clg_log_epoch(core->log), &state, NULL)
-        == COMMITLOG_OK) {
+    if (clg_fold_save_state(core->fold, durable, clg_log_epoch(core->log), &state, NULL) ==
+        COMMITLOG_OK) {
         store->checkpoint.state_position = state;
     }
     return clg_store_checkpoint(store, true, clg_log_first(core->log), err);

@@ -22,8 +22,8 @@ int clg_copy_in(void *ours, uint32_t bytes, const void *in)
     if (theirs == 0) {
         theirs = bytes;
     }
-    if (theirs < sizeof(theirs)
-        || (theirs > bytes && !clg_is_zero((const uint8_t *)in + bytes, theirs - bytes))) {
+    if (theirs < sizeof(theirs) ||
+        (theirs > bytes && !clg_is_zero((const uint8_t *)in + bytes, theirs - bytes))) {
         return COMMITLOG_EINVAL;
     }
     memset(ours, 0, bytes);

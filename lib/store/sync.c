@@ -23,15 +23,13 @@ int32_t commitlog_sync(struct commitlog_store *store, uint64_t position, int32_t
     return rc;
 }
 
-int32_t commitlog_wait_durable(struct commitlog_store *store, uint64_t position,
-                               int32_t timeout_ms)
+int32_t commitlog_wait_durable(struct commitlog_store *store, uint64_t position, int32_t timeout_ms)
 {
     int rc = clg_store_enter(store);
     if (rc != COMMITLOG_OK || store->read_only) {
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EMISUSE;
     }
-    return clg_log_wait_durable(store->core->log, position,
-                                clg_store_deadline(store, timeout_ms));
+    return clg_log_wait_durable(store->core->log, position, clg_store_deadline(store, timeout_ms));
 }
 
 int32_t commitlog_failure(struct commitlog_store *store, struct commitlog_error *err)

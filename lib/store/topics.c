@@ -46,8 +46,8 @@ int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, si
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "open topic");
     }
-    if (name == NULL || out_topic == NULL || queues > COMMITLOG_TOPIC_QUEUES_MAX
-        || clg_topic_name_check((const uint8_t *)name, name_bytes) != COMMITLOG_OK) {
+    if (name == NULL || out_topic == NULL || queues > COMMITLOG_TOPIC_QUEUES_MAX ||
+        clg_topic_name_check((const uint8_t *)name, name_bytes) != COMMITLOG_OK) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "a topic's name is 1 to 255 bytes of UTF-8 without NUL, "
                         "its queues at most %u",
@@ -67,8 +67,7 @@ int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, si
         rc = topics_create(store, name, name_bytes, queues, &topic, err);
         created = rc == COMMITLOG_OK;
     } else if (rc == COMMITLOG_ENOTFOUND) {
-        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "no topic is named %.*s", (int)name_bytes,
-                      name);
+        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "no topic is named %.*s", (int)name_bytes, name);
     }
     if (rc == COMMITLOG_OK && queues > 0 && topic->queues != queues) {
         rc = clg_fail(err, COMMITLOG_EEXIST, 0, CLG_NO_POSITION, "topic %s has %u queues, not %u",

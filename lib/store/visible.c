@@ -23,8 +23,8 @@ uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg
     return failed || clg_store_is_durable_only(store) ? durable : published;
 }
 
-static int visible_fold(struct commitlog_store *store, struct clg_core *core,
-                        uint64_t *out_visible, struct commitlog_error *err)
+static int visible_fold(struct commitlog_store *store, struct clg_core *core, uint64_t *out_visible,
+                        struct commitlog_error *err)
 {
     if (core->follows) {
         int rc = clg_follow_refresh(store, core, err);
@@ -93,8 +93,8 @@ static int visible_wait_once(struct commitlog_store *store, uint64_t position,
             *out_again = false; /* the caller looks again, at the new core */
         } else if (rc == COMMITLOG_OK) {
             int64_t left = clg_os_left(store->os, deadline_mono_ns);
-            store->os->sleep_ns(store->os, left < VISIBLE_NO_WRITER_NS ? left
-                                                                       : VISIBLE_NO_WRITER_NS);
+            store->os->sleep_ns(store->os,
+                                left < VISIBLE_NO_WRITER_NS ? left : VISIBLE_NO_WRITER_NS);
             rc = clg_log_interrupts(core->log) != interrupts ? COMMITLOG_EINTERRUPTED
                  : left == 0                                 ? COMMITLOG_ETIMEDOUT
                                                              : COMMITLOG_OK;

@@ -38,10 +38,9 @@ static bool damage_grow(struct clg_damage_list *list)
         return true;
     }
     size_t larger = list->room == 0 ? DAMAGE_FIRST_ROOM : list->room * 2;
-    void *grown = list->room == 0
-                      ? clg_os_alloc_array(list->os, larger, sizeof(*list->items))
-                      : clg_os_grow_array(list->os, list->items, list->room, larger,
-                                          sizeof(*list->items));
+    void *grown = list->room == 0 ? clg_os_alloc_array(list->os, larger, sizeof(*list->items))
+                                  : clg_os_grow_array(list->os, list->items, list->room, larger,
+                                                      sizeof(*list->items));
     if (grown == NULL) {
         return false;
     }
@@ -59,8 +58,8 @@ int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_dam
     size_t at = list->count;
     for (size_t i = 0; i < list->count; i++) {
         const struct commitlog_damage *known = &list->items[i];
-        if (known->from_position <= damage->from_position
-            && damage->to_position <= known->to_position) {
+        if (known->from_position <= damage->from_position &&
+            damage->to_position <= known->to_position) {
             rc = COMMITLOG_EEXIST;
         }
         if (known->from_position > damage->from_position && at == list->count) {

@@ -67,8 +67,8 @@ static int verify_failed(struct clg_verify *v, struct clg_scan *scan,
     } else if (record->size == 0) {
         struct clg_scan_search search;
         uint64_t from = record->position + CLG_RECORD_ALIGN;
-        int rc = from < limit ? clg_scan_resync(scan, from, limit, &search, NULL)
-                              : COMMITLOG_ENOTFOUND;
+        int rc =
+            from < limit ? clg_scan_resync(scan, from, limit, &search, NULL) : COMMITLOG_ENOTFOUND;
         if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
             return clg_fail(v->err, rc, 0, from, "verify");
         }
@@ -94,8 +94,8 @@ static int verify_footer(struct clg_verify *v, const struct clg_fact_segment *fa
     if (fact->footer_code != 0 && fact->footer_code != COMMITLOG_ENOTFOUND) {
         return clg_verify_say(v, at, at + CLG_SEGMENT_FOOTER, "the footer fails its check");
     }
-    if (fact->footer_code == 0 && sound && !fact->rebuilt
-        && fact->segment->footer.records != records) {
+    if (fact->footer_code == 0 && sound && !fact->rebuilt &&
+        fact->segment->footer.records != records) {
         return clg_verify_say(v, at, at + CLG_SEGMENT_FOOTER,
                               "the footer counts other records than there are");
     }
@@ -232,8 +232,8 @@ static int verify_line(struct clg_verify *v)
     (void)snprintf(line, sizeof(line),
                    "verified: %" PRIu64 " segments, %" PRIu64 " records, %" PRIu64
                    " bytes, %" PRIu64 " derived files, %" PRIu64 " damaged ranges",
-                   v->counts->segments, v->counts->records, v->counts->bytes,
-                   v->counts->view_files, v->counts->damaged_ranges);
+                   v->counts->segments, v->counts->records, v->counts->bytes, v->counts->view_files,
+                   v->counts->damaged_ranges);
     CLG_ASSERT(line[0] != '\0');
     return report->line(report->ctx, line) != 0
                ? clg_fail(v->err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "report")
@@ -254,9 +254,8 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
     v.err = err;
     v.min_time = INT64_MIN;
     CLG_ASSERT(dir->dir_fd >= 0);
-    struct clg_facts_options facts_options = {.read_only = true,
-                                              .progress = options->progress,
-                                              .progress_ctx = options->progress_ctx};
+    struct clg_facts_options facts_options = {
+        .read_only = true, .progress = options->progress, .progress_ctx = options->progress_ctx};
     int rc = clg_facts_collect(dir, &facts_options, &facts, err);
     if (rc != 0) {
         return rc;
@@ -285,8 +284,8 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
     if (rc == 0) {
         verify_summary(&v, &facts, summary);
         if (counts->damaged_ranges > 0) {
-            rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
-                          "%" PRIu64 " damaged ranges", counts->damaged_ranges);
+            rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION, "%" PRIu64 " damaged ranges",
+                          counts->damaged_ranges);
         }
     }
     clg_facts_free(&facts);

@@ -37,7 +37,6 @@ struct clg_verify_counts {
 CLG_MUST_CHECK int clg_verify_run(struct clg_store_dir *dir,
                                   const struct clg_verify_options *options,
                                   struct clg_verify_counts *counts,
-                                  struct commitlog_recovery *summary,
-                                  struct commitlog_error *err);
+                                  struct commitlog_recovery *summary, struct commitlog_error *err);
 
 #endif

@@ -38,8 +38,8 @@ static int verify_file_say(struct verify_file *file, const char *reason)
     CLG_ASSERT(file->what != NULL);
     (void)snprintf(text, sizeof(text), "view/%020" PRIu64 ".%s: %s", file->segment->base,
                    file->what, reason);
-    return clg_verify_say(file->v, file->segment->base,
-                          file->segment->base + file->segment->bytes, text);
+    return clg_verify_say(file->v, file->segment->base, file->segment->base + file->segment->bytes,
+                          text);
 }
 
 /* 0 and the bytes, ENOTFOUND, or reported: bytes stays NULL then. */
@@ -89,9 +89,9 @@ static bool verify_record_at(struct clg_segment *segment, uint32_t place,
     uint64_t position = segment->base + (uint64_t)place * CLG_RECORD_ALIGN;
     uint8_t raw[CLG_RECORD_HEADER_BYTES];
     CLG_ASSERT(header != NULL);
-    if (position < segment->data_start || position >= segment->data_end
-        || segment->data_end - position < sizeof(raw)
-        || clg_segment_pread_raw(segment, raw, sizeof(raw), position) < 0) {
+    if (position < segment->data_start || position >= segment->data_end ||
+        segment->data_end - position < sizeof(raw) ||
+        clg_segment_pread_raw(segment, raw, sizeof(raw), position) < 0) {
         return false;
     }
     clg_record_decode(raw, header);
@@ -108,12 +108,12 @@ static int verify_queue(struct verify_file *file, const struct clg_queue_file *q
         struct clg_queue_entry entry;
         struct clg_record_header header;
         uint64_t offset = directory->first_offset + i;
-        bool right = clg_queue_file_entry(queues, directory, offset, &entry) == 0
-                     && verify_record_at(file->segment, entry.place, &header)
-                     && header.header_check == entry.header_check
-                     && header.queue_number == directory->queue && header.queue_offset == offset
-                     && clg_record_size(header.word) == entry.size
-                     && header.store_time == entry.store_time;
+        bool right = clg_queue_file_entry(queues, directory, offset, &entry) == 0 &&
+                     verify_record_at(file->segment, entry.place, &header) &&
+                     header.header_check == entry.header_check &&
+                     header.queue_number == directory->queue && header.queue_offset == offset &&
+                     clg_record_size(header.word) == entry.size &&
+                     header.store_time == entry.store_time;
         if (!right) {
             file->wrong++;
             rc = verify_file_say(file, "an entry does not fit the record it points at");
@@ -155,8 +155,8 @@ static int verify_queues(struct verify_file *file, const struct clg_view_segment
 static int verify_keys(struct verify_file *file, const struct clg_view_segment *segment)
 {
     struct clg_key_file keys;
-    int rc = clg_key_file_open(&keys, file->bytes, file->size, segment,
-                               file->v->dir->segment_dir.uuid);
+    int rc =
+        clg_key_file_open(&keys, file->bytes, file->size, segment, file->v->dir->segment_dir.uuid);
     CLG_ASSERT(file->bytes != NULL);
     if (rc == 0) {
         rc = clg_key_file_verify(&keys);
@@ -168,8 +168,8 @@ static int verify_keys(struct verify_file *file, const struct clg_view_segment *
         struct clg_record_header header;
         /* An entry is 32 bits of the hash, then the place. */
         const uint8_t *entry = keys.entries + (uint64_t)i * CLG_KEY_ENTRY_BYTES;
-        if (!verify_record_at(file->segment, clg_load_le32(entry + 4), &header)
-            || header.attribute_bytes == 0) {
+        if (!verify_record_at(file->segment, clg_load_le32(entry + 4), &header) ||
+            header.attribute_bytes == 0) {
             file->wrong++;
             rc = verify_file_say(file, "an entry points at no record with a key");
         }

@@ -56,9 +56,8 @@ int clg_checkpoint_file_create(struct clg_checkpoint_file *file, int dirfd, uint
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "create " CLG_CHECKPOINT_NAME);
     }
     checkpoint->sequence = 1;
-    clg_checkpoint_encode(image.bytes
-                              + (size_t)clg_checkpoint_slot(checkpoint->sequence)
-                                    * CLG_FORMAT_PAGE_BYTES,
+    clg_checkpoint_encode(image.bytes + (size_t)clg_checkpoint_slot(checkpoint->sequence) *
+                                            CLG_FORMAT_PAGE_BYTES,
                           checkpoint);
     rc = clg_image_write(os, dirfd, CLG_CHECKPOINT_NAME, CHECKPOINT_TEMP, mode, &image, err);
     clg_image_free(os, &image);
@@ -113,16 +112,15 @@ int clg_checkpoint_file_write(struct clg_checkpoint_file *file, struct clg_check
     const struct commitlog_os *os = file->os;
     uint8_t slot[CLG_FORMAT_PAGE_BYTES];
     CLG_ASSERT(file->fd >= 0);
-    CLG_ASSERT(checkpoint->first <= checkpoint->checkpointed
-               && checkpoint->checkpointed <= checkpoint->durable);
+    CLG_ASSERT(checkpoint->first <= checkpoint->checkpointed &&
+               checkpoint->checkpointed <= checkpoint->durable);
     if (file->failed) {
         return clg_fail(err, COMMITLOG_EFAILED, 0, CLG_NO_POSITION,
                         CLG_CHECKPOINT_NAME ": a write failed before");
     }
     checkpoint->sequence = file->sequence + 1;
     clg_checkpoint_encode(slot, checkpoint);
-    uint64_t at =
-        (uint64_t)clg_checkpoint_slot(checkpoint->sequence) * CLG_FORMAT_PAGE_BYTES;
+    uint64_t at = (uint64_t)clg_checkpoint_slot(checkpoint->sequence) * CLG_FORMAT_PAGE_BYTES;
     int rc = clg_os_pwrite_all(os, file->fd, slot, sizeof(slot), at);
     if (rc >= 0) {
         rc = os->fdatasync(os, file->fd);

@@ -23,13 +23,13 @@
 
 /* One queue in .state. */
 #define STATE_QUEUE_BYTES 40u
-#define STATE_AT_QUEUE    0u
-#define STATE_AT_INDEX    4u
-#define STATE_AT_NEXT     8u
-#define STATE_AT_LINK     16u
-#define STATE_AT_CARRIED  24u
-#define STATE_AT_ORDINAL  32u
-#define STATE_AT_ZERO     36u
+#define STATE_AT_QUEUE 0u
+#define STATE_AT_INDEX 4u
+#define STATE_AT_NEXT 8u
+#define STATE_AT_LINK 16u
+#define STATE_AT_CARRIED 24u
+#define STATE_AT_ORDINAL 32u
+#define STATE_AT_ZERO 36u
 
 CLG_STATIC_ASSERT(sizeof(struct clg_queue_head) <= 64, "a million queues: 64 MB of heads");
 
@@ -102,9 +102,8 @@ static int queue_append(struct clg_consume_queue *cq, uint32_t queue, struct clg
 
 /* Offsets the log lost inside this segment: entries that say so keep the queue contiguous. 1: they
  * are more than the records that could have been there. */
-static int queue_fill_gap(struct clg_consume_queue *cq, uint32_t queue,
-                          struct clg_queue_head *head, uint64_t offset,
-                          const struct clg_queue_entry *next)
+static int queue_fill_gap(struct clg_consume_queue *cq, uint32_t queue, struct clg_queue_head *head,
+                          uint64_t offset, const struct clg_queue_entry *next)
 {
     uint64_t have = head->first + head->count;
     CLG_ASSERT(head->count > 0);
@@ -119,9 +118,8 @@ static int queue_fill_gap(struct clg_consume_queue *cq, uint32_t queue,
             return 1;
         }
     }
-    const struct clg_queue_entry lost = {.store_time = next->store_time,
-                                         .place = next->place,
-                                         .flags = CLG_QUEUE_ENTRY_HOLE};
+    const struct clg_queue_entry lost = {
+        .store_time = next->store_time, .place = next->place, .flags = CLG_QUEUE_ENTRY_HOLE};
     while (have < offset) {
         int rc = queue_append(cq, queue, head, have, &lost);
         if (rc != 0) {
@@ -132,8 +130,7 @@ static int queue_fill_gap(struct clg_consume_queue *cq, uint32_t queue,
     return 0;
 }
 
-static uint32_t queue_tag_hash(struct clg_consume_queue *cq,
-                               const struct clg_record_view *record)
+static uint32_t queue_tag_hash(struct clg_consume_queue *cq, const struct clg_record_view *record)
 {
     CLG_ASSERT(record->header.kind != CLG_KIND_PAD);
     if (record->header.kind == CLG_KIND_HOLE || record->header.attribute_bytes == 0) {
@@ -157,8 +154,8 @@ static int queue_apply_entry(struct clg_consume_queue *cq, const struct clg_reco
     if (rc == COMMITLOG_ENOMEM) {
         return rc;
     }
-    if (rc != 0 || header->queue_offset < head->next
-        || header->queue_offset > CLG_QUEUE_OFFSET_MAX - 2) {
+    if (rc != 0 || header->queue_offset < head->next ||
+        header->queue_offset > CLG_QUEUE_OFFSET_MAX - 2) {
         cq->contradictions++;
         return 0;
     }
@@ -336,9 +333,9 @@ static int queue_restore(struct clg_view *view, const uint8_t *data, uint64_t by
         head->link_index = clg_load_le32(from + STATE_AT_INDEX);
         head->link_ordinal = clg_load_le32(from + STATE_AT_ORDINAL);
         head->carried_base = clg_load_le64(from + STATE_AT_CARRIED);
-        if (head->next > CLG_QUEUE_OFFSET_MAX
-            || (head->link_base != CLG_LINK_NONE && head->link_base >= active)
-            || (head->carried_base != CLG_LINK_NONE && head->carried_base > active)) {
+        if (head->next > CLG_QUEUE_OFFSET_MAX ||
+            (head->link_base != CLG_LINK_NONE && head->link_base >= active) ||
+            (head->carried_base != CLG_LINK_NONE && head->carried_base > active)) {
             return COMMITLOG_EDAMAGED;
         }
     }

@@ -26,19 +26,18 @@ extern const struct clg_view_ops clg_consume_queue_ops;
 
 /* Look-ups, under the fold lock; `visible` is not beyond the folded position. Contracts as those
  * of the same name in lookup.h; EDAMAGED: a slot became NONE, rebuild and ask again. */
-CLG_MUST_CHECK int clg_consume_queue_range(struct clg_view *view, uint32_t queue,
-                                           uint64_t visible, bool all_visible,
-                                           struct clg_lookup_range *out);
-CLG_MUST_CHECK int clg_consume_queue_entries(struct clg_view *view, uint32_t queue,
-                                             uint64_t offset, uint64_t visible, bool all_visible,
+CLG_MUST_CHECK int clg_consume_queue_range(struct clg_view *view, uint32_t queue, uint64_t visible,
+                                           bool all_visible, struct clg_lookup_range *out);
+CLG_MUST_CHECK int clg_consume_queue_entries(struct clg_view *view, uint32_t queue, uint64_t offset,
+                                             uint64_t visible, bool all_visible,
                                              struct clg_lookup_entry *entries, uint32_t max,
                                              uint32_t *out_count, uint64_t *out_bound);
 CLG_MUST_CHECK int clg_consume_queue_time(struct clg_view *view, uint32_t queue, int64_t time_ns,
                                           uint32_t bound, uint64_t visible, bool all_visible,
                                           uint64_t *out_offset);
 CLG_MUST_CHECK int clg_consume_queue_position(struct clg_view *view, uint32_t queue,
-                                              uint64_t position, uint64_t visible,
-                                              bool all_visible, uint64_t *out_offset);
+                                              uint64_t position, uint64_t visible, bool all_visible,
+                                              uint64_t *out_offset);
 
 /* Folded end of the queue; 0 if it never had a record. */
 uint64_t clg_consume_queue_next(const struct clg_view *view, uint32_t queue);

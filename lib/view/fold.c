@@ -104,12 +104,10 @@ static void fold_note(struct clg_fold *fold, const struct clg_record_view *recor
     CLG_ASSERT(record->next_position > record->position);
     if (record->header.kind != CLG_KIND_PAD) {
         int64_t time = record->header.store_time;
-        segments->active_first_time = segments->active_first_time < time
-                                          ? segments->active_first_time
-                                          : time;
-        segments->active_last_time = segments->active_last_time > time
-                                         ? segments->active_last_time
-                                         : time;
+        segments->active_first_time =
+            segments->active_first_time < time ? segments->active_first_time : time;
+        segments->active_last_time =
+            segments->active_last_time > time ? segments->active_last_time : time;
     }
     fold->last_position = record->position;
     fold->last_header_check = record->header.header_check;
@@ -235,7 +233,7 @@ static int fold_step(struct clg_fold *fold, uint64_t goal, uint32_t *budget, boo
     uint64_t begin = position;
     int rc = 0;
     CLG_ASSERT(clg_mutex_is_held(&fold->lock));
-    while (rc == 0 && position < goal && *budget > 0) {
+    while (rc == 0 && position<goal && * budget> 0) {
         rc = fold_one(fold, &position, may_seal, err);
         (*budget)--;
     }
@@ -352,8 +350,8 @@ void clg_fold_get_stats(struct clg_fold *fold, struct clg_fold_stats *out)
             stats.memory_bytes += fold->views[i]->ops->memory(fold->views[i]);
         }
     }
-    stats.contradictions = clg_topics_contradictions(fold->views[CLG_VIEW_TOPICS])
-                           + clg_consume_queue_contradictions(fold->views[CLG_VIEW_QUEUES]);
+    stats.contradictions = clg_topics_contradictions(fold->views[CLG_VIEW_TOPICS]) +
+                           clg_consume_queue_contradictions(fold->views[CLG_VIEW_QUEUES]);
     if (fold->views[CLG_VIEW_KEYS] != NULL) {
         stats.contradictions += clg_key_index_contradictions(fold->views[CLG_VIEW_KEYS]);
     }

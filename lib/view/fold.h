@@ -52,11 +52,11 @@ struct clg_fold_config {
     struct clg_registry *registry;
     struct clg_segment_set *set;
     uint8_t uuid[CLG_UUID_BYTES];
-    int view_dirfd;     /* DIR/view; -1: no files are read or written */
+    int view_dirfd; /* DIR/view; -1: no files are read or written */
     uint32_t file_mode;
-    bool read_only;     /* writes and removes no file */
-    bool index_keys;    /* false: no key index is kept (queries answer EUNSUPPORTED) */
-    bool skip_damage;   /* read-only over a damaged log: go on behind what does not verify */
+    bool read_only;   /* writes and removes no file */
+    bool index_keys;  /* false: no key index is kept (queries answer EUNSUPPORTED) */
+    bool skip_damage; /* read-only over a damaged log: go on behind what does not verify */
 };
 
 CLG_MUST_CHECK int clg_fold_create(const struct clg_fold_config *config, struct clg_fold **out,
@@ -68,22 +68,22 @@ void clg_fold_free(struct clg_fold *fold);
 typedef int (*clg_fold_progress_fn)(void *ctx, uint64_t position, uint64_t end);
 
 struct clg_fold_opening {
-    uint64_t first; /* of the log; records below are not shown */
-    uint64_t end;   /* fold up to here: a record's position or the end of the log */
+    uint64_t first;                /* of the log; records below are not shown */
+    uint64_t end;                  /* fold up to here: a record's position or the end of the log */
     clg_fold_progress_fn progress; /* may be NULL */
     void *progress_ctx;
 };
 
 /* What clg_fold_open did. */
 struct clg_fold_report {
-    uint64_t state_position;  /* of the .state used; 0: none */
-    uint64_t scanned_bytes;   /* of segments read */
-    uint64_t records;         /* applied to at least one view */
-    uint64_t damaged_ranges;  /* skipped with skip_damage */
+    uint64_t state_position; /* of the .state used; 0: none */
+    uint64_t scanned_bytes;  /* of segments read */
+    uint64_t records;        /* applied to at least one view */
+    uint64_t damaged_ranges; /* skipped with skip_damage */
     uint64_t damaged_bytes;
     uint32_t images_loaded;
     uint32_t images_rebuilt;
-    uint32_t state_refused;   /* .state files that did not verify or did not agree */
+    uint32_t state_refused; /* .state files that did not verify or did not agree */
 };
 
 /*
@@ -99,8 +99,8 @@ CLG_MUST_CHECK int clg_fold_open(struct clg_fold *fold, const struct clg_fold_op
 void clg_fold_attach(struct clg_fold *fold, const struct clg_fold_source *source);
 
 enum clg_fold_how {
-    CLG_FOLD_TRY,  /* appender: if somebody else folds, leave it to him */
-    CLG_FOLD_WAIT  /* reader, upkeep: until folded >= min(upto, published at entry) */
+    CLG_FOLD_TRY, /* appender: if somebody else folds, leave it to him */
+    CLG_FOLD_WAIT /* reader, upkeep: until folded >= min(upto, published at entry) */
 };
 
 /*
@@ -109,8 +109,7 @@ enum clg_fold_how {
  * the goal is reached. Without may_seal it stops before the pad that ends a segment.
  */
 CLG_MUST_CHECK int clg_fold_run(struct clg_fold *fold, uint64_t upto, uint32_t budget,
-                                enum clg_fold_how how, bool may_seal,
-                                struct commitlog_error *err);
+                                enum clg_fold_how how, bool may_seal, struct commitlog_error *err);
 
 /* Everything before it is in the views. Any thread; acquire. */
 uint64_t clg_fold_position(const struct clg_fold *fold);
@@ -159,14 +158,14 @@ bool clg_fold_state_due(struct clg_fold *fold);
 
 struct clg_fold_stats {
     uint64_t folded;
-    uint64_t records;          /* applied since opening */
-    uint64_t contradictions;   /* records left out of a view */
-    uint64_t memory_bytes;     /* views, frozen data, images not yet written */
+    uint64_t records;        /* applied since opening */
+    uint64_t contradictions; /* records left out of a view */
+    uint64_t memory_bytes;   /* views, frozen data, images not yet written */
     uint64_t mapped_bytes;
     uint64_t images_written;
     uint64_t images_rebuilt;
-    uint32_t segments;         /* finished ones known */
-    uint32_t images_pending;   /* built or frozen, not in a file */
+    uint32_t segments;       /* finished ones known */
+    uint32_t images_pending; /* built or frozen, not in a file */
 };
 void clg_fold_get_stats(struct clg_fold *fold, struct clg_fold_stats *out);
 

@@ -27,16 +27,16 @@ static bool files_can_write(const struct clg_fold *fold)
     return !fold->config.read_only && fold->config.view_dirfd >= 0;
 }
 
-static bool files_is_work(const struct clg_fold *fold, const struct clg_view_item *item,
-                          uint32_t v, uint64_t durable)
+static bool files_is_work(const struct clg_fold *fold, const struct clg_view_item *item, uint32_t v,
+                          uint64_t durable)
 {
     const struct clg_view_slot *slot = &item->slots[v];
     CLG_ASSERT(v < CLG_VIEWS_MAX);
     if (slot->state == CLG_SLOT_FROZEN) {
         return true;
     }
-    return slot->state == CLG_SLOT_MEMORY && !slot->written && files_can_write(fold)
-           && item->id.end <= durable;
+    return slot->state == CLG_SLOT_MEMORY && !slot->written && files_can_write(fold) &&
+           item->id.end <= durable;
 }
 
 /* The oldest image with something to do; under the lock. NULL: none. */
@@ -149,9 +149,8 @@ int clg_fold_write_images(struct clg_fold *fold, uint64_t durable, bool *out_mor
     if (item != NULL) {
         uint64_t base = item->id.base;
         CLG_ASSERT(fold->views[v] != NULL);
-        rc = item->slots[v].state == CLG_SLOT_FROZEN
-                 ? files_build(fold, fold->views[v], base, err)
-                 : files_write(fold, fold->views[v], base, err);
+        rc = item->slots[v].state == CLG_SLOT_FROZEN ? files_build(fold, fold->views[v], base, err)
+                                                     : files_write(fold, fold->views[v], base, err);
     }
     *out_more = rc == 0 && files_find(fold, durable, &v) != NULL;
     clg_mutex_unlock(os, &fold->lock);
@@ -171,8 +170,8 @@ bool clg_fold_images_written(struct clg_fold *fold, uint64_t position)
         for (uint32_t v = 0; item->id.end <= position && v < fold->view_count; v++) {
             const struct clg_view_slot *slot = &item->slots[v];
             CLG_ASSERT(slot->state != CLG_SLOT_MAPPED || slot->image.mapped);
-            written = written && slot->state != CLG_SLOT_FROZEN
-                      && (slot->state != CLG_SLOT_MEMORY || slot->written);
+            written = written && slot->state != CLG_SLOT_FROZEN &&
+                      (slot->state != CLG_SLOT_MEMORY || slot->written);
         }
     }
     clg_mutex_unlock(fold->config.os, &fold->lock);
@@ -226,9 +225,8 @@ int clg_fold_scrub(struct clg_fold *fold, uint64_t base, uint32_t *out_rebuilt,
         }
         clg_mutex_lock(os, &fold->lock);
         struct clg_view_item *item = clg_view_segments_find(&fold->segments, base);
-        bool on_disk = item != NULL
-                       && (item->slots[v].state == CLG_SLOT_MAPPED
-                           || item->slots[v].state == CLG_SLOT_ON_DISK);
+        bool on_disk = item != NULL && (item->slots[v].state == CLG_SLOT_MAPPED ||
+                                        item->slots[v].state == CLG_SLOT_ON_DISK);
         const struct clg_view_segment id = item != NULL ? item->id : (struct clg_view_segment){0};
         rc = item == NULL ? COMMITLOG_ENOTFOUND : 0;
         clg_mutex_unlock(os, &fold->lock);

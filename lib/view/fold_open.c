@@ -25,10 +25,10 @@
 #include "view/fold_internal.h"
 #include "view/topics_view.h"
 
-#define OPEN_STATES_MAX  8u
-#define OPEN_REMOVE_MAX  64u
+#define OPEN_STATES_MAX 8u
+#define OPEN_REMOVE_MAX 64u
 #define OPEN_PROGRESS_NS (INT64_C(100) * CLG_OS_NS_PER_MS)
-#define OPEN_LOOK_EVERY  1024u
+#define OPEN_LOOK_EVERY 1024u
 
 struct open_sweep {
     uint64_t first;  /* view files of segments below it are orphans */
@@ -66,8 +66,7 @@ static int sweep_name(void *ctx, const char *text, enum clg_os_type type)
     struct open_sweep *sweep = ctx;
     struct clg_segment_name name;
     CLG_ASSERT(text != NULL);
-    if (type != CLG_OS_FILE || !clg_segment_name_parse(text, &name)
-        || name.kind == CLG_FILE_LOG) {
+    if (type != CLG_OS_FILE || !clg_segment_name_parse(text, &name) || name.kind == CLG_FILE_LOG) {
         return 0;
     }
     bool orphan = name.temporary;
@@ -236,8 +235,7 @@ static int open_finish_segment(struct clg_fold *fold, const struct clg_segment *
     int rc = clg_fold_end_segment(fold, &id);
     CLG_ASSERT(rc <= 0);
     if (rc != 0) {
-        return clg_fail(err, rc, 0, id.base, "end of segment %020llu",
-                        (unsigned long long)id.base);
+        return clg_fail(err, rc, 0, id.base, "end of segment %020llu", (unsigned long long)id.base);
     }
     fold->segments.active_base = segment->base + segment->bytes;
     CLG_ASSERT(fold->segments.active_base > id.base);

@@ -55,8 +55,8 @@ int clg_fold_item_need(struct clg_fold *fold, const struct clg_view_segment *id,
         if (rc != 0) {
             return rc;
         }
-        CLG_ASSERT(segments->count == 0
-                   || clg_view_segments_at(segments, segments->count - 1)->id.base < id->base);
+        CLG_ASSERT(segments->count == 0 ||
+                   clg_view_segments_at(segments, segments->count - 1)->id.base < id->base);
         item = clg_view_segments_at(segments, segments->count);
         memset(item, 0, sizeof(*item));
         item->id = *id;
@@ -114,14 +114,14 @@ static void scan_view(const struct clg_fold_scan *scan, const struct clg_scan_re
     bool pad = record->header.kind == CLG_KIND_PAD;
     CLG_ASSERT(record->verdict == CLG_SCAN_OK);
     CLG_ASSERT(record->next_position > record->position);
-    *out = (struct clg_record_view){
-        .position = record->position,
-        .next_position = record->next_position + (pad ? CLG_SEGMENT_GAP : 0),
-        .segment_base = scan->segment->base,
-        .header = record->header,
-        .attributes = record->attributes,
-        .body = record->body,
-        .body_bytes = record->body != NULL ? record->body_bytes : 0};
+    *out = (struct clg_record_view){.position = record->position,
+                                    .next_position =
+                                        record->next_position + (pad ? CLG_SEGMENT_GAP : 0),
+                                    .segment_base = scan->segment->base,
+                                    .header = record->header,
+                                    .attributes = record->attributes,
+                                    .body = record->body,
+                                    .body_bytes = record->body != NULL ? record->body_bytes : 0};
 }
 
 /* Go on behind what does not verify. 1: nothing valid follows. */
@@ -260,8 +260,7 @@ static int rebuild_slot(struct clg_fold *fold, struct clg_view *view, struct clg
         }
     }
     if (rc != 0) {
-        clg_wrap(err, "%s of segment %020llu", view->ops->name,
-                 (unsigned long long)item->id.base);
+        clg_wrap(err, "%s of segment %020llu", view->ops->name, (unsigned long long)item->id.base);
         return rc;
     }
     fold->images_rebuilt++;

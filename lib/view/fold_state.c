@@ -23,18 +23,18 @@
 #include "format/state_file.h"
 #include "view/fold_internal.h"
 
-#define STATE_FOLD_ID        1u
-#define STATE_FIXED_BYTES    40u
-#define STATE_AT_ACTIVE      0u
-#define STATE_AT_SALT        8u
-#define STATE_AT_LAST        16u
-#define STATE_AT_LAST_CHECK  24u
-#define STATE_AT_COUNT       28u
-#define STATE_AT_ZERO        32u
-#define STATE_ITEM_BYTES     40u
-#define STATE_ITEM_AT_BASE   0u
-#define STATE_ITEM_AT_SALT   8u
-#define STATE_ITEM_AT_END    16u
+#define STATE_FOLD_ID 1u
+#define STATE_FIXED_BYTES 40u
+#define STATE_AT_ACTIVE 0u
+#define STATE_AT_SALT 8u
+#define STATE_AT_LAST 16u
+#define STATE_AT_LAST_CHECK 24u
+#define STATE_AT_COUNT 28u
+#define STATE_AT_ZERO 32u
+#define STATE_ITEM_BYTES 40u
+#define STATE_ITEM_AT_BASE 0u
+#define STATE_ITEM_AT_SALT 8u
+#define STATE_ITEM_AT_END 16u
 #define STATE_ITEM_AT_OLDEST 24u
 #define STATE_ITEM_AT_NEWEST 32u
 
@@ -106,8 +106,7 @@ static int state_collect(struct clg_fold *fold, uint64_t salt, uint32_t epoch,
         CLG_ASSERT(at != NULL);
         view->ops->save(view, at, bytes);
     }
-    struct clg_state_info info = {.position = clg_load_relaxed_u64(&fold->folded),
-                                  .epoch = epoch};
+    struct clg_state_info info = {.position = clg_load_relaxed_u64(&fold->folded), .epoch = epoch};
     memcpy(info.uuid, fold->config.uuid, CLG_UUID_BYTES);
     uint64_t size = clg_state_writer_finish(&writer, &info);
     CLG_ASSERT(size == image.size);
@@ -127,9 +126,8 @@ static int state_list_old(void *ctx, const char *text, enum clg_os_type type)
     struct state_old *old = ctx;
     struct clg_segment_name name;
     CLG_ASSERT(old->count <= STATE_OLD_MAX);
-    if (type != CLG_OS_FILE || !clg_segment_name_parse(text, &name) || name.temporary
-        || name.kind != CLG_FILE_STATE || name.position == old->keep
-        || old->count == STATE_OLD_MAX) {
+    if (type != CLG_OS_FILE || !clg_segment_name_parse(text, &name) || name.temporary ||
+        name.kind != CLG_FILE_STATE || name.position == old->keep || old->count == STATE_OLD_MAX) {
         return 0;
     }
     CLG_ASSERT(name.position != old->keep);
@@ -223,8 +221,8 @@ bool clg_fold_state_due(struct clg_fold *fold)
     clg_mutex_lock(fold->config.os, &fold->lock);
     uint64_t folded = clg_load_relaxed_u64(&fold->folded);
     /* A state is one of a segment's beginning: within the same segment a new one saves nothing. */
-    bool due = fold->segments.active_base > fold->state_active_base
-               && folded - fold->state_position >= 10 * state_bytes(fold);
+    bool due = fold->segments.active_base > fold->state_active_base &&
+               folded - fold->state_position >= 10 * state_bytes(fold);
     CLG_ASSERT(folded >= fold->state_position);
     clg_mutex_unlock(fold->config.os, &fold->lock);
     return due;
@@ -239,8 +237,8 @@ static int state_agree_segment(struct clg_fold *fold, const struct clg_view_segm
         return COMMITLOG_EDAMAGED;
     }
     CLG_ASSERT(segment != NULL);
-    bool same = segment->base == id->base && segment->salt == id->salt
-                && segment->data_end == id->end;
+    bool same =
+        segment->base == id->base && segment->salt == id->salt && segment->data_end == id->end;
     clg_segment_unref(segment);
     return same ? 0 : COMMITLOG_EDAMAGED;
 }
@@ -260,8 +258,8 @@ static int state_agree_last(struct clg_fold *fold, uint64_t position, uint32_t h
     int rc = clg_segment_pread(segment, header, sizeof(header), position, NULL);
     uint64_t seed = clg_record_seed(segment->salt, position);
     clg_segment_unref(segment);
-    if (rc != 0 || !clg_record_verify_header(header, seed)
-        || clg_load_le32(header + CLG_RECORD_AT_HEADER_CHECK) != header_check) {
+    if (rc != 0 || !clg_record_verify_header(header, seed) ||
+        clg_load_le32(header + CLG_RECORD_AT_HEADER_CHECK) != header_check) {
         return COMMITLOG_EDAMAGED;
     }
     return 0;
@@ -295,15 +293,15 @@ static int state_take_items(struct clg_fold *fold, const uint8_t *data, uint32_t
         item->last_time = (int64_t)clg_load_le64(at + STATE_ITEM_AT_NEWEST);
         for (uint32_t v = 0; v < fold->view_count; v++) {
             bool sealed = fold->views[v] != NULL && fold->views[v]->ops->sealed;
-            item->slots[v].state = sealed && fold->config.view_dirfd >= 0 ? CLG_SLOT_ON_DISK
-                                                                          : CLG_SLOT_NONE;
+            item->slots[v].state =
+                sealed && fold->config.view_dirfd >= 0 ? CLG_SLOT_ON_DISK : CLG_SLOT_NONE;
         }
         started = true;
         next = id.end + CLG_SEGMENT_FOOTER;
     }
     CLG_ASSERT(fold->segments.count <= count);
-    return (started && next != fold->segments.active_base)
-                   || (!started && log_first < fold->segments.active_base)
+    return (started && next != fold->segments.active_base) ||
+                   (!started && log_first < fold->segments.active_base)
                ? COMMITLOG_EDAMAGED
                : 0;
 }
@@ -318,9 +316,9 @@ static int state_take_fold(struct clg_fold *fold, const struct clg_state_file *f
     uint32_t count = clg_load_le32(section.data + STATE_AT_COUNT);
     uint64_t log_first = 0;
     uint64_t log_end = 0;
-    if ((section.bytes - STATE_FIXED_BYTES) / STATE_ITEM_BYTES != count
-        || (section.bytes - STATE_FIXED_BYTES) % STATE_ITEM_BYTES != 0
-        || clg_segment_set_range(fold->config.set, &log_first, &log_end) != 0) {
+    if ((section.bytes - STATE_FIXED_BYTES) / STATE_ITEM_BYTES != count ||
+        (section.bytes - STATE_FIXED_BYTES) % STATE_ITEM_BYTES != 0 ||
+        clg_segment_set_range(fold->config.set, &log_first, &log_end) != 0) {
         return COMMITLOG_EDAMAGED;
     }
     uint64_t active = clg_load_le64(section.data + STATE_AT_ACTIVE);

@@ -15,8 +15,7 @@
 
 CLG_STATIC_ASSERT(sizeof(struct clg_key_entry) == 16, "four to a cache line");
 
-const struct clg_key_entry *clg_key_table_entry(const struct clg_key_table *table,
-                                                uint32_t index)
+const struct clg_key_entry *clg_key_table_entry(const struct clg_key_table *table, uint32_t index)
 {
     CLG_ASSERT(index < table->count);
     CLG_ASSERT(table->chunks[index / CLG_KEY_CHUNK] != NULL);
@@ -35,8 +34,8 @@ static uint32_t table_probe(const struct clg_key_table *table, const struct clg_
     CLG_ASSERT(clg_is_power_of_two(slots->room));
     CLG_ASSERT(slots->used < slots->room);
     uint32_t at = (uint32_t)hash & (slots->room - 1);
-    while (slots->slots[at] != 0
-           && clg_key_table_entry(table, slots->slots[at] - 1)->hash != hash) {
+    while (slots->slots[at] != 0 &&
+           clg_key_table_entry(table, slots->slots[at] - 1)->hash != hash) {
         at = (at + 1) & (slots->room - 1);
     }
     return at;
@@ -91,8 +90,7 @@ static int table_grow_entries(const struct commitlog_os *os, struct clg_key_tabl
     }
     CLG_ASSERT(chunk < table->chunk_room);
     if (table->chunks[chunk] == NULL) {
-        table->chunks[chunk] =
-            clg_os_alloc_array(os, CLG_KEY_CHUNK, sizeof(struct clg_key_entry));
+        table->chunks[chunk] = clg_os_alloc_array(os, CLG_KEY_CHUNK, sizeof(struct clg_key_entry));
         if (table->chunks[chunk] == NULL) {
             return COMMITLOG_ENOMEM;
         }

@@ -46,8 +46,8 @@ static int key_apply(struct clg_view *view, const struct clg_record_view *record
 {
     struct clg_key_index *index = clg_key_of(view);
     const struct clg_record_header *header = &record->header;
-    if ((header->kind != CLG_KIND_MESSAGE && header->kind != CLG_KIND_REFERENCE)
-        || header->attribute_bytes == 0) {
+    if ((header->kind != CLG_KIND_MESSAGE && header->kind != CLG_KIND_REFERENCE) ||
+        header->attribute_bytes == 0) {
         return 0;
     }
     CLG_ASSERT(record->position >= record->segment_base);
@@ -78,8 +78,7 @@ static int key_apply(struct clg_view *view, const struct clg_record_view *record
     return 0;
 }
 
-static int key_create(const struct clg_view_context *context, uint32_t slot,
-                      struct clg_view **out)
+static int key_create(const struct clg_view_context *context, uint32_t slot, struct clg_view **out)
 {
     CLG_ASSERT(context->os != NULL);
     CLG_ASSERT(slot < CLG_VIEWS_MAX);
@@ -238,8 +237,8 @@ int clg_key_index_next(struct clg_view *view, struct clg_lookup_key *query, uint
     struct key_out out = {.positions = positions, .max = max, .count = 0};
     struct clg_lookup_key at = *query; /* unchanged if we have to be asked again */
     CLG_ASSERT(max > 0);
-    if (at.before > segments->active_base && segments->active_first_time <= at.until_ns
-        && segments->active_last_time >= at.since_ns) {
+    if (at.before > segments->active_base && segments->active_first_time <= at.until_ns &&
+        segments->active_last_time >= at.since_ns) {
         query_table(&clg_key_of(view)->table, segments->active_base, &at, &out);
     }
     uint32_t index = clg_view_segments_below(segments, at.before);

@@ -18,8 +18,8 @@
 #include "format/key_file.h"
 #include "view/key_index.h"
 
-#define CLG_KEY_TABLES      64u /* chosen by the top 6 bits of the hash */
-#define CLG_KEY_CHUNK       4096u
+#define CLG_KEY_TABLES 64u /* chosen by the top 6 bits of the hash */
+#define CLG_KEY_CHUNK 4096u
 #define CLG_KEY_SLOTS_FIRST 16u
 
 struct clg_key_entry {
@@ -66,8 +66,7 @@ CLG_MUST_CHECK int clg_key_table_add(const struct commitlog_os *os, struct clg_k
                                      uint64_t hash, uint32_t place);
 /* Index + 1 of the newest entry of this hash, 0: none. */
 uint32_t clg_key_table_newest(const struct clg_key_table *table, uint64_t hash);
-const struct clg_key_entry *clg_key_table_entry(const struct clg_key_table *table,
-                                                uint32_t index);
+const struct clg_key_entry *clg_key_table_entry(const struct clg_key_table *table, uint32_t index);
 void clg_key_table_free(const struct commitlog_os *os, struct clg_key_table *table);
 
 /* key_sealed.c */

@@ -115,15 +115,14 @@ int clg_key_install(struct clg_view *view, struct clg_view_item *item, struct cl
     if (slot == NULL) {
         return COMMITLOG_ENOMEM;
     }
-    int rc = clg_key_file_open(&slot->file, image->bytes, image->size, &item->id,
-                               view->context.uuid);
+    int rc =
+        clg_key_file_open(&slot->file, image->bytes, image->size, &item->id, view->context.uuid);
     if (rc != 0) {
         os->free(os, slot);
         return COMMITLOG_EDAMAGED;
     }
     clg_view_slot_clear(view, &item->slots[view->slot]);
-    item->slots[view->slot] =
-        (struct clg_view_slot){.state = state, .image = *image, .data = slot};
+    item->slots[view->slot] = (struct clg_view_slot){.state = state, .image = *image, .data = slot};
     CLG_ASSERT(!slot->frozen);
     return 0;
 }

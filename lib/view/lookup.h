@@ -74,8 +74,8 @@ struct clg_lookup_key {
     uint64_t hash; /* clg_key_hash(topic's name_hash, key) */
     int64_t since_ns;
     int64_t until_ns;
-    uint64_t before; /* goes on below this position; starts as the visible end */
-    uint64_t hint_base; /* where the last call stopped in the table in memory; starts as */
+    uint64_t before;     /* goes on below this position; starts as the visible end */
+    uint64_t hint_base;  /* where the last call stopped in the table in memory; starts as */
     uint32_t hint_entry; /* CLG_NO_POSITION, 0 */
 };
 void clg_lookup_key_init(struct clg_lookup_key *query, uint64_t hash, int64_t since_ns,

@@ -23,9 +23,9 @@
 
 CLG_STATIC_ASSERT(sizeof(struct clg_queue_block) == 16, "blocks are counted in bytes");
 CLG_STATIC_ASSERT(sizeof(struct clg_queue_chunk) == 32, "2 entries take 80 bytes");
-CLG_STATIC_ASSERT(sizeof(struct clg_queue_chunk) + CLG_CHUNK_MAX_ROOM * CLG_QUEUE_ENTRY_BYTES
-                          + sizeof(struct clg_queue_block)
-                      <= ARENA_BLOCK_MAX / 8,
+CLG_STATIC_ASSERT(sizeof(struct clg_queue_chunk) + CLG_CHUNK_MAX_ROOM * CLG_QUEUE_ENTRY_BYTES +
+                          sizeof(struct clg_queue_block) <=
+                      ARENA_BLOCK_MAX / 8,
                   "what a full block leaves over is a small part of it");
 
 static int arena_add_block(const struct commitlog_os *os, struct clg_queue_arena *arena,

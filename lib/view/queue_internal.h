@@ -22,10 +22,10 @@
 #include "view/consume_queue.h"
 
 #define CLG_HEADS_PER_CHUNK 4096u
-#define CLG_HEAD_CHUNKS     CLG_REGISTRY_CHUNKS
+#define CLG_HEAD_CHUNKS CLG_REGISTRY_CHUNKS
 
 #define CLG_CHUNK_FIRST_ROOM 2u
-#define CLG_CHUNK_MAX_ROOM   1024u
+#define CLG_CHUNK_MAX_ROOM 1024u
 
 /* Index of a link that says: search the segments below, one by one. Made where a segment was
  * rebuilt alone, without the links of its neighbours. */
@@ -54,11 +54,11 @@ struct clg_queue_chunk {
 };
 
 struct clg_queue_head {
-    uint64_t next;         /* folded: the offset the next record should have */
-    uint64_t first;        /* of the first active entry; with count > 0 */
+    uint64_t next;                /* folded: the offset the next record should have */
+    uint64_t first;               /* of the first active entry; with count > 0 */
     struct clg_queue_chunk *last; /* newest chunk; with count > 0 */
-    uint64_t link_base;    /* newest finished segment with entries; CLG_LINK_NONE */
-    uint64_t carried_base; /* newest segment with a carried pair; CLG_LINK_NONE */
+    uint64_t link_base;           /* newest finished segment with entries; CLG_LINK_NONE */
+    uint64_t carried_base;        /* newest segment with a carried pair; CLG_LINK_NONE */
     uint32_t link_index;
     uint32_t link_ordinal;
     uint32_t count; /* active entries */
@@ -107,7 +107,7 @@ struct clg_queue_part {
     uint64_t jump_end;
     struct clg_queue_link prev;
     struct clg_queue_link jump;
-    const uint8_t *flat;                /* or NULL: in chunks */
+    const uint8_t *flat; /* or NULL: in chunks */
     const struct clg_queue_chunk *last;
     uint32_t count;
     uint32_t ordinal;
@@ -147,8 +147,7 @@ CLG_MUST_CHECK int clg_queue_raise(struct clg_consume_queue *cq,
 /* queue_sealed.c */
 int clg_queue_freeze(struct clg_view *view, struct clg_view_item *item);
 int clg_queue_link_some(struct clg_view *view, struct clg_view_item *item, uint32_t budget);
-int clg_queue_build(struct clg_view *view, const struct clg_view_item *item,
-                    struct clg_image *out);
+int clg_queue_build(struct clg_view *view, const struct clg_view_item *item, struct clg_image *out);
 int clg_queue_install(struct clg_view *view, struct clg_view_item *item, struct clg_image *image,
                       enum clg_view_slot_state state);
 int clg_queue_check(struct clg_view *view, const struct clg_view_segment *id,
@@ -162,7 +161,6 @@ void clg_queue_detach_links(struct clg_view *view, struct clg_view_item *item);
 
 /* The part a link leads to. ENOTFOUND: it leads nowhere (any more). */
 CLG_MUST_CHECK int clg_queue_part_at(struct clg_consume_queue *cq, uint32_t queue,
-                                     const struct clg_queue_link *link,
-                                     struct clg_queue_part *out);
+                                     const struct clg_queue_link *link, struct clg_queue_part *out);
 
 #endif

@@ -98,8 +98,8 @@ static int merge_fill(struct clg_merge *merge, struct merge_lane *lane, uint64_t
     lane->count = 0;
     lane->taken = 0;
     if (!lane->placed) {
-        int rc = clg_lookup_position(merge->fold, lane->queue, merge->told, visible,
-                                     &lane->next_offset);
+        int rc =
+            clg_lookup_position(merge->fold, lane->queue, merge->told, visible, &lane->next_offset);
         if (rc != 0) {
             return rc;
         }
@@ -155,8 +155,8 @@ static void merge_sift_down(struct clg_merge *merge)
         if (child >= merge->heap_count) {
             return;
         }
-        if (child + 1 < merge->heap_count
-            && merge_key(merge, child + 1) < merge_key(merge, child)) {
+        if (child + 1 < merge->heap_count &&
+            merge_key(merge, child + 1) < merge_key(merge, child)) {
             child++;
         }
         if (merge_key(merge, at) <= merge_key(merge, child)) {

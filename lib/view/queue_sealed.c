@@ -102,9 +102,9 @@ static void link_one(struct clg_consume_queue *cq, struct clg_queue_directory *d
 {
     struct clg_queue_part part;
     CLG_ASSERT(directory->jump.base == CLG_LINK_NONE);
-    if (directory->prev.base == CLG_LINK_NONE || directory->ordinal == 0
-        || directory->prev.index == CLG_LINK_SEARCH
-        || clg_queue_part_at(cq, directory->queue, &directory->prev, &part) != 0) {
+    if (directory->prev.base == CLG_LINK_NONE || directory->ordinal == 0 ||
+        directory->prev.index == CLG_LINK_SEARCH ||
+        clg_queue_part_at(cq, directory->queue, &directory->prev, &part) != 0) {
         return;
     }
     uint32_t target = clg_queue_jump_ordinal(directory->ordinal);
@@ -114,14 +114,13 @@ static void link_one(struct clg_consume_queue *cq, struct clg_queue_directory *d
         return;
     }
     struct clg_queue_part middle;
-    if (part.jump.base == CLG_LINK_NONE
-        || clg_queue_part_at(cq, directory->queue, &part.jump, &middle) != 0) {
+    if (part.jump.base == CLG_LINK_NONE ||
+        clg_queue_part_at(cq, directory->queue, &part.jump, &middle) != 0) {
         return;
     }
     struct clg_queue_part end;
-    if (middle.jump.base == CLG_LINK_NONE
-        || clg_queue_part_at(cq, directory->queue, &middle.jump, &end) != 0
-        || end.ordinal != target) {
+    if (middle.jump.base == CLG_LINK_NONE ||
+        clg_queue_part_at(cq, directory->queue, &middle.jump, &end) != 0 || end.ordinal != target) {
         return;
     }
     directory->jump = middle.jump;
@@ -155,8 +154,7 @@ static void build_entries(uint8_t *out, const struct clg_queue_frozen_entry *que
     CLG_ASSERT(end == 0);
 }
 
-int clg_queue_build(struct clg_view *view, const struct clg_view_item *item,
-                    struct clg_image *out)
+int clg_queue_build(struct clg_view *view, const struct clg_view_item *item, struct clg_image *out)
 {
     const struct clg_queue_slot *slot = item->slots[view->slot].data;
     CLG_ASSERT(slot->frozen);
@@ -188,15 +186,14 @@ int clg_queue_install(struct clg_view *view, struct clg_view_item *item, struct 
     if (slot == NULL) {
         return COMMITLOG_ENOMEM;
     }
-    int rc = clg_queue_file_open(&slot->file, image->bytes, image->size, &item->id,
-                                 view->context.uuid);
+    int rc =
+        clg_queue_file_open(&slot->file, image->bytes, image->size, &item->id, view->context.uuid);
     if (rc != 0) {
         os->free(os, slot);
         return rc == COMMITLOG_ENOMEM ? rc : COMMITLOG_EDAMAGED;
     }
     clg_view_slot_clear(view, &item->slots[view->slot]);
-    item->slots[view->slot] =
-        (struct clg_view_slot){.state = state, .image = *image, .data = slot};
+    item->slots[view->slot] = (struct clg_view_slot){.state = state, .image = *image, .data = slot};
     CLG_ASSERT(!slot->frozen);
     return 0;
 }

@@ -474,8 +474,8 @@ static int walk_emit(struct clg_view *view, const struct clg_queue_part *part, u
     }
     struct clg_view_item *item = clg_view_segments_find(view->context.segments, part->base);
     CLG_ASSERT(item != NULL);
-    bool inside = entry.size >= CLG_RECORD_MIN
-                  && (uint64_t)entry.place * 8 + entry.size <= item->id.end - item->id.base;
+    bool inside = entry.size >= CLG_RECORD_MIN &&
+                  (uint64_t)entry.place * 8 + entry.size <= item->id.end - item->id.base;
     return inside ? 0 : walk_damaged(view, item);
 }
 
@@ -507,9 +507,8 @@ static int walk_copy(struct clg_view *view, const struct clg_queue_part *part, u
 }
 
 int clg_consume_queue_entries(struct clg_view *view, uint32_t queue, uint64_t offset,
-                              uint64_t visible, bool all_visible,
-                              struct clg_lookup_entry *entries, uint32_t max, uint32_t *out_count,
-                              uint64_t *out_bound)
+                              uint64_t visible, bool all_visible, struct clg_lookup_entry *entries,
+                              uint32_t max, uint32_t *out_count, uint64_t *out_bound)
 {
     struct clg_consume_queue *cq = clg_queue_of(view);
     CLG_ASSERT(max > 0);
@@ -607,8 +606,8 @@ int clg_consume_queue_time(struct clg_view *view, uint32_t queue, int64_t time_n
         rc = walk_next(cq, &newest, visible, all_visible, &next);
     }
     /* Largest with time <= t is the one before the smallest with time > t. */
-    if (rc == 0 && (part_time(&newest, newest.count - 1) < time_ns
-                    || (upper && part_time(&newest, newest.count - 1) == time_ns))) {
+    if (rc == 0 && (part_time(&newest, newest.count - 1) < time_ns ||
+                    (upper && part_time(&newest, newest.count - 1) == time_ns))) {
         found = next;
     } else if (rc == 0) {
         struct clg_queue_part part = newest;

@@ -20,12 +20,12 @@
 #include "view/consume_queue.h"
 
 /* One topic in .state: fixed part, then the name, zeros to a multiple of 8. */
-#define STATE_TOPIC_BYTES     24u
-#define STATE_AT_FIRST_QUEUE  0u
-#define STATE_AT_QUEUES       4u
+#define STATE_TOPIC_BYTES 24u
+#define STATE_AT_FIRST_QUEUE 0u
+#define STATE_AT_QUEUES 4u
 #define STATE_AT_DEFINED_BASE 8u
-#define STATE_AT_NAME_BYTES   16u
-#define STATE_AT_ZERO         20u
+#define STATE_AT_NAME_BYTES 16u
+#define STATE_AT_ZERO 20u
 
 struct topics_seen {
     uint64_t defined_base; /* + 1; 0: never seen */
@@ -49,8 +49,8 @@ static int topics_need(struct topics_view *topics, uint32_t id)
         room *= 2;
     }
     CLG_ASSERT(room > id);
-    struct topics_seen *seen = clg_os_grow_array(topics->view.context.os, topics->seen,
-                                                 topics->room, room, sizeof(*seen));
+    struct topics_seen *seen =
+        clg_os_grow_array(topics->view.context.os, topics->seen, topics->room, room, sizeof(*seen));
     if (seen == NULL) {
         return COMMITLOG_ENOMEM;
     }
@@ -95,8 +95,8 @@ static int topics_apply(struct clg_view *view, const struct clg_record_view *rec
     }
     struct clg_topic_definition definition;
     int rc = clg_topic_definition_decode(record->body, record->body_bytes, &definition);
-    if (rc != 0 || definition.growth_step != 0
-        || clg_topic_name_check(definition.name, definition.name_bytes) != 0) {
+    if (rc != 0 || definition.growth_step != 0 ||
+        clg_topic_name_check(definition.name, definition.name_bytes) != 0) {
         topics->contradictions++;
         return 0;
     }
@@ -198,9 +198,9 @@ static int topics_restore(struct clg_view *view, const uint8_t *data, uint64_t b
         const uint8_t *from = data + at;
         uint32_t name_bytes = clg_load_le32(from + STATE_AT_NAME_BYTES);
         uint64_t base = clg_load_le64(from + STATE_AT_DEFINED_BASE);
-        if (name_bytes > CLG_TOPIC_NAME_MAX || topics_entry_bytes(name_bytes) > bytes - at
-            || clg_topic_name_check(from + STATE_TOPIC_BYTES, name_bytes) != 0
-            || base > view->context.segments->active_base) {
+        if (name_bytes > CLG_TOPIC_NAME_MAX || topics_entry_bytes(name_bytes) > bytes - at ||
+            clg_topic_name_check(from + STATE_TOPIC_BYTES, name_bytes) != 0 ||
+            base > view->context.segments->active_base) {
             return COMMITLOG_EDAMAGED;
         }
         int rc = topics_add(topics, from + STATE_TOPIC_BYTES, name_bytes,
@@ -263,8 +263,8 @@ void clg_topics_carry_list(struct clg_view *view, const struct clg_view *queues,
         seen->oldest = topics_oldest(queues, topic, &pairs);
         if (seen->defined_base - 1 <= base || seen->oldest <= base) {
             ids[count++] = id;
-            bytes += CLG_RECORD_MIN
-                     + clg_align_up(clg_topic_definition_bytes(topic->name_bytes, pairs), 8);
+            bytes += CLG_RECORD_MIN +
+                     clg_align_up(clg_topic_definition_bytes(topic->name_bytes, pairs), 8);
         }
     }
     CLG_ASSERT(count <= max);

@@ -55,8 +55,9 @@ struct clg_view_slot {
 /* One finished segment. */
 struct clg_view_item {
     struct clg_view_segment id;
-    int64_t first_time; /* store times of its records lie in [first_time, last_time]; these may be */
-    int64_t last_time;  /* wider than the records, up to the whole range when unknown */
+    int64_t
+        first_time;    /* store times of its records lie in [first_time, last_time]; these may be */
+    int64_t last_time; /* wider than the records, up to the whole range when unknown */
     struct clg_view_slot slots[CLG_VIEWS_MAX];
 };
 

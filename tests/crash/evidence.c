@@ -32,11 +32,13 @@ struct check {
     uint32_t batch_next;
 };
 
-size_t kill_topic_name(uint32_t index, char out[32]) {
+size_t kill_topic_name(uint32_t index, char out[32])
+{
     return (size_t)snprintf(out, 32, "kill/topic-%u", index);
 }
 
-void evidence_add(struct evidence *evidence, const struct ack *ack) {
+void evidence_add(struct evidence *evidence, const struct ack *ack)
+{
     if (evidence->count == evidence->room) {
         evidence->room = evidence->room * 2 + 1024;
         evidence->acks = need_grow(evidence->acks, evidence->room * sizeof *evidence->acks);
@@ -44,7 +46,8 @@ void evidence_add(struct evidence *evidence, const struct ack *ack) {
     evidence->acks[evidence->count++] = *ack;
 }
 
-void evidence_free(struct evidence *evidence) {
+void evidence_free(struct evidence *evidence)
+{
     free(evidence->acks);
     memset(evidence, 0, sizeof *evidence);
 }
@@ -52,24 +55,30 @@ void evidence_free(struct evidence *evidence) {
 static void complain(struct verdict *out, uint64_t *counter, const char *format, ...)
     __attribute__((format(printf, 3, 4)));
 
-static void complain(struct verdict *out, uint64_t *counter, const char *format, ...) {
+static void complain(struct verdict *out, uint64_t *counter, const char *format, ...)
+{
     va_list args;
     (*counter)++;
-    if (out->first[0] != '\0') return;
+    if (out->first[0] != '\0')
+        return;
     va_start(args, format);
     vsnprintf(out->first, sizeof out->first, format, args);
     va_end(args);
 }
 
-static bool body_proves(const struct commitlog_slice *body, struct body_head *head) {
+static bool body_proves(const struct commitlog_slice *body, struct body_head *head)
+{
     uint8_t *expected = NULL;
     size_t rest = 0;
     bool proves = false;
     memset(head, 0, sizeof *head);
-    if (body->bytes == 0) return true;
-    if (body->bytes < sizeof *head) return false;
+    if (body->bytes == 0)
+        return true;
+    if (body->bytes < sizeof *head)
+        return false;
     memcpy(head, body->data, sizeof *head);
-    if (head->magic != KILL_MAGIC || head->bytes != body->bytes) return false;
+    if (head->magic != KILL_MAGIC || head->bytes != body->bytes)
+        return false;
     rest = body->bytes - sizeof *head;
     expected = need_alloc(rest);
     bytes_fill(expected, rest, head->seed);
@@ -78,11 +87,12 @@ static bool body_proves(const struct commitlog_slice *body, struct body_head *he
     return proves;
 }
 
-static void batch_step(struct check *check, const struct body_head *head, uint64_t position) {
-    if (check->batch != 0 && (head->batch != check->batch ||
-                              head->batch_index != check->batch_next))
-        complain(check->out, &check->out->broken, "batch %llx torn before %llu",
-                 (ull)check->batch, (ull)position);
+static void batch_step(struct check *check, const struct body_head *head, uint64_t position)
+{
+    if (check->batch != 0 &&
+        (head->batch != check->batch || head->batch_index != check->batch_next))
+        complain(check->out, &check->out->broken, "batch %llx torn before %llu", (ull)check->batch,
+                 (ull)position);
     if (head->batch == 0) {
         check->batch = 0;
         return;
@@ -92,11 +102,13 @@ static void batch_step(struct check *check, const struct body_head *head, uint64
                  (ull)head->batch, head->batch_index, (ull)position);
     check->batch = head->batch;
     check->batch_next = head->batch_index + 1;
-    if (check->batch_next == head->batch_count) check->batch = 0;
+    if (check->batch_next == head->batch_count)
+        check->batch = 0;
 }
 
 /* Every record of the log: order, times, epochs, self-proving bodies, whole batches. */
-static void check_log(struct check *check, struct commitlog_store *store) {
+static void check_log(struct check *check, struct commitlog_store *store)
+{
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_error err = {.message = ""};
     struct commitlog_message messages[256];
@@ -106,7 +118,8 @@ static void check_log(struct check *check, struct commitlog_store *store) {
     CHECK_OK(commitlog_cursor_open_log(store, 0, &cursor, &err), &err);
     for (;;) {
         int32_t rc = commitlog_cursor_fetch(cursor, messages, 256, 0, &got, NULL);
-        if (rc == COMMITLOG_EEND) break;
+        if (rc == COMMITLOG_EEND)
+            break;
         CHECK_RC(rc, COMMITLOG_OK);
         for (uint32_t i = 0; i < got; i++) {
             const struct commitlog_message *m = &messages[i];
@@ -118,16 +131,19 @@ static void check_log(struct check *check, struct commitlog_store *store) {
             epoch = m->epoch;
             if (m->kind == COMMITLOG_KIND_MESSAGE && !body_proves(&m->body, &head))
                 complain(check->out, &check->out->altered, "body at %llu", (ull)m->position);
-            if (m->kind == COMMITLOG_KIND_MESSAGE) batch_step(check, &head, m->position);
+            if (m->kind == COMMITLOG_KIND_MESSAGE)
+                batch_step(check, &head, m->position);
         }
         prog_checks_add(got);
     }
-    if (check->batch != 0) complain(check->out, &check->out->broken, "batch torn at the end");
+    if (check->batch != 0)
+        complain(check->out, &check->out->broken, "batch torn at the end");
     commitlog_cursor_close(cursor);
 }
 
 static void queue_read(struct check *check, struct commitlog_store *store, uint32_t number,
-                       uint32_t topic, uint32_t queue) {
+                       uint32_t topic, uint32_t queue)
+{
     struct found_queue *list = &check->queues[topic][queue];
     struct commitlog_queue_info info = {.struct_bytes = sizeof info};
     struct commitlog_cursor *cursor = NULL;
@@ -142,7 +158,8 @@ static void queue_read(struct check *check, struct commitlog_store *store, uint3
              &err);
     for (;;) {
         int32_t rc = commitlog_cursor_fetch(cursor, messages, 256, 0, &got, NULL);
-        if (rc == COMMITLOG_EEND) break;
+        if (rc == COMMITLOG_EEND)
+            break;
         CHECK_RC(rc, COMMITLOG_OK);
         for (uint32_t i = 0; i < got; i++) {
             const struct commitlog_message *m = &messages[i];
@@ -156,8 +173,9 @@ static void queue_read(struct check *check, struct commitlog_store *store, uint3
             if (entry->kind != 0)
                 complain(check->out, &check->out->broken, "offset %llu twice",
                          (ull)m->queue_offset);
-            *entry = (struct found){m->position, bytes_hash(m->body.data, m->body.bytes),
-                                    m->body.bytes, m->store_time_ns, m->epoch, m->kind};
+            *entry = (struct found){m->position,   bytes_hash(m->body.data, m->body.bytes),
+                                    m->body.bytes, m->store_time_ns,
+                                    m->epoch,      m->kind};
             check->out->found++;
         }
         prog_checks_add(got);
@@ -166,16 +184,19 @@ static void queue_read(struct check *check, struct commitlog_store *store, uint3
 }
 
 /* Offsets that no message was read at must be holes in the log, or the queue has a gap. */
-static void check_gaps(struct check *check, struct commitlog_store *store, uint32_t *numbers) {
+static void check_gaps(struct check *check, struct commitlog_store *store, uint32_t *numbers)
+{
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_error err = {.message = ""};
     struct commitlog_message message;
     uint32_t got = 0;
     CHECK_OK(commitlog_cursor_open_log(store, 0, &cursor, &err), &err);
     while (commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL) == COMMITLOG_OK) {
-        if (message.kind != COMMITLOG_KIND_HOLE || message.topic == UINT32_MAX) continue;
+        if (message.kind != COMMITLOG_KIND_HOLE || message.topic == UINT32_MAX)
+            continue;
         for (uint32_t t = 0; t < KILL_TOPICS; t++) {
-            if (numbers[t] != message.topic || message.queue >= KILL_QUEUES) continue;
+            if (numbers[t] != message.topic || message.queue >= KILL_QUEUES)
+                continue;
             if (message.queue_offset < check->queues[t][message.queue].count)
                 check->queues[t][message.queue].entries[message.queue_offset].kind = message.kind;
         }
@@ -192,19 +213,23 @@ static void check_gaps(struct check *check, struct commitlog_store *store, uint3
     }
 }
 
-static void check_ack(struct check *check, const struct ack *ack, uint32_t least, uint64_t first) {
+static void check_ack(struct check *check, const struct ack *ack, uint32_t least, uint64_t first)
+{
     const struct found_queue *list = &check->queues[ack->topic][ack->queue];
     const struct found *entry = NULL;
     prog_checks_add(1);
-    if (ack->position < first) return; /* retention */
+    if (ack->position < first)
+        return; /* retention */
     if (ack->offset >= list->count || list->entries[ack->offset].kind != COMMITLOG_KIND_MESSAGE) {
         if (ack->level >= least)
-            complain(check->out, &check->out->lost, "topic %u queue %u offset %llu at %llu level %u",
-                     ack->topic, ack->queue, (ull)ack->offset, (ull)ack->position, ack->level);
+            complain(check->out, &check->out->lost,
+                     "topic %u queue %u offset %llu at %llu level %u", ack->topic, ack->queue,
+                     (ull)ack->offset, (ull)ack->position, ack->level);
         return;
     }
     entry = &list->entries[ack->offset];
-    if (ack->level < least && entry->epoch != ack->epoch) return; /* lost, and the offset reused */
+    if (ack->level < least && entry->epoch != ack->epoch)
+        return; /* lost, and the offset reused */
     if (entry->position != ack->position || entry->hash != ack->hash ||
         entry->bytes != ack->bytes || entry->time != ack->time || entry->epoch != ack->epoch)
         complain(check->out, &check->out->altered,
@@ -213,7 +238,8 @@ static void check_ack(struct check *check, const struct ack *ack, uint32_t least
 }
 
 void evidence_check(const struct evidence *evidence, struct commitlog_store *store, uint32_t least,
-                    uint32_t forget, struct verdict *out) {
+                    uint32_t forget, struct verdict *out)
+{
     struct check *check = need_alloc(sizeof *check);
     struct commitlog_positions positions = {.struct_bytes = sizeof positions};
     uint32_t numbers[KILL_TOPICS];
@@ -230,7 +256,8 @@ void evidence_check(const struct evidence *evidence, struct commitlog_store *sto
             continue;
         }
         CHECK_RC(rc, COMMITLOG_OK);
-        for (uint32_t q = 0; q < KILL_QUEUES; q++) queue_read(check, store, numbers[t], t, q);
+        for (uint32_t q = 0; q < KILL_QUEUES; q++)
+            queue_read(check, store, numbers[t], t, q);
     }
     check_gaps(check, store, numbers);
     if (forget != UINT32_MAX) {
@@ -240,6 +267,7 @@ void evidence_check(const struct evidence *evidence, struct commitlog_store *sto
     for (uint32_t i = 0; i < evidence->count; i++)
         check_ack(check, &evidence->acks[i], least, positions.first);
     for (uint32_t t = 0; t < KILL_TOPICS; t++)
-        for (uint32_t q = 0; q < KILL_QUEUES; q++) free(check->queues[t][q].entries);
+        for (uint32_t q = 0; q < KILL_QUEUES; q++)
+            free(check->queues[t][q].entries);
     free(check);
 }

@@ -42,31 +42,37 @@ static const struct kill_variant variants[] = {
      COMMITLOG_LIVE_PRIVATE, 1, 20000}};
 
 /* Takes acknowledgements until the pipe ends or the time is over. */
-static void take_acks(struct evidence *evidence, int fd, int64_t until_ms) {
+static void take_acks(struct evidence *evidence, int fd, int64_t until_ms)
+{
     static struct ack room[512];
     static size_t filled;
-    if (until_ms == 0) filled = 0; /* a new pipe */
+    if (until_ms == 0)
+        filled = 0; /* a new pipe */
     for (;;) {
         int64_t left = until_ms - clock_ms();
         struct pollfd wait = {.fd = fd, .events = POLLIN};
         ssize_t got = 0;
-        if (until_ms <= 0 || left <= 0) return;
-        if (poll(&wait, 1, left > 1000 ? 1000 : (int)left) <= 0) continue;
+        if (until_ms <= 0 || left <= 0)
+            return;
+        if (poll(&wait, 1, left > 1000 ? 1000 : (int)left) <= 0)
+            continue;
         got = read(fd, (char *)room + filled, sizeof room - filled);
         CHECK(got >= 0);
-        if (got == 0) return;
+        if (got == 0)
+            return;
         filled += (size_t)got;
-        for (size_t i = 0; i < filled / sizeof room[0]; i++) evidence_add(evidence, &room[i]);
+        for (size_t i = 0; i < filled / sizeof room[0]; i++)
+            evidence_add(evidence, &room[i]);
         if (filled % sizeof room[0] != 0)
-            memmove(room, (char *)room + filled - filled % sizeof room[0],
-                    filled % sizeof room[0]);
+            memmove(room, (char *)room + filled - filled % sizeof room[0], filled % sizeof room[0]);
         filled %= sizeof room[0];
     }
 }
 
 /* One life of the writer; the acknowledgements that got out before the kill are evidence. */
 static void writer_life(struct evidence *evidence, const char *path,
-                        const struct kill_variant *variant, uint64_t seed, int64_t life_ms) {
+                        const struct kill_variant *variant, uint64_t seed, int64_t life_ms)
+{
     int fds[2];
     int status = 0;
     pid_t child = 0;
@@ -89,7 +95,8 @@ static void writer_life(struct evidence *evidence, const char *path,
 }
 
 /* A recovery that is killed inside must not matter. */
-static void recovery_killed(const char *path, const struct kill_variant *variant, int64_t life_us) {
+static void recovery_killed(const char *path, const struct kill_variant *variant, int64_t life_us)
+{
     int status = 0;
     pid_t child = fork();
     CHECK(child >= 0);
@@ -97,7 +104,8 @@ static void recovery_killed(const char *path, const struct kill_variant *variant
         struct commitlog_options *options = kill_options(variant);
         struct commitlog_store *store = NULL;
         (void)commitlog_open(path, options, &store, NULL);
-        for (;;) pause();
+        for (;;)
+            pause();
     }
     usleep((useconds_t)life_us);
     CHECK(kill(child, SIGKILL) == 0);
@@ -105,7 +113,8 @@ static void recovery_killed(const char *path, const struct kill_variant *variant
     CHECKF(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "recovery status %x", status);
 }
 
-static void recovery_twice(const char *path) {
+static void recovery_twice(const char *path)
+{
     struct commitlog_report *report = NULL;
     struct commitlog_error err = {.message = ""};
     struct commitlog_recovery found = {.struct_bytes = sizeof found};
@@ -126,7 +135,8 @@ static void recovery_twice(const char *path) {
     CHECK(dirs_hash(log) == before);
 }
 
-static void check_verdict(const struct verdict *verdict) {
+static void check_verdict(const struct verdict *verdict)
+{
     CHECKF(verdict->lost == 0, "%llu lost: %s", (unsigned long long)verdict->lost, verdict->first);
     CHECKF(verdict->altered == 0, "%llu altered: %s", (unsigned long long)verdict->altered,
            verdict->first);
@@ -135,12 +145,14 @@ static void check_verdict(const struct verdict *verdict) {
 }
 
 /* The checker against itself. */
-static void check_checker(struct evidence *evidence, struct commitlog_store *store,
-                          uint32_t least, struct rng *rng) {
+static void check_checker(struct evidence *evidence, struct commitlog_store *store, uint32_t least,
+                          struct rng *rng)
+{
     struct verdict verdict;
     uint32_t victim = 0;
     struct commitlog_positions positions = {.struct_bytes = sizeof positions};
-    if (evidence->count == 0) return;
+    if (evidence->count == 0)
+        return;
     CHECK_RC(commitlog_positions_get(store, &positions), COMMITLOG_OK);
     victim = (uint32_t)rng_below(rng, evidence->count);
     if (evidence->acks[victim].level < least || evidence->acks[victim].position < positions.first)
@@ -155,14 +167,15 @@ static void check_checker(struct evidence *evidence, struct commitlog_store *sto
 }
 
 static void reopen_and_check(struct evidence *evidence, const char *path,
-                             const struct kill_variant *variant, struct rng *rng, bool last) {
+                             const struct kill_variant *variant, struct rng *rng, bool last)
+{
     struct commitlog_options *options = kill_options(variant);
     struct commitlog_store *store = NULL;
     struct commitlog_error err = {.message = ""};
     struct commitlog_recovery found = {.struct_bytes = sizeof found};
     struct verdict verdict;
-    uint32_t least = variant->live == COMMITLOG_LIVE_PRIVATE ? COMMITLOG_LEVEL_WRITTEN
-                                                             : COMMITLOG_LEVEL_NONE;
+    uint32_t least =
+        variant->live == COMMITLOG_LIVE_PRIVATE ? COMMITLOG_LEVEL_WRITTEN : COMMITLOG_LEVEL_NONE;
     uint32_t forget = UINT32_MAX;
     CHECK_OK(commitlog_open(path, options, &store, &err), &err);
     commitlog_options_free(options);
@@ -172,11 +185,13 @@ static void reopen_and_check(struct evidence *evidence, const char *path,
         forget = evidence->count / 2;
     evidence_check(evidence, store, least, forget, &verdict);
     check_verdict(&verdict);
-    if (last) check_checker(evidence, store, least, rng);
+    if (last)
+        check_checker(evidence, store, least, rng);
     CHECK_OK(commitlog_close(store, &err), &err);
 }
 
-static void run_variant(const struct kill_variant *variant, uint64_t seed, uint64_t rounds) {
+static void run_variant(const struct kill_variant *variant, uint64_t seed, uint64_t rounds)
+{
     struct evidence evidence = {NULL, 0, 0};
     char root[DIRS_PATH_MAX];
     char path[DIRS_PATH_MAX];
@@ -192,23 +207,28 @@ static void run_variant(const struct kill_variant *variant, uint64_t seed, uint6
         writer_life(&evidence, path, variant, seed * 1000 + round, life);
         for (uint64_t i = rng_below(&rng, 3); i > 0; i--)
             recovery_killed(path, variant, (int64_t)rng_below(&rng, 12000));
-        if (!path_exists(path)) continue; /* killed before there was anything */
-        if (rng_chance(&rng, 1, 2) && evidence.count > 0) recovery_twice(path);
+        if (!path_exists(path))
+            continue; /* killed before there was anything */
+        if (rng_chance(&rng, 1, 2) && evidence.count > 0)
+            recovery_twice(path);
         reopen_and_check(&evidence, path, variant, &rng, round + 1 == rounds);
     }
-    printf("%-16s %llu kills, %u acknowledged records\n", variant->name,
-           (unsigned long long)rounds, evidence.count);
+    printf("%-16s %llu kills, %u acknowledged records\n", variant->name, (unsigned long long)rounds,
+           evidence.count);
     CHECKF(evidence.count > 0, "%s: nothing was acknowledged", variant->name);
     evidence_free(&evidence);
-    if (!prog_env_is("KEEP")) dirs_remove(root);
+    if (!prog_env_is("KEEP"))
+        dirs_remove(root);
 }
 
-int main(void) {
+int main(void)
+{
     uint64_t seed = prog_begin("kill_test");
     uint64_t rounds = prog_env("ROUNDS", 10);
     uint64_t only = prog_env("VARIANT", UINT64_MAX);
     prog_watchdog(400);
     for (uint64_t i = 0; i < sizeof variants / sizeof variants[0]; i++)
-        if (only == UINT64_MAX || only == i) run_variant(&variants[i], seed + i, rounds);
+        if (only == UINT64_MAX || only == i)
+            run_variant(&variants[i], seed + i, rounds);
     return prog_end();
 }

@@ -29,7 +29,8 @@ struct body {
     size_t bytes;
 };
 
-struct commitlog_options *kill_options(const struct kill_variant *variant) {
+struct commitlog_options *kill_options(const struct kill_variant *variant)
+{
     struct commitlog_options *options = NULL;
     struct commitlog_error err = {.message = ""};
     CHECK_RC(commitlog_options_create(&options), COMMITLOG_OK);
@@ -44,13 +45,16 @@ struct commitlog_options *kill_options(const struct kill_variant *variant) {
 }
 
 static struct body body_make(struct writer_thread *thread, uint64_t batch, uint32_t count,
-                             uint32_t index) {
+                             uint32_t index)
+{
     struct body_head head = {KILL_MAGIC, rng_next(&thread->rng), 0, batch, count, index};
     struct body body = {NULL, 0};
     uint64_t limit = thread->writer->variant->body_max;
     /* Empty bodies only outside of batches: they cannot say which batch they are of. */
-    if (batch == 0 && rng_chance(&thread->rng, 1, 12)) return body;
-    if (rng_chance(&thread->rng, 7, 8) || batch != 0) limit = limit < 400 ? limit : 400;
+    if (batch == 0 && rng_chance(&thread->rng, 1, 12))
+        return body;
+    if (rng_chance(&thread->rng, 7, 8) || batch != 0)
+        limit = limit < 400 ? limit : 400;
     body.bytes = sizeof head + (size_t)rng_below(&thread->rng, limit + 1);
     body.data = need_alloc(body.bytes);
     head.bytes = body.bytes;
@@ -60,20 +64,31 @@ static struct body body_make(struct writer_thread *thread, uint64_t batch, uint3
 }
 
 static void report(const struct writer_thread *thread, uint32_t topic, uint32_t queue,
-                   const struct body *body, const struct commitlog_receipt *receipt) {
-    struct ack ack = {receipt->position, receipt->queue_offset,
-                      bytes_hash(body->data, body->bytes), body->bytes, receipt->store_time_ns,
-                      topic, queue, receipt->level, receipt->epoch};
-    if (write(thread->writer->report_fd, &ack, sizeof ack) != (ssize_t)sizeof ack) _exit(3);
+                   const struct body *body, const struct commitlog_receipt *receipt)
+{
+    struct ack ack = {receipt->position,
+                      receipt->queue_offset,
+                      bytes_hash(body->data, body->bytes),
+                      body->bytes,
+                      receipt->store_time_ns,
+                      topic,
+                      queue,
+                      receipt->level,
+                      receipt->epoch};
+    if (write(thread->writer->report_fd, &ack, sizeof ack) != (ssize_t)sizeof ack)
+        _exit(3);
 }
 
-static uint32_t level_draw(struct rng *rng) {
+static uint32_t level_draw(struct rng *rng)
+{
     uint64_t draw = rng_below(rng, 40);
-    return draw == 0 ? COMMITLOG_LEVEL_DURABLE : draw < 6 ? COMMITLOG_LEVEL_WRITTEN
-                                                          : COMMITLOG_LEVEL_NONE;
+    return draw == 0  ? COMMITLOG_LEVEL_DURABLE
+           : draw < 6 ? COMMITLOG_LEVEL_WRITTEN
+                      : COMMITLOG_LEVEL_NONE;
 }
 
-static void append_one(struct writer_thread *thread) {
+static void append_one(struct writer_thread *thread)
+{
     uint32_t topic = (uint32_t)rng_below(&thread->rng, KILL_TOPICS);
     uint32_t queue = (uint32_t)rng_below(&thread->rng, KILL_QUEUES);
     struct body body = body_make(thread, 0, 0, 0);
@@ -87,7 +102,8 @@ static void append_one(struct writer_thread *thread) {
 
 enum { KILL_BATCH_MAX = 8 };
 
-static void append_batch(struct writer_thread *thread) {
+static void append_batch(struct writer_thread *thread)
+{
     uint32_t count = (uint32_t)rng_between(&thread->rng, 1, KILL_BATCH_MAX);
     uint64_t batch = thread->tag << 32 | ++thread->batches;
     struct body bodies[KILL_BATCH_MAX];
@@ -109,14 +125,16 @@ static void append_batch(struct writer_thread *thread) {
         records[i].body_count = 1;
     }
     CHECK_OK(commitlog_append_batch(thread->writer->store, records, count, COMMITLOG_FOREVER,
-                                    receipts, &err), &err);
+                                    receipts, &err),
+             &err);
     for (uint32_t i = 0; i < count; i++) {
         report(thread, topics[i], records[i].queue, &bodies[i], &receipts[i]);
         free(bodies[i].data);
     }
 }
 
-static void append_reserved(struct writer_thread *thread) {
+static void append_reserved(struct writer_thread *thread)
+{
     uint32_t topic = (uint32_t)rng_below(&thread->rng, KILL_TOPICS);
     struct body body = body_make(thread, 0, 0, 0);
     struct commitlog_record record = {.struct_bytes = sizeof record};
@@ -128,29 +146,37 @@ static void append_reserved(struct writer_thread *thread) {
     record.queue = (uint32_t)rng_below(&thread->rng, KILL_QUEUES);
     record.level = COMMITLOG_LEVEL_NONE;
     CHECK_OK(commitlog_reserve(thread->writer->store, &record, body.bytes, COMMITLOG_FOREVER,
-                               &reservation, &place, &err), &err);
-    if (body.bytes > 0) memcpy(place, body.data, body.bytes / 2);
-    if (rng_chance(&thread->rng, 1, 4)) usleep((useconds_t)rng_below(&thread->rng, 300));
+                               &reservation, &place, &err),
+             &err);
+    if (body.bytes > 0)
+        memcpy(place, body.data, body.bytes / 2);
+    if (rng_chance(&thread->rng, 1, 4))
+        usleep((useconds_t)rng_below(&thread->rng, 300));
     if (rng_chance(&thread->rng, 1, 4)) {
         CHECK_RC(commitlog_abort(reservation), COMMITLOG_OK);
     } else {
-        if (body.bytes > 0) memcpy(place, body.data, body.bytes);
+        if (body.bytes > 0)
+            memcpy(place, body.data, body.bytes);
         CHECK_OK(commitlog_commit(reservation, COMMITLOG_FOREVER, &receipt, &err), &err);
         report(thread, topic, record.queue, &body, &receipt);
     }
     free(body.data);
 }
 
-static void *writer_main(void *arg) {
+static void *writer_main(void *arg)
+{
     struct writer_thread *thread = arg;
     struct commitlog_store *store = thread->writer->store;
     struct commitlog_error err = {.message = ""};
     for (;;) {
         uint64_t draw = rng_below(&thread->rng, 100);
         uint32_t wait_ms = 0;
-        if (draw < 70) append_one(thread);
-        else if (draw < 84) append_batch(thread);
-        else if (draw < 96) append_reserved(thread);
+        if (draw < 70)
+            append_one(thread);
+        else if (draw < 84)
+            append_batch(thread);
+        else if (draw < 96)
+            append_reserved(thread);
         else if (draw < 98 && thread->writer->variant->thread == 0)
             CHECK_RC(commitlog_step(store, 200, &wait_ms), COMMITLOG_OK);
         else if (draw == 99 && rng_chance(&thread->rng, 1, 20))
@@ -160,7 +186,8 @@ static void *writer_main(void *arg) {
 }
 
 _Noreturn void kill_writer_run(const char *path, const struct kill_variant *variant, uint64_t seed,
-                               int report_fd) {
+                               int report_fd)
+{
     struct writer writer = {.variant = variant, .report_fd = report_fd};
     struct writer_thread threads[KILL_THREADS];
     struct commitlog_options *options = kill_options(variant);
@@ -170,8 +197,9 @@ _Noreturn void kill_writer_run(const char *path, const struct kill_variant *vari
     for (uint32_t t = 0; t < KILL_TOPICS; t++) {
         char name[32];
         size_t size = kill_topic_name(t, name);
-        CHECK_OK(commitlog_topic_open(writer.store, name, size, KILL_QUEUES, &writer.numbers[t],
-                                      &err), &err);
+        CHECK_OK(
+            commitlog_topic_open(writer.store, name, size, KILL_QUEUES, &writer.numbers[t], &err),
+            &err);
     }
     for (uint32_t i = 0; i < KILL_THREADS; i++) {
         pthread_t id;
@@ -179,5 +207,6 @@ _Noreturn void kill_writer_run(const char *path, const struct kill_variant *vari
         rng_begin(&threads[i].rng, seed * 31 + i);
         CHECK(pthread_create(&id, NULL, writer_main, &threads[i]) == 0);
     }
-    for (;;) pause();
+    for (;;)
+        pause();
 }

@@ -74,8 +74,7 @@ static void sim_session(struct sim_writer *w, bool may_claim)
     for (uint32_t i = 0; rc == 0 && i < steps; i++) {
         uint64_t what = sim_random() % 100;
         if (what < 60) {
-            rc = sim_append(w, sim_random(),
-                            same_size ? 200 : (uint32_t)(sim_random() % 1500));
+            rc = sim_append(w, sim_random(), same_size ? 200 : (uint32_t)(sim_random() % 1500));
         } else if (what < 68 && !same_size) {
             rc = sim_batch(w, sim_random(), 2 + (uint32_t)(sim_random() % 20));
         } else if (what < 78) {

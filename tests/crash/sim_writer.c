@@ -20,10 +20,9 @@ static int writer_live_open(struct sim_writer *w)
     const struct commitlog_os *os = w->os;
     char path[] = "/shm/clg-sim";
     int dir = os->open_dir(os, "/shm");
-    w->live_fd = os->open_at(os, dir, "clg-sim",
-                             CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE
-                                 | CLG_OS_OPEN_TRUNCATE,
-                             0600);
+    w->live_fd = os->open_at(
+        os, dir, "clg-sim",
+        CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE | CLG_OS_OPEN_TRUNCATE, 0600);
     (void)os->close(os, dir);
     if (w->live_fd < 0) {
         return w->live_fd;
@@ -63,8 +62,9 @@ static int writer_position(struct sim_writer *w, size_t at, uint64_t value)
 static int writer_show(struct sim_writer *w)
 {
     int rc = writer_position(w, offsetof(struct clg_live_area, claimed), w->position);
-    rc = rc < 0 ? rc : writer_position(w, offsetof(struct clg_live_area, published),
-                                       w->history->published);
+    rc = rc < 0
+             ? rc
+             : writer_position(w, offsetof(struct clg_live_area, published), w->history->published);
     rc = rc < 0 ? rc : writer_position(w, offsetof(struct clg_live_area, written), w->written);
     rc = rc < 0 ? rc : writer_position(w, offsetof(struct clg_live_area, durable), w->durable);
     return rc < 0 ? COMMITLOG_EIO : 0;
@@ -89,9 +89,8 @@ int sim_open(struct sim_writer *w, struct commitlog_fault *machine, struct sim_h
     clg_segment_set_init(&w->set, w->os);
     clg_checkpoint_file_init(&w->checkpoint_file, w->os);
     w->open = true;
-    struct clg_recovery_options options = {.mode = mode,
-                                           .segment_bytes = SIM_SEGMENT_BYTES,
-                                           .session = w->session};
+    struct clg_recovery_options options = {
+        .mode = mode, .segment_bytes = SIM_SEGMENT_BYTES, .session = w->session};
     rc = clg_recovery_run(&w->dir, &options, &w->set, &w->result, &err);
     if (rc == 0) {
         w->epoch = w->result.epoch;
@@ -161,14 +160,13 @@ static int writer_store(struct sim_writer *w, const uint8_t *record, uint64_t po
     uint64_t before = clg_min_u64(size, SIM_RING_BYTES - at);
     int rc = clg_os_pwrite_all(w->os, w->live_fd, record, before, CLG_LIVE_RING_AT + at);
     if (rc >= 0 && before < size) {
-        rc = clg_os_pwrite_all(w->os, w->live_fd, record + before, size - before,
-                               CLG_LIVE_RING_AT);
+        rc = clg_os_pwrite_all(w->os, w->live_fd, record + before, size - before, CLG_LIVE_RING_AT);
     }
     return rc < 0 ? COMMITLOG_EIO : 0;
 }
 
-static uint32_t writer_build(struct sim_writer *w, uint8_t *record, uint64_t position,
-                             uint8_t kind, const uint8_t *body, uint32_t body_bytes, bool claimed)
+static uint32_t writer_build(struct sim_writer *w, uint8_t *record, uint64_t position, uint8_t kind,
+                             const uint8_t *body, uint32_t body_bytes, bool claimed)
 {
     uint32_t size = clg_record_bytes(0, body_bytes);
     struct clg_record_header header;
@@ -286,8 +284,7 @@ int sim_append(struct sim_writer *w, uint64_t seed, uint32_t body_bytes)
     if (rc != 0) {
         return rc;
     }
-    uint32_t size = writer_build(w, record, w->position, CLG_KIND_MESSAGE, body, body_bytes,
-                                 false);
+    uint32_t size = writer_build(w, record, w->position, CLG_KIND_MESSAGE, body, body_bytes, false);
     writer_remember(w, record, size, CLG_KIND_MESSAGE);
     rc = writer_store(w, record, w->position, size);
     if (rc != 0) {
@@ -373,8 +370,7 @@ int sim_drain(struct sim_writer *w)
     uint64_t before = clg_min_u64(bytes, SIM_RING_BYTES - at);
     int rc = clg_os_pread_all(w->os, w->live_fd, buffer, before, CLG_LIVE_RING_AT + at);
     if (rc >= 0 && before < bytes) {
-        rc = clg_os_pread_all(w->os, w->live_fd, buffer + before, bytes - before,
-                              CLG_LIVE_RING_AT);
+        rc = clg_os_pread_all(w->os, w->live_fd, buffer + before, bytes - before, CLG_LIVE_RING_AT);
     }
     if (rc < 0) {
         return COMMITLOG_EIO;
@@ -473,9 +469,9 @@ const char *sim_check(struct sim_writer *w, bool holes_allowed)
             wrong = "the log stops before its end";
         }
         uint64_t nonzero;
-        if (wrong == NULL && scan.next < segment->data_end
-            && (clg_scan_all_zero(&scan, scan.next, segment->data_end, &nonzero, NULL) != 0
-                || nonzero != segment->data_end)) {
+        if (wrong == NULL && scan.next < segment->data_end &&
+            (clg_scan_all_zero(&scan, scan.next, segment->data_end, &nonzero, NULL) != 0 ||
+             nonzero != segment->data_end)) {
             wrong = "something is left behind the end";
         }
         clg_scan_free(&scan);

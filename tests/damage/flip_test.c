@@ -48,19 +48,26 @@ struct flip {
     uint32_t job;
 };
 
-static void phase(struct flip *flip, const char *name) { flip->tally->now[flip->job].phase = name; }
+static void phase(struct flip *flip, const char *name)
+{
+    flip->tally->now[flip->job].phase = name;
+}
 
-static void judge(const struct flip *flip, const struct answers *got, const char *how) {
+static void judge(const struct flip *flip, const struct answers *got, const char *how)
+{
     bool same = got->rc == COMMITLOG_OK && got->hash == flip->pristine->hash;
     CHECKF(same || small_is_damage(got->rc), "%s: %s byte %llu bit %u: %s in %s, %llu messages",
            how, flip->file, (unsigned long long)flip->at, flip->bit, commitlog_error_name(got->rc),
            got->where, (unsigned long long)got->messages);
-    if (same) flip->tally->harmless++;
-    else flip->tally->detected++;
+    if (same)
+        flip->tally->harmless++;
+    else
+        flip->tally->detected++;
 }
 
 /* verify must agree with the reads: what they refuse, it names. */
-static void judge_verify(struct flip *flip, const struct answers *got) {
+static void judge_verify(struct flip *flip, const struct answers *got)
+{
     struct commitlog_report *report = NULL;
     struct commitlog_error err = {.message = ""};
     struct commitlog_damage damage = {.struct_bytes = sizeof damage};
@@ -73,8 +80,8 @@ static void judge_verify(struct flip *flip, const struct answers *got) {
     bool unproven = got->rc == COMMITLOG_EUNRECOVERED && strstr(flip->file, "CHECKPOINT") != NULL;
     if (got->rc != COMMITLOG_OK && !unproven)
         CHECKF(rc != COMMITLOG_OK, "reads say %s in %s, verify says sound: %s byte %llu bit %u",
-               commitlog_error_name(got->rc), got->where, flip->file,
-               (unsigned long long)flip->at, flip->bit);
+               commitlog_error_name(got->rc), got->where, flip->file, (unsigned long long)flip->at,
+               flip->bit);
     if (rc == COMMITLOG_EDAMAGED)
         CHECK_RC(commitlog_report_damage(report, 0, &damage), COMMITLOG_OK);
     commitlog_report_free(report);
@@ -82,7 +89,8 @@ static void judge_verify(struct flip *flip, const struct answers *got) {
 }
 
 /* For writing: a refusal changes nothing, an acceptance loses nothing. */
-static void judge_write(struct flip *flip) {
+static void judge_write(struct flip *flip)
+{
     struct commitlog_options *options =
         small_options(COMMITLOG_ENGINE_STAGED, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL);
     struct commitlog_store *store = NULL;
@@ -113,7 +121,8 @@ static void judge_write(struct flip *flip) {
 }
 
 /* Salvage keeps every record but the one (or the batch) that was hit, and nothing else appears. */
-static void judge_salvage(struct flip *flip) {
+static void judge_salvage(struct flip *flip)
+{
     struct commitlog_options *options =
         small_options(COMMITLOG_ENGINE_STAGED, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_SALVAGE);
     struct commitlog_store *store = NULL;
@@ -133,7 +142,8 @@ static void judge_salvage(struct flip *flip) {
             gone++;
             batch = flip->places[i].batch_first;
         }
-        if (rc == COMMITLOG_OK || rc == COMMITLOG_EHOLE) commitlog_lease_release(lease);
+        if (rc == COMMITLOG_OK || rc == COMMITLOG_EHOLE)
+            commitlog_lease_release(lease);
     }
     CHECKF(gone <= 1, "salvage lost %u records: %s byte %llu bit %u", gone, flip->file,
            (unsigned long long)flip->at, flip->bit);
@@ -147,7 +157,8 @@ static void judge_salvage(struct flip *flip) {
     flip->tally->salvaged++;
 }
 
-static void flip_one(struct flip *flip, uint8_t byte, bool write) {
+static void flip_one(struct flip *flip, uint8_t byte, bool write)
+{
     struct answers got;
     uint8_t changed = (uint8_t)(byte ^ (1U << flip->bit));
     file_patch(flip->file, flip->at, &changed, 1);
@@ -160,28 +171,34 @@ static void flip_one(struct flip *flip, uint8_t byte, bool write) {
         phase(flip, "write");
         judge_write(flip);
         phase(flip, "salvage");
-        if (prog_env("SALVAGE", 1) != 0) judge_salvage(flip);
+        if (prog_env("SALVAGE", 1) != 0)
+            judge_salvage(flip);
     }
     file_patch(flip->file, flip->at, &byte, 1);
     flip->tally->flips++;
 }
 
-static bool block_is_zero(const struct file_bytes *file, uint64_t at) {
+static bool block_is_zero(const struct file_bytes *file, uint64_t at)
+{
     for (uint64_t i = at - at % FLIP_BLOCK; i < file->size && i < at - at % FLIP_BLOCK + FLIP_BLOCK;
          i++)
-        if (file->data[i] != 0) return false;
+        if (file->data[i] != 0)
+            return false;
     return true;
 }
 
-static void flip_file(struct flip *flip, uint64_t every, uint64_t write_every) {
+static void flip_file(struct flip *flip, uint64_t every, uint64_t write_every)
+{
     struct file_bytes file = file_read(flip->file);
     uint64_t counter = 0;
     snprintf(flip->tally->now[flip->job].file, DIRS_PATH_MAX, "%s", flip->file);
     for (uint64_t at = 0; at < file.size; at++) {
         bool zero = block_is_zero(&file, at);
-        if (zero && at % 1024 != 40) continue;
+        if (zero && at % 1024 != 40)
+            continue;
         for (uint32_t bit = zero ? 3 : 0; bit < (zero ? 4U : 8U); bit++) {
-            if (counter++ % (every * FLIP_JOBS) != flip->job * every) continue;
+            if (counter++ % (every * FLIP_JOBS) != flip->job * every)
+                continue;
             flip->at = at;
             flip->bit = bit;
             flip->tally->now[flip->job].at = at;
@@ -194,7 +211,8 @@ static void flip_file(struct flip *flip, uint64_t every, uint64_t write_every) {
 }
 
 static void flip_tree(struct flip *flip, const char *directory, uint64_t every,
-                      uint64_t write_every) {
+                      uint64_t write_every)
+{
     static const char *const skipped[] = {"LOCK", "LIVE", "log", "view", "quarantine"};
     struct name_list names = dirs_list(directory, "");
     for (uint32_t i = 0; i < names.count; i++) {
@@ -202,9 +220,11 @@ static void flip_tree(struct flip *flip, const char *directory, uint64_t every,
         bool skip = false;
         for (size_t k = 0; k < sizeof skipped / sizeof skipped[0]; k++)
             skip = skip || strcmp(names.names[i], skipped[k]) == 0;
-        if (skip) continue;
+        if (skip)
+            continue;
         path_join(file, directory, names.names[i]);
-        if (getenv("ONLY") != NULL && strstr(file, getenv("ONLY")) == NULL) continue;
+        if (getenv("ONLY") != NULL && strstr(file, getenv("ONLY")) == NULL)
+            continue;
         flip->file = file;
         flip_file(flip, every, write_every);
     }
@@ -212,7 +232,8 @@ static void flip_tree(struct flip *flip, const char *directory, uint64_t every,
 }
 
 /* One of the processes that share the work; each has its own copy of the store. */
-static _Noreturn void job_run(struct flip *flip, const char *pristine, const char *root) {
+static _Noreturn void job_run(struct flip *flip, const char *pristine, const char *root)
+{
     char path[DIRS_PATH_MAX], scratch[DIRS_PATH_MAX], part[DIRS_PATH_MAX];
     char name[32];
     uint64_t every = prog_env("EVERY", 1);
@@ -230,13 +251,15 @@ static _Noreturn void job_run(struct flip *flip, const char *pristine, const cha
     path_join(part, path, "log");
     flip_tree(flip, part, every, write_every);
     path_join(part, path, "view");
-    if (path_exists(part)) flip_tree(flip, part, every, write_every);
+    if (path_exists(part))
+        flip_tree(flip, part, every, write_every);
     /* Reading never writes: after all flips are undone the store is what it was. */
     CHECK(dirs_hash(path) == before);
     _exit(0);
 }
 
-static void run_jobs(struct flip *flip, const char *pristine, const char *root) {
+static void run_jobs(struct flip *flip, const char *pristine, const char *root)
+{
     pid_t children[FLIP_JOBS];
     fflush(stdout);
     for (uint32_t i = 0; i < FLIP_JOBS; i++) {
@@ -258,7 +281,8 @@ static void run_jobs(struct flip *flip, const char *pristine, const char *root) 
     }
 }
 
-static void run_engine(uint64_t engine, uint64_t seed, struct tally *tally) {
+static void run_engine(uint64_t engine, uint64_t seed, struct tally *tally)
+{
     static struct placed places[SMALL_POSITIONS_MAX];
     struct answers pristine;
     struct flip flip = {.pristine = &pristine, .places = places, .tally = tally};
@@ -276,10 +300,11 @@ static void run_engine(uint64_t engine, uint64_t seed, struct tally *tally) {
     dirs_remove(root);
 }
 
-int main(void) {
+int main(void)
+{
     uint64_t seed = prog_begin("flip_test");
-    struct tally *tally = mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE,
-                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct tally *tally =
+        mmap(NULL, sizeof *tally, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(tally != MAP_FAILED);
     prog_watchdog(600);
     if (getenv("TEST_DIR") == NULL && access("/dev/shm", W_OK) == 0)

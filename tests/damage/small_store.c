@@ -17,7 +17,8 @@ struct small {
     uint32_t number;
 };
 
-struct commitlog_options *small_options(uint64_t engine, uint64_t access, uint64_t recovery) {
+struct commitlog_options *small_options(uint64_t engine, uint64_t access, uint64_t recovery)
+{
     struct commitlog_options *options = NULL;
     struct commitlog_error err = {.message = ""};
     CHECK_RC(commitlog_options_create(&options), COMMITLOG_OK);
@@ -37,7 +38,8 @@ struct commitlog_options *small_options(uint64_t engine, uint64_t access, uint64
 /* Fills a record with what its number says: every third carries every attribute. */
 static void record_draw(struct small *small, struct commitlog_record *record,
                         struct commitlog_slice *body, struct commitlog_slice *keys,
-                        struct commitlog_header *headers, uint8_t *bytes) {
+                        struct commitlog_header *headers, uint8_t *bytes)
+{
     static const char *const key_names[SMALL_KEYS] = {"key-0", "key-1", "key-2", "key-3"};
     uint32_t number = small->number++;
     memset(record, 0, sizeof *record);
@@ -50,7 +52,8 @@ static void record_draw(struct small *small, struct commitlog_record *record,
     record->level = COMMITLOG_LEVEL_NONE;
     record->body = body;
     record->body_count = 1;
-    if (number % 3 != 0) return;
+    if (number % 3 != 0)
+        return;
     keys[0] = (struct commitlog_slice){key_names[number % SMALL_KEYS], 5};
     keys[1] = (struct commitlog_slice){key_names[(number / 3) % SMALL_KEYS], 5};
     record->keys = keys;
@@ -64,7 +67,8 @@ static void record_draw(struct small *small, struct commitlog_record *record,
     record->time_ms = 1700000000000 + number;
 }
 
-static void make_some(struct small *small, uint32_t count) {
+static void make_some(struct small *small, uint32_t count)
+{
     struct commitlog_error err = {.message = ""};
     for (uint32_t i = 0; i < count; i++) {
         struct commitlog_record record;
@@ -77,7 +81,8 @@ static void make_some(struct small *small, uint32_t count) {
     }
 }
 
-static void make_batch(struct small *small) {
+static void make_batch(struct small *small)
+{
     struct commitlog_error err = {.message = ""};
     struct commitlog_record records[3];
     struct commitlog_slice body[3], keys[3][2];
@@ -88,7 +93,8 @@ static void make_batch(struct small *small) {
     CHECK_OK(commitlog_append_batch(small->store, records, 3, COMMITLOG_FOREVER, NULL, &err), &err);
 }
 
-static void make_hole(struct small *small) {
+static void make_hole(struct small *small)
+{
     struct commitlog_error err = {.message = ""};
     struct commitlog_record record;
     struct commitlog_slice body, keys[2];
@@ -97,20 +103,24 @@ static void make_hole(struct small *small) {
     struct commitlog_reservation *reservation = NULL;
     void *place = NULL;
     record_draw(small, &record, &body, keys, headers, bytes);
-    CHECK_OK(commitlog_reserve(small->store, &record, 40, COMMITLOG_FOREVER, &reservation, &place,
-                               &err), &err);
+    CHECK_OK(
+        commitlog_reserve(small->store, &record, 40, COMMITLOG_FOREVER, &reservation, &place, &err),
+        &err);
     memset(place, 0x77, 40);
     CHECK_RC(commitlog_abort(reservation), COMMITLOG_OK);
 }
 
 /* A body of zeros, of which two do not fit one segment. */
-static void make_fill(struct small *small) {
+static void make_fill(struct small *small)
+{
     static const uint8_t zeros[SMALL_FILL];
     CHECK_RC(commitlog_append(small->store, small->topics[0], 0, zeros, sizeof zeros,
-                              COMMITLOG_LEVEL_NONE, NULL), COMMITLOG_OK);
+                              COMMITLOG_LEVEL_NONE, NULL),
+             COMMITLOG_OK);
 }
 
-void small_make(const char *path, uint64_t engine, uint64_t seed) {
+void small_make(const char *path, uint64_t engine, uint64_t seed)
+{
     struct commitlog_options *options =
         small_options(engine, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL);
     struct commitlog_error err = {.message = ""};
@@ -120,7 +130,8 @@ void small_make(const char *path, uint64_t engine, uint64_t seed) {
     commitlog_options_free(options);
     for (uint32_t t = 0; t < SMALL_TOPICS; t++)
         CHECK_OK(commitlog_topic_open(small.store, small_names[t], strlen(small_names[t]),
-                                      SMALL_QUEUES, &small.topics[t], &err), &err);
+                                      SMALL_QUEUES, &small.topics[t], &err),
+                 &err);
     for (uint32_t segment = 0; segment < 3; segment++) {
         make_fill(&small);
         make_some(&small, 5);
@@ -131,7 +142,8 @@ void small_make(const char *path, uint64_t engine, uint64_t seed) {
     CHECK_OK(commitlog_close(small.store, &err), &err);
 }
 
-void small_extend(const char *path, uint64_t engine, uint32_t count, size_t body_bytes) {
+void small_extend(const char *path, uint64_t engine, uint32_t count, size_t body_bytes)
+{
     struct commitlog_options *options =
         small_options(engine, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL);
     struct commitlog_store *store = NULL;
@@ -145,18 +157,21 @@ void small_extend(const char *path, uint64_t engine, uint32_t count, size_t body
     for (uint32_t i = 0; i < count; i++) {
         bytes_fill(body, body_bytes, 90000 + i);
         CHECK_RC(commitlog_append(store, topic, i % SMALL_QUEUES, body, body_bytes,
-                                  COMMITLOG_LEVEL_DURABLE, NULL), COMMITLOG_OK);
+                                  COMMITLOG_LEVEL_DURABLE, NULL),
+                 COMMITLOG_OK);
     }
     CHECK_OK(commitlog_close(store, &err), &err);
     free(body);
 }
 
-static void mix(struct answers *out, uint64_t value) {
+static void mix(struct answers *out, uint64_t value)
+{
     out->hash = (out->hash ^ value) * 0x9fb21c651e98df25U;
     out->hash ^= out->hash >> 31;
 }
 
-uint64_t small_message_hash(const struct commitlog_message *m) {
+uint64_t small_message_hash(const struct commitlog_message *m)
+{
     struct answers sum = {.hash = 1};
     mix(&sum, m->position);
     mix(&sum, m->next_position);
@@ -166,7 +181,8 @@ uint64_t small_message_hash(const struct commitlog_message *m) {
     mix(&sum, (uint64_t)m->queue << 32 | m->epoch);
     mix(&sum, (uint64_t)m->topic << 32 | m->kind);
     /* A hole's body is what an abort left there: no answer of the store depends on it. */
-    if (m->kind != COMMITLOG_KIND_MESSAGE) return sum.hash;
+    if (m->kind != COMMITLOG_KIND_MESSAGE)
+        return sum.hash;
     mix(&sum, bytes_hash(m->body.data, m->body.bytes));
     mix(&sum, bytes_hash(m->tag.data, m->tag.bytes));
     for (uint32_t i = 0; i < m->key_count; i++) {
@@ -184,7 +200,8 @@ uint64_t small_message_hash(const struct commitlog_message *m) {
 }
 
 /* Remembers the first status that is no answer; true: go on. */
-static bool answered(struct answers *out, int32_t rc, const char *where) {
+static bool answered(struct answers *out, int32_t rc, const char *where)
+{
     if (rc == COMMITLOG_OK || rc == COMMITLOG_EEND || rc == COMMITLOG_ENOTFOUND) {
         mix(out, (uint64_t)(int64_t)rc);
         return rc == COMMITLOG_OK;
@@ -196,21 +213,24 @@ static bool answered(struct answers *out, int32_t rc, const char *where) {
     return false;
 }
 
-static void ask_cursor(struct answers *out, struct commitlog_cursor *cursor, const char *where) {
+static void ask_cursor(struct answers *out, struct commitlog_cursor *cursor, const char *where)
+{
     struct commitlog_message messages[32];
     uint32_t got = 0;
     uint64_t bound = 0;
     while (answered(out, commitlog_cursor_fetch(cursor, messages, 32, 0, &got, &bound), where)) {
         for (uint32_t i = 0; i < got; i++) {
             mix(out, small_message_hash(&messages[i]));
-            if (messages[i].kind == COMMITLOG_KIND_MESSAGE) out->messages++;
+            if (messages[i].kind == COMMITLOG_KIND_MESSAGE)
+                out->messages++;
         }
     }
     commitlog_cursor_close(cursor);
 }
 
 static void ask_queue(struct commitlog_store *store, struct answers *out, uint32_t topic,
-                      uint32_t queue) {
+                      uint32_t queue)
+{
     struct commitlog_queue_info info = {.struct_bytes = sizeof info};
     struct commitlog_cursor *cursor = NULL;
     uint64_t offset = 0;
@@ -220,11 +240,13 @@ static void ask_queue(struct commitlog_store *store, struct answers *out, uint32
         mix(out, (uint64_t)info.first_time_ns);
         mix(out, (uint64_t)info.last_time_ns);
     }
-    if (answered(out, commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_FIRST, 0, &cursor,
-                                            NULL), "cursor_open"))
+    if (answered(out,
+                 commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_FIRST, 0, &cursor, NULL),
+                 "cursor_open"))
         ask_cursor(out, cursor, "queue cursor");
-    if (answered(out, commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_FIRST, 0, &cursor,
-                                            NULL), "cursor_open")) {
+    if (answered(out,
+                 commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_FIRST, 0, &cursor, NULL),
+                 "cursor_open")) {
         struct commitlog_slice tag = {"tag", 3};
         CHECK_RC(commitlog_cursor_set_tags(cursor, &tag, 1), COMMITLOG_OK);
         ask_cursor(out, cursor, "tag cursor");
@@ -232,24 +254,29 @@ static void ask_queue(struct commitlog_store *store, struct answers *out, uint32
     for (uint32_t bound = COMMITLOG_LOWER; bound <= COMMITLOG_UPPER; bound++) {
         int64_t times[3] = {0, (info.first_time_ns + info.last_time_ns) / 2, INT64_MAX};
         for (uint32_t i = 0; i < 3; i++)
-            if (answered(out, commitlog_offset_by_time(store, topic, queue, times[i], bound,
-                                                       &offset), "offset_by_time"))
+            if (answered(out,
+                         commitlog_offset_by_time(store, topic, queue, times[i], bound, &offset),
+                         "offset_by_time"))
                 mix(out, offset);
     }
 }
 
-static void ask_keys(struct commitlog_store *store, struct answers *out, uint32_t topic) {
+static void ask_keys(struct commitlog_store *store, struct answers *out, uint32_t topic)
+{
     for (uint32_t k = 0; k <= SMALL_KEYS; k++) {
         struct commitlog_cursor *cursor = NULL;
         char key[16];
         int size = snprintf(key, sizeof key, "key-%u", k);
-        if (answered(out, commitlog_cursor_open_key(store, topic, key, (size_t)size, 0, INT64_MAX,
-                                                    &cursor, NULL), "cursor_open_key"))
+        if (answered(out,
+                     commitlog_cursor_open_key(store, topic, key, (size_t)size, 0, INT64_MAX,
+                                               &cursor, NULL),
+                     "cursor_open_key"))
             ask_cursor(out, cursor, "key cursor");
     }
 }
 
-void small_ask(struct commitlog_store *store, struct answers *out) {
+void small_ask(struct commitlog_store *store, struct answers *out)
+{
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_positions positions = {.struct_bytes = sizeof positions};
     uint32_t count = commitlog_topic_count(store);
@@ -259,12 +286,16 @@ void small_ask(struct commitlog_store *store, struct answers *out) {
     mix(out, positions.first);
     for (uint32_t t = 0; t < count; t++) {
         struct commitlog_topic_info info = {.struct_bytes = sizeof info};
-        if (!answered(out, commitlog_topic_info(store, t, &info), "topic_info")) continue;
+        if (!answered(out, commitlog_topic_info(store, t, &info), "topic_info"))
+            continue;
         mix(out, bytes_hash(info.name, info.name_bytes));
         mix(out, info.queues);
-        for (uint32_t q = 0; q < info.queues; q++) ask_queue(store, out, t, q);
-        if (answered(out, commitlog_cursor_open(store, t, COMMITLOG_QUEUE_ALL, COMMITLOG_FROM_FIRST,
-                                                0, &cursor, NULL), "cursor_open all"))
+        for (uint32_t q = 0; q < info.queues; q++)
+            ask_queue(store, out, t, q);
+        if (answered(out,
+                     commitlog_cursor_open(store, t, COMMITLOG_QUEUE_ALL, COMMITLOG_FROM_FIRST, 0,
+                                           &cursor, NULL),
+                     "cursor_open all"))
             ask_cursor(out, cursor, "all queues");
         ask_keys(store, out, t);
     }
@@ -272,7 +303,8 @@ void small_ask(struct commitlog_store *store, struct answers *out) {
         ask_cursor(out, cursor, "log cursor");
 }
 
-void small_answers(const char *path, struct answers *out) {
+void small_answers(const char *path, struct answers *out)
+{
     struct commitlog_options *options =
         small_options(COMMITLOG_ENGINE_STAGED, COMMITLOG_READ_ONLY, COMMITLOG_RECOVER_TAIL);
     struct commitlog_store *store = NULL;
@@ -290,7 +322,8 @@ void small_answers(const char *path, struct answers *out) {
     CHECK_RC(commitlog_close(store, &err), COMMITLOG_OK);
 }
 
-uint32_t small_places(const char *path, struct placed out[SMALL_POSITIONS_MAX]) {
+uint32_t small_places(const char *path, struct placed out[SMALL_POSITIONS_MAX])
+{
     struct commitlog_options *options =
         small_options(COMMITLOG_ENGINE_STAGED, COMMITLOG_READ_ONLY, COMMITLOG_RECOVER_TAIL);
     struct commitlog_store *store = NULL;
@@ -307,15 +340,20 @@ uint32_t small_places(const char *path, struct placed out[SMALL_POSITIONS_MAX]) 
             left = 3;
             first = message.next_position;
         }
-        if (message.kind != COMMITLOG_KIND_MESSAGE) continue;
+        if (message.kind != COMMITLOG_KIND_MESSAGE)
+            continue;
         CHECK(count < SMALL_POSITIONS_MAX);
-        out[count++] = (struct placed){message.position, small_message_hash(&message),
-                                       left > 0 ? first : 0};
-        if (left > 0) left--;
+        out[count++] =
+            (struct placed){message.position, small_message_hash(&message), left > 0 ? first : 0};
+        if (left > 0)
+            left--;
     }
     commitlog_cursor_close(cursor);
     CHECK_OK(commitlog_close(store, &err), &err);
     return count;
 }
 
-bool small_is_damage(int32_t rc) { return rc <= -200 && rc > -300; }
+bool small_is_damage(int32_t rc)
+{
+    return rc <= -200 && rc > -300;
+}

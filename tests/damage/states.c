@@ -5,7 +5,8 @@
 #include <stdio.h>
 #include <string.h>
 
-void states_begin(struct states *states, uint64_t seed) {
+void states_begin(struct states *states, uint64_t seed)
+{
     char log[DIRS_PATH_MAX];
     memset(states, 0, sizeof *states);
     dirs_make(states->root, "states");
@@ -13,35 +14,41 @@ void states_begin(struct states *states, uint64_t seed) {
     path_join(states->path, states->root, "store");
     small_make(states->pristine, COMMITLOG_ENGINE_STAGED, seed);
     small_answers(states->pristine, &states->answers);
-    CHECKF(states->answers.rc == COMMITLOG_OK, "%s in %s",
-           commitlog_error_name(states->answers.rc), states->answers.where);
+    CHECKF(states->answers.rc == COMMITLOG_OK, "%s in %s", commitlog_error_name(states->answers.rc),
+           states->answers.where);
     path_join(log, states->pristine, "log");
     states->segments = dirs_list(log, ".log");
     CHECK(states->segments.count >= 3);
 }
 
-void states_end(struct states *states) {
+void states_end(struct states *states)
+{
     names_free(&states->segments);
     dirs_remove(states->root);
 }
 
-void states_fresh(struct states *states, const char *name) {
+void states_fresh(struct states *states, const char *name)
+{
     states->name = name;
     dirs_remove(states->path);
     dirs_copy(states->pristine, states->path);
-    if (prog_env_is("VERBOSE")) printf("  state: %s\n", name);
+    if (prog_env_is("VERBOSE"))
+        printf("  state: %s\n", name);
 }
 
-void states_segment(const struct states *states, uint32_t index, char out[DIRS_PATH_MAX]) {
+void states_segment(const struct states *states, uint32_t index, char out[DIRS_PATH_MAX])
+{
     char log[DIRS_PATH_MAX];
-    if (index == UINT32_MAX) index = 2;
+    if (index == UINT32_MAX)
+        index = 2;
     CHECK(index < states->segments.count);
     path_join(log, states->path, "log");
     path_join(out, log, states->segments.names[index]);
 }
 
 int32_t states_open(const char *path, uint64_t access, uint64_t recovery,
-                    struct commitlog_store **out, struct commitlog_error *err) {
+                    struct commitlog_store **out, struct commitlog_error *err)
+{
     struct commitlog_options *options = small_options(COMMITLOG_ENGINE_STAGED, access, recovery);
     int32_t rc = 0;
     memset(err, 0, sizeof *err);
@@ -54,7 +61,8 @@ int32_t states_open(const char *path, uint64_t access, uint64_t recovery,
     return rc;
 }
 
-static void same_answers(const struct states *states, const struct answers *got, const char *how) {
+static void same_answers(const struct states *states, const struct answers *got, const char *how)
+{
     CHECKF(got->rc == COMMITLOG_OK, "%s, %s: %s in %s", states->name, how,
            commitlog_error_name(got->rc), got->where);
     CHECKF(got->hash == states->answers.hash, "%s, %s: other answers, %llu messages of %llu",
@@ -63,7 +71,8 @@ static void same_answers(const struct states *states, const struct answers *got,
 }
 
 /* Asks a store that is open for writing, and closes it. */
-static void ask_and_close(struct states *states, struct commitlog_store *store) {
+static void ask_and_close(struct states *states, struct commitlog_store *store)
+{
     struct answers got;
     struct commitlog_error err = {.message = ""};
     small_ask(store, &got);
@@ -73,18 +82,20 @@ static void ask_and_close(struct states *states, struct commitlog_store *store) 
     same_answers(states, &got, "read-only after");
 }
 
-void states_sound(struct states *states) {
+void states_sound(struct states *states)
+{
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
-    int32_t rc = states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store,
-                             &err);
+    int32_t rc =
+        states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store, &err);
     CHECKF(rc == COMMITLOG_OK, "%s: %s: %s", states->name, commitlog_error_name(rc), err.message);
     ask_and_close(states, store);
     /* It is not only readable: it goes on. */
     small_extend(states->path, COMMITLOG_ENGINE_STAGED, 3, 50);
 }
 
-void states_damaged(struct states *states, int32_t code) {
+void states_damaged(struct states *states, int32_t code)
+{
     struct commitlog_store *store = NULL;
     struct commitlog_report *report = NULL;
     struct commitlog_error err;
@@ -107,7 +118,8 @@ void states_damaged(struct states *states, int32_t code) {
     CHECKF(dirs_hash(log) == before, "%s: log/ was changed", states->name);
 }
 
-void states_sound_or_damaged(struct states *states) {
+void states_sound_or_damaged(struct states *states)
+{
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
     char log[DIRS_PATH_MAX];
@@ -124,23 +136,26 @@ void states_sound_or_damaged(struct states *states) {
     CHECKF(dirs_hash(log) == before, "%s: log/ was changed", states->name);
 }
 
-void states_salvage(struct states *states, uint32_t least) {
+void states_salvage(struct states *states, uint32_t least)
+{
     static struct placed places[SMALL_POSITIONS_MAX];
     uint32_t count = small_places(states->pristine, places);
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
     struct commitlog_report *report = NULL;
     uint32_t kept = 0;
-    int32_t rc = states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_SALVAGE, &store,
-                             &err);
+    int32_t rc =
+        states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_SALVAGE, &store, &err);
     CHECKF(rc == COMMITLOG_OK, "%s, salvage: %s: %s", states->name, commitlog_error_name(rc),
            err.message);
     for (uint32_t i = 0; i < count; i++) {
         struct commitlog_message message;
         struct commitlog_lease *lease = NULL;
         rc = commitlog_get(store, places[i].position, &message, &lease, &err);
-        if (rc == COMMITLOG_EHOLE) commitlog_lease_release(lease);
-        if (rc != COMMITLOG_OK) continue;
+        if (rc == COMMITLOG_EHOLE)
+            commitlog_lease_release(lease);
+        if (rc != COMMITLOG_OK)
+            continue;
         CHECKF(small_message_hash(&message) == places[i].hash, "%s: another record at %llu",
                states->name, (unsigned long long)places[i].position);
         kept++;

@@ -17,7 +17,8 @@ enum { PAGE = 4096 };
 
 /* Changes one word of a header page and makes its check right again: what a newer library writes.
  * The one place where a test needs the format itself; commitlog-format(5) is the authority. */
-static void header_set(const char *path, uint64_t page_at, size_t at, uint32_t value) {
+static void header_set(const char *path, uint64_t page_at, size_t at, uint32_t value)
+{
     struct file_bytes file = file_read(path);
     uint8_t *page = file.data + page_at;
     uint64_t check = 0;
@@ -29,7 +30,8 @@ static void header_set(const char *path, uint64_t page_at, size_t at, uint32_t v
     file_free(&file);
 }
 
-static void newer(struct states *states, const char *name, size_t at, uint32_t value) {
+static void newer(struct states *states, const char *name, size_t at, uint32_t value)
+{
     char path[DIRS_PATH_MAX];
     states_fresh(states, name);
     for (uint32_t i = 0; i < 3; i++) {
@@ -45,7 +47,8 @@ static void newer(struct states *states, const char *name, size_t at, uint32_t v
     states_damaged(states, COMMITLOG_EVERSION);
 }
 
-void states_versions(struct states *states) {
+void states_versions(struct states *states)
+{
     char path[DIRS_PATH_MAX];
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
@@ -74,7 +77,8 @@ void states_versions(struct states *states) {
 }
 
 /* Opening `path` in both ways fails with `code`, and the message names the path. */
-static void refused(const char *path, int32_t code, const char *what) {
+static void refused(const char *path, int32_t code, const char *what)
+{
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
     for (uint64_t access = COMMITLOG_READ_WRITE; access <= COMMITLOG_READ_ONLY; access++) {
@@ -85,7 +89,8 @@ static void refused(const char *path, int32_t code, const char *what) {
     }
 }
 
-static void places_themselves(struct states *states) {
+static void places_themselves(struct states *states)
+{
     char path[DIRS_PATH_MAX];
     path_join(path, states->root, "a-file");
     file_write(path, "text", 4);
@@ -102,7 +107,8 @@ static void places_themselves(struct states *states) {
     refused(path, COMMITLOG_ENOTDIR, "a FIFO");
 }
 
-static void create_option(struct states *states) {
+static void create_option(struct states *states)
+{
     struct commitlog_options *options =
         small_options(COMMITLOG_ENGINE_STAGED, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL);
     struct commitlog_store *store = NULL;
@@ -129,37 +135,45 @@ static void create_option(struct states *states) {
 }
 
 /* Something that is not a regular file where a file of the store should be: no hang, no harm. */
-static void wrong_kinds(struct states *states) {
+static void wrong_kinds(struct states *states)
+{
     static const char *const files[] = {"CHECKPOINT", "LOCK", "LIVE"};
     char path[DIRS_PATH_MAX];
     char aside[DIRS_PATH_MAX];
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
     for (uint32_t kind = 0; kind < 3; kind++) {
-        states_fresh(states, kind == 0 ? "a FIFO as a segment"
+        states_fresh(states, kind == 0   ? "a FIFO as a segment"
                              : kind == 1 ? "a link as a segment"
                                          : "a directory as a segment");
         states_segment(states, 1, path);
         path_join(aside, states->root, "aside");
         dirs_remove(aside);
         CHECK(rename(path, aside) == 0);
-        if (kind == 0) CHECK(mkfifo(path, 0600) == 0);
-        if (kind == 1) CHECK(symlink(aside, path) == 0);
-        if (kind == 2) CHECK(mkdir(path, 0700) == 0);
-        int32_t rc = states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL,
-                                 &store, &err);
+        if (kind == 0)
+            CHECK(mkfifo(path, 0600) == 0);
+        if (kind == 1)
+            CHECK(symlink(aside, path) == 0);
+        if (kind == 2)
+            CHECK(mkdir(path, 0700) == 0);
+        int32_t rc =
+            states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store, &err);
         CHECKF(small_is_damage(rc) || rc == COMMITLOG_ENOTDIR || rc == COMMITLOG_EACCESS, "%s: %s",
                states->name, commitlog_error_name(rc));
         for (size_t f = 0; f < 3; f++) {
             states_fresh(states, files[f]);
             path_join(path, states->path, files[f]);
             dirs_remove(path);
-            if (kind == 0) CHECK(mkfifo(path, 0600) == 0);
-            if (kind == 1) CHECK(symlink(aside, path) == 0);
-            if (kind == 2) CHECK(mkdir(path, 0700) == 0);
+            if (kind == 0)
+                CHECK(mkfifo(path, 0600) == 0);
+            if (kind == 1)
+                CHECK(symlink(aside, path) == 0);
+            if (kind == 2)
+                CHECK(mkdir(path, 0700) == 0);
             rc = states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store,
                              &err);
-            if (rc == COMMITLOG_OK) CHECK_OK(commitlog_close(store, &err), &err);
+            if (rc == COMMITLOG_OK)
+                CHECK_OK(commitlog_close(store, &err), &err);
         }
         CHECK(file_size(aside) == SMALL_SEGMENT);
         dirs_remove(aside);
@@ -173,17 +187,19 @@ static void wrong_kinds(struct states *states) {
     dirs_remove(aside);
     states_fresh(states, "no log directory");
     dirs_remove(path);
-    CHECK(small_is_damage(states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL,
-                                      &store, &err)));
+    CHECK(small_is_damage(
+        states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store, &err)));
 }
 
-void states_places(struct states *states) {
+void states_places(struct states *states)
+{
     places_themselves(states);
     create_option(states);
     wrong_kinds(states);
 }
 
-void states_locked(struct states *states) {
+void states_locked(struct states *states)
+{
     struct commitlog_store *store = NULL, *second = NULL;
     struct commitlog_report *report = NULL;
     struct commitlog_error err;
@@ -199,10 +215,12 @@ void states_locked(struct states *states) {
     child = fork();
     CHECK(child >= 0);
     if (child == 0) {
-        CHECK_RC(states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store,
-                             &err), COMMITLOG_OK);
+        CHECK_RC(
+            states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store, &err),
+            COMMITLOG_OK);
         CHECK(write(ready[1], "r", 1) == 1);
-        for (;;) pause();
+        for (;;)
+            pause();
     }
     close(ready[1]);
     CHECK(read(ready[0], &byte, 1) == 1);
@@ -227,10 +245,12 @@ void states_locked(struct states *states) {
     states_sound(states);
 }
 
-static void chmod_tree(const char *path, mode_t directory, mode_t file, uid_t owner) {
+static void chmod_tree(const char *path, mode_t directory, mode_t file, uid_t owner)
+{
     struct stat info;
     CHECK(lstat(path, &info) == 0);
-    if (owner != 0) CHECK(chown(path, owner, (gid_t)owner) == 0);
+    if (owner != 0)
+        CHECK(chown(path, owner, (gid_t)owner) == 0);
     if (S_ISDIR(info.st_mode)) {
         struct name_list names = dirs_list(path, "");
         for (uint32_t i = 0; i < names.count; i++) {
@@ -244,7 +264,8 @@ static void chmod_tree(const char *path, mode_t directory, mode_t file, uid_t ow
 }
 
 /* Root may write anything, so the test is done as nobody. */
-void states_read_only_directory(struct states *states) {
+void states_read_only_directory(struct states *states)
+{
     const uid_t nobody = 65534;
     int status = 0;
     pid_t child = 0;
@@ -259,9 +280,11 @@ void states_read_only_directory(struct states *states) {
         struct commitlog_store *store = NULL;
         struct commitlog_error err;
         struct answers got;
-        if (root) CHECK(setgid((gid_t)nobody) == 0 && setuid(nobody) == 0);
-        CHECK_RC(states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store,
-                             &err), COMMITLOG_EACCESS);
+        if (root)
+            CHECK(setgid((gid_t)nobody) == 0 && setuid(nobody) == 0);
+        CHECK_RC(
+            states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store, &err),
+            COMMITLOG_EACCESS);
         small_answers(states->path, &got);
         CHECKF(got.rc == COMMITLOG_OK && got.hash == states->answers.hash, "read-only: %s in %s",
                commitlog_error_name(got.rc), got.where);

@@ -13,28 +13,36 @@
 
 enum { PAGE = 4096, DATA = 8192 };
 
-static void in_store(const struct states *states, const char *name, char out[DIRS_PATH_MAX]) {
+static void in_store(const struct states *states, const char *name, char out[DIRS_PATH_MAX])
+{
     path_join(out, states->path, name);
 }
 
-static void file_cut(const char *path, uint64_t size) { CHECK(truncate(path, (off_t)size) == 0); }
+static void file_cut(const char *path, uint64_t size)
+{
+    CHECK(truncate(path, (off_t)size) == 0);
+}
 
-static void file_zero(const char *path, uint64_t at, size_t size) {
+static void file_zero(const char *path, uint64_t at, size_t size)
+{
     uint8_t *zeros = need_alloc(size);
     file_patch(path, at, zeros, size);
     free(zeros);
 }
 
 /* End of the last byte of the file that is not zero. */
-static uint64_t file_used(const char *path) {
+static uint64_t file_used(const char *path)
+{
     struct file_bytes file = file_read(path);
     uint64_t used = file.size;
-    while (used > 0 && file.data[used - 1] == 0) used--;
+    while (used > 0 && file.data[used - 1] == 0)
+        used--;
     file_free(&file);
     return used;
 }
 
-void states_checkpoint(struct states *states) {
+void states_checkpoint(struct states *states)
+{
     static const uint8_t garbage[PAGE] = {0x5a, 0xa5, 1, 2, 3};
     char name[DIRS_PATH_MAX];
     states_fresh(states, "missing CHECKPOINT");
@@ -70,7 +78,8 @@ void states_checkpoint(struct states *states) {
     states_sound(states);
 }
 
-static void next_segment_name(const struct states *states, char out[DIRS_PATH_MAX]) {
+static void next_segment_name(const struct states *states, char out[DIRS_PATH_MAX])
+{
     char log[DIRS_PATH_MAX], file[64];
     unsigned long long base = strtoull(states->segments.names[2], NULL, 10);
     path_join(log, states->path, "log");
@@ -78,7 +87,8 @@ static void next_segment_name(const struct states *states, char out[DIRS_PATH_MA
     path_join(out, log, file);
 }
 
-void states_tail(struct states *states) {
+void states_tail(struct states *states)
+{
     static const uint8_t garbage[64] = {0xde, 0xad, 0xbe, 0xef};
     static const uint8_t zeros[SMALL_SEGMENT];
     char last[DIRS_PATH_MAX], next[DIRS_PATH_MAX];
@@ -125,7 +135,8 @@ void states_tail(struct states *states) {
     states_sound_or_damaged(states);
 }
 
-void states_segments(struct states *states) {
+void states_segments(struct states *states)
+{
     char one[DIRS_PATH_MAX], two[DIRS_PATH_MAX], other[DIRS_PATH_MAX], from[DIRS_PATH_MAX];
     char foreign_log[DIRS_PATH_MAX];
     struct file_bytes file;
@@ -188,7 +199,8 @@ void states_segments(struct states *states) {
     states_sound_or_damaged(states);
 }
 
-void states_leftovers(struct states *states) {
+void states_leftovers(struct states *states)
+{
     static const char *const places[] = {"log", "view", "", "quarantine"};
     static const char *const suffixes[] = {"00000000000000065536.log.tmp", "CHECKPOINT.tmp",
                                            "00000000000000000000.cq.tmp", "x.tmp"};
@@ -234,7 +246,8 @@ void states_leftovers(struct states *states) {
 }
 
 /* Segments below the first position come back, as after an unlink that was not synced. */
-void states_retained(struct states *states) {
+void states_retained(struct states *states)
+{
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
     struct commitlog_retention policy = {.struct_bytes = sizeof policy, .keep_bytes = 1};
@@ -267,7 +280,8 @@ void states_retained(struct states *states) {
 }
 
 /* A live area of an earlier session is evidence for nothing. */
-void states_live(struct states *states) {
+void states_live(struct states *states)
+{
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
     struct file_bytes old;
@@ -281,12 +295,14 @@ void states_live(struct states *states) {
     CHECK(child >= 0);
     if (child == 0) {
         uint32_t topic = 0;
-        CHECK_RC(states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store,
-                             &err), COMMITLOG_OK);
+        CHECK_RC(
+            states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store, &err),
+            COMMITLOG_OK);
         CHECK_OK(commitlog_topic_open(store, "alpha", 5, 0, &topic, &err), &err);
         for (uint32_t i = 0; i < 20; i++)
-            CHECK_RC(commitlog_append(store, topic, 0, "staged only", 11, COMMITLOG_LEVEL_NONE,
-                                      NULL), COMMITLOG_OK);
+            CHECK_RC(
+                commitlog_append(store, topic, 0, "staged only", 11, COMMITLOG_LEVEL_NONE, NULL),
+                COMMITLOG_OK);
         (void)kill(getpid(), SIGKILL);
     }
     CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));

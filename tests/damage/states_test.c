@@ -9,11 +9,14 @@
 
 #include "states.h"
 
-int main(void) {
+int main(void)
+{
     static void (*const groups[])(struct states *) = {
-        states_checkpoint, states_tail,     states_segments, states_leftovers,
-        states_live,       states_versions, states_places,   states_locked,
-        states_retained, states_read_only_directory};
+        states_checkpoint, states_tail,
+        states_segments,   states_leftovers,
+        states_live,       states_versions,
+        states_places,     states_locked,
+        states_retained,   states_read_only_directory};
     struct states states;
     uint64_t seed = prog_begin("states_test");
     uint64_t only = prog_env("ONLY", UINT64_MAX);
@@ -21,7 +24,8 @@ int main(void) {
     states_begin(&states, seed);
     for (uint64_t i = 0; i < sizeof groups / sizeof groups[0]; i++) {
         prog_step(i);
-        if (only == UINT64_MAX || only == i) groups[i](&states);
+        if (only == UINT64_MAX || only == i)
+            groups[i](&states);
     }
     states_end(&states);
     return prog_end();

@@ -6,16 +6,19 @@
 #include <string.h>
 
 /* Sizes of keys: mostly short, one that is long, one of a single byte, some with a NUL inside. */
-size_t content_key(uint32_t number, uint8_t out[CONTENT_SHORT_MAX]) {
+size_t content_key(uint32_t number, uint8_t out[CONTENT_SHORT_MAX])
+{
     size_t size = number == 0 ? 1 : number == 1 ? 300 : 2 + number % 19;
     bytes_fill(out, size, 7000 + number);
-    if (number % 4 == 2) out[0] = 0;
+    if (number % 4 == 2)
+        out[0] = 0;
     /* The last byte tells the keys apart whatever the filler did. */
     out[size - 1] = (uint8_t)number;
     return size;
 }
 
-size_t content_tag(uint32_t number, uint8_t out[CONTENT_SHORT_MAX]) {
+size_t content_tag(uint32_t number, uint8_t out[CONTENT_SHORT_MAX])
+{
     static const char *const names[CONTENT_TAG_POOL] = {"a", "b", "ab", "\xc3\xa9t\xc3\xa9",
                                                         "a much longer tag than anyone would use"};
     size_t size = strlen(names[number]);
@@ -23,7 +26,8 @@ size_t content_tag(uint32_t number, uint8_t out[CONTENT_SHORT_MAX]) {
     return size;
 }
 
-static void content_pieces(struct content *out, struct rng *rng) {
+static void content_pieces(struct content *out, struct rng *rng)
+{
     size_t at = 0;
     out->piece_count = (uint32_t)rng_between(rng, out->body_bytes == 0 ? 0 : 1, CONTENT_PIECES_MAX);
     for (uint32_t i = 0; i < out->piece_count; i++) {
@@ -35,7 +39,8 @@ static void content_pieces(struct content *out, struct rng *rng) {
     }
 }
 
-static void content_attributes(struct content *out, struct rng *rng) {
+static void content_attributes(struct content *out, struct rng *rng)
+{
     uint8_t *room = out->room;
     out->key_count = (uint32_t)rng_below(rng, CONTENT_KEYS_MAX + 1);
     for (uint32_t i = 0; i < out->key_count; i++, room += CONTENT_SHORT_MAX) {
@@ -61,10 +66,12 @@ static void content_attributes(struct content *out, struct rng *rng) {
         room += CONTENT_SHORT_MAX;
     }
     out->has_time = rng_chance(rng, 1, 2);
-    if (out->has_time) out->time_ms = (int64_t)(rng_next(rng) >> 2);
+    if (out->has_time)
+        out->time_ms = (int64_t)(rng_next(rng) >> 2);
 }
 
-void content_make(struct content *out, uint64_t seed, size_t body_bytes) {
+void content_make(struct content *out, uint64_t seed, size_t body_bytes)
+{
     struct rng rng;
     memset(out, 0, sizeof *out);
     rng_begin(&rng, seed);
@@ -72,18 +79,21 @@ void content_make(struct content *out, uint64_t seed, size_t body_bytes) {
     out->body = need_alloc(body_bytes);
     bytes_fill(out->body, body_bytes, seed ^ 0x5bd1e995U);
     out->tag_number = UINT32_MAX;
-    if (seed % 2 == 1) content_attributes(out, &rng);
+    if (seed % 2 == 1)
+        content_attributes(out, &rng);
     /* Last, so that the attributes do not depend on the size of the body. */
     content_pieces(out, &rng);
 }
 
-void content_free(struct content *content) {
+void content_free(struct content *content)
+{
     free(content->body);
     content->body = NULL;
 }
 
 void content_record(const struct content *content, uint32_t topic, uint32_t queue, uint32_t level,
-                    struct commitlog_record *out) {
+                    struct commitlog_record *out)
+{
     memset(out, 0, sizeof *out);
     out->struct_bytes = sizeof *out;
     out->topic = topic;
@@ -100,11 +110,13 @@ void content_record(const struct content *content, uint32_t topic, uint32_t queu
     out->time_ms = content->time_ms;
 }
 
-static bool slice_is(const struct commitlog_slice *a, const struct commitlog_slice *b) {
+static bool slice_is(const struct commitlog_slice *a, const struct commitlog_slice *b)
+{
     return a->bytes == b->bytes && bytes_equal(a->data, b->data, a->bytes);
 }
 
-void content_check(const struct content *content, const struct commitlog_message *message) {
+void content_check(const struct content *content, const struct commitlog_message *message)
+{
     struct commitlog_slice body = {content->body, content->body_bytes};
     struct commitlog_slice key;
     struct commitlog_header header;

@@ -35,8 +35,8 @@ static int32_t try_put(struct scratch *s, size_t bytes, struct commitlog_receipt
 {
     uint8_t *body = need_alloc(bytes);
     bytes_fill(body, bytes, bytes);
-    int32_t rc = commitlog_append(s->store, s->topic, 0, body, bytes, COMMITLOG_LEVEL_NONE,
-                                  receipt);
+    int32_t rc =
+        commitlog_append(s->store, s->topic, 0, body, bytes, COMMITLOG_LEVEL_NONE, receipt);
     free(body);
     return rc;
 }
@@ -161,8 +161,8 @@ static void largest_batch(uint64_t engine)
         records[i].queue = i % 2;
         records[i].level = COMMITLOG_LEVEL_NONE;
     }
-    int32_t rc = commitlog_append_batch(s.store, records, most + 1, COMMITLOG_FOREVER, NULL,
-                                        &s.err);
+    int32_t rc =
+        commitlog_append_batch(s.store, records, most + 1, COMMITLOG_FOREVER, NULL, &s.err);
     CHECKF(rc == COMMITLOG_EINVAL || rc == COMMITLOG_ETOOBIG, "%s", commitlog_error_name(rc));
     CHECK_OK(commitlog_append_batch(s.store, records, most, COMMITLOG_FOREVER, receipts, &s.err),
              &s.err);
@@ -225,8 +225,7 @@ static void held_reservation(uint64_t engine)
             struct commitlog_slice pieces[1] = {{need_alloc(3000), 3000}};
             big.body = pieces;
             big.body_count = 1;
-            CHECK_RC(commitlog_append_record(s.store, &big, 20, NULL, &s.err),
-                     COMMITLOG_ETIMEDOUT);
+            CHECK_RC(commitlog_append_record(s.store, &big, 20, NULL, &s.err), COMMITLOG_ETIMEDOUT);
             CHECK(scratch_positions(&s).claimed == before.claimed);
             /* A size that can never fit is refused now, not after the wait. */
             pieces[0].bytes = 3000;
@@ -276,8 +275,8 @@ static void bodies_that_look_like_records(uint64_t engine)
     struct file_bytes file = file_read(name);
     scratch_open(&s, 2);
     for (size_t size = 200; size < 20000; size = size * 2 + 8) {
-        CHECK_RC(commitlog_append(s.store, s.topic, 1, file.data + 8192, size,
-                                  COMMITLOG_LEVEL_NONE, NULL),
+        CHECK_RC(commitlog_append(s.store, s.topic, 1, file.data + 8192, size, COMMITLOG_LEVEL_NONE,
+                                  NULL),
                  COMMITLOG_OK);
     }
     for (uint32_t round = 0; round < 2; round++) {
@@ -362,17 +361,17 @@ static void full_disk(uint64_t engine)
 
 int main(void)
 {
-    static void (*const parts[])(uint64_t) = {just_fits,     every_distance,   larger_than_the_stage,
-                                              largest_batch, held_reservation, full_disk,
-                                              bodies_that_look_like_records};
+    static void (*const parts[])(uint64_t) = {
+        just_fits,        every_distance, larger_than_the_stage,        largest_batch,
+        held_reservation, full_disk,      bodies_that_look_like_records};
     (void)prog_begin("edges_test");
     uint64_t only_engine = prog_env("ENGINE", 2);
     uint64_t only = prog_env("ONLY", UINT64_MAX);
     prog_watchdog(120);
     for (uint64_t engine = 0; engine < 2; engine++) {
         for (uint64_t i = 0; i < sizeof parts / sizeof parts[0]; i++) {
-            bool wanted = (only_engine == 2 || only_engine == engine)
-                          && (only == UINT64_MAX || only == i);
+            bool wanted =
+                (only_engine == 2 || only_engine == engine) && (only == UINT64_MAX || only == i);
             prog_step(i);
             if (wanted) {
                 parts[i](engine);

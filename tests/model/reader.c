@@ -8,7 +8,8 @@
 
 typedef unsigned long long ull;
 
-void reader_topics(struct reader *reader, bool lossy, uint32_t safe) {
+void reader_topics(struct reader *reader, bool lossy, uint32_t safe)
+{
     struct model *model = reader->model;
     for (uint32_t t = 0; t < model->topic_count;) {
         char name[MODEL_NAME_MAX + 1];
@@ -32,7 +33,8 @@ void reader_topics(struct reader *reader, bool lossy, uint32_t safe) {
 }
 
 void reader_message(const struct reader *reader, const struct item *item,
-                    const struct commitlog_message *message) {
+                    const struct commitlog_message *message)
+{
     struct content content;
     CHECKF(message->position == item->position, "position %llu, expected %llu (offset %llu)",
            (ull)message->position, (ull)item->position, (ull)item->offset);
@@ -51,7 +53,8 @@ void reader_message(const struct reader *reader, const struct item *item,
     content_free(&content);
 }
 
-bool reader_tag_matches(const struct item *item, uint32_t tag_mask) {
+bool reader_tag_matches(const struct item *item, uint32_t tag_mask)
+{
     struct content content;
     bool matches = tag_mask == 0;
     if (!matches) {
@@ -62,12 +65,14 @@ bool reader_tag_matches(const struct item *item, uint32_t tag_mask) {
     return matches;
 }
 
-void reader_set_tags(struct commitlog_cursor *cursor, uint32_t tag_mask) {
+void reader_set_tags(struct commitlog_cursor *cursor, uint32_t tag_mask)
+{
     uint8_t bytes[CONTENT_TAG_POOL][CONTENT_SHORT_MAX];
     struct commitlog_slice tags[CONTENT_TAG_POOL];
     uint32_t count = 0;
     for (uint32_t i = 0; i < CONTENT_TAG_POOL; i++) {
-        if ((tag_mask >> i & 1) == 0) continue;
+        if ((tag_mask >> i & 1) == 0)
+            continue;
         tags[count].data = bytes[count];
         tags[count].bytes = content_tag(i, bytes[count]);
         count++;
@@ -88,7 +93,8 @@ struct walk {
 };
 
 static void walk_item(struct reader *reader, struct walk *walk,
-                      const struct commitlog_message *message) {
+                      const struct commitlog_message *message)
+{
     struct model *model = reader->model;
     struct item *item = NULL;
     CHECKF(walk->item < reader->published, "a record at %llu that nobody appended",
@@ -118,7 +124,8 @@ static void walk_item(struct reader *reader, struct walk *walk,
 }
 
 static void walk_record(struct reader *reader, struct walk *walk,
-                        const struct commitlog_message *message) {
+                        const struct commitlog_message *message)
+{
     bool of_queue = message->kind == COMMITLOG_KIND_MESSAGE ||
                     (message->kind == COMMITLOG_KIND_HOLE && message->topic != UINT32_MAX);
     CHECK(message->next_position > message->position);
@@ -145,7 +152,8 @@ static void walk_record(struct reader *reader, struct walk *walk,
     walk->epoch = message->epoch;
 }
 
-void reader_log(struct reader *reader, uint32_t *count) {
+void reader_log(struct reader *reader, uint32_t *count)
+{
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_error err = {.message = ""};
     struct commitlog_message messages[64];
@@ -157,10 +165,12 @@ void reader_log(struct reader *reader, uint32_t *count) {
     for (;;) {
         uint32_t max = (uint32_t)rng_between(reader->rng, 1, 64);
         int32_t rc = commitlog_cursor_fetch(cursor, messages, max, 0, &got, &bound);
-        if (rc == COMMITLOG_EEND) break;
+        if (rc == COMMITLOG_EEND)
+            break;
         CHECK_RC(rc, COMMITLOG_OK);
         CHECK(got >= 1 && got <= max);
-        for (uint32_t i = 0; i < got; i++) walk_record(reader, &walk, &messages[i]);
+        for (uint32_t i = 0; i < got; i++)
+            walk_record(reader, &walk, &messages[i]);
         CHECK(commitlog_cursor_tell(cursor) >= walk.next);
     }
     commitlog_cursor_close(cursor);
@@ -175,39 +185,49 @@ void reader_log(struct reader *reader, uint32_t *count) {
 
 /* The next item of the queue from `offset` on that a cursor with these tags returns. */
 static uint64_t queue_next(const struct reader *reader, uint32_t topic, uint32_t queue,
-                           uint64_t offset, uint64_t next, uint32_t tag_mask) {
+                           uint64_t offset, uint64_t next, uint32_t tag_mask)
+{
     for (; offset < next; offset++) {
         const struct item *item = model_at(reader->model, topic, queue, offset);
-        if (item->state == ITEM_MESSAGE && reader_tag_matches(item, tag_mask)) break;
+        if (item->state == ITEM_MESSAGE && reader_tag_matches(item, tag_mask))
+            break;
     }
     return offset;
 }
 
 /* Where a queue cursor begins, chosen at random; the offset it then stands at. */
 static uint64_t queue_start(struct reader *reader, uint32_t topic, uint32_t queue, uint64_t first,
-                            uint64_t next, uint32_t *from, uint64_t *value) {
+                            uint64_t next, uint32_t *from, uint64_t *value)
+{
     *from = (uint32_t)rng_below(reader->rng, 4);
     *value = 0;
     switch (*from) {
-    case COMMITLOG_FROM_FIRST: return first;
-    case COMMITLOG_FROM_OFFSET: *value = rng_between(reader->rng, first, next); return *value;
+    case COMMITLOG_FROM_FIRST:
+        return first;
+    case COMMITLOG_FROM_OFFSET:
+        *value = rng_between(reader->rng, first, next);
+        return *value;
     case COMMITLOG_FROM_TIME: {
         uint64_t offset = first;
-        if (next == first) return first;
+        if (next == first)
+            return first;
         offset = rng_between(reader->rng, first, next - 1);
         *value = (uint64_t)model_at(reader->model, topic, queue, offset)->time +
                  rng_below(reader->rng, 2);
         for (offset = first; offset < next; offset++)
-            if ((uint64_t)model_at(reader->model, topic, queue, offset)->time >= *value) break;
+            if ((uint64_t)model_at(reader->model, topic, queue, offset)->time >= *value)
+                break;
         return offset;
     }
-    default: return next;
+    default:
+        return next;
     }
 }
 
 /* The three statuses outside of [first, next). */
 static void queue_outside(struct reader *reader, uint32_t topic, uint32_t queue, uint64_t first,
-                          uint64_t next) {
+                          uint64_t next)
+{
     struct commitlog_message message;
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_error err = {.message = ""};
@@ -215,7 +235,8 @@ static void queue_outside(struct reader *reader, uint32_t topic, uint32_t queue,
     uint64_t bound = 0;
     uint64_t beyond = next + 1 + rng_below(reader->rng, 1000);
     CHECK_OK(commitlog_cursor_open(reader->store, reader->numbers[topic], queue,
-                                   COMMITLOG_FROM_OFFSET, next, &cursor, &err), &err);
+                                   COMMITLOG_FROM_OFFSET, next, &cursor, &err),
+             &err);
     CHECK_RC(commitlog_cursor_fetch(cursor, &message, 1, 0, &got, &bound), COMMITLOG_EEND);
     CHECK(bound == next);
     CHECK_RC(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, beyond), COMMITLOG_OK);
@@ -233,7 +254,8 @@ static void queue_outside(struct reader *reader, uint32_t topic, uint32_t queue,
 }
 
 static void queue_info(struct reader *reader, uint32_t topic, uint32_t queue, uint64_t first,
-                       uint64_t next) {
+                       uint64_t next)
+{
     struct commitlog_queue_info info = {.struct_bytes = sizeof info};
     CHECK_RC(commitlog_queue_info(reader->store, reader->numbers[topic], queue, &info),
              COMMITLOG_OK);
@@ -248,26 +270,30 @@ static void queue_info(struct reader *reader, uint32_t topic, uint32_t queue, ui
     CHECK(info.last_time_ns == model_at(reader->model, topic, queue, next - 1)->time);
 }
 
-void reader_queue(struct reader *reader, uint32_t topic, uint32_t queue) {
+void reader_queue(struct reader *reader, uint32_t topic, uint32_t queue)
+{
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_error err = {.message = ""};
     struct commitlog_message messages[32];
     uint64_t first = 0, next = 0, value = 0, bound = 0, place = 0;
     uint32_t from = 0, got = 0;
     uint32_t mask = 0;
-    if (rng_chance(reader->rng, 1, 2)) mask = (uint32_t)rng_below(reader->rng, 32);
+    if (rng_chance(reader->rng, 1, 2))
+        mask = (uint32_t)rng_below(reader->rng, 32);
     model_bounds(reader->model, topic, queue, reader->published, &first, &next);
     queue_info(reader, topic, queue, first, next);
     queue_outside(reader, topic, queue, first, next);
     place = queue_start(reader, topic, queue, first, next, &from, &value);
     CHECK_OK(commitlog_cursor_open(reader->store, reader->numbers[topic], queue, from, value,
-                                   &cursor, &err), &err);
+                                   &cursor, &err),
+             &err);
     reader_set_tags(cursor, mask);
     for (;;) {
         uint32_t max = (uint32_t)rng_between(reader->rng, 1, 32);
         int32_t rc = commitlog_cursor_fetch(cursor, messages, max, 0, &got, &bound);
         place = queue_next(reader, topic, queue, place, next, mask);
-        if (rc == COMMITLOG_EEND) break;
+        if (rc == COMMITLOG_EEND)
+            break;
         CHECK_RC(rc, COMMITLOG_OK);
         CHECK(got >= 1 && got <= max);
         for (uint32_t i = 0; i < got; i++) {
@@ -277,15 +303,15 @@ void reader_queue(struct reader *reader, uint32_t topic, uint32_t queue) {
             place++;
         }
         CHECK(commitlog_cursor_tell(cursor) >= place);
-        CHECK(commitlog_cursor_tell(cursor) <=
-              queue_next(reader, topic, queue, place, next, mask));
+        CHECK(commitlog_cursor_tell(cursor) <= queue_next(reader, topic, queue, place, next, mask));
     }
     CHECKF(place == next, "the queue ended at %llu of %llu", (ull)place, (ull)next);
     CHECK(bound == next);
     commitlog_cursor_close(cursor);
 }
 
-void reader_copy(struct reader *reader, uint32_t topic, uint32_t queue) {
+void reader_copy(struct reader *reader, uint32_t topic, uint32_t queue)
+{
     size_t room = (size_t)rng_between(reader->rng, 200, 5000);
     uint8_t *buffer = need_alloc(room);
     struct commitlog_message messages[16];
@@ -321,9 +347,11 @@ void reader_copy(struct reader *reader, uint32_t topic, uint32_t queue) {
         }
     }
     CHECK_RC(commitlog_read_copy(reader->store, reader->numbers[topic], queue, next, buffer, room,
-                                 messages, 1, &got, &bound), COMMITLOG_EEND);
+                                 messages, 1, &got, &bound),
+             COMMITLOG_EEND);
     CHECK_RC(commitlog_read_copy(reader->store, reader->numbers[topic], queue, next + 1, buffer,
-                                 room, messages, 1, &got, &bound), COMMITLOG_EBEYOND);
+                                 room, messages, 1, &got, &bound),
+             COMMITLOG_EBEYOND);
     if (first > 0)
         CHECK_RC(commitlog_read_copy(reader->store, reader->numbers[topic], queue, first - 1,
                                      buffer, room, messages, 1, &got, &bound),

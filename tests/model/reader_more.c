@@ -9,7 +9,8 @@ typedef unsigned long long ull;
 
 /* The next item of the topic from index `at` on that a cursor with these tags returns. */
 static uint32_t topic_next(const struct reader *reader, uint32_t topic, uint32_t at,
-                           uint32_t tag_mask) {
+                           uint32_t tag_mask)
+{
     for (; at < reader->published; at++) {
         const struct item *item = &reader->model->items[at];
         if (item->topic == topic && item->state == ITEM_MESSAGE &&
@@ -19,7 +20,8 @@ static uint32_t topic_next(const struct reader *reader, uint32_t topic, uint32_t
     return at;
 }
 
-void reader_all_queues(struct reader *reader, uint32_t topic) {
+void reader_all_queues(struct reader *reader, uint32_t topic)
+{
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_error err = {.message = ""};
     struct commitlog_message messages[32];
@@ -38,16 +40,19 @@ void reader_all_queues(struct reader *reader, uint32_t topic) {
         from = rng_chance(reader->rng, 1, 2) ? COMMITLOG_FROM_OFFSET : COMMITLOG_FROM_TIME;
         value = from == COMMITLOG_FROM_OFFSET ? item->position : (uint64_t)item->time;
         if (from == COMMITLOG_FROM_TIME)
-            for (at = live; (uint64_t)model->items[at].time < value;) at++;
+            for (at = live; (uint64_t)model->items[at].time < value;)
+                at++;
     }
     CHECK_OK(commitlog_cursor_open(reader->store, reader->numbers[topic], COMMITLOG_QUEUE_ALL, from,
-                                   value, &cursor, &err), &err);
+                                   value, &cursor, &err),
+             &err);
     reader_set_tags(cursor, mask);
     for (;;) {
         uint32_t max = (uint32_t)rng_between(reader->rng, 1, 32);
         int32_t rc = commitlog_cursor_fetch(cursor, messages, max, 0, &got, NULL);
         at = topic_next(reader, topic, at, mask);
-        if (rc == COMMITLOG_EEND) break;
+        if (rc == COMMITLOG_EEND)
+            break;
         CHECK_RC(rc, COMMITLOG_OK);
         CHECK(got >= 1 && got <= max);
         for (uint32_t i = 0; i < got; i++) {
@@ -64,7 +69,8 @@ void reader_all_queues(struct reader *reader, uint32_t topic) {
 }
 
 static int64_t time_near(struct reader *reader, uint32_t topic, uint32_t queue, uint64_t first,
-                         uint64_t next) {
+                         uint64_t next)
+{
     int64_t time = 0;
     if (next == first || rng_chance(reader->rng, 1, 8))
         return rng_chance(reader->rng, 1, 2) ? 0 : INT64_MAX;
@@ -72,18 +78,21 @@ static int64_t time_near(struct reader *reader, uint32_t topic, uint32_t queue, 
     return time - 1 + (int64_t)rng_below(reader->rng, 3);
 }
 
-void reader_times(struct reader *reader, uint32_t topic, uint32_t queue) {
+void reader_times(struct reader *reader, uint32_t topic, uint32_t queue)
+{
     uint64_t first = 0, next = 0;
     model_bounds(reader->model, topic, queue, reader->published, &first, &next);
     for (uint32_t round = 0; round < 8; round++) {
         int64_t time = time_near(reader, topic, queue, first, next);
         uint64_t lower = first, upper = next, got = UINT64_MAX;
         int32_t rc = 0;
-        while (lower < next && model_at(reader->model, topic, queue, lower)->time < time) lower++;
+        while (lower < next && model_at(reader->model, topic, queue, lower)->time < time)
+            lower++;
         while (upper > first && model_at(reader->model, topic, queue, upper - 1)->time > time)
             upper--;
         CHECK_RC(commitlog_offset_by_time(reader->store, reader->numbers[topic], queue, time,
-                                          COMMITLOG_LOWER, &got), COMMITLOG_OK);
+                                          COMMITLOG_LOWER, &got),
+                 COMMITLOG_OK);
         CHECKF(got == lower, "lower bound %llu, expected %llu", (ull)got, (ull)lower);
         got = UINT64_MAX;
         rc = commitlog_offset_by_time(reader->store, reader->numbers[topic], queue, time,
@@ -98,18 +107,21 @@ void reader_times(struct reader *reader, uint32_t topic, uint32_t queue) {
     }
 }
 
-static bool item_has_key(const struct item *item, uint32_t key) {
+static bool item_has_key(const struct item *item, uint32_t key)
+{
     struct content content;
     bool has = false;
     content_make(&content, item->content, 0);
-    for (uint32_t i = 0; i < content.key_count; i++) has = has || content.key_numbers[i] == key;
+    for (uint32_t i = 0; i < content.key_count; i++)
+        has = has || content.key_numbers[i] == key;
     content_free(&content);
     return has;
 }
 
 /* The newest item before index `at` that a query for the key returns, plus one; 0 for none. */
 static uint32_t key_next(const struct reader *reader, uint32_t topic, uint32_t key, int64_t since,
-                         int64_t until, uint32_t at) {
+                         int64_t until, uint32_t at)
+{
     uint32_t live = model_live_from(reader->model);
     for (; at > live; at--) {
         const struct item *item = &reader->model->items[at - 1];
@@ -120,7 +132,8 @@ static uint32_t key_next(const struct reader *reader, uint32_t topic, uint32_t k
     return 0;
 }
 
-void reader_key(struct reader *reader, uint32_t topic) {
+void reader_key(struct reader *reader, uint32_t topic)
+{
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_error err = {.message = ""};
     struct commitlog_message messages[16];
@@ -139,11 +152,13 @@ void reader_key(struct reader *reader, uint32_t topic) {
             until = items[rng_between(reader->rng, live, reader->published - 1)].time;
     }
     CHECK_OK(commitlog_cursor_open_key(reader->store, reader->numbers[topic], bytes, size, since,
-                                       until, &cursor, &err), &err);
+                                       until, &cursor, &err),
+             &err);
     for (;;) {
         uint32_t max = (uint32_t)rng_between(reader->rng, 1, 16);
         int32_t rc = commitlog_cursor_fetch(cursor, messages, max, 0, &got, NULL);
-        if (rc == COMMITLOG_EEND) break;
+        if (rc == COMMITLOG_EEND)
+            break;
         CHECK_RC(rc, COMMITLOG_OK);
         CHECK(got >= 1 && got <= max);
         for (uint32_t i = 0; i < got; i++) {
@@ -159,7 +174,8 @@ void reader_key(struct reader *reader, uint32_t topic) {
     commitlog_cursor_close(cursor);
 }
 
-static void position_one(struct reader *reader, const struct item *item) {
+static void position_one(struct reader *reader, const struct item *item)
+{
     struct commitlog_message message;
     struct commitlog_lease *lease = NULL;
     struct commitlog_error err = {.message = ""};
@@ -190,7 +206,8 @@ static void position_one(struct reader *reader, const struct item *item) {
     CHECK(lease == NULL);
 }
 
-void reader_positions(struct reader *reader, uint32_t rounds) {
+void reader_positions(struct reader *reader, uint32_t rounds)
+{
     struct commitlog_message message;
     struct commitlog_lease *lease = NULL;
     struct commitlog_error err = {.message = ""};
@@ -198,9 +215,9 @@ void reader_positions(struct reader *reader, uint32_t rounds) {
     CHECK_RC(commitlog_positions_get(reader->store, &positions), COMMITLOG_OK);
     CHECK(positions.first == reader->model->first);
     for (uint32_t i = 0; i < rounds && reader->published > 0; i++) {
-        const struct item *item =
-            &reader->model->items[rng_below(reader->rng, reader->published)];
-        if (item->position != MODEL_UNKNOWN) position_one(reader, item);
+        const struct item *item = &reader->model->items[rng_below(reader->rng, reader->published)];
+        if (item->position != MODEL_UNKNOWN)
+            position_one(reader, item);
     }
     CHECK_RC(commitlog_get(reader->store, positions.claimed + 4096, &message, &lease, &err),
              COMMITLOG_EBEYOND);
@@ -208,30 +225,54 @@ void reader_positions(struct reader *reader, uint32_t rounds) {
     CHECK(lease == NULL);
 }
 
-void reader_some(struct reader *reader) {
+void reader_some(struct reader *reader)
+{
     const struct model *model = reader->model;
     uint32_t topic = 0, queue = 0;
-    if (model_has_unknown(model)) reader_log(reader, NULL);
-    if (model->topic_count == 0) return;
+    if (model_has_unknown(model))
+        reader_log(reader, NULL);
+    if (model->topic_count == 0)
+        return;
     topic = (uint32_t)rng_below(reader->rng, model->topic_count);
     queue = (uint32_t)rng_below(reader->rng, model->topics[topic].queues);
     switch (rng_below(reader->rng, 12)) {
-    case 0: case 1: case 2: reader_queue(reader, topic, queue); break;
-    case 3: case 4: reader_copy(reader, topic, queue); break;
-    case 5: case 6: reader_times(reader, topic, queue); break;
-    case 7: case 8: reader_key(reader, topic); break;
-    case 9: reader_positions(reader, 5); break;
-    case 10: reader_all_queues(reader, topic); break;
-    default: reader_log(reader, NULL); break;
+    case 0:
+    case 1:
+    case 2:
+        reader_queue(reader, topic, queue);
+        break;
+    case 3:
+    case 4:
+        reader_copy(reader, topic, queue);
+        break;
+    case 5:
+    case 6:
+        reader_times(reader, topic, queue);
+        break;
+    case 7:
+    case 8:
+        reader_key(reader, topic);
+        break;
+    case 9:
+        reader_positions(reader, 5);
+        break;
+    case 10:
+        reader_all_queues(reader, topic);
+        break;
+    default:
+        reader_log(reader, NULL);
+        break;
     }
 }
 
-void reader_everything(struct reader *reader) {
+void reader_everything(struct reader *reader)
+{
     const struct model *model = reader->model;
     reader_log(reader, NULL);
     for (uint32_t t = 0; t < model->topic_count; t++) {
         reader_all_queues(reader, t);
-        for (uint32_t i = 0; i < 4; i++) reader_key(reader, t);
+        for (uint32_t i = 0; i < 4; i++)
+            reader_key(reader, t);
         for (uint32_t q = 0; q < model->topics[t].queues; q++) {
             reader_queue(reader, t, q);
             reader_copy(reader, t, q);

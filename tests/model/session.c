@@ -7,14 +7,16 @@
 
 typedef unsigned long long ull;
 
-void session_draw(struct session_options *out, struct rng *rng, uint64_t engine) {
+void session_draw(struct session_options *out, struct rng *rng, uint64_t engine)
+{
     static const uint64_t stages[] = {65536, 65536, 131072, 4194304};
     static const uint64_t segments[] = {65536, 65536, 131072, 262144};
     memset(out, 0, sizeof *out);
     out->engine = engine;
     out->thread = rng_below(rng, 2);
     out->flush = rng_below(rng, 3);
-    out->visibility = rng_chance(rng, 1, 4) ? COMMITLOG_VISIBLE_DURABLE : COMMITLOG_VISIBLE_PUBLISHED;
+    out->visibility =
+        rng_chance(rng, 1, 4) ? COMMITLOG_VISIBLE_DURABLE : COMMITLOG_VISIBLE_PUBLISHED;
     out->stage = stages[rng_below(rng, 4)];
     out->segment = segments[rng_below(rng, 4)];
     out->live = rng_chance(rng, 1, 8)   ? COMMITLOG_LIVE_PRIVATE
@@ -24,10 +26,12 @@ void session_draw(struct session_options *out, struct rng *rng, uint64_t engine)
     out->verify = rng_chance(rng, 3, 4);
     out->align = rng_chance(rng, 1, 4) ? 4096 : 0;
     /* Background retention only where it happens at a known moment: in a step. */
-    if (out->thread == 0 && rng_chance(rng, 1, 4)) out->retain_bytes = 4 * out->segment;
+    if (out->thread == 0 && rng_chance(rng, 1, 4))
+        out->retain_bytes = 4 * out->segment;
 }
 
-static void options_fill(struct commitlog_options *options, const struct session_options *from) {
+static void options_fill(struct commitlog_options *options, const struct session_options *from)
+{
     struct commitlog_error err = {.message = ""};
     const struct {
         int32_t id;
@@ -52,21 +56,26 @@ static void options_fill(struct commitlog_options *options, const struct session
 }
 
 /* Claims at the very end of a killed log may be kept as holes or not be there at all. */
-static void settle_claims(struct session *session) {
+static void settle_claims(struct session *session)
+{
     struct model *model = session->model;
     while (model->count > 0 && model->items[model->count - 1].maybe) {
         struct item *item = &model->items[model->count - 1];
         struct commitlog_queue_info info = {.struct_bytes = sizeof info};
         CHECK_RC(commitlog_queue_info(session->store, session->reader.numbers[item->topic],
-                                      item->queue, &info), COMMITLOG_OK);
-        if (info.next_offset > item->offset) break;
+                                      item->queue, &info),
+                 COMMITLOG_OK);
+        if (info.next_offset > item->offset)
+            break;
         model_cut(model, model->count - 1);
     }
-    for (uint32_t i = 0; i < model->count; i++) model->items[i].maybe = false;
+    for (uint32_t i = 0; i < model->count; i++)
+        model->items[i].maybe = false;
 }
 
 /* With a private stage a kill takes away what was not written: a suffix, and no part of a batch. */
-static void settle_loss(struct session *session) {
+static void settle_loss(struct session *session)
+{
     struct model *model = session->model;
     uint32_t survivors = 0;
     uint32_t end = model_live_from(model);
@@ -82,23 +91,27 @@ static void settle_loss(struct session *session) {
 
 /* Where a new log begins is the format's business, and what a call that failed half-way dropped is
  * the library's. */
-static void learn_first(struct session *session) {
+static void learn_first(struct session *session)
+{
     struct commitlog_positions now = {.struct_bytes = sizeof now};
     CHECK_RC(commitlog_positions_get(session->store, &now), COMMITLOG_OK);
     model_first(session->model, now.first);
 }
 
-static void check_recovery(struct session *session, const struct aftermath *after) {
+static void check_recovery(struct session *session, const struct aftermath *after)
+{
     struct commitlog_recovery report = {.struct_bytes = sizeof report};
     struct commitlog_damage damage = {.struct_bytes = sizeof damage};
     CHECK_RC(commitlog_recovery_get(session->store, &report), COMMITLOG_OK);
-    if (after->crashed && !after->recovered) CHECK(report.clean_close == 0);
+    if (after->crashed && !after->recovered)
+        CHECK(report.clean_close == 0);
     if (prog_env_is("VERBOSE"))
-        printf("    recovery: tail %u clean %u boot %u witness %llu end %llu cut %llu (%llu records) "
-               "from stage %llu holes %llu views %llu\n", report.tail, report.clean_close,
-               report.same_boot, (ull)report.witness, (ull)report.end, (ull)report.bytes_cut,
-               (ull)report.records_cut, (ull)report.records_from_stage, (ull)report.holes_made,
-               (ull)report.views_rebuilt);
+        printf(
+            "    recovery: tail %u clean %u boot %u witness %llu end %llu cut %llu (%llu records) "
+            "from stage %llu holes %llu views %llu\n",
+            report.tail, report.clean_close, report.same_boot, (ull)report.witness, (ull)report.end,
+            (ull)report.bytes_cut, (ull)report.records_cut, (ull)report.records_from_stage,
+            (ull)report.holes_made, (ull)report.views_rebuilt);
     CHECK(report.tail != COMMITLOG_TAIL_DAMAGED && report.damaged_ranges == 0);
     if (!after->may_lose)
         CHECKF(report.tail != COMMITLOG_TAIL_UNPROVABLE && report.records_cut == 0,
@@ -110,7 +123,8 @@ static void check_recovery(struct session *session, const struct aftermath *afte
 }
 
 void session_open(struct session *session, const char *path, struct model *model, uint64_t seed,
-                  const struct session_options *options, const struct aftermath *after) {
+                  const struct session_options *options, const struct aftermath *after)
+{
     struct commitlog_options *set = NULL;
     struct commitlog_error err = {.message = ""};
     memset(session, 0, sizeof *session);
@@ -127,11 +141,14 @@ void session_open(struct session *session, const char *path, struct model *model
     session->reader.model = model;
     session->reader.rng = &session->rng;
     session->seen.struct_bytes = sizeof session->seen;
-    if (model->count == 0 && model->first == 0) learn_first(session);
+    if (model->count == 0 && model->first == 0)
+        learn_first(session);
     check_recovery(session, after);
     reader_topics(&session->reader, after->crashed, after->may_lose ? model->safe : model->count);
-    if (after->crashed) settle_claims(session);
-    if (after->may_lose) settle_loss(session);
+    if (after->crashed)
+        settle_claims(session);
+    if (after->may_lose)
+        settle_loss(session);
     /* What an open has accepted is on the disk. */
     model_safe(model, model->count, true);
     CHECK_RC(commitlog_positions_get(session->store, &session->seen), COMMITLOG_OK);
@@ -141,7 +158,8 @@ void session_open(struct session *session, const char *path, struct model *model
     reader_everything(&session->reader);
 }
 
-void session_positions(struct session *session) {
+void session_positions(struct session *session)
+{
     struct commitlog_positions now = {.struct_bytes = sizeof now};
     const struct commitlog_positions *old = &session->seen;
     const struct model *model = session->model;
@@ -169,18 +187,21 @@ void session_positions(struct session *session) {
     session->seen = now;
 }
 
-void session_refresh(struct session *session) {
+void session_refresh(struct session *session)
+{
     struct commitlog_error err = {.message = ""};
     session->reader.published = model_published(session->model);
     if (session->options.visibility == COMMITLOG_VISIBLE_DURABLE) {
         CHECK_OK(commitlog_sync(session->store, UINT64_MAX, COMMITLOG_FOREVER, &err), &err);
         model_safe(session->model, session->reader.published, false);
     }
-    if (model_has_unknown(session->model)) reader_log(&session->reader, NULL);
+    if (model_has_unknown(session->model))
+        reader_log(&session->reader, NULL);
 }
 
 /* Asks for a topic by name: there, new, or with another number of queues. */
-static void step_topic(struct session *session) {
+static void step_topic(struct session *session)
+{
     struct model *model = session->model;
     struct commitlog_error err = {.message = ""};
     char name[MODEL_NAME_MAX + 1];
@@ -193,14 +214,17 @@ static void step_topic(struct session *session) {
         uint32_t t = (uint32_t)rng_below(&session->rng, model->topic_count);
         size = model_name(model->topics[t].name_seed, name);
         CHECK_RC(commitlog_topic_open(session->store, name, size, model->topics[t].queues + 1,
-                                      &number, &err), COMMITLOG_EEXIST);
+                                      &number, &err),
+                 COMMITLOG_EEXIST);
         CHECK_OK(commitlog_topic_open(session->store, name, size, model->topics[t].queues, &number,
-                                      &err), &err);
+                                      &err),
+                 &err);
         CHECK(number == session->reader.numbers[t]);
     }
     CHECK_RC(commitlog_topic_open(session->store, "no such topic", 13, 0, &number, &err),
              COMMITLOG_ENOTFOUND);
-    if (model->topic_count == MODEL_TOPICS_MAX) return;
+    if (model->topic_count == MODEL_TOPICS_MAX)
+        return;
     size = model_name(name_seed, name);
     for (uint32_t t = 0; t < model->topic_count; t++)
         if (model_name(model->topics[t].name_seed, other) == size && memcmp(name, other, size) == 0)
@@ -210,7 +234,8 @@ static void step_topic(struct session *session) {
     model_topic_add(model, name_seed, queues);
 }
 
-static uint64_t log_bytes(const char *path) {
+static uint64_t log_bytes(const char *path)
+{
     char log[DIRS_PATH_MAX], file[DIRS_PATH_MAX];
     struct name_list names;
     uint64_t bytes = 0;
@@ -224,7 +249,8 @@ static uint64_t log_bytes(const char *path) {
     return bytes;
 }
 
-static void step_retain(struct session *session) {
+static void step_retain(struct session *session)
+{
     struct commitlog_retention policy = {.struct_bytes = sizeof policy};
     struct commitlog_retained out = {.struct_bytes = sizeof out};
     struct commitlog_error err = {.message = ""};
@@ -232,9 +258,16 @@ static void step_retain(struct session *session) {
     int32_t rc = 0;
     session_refresh(session);
     switch (rng_below(&session->rng, 4)) {
-    case 0: case 1: policy.keep_bytes = rng_between(&session->rng, 1, size + 65536); break;
-    case 2: policy.keep_age_ms = rng_between(&session->rng, 1, 200); break;
-    default: policy.keep_bytes = size + (1U << 30); break;
+    case 0:
+    case 1:
+        policy.keep_bytes = rng_between(&session->rng, 1, size + 65536);
+        break;
+    case 2:
+        policy.keep_age_ms = rng_between(&session->rng, 1, 200);
+        break;
+    default:
+        policy.keep_bytes = size + (1U << 30);
+        break;
     }
     rc = commitlog_retain(session->store, &policy, &out, &err);
     if (model_pending(session->model) > 0 && (rc == COMMITLOG_ETIMEDOUT || rc == COMMITLOG_EBUSY)) {
@@ -254,7 +287,8 @@ static void step_retain(struct session *session) {
 }
 
 /* Background work of a store without a thread; retention by its options happens here. */
-static void step_upkeep(struct session *session) {
+static void step_upkeep(struct session *session)
+{
     uint32_t wait_ms = UINT32_MAX;
     struct commitlog_positions now = {.struct_bytes = sizeof now};
     uint32_t budget = (uint32_t)rng_below(&session->rng, 2000);
@@ -265,11 +299,13 @@ static void step_upkeep(struct session *session) {
     }
     CHECK_RC(commitlog_step(session->store, budget, &wait_ms), COMMITLOG_OK);
     CHECK_RC(commitlog_positions_get(session->store, &now), COMMITLOG_OK);
-    if (session->options.retain_bytes == 0) CHECK(now.first == session->model->first);
+    if (session->options.retain_bytes == 0)
+        CHECK(now.first == session->model->first);
     model_first(session->model, now.first);
 }
 
-static void step_look(struct session *session) {
+static void step_look(struct session *session)
+{
     struct commitlog_error err = {.message = ""};
     struct commitlog_report *report = NULL;
     struct commitlog_damage damage = {.struct_bytes = sizeof damage};
@@ -286,7 +322,8 @@ static void step_look(struct session *session) {
     CHECK_RC(commitlog_failure(session->store, &err), COMMITLOG_OK);
     while (commitlog_event_next(session->store, &event) == COMMITLOG_OK)
         CHECKF(event.severity < COMMITLOG_EVENT_ERROR, "%s", event.detail.message);
-    if (rng_chance(&session->rng, 1, 3)) return;
+    if (rng_chance(&session->rng, 1, 3))
+        return;
     if (commitlog_verify(session->path, NULL, &report, &err) == COMMITLOG_EDAMAGED)
         (void)commitlog_report_damage(report, 0, &damage);
     CHECKF(err.code == COMMITLOG_OK, "%s: %s at [%llu, %llu)", err.message, damage.reason,
@@ -295,7 +332,8 @@ static void step_look(struct session *session) {
     commitlog_report_free(report);
 }
 
-void session_read_only(const char *path, struct model *model, struct rng *rng) {
+void session_read_only(const char *path, struct model *model, struct rng *rng)
+{
     struct commitlog_options *set = NULL;
     struct commitlog_error err = {.message = ""};
     struct reader reader = {.model = model, .rng = rng, .published = model_published(model)};
@@ -314,17 +352,21 @@ void session_read_only(const char *path, struct model *model, struct rng *rng) {
 }
 
 /* A follower in this process, beside the writer: sees all that is published. */
-static void step_follow(struct session *session) {
+static void step_follow(struct session *session)
+{
     session_refresh(session);
     /* A topic without a record is not in the log yet. */
     for (uint32_t t = 0; t < session->model->topic_count; t++)
-        if (model_topic_may_be_missing(session->model, t, session->reader.published)) return;
+        if (model_topic_may_be_missing(session->model, t, session->reader.published))
+            return;
     /* A private live area has no followers. */
-    if (session->options.live == COMMITLOG_LIVE_PRIVATE) return;
+    if (session->options.live == COMMITLOG_LIVE_PRIVATE)
+        return;
     session_read_only(session->path, session->model, &session->rng);
 }
 
-void session_step(struct session *session) {
+void session_step(struct session *session)
+{
     uint64_t draw = rng_below(&session->rng, 200);
     struct commitlog_error err = {.message = ""};
     if (prog_env("VERBOSE", 0) >= 2)
@@ -365,15 +407,19 @@ void session_step(struct session *session) {
     session_positions(session);
 }
 
-void session_close(struct session *session) {
+void session_close(struct session *session)
+{
     struct commitlog_error err = {.message = ""};
     bool hold = rng_chance(&session->rng, 1, 2);
-    while (session->pending_count > 0) session_end_one(session);
+    while (session->pending_count > 0)
+        session_end_one(session);
     session_refresh(session);
     reader_everything(&session->reader);
-    if (!hold) session_drop_held(session, false);
+    if (!hold)
+        session_drop_held(session, false);
     CHECK_OK(commitlog_close(session->store, &err), &err);
-    if (hold) session_drop_held(session, true);
+    if (hold)
+        session_drop_held(session, true);
     session->store = NULL;
     model_safe(session->model, session->model->count, true);
 }

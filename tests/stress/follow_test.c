@@ -35,7 +35,8 @@ struct scene {
     bool retain;
 };
 
-static struct commitlog_store *store_open(const struct scene *scene, uint64_t access) {
+static struct commitlog_store *store_open(const struct scene *scene, uint64_t access)
+{
     struct commitlog_options *options = NULL;
     struct commitlog_store *store = NULL;
     struct commitlog_error err = {.message = ""};
@@ -51,25 +52,28 @@ static struct commitlog_store *store_open(const struct scene *scene, uint64_t ac
     return store;
 }
 
-static uint32_t topic_of(struct commitlog_store *store, uint32_t queues) {
+static uint32_t topic_of(struct commitlog_store *store, uint32_t queues)
+{
     struct commitlog_error err = {.message = ""};
     uint32_t topic = 0;
     CHECK_OK(commitlog_topic_open(store, "follow", 6, queues, &topic, &err), &err);
     return topic;
 }
 
-static uint64_t queue_end(struct commitlog_store *store, uint32_t topic, uint32_t queue) {
+static uint64_t queue_end(struct commitlog_store *store, uint32_t topic, uint32_t queue)
+{
     struct commitlog_queue_info info = {.struct_bytes = sizeof info};
     CHECK_RC(commitlog_queue_info(store, topic, queue, &info), COMMITLOG_OK);
     return info.next_offset;
 }
 
 static void append_load(struct commitlog_store *store, uint32_t topic, uint32_t queue,
-                        uint32_t writer, uint64_t serial, struct rng *rng, uint32_t level) {
+                        uint32_t writer, uint64_t serial, struct rng *rng, uint32_t level)
+{
     uint8_t body[LOAD_BODY_MAX];
     struct commitlog_receipt receipt = {0};
-    size_t bytes = (size_t)rng_between(rng, LOAD_HEAD_BYTES,
-                                       rng_chance(rng, 1, 20) ? LOAD_BODY_MAX : 200);
+    size_t bytes =
+        (size_t)rng_between(rng, LOAD_HEAD_BYTES, rng_chance(rng, 1, 20) ? LOAD_BODY_MAX : 200);
     load_fill(body, bytes, writer, queue, serial, rng_next(rng));
     CHECK_RC(commitlog_append(store, topic, queue, body, bytes, level, &receipt), COMMITLOG_OK);
     CHECKF(receipt.queue_offset == serial, "offset %llu, expected %llu",
@@ -77,20 +81,23 @@ static void append_load(struct commitlog_store *store, uint32_t topic, uint32_t 
 }
 
 /* The writer continues where the log ends; `last`: ends each queue with a mark, and closes. */
-static _Noreturn void writer_run(const struct scene *scene, uint64_t seed, bool last) {
+static _Noreturn void writer_run(const struct scene *scene, uint64_t seed, bool last)
+{
     struct commitlog_store *store = store_open(scene, COMMITLOG_READ_WRITE);
     struct commitlog_error err = {.message = ""};
     uint32_t topic = topic_of(store, QUEUES);
     uint64_t next[QUEUES];
     struct rng rng;
     rng_begin(&rng, seed);
-    for (uint32_t q = 0; q < QUEUES; q++) next[q] = queue_end(store, topic, q);
+    for (uint32_t q = 0; q < QUEUES; q++)
+        next[q] = queue_end(store, topic, q);
     for (uint64_t i = 0; !last || i < 500; i++) {
         uint32_t queue = (uint32_t)rng_below(&rng, QUEUES);
         uint32_t level = rng_chance(&rng, 1, 30) ? COMMITLOG_LEVEL_WRITTEN : COMMITLOG_LEVEL_NONE;
         append_load(store, topic, queue, 1, next[queue]++, &rng, level);
         /* In bursts, so that followers are at the end again and again. */
-        if (rng_chance(&rng, 1, 60)) sleep_ms((int64_t)rng_below(&rng, 4));
+        if (rng_chance(&rng, 1, 60))
+            sleep_ms((int64_t)rng_below(&rng, 4));
         if (scene->retain && rng_chance(&rng, 1, 2000)) {
             struct commitlog_retention policy = {.struct_bytes = sizeof policy,
                                                  .keep_bytes = 600 << 10};
@@ -111,7 +118,8 @@ struct follower {
     bool gaps_allowed;
 };
 
-static void follower_take(struct follower *follower, const struct commitlog_message *message) {
+static void follower_take(struct follower *follower, const struct commitlog_message *message)
+{
     struct load_head head;
     uint32_t queue = message->queue;
     CHECK(queue < QUEUES && !follower->ended[queue]);
@@ -128,15 +136,19 @@ static void follower_take(struct follower *follower, const struct commitlog_mess
     follower->taken++;
 }
 
-static bool follower_done(const struct follower *follower, uint32_t queue) {
-    if (queue < QUEUES) return follower->ended[queue];
+static bool follower_done(const struct follower *follower, uint32_t queue)
+{
+    if (queue < QUEUES)
+        return follower->ended[queue];
     for (uint32_t q = 0; q < QUEUES; q++)
-        if (!follower->ended[q]) return false;
+        if (!follower->ended[q])
+            return false;
     return true;
 }
 
 /* queue QUEUES: all of them in log order. */
-static _Noreturn void follower_run(const struct scene *scene, uint32_t queue) {
+static _Noreturn void follower_run(const struct scene *scene, uint32_t queue)
+{
     struct commitlog_store *store = store_open(scene, COMMITLOG_READ_ONLY);
     struct commitlog_error err = {.message = ""};
     uint32_t topic = topic_of(store, 0);
@@ -146,13 +158,15 @@ static _Noreturn void follower_run(const struct scene *scene, uint32_t queue) {
     int64_t silent_since = clock_ms();
     prog_watchdog(100);
     CHECK_OK(commitlog_cursor_open(store, topic, queue < QUEUES ? queue : COMMITLOG_QUEUE_ALL,
-                                   COMMITLOG_FROM_FIRST, 0, &cursor, &err), &err);
+                                   COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+             &err);
     while (!follower_done(&follower, queue)) {
         uint32_t got = 0;
         uint64_t bound = 0;
         int32_t rc = commitlog_cursor_fetch(cursor, messages, 32, 200, &got, &bound);
         if (rc == COMMITLOG_OK) {
-            for (uint32_t i = 0; i < got; i++) follower_take(&follower, &messages[i]);
+            for (uint32_t i = 0; i < got; i++)
+                follower_take(&follower, &messages[i]);
             silent_since = clock_ms();
         } else if (rc == COMMITLOG_ETOOSMALL) {
             CHECK(scene->retain);
@@ -171,13 +185,15 @@ static _Noreturn void follower_run(const struct scene *scene, uint32_t queue) {
     _exit(0);
 }
 
-static void expect_exit(pid_t child, const char *what) {
+static void expect_exit(pid_t child, const char *what)
+{
     int status = 0;
     CHECK(waitpid(child, &status, 0) == child);
     CHECKF(WIFEXITED(status) && WEXITSTATUS(status) == 0, "%s: status %x", what, (unsigned)status);
 }
 
-static void follow_lives(const struct scene *scene, uint64_t seed, uint64_t rounds) {
+static void follow_lives(const struct scene *scene, uint64_t seed, uint64_t rounds)
+{
     pid_t followers[FOLLOWERS];
     struct rng rng;
     struct commitlog_store *store = store_open(scene, COMMITLOG_READ_WRITE);
@@ -189,14 +205,16 @@ static void follow_lives(const struct scene *scene, uint64_t seed, uint64_t roun
     for (uint32_t i = 0; i < FOLLOWERS; i++) {
         followers[i] = fork();
         CHECK(followers[i] >= 0);
-        if (followers[i] == 0) follower_run(scene, i);
+        if (followers[i] == 0)
+            follower_run(scene, i);
     }
     for (uint64_t round = 0; round < rounds; round++) {
         int status = 0;
         pid_t writer = fork();
         CHECK(writer >= 0);
         prog_step(round);
-        if (writer == 0) writer_run(scene, seed + round, false);
+        if (writer == 0)
+            writer_run(scene, seed + round, false);
         sleep_ms((int64_t)rng_between(&rng, 30, 250));
         CHECK(kill(writer, SIGKILL) == 0);
         CHECK(waitpid(writer, &status, 0) == writer);
@@ -205,10 +223,12 @@ static void follow_lives(const struct scene *scene, uint64_t seed, uint64_t roun
     {
         pid_t writer = fork();
         CHECK(writer >= 0);
-        if (writer == 0) writer_run(scene, seed + rounds, true);
+        if (writer == 0)
+            writer_run(scene, seed + rounds, true);
         expect_exit(writer, "last writer");
     }
-    for (uint32_t i = 0; i < FOLLOWERS; i++) expect_exit(followers[i], "follower");
+    for (uint32_t i = 0; i < FOLLOWERS; i++)
+        expect_exit(followers[i], "follower");
     prog_checks_add(rounds + FOLLOWERS);
 }
 
@@ -220,7 +240,8 @@ struct late {
     int32_t interrupt; /* 1: interrupt instead of append */
 };
 
-static void *late_main(void *arg) {
+static void *late_main(void *arg)
+{
     struct late *late = arg;
     struct rng rng;
     rng_begin(&rng, 1);
@@ -228,12 +249,14 @@ static void *late_main(void *arg) {
     if (late->interrupt == 1)
         CHECK_RC(commitlog_interrupt(late->store), COMMITLOG_OK);
     else
-        CHECK_RC(commitlog_append(late->store, late->topic, 0, "late", 4, COMMITLOG_LEVEL_NONE,
-                                  NULL), COMMITLOG_OK);
+        CHECK_RC(
+            commitlog_append(late->store, late->topic, 0, "late", 4, COMMITLOG_LEVEL_NONE, NULL),
+            COMMITLOG_OK);
     return NULL;
 }
 
-static void waits_in_process(const struct scene *scene) {
+static void waits_in_process(const struct scene *scene)
+{
     struct commitlog_store *store = store_open(scene, COMMITLOG_READ_WRITE);
     struct late late = {store, topic_of(store, QUEUES), 0};
     struct commitlog_positions now = {.struct_bytes = sizeof now};
@@ -250,7 +273,8 @@ static void waits_in_process(const struct scene *scene) {
     CHECK_RC(commitlog_cursor_fetch(cursor, &message, 1, 60, &got, NULL), COMMITLOG_EEND);
     CHECK(clock_ms() - begin >= 55);
     for (late.interrupt = 0; late.interrupt <= 1; late.interrupt++) {
-        while (commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL) == COMMITLOG_OK) continue;
+        while (commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL) == COMMITLOG_OK)
+            continue;
         CHECK(pthread_create(&thread, NULL, late_main, &late) == 0);
         CHECK_RC(commitlog_cursor_fetch(cursor, &message, 1, COMMITLOG_FOREVER, &got, NULL),
                  late.interrupt == 1 ? COMMITLOG_EINTERRUPTED : COMMITLOG_OK);
@@ -261,11 +285,13 @@ static void waits_in_process(const struct scene *scene) {
                  late.interrupt == 1 ? COMMITLOG_EINTERRUPTED : COMMITLOG_OK);
         CHECK(pthread_join(thread, NULL) == 0);
     }
-    while (commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL) == COMMITLOG_OK) continue;
+    while (commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL) == COMMITLOG_OK)
+        continue;
     CHECK_RC(commitlog_event_fd(store, &event.fd), COMMITLOG_OK);
     {
         uint64_t drained = 0;
-        if (poll(&event, 1, 0) == 1) CHECK(read(event.fd, &drained, sizeof drained) > 0);
+        if (poll(&event, 1, 0) == 1)
+            CHECK(read(event.fd, &drained, sizeof drained) > 0);
         CHECK(poll(&event, 1, 50) == 0);
         late.interrupt = 0;
         CHECK(pthread_create(&thread, NULL, late_main, &late) == 0);
@@ -279,7 +305,8 @@ static void waits_in_process(const struct scene *scene) {
 }
 
 /* A follower that waits for 20 s is back as soon as another process appends. */
-static void wake_over_processes(const struct scene *scene) {
+static void wake_over_processes(const struct scene *scene)
+{
     struct commitlog_store *store = store_open(scene, COMMITLOG_READ_WRITE);
     struct commitlog_error err = {.message = ""};
     uint32_t topic = topic_of(store, QUEUES);
@@ -300,15 +327,16 @@ static void wake_over_processes(const struct scene *scene) {
         struct commitlog_message message;
         int32_t fd = -1;
         uint32_t got = 0;
-        CHECK_RC(commitlog_positions_get(store, &(struct commitlog_positions){
-                                                    .struct_bytes =
-                                                        sizeof(struct commitlog_positions)}),
+        CHECK_RC(commitlog_positions_get(store,
+                                         &(struct commitlog_positions){
+                                             .struct_bytes = sizeof(struct commitlog_positions)}),
                  COMMITLOG_EFORK);
         CHECK_RC(commitlog_append(store, topic, 1, "x", 1, COMMITLOG_LEVEL_NONE, NULL),
                  COMMITLOG_EFORK);
         CHECK_RC(commitlog_event_fd(mine, &fd), COMMITLOG_EUNSUPPORTED);
-        CHECK_OK(commitlog_cursor_open(mine, topic_of(mine, 0), 1, COMMITLOG_FROM_END, 0, &cursor,
-                                       &err), &err);
+        CHECK_OK(
+            commitlog_cursor_open(mine, topic_of(mine, 0), 1, COMMITLOG_FROM_END, 0, &cursor, &err),
+            &err);
         CHECK(write(ready[1], "r", 1) == 1);
         CHECK_RC(commitlog_cursor_fetch(cursor, &message, 1, 20000, &got, NULL), COMMITLOG_OK);
         CHECK(message.queue_offset == end + 1);
@@ -330,7 +358,8 @@ static void wake_over_processes(const struct scene *scene) {
 
 /* ---- idle ---- */
 
-static int idle_run(const char *path) {
+static int idle_run(const char *path)
+{
     struct scene scene = {.engine = COMMITLOG_ENGINE_STAGED, .live = COMMITLOG_LIVE_AUTO};
     struct commitlog_store *store = NULL;
     struct commitlog_cursor *cursor = NULL;
@@ -339,8 +368,9 @@ static int idle_run(const char *path) {
     uint32_t got = 0;
     snprintf(scene.path, sizeof scene.path, "%s", path);
     store = store_open(&scene, COMMITLOG_READ_ONLY);
-    CHECK_OK(commitlog_cursor_open(store, topic_of(store, 0), 0, COMMITLOG_FROM_END, 0, &cursor,
-                                   &err), &err);
+    CHECK_OK(
+        commitlog_cursor_open(store, topic_of(store, 0), 0, COMMITLOG_FROM_END, 0, &cursor, &err),
+        &err);
     CHECK_RC(commitlog_cursor_fetch(cursor, &message, 1, 10, &got, NULL), COMMITLOG_EEND);
     CHECK(write(STDERR_FILENO, "IDLE-BEGIN\n", 11) == 11);
     CHECK_RC(commitlog_cursor_fetch(cursor, &message, 1, WAIT_S * 1000, &got, NULL),
@@ -352,25 +382,30 @@ static int idle_run(const char *path) {
 }
 
 /* Counts the lines of the trace between the two marks. */
-static void trace_count(const char *trace, uint64_t *waits, uint64_t *others, char *other) {
+static void trace_count(const char *trace, uint64_t *waits, uint64_t *others, char *other)
+{
     FILE *file = fopen(trace, "r");
     char line[1024];
     bool inside = false;
     CHECK(file != NULL);
     *waits = *others = 0;
     while (fgets(line, sizeof line, file) != NULL) {
-        if (strstr(line, "IDLE-END") != NULL) inside = false;
-        if (inside && strstr(line, "futex(") != NULL) (*waits)++;
+        if (strstr(line, "IDLE-END") != NULL)
+            inside = false;
+        if (inside && strstr(line, "futex(") != NULL)
+            (*waits)++;
         if (inside && strstr(line, "futex(") == NULL && strstr(line, "resumed>") == NULL) {
             (*others)++;
             snprintf(other, 200, "%.190s", line);
         }
-        if (strstr(line, "IDLE-BEGIN") != NULL) inside = true;
+        if (strstr(line, "IDLE-BEGIN") != NULL)
+            inside = true;
     }
     fclose(file);
 }
 
-static void idle_follower(const struct scene *scene) {
+static void idle_follower(const struct scene *scene)
+{
     struct commitlog_store *store = store_open(scene, COMMITLOG_READ_WRITE);
     struct commitlog_error err = {.message = ""};
     char trace[DIRS_PATH_MAX], self[DIRS_PATH_MAX], other[200] = "";
@@ -413,18 +448,23 @@ static void idle_follower(const struct scene *scene) {
 }
 
 static void run_scene(uint64_t engine, uint64_t live, bool retain, uint64_t seed,
-                      void (*fn)(const struct scene *)) {
+                      void (*fn)(const struct scene *))
+{
     struct scene scene = {.engine = engine, .live = live, .retain = retain};
     dirs_make(scene.root, "follow");
     path_join(scene.path, scene.root, "store");
-    if (fn != NULL) fn(&scene);
-    else follow_lives(&scene, seed, prog_env("ROUNDS", 6));
+    if (fn != NULL)
+        fn(&scene);
+    else
+        follow_lives(&scene, seed, prog_env("ROUNDS", 6));
     dirs_remove(scene.root);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char **argv)
+{
     uint64_t seed = 0, only = 0;
-    if (argc == 3 && strcmp(argv[1], "--idle") == 0) return idle_run(argv[2]);
+    if (argc == 3 && strcmp(argv[1], "--idle") == 0)
+        return idle_run(argv[2]);
     seed = prog_begin("follow_test");
     only = prog_env("ONLY", 0);
     prog_watchdog(150);

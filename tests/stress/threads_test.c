@@ -44,24 +44,29 @@ struct worker {
     uint64_t last_offset[QUEUES]; /* plus one */
 };
 
-static void key_make(char out[16], struct commitlog_slice *key, uint32_t writer, uint64_t serial) {
+static void key_make(char out[16], struct commitlog_slice *key, uint32_t writer, uint64_t serial)
+{
     int size = snprintf(out, 16, "k%u-%u", writer, (unsigned)(serial % KEYS));
     *key = (struct commitlog_slice){out, (size_t)size};
 }
 
-static size_t draw_bytes(struct rng *rng) {
+static size_t draw_bytes(struct rng *rng)
+{
     return (size_t)rng_between(rng, LOAD_HEAD_BYTES, rng_chance(rng, 1, 10) ? LOAD_BODY_MAX : 300);
 }
 
-static uint32_t draw_level(struct rng *rng) {
+static uint32_t draw_level(struct rng *rng)
+{
     uint64_t draw = rng_below(rng, 100);
-    return draw == 0 ? COMMITLOG_LEVEL_DURABLE : draw < 8 ? COMMITLOG_LEVEL_WRITTEN
-                                                          : COMMITLOG_LEVEL_NONE;
+    return draw == 0  ? COMMITLOG_LEVEL_DURABLE
+           : draw < 8 ? COMMITLOG_LEVEL_WRITTEN
+                      : COMMITLOG_LEVEL_NONE;
 }
 
 /* A receipt must be later than all earlier ones of this thread in this queue. */
 static void check_receipt(struct worker *worker, uint32_t queue,
-                          const struct commitlog_receipt *receipt) {
+                          const struct commitlog_receipt *receipt)
+{
     CHECKF(receipt->queue_offset + 1 > worker->last_offset[queue], "offset %llu after %llu",
            (unsigned long long)receipt->queue_offset,
            (unsigned long long)worker->last_offset[queue]);
@@ -71,15 +76,18 @@ static void check_receipt(struct worker *worker, uint32_t queue,
 
 /* What was appended can be read at once by whoever appended it, unless retention was faster. */
 static void read_back(struct worker *worker, const struct commitlog_receipt *receipt,
-                      uint64_t serial) {
+                      uint64_t serial)
+{
     struct commitlog_message message;
     struct commitlog_lease *lease = NULL;
     struct load_head head;
     struct commitlog_error err = {.message = ""};
     int32_t rc = commitlog_get(worker->stress->store, receipt->position, &message, &lease, &err);
-    if (rc == COMMITLOG_ETOOSMALL) return;
+    if (rc == COMMITLOG_ETOOSMALL)
+        return;
     /* A reservation of another thread in front holds it back. */
-    if (rc == COMMITLOG_EBEYOND) return;
+    if (rc == COMMITLOG_EBEYOND)
+        return;
     CHECK_OK(rc, &err);
     CHECK(load_proves(&message, &head));
     CHECK(head.writer == worker->number && head.serial == serial);
@@ -87,7 +95,8 @@ static void read_back(struct worker *worker, const struct commitlog_receipt *rec
     commitlog_lease_release(lease);
 }
 
-static void write_one(struct worker *worker) {
+static void write_one(struct worker *worker)
+{
     uint8_t bytes[LOAD_BODY_MAX];
     char key_text[16];
     struct commitlog_slice body = {bytes, draw_bytes(&worker->rng)};
@@ -106,13 +115,16 @@ static void write_one(struct worker *worker) {
     record.body_count = 1;
     record.keys = &key;
     record.key_count = 1;
-    CHECK_OK(commitlog_append_record(worker->stress->store, &record, COMMITLOG_FOREVER, &receipt,
-                                     &err), &err);
+    CHECK_OK(
+        commitlog_append_record(worker->stress->store, &record, COMMITLOG_FOREVER, &receipt, &err),
+        &err);
     check_receipt(worker, queue, &receipt);
-    if (rng_chance(&worker->rng, 1, 8)) read_back(worker, &receipt, serial);
+    if (rng_chance(&worker->rng, 1, 8))
+        read_back(worker, &receipt, serial);
 }
 
-static void write_batch(struct worker *worker) {
+static void write_batch(struct worker *worker)
+{
     uint8_t bytes[BATCH][LOAD_BODY_MAX];
     struct commitlog_slice body[BATCH];
     struct commitlog_record records[BATCH];
@@ -132,11 +144,14 @@ static void write_batch(struct worker *worker) {
         records[i].body_count = 1;
     }
     CHECK_OK(commitlog_append_batch(worker->stress->store, records, BATCH, COMMITLOG_FOREVER,
-                                    receipts, &err), &err);
-    for (uint32_t i = 0; i < BATCH; i++) check_receipt(worker, records[i].queue, &receipts[i]);
+                                    receipts, &err),
+             &err);
+    for (uint32_t i = 0; i < BATCH; i++)
+        check_receipt(worker, records[i].queue, &receipts[i]);
 }
 
-static void write_reserved(struct worker *worker) {
+static void write_reserved(struct worker *worker)
+{
     struct commitlog_record record = {.struct_bytes = sizeof record};
     struct commitlog_reservation *reservation = NULL;
     struct commitlog_receipt receipt = {0};
@@ -148,7 +163,8 @@ static void write_reserved(struct worker *worker) {
     record.queue = queue;
     record.level = draw_level(&worker->rng);
     CHECK_OK(commitlog_reserve(worker->stress->store, &record, bytes, COMMITLOG_FOREVER,
-                               &reservation, &place, &err), &err);
+                               &reservation, &place, &err),
+             &err);
     load_fill(place, bytes, worker->number, queue, worker->serial[queue] + 1,
               rng_next(&worker->rng));
     if (rng_chance(&worker->rng, 1, 3)) {
@@ -161,13 +177,17 @@ static void write_reserved(struct worker *worker) {
     check_receipt(worker, queue, &receipt);
 }
 
-static void *writer_main(void *arg) {
+static void *writer_main(void *arg)
+{
     struct worker *worker = arg;
     while (!atomic_load(&worker->stress->stop)) {
         uint64_t draw = rng_below(&worker->rng, 10);
-        if (draw < 7) write_one(worker);
-        else if (draw < 8) write_batch(worker);
-        else write_reserved(worker);
+        if (draw < 7)
+            write_one(worker);
+        else if (draw < 8)
+            write_batch(worker);
+        else
+            write_reserved(worker);
     }
     return NULL;
 }
@@ -178,7 +198,8 @@ struct follow {
     uint64_t serial[WRITERS_MAX];
 };
 
-static void follow_take(struct follow *follow, const struct commitlog_message *message) {
+static void follow_take(struct follow *follow, const struct commitlog_message *message)
+{
     struct load_head head;
     CHECKF(message->queue_offset >= follow->next, "offset %llu after %llu",
            (unsigned long long)message->queue_offset, (unsigned long long)follow->next);
@@ -192,7 +213,8 @@ static void follow_take(struct follow *follow, const struct commitlog_message *m
 }
 
 /* Follows one queue to the end of the writers' work. */
-static void *reader_main(void *arg) {
+static void *reader_main(void *arg)
+{
     struct worker *worker = arg;
     struct stress *stress = worker->stress;
     struct follow follow = {.next = 0};
@@ -201,15 +223,17 @@ static void *reader_main(void *arg) {
     uint32_t queue = worker->number % QUEUES;
     uint64_t taken = 0;
     CHECK_OK(commitlog_cursor_open(stress->store, stress->topic, queue, COMMITLOG_FROM_FIRST, 0,
-                                   &follow.cursor, &err), &err);
+                                   &follow.cursor, &err),
+             &err);
     for (;;) {
         bool done = atomic_load(&stress->writers_done);
         uint32_t got = 0;
         uint64_t bound = 0;
-        int32_t rc = commitlog_cursor_fetch(follow.cursor, messages, 64, done ? 0 : 20, &got,
-                                            &bound);
+        int32_t rc =
+            commitlog_cursor_fetch(follow.cursor, messages, 64, done ? 0 : 20, &got, &bound);
         if (rc == COMMITLOG_EEND) {
-            if (done) break;
+            if (done)
+                break;
             continue;
         }
         if (rc == COMMITLOG_ETOOSMALL) {
@@ -221,7 +245,8 @@ static void *reader_main(void *arg) {
         }
         CHECK_RC(rc, COMMITLOG_OK);
         CHECKF(got >= 1 && got <= 64, "%u messages", got);
-        for (uint32_t i = 0; i < got; i++) follow_take(&follow, &messages[i]);
+        for (uint32_t i = 0; i < got; i++)
+            follow_take(&follow, &messages[i]);
         taken += got;
     }
     CHECK(taken > 0);
@@ -229,7 +254,8 @@ static void *reader_main(void *arg) {
     return NULL;
 }
 
-static void look_up_key(struct worker *worker) {
+static void look_up_key(struct worker *worker)
+{
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_message messages[8];
     struct commitlog_error err = {.message = ""};
@@ -241,10 +267,12 @@ static void look_up_key(struct worker *worker) {
     uint32_t got = 0;
     key_make(text, &key, writer, serial);
     CHECK_OK(commitlog_cursor_open_key(worker->stress->store, worker->stress->topic, key.data,
-                                       key.bytes, 0, INT64_MAX, &cursor, &err), &err);
+                                       key.bytes, 0, INT64_MAX, &cursor, &err),
+             &err);
     for (uint32_t calls = 0; calls < 4; calls++) {
         int32_t rc = commitlog_cursor_fetch(cursor, messages, 8, 0, &got, NULL);
-        if (rc == COMMITLOG_EEND) break;
+        if (rc == COMMITLOG_EEND)
+            break;
         CHECK_RC(rc, COMMITLOG_OK);
         for (uint32_t i = 0; i < got; i++) {
             struct load_head head;
@@ -258,7 +286,8 @@ static void look_up_key(struct worker *worker) {
 }
 
 /* Flushes, checkpoints, drops, looks things up, and watches the positions. */
-static void *upkeep_main(void *arg) {
+static void *upkeep_main(void *arg)
+{
     struct worker *worker = arg;
     struct commitlog_store *store = worker->stress->store;
     struct commitlog_positions old = {.struct_bytes = sizeof old};
@@ -278,19 +307,27 @@ static void *upkeep_main(void *arg) {
         case 0:
             CHECK_OK(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), &err);
             break;
-        case 1: CHECK_OK(commitlog_checkpoint(store, &err), &err); break;
-        case 2: CHECK_OK(commitlog_retain(store, &policy, &out, &err), &err); break;
+        case 1:
+            CHECK_OK(commitlog_checkpoint(store, &err), &err);
+            break;
+        case 2:
+            CHECK_OK(commitlog_retain(store, &policy, &out, &err), &err);
+            break;
         case 3:
             CHECK_RC(commitlog_offset_by_time(store, worker->stress->topic, 0, INT64_MAX,
-                                              COMMITLOG_LOWER, &offset), COMMITLOG_OK);
+                                              COMMITLOG_LOWER, &offset),
+                     COMMITLOG_OK);
             break;
-        default: look_up_key(worker); break;
+        default:
+            look_up_key(worker);
+            break;
         }
     }
     return NULL;
 }
 
-static void open_store(struct stress *stress) {
+static void open_store(struct stress *stress)
+{
     struct commitlog_options *options = NULL;
     struct commitlog_error err = {.message = ""};
     CHECK_RC(commitlog_options_create(&options), COMMITLOG_OK);
@@ -304,7 +341,8 @@ static void open_store(struct stress *stress) {
     CHECK_OK(commitlog_topic_open(stress->store, "stress", 6, QUEUES, &stress->topic, &err), &err);
 }
 
-static void check_counts(struct stress *stress) {
+static void check_counts(struct stress *stress)
+{
     for (uint32_t q = 0; q < QUEUES; q++) {
         struct commitlog_queue_info info = {.struct_bytes = sizeof info};
         CHECK_RC(commitlog_queue_info(stress->store, stress->topic, q, &info), COMMITLOG_OK);
@@ -315,7 +353,8 @@ static void check_counts(struct stress *stress) {
 }
 
 static void run_cycle(struct stress *stress, struct worker *writers, struct rng *rng,
-                      int64_t milliseconds) {
+                      int64_t milliseconds)
+{
     struct worker others[READERS_MAX + 1];
     struct commitlog_error err = {.message = ""};
     open_store(stress);
@@ -332,14 +371,17 @@ static void run_cycle(struct stress *stress, struct worker *writers, struct rng 
     }
     sleep_ms(milliseconds);
     atomic_store(&stress->stop, true);
-    for (uint32_t i = 0; i < stress->writers; i++) CHECK(pthread_join(writers[i].id, NULL) == 0);
+    for (uint32_t i = 0; i < stress->writers; i++)
+        CHECK(pthread_join(writers[i].id, NULL) == 0);
     atomic_store(&stress->writers_done, true);
-    for (uint32_t i = 0; i <= stress->readers; i++) CHECK(pthread_join(others[i].id, NULL) == 0);
+    for (uint32_t i = 0; i <= stress->readers; i++)
+        CHECK(pthread_join(others[i].id, NULL) == 0);
     check_counts(stress);
     CHECK_OK(commitlog_close(stress->store, &err), &err);
 }
 
-static void run_engine(uint64_t engine, uint64_t seed, int64_t milliseconds) {
+static void run_engine(uint64_t engine, uint64_t seed, int64_t milliseconds)
+{
     static struct worker writers[WRITERS_MAX];
     struct stress stress = {.engine = engine};
     struct rng rng;
@@ -358,12 +400,14 @@ static void run_engine(uint64_t engine, uint64_t seed, int64_t milliseconds) {
     path_join(stress.path, root, "store");
     for (uint32_t cycle = 0; cycle < 4; cycle++)
         run_cycle(&stress, writers, &rng, milliseconds / 4);
-    for (uint32_t q = 0; q < QUEUES; q++) total += atomic_load(&stress.claimed[q]);
+    for (uint32_t q = 0; q < QUEUES; q++)
+        total += atomic_load(&stress.claimed[q]);
     printf("engine %llu: %llu records\n", (unsigned long long)engine, (unsigned long long)total);
     dirs_remove(root);
 }
 
-int main(void) {
+int main(void)
+{
     uint64_t seed = prog_begin("threads_test");
     int64_t milliseconds = (int64_t)prog_env("DURATION", 5) * 1000;
     prog_watchdog((uint64_t)milliseconds / 1000 * 4 + 120);

@@ -20,29 +20,36 @@
             prog_fail(__FILE__, __LINE__, #condition, "%s: %s", path, strerror(errno));            \
     } while (0)
 
-void path_join(char out[DIRS_PATH_MAX], const char *directory, const char *name) {
+void path_join(char out[DIRS_PATH_MAX], const char *directory, const char *name)
+{
     int length = snprintf(out, DIRS_PATH_MAX, "%s/%s", directory, name);
     NEED(length > 0 && length < DIRS_PATH_MAX, directory);
 }
 
-bool path_exists(const char *path) {
+bool path_exists(const char *path)
+{
     struct stat info;
     return lstat(path, &info) == 0;
 }
 
-void dirs_make(char out[DIRS_PATH_MAX], const char *tag) {
+void dirs_make(char out[DIRS_PATH_MAX], const char *tag)
+{
     const char *base = getenv("TEST_DIR");
     int length = 0;
-    if (base == NULL || *base == '\0') base = getenv("TMPDIR");
-    if (base == NULL || *base == '\0') base = "/tmp";
+    if (base == NULL || *base == '\0')
+        base = getenv("TMPDIR");
+    if (base == NULL || *base == '\0')
+        base = "/tmp";
     length = snprintf(out, DIRS_PATH_MAX, "%s/commitlog-%s-%ld-XXXXXX", base, tag, (long)getpid());
     NEED(length > 0 && length < DIRS_PATH_MAX, base);
     NEED(mkdtemp(out) != NULL, out);
 }
 
-void dirs_remove(const char *path) {
+void dirs_remove(const char *path)
+{
     struct stat info;
-    if (lstat(path, &info) != 0) return;
+    if (lstat(path, &info) != 0)
+        return;
     if (S_ISDIR(info.st_mode)) {
         struct name_list names;
         char child[DIRS_PATH_MAX];
@@ -59,7 +66,8 @@ void dirs_remove(const char *path) {
     NEED(unlink(path) == 0, path);
 }
 
-void dirs_copy(const char *from, const char *to) {
+void dirs_copy(const char *from, const char *to)
+{
     struct name_list names = dirs_list(from, "");
     NEED(mkdir(to, 0700) == 0, to);
     for (uint32_t i = 0; i < names.count; i++) {
@@ -80,7 +88,8 @@ void dirs_copy(const char *from, const char *to) {
     names_free(&names);
 }
 
-struct file_bytes file_read(const char *path) {
+struct file_bytes file_read(const char *path)
+{
     struct file_bytes file = {NULL, 0};
     struct stat info;
     int fd = open(path, O_RDONLY | O_CLOEXEC);
@@ -90,20 +99,23 @@ struct file_bytes file_read(const char *path) {
     while (file.size < (size_t)info.st_size) {
         ssize_t got = read(fd, file.data + file.size, (size_t)info.st_size - file.size);
         NEED(got >= 0, path);
-        if (got == 0) break;
+        if (got == 0)
+            break;
         file.size += (size_t)got;
     }
     close(fd);
     return file;
 }
 
-void file_free(struct file_bytes *file) {
+void file_free(struct file_bytes *file)
+{
     free(file->data);
     file->data = NULL;
     file->size = 0;
 }
 
-void file_write(const char *path, const void *data, size_t size) {
+void file_write(const char *path, const void *data, size_t size)
+{
     const uint8_t *at = data;
     int fd = open(path, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
     NEED(fd >= 0, path);
@@ -116,24 +128,28 @@ void file_write(const char *path, const void *data, size_t size) {
     NEED(close(fd) == 0, path);
 }
 
-void file_patch(const char *path, uint64_t at, const void *data, size_t size) {
+void file_patch(const char *path, uint64_t at, const void *data, size_t size)
+{
     int fd = open(path, O_WRONLY | O_CLOEXEC);
     NEED(fd >= 0, path);
     NEED(pwrite(fd, data, size, (off_t)at) == (ssize_t)size, path);
     NEED(close(fd) == 0, path);
 }
 
-uint64_t file_size(const char *path) {
+uint64_t file_size(const char *path)
+{
     struct stat info;
     NEED(stat(path, &info) == 0, path);
     return (uint64_t)info.st_size;
 }
 
-static int names_order(const void *a, const void *b) {
+static int names_order(const void *a, const void *b)
+{
     return strcmp((const char *)a, (const char *)b);
 }
 
-struct name_list dirs_list(const char *path, const char *suffix) {
+struct name_list dirs_list(const char *path, const char *suffix)
+{
     struct name_list list = {NULL, 0};
     size_t ends = strlen(suffix);
     DIR *dir = opendir(path);
@@ -141,24 +157,29 @@ struct name_list dirs_list(const char *path, const char *suffix) {
     NEED(dir != NULL, path);
     while ((entry = readdir(dir)) != NULL) {
         size_t length = strlen(entry->d_name);
-        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) continue;
-        if (length < ends || strcmp(entry->d_name + length - ends, suffix) != 0) continue;
+        if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0)
+            continue;
+        if (length < ends || strcmp(entry->d_name + length - ends, suffix) != 0)
+            continue;
         list.names = need_grow(list.names, (list.count + 1U) * sizeof *list.names);
         memcpy(list.names[list.count], entry->d_name, length + 1);
         list.count++;
     }
     closedir(dir);
-    if (list.count > 1) qsort(list.names, list.count, sizeof *list.names, names_order);
+    if (list.count > 1)
+        qsort(list.names, list.count, sizeof *list.names, names_order);
     return list;
 }
 
-void names_free(struct name_list *list) {
+void names_free(struct name_list *list)
+{
     free(list->names);
     list->names = NULL;
     list->count = 0;
 }
 
-uint64_t dirs_hash(const char *path) {
+uint64_t dirs_hash(const char *path)
+{
     struct name_list names = dirs_list(path, "");
     uint64_t hash = names.count;
     for (uint32_t i = 0; i < names.count; i++) {
@@ -179,24 +200,28 @@ uint64_t dirs_hash(const char *path) {
     return hash;
 }
 
-void store_live_remove(const char *path) {
+void store_live_remove(const char *path)
+{
     static const char where[] = "/dev/shm/";
     char name[DIRS_PATH_MAX];
     struct file_bytes lock;
     path_join(name, path, "LIVE");
     dirs_remove(name);
     path_join(name, path, "LOCK");
-    if (!path_exists(name)) return;
+    if (!path_exists(name))
+        return;
     lock = file_read(name);
     for (size_t i = 0; i + sizeof where < lock.size; i++) {
         size_t length = 0;
-        if (memcmp(lock.data + i, where, sizeof where - 1) != 0) continue;
+        if (memcmp(lock.data + i, where, sizeof where - 1) != 0)
+            continue;
         while (i + length < lock.size && length < sizeof name - 1 && lock.data[i + length] > ' ' &&
                lock.data[i + length] < 0x7f && lock.data[i + length] != '"')
             length++;
         memcpy(name, lock.data + i, length);
         name[length] = '\0';
-        if (unlink(name) != 0 && errno != ENOENT) NEED(false, name);
+        if (unlink(name) != 0 && errno != ENOENT)
+            NEED(false, name);
         break;
     }
     file_free(&lock);

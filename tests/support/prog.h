@@ -46,7 +46,8 @@ _Noreturn void prog_fail(const char *file, int line, const char *what, const cha
 #define CHECKF(condition, ...)                                                                     \
     do {                                                                                           \
         prog_checks_add(1);                                                                        \
-        if (!(condition)) prog_fail(__FILE__, __LINE__, #condition, __VA_ARGS__);                  \
+        if (!(condition))                                                                          \
+            prog_fail(__FILE__, __LINE__, #condition, __VA_ARGS__);                                \
     } while (0)
 #define CHECK_RC(expression, expected)                                                             \
     do {                                                                                           \

@@ -27,9 +27,9 @@ void scratch_open(struct scratch *scratch, uint32_t queues)
 {
     CHECK_OK(commitlog_open(scratch->path, scratch->options, &scratch->store, &scratch->err),
              &scratch->err);
-    CHECK_OK(commitlog_topic_open(scratch->store, "test", 4, queues, &scratch->topic,
-                                  &scratch->err),
-             &scratch->err);
+    CHECK_OK(
+        commitlog_topic_open(scratch->store, "test", 4, queues, &scratch->topic, &scratch->err),
+        &scratch->err);
 }
 
 void scratch_close(struct scratch *scratch)

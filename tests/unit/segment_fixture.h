@@ -94,8 +94,7 @@ static inline int world_fdatasync(const struct commitlog_os *os, int fd)
 {
     struct world *w = world_of(os);
     w->fsyncs++;
-    return w->fail_fsync != 0 ? w->fail_fsync
-                              : clg_os_default()->fdatasync(clg_os_default(), fd);
+    return w->fail_fsync != 0 ? w->fail_fsync : clg_os_default()->fdatasync(clg_os_default(), fd);
 }
 
 static inline void *world_alloc(const struct commitlog_os *os, size_t size)
@@ -162,8 +161,8 @@ struct scribe {
 
 static inline struct scribe scribe_at(struct clg_segment *segment)
 {
-    return (struct scribe){.segment = segment, .at = segment->data_start, .time = 2000,
-                           .epoch = 2, .durable = 0};
+    return (struct scribe){
+        .segment = segment, .at = segment->data_start, .time = 2000, .epoch = 2, .durable = 0};
 }
 
 /* A record as it would lie at `at`; returns its check field. */
@@ -173,10 +172,14 @@ static inline uint64_t scribe_build(const struct scribe *s, uint64_t at, uint8_t
 {
     uint32_t size = clg_record_bytes(0, body_bytes);
     memset(out, 0, size);
-    struct clg_record_header header = {
-        .queue_offset = s->offset, .store_time = s->time, .epoch = s->epoch, .queue_number = 7,
-        .durable_back = clg_durable_back_encode(at, s->durable), .kind = kind,
-        .flags = clg_record_padding(0, body_bytes), .word = clg_record_word(size, 0)};
+    struct clg_record_header header = {.queue_offset = s->offset,
+                                       .store_time = s->time,
+                                       .epoch = s->epoch,
+                                       .queue_number = 7,
+                                       .durable_back = clg_durable_back_encode(at, s->durable),
+                                       .kind = kind,
+                                       .flags = clg_record_padding(0, body_bytes),
+                                       .word = clg_record_word(size, 0)};
     if (clg_record_is_filler(kind)) {
         header.flags = 0;
     }
@@ -229,12 +232,14 @@ static inline void scribe_pad(struct scribe *s)
     ck_assert_ptr_nonnull(record);
     uint32_t got;
     (void)scribe_build(s, s->at, CLG_KIND_PAD, NULL, 0, record, &got);
-    struct clg_record_header header = {.store_time = s->time, .epoch = s->epoch,
-                                       .queue_number = CLG_QUEUE_NONE, .kind = CLG_KIND_PAD,
+    struct clg_record_header header = {.store_time = s->time,
+                                       .epoch = s->epoch,
+                                       .queue_number = CLG_QUEUE_NONE,
+                                       .kind = CLG_KIND_PAD,
                                        .durable_back = CLG_DURABLE_BACK_NONE};
     clg_record_encode_header(record, &header);
-    uint32_t word = clg_record_seal_header(record, (uint32_t)size,
-                                           clg_record_seed(s->segment->salt, s->at));
+    uint32_t word =
+        clg_record_seal_header(record, (uint32_t)size, clg_record_seed(s->segment->salt, s->at));
     clg_store_le32(record, word);
     ck_assert_int_eq(clg_segment_pwrite(s->segment, record, 48, s->at, NULL), 0);
     free(record);
@@ -255,15 +260,14 @@ static inline uint64_t scribe_batch(struct scribe *s, uint32_t count)
     members.at = at + clg_record_bytes(0, CLG_BATCH_BODY_BYTES);
     for (uint32_t i = 0; i < count; i++) {
         uint32_t size;
-        uint64_t check = scribe_build(&members, members.at + total, CLG_KIND_MESSAGE, body,
-                                      10 + i, record, &size);
+        uint64_t check = scribe_build(&members, members.at + total, CLG_KIND_MESSAGE, body, 10 + i,
+                                      record, &size);
         clg_store_le64(checks + i * 8, check);
-        ck_assert_int_eq(clg_segment_pwrite(s->segment, record, size, members.at + total, NULL),
-                         0);
+        ck_assert_int_eq(clg_segment_pwrite(s->segment, record, size, members.at + total, NULL), 0);
         total += size;
     }
-    struct clg_batch batch = {.count = count, .member_bytes = total,
-                              .member_checks = clg_hash64(checks, count * 8u, 0)};
+    struct clg_batch batch = {
+        .count = count, .member_bytes = total, .member_checks = clg_hash64(checks, count * 8u, 0)};
     clg_batch_encode(body, &batch);
     (void)scribe_put(s, CLG_KIND_BATCH, body, CLG_BATCH_BODY_BYTES);
     s->at = members.at + total;

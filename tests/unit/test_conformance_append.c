@@ -198,9 +198,9 @@ START_TEST(cf_a8_a9_a_body_or_batch_over_the_maximum_is_refused)
 {
     struct commitlog_receipt receipts[COUNT];
     static const uint8_t body[SEGMENT];
-    ck_assert_int_eq(commitlog_append(s.store, s.topic, 0, body, sizeof body,
-                                      COMMITLOG_LEVEL_NONE, NULL),
-                     COMMITLOG_ETOOBIG);
+    ck_assert_int_eq(
+        commitlog_append(s.store, s.topic, 0, body, sizeof body, COMMITLOG_LEVEL_NONE, NULL),
+        COMMITLOG_ETOOBIG);
     ck_assert_int_eq(put_batch(COUNT, 6000, receipts), COMMITLOG_ETOOBIG);
     ck_assert_uint_eq(scratch_queue(&s, 0).next_offset, 0);
     ck_assert_uint_eq(scratch_queue(&s, 1).next_offset, 0);
@@ -216,12 +216,12 @@ START_TEST(cf_a10_the_maximum_is_exact_and_may_change_between_sessions)
         scratch_close(&s);
         scratch_set(&s, COMMITLOG_OPT_MAX_BODY_BYTES, limits[i]);
         scratch_open(&s, 4);
-        ck_assert_int_eq(commitlog_append(s.store, s.topic, 0, body, limits[i],
-                                          COMMITLOG_LEVEL_NONE, NULL),
-                         COMMITLOG_OK);
-        ck_assert_int_eq(commitlog_append(s.store, s.topic, 0, body, limits[i] + 1,
-                                          COMMITLOG_LEVEL_NONE, NULL),
-                         COMMITLOG_ETOOBIG);
+        ck_assert_int_eq(
+            commitlog_append(s.store, s.topic, 0, body, limits[i], COMMITLOG_LEVEL_NONE, NULL),
+            COMMITLOG_OK);
+        ck_assert_int_eq(
+            commitlog_append(s.store, s.topic, 0, body, limits[i] + 1, COMMITLOG_LEVEL_NONE, NULL),
+            COMMITLOG_ETOOBIG);
     }
     ck_assert_uint_eq(scratch_count(&s, 0, 0), 4);
 }

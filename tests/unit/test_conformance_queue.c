@@ -145,9 +145,9 @@ START_TEST(cf_q8_every_offset_and_time_is_found_over_hundreds_of_segments)
         receipts[i] = scratch_put(&s, i % 16 == 7 ? 1 : 0, 13000, i);
     }
     ck_assert_uint_gt(receipts[MANY - 1].position / 65536, 200);
-    ck_assert_int_eq(commitlog_cursor_open(s.store, s.topic, 1, COMMITLOG_FROM_FIRST, 0, &cursor,
-                                           &s.err),
-                     COMMITLOG_OK);
+    ck_assert_int_eq(
+        commitlog_cursor_open(s.store, s.topic, 1, COMMITLOG_FROM_FIRST, 0, &cursor, &s.err),
+        COMMITLOG_OK);
     for (uint32_t i = 7; i < MANY; i += 16) {
         ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, i / 16),
                          COMMITLOG_OK);
@@ -164,15 +164,14 @@ START_TEST(cf_q8_every_offset_and_time_is_found_over_hundreds_of_segments)
     }
     ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, (MANY - 7 + 15) / 16 + 1),
                      COMMITLOG_OK);
-    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL),
-                     COMMITLOG_EBEYOND);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL), COMMITLOG_EBEYOND);
     commitlog_cursor_close(cursor);
     ck_assert_int_eq(commitlog_offset_by_time(s.store, s.topic, 1, -100, COMMITLOG_LOWER, &offset),
                      COMMITLOG_OK);
     ck_assert_uint_eq(offset, 0);
-    ck_assert_int_eq(commitlog_offset_by_time(s.store, s.topic, 1, INT64_MAX, COMMITLOG_UPPER,
-                                              &offset),
-                     COMMITLOG_OK);
+    ck_assert_int_eq(
+        commitlog_offset_by_time(s.store, s.topic, 1, INT64_MAX, COMMITLOG_UPPER, &offset),
+        COMMITLOG_OK);
     ck_assert_uint_eq(offset, scratch_queue(&s, 1).next_offset - 1);
 }
 END_TEST
@@ -200,14 +199,12 @@ END_TEST
 START_TEST(cf_q10_a_topic_of_another_shape_is_refused)
 {
     uint32_t topic = 77;
-    ck_assert_int_eq(commitlog_topic_open(s.store, "test", 4, 5, &topic, &s.err),
-                     COMMITLOG_EEXIST);
+    ck_assert_int_eq(commitlog_topic_open(s.store, "test", 4, 5, &topic, &s.err), COMMITLOG_EEXIST);
     ck_assert_uint_eq(topic, 77);
     ck_assert_int_eq(commitlog_topic_open(s.store, "none", 4, 0, &topic, &s.err),
                      COMMITLOG_ENOTFOUND);
     ck_assert_int_eq(commitlog_topic_open(s.store, "", 0, 1, &topic, &s.err), COMMITLOG_EINVAL);
-    ck_assert_int_eq(commitlog_topic_open(s.store, "a\0b", 3, 1, &topic, &s.err),
-                     COMMITLOG_EINVAL);
+    ck_assert_int_eq(commitlog_topic_open(s.store, "a\0b", 3, 1, &topic, &s.err), COMMITLOG_EINVAL);
     ck_assert_int_eq(commitlog_topic_open(s.store, "\xff\xfe", 2, 1, &topic, &s.err),
                      COMMITLOG_EINVAL);
     ck_assert_uint_eq(topic, 77);
@@ -259,9 +256,9 @@ START_TEST(cf_s4_the_visible_end_waits_for_a_claim_in_front)
     void *body = NULL;
     (void)scratch_put(&s, 0, 10, 0);
     record.topic = s.topic;
-    ck_assert_int_eq(commitlog_reserve(s.store, &record, 8, COMMITLOG_FOREVER, &reservation, &body,
-                                       &s.err),
-                     COMMITLOG_OK);
+    ck_assert_int_eq(
+        commitlog_reserve(s.store, &record, 8, COMMITLOG_FOREVER, &reservation, &body, &s.err),
+        COMMITLOG_OK);
     ck_assert_uint_eq(scratch_put(&s, 0, 10, 2).queue_offset, 2);
     ck_assert_uint_eq(scratch_put(&s, 1, 10, 3).queue_offset, 0);
     ck_assert_uint_eq(scratch_queue(&s, 0).next_offset, 1);
@@ -283,9 +280,9 @@ START_TEST(cf_s5_a_closed_store_answers_closed)
     struct commitlog_message message;
     uint32_t got = 0;
     (void)scratch_put(&s, 0, 10, 0);
-    ck_assert_int_eq(commitlog_cursor_open(s.store, s.topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor,
-                                           &s.err),
-                     COMMITLOG_OK);
+    ck_assert_int_eq(
+        commitlog_cursor_open(s.store, s.topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &s.err),
+        COMMITLOG_OK);
     scratch_close(&s);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL), COMMITLOG_ECLOSED);
     commitlog_cursor_close(cursor);
@@ -303,9 +300,9 @@ START_TEST(cf_r1_a_fetch_gives_what_was_asked_for)
     for (uint32_t i = 0; i < 100; i++) {
         (void)scratch_put(&s, 0, 100, i);
     }
-    ck_assert_int_eq(commitlog_cursor_open(s.store, s.topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor,
-                                           &s.err),
-                     COMMITLOG_OK);
+    ck_assert_int_eq(
+        commitlog_cursor_open(s.store, s.topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &s.err),
+        COMMITLOG_OK);
     for (uint32_t i = 0; i < 4; i++) {
         ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, sizes[i], 0, &got, NULL),
                          COMMITLOG_OK);
@@ -329,9 +326,9 @@ START_TEST(cf_r2_a_tag_is_matched_exactly_and_not_by_hash)
     for (uint32_t i = 0; i < 25; i++) {
         (void)scratch_text(&s, 0, "x", NULL, tags[i % 5]);
     }
-    ck_assert_int_eq(commitlog_cursor_open(s.store, s.topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor,
-                                           &s.err),
-                     COMMITLOG_OK);
+    ck_assert_int_eq(
+        commitlog_cursor_open(s.store, s.topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &s.err),
+        COMMITLOG_OK);
     ck_assert_int_eq(commitlog_cursor_set_tags(cursor, wanted, 2), COMMITLOG_OK);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 32, 0, &got, NULL), COMMITLOG_OK);
     ck_assert_uint_eq(got, 5);
@@ -360,17 +357,17 @@ START_TEST(cf_t1_t2_t3_a_time_finds_its_record_its_neighbour_or_the_first)
     put_apart(receipts);
     for (uint32_t i = 0; i < 10; i++) {
         int64_t time = receipts[i].store_time_ns;
-        ck_assert_int_eq(commitlog_offset_by_time(s.store, s.topic, 0, time, COMMITLOG_LOWER,
-                                                  &offset),
-                         COMMITLOG_OK);
+        ck_assert_int_eq(
+            commitlog_offset_by_time(s.store, s.topic, 0, time, COMMITLOG_LOWER, &offset),
+            COMMITLOG_OK);
         ck_assert_uint_eq(offset, i);
-        ck_assert_int_eq(commitlog_offset_by_time(s.store, s.topic, 0, time - 2000000,
-                                                  COMMITLOG_LOWER, &offset),
-                         COMMITLOG_OK);
+        ck_assert_int_eq(
+            commitlog_offset_by_time(s.store, s.topic, 0, time - 2000000, COMMITLOG_LOWER, &offset),
+            COMMITLOG_OK);
         ck_assert_uint_eq(offset, i);
-        ck_assert_int_eq(commitlog_offset_by_time(s.store, s.topic, 0, time + 2000000,
-                                                  COMMITLOG_UPPER, &offset),
-                         COMMITLOG_OK);
+        ck_assert_int_eq(
+            commitlog_offset_by_time(s.store, s.topic, 0, time + 2000000, COMMITLOG_UPPER, &offset),
+            COMMITLOG_OK);
         ck_assert_uint_eq(offset, i);
     }
     ck_assert_int_eq(commitlog_offset_by_time(s.store, s.topic, 0,

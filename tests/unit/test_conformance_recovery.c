@@ -71,9 +71,9 @@ START_TEST(cf_f2_a_level_that_is_not_reached_in_time_is_unknown_and_comes_later)
     scratch_open(&s, 4);
     record.topic = s.topic;
     record.level = COMMITLOG_LEVEL_NONE;
-    ck_assert_int_eq(commitlog_reserve(s.store, &record, 8, COMMITLOG_FOREVER, &reservation, &place,
-                                       &s.err),
-                     COMMITLOG_OK);
+    ck_assert_int_eq(
+        commitlog_reserve(s.store, &record, 8, COMMITLOG_FOREVER, &reservation, &place, &s.err),
+        COMMITLOG_OK);
     record.level = COMMITLOG_LEVEL_DURABLE;
     record.body = &body;
     record.body_count = 1;
@@ -144,9 +144,9 @@ START_TEST(cf_x2_a_damaged_last_record_after_a_clean_close_is_damage)
     damage_last();
     ck_assert_int_eq(commitlog_open(s.path, s.options, &s.store, &s.err), COMMITLOG_EDAMAGED);
     ck_assert_ptr_null(s.store);
-    ck_assert_int_eq(commitlog_recover(s.path, s.options, COMMITLOG_RECOVER_PLAN_ONLY, &report,
-                                       &s.err),
-                     COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(
+        commitlog_recover(s.path, s.options, COMMITLOG_RECOVER_PLAN_ONLY, &report, &s.err),
+        COMMITLOG_EDAMAGED);
     ck_assert_int_eq(commitlog_report_damage(report, 0, &damage), COMMITLOG_OK);
     ck_assert_uint_le(damage.from_position, last.position);
     ck_assert_uint_gt(damage.to_position, last.position);
@@ -347,9 +347,8 @@ START_TEST(cf_i1_a_key_is_found_in_its_window_only)
         receipts[i] = scratch_text(&s, i % 4, "x", i % 50 == 3 ? "the-key" : "another", NULL);
     }
     ck_assert_uint_eq(key_count("the-key", 0, INT64_MAX), 4);
-    ck_assert_uint_ge(key_count("the-key", receipts[103].store_time_ns,
-                                receipts[103].store_time_ns),
-                      1);
+    ck_assert_uint_ge(
+        key_count("the-key", receipts[103].store_time_ns, receipts[103].store_time_ns), 1);
     ck_assert_uint_eq(key_count("the-key", receipts[199].store_time_ns + 1, INT64_MAX), 0);
     ck_assert_uint_eq(key_count("the-key", 0, receipts[0].store_time_ns - 1), 0);
     ck_assert_uint_eq(key_count("the-ke", 0, INT64_MAX), 0);

@@ -16,7 +16,7 @@
 #include "format/record.h"
 #include "format/topic_record.h"
 
-#define SALT     UINT64_C(0x1122334455667788)
+#define SALT UINT64_C(0x1122334455667788)
 #define POSITION UINT64_C(0x10002000)
 
 static uint64_t random_state = 42;
@@ -43,10 +43,14 @@ static uint8_t *make_record(uint8_t kind, uint16_t attribute_bytes, uint32_t bod
     ck_assert_uint_ne(*size, 0);
     uint8_t *record = calloc(1, *size);
     ck_assert_ptr_nonnull(record);
-    struct clg_record_header header = {
-        .queue_offset = 77, .store_time = INT64_C(1700000000000000000), .epoch = 9,
-        .queue_number = 4, .durable_back = 123, .attribute_bytes = attribute_bytes,
-        .kind = kind, .flags = clg_record_padding(attribute_bytes, body_bytes)};
+    struct clg_record_header header = {.queue_offset = 77,
+                                       .store_time = INT64_C(1700000000000000000),
+                                       .epoch = 9,
+                                       .queue_number = 4,
+                                       .durable_back = 123,
+                                       .attribute_bytes = attribute_bytes,
+                                       .kind = kind,
+                                       .flags = clg_record_padding(attribute_bytes, body_bytes)};
     clg_record_encode_header(record, &header);
     for (uint32_t i = 0; i < attribute_bytes + body_bytes; i++) {
         record[CLG_RECORD_HEADER_BYTES + i] = (uint8_t)random_next();
@@ -64,8 +68,8 @@ static bool record_accepted(const uint8_t *record, uint64_t room, uint64_t seed)
     struct clg_record_header header;
     memcpy(copy, record, sizeof(copy));
     clg_record_decode(copy, &header);
-    return clg_record_check_bounds(&header, room) && clg_record_verify_header(copy, seed)
-           && clg_record_verify_body(&header, record, seed);
+    return clg_record_check_bounds(&header, room) && clg_record_verify_header(copy, seed) &&
+           clg_record_verify_body(&header, record, seed);
 }
 
 START_TEST(record_round_trip)
@@ -205,8 +209,8 @@ END_TEST
 
 static bool bounds(uint32_t word, uint16_t attributes, uint8_t kind, uint8_t flags, uint64_t room)
 {
-    struct clg_record_header header = {.word = word, .attribute_bytes = attributes, .kind = kind,
-                                       .flags = flags};
+    struct clg_record_header header = {
+        .word = word, .attribute_bytes = attributes, .kind = kind, .flags = flags};
     return clg_record_check_bounds(&header, room);
 }
 
@@ -363,15 +367,23 @@ START_TEST(attributes_hostile)
         }
         attributes_use(area, count);
     }
-    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x01\x03\x00" "ab", 5),
+    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x01\x03\x00"
+                                                           "ab",
+                                          5),
                      COMMITLOG_EDAMAGED);
     ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x01\x01", 2), COMMITLOG_EDAMAGED);
     /* A header whose name ends behind its value, behind the area, or is empty. */
-    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x03\x04\x00\x03\x00" "ab", 7),
+    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x03\x04\x00\x03\x00"
+                                                           "ab",
+                                          7),
                      COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x03\x04\x00\xff\x00" "ab", 7),
+    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x03\x04\x00\xff\x00"
+                                                           "ab",
+                                          7),
                      COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x03\x04\x00\x00\x00" "ab", 7),
+    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x03\x04\x00\x00\x00"
+                                                           "ab",
+                                          7),
                      COMMITLOG_EDAMAGED);
     ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x03\x01\x00\x01", 4),
                      COMMITLOG_EDAMAGED);
@@ -407,11 +419,26 @@ static int name_check(const char *name)
 
 START_TEST(topic_names)
 {
-    static const char *const good[] = {"a", "orders/eu", "\xc3\xa9", "\xe2\x82\xac",
-                                       "\xf0\x9f\x98\x80", "\xed\x9f\xbf", "\xf4\x8f\xbf\xbf"};
-    static const char *const bad[] = {"", "\x80", "\xc0\x80", "\xc1\xbf", "\xc3", "\xe0\x80\x80",
-                                      "\xed\xa0\x80", "\xf0\x80\x80\x80", "\xf4\x90\x80\x80",
-                                      "\xf5\x80\x80\x80", "a\xe2\x82", "\xe2\x28\xa1", "\xff"};
+    static const char *const good[] = {"a",
+                                       "orders/eu",
+                                       "\xc3\xa9",
+                                       "\xe2\x82\xac",
+                                       "\xf0\x9f\x98\x80",
+                                       "\xed\x9f\xbf",
+                                       "\xf4\x8f\xbf\xbf"};
+    static const char *const bad[] = {"",
+                                      "\x80",
+                                      "\xc0\x80",
+                                      "\xc1\xbf",
+                                      "\xc3",
+                                      "\xe0\x80\x80",
+                                      "\xed\xa0\x80",
+                                      "\xf0\x80\x80\x80",
+                                      "\xf4\x90\x80\x80",
+                                      "\xf5\x80\x80\x80",
+                                      "a\xe2\x82",
+                                      "\xe2\x28\xa1",
+                                      "\xff"};
     for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
         ck_assert_int_eq(name_check(good[i]), 0);
     }
@@ -429,8 +456,11 @@ END_TEST
 START_TEST(topic_definition)
 {
     const struct clg_topic_offset pairs[] = {{0, 10}, {2, CLG_QUEUE_OFFSET_MAX}, {7, 0}};
-    struct clg_topic_definition in = {.name = (const uint8_t *)"orders", .name_bytes = 6,
-                                      .first_queue = 100, .queue_count = 8, .pair_count = 3};
+    struct clg_topic_definition in = {.name = (const uint8_t *)"orders",
+                                      .name_bytes = 6,
+                                      .first_queue = 100,
+                                      .queue_count = 8,
+                                      .pair_count = 3};
     struct clg_topic_definition out;
     struct clg_topic_offset pair;
     uint8_t body[128];

@@ -32,10 +32,15 @@ static void reseal(uint8_t *page, uint64_t seed)
 
 static struct clg_segment_header sample_segment(void)
 {
-    struct clg_segment_header header = {
-        .base = 1u << 20, .size = 1u << 18, .salt = 0x1234567890abcdefu,
-        .predecessor_end = (1u << 20) - 4096, .predecessor_salt = 7, .first_time = -1,
-        .created = 1700, .epoch = 3, .algorithm = CLG_CHECK_XXH3_64};
+    struct clg_segment_header header = {.base = 1u << 20,
+                                        .size = 1u << 18,
+                                        .salt = 0x1234567890abcdefu,
+                                        .predecessor_end = (1u << 20) - 4096,
+                                        .predecessor_salt = 7,
+                                        .first_time = -1,
+                                        .created = 1700,
+                                        .epoch = 3,
+                                        .algorithm = CLG_CHECK_XXH3_64};
     memcpy(header.uuid, uuid, sizeof(uuid));
     return header;
 }
@@ -152,9 +157,9 @@ START_TEST(common_header_of_another_size)
         uint8_t *copy = malloc(cut + 1);
         ck_assert_ptr_nonnull(copy);
         memcpy(copy + 1, page, cut);
-        ck_assert_int_eq(clg_format_decode(copy + 1, cut, 128, CLG_MAGIC_SEGMENT, 0, NULL, true,
-                                           &out),
-                         COMMITLOG_EDAMAGED);
+        ck_assert_int_eq(
+            clg_format_decode(copy + 1, cut, 128, CLG_MAGIC_SEGMENT, 0, NULL, true, &out),
+            COMMITLOG_EDAMAGED);
         free(copy);
     }
 }
@@ -164,8 +169,11 @@ START_TEST(footer)
 {
     uint8_t page[PAGE];
     struct clg_segment_header header = sample_segment();
-    struct clg_segment_footer in = {.end = clg_segment_data_end(&header), .records = 12,
-                                    .first_time = 5, .last_time = 6, .epoch = 4};
+    struct clg_segment_footer in = {.end = clg_segment_data_end(&header),
+                                    .records = 12,
+                                    .first_time = 5,
+                                    .last_time = 6,
+                                    .epoch = 4};
     struct clg_segment_footer out;
     memset(page, 0, PAGE);
     ck_assert_int_eq(clg_segment_footer_decode(page, &header, &out), COMMITLOG_ENOTFOUND);
@@ -197,10 +205,16 @@ END_TEST
 
 static struct clg_checkpoint sample_checkpoint(uint64_t sequence)
 {
-    struct clg_checkpoint checkpoint = {
-        .sequence = sequence, .first = 8192, .checkpointed = 16384, .durable = 24576,
-        .state_position = 16384, .segment_bytes = CLG_SEGMENT_DEFAULT, .session = 5,
-        .store_time = 99, .epoch = 2, .clean = (sequence & 2) != 0};
+    struct clg_checkpoint checkpoint = {.sequence = sequence,
+                                        .first = 8192,
+                                        .checkpointed = 16384,
+                                        .durable = 24576,
+                                        .state_position = 16384,
+                                        .segment_bytes = CLG_SEGMENT_DEFAULT,
+                                        .session = 5,
+                                        .store_time = 99,
+                                        .epoch = 2,
+                                        .clean = (sequence & 2) != 0};
     memcpy(checkpoint.uuid, uuid, sizeof(uuid));
     return checkpoint;
 }
@@ -277,10 +291,17 @@ END_TEST
 
 static struct clg_live_header sample_live(void)
 {
-    struct clg_live_header header = {
-        .device = 1, .inode = 2, .session = 3, .start_time = 4, .ring_bytes = CLG_RING_DEFAULT,
-        .ring_offset = CLG_LIVE_RING_AT, .area_bytes = CLG_LIVE_RING_AT + CLG_RING_DEFAULT,
-        .created = 5, .pid = 6, .engine = CLG_ENGINE_STAGED, .epoch = 7};
+    struct clg_live_header header = {.device = 1,
+                                     .inode = 2,
+                                     .session = 3,
+                                     .start_time = 4,
+                                     .ring_bytes = CLG_RING_DEFAULT,
+                                     .ring_offset = CLG_LIVE_RING_AT,
+                                     .area_bytes = CLG_LIVE_RING_AT + CLG_RING_DEFAULT,
+                                     .created = 5,
+                                     .pid = 6,
+                                     .engine = CLG_ENGINE_STAGED,
+                                     .epoch = 7};
     memcpy(header.uuid, uuid, sizeof(uuid));
     memset(header.boot_id, 0x5a, sizeof(header.boot_id));
     return header;

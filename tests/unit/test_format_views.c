@@ -17,9 +17,9 @@
 #include "format/record.h"
 #include "format/state_file.h"
 
-#define BASE   (UINT64_C(1) << 30)
+#define BASE (UINT64_C(1) << 30)
 #define QUEUES 5u
-#define EACH   7u
+#define EACH 7u
 
 static const uint8_t uuid[CLG_UUID_BYTES] = {3, 1, 4};
 static const uint8_t other[CLG_UUID_BYTES] = {2, 7, 1};
@@ -58,15 +58,23 @@ static uint8_t *queue_file_make(uint64_t *bytes)
     *bytes = clg_queue_file_bytes(QUEUES, entries);
     uint8_t *file = exact_alloc(*bytes);
     for (uint32_t q = 0; q < QUEUES; q++) {
-        struct clg_queue_directory directory = {
-            .first_offset = 1000, .first_entry = q * EACH, .jump_end = 500,
-            .prev = {BASE - 4096, q}, .jump = {CLG_LINK_NONE, 0}, .queue = (q + 1) * 10,
-            .count = EACH, .ordinal = 4};
+        struct clg_queue_directory directory = {.first_offset = 1000,
+                                                .first_entry = q * EACH,
+                                                .jump_end = 500,
+                                                .prev = {BASE - 4096, q},
+                                                .jump = {CLG_LINK_NONE, 0},
+                                                .queue = (q + 1) * 10,
+                                                .count = EACH,
+                                                .ordinal = 4};
         clg_queue_file_put_directory(file, q, &directory);
     }
     for (uint32_t i = 0; i < entries; i++) {
-        struct clg_queue_entry entry = {.store_time = i, .place = 1024 + i * 8, .size = 64,
-                                        .flags = i % 3, .tag_hash = i, .header_check = ~i};
+        struct clg_queue_entry entry = {.store_time = i,
+                                        .place = 1024 + i * 8,
+                                        .size = 64,
+                                        .flags = i % 3,
+                                        .tag_hash = i,
+                                        .header_check = ~i};
         clg_queue_file_put_entry(file, QUEUES, i, &entry);
     }
     clg_queue_file_finish(file, QUEUES, entries, &segment, uuid);
@@ -76,8 +84,11 @@ static uint8_t *queue_file_make(uint64_t *bytes)
 START_TEST(queue_entry_layout)
 {
     uint8_t bytes[CLG_QUEUE_ENTRY_BYTES];
-    struct clg_queue_entry in = {.store_time = -2, .place = UINT32_MAX, .size = CLG_RECORD_MAX,
-                                 .flags = CLG_QUEUE_ENTRY_REFERENCE, .tag_hash = 7,
+    struct clg_queue_entry in = {.store_time = -2,
+                                 .place = UINT32_MAX,
+                                 .size = CLG_RECORD_MAX,
+                                 .flags = CLG_QUEUE_ENTRY_REFERENCE,
+                                 .tag_hash = 7,
                                  .header_check = 8};
     struct clg_queue_entry out;
     clg_queue_entry_encode(bytes, &in);
@@ -112,8 +123,7 @@ START_TEST(queue_file_round_trip)
         ck_assert_int_eq(rc, 0);
         ck_assert_uint_eq(index, q / 10 - 1);
         ck_assert_uint_eq(directory.prev.index, index);
-        ck_assert_int_eq(clg_queue_file_entry(&file, &directory, 999, &entry),
-                         COMMITLOG_ENOTFOUND);
+        ck_assert_int_eq(clg_queue_file_entry(&file, &directory, 999, &entry), COMMITLOG_ENOTFOUND);
         ck_assert_int_eq(clg_queue_file_entry(&file, &directory, 1007, &entry),
                          COMMITLOG_ENOTFOUND);
         ck_assert_int_eq(clg_queue_file_entry(&file, &directory, UINT64_MAX, &entry),
@@ -163,8 +173,8 @@ static bool queue_file_use(const uint8_t *data, uint64_t bytes)
             continue;
         }
         (void)clg_queue_file_entry(&file, &directory, directory.first_offset, &entry);
-        (void)clg_queue_file_entry(&file, &directory,
-                                   directory.first_offset + directory.count - 1, &entry);
+        (void)clg_queue_file_entry(&file, &directory, directory.first_offset + directory.count - 1,
+                                   &entry);
     }
     return clg_queue_file_verify_directory(&file) == 0 && clg_queue_file_verify_entries(&file) == 0;
 }
@@ -376,8 +386,8 @@ END_TEST
 
 static uint8_t *state_file_make(uint64_t *bytes)
 {
-    *bytes = CLG_VIEW_HEADER_BYTES + clg_state_section_bytes(5) + clg_state_section_bytes(0)
-             + clg_state_section_bytes(16);
+    *bytes = CLG_VIEW_HEADER_BYTES + clg_state_section_bytes(5) + clg_state_section_bytes(0) +
+             clg_state_section_bytes(16);
     uint8_t *file = exact_alloc(*bytes);
     memset(file, 0xee, *bytes);
     struct clg_state_writer writer;
@@ -433,13 +443,13 @@ START_TEST(state_file_hostile)
         free(copy);
     }
     /* Hostile section lengths under valid checks. */
-    static const uint64_t lengths[] = {0, 8, 9, 64, 65, 80, UINT64_MAX, UINT64_MAX - 7,
-                                       UINT64_C(1) << 63};
+    static const uint64_t lengths[] = {
+        0, 8, 9, 64, 65, 80, UINT64_MAX, UINT64_MAX - 7, UINT64_C(1) << 63};
     for (size_t i = 0; i < sizeof(lengths) / sizeof(lengths[0]); i++) {
         clg_store_le64(data + CLG_VIEW_HEADER_BYTES + 8, lengths[i]);
-        clg_store_le64(data + CLG_STATE_AT_BODY_CHECK,
-                       clg_hash64(data + CLG_VIEW_HEADER_BYTES, bytes - CLG_VIEW_HEADER_BYTES,
-                                  4096 * 8));
+        clg_store_le64(
+            data + CLG_STATE_AT_BODY_CHECK,
+            clg_hash64(data + CLG_VIEW_HEADER_BYTES, bytes - CLG_VIEW_HEADER_BYTES, 4096 * 8));
         reseal(data);
         int rc = clg_state_file_open(&file, data, bytes, uuid);
         /* 8 takes the same room as 5. */
@@ -448,9 +458,9 @@ START_TEST(state_file_hostile)
     /* Rounded up to 8, this one wraps to the room of an empty section. */
     clg_store_le64(data + CLG_VIEW_HEADER_BYTES + 8, 5);
     clg_store_le64(data + CLG_VIEW_HEADER_BYTES + 24 + 8, UINT64_MAX);
-    clg_store_le64(data + CLG_STATE_AT_BODY_CHECK,
-                   clg_hash64(data + CLG_VIEW_HEADER_BYTES, bytes - CLG_VIEW_HEADER_BYTES,
-                              4096 * 8));
+    clg_store_le64(
+        data + CLG_STATE_AT_BODY_CHECK,
+        clg_hash64(data + CLG_VIEW_HEADER_BYTES, bytes - CLG_VIEW_HEADER_BYTES, 4096 * 8));
     reseal(data);
     ck_assert_int_eq(clg_state_file_open(&file, data, bytes, uuid), COMMITLOG_EDAMAGED);
     free(data);

@@ -218,9 +218,8 @@ START_TEST(an_idle_checkpoint_makes_the_same_flip_damage)
     struct clg_verify_counts counts;
     struct commitlog_recovery summary;
     damage_count = 0;
-    ck_assert_int_eq(clg_store_dir_open(commitlog_fault_os(machine), SIM_PATH, &dir_options, &dir,
-                                        NULL),
-                     0);
+    ck_assert_int_eq(
+        clg_store_dir_open(commitlog_fault_os(machine), SIM_PATH, &dir_options, &dir, NULL), 0);
     ck_assert_int_eq(clg_verify_run(&dir, &options, &counts, &summary, NULL), COMMITLOG_EDAMAGED);
     ck_assert_uint_eq(damage_count, 1);
     ck_assert_uint_eq(damages[0].from_position, record_at(9)->position);
@@ -352,9 +351,8 @@ START_TEST(a_file_of_another_store_is_refused)
     sim_abandon(&stranger);
     const void *data;
     uint64_t bytes;
-    ck_assert_int_eq(commitlog_fault_content(other, SIM_PATH "/log/00000000000000000000.log", &data,
-                                             &bytes),
-                     0);
+    ck_assert_int_eq(
+        commitlog_fault_content(other, SIM_PATH "/log/00000000000000000000.log", &data, &bytes), 0);
     const struct commitlog_os *os = commitlog_fault_os(machine);
     int dir = os->open_dir(os, SIM_PATH "/log");
     int fd = os->open_at(os, dir, "00000000000000000000.log", CLG_OS_OPEN_WRITE, 0);
@@ -466,8 +464,7 @@ START_TEST(a_directory_with_other_things_is_left_alone)
     ck_assert_int_eq(clg_store_dir_open(os, "/home/letter", &options, &dir, NULL),
                      COMMITLOG_ENOTDIR);
     options.create = COMMITLOG_CREATE_NEVER;
-    ck_assert_int_eq(clg_store_dir_open(os, "/nowhere", &options, &dir, NULL),
-                     COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(clg_store_dir_open(os, "/nowhere", &options, &dir, NULL), COMMITLOG_ENOTFOUND);
     options.create = COMMITLOG_CREATE_ALWAYS;
     ck_assert_int_eq(clg_store_dir_open(os, "/new", &options, &dir, NULL), 0);
     clg_store_dir_close(&dir);

@@ -84,8 +84,8 @@ static void torn(void)
     files[2].nonzero = true;
     files[2].used_end = 150000;
     facts.range_count = 1;
-    ranges[0] = (struct clg_fact_range){.from = 140000, .to = 3 * SIZE - 4096,
-                                        .queue = CLG_QUEUE_NONE, .kind = CLG_RANGE_HEADER};
+    ranges[0] = (struct clg_fact_range){
+        .from = 140000, .to = 3 * SIZE - 4096, .queue = CLG_QUEUE_NONE, .kind = CLG_RANGE_HEADER};
 }
 
 /* Torn, and one valid record at 144000. */
@@ -103,8 +103,7 @@ static void torn_with_valid(void)
 
 static void make(uint32_t mode, bool read_only)
 {
-    struct clg_plan_options options = {.mode = mode, .read_only = read_only,
-                                       .segment_bytes = SIZE};
+    struct clg_plan_options options = {.mode = mode, .read_only = read_only, .segment_bytes = SIZE};
     if (plan.os != NULL) {
         clg_plan_free(&plan);
     }

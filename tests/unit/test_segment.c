@@ -50,11 +50,18 @@ START_TEST(names_are_exact_or_not_ours)
             ck_assert(parsed.temporary);
         }
     }
-    const char *others[] = {"", ".log", "0.log", "00000000000000004096.LOG",
-                            "00000000000000004096.log ", "000000000000000040960.log",
-                            "99999999999999999999.log", "18446744073709551615.log",
-                            "+0000000000000004096.log", "00000000000000004096",
-                            "00000000000000004096.log.tmp2", "00000000000000004096.tmp"};
+    const char *others[] = {"",
+                            ".log",
+                            "0.log",
+                            "00000000000000004096.LOG",
+                            "00000000000000004096.log ",
+                            "000000000000000040960.log",
+                            "99999999999999999999.log",
+                            "18446744073709551615.log",
+                            "+0000000000000004096.log",
+                            "00000000000000004096",
+                            "00000000000000004096.log.tmp2",
+                            "00000000000000004096.tmp"};
     for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++) {
         ck_assert_msg(!clg_segment_name_parse(others[i], &parsed), "%s", others[i]);
     }
@@ -190,8 +197,8 @@ START_TEST(a_short_file_is_readable_up_to_its_end_and_never_mapped)
     ck_assert_int_eq(record.os_errno, ENODATA);
     ck_assert_uint_gt(scan.records, 5);
     struct clg_scan_search search;
-    ck_assert_int_eq(clg_scan_resync(&scan, record.position + 8, segment->data_end, &search,
-                                     &err), COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(clg_scan_resync(&scan, record.position + 8, segment->data_end, &search, &err),
+                     COMMITLOG_ENOTFOUND);
     ck_assert_uint_gt(search.unreadable, 0);
     clg_scan_free(&scan);
     clg_segment_unref(segment);
@@ -232,8 +239,8 @@ START_TEST(a_footer_seals_and_a_damaged_one_does_not)
     scribe_message(&pen, 10);
     scribe_pad(&pen);
     OK(clg_segment_flush(segment, &err));
-    struct clg_segment_footer in = {.end = segment->data_end, .records = 2, .first_time = 2000,
-                                    .last_time = 2001, .epoch = 2};
+    struct clg_segment_footer in = {
+        .end = segment->data_end, .records = 2, .first_time = 2000, .last_time = 2001, .epoch = 2};
     OK(clg_segment_write_footer(segment, &in, &err));
     ck_assert_uint_eq(clg_segment_flags(segment), CLG_SEGMENT_SEALED);
     clg_segment_unref(segment);
@@ -354,8 +361,7 @@ START_TEST(an_unlinked_segment_stays_readable_while_pinned)
         ck_assert_uint_eq(map[CLG_SEGMENT_DATA_START], (uint8_t)(i - 3));
         OK(clg_segment_pread(pinned, &mark, 1, pinned->data_start, &err));
         ck_assert_uint_eq(mark, (uint8_t)(i - 3));
-        ck_assert_uint_eq(clg_segment_flags(pinned),
-                          CLG_SEGMENT_UNLINKED | CLG_SEGMENT_REVOKED);
+        ck_assert_uint_eq(clg_segment_flags(pinned), CLG_SEGMENT_UNLINKED | CLG_SEGMENT_REVOKED);
         clg_segment_unref(pinned);
         clg_segment_set_invariants(&set);
     }
@@ -371,8 +377,8 @@ START_TEST(quarantine_keeps_bytes_and_never_replaces)
     struct clg_segment *segment = world_create(&world, 0, SMALL);
     struct scribe pen = scribe_at(segment);
     scribe_message(&pen, 5000);
-    struct clg_quarantine quarantine = {.os = &world.os, .dirfd = world.dir.fd, .epoch = 3,
-                                        .file_mode = 0600};
+    struct clg_quarantine quarantine = {
+        .os = &world.os, .dirfd = world.dir.fd, .epoch = 3, .file_mode = 0600};
     struct clg_quarantine_copy copy;
     OK(clg_quarantine_range(&quarantine, segment, segment->data_start, pen.at, "tail", &copy,
                             &err));

@@ -152,8 +152,11 @@ END_TEST
 START_TEST(a_claimed_header_is_told_from_damage)
 {
     uint8_t record[128] = {0};
-    struct clg_record_header header = {.queue_offset = 3, .store_time = 3000, .epoch = 2,
-                                       .queue_number = 9, .kind = CLG_KIND_MESSAGE,
+    struct clg_record_header header = {.queue_offset = 3,
+                                       .store_time = 3000,
+                                       .epoch = 2,
+                                       .queue_number = 9,
+                                       .kind = CLG_KIND_MESSAGE,
                                        .durable_back = CLG_DURABLE_BACK_NONE};
     clg_record_encode_header(record, &header);
     (void)clg_record_seal_header(record, 128, clg_record_seed(segment->salt, pen.at));
@@ -238,8 +241,7 @@ START_TEST(a_bad_sector_is_a_verdict_and_spares_its_neighbours)
     struct clg_scan scan;
     struct clg_scan_search search;
     clg_scan_init(&scan, segment, record.position, CLG_SCAN_FULL);
-    ck_assert_int_eq(clg_scan_resync(&scan, record.position, segment->data_end, &search, NULL),
-                     0);
+    ck_assert_int_eq(clg_scan_resync(&scan, record.position, segment->data_end, &search, NULL), 0);
     ck_assert_uint_eq(search.unreadable, 1);
     ck_assert_uint_eq(search.first_unreadable, segment->base + world.bad_from);
     ck_assert_uint_ge(search.found, segment->base + world.bad_to);
@@ -250,8 +252,9 @@ START_TEST(a_bad_sector_is_a_verdict_and_spares_its_neighbours)
     uint64_t end;
     ck_assert_int_eq(clg_scan_all_zero(&scan, segment->data_start, segment->data_end, &end, NULL),
                      0);
-    ck_assert_int_eq(clg_scan_all_zero(&scan, segment->base + world.bad_from, segment->data_end,
-                                       &end, NULL), COMMITLOG_EIO);
+    ck_assert_int_eq(
+        clg_scan_all_zero(&scan, segment->base + world.bad_from, segment->data_end, &end, NULL),
+        COMMITLOG_EIO);
     clg_scan_free(&scan);
 }
 END_TEST
@@ -443,8 +446,10 @@ START_TEST(a_file_made_to_cost_hours_is_refused_in_seconds)
     for (uint64_t i = 0; i < 60; i++) {
         uint8_t record[48] = {0};
         uint64_t at = big->data_start + i * 48;
-        struct clg_record_header header = {.store_time = 3000, .epoch = 2,
-                                           .kind = CLG_KIND_MESSAGE, .check = 1,
+        struct clg_record_header header = {.store_time = 3000,
+                                           .epoch = 2,
+                                           .kind = CLG_KIND_MESSAGE,
+                                           .check = 1,
                                            .durable_back = CLG_DURABLE_BACK_NONE};
         clg_record_encode_header(record, &header);
         uint32_t word = clg_record_seal_header(record, size, clg_record_seed(big->salt, at));
@@ -482,8 +487,8 @@ START_TEST(random_bytes_never_verify_and_never_crash)
         ck_assert_int_eq(clg_scan_step(&scan, &record, NULL), 0);
         ck_assert_int_ne(record.verdict, CLG_SCAN_OK);
     }
-    ck_assert_int_eq(clg_scan_resync(&scan, segment->data_start, segment->data_end, &search,
-                                     NULL), COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(clg_scan_resync(&scan, segment->data_start, segment->data_end, &search, NULL),
+                     COMMITLOG_ENOTFOUND);
     clg_scan_free(&scan);
 }
 END_TEST

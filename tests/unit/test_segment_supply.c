@@ -34,7 +34,9 @@ static void teardown(void)
 
 static struct clg_segment_plan plan_at(uint64_t base, uint64_t bytes)
 {
-    return (struct clg_segment_plan){.base = base, .bytes = bytes, .epoch = 4,
+    return (struct clg_segment_plan){.base = base,
+                                     .bytes = bytes,
+                                     .epoch = 4,
                                      .predecessor_end = base == 0 ? 0 : base - 4096,
                                      .predecessor_salt = base == 0 ? 0 : 5};
 }

@@ -72,8 +72,10 @@ static void setup(void)
                                                      .sealed = i < 4};
     }
     /* 4 is active, 5 prepared. */
-    input = (struct clg_retention_input){.segments = segments, .count = 6,
-                                         .active_base = 4 * SIZE, .now_ns = 10000,
+    input = (struct clg_retention_input){.segments = segments,
+                                         .count = 6,
+                                         .active_base = 4 * SIZE,
+                                         .now_ns = 10000,
                                          .disk_free_bytes = 1000};
 }
 
@@ -228,9 +230,8 @@ START_TEST(scrub_finds_a_flip_in_small_steps)
         ck_assert_int_eq(sim_append(&writer, i, 200), 0);
     }
     uint64_t at = history.items[100].position;
-    ck_assert_int_eq(commitlog_fault_flip(machine, SIM_PATH "/log/00000000000000000000.log",
-                                          at + 100, 1),
-                     0);
+    ck_assert_int_eq(
+        commitlog_fault_flip(machine, SIM_PATH "/log/00000000000000000000.log", at + 100, 1), 0);
     struct clg_segment *segment = clg_segment_set_pin_first(&writer.set);
     struct clg_scrub scrub;
     clg_scrub_init(&scrub, writer.os, 0);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_view_keys.c -- the key index by itself: equal hashes, hot keys, hostile files; and CHECKPOINT.
+ * test_view_keys.c -- the key index by itself: equal hashes, hot keys, hostile files; and
+ * CHECKPOINT.
  */
 #include "unit/view_fixture.h"
 
@@ -37,9 +38,12 @@ static void bare_begin(struct bare *b)
     b->segments.room = 128;
     b->segments.active_first_time = INT64_MIN;
     b->segments.active_last_time = INT64_MAX;
-    struct clg_view_context context = {.os = &town->os, .registry = &town->registry,
-                                       .segments = &b->segments, .uuid = town->dir.uuid,
-                                       .view_dirfd = -1, .index_keys = true};
+    struct clg_view_context context = {.os = &town->os,
+                                       .registry = &town->registry,
+                                       .segments = &b->segments,
+                                       .uuid = town->dir.uuid,
+                                       .view_dirfd = -1,
+                                       .index_keys = true};
     TOWN_OK(town, clg_key_index_ops.create(&context, 2, &b->view));
 }
 
@@ -234,8 +238,11 @@ END_TEST
 START_TEST(checkpoint_slots_take_turns)
 {
     struct clg_checkpoint_file file;
-    struct clg_checkpoint point = {.first = 8192, .checkpointed = 8192, .durable = 8192,
-                                   .segment_bytes = TOWN_SEGMENT, .epoch = 1};
+    struct clg_checkpoint point = {.first = 8192,
+                                   .checkpointed = 8192,
+                                   .durable = 8192,
+                                   .segment_bytes = TOWN_SEGMENT,
+                                   .epoch = 1};
     memcpy(point.uuid, town->dir.uuid, sizeof(point.uuid));
     clg_checkpoint_file_init(&file, &town->os);
     WANT_EQ(clg_checkpoint_file_open(&file, town->view_fd, true, &town->err), COMMITLOG_ENOTFOUND);
@@ -281,8 +288,11 @@ static int failing_fdatasync(const struct commitlog_os *os, int fd)
 START_TEST(a_failed_checkpoint_is_final)
 {
     struct clg_checkpoint_file file;
-    struct clg_checkpoint point = {.first = 8192, .checkpointed = 8192, .durable = 8192,
-                                   .segment_bytes = TOWN_SEGMENT, .epoch = 1};
+    struct clg_checkpoint point = {.first = 8192,
+                                   .checkpointed = 8192,
+                                   .durable = 8192,
+                                   .segment_bytes = TOWN_SEGMENT,
+                                   .epoch = 1};
     clg_checkpoint_file_init(&file, &town->os);
     TOWN_OK(town, clg_checkpoint_file_create(&file, town->view_fd, 0600, &point, &town->err));
     town->os.fdatasync = failing_fdatasync;

@@ -324,8 +324,8 @@ START_TEST(a_pad_waits_for_upkeep)
     town_define(town, 16, false);
     town_open(town, true);
     traffic(town, 16, 400);
-    TOWN_OK(town, clg_fold_run(town->fold, UINT64_MAX, UINT32_MAX, CLG_FOLD_TRY, false,
-                               &town->err));
+    TOWN_OK(town,
+            clg_fold_run(town->fold, UINT64_MAX, UINT32_MAX, CLG_FOLD_TRY, false, &town->err));
     ck_assert(clg_fold_wants_seal(town->fold));
     ck_assert_uint_lt(clg_fold_position(town->fold), TOWN_SEGMENT);
     town_fold(town);
@@ -379,9 +379,11 @@ START_TEST(carry_forward_lists_what_retention_would_lose)
     town_fold(town);
     town_check(town, 12, 1);
     town_drop_oldest(town);
-    TOWN_OK(town, clg_fold_carry_list(town->fold, TOWN_SEGMENT * 2, 0, ids, 8, &count, &next, NULL));
+    TOWN_OK(town,
+            clg_fold_carry_list(town->fold, TOWN_SEGMENT * 2, 0, ids, 8, &count, &next, NULL));
     ck_assert_uint_eq(count, 0);
-    TOWN_OK(town, clg_fold_carry_list(town->fold, town->active->base, 0, ids, 8, &count, &next, NULL));
+    TOWN_OK(town,
+            clg_fold_carry_list(town->fold, town->active->base, 0, ids, 8, &count, &next, NULL));
     ck_assert_uint_eq(count, 3);
 }
 END_TEST
@@ -474,19 +476,24 @@ START_TEST(many_queues_stay_small)
     uint32_t queues = getenv("SLOW") != NULL ? 1000000 : 100000;
     uint32_t each = getenv("SLOW") != NULL ? 1 : 10;
     struct clg_view_segments segments = {.active_base = 0};
-    struct clg_view_context context = {.os = &town->os, .registry = &town->registry,
-                                       .segments = &segments, .uuid = town->dir.uuid,
+    struct clg_view_context context = {.os = &town->os,
+                                       .registry = &town->registry,
+                                       .segments = &segments,
+                                       .uuid = town->dir.uuid,
                                        .view_dirfd = -1};
     struct clg_view *view = NULL;
     TOWN_OK(town, clg_consume_queue_ops.create(&context, 1, &view));
     uint64_t position = CLG_SEGMENT_DATA_START;
     for (uint32_t round = 0; round < each; round++) {
         for (uint32_t q = 0; q < queues; q++) {
-            struct clg_record_view record = {
-                .position = position, .next_position = position + 48, .segment_base = 0,
-                .header = {.word = 48 | CLG_RECORD_COMMITTED, .kind = CLG_KIND_MESSAGE,
-                           .queue_number = q, .queue_offset = round,
-                           .store_time = (int64_t)position}};
+            struct clg_record_view record = {.position = position,
+                                             .next_position = position + 48,
+                                             .segment_base = 0,
+                                             .header = {.word = 48 | CLG_RECORD_COMMITTED,
+                                                        .kind = CLG_KIND_MESSAGE,
+                                                        .queue_number = q,
+                                                        .queue_offset = round,
+                                                        .store_time = (int64_t)position}};
             TOWN_OK(town, view->ops->apply(view, &record));
             position += 48;
         }

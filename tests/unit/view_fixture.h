@@ -120,8 +120,8 @@ static inline uint64_t town_below(struct town *t, uint64_t n)
         int64_t want_a = (int64_t)(a);                                                             \
         int64_t want_b = (int64_t)(b);                                                             \
         if (want_a != want_b) {                                                                    \
-            ck_abort_msg("%s:%d: %s = %lld, %s = %lld", __FILE__, __LINE__, #a,                    \
-                         (long long)want_a, #b, (long long)want_b);                                \
+            ck_abort_msg("%s:%d: %s = %lld, %s = %lld", __FILE__, __LINE__, #a, (long long)want_a, \
+                         #b, (long long)want_b);                                                   \
         }                                                                                          \
     } while (0)
 
@@ -186,12 +186,14 @@ static inline void town_pad(struct town *t)
 {
     uint64_t size = t->active->data_end - t->at;
     uint8_t *record = calloc(1, (size_t)size);
-    struct clg_record_header header = {.store_time = t->time, .epoch = 1,
-                                       .queue_number = CLG_QUEUE_NONE, .kind = CLG_KIND_PAD,
+    struct clg_record_header header = {.store_time = t->time,
+                                       .epoch = 1,
+                                       .queue_number = CLG_QUEUE_NONE,
+                                       .kind = CLG_KIND_PAD,
                                        .durable_back = CLG_DURABLE_BACK_NONE};
     clg_record_encode_header(record, &header);
-    uint32_t word = clg_record_seal_header(record, (uint32_t)size,
-                                           clg_record_seed(t->active->salt, t->at));
+    uint32_t word =
+        clg_record_seal_header(record, (uint32_t)size, clg_record_seed(t->active->salt, t->at));
     clg_store_le32(record, word);
     TOWN_OK(t, clg_segment_pwrite(t->active, record, (size_t)size, t->at, &t->err));
     free(record);
@@ -212,8 +214,8 @@ static inline void town_room(struct town *t, uint64_t bytes)
 
 /* Builds and writes one record at the end of the log; room is there. Returns its check. */
 static inline uint64_t town_write(struct town *t, struct clg_record_header header,
-                                  const uint8_t *attributes, const void *body,
-                                  uint32_t body_bytes, struct town_entry *out)
+                                  const uint8_t *attributes, const void *body, uint32_t body_bytes,
+                                  struct town_entry *out)
 {
     uint32_t size = clg_record_bytes(header.attribute_bytes, body_bytes);
     uint8_t *record = calloc(1, size);
@@ -237,10 +239,13 @@ static inline uint64_t town_write(struct town *t, struct clg_record_header heade
     clg_store_le32(record, word);
     TOWN_OK(t, clg_segment_pwrite(t->active, record, size, t->at, &t->err));
     if (out != NULL) {
-        *out = (struct town_entry){
-            .position = t->at, .time = t->time, .offset = header.queue_offset, .size = size,
-            .queue = header.queue_number,
-            .header_check = clg_load_le32(record + CLG_RECORD_AT_HEADER_CHECK)};
+        *out =
+            (struct town_entry){.position = t->at,
+                                .time = t->time,
+                                .offset = header.queue_offset,
+                                .size = size,
+                                .queue = header.queue_number,
+                                .header_check = clg_load_le32(record + CLG_RECORD_AT_HEADER_CHECK)};
     }
     uint64_t check = clg_load_le64(record + CLG_RECORD_AT_CHECK);
     free(record);
@@ -283,7 +288,8 @@ static inline uint64_t town_put(struct town *t, uint32_t queue, uint8_t kind, ui
     uint8_t body[4096];
     memset(body, (int)queue, sizeof(body));
     WANT(body_bytes <= sizeof(body));
-    struct clg_record_header header = {.kind = kind, .queue_number = queue,
+    struct clg_record_header header = {.kind = kind,
+                                       .queue_number = queue,
                                        .queue_offset = t->queues[queue].next,
                                        .attribute_bytes = (uint16_t)writer.used};
     uint64_t check = town_write(t, header, attributes, body, body_bytes, &entry);
@@ -332,7 +338,8 @@ static inline uint64_t town_batch(struct town *t, uint32_t queue, uint32_t count
         clg_store_le64(checks + i * 8, check);
     }
     uint64_t end = t->at;
-    struct clg_batch batch = {.count = count, .member_bytes = end - members,
+    struct clg_batch batch = {.count = count,
+                              .member_bytes = end - members,
                               .member_checks = clg_hash64(checks, count * 8u, 0)};
     uint8_t body[CLG_BATCH_BODY_BYTES];
     clg_batch_encode(body, &batch);
@@ -426,9 +433,12 @@ static inline uint64_t town_published(void *ctx)
 
 static inline int town_create(struct town *t, bool with_files)
 {
-    struct clg_fold_config config = {.os = &t->os, .registry = &t->registry, .set = &t->set,
+    struct clg_fold_config config = {.os = &t->os,
+                                     .registry = &t->registry,
+                                     .set = &t->set,
                                      .view_dirfd = with_files ? t->view_fd : -1,
-                                     .file_mode = 0600, .index_keys = t->index_keys};
+                                     .file_mode = 0600,
+                                     .index_keys = t->index_keys};
     memcpy(config.uuid, t->dir.uuid, sizeof(config.uuid));
     return clg_fold_create(&config, &t->fold, &t->err);
 }
@@ -442,8 +452,7 @@ static inline int town_try_open(struct town *t, bool with_files, uint64_t end)
     struct clg_fold_opening opening = {.first = t->first, .end = end};
     rc = clg_fold_open(t->fold, &opening, &t->report, &t->err);
     if (rc == 0) {
-        struct clg_fold_source source = {.ctx = t, .peek = town_peek,
-                                         .published = town_published};
+        struct clg_fold_source source = {.ctx = t, .peek = town_peek, .published = town_published};
         clg_fold_attach(t->fold, &source);
     }
     return rc;
