@@ -114,9 +114,9 @@ static struct clg_topic *claim_topic(const struct clg_log *log, const struct clg
     return clg_registry_topic(log->registry, queue->owner - 1);
 }
 
-/* Bytes of epoch start and definitions that must come first. Marks each topic once. */
+/* Bytes of epoch start and definitions that must come first in the segment at `base`. Marks each topic once. */
 static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append *items,
-                                    uint32_t count)
+                                    uint32_t count, uint64_t base)
 {
     uint64_t bytes = log->epoch_written ? 0 : clg_record_bytes(0, CLG_EPOCH_BODY_BYTES);
     log->ticket++;
@@ -125,7 +125,7 @@ static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append
             continue;
         }
         struct clg_topic *topic = claim_topic(log, &items[i]);
-        if (topic->defined_base != log->active->base && topic->claim_mark != log->ticket) {
+        if (topic->defined_base != base && topic->claim_mark != log->ticket) {
             topic->claim_mark = log->ticket;
             bytes += claim_definition_bytes(topic);
         }
@@ -264,18 +264,22 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
     if (clg_load_acquire_u32(&log->latch) != 0) {
         return clg_log_failure(log, err);
     }
-    uint64_t prelude = claim_prelude_bytes(log, items, count);
-    uint64_t room = log->active->data_end - log->position;
-    if (prelude + bytes + CLG_RECORD_MIN > room) {
+    uint64_t prelude = claim_prelude_bytes(log, items, count, log->active->base);
+    if (prelude + bytes + CLG_RECORD_MIN > log->active->data_end - log->position) {
+        uint64_t next_base = log->active->base + log->active->bytes;
+        prelude = claim_prelude_bytes(log, items, count, next_base);
+        if (prelude + bytes + CLG_RECORD_MIN > log->segment_bytes - CLG_SEGMENT_GAP) {
+            return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                            "%llu bytes with %llu of topic definitions do not fit one segment",
+                            (unsigned long long)bytes, (unsigned long long)prelude);
+        }
         int rc = claim_switch(log, err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
-        prelude = claim_prelude_bytes(log, items, count);
         if (prelude + bytes + CLG_RECORD_MIN > log->active->data_end - log->position) {
-            return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
-                            "%llu bytes with %llu of topic definitions do not fit one segment",
-                            (unsigned long long)bytes, (unsigned long long)prelude);
+            /* One that was prepared with another size: the next but one is of ours. */
+            return COMMITLOG_EAGAIN;
         }
     }
     int rc = claim_keep_reserve(log, items, prelude + bytes, err);

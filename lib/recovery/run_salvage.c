@@ -114,11 +114,15 @@ static int salvage_batch(struct run *r, struct clg_segment *segment,
     }
     struct clg_record_header header;
     uint64_t end = range->from;
+    struct clg_fact_range rest = *range;
     if (count > 0 && salvage_header(segment, places[count - 1], range->to, false, &header)) {
         end = places[count - 1] + clg_record_size(header.word);
+        /* A hole behind members must not look older than they do. */
+        rest.epoch = header.epoch;
+        rest.store_time = header.store_time;
     }
     if (end < range->to) {
-        rc = salvage_unknown(r, segment, range, end, range->to);
+        rc = salvage_unknown(r, segment, &rest, end, range->to);
     }
     for (size_t i = count; rc == 0 && i-- > 0;) {
         if (!salvage_header(segment, places[i], range->to, false, &header)) {

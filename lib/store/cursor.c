@@ -276,17 +276,21 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
     if (cursor->generation == fetch->core->generation) {
         return COMMITLOG_OK;
     }
-    cursor->generation = fetch->core->generation;
     cursor->pending = 0;
     clg_merge_close(cursor->merge);
     cursor->merge = NULL;
-    if (!cursor->has_last) {
-        return COMMITLOG_OK;
-    }
-    cursor->has_last = false;
     struct clg_record_view view;
-    int rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
+    int rc = COMMITLOG_ENOTFOUND;
+    if (cursor->has_last) {
+        rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
                             fetch->visible, &view, NULL);
+        if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
+            fetch->bound = fetch->visible;
+            return COMMITLOG_EUNRECOVERED; /* the next writer's recovery will tell: ask again */
+        }
+    }
+    cursor->generation = fetch->core->generation;
+    cursor->has_last = false;
     bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
                 (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
     if (gone) {
@@ -305,6 +309,9 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
     }
     if (rc == COMMITLOG_OK) {
         rc = cursor->kind->read(cursor, fetch);
+        if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
+            rc = COMMITLOG_EUNRECOVERED; /* it was there while its writer lived */
+        }
     }
     if (fetch->count > 0) {
         clg_count(store, CLG_COUNT_READS, fetch->count);

@@ -10,6 +10,7 @@
 #include "upkeep/retention.h"
 
 #define RETAIN_IDS 64u
+#define RETAIN_RESERVATION_MS 100
 #define RETAIN_RESERVE_MARGIN 8192u
 
 static int retain_fold_all(struct commitlog_store *store, struct commitlog_error *err)
@@ -96,11 +97,19 @@ static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error
     return clg_store_append(store, &item, 1, clg_store_deadline(store, 1000), &receipt, err);
 }
 
+/* Everything that was claimed, not only what is published: behind an open reservation lie the records
+ * that were just carried forward, and no segment may go before they are durable. */
 static int retain_flush(void *ctx, struct commitlog_error *err)
 {
     struct commitlog_store *store = ctx;
     struct clg_log *log = store->core->log;
-    return clg_log_flush(log, clg_log_published(log), CLG_OS_FOREVER, err);
+    int rc = clg_log_flush(log, clg_log_claimed(log),
+                           clg_store_deadline(store, RETAIN_RESERVATION_MS), err);
+    if (rc == COMMITLOG_ETIMEDOUT) {
+        return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+                        "an open reservation holds the log: nothing can be dropped now");
+    }
+    return rc == COMMITLOG_OK ? retain_fold_all(store, err) : rc;
 }
 
 static int retain_checkpoint_first(void *ctx, uint64_t first, struct commitlog_error *err)
