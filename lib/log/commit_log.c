@@ -57,6 +57,7 @@ static int log_enter(struct clg_log *log, const struct clg_log_config *config,
     log->wall_reference_ns = log->os->clock_wall_ns(log->os);
     log->mono_reference_ns = log->os->clock_mono_ns(log->os);
     atomic_store_explicit(&log->active_base, active->base, memory_order_relaxed);
+    atomic_store_explicit(&log->announced, config->end, memory_order_relaxed);
     atomic_store_explicit(&log->folded, config->end, memory_order_relaxed);
     atomic_store_explicit(&log->ring_floor, config->end, memory_order_relaxed);
     struct clg_live_area *shared = log->shared;

@@ -115,7 +115,7 @@ uint64_t clg_log_record_max(const struct clg_log *log);
 uint32_t clg_log_room_ticket(const struct clg_log *log);
 CLG_MUST_CHECK int clg_log_wait_room(struct clg_log *log, uint32_t ticket,
                                      int64_t deadline_mono_ns);
-/* Bytes of the stage in use; for whoever decides who drains. 0 with the mmap engine. */
+/* Bytes that wait for a drain; with the mmap engine, of which followers were not told yet. */
 uint64_t clg_log_staged_bytes(const struct clg_log *log);
 
 /* Moves staged bytes into segments up to `upto` (bounded by published), as far as one budget of

@@ -79,6 +79,7 @@ struct clg_log {
     struct clg_segment *drain_segment; /* holds `written`; with a reference */
     uint64_t drain_count;              /* rolls drained */
     uint64_t drain_mark;               /* marks passed */
+    _Atomic uint64_t announced;        /* mmap engine: followers were woken for what is before */
 
     /* flush leader */
     CLG_LINE struct clg_mutex leader;

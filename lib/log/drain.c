@@ -88,6 +88,12 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
 {
     CLG_ASSERT(clg_mutex_is_held(&log->drain_lock));
     if (log->engine->writes_through) {
+        /* Nothing to move, but followers in other processes are to be told all the same. */
+        uint64_t published = clg_live_load(&log->shared->published);
+        if (published != clg_load_relaxed_u64(&log->announced)) {
+            clg_store_relaxed_u64(&log->announced, published);
+            clg_wake_word(log->os, &log->shared->wake.word, true);
+        }
         return COMMITLOG_OK;
     }
     if (clg_load_acquire_u32(&log->latch) != 0) {
@@ -129,10 +135,11 @@ int clg_log_drain(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
 
 uint64_t clg_log_staged_bytes(const struct clg_log *log)
 {
-    if (log->ring == NULL) {
-        return 0;
+    if (log->is_follower && log->engine->writes_through) {
+        return 0; /* the writer's own business */
     }
-    uint64_t written = clg_live_load(&log->shared->written);
+    uint64_t done = log->engine->writes_through ? clg_load_relaxed_u64(&log->announced)
+                                                : clg_live_load(&log->shared->written);
     uint64_t published = clg_live_load(&log->shared->published);
-    return published > written ? published - written : 0;
+    return published > done ? published - done : 0;
 }

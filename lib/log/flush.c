@@ -121,10 +121,8 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
 static void flush_wake(struct clg_log *log)
 {
     clg_wake_word(log->os, &log->flush_word, false);
-    clg_fence_seqcst(); /* ORDER(wake-1): readers at visibility "durable" wait there */
-    if (clg_load_relaxed_u32(&log->shared->wake.waiters) != 0) {
-        clg_wake_word(log->os, &log->shared->wake.word, true);
-    }
+    /* Readers at visibility "durable" wait there, in this process and in others. */
+    clg_wake_word(log->os, &log->shared->wake.word, true);
 }
 
 /* Leads once, or waits for who does. COMMITLOG_EAGAIN: look again. */

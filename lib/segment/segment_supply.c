@@ -190,6 +190,14 @@ int clg_segment_supply_step(struct clg_segment_supply *supply, int64_t budget_ns
     return rc;
 }
 
+void clg_segment_supply_retry(struct clg_segment_supply *supply)
+{
+    CLG_ASSERT(supply->dir != NULL);
+    clg_mutex_lock(supply->dir->os, &supply->lock);
+    supply->retry_at_ns = 0;
+    clg_mutex_unlock(supply->dir->os, &supply->lock);
+}
+
 bool clg_segment_supply_is_ready(struct clg_segment_supply *supply, uint64_t base)
 {
     const struct commitlog_os *os = supply->dir->os;

@@ -78,6 +78,9 @@ void clg_segment_supply_give(struct clg_segment_supply *supply, struct clg_segme
 CLG_MUST_CHECK int clg_segment_supply_step(struct clg_segment_supply *supply, int64_t budget_ns,
                                            int64_t *out_wait_ns, struct commitlog_error *err);
 
+/* Space was freed: do not wait out the pause after a full disk. */
+void clg_segment_supply_retry(struct clg_segment_supply *supply);
+
 /* True if take(base) would be a mere hand-over now. */
 bool clg_segment_supply_is_ready(struct clg_segment_supply *supply, uint64_t base);
 

@@ -94,12 +94,17 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
             return COMMITLOG_EAGAIN; /* LOCK still names the writer before */
         }
         core->follows = rc == COMMITLOG_OK;
+        if (rc == COMMITLOG_ENOTFOUND && old != NULL &&
+            old->writer_session == core->writer_session) {
+            return COMMITLOG_EAGAIN; /* its successor is still opening */
+        }
         if (rc == COMMITLOG_ENOTFOUND && store->dir.last.live_path[0] != '\0') {
             return COMMITLOG_EAGAIN; /* it has just closed */
         }
     }
     if (!core->follows) {
-        core->unrecovered_bytes = result.unrecovered_bytes;
+        /* A writer whose area is private, or not there yet: more than this may exist. */
+        core->unrecovered_bytes = result.writer_live ? INT64_MAX : result.unrecovered_bytes;
         rc = follow_static_live(store, core, &result, err);
     }
     if (rc == COMMITLOG_OK) {

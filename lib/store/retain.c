@@ -153,6 +153,7 @@ static int retain_unlink(void *ctx, uint64_t base, uint64_t *out_held, struct co
 static int retain_flush_dirs(void *ctx, struct commitlog_error *err)
 {
     struct commitlog_store *store = ctx;
+    clg_segment_supply_retry(&store->supply);
     int rc = clg_segment_dir_sync(&store->dir.segment_dir, err);
     return rc == COMMITLOG_OK ? clg_fold_sync_dir(store->core->fold, err) : rc;
 }

@@ -269,11 +269,12 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     core->keeps_live_file = true; /* until it is ours */
     struct clg_recovery_result result;
     memset(&result, 0, sizeof(result));
-    char last_live_path[CLG_LIVE_PATH_MAX + 1]; /* recovery clears it when it has used it up */
-    memcpy(last_live_path, store->dir.last.live_path, sizeof(last_live_path));
+    /* The lock is ours, so its writer is gone; recovery reads the area all the same. Before that,
+     * because a recovery that dies may already have cleared the name in LOCK. */
+    clg_live_retire(store->os, store->dir.dir_fd, store->dir.last.live_path,
+                    store->dir.last.uuid);
     rc = store_recover(store, core, &result, err);
     if (rc == COMMITLOG_OK) {
-        clg_live_retire(store->os, store->dir.dir_fd, last_live_path, result.uuid);
         store_open_supply(store, &result);
         rc = store_check_engine(store, core, err);
     }

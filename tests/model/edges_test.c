@@ -85,7 +85,7 @@ static void every_distance(uint64_t engine)
     struct scratch s;
     uint32_t rolled_at_once = 0, stayed = 0;
     for (size_t back = 0; back < 400; back += 8) {
-        size_t bytes = SEGMENT - 12288 - 600 + back;
+        size_t bytes = SEGMENT - 12288 - 760 + back; /* 760: epoch, definitions, header, pad */
         begin(&s, engine);
         scratch_open(&s, 2);
         first = scratch_put(&s, 0, bytes, 1);
