@@ -410,7 +410,9 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
         rc = run_segment(r, step->from, &segment);
         if (rc == 0) {
             run_drop_views(r, segment->base);
-            rc = clg_run_salvage(r, segment, &r->facts->ranges[step->index]);
+            struct clg_fact_range range = r->facts->ranges[step->index];
+            range.to = step->to; /* the plan may keep less than fails to verify */
+            rc = clg_run_salvage(r, segment, &range);
         }
         return rc;
     case CLG_STEP_ZERO:

@@ -194,7 +194,9 @@ void clg_segment_supply_retry(struct clg_segment_supply *supply)
 {
     CLG_ASSERT(supply->dir != NULL);
     clg_mutex_lock(supply->dir->os, &supply->lock);
-    supply->retry_at_ns = 0;
+    if (supply->retry_at_ns != CLG_OS_FOREVER) { /* that one is final */
+        supply->retry_at_ns = 0;
+    }
     clg_mutex_unlock(supply->dir->os, &supply->lock);
 }
 

@@ -96,6 +96,11 @@ int clg_view_slot_open(struct clg_view *view, struct clg_view_item *item)
         return COMMITLOG_EDAMAGED;
     }
     int rc = slot_load(view, item);
+    if (rc == 0) {
+        /* Once per file and process: an entry that rotted would otherwise answer a search by time
+         * or tag wrongly, which no look at the record can show. */
+        rc = view->ops->verify(view, item);
+    }
     if (rc == 0 || rc == COMMITLOG_ENOMEM || rc == COMMITLOG_ELIMIT || rc == COMMITLOG_EACCESS) {
         return rc;
     }
