@@ -58,6 +58,16 @@ struct clg_core *clg_store_core(struct commitlog_store *store)
     return core;
 }
 
+/* A reader goes on behind what does not verify; what it left out is known damage from then on. */
+static void core_note_damage(void *ctx, uint64_t from, uint64_t to)
+{
+    struct commitlog_store *store = ctx;
+    struct commitlog_damage damage;
+    clg_damage_make(&damage, from, to, "records here fail their checks");
+    clg_count(store, CLG_COUNT_DAMAGE,
+              clg_damage_list_add(&store->damage, &damage) == COMMITLOG_OK);
+}
+
 static int core_open_fold(struct commitlog_store *store, struct clg_core *core,
                           const struct clg_recovery_result *result, struct commitlog_error *err)
 {
@@ -77,7 +87,9 @@ static int core_open_fold(struct commitlog_store *store, struct clg_core *core,
     struct clg_fold_opening opening = {.first = result->first,
                                        .end = store->read_only ? result->serve_end : result->end,
                                        .progress = clg_progress_report,
-                                       .progress_ctx = store->options.progress};
+                                       .progress_ctx = store->options.progress,
+                                       .damage = core_note_damage,
+                                       .damage_ctx = store};
     struct clg_fold_report report;
     memset(&report, 0, sizeof(report));
     rc = clg_fold_open(core->fold, &opening, &report, err);

@@ -67,11 +67,15 @@ void clg_fold_free(struct clg_fold *fold);
 /* Called about every 100 ms of work; non-zero cancels (COMMITLOG_EINTERRUPTED). */
 typedef int (*clg_fold_progress_fn)(void *ctx, uint64_t position, uint64_t end);
 
+typedef void (*clg_fold_damage_fn)(void *ctx, uint64_t from, uint64_t to);
+
 struct clg_fold_opening {
     uint64_t first;                /* of the log; records below are not shown */
     uint64_t end;                  /* fold up to here: a record's position or the end of the log */
     clg_fold_progress_fn progress; /* may be NULL */
     void *progress_ctx;
+    clg_fold_damage_fn damage; /* with skip_damage: each range left out; may be NULL */
+    void *damage_ctx;
 };
 
 /* What clg_fold_open did. */

@@ -83,6 +83,8 @@ struct clg_fold_scan {
     uint64_t records;
     uint64_t damaged_ranges;
     uint64_t damaged_bytes;
+    clg_fold_damage_fn damage; /* NULL: nobody wants to know */
+    void *damage_ctx;
     bool padded; /* the closing pad was seen */
 };
 CLG_MUST_CHECK int clg_fold_scan(const struct commitlog_os *os, struct clg_fold_scan *scan,

@@ -216,6 +216,8 @@ static int open_segment(struct open_run *run, struct clg_segment *segment, bool 
                                  .end = run->opening->end,
                                  .mode = open_mode(run->mask),
                                  .skip_damage = fold->config.skip_damage,
+                                 .damage = run->opening->damage,
+                                 .damage_ctx = run->opening->damage_ctx,
                                  .apply = open_apply,
                                  .ctx = run};
     rc = clg_fold_scan(fold->config.os, &scan, err);

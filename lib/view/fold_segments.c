@@ -136,6 +136,9 @@ static int scan_skip(struct clg_fold_scan *scan, struct clg_scan *at, uint64_t f
     }
     scan->damaged_ranges++;
     scan->damaged_bytes += (rc == 0 ? search.found : end) - from;
+    if (scan->damage != NULL) {
+        scan->damage(scan->damage_ctx, from, rc == 0 ? search.found : end);
+    }
     if (rc != 0) {
         return 1;
     }
