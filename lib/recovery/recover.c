@@ -31,6 +31,7 @@ struct recover {
     struct clg_plan plan;
     struct clg_run_counts counts;
     struct clg_checkpoint checkpoint; /* newest on disk */
+    bool deferred; /* it is still to be written */
     bool have_facts;
     bool have_plan;
     bool full; /* scan everything: files were rebuilt below the checkpoint */
@@ -257,6 +258,8 @@ static int recover_write(struct recover *v)
                                               .segment_bytes = v->options->segment_bytes,
                                               .refold = v->refold,
                                               .checkpoint = &v->checkpoint,
+                                              .defer_checkpoint = v->options->defer_checkpoint,
+                                              .deferred = &v->deferred,
                                               .progress = v->options->progress,
                                               .progress_ctx = v->options->progress_ctx};
         rc = clg_run_plan(v->dir, &v->facts, &v->plan, &run_options, &v->counts, v->err);
@@ -409,6 +412,7 @@ static int recover_finish(struct recover *v)
     out->created = v->created;
     out->writer_live = facts->writer_live;
     out->checkpoint = v->options->read_only ? facts->checkpoint : v->checkpoint;
+    out->checkpoint_pending = v->deferred;
     out->checkpointed = clg_max_u64(out->checkpoint.checkpointed, out->first);
     out->state_position = out->checkpoint.state_position;
     CLG_ASSERT(out->first <= out->end);

@@ -39,6 +39,7 @@ struct clg_recovery_options {
     uint32_t mode;          /* COMMITLOG_RECOVER_... */
     bool read_only;         /* reader: collect and judge, change nothing */
     bool plan_only;         /* writer's plan, not run */
+    bool defer_checkpoint;  /* see run.h; result.checkpoint_pending tells */
     bool full;              /* look at every record, not only behind the checkpoint */
     uint64_t segment_bytes; /* for segments to be created; 0: as the store has them */
     uint64_t session;       /* random, of the new writer */
@@ -60,6 +61,7 @@ struct clg_recovery_result {
     bool created;     /* the store is new */
     bool writer_live; /* reader: follow the live area; end is only where the scan began */
     struct clg_checkpoint checkpoint; /* newest one on disk after recovery */
+    bool checkpoint_pending; /* it is not written yet: the caller's duty before the first append */
     struct clg_segment *prepared; /* writer: empty one behind the active; a reference, or NULL */
     struct commitlog_recovery summary;
 };

@@ -356,6 +356,11 @@ static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
     struct clg_checkpoint checkpoint;
     struct clg_checkpoint newest;
     run_fill_checkpoint(r, step, &checkpoint);
+    if (r->options->defer_checkpoint && r->facts->have_checkpoint && r->facts->bad_slots == 0) {
+        *r->options->checkpoint = checkpoint;
+        *r->options->deferred = true;
+        return 0;
+    }
     clg_checkpoint_file_init(&file, r->dir->os);
     int rc = COMMITLOG_ENOTFOUND;
     CLG_ASSERT(r->dir->locked);

@@ -12,6 +12,7 @@
 #ifndef CLG_RECOVERY_RUN_H
 #define CLG_RECOVERY_RUN_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "commitlog.h"
@@ -31,7 +32,10 @@ struct clg_run_options {
     uint64_t session;       /* of the new writer, for the checkpoint */
     uint64_t segment_bytes; /* 0: as the store has it */
     bool refold;            /* views must not trust what they have: damage was salvaged */
-    struct clg_checkpoint *checkpoint; /* out: what the CHECKPOINT step wrote */
+    struct clg_checkpoint *checkpoint; /* out: what the CHECKPOINT step wrote, or would have */
+    bool defer_checkpoint; /* leave an intact CHECKPOINT to the caller, who writes it before the
+                            * first append: an open that is refused after all changes nothing */
+    bool *deferred;        /* out: it was left */
     clg_progress_fn progress;
     void *progress_ctx;
 };

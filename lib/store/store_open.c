@@ -138,6 +138,7 @@ static int store_recover(struct commitlog_store *store, struct clg_core *core,
     struct clg_recovery_report sink = clg_store_recovery_sink(store);
     struct clg_recovery_options options = {
         .report = &sink,
+        .defer_checkpoint = true,
         .mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY),
         /* Who salvages wants everything mended that can be, wherever it lies. */
         .full = clg_option(&store->options, COMMITLOG_OPT_RECOVERY) == COMMITLOG_RECOVER_SALVAGE,
@@ -258,6 +259,25 @@ static void store_open_supply(struct commitlog_store *store, struct clg_recovery
     }
 }
 
+/* The raised epoch is durable before anything can be appended. It was not written before the views
+ * were there, because until then the open could still be refused. */
+static int store_open_checkpoint(struct commitlog_store *store,
+                                 const struct clg_recovery_result *result,
+                                 struct commitlog_error *err)
+{
+    clg_checkpoint_file_init(&store->checkpoint_file, store->os);
+    int rc = clg_checkpoint_file_open(&store->checkpoint_file, store->dir.dir_fd, true, err);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_checkpoint_file_read(&store->checkpoint_file, result->uuid, false,
+                                      &store->checkpoint, err);
+    }
+    if (rc == COMMITLOG_OK && result->checkpoint_pending) {
+        store->checkpoint = result->checkpoint;
+        rc = clg_checkpoint_file_write(&store->checkpoint_file, &store->checkpoint, err);
+    }
+    return rc;
+}
+
 static int store_open_writer(struct commitlog_store *store, struct commitlog_error *err)
 {
     struct clg_core *core = NULL;
@@ -286,18 +306,11 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
         rc = clg_core_open(store, core, &result, err);
     }
     if (rc == COMMITLOG_OK) {
+        rc = store_open_checkpoint(store, &result, err);
+    }
+    if (rc == COMMITLOG_OK) {
         rc = clg_store_dir_write_lock(&store->dir, result.uuid, core->writer_session,
                                       core->live.path, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        store->checkpoint = result.checkpoint;
-        clg_checkpoint_file_init(&store->checkpoint_file, store->os);
-        rc = clg_checkpoint_file_open(&store->checkpoint_file, store->dir.dir_fd, true, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        /* The file goes on after the slot that recovery wrote. */
-        rc = clg_checkpoint_file_read(&store->checkpoint_file, result.uuid, false,
-                                      &store->checkpoint, err);
     }
     return rc == COMMITLOG_OK ? clg_services_start(store, err) : rc;
 }
