@@ -44,7 +44,7 @@ UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 PLAIN_DIRS := tests/stress tests/crash tests/damage tests/model tests/concurrency
 PLAIN_FILES := $(sort $(wildcard $(addsuffix /*.c,$(PLAIN_DIRS))))
 PLAIN_SOURCES := $(if $(PLAIN_FILES),$(shell grep -lE '^int main\b' $(PLAIN_FILES)))
-SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh))
+SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/cli.sh tests/cli/damage.sh)
 SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c) $(filter-out $(PLAIN_SOURCES),$(PLAIN_FILES)))
 EXAMPLE_NAMES := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
 BENCH_FILES := $(sort $(wildcard bench/*.c))
@@ -209,7 +209,7 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h $(B)/flags
 
 # ---- packages ---------------------------------------------------------------------------------
 
-DEPS := gcc make pkg-config libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev
+DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev
 DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 

@@ -114,7 +114,8 @@ static struct clg_topic *claim_topic(const struct clg_log *log, const struct clg
     return clg_registry_topic(log->registry, queue->owner - 1);
 }
 
-/* Bytes of epoch start and definitions that must come first in the segment at `base`. Marks each topic once. */
+/* Bytes of epoch start and definitions that must come first in the segment at `base`. Marks each
+ * topic once. */
 static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append *items,
                                     uint32_t count, uint64_t base)
 {

@@ -536,8 +536,8 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
             if (index > 0 && !clg_facts_is_below(facts, &facts->segments[index - 1])) {
                 /* The log ends where the file before does: the checkpoint lies in a missing one. */
                 const struct clg_fact_segment *last = &facts->segments[index - 1];
-                facts->scan_from = clg_min_u64(
-                    facts->scan_from, last->base + last->bytes + CLG_SEGMENT_DATA_START);
+                facts->scan_from = clg_min_u64(facts->scan_from,
+                                               last->base + last->bytes + CLG_SEGMENT_DATA_START);
             }
             scan_set_end(&s, facts->scan_from, CLG_END_BAD, 0, "a segment is missing");
         }

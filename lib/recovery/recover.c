@@ -31,7 +31,7 @@ struct recover {
     struct clg_plan plan;
     struct clg_run_counts counts;
     struct clg_checkpoint checkpoint; /* newest on disk */
-    bool deferred; /* it is still to be written */
+    bool deferred;                    /* it is still to be written */
     bool have_facts;
     bool have_plan;
     bool full; /* scan everything: files were rebuilt below the checkpoint */

@@ -74,7 +74,7 @@ static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             rc = clg_merge_next(cursor->merge, fetch->visible, cursor->scratch.merged,
                                 CLG_CURSOR_ENTRIES, &cursor->pending, &skipped);
             if (rc == COMMITLOG_OK && cursor->pending == 0) {
-                rc = topic_cross(cursor, fetch, fetch->visible);
+                rc = topic_cross(cursor, fetch, UINT64_MAX); /* and what should follow */
                 if (rc != COMMITLOG_OK) {
                     return rc;
                 }

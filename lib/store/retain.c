@@ -97,8 +97,8 @@ static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error
     return clg_store_append(store, &item, 1, clg_store_deadline(store, 1000), &receipt, err);
 }
 
-/* Everything that was claimed, not only what is published: behind an open reservation lie the records
- * that were just carried forward, and no segment may go before they are durable. */
+/* Everything that was claimed, not only what is published: behind an open reservation lie the
+ * records that were just carried forward, and no segment may go before they are durable. */
 static int retain_flush(void *ctx, struct commitlog_error *err)
 {
     struct commitlog_store *store = ctx;

@@ -291,8 +291,7 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     memset(&result, 0, sizeof(result));
     /* The lock is ours, so its writer is gone; recovery reads the area all the same. Before that,
      * because a recovery that dies may already have cleared the name in LOCK. */
-    clg_live_retire(store->os, store->dir.dir_fd, store->dir.last.live_path,
-                    store->dir.last.uuid);
+    clg_live_retire(store->os, store->dir.dir_fd, store->dir.last.live_path, store->dir.last.uuid);
     rc = store_recover(store, core, &result, err);
     if (rc == COMMITLOG_OK) {
         store_open_supply(store, &result);
