@@ -243,7 +243,7 @@ int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic, bool with
                               .body = &slice,
                               .body_count = 1,
                               .body_bytes = bytes};
-    struct commitlog_receipt receipt;
+    struct commitlog_receipt receipt = {0};
     rc = clg_log_append(log, &item, 1, &receipt, err);
     if (rc == COMMITLOG_OK) {
         clg_mutex_lock(os, &log->claim_lock);

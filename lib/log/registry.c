@@ -46,6 +46,7 @@ void clg_registry_deinit(struct clg_registry *registry)
 
 uint32_t clg_registry_topic_count(const struct clg_registry *registry)
 {
+    /* ORDER(registry-1) acquire */
     return clg_load_acquire_u32(&registry->topic_count);
 }
 

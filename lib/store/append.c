@@ -174,7 +174,7 @@ int32_t commitlog_append_record(struct commitlog_store *store,
         return rc;
     }
     int64_t deadline = clg_store_deadline(store, timeout_ms);
-    struct commitlog_receipt receipt;
+    struct commitlog_receipt receipt = {0};
     rc = clg_store_append(store, &encoded.item, 1, deadline, &receipt, err);
     clg_encoded_free(store, &encoded);
     if (rc != COMMITLOG_OK) {

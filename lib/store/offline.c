@@ -77,9 +77,7 @@ static void offline_name_damage(const char *path, const struct commitlog_options
             report->damage[i].queue = UINT32_MAX; /* a number of the store means nothing alone */
         }
     }
-    if (rc == COMMITLOG_OK) {
-        rc = commitlog_close(store, NULL);
-    }
+    (void)commitlog_close(store, NULL); /* a reader: nothing to be lost */
 }
 
 int32_t commitlog_recover(const char *path, const struct commitlog_options *given, uint32_t flags,

@@ -93,7 +93,7 @@ static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error
                               .body = &slice,
                               .body_count = 1,
                               .body_bytes = sizeof(body)};
-    struct commitlog_receipt receipt;
+    struct commitlog_receipt receipt = {0};
     return clg_store_append(store, &item, 1, clg_store_deadline(store, 1000), &receipt, err);
 }
 

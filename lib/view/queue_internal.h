@@ -159,6 +159,8 @@ void clg_queue_detach_links(struct clg_view *view, struct clg_view_item *item);
 
 /* queue_walk.c */
 
+/* A value in a verified file contradicts its bounds: the slot is NONE from now on. */
+int clg_queue_part_damaged(struct clg_view *view, struct clg_view_item *item);
 /* The part a link leads to. ENOTFOUND: it leads nowhere (any more). */
 CLG_MUST_CHECK int clg_queue_part_at(struct clg_consume_queue *cq, uint32_t queue,
                                      const struct clg_queue_link *link, struct clg_queue_part *out);

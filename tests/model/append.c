@@ -344,6 +344,20 @@ void session_sync(struct session *session)
     CHECK_RC(commitlog_sync(session->store, now.claimed + (1U << 20), 0, &err), COMMITLOG_EBEYOND);
 }
 
+/* What a newer program set and this library does not know. */
+static void refuse_newer(struct session *session, const struct commitlog_record *record)
+{
+    struct {
+        struct commitlog_record record;
+        uint64_t unknown;
+    } newer = {*record, 1};
+    struct commitlog_receipt receipt;
+    struct commitlog_error err = {.message = ""};
+    newer.record.struct_bytes = sizeof newer;
+    CHECK_RC(commitlog_append_record(session->store, &newer.record, 0, &receipt, &err),
+             COMMITLOG_EINVAL);
+}
+
 /* Calls that must fail and change nothing: the next comparison would notice. */
 void session_refused(struct session *session)
 {
@@ -381,17 +395,9 @@ void session_refused(struct session *session)
     case 3:
         record.level = 4;
         goto invalid;
-    case 4: {
-        /* What a newer program set and this library does not know. */
-        struct {
-            struct commitlog_record record;
-            uint64_t unknown;
-        } newer = {record, 1};
-        newer.record.struct_bytes = sizeof newer;
-        CHECK_RC(commitlog_append_record(session->store, &newer.record, 0, &receipt, &err),
-                 COMMITLOG_EINVAL);
+    case 4:
+        refuse_newer(session, &record);
         break;
-    }
     case 5:
         record.keys = &key;
         record.key_count = 1;
