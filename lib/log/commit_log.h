@@ -141,6 +141,9 @@ CLG_MUST_CHECK int clg_log_wait_durable(struct clg_log *log, uint64_t upto,
 /* Waits until published (durable_only: durable) is beyond `position`. */
 CLG_MUST_CHECK int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_only,
                                         int64_t deadline_mono_ns);
+/* Puts into words why a wait for `position` ended with rc: time-out, interrupt, failed store. */
+CLG_MUST_CHECK int clg_log_wait_failed(struct clg_log *log, int rc, uint64_t position,
+                                       struct commitlog_error *err);
 /* Wakes every waiter with COMMITLOG_EINTERRUPTED. */
 void clg_log_interrupt(struct clg_log *log);
 /* How often that was; a wait made of several compares. */

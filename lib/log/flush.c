@@ -155,16 +155,19 @@ int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
             return rc;
         }
         if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
-            return clg_fail(err, COMMITLOG_EINTERRUPTED, 0, upto, "flush interrupted");
+            return clg_log_wait_failed(log, COMMITLOG_EINTERRUPTED, upto, err);
         }
         uint64_t published = clg_live_load(&log->shared->published);
         if (published < upto && clg_live_load(&log->shared->durable) == published) {
             rc = clg_log_wait_visible(log, published, false, deadline_mono_ns);
-        } else {
-            rc = flush_turn(log, seen, deadline_mono_ns, err);
+            if (rc != COMMITLOG_OK) {
+                return clg_log_wait_failed(log, rc, upto, err);
+            }
+            continue;
         }
+        rc = flush_turn(log, seen, deadline_mono_ns, err);
         if (rc == COMMITLOG_ETIMEDOUT) {
-            return clg_fail(err, rc, 0, upto, "not durable within the time-out");
+            return clg_log_wait_failed(log, rc, upto, err);
         }
         if (rc != COMMITLOG_OK && rc != COMMITLOG_EAGAIN) {
             return rc;

@@ -149,6 +149,18 @@ int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_on
     return rc;
 }
 
+int clg_log_wait_failed(struct clg_log *log, int rc, uint64_t position, struct commitlog_error *err)
+{
+    switch (rc) {
+    case COMMITLOG_ETIMEDOUT:
+        return clg_fail(err, rc, 0, position, "not reached within the time-out");
+    case COMMITLOG_EINTERRUPTED:
+        return clg_fail(err, rc, 0, position, "the wait was interrupted");
+    default:
+        return clg_log_failure(log, err);
+    }
+}
+
 void clg_log_interrupt(struct clg_log *log)
 {
     (void)clg_add_acqrel_u32(&log->interrupts, 1);

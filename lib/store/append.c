@@ -88,8 +88,14 @@ int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
     } else if (level == COMMITLOG_LEVEL_WRITTEN) {
         while (rc == COMMITLOG_OK && clg_log_written(log) < end) {
             uint64_t published = clg_log_published(log);
-            rc = published >= end ? clg_log_drain(log, end, UINT64_MAX, err)
-                                  : clg_log_wait_visible(log, published, false, deadline_mono_ns);
+            if (published >= end) {
+                rc = clg_log_drain(log, end, UINT64_MAX, err);
+                continue;
+            }
+            rc = clg_log_wait_visible(log, published, false, deadline_mono_ns);
+            if (rc != COMMITLOG_OK) {
+                rc = clg_log_wait_failed(log, rc, end, err);
+            }
         }
     }
     if (rc != COMMITLOG_OK) {
