@@ -286,7 +286,7 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
                             fetch->visible, &view, NULL);
         if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
             fetch->bound = fetch->visible;
-            return COMMITLOG_EUNRECOVERED; /* the next writer's recovery will tell: ask again */
+            return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
         }
     }
     cursor->generation = fetch->core->generation;
@@ -300,6 +300,8 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
     return COMMITLOG_OK;
 }
 
+/* COMMITLOG_EEND at a core that leaves something unrecovered means COMMITLOG_EUNRECOVERED: the
+ * caller first looks for the next writer. */
 static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct commitlog_store *store = cursor->store;
@@ -310,7 +312,7 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
     if (rc == COMMITLOG_OK) {
         rc = cursor->kind->read(cursor, fetch);
         if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
-            rc = COMMITLOG_EUNRECOVERED; /* it was there while its writer lived */
+            rc = COMMITLOG_EEND; /* it was there while its writer lived */
         }
     }
     if (fetch->count > 0) {
@@ -483,6 +485,34 @@ static int get_judge(struct commitlog_store *store, struct clg_core *core, uint6
     return between ? COMMITLOG_ENOTFOUND : COMMITLOG_EDAMAGED;
 }
 
+/* At the core of now, whose generation goes to *out_generation. */
+static int get_once(struct commitlog_store *store, struct clg_reader *reader, uint64_t position,
+                    struct commitlog_message *out_message, uint64_t *out_generation,
+                    struct commitlog_error *err)
+{
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = 0;
+    struct clg_record_view view;
+    int rc = clg_store_fold(store, &core, &visible, err);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_reader_get(reader, core->log, position, visible, &view, err);
+        if (rc == COMMITLOG_EDAMAGED) {
+            rc = get_judge(store, core, position, visible);
+        } else if (rc == COMMITLOG_EBEYOND && position - visible < core->unrecovered_bytes) {
+            rc = COMMITLOG_EUNRECOVERED;
+        }
+        if (rc == COMMITLOG_EDAMAGED) {
+            clg_store_damage(store, core, position, 0, UINT32_MAX, "record fails its check");
+        }
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_message_fill(core, &view, out_message);
+    }
+    *out_generation = core->generation;
+    clg_core_unref(core);
+    return rc;
+}
+
 int32_t commitlog_get(struct commitlog_store *store, uint64_t position,
                       struct commitlog_message *out_message, struct commitlog_lease **out_lease,
                       struct commitlog_error *err)
@@ -496,26 +526,17 @@ int32_t commitlog_get(struct commitlog_store *store, uint64_t position,
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, position, "get");
     }
-    struct clg_core *core = clg_store_core(store);
-    uint64_t visible = 0;
-    struct clg_record_view view;
     struct commitlog_message message;
-    rc = clg_store_fold(store, &core, &visible, err);
-    if (rc == COMMITLOG_OK) {
-        rc = clg_reader_get(&lease->reader, core->log, position, visible, &view, err);
-        if (rc == COMMITLOG_EDAMAGED) {
-            rc = get_judge(store, core, position, visible);
-        } else if (rc == COMMITLOG_EBEYOND && position - visible < core->unrecovered_bytes) {
-            rc = COMMITLOG_EUNRECOVERED;
+    bool again = false;
+    do {
+        uint64_t generation = 0;
+        rc = get_once(store, &lease->reader, position, &message, &generation, err);
+        again = false;
+        if (store->read_only && (rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EUNRECOVERED)) {
+            int polled = clg_follow_poll(store, generation, &again);
+            rc = polled != COMMITLOG_OK ? polled : rc;
         }
-        if (rc == COMMITLOG_EDAMAGED) {
-            clg_store_damage(store, core, position, 0, UINT32_MAX, "record fails its check");
-        }
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = clg_message_fill(core, &view, &message);
-    }
-    clg_core_unref(core);
+    } while (again); /* another writer has come: it may have it */
     if (rc != COMMITLOG_OK) {
         commitlog_lease_release(lease);
         return clg_fail(err, rc, 0, position,

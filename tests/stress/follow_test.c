@@ -8,7 +8,7 @@
  * 2. A waiting follower is woken by an append; waits end by time-out, interrupt and eventfd.
  * 3. An idle follower makes no system call but its bounded wait (counted by strace).
  *
- * Environment: SEED, ROUNDS (lives of the writer, default 6), ONLY (1, 2 or 3), WAIT_PER_S (most
+ * Environment: SEED, ROUNDS (lives of the writer, default 16), ONLY (1, 2 or 3), WAIT_PER_S (most
  * waits per second that an idle follower may begin, default 12).
  */
 #define _GNU_SOURCE
@@ -215,7 +215,11 @@ static void follow_lives(const struct scene *scene, uint64_t seed, uint64_t roun
         prog_step(round);
         if (writer == 0)
             writer_run(scene, seed + round, false);
-        sleep_ms((int64_t)rng_between(&rng, 30, 250));
+        /* Most die while they open, or soon after: followers then have nobody to follow. */
+        if (round % 4 == 0)
+            sleep_ms((int64_t)rng_between(&rng, 30, 250));
+        else
+            usleep((useconds_t)rng_below(&rng, 20000));
         CHECK(kill(writer, SIGKILL) == 0);
         CHECK(waitpid(writer, &status, 0) == writer);
         CHECKF(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL, "writer: %x", (unsigned)status);
@@ -456,7 +460,7 @@ static void run_scene(uint64_t engine, uint64_t live, bool retain, uint64_t seed
     if (fn != NULL)
         fn(&scene);
     else
-        follow_lives(&scene, seed, prog_env("ROUNDS", 6));
+        follow_lives(&scene, seed, prog_env("ROUNDS", 16));
     dirs_remove(scene.root);
 }
 
