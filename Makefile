@@ -212,7 +212,7 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h $(B)/flags
 
 # ---- packages ---------------------------------------------------------------------------------
 
-DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev
+DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev strace
 DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 

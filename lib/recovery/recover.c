@@ -348,10 +348,13 @@ static int recover_take(struct recover *v, struct clg_segment *segment)
     return rc;
 }
 
-/* Moves the references from the facts to the set: those that are kept. */
+/* Moves the references from the facts to the set: those that are kept. Behind the active segment
+ * that is an empty one that begins where it ends (plan_first_dirty), which is of use to a writer.
+ */
 static int recover_fill_set(struct recover *v)
 {
     const struct clg_plan *plan = &v->plan;
+    uint64_t next = 0;
     bool reader = v->options->read_only;
     CLG_ASSERT(v->have_plan);
     for (size_t i = 0; i < v->facts.segment_count; i++) {
@@ -361,8 +364,7 @@ static int recover_fill_set(struct recover *v)
             continue;
         }
         bool behind = fact->base > plan->end;
-        bool prepared = behind && !fact->nonzero && v->out->prepared == NULL &&
-                        clg_segment_set_count(v->set) > 0;
+        bool prepared = behind && !fact->nonzero && v->out->prepared == NULL && fact->base == next;
         if (!reader && behind && !prepared) {
             continue; /* unlinked by the plan */
         }
@@ -371,6 +373,7 @@ static int recover_fill_set(struct recover *v)
             v->out->prepared = segment;
             continue;
         }
+        next = segment->base + segment->bytes;
         int rc = recover_take(v, segment);
         if (rc != 0) {
             return rc;

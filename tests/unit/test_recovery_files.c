@@ -4,6 +4,8 @@
  * damaged, opened in each mode.
  */
 #include <check.h>
+
+#include "segment/segment_create.h"
 #include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -401,6 +403,32 @@ START_TEST(an_unreadable_acknowledged_place_is_damage)
 }
 END_TEST
 
+/* The segment after the active one is dirty and goes; the empty one behind it goes too, and must
+ * not be handed to the writer as its next. */
+START_TEST(an_empty_segment_behind_a_dirty_one_is_not_the_next)
+{
+    struct clg_recovery_result result;
+    struct clg_segment_plan plan;
+    struct clg_segment *first = NULL;
+    struct clg_segment *second = NULL;
+    const char *name;
+    start(false);
+    fill(20);
+    clg_segment_plan_after(writer.active, SIM_SEGMENT_BYTES, writer.time, writer.epoch, &plan);
+    ck_assert_int_eq(clg_segment_create(&writer.dir.segment_dir, &plan, &first, NULL), 0);
+    clg_segment_plan_after(first, SIM_SEGMENT_BYTES, writer.time, writer.epoch, &plan);
+    ck_assert_int_eq(clg_segment_create(&writer.dir.segment_dir, &plan, &second, NULL), 0);
+    ck_assert_int_eq(clg_segment_pwrite(first, "torn", 4, first->data_start + 100, NULL), 0);
+    clg_segment_unref(first);
+    clg_segment_unref(second);
+    die(false);
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), 0);
+    ck_assert_ptr_null(result.prepared);
+    ck_assert_int_eq(commitlog_fault_name(machine, SIM_PATH "/log", 0, &name), 0);
+    ck_assert_int_eq(commitlog_fault_name(machine, SIM_PATH "/log", 1, &name), COMMITLOG_ENOTFOUND);
+}
+END_TEST
+
 START_TEST(what_was_only_staged_survives_the_process)
 {
     struct clg_recovery_result result;
@@ -527,6 +555,7 @@ static Suite *files_suite(void)
     tcase_add_test(files, a_file_of_another_store_is_refused);
     tcase_add_test(files, without_room_for_quarantine_nothing_is_cut);
     tcase_add_test(files, an_unreadable_acknowledged_place_is_damage);
+    tcase_add_test(files, an_empty_segment_behind_a_dirty_one_is_not_the_next);
     tcase_add_test(files, what_was_only_staged_survives_the_process);
     tcase_add_test(files, a_stage_of_another_boot_is_not_believed);
     tcase_add_test(files, the_second_writer_is_told_who_the_first_is);
