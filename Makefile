@@ -96,7 +96,7 @@ else ifeq ($(VARIANT),tsan)
 CC := clang
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fsanitize=thread
 VARIANT_LDFLAGS := -fsanitize=thread
-VARIANT_ENV := $(FEWER_FLIPS) CK_FORK=no TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1
+VARIANT_ENV := $(FEWER_FLIPS) CK_FORK=no TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/support/tsan.supp
 else
 $(error VARIANT must be release, debug, asan, ubsan or tsan)
 endif
