@@ -16,7 +16,10 @@
 #include "store/encode.h"
 #include "store/store.h"
 
-#define APPEND_FOLD_BUDGET 64u
+/* An appender folds in runs: the lock, the segment and the view's code are fetched once for them,
+ * and the records are still in the nearest cache. Readers fold what they need themselves. */
+#define APPEND_FOLD_BYTES (UINT64_C(16) << 10)
+#define APPEND_FOLD_BUDGET 512u
 #define APPEND_ROOM_FOLD 4096u
 #define APPEND_UNSEALED_MAX 32u
 
@@ -40,6 +43,9 @@ void clg_append_fold(struct commitlog_store *store)
     struct clg_core *core = store->core;
     uint64_t published = clg_log_published(core->log);
     uint64_t behind = published - clg_min_u64(published, clg_fold_position(core->fold));
+    if (behind < APPEND_FOLD_BYTES) {
+        return;
+    }
     bool may_seal = !store->has_thread || behind > core->live.ring_bytes / 2;
     /* Out of memory is not this append's failure: the record is stored and folded later. */
     int rc = clg_fold_run(core->fold, UINT64_MAX, APPEND_FOLD_BUDGET, CLG_FOLD_TRY, may_seal, NULL);

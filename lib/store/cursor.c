@@ -270,7 +270,8 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     return COMMITLOG_OK;
 }
 
-/* The core was replaced: is what was read last still there? */
+/* The core was replaced: is what was read last still there? If so, go on behind it: what was passed
+ * over after it (other tags, control records) may have been cut and written anew. */
 static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     if (cursor->generation == fetch->core->generation) {
@@ -290,12 +291,15 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
         }
     }
     cursor->generation = fetch->core->generation;
-    cursor->has_last = false;
     bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
                 (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
+    cursor->has_last = rc == COMMITLOG_OK && !gone;
     if (gone) {
         fetch->bound = fetch->visible;
         return COMMITLOG_EROLLEDBACK;
+    }
+    if (cursor->has_last && cursor->kind->resume != NULL) {
+        cursor->kind->resume(cursor, &view);
     }
     return COMMITLOG_OK;
 }

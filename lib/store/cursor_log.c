@@ -86,4 +86,10 @@ static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
     return log_resync(core, value, visible, &cursor->next);
 }
 
-const struct clg_cursor_kind clg_cursor_log = {.read = log_read, .seek = log_seek};
+static void log_resume(struct commitlog_cursor *cursor, const struct clg_record_view *last)
+{
+    cursor->next = last->next_position;
+}
+
+const struct clg_cursor_kind clg_cursor_log = {
+    .read = log_read, .seek = log_seek, .resume = log_resume};

@@ -94,7 +94,14 @@ static int queue_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
     }
 }
 
-const struct clg_cursor_kind clg_cursor_queue = {.read = queue_read, .seek = queue_seek};
+static void queue_resume(struct commitlog_cursor *cursor, const struct clg_record_view *last)
+{
+    CLG_ASSERT(last->header.queue_offset < cursor->next);
+    cursor->next = last->header.queue_offset + 1;
+}
+
+const struct clg_cursor_kind clg_cursor_queue = {
+    .read = queue_read, .seek = queue_seek, .resume = queue_resume};
 
 /* The borrowed parts of a message move into the caller's buffer. */
 static bool queue_copy(struct commitlog_message *message, uint8_t *buffer, size_t room,

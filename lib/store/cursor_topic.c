@@ -144,4 +144,10 @@ static int topic_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
     return rc;
 }
 
-const struct clg_cursor_kind clg_cursor_topic = {.read = topic_read, .seek = topic_seek};
+static void topic_resume(struct commitlog_cursor *cursor, const struct clg_record_view *last)
+{
+    cursor->next = last->next_position;
+}
+
+const struct clg_cursor_kind clg_cursor_topic = {
+    .read = topic_read, .seek = topic_seek, .resume = topic_resume};

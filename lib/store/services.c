@@ -335,7 +335,7 @@ void clg_services_notify(struct commitlog_store *store, uint32_t level)
     if (!store->has_thread) {
         return;
     }
-    clg_fence_seqcst(); /* ORDER(service-1) */
+    /* ORDER(service-1): the full fence stands behind the publication (clg_publish_wake). */
     uint32_t depth = clg_load_relaxed_u32(&store->thread_word);
     uint32_t wakes_at = level >= COMMITLOG_LEVEL_WRITTEN ? SERVICE_ASLEEP : SERVICE_DOZING;
     if (depth >= wakes_at && clg_swap_acqrel_u32(&store->thread_word, SERVICE_AWAKE) != 0) {
@@ -345,7 +345,10 @@ void clg_services_notify(struct commitlog_store *store, uint32_t level)
 
 static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
 {
-    uint32_t depth = wait_ns == CLG_OS_FOREVER ? SERVICE_ASLEEP : SERVICE_DOZING;
+    /* Who is back in time anyway is not to be woken: he stays awake in the word. */
+    uint32_t depth = wait_ns == CLG_OS_FOREVER    ? SERVICE_ASLEEP
+                     : wait_ns > SERVICE_DRAIN_NS ? SERVICE_DOZING
+                                                  : SERVICE_AWAKE;
     struct clg_log *log = store->core->log;
     clg_store_seqcst_u32(&store->thread_word, depth);
     clg_fence_seqcst(); /* ORDER(service-1): what was left before we said so is seen here */
