@@ -181,6 +181,11 @@ enum { /* value of COMMITLOG_OPT_MLOCK */
     COMMITLOG_MLOCK_HOT = 2,       /* stage and active segment */
     COMMITLOG_MLOCK_REQUIRED = 3   /* as HOT; a refusal fails the open */
 };
+enum { /* value of COMMITLOG_OPT_PREWRITE */
+    COMMITLOG_PREWRITE_NO = 0,
+    COMMITLOG_PREWRITE_YES = 1,
+    COMMITLOG_PREWRITE_AUTO = 2    /* flush = sync, while flushes are frequent */
+};
 
 enum { /* option ids; the name of each is the text in the comment */
     COMMITLOG_OPT_ACCESS = 1,             /* "access" */

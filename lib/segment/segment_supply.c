@@ -34,6 +34,14 @@ void clg_segment_supply_init(struct clg_segment_supply *supply, const struct clg
     clg_segment_draft_init(&supply->draft, dir);
 }
 
+void clg_segment_supply_set_prewrite(struct clg_segment_supply *supply, bool prewrite)
+{
+    const struct commitlog_os *os = supply->dir->os;
+    clg_mutex_lock(os, &supply->lock);
+    supply->prewrite = prewrite;
+    clg_mutex_unlock(os, &supply->lock);
+}
+
 void clg_segment_supply_free(struct clg_segment_supply *supply)
 {
     const struct commitlog_os *os = supply->dir->os;

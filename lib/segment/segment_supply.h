@@ -62,6 +62,8 @@ struct clg_segment_supply_stats {
 /* `dir` must outlive it. */
 void clg_segment_supply_init(struct clg_segment_supply *supply, const struct clg_segment_dir *dir,
                              bool prewrite);
+/* From the next piece on; a draft that has enough zeros, or is to have none, is finished. */
+void clg_segment_supply_set_prewrite(struct clg_segment_supply *supply, bool prewrite);
 /* Removes an unfinished file; a finished one stays, empty, for the next opening. */
 void clg_segment_supply_free(struct clg_segment_supply *supply);
 

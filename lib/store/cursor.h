@@ -40,7 +40,8 @@ struct clg_cursor_kind {
     int (*read)(struct commitlog_cursor *cursor, struct clg_fetch *fetch);
     int (*seek)(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
                 uint32_t from, uint64_t value);
-    /* To stand right behind `last`, which it delivered. NULL: stands by what it delivered anyway. */
+    /* To stand right behind `last`, which it delivered. NULL: stands by what it delivered anyway.
+     */
     void (*resume)(struct commitlog_cursor *cursor, const struct clg_record_view *last);
 };
 

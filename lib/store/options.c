@@ -47,7 +47,7 @@ static const struct commitlog_option_info options_table[] = {
     {COMMITLOG_OPT_VERIFY_READS, COMMITLOG_OPTION_U64, 0, 1, 1, "verify_reads", "", "",
      "1: every read checks the whole record, 0: its header only"},
     {COMMITLOG_OPT_PREWRITE, COMMITLOG_OPTION_CHOICE, 0, 2, 2, "prewrite", "", "no|yes|auto",
-     "write zeros into new segments ahead of time; auto: with flush = sync"},
+     "write zeros into new segments ahead of time; auto: while flushes are frequent"},
     {COMMITLOG_OPT_RETAIN_BYTES, COMMITLOG_OPTION_U64, 0, OPTION_ANY, 0, "retain_bytes", "bytes",
      "", "upkeep drops the oldest segments beyond this size; 0: never"},
     {COMMITLOG_OPT_RETAIN_AGE_MS, COMMITLOG_OPTION_U64, 0, OPTION_ANY / 1000000u, 0,

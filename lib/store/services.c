@@ -24,6 +24,10 @@
 #define SERVICE_RETAIN_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
 #define SERVICE_SUPPLY_NS (INT64_C(2) * CLG_OS_NS_PER_MS)
 #define SERVICE_DESCRIPTORS 4u
+/* 16 threads that flush together leave 16 records, of 64 KiB at the most if it is to be worth it.
+ */
+#define SERVICE_PREWRITE_FLUSH_BYTES (UINT64_C(1) << 20)
+#define SERVICE_PREWRITE_JUDGE_BYTES (UINT64_C(4) << 20)
 
 enum { /* values of thread_word */
        SERVICE_AWAKE = 0,
@@ -121,8 +125,32 @@ static void service_seal(struct service_step *step)
     clg_retain_update_reserve(store);
 }
 
+/* prewrite = auto: zeros make flushes cheap and cost a second write of everything. They are worth
+ * it while flushes are frequent, judged over stretches of the log. */
+static void service_judge_prewrite(struct service_step *step)
+{
+    struct commitlog_store *store = step->store;
+    struct clg_services *services = &store->services;
+    if (clg_option(&store->options, COMMITLOG_OPT_PREWRITE) != COMMITLOG_PREWRITE_AUTO ||
+        clg_option(&store->options, COMMITLOG_OPT_FLUSH) != COMMITLOG_FLUSH_SYNC) {
+        return;
+    }
+    uint64_t published = clg_log_published(step->core->log);
+    uint64_t bytes = published - services->prewrite_position;
+    if (services->prewrite_position == 0 || bytes >= SERVICE_PREWRITE_JUDGE_BYTES) {
+        uint64_t flushes = clg_log_flushes(step->core->log);
+        bool frequent =
+            services->prewrite_position == 0 ||
+            flushes - services->prewrite_flushes >= bytes / SERVICE_PREWRITE_FLUSH_BYTES;
+        services->prewrite_position = published;
+        services->prewrite_flushes = flushes;
+        clg_segment_supply_set_prewrite(&store->supply, frequent);
+    }
+}
+
 static void service_supply(struct service_step *step)
 {
+    service_judge_prewrite(step);
     struct commitlog_error err;
     clg_error_clear(&err);
     int64_t wait = CLG_OS_FOREVER;

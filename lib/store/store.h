@@ -67,7 +67,9 @@ struct clg_services {
     uint64_t idle_position;     /* published when the traffic was last seen */
     uint64_t idle_checkpointed; /* published at the last idle checkpoint */
     uint64_t scrub_base;
-    int64_t held_back_ns; /* of the clock, as reported last */
+    int64_t held_back_ns;       /* of the clock, as reported last */
+    uint64_t prewrite_position; /* where the last judgement about prewriting began, and how */
+    uint64_t prewrite_flushes;  /* many flushes there had been by then */
     struct clg_scrub scrub;
     struct clg_segment *hot; /* locked in memory */
 };

@@ -250,8 +250,10 @@ static void store_open_supply(struct commitlog_store *store, struct clg_recovery
 {
     uint64_t prewrite = clg_option(&store->options, COMMITLOG_OPT_PREWRITE);
     uint64_t flush = clg_option(&store->options, COMMITLOG_OPT_FLUSH);
-    clg_segment_supply_init(&store->supply, &store->dir.segment_dir,
-                            prewrite == 1 || (prewrite == 2 && flush == COMMITLOG_FLUSH_SYNC));
+    clg_segment_supply_init(
+        &store->supply, &store->dir.segment_dir,
+        prewrite == COMMITLOG_PREWRITE_YES ||
+            (prewrite == COMMITLOG_PREWRITE_AUTO && flush == COMMITLOG_FLUSH_SYNC));
     store->supply_is_open = true;
     if (result->prepared != NULL) {
         clg_segment_supply_give(&store->supply, result->prepared);
