@@ -65,6 +65,11 @@ struct clg_live_closed {
     _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint32_t flag;
 };
 
+enum { /* counters of the log itself */
+       CLG_LIVE_COUNT_APPENDS = 0,
+       CLG_LIVE_COUNT_APPENDED_BYTES = 1
+};
+
 struct clg_live_area {
     uint8_t header[CLG_FORMAT_PAGE_BYTES];
     struct clg_live_line first;
@@ -75,7 +80,7 @@ struct clg_live_area {
     struct clg_live_wake wake;
     struct clg_live_closed closed;
     uint8_t room[CLG_LIVE_COUNTERS_AT - CLG_LIVE_SHARED_AT - 7u * CLG_LIVE_LINE_BYTES];
-    /* Statistics and latency histograms; the indices are fixed where they are counted. */
+    /* Statistics; the first two are the log's own, the others the store's (enum clg_counter). */
     _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint64_t counters[CLG_LIVE_COUNTERS];
 };
 

@@ -141,6 +141,8 @@ int clg_large_append(struct clg_log *log, const struct clg_append *items, uint32
 uint32_t clg_appender_build(struct clg_log *log, uint8_t *at, uint64_t position,
                             const struct clg_append *items, uint32_t count, uint64_t bytes,
                             uint8_t *checks, struct commitlog_receipt *receipts);
+/* Counts user records, not control records. Under claim_lock. */
+void clg_append_count(struct clg_log *log, uint32_t count, uint64_t bytes);
 
 /* drain.c: under drain_lock */
 int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,

@@ -84,10 +84,14 @@ int clg_log_reserve(struct clg_log *log, const struct clg_append *item, struct c
     return rc;
 }
 
-static void reserve_end(struct clg_log *log, const struct clg_reserved *reserved, uint32_t word)
+static void reserve_end(struct clg_log *log, const struct clg_reserved *reserved, uint32_t word,
+                        bool committed)
 {
     clg_mutex_lock(log->os, &log->claim_lock);
     CLG_ASSERT(log->reserved > 0);
+    if (committed) {
+        clg_append_count(log, 1, reserved->bytes);
+    }
     clg_word_store(reserved->record, word);
     clg_publish(log); /* walks: others may still hold theirs */
     log->reserved--;
@@ -103,7 +107,7 @@ void clg_log_commit_reserved(struct clg_log *log, const struct clg_reserved *res
 {
     uint64_t seed = clg_record_seed(reserved->salt, reserved->position);
     uint32_t word = clg_record_seal(reserved->record, (uint32_t)reserved->bytes, seed);
-    reserve_end(log, reserved, word);
+    reserve_end(log, reserved, word, true);
 }
 
 /*
@@ -128,5 +132,5 @@ void clg_log_abort_reserved(struct clg_log *log, const struct clg_reserved *rese
     memcpy(record + CLG_RECORD_AT_HEADER_CHECK, hole + CLG_RECORD_AT_HEADER_CHECK, 4);
     atomic_signal_fence(memory_order_seq_cst);
     memcpy(record + CLG_RECORD_AT_ATTRIBUTE_BYTES, hole + CLG_RECORD_AT_ATTRIBUTE_BYTES, 4);
-    reserve_end(log, reserved, word);
+    reserve_end(log, reserved, word, false);
 }

@@ -132,8 +132,6 @@ int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t co
     if (level == COMMITLOG_LEVEL_DEFAULT) {
         level = append_level(store, level);
     }
-    clg_count(store, CLG_COUNT_APPENDS, count);
-    clg_count(store, CLG_COUNT_APPENDED_BYTES, receipts[0].end_position - receipts[0].position);
     clg_services_notify(store, level);
     int rc = clg_store_reach(store, receipts[0].end_position, level, deadline_mono_ns, err);
     if (rc == COMMITLOG_OK) {

@@ -129,23 +129,36 @@ static int encode_check(const struct commitlog_record *record, struct commitlog_
                            "level, has_time, or a NULL array or empty key");
 }
 
-int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_record *given,
-                        size_t body_bytes, struct clg_encoded *out, struct commitlog_error *err)
+/* The caller's record as this version of the library has it: copied only if it is of another one.
+ */
+static int encode_view(const struct commitlog_record *given, struct commitlog_record *room,
+                       const struct commitlog_record **out, struct commitlog_error *err)
 {
-    struct commitlog_record record;
-    if (given == NULL || clg_copy_in(&record, sizeof(record), given) != COMMITLOG_OK) {
+    *out = given;
+    if (given != NULL && (given->struct_bytes == sizeof(*given) || given->struct_bytes == 0)) {
+        return COMMITLOG_OK;
+    }
+    *out = room;
+    if (given == NULL || clg_copy_in(room, sizeof(*room), given) != COMMITLOG_OK) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "record is NULL or of a newer version");
     }
-    int rc = encode_check(&record, err);
+    return COMMITLOG_OK;
+}
+
+static int encode_item(struct commitlog_store *store, const struct commitlog_record *record,
+                       size_t body_bytes, struct clg_encoded *out, struct commitlog_error *err)
+{
+    int rc = encode_check(record, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, record.topic);
-    if (topic == NULL || (record.queue != COMMITLOG_QUEUE_AUTO && record.queue >= topic->queues)) {
+    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, record->topic);
+    if (topic == NULL ||
+        (record->queue != COMMITLOG_QUEUE_AUTO && record->queue >= topic->queues)) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                        "no topic has number %u, or it has no queue %u", record.topic,
-                        record.queue);
+                        "no topic has number %u, or it has no queue %u", record->topic,
+                        record->queue);
     }
     uint64_t max = clg_option(&store->options, COMMITLOG_OPT_MAX_BODY_BYTES);
     if (body_bytes > max) {
@@ -154,29 +167,44 @@ int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_re
                         (unsigned long long)body_bytes, (unsigned long long)max);
     }
     memset(&out->item, 0, sizeof(out->item));
-    rc = encode_attributes(store, &record, out, err);
+    rc = encode_attributes(store, record, out, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    uint32_t queue = record.queue == COMMITLOG_QUEUE_AUTO
-                         ? encode_choose_queue(store, topic, &record)
-                         : record.queue;
+    uint32_t queue = record->queue == COMMITLOG_QUEUE_AUTO
+                         ? encode_choose_queue(store, topic, record)
+                         : record->queue;
     out->item.kind = CLG_KIND_MESSAGE;
     out->item.queue_number = topic->first_queue + queue;
     out->item.takes_offset = true;
     out->item.body_bytes = body_bytes;
-    out->level = record.level;
+    out->level = record->level;
     return COMMITLOG_OK;
 }
 
-int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *record,
+int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_record *given,
+                        size_t body_bytes, struct clg_encoded *out, struct commitlog_error *err)
+{
+    struct commitlog_record room;
+    const struct commitlog_record *record;
+    int rc = encode_view(given, &room, &record, err);
+    return rc == COMMITLOG_OK ? encode_item(store, record, body_bytes, out, err) : rc;
+}
+
+int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *given,
                       struct clg_encoded *out, struct commitlog_error *err)
 {
-    uint64_t bytes = record != NULL ? encode_body_bytes(record) : 0;
+    struct commitlog_record room;
+    const struct commitlog_record *record;
+    int rc = encode_view(given, &room, &record, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    uint64_t bytes = encode_body_bytes(record);
     if (bytes == UINT64_MAX) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "a piece of the body is NULL");
     }
-    int rc = clg_encode_reserved(store, record, bytes, out, err);
+    rc = encode_item(store, record, bytes, out, err);
     if (rc == COMMITLOG_OK) {
         out->item.body = record->body;
         out->item.body_count = record->body_count;

@@ -109,8 +109,8 @@ struct commitlog_store {
 };
 
 enum clg_counter {
-    CLG_COUNT_APPENDS,
-    CLG_COUNT_APPENDED_BYTES,
+    CLG_COUNT_APPENDS = CLG_LIVE_COUNT_APPENDS, /* these two: counted under the claim lock */
+    CLG_COUNT_APPENDED_BYTES = CLG_LIVE_COUNT_APPENDED_BYTES,
     CLG_COUNT_BATCHES,
     CLG_COUNT_READS,
     CLG_COUNT_READ_BYTES,
