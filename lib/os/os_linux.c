@@ -43,6 +43,7 @@ static const struct commitlog_os linux_table = {
     .open_at = clg_linux_open_at,
     .close = clg_linux_close,
     .pread = clg_linux_pread,
+    .next_data = clg_linux_next_data,
     .pwrite = clg_linux_pwrite,
     .pwritev = clg_linux_pwritev,
     .fdatasync = clg_linux_fdatasync,

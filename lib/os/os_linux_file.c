@@ -195,6 +195,23 @@ int64_t clg_linux_pread(const struct commitlog_os *os, int fd, void *buf, size_t
     return n >= 0 ? (int64_t)n : -errno;
 }
 
+/* Only on file systems whose answer is known to take cached pages into account: elsewhere fresh
+ * data has been reported as a hole (OpenZFS 2.2). */
+int64_t clg_linux_next_data(const struct commitlog_os *os, int fd, uint64_t at)
+{
+    struct clg_os_fs_info info;
+    CLG_ASSERT(fd >= 0);
+    CLG_ASSERT(at <= INT64_MAX);
+    if (clg_linux_fs_info(os, fd, &info) < 0 || info.type == CLG_OS_FS_OTHER || info.network) {
+        return (int64_t)at;
+    }
+    off_t found = lseek(fd, (off_t)at, SEEK_DATA);
+    if (found < 0) {
+        return errno == ENXIO ? INT64_MAX : (int64_t)at;
+    }
+    return (int64_t)found;
+}
+
 int64_t clg_linux_pwrite(const struct commitlog_os *os, int fd, const void *buf, size_t size,
                          uint64_t at)
 {

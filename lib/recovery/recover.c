@@ -410,6 +410,8 @@ static int recover_finish(struct recover *v)
     out->end = v->plan.end;
     out->serve_end = v->options->read_only ? v->plan.serve_end : v->plan.end;
     out->unrecovered_bytes = v->plan.unrecovered_bytes;
+    /* A reader's log may have damage in it, which is not made good. */
+    out->verified_from = v->options->read_only ? CLG_NO_POSITION : facts->scan_from;
     out->epoch = v->options->read_only ? facts->max_epoch : v->plan.epoch;
     out->last_store_time = facts->last_store_time;
     out->created = v->created;

@@ -53,8 +53,9 @@ struct clg_recovery_result {
     uint64_t first;        /* data start of the oldest segment that is kept */
     uint64_t checkpointed; /* views may be trusted up to there */
     uint64_t state_position;
-    uint64_t end;               /* writer: next record's place; reader: end of what verifies */
-    uint64_t serve_end;         /* reader: proven; writer: == end */
+    uint64_t end;           /* writer: next record's place; reader: end of what verifies */
+    uint64_t serve_end;     /* reader: proven; writer: == end */
+    uint64_t verified_from; /* writer: every record from here to the end was verified just now */
     uint64_t unrecovered_bytes; /* reader: [serve_end, end) */
     uint32_t epoch;             /* writer: of this session; reader: highest seen */
     int64_t last_store_time;

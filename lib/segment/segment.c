@@ -320,6 +320,24 @@ int64_t clg_segment_pread_some(struct clg_segment *segment, void *buf, size_t si
     return done > 0 ? (int64_t)done : n;
 }
 
+uint64_t clg_segment_next_data(struct clg_segment *segment, uint64_t position)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    uint64_t end = segment->base + clg_min_u64(segment->bytes, segment->file_bytes);
+    CLG_ASSERT(position >= segment->base);
+    if (position >= end) {
+        return position;
+    }
+    int fd = segment_fd_get(segment, false);
+    if (fd < 0) {
+        return position;
+    }
+    int64_t at = os->next_data(os, fd, position - segment->base);
+    segment_fd_put(segment);
+    CLG_ASSERT(at >= 0);
+    return (uint64_t)at > end - segment->base ? end : segment->base + (uint64_t)at;
+}
+
 int clg_segment_pread(struct clg_segment *segment, void *buf, size_t size, uint64_t position,
                       struct commitlog_error *err)
 {

@@ -155,6 +155,9 @@ CLG_MUST_CHECK int clg_segment_pread(struct clg_segment *segment, void *buf, siz
 /* As clg_segment_pread, the answer of the os table, no text: 0 or a negative errno. */
 CLG_MUST_CHECK int clg_segment_pread_raw(struct clg_segment *segment, void *buf, size_t size,
                                          uint64_t position);
+/* The first position at or behind `position` at which the file system cannot promise zeros, at the
+ * most the end of the file. */
+uint64_t clg_segment_next_data(struct clg_segment *segment, uint64_t position);
 /* As much as there is before a failure or the end of the file: bytes read, or a negative errno when
  * not one could be. 0: the file ends here. */
 CLG_MUST_CHECK int64_t clg_segment_pread_some(struct clg_segment *segment, void *buf, size_t size,

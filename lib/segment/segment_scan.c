@@ -59,10 +59,22 @@ void clg_scan_init(struct clg_scan *scan, struct clg_segment *segment, uint64_t 
     };
 }
 
+int clg_scan_use_map(struct clg_scan *scan, struct commitlog_error *err)
+{
+    CLG_ASSERT(scan->buffer == NULL);
+    const uint8_t *map = NULL;
+    int rc = clg_segment_map(scan->segment, &map, err);
+    if (rc == 0) {
+        scan->window = map;
+        scan->window_at = scan->segment->base;
+        scan->window_bytes = scan->segment->bytes; /* a short file has no map */
+    }
+    return rc;
+}
+
 void clg_scan_free(struct clg_scan *scan)
 {
     CLG_ASSERT(scan->buffer != NULL || scan->buffer_bytes == 0);
-    CLG_ASSERT(scan->window_bytes <= scan->buffer_bytes);
     scan->os->free(scan->os, scan->buffer);
     scan->buffer = NULL;
     scan->buffer_bytes = 0;
@@ -75,7 +87,9 @@ void clg_scan_seek(struct clg_scan *scan, uint64_t position)
     CLG_ASSERT(position <= CLG_POSITION_MAX);
     scan->next = position;
     scan->batch_end = 0;
-    scan->window_bytes = 0; /* the caller may have written meanwhile */
+    if (scan->buffer != NULL) {
+        scan->window_bytes = 0; /* the caller may have written meanwhile */
+    }
 }
 
 /* ---- the window ---- */
@@ -83,7 +97,7 @@ void clg_scan_seek(struct clg_scan *scan, uint64_t position)
 static int scan_grow(struct clg_scan *scan, uint64_t bytes, struct commitlog_error *err)
 {
     CLG_ASSERT(bytes <= scan->segment->bytes);
-    CLG_ASSERT(scan->window_bytes <= scan->buffer_bytes);
+    CLG_ASSERT(scan->buffer != NULL || scan->window_bytes == 0);
     if (bytes <= scan->buffer_bytes) {
         return 0;
     }
@@ -120,7 +134,7 @@ int clg_scan_load(struct clg_scan *scan, uint64_t at, uint64_t need, const uint8
     CLG_ASSERT(need <= segment->bytes && at - segment->base <= segment->bytes - need);
     if (at >= scan->window_at && at - scan->window_at <= scan->window_bytes &&
         need <= scan->window_bytes - (at - scan->window_at)) {
-        *out = scan->buffer + (at - scan->window_at);
+        *out = scan->window + (at - scan->window_at);
         return 0;
     }
     uint64_t file_end = segment->base + clg_min_u64(segment->bytes, segment->file_bytes);
@@ -138,6 +152,7 @@ int clg_scan_load(struct clg_scan *scan, uint64_t at, uint64_t need, const uint8
     if (n < (int64_t)(at + need - start) && bytes > least) {
         n = clg_segment_pread_some(segment, scan->buffer, (size_t)least, start);
     }
+    scan->window = scan->buffer;
     scan->window_at = start;
     scan->window_bytes = n < 0 ? 0 : (uint64_t)n;
     if (n < (int64_t)(at + need - start)) {

@@ -80,9 +80,10 @@ struct clg_scan {
     uint64_t records;   /* OK so far */
     uint64_t batch_end; /* members before it were verified with their batch */
 
-    uint8_t *buffer;
+    uint8_t *buffer; /* NULL for one over a map */
     uint64_t buffer_bytes;
-    uint64_t window_at;    /* position of buffer[0] */
+    const uint8_t *window; /* the buffer, or the map */
+    uint64_t window_at;    /* position of window[0] */
     uint64_t window_bytes; /* valid from there */
     uint64_t read_ahead;   /* bytes to ask for at once */
 };
@@ -92,6 +93,9 @@ struct clg_scan {
  * records. No failure: the buffer comes with the first step. */
 void clg_scan_init(struct clg_scan *scan, struct clg_segment *segment, uint64_t position,
                    enum clg_scan_mode mode);
+/* From now on without copies, through the segment's map: a block that does not read is SIGBUS, so
+ * only for what was read a moment ago, by callers that may use maps at all. */
+CLG_MUST_CHECK int clg_scan_use_map(struct clg_scan *scan, struct commitlog_error *err);
 void clg_scan_free(struct clg_scan *scan);
 /* Go on elsewhere, e.g. behind damage; epoch and time bounds stay. What was read ahead is
  * forgotten: after a write to the segment, seek before the next step or search. */

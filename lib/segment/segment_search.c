@@ -53,6 +53,14 @@ static int search_next_chunk(struct clg_scan *scan, uint64_t from, uint64_t to,
     return 0;
 }
 
+/* Over what the file system knows to be zero, in whole blocks. */
+static uint64_t search_skip_hole(struct clg_scan *scan, uint64_t at, uint64_t to)
+{
+    uint64_t data = clg_segment_next_data(scan->segment, at);
+    CLG_ASSERT(data >= at);
+    return clg_min_u64(to, clg_max_u64(at, clg_align_down(data, CLG_SCAN_BLOCK_BYTES)));
+}
+
 static void search_skip_block(struct clg_scan_search *search, const struct search_chunk *chunk)
 {
     CLG_ASSERT(chunk->bytes == NULL);
@@ -136,7 +144,7 @@ static int search_chunk_records(struct clg_scan *scan, struct search_chunk chunk
         if (scan->window_at > chunk.from || scan->window_bytes < chunk.to - scan->window_at) {
             break; /* the buffer moved: a new chunk from here */
         }
-        chunk.bytes = scan->buffer + (chunk.from - scan->window_at);
+        chunk.bytes = scan->window + (chunk.from - scan->window_at);
     }
     CLG_ASSERT(at > chunk.from);
     *next = at;
@@ -154,7 +162,7 @@ int clg_scan_resync(struct clg_scan *scan, uint64_t from, uint64_t to,
     *search = (struct clg_scan_search){
         .found = to, .first_unreadable = CLG_NO_POSITION, .all_zero = true};
     uint64_t hash_left = SEARCH_HASH_FLOOR + (at < end ? (end - at) * SEARCH_HASH_FACTOR : 0);
-    while (at < end) {
+    while ((at = search_skip_hole(scan, at, end)) < end) {
         struct search_chunk chunk;
         int rc = search_next_chunk(scan, at, end, &chunk, err);
         if (rc != 0) {
@@ -201,7 +209,7 @@ int clg_scan_all_zero(struct clg_scan *scan, uint64_t from, uint64_t to, uint64_
     CLG_ASSERT(first_nonzero != NULL);
     CLG_ASSERT(from >= scan->segment->base);
     uint64_t at = from;
-    while (at < to) {
+    while ((at = search_skip_hole(scan, at, to)) < to) {
         struct search_chunk chunk;
         int rc = search_next_chunk(scan, at, to, &chunk, err);
         if (rc != 0) {
@@ -231,7 +239,7 @@ int clg_scan_last_nonzero(struct clg_scan *scan, uint64_t from, uint64_t to, uin
     CLG_ASSERT(from >= scan->segment->base);
     uint64_t last = from;
     uint64_t at = from;
-    while (at < to) {
+    while ((at = search_skip_hole(scan, at, to)) < to) {
         struct search_chunk chunk;
         int rc = search_next_chunk(scan, at, to, &chunk, err);
         if (rc != 0) {

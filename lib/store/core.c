@@ -86,6 +86,9 @@ static int core_open_fold(struct commitlog_store *store, struct clg_core *core,
     }
     struct clg_fold_opening opening = {.first = result->first,
                                        .end = store->read_only ? result->serve_end : result->end,
+                                       .verified_from = result->verified_from,
+                                       .may_map =
+                                           clg_option(&store->options, COMMITLOG_OPT_BORROW) != 0,
                                        .progress = clg_progress_report,
                                        .progress_ctx = store->options.progress,
                                        .damage = core_note_damage,

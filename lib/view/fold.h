@@ -70,8 +70,10 @@ typedef int (*clg_fold_progress_fn)(void *ctx, uint64_t position, uint64_t end);
 typedef void (*clg_fold_damage_fn)(void *ctx, uint64_t from, uint64_t to);
 
 struct clg_fold_opening {
-    uint64_t first;                /* of the log; records below are not shown */
-    uint64_t end;                  /* fold up to here: a record's position or the end of the log */
+    uint64_t first;         /* of the log; records below are not shown */
+    uint64_t end;           /* fold up to here: a record's position or the end of the log */
+    uint64_t verified_from; /* the caller has just verified every record from here to `end` */
+    bool may_map;           /* what was verified is read through maps */
     clg_fold_progress_fn progress; /* may be NULL */
     void *progress_ctx;
     clg_fold_damage_fn damage; /* with skip_damage: each range left out; may be NULL */

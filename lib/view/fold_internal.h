@@ -77,6 +77,7 @@ struct clg_fold_scan {
     struct clg_segment *segment;
     uint64_t end; /* position to stop at */
     enum clg_scan_mode mode;
+    bool mapped; /* read through the map: clg_scan_use_map */
     bool skip_damage;
     int (*apply)(void *ctx, const struct clg_record_view *record);
     void *ctx;

@@ -171,6 +171,9 @@ int clg_fold_scan(const struct commitlog_os *os, struct clg_fold_scan *scan,
     int rc = 0;
     CLG_ASSERT(os != NULL);
     clg_scan_init(&at, scan->segment, 0, scan->mode);
+    if (scan->mapped) {
+        rc = clg_scan_use_map(&at, err);
+    }
     while (rc == 0 && at.next < scan->end) {
         struct clg_scan_record record;
         rc = clg_scan_step(&at, &record, err);

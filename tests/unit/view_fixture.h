@@ -449,7 +449,8 @@ static inline int town_try_open(struct town *t, bool with_files, uint64_t end)
     if (rc != 0) {
         return rc;
     }
-    struct clg_fold_opening opening = {.first = t->first, .end = end};
+    struct clg_fold_opening opening = {
+        .first = t->first, .end = end, .verified_from = CLG_NO_POSITION};
     rc = clg_fold_open(t->fold, &opening, &t->report, &t->err);
     if (rc == 0) {
         struct clg_fold_source source = {.ctx = t, .peek = town_peek, .published = town_published};
