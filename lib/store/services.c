@@ -163,6 +163,11 @@ static void service_supply(struct service_step *step)
     }
 }
 
+static int service_reach(void *ctx, uint64_t position)
+{
+    return clg_log_flush(ctx, position, CLG_OS_FOREVER, NULL);
+}
+
 static void service_images(struct service_step *step)
 {
     struct commitlog_store *store = step->store;
@@ -173,17 +178,16 @@ static void service_images(struct service_step *step)
     uint64_t durable = clg_log_durable(core->log);
     service_report(step, clg_fold_write_images(core->fold, durable, &more, &err), &err);
     step->again = step->again || more;
-    if (!more && clg_fold_state_due(core->fold) && durable >= clg_fold_position(core->fold)) {
+    if (!more && clg_fold_state_due(core->fold)) {
         uint64_t position = 0;
-        int rc =
-            clg_fold_save_state(core->fold, durable, clg_log_epoch(core->log), &position, &err);
+        int rc = clg_fold_save_state(core->fold, service_reach, core->log, clg_log_epoch(core->log),
+                                     &position, &err);
         if (rc == COMMITLOG_OK) {
             clg_mutex_lock(store->os, &store->checkpoint_lock);
             store->checkpoint.state_position = position;
             clg_mutex_unlock(store->os, &store->checkpoint_lock);
-        } else if (rc != COMMITLOG_EMISUSE) {
-            service_report(step, rc, &err);
         }
+        service_report(step, rc, &err);
     }
 }
 

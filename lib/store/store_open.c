@@ -346,6 +346,11 @@ int32_t commitlog_open(const char *path, const struct commitlog_options *options
     return COMMITLOG_OK;
 }
 
+static int store_is_durable(void *ctx, uint64_t position)
+{
+    return clg_log_durable(ctx) >= position ? COMMITLOG_OK : COMMITLOG_EMISUSE;
+}
+
 /* Everything durable, sealed, in view files; then the clean checkpoint. */
 static int store_settle(struct commitlog_store *store, struct commitlog_error *err)
 {
@@ -367,8 +372,8 @@ static int store_settle(struct commitlog_store *store, struct commitlog_error *e
     more = true;
     while (more && clg_fold_write_images(core->fold, durable, &more, NULL) == COMMITLOG_OK) {
     }
-    if (clg_fold_save_state(core->fold, durable, clg_log_epoch(core->log), &state, NULL) ==
-        COMMITLOG_OK) {
+    if (clg_fold_save_state(core->fold, store_is_durable, core->log, clg_log_epoch(core->log),
+                            &state, NULL) == COMMITLOG_OK) {
         store->checkpoint.state_position = state;
     }
     return clg_store_checkpoint(store, true, clg_log_first(core->log), err);

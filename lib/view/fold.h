@@ -154,10 +154,16 @@ CLG_MUST_CHECK int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uin
                                        uint32_t *ids, uint32_t max, uint32_t *out_count,
                                        uint32_t *out_next, uint64_t *out_bytes);
 
+/* 0 once everything before `position` is durable: flushes, or refuses. */
+typedef int (*clg_fold_reach_fn)(void *ctx, uint64_t position);
+
 /* Writes view/<folded>.state and removes older ones. The state is that of the beginning of the
- * active segment; durable must be >= folded (else COMMITLOG_EMISUSE). `epoch` of the writer. */
-CLG_MUST_CHECK int clg_fold_save_state(struct clg_fold *fold, uint64_t durable, uint32_t epoch,
-                                       uint64_t *out_position, struct commitlog_error *err);
+ * active segment. It is taken first and written after `reach` says that the records it comes from
+ * are durable: beside busy appenders `durable` never catches up with `folded`. `epoch` of the
+ * writer. Failures: those of reach, COMMITLOG_EMISUSE without a directory, of writing. */
+CLG_MUST_CHECK int clg_fold_save_state(struct clg_fold *fold, clg_fold_reach_fn reach, void *ctx,
+                                       uint32_t epoch, uint64_t *out_position,
+                                       struct commitlog_error *err);
 /* The log has grown by ten times the size a .state would have since the last one, and a new one
  * would save work. */
 bool clg_fold_state_due(struct clg_fold *fold);

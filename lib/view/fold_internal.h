@@ -77,7 +77,8 @@ struct clg_fold_scan {
     struct clg_segment *segment;
     uint64_t end; /* position to stop at */
     enum clg_scan_mode mode;
-    bool mapped; /* read through the map: clg_scan_use_map */
+    uint64_t verified_from; /* header only from here on */
+    bool may_map;           /* and through the map: clg_scan_use_map */
     bool skip_damage;
     int (*apply)(void *ctx, const struct clg_record_view *record);
     void *ctx;

@@ -193,10 +193,10 @@ static int open_advance(struct clg_fold *fold, uint64_t base, uint32_t mask)
     return 0;
 }
 
-static enum clg_scan_mode open_mode(uint32_t mask, bool verified)
+static enum clg_scan_mode open_mode(uint32_t mask)
 {
     const uint32_t indexed = (1u << CLG_VIEW_QUEUES) | (1u << CLG_VIEW_KEYS);
-    return (mask & indexed) != 0 && !verified ? CLG_SCAN_FULL : CLG_SCAN_HEADER_ONLY;
+    return (mask & indexed) != 0 ? CLG_SCAN_FULL : CLG_SCAN_HEADER_ONLY;
 }
 
 static int open_segment(struct open_run *run, struct clg_segment *segment, bool is_last,
@@ -212,11 +212,11 @@ static int open_segment(struct open_run *run, struct clg_segment *segment, bool 
         return clg_fail(err, rc, 0, id.base, "view files of segment %020llu",
                         (unsigned long long)id.base);
     }
-    bool verified = segment->data_start >= run->opening->verified_from;
     struct clg_fold_scan scan = {.segment = segment,
                                  .end = run->opening->end,
-                                 .mode = open_mode(run->mask, verified),
-                                 .mapped = verified && run->opening->may_map,
+                                 .mode = open_mode(run->mask),
+                                 .verified_from = run->opening->verified_from,
+                                 .may_map = run->opening->may_map,
                                  .skip_damage = fold->config.skip_damage,
                                  .damage = run->opening->damage,
                                  .damage_ctx = run->opening->damage_ctx,

@@ -164,6 +164,18 @@ static int scan_verdict(struct clg_fold_scan *scan, struct clg_scan *at,
                     record->why);
 }
 
+/* Recovery has verified the rest: only what the headers say is wanted. */
+static int scan_go_lightly(const struct clg_fold_scan *scan, struct clg_scan *at,
+                           struct commitlog_error *err)
+{
+    at->mode = CLG_SCAN_HEADER_ONLY;
+    if (!scan->may_map) {
+        return 0;
+    }
+    clg_scan_free(at);
+    return clg_scan_use_map(at, err);
+}
+
 int clg_fold_scan(const struct commitlog_os *os, struct clg_fold_scan *scan,
                   struct commitlog_error *err)
 {
@@ -171,12 +183,16 @@ int clg_fold_scan(const struct commitlog_os *os, struct clg_fold_scan *scan,
     int rc = 0;
     CLG_ASSERT(os != NULL);
     clg_scan_init(&at, scan->segment, 0, scan->mode);
-    if (scan->mapped) {
-        rc = clg_scan_use_map(&at, err);
-    }
+    bool verified = false;
     while (rc == 0 && at.next < scan->end) {
         struct clg_scan_record record;
-        rc = clg_scan_step(&at, &record, err);
+        if (!verified && at.next >= scan->verified_from) {
+            verified = true;
+            rc = scan_go_lightly(scan, &at, err);
+        }
+        if (rc == 0) {
+            rc = clg_scan_step(&at, &record, err);
+        }
         if (rc != 0) {
             break;
         }
@@ -224,6 +240,7 @@ static int rebuild_image(struct clg_fold *fold, struct clg_view *scratch,
     struct clg_fold_scan scan = {.segment = segment,
                                  .end = id->end,
                                  .mode = CLG_SCAN_FULL,
+                                 .verified_from = CLG_NO_POSITION,
                                  .skip_damage = true,
                                  .apply = rebuild_apply,
                                  .ctx = scratch};

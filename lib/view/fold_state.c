@@ -168,7 +168,7 @@ static int state_active_salt(struct clg_fold *fold, uint64_t *salt)
     return rc;
 }
 
-int clg_fold_save_state(struct clg_fold *fold, uint64_t durable, uint32_t epoch,
+int clg_fold_save_state(struct clg_fold *fold, clg_fold_reach_fn reach, void *ctx, uint32_t epoch,
                         uint64_t *out_position, struct commitlog_error *err)
 {
     const struct commitlog_os *os = fold->config.os;
@@ -182,12 +182,16 @@ int clg_fold_save_state(struct clg_fold *fold, uint64_t durable, uint32_t epoch,
     uint64_t active = fold->segments.active_base;
     uint64_t salt = 0;
     struct clg_image image = {0};
-    int rc = position > durable ? COMMITLOG_EMISUSE : state_active_salt(fold, &salt);
+    int rc = state_active_salt(fold, &salt);
     if (rc == 0) {
         rc = state_collect(fold, salt, epoch, &image);
     }
     clg_mutex_unlock(os, &fold->lock);
+    if (rc == 0) {
+        rc = reach(ctx, position);
+    }
     if (rc != 0) {
+        clg_image_free(os, &image);
         clg_mutex_unlock(os, &fold->files);
         return clg_fail(err, rc, 0, position, "save .state");
     }

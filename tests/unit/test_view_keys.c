@@ -187,7 +187,8 @@ START_TEST(a_hostile_key_file_stays_in_bounds)
     town_fold(town);
     town_write_images(town);
     uint64_t state = 0;
-    TOWN_OK(town, clg_fold_save_state(town->fold, town->published, 1, &state, &town->err));
+    TOWN_OK(town,
+            clg_fold_save_state(town->fold, town_reach, &town->published, 1, &state, &town->err));
     town_close(town);
     char path[DIRS_PATH_MAX];
     char file[DIRS_PATH_MAX];

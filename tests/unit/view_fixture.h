@@ -443,6 +443,12 @@ static inline int town_create(struct town *t, bool with_files)
     return clg_fold_create(&config, &t->fold, &t->err);
 }
 
+/* ctx: the durable position. */
+static inline int town_reach(void *ctx, uint64_t position)
+{
+    return position <= *(const uint64_t *)ctx ? COMMITLOG_OK : COMMITLOG_EMISUSE;
+}
+
 static inline int town_try_open(struct town *t, bool with_files, uint64_t end)
 {
     int rc = town_create(t, with_files);
