@@ -252,8 +252,9 @@ demo: deps ## build and run examples/demo/demo.sh
 
 # ---- quality ----------------------------------------------------------------------------------
 
-LINT_SCRIPTS := $(if $(wildcard tools/gen-ffi.sh),'tools/gen-ffi.sh --check') \
-    $(wildcard tools/check/man-pages.sh tools/check/readme-example.sh)
+LINT_SCRIPTS := 'tools/gen-ffi.sh --check' tools/check/man-pages.sh tools/check/readme-example.sh \
+    'tools/check/options-page build/lint-gcc' 'tools/check/stats-page build/lint-gcc' \
+    'tools/check/man-examples.sh build/lint-gcc'
 FORMAT_FILES = $(sort $(shell find lib tests tools examples bench fuzz -name '*.[ch]' 2>/dev/null))
 
 lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy, layers, sizes, symbols
@@ -288,6 +289,7 @@ install: all ## install to DESTDIR and PREFIX
 	$(if $(TOOL),install -m 755 $(TOOL) $(DESTDIR)$(BINDIR)/)
 	@$(foreach page,$(MAN_PAGES),install -d $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page))) && \
 	    install -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/ || exit 1;)
+	tools/man-links.sh $(DESTDIR)$(MANDIR)/man3
 
 clean: ## remove everything built
 	rm -rf build
