@@ -131,6 +131,8 @@ CLG_MUST_CHECK int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t dea
  * *out_sealed: one was. Footers are what recovery believes, so they come after the flush. */
 CLG_MUST_CHECK int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed,
                                 struct commitlog_error *err);
+/* Where damage kept a segment from its footer, once; CLG_NO_POSITION: nowhere. */
+uint64_t clg_log_take_seal_damage(struct clg_log *log);
 /* Closed segments that wait for their footer. */
 uint32_t clg_log_unsealed(const struct clg_log *log);
 /* Touches pages ahead of the tail (mmap engine), a few MiB at the most. */

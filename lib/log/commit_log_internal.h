@@ -72,6 +72,7 @@ struct clg_log {
     _Atomic uint64_t mark_count;  /* ORDER(mark-1) release */
     _Atomic uint64_t roll_count;  /* written under claim_lock, ORDER(roll-1) release */
     _Atomic uint64_t seal_count;  /* written under seal_lock */
+    _Atomic uint64_t seal_damage; /* why a segment got no footer; CLG_NO_POSITION */
     _Atomic uint64_t active_base; /* of `active`, for those without the lock */
 
     /* drain_lock */
@@ -143,6 +144,9 @@ uint32_t clg_appender_build(struct clg_log *log, uint8_t *at, uint64_t position,
                             uint8_t *checks, struct commitlog_receipt *receipts);
 /* Counts user records, not control records. Under claim_lock. */
 void clg_append_count(struct clg_log *log, uint32_t count, uint64_t bytes);
+
+/* seal.c: what the writers before left unsealed is to be sealed. Before there are other threads. */
+void clg_seal_adopt(struct clg_log *log);
 
 /* drain.c: under drain_lock */
 int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,

@@ -2,7 +2,8 @@
  * seal.c -- the footer of a segment that is full, once all of it is durable.
  *
  * The tally of a segment that this session did not begin is not known: its records are counted
- * here, by their headers.
+ * here, by their headers. So are those of the segments that a writer before left without a footer.
+ * One that turns out to be damaged gets none, and that is told: clg_log_take_seal_damage.
  */
 #include "base/error.h"
 #include "base/invariant.h"
@@ -14,6 +15,31 @@ uint32_t clg_log_unsealed(const struct clg_log *log)
 {
     return (uint32_t)(clg_load_acquire_u64(&log->roll_count) -
                       clg_load_acquire_u64(&log->seal_count));
+}
+
+void clg_seal_adopt(struct clg_log *log)
+{
+    uint64_t count = 0;
+    struct clg_segment *segment = clg_segment_set_pin_first(log->set);
+    while (segment != NULL && segment != log->active && count < CLG_ROLLS_MAX / 2) {
+        /* One that cannot be opened for writing now stays as it is: it costs no record. */
+        if ((clg_segment_flags(segment) & CLG_SEGMENT_SEALED) == 0 &&
+            clg_segment_make_writable(segment, NULL) == COMMITLOG_OK) {
+            log->rolls[count++] =
+                (struct clg_roll){.base = segment->base, .data_end = segment->data_end};
+        }
+        uint64_t base = segment->base;
+        clg_segment_unref(segment);
+        segment = clg_segment_set_pin_after(log->set, base);
+    }
+    clg_segment_unref(segment);
+    log->drain_count = count;
+    clg_store_release_u64(&log->roll_count, count);
+}
+
+uint64_t clg_log_take_seal_damage(struct clg_log *log)
+{
+    return clg_swap_acqrel_u64(&log->seal_damage, CLG_NO_POSITION);
 }
 
 static int seal_count(struct clg_segment *segment, struct clg_segment_footer *footer,
@@ -69,8 +95,14 @@ static int seal_oldest(struct clg_log *log, struct commitlog_error *err)
             clg_segment_unmap_write(segment);
         }
         clg_segment_unref(segment);
+    } else if (roll->base < clg_log_first(log)) {
+        rc = COMMITLOG_OK; /* retention was faster */
     } else {
         rc = clg_fail(&cause, COMMITLOG_EINTERNAL, 0, roll->base, "no segment to seal");
+    }
+    if (rc == COMMITLOG_EDAMAGED) {
+        clg_store_release_u64(&log->seal_damage, cause.position);
+        rc = COMMITLOG_OK;
     }
     if (rc == COMMITLOG_ENOMEM) {
         if (err != NULL) {

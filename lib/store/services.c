@@ -115,6 +115,10 @@ static void service_seal(struct service_step *step)
     bool sealed = false;
     int rc = clg_log_seal(step->core->log, true, &sealed, &err);
     service_report(step, rc, &err);
+    uint64_t damage = clg_log_take_seal_damage(step->core->log);
+    if (damage != CLG_NO_POSITION) {
+        clg_store_damage(store, step->core, damage, 0, UINT32_MAX, "record fails its check");
+    }
     if (!sealed) {
         return;
     }

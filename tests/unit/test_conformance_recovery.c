@@ -13,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "support/scratch.h"
@@ -259,16 +260,20 @@ START_TEST(cf_d2_d6_by_age_and_by_hand_never_the_last_segment)
     struct commitlog_retention policy = {.struct_bytes = sizeof policy};
     struct commitlog_retained out = {.struct_bytes = sizeof out};
     uint32_t segments = 0;
+    int64_t limit_ms = 0; /* between record 29 and 30, however slow this machine is */
     scratch_open(&s, 4);
     for (uint32_t i = 0; i < 55; i++) {
-        (void)scratch_put(&s, i % 2, 40000, i); /* one to a segment */
+        struct commitlog_receipt receipt = scratch_put(&s, i % 2, 40000, i); /* one to a segment */
         if (i == 29) {
-            sleep_ms(400);
+            limit_ms = receipt.store_time_ns / 1000000 + 20;
+            sleep_ms(1000);
         }
     }
     segments = scratch_segments(&s);
     ck_assert_uint_ge(segments, 55);
-    policy.keep_age_ms = 300;
+    struct timespec now;
+    ck_assert_int_eq(clock_gettime(CLOCK_REALTIME, &now), 0);
+    policy.keep_age_ms = (uint64_t)(now.tv_sec * 1000 + now.tv_nsec / 1000000 - limit_ms);
     ck_assert_int_eq(commitlog_retain(s.store, &policy, &out, &s.err), COMMITLOG_OK);
     ck_assert_uint_ge(out.segments_dropped, 29);
     ck_assert_uint_le(out.segments_dropped, 30);
@@ -293,6 +298,20 @@ START_TEST(cf_d2_d6_by_age_and_by_hand_never_the_last_segment)
         ck_assert_uint_le(names.count, 3);
         names_free(&names);
     }
+}
+END_TEST
+
+/* Nobody had sealed them when the writer died: the next one does, or they could never be dropped.
+ */
+START_TEST(cf_d2_segments_that_a_killed_writer_left_unsealed_are_dropped)
+{
+    struct commitlog_retention policy = {.struct_bytes = sizeof policy, .keep_bytes = 1};
+    struct commitlog_retained out = {.struct_bytes = sizeof out};
+    append_and_die(5000, COMMITLOG_LEVEL_NONE);
+    scratch_open(&s, 4);
+    ck_assert_int_eq(commitlog_retain(s.store, &policy, &out, &s.err), COMMITLOG_OK);
+    ck_assert_uint_ge(out.segments_dropped, 3);
+    ck_assert_uint_eq(scratch_queue(&s, 0).next_offset, 2500);
 }
 END_TEST
 
@@ -381,6 +400,7 @@ static Suite *recovery_suite(void)
     tcase_add_test(all, cf_x4_what_was_not_yet_folded_when_the_writer_died_is_folded_at_the_open);
     tcase_add_test(all, cf_x5_the_checkpoint_survives_a_reload_and_the_loss_of_either_slot);
     tcase_add_test(all, cf_d2_d6_by_age_and_by_hand_never_the_last_segment);
+    tcase_add_test(all, cf_d2_segments_that_a_killed_writer_left_unsealed_are_dropped);
     tcase_add_test(all, cf_v1_with_durable_visibility_nothing_unflushed_is_seen);
     tcase_add_test(all, cf_i1_a_key_is_found_in_its_window_only);
     tcase_add_test(all, cf_i2_a_query_of_an_empty_store_finds_nothing);
