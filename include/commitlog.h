@@ -278,7 +278,7 @@ struct commitlog_store;
  * Errors: ELOCKED, EACCESS, ENOTDIR, ENOTFOUND (create never), EEXIST (create
  * always), EFORMAT, EVERSION, EFOREIGN, EDAMAGED, ENOSPC, ENOMEM, ELIMIT,
  * EIO, EINVAL, EUNSUPPORTED (mmap engine on an unsafe file system),
- * EINTERRUPTED.
+ * EINTERRUPTED; read-only also EBUSY (a writer is just opening or closing).
  */
 COMMITLOG_API int32_t commitlog_open(const char *path,
     const struct commitlog_options *options, struct commitlog_store **out_store,
