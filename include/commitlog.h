@@ -470,7 +470,7 @@ enum { /* kind of a record in the log */
 
 struct commitlog_message {
     uint64_t position;
-    uint64_t next_position; /* position + size of the record */
+    uint64_t next_position; /* where the next record begins */
     uint64_t queue_offset;
     int64_t store_time_ns;
     int64_t time_ms;  /* producer's time; store time / 10^6 when not given */

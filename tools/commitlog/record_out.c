@@ -10,7 +10,10 @@
 
 #include "text.h"
 
-enum { RECORD_OBJECT_HEADERS = 64 };
+enum {
+    RECORD_OBJECT_HEADERS = 64,
+    RECORD_PAD_GAP = 12288, /* from a pad's end to the next record: commitlog-format(5) */
+};
 
 const char *record_topic(struct record_names *names, uint32_t topic)
 {
@@ -33,6 +36,14 @@ const char *record_kind(uint32_t kind)
     };
     const bool known = kind >= COMMITLOG_KIND_MESSAGE && kind <= COMMITLOG_KIND_FIRST;
     return known ? kinds[kind] : "other";
+}
+
+uint64_t record_size(const struct commitlog_message *message)
+{
+    assert(message != NULL && message->next_position > message->position);
+    const uint64_t gap = message->kind == COMMITLOG_KIND_PAD ? RECORD_PAD_GAP : 0;
+    assert(message->next_position - message->position > gap);
+    return message->next_position - message->position - gap;
 }
 
 bool record_print_body(struct out *out, const struct commitlog_message *message)
@@ -139,9 +150,8 @@ bool record_print_json(struct out *out, struct record_names *names,
     assert(message->next_position > message->position);
     bool good = record_put_number(out, "{\"position\":", message->position);
     if (log) {
-        good = good &&
-               out_format(out, ",\"kind\":\"%s\",\"size\":%" PRIu64, record_kind(message->kind),
-                          message->next_position - message->position);
+        good = good && out_format(out, ",\"kind\":\"%s\",\"size\":%" PRIu64,
+                                  record_kind(message->kind), record_size(message));
     }
     good = good && record_put_place(out, names, message) &&
            record_put_number(out, ",\"store_time_ns\":", (uint64_t)message->store_time_ns) &&

@@ -27,6 +27,8 @@ struct record_names {
 const char *record_topic(struct record_names *names, uint32_t topic);
 /* "message", "hole", ... */
 const char *record_kind(uint32_t kind);
+/* Bytes that it takes in the log. */
+uint64_t record_size(const struct commitlog_message *message);
 
 /* The body and a line feed. */
 bool record_print_body(struct out *out, const struct commitlog_message *message);

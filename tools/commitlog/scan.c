@@ -42,9 +42,9 @@ static bool scan_print_log(struct scan *scan, const struct commitlog_message *me
     struct out *out = &scan->cli->out;
     char when[32];
     when_format(message->store_time_ns, when, sizeof(when));
-    bool good = out_format(out, "%-12" PRIu64 " %8" PRIu64 "  %-9s %s epoch %" PRIu32,
-                           message->position, message->next_position - message->position,
-                           record_kind(message->kind), when, message->epoch);
+    bool good =
+        out_format(out, "%-12" PRIu64 " %8" PRIu64 "  %-9s %s epoch %" PRIu32, message->position,
+                   record_size(message), record_kind(message->kind), when, message->epoch);
     if (message->topic != UINT32_MAX) {
         good = good && out_format(out, "  %s/%" PRIu32 " @%" PRIu64,
                                   record_topic(&scan->names, message->topic), message->queue,
