@@ -30,8 +30,9 @@ static int offline_open_dir(const struct commitlog_options *options, const char 
     return clg_store_dir_open(options->os, path, &wanted, dir, err);
 }
 
+/* Recovery, or only its plan, as `wanted` says; mode and progress are the options'. */
 static int offline_recover(const struct commitlog_options *options, struct clg_store_dir *dir,
-                           bool plan_only, struct commitlog_report *report,
+                           struct clg_recovery_options *wanted, struct commitlog_recovery *summary,
                            struct commitlog_error *err)
 {
     const struct commitlog_os *os = options->os;
@@ -39,20 +40,16 @@ static int offline_recover(const struct commitlog_options *options, struct clg_s
     clg_segment_set_init(&set, os);
     struct clg_recovery_result result;
     memset(&result, 0, sizeof(result));
-    struct clg_recovery_options wanted = {.mode =
-                                              (uint32_t)clg_option(options, COMMITLOG_OPT_RECOVERY),
-                                          .plan_only = plan_only,
-                                          .full = true,
-                                          .report = &report->sink,
-                                          .progress = clg_progress_report,
-                                          .progress_ctx = options->progress};
-    int rc = os->random(os, &wanted.session, sizeof(wanted.session));
+    wanted->mode = (uint32_t)clg_option(options, COMMITLOG_OPT_RECOVERY);
+    wanted->progress = clg_progress_report;
+    wanted->progress_ctx = options->progress;
+    int rc = os->random(os, &wanted->session, sizeof(wanted->session));
     if (rc < 0) {
         rc = clg_fail_os(err, rc, CLG_NO_POSITION, "random session number");
     } else {
-        rc = clg_recovery_run(dir, &wanted, &set, &result, err);
+        rc = clg_recovery_run(dir, wanted, &set, &result, err);
     }
-    report->recovery = result.summary;
+    *summary = result.summary;
     clg_segment_unref(result.prepared);
     clg_segment_set_free(&set);
     return rc;
@@ -100,8 +97,11 @@ int32_t commitlog_recover(const char *path, const struct commitlog_options *give
     int64_t began = options.os->clock_mono_ns(options.os);
     rc = offline_open_dir(&options, path, false, &dir, err);
     if (rc == COMMITLOG_OK) {
-        rc = offline_recover(&options, &dir, (flags & COMMITLOG_RECOVER_PLAN_ONLY) != 0, report,
-                             err);
+        struct clg_recovery_options wanted = {.plan_only =
+                                                  (flags & COMMITLOG_RECOVER_PLAN_ONLY) != 0,
+                                              .full = true,
+                                              .report = &report->sink};
+        rc = offline_recover(&options, &dir, &wanted, &report->recovery, err);
         report->recovery.duration_ns = (uint64_t)(options.os->clock_mono_ns(options.os) - began);
         clg_store_dir_close(&dir);
     }
@@ -178,6 +178,19 @@ static int offline_remove_view(void *ctx, const char *name, enum clg_os_type typ
     return 0;
 }
 
+static int offline_remove_views(const struct commitlog_os *os, const struct clg_store_dir *dir,
+                                struct commitlog_error *err)
+{
+    struct offline_names names = {os, dir->view_fd, 0};
+    int listed = os->list_dir(os, dir->view_fd, offline_remove_view, &names);
+    if (listed >= 0 && names.rc >= 0) {
+        listed = os->fsync(os, dir->view_fd);
+    }
+    int rc = listed < 0 ? listed : names.rc;
+    return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "remove the derived files")
+                  : COMMITLOG_OK;
+}
+
 int32_t commitlog_rebuild(const char *path, const struct commitlog_options *given,
                           struct commitlog_error *err)
 {
@@ -193,15 +206,18 @@ int32_t commitlog_rebuild(const char *path, const struct commitlog_options *give
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    struct offline_names names = {options.os, dir.view_fd, 0};
-    int listed = options.os->list_dir(options.os, dir.view_fd, offline_remove_view, &names);
-    if (listed >= 0 && names.rc >= 0) {
-        listed = options.os->fsync(options.os, dir.view_fd);
+    /* A store that cannot be folded (newer, damaged) keeps what it has: without it, damage in a
+     * sealed segment would keep out the next writer. */
+    struct clg_recovery_options wanted = {.plan_only = true, .full = true};
+    struct commitlog_recovery ignored;
+    rc = offline_recover(&options, &dir, &wanted, &ignored, err);
+    if (rc == COMMITLOG_OK) {
+        rc = offline_remove_views(options.os, &dir, err);
     }
     clg_store_dir_close(&dir);
-    if (listed < 0 || names.rc < 0) {
-        return clg_fail_os(err, listed < 0 ? listed : names.rc, CLG_NO_POSITION,
-                           "rebuild %s: remove the derived files", path);
+    if (rc != COMMITLOG_OK) {
+        clg_wrap(err, "rebuild store %s", path);
+        return rc;
     }
     /* Opening folds the log; closing writes what it made of it. */
     options.values[COMMITLOG_OPT_ACCESS] = COMMITLOG_READ_WRITE;

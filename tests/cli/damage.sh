@@ -198,7 +198,7 @@ test_damage() {
             if [ "$number" = 190 ]; then
                 # LOCK says who tried last; nothing else may change.
                 before=$(find "$copy" -type f ! -name LOCK -exec cksum {} + | sort)
-                for each in append recover retain; do
+                for each in append recover rebuild retain; do
                     run 1 bash -c 'one "$1" "$2"' one "$each" "$copy"
                     says "$each" "$copy"
                 done
