@@ -38,7 +38,7 @@ int clg_facts_grow(const struct commitlog_os *os, void **items, size_t count, si
 
 /* Both slots by themselves: that the newer one is lost matters, and choosing would hide it. */
 static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir *dir,
-                            bool read_only, struct commitlog_error *err)
+                            struct commitlog_error *err)
 {
     const struct commitlog_os *os = facts->os;
     CLG_ASSERT(!facts->have_checkpoint);
@@ -55,7 +55,8 @@ static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir 
         uint8_t slot[CLG_FORMAT_PAGE_BYTES] = {0};
         struct clg_checkpoint found;
         int rc = clg_os_pread_all(os, fd, slot, sizeof(slot), i * (uint64_t)sizeof(slot));
-        rc = rc < 0 ? COMMITLOG_EDAMAGED : clg_checkpoint_decode(slot, i, NULL, read_only, &found);
+        rc = rc < 0 ? COMMITLOG_EDAMAGED
+                    : clg_checkpoint_decode(slot, i, NULL, dir->read_only, &found);
         if (rc == COMMITLOG_EVERSION) {
             clg_os_close_fd(os, &fd);
             return clg_fail(err, rc, 0, CLG_NO_POSITION,
@@ -459,7 +460,7 @@ int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options 
     facts->tail_zero = true;
     facts->same_boot = dir->same_boot;
     facts->writer_live = dir->read_only && dir->writer_live;
-    int rc = facts_checkpoint(facts, dir, options->read_only, err);
+    int rc = facts_checkpoint(facts, dir, err);
     if (rc == 0) {
         rc = facts_list(facts, dir->dir_fd, CLG_WHERE_DIR, "the directory", err);
     }

@@ -84,8 +84,9 @@ struct open_copies {
     struct clg_segment_header headers[HEADER_COPIES];
 };
 
-static void open_read_copies(const struct clg_segment_dir *dir, int fd, bool read_only,
-                             struct open_copies *copies)
+/* Who may write the store may write none of it when one segment has a flag that forbids it: also
+ * where this segment is only going to be read. */
+static void open_read_copies(const struct clg_segment_dir *dir, int fd, struct open_copies *copies)
 {
     CLG_ASSERT(fd >= 0);
     memset(copies, 0, sizeof(*copies));
@@ -98,8 +99,8 @@ static void open_read_copies(const struct clg_segment_dir *dir, int fd, bool rea
             continue;
         }
         CLG_ASSERT(n <= (int64_t)CLG_FORMAT_PAGE_BYTES);
-        copies->decode[i] =
-            clg_segment_header_decode(copies->pages[i], dir->uuid, read_only, &copies->headers[i]);
+        copies->decode[i] = clg_segment_header_decode(copies->pages[i], dir->uuid, dir->read_only,
+                                                      &copies->headers[i]);
     }
 }
 
@@ -255,7 +256,7 @@ int clg_segment_open(const struct clg_segment_dir *dir, uint64_t base, bool writ
         return clg_fail(err, COMMITLOG_ENOMEM, 0, base, "segment %020" PRIu64 ".log: open", base);
     }
     const struct clg_segment_header *header = NULL;
-    open_read_copies(dir, fd, !writable, copies);
+    open_read_copies(dir, fd, copies);
     *state = open_judge(copies, base, &header);
     if (*state > CLG_SEGMENT_SHORT) {
         rc = open_fail(*state, base, err);
