@@ -175,9 +175,11 @@ static int facts_list(struct clg_facts *facts, int fd, enum clg_fact_where where
     return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "list %s", what) : 0;
 }
 
-/* The checkpoint knows the store's UUID; without it the oldest segment that can say it. */
-static void facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir)
+/* The checkpoint knows the store's UUID; without it the oldest segment that can say it. True: none
+ * can, and at least one because it is of a newer version. */
+static bool facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir)
 {
+    bool newer = false;
     CLG_ASSERT(!facts->uuid_known);
     if (facts->have_checkpoint) {
         memcpy(facts->uuid, facts->checkpoint.uuid, CLG_UUID_BYTES);
@@ -198,14 +200,32 @@ static void facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir)
             continue;
         }
         uint64_t at = (i % 2) * CLG_FORMAT_PAGE_BYTES;
-        if (clg_os_pread_all(facts->os, fd, page, sizeof(page), at) >= 0 &&
-            clg_segment_header_decode(page, NULL, true, &header) == 0) {
+        int rc = clg_os_pread_all(facts->os, fd, page, sizeof(page), at) < 0
+                     ? COMMITLOG_EIO
+                     : clg_segment_header_decode(page, NULL, true, &header);
+        if (rc == 0) {
             memcpy(facts->uuid, header.uuid, CLG_UUID_BYTES);
             facts->uuid_known = true;
         }
+        newer = newer || rc == COMMITLOG_EVERSION;
         clg_os_close_fd(facts->os, &fd);
     }
     CLG_ASSERT(facts->have_checkpoint ? facts->uuid_known : true);
+    return newer && !facts->uuid_known;
+}
+
+/* There is something, but nothing that says what store it is of. */
+static int facts_nameless(const struct clg_facts *facts, bool newer, struct commitlog_error *err)
+{
+    CLG_ASSERT(!facts->uuid_known && !facts->is_new);
+    if (newer) {
+        return clg_fail(err, COMMITLOG_EVERSION, 0, CLG_NO_POSITION,
+                        "the segments were written by a newer version of the library");
+    }
+    return clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
+                    facts->segment_count > 0 || facts->checkpoint_file
+                        ? "neither CHECKPOINT nor any segment header can be read"
+                        : "derived files are there, but no log");
 }
 
 /* A file without a header: how long is it, and is there anything in it? */
@@ -472,7 +492,7 @@ int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options 
     }
     if (rc == 0) {
         facts->is_new = facts->is_new && !facts->checkpoint_file && facts->segment_count == 0;
-        facts_uuid(facts, dir);
+        bool newer = facts_uuid(facts, dir);
         if (facts->have_checkpoint) {
             facts->first = facts->checkpoint.first;
             facts->max_epoch = facts->checkpoint.epoch;
@@ -482,11 +502,7 @@ int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options 
         if (facts->uuid_known) {
             rc = facts_read_log(facts, dir, options, err);
         } else if (!facts->is_new) {
-            rc = facts->segment_count > 0 || facts->checkpoint_file
-                     ? clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
-                                "neither CHECKPOINT nor any segment header can be read")
-                     : clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
-                                "derived files are there, but no log");
+            rc = facts_nameless(facts, newer, err);
         }
     }
     if (rc != 0) {
