@@ -291,11 +291,12 @@ static int store_open_lock(struct clg_store_dir *dir, struct commitlog_error *er
     const struct commitlog_os *os = dir->os;
     uint32_t flags = CLG_OS_OPEN_READ;
     CLG_ASSERT(dir->lock_fd == -1);
+    bool creates = !dir->read_only && !dir->plan_only;
     if (!dir->read_only) {
-        flags |= CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE;
+        flags |= CLG_OS_OPEN_WRITE | (creates ? (uint32_t)CLG_OS_OPEN_CREATE : 0u);
     }
     int rc = os->open_at(os, dir->dir_fd, CLG_STORE_LOCK_NAME, flags, dir->file_mode);
-    if (rc == -ENOENT && dir->read_only) {
+    if (rc == -ENOENT && !creates) {
         return 0; /* nobody can be writing */
     }
     if (rc < 0) {
@@ -362,14 +363,14 @@ int clg_store_dir_probe(struct clg_store_dir *dir, struct commitlog_error *err)
     return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "read LOCK") : 0;
 }
 
-/* *fd stays -1 for a reader when the directory is not there. */
+/* *fd stays -1 for a reader or a plan when the directory is not there. */
 static int store_open_sub(struct clg_store_dir *dir, const char *name, int *fd,
                           struct commitlog_error *err)
 {
     const struct commitlog_os *os = dir->os;
     CLG_ASSERT(*fd == -1);
     int rc = os->open_at(os, dir->dir_fd, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
-    if (rc == -ENOENT && dir->read_only) {
+    if (rc == -ENOENT && (dir->read_only || dir->plan_only)) {
         return 0;
     }
     if (rc == -ENOENT) {
@@ -413,13 +414,15 @@ static int store_open_rest(struct clg_store_dir *dir, const struct clg_store_dir
 {
     CLG_ASSERT(dir->dir_fd >= 0);
     int rc = store_open_lock(dir, err);
-    if (rc == 0) {
-        rc = dir->read_only ? clg_store_dir_probe(dir, err) : store_lock(dir, err);
+    if (rc == 0 && dir->read_only) {
+        rc = clg_store_dir_probe(dir, err);
+    } else if (rc == 0 && dir->lock_fd >= 0) {
+        rc = store_lock(dir, err);
     }
     if (rc != 0) {
         return rc;
     }
-    if (!dir->read_only) {
+    if (!dir->read_only && dir->lock_fd >= 0) {
         /* It names the live area: not being able to read it is not the same as there being none. */
         rc = store_read_lock_file(dir);
         if (rc < 0) {
@@ -437,7 +440,7 @@ static int store_open_rest(struct clg_store_dir *dir, const struct clg_store_dir
     if (rc == 0) {
         rc = store_open_sub(dir, CLG_STORE_QUARANTINE_NAME, &dir->quarantine_fd, err);
     }
-    if (rc == 0 && !dir->read_only) {
+    if (rc == 0 && !dir->read_only && !dir->plan_only) {
         rc = store_settle(dir, err);
     }
     dir->segment_dir.fd = dir->log_fd;
@@ -452,6 +455,7 @@ static void store_init(struct clg_store_dir *dir, const struct commitlog_os *os,
     dir->os = os;
     dir->dir_fd = dir->log_fd = dir->view_fd = dir->quarantine_fd = dir->lock_fd = -1;
     dir->read_only = options->read_only;
+    dir->plan_only = options->plan_only;
     dir->same_boot = true;
     dir->file_mode = options->file_mode != 0 ? options->file_mode : CLG_STORE_FILE_MODE;
     /* Whoever may read or write files needs to enter the directories. */

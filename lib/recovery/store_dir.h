@@ -39,6 +39,7 @@
 
 struct clg_store_dir_options {
     bool read_only;
+    bool plan_only;     /* with the writer's lock, but nothing is created, LOCK included */
     uint32_t create;    /* COMMITLOG_CREATE_... ; a reader never creates */
     uint32_t file_mode; /* 0: CLG_STORE_FILE_MODE; directories get the x bits that match */
 };
@@ -49,8 +50,9 @@ struct clg_store_dir {
     int log_fd;        /* -1: not there (reader of a store that was never finished) */
     int view_fd;       /* -1: not there */
     int quarantine_fd; /* -1: not there */
-    int lock_fd;       /* -1: not there (reader only) */
+    int lock_fd;       /* -1: not there (reader or plan) */
     bool read_only;
+    bool plan_only;      /* as a reader: what is not there stays -1 */
     bool locked;         /* we hold the writer's lock */
     bool writer_live;    /* reader: another process holds it */
     bool last_known;     /* `last` was read and is intact */

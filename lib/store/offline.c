@@ -21,10 +21,12 @@ static int offline_options(const struct commitlog_options *given, struct commitl
 }
 
 static int offline_open_dir(const struct commitlog_options *options, const char *path,
-                            bool read_only, struct clg_store_dir *dir, struct commitlog_error *err)
+                            bool read_only, bool plan_only, struct clg_store_dir *dir,
+                            struct commitlog_error *err)
 {
     struct clg_store_dir_options wanted = {
         .read_only = read_only,
+        .plan_only = plan_only,
         .create = COMMITLOG_CREATE_NEVER,
         .file_mode = (uint32_t)clg_option(options, COMMITLOG_OPT_FILE_MODE)};
     return clg_store_dir_open(options->os, path, &wanted, dir, err);
@@ -95,12 +97,11 @@ int32_t commitlog_recover(const char *path, const struct commitlog_options *give
     }
     struct clg_store_dir dir;
     int64_t began = options.os->clock_mono_ns(options.os);
-    rc = offline_open_dir(&options, path, false, &dir, err);
+    rc = offline_open_dir(&options, path, false, (flags & COMMITLOG_RECOVER_PLAN_ONLY) != 0, &dir,
+                          err);
     if (rc == COMMITLOG_OK) {
-        struct clg_recovery_options wanted = {.plan_only =
-                                                  (flags & COMMITLOG_RECOVER_PLAN_ONLY) != 0,
-                                              .full = true,
-                                              .report = &report->sink};
+        struct clg_recovery_options wanted = {
+            .plan_only = dir.plan_only, .full = true, .report = &report->sink};
         rc = offline_recover(&options, &dir, &wanted, &report->recovery, err);
         report->recovery.duration_ns = (uint64_t)(options.os->clock_mono_ns(options.os) - began);
         clg_store_dir_close(&dir);
@@ -134,7 +135,7 @@ int32_t commitlog_verify(const char *path, const struct commitlog_options *given
     }
     struct clg_store_dir dir;
     int64_t began = options.os->clock_mono_ns(options.os);
-    rc = offline_open_dir(&options, path, true, &dir, err);
+    rc = offline_open_dir(&options, path, true, false, &dir, err);
     if (rc == COMMITLOG_OK) {
         struct clg_verify_counts counts;
         memset(&counts, 0, sizeof(counts));
@@ -201,7 +202,7 @@ int32_t commitlog_rebuild(const char *path, const struct commitlog_options *give
     int rc = offline_options(given, &options, err);
     struct clg_store_dir dir;
     if (rc == COMMITLOG_OK) {
-        rc = offline_open_dir(&options, path, false, &dir, err);
+        rc = offline_open_dir(&options, path, false, false, &dir, err);
     }
     if (rc != COMMITLOG_OK) {
         return rc;
