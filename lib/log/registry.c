@@ -79,6 +79,15 @@ void clg_registry_raise_next(struct clg_registry *registry, uint32_t number, uin
     }
 }
 
+void clg_registry_skip(struct clg_registry *registry, uint32_t numbers)
+{
+    clg_mutex_lock(registry->os, &registry->lock);
+    if (registry->spoken_for < numbers) {
+        registry->spoken_for = numbers;
+    }
+    clg_mutex_unlock(registry->os, &registry->lock);
+}
+
 /* The slot that holds the name, or the free one where it belongs. */
 static uint32_t registry_slot(const struct clg_registry *registry, uint64_t hash, const void *name,
                               size_t name_bytes)
@@ -134,12 +143,13 @@ int clg_registry_find(struct clg_registry *registry, const void *name, size_t na
     return COMMITLOG_OK;
 }
 
-/* Chunks for the queues [first, first + count) and for one more topic. */
-static int registry_reserve(struct clg_registry *registry, uint32_t first, uint32_t count)
+/* Chunks for all queues below `end`, for numbers may have been passed over and every number below
+ * the count can be asked for, and for one more topic. */
+static int registry_reserve(struct clg_registry *registry, uint32_t end)
 {
     const struct commitlog_os *os = registry->os;
-    for (uint32_t i = first / CLG_REGISTRY_CHUNK; i <= (first + count - 1) / CLG_REGISTRY_CHUNK;
-         i++) {
+    CLG_ASSERT(end > 0 && end <= CLG_REGISTRY_CHUNK * CLG_REGISTRY_CHUNKS);
+    for (uint32_t i = 0; i <= (end - 1) / CLG_REGISTRY_CHUNK; i++) {
         if (registry->queues[i] == NULL) {
             registry->queues[i] =
                 clg_os_alloc_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_queue));
@@ -161,7 +171,7 @@ static int registry_insert(struct clg_registry *registry, const void *name, size
 {
     const struct commitlog_os *os = registry->os;
     uint32_t id = clg_registry_topic_count(registry);
-    int rc = registry_reserve(registry, first, queues);
+    int rc = registry_reserve(registry, first + queues);
     if (rc == COMMITLOG_OK) {
         rc = registry_grow_slots(registry);
     }
@@ -215,6 +225,7 @@ int clg_registry_add(struct clg_registry *registry, const void *name, size_t nam
     clg_mutex_lock(registry->os, &registry->lock);
     uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)];
     uint32_t next = clg_registry_queue_count(registry);
+    next = next < registry->spoken_for ? registry->spoken_for : next;
     int rc;
     if (id != 0) {
         struct clg_topic *topic = clg_registry_topic(registry, id - 1);

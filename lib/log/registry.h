@@ -48,7 +48,8 @@ struct clg_registry {
     _Atomic uint32_t queue_count;
     struct clg_topic **topics[CLG_REGISTRY_CHUNKS];
     struct clg_queue *queues[CLG_REGISTRY_CHUNKS];
-    uint32_t *slots; /* open addressing by name: id + 1, 0 free */
+    uint32_t spoken_for; /* numbers below are in records, maybe of no topic known; under lock */
+    uint32_t *slots;     /* open addressing by name: id + 1, 0 free */
     uint32_t slot_count;
 };
 
@@ -71,6 +72,10 @@ struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32
 struct clg_queue *clg_registry_queue(const struct clg_registry *registry, uint32_t number);
 uint32_t clg_registry_topic_count(const struct clg_registry *registry);
 uint32_t clg_registry_queue_count(const struct clg_registry *registry);
+
+/* A new topic gets no number below `numbers`: records of the log carry them. Their topic may have
+ * lost its definition, and must not find its messages among another's. */
+void clg_registry_skip(struct clg_registry *registry, uint32_t numbers);
 
 /* The next offset becomes at least `next`: refolding and recovery. */
 void clg_registry_raise_next(struct clg_registry *registry, uint32_t number, uint64_t next);

@@ -374,6 +374,22 @@ uint64_t clg_consume_queue_next(const struct clg_view *view, uint32_t queue)
     return head == NULL ? 0 : head->next;
 }
 
+uint32_t clg_consume_queue_numbers(const struct clg_view *view)
+{
+    const struct clg_consume_queue *cq = clg_queue_of_const(view);
+    CLG_ASSERT(view->ops == &clg_consume_queue_ops);
+    if (cq->head_chunks == 0) {
+        return 0;
+    }
+    const struct clg_queue_heads *last = cq->chunks[cq->head_chunks - 1];
+    uint32_t in_last = CLG_HEADS_PER_CHUNK;
+    CLG_ASSERT(last != NULL);
+    while (in_last > 0 && last->heads[in_last - 1].used == 0) {
+        in_last--;
+    }
+    return (cq->head_chunks - 1) * CLG_HEADS_PER_CHUNK + in_last;
+}
+
 bool clg_consume_queue_evidence(const struct clg_view *view, uint32_t queue, uint64_t *base)
 {
     const struct clg_queue_head *head = clg_queue_head_find(clg_queue_of_const(view), queue);

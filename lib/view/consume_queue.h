@@ -39,6 +39,9 @@ CLG_MUST_CHECK int clg_consume_queue_position(struct clg_view *view, uint32_t qu
                                               uint64_t position, uint64_t visible, bool all_visible,
                                               uint64_t *out_offset);
 
+/* One more than the highest queue number that the log carries, whether a topic owns it or not. */
+uint32_t clg_consume_queue_numbers(const struct clg_view *view);
+
 /* Folded end of the queue; 0 if it never had a record. */
 uint64_t clg_consume_queue_next(const struct clg_view *view, uint32_t queue);
 /* Base of the newest segment with a record or a carried pair of the queue; false: its next offset
