@@ -65,7 +65,8 @@ static void plan_refuse(struct plan_make *m, int code, const char *reason, uint6
                    position);
 }
 
-/* A file without a header at the very end, above all that is known durable: its creation failed. */
+/* A file without a header at the very end, above all that is known durable: its creation failed.
+ * One with an intact header that does not fit its name, or with two that differ, was made whole. */
 static bool plan_is_leftover(const struct plan_make *m, size_t i)
 {
     const struct clg_facts *facts = m->facts;
@@ -75,7 +76,8 @@ static bool plan_is_leftover(const struct plan_make *m, size_t i)
     return fact->segment == NULL && i + 1 == facts->segment_count &&
            fact->base + CLG_SEGMENT_DATA_START >= facts->witness &&
            fact->base + CLG_SEGMENT_DATA_START >= facts->first &&
-           fact->state != CLG_SEGMENT_NO_FILE;
+           fact->state != CLG_SEGMENT_NO_FILE && fact->state != CLG_SEGMENT_MISNAMED &&
+           fact->state != CLG_SEGMENT_DISAGREE;
 }
 
 static const char *plan_segment_damage(const struct plan_make *m, size_t i)
