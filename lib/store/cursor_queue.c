@@ -14,7 +14,7 @@ static int queue_lost(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
     while (run < count && entries[run].position == CLG_NO_POSITION) {
         run++;
     }
-    fetch->bound = cursor->next + run - 1;
+    fetch->bound = entries[run - 1].queue_offset + entries[run - 1].lost - 1;
     clg_store_damage(cursor->store, fetch->core, CLG_NO_POSITION - CLG_RECORD_MIN, cursor->next,
                      cursor->queue, "the log has lost the records of these offsets");
     return COMMITLOG_EDAMAGED;

@@ -30,6 +30,7 @@ struct clg_lookup_entry {
     uint64_t queue_offset;
     uint64_t position; /* CLG_NO_POSITION: a lost offset */
     uint64_t segment_base;
+    uint64_t lost; /* a lost offset: so many from this one on are; 0: not lost */
     int64_t store_time;
     uint32_t size;
     uint32_t tag_hash;

@@ -126,7 +126,9 @@ static int merge_fill(struct clg_merge *merge, struct merge_lane *lane, uint64_t
                 lane->ahead[lane->count++] = got[i];
             }
         }
-        lane->next_offset += count;
+        const struct clg_lookup_entry *last = &got[count - 1];
+        /* A run of lost offsets may be longer than anybody wants to walk. */
+        lane->next_offset = last->queue_offset + clg_max_u64(last->lost, 1);
     }
     return 0;
 }

@@ -131,11 +131,13 @@ static int walk_jump(struct clg_consume_queue *cq, struct clg_queue_part *part)
     return 1;
 }
 
-/* From *part to the newest part with first <= offset. ENOTFOUND: *part is the oldest one kept. */
+/* From *part to the newest part with first <= offset. ENOTFOUND: *part is the oldest one kept.
+ * *above: first offset of the part next above, when the last step came from there, else 0. */
 static int walk_to_offset(struct clg_consume_queue *cq, uint64_t offset,
-                          struct clg_queue_part *part)
+                          struct clg_queue_part *part, uint64_t *above)
 {
     CLG_ASSERT(part->count > 0);
+    *above = 0;
     while (part->first > offset) {
         if (part->jump.base != CLG_LINK_NONE && part->jump_end > offset) {
             int rc = walk_jump(cq, part);
@@ -143,9 +145,11 @@ static int walk_to_offset(struct clg_consume_queue *cq, uint64_t offset,
                 return rc;
             }
             if (rc == 1) {
+                *above = 0;
                 continue;
             }
         }
+        *above = part->first;
         int rc = walk_prev(cq, part);
         if (rc != 0) {
             return rc;
@@ -265,7 +269,8 @@ static int walk_time_at(struct clg_consume_queue *cq, const struct clg_queue_par
                         uint64_t offset, int64_t *out)
 {
     struct clg_queue_part part = *newest;
-    int rc = walk_to_offset(cq, offset, &part);
+    uint64_t above;
+    int rc = walk_to_offset(cq, offset, &part, &above);
     if (rc == 0) {
         uint64_t index = clg_min_u64(offset - part.first, part.count - 1u);
         CLG_ASSERT(index < part.count);
@@ -323,6 +328,7 @@ static int walk_emit(struct clg_view *view, const struct clg_queue_part *part, u
                                      .flags = entry.flags};
     if (entry.size == 0 && (entry.flags & CLG_QUEUE_ENTRY_HOLE) != 0) {
         out->position = CLG_NO_POSITION;
+        out->lost = 1;
         return 0;
     }
     if (part->flat == NULL) {
@@ -336,10 +342,10 @@ static int walk_emit(struct clg_view *view, const struct clg_queue_part *part, u
     return inside ? 0 : clg_queue_part_damaged(view, item);
 }
 
-/* Entries [offset, end) as far as one part, or the lost offsets behind it, goes. `newer` is the
- * first offset behind that gap. */
+/* Entries from `offset` on as far as one part goes; behind it, one for a lost offset. `above` is
+ * the first offset behind that gap, 0 when it is not known. */
 static int walk_copy(struct clg_view *view, const struct clg_queue_part *part, uint64_t offset,
-                     uint64_t count, struct clg_lookup_entry *out, uint32_t *done)
+                     uint64_t count, uint64_t above, struct clg_lookup_entry *out, uint32_t *done)
 {
     uint64_t in_part = part_end(part) > offset ? part_end(part) - offset : 0;
     uint64_t n = clg_min_u64(count, in_part);
@@ -355,6 +361,7 @@ static int walk_copy(struct clg_view *view, const struct clg_queue_part *part, u
         out[0] = (struct clg_lookup_entry){.queue_offset = offset,
                                            .position = CLG_NO_POSITION,
                                            .segment_base = part->base,
+                                           .lost = above > offset ? above - offset : 1,
                                            .store_time = part_time(part, part->count - 1),
                                            .flags = CLG_QUEUE_ENTRY_HOLE};
         *done = 1;
@@ -389,13 +396,17 @@ int clg_consume_queue_entries(struct clg_view *view, uint32_t queue, uint64_t of
     while (!empty && count < want) {
         struct clg_queue_part part = newest;
         uint32_t done = 0;
-        rc = walk_to_offset(cq, offset + count, &part);
+        uint64_t above = 0;
+        rc = walk_to_offset(cq, offset + count, &part, &above);
         if (rc == COMMITLOG_ENOTFOUND && count == 0) {
             empty = true;
             break;
         }
         if (rc == 0) {
-            rc = walk_copy(view, &part, offset + count, want - count, entries + count, &done);
+            /* Above the newest part there is nothing but the end. */
+            above = part.base == newest.base ? next : clg_min_u64(above, next);
+            rc =
+                walk_copy(view, &part, offset + count, want - count, above, entries + count, &done);
         }
         if (rc != 0) {
             return rc;

@@ -424,6 +424,7 @@ START_TEST(lost_offsets_read_as_holes_without_a_place)
     ck_assert_uint_eq(count, 16);
     ck_assert_uint_ne(got[0].position, CLG_NO_POSITION);
     ck_assert_uint_eq(got[15].position, CLG_NO_POSITION);
+    ck_assert_uint_eq(got[15].queue_offset + got[15].lost, 100009);
     TOWN_OK(town, clg_lookup_entries(town->fold, 0, 100009, UINT64_MAX, got, 16, &count, &bound));
     ck_assert_uint_eq(count, 1);
     ck_assert_uint_ne(got[0].position, CLG_NO_POSITION);
