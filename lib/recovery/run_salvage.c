@@ -4,7 +4,9 @@
  *
  * Invariants: the holes of one range cover it exactly; those of a batch are written from its end to
  *       its beginning, the batch header last: killed in between, the batch still fails as a whole
- *       and is done again, and no member of it ever appears alone.
+ *       and is done again, and no member of it ever appears alone. A hole has epoch and time of the
+ *       last good record before it: what its own header said may be what was wrong with it, and
+ *       then the next recovery would find the hole damaged, or what follows it.
  * Failure modes: EDAMAGED for a range too small for a hole (no record can have been there).
  */
 #include <errno.h>
@@ -34,10 +36,13 @@ static bool salvage_header(struct clg_segment *segment, uint64_t position, uint6
     return ok && clg_record_check_bounds(header, end - position);
 }
 
-static int salvage_one(struct run *r, struct clg_segment *segment, uint64_t from, uint32_t size,
-                       const struct clg_record_header *like)
+static int salvage_one(struct run *r, struct clg_segment *segment,
+                       const struct clg_fact_range *range, uint64_t from, uint32_t size,
+                       struct clg_record_header *like)
 {
     CLG_ASSERT(size >= CLG_RECORD_MIN);
+    like->epoch = range->epoch;
+    like->store_time = range->store_time;
     int rc = clg_segment_write_hole(segment, from, size, like, r->err);
     if (rc == 0) {
         r->counts->holes_made++;
@@ -54,8 +59,6 @@ static int salvage_unknown(struct run *r, struct clg_segment *segment,
     memset(&like, 0, sizeof(like));
     like.queue_number = CLG_QUEUE_NONE;
     like.durable_back = CLG_DURABLE_BACK_NONE;
-    like.epoch = range->epoch;
-    like.store_time = range->store_time;
     if (to - from < CLG_RECORD_MIN) {
         return clg_fail(r->err, COMMITLOG_EDAMAGED, 0, from,
                         "salvage: [%" PRIu64 ", %" PRIu64 ") is too small for a hole", from, to);
@@ -66,7 +69,7 @@ static int salvage_unknown(struct run *r, struct clg_segment *segment,
         if (piece < to - from && to - from - piece < CLG_RECORD_MIN) {
             piece -= CLG_RECORD_MIN;
         }
-        int rc = salvage_one(r, segment, from, (uint32_t)piece, &like);
+        int rc = salvage_one(r, segment, range, from, (uint32_t)piece, &like);
         if (rc != 0) {
             return rc;
         }
@@ -114,15 +117,11 @@ static int salvage_batch(struct run *r, struct clg_segment *segment,
     }
     struct clg_record_header header;
     uint64_t end = range->from;
-    struct clg_fact_range rest = *range;
     if (count > 0 && salvage_header(segment, places[count - 1], range->to, false, &header)) {
         end = places[count - 1] + clg_record_size(header.word);
-        /* A hole behind members must not look older than they do. */
-        rest.epoch = header.epoch;
-        rest.store_time = header.store_time;
     }
     if (end < range->to) {
-        rc = salvage_unknown(r, segment, &rest, end, range->to);
+        rc = salvage_unknown(r, segment, range, end, range->to);
     }
     for (size_t i = count; rc == 0 && i-- > 0;) {
         if (!salvage_header(segment, places[i], range->to, false, &header)) {
@@ -134,7 +133,7 @@ static int salvage_batch(struct run *r, struct clg_segment *segment,
             header.queue_number = CLG_QUEUE_NONE;
             header.queue_offset = 0;
         }
-        rc = salvage_one(r, segment, places[i], clg_record_size(header.word), &header);
+        rc = salvage_one(r, segment, range, places[i], clg_record_size(header.word), &header);
     }
     r->dir->os->free(r->dir->os, places);
     CLG_ASSERT(end <= range->to);
@@ -158,7 +157,8 @@ int clg_run_salvage(struct run *r, struct clg_segment *segment, const struct clg
             header.queue_number = CLG_QUEUE_NONE;
             header.queue_offset = 0;
         }
-        return salvage_one(r, segment, range->from, (uint32_t)(range->to - range->from), &header);
+        return salvage_one(r, segment, range, range->from, (uint32_t)(range->to - range->from),
+                           &header);
     }
     return salvage_unknown(r, segment, range, range->from, range->to);
 }
