@@ -36,7 +36,7 @@ struct commitlog_fault;
 enum { /* kinds of calls; the values index counts and rules */
     COMMITLOG_FAULT_ANY = 0,
     COMMITLOG_FAULT_ALLOC = 1,
-    COMMITLOG_FAULT_OPEN = 2,     /* open_at and open_dir */
+    COMMITLOG_FAULT_OPEN = 2,     /* whatever gives a descriptor */
     COMMITLOG_FAULT_READ = 3,     /* pread */
     COMMITLOG_FAULT_WRITE = 4,    /* pwrite and pwritev */
     COMMITLOG_FAULT_SYNC = 5,     /* fdatasync and fsync of a file */
@@ -47,7 +47,8 @@ enum { /* kinds of calls; the values index counts and rules */
     COMMITLOG_FAULT_MAKE = 10,    /* mkdir */
     COMMITLOG_FAULT_MAP = 11,
     COMMITLOG_FAULT_LOCK = 12,
-    COMMITLOG_FAULT_KINDS = 13
+    COMMITLOG_FAULT_STAT = 13,    /* questions about a file or the file system */
+    COMMITLOG_FAULT_KINDS = 14
 };
 
 /* A machine with an empty disk. */
@@ -59,6 +60,9 @@ const struct commitlog_os *commitlog_fault_os(struct commitlog_fault *machine);
 
 /* Calls of a kind so far, the failed ones included. */
 uint64_t commitlog_fault_count(const struct commitlog_fault *machine, uint32_t kind);
+/* What was given out and has not come back: allocations (ALLOC), descriptors (OPEN), mapped bytes
+ * (MAP); 0 for the other kinds. After the last close all three are 0, or something leaks. */
+uint64_t commitlog_fault_held(const struct commitlog_fault *machine, uint32_t kind);
 /* The nth call of the kind from now on (1 = the next) fails with os_errno (positive), once or for
  * ever. A failed sync leaves its sectors clean but not on the disk, as Linux does. A short write is
  * os_errno 0. One rule at a time; nth 0 removes it. */
@@ -101,7 +105,10 @@ int32_t commitlog_fault_content(struct commitlog_fault *machine, const char *pat
  * the machine. */
 int32_t commitlog_fault_name(struct commitlog_fault *machine, const char *dir_path, uint32_t index,
                              const char **out_name);
-/* A copy of the whole machine as it is (maps and descriptors left out): try the same disk twice. */
+/* A copy of the whole machine as it is (maps and descriptors left out): try the same disk twice.
+ * Of a machine that commitlog_fault_cut_at has struck, as it was at that moment: with what programs
+ * had stored in mapped memory until then, without what they stored there later. So a process can be
+ * killed, or the power cut, at any call, while the old handles are closed on the original. */
 int32_t commitlog_fault_clone(const struct commitlog_fault *machine, uint64_t seed,
                               struct commitlog_fault **out_machine);
 

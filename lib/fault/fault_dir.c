@@ -80,11 +80,15 @@ static int os_close(const struct commitlog_os *os, int fd)
 {
     struct commitlog_fault *m = clg_fault_of(os);
     CLG_ASSERT(fd >= 0);
-    if (fd < FAULT_FD_FIRST) {
-        return m->real->close(m->real, fd);
-    }
     clg_fault_lock(m);
     struct fault_fd *slot = clg_fault_fd_of(m, fd);
+    bool open = fd < FAULT_FD_FIRST ||
+                (fd < FAULT_FD_FIRST + (int)FAULT_FDS && m->fds[fd - FAULT_FD_FIRST].used);
+    CLG_ASSERT(!open || m->held_fds > 0);
+    m->held_fds -= open ? 1 : 0;
+    if (fd < FAULT_FD_FIRST) {
+        return (int)clg_fault_unlock(m, m->real->close(m->real, fd));
+    }
     if (slot != NULL) {
         clg_fault_drop_lock(m, fd);
         CLG_ASSERT(m->inodes[slot->inode].handles > 0);

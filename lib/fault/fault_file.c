@@ -196,7 +196,8 @@ static int os_stat_fd(const struct commitlog_os *os, int fd, struct clg_os_stat 
     struct commitlog_fault *m = clg_fault_of(os);
     clg_fault_lock(m);
     const struct fault_inode *inode = clg_fault_inode_of(m, fd);
-    int rc = m->dead ? -EIO : inode == NULL ? -EBADF : 0;
+    int rc = clg_fault_enter(m, COMMITLOG_FAULT_STAT, false);
+    rc = rc < 0 ? rc : inode == NULL ? -EBADF : 0;
     CLG_ASSERT(out != NULL);
     if (rc == 0) {
         fault_fill_stat(inode, out);
@@ -213,9 +214,10 @@ static int os_stat_at(const struct commitlog_os *os, int dirfd, const char *name
     int rc;
     const struct fault_inode *dir = clg_fault_dir(m, dirfd, name, &rc);
     CLG_ASSERT(out != NULL);
-    int64_t found = m->dead       ? -EIO
-                    : dir == NULL ? rc
-                                  : clg_fault_step(m, (uint32_t)(dir - m->inodes), name);
+    int64_t found = clg_fault_enter(m, COMMITLOG_FAULT_STAT, false);
+    if (found >= 0) {
+        found = dir == NULL ? rc : clg_fault_step(m, (uint32_t)(dir - m->inodes), name);
+    }
     if (found >= 0) {
         fault_fill_stat(&m->inodes[found], out);
         found = 0;
@@ -230,14 +232,16 @@ static int os_fs_info(const struct commitlog_os *os, int fd, struct clg_os_fs_in
     clg_fault_lock(m);
     const struct fault_inode *inode = clg_fault_inode_of(m, fd);
     CLG_ASSERT(out != NULL);
-    if (inode != NULL) {
+    int rc = clg_fault_enter(m, COMMITLOG_FAULT_STAT, false);
+    rc = rc < 0 ? rc : inode == NULL ? -EBADF : 0;
+    if (rc == 0) {
         memset(out, 0, sizeof(*out));
         out->type = inode->tmpfs ? CLG_OS_FS_TMPFS : CLG_OS_FS_EXT;
         out->total_bytes = m->free_bytes == UINT64_MAX ? UINT64_C(1) << 40 : m->free_bytes;
         out->free_bytes = out->total_bytes - clg_min_u64(m->used_bytes, out->total_bytes);
     }
     CLG_ASSERT(m->inodes[0].used);
-    return (int)clg_fault_unlock(m, inode == NULL ? -EBADF : 0);
+    return (int)clg_fault_unlock(m, rc);
 }
 
 static int os_set_nocow(const struct commitlog_os *os, int fd)

@@ -16,9 +16,11 @@ static void *os_alloc(const struct commitlog_os *os, size_t bytes)
     CLG_ASSERT(bytes > 0);
     clg_fault_lock(m);
     int rc = clg_fault_enter(m, COMMITLOG_FAULT_ALLOC, false);
+    void *got = rc < 0 ? NULL : m->real->alloc(m->real, bytes);
+    m->held_allocs += got != NULL ? 1 : 0;
     (void)clg_fault_unlock(m, 0);
     CLG_ASSERT(rc <= 1);
-    return rc < 0 ? NULL : m->real->alloc(m->real, bytes);
+    return got;
 }
 
 static void os_free(const struct commitlog_os *os, void *ptr)
@@ -26,6 +28,13 @@ static void os_free(const struct commitlog_os *os, void *ptr)
     struct commitlog_fault *m = clg_fault_of(os);
     CLG_ASSERT(m->real != NULL);
     CLG_ASSERT(m->real != os);
+    if (ptr == NULL) {
+        return;
+    }
+    clg_fault_lock(m);
+    CLG_ASSERT(m->held_allocs > 0);
+    m->held_allocs--;
+    (void)clg_fault_unlock(m, 0);
     m->real->free(m->real, ptr);
 }
 
@@ -98,22 +107,17 @@ static int os_tmpfs_dir(const struct commitlog_os *os, char *path, size_t path_s
     return 0;
 }
 
-/* The descriptor of the memory behind a file; a real one is its own. */
-static int fault_memory_fd(const struct commitlog_os *os, int fd)
+/* The descriptor of the memory behind a file; anonymous memory has none. */
+static int fault_memory_fd(struct commitlog_fault *m, int fd, bool anonymous)
 {
-    struct commitlog_fault *m = clg_fault_of(os);
-    CLG_ASSERT(m->inodes[0].used);
-    if (fd < FAULT_FD_FIRST) {
-        return fd;
-    }
-    clg_fault_lock(m);
     int rc = clg_fault_enter(m, COMMITLOG_FAULT_MAP, false);
     const struct fault_inode *inode = clg_fault_inode_of(m, fd);
+    CLG_ASSERT(m->inodes[0].used);
     if (rc >= 0) {
-        rc = inode == NULL || inode->is_dir ? -EBADF : inode->memory_fd;
+        rc = anonymous ? 0 : inode == NULL || inode->is_dir ? -EBADF : inode->memory_fd;
     }
     CLG_ASSERT(rc < FAULT_FD_FIRST);
-    return (int)clg_fault_unlock(m, rc);
+    return rc;
 }
 
 static int os_map(const struct commitlog_os *os, int fd, uint64_t at, size_t size, uint32_t prot,
@@ -121,23 +125,54 @@ static int os_map(const struct commitlog_os *os, int fd, uint64_t at, size_t siz
 {
     struct commitlog_fault *m = clg_fault_of(os);
     bool anonymous = (flags & CLG_OS_MAP_ANONYMOUS) != 0;
-    int memory = anonymous ? fd : fault_memory_fd(os, fd);
     CLG_ASSERT(out != NULL);
     CLG_ASSERT(size > 0);
-    if (!anonymous && memory < 0) {
-        return memory;
+    clg_fault_lock(m);
+    int rc = fault_memory_fd(m, fd, anonymous);
+    if (rc >= 0) {
+        rc = m->real->map(m->real, anonymous ? -1 : rc, at, size, prot, flags, out);
     }
-    return m->real->map(m->real, memory, at, size, prot, flags, out);
+    m->held_bytes += rc < 0 ? 0 : size;
+    return (int)clg_fault_unlock(m, rc);
 }
 
 static int os_map_twice(const struct commitlog_os *os, int fd, uint64_t at, size_t size,
                         uint32_t prot, void **out)
 {
     struct commitlog_fault *m = clg_fault_of(os);
-    int memory = fault_memory_fd(os, fd);
     CLG_ASSERT(out != NULL);
     CLG_ASSERT(size > 0);
-    return memory < 0 ? memory : m->real->map_twice(m->real, memory, at, size, prot, out);
+    clg_fault_lock(m);
+    int rc = fault_memory_fd(m, fd, false);
+    if (rc >= 0) {
+        rc = m->real->map_twice(m->real, rc, at, size, prot, out);
+    }
+    m->held_bytes += rc < 0 ? 0 : 2 * size;
+    return (int)clg_fault_unlock(m, rc);
+}
+
+static int os_unmap(const struct commitlog_os *os, void *addr, size_t size)
+{
+    struct commitlog_fault *m = clg_fault_of(os);
+    clg_fault_lock(m);
+    int rc = m->real->unmap(m->real, addr, size);
+    CLG_ASSERT(rc < 0 || m->held_bytes >= size);
+    m->held_bytes -= rc < 0 ? 0 : size;
+    CLG_ASSERT(m->inodes[0].used);
+    return (int)clg_fault_unlock(m, rc);
+}
+
+static int os_eventfd_create(const struct commitlog_os *os)
+{
+    struct commitlog_fault *m = clg_fault_of(os);
+    clg_fault_lock(m);
+    int rc = clg_fault_enter(m, COMMITLOG_FAULT_OPEN, false);
+    if (rc >= 0) {
+        rc = m->real->eventfd_create(m->real);
+    }
+    m->held_fds += rc < 0 ? 0 : 1;
+    CLG_ASSERT(rc < FAULT_FD_FIRST);
+    return (int)clg_fault_unlock(m, rc);
 }
 
 static int64_t os_clock(const struct commitlog_os *os)
@@ -207,6 +242,8 @@ void clg_fault_fill_table(struct commitlog_fault *m)
     t->tmpfs_dir = os_tmpfs_dir;
     t->map = os_map;
     t->map_twice = os_map_twice;
+    t->unmap = os_unmap;
+    t->eventfd_create = os_eventfd_create;
     t->clock_wall_ns = os_clock;
     t->clock_mono_ns = os_clock;
     t->sleep_ns = os_sleep;

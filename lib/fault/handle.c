@@ -53,6 +53,7 @@ int clg_fault_fd_new(struct commitlog_fault *m, uint32_t inode, bool writable)
         if (!m->fds[i].used) {
             m->fds[i] = (struct fault_fd){.used = true, .writable = writable, .inode = inode};
             m->inodes[inode].handles++;
+            m->held_fds++;
             CLG_ASSERT(m->inodes[inode].used);
             return FAULT_FD_FIRST + (int)i;
         }

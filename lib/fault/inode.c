@@ -10,6 +10,8 @@
 
 #include "base/invariant.h"
 
+#define FAULT_PIECE 32768u
+
 int clg_fault_inode_new(struct commitlog_fault *m, bool is_dir, uint32_t mode, uint32_t *out)
 {
     uint32_t at = 0;
@@ -179,6 +181,29 @@ static int inode_grow_disk(struct fault_inode *inode, uint64_t size)
     return 0;
 }
 
+/* One unit of a file: `seen` is what programs see of it. */
+static int inode_sync_unit(struct commitlog_fault *m, struct fault_inode *inode, uint64_t at,
+                           const uint8_t *seen, uint64_t bytes, enum fault_sync how)
+{
+    uint8_t *lost = &inode->lost[at / FAULT_SECTOR];
+    CLG_ASSERT(at + bytes <= inode->size);
+    CLG_ASSERT(at + bytes <= inode->disk_size);
+    if (memcmp(seen, inode->disk + at, bytes) == 0) {
+        *lost = 0;
+    } else if (*lost != 0) {
+        if (how == FAULT_SYNC_REVERT) {
+            *lost = 0;
+            return clg_os_pwrite_all(m->real, inode->memory_fd, inode->disk + at, bytes, at);
+        }
+    } else if (how == FAULT_SYNC_FAILED) {
+        *lost = 1;
+    } else if (how == FAULT_SYNC_ALL ||
+               (how == FAULT_SYNC_CHANCE && clg_fault_random(m) % 100 < m->survival)) {
+        memcpy(inode->disk + at, seen, bytes);
+    }
+    return 0;
+}
+
 /* Sizes travel with the first sector that does: as metadata of the same journal would. */
 int clg_fault_sync_file(struct commitlog_fault *m, struct fault_inode *inode, enum fault_sync how)
 {
@@ -189,32 +214,18 @@ int clg_fault_sync_file(struct commitlog_fault *m, struct fault_inode *inode, en
         return -ENOMEM;
     }
     uint64_t unit = how == FAULT_SYNC_CHANCE ? m->sector : FAULT_SECTOR;
-    CLG_ASSERT(unit % FAULT_SECTOR == 0);
-    uint8_t buffer[4096];
-    for (uint64_t at = 0; at < inode->size && at < inode->disk_size; at += unit) {
-        uint64_t bytes = clg_min_u64(unit, clg_min_u64(inode->size, inode->disk_size) - at);
-        int rc = clg_os_pread_all(m->real, inode->memory_fd, buffer, bytes, at);
-        if (rc < 0) {
-            return rc;
-        }
-        uint8_t *lost = &inode->lost[at / FAULT_SECTOR];
-        if (memcmp(buffer, inode->disk + at, bytes) == 0) {
-            *lost = 0;
-        } else if (*lost != 0) {
-            if (how == FAULT_SYNC_REVERT) {
-                rc = clg_os_pwrite_all(m->real, inode->memory_fd, inode->disk + at, bytes, at);
-                *lost = 0;
-            }
-        } else if (how == FAULT_SYNC_FAILED) {
-            *lost = 1;
-        } else if (all || (how == FAULT_SYNC_CHANCE && clg_fault_random(m) % 100 < m->survival)) {
-            memcpy(inode->disk + at, buffer, bytes);
-        }
-        if (rc < 0) {
-            return rc;
+    uint64_t end = clg_min_u64(inode->size, inode->disk_size);
+    CLG_ASSERT(unit % FAULT_SECTOR == 0 && FAULT_PIECE % unit == 0);
+    uint8_t buffer[FAULT_PIECE];
+    int rc = 0;
+    for (uint64_t at = 0; rc >= 0 && at < end; at += FAULT_PIECE) {
+        uint64_t bytes = clg_min_u64(FAULT_PIECE, end - at);
+        rc = clg_os_pread_all(m->real, inode->memory_fd, buffer, bytes, at);
+        for (uint64_t i = 0; rc >= 0 && i < bytes; i += unit) {
+            rc = inode_sync_unit(m, inode, at + i, buffer + i, clg_min_u64(unit, bytes - i), how);
         }
     }
-    return 0;
+    return rc;
 }
 
 /* After a power cut: programs see what the disk has. */

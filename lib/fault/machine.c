@@ -38,6 +38,9 @@ int clg_fault_enter(struct commitlog_fault *m, uint32_t kind, bool change)
     if (change) {
         m->changes++;
         if (m->cut_at != 0 && m->changes >= m->cut_at) {
+            if (commitlog_fault_clone(m, m->seed, &m->frozen) != COMMITLOG_OK) {
+                m->frozen = NULL; /* a later clone says so */
+            }
             m->dead = true;
             return -EIO;
         }
@@ -119,6 +122,7 @@ void commitlog_fault_free(struct commitlog_fault *machine)
             clg_fault_inode_free(machine, &machine->inodes[i]);
         }
     }
+    commitlog_fault_free(machine->frozen);
     free(machine->inodes);
     free(machine->content);
     CLG_ASSERT(machine->used_bytes == 0);
@@ -138,6 +142,16 @@ uint64_t commitlog_fault_count(const struct commitlog_fault *machine, uint32_t k
     CLG_ASSERT(machine != NULL);
     CLG_ASSERT(machine->counts[0] >= machine->counts[COMMITLOG_FAULT_READ]);
     return kind < COMMITLOG_FAULT_KINDS ? machine->counts[kind] : 0;
+}
+
+uint64_t commitlog_fault_held(const struct commitlog_fault *machine, uint32_t kind)
+{
+    CLG_ASSERT(machine != NULL);
+    CLG_ASSERT(kind < COMMITLOG_FAULT_KINDS);
+    return kind == COMMITLOG_FAULT_ALLOC  ? machine->held_allocs
+           : kind == COMMITLOG_FAULT_OPEN ? machine->held_fds
+           : kind == COMMITLOG_FAULT_MAP  ? machine->held_bytes
+                                          : 0;
 }
 
 int32_t commitlog_fault_fail(struct commitlog_fault *machine, uint32_t kind, uint64_t nth,
@@ -190,6 +204,8 @@ static void machine_void_fds(struct commitlog_fault *m)
         m->inodes[i].lock_owner = -1;
         m->inodes[i].lock_shared = 0;
     }
+    commitlog_fault_free(m->frozen);
+    m->frozen = NULL;
     m->dead = false;
     m->cut_at = 0;
     m->rule_left = 0;
@@ -458,7 +474,8 @@ int32_t commitlog_fault_clone(const struct commitlog_fault *machine, uint64_t se
 {
     CLG_ASSERT(machine != NULL);
     struct commitlog_fault *m;
-    int32_t code = commitlog_fault_create(seed, &m);
+    machine = machine->dead ? machine->frozen : machine;
+    int32_t code = machine == NULL ? COMMITLOG_ENOMEM : commitlog_fault_create(seed, &m);
     if (code != COMMITLOG_OK) {
         return code;
     }

@@ -105,7 +105,11 @@ struct commitlog_fault {
     int64_t clock_ns;
     uint64_t boot;
     uint64_t next_number;
-    uint8_t *content; /* what commitlog_fault_content gave out */
+    uint8_t *content;               /* what commitlog_fault_content gave out */
+    struct commitlog_fault *frozen; /* the machine at the moment the power went, while dead */
+    uint64_t held_allocs;
+    uint64_t held_fds;
+    uint64_t held_bytes; /* mapped */
 };
 
 /* machine.c */
