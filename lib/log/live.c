@@ -85,10 +85,13 @@ static int live_map(struct clg_live *live)
 static int live_create_file(struct clg_live *live, const char *temporary, bool prewrite)
 {
     const struct commitlog_os *os = live->os;
-    (void)os->unlink_at(os, live->dirfd, temporary);
-    int fd = os->open_at(
-        os, live->dirfd, temporary,
-        CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE | CLG_OS_OPEN_EXCLUSIVE, 0600);
+    int fd = os->unlink_at(os, live->dirfd, temporary);
+    if (fd >= 0 || fd == -ENOENT) {
+        fd = os->open_at(os, live->dirfd, temporary,
+                         CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE |
+                             CLG_OS_OPEN_EXCLUSIVE,
+                         0600);
+    }
     if (fd < 0) {
         return fd;
     }

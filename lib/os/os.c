@@ -38,6 +38,14 @@ int clg_os_pwrite_all(const struct commitlog_os *os, int fd, const void *buf, si
     return 0;
 }
 
+bool clg_os_is_data_error(int rc)
+{
+    CLG_ASSERT(rc < 0);
+    CLG_ASSERT(rc > INT_MIN);
+    return rc == -EIO || rc == -ENODATA || rc == -EILSEQ || rc == -EBADMSG || rc == -EUCLEAN ||
+           rc == -EREMOTEIO || rc == -ENXIO;
+}
+
 int64_t clg_os_pread_most(const struct commitlog_os *os, int fd, void *buf, size_t size,
                           uint64_t at)
 {

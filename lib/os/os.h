@@ -223,6 +223,11 @@ CLG_MUST_CHECK int64_t clg_os_pread_most(const struct commitlog_os *os, int fd, 
 CLG_MUST_CHECK int clg_os_pwritev_all(const struct commitlog_os *os, int fd,
                                       const struct clg_piece *pieces, size_t count, uint64_t at);
 
+/* Does this failure of a read, a negative errno, say that the bytes are not to be had: the device
+ * does not give them, or the file ends before? Every other one (descriptors, memory, permission)
+ * says nothing about the data: nothing may be cut or called damaged for it. */
+bool clg_os_is_data_error(int rc);
+
 /* count * size zeroed bytes; NULL on overflow too. */
 CLG_MUST_CHECK void *clg_os_alloc_array(const struct commitlog_os *os, size_t count, size_t size);
 

@@ -55,6 +55,10 @@ static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir 
         uint8_t slot[CLG_FORMAT_PAGE_BYTES] = {0};
         struct clg_checkpoint found;
         int rc = clg_os_pread_all(os, fd, slot, sizeof(slot), i * (uint64_t)sizeof(slot));
+        if (rc < 0 && !clg_os_is_data_error(rc)) {
+            clg_os_close_fd(os, &fd);
+            return clg_fail_os(err, rc, CLG_NO_POSITION, "read CHECKPOINT");
+        }
         rc = rc < 0 ? COMMITLOG_EDAMAGED
                     : clg_checkpoint_decode(slot, i, NULL, dir->read_only, &found);
         if (rc == COMMITLOG_EVERSION) {

@@ -96,11 +96,17 @@ int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, con
         memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
         return 0;
     }
-    int fd = clg_store_dir_open_live(dir, dir->last.live_path, err);
-    if (fd == COMMITLOG_ENOTFOUND || fd == COMMITLOG_EACCESS || fd == COMMITLOG_EFORMAT) {
+    struct commitlog_error why;
+    clg_error_clear(&why);
+    int fd = clg_store_dir_open_live(dir, dir->last.live_path, &why);
+    bool refused = fd == COMMITLOG_EACCESS && why.os_errno != EROFS;
+    if (fd == COMMITLOG_ENOTFOUND || refused || fd == COMMITLOG_EFORMAT) {
         return 0;
     }
-    if (fd < 0) {
+    if (fd < 0) { /* it may be there: what only the stage has must not be lost for this */
+        if (err != NULL) {
+            *err = why;
+        }
         return fd;
     }
     stage->fd = fd;

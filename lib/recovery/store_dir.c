@@ -86,7 +86,6 @@ static int store_open_below(struct clg_store_dir *dir, int parent_fd, const char
         if (rc != 0) {
             return rc;
         }
-        dir->parent_flushed = true;
     } else if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "look at %s", last);
     } else if (stat.type != CLG_OS_DIRECTORY) {
@@ -96,7 +95,7 @@ static int store_open_below(struct clg_store_dir *dir, int parent_fd, const char
     } else if (!options->read_only) {
         /* Whoever made it may have died before its name was flushed. A failure matters only where
          * nothing finished is in it yet: store_settle asks. */
-        dir->parent_flushed = os->fsync(os, parent_fd) >= 0;
+        dir->parent_flushed = os->fsync(os, parent_fd);
     }
     rc = os->open_at(os, parent_fd, last, CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
     if (rc == -ENOTDIR || rc == -ELOOP) {
@@ -129,7 +128,6 @@ static int store_open_top(struct clg_store_dir *dir, const char *path,
             rc = clg_fail_os(err, rc, CLG_NO_POSITION, "open %s", path);
         } else {
             dir->dir_fd = rc;
-            dir->parent_flushed = true; /* "/", "." or "..": was there before us */
             rc = 0;
         }
     } else {
@@ -305,11 +303,12 @@ static int store_open_lock(struct clg_store_dir *dir, struct commitlog_error *er
     dir->lock_fd = rc;
     struct clg_os_stat stat;
     rc = os->stat_fd(os, dir->lock_fd, &stat);
-    if (rc < 0 || stat.type != CLG_OS_FILE) {
-        return clg_fail(err, rc < 0 ? COMMITLOG_EIO : COMMITLOG_EFORMAT, rc < 0 ? -rc : 0,
-                        CLG_NO_POSITION, "LOCK is not a file");
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "look at LOCK");
     }
-    return 0;
+    return stat.type == CLG_OS_FILE
+               ? 0
+               : clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION, "LOCK is not a file");
 }
 
 static int store_lock(struct clg_store_dir *dir, struct commitlog_error *err)
@@ -400,9 +399,8 @@ static int store_settle(struct clg_store_dir *dir, struct commitlog_error *err)
     if (!dir->was_empty) {
         return 0;
     }
-    if (!dir->parent_flushed) {
-        return clg_fail(err, COMMITLOG_EIO, 0, CLG_NO_POSITION,
-                        "the directory above cannot be flushed");
+    if (dir->parent_flushed < 0) {
+        return clg_fail_os(err, dir->parent_flushed, CLG_NO_POSITION, "flush the directory above");
     }
     int rc = os->fsync(os, dir->dir_fd);
     CLG_ASSERT(dir->log_fd >= 0);

@@ -52,13 +52,13 @@ struct clg_store_dir {
     int quarantine_fd; /* -1: not there */
     int lock_fd;       /* -1: not there (reader or plan) */
     bool read_only;
-    bool plan_only;      /* as a reader: what is not there stays -1 */
-    bool locked;         /* we hold the writer's lock */
-    bool writer_live;    /* reader: another process holds it */
-    bool last_known;     /* `last` was read and is intact */
-    bool same_boot;      /* the last writer ran in this boot, or LOCK does not tell */
-    bool parent_flushed; /* DIR's own name is durable */
-    bool was_empty;      /* DIR had nothing in it but what an unfinished creation leaves */
+    bool plan_only;     /* as a reader: what is not there stays -1 */
+    bool locked;        /* we hold the writer's lock */
+    bool writer_live;   /* reader: another process holds it */
+    bool last_known;    /* `last` was read and is intact */
+    bool same_boot;     /* the last writer ran in this boot, or LOCK does not tell */
+    int parent_flushed; /* 0: DIR's own name is durable; else why not, a negative errno */
+    bool was_empty;     /* DIR had nothing in it but what an unfinished creation leaves */
     uint32_t file_mode;
     uint32_t dir_mode;
     uint64_t device; /* of DIR: the live area names them */

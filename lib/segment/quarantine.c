@@ -52,29 +52,32 @@ static int quarantine_read(const struct clg_quarantine *quarantine,
     return clg_os_pread_all(quarantine->os, source->fd, buf, (size_t)size, source->at + offset);
 }
 
-/* One piece; bad blocks become zeros. */
-static uint64_t quarantine_read_piece(const struct clg_quarantine *quarantine,
-                                      const struct quarantine_source *source, uint64_t offset,
-                                      uint8_t *buf, uint64_t size)
+/* One piece; bad blocks become zeros and are counted. A negative errno: the read failed for another
+ * reason than the data, of which a copy must not show zeros. */
+static int quarantine_read_piece(const struct clg_quarantine *quarantine,
+                                 const struct quarantine_source *source, uint64_t offset,
+                                 uint8_t *buf, uint64_t size, uint64_t *bad)
 {
     CLG_ASSERT(size > 0);
     CLG_ASSERT(size <= QUARANTINE_PIECE_BYTES);
-    if (quarantine_read(quarantine, source, offset, buf, size) >= 0) {
+    int rc = quarantine_read(quarantine, source, offset, buf, size);
+    if (rc >= 0) {
         return 0;
     }
-    uint64_t bad = 0;
     uint64_t done = 0;
-    while (done < size) {
+    while (done < size && clg_os_is_data_error(rc)) {
         uint64_t place = source->at + offset + done;
         uint64_t block = QUARANTINE_BLOCK_BYTES - place % QUARANTINE_BLOCK_BYTES;
         block = clg_min_u64(block, size - done);
-        if (quarantine_read(quarantine, source, offset + done, buf + done, block) < 0) {
+        int got = quarantine_read(quarantine, source, offset + done, buf + done, block);
+        if (got < 0) {
             memset(buf + done, 0, (size_t)block);
-            bad += block;
+            *bad += block;
+            rc = got;
         }
         done += block;
     }
-    return bad;
+    return clg_os_is_data_error(rc) ? 0 : rc;
 }
 
 static int quarantine_copy_to(const struct clg_quarantine *quarantine, int fd,
@@ -90,8 +93,10 @@ static int quarantine_copy_to(const struct clg_quarantine *quarantine, int fd,
     int rc = 0;
     for (uint64_t at = 0; rc >= 0 && at < source->bytes;) {
         uint64_t piece = clg_min_u64(QUARANTINE_PIECE_BYTES, source->bytes - at);
-        *unreadable += quarantine_read_piece(quarantine, source, at, buffer, piece);
-        rc = clg_os_pwrite_all(os, fd, buffer, (size_t)piece, at);
+        rc = quarantine_read_piece(quarantine, source, at, buffer, piece, unreadable);
+        if (rc >= 0) {
+            rc = clg_os_pwrite_all(os, fd, buffer, (size_t)piece, at);
+        }
         at += piece;
     }
     os->free(os, buffer);

@@ -104,6 +104,19 @@ static void open_read_copies(const struct clg_segment_dir *dir, int fd, struct o
     }
 }
 
+/* A read that failed and says nothing about the data: 0, or a negative errno. */
+static int open_read_failed(const struct open_copies *copies)
+{
+    for (uint32_t i = 0; i < HEADER_COPIES; i++) {
+        CLG_ASSERT(copies->read[i] <= 0);
+        if (copies->read[i] < 0 && !clg_os_is_data_error(copies->read[i])) {
+            return copies->read[i];
+        }
+    }
+    CLG_ASSERT(HEADER_COPIES == 2);
+    return 0;
+}
+
 /* Neither copy verifies: the answer that says most. */
 static enum clg_segment_state open_judge_bad(const struct open_copies *copies)
 {
@@ -190,13 +203,16 @@ static int open_file(const struct clg_segment_dir *dir, uint64_t base, bool writ
 }
 
 /* Blocks that a sparse copy has lost come back before the first append, while it can be refused. */
-static void open_reserve(struct clg_segment *segment, const struct clg_os_stat *stat)
+static int open_reserve(struct clg_segment *segment, const struct clg_os_stat *stat,
+                        struct commitlog_error *err)
 {
     const struct commitlog_os *os = segment->dir->os;
     CLG_ASSERT(segment->fd >= 0);
     struct clg_os_fs_info info;
-    if (os->fs_info(os, segment->fd, &info) < 0) {
-        return;
+    int rc = os->fs_info(os, segment->fd, &info);
+    if (rc < 0) {
+        return clg_fail_os(err, rc, segment->base, "segment %020" PRIu64 ".log: file system",
+                           segment->base);
     }
     bool promises = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS ||
                     info.type == CLG_OS_FS_TMPFS || (info.type == CLG_OS_FS_BTRFS && info.nocow);
@@ -206,6 +222,7 @@ static void open_reserve(struct clg_segment *segment, const struct clg_os_stat *
     }
     segment->reserved = promises && whole;
     CLG_ASSERT(!segment->reserved || promises);
+    return 0;
 }
 
 static int open_finish(const struct clg_segment_dir *dir, const struct clg_segment_header *header,
@@ -227,10 +244,23 @@ static int open_finish(const struct clg_segment_dir *dir, const struct clg_segme
         *state = CLG_SEGMENT_LONG;
     }
     struct clg_segment_footer footer;
-    if (!is_short && clg_segment_read_footer(segment, &footer, NULL) == 0) {
+    struct commitlog_error why;
+    clg_error_clear(&why);
+    if (!is_short && clg_segment_read_footer(segment, &footer, &why) == 0) {
         clg_segment_set_sealed(segment, &footer);
+    } else if (why.os_errno != 0 && !clg_os_is_data_error(-why.os_errno)) {
+        rc = why.code;
     } else if (!is_short) {
-        open_reserve(segment, stat);
+        rc = open_reserve(segment, stat, &why);
+    }
+    if (rc != 0) {
+        *state = CLG_SEGMENT_NOT_OPENED;
+        segment->fd = -1; /* the caller's to close */
+        clg_segment_unref(segment);
+        if (err != NULL) {
+            *err = why;
+        }
+        return rc;
     }
     CLG_ASSERT(*state <= CLG_SEGMENT_SHORT);
     clg_segment_invariants(segment);
@@ -257,8 +287,11 @@ int clg_segment_open(const struct clg_segment_dir *dir, uint64_t base, bool writ
     }
     const struct clg_segment_header *header = NULL;
     open_read_copies(dir, fd, copies);
-    *state = open_judge(copies, base, &header);
-    if (*state > CLG_SEGMENT_SHORT) {
+    rc = open_read_failed(copies);
+    *state = rc < 0 ? CLG_SEGMENT_NOT_OPENED : open_judge(copies, base, &header);
+    if (rc < 0) {
+        rc = clg_fail_os(err, rc, base, "segment %020" PRIu64 ".log: read the header", base);
+    } else if (*state > CLG_SEGMENT_SHORT) {
         rc = open_fail(*state, base, err);
     } else {
         rc = open_finish(dir, header, fd, writable, &stat, out, state, err);

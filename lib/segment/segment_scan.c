@@ -116,14 +116,24 @@ static int scan_grow(struct clg_scan *scan, uint64_t bytes, struct commitlog_err
     return 0;
 }
 
-/* A read stopped short of `at`: why? Asked with one byte, because the answer comes only then. */
-static int scan_read_error(struct clg_scan *scan, uint64_t at)
+/* Why a read gave no more than `have` bytes from `at`: a positive errno that is a verdict on the
+ * data, or a negative code when the call failed and the data may be sound. */
+static int scan_read_error(struct clg_scan *scan, uint64_t at, int64_t have,
+                           struct commitlog_error *err)
 {
     CLG_ASSERT(at >= scan->segment->base);
-    CLG_ASSERT(clg_segment_holds(scan->segment, at));
-    uint8_t byte;
-    int64_t n = clg_segment_pread_some(scan->segment, &byte, 1, at);
-    return n == 0 ? ENODATA : n < 0 ? (int)-n : EIO;
+    int64_t rc = have;
+    if (have >= 0) {
+        /* It stopped short: asked with one byte, because the answer comes only then. */
+        uint8_t byte;
+        CLG_ASSERT(clg_segment_holds(scan->segment, at + (uint64_t)have));
+        rc = clg_segment_pread_some(scan->segment, &byte, 1, at + (uint64_t)have);
+        rc = rc == 0 ? -ENODATA : rc < 0 ? rc : -EIO;
+    }
+    if (clg_os_is_data_error((int)rc)) {
+        return (int)-rc;
+    }
+    return clg_fail_os(err, (int)rc, at, "segment %020" PRIu64 ".log: read", scan->segment->base);
 }
 
 int clg_scan_load(struct clg_scan *scan, uint64_t at, uint64_t need, const uint8_t **out,
@@ -156,7 +166,7 @@ int clg_scan_load(struct clg_scan *scan, uint64_t at, uint64_t need, const uint8
     scan->window_at = start;
     scan->window_bytes = n < 0 ? 0 : (uint64_t)n;
     if (n < (int64_t)(at + need - start)) {
-        return n < 0 ? (int)-n : scan_read_error(scan, start + (uint64_t)n);
+        return scan_read_error(scan, start, n, err);
     }
     *out = scan->buffer + (at - start);
     return 0;

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_faults.c -- the public interface on a machine in memory whose calls fail: one test for each
+ * thing that the fault programs have found, and what the machine itself promises them.
+ */
+#include <check.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+
+#include "commitlog_fault.h"
+
+static struct commitlog_fault *machine;
+static struct commitlog_store *store;
+static struct commitlog_error err;
+static uint32_t topic;
+
+static int32_t store_open(uint64_t engine)
+{
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, 65536, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_STAGE_BYTES, 65536, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_ENGINE, engine, NULL), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    int32_t rc = commitlog_open("/store", options, &store, &err);
+    commitlog_options_free(options);
+    return rc;
+}
+
+static void store_put(uint32_t count, uint32_t level)
+{
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_int_eq(commitlog_append(store, topic, 0, "0123456789", 10, level, NULL), 0);
+    }
+}
+
+static uint64_t store_count(void)
+{
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    if (commitlog_topic_open(store, "t", 1, 0, &topic, &err) != COMMITLOG_OK ||
+        commitlog_queue_info(store, topic, 0, &info) != COMMITLOG_OK) {
+        return 0;
+    }
+    return info.next_offset;
+}
+
+/* The machine goes on from this moment on another one; what is open is closed on the old one. */
+static void die(bool power)
+{
+    struct commitlog_fault *next = NULL;
+    ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
+    (void)commitlog_close(store, NULL);
+    store = NULL;
+    commitlog_fault_free(machine);
+    machine = next;
+    if (power) {
+        commitlog_fault_set_survival(machine, 0);
+        commitlog_fault_power_cut(machine);
+    } else {
+        commitlog_fault_process_death(machine);
+    }
+}
+
+static void setup(void)
+{
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_create(7, &machine), 0);
+}
+
+static void teardown(void)
+{
+    (void)commitlog_close(store, NULL);
+    commitlog_fault_free(machine);
+}
+
+START_TEST(what_is_held_is_counted_and_given_back_by_close)
+{
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_uint_gt(commitlog_fault_held(machine, COMMITLOG_FAULT_ALLOC), 0);
+    ck_assert_uint_gt(commitlog_fault_held(machine, COMMITLOG_FAULT_OPEN), 0);
+    ck_assert_uint_gt(commitlog_fault_held(machine, COMMITLOG_FAULT_MAP), 0);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_ALLOC), 0);
+    ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_OPEN), 0);
+    ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_MAP), 0);
+}
+END_TEST
+
+START_TEST(a_copy_of_a_dead_machine_is_of_the_moment_of_its_death)
+{
+    struct commitlog_fault *copy = NULL;
+    const void *before;
+    const void *after;
+    uint64_t bytes;
+    uint64_t more;
+    static const char path[] = "/store/log/00000000000000000000.log";
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_MMAP), 0);
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    commitlog_fault_cut_at(machine, 1);
+    ck_assert_int_eq(
+        commitlog_append(store, topic, 0, "not durable", 11, COMMITLOG_LEVEL_DURABLE, NULL),
+        COMMITLOG_EUNKNOWN);
+    ck_assert_uint_eq(commitlog_fault_is_dead(machine), 1);
+    ck_assert_int_eq(commitlog_fault_content(machine, path, &before, &bytes), 0);
+    ck_assert_int_eq(commitlog_fault_clone(machine, 3, &copy), 0);
+    ck_assert_int_eq(commitlog_fault_content(copy, path, &after, &more), 0);
+    ck_assert_uint_eq(bytes, more);
+    /* The record had been stored before the flush, which is the call that the power met. */
+    ck_assert_mem_eq(before, after, (size_t)bytes);
+    commitlog_fault_free(copy);
+    ck_assert_int_ne(commitlog_close(store, NULL), 0);
+    store = NULL;
+}
+END_TEST
+
+/* Each call of an open after a kill fails for ever for want of descriptors: that is what the open
+ * says, and what was acknowledged, in the stage too, is there afterwards. */
+static void without_descriptors(uint32_t kind, uint64_t engine)
+{
+    struct commitlog_fault *origin = NULL;
+    bool struck = true;
+    ck_assert_int_eq(store_open(engine), 0);
+    store_put(4, COMMITLOG_LEVEL_DURABLE);
+    store_put(3, COMMITLOG_LEVEL_NONE);
+    die(false);
+    origin = machine;
+    for (uint64_t nth = 1; struck; nth++) {
+        ck_assert_int_eq(commitlog_fault_clone(origin, nth, &machine), 0);
+        (void)commitlog_fault_fail(machine, kind, nth, EMFILE, nth % 2 == 0);
+        int32_t rc = store_open(engine);
+        struck = commitlog_fault_count(machine, kind) >= nth;
+        ck_assert_msg(rc == COMMITLOG_OK || rc == COMMITLOG_ELIMIT, "kind %u, call %u: %s: %s",
+                      kind, (unsigned)nth, commitlog_error_name(rc), err.message);
+        (void)commitlog_fault_fail(machine, 0, 0, 0, 0);
+        if (rc != COMMITLOG_OK) {
+            ck_assert_int_eq(store_open(engine), 0);
+        }
+        ck_assert_uint_eq(store_count(), 7);
+        ck_assert_int_eq(commitlog_close(store, NULL), 0);
+        store = NULL;
+        commitlog_fault_free(machine);
+    }
+    machine = origin;
+}
+
+START_TEST(want_of_descriptors_is_not_damage)
+{
+    static const uint32_t kinds[] = {COMMITLOG_FAULT_OPEN, COMMITLOG_FAULT_READ,
+                                     COMMITLOG_FAULT_STAT};
+    without_descriptors(kinds[_i / 2], (uint64_t)_i % 2);
+}
+END_TEST
+
+START_TEST(a_creation_says_why_the_directory_above_cannot_be_flushed)
+{
+    (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC_DIR, 1, ENOSPC, 1);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_ENOSPC);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_ENOSPC);
+    ck_assert_int_eq(err.os_errno, ENOSPC);
+}
+END_TEST
+
+static Suite *faults_suite(void)
+{
+    Suite *suite = suite_create("faults");
+    TCase *cases = tcase_create("machine and store");
+    tcase_set_timeout(cases, 60);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_loop_test(cases, what_is_held_is_counted_and_given_back_by_close, 0, 2);
+    tcase_add_test(cases, a_copy_of_a_dead_machine_is_of_the_moment_of_its_death);
+    tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
+    tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
+    suite_add_tcase(suite, cases);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(faults_suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
