@@ -59,6 +59,7 @@ static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir 
             clg_os_close_fd(os, &fd);
             return clg_fail_os(err, rc, CLG_NO_POSITION, "read CHECKPOINT");
         }
+        facts->unread_slots += rc < 0 ? 1 : 0;
         rc = rc < 0 ? COMMITLOG_EDAMAGED
                     : clg_checkpoint_decode(slot, i, NULL, dir->read_only, &found);
         if (rc == COMMITLOG_EVERSION) {

@@ -142,6 +142,7 @@ struct clg_facts {
     bool have_checkpoint;
     bool clean; /* the checkpoint says clean and no newer slot can have been lost */
     uint32_t bad_slots;
+    uint32_t unread_slots; /* of them: the device does not give the bytes, so W may be higher */
     struct clg_checkpoint checkpoint;
     struct clg_live_facts live;
     /* files */
@@ -158,11 +159,12 @@ struct clg_facts {
     uint64_t prefix_end; /* X */
     enum clg_end_reason end_reason;
     int end_errno;
-    const char *end_why; /* a few words; static */
-    uint64_t valid_end;  /* behind the last record that verifies anywhere */
-    bool tail_zero;      /* nothing but zeros behind X, in all segments */
-    bool gap;            /* a segment is missing between first and the last one */
-    uint64_t witness;    /* W */
+    const char *end_why;    /* a few words; static */
+    uint64_t valid_end;     /* behind the last record that verifies anywhere */
+    uint64_t unread_blocks; /* behind X, of 4096 bytes, that the device does not give */
+    bool tail_zero;         /* nothing but zeros behind X, in all segments */
+    bool gap;               /* a segment is missing between first and the last one */
+    uint64_t witness;       /* W */
     enum clg_witness_source witness_source;
     uint64_t bytes_scanned;
     uint64_t bytes_total;

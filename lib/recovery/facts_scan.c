@@ -314,6 +314,7 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
     if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
         return clg_fail(err, rc, 0, at, "search behind %" PRIu64, at);
     }
+    s->facts->unread_blocks += search.unreadable;
     uint64_t to = rc == 0 ? search.found : data_end;
     if (rc == COMMITLOG_ENOTFOUND && zero && search.all_zero && search.unreadable == 0) {
         /* The ordinary end of a segment that is not full. A range all the same: should anything

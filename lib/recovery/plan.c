@@ -16,6 +16,8 @@
 #include "format/limits.h"
 #include "recovery/facts_internal.h"
 
+#define PLAN_TORN_BLOCKS 2u
+
 struct plan_make {
     const struct clg_facts *facts;
     const struct clg_plan_options *options;
@@ -66,7 +68,8 @@ static void plan_refuse(struct plan_make *m, int code, const char *reason, uint6
 }
 
 /* A file without a header at the very end, above all that is known durable: its creation failed.
- * One with an intact header that does not fit its name, or with two that differ, was made whole. */
+ * One with an intact header that does not fit its name, or with two that differ, was made whole;
+ * one whose header the device does not give may have been. */
 static bool plan_is_leftover(const struct plan_make *m, size_t i)
 {
     const struct clg_facts *facts = m->facts;
@@ -77,7 +80,7 @@ static bool plan_is_leftover(const struct plan_make *m, size_t i)
            fact->base + CLG_SEGMENT_DATA_START >= facts->witness &&
            fact->base + CLG_SEGMENT_DATA_START >= facts->first &&
            fact->state != CLG_SEGMENT_NO_FILE && fact->state != CLG_SEGMENT_MISNAMED &&
-           fact->state != CLG_SEGMENT_DISAGREE;
+           fact->state != CLG_SEGMENT_DISAGREE && fact->state != CLG_SEGMENT_UNREADABLE;
 }
 
 static const char *plan_segment_damage(const struct plan_make *m, size_t i)
@@ -163,6 +166,13 @@ static void plan_judge(struct plan_make *m)
     if (facts->claim_count > 0 && facts->claims[0].position < facts->witness) {
         /* Flushed, says a witness; not even committed, says the word: the word is wrong. */
         m->end = facts->claims[0].position;
+    }
+    /* A write that was torn may leave a sector or two that do not read. When there are more, or
+     * CHECKPOINT does not read either, the witness may be what is missing, and it may come back. */
+    bool blind = facts->unread_slots > 0 && facts->end_reason == CLG_END_UNREADABLE;
+    if (blind || facts->unread_blocks > PLAN_TORN_BLOCKS) {
+        damage = damage != NULL ? damage : "too much behind it cannot be read to call it torn";
+        at = m->end;
     }
     if (m->end < facts->witness) {
         damage = damage != NULL ? damage : facts->end_why;

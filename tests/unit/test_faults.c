@@ -156,6 +156,31 @@ START_TEST(want_of_descriptors_is_not_damage)
 }
 END_TEST
 
+START_TEST(a_device_that_reads_nothing_loses_nothing)
+{
+    struct commitlog_fault *origin = NULL;
+    bool struck = true;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(500, COMMITLOG_LEVEL_DURABLE);
+    die(_i == 1);
+    origin = machine;
+    for (uint64_t nth = 1; struck; nth++) {
+        ck_assert_int_eq(commitlog_fault_clone(origin, nth, &machine), 0);
+        (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, nth, EIO, 1);
+        int32_t rc = store_open(COMMITLOG_ENGINE_STAGED);
+        struck = commitlog_fault_count(machine, COMMITLOG_FAULT_READ) >= nth;
+        ck_assert(rc == COMMITLOG_OK || rc == COMMITLOG_EIO || rc == COMMITLOG_EDAMAGED);
+        die(false);
+        ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+        ck_assert_uint_eq(store_count(), 500);
+        ck_assert_int_eq(commitlog_close(store, NULL), 0);
+        store = NULL;
+        commitlog_fault_free(machine);
+    }
+    machine = origin;
+}
+END_TEST
+
 START_TEST(a_creation_says_why_the_directory_above_cannot_be_flushed)
 {
     (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC_DIR, 1, ENOSPC, 1);
@@ -174,6 +199,7 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, what_is_held_is_counted_and_given_back_by_close, 0, 2);
     tcase_add_test(cases, a_copy_of_a_dead_machine_is_of_the_moment_of_its_death);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
+    tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 2);
     tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
     suite_add_tcase(suite, cases);
     return suite;

@@ -239,6 +239,33 @@ START_TEST(an_unreadable_place_is_cut_only_above_the_witness)
 }
 END_TEST
 
+START_TEST(more_than_a_torn_write_can_spoil_is_not_cut_when_it_does_not_read)
+{
+    torn();
+    facts.end_reason = CLG_END_UNREADABLE;
+    facts.end_errno = 5;
+    facts.unread_blocks = _i == 0 ? 2 : _i == 1 ? 3 : 1;
+    facts.unread_slots = _i == 2; /* who knows what the other slot says */
+    make(COMMITLOG_RECOVER_TAIL, false);
+    ck_assert_int_eq(plan.code, _i == 0 ? 0 : COMMITLOG_EDAMAGED);
+    ck_assert(_i == 0 || !changes_anything());
+    make(COMMITLOG_RECOVER_SALVAGE, false);
+    ck_assert_int_eq(plan.code, 0);
+}
+END_TEST
+
+START_TEST(a_last_file_whose_header_does_not_read_is_no_failed_creation)
+{
+    files[3].segment = NULL;
+    files[3].state = CLG_SEGMENT_UNREADABLE;
+    files[3].nonzero = true;
+    facts.segment_count = 4;
+    make(COMMITLOG_RECOVER_TAIL, false);
+    ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
+    ck_assert(!changes_anything());
+}
+END_TEST
+
 START_TEST(a_missing_segment_is_damage_whatever_the_witness)
 {
     files[1] = files[2];
@@ -472,6 +499,9 @@ static Suite *plan_suite(void)
     tcase_add_test(table, salvage_keeps_what_verifies_behind_a_hole);
     tcase_add_test(table, below_the_witness_it_is_damage);
     tcase_add_test(table, an_unreadable_place_is_cut_only_above_the_witness);
+    tcase_add_loop_test(table, more_than_a_torn_write_can_spoil_is_not_cut_when_it_does_not_read, 0,
+                        3);
+    tcase_add_test(table, a_last_file_whose_header_does_not_read_is_no_failed_creation);
     tcase_add_test(table, a_missing_segment_is_damage_whatever_the_witness);
     tcase_add_test(table, missing_oldest_segments_are_damage);
     tcase_add_test(table, a_lost_header_in_the_middle_is_damage_and_salvage_rebuilds_it);
