@@ -359,7 +359,8 @@ static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
     if (r->options->defer_checkpoint && r->facts->have_checkpoint && r->facts->bad_slots == 0) {
         *r->options->checkpoint = checkpoint;
         *r->options->deferred = true;
-        return 0;
+        /* Its name too may not be on the disk, if the one who created it died or failed. */
+        return r->facts->clean ? 0 : run_sync_dir(r, r->dir->dir_fd, "the store's directory");
     }
     clg_checkpoint_file_init(&file, r->dir->os);
     int rc = COMMITLOG_ENOTFOUND;

@@ -47,6 +47,13 @@ static uint64_t store_count(void)
     return info.next_offset;
 }
 
+static uint32_t store_epoch(void)
+{
+    struct commitlog_positions at = {.struct_bytes = sizeof(at)};
+    ck_assert_int_eq(commitlog_positions_get(store, &at), 0);
+    return at.epoch;
+}
+
 /* The machine goes on from this moment on another one; what is open is closed on the old one. */
 static void die(bool power)
 {
@@ -115,6 +122,24 @@ START_TEST(a_copy_of_a_dead_machine_is_of_the_moment_of_its_death)
     commitlog_fault_free(copy);
     ck_assert_int_ne(commitlog_close(store, NULL), 0);
     store = NULL;
+}
+END_TEST
+
+START_TEST(an_epoch_that_was_served_does_not_come_again)
+{
+    /* Each flush of a directory during the creation fails once; the next open succeeds, and what
+     * it serves is on the disk, the name of CHECKPOINT too. */
+    commitlog_fault_set_survival(machine, 0);
+    (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC_DIR, (uint64_t)_i + 1, EIO, 0);
+    if (store_open(COMMITLOG_ENGINE_STAGED) != COMMITLOG_OK) {
+        die(false);
+        commitlog_fault_set_survival(machine, 0);
+        ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    }
+    uint32_t epoch = store_epoch();
+    die(true);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_gt(store_epoch(), epoch);
 }
 END_TEST
 
@@ -198,6 +223,7 @@ static Suite *faults_suite(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, what_is_held_is_counted_and_given_back_by_close, 0, 2);
     tcase_add_test(cases, a_copy_of_a_dead_machine_is_of_the_moment_of_its_death);
+    tcase_add_loop_test(cases, an_epoch_that_was_served_does_not_come_again, 0, 10);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
     tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 2);
     tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
