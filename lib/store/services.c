@@ -190,8 +190,9 @@ static void service_images(struct service_step *step)
             clg_mutex_lock(store->os, &store->checkpoint_lock);
             store->checkpoint.state_position = position;
             clg_mutex_unlock(store->os, &store->checkpoint_lock);
+        } else if (rc != COMMITLOG_EMISUSE) { /* a record is half applied: later */
+            service_report(step, rc, &err);
         }
-        service_report(step, rc, &err);
     }
 }
 

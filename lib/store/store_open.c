@@ -355,10 +355,7 @@ static int store_is_durable(void *ctx, uint64_t position)
 static int store_settle(struct commitlog_store *store, struct commitlog_error *err)
 {
     struct clg_core *core = store->core;
-    int rc = clg_fold_run(core->fold, UINT64_MAX, UINT32_MAX, CLG_FOLD_WAIT, true, err);
-    if (rc == COMMITLOG_OK) {
-        rc = clg_log_flush(core->log, clg_log_published(core->log), CLG_OS_FOREVER, err);
-    }
+    int rc = clg_log_flush(core->log, clg_log_published(core->log), CLG_OS_FOREVER, err);
     bool more = rc == COMMITLOG_OK;
     while (rc == COMMITLOG_OK && more) {
         rc = clg_log_seal(core->log, true, &more, err);
@@ -369,7 +366,8 @@ static int store_settle(struct commitlog_store *store, struct commitlog_error *e
     /* Derived files are a gain, not a duty: a failure costs the next opening some time. */
     uint64_t durable = clg_log_durable(core->log);
     uint64_t state = 0;
-    more = true;
+    more =
+        clg_fold_run(core->fold, UINT64_MAX, UINT32_MAX, CLG_FOLD_WAIT, true, NULL) == COMMITLOG_OK;
     while (more && clg_fold_write_images(core->fold, durable, &more, NULL) == COMMITLOG_OK) {
     }
     if (clg_fold_save_state(core->fold, store_is_durable, core->log, clg_log_epoch(core->log),

@@ -142,6 +142,19 @@ int clg_fold_apply(struct clg_fold *fold, const struct clg_record_view *record, 
     return 0;
 }
 
+/* Unless a repetition has it already: a failure leaves the record half applied. */
+static int fold_record(struct clg_fold *fold, const struct clg_record_view *record,
+                       struct commitlog_error *err)
+{
+    if (record->position < fold->applied) {
+        return 0;
+    }
+    int rc = clg_fold_apply(fold, record, clg_fold_all());
+    CLG_ASSERT(rc <= 0);
+    return rc == 0 ? 0
+                   : clg_fail(err, rc, 0, record->position, "fold: the views do not take a record");
+}
+
 /* The members of a batch; those applied before a failure are passed over. */
 static int fold_batch(struct clg_fold *fold, const struct clg_record_view *header, uint64_t *next,
                       struct commitlog_error *err)
@@ -156,8 +169,8 @@ static int fold_batch(struct clg_fold *fold, const struct clg_record_view *heade
     while (position < end) {
         struct clg_record_view member;
         int rc = fold->source.peek(fold->source.ctx, position, &member, err);
-        if (rc == 0 && position >= fold->applied) {
-            rc = clg_fold_apply(fold, &member, clg_fold_all());
+        if (rc == 0) {
+            rc = fold_record(fold, &member, err);
         }
         if (rc != 0) {
             return rc;
@@ -209,9 +222,7 @@ static int fold_one(struct clg_fold *fold, uint64_t *position, bool may_seal,
     }
     uint64_t next = record.next_position;
     bool batch = record.header.kind == CLG_KIND_BATCH;
-    if (*position >= fold->applied) {
-        rc = clg_fold_apply(fold, &record, clg_fold_all());
-    }
+    rc = fold_record(fold, &record, err);
     if (rc == 0 && batch) {
         rc = fold_batch(fold, &record, &next, err);
     }

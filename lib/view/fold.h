@@ -160,7 +160,8 @@ typedef int (*clg_fold_reach_fn)(void *ctx, uint64_t position);
 /* Writes view/<folded>.state and removes older ones. The state is that of the beginning of the
  * active segment. It is taken first and written after `reach` says that the records it comes from
  * are durable: beside busy appenders `durable` never catches up with `folded`. `epoch` of the
- * writer. Failures: those of reach, COMMITLOG_EMISUSE without a directory, of writing. */
+ * writer. Failures: those of reach and of writing; COMMITLOG_EMISUSE without a directory, and while
+ * a record is half applied for want of memory. */
 CLG_MUST_CHECK int clg_fold_save_state(struct clg_fold *fold, clg_fold_reach_fn reach, void *ctx,
                                        uint32_t epoch, uint64_t *out_position,
                                        struct commitlog_error *err);

@@ -182,7 +182,10 @@ int clg_fold_save_state(struct clg_fold *fold, clg_fold_reach_fn reach, void *ct
     uint64_t active = fold->segments.active_base;
     uint64_t salt = 0;
     struct clg_image image = {0};
-    int rc = state_active_salt(fold, &salt);
+    /* A batch or a record that some views have and others not, for want of memory, is behind
+     * `folded` and would be applied again by whoever loads this. */
+    bool half = fold->applied > position || fold->resume_view != 0;
+    int rc = half ? COMMITLOG_EMISUSE : state_active_salt(fold, &salt);
     if (rc == 0) {
         rc = state_collect(fold, salt, epoch, &image);
     }

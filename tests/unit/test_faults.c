@@ -143,6 +143,24 @@ START_TEST(an_epoch_that_was_served_does_not_come_again)
 }
 END_TEST
 
+START_TEST(close_makes_everything_durable_without_memory)
+{
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, 1, ENOMEM, 1);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(commitlog_append(store, topic, 0, "abc", 3, COMMITLOG_LEVEL_NONE, NULL),
+                         0);
+    }
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    (void)commitlog_fault_fail(machine, 0, 0, 0, 0);
+    die(true);
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    ck_assert_uint_eq(store_count(), 3);
+}
+END_TEST
+
 /* Each call of an open after a kill fails for ever for want of descriptors: that is what the open
  * says, and what was acknowledged, in the stage too, is there afterwards. */
 static void without_descriptors(uint32_t kind, uint64_t engine)
@@ -224,6 +242,7 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, what_is_held_is_counted_and_given_back_by_close, 0, 2);
     tcase_add_test(cases, a_copy_of_a_dead_machine_is_of_the_moment_of_its_death);
     tcase_add_loop_test(cases, an_epoch_that_was_served_does_not_come_again, 0, 10);
+    tcase_add_loop_test(cases, close_makes_everything_durable_without_memory, 0, 2);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
     tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 2);
     tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
