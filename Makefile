@@ -204,8 +204,10 @@ $(BENCH_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(BENCH_SHARED)) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
 
-$(B)/commitlog.pc: commitlog.pc.in include/commitlog.h $(B)/flags
-	sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
+# Rewritten by each run, because PREFIX and LIBDIR may differ from those of the last one.
+$(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
+	@mkdir -p $(@D)
+	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 	    -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(PMEM_REQUIRES)|' $< > $@
 
 -include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
