@@ -46,6 +46,8 @@ test_usage() {
     wrong append -t t --by-key
     wrong append -t t --batch 0
     wrong append -t t --batch 65537
+    wrong append -t t --tag "$(printf '%0256d' 0)"
+    wrong append -t t --key ''
     wrong append -t t --segment-size 5
     wrong append -t t --option nonsense
     wrong append -t t --option nonsense=1
@@ -89,6 +91,9 @@ test_create() {
     says "again" "$store"
     run 0 "$commitlog" topics "$store" --json
     same "no topics" '' "$(cat "$out")"
+    run 2 "$commitlog" create "$(new)/below/nothing"
+    says "no directory above" 'there is no directory'
+    same "and no advice to create it" 1 "$(wc -l <"$err")"
     run 0 "$commitlog" create "$(new)" --engine staged -o segment_bytes=2M -o mlock=none
 }
 
@@ -107,7 +112,9 @@ test_lines() {
     printf '\001\377bin\r\n' | cmp -s - "$out" || fail "get differs"
     run 1 "$commitlog" get "$store" --at $(($(sed -n 3p "$work/positions") + 8))
     run 1 "$commitlog" get "$store" --at 999999999
-    says "get beyond" "$store"
+    says "get beyond" "$store: position 999999999 is beyond the end: the log holds positions 8192"
+    run 1 "$commitlog" get "$store" --at 0
+    says "get before" "$store: position 0 is before the first record that is kept: "
     run 0 "$commitlog" append "$store" -t empty </dev/null
     run 1 "$commitlog" read "$store" -t empty
     says "no record, no topic" 'no topic empty'
@@ -188,9 +195,9 @@ test_bad_lines() {
     bad_line '{"body":"x","queue":8}' 'there is no queue 8'
     bad_line '{"body":"x","time_ms":"now"}' '"time_ms" is not a whole number'
     bad_line '{"body":"x","keys":"k"}' '"keys" is not an array'
-    bad_line '{"body":"x","keys":[1]}' '"keys" is neither'
+    bad_line '{"body":"x","keys":[1]}' '"keys": a value is neither'
     bad_line '{"body":"x","headers":[["a"]]}' '"headers" is neither'
-    bad_line '{"body":"x","headers":{"a":1}}' '"headers" is neither'
+    bad_line '{"body":"x","headers":{"a":1}}' '"headers": a value is neither'
     bad_line '{"body":"x","topic":""}' "a topic's name has 1 to 255"
     bad_line "{\"body\":\"x\",\"topic\":\"$(printf '%0256d' 0)\"}" "a topic's name has 1 to 255"
     bad_line '{"body":"x","topic":"a\u0000b"}' "a topic's name has 1 to 255"
@@ -334,6 +341,8 @@ test_read() {
     utc=$(date -u -d "@$((middle / 1000))" +%FT%T)
     east=$(TZ=UTC-2 date -d "@$((middle / 1000))" +%FT%T)
     reads '21 22' --since "$utc.${ms}Z"
+    reads '' --since 9999-12-31T23:59:59Z
+    reads "$(seq 22 | tr '\n' ' ' | sed 's/ $//')" --since 0001-01-01T00:00:00Z
     reads '21 22' --since "$(echo "$utc.${ms}Z" | tr TZ tz)"
     reads '21 22' --since "$east.$ms+02:00"
     reads '' --since 2199-01-01T00:00:00Z
@@ -498,6 +507,14 @@ test_dump() {
     run 0 "$commitlog" dump "$store" --from "$("$commitlog" read "$store" -t d --json --last 1 |
         sed 's/{"position":\([0-9]*\).*/\1/')"
     same "from" 1 "$(wc -l <"$out")"
+    # What a person reads is one line for each record, whatever bytes the names have.
+    printf '{"topic":"n\\nl","tag":"\\u001b[2J","keys":[%s,"k\\u00e9"],"body":"b"}\n' \
+        '{"base64":"/w=="}' |
+        run 0 "$commitlog" append "$store" --jsonl --queues 1
+    run 0 "$commitlog" dump "$store"
+    prints "no control characters" '  n\\x0al/0 @0  tag \\x1b\[2J  key \\xff  key ké  body 1$'
+    run 0 "$commitlog" topics "$store"
+    prints "topics" '^n\\x0al  *0 '
 }
 
 test_retain() {

@@ -46,6 +46,8 @@ static const struct cli_spec append_spec = {
         "  commitlog read a --topic t --json | commitlog append b --jsonl --level none",
 };
 
+enum { APPEND_TAG_MAX_BYTES = 255, APPEND_KEY_MAX_BYTES = 4096 };
+
 static bool append_topic_option(struct append *append, const struct append_options *o)
 {
     struct cli *cli = append->cli;
@@ -60,6 +62,11 @@ static bool append_topic_option(struct append *append, const struct append_optio
                             COMMITLOG_TOPIC_NAME_MAX_BYTES, bytes);
             return false;
         }
+    }
+    if (o->tag != NULL && strlen(o->tag) > APPEND_TAG_MAX_BYTES) {
+        (void)cli_usage(cli, "--tag: a tag has at most %d bytes, this one %zu",
+                        APPEND_TAG_MAX_BYTES, strlen(o->tag));
+        return false;
     }
     append->defaults.topic = o->topic;
     append->defaults.tag = o->tag;
@@ -123,8 +130,13 @@ static bool append_level_options(struct append *append, const struct append_opti
 static bool append_key_options(struct append *append, const struct append_options *o)
 {
     size_t count = 0;
-    while (o->keys != NULL && o->keys[count] != NULL) {
-        count++;
+    for (; o->keys != NULL && o->keys[count] != NULL; count++) {
+        const size_t bytes = strlen(o->keys[count]);
+        if (bytes == 0 || bytes > APPEND_KEY_MAX_BYTES) {
+            (void)cli_usage(append->cli, "--key: a key has 1 to %d bytes, this one %zu",
+                            APPEND_KEY_MAX_BYTES, bytes);
+            return false;
+        }
     }
     struct commitlog_slice *keys = calloc(count + 1, sizeof(*keys));
     if (keys == NULL) {

@@ -86,6 +86,11 @@ int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commi
     if (code == COMMITLOG_ENOSPC) {
         cli_error(cli, "the disk is full: make room (`commitlog retain' drops old segments), then "
                        "go on");
+    } else if (code == COMMITLOG_EACCESS && worded && err->os_errno == EROFS) {
+        cli_error(cli, "the file system is read-only: what only reads works on it");
+    } else if (code == COMMITLOG_EACCESS && worded &&
+               (err->os_errno == EACCES || err->os_errno == EPERM)) {
+        cli_error(cli, "permission denied: ask the owner of the store, or run as that user");
     }
     return cli_status(code);
 }

@@ -2,6 +2,7 @@
  * get.c -- `commitlog get` (one record by its position) and `commitlog query` (by key).
  */
 #include <assert.h>
+#include <inttypes.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -18,17 +19,32 @@ static const struct cli_spec get_spec = {
         "--json printed. It only reads.",
 };
 
+/* Why there is nothing at `position`, and where there is something. */
+static int get_fail(struct cli *cli, struct store *store, uint64_t position, int32_t rc)
+{
+    struct commitlog_positions kept = {.struct_bytes = sizeof(kept)};
+    const bool outside = rc == COMMITLOG_ETOOSMALL || rc == COMMITLOG_EBEYOND;
+    if (outside && commitlog_positions_get(store->handle, &kept) == COMMITLOG_OK) {
+        cli_error(cli,
+                  "%s: position %" PRIu64 " is %s: the log holds positions %" PRIu64 " to %" PRIu64,
+                  cli->dir, position, commitlog_error_text(rc), kept.first, kept.visible);
+    } else {
+        cli_error(cli, "%s: position %" PRIu64 ": %s", cli->dir, position,
+                  rc == COMMITLOG_ENOTFOUND ? "no record begins here" : commitlog_error_text(rc));
+    }
+    return cli_status(rc);
+}
+
 static int get_run(struct cli *cli, struct store *store, uint64_t position, bool json)
 {
-    struct commitlog_error err = {0};
     struct commitlog_message message;
     struct commitlog_lease *lease = NULL;
-    const int32_t rc = commitlog_get(store->handle, position, &message, &lease, &err);
+    const int32_t rc = commitlog_get(store->handle, position, &message, &lease, NULL);
     if (rc != COMMITLOG_OK) {
         if (rc == COMMITLOG_EHOLE) {
             commitlog_lease_release(lease);
         }
-        return cli_fail(cli, cli->dir, rc, &err);
+        return get_fail(cli, store, position, rc);
     }
     struct record_names names = {.store = store->handle};
     const bool control = message.topic == UINT32_MAX;

@@ -115,7 +115,7 @@ static void store_hint(struct cli *cli, int mode, int32_t code)
                   "nothing was changed; `commitlog verify %s' names the damage, `commitlog recover "
                   "%s --mode salvage' keeps all that is sound",
                   cli->dir, cli->dir);
-    } else if (code == COMMITLOG_ENOTFOUND) {
+    } else if (code == COMMITLOG_ENOTFOUND && (mode == STORE_READ || mode == STORE_WRITE)) {
         cli_error(cli, "`commitlog create %s' makes a new store, and so does append", cli->dir);
     }
 }

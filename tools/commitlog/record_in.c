@@ -95,7 +95,7 @@ static bool record_in_string(struct record_in *in, const char *field, const json
     if (text != NULL && json_object_size(value) == 1) {
         return record_in_decode(in, field, text, bytes);
     }
-    return record_in_bad(in, "\"%s\" is neither a string nor {\"base64\":\"...\"}", field);
+    return record_in_bad(in, "\"%s\": a value is neither a string nor {\"base64\":\"...\"}", field);
 }
 
 static bool record_in_keys(struct record_in *in, const json_t *value)

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "record_out.h"
+#include "text.h"
 #include "when.h"
 
 static const char *const report_tails[] = {
@@ -33,7 +34,9 @@ uint32_t report_print_damage(struct cli *cli, const struct commitlog_report *rep
         (void)out_format(&cli->out, "damage: positions %" PRIu64 " to %" PRIu64,
                          damage.from_position, damage.to_position);
         if (damage.topic[0] != '\0') {
-            (void)out_format(&cli->out, ", topic %s", damage.topic);
+            (void)out_text(&cli->out, ", topic ");
+            (void)text_put_plain(&cli->out,
+                                 (struct commitlog_slice){damage.topic, strlen(damage.topic)});
         }
         if (damage.queue != UINT32_MAX) {
             (void)out_format(&cli->out, ", queue %" PRIu32, damage.queue);

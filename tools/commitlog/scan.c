@@ -7,6 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "text.h"
 #include "watch.h"
 #include "when.h"
 
@@ -46,17 +47,17 @@ static bool scan_print_log(struct scan *scan, const struct commitlog_message *me
         out_format(out, "%-12" PRIu64 " %8" PRIu64 "  %-9s %s epoch %" PRIu32, message->position,
                    record_size(message), record_kind(message->kind), when, message->epoch);
     if (message->topic != UINT32_MAX) {
-        good = good && out_format(out, "  %s/%" PRIu32 " @%" PRIu64,
-                                  record_topic(&scan->names, message->topic), message->queue,
-                                  message->queue_offset);
+        const char *topic = record_topic(&scan->names, message->topic);
+        good = good && out_text(out, "  ") &&
+               text_put_plain(out, (struct commitlog_slice){topic, strlen(topic)}) &&
+               out_format(out, "/%" PRIu32 " @%" PRIu64, message->queue, message->queue_offset);
     }
     if (message->tag.bytes > 0) {
-        good =
-            good && out_text(out, "  tag ") && out_put(out, message->tag.data, message->tag.bytes);
+        good = good && out_text(out, "  tag ") && text_put_plain(out, message->tag);
     }
     struct commitlog_slice key;
     for (uint32_t i = 0; commitlog_message_key(message, i, &key) == COMMITLOG_OK; i++) {
-        good = good && out_text(out, "  key ") && out_put(out, key.data, key.bytes);
+        good = good && out_text(out, "  key ") && text_put_plain(out, key);
     }
     return good && out_format(out, "  body %zu\n", message->body.bytes);
 }

@@ -67,6 +67,22 @@ bool text_is_utf8(struct commitlog_slice bytes)
     return true;
 }
 
+bool text_put_plain(struct out *out, struct commitlog_slice bytes)
+{
+    assert(out != NULL);
+    const bool utf8 = text_is_utf8(bytes);
+    const unsigned char *at = bytes.data;
+    size_t begin = 0;
+    bool good = true;
+    for (size_t i = 0; i < bytes.bytes; i++) {
+        if (at[i] < 0x20 || at[i] == 0x7f || (at[i] >= 0x80 && !utf8)) {
+            good = good && out_put(out, at + begin, i - begin) && out_format(out, "\\x%02x", at[i]);
+            begin = i + 1;
+        }
+    }
+    return good && out_put(out, at + begin, bytes.bytes - begin);
+}
+
 static bool text_put_escape(struct out *out, unsigned char byte)
 {
     char text[8];

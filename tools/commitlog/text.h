@@ -15,6 +15,9 @@
 
 /* UTF-8 without NUL. */
 bool text_is_utf8(struct commitlog_slice bytes);
+/* The bytes for a line that a person reads: control characters, and all that is not ASCII when it
+ * is not UTF-8, as \xNN, so that a name neither breaks the line nor drives the terminal. */
+bool text_put_plain(struct out *out, struct commitlog_slice bytes);
 /* A JSON string with its quotes; the bytes must be UTF-8. */
 bool text_put(struct out *out, struct commitlog_slice bytes);
 /* The same in base64. */

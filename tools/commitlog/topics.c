@@ -3,10 +3,12 @@
  */
 #include <assert.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "commands.h"
 #include "open.h"
 #include "record_out.h"
+#include "text.h"
 #include "watch.h"
 #include "when.h"
 
@@ -25,8 +27,11 @@ static bool topics_print_queue(struct cli *cli, const struct commitlog_topic_inf
     char last[32];
     when_format(info->first_time_ns, first, sizeof(first));
     when_format(info->last_time_ns, last, sizeof(last));
-    return out_format(&cli->out, "%-20s %6" PRIu32 " %12" PRIu64 " %12" PRIu64 "  %-24s  %s\n",
-                      topic->name, queue, info->first_offset, info->next_offset, first, last);
+    const size_t bytes = strlen(topic->name);
+    return text_put_plain(&cli->out, (struct commitlog_slice){topic->name, bytes}) &&
+           out_format(&cli->out, "%*s %6" PRIu32 " %12" PRIu64 " %12" PRIu64 "  %-24s  %s\n",
+                      bytes < 20 ? (int)(20 - bytes) : 0, "", queue, info->first_offset,
+                      info->next_offset, first, last);
 }
 
 static json_t *topics_queue_object(uint32_t queue, const struct commitlog_queue_info *info)

@@ -86,7 +86,7 @@ static bool when_rfc3339(const char *text, int64_t *time_ns)
     int month;
     int64_t ns;
     int64_t east;
-    if (!when_field(&text, 4, 1970, 2261, &year) || !when_char(&text, "-") ||
+    if (!when_field(&text, 4, 0, 9999, &year) || !when_char(&text, "-") ||
         !when_field(&text, 2, 1, 12, &month) || !when_char(&text, "-") ||
         !when_field(&text, 2, 1, when_days_in_month(year, month), &tm.tm_mday) ||
         !when_char(&text, "Tt ") || !when_field(&text, 2, 0, 23, &tm.tm_hour) ||
@@ -99,9 +99,12 @@ static bool when_rfc3339(const char *text, int64_t *time_ns)
     tm.tm_mon = month - 1;
     const int64_t seconds = (int64_t)timegm(&tm) - east;
     if (seconds < 0) {
-        return false;
+        *time_ns = 0;
+    } else if (seconds >= INT64_MAX / WHEN_S_NS) {
+        *time_ns = INT64_MAX;
+    } else {
+        *time_ns = seconds * WHEN_S_NS + ns;
     }
-    *time_ns = seconds * WHEN_S_NS + ns;
     return true;
 }
 

@@ -3,7 +3,8 @@
  *
  * Owns: the grammar of TIME: RFC 3339 ("2024-05-01T12:00:00.5+02:00"), Unix milliseconds
  *       ("1714557600500"), or an age ("10m", "1h30m", "2d"; units ms s m h d w).
- * Invariants: results stay in [0, 2^63) nanoseconds; an age older than 1970 is 1970.
+ * Invariants: results stay in [0, 2^63) nanoseconds; what is older than 1970 is 1970, and what is
+ *       later than 2262 is the last nanosecond there is.
  * Threads and locks: none.
  * Failure modes: anything else is refused, never guessed.
  */
