@@ -15,6 +15,8 @@ started=()
 
 finish() {
     local pid
+    # A child that a signal meets before it has become its program runs this too.
+    [ "$BASHPID" = "$$" ] || return
     for pid in "${started[@]}"; do
         kill -9 "$pid" 2>/dev/null
     done
@@ -122,7 +124,7 @@ ends() { # ends TEXT STATUS PID: a child ends within 10 s, with this status
     same "$1" "$2" "$got"
 }
 
-lines_at_least() { [ "$(wc -l <"$1")" -ge "$2" ]; }
+lines_at_least() { [ -e "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ]; }
 
 summary() {
     printf 'checks: %s\n' "$checks"
