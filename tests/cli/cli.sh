@@ -472,7 +472,7 @@ test_signals() {
     check "refreshed" wait_for lines_at_least "$work/watch" 2
     kill -TERM $pid
     ends "stat --watch ended" 0 $pid
-    run 0 timeout --preserve-status -s INT 1 "$commitlog" read "$store" -t f --follow
+    run 0 timeout --preserve-status -s INT 2 "$commitlog" read "$store" -t f --follow
     same "ended by INT, with all it had" 5 "$(wc -l <"$out")"
     mkfifo "$work/fifo2"
     "$commitlog" append "$store" -t sig --batch 10 --acks <"$work/fifo2" >"$work/acks" 2>"$err" &
