@@ -358,7 +358,26 @@ test_full_disk() {
     same "append goes on" 0 "$(cat "$work/again-status")"
 }
 
-for each in "${@:-directories lock kill damage files read_only full_disk}"; do
+test_cut_short() {
+    section 'cut short under the mmap engine'
+    local store pid
+    store=$(new)
+    mkfifo "$work/slow"
+    "$commitlog" append "$store" -t t --queue 0 --engine mmap --segment-size 1M --acks \
+        <"$work/slow" >"$work/acks" 2>"$err" &
+    pid=$!
+    started+=("$pid")
+    exec 7>"$work/slow"
+    echo one >&7
+    check "it runs" wait_for lines_at_least "$work/acks" 1
+    truncate -s 8192 "$store"/log/*.log
+    seq 100000 >&7 2>/dev/null
+    exec 7>&-
+    ends "no death by a signal" 2 $pid
+    check "says why" grep -q 'cut short' "$err"
+}
+
+for each in "${@:-directories lock kill damage files read_only full_disk cut_short}"; do
     for name in $each; do
         "test_$name"
     done

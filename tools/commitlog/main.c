@@ -66,12 +66,25 @@ static bool main_guard_descriptors(void)
     return true;
 }
 
+/* A mapped file of the store was cut short by somebody else, or its device fails: the mmap engine
+ * writes through such a map. Nothing can be put right here, but it can be said. */
+static void main_on_bus_error(int signal_number)
+{
+    static const char text[] = "commitlog: a file of the store was cut short by another program, "
+                               "or its device failed; recover the store\n";
+    (void)signal_number;
+    ssize_t n = write(STDERR_FILENO, text, sizeof(text) - 1);
+    (void)n;
+    _exit(CLI_CANNOT);
+}
+
 int main(int argc, char **argv)
 {
     assert(argc >= 0);
     if (!main_guard_descriptors()) {
         return CLI_CANNOT;
     }
+    (void)signal(SIGBUS, main_on_bus_error);
     (void)signal(SIGPIPE, SIG_IGN); /* a vanished reader is seen as EPIPE */
     if (argc < 2) {
         main_usage(stderr);
