@@ -190,7 +190,7 @@ enum { /* value of COMMITLOG_OPT_PREWRITE */
 enum { /* option ids; the name of each is the text in the comment */
     COMMITLOG_OPT_ACCESS = 1,             /* "access" */
     COMMITLOG_OPT_CREATE = 2,             /* "create" */
-    COMMITLOG_OPT_SEGMENT_BYTES = 3,      /* "segment_bytes" 64K-32G, 256M */
+    COMMITLOG_OPT_SEGMENT_BYTES = 3,      /* "segment_bytes" 64K-32G, 0 as before */
     COMMITLOG_OPT_ENGINE = 4,             /* "engine" */
     COMMITLOG_OPT_STAGE_BYTES = 5,        /* "stage_bytes" 64K-1G, 4M */
     COMMITLOG_OPT_FLUSH = 6,              /* "flush" */

@@ -7,6 +7,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/limits.h"
+#include "format/segment_header.h"
 
 #define OPTION_ANY (UINT64_C(1) << 62)
 
@@ -15,9 +16,8 @@ static const struct commitlog_option_info options_table[] = {
      "whether this process may append"},
     {COMMITLOG_OPT_CREATE, COMMITLOG_OPTION_CHOICE, 0, 2, 0, "create", "",
      "if-missing|never|always", "what to do when the store is not, or already, there"},
-    {COMMITLOG_OPT_SEGMENT_BYTES, COMMITLOG_OPTION_U64, CLG_SEGMENT_MIN, CLG_SEGMENT_MAX,
-     CLG_SEGMENT_DEFAULT, "segment_bytes", "bytes", "",
-     "size of new segment files, a multiple of 4096"},
+    {COMMITLOG_OPT_SEGMENT_BYTES, COMMITLOG_OPTION_U64, 0, CLG_SEGMENT_MAX, 0, "segment_bytes",
+     "bytes", "", "size of new segment files, 64K at least, a multiple of 4096; 0: as before"},
     {COMMITLOG_OPT_ENGINE, COMMITLOG_OPTION_CHOICE, 0, 1, 0, "engine", "", "staged|mmap",
      "where records are built: a ring in shared memory, or the mapped segment"},
     {COMMITLOG_OPT_STAGE_BYTES, COMMITLOG_OPTION_U64, CLG_RING_MIN, CLG_RING_MAX, CLG_RING_DEFAULT,
@@ -130,7 +130,7 @@ int32_t commitlog_options_set(struct commitlog_options *options, int32_t id, uin
     }
     bool good = value >= row->minimum && value <= row->maximum;
     if (id == COMMITLOG_OPT_SEGMENT_BYTES) {
-        good = good && clg_is_aligned(value, CLG_SEGMENT_ALIGN);
+        good = value == 0 || clg_segment_size_ok(value);
     } else if (id == COMMITLOG_OPT_STAGE_BYTES) {
         good = good && clg_is_power_of_two(value);
     } else if (id == COMMITLOG_OPT_FLUSH_ALIGN_BYTES) {

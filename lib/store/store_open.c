@@ -150,6 +150,10 @@ static int store_recover(struct commitlog_store *store, struct clg_core *core,
     store->recovery = result->summary;
     store->recovery.epoch = result->epoch;
     store->recovery.first = result->first;
+    if (clg_option(&store->options, COMMITLOG_OPT_SEGMENT_BYTES) == 0) {
+        /* As the writer before had it, or the default of a new store. */
+        store->options.values[COMMITLOG_OPT_SEGMENT_BYTES] = result->checkpoint.segment_bytes;
+    }
     return rc;
 }
 
