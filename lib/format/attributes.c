@@ -8,8 +8,23 @@
 #include "base/checksum.h"
 #include "base/invariant.h"
 #include "commitlog.h"
+#include "format/format.h"
 
+/* Offsets in an attribute, and in the value of a header. */
+#define ATTRIBUTE_AT_TYPE 0u
+#define ATTRIBUTE_AT_BYTES 1u
 #define ATTRIBUTE_NAME_BYTES 2u /* length of a header's name */
+
+CLG_FORMAT_ASSERT(ATTRIBUTE_AT_TYPE == 0u);
+CLG_FORMAT_ASSERT(ATTRIBUTE_AT_BYTES == ATTRIBUTE_AT_TYPE + 1u);
+CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_HEADER_BYTES == ATTRIBUTE_AT_BYTES + 2u);
+CLG_FORMAT_ASSERT(ATTRIBUTE_NAME_BYTES == 2u);
+CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_CRITICAL == 1u << 7);
+CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_TAG == 1 && CLG_ATTRIBUTE_KEY == 2 && CLG_ATTRIBUTE_HEADER == 3);
+CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_PRODUCER_TIME == 4 && CLG_ATTRIBUTE_DELIVER_AT == 5);
+CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_PRODUCER == 6);
+CLG_FORMAT_ASSERT(CLG_TAG_MAX == 255u && CLG_KEY_MAX == 4096u && CLG_RECORD_KEYS_MAX == 64u);
+CLG_FORMAT_ASSERT(CLG_HEADER_NAME_MAX == 255u);
 
 CLG_STATIC_ASSERT(CLG_KEY_MAX + CLG_ATTRIBUTE_HEADER_BYTES <= CLG_ATTRIBUTES_MAX, "one key fits");
 
@@ -71,8 +86,8 @@ static uint8_t *attribute_append(struct clg_attribute_writer *writer, uint8_t ty
         return NULL;
     }
     uint8_t *at = writer->out + writer->used;
-    at[0] = type;
-    clg_store_le16(at + 1, (uint16_t)bytes);
+    at[ATTRIBUTE_AT_TYPE] = type;
+    clg_store_le16(at + ATTRIBUTE_AT_BYTES, (uint16_t)bytes);
     writer->used += CLG_ATTRIBUTE_HEADER_BYTES + bytes;
     CLG_ASSERT(writer->used <= writer->room);
     return at + CLG_ATTRIBUTE_HEADER_BYTES;
@@ -148,8 +163,8 @@ int clg_attribute_next(struct clg_attribute_iterator *iterator, struct clg_attri
     if (iterator->left < CLG_ATTRIBUTE_HEADER_BYTES) {
         return COMMITLOG_EDAMAGED;
     }
-    uint8_t type = iterator->at[0];
-    uint16_t bytes = clg_load_le16(iterator->at + 1);
+    uint8_t type = iterator->at[ATTRIBUTE_AT_TYPE];
+    uint16_t bytes = clg_load_le16(iterator->at + ATTRIBUTE_AT_BYTES);
     size_t left = iterator->left - CLG_ATTRIBUTE_HEADER_BYTES;
     if ((type & ~CLG_ATTRIBUTE_CRITICAL) == 0 || bytes > left) {
         return COMMITLOG_EDAMAGED;

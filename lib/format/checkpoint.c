@@ -20,6 +20,8 @@ CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_STORE_TIME == CLG_CHECKPOINT_AT_SESSION + 8u
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_EPOCH == CLG_CHECKPOINT_AT_STORE_TIME + 8u);
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_CLEAN == CLG_CHECKPOINT_AT_EPOCH + 4u);
 
+CLG_FORMAT_ASSERT(CLG_CHECKPOINT_SLOTS == 2u);
+
 static bool checkpoint_ok(const struct clg_checkpoint *checkpoint)
 {
     return checkpoint->sequence >= 1 && checkpoint->first <= checkpoint->checkpointed &&

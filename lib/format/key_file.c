@@ -14,6 +14,16 @@ CLG_FORMAT_ASSERT(CLG_KEY_FILE_AT_PREFIX_BITS == CLG_KEY_FILE_AT_ENTRIES + 8u);
 CLG_FORMAT_ASSERT(CLG_KEY_FILE_AT_PREFIX_CHECK == CLG_KEY_FILE_AT_PREFIX_BITS + 8u);
 CLG_FORMAT_ASSERT(CLG_KEY_FILE_AT_ENTRIES_CHECK == CLG_KEY_FILE_AT_PREFIX_CHECK + 8u);
 
+CLG_FORMAT_ASSERT(CLG_KEY_FILE_ENTRIES_MAX == 0xfffffffeu && CLG_KEY_PREFIX_BITS_MAX == 24u);
+
+/* Offsets in an entry. */
+#define KEY_ENTRY_AT_REST 0u
+#define KEY_ENTRY_AT_PLACE 4u
+
+CLG_FORMAT_ASSERT(KEY_ENTRY_AT_REST == 0u);
+CLG_FORMAT_ASSERT(KEY_ENTRY_AT_PLACE == KEY_ENTRY_AT_REST + 4u);
+CLG_FORMAT_ASSERT(CLG_KEY_ENTRY_BYTES == KEY_ENTRY_AT_PLACE + 4u);
+
 #define KEY_BUCKET_MIN 8u /* entries per bucket that the directory aims at, at least */
 
 uint32_t clg_key_prefix_bits(uint32_t entries)
@@ -106,8 +116,8 @@ void clg_key_file_write(uint8_t *file, const struct clg_key_pair *sorted, uint32
             clg_store_le32(prefixes + bucket * 4u, i);
         }
         uint8_t *at = entries + (size_t)i * CLG_KEY_ENTRY_BYTES;
-        clg_store_le32(at, key_rest(sorted[i].hash, bits));
-        clg_store_le32(at + 4, sorted[i].place);
+        clg_store_le32(at + KEY_ENTRY_AT_REST, key_rest(sorted[i].hash, bits));
+        clg_store_le32(at + KEY_ENTRY_AT_PLACE, sorted[i].place);
     }
     for (; bucket <= buckets; bucket++) {
         clg_store_le32(prefixes + bucket * 4u, count);
@@ -158,13 +168,13 @@ int clg_key_file_open(struct clg_key_file *out, const uint8_t *file, uint64_t by
 static uint32_t key_entry_rest(const struct clg_key_file *file, uint32_t i)
 {
     CLG_ASSERT(i < file->entry_count);
-    return clg_load_le32(file->entries + (size_t)i * CLG_KEY_ENTRY_BYTES);
+    return clg_load_le32(file->entries + (size_t)i * CLG_KEY_ENTRY_BYTES + KEY_ENTRY_AT_REST);
 }
 
 static uint32_t key_entry_place(const struct clg_key_file *file, uint32_t i)
 {
     CLG_ASSERT(i < file->entry_count);
-    return clg_load_le32(file->entries + (size_t)i * CLG_KEY_ENTRY_BYTES + 4);
+    return clg_load_le32(file->entries + (size_t)i * CLG_KEY_ENTRY_BYTES + KEY_ENTRY_AT_PLACE);
 }
 
 /* The entries of one bucket; false if the directory contradicts itself or the file. */

@@ -91,9 +91,12 @@ CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, written) == 4352);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, published) == 4480);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, claimed) == 4608);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, wake) == 4736);
+CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, wake.waiters) == 4740);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, closed) == 4864);
-CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, counters) == CLG_LIVE_COUNTERS_AT);
-CLG_FORMAT_ASSERT(sizeof(struct clg_live_area) == CLG_LIVE_RING_AT);
+CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, counters) == 8192 && CLG_LIVE_COUNTERS == 1024u);
+CLG_FORMAT_ASSERT(sizeof(struct clg_live_area) == CLG_LIVE_RING_AT && CLG_LIVE_RING_AT == 16384u);
+CLG_FORMAT_ASSERT(CLG_LIVE_OPEN == 0u && CLG_LIVE_CLOSED == 1u && CLG_LIVE_FAILED == 2u);
+CLG_FORMAT_ASSERT(CLG_ENGINE_STAGED == 1u && CLG_ENGINE_MMAP == 2u);
 
 struct clg_live_header {
     uint64_t device; /* of the store directory */

@@ -18,8 +18,42 @@
 #define TOPIC_AT_NAME_BYTES 12u
 #define TOPIC_AT_PAIR_COUNT 16u
 #define TOPIC_AT_ZERO 20u
+/* In one of its pairs. */
+#define PAIR_AT_INDEX 0u
+#define PAIR_AT_ZERO 4u
+#define PAIR_AT_NEXT_OFFSET 8u
+/* In an epoch start. */
+#define EPOCH_AT_END 0u
+#define EPOCH_AT_SESSION 8u
+/* In a batch. */
+#define BATCH_AT_COUNT 0u
+#define BATCH_AT_ZERO 4u
+#define BATCH_AT_BYTES 8u
+#define BATCH_AT_CHECK 16u
 
+CLG_FORMAT_ASSERT(TOPIC_AT_FIRST_QUEUE == 0u);
+CLG_FORMAT_ASSERT(TOPIC_AT_QUEUE_COUNT == TOPIC_AT_FIRST_QUEUE + 4u);
+CLG_FORMAT_ASSERT(TOPIC_AT_GROWTH_STEP == TOPIC_AT_QUEUE_COUNT + 4u);
+CLG_FORMAT_ASSERT(TOPIC_AT_NAME_BYTES == TOPIC_AT_GROWTH_STEP + 4u);
+CLG_FORMAT_ASSERT(TOPIC_AT_PAIR_COUNT == TOPIC_AT_NAME_BYTES + 4u);
+CLG_FORMAT_ASSERT(TOPIC_AT_ZERO == TOPIC_AT_PAIR_COUNT + 4u);
 CLG_FORMAT_ASSERT(TOPIC_AT_ZERO + 4u == CLG_TOPIC_FIXED_BYTES);
+CLG_FORMAT_ASSERT(PAIR_AT_INDEX == 0u);
+CLG_FORMAT_ASSERT(PAIR_AT_ZERO == PAIR_AT_INDEX + 4u);
+CLG_FORMAT_ASSERT(PAIR_AT_NEXT_OFFSET == PAIR_AT_ZERO + 4u);
+CLG_FORMAT_ASSERT(CLG_TOPIC_PAIR_BYTES == PAIR_AT_NEXT_OFFSET + 8u);
+CLG_FORMAT_ASSERT(EPOCH_AT_END == 0u);
+CLG_FORMAT_ASSERT(EPOCH_AT_SESSION == EPOCH_AT_END + 8u);
+CLG_FORMAT_ASSERT(CLG_EPOCH_BODY_BYTES == EPOCH_AT_SESSION + 8u);
+CLG_FORMAT_ASSERT(CLG_FIRST_BODY_BYTES == 8u);
+CLG_FORMAT_ASSERT(BATCH_AT_COUNT == 0u);
+CLG_FORMAT_ASSERT(BATCH_AT_ZERO == BATCH_AT_COUNT + 4u);
+CLG_FORMAT_ASSERT(BATCH_AT_BYTES == BATCH_AT_ZERO + 4u);
+CLG_FORMAT_ASSERT(BATCH_AT_CHECK == BATCH_AT_BYTES + 8u);
+CLG_FORMAT_ASSERT(CLG_BATCH_BODY_BYTES == BATCH_AT_CHECK + 8u);
+CLG_FORMAT_ASSERT(CLG_TOPIC_QUEUES_MAX == 16777216u && CLG_GROWTH_STEPS_MAX == 32u);
+CLG_FORMAT_ASSERT(CLG_TOPIC_NAME_MAX == 255u && CLG_QUEUES_MAX == 0xffffffffu);
+CLG_FORMAT_ASSERT(CLG_BATCH_COUNT_MAX == 1048576u && CLG_BATCH_BYTES_MAX == 0x3ffffff8u);
 CLG_STATIC_ASSERT((uint64_t)CLG_TOPIC_QUEUES_MAX *CLG_TOPIC_PAIR_BYTES + 4096u < CLG_RECORD_MAX,
                   "a definition with every queue's offset is one record");
 
@@ -119,8 +153,8 @@ int clg_topic_definition_encode(uint8_t *body, size_t room,
     memcpy(body + CLG_TOPIC_FIXED_BYTES, definition->name, definition->name_bytes);
     uint8_t *at = body + topic_pairs_at(definition->name_bytes);
     for (uint32_t i = 0; i < definition->pair_count; i++, at += CLG_TOPIC_PAIR_BYTES) {
-        clg_store_le32(at, pairs[i].index);
-        clg_store_le64(at + 8, pairs[i].next_offset);
+        clg_store_le32(at + PAIR_AT_INDEX, pairs[i].index);
+        clg_store_le64(at + PAIR_AT_NEXT_OFFSET, pairs[i].next_offset);
     }
     CLG_ASSERT(at == body + room);
     return COMMITLOG_OK;
@@ -132,8 +166,8 @@ void clg_topic_definition_pair(const struct clg_topic_definition *definition, ui
     CLG_ASSERT(i < definition->pair_count);
     CLG_ASSERT(pair != NULL);
     const uint8_t *at = definition->pairs + (size_t)i * CLG_TOPIC_PAIR_BYTES;
-    pair->index = clg_load_le32(at);
-    pair->next_offset = clg_load_le64(at + 8);
+    pair->index = clg_load_le32(at + PAIR_AT_INDEX);
+    pair->next_offset = clg_load_le64(at + PAIR_AT_NEXT_OFFSET);
 }
 
 static bool topic_pairs_ok(const struct clg_topic_definition *definition)
@@ -143,7 +177,7 @@ static bool topic_pairs_ok(const struct clg_topic_definition *definition)
         struct clg_topic_offset pair;
         clg_topic_definition_pair(definition, i, &pair);
         if (!topic_pair_ok(definition, i, previous, &pair) ||
-            !clg_is_zero(definition->pairs + (size_t)i * CLG_TOPIC_PAIR_BYTES + 4, 4)) {
+            !clg_is_zero(definition->pairs + (size_t)i * CLG_TOPIC_PAIR_BYTES + PAIR_AT_ZERO, 4)) {
             return false;
         }
         previous = pair.index;
@@ -185,8 +219,8 @@ void clg_epoch_start_encode(uint8_t body[CLG_EPOCH_BODY_BYTES], const struct clg
 {
     CLG_ASSERT(in->predecessor_end <= CLG_POSITION_MAX);
     CLG_ASSERT(in->predecessor_end % CLG_RECORD_ALIGN == 0);
-    clg_store_le64(body, in->predecessor_end);
-    clg_store_le64(body + 8, in->session);
+    clg_store_le64(body + EPOCH_AT_END, in->predecessor_end);
+    clg_store_le64(body + EPOCH_AT_SESSION, in->session);
 }
 
 int clg_epoch_start_decode(const uint8_t *body, size_t bytes, struct clg_epoch_start *out)
@@ -195,12 +229,12 @@ int clg_epoch_start_decode(const uint8_t *body, size_t bytes, struct clg_epoch_s
     if (bytes != CLG_EPOCH_BODY_BYTES) {
         return COMMITLOG_EDAMAGED;
     }
-    uint64_t end = clg_load_le64(body);
+    uint64_t end = clg_load_le64(body + EPOCH_AT_END);
     if (end > CLG_POSITION_MAX || end % CLG_RECORD_ALIGN != 0) {
         return COMMITLOG_EDAMAGED;
     }
     out->predecessor_end = end;
-    out->session = clg_load_le64(body + 8);
+    out->session = clg_load_le64(body + EPOCH_AT_SESSION);
     return COMMITLOG_OK;
 }
 
@@ -237,10 +271,10 @@ void clg_batch_encode(uint8_t body[CLG_BATCH_BODY_BYTES], const struct clg_batch
 {
     CLG_ASSERT(body != NULL);
     CLG_ASSERT(topic_batch_ok(in));
-    clg_store_le32(body, in->count);
-    clg_store_le32(body + 4, 0);
-    clg_store_le64(body + 8, in->member_bytes);
-    clg_store_le64(body + 16, in->member_checks);
+    clg_store_le32(body + BATCH_AT_COUNT, in->count);
+    clg_store_le32(body + BATCH_AT_ZERO, 0);
+    clg_store_le64(body + BATCH_AT_BYTES, in->member_bytes);
+    clg_store_le64(body + BATCH_AT_CHECK, in->member_checks);
 }
 
 int clg_batch_decode(const uint8_t *body, size_t bytes, struct clg_batch *out)
@@ -250,10 +284,10 @@ int clg_batch_decode(const uint8_t *body, size_t bytes, struct clg_batch *out)
     if (bytes != CLG_BATCH_BODY_BYTES) {
         return COMMITLOG_EDAMAGED;
     }
-    decoded.count = clg_load_le32(body);
-    decoded.member_bytes = clg_load_le64(body + 8);
-    decoded.member_checks = clg_load_le64(body + 16);
-    if (!topic_batch_ok(&decoded) || clg_load_le32(body + 4) != 0) {
+    decoded.count = clg_load_le32(body + BATCH_AT_COUNT);
+    decoded.member_bytes = clg_load_le64(body + BATCH_AT_BYTES);
+    decoded.member_checks = clg_load_le64(body + BATCH_AT_CHECK);
+    if (!topic_batch_ok(&decoded) || clg_load_le32(body + BATCH_AT_ZERO) != 0) {
         return COMMITLOG_EDAMAGED;
     }
     *out = decoded;

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/attributes.h"
+#include "format/format.h"
 #include "format/record.h"
 #include "format/topic_record.h"
 #include "view/queue_internal.h"
@@ -31,6 +32,14 @@
 #define STATE_AT_ORDINAL 32u
 #define STATE_AT_ZERO 36u
 
+CLG_FORMAT_ASSERT(STATE_AT_QUEUE == 0u);
+CLG_FORMAT_ASSERT(STATE_AT_INDEX == STATE_AT_QUEUE + 4u);
+CLG_FORMAT_ASSERT(STATE_AT_NEXT == STATE_AT_INDEX + 4u);
+CLG_FORMAT_ASSERT(STATE_AT_LINK == STATE_AT_NEXT + 8u);
+CLG_FORMAT_ASSERT(STATE_AT_CARRIED == STATE_AT_LINK + 8u);
+CLG_FORMAT_ASSERT(STATE_AT_ORDINAL == STATE_AT_CARRIED + 8u);
+CLG_FORMAT_ASSERT(STATE_AT_ZERO == STATE_AT_ORDINAL + 4u);
+CLG_FORMAT_ASSERT(STATE_QUEUE_BYTES == STATE_AT_ZERO + 4u);
 CLG_STATIC_ASSERT(sizeof(struct clg_queue_head) <= 64, "a million queues: 64 MB of heads");
 
 struct clg_queue_head *clg_queue_head_find(const struct clg_consume_queue *cq, uint32_t queue)

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "format/format.h"
 #include "format/record.h"
 #include "format/topic_record.h"
 #include "view/consume_queue.h"
@@ -26,6 +27,13 @@
 #define STATE_AT_DEFINED_BASE 8u
 #define STATE_AT_NAME_BYTES 16u
 #define STATE_AT_ZERO 20u
+
+CLG_FORMAT_ASSERT(STATE_AT_FIRST_QUEUE == 0u);
+CLG_FORMAT_ASSERT(STATE_AT_QUEUES == STATE_AT_FIRST_QUEUE + 4u);
+CLG_FORMAT_ASSERT(STATE_AT_DEFINED_BASE == STATE_AT_QUEUES + 4u);
+CLG_FORMAT_ASSERT(STATE_AT_NAME_BYTES == STATE_AT_DEFINED_BASE + 8u);
+CLG_FORMAT_ASSERT(STATE_AT_ZERO == STATE_AT_NAME_BYTES + 4u);
+CLG_FORMAT_ASSERT(STATE_TOPIC_BYTES == STATE_AT_ZERO + 4u);
 
 struct topics_seen {
     uint64_t defined_base; /* + 1; 0: never seen */
