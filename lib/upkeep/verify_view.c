@@ -99,22 +99,47 @@ static bool verify_record_at(struct clg_segment *segment, uint32_t place,
     return clg_record_verify_header(raw, clg_record_seed(segment->salt, position));
 }
 
+/* Does entry `i` stand for an offset that the log has lost? It has no size, and time and place of
+ * the next record of the queue, which is verified when its turn comes. */
+static bool verify_lost(const struct clg_queue_file *queues,
+                        const struct clg_queue_directory *directory, uint32_t i)
+{
+    CLG_ASSERT(directory->first_entry + directory->count <= queues->entry_count);
+    if (i + 1 >= directory->count) {
+        return false;
+    }
+    const uint8_t *at = queues->entries + (directory->first_entry + i) * CLG_QUEUE_ENTRY_BYTES;
+    struct clg_queue_entry entry;
+    struct clg_queue_entry next;
+    clg_queue_entry_decode(at, &entry);
+    clg_queue_entry_decode(at + CLG_QUEUE_ENTRY_BYTES, &next);
+    return entry.size == 0 && entry.flags == CLG_QUEUE_ENTRY_HOLE && entry.tag_hash == 0 &&
+           entry.header_check == 0 && entry.place == next.place &&
+           entry.store_time == next.store_time;
+}
+
+/* Does entry `i` say what the record says that it points at? */
+static bool verify_entry(const struct verify_file *file, const struct clg_queue_file *queues,
+                         const struct clg_queue_directory *directory, uint32_t i)
+{
+    struct clg_queue_entry entry;
+    struct clg_record_header header;
+    uint64_t offset = directory->first_offset + i;
+    CLG_ASSERT(i < directory->count);
+    return clg_queue_file_entry(queues, directory, offset, &entry) == 0 &&
+           verify_record_at(file->segment, entry.place, &header) &&
+           header.header_check == entry.header_check && header.queue_number == directory->queue &&
+           header.queue_offset == offset && clg_record_size(header.word) == entry.size &&
+           header.store_time == entry.store_time;
+}
+
 static int verify_queue(struct verify_file *file, const struct clg_queue_file *queues,
                         const struct clg_queue_directory *directory)
 {
     int rc = 0;
     CLG_ASSERT(queues != NULL);
     for (uint32_t i = 0; rc == 0 && i < directory->count && file->wrong < VERIFY_ENTRIES_MAX; i++) {
-        struct clg_queue_entry entry;
-        struct clg_record_header header;
-        uint64_t offset = directory->first_offset + i;
-        bool right = clg_queue_file_entry(queues, directory, offset, &entry) == 0 &&
-                     verify_record_at(file->segment, entry.place, &header) &&
-                     header.header_check == entry.header_check &&
-                     header.queue_number == directory->queue && header.queue_offset == offset &&
-                     clg_record_size(header.word) == entry.size &&
-                     header.store_time == entry.store_time;
-        if (!right) {
+        if (!verify_lost(queues, directory, i) && !verify_entry(file, queues, directory, i)) {
             file->wrong++;
             rc = verify_file_say(file, "an entry does not fit the record it points at");
         }
