@@ -178,7 +178,7 @@ salvaged() {
     echo more | run 0 "$commitlog" append "$copy" -t t --queue 0 --acks
     same "$1: offsets go on" 200 "$(cut -d' ' -f2 "$out")"
     # What salvage could not place is missing in the queue; that is no fault of its sealed view.
-    seq -f '%0900.0f' 100 | run 0 "$commitlog" append "$copy" -t t --queue 0 --level none
+    run 0 "$commitlog" append "$copy" -t t --queue 0 --level none < <(seq -f '%0900.0f' 100)
     run 0 "$commitlog" verify "$copy"
     run 0 "$commitlog" rebuild "$copy"
     run 0 "$commitlog" verify "$copy"

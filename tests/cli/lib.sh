@@ -12,6 +12,8 @@ work=$(mktemp -d "${TMPDIR:-/var/tmp}/commitlog-cli-XXXXXX") || exit 1
 checks=0
 failures=0
 started=()
+# The last command of a pipeline runs in this shell: what it counts, and what fails there, counts.
+shopt -s lastpipe
 
 finish() {
     local pid
