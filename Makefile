@@ -44,7 +44,8 @@ UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 PLAIN_DIRS := tests/stress tests/crash tests/damage tests/model tests/concurrency
 PLAIN_FILES := $(sort $(wildcard $(addsuffix /*.c,$(PLAIN_DIRS))))
 PLAIN_SOURCES := $(if $(PLAIN_FILES),$(shell grep -lE '^int main\b' $(PLAIN_FILES)))
-SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/cli.sh tests/cli/damage.sh tests/cli/pmem.sh)
+SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/cli.sh \
+    tests/cli/damage.sh tests/cli/pmem.sh tests/golden/golden.sh)
 SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c) $(filter-out $(PLAIN_SOURCES),$(PLAIN_FILES)))
 EXAMPLE_NAMES := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
 BENCH_FILES := $(sort $(wildcard bench/*.c))

@@ -1,0 +1,521 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * make_golden.c -- fills a store with a record of each kind; make-golden.sh compiles and runs it.
+ *
+ *   make_golden clean STORE     eight segments, three sessions (the second fills up its flushes,
+ *                               the third uses the mmap engine), closed
+ *   make_golden retain STORE    drops all but the last three segments, appends, closes
+ *   make_golden killed STORE    one segment; dies by SIGKILL with a record claimed
+ *   make_golden plain STORE     one segment, closed
+ *   make_golden more STORE      appends to plain until its segment is full, closes
+ *   make_golden boot STORE      another boot in LOCK: of no machine, so that none is the same
+ *   make_golden patches STORE   prints patches of clean for sparse.py: headers of newer versions
+ *                               and with unknown flags, records of an unknown kind and with
+ *                               unknown attributes, with the checks that belong to them
+ *
+ * killed and plain print the position of the record that make-golden.sh then spoils.
+ *
+ * make does not build it: the files it made are what counts. It is kept to tell how.
+ */
+#define XXH_INLINE_ALL
+#include <commitlog.h>
+#include <signal.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <xxhash.h>
+
+enum { SEGMENTS = 8, FILL_BYTES = 50000, KEYS = 64 };
+
+struct maker {
+    struct commitlog_store *store;
+    uint32_t orders, sizes, once;
+};
+
+static void need(int32_t rc, const struct commitlog_error *err, const char *what)
+{
+    if (rc == COMMITLOG_OK) {
+        return;
+    }
+    fprintf(stderr, "%s: %s %s\n", what, commitlog_error_name(rc), err->message);
+    exit(1);
+}
+
+static struct commitlog_store *open_store(const char *path, uint64_t engine, uint64_t align)
+{
+    const struct {
+        int32_t id;
+        uint64_t value;
+    } set[] = {
+        {COMMITLOG_OPT_SEGMENT_BYTES, 65536},
+        {COMMITLOG_OPT_ENGINE, engine},
+        {COMMITLOG_OPT_FLUSH_ALIGN_BYTES, align},
+        {COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE},
+        {COMMITLOG_OPT_THREAD, 0},
+        /* LOCK then names no path, and nothing but the files is left of a dead writer. */
+        {COMMITLOG_OPT_LIVE_AREA, COMMITLOG_LIVE_PRIVATE},
+    };
+    struct commitlog_options *options = NULL;
+    struct commitlog_store *store = NULL;
+    struct commitlog_error err = {.message = ""};
+    need(commitlog_options_create(&options), &err, "options");
+    for (size_t i = 0; i < sizeof set / sizeof set[0]; i++) {
+        need(commitlog_options_set(options, set[i].id, set[i].value, &err), &err, "option");
+    }
+    need(commitlog_open(path, options, &store, &err), &err, path);
+    commitlog_options_free(options);
+    return store;
+}
+
+static void close_store(struct commitlog_store *store)
+{
+    struct commitlog_error err = {.message = ""};
+    need(commitlog_close(store, &err), &err, "close");
+}
+
+static uint32_t topic(struct commitlog_store *store, const char *name, uint32_t queues)
+{
+    struct commitlog_error err = {.message = ""};
+    uint32_t number = 0;
+    need(commitlog_topic_open(store, name, strlen(name), queues, &number, &err), &err, name);
+    return number;
+}
+
+static struct commitlog_slice text(const char *data)
+{
+    return (struct commitlog_slice){data, strlen(data)};
+}
+
+/* Returns the position. */
+static uint64_t put(struct commitlog_store *store, struct commitlog_record *record,
+                    struct commitlog_slice body)
+{
+    struct commitlog_receipt receipt = {0};
+    struct commitlog_error err = {.message = ""};
+    record->struct_bytes = sizeof *record;
+    record->body = &body;
+    record->body_count = 1;
+    need(commitlog_append_record(store, record, COMMITLOG_FOREVER, &receipt, &err), &err, "append");
+    return receipt.position;
+}
+
+static uint64_t put_text(struct commitlog_store *store, uint32_t number, uint32_t queue,
+                         const char *body, const char *key, uint32_t level)
+{
+    struct commitlog_slice keys[1];
+    struct commitlog_record record = {.topic = number, .queue = queue, .level = level};
+    if (key != NULL) {
+        keys[0] = text(key);
+        record.keys = keys;
+        record.key_count = 1;
+    }
+    return put(store, &record, text(body));
+}
+
+/* Body of zeros. */
+static void put_fill(struct commitlog_store *store, uint32_t number, size_t bytes)
+{
+    static const uint8_t zeros[FILL_BYTES];
+    struct commitlog_record record = {.topic = number, .level = COMMITLOG_LEVEL_NONE};
+    put(store, &record, (struct commitlog_slice){zeros, bytes});
+}
+
+static void reserve(struct commitlog_store *store, uint32_t number, uint32_t queue, int end)
+{
+    static const char body[] = "written in its place";
+    struct commitlog_slice keys[] = {text("reserved")};
+    struct commitlog_record record = {.struct_bytes = sizeof record,
+                                      .topic = number,
+                                      .queue = queue,
+                                      .level = COMMITLOG_LEVEL_NONE,
+                                      .keys = keys,
+                                      .key_count = 1,
+                                      .tag = text("blue")};
+    struct commitlog_reservation *reservation = NULL;
+    struct commitlog_error err = {.message = ""};
+    void *place = NULL;
+    need(commitlog_reserve(store, &record, sizeof body - 1, COMMITLOG_FOREVER, &reservation, &place,
+                           &err),
+         &err, "reserve");
+    memcpy(place, body, sizeof body - 1);
+    if (end == 'c') {
+        need(commitlog_commit(reservation, COMMITLOG_FOREVER, NULL, &err), &err, "commit");
+    } else if (end == 'a') {
+        need(commitlog_abort(reservation), &err, "abort");
+    }
+}
+
+/* Attributes of all kinds, text and not. */
+static void put_attributes(const struct maker *m)
+{
+    const struct commitlog_slice some[] = {text("alpha"), text("beta"), text("alpha")};
+    const struct commitlog_slice binary[] = {{"\0\377", 2}, text("beta")};
+    const struct commitlog_header headers[] = {{text("content-type"), text("text/plain")},
+                                               {text("trace"), {"\0\1\2\376\377", 5}}};
+    const struct commitlog_header odd[] = {
+        {{"\377\0", 2}, text("")}, {text("twice"), text("one")}, {text("twice"), text("two")}};
+    struct commitlog_record record = {.topic = m->orders,
+                                      .queue = 1,
+                                      .level = COMMITLOG_LEVEL_NONE,
+                                      .keys = some,
+                                      .key_count = 3,
+                                      .tag = text("red"),
+                                      .headers = headers,
+                                      .header_count = 2,
+                                      .has_time = 1,
+                                      .time_ms = 1700000000123};
+    put(m->store, &record, text("tag, keys (one twice), headers, time"));
+    record = (struct commitlog_record){.topic = m->sizes,
+                                       .level = COMMITLOG_LEVEL_NONE,
+                                       .keys = binary,
+                                       .key_count = 2,
+                                       .tag = text("gr\303\274n"),
+                                       .headers = odd,
+                                       .header_count = 3,
+                                       .has_time = 1,
+                                       .time_ms = -1};
+    put(m->store, &record, (struct commitlog_slice){"\200 not text\0", 11});
+    record = (struct commitlog_record){.topic = m->sizes,
+                                       .queue = 1,
+                                       .level = COMMITLOG_LEVEL_NONE,
+                                       .keys = some,
+                                       .key_count = 1,
+                                       .tag = text("red")};
+    put(m->store, &record, text(""));
+}
+
+static void put_many_keys(const struct maker *m)
+{
+    char names[KEYS][8];
+    struct commitlog_slice keys[KEYS];
+    struct commitlog_record record = {
+        .topic = m->orders, .level = COMMITLOG_LEVEL_NONE, .keys = keys, .key_count = KEYS};
+    for (uint32_t i = 0; i < KEYS; i++) {
+        snprintf(names[i], sizeof names[i], "n%u", i);
+        keys[i] = text(names[i]);
+    }
+    put(m->store, &record, text("64 keys"));
+}
+
+static void put_batch(const struct maker *m)
+{
+    const struct commitlog_slice key[] = {text("batch")};
+    const struct commitlog_slice bodies[] = {text("first of four"), text("second"), text(""),
+                                             text("last")};
+    const uint32_t topics[] = {m->orders, m->sizes, m->orders, m->sizes};
+    const uint32_t queues[] = {0, 2, 1, 2};
+    struct commitlog_record records[4];
+    struct commitlog_error err = {.message = ""};
+    memset(records, 0, sizeof records);
+    for (uint32_t i = 0; i < 4; i++) {
+        records[i].struct_bytes = sizeof records[i];
+        records[i].topic = topics[i];
+        records[i].queue = queues[i];
+        records[i].level = COMMITLOG_LEVEL_NONE;
+        records[i].body = &bodies[i];
+        records[i].body_count = 1;
+        records[i].keys = key;
+        records[i].key_count = i == 2 ? 0 : 1;
+    }
+    need(commitlog_append_batch(m->store, records, 4, COMMITLOG_FOREVER, NULL, &err), &err,
+         "batch");
+}
+
+static void make_clean(const char *path)
+{
+    static const char digits[] = "12345678";
+    struct maker m = {.store = open_store(path, COMMITLOG_ENGINE_STAGED, 0)};
+    m.orders = topic(m.store, "orders", 2);
+    m.sizes = topic(m.store, "gr\303\266\303\237e/\316\262", 3);
+    m.once = topic(m.store, "once", 1);
+    for (uint32_t bytes = 0; bytes < 9; bytes++) {
+        put_text(m.store, m.orders, 0, &digits[8 - bytes], NULL, COMMITLOG_LEVEL_NONE);
+    }
+    put_attributes(&m);
+    put_many_keys(&m);
+    put_batch(&m);
+    reserve(m.store, m.orders, 1, 'a');
+    reserve(m.store, m.orders, 0, 'c');
+    put_text(m.store, m.once, 0, "one", "alpha", COMMITLOG_LEVEL_NONE);
+    put_text(m.store, m.once, 0, "two", "beta", COMMITLOG_LEVEL_WRITTEN);
+    put_text(m.store, m.once, 0, "three", NULL, COMMITLOG_LEVEL_DURABLE);
+    put_text(m.store, m.orders, 1, "knows what is durable", NULL, COMMITLOG_LEVEL_NONE);
+    for (uint32_t i = 0; i < SEGMENTS; i++) {
+        char body[32];
+        /* Two do not fit one segment; the last leaves room in its own. */
+        put_fill(m.store, m.orders, i < SEGMENTS - 1 ? FILL_BYTES : FILL_BYTES / 10);
+        snprintf(body, sizeof body, "behind fill %u", i);
+        put_text(m.store, m.orders, 0, body, "alpha", COMMITLOG_LEVEL_NONE);
+        put_text(m.store, m.sizes, i % 3, body, "beta", COMMITLOG_LEVEL_NONE);
+        if (i % 2 == 0) {
+            put_text(m.store, m.orders, 1, body, NULL, COMMITLOG_LEVEL_NONE);
+        }
+    }
+    put_batch(&m);
+    close_store(m.store);
+
+    m.store = open_store(path, COMMITLOG_ENGINE_STAGED, 4096);
+    put_text(m.store, topic(m.store, "orders", 0), 0, "up to a block", NULL,
+             COMMITLOG_LEVEL_DURABLE);
+    close_store(m.store);
+
+    m.store = open_store(path, COMMITLOG_ENGINE_MMAP, 0);
+    m.orders = topic(m.store, "orders", 2);
+    reserve(m.store, m.orders, 1, 'a');
+    put_text(m.store, m.orders, 1, "the last one", "omega", COMMITLOG_LEVEL_DURABLE);
+    close_store(m.store);
+}
+
+static void make_retained(const char *path)
+{
+    struct commitlog_store *store = open_store(path, COMMITLOG_ENGINE_STAGED, 0);
+    struct commitlog_retention policy = {.struct_bytes = sizeof policy, .keep_bytes = 3 * 65536};
+    struct commitlog_retained done = {.struct_bytes = sizeof done};
+    struct commitlog_error err = {.message = ""};
+    need(commitlog_retain(store, &policy, &done, &err), &err, "retain");
+    put_text(store, topic(store, "once", 0), 0, "four", "alpha", COMMITLOG_LEVEL_DURABLE);
+    close_store(store);
+}
+
+static void make_killed(const char *path)
+{
+    struct commitlog_store *store = open_store(path, COMMITLOG_ENGINE_MMAP, 0);
+    const uint32_t number = topic(store, "tail", 2);
+    char body[64];
+    for (uint32_t i = 0; i < 8; i++) {
+        const uint32_t level = i == 4 ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE;
+        snprintf(body, sizeof body, "number %u, %s", i,
+                 i < 5 ? "acknowledged as durable" : "acknowledged at level none");
+        const uint64_t position = put_text(store, number, i % 2, body, "k", level);
+        if (i == 6) {
+            printf("%llu\n", (unsigned long long)position);
+        }
+    }
+    fflush(stdout);
+    reserve(store, number, 0, 0);
+    put_text(store, number, 1, "behind a claimed record", "k", COMMITLOG_LEVEL_NONE);
+    raise(SIGKILL);
+}
+
+static void make_plain(const char *path)
+{
+    struct commitlog_store *store = open_store(path, COMMITLOG_ENGINE_STAGED, 0);
+    const uint32_t number = topic(store, "plain", 2);
+    char body[64];
+    for (uint32_t i = 0; i < 12; i++) {
+        snprintf(body, sizeof body, "message %u of twelve", i);
+        const uint64_t position = put_text(store, number, i % 2, body, i % 3 == 0 ? "third" : NULL,
+                                           COMMITLOG_LEVEL_DURABLE);
+        if (i == 7) {
+            printf("%llu\n", (unsigned long long)position);
+        }
+    }
+    close_store(store);
+}
+
+static void make_more(const char *path)
+{
+    struct commitlog_store *store = open_store(path, COMMITLOG_ENGINE_STAGED, 0);
+    const uint32_t number = topic(store, "plain", 0);
+    for (uint32_t i = 0; i < 2; i++) {
+        put_fill(store, number, FILL_BYTES);
+        put_text(store, number, 1, "after salvage", "third", COMMITLOG_LEVEL_DURABLE);
+    }
+    close_store(store);
+}
+
+/* ---- what version 1 does not write ------------------------------------------------------ */
+
+enum {
+    PAGE = 4096,
+    AT_VERSION = 8,
+    AT_COMPAT = 32,
+    AT_RO_COMPAT = 36,
+    AT_INCOMPAT = 40,
+    AT_BOOT = 80,
+    AT_ALGORITHM = 124
+};
+
+static void change_boot(const char *store)
+{
+    char path[1024];
+    uint8_t page[PAGE];
+    snprintf(path, sizeof path, "%s/LOCK", store);
+    FILE *file = fopen(path, "r+b");
+    if (file == NULL || fread(page, 1, PAGE, file) != PAGE) {
+        perror(path);
+        exit(1);
+    }
+    for (uint8_t i = 0; i < 16; i++) {
+        page[AT_BOOT + i] = i;
+    }
+    uint64_t check = XXH3_64bits_withSeed(page, PAGE - 8, 0);
+    for (uint32_t i = 0; i < 8; i++, check >>= 8) {
+        page[PAGE - 8 + i] = (uint8_t)check;
+    }
+    if (fseek(file, 0, SEEK_SET) != 0 || fwrite(page, 1, PAGE, file) != PAGE || fclose(file) != 0) {
+        perror(path);
+        exit(1);
+    }
+}
+
+static void print_bytes(const char *name, const char *file, long at, uint64_t value, uint32_t bytes)
+{
+    printf("%s: %s %ld ", name, file, at);
+    for (uint32_t i = 0; i < bytes; i++) {
+        printf("%02x", (unsigned)(value >> 8 * i & 0xff));
+    }
+    printf("\n");
+}
+
+static uint64_t number_at(const uint8_t *at)
+{
+    uint64_t value = 0;
+    for (uint32_t i = 8; i > 0; i--) {
+        value = value << 8 | at[i - 1];
+    }
+    return value;
+}
+
+static uint64_t seed_at(uint64_t salt, uint64_t position)
+{
+    uint64_t x = salt + position * 0x9e3779b97f4a7c15;
+    x = (x ^ x >> 30) * 0xbf58476d1ce4e5b9;
+    x = (x ^ x >> 27) * 0x94d049bb133111eb;
+    return x ^ x >> 31;
+}
+
+/* Seed of the check of a header; a footer knows base and salt of its segment. */
+static uint64_t header_seed(const uint8_t *header, long at)
+{
+    if (memcmp(header + 1, "CLGSEGF", 7) != 0) {
+        return 0;
+    }
+    return seed_at(number_at(header + 72), number_at(header + 64) + (uint64_t)at);
+}
+
+/* The header of `bytes` at `at` of a file, one u32 of it replaced, and its check. */
+static void print_patch(const char *store, const char *name, const char *file, long at,
+                        uint32_t bytes, uint32_t field, uint32_t value)
+{
+    char path[1024];
+    uint8_t header[PAGE];
+    snprintf(path, sizeof path, "%s/%s", store, file);
+    FILE *in = fopen(path, "rb");
+    if (in == NULL || fseek(in, at, SEEK_SET) != 0 || fread(header, 1, bytes, in) != bytes) {
+        fprintf(stderr, "%s: cannot read %u bytes at %ld\n", path, bytes, at);
+        exit(1);
+    }
+    fclose(in);
+    const uint64_t seed = header_seed(header, at);
+    for (uint32_t i = 0; i < 4; i++) {
+        header[field + i] = (uint8_t)(value >> 8 * i);
+    }
+    print_bytes(name, file, at + (long)field, value, 4);
+    print_bytes(name, file, at + (long)bytes - 8, XXH3_64bits_withSeed(header, bytes - 8, seed), 8);
+}
+
+enum { RECORDS_AT = 8192, RECORD_HEADER = 48, AT_KIND = 46 };
+
+/* One byte of a record replaced, and its checks: the first record that contains the text, the first
+ * of its bytes from `from` on that is `old`; its kind is so only if it is that itself. */
+static void print_record(const char *store, const char *name, const char *file, const char *what,
+                         uint32_t from, uint8_t old, uint8_t new)
+{
+    static uint8_t segment[65536];
+    char path[1024];
+    snprintf(path, sizeof path, "%s/%s", store, file);
+    FILE *in = fopen(path, "rb");
+    if (in == NULL || fread(segment, 1, sizeof segment, in) != sizeof segment) {
+        perror(path);
+        exit(1);
+    }
+    fclose(in);
+    uint32_t at = RECORDS_AT;
+    uint32_t size = (uint32_t)number_at(segment + at) & ~7U;
+    while (memmem(segment + at, size, what, strlen(what)) == NULL ||
+           (from == AT_KIND && segment[at + AT_KIND] != old)) {
+        at += size;
+        size = (uint32_t)number_at(segment + at) & ~7U;
+    }
+    uint8_t *record = segment + at;
+    while (record[from] != old) {
+        from++;
+    }
+    record[from] = new;
+    const uint64_t seed =
+        seed_at(number_at(segment + 80), number_at(segment + 64) + at) ^ (size + 5);
+    const uint64_t check = XXH3_64bits_withSeed(record + 16, size - 16, seed);
+    for (uint32_t i = 0; i < 8; i++) {
+        record[8 + i] = (uint8_t)(check >> 8 * i);
+    }
+    print_bytes(name, file, (long)(at + from), new, 1);
+    print_bytes(name, file, (long)at + 8, check, 8);
+    print_bytes(name, file, (long)at + 4, XXH3_64bits_withSeed(record + 8, 40, seed), 4);
+}
+
+static void print_segment(const char *store, const char *name, const char *file, uint32_t field,
+                          uint32_t value)
+{
+    print_patch(store, name, file, 0, PAGE, field, value);
+    print_patch(store, name, file, PAGE, PAGE, field, value);
+}
+
+static void print_patches(const char *store)
+{
+    static const char first[] = "log/00000000000000000000.log";
+    static const char last[] = "log/00000000000000458752.log";
+    static const char queue[] = "view/00000000000000065536.cq";
+    static const char keys[] = "view/00000000000000065536.key";
+    static const char state[] = "view/00000000000000475360.state";
+    const struct {
+        const char *name;
+        uint32_t at;
+    } flags[] = {
+        {"compatible", AT_COMPAT}, {"read-only", AT_RO_COMPAT}, {"incompatible", AT_INCOMPAT}};
+    print_segment(store, "version-first", first, AT_VERSION, 2);
+    print_segment(store, "version-last", last, AT_VERSION, 2);
+    print_patch(store, "version-copy", first, PAGE, PAGE, AT_VERSION, 2);
+    print_patch(store, "version-footer", first, 65536 - PAGE, PAGE, AT_VERSION, 2);
+    print_segment(store, "algorithm", first, AT_ALGORITHM, 2);
+    print_patch(store, "version-slot-0", "CHECKPOINT", 0, PAGE, AT_VERSION, 2);
+    print_patch(store, "version-slot-1", "CHECKPOINT", PAGE, PAGE, AT_VERSION, 2);
+    print_patch(store, "version-lock", "LOCK", 0, PAGE, AT_VERSION, 2);
+    print_patch(store, "version-queue", queue, 0, 256, AT_VERSION, 2);
+    print_patch(store, "version-key", keys, 0, 256, AT_VERSION, 2);
+    print_patch(store, "version-state", state, 0, 256, AT_VERSION, 2);
+    for (uint32_t i = 0; i < 3; i++) {
+        char name[64];
+        snprintf(name, sizeof name, "%s-first", flags[i].name);
+        print_segment(store, name, first, flags[i].at, 1);
+        snprintf(name, sizeof name, "%s-last", flags[i].name);
+        print_segment(store, name, last, flags[i].at, 1U << 31);
+        snprintf(name, sizeof name, "%s-checkpoint", flags[i].name);
+        print_patch(store, name, "CHECKPOINT", 0, PAGE, flags[i].at, 1);
+        print_patch(store, name, "CHECKPOINT", PAGE, PAGE, flags[i].at, 1);
+        snprintf(name, sizeof name, "%s-queue", flags[i].name);
+        print_patch(store, name, queue, 0, 256, flags[i].at, 1);
+    }
+    print_record(store, "kind", first, "", AT_KIND, 5, 14);
+    print_record(store, "attribute", first, "tag, keys", RECORD_HEADER, 1, 0x21);
+    print_record(store, "critical", first, "tag, keys", RECORD_HEADER, 1, 0xa1);
+}
+
+int main(int argc, char **argv)
+{
+    static const struct {
+        const char *name;
+        void (*make)(const char *path);
+    } kinds[] = {{"clean", make_clean},     {"retain", make_retained}, {"killed", make_killed},
+                 {"plain", make_plain},     {"more", make_more},       {"boot", change_boot},
+                 {"patches", print_patches}};
+    for (size_t i = 0; argc == 3 && i < sizeof kinds / sizeof kinds[0]; i++) {
+        if (strcmp(argv[1], kinds[i].name) == 0) {
+            kinds[i].make(argv[2]);
+            return 0;
+        }
+    }
+    fprintf(stderr, "make_golden: see the head of make_golden.c\n");
+    return 2;
+}

@@ -1,0 +1,471 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""walk.py - a second reader of format version 1, written from commitlog-format(5) alone.
+
+walk.py STORE prints what `commitlog dump --json STORE` prints for a store that was closed, and
+holds every byte of its files to the tables of that page on the way: what a field must be, and that
+room is zero. Nothing of the library is used. XXH3 is not in Python's standard library, so checks
+and hashes are taken as they are; the library verifies them. Says "checks: N" on standard error;
+exit 1 at the first difference, which is named by file, place and field.
+"""
+import base64
+import json
+import os
+import sys
+
+sys.dont_write_bytecode = True  # nothing is written in this folder
+
+import format1
+from format1 import (BATCH, EPOCH, FIRST, HOLE, KINDS, MESSAGE, NO_LINK, NO_QUEUE, PAD, PAGE,
+                     REFERENCE, TOPIC, Bytes, Segment, common_header, need, same)
+
+
+# ---- what the records mean ---------------------------------------------------------------------
+
+
+class Log:
+    """Queues and topics as they come out of the records, in the order of the log."""
+
+    def __init__(self):
+        self.names = {}        # queue number: (name, queue in the topic)
+        self.steps = {}        # name: queues so far
+        self.next_offset = {}  # queue number: offset
+        self.defined = set()   # first queues of definitions in this segment
+        self.pairs = {}        # queue number: base of the newest segment with a pair for it
+        self.time, self.epoch, self.members, self.member_bytes = 0, None, 0, 0
+        self.first, self.session, self.base, self.holes = None, None, 0, 0
+
+    def begin_segment(self, segment):
+        self.defined.clear()
+        self.base = segment.base
+        same(segment.bytes.where, "members left of a batch", self.members, 0)
+
+    def take(self, record):
+        where = record.where
+        need(record.time >= self.time, where, "store time decreases")
+        # After retention the log begins somewhere inside a session.
+        before = record.epoch if self.epoch is None else self.epoch
+        need(record.epoch >= before, where, "epoch decreases")
+        if record.epoch > before:
+            same(where, "first record of a session", record.kind, EPOCH)
+        self.time, self.epoch = record.time, record.epoch
+        if record.durable is not None:
+            need(record.durable <= record.position, where, "durable beyond itself")
+        if self.members > 0:
+            self.members -= 1
+            self.member_bytes -= record.size
+            need(self.member_bytes >= 0, where, "members larger than their batch says")
+            if self.members == 0:
+                same(where, "bytes of the batch that are left", self.member_bytes, 0)
+        meaning = {BATCH: self.batch, TOPIC: self.topic, EPOCH: self.begin, FIRST: self.kept}
+        if record.kind in meaning:
+            meaning[record.kind](record, Bytes(record.body, f"body of {where}"))
+        elif record.has_entry():
+            need(record.queue in self.names, where, f"queue {record.queue} is not defined")
+            need(any(first <= record.queue < end for first, end in self.defined), where,
+                 "no definition in its segment")
+            self.entry(record)
+        elif record.kind == HOLE:
+            self.holes += 1
+        if record.kind in (PAD, BATCH, EPOCH, FIRST):
+            same(where, "queue", (record.queue, record.offset), (NO_QUEUE, 0))
+
+    def entry(self, record):
+        """The next offset of its queue; salvage may have left some out, and a hole of no queue."""
+        expected = self.next_offset.get(record.queue, record.offset)
+        if record.offset > expected and self.holes > 0:
+            self.holes -= record.offset - expected
+            need(self.holes >= 0, record.where, "more offsets left out than there are holes")
+        else:
+            same(record.where, "queue offset", record.offset, expected)
+        self.next_offset[record.queue] = record.offset + 1
+
+    def batch(self, record, body):
+        same(body.where, "size", len(record.body), 24)
+        self.members, self.member_bytes = body.u32(0), body.u64(8)
+        need(1 <= self.members <= 1048576 and self.member_bytes <= 0x3ffffff8, body.where, "limits")
+        same(body.where, "must be zero", body.u32(4), 0)
+
+    def begin(self, record, body):
+        same(body.where, "size", len(record.body), 16)
+        need(body.u64(0) <= record.position, body.where, "end of the log when the session began")
+        self.session = body.u64(8)
+
+    def kept(self, record, body):
+        same(body.where, "size", len(record.body), 8)
+        self.first = body.u64(0)
+
+    def topic(self, record, body):
+        first, count, step, name_bytes, pairs = (body.u32(at) for at in (0, 4, 8, 12, 16))
+        same(body.where, "must be zero", body.u32(20), 0)
+        need(1 <= count <= 16777216 and step <= 31 and 1 <= name_bytes <= 255, body.where, "limits")
+        need(pairs <= count, body.where, "more pairs than queues")
+        same(body.where, "queue of the record", record.queue, first)
+        same(body.where, "offset of the record", record.offset, 0)
+        name = body.take(24, name_bytes).decode("utf-8")
+        at = 24 + (name_bytes + 7) // 8 * 8
+        same(body.where, "size", len(record.body), at + 16 * pairs)
+        begin = 0 if step == 0 else self.steps.get(name, 0)
+        for queue in range(count):
+            same(body.where, f"name of queue {first + queue}",
+                 self.names.setdefault(first + queue, (name, begin + queue)), (name, begin + queue))
+        self.steps[name] = max(self.steps.get(name, 0), begin + count)
+        self.defined.add((first, first + count))
+        before = -1
+        for _ in range(pairs):
+            index, offset = body.u32(at), body.u64(at + 8)
+            need(before < index < count, body.where, "index of a pair")
+            same(body.where, "must be zero", body.u32(at + 4), 0)
+            same(body.where, f"next offset of queue {index}", offset,
+                 self.next_offset.setdefault(first + index, offset))
+            self.pairs[first + index] = self.base
+            before = index
+            at += 16
+        body.room_is_zero()
+
+    def json(self, record):
+        """The line of `dump --json`."""
+        here = self.names.get(record.queue) if record.has_entry() else None
+        out = {"position": record.position, "kind": KINDS[record.kind], "size": record.size,
+               "topic": here and here[0], "queue": here and here[1],
+               "queue_offset": here and record.offset, "store_time_ns": record.time,
+               "time_ms": record.time // 1000000, "epoch": record.epoch,
+               "keys": [text(key) for key in record.keys], "tag": text(record.tag)}
+        if record.producer_time is not None:
+            out["time_ms"] = record.producer_time
+        names = [name for name, _ in record.headers]
+        if len(set(names)) == len(names) and all(isinstance(text(n), str) for n in names):
+            out["headers"] = {text(name): text(value) for name, value in record.headers}
+        else:
+            out["headers"] = [[text(name), text(value)] for name, value in record.headers]
+        body = text(record.body)
+        out["body" if isinstance(body, str) else "body_base64"] = \
+            body if isinstance(body, str) else body["base64"]
+        return json.dumps(out, ensure_ascii=False)
+
+
+def text(data):
+    try:
+        if b"\0" not in data:
+            return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    return {"base64": base64.b64encode(data).decode("ascii")}
+
+
+# ---- derived files, CHECKPOINT, LOCK -----------------------------------------------------------
+
+
+def view_header(data, letters, segment):
+    """Common header and "what they belong to"; returns the number of entries."""
+    head = Bytes(data.take(0, 256), f"{data.where} header")
+    common_header(head, letters, 256, segment.uuid)
+    same(head.where, "base", head.u64(64), segment.base)
+    same(head.where, "salt", head.u64(72), segment.salt)
+    same(head.where, "position up to which it is folded", head.u64(80), segment.end)
+    return head
+
+
+def link_target(ordinal):
+    """The ordinal that jump leads to."""
+    rest, last = ordinal, 0
+    while rest > 0:
+        last = (1 << (rest + 1).bit_length() - 1) - 1
+        rest -= last
+    return ordinal - last
+
+
+class Lost:
+    """An offset that salvage left out, before the next record of its queue."""
+
+    def __init__(self, record, offset):
+        self.where, self.offset = f"offset {offset} before {record.where}", offset
+        self.kind, self.time, self.position = HOLE, record.time, record.position
+        self.size, self.tag, self.header_check = 0, b"", 0
+
+
+def queue_file(data, segment, files):
+    """Compares a .cq file with the records; returns its directory by index."""
+    head = view_header(data, b"CLGQUEF", segment)
+    entries, queues = head.u64(88), head.u32(96)
+    head.take(104, 16)
+    head.room_is_zero()
+    expected = {}
+    for record in segment.records:
+        if record.has_entry():
+            group = expected.setdefault(record.queue, [])
+            while group and group[0].offset + len(group) < record.offset:
+                group.append(Lost(record, group[0].offset + len(group)))
+            group.append(record)
+    same(data.where, "entries", entries, sum(map(len, expected.values())))
+    same(data.where, "queues", queues, len(expected))
+    same(data.where, "length", len(data.data), 256 + 64 * queues + 24 * entries)
+    directory, index = [], 0
+    for place, queue in enumerate(sorted(expected)):
+        here, group = 256 + 64 * place, expected[queue]
+        where = f"{data.where} queue {queue}"
+        same(where, "queue number", data.u32(here), queue)
+        same(where, "number of entries", data.u32(here + 4), len(group))
+        same(where, "offset of the first", data.u64(here + 8), group[0].offset)
+        same(where, "index of the first", data.u64(here + 16), index)
+        same(where, "room", data.u32(here + 60), 0)
+        line = {"queue": queue, "end": group[0].offset + len(group), "base": segment.base,
+                "ordinal": data.u32(here + 56), "index": place,
+                "prev": (data.u64(here + 24), data.u32(here + 40)),
+                "jump": (data.u64(here + 32), data.u32(here + 44)), "jump end": data.u64(here + 48)}
+        queue_links(where, line, files)
+        directory.append(line)
+        for k, record in enumerate(group):
+            queue_entry(data, 256 + 64 * queues + 24 * (index + k), record, segment)
+        index += len(group)
+    return directory
+
+
+def queue_entry(data, at, record, segment):
+    extra = {MESSAGE: 0, HOLE: 1, REFERENCE: 2}[record.kind]
+    where = f"{data.where} entry of {record.where}"
+    same(where, "store time", data.i64(at), record.time)
+    same(where, "place", data.u32(at + 8), (record.position - segment.base) // 8)
+    same(where, "size", data.u32(at + 12), record.size + extra)
+    same(where, "whether it has a tag", data.u32(at + 16) != 0, record.tag != b"")
+    same(where, "header check", data.u32(at + 20), record.header_check)
+
+
+def queue_links(where, line, files):
+    """Prev and jump lead where the ordinals say, unless retention took the file away."""
+    before = {old["ordinal"]: old for directory in files for old in directory
+              if old["queue"] == line["queue"]}
+    n = line["ordinal"]
+    if n == 0:
+        same(where, "prev of the first", line["prev"][0], NO_LINK)
+        same(where, "jump of the first", line["jump"][0], NO_LINK)
+        same(where, "jump's end", line["jump end"], 0)
+        return
+    for name, target in (("prev", n - 1), ("jump", link_target(n))):
+        if target in before:
+            old = before[target]
+            same(where, name, line[name], (old["base"], old["index"]))
+            if name == "jump":
+                same(where, "jump's end", line["jump end"], old["end"])
+        else:
+            need(line[name][0] < line["base"], where, f"{name} leads nowhere earlier")
+
+
+def key_file(data, segment):
+    """Structure and places; the hashes are not computed here."""
+    head = view_header(data, b"CLGKEYF", segment)
+    entries, bits = head.u64(88), head.u32(96)
+    head.take(104, 16)
+    head.room_is_zero()
+    need(bits <= 24, data.where, "bits")
+    words = (1 << bits) + 1
+    at = 256 + (4 * words + 7) // 8 * 8
+    same(data.where, "length", len(data.data), at + 8 * entries)
+    starts = [data.u32(256 + 4 * p) for p in range(words)]
+    same(data.where, "first word", starts[0], 0)
+    same(data.where, "last word", starts[-1], entries)
+    same(data.where, "order of the words", starts, sorted(starts))
+    lines = [(data.u32(at + 8 * i), data.u32(at + 8 * i + 4)) for i in range(entries)]
+    for begin, end in zip(starts, starts[1:]):
+        part = lines[begin:end]
+        same(data.where, "order of entries", part, sorted(part, key=lambda e: (e[0], -e[1])))
+    expected = sorted((record.position - segment.base) // 8 for record in segment.records
+                      if record.kind in (MESSAGE, REFERENCE) for _ in set(record.keys))
+    same(data.where, "places", sorted(place for _, place in lines), expected)
+
+
+def state_file(data, uuid, log, segments, files):
+    """Header and sections; the three that are known are held to the log."""
+    head = Bytes(data.take(0, 256), f"{data.where} header")
+    common_header(head, b"CLGSTAT", 256, uuid)
+    position, size = head.u64(64), head.u64(72)
+    head.take(80, 8)
+    head.u32(88)
+    sections = head.u32(92)
+    head.room_is_zero()
+    same(data.where, "name", data.where, f"{position:020d}.state")
+    need(sections <= 256, data.where, "number of sections")
+    same(data.where, "length", len(data.data), 256 + size)
+    at, found = 256, {}
+    for _ in range(sections):
+        number, size = data.u32(at), data.u64(at + 8)
+        same(data.where, "must be zero", data.u32(at + 4), 0)
+        found[number] = Bytes(data.take(at + 16, size), f"{data.where} section {number}")
+        at += 16 + (size + 7) // 8 * 8
+    same(data.where, "end of the sections", at, len(data.data))
+    same(data.where, "sections", sorted(found), [1, 2, 3])
+    # The goldens' states are those of a close: everything is folded.
+    active = [segment for segment in segments if segment.records][-1]
+    same(data.where, "position", position, active.end)
+    state_segments(found[1], segments, active)
+    state_topics(found[2], log, segments)
+    state_queues(found[3], log, active, files)
+    for section in found.values():
+        section.room_is_zero()
+    return position
+
+
+def state_segments(data, segments, active):
+    before = [segment for segment in segments if segment.base < active.base]
+    same(data.where, "base", data.u64(0), active.base)
+    same(data.where, "salt", data.u64(8), active.salt)
+    same(data.where, "newest record", data.u64(16), active.records[-1].position)
+    same(data.where, "its header check", data.u32(24), active.records[-1].header_check)
+    same(data.where, "number of segments", data.u32(28), len(before))
+    same(data.where, "length", len(data.data), 40 + 40 * len(before))
+    for i, segment in enumerate(before):
+        at = 40 + 40 * i
+        line = (data.u64(at), data.u64(at + 8), data.u64(at + 16))
+        same(data.where, f"segment {i}", line, (segment.base, segment.salt, segment.end))
+        need(data.i64(at + 24) <= segment.records[0].time, data.where, "oldest store time")
+        newest = max([record.time for record in segment.records if record.kind != PAD], default=0)
+        need(data.i64(at + 32) >= newest, data.where, "newest store time")
+
+
+def state_topics(data, log, segments):
+    at, names = 0, set()
+    while at < len(data.data):
+        first, queues, base = data.u32(at), data.u32(at + 4), data.u64(at + 8)
+        size = data.u32(at + 16)
+        name = data.take(at + 24, size).decode("utf-8")
+        same(data.where, f"queues of {name}", queues, log.steps[name])
+        same(data.where, f"first queue of {name}", log.names[first], (name, 0))
+        same(data.where, f"definition of {name}", base, max(
+            segment.base for segment in segments for record in segment.records
+            if record.kind == TOPIC and record.queue == first))
+        names.add(name)
+        at += 24 + (size + 7) // 8 * 8
+    same(data.where, "length", at, len(data.data))
+    same(data.where, "topics", names, set(log.steps))
+
+
+def state_queues(data, log, active, files):
+    same(data.where, "length", len(data.data) % 40, 0)
+    queues = {}
+    for at in range(0, len(data.data), 40):
+        queue = data.u32(at)
+        queues[queue] = (data.u64(at + 8), data.u64(at + 16), data.u32(at + 4), data.u32(at + 32))
+        same(data.where, f"pair of queue {queue}", data.u64(at + 24), log.pairs.get(queue, NO_LINK))
+    same(data.where, "queues", set(queues), set(log.next_offset))
+    for queue, (offset, base, index, ordinal) in queues.items():
+        here = [record.offset for record in active.records
+                if record.has_entry() and record.queue == queue]
+        same(data.where, f"next offset of queue {queue}", offset,
+             here[0] if here else log.next_offset[queue])
+        lines = [line for directory in files for line in directory if line["queue"] == queue]
+        if lines:
+            line = lines[-1]
+            same(data.where, f"link of queue {queue}", (base, index, ordinal),
+                 (line["base"], line["index"], line["ordinal"]))
+
+
+def checkpoint(data, uuid):
+    """The slot that counts, as a dictionary."""
+    same(data.where, "length", len(data.data), 2 * PAGE)
+    best = None
+    for slot in range(2):
+        page = Bytes(data.take(slot * PAGE, PAGE), f"{data.where} slot {slot}")
+        if page.data == bytes(PAGE):
+            continue
+        common_header(page, b"CLGCHKT", PAGE, uuid)
+        names = ("sequence", "first", "checkpointed", "durable", "state", "segment_bytes",
+                 "session", "time", "epoch", "clean")
+        forms = [(64 + 8 * i, "Q") for i in range(7)] + [(120, "q"), (128, "I"), (132, "I")]
+        line = dict(zip(names, (page.number(at, form) for at, form in forms)))
+        page.room_is_zero()
+        same(page.where, "slot", line["sequence"] % 2, slot)
+        need(line["first"] <= line["checkpointed"] <= line["durable"] >= line["state"],
+             page.where, "order of positions")
+        need(line["clean"] in (0, 1), page.where, "clean")
+        if best is None or line["sequence"] > best["sequence"]:
+            best = line
+    return best
+
+
+def lock(data, uuid):
+    same(data.where, "length", len(data.data), PAGE)
+    common_header(data, b"CLGLOCK", PAGE, uuid)
+    data.u64(64)
+    session = data.u64(72)
+    data.take(80, 16)
+    data.u32(96)
+    need(data.u32(100) <= 2048, data.where, "bytes of the path")
+    data.take(104, data.u32(100))
+    data.room_is_zero()
+    return session
+
+
+# ---- a store -----------------------------------------------------------------------------------
+
+
+def load(store, name):
+    with open(os.path.join(store, name), "rb") as file:
+        return Bytes(file.read(), os.path.basename(name))
+
+
+def walk_segments(store):
+    segments = []
+    for name in sorted(os.listdir(os.path.join(store, "log"))):
+        before = segments[-1] if segments else None
+        segment = Segment(os.path.join(store, "log", name), before and before.uuid)
+        where = segment.bytes.where
+        segment.walk()
+        if before is not None:
+            same(where, "base", segment.base, before.base + before.size)
+            same(where, "salt of the predecessor", segment.previous_salt, before.salt)
+            same(where, "end of the predecessor's records", segment.previous_end, before.limit)
+            need(not segment.records or before.end == before.limit, where,
+                 "records behind a segment that is not full")
+        elif segment.base == 0:
+            same(where, "predecessor", (segment.previous_end, segment.previous_salt), (0, 0))
+        for record in segment.records:
+            need(record.time >= segment.least_time, record.where, "older than its segment says")
+            need(record.epoch >= segment.epoch, record.where, "epoch before its segment's")
+        segments.append(segment)
+    return segments
+
+
+def main():
+    store = sys.argv[1]
+    segments = walk_segments(store)
+    uuid = segments[0].uuid
+    log, files, lines = Log(), [], []
+    for segment in segments:
+        sealed = segment.footer()
+        segment.bytes.room_is_zero()
+        log.begin_segment(segment)
+        for record in segment.records:
+            log.take(record)
+            lines.append(log.json(record))
+        for name in sorted(os.listdir(os.path.join(store, "view"))):
+            if name.startswith(f"{segment.base:020d}.") and not name.endswith(".state"):
+                need(sealed, name, "belongs to a segment that is not sealed")
+                data = load(store, os.path.join("view", name))
+                if name.endswith(".cq"):
+                    files.append(queue_file(data, segment, files))
+                else:
+                    key_file(data, segment)
+                data.room_is_zero()
+    counts = checkpoint(load(store, "CHECKPOINT"), uuid)
+    session = lock(load(store, "LOCK"), uuid)
+    same("CHECKPOINT", "writer session", counts["session"], session)
+    same("CHECKPOINT", "clean", counts["clean"], 1)
+    same("CHECKPOINT", "durable", counts["durable"],
+         [segment.end for segment in segments if segment.records][-1])
+    need(counts["time"] >= log.time, "CHECKPOINT", "largest store time")
+    same("CHECKPOINT", "epoch", counts["epoch"], log.epoch)
+    if log.session is not None:
+        same("CHECKPOINT", "session of the newest epoch", session, log.session)
+    if log.first is not None:
+        need(log.first <= counts["first"], "CHECKPOINT", "first position kept")
+    for name in sorted(os.listdir(os.path.join(store, "view"))):
+        if name.endswith(".state"):
+            data = load(store, os.path.join("view", name))
+            position = state_file(data, uuid, log, segments, files)
+            same(name, "position", position, counts["state"])
+    print("\n".join(lines))
+    print(f"checks: {format1.checks}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()
