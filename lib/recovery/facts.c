@@ -154,9 +154,10 @@ static int facts_list_name(void *ctx, const char *name, enum clg_os_type type)
         return type == CLG_OS_FILE ? facts_add_name(listing, name) : 0;
     }
     if (listing->where == CLG_WHERE_LOG) {
-        if (parsed.kind == CLG_FILE_LOG && parsed.position <= CLG_POSITION_MAX) {
+        if (parsed.kind == CLG_FILE_LOG && parsed.position % CLG_SEGMENT_ALIGN == 0) {
             return facts_add_segment(listing, parsed.position);
         }
+        listing->facts->is_new = false; /* no segment begins there, but it may have been one */
         listing->facts->foreign_names++;
         return 0;
     }
@@ -230,7 +231,7 @@ static int facts_nameless(const struct clg_facts *facts, bool newer, struct comm
     return clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
                     facts->segment_count > 0 || facts->checkpoint_file
                         ? "neither CHECKPOINT nor any segment header can be read"
-                        : "derived files are there, but no log");
+                        : "files are there, but no log");
 }
 
 /* A file without a header: how long is it, and is there anything in it? */
@@ -376,9 +377,10 @@ static int facts_open_segments(struct clg_facts *facts, const struct clg_store_d
             return rc;
         }
         if (fact->segment == NULL) {
-            fact->bytes = !last ? facts->segments[i + 1].base - fact->base
-                                : clg_max_u64(clg_align_down(fact->file_bytes, CLG_SEGMENT_ALIGN),
-                                              CLG_SEGMENT_DATA_START);
+            uint64_t bytes = !last ? facts->segments[i + 1].base - fact->base
+                                   : clg_align_down(fact->file_bytes, CLG_SEGMENT_ALIGN);
+            /* Closer together than any two segments are: what is wrong is said of the gap. */
+            fact->bytes = clg_max_u64(bytes, CLG_SEGMENT_DATA_START);
         } else if (!writable) {
             (void)clg_segment_close_idle(fact->segment);
         }
