@@ -359,8 +359,10 @@ static int state_take_fold(struct clg_fold *fold, const struct clg_state_file *f
             clg_segment_unref(segment);
         }
     }
+    if (rc == 0 && last != CLG_NO_POSITION && last >= file->info.position) {
+        rc = COMMITLOG_EDAMAGED;
+    }
     if (rc == 0) {
-        CLG_ASSERT(last == CLG_NO_POSITION || last < file->info.position);
         rc = state_agree_last(fold, last, clg_load_le32(section.data + STATE_AT_LAST_CHECK));
     }
     return rc;
