@@ -5,8 +5,8 @@
  * Invariants: the holes of one range cover it exactly; those of a batch are written from its end to
  *       its beginning, the batch header last: killed in between, the batch still fails as a whole
  *       and is done again, and no member of it ever appears alone. A hole has epoch and time of the
- *       last good record before it: what its own header said may be what was wrong with it, and
- *       then the next recovery would find the hole damaged, or what follows it.
+ *       last good record before it and is no witness: what its own header said may be what was
+ *       wrong with it, and then the next recovery would find the hole damaged, or what follows.
  * Failure modes: EDAMAGED for a range too small for a hole (no record can have been there).
  */
 #include <errno.h>
@@ -43,6 +43,7 @@ static int salvage_one(struct run *r, struct clg_segment *segment,
     CLG_ASSERT(size >= CLG_RECORD_MIN);
     like->epoch = range->epoch;
     like->store_time = range->store_time;
+    like->durable_back = CLG_DURABLE_BACK_NONE;
     int rc = clg_segment_write_hole(segment, from, size, like, r->err);
     if (rc == 0) {
         r->counts->holes_made++;
@@ -58,7 +59,6 @@ static int salvage_unknown(struct run *r, struct clg_segment *segment,
     struct clg_record_header like;
     memset(&like, 0, sizeof(like));
     like.queue_number = CLG_QUEUE_NONE;
-    like.durable_back = CLG_DURABLE_BACK_NONE;
     if (to - from < CLG_RECORD_MIN) {
         return clg_fail(r->err, COMMITLOG_EDAMAGED, 0, from,
                         "salvage: [%" PRIu64 ", %" PRIu64 ") is too small for a hole", from, to);
