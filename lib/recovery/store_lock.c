@@ -54,8 +54,9 @@ int clg_store_dir_take_over(struct clg_store_dir *dir, const uint8_t *uuid,
     CLG_ASSERT(uuid != NULL);
     struct clg_lock_file content;
     memset(&content, 0, sizeof(content));
-    /* A live area of an earlier boot is worth nothing; keeping its name could only mislead. */
-    if (dir->last_known && dir->same_boot) {
+    /* A live area of an earlier boot is worth nothing, and one that a LOCK of another store names
+     * was not looked at: keeping its name under ours could only mislead. */
+    if (dir->last_known && dir->same_boot && memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) == 0) {
         content = dir->last;
     }
     store_name_self(dir, uuid, &content);
