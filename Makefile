@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libcommitlog. `make help` lists the targets. Everything built goes to build/<variant>/.
 #
-#   VARIANT=release|debug|asan|ubsan|tsan   which build (default release)
+#   VARIANT=release|debug|asan|ubsan|tsan|fuzz   which build (default release)
 #   STRICT=1                                warnings are errors
 #   V=1                                     show whole command lines
 #   CC, CFLAGS, LDFLAGS, PREFIX, LIBDIR, MANDIR, DESTDIR   as usual
@@ -52,6 +52,13 @@ BENCH_FILES := $(sort $(wildcard bench/*.c))
 BENCH_SOURCES := $(if $(BENCH_FILES),$(shell grep -lE '^int main\b' $(BENCH_FILES)))
 BENCH_SHARED := $(filter-out $(BENCH_SOURCES),$(BENCH_FILES))
 MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
+# A file of fuzz/ that defines the function of a fuzz target is one; replay.c is their main without
+# a fuzzer, seeds.c a program.
+FUZZ_FILES := $(sort $(wildcard fuzz/*.c))
+FUZZ_SOURCES := $(if $(FUZZ_FILES),$(shell grep -lE '^int LLVMFuzzerTestOneInput' $(FUZZ_FILES)))
+FUZZ_NAMES := $(FUZZ_SOURCES:fuzz/%.c=%)
+FUZZ_SUPPORT := $(filter-out %/mutate.c,$(sort $(wildcard fuzz/support/*.c)))
+FUZZ_TOOL_PARTS := $(patsubst %,tools/commitlog/%.c,base64 out record_in record_out text)
 
 # $(call say,WORD) in front of a recipe line: one short line instead of the command, unless V=1.
 say = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' $(1) $@;)
@@ -98,8 +105,13 @@ CC := clang
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fsanitize=thread
 VARIANT_LDFLAGS := -fsanitize=thread
 VARIANT_ENV := $(FEWER_FLIPS) CK_FORK=no TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/support/tsan.supp
+else ifeq ($(VARIANT),fuzz)
+CC := clang
+VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fno-sanitize-recover=all \
+    -fsanitize=fuzzer-no-link,address,undefined
+VARIANT_LDFLAGS := -fsanitize=address,undefined
 else
-$(error VARIANT must be release, debug, asan, ubsan or tsan)
+$(error VARIANT must be release, debug, asan, ubsan, tsan or fuzz)
 endif
 
 # libpmem and the libraries of tools and tests, as far as they are there; a cross build has none.
@@ -140,16 +152,17 @@ SUPPORT := $(if $(SUPPORT_SOURCES),$(B)/libtestsupport.a)
 TOOL := $(if $(TOOL_SOURCES),$(B)/commitlog)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
 PLAIN_PROGRAMS := $(PLAIN_SOURCES:%.c=$(B)/%)
+FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$(B)/fuzz/%)
 EXAMPLE_PROGRAMS := $(EXAMPLE_NAMES:%=$(B)/examples/%)
 BENCH_PROGRAMS := $(BENCH_SOURCES:%.c=$(B)/%)
 
 .PHONY: all lib tests examples bench deps deps-lint deps-arm64 check check-asan check-ubsan \
-    check-tsan check-arm64 demo install lint lint-format lint-tidy lint-build format map clean help \
+    check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge demo install lint lint-format lint-tidy lint-build format map clean help \
     FORCE
 
 all: lib $(TOOL) ## the library (shared and static) and the commitlog tool
 lib: $(SHARED) $(B)/libcommitlog.so $(STATIC) $(FAULT) $(B)/commitlog.pc
-tests: $(UNIT_PROGRAMS) $(PLAIN_PROGRAMS)
+tests: $(UNIT_PROGRAMS) $(PLAIN_PROGRAMS) $(FUZZ_PROGRAMS) $(if $(FUZZ_PROGRAMS),$(B)/fuzz/seeds)
 examples: $(EXAMPLE_PROGRAMS) ## the example programs
 bench: $(BENCH_PROGRAMS) ## the benchmark programs
 
@@ -198,6 +211,22 @@ $(UNIT_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
 $(PLAIN_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $< $(SUPPORT) $(FAULT) $(STATIC) $(PMEM_LIBS) -pthread -o $@
+# The same targets with libFuzzer and the mutator, or with a main that replays what it is given.
+ifeq ($(VARIANT),fuzz)
+FUZZ_LINK := -fsanitize=fuzzer
+FUZZ_MAIN = $(if $(filter %/jsonl,$@),,$(B)/obj/fuzz/support/mutate.o)
+else
+FUZZ_MAIN = $(B)/obj/fuzz/replay.o
+endif
+FUZZ_PARTS := $(call object,$(FUZZ_SUPPORT) $(FUZZ_TOOL_PARTS))
+$(FUZZ_PROGRAMS): $(B)/%: $(B)/obj/%.o $(FUZZ_PARTS) $(FAULT) $(STATIC) \
+    $(call object,fuzz/replay.c fuzz/support/mutate.c)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $(FUZZ_LINK) $< $(FUZZ_MAIN) $(FUZZ_PARTS) $(FAULT) $(STATIC) \
+	    $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
+$(B)/fuzz/seeds: $(B)/obj/fuzz/seeds.o $(FUZZ_PARTS) $(FAULT) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
 $(EXAMPLE_PROGRAMS): $(B)/examples/%: $$(call object,$$(wildcard examples/$$*/*.c)) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
@@ -236,7 +265,8 @@ check: deps ## build and run all tests; one summed line at the end
 	@$(MAKE) check-run
 check-run: tests $(TOOL) $(if $(filter release,$(VARIANT)),lib)
 	@BUILD=$(B) $(VARIANT_ENV) RUNNER='$(RUNNER)' tools/check/run-tests.sh $(B)/logs \
-	    $(UNIT_PROGRAMS:%=check:%) $(PLAIN_PROGRAMS:%=plain:%) $(RUN_SCRIPTS:%=plain:%)
+	    $(UNIT_PROGRAMS:%=check:%) $(PLAIN_PROGRAMS:%=plain:%) $(FUZZ_PROGRAMS:%=plain:%) \
+	    $(RUN_SCRIPTS:%=plain:%)
 check-debug: ## the tests with all assertions
 	@$(MAKE) VARIANT=debug check-run
 check-asan: ## the tests under AddressSanitizer
@@ -247,7 +277,37 @@ check-tsan: ## the tests under ThreadSanitizer (clang)
 	@$(MAKE) VARIANT=tsan check-run
 check-arm64: ## the unit tests, cross-compiled and run by qemu-user
 	@$(MAKE) VARIANT=arm64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar PLAIN_PROGRAMS= \
-	    TOOL= RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' check-run
+	    FUZZ_PROGRAMS= TOOL= RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' check-run
+
+# ---- fuzzing ----------------------------------------------------------------------------------
+
+# Seconds for each target, and which targets.
+SECONDS ?= 60
+TARGETS ?= $(FUZZ_NAMES)
+# One input may take this long; what crashes is left in build/fuzz/.
+FUZZ_FLAGS ?= -timeout=20 -rss_limit_mb=3072 -malloc_limit_mb=1024 -print_final_stats=1
+FUZZ_BUILD := build/fuzz
+
+fuzz: ## the fuzz targets, with libFuzzer and sanitizers (clang)
+	@$(MAKE) VARIANT=fuzz fuzz-build
+fuzz-build: $(FUZZ_PROGRAMS)
+fuzz-run: fuzz fuzz-seeds ## fuzz each of TARGETS for SECONDS=60, beginning with its corpus
+	@for target in $(TARGETS); do $(MAKE) fuzz-one TARGET=$$target || exit 1; done
+# What it finds is kept in build/fuzz/found/, from where fuzz-merge takes what is new to the corpus.
+fuzz-one:
+	@mkdir -p $(FUZZ_BUILD)/found/$(TARGET) fuzz/corpus/$(TARGET)
+	cd $(FUZZ_BUILD) && ASAN_OPTIONS=quarantine_size_mb=16 fuzz/$(TARGET) -max_total_time=$(SECONDS) $(FUZZ_FLAGS) \
+	    $(if $(filter jsonl,$(TARGET)),-max_len=4096,-max_len=65536 -len_control=0) \
+	    -artifact_prefix=$(TARGET)- $(patsubst %,-dict=$(CURDIR)/%,$(wildcard fuzz/$(TARGET).dict)) \
+	    found/$(TARGET) $(CURDIR)/fuzz/corpus/$(TARGET) seeds/$(TARGET)
+fuzz-seeds: $(B)/fuzz/seeds
+	@mkdir -p $(FUZZ_BUILD)
+	$(B)/fuzz/seeds $(FUZZ_BUILD)/seeds
+fuzz-merge: fuzz ## take into fuzz/corpus/ what reaches code that it does not reach
+	@for target in $(TARGETS); do \
+	    mkdir -p fuzz/corpus/$$target $(FUZZ_BUILD)/found/$$target && \
+	    $(FUZZ_BUILD)/fuzz/$$target -merge=1 $(FUZZ_FLAGS) fuzz/corpus/$$target \
+	        $(FUZZ_BUILD)/seeds/$$target $(FUZZ_BUILD)/found/$$target || exit 1; done
 
 demo: deps ## build and run examples/demo/demo.sh
 	@$(MAKE) all examples

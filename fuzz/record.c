@@ -1,0 +1,145 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * record.c -- fuzz target: one record, as a reader meets it: header, bounds, checks, attributes,
+ * and the bodies of the control records.
+ *
+ * Input: a bundle with records. Attributes and body are also taken apart when no check holds: who
+ * wrote the record may have been another program.
+ */
+#include <string.h>
+
+#include "commitlog.h"
+
+#include "base/bytes.h"
+#include "base/checksum.h"
+#include "format/attributes.h"
+#include "format/record.h"
+#include "format/topic_record.h"
+#include "support/bundle.h"
+#include "support/check.h"
+#include "support/fuzz.h"
+
+static void record_attributes(const uint8_t *area, size_t bytes)
+{
+    struct clg_attribute_iterator iterator;
+    struct clg_attribute attribute;
+    struct clg_attribute_header header;
+    int64_t time_ms;
+    uint64_t sum = 0;
+    uint32_t keys = 0;
+    uint32_t tags = 0;
+    int rc;
+    clg_attribute_iterator_init(&iterator, area, bytes);
+    while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
+        FUZZ_CHECK(attribute.value >= area && attribute.bytes <= bytes);
+        sum += clg_hash64(attribute.value, attribute.bytes, attribute.type);
+        keys += attribute.type == CLG_ATTRIBUTE_KEY;
+        tags += attribute.type == CLG_ATTRIBUTE_TAG;
+    }
+    FUZZ_CHECK(rc == 0 || rc == COMMITLOG_EDAMAGED);
+    int verdict = clg_attributes_check(area, bytes);
+    if (verdict == 0) {
+        FUZZ_CHECK(rc == 0 && keys <= CLG_RECORD_KEYS_MAX && tags <= 1);
+        FUZZ_CHECK(clg_attributes_tag(area, bytes, &attribute) == (int)tags);
+        FUZZ_CHECK(clg_attributes_key(area, bytes, keys, &attribute) == 0);
+    }
+    for (uint32_t i = 0; clg_attributes_key(area, bytes, i, &attribute) == 1; i++) {
+        sum += clg_key_hash(sum, attribute.value, attribute.bytes);
+    }
+    for (uint32_t i = 0; clg_attributes_header(area, bytes, i, &header) == 1; i++) {
+        sum += clg_hash64(header.name, header.name_bytes, 0);
+        sum += clg_hash64(header.value, header.value_bytes, sum);
+    }
+    if (clg_attributes_tag(area, bytes, &attribute) == 1) {
+        FUZZ_CHECK(clg_tag_hash(attribute.value, attribute.bytes) != 0 || attribute.bytes == 0);
+    }
+    (void)clg_attributes_producer_time(area, bytes, &time_ms);
+}
+
+static void record_topic(const uint8_t *body, size_t bytes)
+{
+    struct clg_topic_definition definition;
+    struct clg_topic_offset pair;
+    uint32_t before = 0;
+    if (clg_topic_definition_decode(body, bytes, &definition) != 0) {
+        return;
+    }
+    FUZZ_CHECK(clg_topic_name_check(definition.name, definition.name_bytes) == 0);
+    FUZZ_CHECK(clg_topic_definition_bytes(definition.name_bytes, definition.pair_count) == bytes);
+    for (uint32_t i = 0; i < definition.pair_count; i++) {
+        clg_topic_definition_pair(&definition, i, &pair);
+        FUZZ_CHECK(pair.index < definition.queue_count && (i == 0 || pair.index > before));
+        FUZZ_CHECK(pair.next_offset <= CLG_QUEUE_OFFSET_MAX);
+        before = pair.index;
+    }
+}
+
+static void record_bodies(const uint8_t *body, size_t bytes)
+{
+    struct clg_epoch_start start;
+    struct clg_batch batch;
+    uint64_t first;
+    uint8_t again[CLG_BATCH_BODY_BYTES];
+    record_topic(body, bytes);
+    if (clg_epoch_start_decode(body, bytes, &start) == 0) {
+        clg_epoch_start_encode(again, &start);
+        FUZZ_CHECK(memcmp(again, body, CLG_EPOCH_BODY_BYTES) == 0);
+    }
+    if (clg_first_decode(body, bytes, &first) == 0) {
+        clg_first_encode(again, first);
+        FUZZ_CHECK(memcmp(again, body, CLG_FIRST_BODY_BYTES) == 0);
+    }
+    if (clg_batch_decode(body, bytes, &batch) == 0) {
+        FUZZ_CHECK(batch.count > 0 && batch.count <= CLG_BATCH_COUNT_MAX);
+        FUZZ_CHECK(batch.member_bytes <= CLG_BATCH_BYTES_MAX);
+        clg_batch_encode(again, &batch);
+        FUZZ_CHECK(memcmp(again, body, CLG_BATCH_BODY_BYTES) == 0);
+    }
+}
+
+static void record_one(const struct fuzz_file *file, uint64_t salt)
+{
+    struct clg_record_header header;
+    uint8_t again[CLG_RECORD_HEADER_BYTES];
+    uint64_t durable = 0;
+    if (file->bytes < CLG_RECORD_HEADER_BYTES) {
+        return;
+    }
+    uint64_t seed = clg_record_seed(salt, file->position);
+    clg_record_decode(file->data, &header);
+    memcpy(again, file->data, 4);
+    clg_record_encode_header(again, &header);
+    FUZZ_CHECK(memcmp(again, file->data, sizeof(again)) == 0);
+    if (clg_durable_back_decode(file->position, header.durable_back, &durable)) {
+        FUZZ_CHECK(durable <= file->position);
+    }
+    (void)clg_record_verify_claimed(file->data, seed);
+    if (!clg_record_check_bounds(&header, file->bytes)) {
+        return;
+    }
+    bool whole = clg_record_verify_header(file->data, seed);
+    if (whole) {
+        whole = clg_record_verify_body(&header, file->data, seed);
+    }
+    if (clg_record_is_filler(header.kind)) {
+        return;
+    }
+    const uint8_t *body = clg_record_body(&header, file->data);
+    record_attributes(clg_record_attributes(file->data), header.attribute_bytes);
+    record_bodies(body, clg_record_body_bytes(&header));
+    if (whole) { /* a flipped bit in it must be seen */
+        file->data[CLG_RECORD_HEADER_BYTES - 1] ^= 0x80u;
+        FUZZ_CHECK(!clg_record_verify_header(file->data, seed));
+    }
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    struct fuzz_bundle bundle;
+    fuzz_bundle_unpack(data, size, &bundle);
+    for (uint32_t i = 0; i < bundle.count; i++) {
+        record_one(&bundle.files[i], bundle.options);
+    }
+    fuzz_bundle_free(&bundle);
+    return 0;
+}

@@ -1,0 +1,255 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * seeds.c -- makes the first inputs of all fuzz targets: seeds DIR writes DIR/<target>/<name>.
+ *
+ * Stores are made through the library on a machine in memory, in the states that recovery meets:
+ * closed, left open by a writer that died, with a stage not drained, of several segments; each of
+ * them is an input of `store`, and its files are inputs of the targets for single files. The
+ * machine is deterministic, so the same library makes the same seeds.
+ */
+#include <errno.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "base/bytes.h"
+#include "commitlog.h"
+#include "format/limits.h"
+#include "format/record.h"
+#include "format/segment_header.h"
+#include "support/check.h"
+#include "support/disk.h"
+
+#define SEEDS_RECORDS_MAX 12u
+
+static const char *seeds_dir;
+
+static void seeds_write(const char *target, const char *name, const void *data, size_t bytes)
+{
+    char path[1024];
+    (void)snprintf(path, sizeof(path), "%s/%s", seeds_dir, target);
+    FUZZ_CHECK(mkdir(path, 0755) == 0 || errno == EEXIST);
+    (void)snprintf(path, sizeof(path), "%s/%s/%s", seeds_dir, target, name);
+    FILE *file = fopen(path, "wb");
+    FUZZ_CHECK(file != NULL && fwrite(data, 1, bytes, file) == bytes && fclose(file) == 0);
+}
+
+static void seeds_bundle(const char *target, const char *name, const struct fuzz_bundle *bundle)
+{
+    uint8_t *room = malloc(FUZZ_BUNDLE_BYTES_MAX);
+    FUZZ_CHECK(room != NULL);
+    size_t bytes = fuzz_bundle_pack(bundle, room, FUZZ_BUNDLE_BYTES_MAX);
+    FUZZ_CHECK(bytes > 0);
+    seeds_write(target, name, room, bytes);
+    free(room);
+}
+
+/* The files of one kind, each an input of its own. */
+static void seeds_single(const char *target, const char *name, const struct fuzz_bundle *from,
+                         uint8_t kind)
+{
+    for (uint32_t i = 0; i < from->count; i++) {
+        if (from->files[i].kind == kind) {
+            char each[128];
+            struct fuzz_bundle one = {.options = from->options, .count = 1};
+            one.files[0] = from->files[i];
+            (void)snprintf(each, sizeof(each), "%s-%u-%u", name, kind, i);
+            seeds_bundle(target, each, &one);
+        }
+    }
+}
+
+/* Records of a segment: the first ones hold every kind there is. */
+static void seeds_records(const char *name, const struct fuzz_file *segment)
+{
+    uint32_t at = (uint32_t)CLG_SEGMENT_DATA_START;
+    for (uint32_t i = 0; i < SEEDS_RECORDS_MAX && at + CLG_RECORD_MIN <= segment->bytes; i++) {
+        uint32_t size = clg_record_size(clg_load_le32(segment->data + at));
+        if (size < CLG_RECORD_MIN || size > segment->bytes - at || size > 1024) {
+            return;
+        }
+        char each[128];
+        struct fuzz_bundle one = {.options = clg_load_le64(segment->data + CLG_SEGMENT_AT_SALT)};
+        struct fuzz_file *record = fuzz_bundle_add(&one, FUZZ_RECORD, segment->position + at, size);
+        memcpy(record->data, segment->data + at, size);
+        (void)snprintf(each, sizeof(each), "%s-%u", name, i);
+        seeds_bundle("record", each, &one);
+        fuzz_bundle_free(&one);
+        at += size;
+    }
+}
+
+static void seeds_all(const char *name, struct fuzz_disk *disk)
+{
+    struct fuzz_bundle bundle;
+    fuzz_disk_save(disk, &bundle);
+    for (uint32_t mode = 0; mode < 3; mode++) {
+        char each[128];
+        bundle.options = mode | (mode == 1 ? 8u : 0u);
+        (void)snprintf(each, sizeof(each), "%s-mode-%u", name, mode);
+        seeds_bundle("store", each, &bundle);
+    }
+    seeds_single("segment", name, &bundle, FUZZ_LOG);
+    seeds_single("checkpoint", name, &bundle, FUZZ_CHECKPOINT);
+    seeds_single("checkpoint", name, &bundle, FUZZ_LOCK);
+    seeds_single("view", name, &bundle, FUZZ_CQ);
+    seeds_single("view", name, &bundle, FUZZ_KEY);
+    seeds_single("view", name, &bundle, FUZZ_STATE);
+    const struct fuzz_file *log = fuzz_bundle_find(&bundle, FUZZ_LOG);
+    if (log != NULL) {
+        seeds_records(name, log);
+    }
+    if (fuzz_bundle_find(&bundle, FUZZ_LIVE) != NULL) {
+        for (uint32_t i = bundle.count; i > 0; i--) { /* only the active segment is asked for */
+            uint8_t kind = bundle.files[i - 1].kind;
+            bool last = i == bundle.count || bundle.files[i].kind != FUZZ_LOG;
+            if ((kind == FUZZ_LOG && !last) || (kind > FUZZ_LOG && kind < FUZZ_LOCK)) {
+                fuzz_bundle_remove(&bundle, i - 1);
+            }
+        }
+        seeds_bundle("live", name, &bundle);
+    }
+    fuzz_bundle_free(&bundle);
+}
+
+static struct commitlog_store *seeds_open(struct fuzz_disk *disk, uint64_t engine)
+{
+    const struct {
+        int32_t id;
+        uint64_t value;
+    } values[] = {{COMMITLOG_OPT_ENGINE, engine},
+                  {COMMITLOG_OPT_SEGMENT_BYTES, CLG_SEGMENT_MIN},
+                  {COMMITLOG_OPT_STAGE_BYTES, CLG_RING_MIN},
+                  {COMMITLOG_OPT_THREAD, 0},
+                  {COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE},
+                  {COMMITLOG_OPT_LIVE_AREA, COMMITLOG_LIVE_DIR}};
+    struct commitlog_options *options = NULL;
+    struct commitlog_store *store = NULL;
+    FUZZ_CHECK(commitlog_options_create(&options) == COMMITLOG_OK);
+    for (uint32_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
+        FUZZ_CHECK(commitlog_options_set(options, values[i].id, values[i].value, NULL) == 0);
+    }
+    commitlog_options_set_os(options, &disk->os);
+    FUZZ_CHECK(commitlog_open(FUZZ_STORE, options, &store, NULL) == COMMITLOG_OK);
+    commitlog_options_free(options);
+    return store;
+}
+
+static void seeds_append(struct commitlog_store *store, uint32_t topic, uint32_t number,
+                         uint32_t level)
+{
+    static const char *const key_names[] = {"key-0", "key-1", "k"};
+    static const uint8_t zeros[7000];
+    char text[40];
+    struct commitlog_slice body = {text, (size_t)snprintf(text, sizeof(text), "body %u", number)};
+    struct commitlog_slice keys[] = {{key_names[number % 2], 5}, {key_names[2], 1}};
+    struct commitlog_header header = {{"name", 4}, {"value", 5}};
+    if (number % 4 == 3) { /* room that costs an input nothing */
+        body = (struct commitlog_slice){zeros, sizeof(zeros)};
+    }
+    struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                      .topic = topic,
+                                      .queue = number % 2,
+                                      .level = level,
+                                      .body = &body,
+                                      .body_count = 1};
+    if (number % 3 == 0) {
+        record.keys = keys;
+        record.key_count = 2;
+        record.tag = (struct commitlog_slice){"tag", 3};
+        record.headers = &header;
+        record.header_count = 1;
+        record.has_time = 1;
+        record.time_ms = 1700000000000 + number;
+    }
+    FUZZ_CHECK(commitlog_append_record(store, &record, 1000, NULL, NULL) == COMMITLOG_OK);
+}
+
+static void seeds_special(struct commitlog_store *store, uint32_t topic, uint32_t number)
+{
+    struct commitlog_slice body = {"member", 6};
+    struct commitlog_record records[2];
+    struct commitlog_reservation *reservation = NULL;
+    void *place;
+    for (uint32_t i = 0; i < 2; i++) {
+        records[i] = (struct commitlog_record){.struct_bytes = sizeof(records[i]),
+                                               .topic = topic,
+                                               .queue = i,
+                                               .level = COMMITLOG_LEVEL_NONE,
+                                               .body = &body,
+                                               .body_count = 1};
+    }
+    FUZZ_CHECK(commitlog_append_batch(store, records, 2, 1000, NULL, NULL) == COMMITLOG_OK);
+    FUZZ_CHECK(commitlog_reserve(store, &records[0], 16, 1000, &reservation, &place, NULL) ==
+               COMMITLOG_OK);
+    memset(place, 'x', 16);
+    if (number % 2 == 0) {
+        FUZZ_CHECK(commitlog_abort(reservation) == COMMITLOG_OK);
+    } else {
+        FUZZ_CHECK(commitlog_commit(reservation, 1000, NULL, NULL) == COMMITLOG_OK);
+    }
+}
+
+/* `count` records in every shape; the store as it lies when the writer dies, and closed. */
+static void seeds_store(const char *name, uint64_t engine, uint32_t count, bool durable)
+{
+    struct fuzz_disk disk;
+    char each[64];
+    uint32_t topics[2];
+    fuzz_disk_make(&disk);
+    struct commitlog_store *store = seeds_open(&disk, engine);
+    FUZZ_CHECK(commitlog_topic_open(store, "alpha", 5, 2, &topics[0], NULL) == COMMITLOG_OK);
+    FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topics[1], NULL) == COMMITLOG_OK);
+    for (uint32_t i = 0; i < count; i++) {
+        bool waits = durable && i % 3 == 1;
+        seeds_append(store, topics[i / 2 % 2], i,
+                     waits ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE);
+        if (i % 5 == 2) {
+            seeds_special(store, topics[i % 2], i);
+        }
+        if (i % 16 == 15) {
+            uint32_t wait_ms;
+            FUZZ_CHECK(commitlog_step(store, 1000000, &wait_ms) == COMMITLOG_OK);
+        }
+    }
+    (void)snprintf(each, sizeof(each), "%s-dead", name);
+    seeds_all(each, &disk);
+    FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
+    (void)snprintf(each, sizeof(each), "%s-closed", name);
+    seeds_all(each, &disk);
+    fuzz_disk_free(&disk);
+}
+
+static void seeds_lines(void)
+{
+    static const char *const lines[] = {
+        "{\"body\":\"hello\"}",
+        "{\"topic\":\"t\",\"queue\":3,\"tag\":\"red\",\"keys\":[\"a\",{\"base64\":\"AAE=\"}],"
+        "\"headers\":{\"h\":\"v\"},\"time_ms\":-5,\"body\":\"x\"}",
+        "{\"topic\":\"t\",\"headers\":[[\"h\",\"1\"],[\"h\",{\"base64\":\"/w==\"}]],"
+        "\"body_base64\":\"AAEC\"}",
+        "{\"position\":1,\"queue_offset\":2,\"store_time_ns\":3,\"epoch\":4,\"body\":null,"
+        "\"body_base64\":\"\"}\n{\"body\":\"\\u00e9\\n\\u0000\"}\nnot json\n[]\n",
+        "QUJD",
+        "{\"body\":\"\\ud83d\\ude00\",\"topic\":\"\xc3\xa9\"}"};
+    for (uint32_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "line-%u", i);
+        seeds_write("jsonl", name, lines[i], strlen(lines[i]));
+    }
+}
+
+int main(int argc, char **argv)
+{
+    if (argc != 2) {
+        (void)fprintf(stderr, "usage: seeds DIR\n");
+        return 2;
+    }
+    seeds_dir = argv[1];
+    FUZZ_CHECK(mkdir(seeds_dir, 0755) == 0 || errno == EEXIST);
+    seeds_store("few", COMMITLOG_ENGINE_STAGED, 6, true);
+    seeds_store("small", COMMITLOG_ENGINE_STAGED, 14, false);
+    seeds_store("mapped", COMMITLOG_ENGINE_MMAP, 20, true);
+    seeds_store("segments", COMMITLOG_ENGINE_STAGED, 90, true);
+    seeds_lines();
+    return 0;
+}

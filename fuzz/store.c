@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * store.c -- fuzz target: a whole directory, read, verified, recovered, opened and written to.
+ *
+ * Input: a bundle; options: bits 0-1 recovery mode, 2 write engine, 3 borrowed reads.
+ *
+ * Held: 1. reading, verifying and planning change no byte; 2. a record is served only if its
+ * checks hold in the file it is served from; 3. a recovery that refuses damage changes no byte
+ * under log/ (salvage does, and may still find that nothing can be made of it); 4. a second
+ * recovery changes none either; 5. a store that opens for writing takes records, and they are there
+ * when it is opened again.
+ */
+#include <inttypes.h>
+#include <string.h>
+
+#include "commitlog.h"
+#include "format/record.h"
+#include "format/segment_header.h"
+#include "support/check.h"
+#include "support/disk.h"
+#include "support/fuzz.h"
+
+/* Hostile definitions may name a million queues. */
+#define STORE_TOPICS_MAX 8u
+#define STORE_QUEUES_MAX 8u
+#define STORE_FETCHES_MAX 4096u
+#define STORE_APPENDS 3u
+
+static const char store_topic_name[] = "fuzz";
+
+struct store_run {
+    struct fuzz_disk disk;
+    uint64_t options;
+    struct fuzz_bundle seen; /* the files, for check 2 */
+};
+
+static void store_set(struct commitlog_options *options, uint32_t id, uint64_t value)
+{
+    FUZZ_CHECK(commitlog_options_set(options, (int32_t)id, value, NULL) == COMMITLOG_OK);
+}
+
+static struct commitlog_options *store_options(struct store_run *run, uint32_t access)
+{
+    struct commitlog_options *options = NULL;
+    FUZZ_CHECK(commitlog_options_create(&options) == COMMITLOG_OK);
+    store_set(options, COMMITLOG_OPT_ACCESS, access);
+    store_set(options, COMMITLOG_OPT_CREATE, COMMITLOG_CREATE_NEVER);
+    store_set(options, COMMITLOG_OPT_RECOVERY, run->options % 3);
+    store_set(options, COMMITLOG_OPT_ENGINE, run->options >> 2 & 1);
+    store_set(options, COMMITLOG_OPT_BORROW, run->options >> 3 & 1);
+    store_set(options, COMMITLOG_OPT_SEGMENT_BYTES, CLG_SEGMENT_MIN);
+    store_set(options, COMMITLOG_OPT_STAGE_BYTES, CLG_RING_MIN);
+    store_set(options, COMMITLOG_OPT_THREAD, 0);
+    store_set(options, COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE);
+    store_set(options, COMMITLOG_OPT_LIVE_AREA, COMMITLOG_LIVE_DIR);
+    commitlog_options_set_os(options, &run->disk.os);
+    return options;
+}
+
+/* What is on the disk now; nothing is written while a store is asked. */
+static void store_look(struct store_run *run)
+{
+    fuzz_bundle_free(&run->seen);
+    fuzz_disk_save(&run->disk, &run->seen);
+}
+
+/* The segment that holds the position and its header. One that has none of its own is read by what
+ * its neighbours know: NULL. */
+static const struct fuzz_file *store_segment(const struct store_run *run, uint64_t position,
+                                             struct clg_segment_header *header)
+{
+    for (uint32_t i = 0; i < run->seen.count; i++) {
+        const struct fuzz_file *file = &run->seen.files[i];
+        if (file->kind != FUZZ_LOG || position < file->position ||
+            position - file->position >= file->bytes || file->bytes < CLG_SEGMENT_DATA_START) {
+            continue;
+        }
+        if ((clg_segment_header_decode(file->data, NULL, true, header) == 0 ||
+             clg_segment_header_decode(file->data + CLG_FORMAT_PAGE_BYTES, NULL, true, header) ==
+                 0) &&
+            header->base == file->position && position - header->base < header->size) {
+            return file;
+        }
+    }
+    return NULL;
+}
+
+/* Check 2. */
+static void store_served(struct store_run *run, const struct commitlog_message *message)
+{
+    struct clg_segment_header header;
+    const struct fuzz_file *file = store_segment(run, message->position, &header);
+    if (file == NULL) {
+        return;
+    }
+    struct clg_record_header record;
+    uint64_t at = message->position - header.base;
+    uint64_t seed = clg_record_seed(header.salt, message->position);
+    FUZZ_CHECK(at + CLG_RECORD_HEADER_BYTES <= file->bytes);
+    const uint8_t *bytes = file->data + at;
+    clg_record_decode(bytes, &record);
+    uint32_t size = clg_record_size(record.word);
+    FUZZ_CHECK(clg_record_verify_header(bytes, seed));
+    FUZZ_CHECK(record.kind == message->kind && record.queue_offset == message->queue_offset);
+    if (clg_record_is_filler(record.kind)) {
+        return;
+    }
+    FUZZ_CHECK(size <= file->bytes - at && clg_record_verify_body(&record, bytes, seed));
+    FUZZ_CHECK(message->body.bytes == clg_record_body_bytes(&record));
+    FUZZ_CHECK(message->body.bytes == 0 ||
+               memcmp(message->body.data, clg_record_body(&record, bytes), message->body.bytes) ==
+                   0);
+}
+
+static void store_message(struct store_run *run, const struct commitlog_message *message)
+{
+    struct commitlog_slice key;
+    struct commitlog_header header;
+    uint32_t n = 0;
+    store_served(run, message);
+    while (commitlog_message_key(message, n, &key) == COMMITLOG_OK) {
+        FUZZ_CHECK(key.bytes <= message->attributes.bytes);
+        n++;
+    }
+    FUZZ_CHECK(message->kind != COMMITLOG_KIND_MESSAGE || n == message->key_count);
+    for (n = 0; commitlog_message_header(message, n, &header) == COMMITLOG_OK; n++) {
+        FUZZ_CHECK(header.name.bytes + header.value.bytes <= message->attributes.bytes);
+    }
+}
+
+/* To the end, over damage; the number of messages. */
+static uint32_t store_cursor(struct store_run *run, struct commitlog_cursor *cursor, bool ordered)
+{
+    struct commitlog_message messages[16];
+    uint32_t count = 0;
+    uint32_t seen = 0;
+    uint64_t bound = 0;
+    uint64_t last = 0;
+    for (uint32_t i = 0; i < STORE_FETCHES_MAX; i++) {
+        int32_t rc = commitlog_cursor_fetch(cursor, messages, 16, 0, &count, &bound);
+        if (rc == COMMITLOG_EDAMAGED && ordered && bound < UINT64_MAX / 2) {
+            if (commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1) != COMMITLOG_OK) {
+                break;
+            }
+            continue;
+        }
+        if (rc == COMMITLOG_ETOOSMALL && ordered) {
+            if (commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound) != COMMITLOG_OK) {
+                break;
+            }
+            continue;
+        }
+        if (rc != COMMITLOG_OK) {
+            break;
+        }
+        FUZZ_CHECK(count > 0 && count <= 16);
+        for (uint32_t m = 0; m < count; m++) {
+            FUZZ_CHECK(!ordered || seen + m == 0 || messages[m].queue_offset > last);
+            last = messages[m].queue_offset;
+            store_message(run, &messages[m]);
+        }
+        seen += count;
+    }
+    commitlog_cursor_close(cursor);
+    return seen;
+}
+
+static void store_queue(struct store_run *run, struct commitlog_store *store, uint32_t topic,
+                        uint32_t queue)
+{
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    struct commitlog_cursor *cursor = NULL;
+    uint64_t offset;
+    if (commitlog_queue_info(store, topic, queue, &info) == COMMITLOG_OK) {
+        FUZZ_CHECK(info.first_offset <= info.next_offset);
+        for (uint32_t bound = COMMITLOG_LOWER; bound <= COMMITLOG_UPPER; bound++) {
+            (void)commitlog_offset_by_time(store, topic, queue, info.first_time_ns, bound, &offset);
+            (void)commitlog_offset_by_time(store, topic, queue, info.last_time_ns, bound, &offset);
+        }
+    }
+    if (commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_FIRST, 0, &cursor, NULL) ==
+        COMMITLOG_OK) {
+        (void)store_cursor(run, cursor, true);
+    }
+}
+
+static void store_topic(struct store_run *run, struct commitlog_store *store, uint32_t topic)
+{
+    static const char *const keys[] = {"key-0", "key-1", "k"};
+    struct commitlog_topic_info info = {.struct_bytes = sizeof(info)};
+    struct commitlog_cursor *cursor = NULL;
+    if (commitlog_topic_info(store, topic, &info) != COMMITLOG_OK) {
+        return;
+    }
+    FUZZ_CHECK(info.name_bytes > 0 && info.name[info.name_bytes] == '\0');
+    for (uint32_t q = 0; q < info.queues && q < STORE_QUEUES_MAX; q++) {
+        store_queue(run, store, topic, q);
+    }
+    for (uint32_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
+        if (commitlog_cursor_open_key(store, topic, keys[k], strlen(keys[k]), 0, INT64_MAX, &cursor,
+                                      NULL) == COMMITLOG_OK) {
+            (void)store_cursor(run, cursor, false);
+        }
+    }
+    /* A cursor over all queues merges them: thousands of them are no small thing. */
+    if (info.queues <= 1024 &&
+        commitlog_cursor_open(store, topic, COMMITLOG_QUEUE_ALL, COMMITLOG_FROM_FIRST, 0, &cursor,
+                              NULL) == COMMITLOG_OK) {
+        (void)store_cursor(run, cursor, false);
+    }
+}
+
+static void store_ask(struct store_run *run, struct commitlog_store *store)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    uint32_t topics = commitlog_topic_count(store);
+    store_look(run);
+    for (uint32_t t = 0; t < topics && t < STORE_TOPICS_MAX; t++) {
+        store_topic(run, store, t);
+    }
+    if (commitlog_cursor_open_log(store, 0, &cursor, NULL) == COMMITLOG_OK) {
+        (void)store_cursor(run, cursor, false);
+    }
+    for (uint32_t i = 0; commitlog_damage_get(store, i, &damage) == COMMITLOG_OK; i++) {
+        FUZZ_CHECK(memchr(damage.reason, '\0', sizeof(damage.reason)) != NULL);
+    }
+}
+
+static void store_read(struct store_run *run)
+{
+    struct commitlog_options *options = store_options(run, COMMITLOG_READ_ONLY);
+    struct commitlog_store *store = NULL;
+    struct commitlog_report *report = NULL;
+    struct commitlog_error err = {.message = ""};
+    uint64_t before = fuzz_disk_hash(&run->disk, "");
+    fuzz_disk_set_exact(true);
+    int32_t rc = commitlog_open(FUZZ_STORE, options, &store, &err);
+    if (rc == COMMITLOG_OK) {
+        store_ask(run, store);
+        FUZZ_CHECK(commitlog_close(store, &err) == COMMITLOG_OK);
+    } else {
+        FUZZ_CHECK(store == NULL && err.code == rc && err.message[0] != '\0');
+    }
+    rc = commitlog_verify(FUZZ_STORE, options, &report, &err);
+    FUZZ_CHECK(rc != COMMITLOG_EINTERNAL);
+    commitlog_report_free(report);
+    report = NULL;
+    fuzz_disk_set_exact(false);
+    (void)commitlog_recover(FUZZ_STORE, options, COMMITLOG_RECOVER_PLAN_ONLY, &report, &err);
+    commitlog_report_free(report);
+    FUZZ_CHECK(fuzz_disk_hash(&run->disk, "") == before);
+    commitlog_options_free(options);
+}
+
+/* True: it was recovered. */
+static bool store_recover(struct store_run *run)
+{
+    struct commitlog_options *options = store_options(run, COMMITLOG_READ_WRITE);
+    struct commitlog_error err = {.message = ""};
+    uint64_t before = fuzz_disk_hash(&run->disk, "/log");
+    struct commitlog_report *report = NULL;
+    int32_t rc = commitlog_recover(FUZZ_STORE, options, 0, &report, &err);
+    commitlog_report_free(report);
+    if (rc == COMMITLOG_EDAMAGED && run->options % 3 != COMMITLOG_RECOVER_SALVAGE) {
+        FUZZ_CHECK(fuzz_disk_hash(&run->disk, "/log") == before);
+    } else if (rc == COMMITLOG_OK) {
+        before = fuzz_disk_hash(&run->disk, "/log");
+        report = NULL;
+        FUZZ_CHECK(commitlog_recover(FUZZ_STORE, options, 0, &report, &err) == COMMITLOG_OK);
+        commitlog_report_free(report);
+        FUZZ_CHECK(fuzz_disk_hash(&run->disk, "/log") == before);
+    }
+    commitlog_options_free(options);
+    return rc == COMMITLOG_OK;
+}
+
+/* Appends; the offset of the first, or false. */
+static bool store_append(struct commitlog_store *store, uint64_t *first)
+{
+    struct commitlog_receipt receipt;
+    uint32_t topic;
+    if (commitlog_topic_open(store, store_topic_name, 4, 1, &topic, NULL) != COMMITLOG_OK) {
+        return false;
+    }
+    for (uint32_t i = 0; i < STORE_APPENDS; i++) {
+        if (commitlog_append(store, topic, 0, "appended", 8, COMMITLOG_LEVEL_DURABLE, &receipt) !=
+            COMMITLOG_OK) {
+            return false;
+        }
+        *first = i == 0 ? receipt.queue_offset : *first;
+        FUZZ_CHECK(receipt.queue_offset == *first + i);
+    }
+    return true;
+}
+
+static void store_write(struct store_run *run)
+{
+    struct commitlog_options *options = store_options(run, COMMITLOG_READ_WRITE);
+    struct commitlog_store *store = NULL;
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_error err = {.message = ""};
+    uint64_t first = 0;
+    uint32_t topic;
+    bool appended = false;
+    if (commitlog_open(FUZZ_STORE, options, &store, &err) == COMMITLOG_OK) {
+        store_ask(run, store);
+        appended = store_append(store, &first);
+        int32_t rc = commitlog_close(store, &err);
+        appended = appended && rc == COMMITLOG_OK;
+    }
+    store = NULL;
+    if (appended) {
+        FUZZ_CHECK(commitlog_open(FUZZ_STORE, options, &store, &err) == COMMITLOG_OK);
+        store_look(run);
+        FUZZ_CHECK(commitlog_topic_open(store, store_topic_name, 4, 0, &topic, &err) ==
+                   COMMITLOG_OK);
+        FUZZ_CHECK(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, first, &cursor,
+                                         &err) == COMMITLOG_OK);
+        FUZZ_CHECK(store_cursor(run, cursor, true) == STORE_APPENDS);
+        FUZZ_CHECK(commitlog_close(store, &err) == COMMITLOG_OK);
+    }
+    commitlog_options_free(options);
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static struct store_run run;
+    struct fuzz_bundle bundle;
+    fuzz_bundle_unpack(data, size, &bundle);
+    fuzz_disk_load(&run.disk, &bundle);
+    run.options = bundle.options;
+    fuzz_bundle_free(&bundle);
+    store_read(&run);
+    if (store_recover(&run)) {
+        store_write(&run);
+    }
+    fuzz_bundle_free(&run.seen);
+    fuzz_disk_free(&run.disk);
+    return 0;
+}
