@@ -379,8 +379,9 @@ static int facts_open_segments(struct clg_facts *facts, const struct clg_store_d
         if (fact->segment == NULL) {
             uint64_t bytes = !last ? facts->segments[i + 1].base - fact->base
                                    : clg_align_down(fact->file_bytes, CLG_SEGMENT_ALIGN);
-            /* Closer together than any two segments are: what is wrong is said of the gap. */
-            fact->bytes = clg_max_u64(bytes, CLG_SEGMENT_DATA_START);
+            /* No segment is smaller: one that ended where its data would begin, because its file or
+             * the way to the next name is that short, would count as one below `first`. */
+            fact->bytes = clg_max_u64(bytes, CLG_SEGMENT_MIN);
         } else if (!writable) {
             (void)clg_segment_close_idle(fact->segment);
         }
