@@ -40,12 +40,22 @@ static int walk_newest(struct clg_consume_queue *cq, uint32_t queue, struct clg_
     return 0;
 }
 
+/* Offsets of a queue rise along the log. That each file holds by itself does not say so of two. */
+static bool walk_is_older(const struct clg_queue_part *older, const struct clg_queue_part *part)
+{
+    CLG_ASSERT(older->queue == part->queue);
+    return older->count <= part->first && older->first <= part->first - older->count;
+}
+
 static int walk_prev(struct clg_consume_queue *cq, struct clg_queue_part *part)
 {
     struct clg_queue_part older;
     int rc = clg_queue_part_at(cq, part->queue, &part->prev, &older);
     if (rc == 0 && older.base >= part->base) {
         return COMMITLOG_EINTERNAL; /* links lead down: checked when they were read */
+    }
+    if (rc == 0 && !walk_is_older(&older, part)) {
+        return COMMITLOG_EDAMAGED;
     }
     if (rc == 0) {
         *part = older;
@@ -127,6 +137,9 @@ static int walk_jump(struct clg_consume_queue *cq, struct clg_queue_part *part)
         return rc;
     }
     CLG_ASSERT(target.queue == part->queue);
+    if (!walk_is_older(&target, part)) {
+        return COMMITLOG_EDAMAGED;
+    }
     *part = target;
     return 1;
 }
