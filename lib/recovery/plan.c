@@ -199,10 +199,6 @@ static void plan_judge(struct plan_make *m)
 static void plan_leftovers(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
-    for (size_t i = 0; i < m->oldest; i++) {
-        plan_step(m, CLG_STEP_DELETE_BELOW, facts->segments[i].base,
-                  facts->segments[i].base + facts->segments[i].bytes, i);
-    }
     for (size_t i = 0; i < facts->tmp_count; i++) {
         plan_step(m, CLG_STEP_REMOVE_TMP, i, i, i);
     }
@@ -407,6 +403,11 @@ static void plan_end(struct plan_make *m)
         plan_step(m, CLG_STEP_CREATE_SEGMENT, base, base + bytes, 0);
     }
     plan_step(m, CLG_STEP_CHECKPOINT, plan->first, plan->end, 0);
+    /* Last: the position that makes them superfluous is durable then. */
+    for (size_t i = 0; i < m->oldest; i++) {
+        plan_step(m, CLG_STEP_DELETE_BELOW, facts->segments[i].base,
+                  facts->segments[i].base + facts->segments[i].bytes, i);
+    }
 }
 
 /* A writer's steps when records decide everything. */

@@ -388,6 +388,31 @@ static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
     return rc;
 }
 
+/* The checkpoint that says where the log begins was read from the cache. A writer that was killed
+ * before it had flushed it leaves it there only, and a power cut behind this recovery would bring
+ * the one before back, which misses what is removed now. So it is written once more. */
+static int run_confirm_first(struct run *r)
+{
+    struct clg_checkpoint_file file;
+    struct clg_checkpoint newest;
+    CLG_ASSERT(r->dir->locked);
+    if (r->facts->clean || r->is_confirmed || !*r->options->deferred) {
+        return 0;
+    }
+    clg_checkpoint_file_init(&file, r->dir->os);
+    int rc = clg_checkpoint_file_open(&file, r->dir->dir_fd, true, r->err);
+    if (rc == 0) {
+        rc = clg_checkpoint_file_read(&file, r->dir->segment_dir.uuid, false, &newest, r->err);
+    }
+    if (rc == 0) {
+        rc = clg_checkpoint_file_write(&file, &newest, r->err);
+    }
+    clg_checkpoint_file_close(&file);
+    r->is_confirmed = rc == 0;
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
 static int run_step(struct run *r, const struct clg_plan_step *step)
 {
     struct clg_segment *segment;
@@ -397,7 +422,8 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
     case CLG_STEP_CREATE_SEGMENT:
         return run_create(r, step);
     case CLG_STEP_DELETE_BELOW:
-        return run_unlink(r, step->from);
+        rc = run_confirm_first(r);
+        return rc != 0 ? rc : run_unlink(r, step->from);
     case CLG_STEP_REMOVE_TMP:
         return run_remove_tmp(r, step->index);
     case CLG_STEP_REPAIR_HEADER:

@@ -16,6 +16,7 @@ struct run {
     struct clg_run_counts *counts;
     struct clg_stage stage;
     struct commitlog_error *err;
+    bool is_confirmed; /* CHECKPOINT, as it was read, is durable */
 };
 
 /*

@@ -224,6 +224,59 @@ START_TEST(a_device_that_reads_nothing_loses_nothing)
 }
 END_TEST
 
+/* The machine dies, with nothing unflushed on the disk, at the kth change of an open. */
+static void open_and_lose_power(const struct commitlog_fault *origin, uint64_t k, uint64_t count)
+{
+    struct commitlog_fault *next = NULL;
+    ck_assert_int_eq(commitlog_fault_clone(origin, k, &machine), 0);
+    commitlog_fault_cut_at(machine, k);
+    (void)store_open(COMMITLOG_ENGINE_STAGED);
+    ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
+    (void)commitlog_close(store, NULL);
+    store = NULL;
+    commitlog_fault_free(machine);
+    machine = next;
+    commitlog_fault_set_survival(machine, 0);
+    commitlog_fault_power_cut(machine);
+    int32_t rc = store_open(COMMITLOG_ENGINE_STAGED);
+    ck_assert_msg(rc == COMMITLOG_OK, "%s", err.message);
+    ck_assert_uint_eq(store_count(), count);
+    ck_assert_int_eq(commitlog_close(store, NULL), 0);
+    store = NULL;
+    commitlog_fault_free(machine);
+}
+
+START_TEST(a_retention_that_was_killed_is_no_gap_after_a_power_cut)
+{
+    enum { COUNT = 3500 };
+    struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 65536};
+    struct commitlog_fault *origin = NULL;
+    struct commitlog_fault *killed = NULL;
+    bool dead = true;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(COUNT, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(commitlog_close(store, NULL), 0);
+    store = NULL;
+    origin = machine;
+    for (uint64_t n = 1; dead; n++) {
+        ck_assert_int_eq(commitlog_fault_clone(origin, n, &machine), 0);
+        commitlog_fault_set_survival(machine, 0);
+        ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+        commitlog_fault_cut_at(machine, n);
+        (void)commitlog_retain(store, &policy, NULL, NULL);
+        dead = commitlog_fault_is_dead(machine) != 0;
+        die(false);
+        killed = machine;
+        commitlog_fault_set_survival(killed, 0);
+        for (uint64_t k = 1; k <= 16; k++) {
+            open_and_lose_power(killed, k, COUNT);
+        }
+        commitlog_fault_free(killed);
+    }
+    machine = origin;
+}
+END_TEST
+
 START_TEST(a_creation_says_why_the_directory_above_cannot_be_flushed)
 {
     (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC_DIR, 1, ENOSPC, 1);
@@ -245,6 +298,7 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, close_makes_everything_durable_without_memory, 0, 2);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
     tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 2);
+    tcase_add_test(cases, a_retention_that_was_killed_is_no_gap_after_a_power_cut);
     tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
     suite_add_tcase(suite, cases);
     return suite;
