@@ -309,7 +309,8 @@ enum {
  * COMMITLOG_EEXIST unless queues is 0. Creating appends the definition at level
  * none: sync makes it durable, and so does any later durable append.
  * Errors: EINVAL (name not 1-255 bytes of UTF-8 without NUL), ENOTFOUND,
- * EEXIST, EMISUSE (create on a read-only store), ELIMIT, ENOMEM, EFAILED.
+ * EEXIST, EMISUSE (create on a read-only store), ELIMIT, ENOMEM, ENOSPC,
+ * EFAILED.
  */
 COMMITLOG_API int32_t commitlog_topic_open(struct commitlog_store *store,
     const char *name, size_t name_bytes, uint32_t queues, uint32_t *out_topic,

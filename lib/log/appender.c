@@ -226,6 +226,16 @@ static uint32_t appender_collect_offsets(const struct clg_log *log, const struct
     return count;
 }
 
+bool clg_log_topic_is_defined(struct clg_log *log, const struct clg_topic *topic)
+{
+    CLG_ASSERT(topic != NULL);
+    clg_mutex_lock(log->os, &log->claim_lock);
+    bool defined = topic->defined_base != UINT64_MAX;
+    clg_mutex_unlock(log->os, &log->claim_lock);
+    CLG_ASSERT(!log->is_follower);
+    return defined;
+}
+
 int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic, bool with_offsets,
                          struct commitlog_error *err)
 {

@@ -87,6 +87,8 @@ CLG_MUST_CHECK int clg_log_append(struct clg_log *log, const struct clg_append *
                                   uint32_t count, struct commitlog_receipt *receipts,
                                   struct commitlog_error *err);
 
+/* Is there a definition of it in the log? Not before the first attempt that succeeded. */
+bool clg_log_topic_is_defined(struct clg_log *log, const struct clg_topic *topic);
 /* Writes a topic's definition at the tail, with the next offsets of its queues when
  * `with_offsets` (carry-forward). COMMITLOG_EAGAIN as above. */
 CLG_MUST_CHECK int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic,

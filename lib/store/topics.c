@@ -25,18 +25,24 @@ static int topics_create(struct commitlog_store *store, const char *name, size_t
     return COMMITLOG_OK;
 }
 
-/* The definition is part of the log as soon as the topic can be used. If there is no room now,
- * the topic's first record brings it along. */
-static void topics_define(struct commitlog_store *store, struct clg_topic *topic)
+/* The definition is part of the log as soon as the topic can be used, or else who made it is told:
+ * what is flushed afterwards would not have it. Only when an open reservation leaves no room in the
+ * stage, the topic's first record brings it along. */
+static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
+                         struct commitlog_error *err)
 {
-    int rc = clg_log_define_topic(store->core->log, topic, false, NULL);
-    if (rc == COMMITLOG_EAGAIN && clg_store_make_room(store, NULL) == COMMITLOG_OK) {
-        rc = clg_log_define_topic(store->core->log, topic, false, NULL);
+    int rc = clg_log_define_topic(store->core->log, topic, false, err);
+    if (rc == COMMITLOG_EAGAIN) {
+        rc = clg_store_make_room(store, err);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_log_define_topic(store->core->log, topic, false, err);
+        }
     }
     if (rc == COMMITLOG_OK) {
         clg_append_fold(store);
         clg_services_notify(store, COMMITLOG_LEVEL_NONE);
     }
+    return rc == COMMITLOG_EAGAIN ? COMMITLOG_OK : rc;
 }
 
 int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, size_t name_bytes,
@@ -62,10 +68,8 @@ int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, si
     if (rc == COMMITLOG_OK) {
         rc = clg_registry_find(&core->registry, name, name_bytes, &topic);
     }
-    bool created = false;
     if (rc == COMMITLOG_ENOTFOUND && queues > 0) {
         rc = topics_create(store, name, name_bytes, queues, &topic, err);
-        created = rc == COMMITLOG_OK;
     } else if (rc == COMMITLOG_ENOTFOUND) {
         rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "no topic is named %.*s", (int)name_bytes, name);
     }
@@ -73,11 +77,11 @@ int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, si
         rc = clg_fail(err, COMMITLOG_EEXIST, 0, CLG_NO_POSITION, "topic %s has %u queues, not %u",
                       topic->name, topic->queues, queues);
     }
+    if (rc == COMMITLOG_OK && !store->read_only && !clg_log_topic_is_defined(core->log, topic)) {
+        rc = topics_define(store, topic, err);
+    }
     if (rc == COMMITLOG_OK) {
         *out_topic = topic->id;
-        if (created) {
-            topics_define(store, topic);
-        }
     }
     clg_core_unref(core);
     return rc;

@@ -277,6 +277,35 @@ START_TEST(a_retention_that_was_killed_is_no_gap_after_a_power_cut)
 }
 END_TEST
 
+START_TEST(a_topic_that_is_not_in_the_log_is_not_created)
+{
+    /* Each allocation fails once: a topic that was opened all the same is durable with the rest. */
+    bool struck = true;
+    struct commitlog_fault *origin = machine;
+    for (uint64_t nth = 1; struck; nth++) {
+        ck_assert_int_eq(commitlog_fault_clone(origin, nth, &machine), 0);
+        ck_assert_int_eq(store_open((uint64_t)_i), 0);
+        uint64_t before = commitlog_fault_count(machine, COMMITLOG_FAULT_ALLOC);
+        (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, nth, ENOMEM, 0);
+        int32_t rc = commitlog_topic_open(store, "t", 1, 1, &topic, &err);
+        struck = commitlog_fault_count(machine, COMMITLOG_FAULT_ALLOC) >= before + nth;
+        (void)commitlog_fault_fail(machine, 0, 0, 0, 0);
+        ck_assert(rc == COMMITLOG_OK || rc == COMMITLOG_ENOMEM);
+        if (rc == COMMITLOG_ENOMEM) { /* again, and now it is there */
+            ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+        }
+        ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), 0);
+        die(true);
+        ck_assert_int_eq(store_open((uint64_t)_i), 0);
+        ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+        ck_assert_int_eq(commitlog_close(store, NULL), 0);
+        store = NULL;
+        commitlog_fault_free(machine);
+    }
+    machine = origin;
+}
+END_TEST
+
 START_TEST(a_creation_says_why_the_directory_above_cannot_be_flushed)
 {
     (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC_DIR, 1, ENOSPC, 1);
@@ -299,6 +328,7 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
     tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 2);
     tcase_add_test(cases, a_retention_that_was_killed_is_no_gap_after_a_power_cut);
+    tcase_add_loop_test(cases, a_topic_that_is_not_in_the_log_is_not_created, 0, 2);
     tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
     suite_add_tcase(suite, cases);
     return suite;
