@@ -8,6 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/checksum.h"
 #include "base/invariant.h"
 
 #define FAULT_PIECE 32768u
@@ -139,11 +140,11 @@ int clg_fault_resize(struct commitlog_fault *m, struct fault_inode *inode, uint6
     CLG_ASSERT(!inode->is_dir);
     uint64_t sectors = (size + FAULT_SECTOR - 1) / FAULT_SECTOR;
     if (sectors > inode->lost_room) {
-        uint8_t *grown = realloc(inode->lost, sectors);
+        uint64_t *grown = realloc(inode->lost, sectors * sizeof(*grown));
         if (grown == NULL) {
             return -ENOMEM;
         }
-        memset(grown + inode->lost_room, 0, sectors - inode->lost_room);
+        memset(grown + inode->lost_room, 0, (sectors - inode->lost_room) * sizeof(*grown));
         inode->lost = grown;
         inode->lost_room = sectors;
     }
@@ -181,27 +182,47 @@ static int inode_grow_disk(struct fault_inode *inode, uint64_t size)
     return 0;
 }
 
-/* One unit of a file: `seen` is what programs see of it. */
+/* A sector that a failed sync has lost is clean to the kernel until it is written again, which
+ * through a map is seen by its content only. */
+static bool inode_is_lost(uint64_t *lost, const uint8_t *seen, uint64_t bytes)
+{
+    CLG_ASSERT(bytes <= FAULT_SECTOR);
+    if (*lost != 0 && *lost != (clg_hash64(seen, bytes, 0) | 1)) {
+        *lost = 0;
+    }
+    CLG_ASSERT(seen != NULL);
+    return *lost != 0;
+}
+
+/* One unit of a file: `seen` is what programs see of it. What goes by chance goes as a whole. */
 static int inode_sync_unit(struct commitlog_fault *m, struct fault_inode *inode, uint64_t at,
                            const uint8_t *seen, uint64_t bytes, enum fault_sync how)
 {
-    uint8_t *lost = &inode->lost[at / FAULT_SECTOR];
+    int goes = how == FAULT_SYNC_ALL ? 1 : how == FAULT_SYNC_CHANCE ? -1 : 0;
+    int rc = 0;
     CLG_ASSERT(at + bytes <= inode->size);
     CLG_ASSERT(at + bytes <= inode->disk_size);
-    if (memcmp(seen, inode->disk + at, bytes) == 0) {
-        *lost = 0;
-    } else if (*lost != 0) {
-        if (how == FAULT_SYNC_REVERT) {
+    for (uint64_t i = 0; rc >= 0 && i < bytes; i += FAULT_SECTOR) {
+        uint64_t *lost = &inode->lost[(at + i) / FAULT_SECTOR];
+        uint64_t part = clg_min_u64(FAULT_SECTOR, bytes - i);
+        if (memcmp(seen + i, inode->disk + at + i, part) == 0) {
             *lost = 0;
-            return clg_os_pwrite_all(m->real, inode->memory_fd, inode->disk + at, bytes, at);
+        } else if (inode_is_lost(lost, seen + i, part)) {
+            if (how == FAULT_SYNC_REVERT) {
+                *lost = 0;
+                rc = clg_os_pwrite_all(m->real, inode->memory_fd, inode->disk + at + i, part,
+                                       at + i);
+            }
+        } else if (how == FAULT_SYNC_FAILED) {
+            *lost = clg_hash64(seen + i, part, 0) | 1;
+        } else {
+            goes = goes < 0 ? clg_fault_random(m) % 100 < m->survival : goes;
+            if (goes > 0) {
+                memcpy(inode->disk + at + i, seen + i, part);
+            }
         }
-    } else if (how == FAULT_SYNC_FAILED) {
-        *lost = 1;
-    } else if (how == FAULT_SYNC_ALL ||
-               (how == FAULT_SYNC_CHANCE && clg_fault_random(m) % 100 < m->survival)) {
-        memcpy(inode->disk + at, seen, bytes);
     }
-    return 0;
+    return rc;
 }
 
 /* Sizes travel with the first sector that does: as metadata of the same journal would. */
@@ -238,7 +259,7 @@ int clg_fault_reload(struct commitlog_fault *m, struct fault_inode *inode)
     }
     if (rc >= 0 && inode->disk_size > 0) {
         rc = clg_os_pwrite_all(m->real, inode->memory_fd, inode->disk, inode->disk_size, 0);
-        memset(inode->lost, 0, inode->lost_room);
+        memset(inode->lost, 0, inode->lost_room * sizeof(*inode->lost));
     }
     inode->handles = 0;
     inode->lock_owner = -1;

@@ -413,7 +413,7 @@ static int machine_clone_file(struct commitlog_fault *to, struct fault_inode *co
     }
     uint64_t sectors = clg_min_u64(copy->lost_room, inode->lost_room);
     if (sectors > 0) {
-        memcpy(copy->lost, inode->lost, sectors);
+        memcpy(copy->lost, inode->lost, sectors * sizeof(*copy->lost));
     }
     copy->allocated = inode->allocated;
     to->used_bytes += copy->allocated;

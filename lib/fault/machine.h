@@ -58,7 +58,7 @@ struct fault_inode {
     uint64_t allocated;
     uint8_t *disk;
     uint64_t disk_size;
-    uint8_t *lost; /* one byte per sector: differs, and the kernel believes it clean */
+    uint64_t *lost; /* of each sector: hash of what differs, but the kernel believes clean; or 0 */
     uint64_t lost_room;
     uint64_t bad_at;
     uint64_t bad_bytes;
