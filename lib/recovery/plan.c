@@ -536,7 +536,8 @@ int clg_plan_make(const struct clg_facts *facts, const struct clg_plan_options *
     out->os = facts->os;
     out->first = facts->first;
     out->witness = facts->witness;
-    out->epoch = facts->max_epoch + 1;
+    /* A slot that is lost may have been the newer one, of a session above the one that is known. */
+    out->epoch = facts->max_epoch + (facts->bad_slots > 0 ? 2 : 1);
     struct plan_make m;
     memset(&m, 0, sizeof(m));
     m.facts = facts;

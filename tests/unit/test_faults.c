@@ -143,6 +143,35 @@ START_TEST(an_epoch_that_was_served_does_not_come_again)
 }
 END_TEST
 
+START_TEST(an_epoch_does_not_come_again_when_its_slot_does_not_read)
+{
+    /* Four sessions, so that both slots are used; then each read of an open fails once. */
+    struct commitlog_fault *origin = NULL;
+    bool struck = true;
+    for (uint32_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+        store_put(2, COMMITLOG_LEVEL_DURABLE);
+        die(false);
+    }
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    uint32_t epoch = store_epoch();
+    die(true);
+    origin = machine;
+    for (uint64_t nth = 1; struck; nth++) {
+        ck_assert_int_eq(commitlog_fault_clone(origin, nth, &machine), 0);
+        (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, nth, EIO, 0);
+        if (store_open(COMMITLOG_ENGINE_STAGED) == COMMITLOG_OK) {
+            ck_assert_uint_gt(store_epoch(), epoch);
+        }
+        struck = commitlog_fault_count(machine, COMMITLOG_FAULT_READ) >= nth;
+        (void)commitlog_close(store, NULL);
+        store = NULL;
+        commitlog_fault_free(machine);
+    }
+    machine = origin;
+}
+END_TEST
+
 START_TEST(close_makes_everything_durable_without_memory)
 {
     ck_assert_int_eq(store_open((uint64_t)_i), 0);
@@ -324,6 +353,7 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, what_is_held_is_counted_and_given_back_by_close, 0, 2);
     tcase_add_test(cases, a_copy_of_a_dead_machine_is_of_the_moment_of_its_death);
     tcase_add_loop_test(cases, an_epoch_that_was_served_does_not_come_again, 0, 10);
+    tcase_add_test(cases, an_epoch_does_not_come_again_when_its_slot_does_not_read);
     tcase_add_loop_test(cases, close_makes_everything_durable_without_memory, 0, 2);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
     tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 2);
