@@ -543,6 +543,8 @@ COMMITLOG_API int32_t commitlog_cursor_set_tags(struct commitlog_cursor *cursor,
  *   EROLLEDBACK what the cursor had read was cut by recovery: bound = the end
  *   EDAMAGED    the record fails its checks: bound = its offset or position;
  *               commitlog_cursor_seek past it to go on
+ *   EUNSUPPORTED the record has a part that only a newer library knows and
+ *               that must not be ignored: bound as for EDAMAGED
  *   EUNRECOVERED, EINTERRUPTED, EIO, ECLOSED, EFORK, EFAILED
  * For a key query the end is EEND.
  */

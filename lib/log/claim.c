@@ -183,8 +183,7 @@ static int claim_take_next(struct clg_log *log, struct commitlog_error *err)
     return rc;
 }
 
-/* Closes the active segment and moves to the next one. */
-static int claim_switch(struct clg_log *log, struct commitlog_error *err)
+int clg_claim_switch(struct clg_log *log, struct commitlog_error *err)
 {
     uint64_t rolls = clg_load_relaxed_u64(&log->roll_count);
     if (rolls - clg_load_acquire_u64(&log->seal_count) >= CLG_ROLLS_MAX ||
@@ -274,7 +273,7 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
                             "%llu bytes with %llu of topic definitions do not fit one segment",
                             (unsigned long long)bytes, (unsigned long long)prelude);
         }
-        int rc = claim_switch(log, err);
+        int rc = clg_claim_switch(log, err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }

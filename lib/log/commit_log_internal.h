@@ -114,6 +114,8 @@ int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commi
  * itself will not be built in the ring. COMMITLOG_EAGAIN, _ENOSPC, _ETOOBIG. */
 int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint32_t count,
                       uint64_t bytes, bool large, struct commitlog_error *err);
+/* Closes the active segment and moves to the next one. COMMITLOG_EAGAIN, _ENOSPC. */
+int clg_claim_switch(struct clg_log *log, struct commitlog_error *err);
 /* Counts records into the tally and moves the position behind them. */
 void clg_claim_advance(struct clg_log *log, uint64_t bytes, uint32_t records, int64_t store_time);
 /* Header and payload of one record at `record`, sealed; returns the word, not stored yet. */

@@ -28,8 +28,14 @@ static void flush_align(struct clg_log *log)
         return;
     }
     uint64_t bytes = clg_align_up(log->position + CLG_RECORD_MIN, align) - log->position;
-    if (log->reserved > 0 || log->position + bytes + CLG_RECORD_MIN > log->active->data_end ||
-        !log->engine->has_room(log, log->position + bytes)) {
+    if (log->reserved > 0 || !log->engine->has_room(log, log->position + bytes)) {
+        return;
+    }
+    if (log->position + bytes + CLG_RECORD_MIN > log->active->data_end) {
+        /* No room for a pad behind the filler: the pad is the filler, if there is a next segment.
+         */
+        int rc = clg_claim_switch(log, NULL);
+        (void)rc;
         return;
     }
     uint8_t *record = log->engine->place(log, log->position);

@@ -181,6 +181,29 @@ static int facts_list(struct clg_facts *facts, int fd, enum clg_fact_where where
     return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "list %s", what) : 0;
 }
 
+/* A name that is made while a directory is listed may be missing from the list although one that
+ * was made after it is in it. Beside a writer the list is made twice: what lies below the last
+ * segment of the first one was there before the second began. What lies above is the writer's
+ * progress. */
+static int facts_list_log(struct clg_facts *facts, const struct clg_store_dir *dir,
+                          struct commitlog_error *err)
+{
+    size_t names = facts->tmp_count;
+    int rc = facts_list(facts, dir->log_fd, CLG_WHERE_LOG, "log/", err);
+    if (rc != 0 || !facts->writer_live || facts->segment_count == 0) {
+        return rc;
+    }
+    uint64_t last = facts->segments[facts->segment_count - 1].base;
+    facts->segment_count = 0;
+    facts->foreign_names = 0;
+    facts->tmp_count = names;
+    rc = facts_list(facts, dir->log_fd, CLG_WHERE_LOG, "log/", err);
+    while (facts->segment_count > 0 && facts->segments[facts->segment_count - 1].base > last) {
+        facts->segment_count--; /* nothing is open yet */
+    }
+    return rc;
+}
+
 /* The checkpoint knows the store's UUID; without it the oldest segment that can say it. True: none
  * can, and at least one because it is of a newer version. */
 static bool facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir)
@@ -493,7 +516,7 @@ int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options 
         rc = facts_list(facts, dir->dir_fd, CLG_WHERE_DIR, "the directory", err);
     }
     if (rc == 0) {
-        rc = facts_list(facts, dir->log_fd, CLG_WHERE_LOG, "log/", err);
+        rc = facts_list_log(facts, dir, err);
     }
     if (rc == 0) {
         rc = facts_list(facts, dir->view_fd, CLG_WHERE_VIEW, "view/", err);

@@ -93,6 +93,29 @@ START_TEST(cf_f2_a_level_that_is_not_reached_in_time_is_unknown_and_comes_later)
 }
 END_TEST
 
+START_TEST(an_aligned_flush_ends_at_a_block_also_at_the_end_of_a_segment)
+{
+    static const uint8_t body[700];
+    struct rng rng;
+    rng_begin(&rng, 5);
+    scratch_set(&s, COMMITLOG_OPT_FLUSH_ALIGN_BYTES, 4096);
+    scratch_set(&s, COMMITLOG_OPT_ENGINE, (uint64_t)_i);
+    scratch_open(&s, 1);
+    for (uint32_t i = 0; i < 600; i++) {
+        for (uint64_t fill = rng_below(&rng, 5); fill > 0; fill--) {
+            (void)scratch_put(&s, 0, rng_below(&rng, 3000), i);
+        }
+        ck_assert_int_eq(commitlog_append(s.store, s.topic, 0, body, rng_below(&rng, sizeof body),
+                                          COMMITLOG_LEVEL_DURABLE, NULL),
+                         COMMITLOG_OK);
+        ck_assert_uint_eq(scratch_positions(&s).durable % 4096, 0);
+        uint32_t wait_ms = 0;
+        ck_assert_int_eq(commitlog_step(s.store, 0, &wait_ms), COMMITLOG_OK); /* seals */
+    }
+    ck_assert_uint_ge(scratch_segments(&s), 20);
+}
+END_TEST
+
 START_TEST(cf_x1_a_clean_restart_keeps_ends_and_says_clean)
 {
     struct commitlog_positions before, after;
@@ -393,6 +416,7 @@ static Suite *recovery_suite(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_test(all, cf_f1_group_commit_makes_every_append_durable_and_readable);
     tcase_add_test(all, cf_f2_a_level_that_is_not_reached_in_time_is_unknown_and_comes_later);
+    tcase_add_loop_test(all, an_aligned_flush_ends_at_a_block_also_at_the_end_of_a_segment, 0, 2);
     tcase_add_test(all, cf_x1_a_clean_restart_keeps_ends_and_says_clean);
     tcase_add_test(all, cf_x2_a_damaged_last_record_after_a_clean_close_is_damage);
     tcase_add_test(all, cf_x3_after_a_kill_the_log_is_recovered_and_writable);
