@@ -328,6 +328,7 @@ static void run_fill_checkpoint(const struct run *r, const struct clg_plan_step 
         checkpoint->segment_bytes = facts->checkpoint.segment_bytes;
         bool kept = facts->checkpoint.checkpointed >= step->from &&
                     facts->checkpoint.checkpointed <= step->to && !r->options->refold;
+        checkpoint->sequence = facts->checkpoint.sequence;
         if (kept) {
             checkpoint->checkpointed = facts->checkpoint.checkpointed;
             checkpoint->state_position = facts->checkpoint.state_position;
@@ -350,11 +351,29 @@ static void run_fill_checkpoint(const struct run *r, const struct clg_plan_step 
     CLG_ASSERT(checkpoint->checkpointed <= checkpoint->durable);
 }
 
+/* The file must give what the facts rest on: a slot that cannot be read now, and is the newest,
+ * would be written over with what is older. */
+static int run_open_checkpoint(struct run *r, struct clg_checkpoint_file *file)
+{
+    struct clg_checkpoint newest;
+    CLG_ASSERT(r->facts->have_checkpoint);
+    clg_checkpoint_file_init(file, r->dir->os);
+    int rc = clg_checkpoint_file_open(file, r->dir->dir_fd, true, r->err);
+    if (rc == 0) {
+        rc = clg_checkpoint_file_read(file, r->dir->segment_dir.uuid, false, &newest, r->err);
+    }
+    if (rc == 0 && newest.sequence != r->facts->checkpoint.sequence) {
+        rc = clg_fail(r->err, COMMITLOG_EIO, 0, CLG_NO_POSITION,
+                      "CHECKPOINT: the newest slot does not read twice");
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
 static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
 {
     struct clg_checkpoint_file file;
     struct clg_checkpoint checkpoint;
-    struct clg_checkpoint newest;
     run_fill_checkpoint(r, step, &checkpoint);
     if (r->options->defer_checkpoint && r->facts->have_checkpoint && r->facts->bad_slots == 0) {
         *r->options->checkpoint = checkpoint;
@@ -366,10 +385,7 @@ static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
     int rc = COMMITLOG_ENOTFOUND;
     CLG_ASSERT(r->dir->locked);
     if (r->facts->have_checkpoint) {
-        rc = clg_checkpoint_file_open(&file, r->dir->dir_fd, true, r->err);
-        if (rc == 0) {
-            rc = clg_checkpoint_file_read(&file, checkpoint.uuid, false, &newest, r->err);
-        }
+        rc = run_open_checkpoint(r, &file);
         if (rc == 0) {
             rc = clg_checkpoint_file_write(&file, &checkpoint, r->err);
         }
@@ -394,18 +410,17 @@ static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
 static int run_confirm_first(struct run *r)
 {
     struct clg_checkpoint_file file;
-    struct clg_checkpoint newest;
+    struct clg_checkpoint known = r->facts->checkpoint;
     CLG_ASSERT(r->dir->locked);
     if (r->facts->clean || r->is_confirmed || !*r->options->deferred) {
         return 0;
     }
-    clg_checkpoint_file_init(&file, r->dir->os);
-    int rc = clg_checkpoint_file_open(&file, r->dir->dir_fd, true, r->err);
+    int rc = run_open_checkpoint(r, &file);
     if (rc == 0) {
-        rc = clg_checkpoint_file_read(&file, r->dir->segment_dir.uuid, false, &newest, r->err);
+        rc = clg_checkpoint_file_write(&file, &known, r->err);
     }
     if (rc == 0) {
-        rc = clg_checkpoint_file_write(&file, &newest, r->err);
+        r->options->checkpoint->sequence = known.sequence;
     }
     clg_checkpoint_file_close(&file);
     r->is_confirmed = rc == 0;

@@ -277,6 +277,10 @@ static int store_open_checkpoint(struct commitlog_store *store,
         rc = clg_checkpoint_file_read(&store->checkpoint_file, result->uuid, false,
                                       &store->checkpoint, err);
     }
+    if (rc == COMMITLOG_OK && store->checkpoint.sequence < result->checkpoint.sequence) {
+        rc = clg_fail(err, COMMITLOG_EIO, 0, CLG_NO_POSITION,
+                      "CHECKPOINT: the newest slot does not read twice");
+    }
     if (rc == COMMITLOG_OK && result->checkpoint_pending) {
         store->checkpoint = result->checkpoint;
         rc = clg_checkpoint_file_write(&store->checkpoint_file, &store->checkpoint, err);

@@ -253,12 +253,15 @@ START_TEST(a_device_that_reads_nothing_loses_nothing)
 }
 END_TEST
 
-/* The machine dies, with nothing unflushed on the disk, at the kth change of an open. */
-static void open_and_lose_power(const struct commitlog_fault *origin, uint64_t k, uint64_t count)
+/* The kth change of an open meets the death of the machine, or its kth read fails once and then it
+ * dies; nothing unflushed is on the disk. */
+static void open_and_lose_power(const struct commitlog_fault *origin, bool reads, uint64_t k,
+                                uint64_t count)
 {
     struct commitlog_fault *next = NULL;
     ck_assert_int_eq(commitlog_fault_clone(origin, k, &machine), 0);
-    commitlog_fault_cut_at(machine, k);
+    commitlog_fault_cut_at(machine, reads ? 0 : k);
+    (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, reads ? k : 0, EIO, 0);
     (void)store_open(COMMITLOG_ENGINE_STAGED);
     ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
     (void)commitlog_close(store, NULL);
@@ -297,8 +300,9 @@ START_TEST(a_retention_that_was_killed_is_no_gap_after_a_power_cut)
         die(false);
         killed = machine;
         commitlog_fault_set_survival(killed, 0);
-        for (uint64_t k = 1; k <= 16; k++) {
-            open_and_lose_power(killed, k, COUNT);
+        for (uint64_t k = 1; k <= 24; k++) {
+            open_and_lose_power(killed, false, k, COUNT);
+            open_and_lose_power(killed, true, k, COUNT);
         }
         commitlog_fault_free(killed);
     }
