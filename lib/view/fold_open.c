@@ -120,6 +120,7 @@ struct open_run {
     uint32_t mask; /* views that take records; the others have their file */
     uint32_t until_look;
     int64_t told_at_ns;
+    struct commitlog_error *err;
 };
 
 static int open_progress(struct open_run *run, uint64_t position)
@@ -146,7 +147,10 @@ static int open_apply(void *ctx, const struct clg_record_view *record)
     struct open_run *run = ctx;
     CLG_ASSERT(run->mask != 0);
     int rc = clg_fold_apply(run->fold, record, run->mask);
-    return rc != 0 ? rc : open_progress(run, record->position);
+    if (rc == 0) {
+        rc = open_progress(run, record->position);
+    }
+    return rc == 0 ? 0 : clg_fail(run->err, rc, 0, record->position, "fold the log");
 }
 
 /* Takes over the files that are good; the mask of views that have to read. */
@@ -227,7 +231,14 @@ static int open_segment(struct open_run *run, struct clg_segment *segment, bool 
     run->report->records += scan.records;
     run->report->damaged_ranges += scan.damaged_ranges;
     run->report->damaged_bytes += scan.damaged_bytes;
-    return rc != 0 || is_last ? rc : open_advance(fold, id.base, run->mask);
+    if (rc == 0 && !is_last) {
+        rc = open_advance(fold, id.base, run->mask);
+        if (rc != 0) {
+            (void)clg_fail(err, rc, 0, id.base, "view files of segment %020llu",
+                           (unsigned long long)id.base);
+        }
+    }
+    return rc;
 }
 
 /* After the scan: what the records made becomes the finished segment's. */
@@ -296,7 +307,8 @@ int clg_fold_open(struct clg_fold *fold, const struct clg_fold_opening *opening,
 {
     const struct commitlog_os *os = fold->config.os;
     struct open_sweep sweep = {.end = opening->end, .remove = !fold->config.read_only};
-    struct open_run run = {.fold = fold, .opening = opening, .report = report, .until_look = 1};
+    struct open_run run = {
+        .fold = fold, .opening = opening, .report = report, .until_look = 1, .err = err};
     struct clg_segment *last = clg_segment_set_pin_last(fold->config.set);
     uint64_t log_end = 0;
     CLG_ASSERT(!fold->attached);
