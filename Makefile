@@ -41,7 +41,7 @@ FAULT_SOURCES := $(sort $(wildcard lib/fault/*.c))
 TOOL_SOURCES := $(sort $(wildcard tools/*.c tools/commitlog/*.c))
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 # In these folders a file with a main is a test program; the others are what they share.
-PLAIN_DIRS := tests/stress tests/crash tests/damage tests/model tests/concurrency
+PLAIN_DIRS := tests/stress tests/crash tests/damage tests/model tests/fault tests/concurrency
 PLAIN_FILES := $(sort $(wildcard $(addsuffix /*.c,$(PLAIN_DIRS))))
 PLAIN_SOURCES := $(if $(PLAIN_FILES),$(shell grep -lE '^int main\b' $(PLAIN_FILES)))
 SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/cli.sh \
@@ -157,7 +157,8 @@ EXAMPLE_PROGRAMS := $(EXAMPLE_NAMES:%=$(B)/examples/%)
 BENCH_PROGRAMS := $(BENCH_SOURCES:%.c=$(B)/%)
 
 .PHONY: all lib tests examples bench deps deps-lint deps-arm64 check check-asan check-ubsan \
-    check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge demo install lint lint-format lint-tidy lint-build format map clean help \
+    check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge proof-sim plants \
+    demo install lint lint-format lint-tidy lint-build format map clean help \
     FORCE
 
 all: lib $(TOOL) ## the library (shared and static) and the commitlog tool
@@ -308,6 +309,11 @@ fuzz-merge: fuzz ## take into fuzz/corpus/ what reaches code that it does not re
 	    mkdir -p fuzz/corpus/$$target $(FUZZ_BUILD)/found/$$target && \
 	    $(FUZZ_BUILD)/fuzz/$$target -merge=1 $(FUZZ_FLAGS) fuzz/corpus/$$target \
 	        $(FUZZ_BUILD)/seeds/$$target $(FUZZ_BUILD)/found/$$target || exit 1; done
+
+proof-sim: tests ## every fault and every power cut of the simulations, in parts; an hour or two
+	@tools/check/proof-sim.sh $(B)
+plants: ## the fault tests must fail when a mistake is planted in the library
+	@MAKE='$(MAKE)' tools/check/plants.sh
 
 demo: deps ## build and run examples/demo/demo.sh
 	@$(MAKE) all examples

@@ -227,7 +227,9 @@ int clg_segment_draft_finish(struct clg_segment_draft *draft, struct clg_segment
         return draft_fail_os(draft, rc, "rename", err);
     }
     draft->named = true;
+#ifndef CLG_PLANT_NO_DIR_SYNC
     rc = os->fsync(os, dir->fd);
+#endif
     if (rc < 0) {
         clg_segment_unref(segment);
         return draft_fail_os(draft, rc, "flush of the directory", err);
