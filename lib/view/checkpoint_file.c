@@ -87,6 +87,10 @@ int clg_checkpoint_file_read(struct clg_checkpoint_file *file, const uint8_t *uu
         uint8_t *at = image.bytes + (size_t)slot * CLG_FORMAT_PAGE_BYTES;
         rc = clg_os_pread_all(os, file->fd, at, CLG_FORMAT_PAGE_BYTES,
                               (uint64_t)slot * CLG_FORMAT_PAGE_BYTES);
+        if (rc < 0 && !clg_os_is_data_error(rc)) {
+            clg_image_free(os, &image);
+            return clg_fail_os(err, rc, CLG_NO_POSITION, "read " CLG_CHECKPOINT_NAME);
+        }
         if (rc < 0) {
             /* Neither a valid slot nor an empty one. */
             memset(at, 0xff, CLG_FORMAT_PAGE_BYTES);
