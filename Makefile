@@ -289,6 +289,9 @@ TARGETS ?= $(FUZZ_NAMES)
 FUZZ_FLAGS ?= -timeout=20 -rss_limit_mb=3072 -malloc_limit_mb=1024 -print_final_stats=1
 FUZZ_BUILD := build/fuzz
 
+# Covered edges only: with how often each was passed a corpus is five times as large.
+FUZZ_MERGE := -set_cover_merge=1 -use_counters=0
+
 fuzz: ## the fuzz targets, with libFuzzer and sanitizers (clang)
 	@$(MAKE) VARIANT=fuzz fuzz-build
 fuzz-build: $(FUZZ_PROGRAMS)
@@ -307,7 +310,7 @@ fuzz-seeds: $(B)/fuzz/seeds
 fuzz-merge: fuzz ## take into fuzz/corpus/ what reaches code that it does not reach
 	@for target in $(TARGETS); do \
 	    mkdir -p fuzz/corpus/$$target $(FUZZ_BUILD)/found/$$target && \
-	    $(FUZZ_BUILD)/fuzz/$$target -merge=1 $(FUZZ_FLAGS) fuzz/corpus/$$target \
+	    $(FUZZ_BUILD)/fuzz/$$target $(FUZZ_MERGE) $(FUZZ_FLAGS) fuzz/corpus/$$target \
 	        $(FUZZ_BUILD)/seeds/$$target $(FUZZ_BUILD)/found/$$target || exit 1; done
 
 proof-sim: tests ## every fault and every power cut of the simulations, in parts; an hour or two
