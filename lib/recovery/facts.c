@@ -437,7 +437,8 @@ static void facts_bounds(struct clg_facts *facts, bool full)
     bool any = at < facts->segment_count;
     uint64_t oldest = any ? facts->segments[at].base + CLG_SEGMENT_DATA_START : 0;
     if (facts->first < CLG_SEGMENT_DATA_START) {
-        facts->first = any ? oldest : CLG_SEGMENT_DATA_START;
+        /* No record lies there; but what a checkpoint says is not to be read as what was found. */
+        facts->first = any && !facts->have_checkpoint ? oldest : CLG_SEGMENT_DATA_START;
     }
     if (any && oldest > facts->first) {
         facts->gap = facts->have_checkpoint;
