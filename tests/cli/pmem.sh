@@ -17,7 +17,7 @@ command -v strace >/dev/null || {
 }
 
 append_traced() { # append_traced FORCE STORE: durable appends; prints the fdatasyncs of the log
-    seq 100 | PMEM_IS_PMEM_FORCE=$1 strace -y -f -qq -e trace=fdatasync -e signal=none -o "$work/trace" \
+    seq 100 | PMEM_IS_PMEM_FORCE=$1 strace -y -f -qq -e trace=fdatasync -o "$work/trace" \
         "$commitlog" append "$2" -t p --queue 0 --engine mmap --segment-size 64K --level durable \
         >"$out" 2>"$err"
     grep -c 'fdatasync(.*\.log>' "$work/trace"
@@ -44,7 +44,8 @@ wait $! 2>/dev/null
 acked=$(wc -l <"$work/acks")
 run 0 "$commitlog" recover "$work/killed"
 run 0 "$commitlog" read "$work/killed" -t p
-check "all that was acknowledged ($acked) is there" cmp -s <(seq "$acked") <(head -n "$acked" "$out")
+check "all that was acknowledged ($acked) is there" \
+    cmp -s <(seq "$acked") <(head -n "$acked" "$out")
 run 0 "$commitlog" verify "$work/killed"
 
 section "random histories"
