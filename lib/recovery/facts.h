@@ -47,6 +47,8 @@ struct clg_fact_segment {
     enum clg_segment_state state;
     int footer_code; /* 0, COMMITLOG_ENOTFOUND (not sealed), EDAMAGED, EIO */
     uint64_t footer_end;
+    uint64_t records; /* whole: those in it */
+    bool whole; /* the scan saw it from its first record to the end of its data, and all is sound */
     bool rebuilt; /* segment was opened with a header put together from the neighbours */
     bool nonzero; /* no segment: something in the file. Else: something behind X */
 };

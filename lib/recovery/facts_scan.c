@@ -415,6 +415,8 @@ static int scan_one(struct facts_scan *s, struct clg_fact_segment *fact, uint64_
     s->min_time = scan.min_time;
     bool ended = false;
     int rc = 0;
+    size_t ranges = s->facts->range_count;
+    bool all = scan.next == fact->segment->data_start && !s->facts->more_ranges;
     if (!s->behind) {
         rc = scan_prefix(s, &scan, &ended, err);
         if (rc == 0 && s->behind && scan_clean_stop(s)) {
@@ -429,6 +431,9 @@ static int scan_one(struct facts_scan *s, struct clg_fact_segment *fact, uint64_
         }
     }
     CLG_ASSERT(rc != 0 || ended || s->behind);
+    fact->whole = rc == 0 && all && scan.next == fact->segment->data_end &&
+                  s->facts->range_count == ranges && !s->facts->more_ranges;
+    fact->records = scan.records;
     clg_scan_free(&scan);
     return rc;
 }
@@ -494,6 +499,7 @@ void clg_facts_reset_scan(struct clg_facts *facts)
     facts->tail_zero = true;
     for (size_t i = 0; i < facts->segment_count; i++) {
         facts->segments[i].used_end = facts->segments[i].base;
+        facts->segments[i].whole = false;
         facts->segments[i].nonzero =
             facts->segments[i].segment == NULL && facts->segments[i].nonzero;
     }

@@ -15,25 +15,12 @@
 #include "base/invariant.h"
 #include "format/limits.h"
 #include "recovery/facts_internal.h"
+#include "recovery/plan_internal.h"
 
 #define PLAN_TORN_BLOCKS 2u
 
-struct plan_make {
-    const struct clg_facts *facts;
-    const struct clg_plan_options *options;
-    struct clg_plan *plan;
-    uint64_t end;   /* X, or an earlier claim that a witness contradicts */
-    size_t oldest;  /* index of the first segment that counts */
-    bool front_gap; /* the oldest segments are missing */
-    bool inner_gap; /* one between two others is */
-    bool damaged;
-    const char *anomaly; /* what strict mode refuses; NULL: nothing */
-    struct commitlog_error *err;
-    int rc;
-};
-
-static void plan_step(struct plan_make *m, enum clg_plan_kind kind, uint64_t from, uint64_t to,
-                      size_t index)
+void clg_plan_add(struct plan_make *m, enum clg_plan_kind kind, uint64_t from, uint64_t to,
+                  size_t index)
 {
     struct clg_plan *plan = m->plan;
     if (m->rc != 0) {
@@ -113,8 +100,8 @@ static void plan_find_anomalies(struct plan_make *m)
         const struct clg_fact_segment *fact = &facts->segments[i];
         if (fact->state != CLG_SEGMENT_GOOD) {
             plan_anomaly(m, clg_segment_state_text(fact->state));
-        } else if (fact->footer_code != 0 && fact->footer_code != COMMITLOG_ENOTFOUND) {
-            plan_anomaly(m, "a segment's footer fails its check");
+        } else if (clg_plan_footer_wrong(fact) != NULL) {
+            plan_anomaly(m, clg_plan_footer_wrong(fact));
         }
     }
     /* One bad slot is what a torn write of the other one leaves; two are not. */
@@ -200,7 +187,7 @@ static void plan_leftovers(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
     for (size_t i = 0; i < facts->tmp_count; i++) {
-        plan_step(m, CLG_STEP_REMOVE_TMP, i, i, i);
+        clg_plan_add(m, CLG_STEP_REMOVE_TMP, i, i, i);
     }
     CLG_ASSERT(m->oldest <= facts->segment_count);
 }
@@ -214,15 +201,20 @@ static bool plan_reshape(struct plan_make *m)
     for (size_t i = m->oldest; i < facts->segment_count; i++) {
         const struct clg_fact_segment *fact = &facts->segments[i];
         if (fact->segment != NULL && (fact->rebuilt || fact->state == CLG_SEGMENT_ONE_COPY)) {
-            plan_step(m, CLG_STEP_REPAIR_HEADER, fact->base, fact->base + fact->bytes, i);
+            if (fact->rebuilt) {
+                clg_plan_add(m, CLG_STEP_QUARANTINE_RANGE, fact->base,
+                             fact->base + CLG_SEGMENT_DATA_START, i);
+                m->plan->quarantine_bytes += CLG_SEGMENT_DATA_START;
+            }
+            clg_plan_add(m, CLG_STEP_REPAIR_HEADER, fact->base, fact->base + fact->bytes, i);
         } else if (fact->state == CLG_SEGMENT_SHORT) {
-            plan_step(m, CLG_STEP_EXTEND, fact->base, fact->base + fact->bytes, i);
+            clg_plan_add(m, CLG_STEP_EXTEND, fact->base, fact->base + fact->bytes, i);
         } else if (fact->segment == NULL) {
             if (fact->nonzero) {
-                plan_step(m, CLG_STEP_QUARANTINE_FILE, fact->base, fact->base + fact->bytes, i);
+                clg_plan_add(m, CLG_STEP_QUARANTINE_FILE, fact->base, fact->base + fact->bytes, i);
                 m->plan->quarantine_bytes += fact->file_bytes;
             }
-            plan_step(m, CLG_STEP_UNLINK, fact->base, fact->base + fact->bytes, i);
+            clg_plan_add(m, CLG_STEP_UNLINK, fact->base, fact->base + fact->bytes, i);
         }
     }
     return m->plan->step_count > before;
@@ -238,7 +230,7 @@ static void plan_fill_gap(struct plan_make *m, uint64_t from, uint64_t to)
         if (to - from > piece && to - from - piece < CLG_SEGMENT_MIN) {
             piece -= CLG_SEGMENT_MIN;
         }
-        plan_step(m, CLG_STEP_CREATE_SEGMENT, from, from + piece, 0);
+        clg_plan_add(m, CLG_STEP_CREATE_SEGMENT, from, from + piece, 0);
         from += piece;
     }
     CLG_ASSERT(from == to);
@@ -283,7 +275,7 @@ static void plan_salvage_ranges(struct plan_make *m)
         const struct clg_fact_range *range = &facts->ranges[i];
         uint64_t to = clg_min_u64(range->to, m->plan->end);
         if (range->kind != CLG_RANGE_SEGMENT && range->from < m->plan->end) {
-            plan_step(m, CLG_STEP_QUARANTINE_RANGE, range->from, to, i);
+            clg_plan_add(m, CLG_STEP_QUARANTINE_RANGE, range->from, to, i);
             m->plan->quarantine_bytes += to - range->from;
         }
     }
@@ -292,7 +284,8 @@ static void plan_salvage_ranges(struct plan_make *m)
         if (range->kind == CLG_RANGE_SEGMENT || range->from >= m->plan->end) {
             continue;
         }
-        plan_step(m, CLG_STEP_SALVAGE_HOLE, range->from, clg_min_u64(range->to, m->plan->end), i);
+        clg_plan_add(m, CLG_STEP_SALVAGE_HOLE, range->from, clg_min_u64(range->to, m->plan->end),
+                     i);
         if (m->rc == 0) {
             struct clg_plan_step *step = &m->plan->steps[m->plan->step_count - 1];
             step->queue = range->queue;
@@ -308,11 +301,11 @@ static void plan_stage(struct plan_make *m)
     CLG_ASSERT(!m->options->read_only);
     for (size_t i = 0; i < facts->staged_count; i++) {
         CLG_ASSERT(facts->staged[i].from < facts->staged[i].to);
-        plan_step(m, CLG_STEP_RESTORE, facts->staged[i].from, facts->staged[i].to, i);
+        clg_plan_add(m, CLG_STEP_RESTORE, facts->staged[i].from, facts->staged[i].to, i);
     }
     for (size_t i = 0; i < facts->claim_count; i++) {
         uint64_t at = facts->claims[i].position;
-        plan_step(m, CLG_STEP_HOLE, at, at + facts->claims[i].size, i);
+        clg_plan_add(m, CLG_STEP_HOLE, at, at + facts->claims[i].size, i);
     }
 }
 
@@ -348,24 +341,24 @@ static void plan_cut(struct plan_make *m)
     size_t dirty = plan_first_dirty(m, active);
     bool zero = fact->nonzero && fact->used_end > plan->end;
     if (zero) {
-        plan_step(m, CLG_STEP_QUARANTINE_RANGE, plan->end, fact->used_end, active);
+        clg_plan_add(m, CLG_STEP_QUARANTINE_RANGE, plan->end, fact->used_end, active);
         plan->bytes_cut += fact->used_end - plan->end;
     }
     for (size_t i = dirty; i < facts->segment_count; i++) {
         const struct clg_fact_segment *later = &facts->segments[i];
         uint64_t start = later->base + CLG_SEGMENT_DATA_START;
         if (later->nonzero && later->used_end > start) {
-            plan_step(m, CLG_STEP_QUARANTINE_RANGE, start, later->used_end, i);
+            clg_plan_add(m, CLG_STEP_QUARANTINE_RANGE, start, later->used_end, i);
             plan->bytes_cut += later->used_end - start;
         }
     }
     plan->quarantine_bytes += plan->bytes_cut;
     if (zero) {
-        plan_step(m, CLG_STEP_ZERO, plan->end, fact->base + fact->bytes, active);
+        clg_plan_add(m, CLG_STEP_ZERO, plan->end, fact->base + fact->bytes, active);
     }
     for (size_t i = facts->segment_count; i-- > dirty;) {
-        plan_step(m, CLG_STEP_UNLINK, facts->segments[i].base,
-                  facts->segments[i].base + facts->segments[i].bytes, i);
+        clg_plan_add(m, CLG_STEP_UNLINK, facts->segments[i].base,
+                     facts->segments[i].base + facts->segments[i].bytes, i);
     }
 }
 
@@ -383,7 +376,7 @@ static void plan_end(struct plan_make *m)
             sure = clg_max_u64(sure, facts->live.durable);
         }
         if (sure < plan->end) {
-            plan_step(m, CLG_STEP_REWRITE, sure, plan->end, 0);
+            clg_plan_add(m, CLG_STEP_REWRITE, sure, plan->end, 0);
             plan->bytes_rewritten = plan->end - sure;
         }
     }
@@ -393,19 +386,22 @@ static void plan_end(struct plan_make *m)
         const struct clg_fact_segment *fact = clg_facts_segment_at(facts, from);
         from = fact != NULL && fact->base > 0 ? clg_max_u64(plan->first, fact->base - 1) : from;
     }
-    plan_step(m, CLG_STEP_FLUSH, from, plan->end, 0);
+    clg_plan_add(m, CLG_STEP_FLUSH, from, plan->end, 0);
+    if (m->options->mode == COMMITLOG_RECOVER_SALVAGE) {
+        clg_plan_footers(m, CLG_STEP_CLEAR_FOOTER);
+    }
     if (clg_facts_segment_at(facts, plan->end) == NULL) {
         uint64_t bytes = m->options->segment_bytes;
         if (bytes == 0) {
             bytes = facts->have_checkpoint ? facts->checkpoint.segment_bytes : CLG_SEGMENT_DEFAULT;
         }
         uint64_t base = plan->end - CLG_SEGMENT_DATA_START;
-        plan_step(m, CLG_STEP_CREATE_SEGMENT, base, base + bytes, 0);
+        clg_plan_add(m, CLG_STEP_CREATE_SEGMENT, base, base + bytes, 0);
     }
-    plan_step(m, CLG_STEP_CHECKPOINT, plan->first, plan->end, 0);
+    clg_plan_add(m, CLG_STEP_CHECKPOINT, plan->first, plan->end, 0);
     /* Last: the position that makes them superfluous is durable then. */
     for (size_t i = 0; i < m->oldest; i++) {
-        plan_step(m, CLG_STEP_DELETE_BELOW, facts->segments[i].base,
+        clg_plan_add(m, CLG_STEP_DELETE_BELOW, facts->segments[i].base,
                   facts->segments[i].base + facts->segments[i].bytes, i);
     }
 }
@@ -443,6 +439,11 @@ static void plan_writer(struct plan_make *m)
             plan->first = plan->end;
         }
         plan_salvage_end(m);
+    }
+    if (salvage && !facts->more_ranges) {
+        clg_plan_footers(m, CLG_STEP_QUARANTINE_RANGE);
+    }
+    if (salvage) {
         plan_salvage_ranges(m);
         if (facts->more_ranges) {
             plan->again = true;
@@ -491,8 +492,8 @@ static void plan_new(struct plan_make *m)
     plan->end = plan->first;
     plan->serve_end = plan->end;
     plan_leftovers(m);
-    plan_step(m, CLG_STEP_CREATE_SEGMENT, 0, bytes, 0);
-    plan_step(m, CLG_STEP_CHECKPOINT, plan->first, plan->end, 0);
+    clg_plan_add(m, CLG_STEP_CREATE_SEGMENT, 0, bytes, 0);
+    clg_plan_add(m, CLG_STEP_CHECKPOINT, plan->first, plan->end, 0);
     CLG_ASSERT(plan->epoch == 1);
 }
 

@@ -41,6 +41,7 @@ enum clg_plan_kind {
     CLG_STEP_UNLINK,           /* segment at from */
     CLG_STEP_REWRITE,          /* [from, to): same bytes again, then flushed and read back */
     CLG_STEP_FLUSH,            /* every segment that holds some of [from, to), and log/ */
+    CLG_STEP_CLEAR_FOOTER,     /* [from, to): the segment is sealed anew by the next writer */
     CLG_STEP_CHECKPOINT        /* new epoch; first, durable = from, to */
 };
 

@@ -39,6 +39,8 @@ const char *clg_plan_kind_name(enum clg_plan_kind kind)
         return "rewrite and flush";
     case CLG_STEP_FLUSH:
         return "flush";
+    case CLG_STEP_CLEAR_FOOTER:
+        return "clear footer";
     case CLG_STEP_CHECKPOINT:
         return "checkpoint";
     }

@@ -235,6 +235,19 @@ static int run_zero(struct run *r, const struct clg_plan_step *step)
     return rc;
 }
 
+static int run_clear_footer(struct run *r, const struct clg_plan_step *step)
+{
+    struct clg_segment *segment;
+    int rc = run_segment(r, step->from, &segment);
+    if (rc == 0) {
+        CLG_ASSERT(step->from == segment->data_end);
+        run_drop_views(r, segment->base);
+        rc = clg_segment_clear_footer(segment, r->err);
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
 /* Calls fn for the part of [from, to) in each segment. */
 static int run_each(struct run *r, uint64_t from, uint64_t to,
                     int (*fn)(struct run *r, struct clg_segment *segment, uint64_t from,
@@ -471,6 +484,8 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
     case CLG_STEP_FLUSH:
         rc = run_each(r, step->from, step->to, run_flush_one);
         return rc != 0 ? rc : run_sync_dir(r, r->dir->log_fd, "log/");
+    case CLG_STEP_CLEAR_FOOTER:
+        return run_clear_footer(r, step);
     case CLG_STEP_CHECKPOINT:
         return run_checkpoint(r, step);
     }

@@ -82,13 +82,13 @@ static int cut_fsync(struct clg_segment *segment, struct commitlog_error *err)
                   : 0;
 }
 
-int clg_segment_cut(struct clg_segment *segment, uint64_t position, struct commitlog_error *err)
+int clg_segment_clear_footer(struct clg_segment *segment, struct commitlog_error *err)
 {
-    CLG_ASSERT(position >= segment->data_start && position <= segment->data_end);
-    CLG_ASSERT(position % CLG_RECORD_ALIGN == 0);
+    CLG_ASSERT(segment->data_end < segment->base + segment->bytes);
     if (!segment->fd_writable) {
-        return clg_fail(err, COMMITLOG_EMISUSE, 0, position,
-                        "segment %020" PRIu64 ".log: cut: not open for writing", segment->base);
+        return clg_fail(err, COMMITLOG_EMISUSE, 0, segment->data_end,
+                        "segment %020" PRIu64 ".log: clear the footer: not open for writing",
+                        segment->base);
     }
     int rc = cut_write_zeros(segment, segment->data_end, segment->base + segment->bytes, err);
     if (rc == 0) {
@@ -97,6 +97,16 @@ int clg_segment_cut(struct clg_segment *segment, uint64_t position, struct commi
     if (rc == 0) {
         (void)atomic_fetch_and_explicit(&segment->flags, ~(uint32_t)CLG_SEGMENT_SEALED,
                                         memory_order_acq_rel);
+    }
+    return rc;
+}
+
+int clg_segment_cut(struct clg_segment *segment, uint64_t position, struct commitlog_error *err)
+{
+    CLG_ASSERT(position >= segment->data_start && position <= segment->data_end);
+    CLG_ASSERT(position % CLG_RECORD_ALIGN == 0);
+    int rc = clg_segment_clear_footer(segment, err);
+    if (rc == 0) {
         rc = cut_zero_range(segment, position, segment->data_end, err);
     }
     if (rc == 0) {

@@ -3,7 +3,7 @@
  * segment_cut.h -- the only changes that recovery makes to bytes of a segment.
  *
  * Invariants: the size of the file never changes; each function may be killed anywhere and called
- *       again; cut and rewrite are durable when they return 0.
+ *       again; cut, clear_footer and rewrite are durable when they return 0.
  * Threads and locks: one thread, before the segment is served.
  * Happy path: tail cut: quarantine -> clg_segment_cut -> new epoch. After a crash in the same boot:
  *       clg_segment_rewrite of what was verified.
@@ -17,6 +17,11 @@
 
 #include "format/record.h"
 #include "segment/segment.h"
+
+/* The footer page becomes zeros: the segment is not sealed afterwards. For a footer that fails its
+ * check, or that counts other records than there are since some became one hole. */
+CLG_MUST_CHECK int clg_segment_clear_footer(struct clg_segment *segment,
+                                            struct commitlog_error *err);
 
 /* Zeros from `position` to the end of the file, the footer first: a footer over a half cut segment
  * would call the cut damage. The segment is not sealed afterwards. */

@@ -37,10 +37,14 @@ void states_sound_or_damaged(struct states *states);
 /* Salvage opens, and at least `least` of the messages are the pristine ones. */
 void states_salvage(struct states *states, uint32_t least);
 
+/* commitlog_recover in this mode leaves a store that verify calls sound. */
+void states_recover(struct states *states, uint64_t mode);
+
 /* states_files.c, states_access.c: the tests. */
 void states_checkpoint(struct states *states);
 void states_tail(struct states *states);
 void states_segments(struct states *states);
+void states_footers(struct states *states);
 void states_leftovers(struct states *states);
 void states_retained(struct states *states);
 void states_live(struct states *states);

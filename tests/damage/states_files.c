@@ -199,6 +199,41 @@ void states_segments(struct states *states)
     states_sound_or_damaged(states);
 }
 
+/* A footer stands behind records. It must not outlive them as they were, and what is wrong with it
+ * must not stay in a store that was put right. */
+void states_footers(struct states *states)
+{
+    char one[DIRS_PATH_MAX], text[64];
+    uint8_t *noise = need_alloc(SMALL_SEGMENT);
+    bytes_fill(noise, SMALL_SEGMENT, 7);
+    for (uint32_t i = 0; i < 3; i++) {
+        snprintf(text, sizeof text, "segment %u of noise", i);
+        states_fresh(states, text);
+        states_segment(states, i, one);
+        file_patch(one, 0, noise, SMALL_SEGMENT);
+        states_damaged(states, 0);
+        if (i < 2) { /* the last one has no successor that knows its salt */
+            states_recover(states, COMMITLOG_RECOVER_SALVAGE);
+            states_salvage(states, 24);
+        }
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        snprintf(text, sizeof text, "several records of segment %u are one damaged range", i);
+        states_fresh(states, text);
+        states_segment(states, i, one);
+        file_patch(one, SMALL_SEGMENT / 2, noise, 8 * PAGE / 2);
+        states_recover(states, COMMITLOG_RECOVER_SALVAGE);
+        states_salvage(states, 24);
+
+        snprintf(text, sizeof text, "noise as the footer of segment %u", i);
+        states_fresh(states, text);
+        file_patch(one, SMALL_SEGMENT - PAGE, noise, PAGE);
+        states_recover(states, COMMITLOG_RECOVER_SALVAGE);
+        states_sound(states);
+    }
+    free(noise);
+}
+
 void states_leftovers(struct states *states)
 {
     static const char *const places[] = {"log", "view", "", "quarantine"};

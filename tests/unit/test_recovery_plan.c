@@ -202,6 +202,39 @@ START_TEST(salvage_keeps_what_verifies_behind_a_hole)
 }
 END_TEST
 
+/* Damage that is one hole in place of several records, a footer that fails, one that miscounts. */
+START_TEST(salvage_clears_a_footer_that_would_not_fit_once_all_before_it_is_durable)
+{
+    if (_i == 0) {
+        facts.range_count = 1;
+        ranges[0] = (struct clg_fact_range){.from = SIZE + DATA,
+                                            .to = SIZE + DATA + 4096,
+                                            .queue = CLG_QUEUE_NONE,
+                                            .kind = CLG_RANGE_HEADER};
+        facts.prefix_end = SIZE + DATA;
+        facts.scan_from = DATA;
+    } else {
+        files[1].whole = true;
+        files[1].records = _i == 2 ? 7 : 0;
+        files[1].footer_code = _i == 1 ? COMMITLOG_EDAMAGED : 0;
+    }
+    make(COMMITLOG_RECOVER_SALVAGE, false);
+    ck_assert_int_eq(plan.code, 0);
+    int clear = find(CLG_STEP_CLEAR_FOOTER, 0);
+    ck_assert_int_gt(clear, find(CLG_STEP_FLUSH, 0));
+    ck_assert_int_gt(find(CLG_STEP_CHECKPOINT, 0), clear);
+    ck_assert_int_eq(find(CLG_STEP_CLEAR_FOOTER, 1), -1);
+    ck_assert_uint_eq(plan.steps[clear].from, 2 * SIZE - 4096);
+    ck_assert_uint_eq(plan.steps[clear].to, 2 * SIZE);
+    int copy = find(CLG_STEP_QUARANTINE_RANGE, 0);
+    ck_assert_uint_eq(plan.steps[copy].from, 2 * SIZE - 4096);
+    ck_assert_int_lt(copy, find(CLG_STEP_FLUSH, 0));
+    make(COMMITLOG_RECOVER_STRICT, false);
+    ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
+    ck_assert(!changes_anything());
+}
+END_TEST
+
 START_TEST(below_the_witness_it_is_damage)
 {
     torn_with_valid();
@@ -498,6 +531,8 @@ static Suite *plan_suite(void)
     tcase_add_test(table, valid_records_behind_a_hole_above_the_witness_are_no_damage);
     tcase_add_test(table, strict_refuses_a_torn_tail_and_changes_nothing);
     tcase_add_test(table, salvage_keeps_what_verifies_behind_a_hole);
+    tcase_add_loop_test(
+        table, salvage_clears_a_footer_that_would_not_fit_once_all_before_it_is_durable, 0, 3);
     tcase_add_test(table, below_the_witness_it_is_damage);
     tcase_add_test(table, an_unreadable_place_is_cut_only_above_the_witness);
     tcase_add_loop_test(table, more_than_a_torn_write_can_spoil_is_not_cut_when_it_does_not_read, 0,

@@ -1,0 +1,38 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * plan_internal.h -- shared by plan.c and plan_footer.c.
+ */
+#ifndef CLG_RECOVERY_PLAN_INTERNAL_H
+#define CLG_RECOVERY_PLAN_INTERNAL_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "recovery/plan.h"
+
+struct plan_make {
+    const struct clg_facts *facts;
+    const struct clg_plan_options *options;
+    struct clg_plan *plan;
+    uint64_t end;   /* X, or an earlier claim that a witness contradicts */
+    size_t oldest;  /* index of the first segment that counts */
+    bool front_gap; /* the oldest segments are missing */
+    bool inner_gap; /* one between two others is */
+    bool damaged;
+    const char *anomaly; /* what strict mode refuses; NULL: nothing */
+    struct commitlog_error *err;
+    int rc;
+};
+
+/* One more step; a failure is m->rc, and then nothing more is added. */
+void clg_plan_add(struct plan_make *m, enum clg_plan_kind kind, uint64_t from, uint64_t to,
+                  size_t index);
+
+/* Why the footer of this segment is none that a verification would accept; NULL: it is. */
+const char *clg_plan_footer_wrong(const struct clg_fact_segment *fact);
+/* Steps for the segments before the end of the log whose footer is wrong, or will be once damage
+ * in them is one hole in place of several records: first the copies, in the end the zeros. */
+void clg_plan_footers(struct plan_make *m, enum clg_plan_kind kind);
+
+#endif
