@@ -755,9 +755,10 @@ COMMITLOG_API const char *commitlog_report_line(
 
 enum { COMMITLOG_RECOVER_PLAN_ONLY = 1 };
 /*
- * Recovers the store in `path` without opening it: options give mode
- * (recovery), os and progress. With PLAN_ONLY nothing is modified. The report
- * is made also on COMMITLOG_EDAMAGED.
+ * Recovers the store in `path` without opening it, and leaves it as closed; one
+ * that was closed and is sound is not changed. Options give mode (recovery), os
+ * and progress. With PLAN_ONLY nothing is modified. The report is made also on
+ * COMMITLOG_EDAMAGED.
  */
 COMMITLOG_API int32_t commitlog_recover(const char *path,
     const struct commitlog_options *options, uint32_t flags,

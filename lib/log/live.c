@@ -244,13 +244,14 @@ int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
     return COMMITLOG_OK;
 }
 
-/* Opens the file that LOCK names without following a link in its last part. */
-static int live_open_named(const struct commitlog_os *os, int store_dirfd, const char *path,
-                           uint32_t flags)
+/* The directory of the file that LOCK names, and its name there. */
+static int live_open_parent(const struct commitlog_os *os, int store_dirfd, const char *path,
+                            const char **name)
 {
     const char *slash = strrchr(path, '/');
+    *name = slash == NULL ? path : slash + 1;
     if (slash == NULL) {
-        return os->open_at(os, store_dirfd, path, flags, 0);
+        return store_dirfd;
     }
     char dir[CLG_LIVE_PATH_MAX + 1];
     size_t dir_bytes = (size_t)(slash - path);
@@ -259,12 +260,22 @@ static int live_open_named(const struct commitlog_os *os, int store_dirfd, const
     }
     memcpy(dir, path, dir_bytes);
     dir[dir_bytes] = '\0';
-    int dirfd = os->open_dir(os, dir);
+    return os->open_dir(os, dir);
+}
+
+/* Opens it without following a link in its last part. */
+static int live_open_named(const struct commitlog_os *os, int store_dirfd, const char *path,
+                           uint32_t flags)
+{
+    const char *name;
+    int dirfd = live_open_parent(os, store_dirfd, path, &name);
     if (dirfd < 0) {
         return dirfd;
     }
-    int fd = os->open_at(os, dirfd, slash + 1, flags, 0);
-    clg_os_close_fd(os, &dirfd);
+    int fd = os->open_at(os, dirfd, name, flags, 0);
+    if (dirfd != store_dirfd) {
+        clg_os_close_fd(os, &dirfd);
+    }
     return fd;
 }
 
@@ -343,6 +354,28 @@ void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char 
         if (live_map(&old) >= 0) {
             atomic_store_explicit(&old.area->closed.flag, CLG_LIVE_CLOSED, memory_order_release);
             clg_wake_word(os, &old.area->wake.word, true);
+        }
+    }
+    live_reset(&old);
+}
+
+void clg_live_discard(const struct commitlog_os *os, int store_dirfd, const char *path,
+                      const uint8_t uuid[CLG_UUID_BYTES])
+{
+    const char *name;
+    struct clg_live old;
+    memset(&old, 0, sizeof(old));
+    old.os = os;
+    old.dirfd = -1;
+    int fd = path[0] == '\0' ? -1 : live_open_named(os, store_dirfd, path, CLG_OS_OPEN_READ);
+    old.fd = fd >= 0 ? fd : -1;
+    if (old.fd >= 0 && live_check_file(&old, store_dirfd, uuid, NULL) == COMMITLOG_OK) {
+        int dirfd = live_open_parent(os, store_dirfd, path, &name);
+        if (dirfd >= 0) {
+            (void)os->unlink_at(os, dirfd, name);
+        }
+        if (dirfd >= 0 && dirfd != store_dirfd) {
+            clg_os_close_fd(os, &dirfd);
         }
     }
     live_reset(&old);

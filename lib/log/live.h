@@ -62,6 +62,10 @@ CLG_MUST_CHECK int clg_live_attach(struct clg_live *live, const struct commitlog
 void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char *path,
                      const uint8_t uuid[CLG_UUID_BYTES]);
 
+/* Removes the file of that area, once recovery has put into the segments what it had to say. */
+void clg_live_discard(const struct commitlog_os *os, int store_dirfd, const char *path,
+                      const uint8_t uuid[CLG_UUID_BYTES]);
+
 /* Unmaps. A writer that closed in good order sets remove_file. */
 void clg_live_close(struct clg_live *live, bool remove_file);
 

@@ -362,6 +362,15 @@ static void plan_cut(struct plan_make *m)
     }
 }
 
+/* Closed, sound, and nobody wants to append: recovering it once more changes nothing. */
+static bool plan_is_closed(const struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    CLG_ASSERT(!m->options->read_only);
+    return m->options->close && facts->clean && !m->damaged && m->plan->step_count == 0 &&
+           m->plan->first == facts->checkpoint.first && m->plan->end == facts->checkpoint.durable;
+}
+
 static void plan_end(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
@@ -387,7 +396,7 @@ static void plan_end(struct plan_make *m)
         from = fact != NULL && fact->base > 0 ? clg_max_u64(plan->first, fact->base - 1) : from;
     }
     clg_plan_add(m, CLG_STEP_FLUSH, from, plan->end, 0);
-    if (m->options->mode == COMMITLOG_RECOVER_SALVAGE) {
+    if (m->options->close || m->options->mode == COMMITLOG_RECOVER_SALVAGE) {
         clg_plan_footers(m, CLG_STEP_CLEAR_FOOTER);
     }
     if (clg_facts_segment_at(facts, plan->end) == NULL) {
@@ -440,7 +449,7 @@ static void plan_writer(struct plan_make *m)
         }
         plan_salvage_end(m);
     }
-    if (salvage && !facts->more_ranges) {
+    if ((salvage || m->options->close) && !facts->more_ranges) {
         clg_plan_footers(m, CLG_STEP_QUARANTINE_RANGE);
     }
     if (salvage) {
@@ -453,6 +462,10 @@ static void plan_writer(struct plan_make *m)
     plan->records_cut = plan->end == facts->prefix_end ? facts->records_behind : 0;
     plan_stage(m);
     plan_cut(m);
+    if (plan_is_closed(m)) {
+        plan->epoch = facts->checkpoint.epoch;
+        return;
+    }
     plan_end(m);
 }
 

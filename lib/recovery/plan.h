@@ -9,7 +9,7 @@
  *       all that is durable; 3. running the steps again from any point gives the same bytes; 4. a
  *       plan that refuses has no step that changes anything.
  * Threads and locks: none.
- * Happy path: a store that was closed: no step but the new epoch.
+ * Happy path: a store that was closed: no step but the new epoch, and none at all with `close`.
  * Failure modes: COMMITLOG_ENOMEM. A refusal is a result (clg_plan.code), not a failure.
  *
  * The table of verdicts is in commitlog-recovery(7).
@@ -78,6 +78,8 @@ struct clg_plan {
 struct clg_plan_options {
     uint32_t mode; /* COMMITLOG_RECOVER_... */
     bool read_only;
+    bool close; /* nobody appends afterwards: what a writer would put right later is done now, and
+                   the store is left as closed */
     uint64_t segment_bytes; /* of a segment to be created; 0: the checkpoint's, else the default */
 };
 

@@ -34,7 +34,8 @@ struct recover {
     bool deferred;                    /* it is still to be written */
     bool have_facts;
     bool have_plan;
-    bool full; /* scan everything: files were rebuilt below the checkpoint */
+    bool unchanged; /* there was nothing to be done */
+    bool full;      /* scan everything: files were rebuilt below the checkpoint */
     bool refold;
     bool created;
     uint64_t bytes_cut; /* over all rounds */
@@ -190,6 +191,7 @@ static int recover_think(struct recover *v)
     v->have_facts = true;
     struct clg_plan_options plan_options = {.mode = v->options->mode,
                                             .read_only = v->options->read_only,
+                                            .close = v->options->close,
                                             .segment_bytes = v->options->segment_bytes};
     rc = clg_plan_make(&v->facts, &plan_options, &v->plan, v->err);
     if (rc == 0) {
@@ -250,12 +252,18 @@ static int recover_write(struct recover *v)
         if (v->options->plan_only) {
             return 0;
         }
+        if (v->plan.step_count == 0) {
+            v->unchanged = true;
+            v->checkpoint = v->facts.checkpoint;
+            return 0;
+        }
         rc = recover_name_store(v);
         if (rc != 0) {
             return rc;
         }
         struct clg_run_options run_options = {.session = v->options->session,
                                               .segment_bytes = v->options->segment_bytes,
+                                              .close = v->options->close,
                                               .refold = v->refold,
                                               .checkpoint = &v->checkpoint,
                                               .defer_checkpoint = v->options->defer_checkpoint,
@@ -425,7 +433,7 @@ static int recover_finish(struct recover *v)
     if (rc == 0) {
         rc = recover_open_created(v);
     }
-    if (rc == 0 && !v->options->read_only) {
+    if (rc == 0 && !v->options->read_only && !v->unchanged) {
         /* What the old live area had to say is in the log now, and must not be asked again. */
         rc = clg_store_dir_write_lock(v->dir, out->uuid, v->options->session, "", v->err);
     }

@@ -36,11 +36,13 @@ struct clg_recovery_report {
 };
 
 struct clg_recovery_options {
-    uint32_t mode;          /* COMMITLOG_RECOVER_... */
-    bool read_only;         /* reader: collect and judge, change nothing */
-    bool plan_only;         /* writer's plan, not run */
-    bool defer_checkpoint;  /* see run.h; result.checkpoint_pending tells */
-    bool full;              /* look at every record, not only behind the checkpoint */
+    uint32_t mode;         /* COMMITLOG_RECOVER_... */
+    bool read_only;        /* reader: collect and judge, change nothing */
+    bool plan_only;        /* writer's plan, not run */
+    bool defer_checkpoint; /* see run.h; result.checkpoint_pending tells */
+    bool close; /* nobody will append: leave the store as closed, and one that is closed and sound
+                   as it is */
+    bool full;  /* look at every record, not only behind the checkpoint */
     uint64_t segment_bytes; /* for segments to be created; 0: as the store has them */
     uint64_t session;       /* random, of the new writer */
     const struct clg_recovery_report *report; /* NULL: none */

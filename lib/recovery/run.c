@@ -347,6 +347,10 @@ static void run_fill_checkpoint(const struct run *r, const struct clg_plan_step 
             checkpoint->state_position = facts->checkpoint.state_position;
         }
     }
+    checkpoint->clean = r->options->close;
+    if (r->options->close && !r->options->refold && facts->scan_from <= step->from) {
+        checkpoint->checkpointed = step->to; /* all of it was verified */
+    }
     if (r->options->segment_bytes != 0) {
         checkpoint->segment_bytes = r->options->segment_bytes;
     }

@@ -31,6 +31,7 @@ struct clg_run_counts {
 struct clg_run_options {
     uint64_t session;       /* of the new writer, for the checkpoint */
     uint64_t segment_bytes; /* 0: as the store has it */
+    bool close;             /* the checkpoint calls the store closed */
     bool refold;            /* views must not trust what they have: damage was salvaged */
     struct clg_checkpoint *checkpoint; /* out: what the CHECKPOINT step wrote, or would have */
     bool defer_checkpoint; /* leave an intact CHECKPOINT to the caller, who writes it before the

@@ -101,8 +101,15 @@ int32_t commitlog_recover(const char *path, const struct commitlog_options *give
                           err);
     if (rc == COMMITLOG_OK) {
         struct clg_recovery_options wanted = {
-            .plan_only = dir.plan_only, .full = true, .report = &report->sink};
+            .plan_only = dir.plan_only, .close = true, .full = true, .report = &report->sink};
+        const struct clg_lock_file last = dir.last; /* recovery writes its own */
+        if (!dir.plan_only) {
+            clg_live_retire(options.os, dir.dir_fd, last.live_path, last.uuid);
+        }
         rc = offline_recover(&options, &dir, &wanted, &report->recovery, err);
+        if (rc == COMMITLOG_OK && !dir.plan_only) {
+            clg_live_discard(options.os, dir.dir_fd, last.live_path, last.uuid);
+        }
         report->recovery.duration_ns = (uint64_t)(options.os->clock_mono_ns(options.os) - began);
         clg_store_dir_close(&dir);
     }

@@ -75,7 +75,7 @@ test_directories() {
 
 test_lock() {
     section lock
-    local store pid each
+    local store pid each before
     store=$(new)
     make_store "$store"
     mkfifo "$work/fifo"
@@ -100,8 +100,16 @@ test_lock() {
     started=()
     run 0 "$commitlog" verify "$store"
     run 0 "$commitlog" recover "$store" --plan
+    prints "the plan" '^last writer:  died'
     run 0 "$commitlog" recover "$store" --json
     prints "report" '"result":"COMMITLOG_OK","tail":"'
+    # It is closed now: nothing is left to do, and nothing is done.
+    before=$(find "$store" -type f -exec cksum {} + | sort)
+    for each in --plan --mode=tail --mode=strict --mode=salvage; do
+        run 0 "$commitlog" recover "$store" "$each"
+        prints "$each" '^last writer:  closed the store'
+    done
+    same "recovered once more" "$before" "$(find "$store" -type f -exec cksum {} + | sort)"
     run 0 "$commitlog" read "$store" -t t --last 1
     same "the acknowledged record" held "$(cat "$out")"
 }

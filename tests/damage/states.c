@@ -177,7 +177,9 @@ void states_recover(struct states *states, uint64_t mode)
     struct commitlog_options *options =
         small_options(COMMITLOG_ENGINE_STAGED, COMMITLOG_READ_WRITE, mode);
     struct commitlog_report *report = NULL;
+    struct commitlog_recovery found = {.struct_bytes = sizeof found};
     struct commitlog_error err = {.message = ""};
+    uint64_t before = 0;
     int32_t rc = commitlog_recover(states->path, options, 0, &report, &err);
     CHECKF(rc == COMMITLOG_OK, "%s: recover: %s", states->name, err.message);
     commitlog_report_free(report);
@@ -185,5 +187,12 @@ void states_recover(struct states *states, uint64_t mode)
     CHECKF(rc == COMMITLOG_OK, "%s: verify after recover: %s: %s", states->name,
            commitlog_error_name(rc), err.message);
     commitlog_report_free(report);
+    before = dirs_hash(states->path);
+    rc = commitlog_recover(states->path, options, 0, &report, &err);
+    CHECKF(rc == COMMITLOG_OK, "%s: recover again: %s", states->name, err.message);
+    CHECK_RC(commitlog_report_recovery(report, &found), COMMITLOG_OK);
+    CHECKF(found.clean_close == 1, "%s: the recovered store was not closed", states->name);
+    commitlog_report_free(report);
+    CHECKF(dirs_hash(states->path) == before, "%s: the second recovery changed it", states->name);
     commitlog_options_free(options);
 }

@@ -37,7 +37,8 @@ void states_sound_or_damaged(struct states *states);
 /* Salvage opens, and at least `least` of the messages are the pristine ones. */
 void states_salvage(struct states *states, uint32_t least);
 
-/* commitlog_recover in this mode leaves a store that verify calls sound. */
+/* commitlog_recover in this mode leaves a store that verify calls sound and that says it was
+ * closed; once more, it does nothing, and no byte of any file changes. */
 void states_recover(struct states *states, uint64_t mode);
 
 /* states_files.c, states_access.c: the tests. */

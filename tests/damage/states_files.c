@@ -206,6 +206,9 @@ void states_footers(struct states *states)
     char one[DIRS_PATH_MAX], text[64];
     uint8_t *noise = need_alloc(SMALL_SEGMENT);
     bytes_fill(noise, SMALL_SEGMENT, 7);
+    states_fresh(states, "a store that was closed");
+    states_recover(states, COMMITLOG_RECOVER_TAIL);
+    states_sound(states);
     for (uint32_t i = 0; i < 3; i++) {
         snprintf(text, sizeof text, "segment %u of noise", i);
         states_fresh(states, text);
@@ -228,7 +231,7 @@ void states_footers(struct states *states)
         snprintf(text, sizeof text, "noise as the footer of segment %u", i);
         states_fresh(states, text);
         file_patch(one, SMALL_SEGMENT - PAGE, noise, PAGE);
-        states_recover(states, COMMITLOG_RECOVER_SALVAGE);
+        states_recover(states, COMMITLOG_RECOVER_TAIL);
         states_sound(states);
     }
     free(noise);

@@ -139,6 +139,27 @@ START_TEST(zeros_at_the_end_are_a_clean_end_in_every_mode)
 }
 END_TEST
 
+START_TEST(a_store_that_is_closed_and_sound_needs_no_step_when_nobody_appends)
+{
+    struct clg_plan_options options = {.mode = (uint32_t)_i, .close = true, .segment_bytes = SIZE};
+    facts.clean = true;
+    facts.checkpoint.durable = 140000;
+    facts.checkpoint.checkpointed = 140000;
+    facts.witness = 140000;
+    make((uint32_t)_i, false);
+    ck_assert_int_ge(find(CLG_STEP_CHECKPOINT, 0), 0); /* a writer's epoch is a new one */
+    clg_plan_free(&plan);
+    ck_assert_int_eq(clg_plan_make(&facts, &options, &plan, NULL), 0);
+    ck_assert_int_eq(plan.code, 0);
+    ck_assert(!changes_anything());
+    ck_assert_uint_eq(plan.epoch, 4);
+    facts.clean = false;
+    clg_plan_free(&plan);
+    ck_assert_int_eq(clg_plan_make(&facts, &options, &plan, NULL), 0);
+    ck_assert_int_ge(find(CLG_STEP_CHECKPOINT, 0), 0);
+}
+END_TEST
+
 START_TEST(a_torn_tail_is_copied_then_cut)
 {
     torn();
@@ -526,6 +547,8 @@ static Suite *plan_suite(void)
     TCase *table = tcase_create("table");
     tcase_add_checked_fixture(table, setup, teardown);
     tcase_add_loop_test(table, zeros_at_the_end_are_a_clean_end_in_every_mode, 0, 3);
+    tcase_add_loop_test(table, a_store_that_is_closed_and_sound_needs_no_step_when_nobody_appends,
+                        0, 3);
     tcase_add_test(table, a_torn_tail_is_copied_then_cut);
     tcase_add_test(table, with_the_writers_positions_a_torn_tail_is_proven);
     tcase_add_test(table, valid_records_behind_a_hole_above_the_witness_are_no_damage);
