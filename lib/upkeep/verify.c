@@ -240,6 +240,36 @@ static int verify_line(struct clg_verify *v)
                : 0;
 }
 
+/* What no reader is given before a writer has made it good. */
+static int verify_await(struct clg_verify *v, const struct clg_facts *facts)
+{
+    const struct clg_plan_options options = {.mode = COMMITLOG_RECOVER_TAIL, .read_only = true};
+    const struct clg_recovery_report *report = v->options->report;
+    char line[VERIFY_LINE_BYTES];
+    struct clg_plan plan;
+    if (report == NULL || facts->writer_live) {
+        return 0;
+    }
+    int rc = clg_plan_make(facts, &options, &plan, v->err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (plan.unrecovered_bytes > 0) {
+        (void)snprintf(line, sizeof(line),
+                       "the last writer did not close the store: %" PRIu64
+                       " bytes of records behind position %" PRIu64
+                       " await recovery; `commitlog recover' or the next writer makes them "
+                       "readable",
+                       plan.unrecovered_bytes, plan.serve_end);
+        rc = report->line(report->ctx, line) != 0
+                 ? clg_fail(v->err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "report")
+                 : 0;
+    }
+    clg_plan_free(&plan);
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
 int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *options,
                    struct clg_verify_counts *counts, struct commitlog_recovery *summary,
                    struct commitlog_error *err)
@@ -280,6 +310,9 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
     }
     if (rc == 0) {
         rc = verify_line(&v);
+    }
+    if (rc == 0) {
+        rc = verify_await(&v, &facts);
     }
     if (rc == 0) {
         verify_summary(&v, &facts, summary);

@@ -138,6 +138,43 @@ test_kill() {
     started=()
 }
 
+# Nothing of a store is proven durable, and all of it is there: the note tells, whatever is asked.
+test_await() {
+    section 'records that await recovery'
+    local store pid each
+    store=$(new)
+    mkfifo "$work/await"
+    "$commitlog" append "$store" -t t --queue 0 --key k --level none --acks \
+        <"$work/await" >"$work/acks" 2>/dev/null &
+    pid=$!
+    started+=("$pid")
+    exec 9>"$work/await"
+    seq 100 >&9
+    check "the writer runs" wait_for lines_at_least "$work/acks" 100
+    run 0 "$commitlog" read "$store" -t t
+    quiet "beside the writer"
+    same "beside the writer" 100 "$(wc -l <"$out")"
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null
+    exec 9>&-
+    started=()
+    for each in "${readers[@]}"; do
+        bash -c 'one "$1" "$2"' one "$each" "$store" >"$out" 2>"$err"
+        [ "$each" = verify ] && cp "$out" "$err"
+        says "$each" 'did not close the store: [0-9.]* [KMGiBbytes]* of records behind position'
+        says "$each" "commitlog recover"
+        same "$each says it once" 1 "$(grep -c 'did not close' "$err")"
+    done
+    run 1 "$commitlog" read "$store" -t t
+    says "no topic yet" 'no topic t before position [0-9]*'
+    run 1 "$commitlog" query "$store" -t t -k k
+    says "no topic yet" 'no topic t before position [0-9]*'
+    run 0 "$commitlog" recover "$store"
+    run 0 "$commitlog" read "$store" -t t
+    quiet "recovered"
+    same "recovered" 100 "$(wc -l <"$out")"
+}
+
 # found TEXT POSITION: verify of $copy names the record at POSITION and changes nothing
 found() {
     local before after
@@ -390,7 +427,7 @@ test_cut_short() {
     check "says why" grep -q 'cut short' "$err"
 }
 
-for each in "${@:-directories lock kill damage files read_only full_disk cut_short}"; do
+for each in "${@:-directories lock kill await damage files read_only full_disk cut_short}"; do
     for name in $each; do
         "test_$name"
     done

@@ -62,7 +62,7 @@ static int32_t store_set_mode(struct store *store, int mode, struct commitlog_er
 int store_prepare(struct cli *cli, struct store *store, int mode, const struct store_options *given)
 {
     assert(cli != NULL && store != NULL);
-    *store = (struct store){NULL, NULL, NULL};
+    *store = (struct store){0};
     struct commitlog_error err = {0};
     int32_t rc = commitlog_options_create(&store->options);
     if (rc == COMMITLOG_OK) {
@@ -108,6 +108,49 @@ static void store_tell_recovery(struct cli *cli, struct store *store)
                                                    : "nothing proves that they were durable");
 }
 
+uint64_t store_unrecovered(const struct store *store, uint64_t *end)
+{
+    struct commitlog_recovery recovery = {.struct_bytes = sizeof(recovery)};
+    struct commitlog_positions positions = {.struct_bytes = sizeof(positions)};
+    assert(store != NULL && end != NULL);
+    *end = 0;
+    if (commitlog_recovery_get(store->handle, &recovery) != COMMITLOG_OK ||
+        commitlog_positions_get(store->handle, &positions) != COMMITLOG_OK) {
+        return 0;
+    }
+    *end = positions.published;
+    return recovery.end > positions.published ? recovery.end - positions.published : 0;
+}
+
+bool store_tell_unrecovered(struct cli *cli, struct store *store)
+{
+    uint64_t end;
+    const uint64_t bytes = store_unrecovered(store, &end);
+    if (bytes > 0 && !store->told_unrecovered) {
+        char amount[32];
+        when_amount(bytes, amount, sizeof(amount));
+        store->told_unrecovered = true;
+        cli_error(cli,
+                  "%s: the last writer did not close the store: %s of records behind position %llu "
+                  "await recovery; `commitlog recover %s' or the next writer makes them readable",
+                  cli->dir, amount, (unsigned long long)end, cli->dir);
+    }
+    return bytes > 0;
+}
+
+int store_no_topic(struct cli *cli, struct store *store, const char *topic)
+{
+    uint64_t end;
+    if (store_unrecovered(store, &end) > 0) {
+        cli_error(cli, "%s: there is no topic %s before position %llu", cli->dir, topic,
+                  (unsigned long long)end);
+    } else {
+        cli_error(cli, "%s: there is no topic %s (commitlog topics %s lists them)", cli->dir, topic,
+                  cli->dir);
+    }
+    return CLI_NO;
+}
+
 static void store_hint(struct cli *cli, int mode, int32_t code)
 {
     if (code == COMMITLOG_EDAMAGED && mode != STORE_READ) {
@@ -143,6 +186,8 @@ int store_open(struct cli *cli, struct store *store, int mode, const struct stor
     watch_store(cli->watch, store->handle);
     if (mode != STORE_READ) {
         store_tell_recovery(cli, store);
+    } else {
+        (void)store_tell_unrecovered(cli, store);
     }
     return CLI_DONE;
 }
@@ -162,6 +207,6 @@ int store_close(struct cli *cli, struct store *store, int status)
     }
     commitlog_options_free(store->options);
     commitlog_progress_free(store->progress);
-    *store = (struct store){NULL, NULL, NULL};
+    *store = (struct store){0};
     return status;
 }

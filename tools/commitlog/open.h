@@ -39,6 +39,7 @@ struct store {
     struct commitlog_options *options;
     struct commitlog_progress *progress;
     struct commitlog_store *handle;
+    bool told_unrecovered;
 };
 
 enum { STORE_READ, STORE_WRITE, STORE_CREATE, STORE_WRITE_OR_CREATE };
@@ -48,6 +49,12 @@ int store_prepare(struct cli *cli, struct store *store, int mode,
                   const struct store_options *given);
 /* store_prepare and open; CLI_DONE, or the exit code after a report. */
 int store_open(struct cli *cli, struct store *store, int mode, const struct store_options *given);
+/* Bytes behind *end, the end of what is served, that only wait for a writer or a recovery. */
+uint64_t store_unrecovered(const struct store *store, uint64_t *end);
+/* Says once that there are such, and how to get them; true if there are. */
+bool store_tell_unrecovered(struct cli *cli, struct store *store);
+/* The report that a topic is not there, or not before that end; the exit code. */
+int store_no_topic(struct cli *cli, struct store *store, const char *topic);
 /* Closes; `status` unless closing fails, which is reported. NULL handles are fine. */
 int store_close(struct cli *cli, struct store *store, int status);
 

@@ -135,9 +135,7 @@ static int read_topic(struct cli *cli, struct store *store, const struct read_op
     uint32_t topic;
     int32_t rc = commitlog_topic_open(store->handle, o->topic, strlen(o->topic), 0, &topic, &err);
     if (rc == COMMITLOG_ENOTFOUND) {
-        cli_error(cli, "%s: there is no topic %s (commitlog topics %s lists them)", cli->dir,
-                  o->topic, cli->dir);
-        return CLI_NO;
+        return store_no_topic(cli, store, o->topic);
     }
     *info = (struct commitlog_topic_info){.struct_bytes = sizeof(*info)};
     if (rc == COMMITLOG_OK) {

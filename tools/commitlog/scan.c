@@ -141,15 +141,16 @@ static int scan_too_small(struct scan *scan, uint64_t bound)
     return CLI_NO;
 }
 
-/* Nobody proved that the rest is durable, and its writer does not run. */
+/* Nobody proved that the rest is durable, and its writer does not run; or a writer is there that
+ * is still opening the store, or whose memory no other process can see. */
 static int scan_unrecovered(struct scan *scan)
 {
-    if (!scan->told_unrecovered) {
-        scan->told_unrecovered = true;
+    if (!store_tell_unrecovered(scan->cli, scan->store) && !scan->told_hidden) {
+        scan->told_hidden = true;
         cli_error(scan->cli,
-                  "%s: the last writer did not close the store; more records may follow once it "
-                  "is opened for writing or `commitlog recover %s' has run",
-                  scan->cli->dir, scan->cli->dir);
+                  "%s: a process has the store open for writing and does not show what it appends: "
+                  "more records may follow once it has written them or closed the store",
+                  scan->cli->dir);
     }
     if (!scan->follow || watch_sleep(scan->cli->watch, SCAN_UNRECOVERED_MS)) {
         return scan->status;

@@ -35,7 +35,7 @@ struct scan {
     uint64_t count;
     uint64_t begin; /* positions, for the bar */
     uint64_t end;   /* position where a scan without follow ends */
-    bool told_unrecovered;
+    bool told_hidden;
     uint64_t damaged; /* places that were left out */
     int status;       /* CLI_NO once damage was skipped */
     struct commitlog_message messages[SCAN_CHUNK];
