@@ -293,11 +293,14 @@ static int recover_read(struct recover *v)
         recover_drop_round(v);
         int rc = clg_store_dir_probe(v->dir, v->err);
         bool live = v->dir->writer_live;
+        uint64_t session = v->dir->last.session;
         if (rc == 0) {
             rc = recover_think(v);
         }
         int probe = clg_store_dir_probe(v->dir, NULL);
-        if (probe == 0 && v->dir->writer_live != live) {
+        /* Or one came and went in between: what was read is of two moments. */
+        bool other = v->dir->writer_live != live || (!live && v->dir->last.session != session);
+        if (probe == 0 && other) {
             v->damaged_ranges = 0;
             continue;
         }

@@ -77,8 +77,35 @@ static int follow_inherit_topics(const struct clg_core *old, struct clg_core *co
     return COMMITLOG_OK;
 }
 
+/* Maps the area of the writer that has the lock. EAGAIN: it is just opening or closing; ENOTFOUND:
+ * it shows none. */
+static int follow_attach(struct commitlog_store *store, const struct clg_core *old,
+                         struct clg_core *core, const struct clg_recovery_result *result,
+                         bool last_try, struct commitlog_error *err)
+{
+    const struct clg_lock_file *last = &store->dir.last;
+    int rc = clg_live_attach(&core->live, store->os, store->dir.dir_fd, last->live_path,
+                             result->uuid, store->dir.boot_id, err);
+    if (rc == COMMITLOG_OK && core->live.header.session != core->writer_session) {
+        clg_live_close(&core->live, false);
+        return COMMITLOG_EAGAIN; /* LOCK still names the writer before */
+    }
+    core->follows = rc == COMMITLOG_OK;
+    if (rc != COMMITLOG_ENOTFOUND) {
+        return rc;
+    }
+    if (old != NULL && old->writer_session == core->writer_session) {
+        return COMMITLOG_EAGAIN; /* its successor is still opening */
+    }
+    if (last->live_path[0] != '\0') {
+        return COMMITLOG_EAGAIN; /* it has just closed */
+    }
+    /* Private, or to be named in LOCK in a moment. */
+    return last_try ? rc : COMMITLOG_EAGAIN;
+}
+
 static int follow_try(struct commitlog_store *store, const struct clg_core *old,
-                      struct clg_core *core, struct commitlog_error *err)
+                      struct clg_core *core, bool last_try, struct commitlog_error *err)
 {
     struct clg_recovery_result result;
     memset(&result, 0, sizeof(result));
@@ -87,24 +114,22 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
         return rc;
     }
     core->writer_session = store->dir.last.session;
+    bool closed = result.summary.clean_close != 0;
     if (result.writer_live) {
-        rc = clg_live_attach(&core->live, store->os, store->dir.dir_fd, store->dir.last.live_path,
-                             result.uuid, store->dir.boot_id, err);
-        if (rc == COMMITLOG_OK && core->live.header.session != core->writer_session) {
-            return COMMITLOG_EAGAIN; /* LOCK still names the writer before */
-        }
-        core->follows = rc == COMMITLOG_OK;
-        if (rc == COMMITLOG_ENOTFOUND && old != NULL &&
-            old->writer_session == core->writer_session) {
-            return COMMITLOG_EAGAIN; /* its successor is still opening */
-        }
-        if (rc == COMMITLOG_ENOTFOUND && store->dir.last.live_path[0] != '\0') {
-            return COMMITLOG_EAGAIN; /* it has just closed */
+        rc = follow_attach(store, old, core, &result, last_try, err);
+        /* CHECKPOINT says closed before a writer's area goes, and no longer once the next one can
+         * append: what was there when it was read is everything. */
+        if (rc != COMMITLOG_OK && closed) {
+            rc = COMMITLOG_OK;
+        } else if (rc == COMMITLOG_EAGAIN) {
+            return rc;
         }
     }
     if (!core->follows) {
-        /* A writer whose area is private, or not there yet: more than this may exist. */
-        core->unrecovered_bytes = result.writer_live ? INT64_MAX : result.unrecovered_bytes;
+        /* A writer whose area is private, or that is still recovering: more than this may exist. */
+        core->unrecovered_bytes = closed               ? 0
+                                  : result.writer_live ? INT64_MAX
+                                                       : result.unrecovered_bytes;
         rc = follow_static_live(store, core, &result, err);
     }
     if (rc == COMMITLOG_OK) {
@@ -125,7 +150,7 @@ static int follow_make(struct commitlog_store *store, const struct clg_core *old
         }
         core->keeps_live_file = true; /* never ours */
         core->generation = old != NULL ? old->generation + 1 : 1;
-        rc = follow_try(store, old, core, err);
+        rc = follow_try(store, old, core, i + 1 == FOLLOW_TRIES, err);
         if (rc == COMMITLOG_OK) {
             *out = core;
             return COMMITLOG_OK;

@@ -175,6 +175,29 @@ test_await() {
     same "recovered" 100 "$(wc -l <"$out")"
 }
 
+# A writer that opens or closes a store that was closed leaves nothing behind the end.
+test_opening() {
+    section 'beside a writer that opens or closes'
+    local store round pid
+    store=$(new)
+    seq 5 | run 0 "$commitlog" append "$store" -t t --queue 0
+    exec 9>>"$store/LOCK"
+    flock 9
+    run 0 "$commitlog" read "$store" -t t
+    quiet "a writer that has only the lock"
+    same "a writer that has only the lock" 5 "$(wc -l <"$out")"
+    exec 9>&-
+    for ((round = 0; round < 30; round++)); do
+        echo x | "$commitlog" append "$store" -t t --queue 0 &
+        pid=$!
+        [ $((round % 3)) = 0 ] && sleep "0.00$((round / 3))"
+        run 0 "$commitlog" read "$store" -t t
+        quiet "round $round"
+        check "round $round" [ "$(wc -l <"$out")" -ge $((5 + round)) ]
+        wait "$pid"
+    done
+}
+
 # found TEXT POSITION: verify of $copy names the record at POSITION and changes nothing
 found() {
     local before after
@@ -427,7 +450,7 @@ test_cut_short() {
     check "says why" grep -q 'cut short' "$err"
 }
 
-for each in "${@:-directories lock kill await damage files read_only full_disk cut_short}"; do
+for each in "${@:-directories lock kill await opening damage files read_only full_disk cut_short}"; do
     for name in $each; do
         "test_$name"
     done
