@@ -66,7 +66,8 @@ static bool plan_is_leftover(const struct plan_make *m, size_t i)
     return fact->segment == NULL && i + 1 == facts->segment_count &&
            fact->base + CLG_SEGMENT_DATA_START >= facts->witness &&
            fact->base + CLG_SEGMENT_DATA_START >= facts->first &&
-           fact->state != CLG_SEGMENT_NO_FILE && fact->state != CLG_SEGMENT_MISNAMED &&
+           fact->state != CLG_SEGMENT_NO_FILE && fact->state != CLG_SEGMENT_ODD &&
+           fact->state != CLG_SEGMENT_LINKED && fact->state != CLG_SEGMENT_MISNAMED &&
            fact->state != CLG_SEGMENT_DISAGREE && fact->state != CLG_SEGMENT_UNREADABLE;
 }
 

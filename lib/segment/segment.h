@@ -90,7 +90,9 @@ enum clg_segment_state {
     CLG_SEGMENT_FOREIGN,    /* of another store */
     CLG_SEGMENT_NEWER,      /* written by a newer version */
     CLG_SEGMENT_UNREADABLE, /* EIO on both header pages */
-    CLG_SEGMENT_NO_FILE,    /* no such name, or not a regular file with one link */
+    CLG_SEGMENT_NO_FILE,    /* no such name */
+    CLG_SEGMENT_ODD,        /* a directory, link or pipe has its name: not ours, never touched */
+    CLG_SEGMENT_LINKED,     /* the file has a second name: a write would change what that one is */
     CLG_SEGMENT_NOT_OPENED  /* the open itself failed: error says why */
 };
 

@@ -50,6 +50,10 @@ const char *clg_segment_state_text(enum clg_segment_state state)
         return "header cannot be read";
     case CLG_SEGMENT_NO_FILE:
         return "no such file";
+    case CLG_SEGMENT_ODD:
+        return "a directory, a link or a pipe has the name of the segment";
+    case CLG_SEGMENT_LINKED:
+        return "the file of the segment has a second name (a hard link)";
     case CLG_SEGMENT_NOT_OPENED:
         return "cannot be opened";
     }
@@ -177,7 +181,7 @@ static int open_file(const struct clg_segment_dir *dir, uint64_t base, bool writ
     /* Before the open, which would wait for ever at a FIFO. */
     int rc = os->stat_at(os, dir->fd, name, stat);
     if (rc == -ENOENT || rc == -ELOOP || (rc >= 0 && stat->type != CLG_OS_FILE)) {
-        *state = CLG_SEGMENT_NO_FILE;
+        *state = rc == -ENOENT ? CLG_SEGMENT_NO_FILE : CLG_SEGMENT_ODD;
         return open_fail(*state, base, err);
     }
     if (rc >= 0) {
@@ -195,7 +199,9 @@ static int open_file(const struct clg_segment_dir *dir, uint64_t base, bool writ
     }
     if (stat->type != CLG_OS_FILE || stat->links != 1) {
         clg_os_close_fd(os, &fd);
-        *state = CLG_SEGMENT_NO_FILE;
+        *state = stat->type != CLG_OS_FILE ? CLG_SEGMENT_ODD
+                 : stat->links > 1         ? CLG_SEGMENT_LINKED
+                                           : CLG_SEGMENT_NO_FILE; /* just unlinked */
         return open_fail(*state, base, err);
     }
     *out_fd = fd;

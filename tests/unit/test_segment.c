@@ -142,7 +142,8 @@ START_TEST(each_damage_of_the_headers_has_its_verdict)
     world_file(&world, SMALL, path);
     world_file(&world, 2 * SMALL, other);
     ck_assert_int_eq(link(path, other), 0);
-    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_NO_FILE);
+    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_LINKED);
+    ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_MISNAMED);
     ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
@@ -160,10 +161,14 @@ START_TEST(each_damage_of_the_headers_has_its_verdict)
     ck_assert_int_eq(truncate(path, (off_t)SMALL + 4096), 0);
     ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_LONG);
     ck_assert_int_eq(symlink(path, other), 0);
-    ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_NO_FILE);
+    ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_ODD);
     ck_assert_int_eq(unlink(other), 0);
     ck_assert_int_eq(mkfifo(other, 0600), 0);
-    ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_NO_FILE);
+    ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_ODD);
+    ck_assert_int_eq(unlink(other), 0);
+    ck_assert_int_eq(mkdir(other, 0700), 0);
+    ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_ODD);
+    ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
 }
 END_TEST
 
