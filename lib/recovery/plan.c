@@ -411,9 +411,31 @@ static void plan_end(struct plan_make *m)
     clg_plan_add(m, CLG_STEP_CHECKPOINT, plan->first, plan->end, 0);
     /* Last: the position that makes them superfluous is durable then. */
     for (size_t i = 0; i < m->oldest; i++) {
-        clg_plan_add(m, CLG_STEP_DELETE_BELOW, facts->segments[i].base,
-                  facts->segments[i].base + facts->segments[i].bytes, i);
+        if (facts->segments[i].state != CLG_SEGMENT_ODD) {
+            clg_plan_add(m, CLG_STEP_DELETE_BELOW, facts->segments[i].base,
+                         facts->segments[i].base + facts->segments[i].bytes, i);
+        }
     }
+}
+
+/* Something that is not the store's, or not only, has the name of a segment: what is behind a link
+ * may be the very records that are missing. Whose it is decides; a salvage would remove it. */
+static bool plan_is_foreign(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    CLG_ASSERT(m->oldest <= facts->segment_count);
+    for (size_t i = m->oldest; i < facts->segment_count; i++) {
+        enum clg_segment_state state = facts->segments[i].state;
+        if (state == CLG_SEGMENT_ODD || state == CLG_SEGMENT_LINKED) {
+            char reason[160];
+            (void)snprintf(reason, sizeof(reason),
+                           "%s: put a file in its place or move it out of log/ first",
+                           clg_segment_state_text(state));
+            plan_refuse(m, COMMITLOG_EDAMAGED, reason, facts->segments[i].base);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* A writer's steps when records decide everything. */
@@ -422,6 +444,9 @@ static void plan_writer(struct plan_make *m)
     const struct clg_facts *facts = m->facts;
     struct clg_plan *plan = m->plan;
     bool salvage = m->options->mode == COMMITLOG_RECOVER_SALVAGE;
+    if (plan_is_foreign(m)) {
+        return;
+    }
     plan_leftovers(m);
     if (plan_reshape(m) || (salvage && plan_fill_gaps(m))) {
         plan->again = true;

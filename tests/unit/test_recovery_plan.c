@@ -470,6 +470,29 @@ START_TEST(later_segments_go_newest_first_and_one_prepared_stays)
 }
 END_TEST
 
+START_TEST(what_is_not_the_stores_is_never_removed)
+{
+    files[1].segment = NULL;
+    files[1].nonzero = true;
+    files[1].state = _i == 0 ? CLG_SEGMENT_ODD : CLG_SEGMENT_LINKED;
+    for (uint32_t mode = COMMITLOG_RECOVER_TAIL; mode <= COMMITLOG_RECOVER_SALVAGE; mode++) {
+        make(mode, false);
+        ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
+        ck_assert_uint_eq(plan.tail, COMMITLOG_TAIL_DAMAGED);
+        ck_assert(!changes_anything());
+    }
+    ck_assert_ptr_nonnull(strstr(plan.reason, "move it out of log/"));
+    ck_assert_ptr_nonnull(strstr(plan.reason, "(position 65536)"));
+    /* Below the first position it means nothing; a second name may go, for the first one stays. */
+    facts.first = 2 * SIZE + DATA;
+    facts.checkpoint.first = facts.first;
+    make(COMMITLOG_RECOVER_TAIL, false);
+    ck_assert_int_eq(plan.code, 0);
+    ck_assert_int_eq(find(CLG_STEP_DELETE_BELOW, 0), 0);
+    ck_assert_int_eq(find(CLG_STEP_DELETE_BELOW, 1), _i == 0 ? -1 : 1);
+}
+END_TEST
+
 START_TEST(interrupted_work_is_finished)
 {
     facts.first = SIZE + DATA;
@@ -570,6 +593,7 @@ static Suite *plan_suite(void)
     tcase_add_test(table, dead_claims_become_holes_before_anything_is_flushed);
     tcase_add_test(table, only_an_unclean_stop_in_this_boot_is_rewritten);
     tcase_add_test(table, later_segments_go_newest_first_and_one_prepared_stays);
+    tcase_add_loop_test(table, what_is_not_the_stores_is_never_removed, 0, 2);
     tcase_add_test(table, interrupted_work_is_finished);
     tcase_add_test(table, a_new_store_is_created_and_a_reader_is_told);
     tcase_add_test(table, behind_the_last_pad_a_segment_is_created);
