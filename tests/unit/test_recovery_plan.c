@@ -488,8 +488,8 @@ START_TEST(what_is_not_the_stores_is_never_removed)
     facts.checkpoint.first = facts.first;
     make(COMMITLOG_RECOVER_TAIL, false);
     ck_assert_int_eq(plan.code, 0);
-    ck_assert_int_eq(find(CLG_STEP_DELETE_BELOW, 0), 0);
-    ck_assert_int_eq(find(CLG_STEP_DELETE_BELOW, 1), _i == 0 ? -1 : 1);
+    ck_assert_int_gt(find(CLG_STEP_DELETE_BELOW, 0), find(CLG_STEP_CHECKPOINT, 0));
+    ck_assert_int_eq(find(CLG_STEP_DELETE_BELOW, 1) >= 0, _i != 0);
 }
 END_TEST
 
