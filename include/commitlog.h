@@ -731,7 +731,8 @@ struct commitlog_damage {
     uint32_t struct_bytes;
     uint32_t queue;         /* UINT32_MAX when not known */
     uint64_t from_position; /* [from, to) */
-    uint64_t to_position;
+    uint64_t to_position;   /* both UINT64_MAX: offsets of a queue that the log
+                               has lost, nothing says from which positions */
     uint64_t from_offset;   /* queue offsets concerned, when known */
     uint64_t to_offset;
     char topic[256];        /* "" when not known */

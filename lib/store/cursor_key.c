@@ -31,11 +31,12 @@ static int key_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct commitlog_damage damage;
     if (cursor->crossed != 0 || !cursor->store->read_only ||
-        clg_damage_list_get(&cursor->store->damage, 0, &damage) != COMMITLOG_OK) {
+        clg_damage_list_get(&cursor->store->damage, 0, &damage) != COMMITLOG_OK ||
+        damage.from_position == CLG_NO_POSITION) {
         return COMMITLOG_EEND;
     }
     cursor->crossed = fetch->count == 0 ? damage.to_position : 0;
-    fetch->bound = damage.from_position;
+    fetch->bound = clg_max_u64(damage.from_position, clg_log_first(fetch->core->log));
     return COMMITLOG_EDAMAGED;
 }
 

@@ -15,8 +15,7 @@ static int queue_lost(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
         run++;
     }
     fetch->bound = entries[run - 1].queue_offset + entries[run - 1].lost - 1;
-    clg_store_damage(cursor->store, fetch->core, CLG_NO_POSITION - CLG_RECORD_MIN, cursor->next,
-                     cursor->queue, "the log has lost the records of these offsets");
+    clg_store_lost(cursor->store, fetch->core, cursor->queue, cursor->next, fetch->bound + 1);
     return COMMITLOG_EDAMAGED;
 }
 

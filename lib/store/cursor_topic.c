@@ -19,12 +19,14 @@ static int topic_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
     struct commitlog_damage damage;
     for (size_t i = 0; clg_damage_list_get(&cursor->store->damage, i, &damage) == COMMITLOG_OK;
          i++) {
-        bool between = damage.to_position > cursor->next && damage.from_position < upto &&
+        /* Offsets whose positions nobody knows lie nowhere: the queue's own cursor says them. */
+        bool between = damage.from_position != CLG_NO_POSITION &&
+                       damage.to_position > cursor->next && damage.from_position < upto &&
                        damage.to_position > cursor->crossed;
         if (between) {
             /* What was read before it goes out first; then the next call comes here again. */
             cursor->crossed = fetch->count == 0 ? damage.to_position : cursor->crossed;
-            fetch->bound = damage.from_position;
+            fetch->bound = clg_max_u64(damage.from_position, clg_log_first(fetch->core->log));
             return COMMITLOG_EDAMAGED;
         }
     }

@@ -46,28 +46,54 @@ int32_t commitlog_event_next(struct commitlog_store *store, struct commitlog_eve
     return rc;
 }
 
-void clg_store_damage(struct commitlog_store *store, struct clg_core *core, uint64_t position,
-                      uint64_t queue_offset, uint32_t queue_number, const char *reason)
+/* False: no topic has a queue of this number. */
+static bool events_name_queue(struct clg_core *core, uint32_t queue_number,
+                              struct commitlog_damage *damage)
 {
-    struct commitlog_damage damage;
-    clg_damage_make(&damage, position, position + CLG_RECORD_MIN, reason);
     const struct clg_queue *queue = clg_registry_queue(&core->registry, queue_number);
-    if (queue != NULL && queue->owner != 0) {
-        const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
-        damage.queue = queue_number - topic->first_queue;
-        damage.from_offset = queue_offset;
-        damage.to_offset = queue_offset + 1;
-        (void)snprintf(damage.topic, sizeof(damage.topic), "%s", topic->name);
+    if (queue == NULL || queue->owner == 0) {
+        damage->queue = UINT32_MAX;
+        return false;
     }
-    if (clg_damage_list_add(&store->damage, &damage) != COMMITLOG_OK) {
+    const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
+    damage->queue = queue_number - topic->first_queue;
+    (void)snprintf(damage->topic, sizeof(damage->topic), "%s", topic->name);
+    return true;
+}
+
+static void events_add_damage(struct commitlog_store *store, const struct commitlog_damage *damage)
+{
+    if (clg_damage_list_add(&store->damage, damage) != COMMITLOG_OK) {
         return; /* known already, or counted by the list */
     }
     clg_count(store, CLG_COUNT_DAMAGE, 1);
     struct commitlog_error detail;
     clg_error_clear(&detail);
-    (void)clg_fail(&detail, COMMITLOG_EDAMAGED, 0, position, "%s (topic '%s', queue %u)", reason,
-                   damage.topic, damage.queue);
+    (void)clg_fail(&detail, COMMITLOG_EDAMAGED, 0, damage->from_position,
+                   "%s (topic '%s', queue %u)", damage->reason, damage->topic, damage->queue);
     clg_store_event(store, COMMITLOG_EVENT_ERROR, &detail);
+}
+
+void clg_store_damage(struct commitlog_store *store, struct clg_core *core, uint64_t position,
+                      uint64_t queue_offset, uint32_t queue_number, const char *reason)
+{
+    struct commitlog_damage damage;
+    clg_damage_make(&damage, position, position + CLG_RECORD_MIN, reason);
+    if (events_name_queue(core, queue_number, &damage)) {
+        damage.from_offset = queue_offset;
+        damage.to_offset = queue_offset + 1;
+    }
+    events_add_damage(store, &damage);
+}
+
+void clg_store_lost(struct commitlog_store *store, struct clg_core *core, uint32_t queue_number,
+                    uint64_t from_offset, uint64_t to_offset)
+{
+    struct commitlog_damage damage;
+    clg_damage_make_lost(&damage, from_offset, to_offset);
+    if (events_name_queue(core, queue_number, &damage)) {
+        events_add_damage(store, &damage);
+    }
 }
 
 static int events_take_damage(void *ctx, const struct commitlog_damage *damage)
@@ -97,14 +123,7 @@ void clg_store_name_damage(struct commitlog_store *store, struct commitlog_damag
         return;
     }
     struct clg_core *core = clg_store_core(store);
-    const struct clg_queue *queue = clg_registry_queue(&core->registry, damage->queue);
-    if (queue != NULL && queue->owner != 0) {
-        const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
-        damage->queue -= topic->first_queue;
-        (void)snprintf(damage->topic, sizeof(damage->topic), "%s", topic->name);
-    } else {
-        damage->queue = UINT32_MAX;
-    }
+    (void)events_name_queue(core, damage->queue, damage);
     clg_core_unref(core);
 }
 

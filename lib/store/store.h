@@ -196,6 +196,9 @@ void clg_store_name_damage(struct commitlog_store *store, struct commitlog_damag
 /* A record that fails its checks on a read. */
 void clg_store_damage(struct commitlog_store *store, struct clg_core *core, uint64_t position,
                       uint64_t queue_offset, uint32_t queue_number, const char *reason);
+/* Offsets of a queue that a read found lost: which positions they had is not known. */
+void clg_store_lost(struct commitlog_store *store, struct clg_core *core, uint32_t queue_number,
+                    uint64_t from_offset, uint64_t to_offset);
 
 /* append.c: makes room after COMMITLOG_EAGAIN, by folding, draining, sealing. */
 CLG_MUST_CHECK int clg_store_make_room(struct commitlog_store *store, struct commitlog_error *err);

@@ -50,6 +50,23 @@ static bool damage_grow(struct clg_damage_list *list)
     return true;
 }
 
+/* All of `damage` is in `known`: by positions, or where nobody knows those, by offsets. */
+static bool damage_is_within(const struct commitlog_damage *damage,
+                             const struct commitlog_damage *known)
+{
+    bool placed = damage->from_position != CLG_DAMAGE_NO_POSITION;
+    CLG_ASSERT(placed || damage->to_position == CLG_DAMAGE_NO_POSITION);
+    if (placed != (known->from_position != CLG_DAMAGE_NO_POSITION)) {
+        return false;
+    }
+    if (placed) {
+        return known->from_position <= damage->from_position &&
+               damage->to_position <= known->to_position;
+    }
+    return known->queue == damage->queue && known->from_offset <= damage->from_offset &&
+           damage->to_offset <= known->to_offset && strcmp(known->topic, damage->topic) == 0;
+}
+
 int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_damage *damage)
 {
     int rc = 0;
@@ -58,8 +75,7 @@ int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_dam
     size_t at = list->count;
     for (size_t i = 0; i < list->count; i++) {
         const struct commitlog_damage *known = &list->items[i];
-        if (known->from_position <= damage->from_position &&
-            damage->to_position <= known->to_position) {
+        if (damage_is_within(damage, known)) {
             rc = COMMITLOG_EEXIST;
         }
         if (known->from_position > damage->from_position && at == list->count) {
@@ -133,4 +149,14 @@ void clg_damage_make(struct commitlog_damage *out, uint64_t from, uint64_t to, c
     out->from_position = from;
     out->to_position = to;
     (void)snprintf(out->reason, sizeof(out->reason), "%s", reason);
+}
+
+void clg_damage_make_lost(struct commitlog_damage *out, uint64_t from_offset, uint64_t to_offset)
+{
+    CLG_ASSERT(from_offset < to_offset);
+    clg_damage_make(out, CLG_DAMAGE_NO_POSITION, CLG_DAMAGE_NO_POSITION,
+                    "the log has lost the records of these offsets");
+    out->from_offset = from_offset;
+    out->to_offset = to_offset;
+    CLG_ASSERT(out->queue == UINT32_MAX);
 }

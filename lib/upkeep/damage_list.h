@@ -3,8 +3,9 @@
  * damage_list.h -- what is known to be damaged in an open store, from open, reads, scrub, verify.
  *
  * Owns: a bounded list of struct commitlog_damage.
- * Invariants: ascending from_position; a range that lies within a known one is not added again;
- *       at most CLG_DAMAGE_MAX, then the newest are counted and dropped.
+ * Invariants: ascending from_position; those whose positions nobody knows (CLG_DAMAGE_NO_POSITION
+ *       twice: offsets of a queue that the log has lost) come last; what lies within a known one is
+ *       not added again; at most CLG_DAMAGE_MAX, then the newest are counted and dropped.
  * Threads and locks: any thread; its own lock, taken last.
  * Failure modes: COMMITLOG_ENOMEM on adding: the damage is counted as dropped.
  */
@@ -21,6 +22,7 @@
 #include "os/os.h"
 
 #define CLG_DAMAGE_MAX 1024u
+#define CLG_DAMAGE_NO_POSITION UINT64_MAX
 
 struct clg_damage_list {
     const struct commitlog_os *os;
@@ -39,9 +41,11 @@ int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_dam
 /* COMMITLOG_ENOTFOUND past the last. */
 int clg_damage_list_get(struct clg_damage_list *list, size_t index, struct commitlog_damage *out);
 size_t clg_damage_list_count(struct clg_damage_list *list);
-/* Retention dropped everything below. */
+/* Retention dropped everything below. What has no positions stays. */
 void clg_damage_list_drop_below(struct clg_damage_list *list, uint64_t position);
 
+/* The log has lost the records of these offsets; the caller names the queue. */
+void clg_damage_make_lost(struct commitlog_damage *out, uint64_t from_offset, uint64_t to_offset);
 /* Fills the fixed part; topic "", queue UINT32_MAX, offsets 0. */
 void clg_damage_make(struct commitlog_damage *out, uint64_t from, uint64_t to, const char *reason);
 

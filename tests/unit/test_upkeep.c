@@ -3,6 +3,7 @@
  * test_upkeep.c -- lib/upkeep: list of damage, retention's plan and order, scrub.
  */
 #include <check.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +53,35 @@ START_TEST(the_list_is_bounded)
     damage.to_position = damage.from_position + 1;
     ck_assert_int_eq(clg_damage_list_add(&list, &damage), COMMITLOG_ELIMIT);
     ck_assert_uint_eq(list.dropped, 1);
+    clg_damage_list_deinit(&list);
+}
+END_TEST
+
+START_TEST(lost_offsets_have_no_positions_and_are_known_by_their_queue)
+{
+    struct clg_damage_list list;
+    struct commitlog_damage damage;
+    clg_damage_list_init(&list, clg_os_default());
+    clg_damage_make_lost(&damage, 10, 20);
+    damage.queue = 3;
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    damage.from_offset = 12;
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), COMMITLOG_EEXIST);
+    damage.queue = 4;
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    (void)snprintf(damage.topic, sizeof(damage.topic), "other");
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    damage.to_offset = 21;
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    /* They hide no place in the log, and come behind those. */
+    clg_damage_make(&damage, UINT64_MAX - 100, UINT64_MAX - 52, "test");
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    ck_assert_int_eq(clg_damage_list_get(&list, 0, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, UINT64_MAX - 100);
+    ck_assert_int_eq(clg_damage_list_get(&list, 1, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, UINT64_MAX);
+    ck_assert_uint_eq(damage.to_position, UINT64_MAX);
+    ck_assert_uint_eq(damage.from_offset, 10);
     clg_damage_list_deinit(&list);
 }
 END_TEST
@@ -267,6 +297,7 @@ static Suite *upkeep_suite(void)
     tcase_add_checked_fixture(all, setup, NULL);
     tcase_add_test(all, damage_is_kept_in_order_and_once);
     tcase_add_test(all, the_list_is_bounded);
+    tcase_add_test(all, lost_offsets_have_no_positions_and_are_known_by_their_queue);
     tcase_add_test(all, each_policy_drops_whole_segments_oldest_first);
     tcase_add_test(all, nothing_goes_before_what_replaces_it_is_durable);
     tcase_add_loop_test(all, a_failure_stops_before_the_unlink, 0, 4);
