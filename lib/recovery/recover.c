@@ -92,27 +92,39 @@ static int recover_report_range(struct recover *v, const struct clg_fact_range *
     return 0;
 }
 
-/* Missing files in front of the part that was scanned; the scan has found those within. */
+static int recover_report_segment(struct recover *v, uint64_t from, uint64_t to)
+{
+    struct clg_fact_range range;
+    memset(&range, 0, sizeof(range));
+    CLG_ASSERT(from < to);
+    range.from = from;
+    range.to = to;
+    range.queue = CLG_QUEUE_NONE;
+    range.kind = CLG_RANGE_SEGMENT;
+    return recover_report_range(v, &range);
+}
+
+/* Files in front of the part that was scanned that are missing, or of which no header is left (one
+ * range for both: a run of them says nothing new); the scan has found those within. */
 static int recover_report_gaps(struct recover *v)
 {
     const struct clg_facts *facts = &v->facts;
+    /* Everything before it is there, or was reported. */
     uint64_t next = clg_align_down(facts->first, CLG_SEGMENT_ALIGN) - CLG_SEGMENT_DATA_START;
     int rc = 0;
     for (size_t i = 0; rc == 0 && i < facts->segment_count; i++) {
         const struct clg_fact_segment *fact = &facts->segments[i];
+        uint64_t end = fact->base + fact->bytes;
         if (clg_facts_is_below(facts, fact)) {
             continue;
         }
-        if (fact->base > next && fact->base <= facts->scan_from) {
-            struct clg_fact_range range;
-            memset(&range, 0, sizeof(range));
-            range.from = next;
-            range.to = fact->base;
-            range.queue = CLG_QUEUE_NONE;
-            range.kind = CLG_RANGE_SEGMENT;
-            rc = recover_report_range(v, &range);
+        if (fact->segment == NULL && end <= facts->scan_from) {
+            continue; /* up to where a file has a header again */
         }
-        next = fact->base + fact->bytes;
+        if (fact->base > next && fact->base <= facts->scan_from) {
+            rc = recover_report_segment(v, next, fact->base);
+        }
+        next = end;
     }
     return rc;
 }
@@ -134,13 +146,7 @@ static int recover_report_damage(struct recover *v)
         rc = recover_report_range(v, &range);
     }
     if (rc == 0 && listed == 0 && v->facts.prefix_end < known) {
-        struct clg_fact_range range;
-        memset(&range, 0, sizeof(range));
-        range.from = v->facts.prefix_end;
-        range.to = known;
-        range.queue = CLG_QUEUE_NONE;
-        range.kind = CLG_RANGE_SEGMENT;
-        rc = recover_report_range(v, &range);
+        rc = recover_report_segment(v, v->facts.prefix_end, known);
     }
     CLG_ASSERT(rc != 0 || v->damaged_ranges >= listed);
     return rc;

@@ -32,7 +32,12 @@ static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible
         struct clg_segment *segment = NULL;
         int rc = clg_segment_set_pin(&core->set, position, &segment);
         if (rc != COMMITLOG_OK) {
-            return rc;
+            /* In a segment that is lost; perhaps another one follows. */
+            segment = clg_segment_set_pin_after(&core->set, position);
+            if (segment == NULL) {
+                break;
+            }
+            position = segment->base;
         }
         uint64_t from = clg_max_u64(position, segment->data_start);
         uint64_t to = clg_min_u64(visible, segment->data_end);
@@ -49,7 +54,7 @@ static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible
             *out = search.found;
             return COMMITLOG_OK;
         }
-        if (rc != COMMITLOG_ENOTFOUND) {
+        if (rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
             return rc;
         }
     }

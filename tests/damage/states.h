@@ -41,7 +41,7 @@ void states_salvage(struct states *states, uint32_t least);
  * closed; once more, it does nothing, and no byte of any file changes. */
 void states_recover(struct states *states, uint64_t mode);
 
-/* states_files.c, states_access.c: the tests. */
+/* states_files.c, states_access.c, states_served.c: the tests. */
 void states_checkpoint(struct states *states);
 void states_tail(struct states *states);
 void states_segments(struct states *states);
@@ -53,5 +53,6 @@ void states_versions(struct states *states);
 void states_places(struct states *states);
 void states_locked(struct states *states);
 void states_read_only_directory(struct states *states);
+void states_served(struct states *states);
 
 #endif

@@ -16,7 +16,7 @@ int main(void)
                                                       states_live,       states_versions,
                                                       states_places,     states_locked,
                                                       states_retained,   states_read_only_directory,
-                                                      states_footers};
+                                                      states_footers,    states_served};
     struct states states;
     uint64_t seed = prog_begin("states_test");
     uint64_t only = prog_env("ONLY", UINT64_MAX);
