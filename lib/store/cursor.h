@@ -64,7 +64,7 @@ struct commitlog_cursor {
     uint32_t tag_count;
     /* merge */
     struct clg_merge *merge;
-    uint64_t crossed; /* known damage before it was reported */
+    uint64_t crossed; /* known damage before it was reported; one queue: not 0, that in front */
     /* key */
     struct clg_lookup_key query;
     uint8_t *key;

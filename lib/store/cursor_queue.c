@@ -42,8 +42,56 @@ static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
     return rc;
 }
 
+/* Does damage that may be of any queue lie in the log before `position`? */
+static bool queue_damage_before(struct commitlog_cursor *cursor, uint64_t position)
+{
+    struct commitlog_damage damage;
+    for (size_t i = 0; clg_damage_list_get(&cursor->store->damage, i, &damage) == COMMITLOG_OK;
+         i++) {
+        if (damage.from_position < position && damage.queue == UINT32_MAX) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* What lies before the first offset there is was dropped by retention, or is lost: the opening
+ * found damage before its record. Said once. */
+static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    struct clg_lookup_range range;
+    struct clg_lookup_entry first = {.position = fetch->visible};
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    if (cursor->crossed != 0 || !cursor->store->read_only ||
+        clg_damage_list_count(&cursor->store->damage) == 0) {
+        return COMMITLOG_OK;
+    }
+    int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
+    if (rc != COMMITLOG_OK || range.min == 0 || cursor->next > range.min) {
+        return rc;
+    }
+    if (range.min < range.next) {
+        rc = clg_lookup_entries(fetch->core->fold, cursor->queue, range.min, fetch->visible, &first,
+                                1, &count, &bound);
+    }
+    if (rc != COMMITLOG_OK || !queue_damage_before(cursor, first.position)) {
+        return rc == COMMITLOG_ETOOSMALL ? COMMITLOG_OK : rc; /* retention, just now */
+    }
+    bool dropped = clg_log_first(fetch->core->log) > CLG_SEGMENT_DATA_START;
+    clg_store_lost(cursor->store, fetch->core, cursor->queue,
+                   dropped ? clg_min_u64(cursor->next, range.min - 1) : 0, range.min);
+    cursor->crossed = 1;
+    fetch->bound = range.min - 1;
+    return COMMITLOG_EDAMAGED;
+}
+
 static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
+    int front = queue_front(cursor, fetch);
+    if (front != COMMITLOG_OK) {
+        return front;
+    }
     struct clg_lookup_entry *entries = cursor->scratch.entries;
     while (fetch->count < fetch->max) {
         uint32_t want = fetch->max - fetch->count;
