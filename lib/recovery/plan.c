@@ -50,6 +50,7 @@ static void plan_refuse(struct plan_make *m, int code, const char *reason, uint6
     CLG_ASSERT(code < 0);
     CLG_ASSERT(reason != NULL);
     plan->code = code;
+    plan->reason_position = position;
     (void)snprintf(plan->reason, sizeof(plan->reason), "%s (position %" PRIu64 ")", reason,
                    position);
 }
@@ -57,13 +58,12 @@ static void plan_refuse(struct plan_make *m, int code, const char *reason, uint6
 /* A file without a header at the very end, above all that is known durable: its creation failed.
  * One with an intact header that does not fit its name, or with two that differ, was made whole;
  * one whose header the device does not give may have been. */
-static bool plan_is_leftover(const struct plan_make *m, size_t i)
+bool clg_plan_is_leftover(const struct clg_facts *facts, size_t index)
 {
-    const struct clg_facts *facts = m->facts;
-    const struct clg_fact_segment *fact = &facts->segments[i];
-    CLG_ASSERT(i < facts->segment_count);
-    CLG_ASSERT(i >= m->oldest);
-    return fact->segment == NULL && i + 1 == facts->segment_count &&
+    const struct clg_fact_segment *fact = &facts->segments[index];
+    CLG_ASSERT(index < facts->segment_count);
+    CLG_ASSERT(fact->segment != NULL || fact->state > CLG_SEGMENT_SHORT);
+    return fact->segment == NULL && index + 1 == facts->segment_count &&
            fact->base + CLG_SEGMENT_DATA_START >= facts->witness &&
            fact->base + CLG_SEGMENT_DATA_START >= facts->first &&
            fact->state != CLG_SEGMENT_NO_FILE && fact->state != CLG_SEGMENT_ODD &&
@@ -76,7 +76,7 @@ static const char *plan_segment_damage(const struct plan_make *m, size_t i)
     const struct clg_facts *facts = m->facts;
     const struct clg_fact_segment *fact = &facts->segments[i];
     CLG_ASSERT(i < facts->segment_count);
-    if ((fact->segment == NULL && !plan_is_leftover(m, i)) || fact->rebuilt) {
+    if ((fact->segment == NULL && !clg_plan_is_leftover(facts, i)) || fact->rebuilt) {
         return clg_segment_state_text(fact->state);
     }
     if (fact->state == CLG_SEGMENT_SHORT && fact->base + fact->file_bytes < facts->witness) {
@@ -170,6 +170,7 @@ static void plan_judge(struct plan_make *m)
     if (m->damaged) {
         plan->tail = COMMITLOG_TAIL_DAMAGED;
         plan_anomaly(m, damage);
+        plan->reason_position = at;
         (void)snprintf(plan->reason, sizeof(plan->reason),
                        "acknowledged data is damaged: %s (position %" PRIu64 ")", damage, at);
     } else if (facts->tail_zero) {

@@ -56,9 +56,10 @@ struct clg_plan_step {
 
 struct clg_plan {
     const struct commitlog_os *os;
-    int code;         /* 0: run it. COMMITLOG_EDAMAGED, ENOTFOUND: no step is to be run */
-    char reason[200]; /* why it refuses; "" otherwise */
-    uint32_t tail;    /* COMMITLOG_TAIL_... */
+    int code;                 /* 0: run it. COMMITLOG_EDAMAGED, ENOTFOUND: no step is to be run */
+    char reason[200];         /* why it refuses; "" otherwise */
+    uint64_t reason_position; /* and where */
+    uint32_t tail;            /* COMMITLOG_TAIL_... */
     uint64_t first;
     uint64_t end;               /* X of the log as it will be: where the next record goes */
     uint64_t serve_end;         /* reader: records before are proven; never above end */
@@ -87,6 +88,10 @@ CLG_MUST_CHECK int clg_plan_make(const struct clg_facts *facts,
                                  const struct clg_plan_options *options, struct clg_plan *out,
                                  struct commitlog_error *err);
 void clg_plan_free(struct clg_plan *plan);
+
+/* A file without a header behind all that is known durable: its creation failed, nothing is lost
+ * with it. */
+bool clg_plan_is_leftover(const struct clg_facts *facts, size_t index);
 
 /* One line of text for step `index`, or for verdict lines before the steps: lines are numbered
  * 0 ... count - 1. False past the last. */

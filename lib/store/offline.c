@@ -57,7 +57,8 @@ static int offline_recover(const struct commitlog_options *options, struct clg_s
     return rc;
 }
 
-/* The names of what is damaged, from what can still be read. Best effort. */
+/* The names of what is damaged, and what is missing in the queues, from what can still be read.
+ * Best effort. */
 static void offline_name_damage(const char *path, const struct commitlog_options *given,
                                 struct commitlog_report *report)
 {
@@ -75,6 +76,9 @@ static void offline_name_damage(const char *path, const struct commitlog_options
         } else {
             report->damage[i].queue = UINT32_MAX; /* a number of the store means nothing alone */
         }
+    }
+    if (rc == COMMITLOG_OK) {
+        clg_store_report_lost(store, report);
     }
     (void)commitlog_close(store, NULL); /* a reader: nothing to be lost */
 }

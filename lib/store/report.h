@@ -27,4 +27,7 @@ struct commitlog_report {
 
 struct commitlog_report *clg_report_create(const struct commitlog_os *os);
 
+/* lost.c: adds the queue offsets that went with the damage in the report. Best effort. */
+void clg_store_report_lost(struct commitlog_store *store, struct commitlog_report *report);
+
 #endif

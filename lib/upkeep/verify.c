@@ -153,18 +153,26 @@ static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
     CLG_ASSERT(facts->first >= CLG_SEGMENT_DATA_START);
     for (size_t i = 0; rc == 0 && i < facts->segment_count; i++) {
         const struct clg_fact_segment *fact = &facts->segments[i];
-        if (clg_facts_is_below(facts, fact) || fact->base > v->end) {
+        bool ahead =
+            fact->base > v->end; /* where no record lies, files can be wrong all the same */
+        if (clg_facts_is_below(facts, fact) || (ahead && facts->writer_live)) {
             continue;
         }
         if (fact->base > expected) {
             rc = clg_verify_say(v, expected, fact->base, "a segment is missing");
         }
         expected = fact->base + fact->bytes;
-        if (rc == 0 && fact->state != CLG_SEGMENT_GOOD && fact->state != CLG_SEGMENT_LONG) {
+        if (rc == 0 && fact->segment == NULL && !clg_plan_is_leftover(facts, i)) {
+            rc = clg_verify_say(v, fact->base, expected, clg_segment_state_text(fact->state));
+        }
+        if (rc != 0 || ahead || fact->segment == NULL) {
+            continue;
+        }
+        if (fact->state != CLG_SEGMENT_GOOD && fact->state != CLG_SEGMENT_LONG) {
             rc = clg_verify_say(v, fact->base, fact->base + CLG_SEGMENT_DATA_START,
                                 clg_segment_state_text(fact->state));
         }
-        if (rc == 0 && fact->segment != NULL) {
+        if (rc == 0) {
             rc = verify_segment(v, fact);
         }
     }
@@ -182,6 +190,9 @@ static int verify_behind(struct clg_verify *v, const struct clg_facts *facts)
     CLG_ASSERT(known >= facts->prefix_end);
     for (size_t i = 0; i < facts->range_count && facts->ranges[i].from < known; i++) {
         struct commitlog_damage damage;
+        if (facts->ranges[i].kind == CLG_RANGE_SEGMENT) {
+            continue; /* verify_files has said it */
+        }
         clg_recovery_damage(&facts->ranges[i], &damage);
         damage.to_position = clg_min_u64(damage.to_position, known);
         int rc = clg_verify_damage(v, &damage);
@@ -194,6 +205,26 @@ static int verify_behind(struct clg_verify *v, const struct clg_facts *facts)
     }
     CLG_ASSERT(v->counts->damaged_ranges > 0);
     return 0;
+}
+
+/* Whatever it is that makes an open for writing refuse, verify does not call that sound. */
+static int verify_plan(struct clg_verify *v, const struct clg_facts *facts)
+{
+    struct clg_plan plan;
+    struct clg_plan_options options = {.mode = COMMITLOG_RECOVER_TAIL};
+    if (facts->writer_live || v->counts->damaged_ranges > 0) {
+        return 0;
+    }
+    int rc = clg_plan_make(facts, &options, &plan, v->err);
+    if (rc == 0 && plan.code == COMMITLOG_EDAMAGED) {
+        const struct clg_fact_segment *fact = clg_facts_segment_at(facts, plan.reason_position);
+        uint64_t end =
+            fact != NULL ? fact->base + fact->bytes : plan.reason_position + CLG_SEGMENT_ALIGN;
+        rc = clg_verify_say(v, plan.reason_position, end, plan.reason);
+    }
+    clg_plan_free(&plan);
+    CLG_ASSERT(rc <= 0);
+    return rc;
 }
 
 static void verify_summary(const struct clg_verify *v, const struct clg_facts *facts,
@@ -307,6 +338,9 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
     }
     if (rc == 0) {
         rc = verify_behind(&v, &facts);
+    }
+    if (rc == 0 && !facts.is_new) {
+        rc = verify_plan(&v, &facts);
     }
     if (rc == 0) {
         rc = verify_line(&v);

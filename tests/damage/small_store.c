@@ -344,7 +344,8 @@ uint32_t small_places(const char *path, struct placed out[SMALL_POSITIONS_MAX])
             continue;
         CHECK(count < SMALL_POSITIONS_MAX);
         out[count++] =
-            (struct placed){message.position, small_message_hash(&message), left > 0 ? first : 0};
+            (struct placed){message.position, small_message_hash(&message), left > 0 ? first : 0,
+                            (uint64_t)message.topic << 32 | message.queue};
         if (left > 0)
             left--;
     }

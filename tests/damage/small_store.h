@@ -25,6 +25,7 @@ struct placed {
     uint64_t position;
     uint64_t hash;
     uint64_t batch_first; /* position of the first member, 0 when not in a batch */
+    uint64_t queue;       /* topic << 32 | queue */
 };
 
 /* Options of every store of these tests: no thread, small segments, live area in the directory. */

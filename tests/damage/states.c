@@ -118,12 +118,25 @@ void states_damaged(struct states *states, int32_t code)
     CHECKF(dirs_hash(log) == before, "%s: log/ was changed", states->name);
 }
 
+int32_t states_verify(const struct states *states)
+{
+    struct commitlog_report *report = NULL;
+    struct commitlog_error err = {.message = ""};
+    int32_t rc = commitlog_verify(states->path, NULL, &report, &err);
+    CHECKF(rc == COMMITLOG_OK || small_is_damage(rc), "%s: verify: %s: %s", states->name,
+           commitlog_error_name(rc), err.message);
+    CHECKF(rc == COMMITLOG_OK || err.message[0] != '\0', "%s: verify says nothing", states->name);
+    commitlog_report_free(report);
+    return rc;
+}
+
 void states_sound_or_damaged(struct states *states)
 {
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
     char log[DIRS_PATH_MAX];
     uint64_t before = 0;
+    int32_t verified = states_verify(states);
     int32_t rc = 0;
     path_join(log, states->path, "log");
     before = dirs_hash(log);
@@ -133,6 +146,7 @@ void states_sound_or_damaged(struct states *states)
         return;
     }
     CHECKF(small_is_damage(rc), "%s: %s", states->name, commitlog_error_name(rc));
+    CHECKF(small_is_damage(verified), "%s: refused, but sound to verify", states->name);
     CHECKF(dirs_hash(log) == before, "%s: log/ was changed", states->name);
 }
 

@@ -34,6 +34,8 @@ void states_sound(struct states *states);
 void states_damaged(struct states *states, int32_t code);
 /* Either of the two, but nothing in between. */
 void states_sound_or_damaged(struct states *states);
+/* What verify says: sound or a kind of damage. */
+int32_t states_verify(const struct states *states);
 /* Salvage opens, and at least `least` of the messages are the pristine ones. */
 void states_salvage(struct states *states, uint32_t least);
 

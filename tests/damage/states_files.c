@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -124,15 +125,43 @@ void states_tail(struct states *states)
     states_fresh(states, "empty file as the next segment");
     dirs_remove(next);
     file_write(next, zeros, 0);
+    CHECK_RC(states_verify(states), COMMITLOG_OK);
     states_sound(states);
     states_fresh(states, "zeros as the next segment");
     dirs_remove(next);
     file_write(next, zeros, sizeof zeros);
+    CHECK_RC(states_verify(states), COMMITLOG_OK);
     states_sound(states);
     states_fresh(states, "garbage as the next segment");
     dirs_remove(next);
     file_write(next, garbage, sizeof garbage);
     states_sound_or_damaged(states);
+}
+
+/* Behind the end, where no record is looked for, a file can be wrong all the same. */
+static void segments_ahead(struct states *states)
+{
+    static const char *const names[] = {
+        "a copy of a segment as the next one", "a copy of a segment far behind the end",
+        "no bytes far behind the end", "a directory as the next one"};
+    char one[DIRS_PATH_MAX], next[DIRS_PATH_MAX], log[DIRS_PATH_MAX];
+    for (uint32_t i = 0; i < 4; i++) {
+        struct file_bytes file;
+        states_fresh(states, names[i]);
+        states_segment(states, 1, one);
+        next_segment_name(states, next);
+        dirs_remove(next);
+        path_join(log, states->path, "log");
+        if (i == 1 || i == 2)
+            path_join(next, log, "00000000000000458752.log");
+        file = file_read(one);
+        if (i < 3)
+            file_write(next, file.data, i < 2 ? file.size : 0);
+        else
+            CHECK(mkdir(next, 0700) == 0);
+        file_free(&file);
+        states_damaged(states, COMMITLOG_EDAMAGED);
+    }
 }
 
 void states_segments(struct states *states)
@@ -142,6 +171,7 @@ void states_segments(struct states *states)
     struct file_bytes file;
     char text[32];
 
+    segments_ahead(states);
     for (uint32_t i = 0; i < 3; i++) {
         snprintf(text, sizeof text, "segment %u missing", i);
         states_fresh(states, text);

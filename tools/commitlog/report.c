@@ -31,10 +31,14 @@ uint32_t report_print_damage(struct cli *cli, const struct commitlog_report *rep
         if (commitlog_report_damage(report, count, &damage) != COMMITLOG_OK) {
             return count;
         }
-        (void)out_format(&cli->out, "damage: positions %" PRIu64 " to %" PRIu64,
-                         damage.from_position, damage.to_position);
+        const bool placed = damage.from_position != UINT64_MAX;
+        (void)out_text(&cli->out, "damage: ");
+        if (placed) {
+            (void)out_format(&cli->out, "positions %" PRIu64 " to %" PRIu64, damage.from_position,
+                             damage.to_position);
+        }
         if (damage.topic[0] != '\0') {
-            (void)out_text(&cli->out, ", topic ");
+            (void)out_text(&cli->out, placed ? ", topic " : "topic ");
             (void)text_put_plain(&cli->out,
                                  (struct commitlog_slice){damage.topic, strlen(damage.topic)});
         }
@@ -146,10 +150,12 @@ static json_t *report_damage_array(const struct commitlog_report *report)
             return list;
         }
         const bool queue = damage.queue != UINT32_MAX;
+        const bool placed = damage.from_position != UINT64_MAX;
         json_t *object = json_pack(
-            "{s:I, s:I, s:s?, s:o, s:o, s:o, s:s}", "from_position",
-            (json_int_t)damage.from_position, "to_position", (json_int_t)damage.to_position,
-            "topic", damage.topic[0] != '\0' ? damage.topic : NULL, "queue",
+            "{s:o, s:o, s:s?, s:o, s:o, s:o, s:s}", "from_position",
+            placed ? json_integer((json_int_t)damage.from_position) : json_null(), "to_position",
+            placed ? json_integer((json_int_t)damage.to_position) : json_null(), "topic",
+            damage.topic[0] != '\0' ? damage.topic : NULL, "queue",
             queue ? json_integer(damage.queue) : json_null(), "from_offset",
             queue ? json_integer((json_int_t)damage.from_offset) : json_null(), "to_offset",
             queue ? json_integer((json_int_t)damage.to_offset) : json_null(), "reason",
