@@ -3,7 +3,7 @@
  * verify.c -- reads a whole store and says whether it is sound. See verify.h.
  *
  * The log is scanned here from its first record to the end that recovery's facts give; the derived
- * files of sealed segments are in verify_view.c.
+ * files of sealed segments are in verify_view.c, those of the whole store in verify_state.c.
  */
 #include "upkeep/verify.h"
 
@@ -335,6 +335,7 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
         rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION, "there is no store");
     } else {
         rc = verify_files(&v, &facts);
+        rc = rc == 0 ? clg_verify_states(&v, facts.first) : rc;
     }
     if (rc == 0) {
         rc = verify_behind(&v, &facts);

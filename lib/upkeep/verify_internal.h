@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * verify_internal.h -- shared by verify.c and verify_view.c.
+ * verify_internal.h -- shared by verify.c, verify_view.c and verify_state.c.
  */
 #ifndef CLG_UPKEEP_VERIFY_INTERNAL_H
 #define CLG_UPKEEP_VERIFY_INTERNAL_H
@@ -28,5 +28,7 @@ CLG_MUST_CHECK int clg_verify_tick(struct clg_verify *v, uint64_t bytes);
 
 /* The .cq and .key of a sealed segment, where they are there, against its records. */
 CLG_MUST_CHECK int clg_verify_views(struct clg_verify *v, struct clg_segment *segment);
+/* The .state files; `first` is the first position kept. */
+CLG_MUST_CHECK int clg_verify_states(struct clg_verify *v, uint64_t first);
 
 #endif

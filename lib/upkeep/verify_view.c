@@ -21,6 +21,8 @@
 
 /* Further wrong entries of one file say nothing new. */
 #define VERIFY_ENTRIES_MAX 16u
+/* An attribute is type, size and value. */
+#define VERIFY_KEY_BYTES_MIN 4u
 
 struct verify_file {
     struct clg_verify *v;
@@ -42,6 +44,18 @@ static int verify_file_say(struct verify_file *file, const char *reason)
                           text);
 }
 
+/* No more than what can be said of a segment: every record of the least size, with its queue, and
+ * every byte of attributes a key of 1 byte. */
+static uint64_t verify_file_limit(const struct verify_file *file, enum clg_segment_file kind)
+{
+    uint64_t records = file->segment->bytes / CLG_RECORD_MIN;
+    uint64_t keys = clg_min_u64(file->segment->bytes / VERIFY_KEY_BYTES_MIN, UINT32_MAX - 1);
+    CLG_ASSERT(kind == CLG_FILE_CQ || kind == CLG_FILE_KEY);
+    CLG_ASSERT(records <= UINT32_MAX);
+    return kind == CLG_FILE_CQ ? clg_queue_file_bytes((uint32_t)records, records)
+                               : clg_key_file_bytes((uint32_t)keys);
+}
+
 /* 0 and the bytes, ENOTFOUND, or reported: bytes stays NULL then. */
 static int verify_file_load(struct verify_file *file, enum clg_segment_file kind)
 {
@@ -60,6 +74,9 @@ static int verify_file_load(struct verify_file *file, enum clg_segment_file kind
     if (rc < 0 || stat.type != CLG_OS_FILE || stat.size_bytes == 0) {
         return verify_file_say(file, "is not a file with something in it");
     }
+    if (stat.size_bytes > verify_file_limit(file, kind)) {
+        return verify_file_say(file, "is larger than its segment can make it");
+    }
     int fd = os->open_at(os, file->v->dir->view_fd, name, CLG_OS_OPEN_READ, 0);
     if (fd < 0) {
         return fd == -ENOENT ? COMMITLOG_ENOTFOUND : verify_file_say(file, "cannot be opened");
@@ -67,8 +84,8 @@ static int verify_file_load(struct verify_file *file, enum clg_segment_file kind
     uint8_t *bytes = os->alloc(os, stat.size_bytes);
     if (bytes == NULL) {
         clg_os_close_fd(os, &fd);
-        return clg_fail(file->v->err, COMMITLOG_ENOMEM, ENOMEM, file->segment->base, "verify %s",
-                        name);
+        return clg_fail(file->v->err, COMMITLOG_ENOMEM, ENOMEM, file->segment->base,
+                        "not enough memory to verify view/%s", name);
     }
     rc = clg_os_pread_all(os, fd, bytes, stat.size_bytes, 0);
     clg_os_close_fd(os, &fd);

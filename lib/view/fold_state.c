@@ -401,6 +401,18 @@ void clg_fold_reset(struct clg_fold *fold)
     CLG_ASSERT(!fold->attached);
 }
 
+/* Is the file as long as its header says? Asked before room is made for all of it. */
+static int state_check_length(const struct clg_image_file *file)
+{
+    uint8_t header[CLG_VIEW_HEADER_BYTES];
+    CLG_ASSERT(file->size > 0);
+    int rc = clg_image_file_read(file, 0, header, sizeof(header));
+    if (rc == 0 && clg_load_le64(header + CLG_STATE_AT_BYTES) != file->size - sizeof(header)) {
+        rc = COMMITLOG_EDAMAGED;
+    }
+    return rc;
+}
+
 int clg_fold_restore_state(struct clg_fold *fold, uint64_t position)
 {
     const struct commitlog_os *os = fold->config.os;
@@ -413,7 +425,10 @@ int clg_fold_restore_state(struct clg_fold *fold, uint64_t position)
     }
     struct clg_image image = {0};
     struct clg_state_file state;
-    rc = clg_image_alloc(os, file.size, &image);
+    rc = state_check_length(&file);
+    if (rc == 0) {
+        rc = clg_image_alloc(os, file.size, &image);
+    }
     if (rc == 0) {
         rc = clg_image_file_read(&file, 0, image.bytes, file.size);
     }

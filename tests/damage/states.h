@@ -49,6 +49,7 @@ void states_tail(struct states *states);
 void states_segments(struct states *states);
 void states_footers(struct states *states);
 void states_leftovers(struct states *states);
+void states_odd_views(struct states *states);
 void states_retained(struct states *states);
 void states_live(struct states *states);
 void states_versions(struct states *states);

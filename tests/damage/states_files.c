@@ -313,6 +313,44 @@ void states_leftovers(struct states *states)
     states_sound(states);
 }
 
+/* A derived file of each kind that is none, or is of absurd length: named by verify, and the store
+ * is opened and answers without it. */
+void states_odd_views(struct states *states)
+{
+    static const char *const kinds[] = {".cq", ".key", ".state"};
+    static const char *const ways[] = {"1 TiB long", "of no bytes",   "a directory",  "a pipe",
+                                       "a link",     "one byte more", "one byte less"};
+    char view[DIRS_PATH_MAX], path[DIRS_PATH_MAX], aside[DIRS_PATH_MAX], name[64];
+    path_join(view, states->path, "view");
+    path_join(aside, states->root, "aside");
+    for (uint32_t kind = 0; kind < 3; kind++) {
+        for (uint32_t way = 0; way < 7; way++) {
+            struct name_list files;
+            snprintf(name, sizeof name, "a %s file that is %s", kinds[kind], ways[way]);
+            states_fresh(states, name);
+            files = dirs_list(view, kinds[kind]);
+            CHECK(files.count > 0);
+            path_join(path, view, files.names[0]);
+            names_free(&files);
+            dirs_remove(aside);
+            if (way >= 2 && way <= 4)
+                CHECK(rename(path, aside) == 0);
+            if (way == 2)
+                CHECK(mkdir(path, 0700) == 0);
+            if (way == 3)
+                CHECK(mkfifo(path, 0600) == 0);
+            if (way == 4)
+                CHECK(symlink(aside, path) == 0);
+            if (way < 2)
+                file_cut(path, way == 0 ? UINT64_C(1) << 40 : 0);
+            if (way > 4)
+                file_cut(path, file_size(path) + (way == 5 ? 1 : UINT64_MAX));
+            CHECK_RC(states_verify(states), COMMITLOG_EDAMAGED);
+            states_sound(states);
+        }
+    }
+}
+
 /* Segments below the first position come back, as after an unlink that was not synced. */
 void states_retained(struct states *states)
 {

@@ -16,7 +16,8 @@ int main(void)
                                                       states_live,       states_versions,
                                                       states_places,     states_locked,
                                                       states_retained,   states_read_only_directory,
-                                                      states_footers,    states_served};
+                                                      states_footers,    states_served,
+                                                      states_odd_views};
     struct states states;
     uint64_t seed = prog_begin("states_test");
     uint64_t only = prog_env("ONLY", UINT64_MAX);
