@@ -129,6 +129,16 @@ static int recover_report_gaps(struct recover *v)
     return rc;
 }
 
+/* A file of which nothing is left, and none behind it: what was durable had gone on in it. */
+static bool recover_is_last(const struct clg_facts *facts, const struct clg_fact_range *range)
+{
+    const struct clg_fact_segment *last =
+        facts->segment_count > 0 ? &facts->segments[facts->segment_count - 1] : NULL;
+    CLG_ASSERT(range->from < range->to);
+    return range->kind == CLG_RANGE_SEGMENT && last != NULL && last->segment == NULL &&
+           range->to == last->base + last->bytes;
+}
+
 /* Everything that fails in front of something valid, or of something that had been durable. */
 static int recover_report_damage(struct recover *v)
 {
@@ -141,7 +151,7 @@ static int recover_report_damage(struct recover *v)
         if (range.from >= known) {
             break;
         }
-        range.to = clg_min_u64(range.to, known);
+        range.to = recover_is_last(&v->facts, &range) ? known : clg_min_u64(range.to, known);
         listed++;
         rc = recover_report_range(v, &range);
     }
@@ -441,6 +451,13 @@ static int recover_finish(struct recover *v)
     int rc = recover_fill_set(v);
     if (rc == 0) {
         rc = recover_open_created(v);
+    }
+    if (rc == 0 && clg_segment_set_count(v->set) == 0) {
+        CLG_ASSERT(v->options->read_only);
+        return clg_fail(v->err, COMMITLOG_EDAMAGED, 0, v->plan.first,
+                        v->dir->log_fd < 0
+                            ? "its directory log/ is missing, and all records with it"
+                            : "no segment in log/ can be read: all records are missing");
     }
     if (rc == 0 && !v->options->read_only && !v->unchanged) {
         /* What the old live area had to say is in the log now, and must not be asked again. */

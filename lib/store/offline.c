@@ -103,6 +103,7 @@ int32_t commitlog_recover(const char *path, const struct commitlog_options *give
     int64_t began = options.os->clock_mono_ns(options.os);
     rc = offline_open_dir(&options, path, false, (flags & COMMITLOG_RECOVER_PLAN_ONLY) != 0, &dir,
                           err);
+    bool opened = rc == COMMITLOG_OK; /* else the text names the store already */
     if (rc == COMMITLOG_OK) {
         struct clg_recovery_options wanted = {
             .plan_only = dir.plan_only, .close = true, .full = true, .report = &report->sink};
@@ -123,7 +124,7 @@ int32_t commitlog_recover(const char *path, const struct commitlog_options *give
     } else {
         commitlog_report_free(report);
     }
-    if (rc != COMMITLOG_OK) {
+    if (rc != COMMITLOG_OK && opened) {
         clg_wrap(err, "recover store %s", path);
     }
     return rc;
@@ -147,6 +148,7 @@ int32_t commitlog_verify(const char *path, const struct commitlog_options *given
     struct clg_store_dir dir;
     int64_t began = options.os->clock_mono_ns(options.os);
     rc = offline_open_dir(&options, path, true, false, &dir, err);
+    bool opened = rc == COMMITLOG_OK; /* else the text names the store already */
     if (rc == COMMITLOG_OK) {
         struct clg_verify_counts counts;
         memset(&counts, 0, sizeof(counts));
@@ -166,7 +168,7 @@ int32_t commitlog_verify(const char *path, const struct commitlog_options *given
     } else {
         commitlog_report_free(report);
     }
-    if (rc != COMMITLOG_OK) {
+    if (rc != COMMITLOG_OK && opened) {
         clg_wrap(err, "verify store %s", path);
     }
     return rc;

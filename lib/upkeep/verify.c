@@ -163,7 +163,10 @@ static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
         }
         expected = fact->base + fact->bytes;
         if (rc == 0 && fact->segment == NULL && !clg_plan_is_leftover(facts, i)) {
-            rc = clg_verify_say(v, fact->base, expected, clg_segment_state_text(fact->state));
+            bool last = i + 1 == facts->segment_count;
+            rc = clg_verify_say(v, fact->base,
+                                last ? clg_max_u64(expected, facts->witness) : expected,
+                                clg_segment_state_text(fact->state));
         }
         if (rc != 0 || ahead || fact->segment == NULL) {
             continue;
@@ -252,6 +255,11 @@ static void verify_summary(const struct clg_verify *v, const struct clg_facts *f
     CLG_ASSERT(out->tail <= COMMITLOG_TAIL_DAMAGED);
 }
 
+static const char *verify_plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static int verify_line(struct clg_verify *v)
 {
     char line[VERIFY_LINE_BYTES];
@@ -261,10 +269,12 @@ static int verify_line(struct clg_verify *v)
         return 0;
     }
     (void)snprintf(line, sizeof(line),
-                   "verified: %" PRIu64 " segments, %" PRIu64 " records, %" PRIu64
-                   " bytes, %" PRIu64 " derived files, %" PRIu64 " damaged ranges",
-                   v->counts->segments, v->counts->records, v->counts->bytes, v->counts->view_files,
-                   v->counts->damaged_ranges);
+                   "verified: %" PRIu64 " segment%s, %" PRIu64 " record%s, %" PRIu64
+                   " bytes, %" PRIu64 " derived file%s, %" PRIu64 " damaged range%s",
+                   v->counts->segments, verify_plural(v->counts->segments), v->counts->records,
+                   verify_plural(v->counts->records), v->counts->bytes, v->counts->view_files,
+                   verify_plural(v->counts->view_files), v->counts->damaged_ranges,
+                   verify_plural(v->counts->damaged_ranges));
     CLG_ASSERT(line[0] != '\0');
     return report->line(report->ctx, line) != 0
                ? clg_fail(v->err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "report")
@@ -352,8 +362,9 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
     if (rc == 0) {
         verify_summary(&v, &facts, summary);
         if (counts->damaged_ranges > 0) {
-            rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION, "%" PRIu64 " damaged ranges",
-                          counts->damaged_ranges);
+            rc =
+                clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION, "%" PRIu64 " damaged range%s",
+                         counts->damaged_ranges, verify_plural(counts->damaged_ranges));
         }
     }
     clg_facts_free(&facts);

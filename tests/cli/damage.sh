@@ -36,10 +36,10 @@ refuses() {
     same "$2 on $3 changes nothing" "$before" "$after"
 }
 
-# A store with 200 records of 300 bytes, keys n1 ... n200, in segments of 64 KiB.
+# make_store DIR [COUNT]: 200 records of 300 bytes, keys n1 ... n200, in segments of 64 KiB.
 make_store() {
     local i
-    for ((i = 1; i <= 200; i++)); do
+    for ((i = 1; i <= ${2:-200}; i++)); do
         printf '{"topic":"t","queue":0,"keys":["n%d"],"body":"%0300d"}\n' "$i" "$i"
     done | "$commitlog" append "$1" --jsonl --level none --acks --segment-size 64K >"$1.acks"
 }
@@ -357,6 +357,108 @@ test_files() {
     says "where" "$copy"
 }
 
+# odd KIND FILE: something of another kind has the name of FILE
+odd() {
+    rm -rf "$2.aside"
+    [ "$1" = missing ] || mv "$2" "$2.aside"
+    rm -f "$2"
+    case $1 in
+    empty) : >"$2" ;;
+    directory) mkdir "$2" ;;
+    pipe) mkfifo "$2" ;;
+    link) ln -s "$2.aside" "$2" ;;
+    esac
+}
+
+# Segment 2 of $store is no more: the rest is served, and the damage named, by every command.
+test_lost() {
+    section 'a segment that is lost'
+    local store copy each how file base next lost number
+    store=$(new)
+    make_store "$store" 400
+    file=$(find "$store/log" -name '*.log' | sort | sed -n 2p)
+    base=$(basename "$file" .log | sed 's/^0*//')
+    next=$((base + 65536))
+    lost=$(awk -v a="$base" -v b="$next" '$1 >= a && $1 < b' "$store.acks" | wc -l)
+    number=$(awk -v a="$base" '$1 >= a { print NR; exit }' "$store.acks")
+    for each in missing empty directory pipe link; do
+        current="a segment that is lost: $each"
+        copy=$(new)
+        cp -r "$store" "$copy"
+        odd "$each" "$copy${file#"$store"}"
+        for how in '' '--since 2001-01-01T00:00:00Z' '--queue 0' '--last 400'; do
+            # shellcheck disable=SC2086
+            run 1 "$commitlog" read "$copy" -t t $how
+            same "read $how" $((400 - lost)) "$(wc -l <"$out")"
+            case $how in
+            *queue*) says "read $how" "damage at offset $((number + lost - 2)):" ;;
+            *) says "read $how" "damage at position $base:" ;;
+            esac
+            same "read $how says it once" 1 "$(wc -l <"$err")"
+        done
+        run 1 "$commitlog" query "$copy" -t t -k "n$number"
+        says query "damage at position $base:"
+        run 1 "$commitlog" dump "$copy"
+        same "dump goes on behind it" 1 "$(grep -c 'key n400 ' "$out")"
+        run 0 "$commitlog" stat "$copy"
+        prints stat '^damage_found  *[1-9]'
+        run 1 "$commitlog" verify "$copy"
+        prints verify "^damage: positions $base to $next: "
+        prints verify "^damage: topic t, queue 0, offsets $((number - 1)) to $((number + lost - 2)): "
+        run 1 "$commitlog" verify "$copy" --json
+        prints verify "\"from_position\":null,\"to_position\":null,\"topic\":\"t\",\"queue\":0"
+        case $each in
+        missing | empty) run 0 "$commitlog" recover "$copy" --mode salvage ;;
+        *)
+            run 1 "$commitlog" recover "$copy" --mode salvage
+            says salvage 'move it out of log/'
+            check "it is still there" [ -e "$copy${file#"$store"}" ]
+            ;;
+        esac
+        rm -rf "$copy"
+    done
+    # The last one: to the end of what had been durable.
+    for each in missing empty directory; do
+        current="the last segment is lost: $each"
+        copy=$(new)
+        cp -r "$store" "$copy"
+        file=$(find "$copy/log" -name '*.log' | sort | tail -n 1)
+        base=$(basename "$file" .log | sed 's/^0*//')
+        next=$(tail -n 1 "$store.acks" | cut -d' ' -f1)
+        odd "$each" "$file"
+        run 1 "$commitlog" read "$copy" -t t
+        says read "damage at position"
+        run 1 "$commitlog" verify "$copy"
+        # Fields: damage: positions FROM to TO:
+        same "verify names all of it" 1 "$(awk -v a="$((base + 8192))" -v b="$next" \
+            '/^damage: positions/ && $3 <= a && $5 + 0 > b' "$out" | wc -l)"
+        rm -rf "$copy"
+    done
+    current='a segment that is lost: words'
+    file=$(find "$store/log" -name '*.log' | sort | sed -n 2p)
+    copy=$(new)
+    cp -r "$store" "$copy"
+    cp "$file" "$copy/log/00000000000000458752.log"
+    run 1 bash -c 'one append "$1"' one "$copy"
+    run 1 "$commitlog" verify "$copy"
+    prints "a segment far behind" '^damage: positions 458752 to 524288: its header belongs to'
+    rm -rf "$copy"
+    cp -r "$store" "$copy"
+    rm -rf "$copy/log"
+    run 1 "$commitlog" read "$copy" -t t
+    says "no log" "$copy: its directory log/ is missing"
+    rm -rf "$copy"
+    run 2 "$commitlog" verify "$copy"
+    same "the store is named once" 1 "$(grep -o "store $copy" "$err" | wc -l)"
+    echo x | run 0 "$commitlog" append "$copy" -t t
+    run 0 "$commitlog" verify "$copy"
+    prints "one of a kind" 'verified: 1 segment, '
+    for each in "$store"/view/*; do truncate -s 1T "$each"; done
+    run 1 "$commitlog" verify "$store"
+    prints "views of a TiB" "^damage: .*view/.*\.cq: is larger than"
+    prints "views of a TiB" "^damage: .*view/.*\.state: is not as long as"
+}
+
 test_read_only() {
     section 'read-only directory'
     local store each
@@ -450,7 +552,7 @@ test_cut_short() {
     check "says why" grep -q 'cut short' "$err"
 }
 
-for each in "${@:-directories lock kill await opening damage files read_only full_disk cut_short}"; do
+for each in "${@:-directories lock kill await opening damage files lost read_only full_disk cut_short}"; do
     for name in $each; do
         "test_$name"
     done

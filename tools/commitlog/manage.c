@@ -67,9 +67,10 @@ static int retain_run(struct cli *cli, struct store *store,
     char amount[32];
     when_amount(done.bytes_dropped, amount, sizeof(amount));
     (void)out_format(&cli->out,
-                     "dropped %" PRIu32 " segments, %s; appended again %" PRIu64
+                     "dropped %" PRIu32 " segment%s, %s; appended again %" PRIu64
                      " bytes of state; the first position kept is %" PRIu64 "\n",
-                     done.segments_dropped, amount, done.bytes_carried, done.first);
+                     done.segments_dropped, done.segments_dropped == 1 ? "" : "s", amount,
+                     done.bytes_carried, done.first);
     return CLI_DONE;
 }
 
