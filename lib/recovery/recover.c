@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "segment/segment_name.h"
+#include "view/checkpoint_file.h"
 
 #define RECOVER_ROUNDS_MAX 1024u
 #define RECOVER_READ_BACKS 3u
@@ -104,9 +105,29 @@ static int recover_report_segment(struct recover *v, uint64_t from, uint64_t to)
     return recover_report_range(v, &range);
 }
 
-/* Files in front of the part that was scanned that are missing, or of which no header is left (one
- * range for both: a run of them says nothing new); the scan has found those within. */
-static int recover_report_gaps(struct recover *v)
+/* Beside a live writer retention may have taken the files after CHECKPOINT was read. It raises the
+ * first position before it removes a file: what is missing above that one of now is lost. */
+static int recover_report_live(struct recover *v, uint64_t from, uint64_t to)
+{
+    struct clg_checkpoint_file file;
+    struct clg_checkpoint now;
+    CLG_ASSERT(v->facts.writer_live);
+    clg_checkpoint_file_init(&file, v->dir->os);
+    int rc = clg_checkpoint_file_open(&file, v->dir->dir_fd, false, v->err);
+    if (rc == 0) {
+        rc = clg_checkpoint_file_read(&file, v->facts.uuid, true, &now, v->err);
+        clg_checkpoint_file_close(&file);
+    }
+    if (rc != 0) {
+        return rc;
+    }
+    uint64_t first = clg_max_u64(from, now.first - CLG_SEGMENT_DATA_START);
+    return first < to ? recover_report_segment(v, first, to) : 0;
+}
+
+/* Files before `upto` that are missing, or of which no header is left (one range for both: a run of
+ * them says nothing new). */
+static int recover_report_gaps(struct recover *v, uint64_t upto)
 {
     const struct clg_facts *facts = &v->facts;
     /* Everything before it is there, or was reported. */
@@ -118,11 +139,12 @@ static int recover_report_gaps(struct recover *v)
         if (clg_facts_is_below(facts, fact)) {
             continue;
         }
-        if (fact->segment == NULL && end <= facts->scan_from) {
+        if (fact->segment == NULL && end <= upto) {
             continue; /* up to where a file has a header again */
         }
-        if (fact->base > next && fact->base <= facts->scan_from) {
-            rc = recover_report_segment(v, next, fact->base);
+        if (fact->base > next && fact->base <= upto) {
+            rc = facts->writer_live ? recover_report_live(v, next, fact->base)
+                                    : recover_report_segment(v, next, fact->base);
         }
         next = end;
     }
@@ -145,7 +167,7 @@ static int recover_report_damage(struct recover *v)
     uint64_t known = clg_max_u64(v->facts.valid_end, v->facts.witness);
     uint64_t listed = 0;
     CLG_ASSERT(v->plan.tail == COMMITLOG_TAIL_DAMAGED);
-    int rc = recover_report_gaps(v);
+    int rc = recover_report_gaps(v, v->facts.scan_from); /* the scan has found those within */
     for (size_t i = 0; rc == 0 && i < v->facts.range_count; i++) {
         struct clg_fact_range range = v->facts.ranges[i];
         if (range.from >= known) {
@@ -174,6 +196,10 @@ static int recover_report(struct recover *v)
         }
     }
     CLG_ASSERT(v->plan.os != NULL);
+    if (v->facts.writer_live) {
+        /* A file that came after the listing lies behind what was durable before it. */
+        return v->facts.have_checkpoint ? recover_report_gaps(v, v->facts.checkpoint.durable) : 0;
+    }
     return v->plan.tail == COMMITLOG_TAIL_DAMAGED ? recover_report_damage(v) : 0;
 }
 

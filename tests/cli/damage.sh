@@ -373,7 +373,7 @@ odd() {
 # Segment 2 of $store is no more: the rest is served, and the damage named, by every command.
 test_lost() {
     section 'a segment that is lost'
-    local store copy each how file base next lost number
+    local store copy each how file base next lost number gone
     store=$(new)
     make_store "$store" 400
     file=$(find "$store/log" -name '*.log' | sort | sed -n 2p)
@@ -381,6 +381,7 @@ test_lost() {
     next=$((base + 65536))
     lost=$(awk -v a="$base" -v b="$next" '$1 >= a && $1 < b' "$store.acks" | wc -l)
     number=$(awk -v a="$base" '$1 >= a { print NR; exit }' "$store.acks")
+    gone="$((number - 1)) to $((number + lost - 2))"
     for each in missing empty directory pipe link; do
         current="a segment that is lost: $each"
         copy=$(new)
@@ -404,7 +405,7 @@ test_lost() {
         prints stat '^damage_found  *[1-9]'
         run 1 "$commitlog" verify "$copy"
         prints verify "^damage: positions $base to $next: "
-        prints verify "^damage: topic t, queue 0, offsets $((number - 1)) to $((number + lost - 2)): "
+        prints verify "^damage: topic t, queue 0, offsets $gone:"
         run 1 "$commitlog" verify "$copy" --json
         prints verify "\"from_position\":null,\"to_position\":null,\"topic\":\"t\",\"queue\":0"
         case $each in
@@ -432,6 +433,30 @@ test_lost() {
         # Fields: damage: positions FROM to TO:
         same "verify names all of it" 1 "$(awk -v a="$((base + 8192))" -v b="$next" \
             '/^damage: positions/ && $3 <= a && $5 + 0 > b' "$out" | wc -l)"
+        rm -rf "$copy"
+    done
+    # Beside a live writer, which does not read it: readers find it all the same.
+    mkfifo "$work/lost-fifo"
+    for each in missing empty; do
+        current="a segment is lost beside its writer: $each"
+        copy=$(new)
+        cp -r "$store" "$copy"
+        "$commitlog" append "$copy" -t t --acks <"$work/lost-fifo" >"$work/lost-acks" 2>/dev/null &
+        started+=("$!")
+        exec 9>"$work/lost-fifo"
+        echo held >&9
+        check "the writer runs" wait_for lines_at_least "$work/lost-acks" 1
+        file=$(find "$copy/log" -name '*.log' | sort | sed -n 2p)
+        base=$(basename "$file" .log | sed 's/^0*//')
+        odd "$each" "$file"
+        run 1 "$commitlog" read "$copy" -t t
+        says read "damage at position $base:"
+        same read $((401 - lost)) "$(wc -l <"$out")"
+        run 1 "$commitlog" query "$copy" -t t -k "n$number"
+        says query "damage at position $base:"
+        exec 9>&-
+        wait "${started[-1]}" 2>/dev/null
+        started=()
         rm -rf "$copy"
     done
     current='a segment that is lost: words'
