@@ -222,6 +222,19 @@ static const char *scan_misfit(const struct clg_scan *scan, const struct clg_sca
     return NULL;
 }
 
+bool clg_scan_file_ends(struct clg_scan *scan, uint64_t at, uint64_t need)
+{
+    const struct clg_segment *segment = scan->segment;
+    uint64_t file_end = segment->base + clg_min_u64(segment->bytes, segment->file_bytes);
+    CLG_ASSERT(need > 0);
+    if (at + need <= file_end) {
+        return false;
+    }
+    const uint8_t *bytes = NULL;
+    return at >= file_end || (clg_scan_load(scan, at, file_end - at, &bytes, NULL) == 0 &&
+                              clg_is_zero(bytes, (size_t)(file_end - at)));
+}
+
 int clg_scan_examine_header(struct clg_scan *scan, const struct clg_scan_bounds *bounds,
                             uint64_t position, struct clg_scan_record *out,
                             struct commitlog_error *err)
@@ -235,6 +248,10 @@ int clg_scan_examine_header(struct clg_scan *scan, const struct clg_scan_bounds 
     }
     const uint8_t *bytes = NULL;
     int rc = clg_scan_load(scan, position, CLG_RECORD_HEADER_BYTES, &bytes, err);
+    if (rc == ENODATA && clg_scan_file_ends(scan, position, CLG_RECORD_HEADER_BYTES)) {
+        out->header_zero = true;
+        return scan_say(out, CLG_SCAN_FREE, "");
+    }
     if (rc != 0) {
         return scan_say_read(out, rc);
     }

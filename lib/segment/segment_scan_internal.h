@@ -21,6 +21,9 @@ struct clg_scan_bounds {
 /* [at, at + need) in one piece; reads scan->read_ahead bytes at once if it can. */
 CLG_MUST_CHECK int clg_scan_load(struct clg_scan *scan, uint64_t at, uint64_t need,
                                  const uint8_t **out, struct commitlog_error *err);
+/* Does the file end before at + need, and is what there is of it from `at` on zero? What a short
+ * file lacks is as good as zeros: recovery makes it so. */
+bool clg_scan_file_ends(struct clg_scan *scan, uint64_t at, uint64_t need);
 /* Everything the header alone can tell; the scan's position is not touched. */
 CLG_MUST_CHECK int clg_scan_examine_header(struct clg_scan *scan,
                                            const struct clg_scan_bounds *bounds, uint64_t position,

@@ -53,9 +53,12 @@ static int search_next_chunk(struct clg_scan *scan, uint64_t from, uint64_t to,
     return 0;
 }
 
-/* Over what the file system knows to be zero, in whole blocks. */
+/* Over what the file system knows to be zero, in whole blocks, and what a short file lacks. */
 static uint64_t search_skip_hole(struct clg_scan *scan, uint64_t at, uint64_t to)
 {
+    if (at < to && clg_scan_file_ends(scan, at, clg_min_u64(CLG_RECORD_ALIGN, to - at))) {
+        return to;
+    }
     uint64_t data = clg_segment_next_data(scan->segment, at);
     CLG_ASSERT(data >= at);
     return clg_min_u64(to, clg_max_u64(at, clg_align_down(data, CLG_SCAN_BLOCK_BYTES)));

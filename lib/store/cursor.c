@@ -309,15 +309,21 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
 static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct commitlog_store *store = cursor->store;
-    int rc = clg_store_fold(store, &fetch->core, &fetch->visible, NULL);
-    if (rc == COMMITLOG_OK) {
-        rc = cursor_check_core(cursor, fetch);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = cursor->kind->read(cursor, fetch);
-        if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
-            rc = COMMITLOG_EEND; /* it was there while its writer lived */
+    uint64_t generation;
+    int rc;
+    do {
+        rc = clg_store_fold(store, &fetch->core, &fetch->visible, NULL);
+        generation = fetch->core->generation;
+        if (rc == COMMITLOG_OK) {
+            rc = cursor_check_core(cursor, fetch);
         }
+        if (rc == COMMITLOG_OK) {
+            rc = cursor->kind->read(cursor, fetch);
+        }
+        /* A read may exchange the core too: nothing counts of one that was not checked. */
+    } while (fetch->count == 0 && fetch->core->generation != generation);
+    if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
+        rc = COMMITLOG_EEND; /* it was there while its writer lived */
     }
     if (fetch->count > 0) {
         clg_count(store, CLG_COUNT_READS, fetch->count);

@@ -107,6 +107,9 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             /* Retention passed between index and record, perhaps beyond what was visible when the
              * call began: ask again, the index says it now. */
             rc = clg_store_fold(cursor->store, &fetch->core, &fetch->visible, NULL);
+            if (rc == COMMITLOG_OK && fetch->core->generation != cursor->generation) {
+                return COMMITLOG_EEND; /* of this core: cursor.c begins again at the other one */
+            }
         }
         if (rc != COMMITLOG_OK) {
             return rc;

@@ -204,7 +204,15 @@ START_TEST(a_short_file_is_readable_up_to_its_end_and_never_mapped)
     struct clg_scan_search search;
     ck_assert_int_eq(clg_scan_resync(&scan, record.position + 8, segment->data_end, &search, &err),
                      COMMITLOG_ENOTFOUND);
-    ck_assert_uint_gt(search.unreadable, 0);
+    ck_assert_uint_eq(search.unreadable, 0); /* what the file lacks is as good as zeros */
+    ck_assert(!search.all_zero);
+    clg_scan_seek(&scan, 19992);
+    OK(clg_scan_step(&scan, &record, &err));
+    ck_assert_int_ne(record.verdict, CLG_SCAN_FREE); /* the rest of a body */
+    clg_scan_seek(&scan, 20000);
+    OK(clg_scan_step(&scan, &record, &err));
+    ck_assert_int_eq(record.verdict, CLG_SCAN_FREE);
+    ck_assert(record.header_zero);
     clg_scan_free(&scan);
     clg_segment_unref(segment);
 }
