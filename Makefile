@@ -48,9 +48,6 @@ SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/c
     tests/cli/damage.sh tests/cli/pmem.sh tests/golden/golden.sh)
 SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c) $(filter-out $(PLAIN_SOURCES),$(PLAIN_FILES)))
 EXAMPLE_NAMES := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
-BENCH_FILES := $(sort $(wildcard bench/*.c))
-BENCH_SOURCES := $(if $(BENCH_FILES),$(shell grep -lE '^int main\b' $(BENCH_FILES)))
-BENCH_SHARED := $(filter-out $(BENCH_SOURCES),$(BENCH_FILES))
 MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
 # A file of fuzz/ that defines the function of a fuzz target is one; replay.c is their main without
 # a fuzzer, seeds.c a program.
@@ -154,9 +151,8 @@ UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
 PLAIN_PROGRAMS := $(PLAIN_SOURCES:%.c=$(B)/%)
 FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$(B)/fuzz/%)
 EXAMPLE_PROGRAMS := $(EXAMPLE_NAMES:%=$(B)/examples/%)
-BENCH_PROGRAMS := $(BENCH_SOURCES:%.c=$(B)/%)
 
-.PHONY: all lib tests examples bench deps deps-lint deps-arm64 check check-asan check-ubsan \
+.PHONY: all lib tests examples deps deps-lint deps-arm64 check check-asan check-ubsan \
     check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge proof-sim plants \
     demo install lint lint-format lint-tidy lint-build format map clean help \
     FORCE
@@ -165,7 +161,6 @@ all: lib $(TOOL) ## the library (shared and static) and the commitlog tool
 lib: $(SHARED) $(B)/libcommitlog.so $(STATIC) $(FAULT) $(B)/commitlog.pc
 tests: $(UNIT_PROGRAMS) $(PLAIN_PROGRAMS) $(FUZZ_PROGRAMS) $(if $(FUZZ_PROGRAMS),$(B)/fuzz/seeds)
 examples: $(EXAMPLE_PROGRAMS) ## the example programs
-bench: $(BENCH_PROGRAMS) ## the benchmark programs
 
 # Rewritten only when the flags change; every object depends on it.
 $(B)/flags: FORCE
@@ -229,9 +224,6 @@ $(B)/fuzz/seeds: $(B)/obj/fuzz/seeds.o $(FUZZ_PARTS) $(FAULT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
 $(EXAMPLE_PROGRAMS): $(B)/examples/%: $$(call object,$$(wildcard examples/$$*/*.c)) $(STATIC)
-	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
-$(BENCH_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(BENCH_SHARED)) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
 
@@ -327,7 +319,7 @@ demo: deps ## build and run examples/demo/demo.sh
 LINT_SCRIPTS := 'tools/gen-ffi.sh --check' tools/check/man-pages.sh tools/check/readme-example.sh \
     'tools/check/options-page build/lint-gcc' 'tools/check/stats-page build/lint-gcc' \
     'tools/check/man-examples.sh build/lint-gcc'
-FORMAT_FILES = $(sort $(shell find lib tests tools examples bench fuzz -name '*.[ch]' 2>/dev/null))
+FORMAT_FILES = $(sort $(shell find lib tests tools examples fuzz -name '*.[ch]' 2>/dev/null))
 
 lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy, layers, sizes, symbols
 	$(PYTHON) tools/check/layers.py
@@ -337,8 +329,8 @@ lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy
 lint-format:
 	clang-format --dry-run -Werror $(FORMAT_FILES)
 lint-build:
-	@$(MAKE) B=build/lint-gcc CC=gcc STRICT=1 all tests examples bench
-	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 all tests examples bench
+	@$(MAKE) B=build/lint-gcc CC=gcc STRICT=1 all tests examples
+	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 all tests examples
 lint-tidy:
 	@$(foreach f,$(LIB_SOURCES),clang-tidy --quiet $(f) -- -std=c11 -D_GNU_SOURCE -DCLG_DEBUG \
 	    -Iinclude -Ilib $(if $(findstring avx2,$(f)),-mavx2) \
