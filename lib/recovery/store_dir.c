@@ -248,9 +248,10 @@ static int store_judge_content(struct clg_store_dir *dir,
     CLG_ASSERT(dir->dir_fd >= 0);
     dir->was_empty = !listing.ours;
     if (!listing.ours && listing.foreign) {
+        bool creates = !options->read_only && options->create != COMMITLOG_CREATE_NEVER;
         return clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION,
-                        "the directory holds \"%s\" and no store: nothing was created",
-                        listing.name);
+                        "the directory holds \"%s\" and no store%s", listing.name,
+                        creates ? ": nothing was created" : "");
     }
     if (listing.ours && options->create == COMMITLOG_CREATE_ALWAYS && !options->read_only) {
         return clg_fail(err, COMMITLOG_EEXIST, EEXIST, CLG_NO_POSITION, "there is a store already");
@@ -290,8 +291,8 @@ static int store_open_lock(struct clg_store_dir *dir, struct commitlog_error *er
     uint32_t flags = CLG_OS_OPEN_READ;
     CLG_ASSERT(dir->lock_fd == -1);
     bool creates = !dir->read_only && !dir->plan_only;
-    if (!dir->read_only) {
-        flags |= CLG_OS_OPEN_WRITE | (creates ? (uint32_t)CLG_OS_OPEN_CREATE : 0u);
+    if (creates) { /* a plan only locks it, also where nothing can be written */
+        flags |= (uint32_t)CLG_OS_OPEN_WRITE | (uint32_t)CLG_OS_OPEN_CREATE;
     }
     int rc = os->open_at(os, dir->dir_fd, CLG_STORE_LOCK_NAME, flags, dir->file_mode);
     if (rc == -ENOENT && !creates) {

@@ -63,6 +63,8 @@ test_directories() {
             refuses 2 "$each" "$work/$bad" ''
         done
         [ "$each" = append ] || [ "$each" = create ] && continue
+        run 2 bash -c 'one "$1" "$2"' one "$each" "$work/foreign"
+        says "$each" 'holds "todo.txt" and no store$'
         refuses 2 "$each" "$work/empty" ''
     done
     same "the file" precious "$(cat "$work/file")"
@@ -498,6 +500,8 @@ test_read_only() {
             run 0 unshare -m bash -c 'mount --bind "$2" "$2" && mount -o remount,bind,ro "$2" &&
                 one "$1" "$2"' one "$each" "$store"
         done
+        run 0 unshare -m bash -c 'mount --bind "$1" "$1" && mount -o remount,bind,ro "$1" &&
+            "$commitlog" recover "$1" --plan' plan "$store"
         for each in "${writers[@]}"; do
             run 2 unshare -m bash -c 'mount --bind "$2" "$2" && mount -o remount,bind,ro "$2" &&
                 one "$1" "$2"' one "$each" "$store"
@@ -509,6 +513,7 @@ test_read_only() {
     for each in read topics stat verify dump; do
         run 0 bash -c 'one "$1" "$2"' one "$each" "$store"
     done
+    run 0 "$commitlog" recover "$store" --plan
     for each in "${writers[@]}"; do
         run 2 bash -c 'one "$1" "$2"' one "$each" "$store"
         says "$each" "$store"
