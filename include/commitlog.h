@@ -114,7 +114,8 @@ enum {
     COMMITLOG_EROLLEDBACK = -306,  /* recovery cut what the cursor had seen */
     COMMITLOG_EREVOKED = -307,     /* retention overrode the lease */
     COMMITLOG_EINTERRUPTED = -308, /* commitlog_interrupt or a cancel */
-    COMMITLOG_EHOLE = -309,        /* an aborted append: nothing to read here */
+    COMMITLOG_EHOLE = -309,        /* a hole: an aborted append, or what salvage
+                                      made of damage: nothing to read here */
     COMMITLOG_EEXPIRED = -310,     /* a reference whose original is gone */
     /* the store */
     COMMITLOG_EFAILED = -400,  /* a write or flush failed before: reopen */

@@ -463,9 +463,9 @@ class Store:
     def get(self, position: int) -> Message:
         """The record at `position`."""
         raw, lease, err = _Message(), c_void_p(), _Error()
-        _check(_lib().commitlog_get(self.handle, position, byref(raw), byref(lease), byref(err)),
-               err)
+        code = _lib().commitlog_get(self.handle, position, byref(raw), byref(lease), byref(err))
         try:
+            _check(code, err)  # a hole has a lease too
             return _message(raw)
         finally:
             _lib().commitlog_lease_release(lease)

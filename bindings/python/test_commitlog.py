@@ -204,6 +204,10 @@ class Reading(StoreCase):
     def test_by_position(self):
         message = self.store.get(self.receipts[3].position)
         self.assertEqual((message.body, message.queue_offset), (b"3", 3))
+        with self.assertRaises(commitlog.StatusError) as caught:
+            self.store.get(5)
+        self.assertIn("get position 5: before the first record that is kept: the log holds",
+                      str(caught.exception))
 
     def test_the_log_as_it_lies(self):
         bodies = [message.body for message in self.store.log() if message.topic is not None]

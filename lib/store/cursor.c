@@ -495,6 +495,26 @@ static int get_judge(struct commitlog_store *store, struct clg_core *core, uint6
     return between ? COMMITLOG_ENOTFOUND : COMMITLOG_EDAMAGED;
 }
 
+/* The position and why, in place of what the layers below said when they did not know that. */
+static int get_fail(struct commitlog_error *err, int rc, uint64_t position, uint64_t first,
+                    uint64_t visible)
+{
+    const char *why =
+        rc == COMMITLOG_ENOTFOUND ? "no record begins here" : commitlog_error_text(rc);
+    if (rc == COMMITLOG_ETOOSMALL || rc == COMMITLOG_EBEYOND) {
+        return clg_fail(err, rc, 0, position,
+                        "get position %llu: %s: the log holds positions %llu to %llu",
+                        (unsigned long long)position, why, (unsigned long long)first,
+                        (unsigned long long)visible);
+    }
+    if (err != NULL && err->code == rc && err->message[0] != '\0') {
+        clg_wrap(err, "get position %llu", (unsigned long long)position);
+        return rc;
+    }
+    return clg_fail(err, rc, 0, position, "get position %llu: %s", (unsigned long long)position,
+                    why);
+}
+
 /* At the core of now, whose generation goes to *out_generation. */
 static int get_once(struct commitlog_store *store, struct clg_reader *reader, uint64_t position,
                     struct commitlog_message *out_message, uint64_t *out_generation,
@@ -503,6 +523,7 @@ static int get_once(struct commitlog_store *store, struct clg_reader *reader, ui
     struct clg_core *core = clg_store_core(store);
     uint64_t visible = 0;
     struct clg_record_view view;
+    clg_error_clear(err);
     int rc = clg_store_fold(store, &core, &visible, err);
     if (rc == COMMITLOG_OK) {
         rc = clg_reader_get(reader, core->log, position, visible, &view, err);
@@ -518,6 +539,12 @@ static int get_once(struct commitlog_store *store, struct clg_reader *reader, ui
     if (rc == COMMITLOG_OK) {
         rc = clg_message_fill(core, &view, out_message);
     }
+    if (rc == COMMITLOG_OK && out_message->kind == COMMITLOG_KIND_HOLE) {
+        rc = COMMITLOG_EHOLE;
+    }
+    if (rc != COMMITLOG_OK) {
+        (void)get_fail(err, rc, position, clg_log_first(core->log), visible);
+    }
     *out_generation = core->generation;
     clg_core_unref(core);
     return rc;
@@ -529,30 +556,38 @@ int32_t commitlog_get(struct commitlog_store *store, uint64_t position,
 {
     int rc = clg_store_enter(store);
     if (rc != COMMITLOG_OK || out_message == NULL || out_lease == NULL) {
-        return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, position, "get");
+        return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, position,
+                        rc != COMMITLOG_OK ? "get" : "get: a place for the result is NULL");
     }
     struct commitlog_lease *lease = NULL;
     rc = lease_create(store, &lease);
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, position, "get");
     }
+    struct commitlog_error cause;
     struct commitlog_message message;
     bool again = false;
     do {
         uint64_t generation = 0;
-        rc = get_once(store, &lease->reader, position, &message, &generation, err);
+        rc = get_once(store, &lease->reader, position, &message, &generation, &cause);
         again = false;
         if (store->read_only && (rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EUNRECOVERED)) {
             int polled = clg_follow_poll(store, generation, &again);
             rc = polled != COMMITLOG_OK ? polled : rc;
         }
     } while (again); /* another writer has come: it may have it */
-    if (rc != COMMITLOG_OK) {
+    if (rc != COMMITLOG_OK && cause.code != rc) {
+        (void)clg_fail(&cause, rc, 0, position, "get position %llu: %s",
+                       (unsigned long long)position, commitlog_error_text(rc));
+    }
+    if (rc != COMMITLOG_OK && err != NULL) {
+        *err = cause;
+    }
+    if (rc != COMMITLOG_OK && rc != COMMITLOG_EHOLE) {
         commitlog_lease_release(lease);
-        return clg_fail(err, rc, 0, position,
-                        rc == COMMITLOG_ENOTFOUND ? "no record begins here" : "get");
+        return rc;
     }
     *out_message = message;
     *out_lease = lease;
-    return message.kind == COMMITLOG_KIND_HOLE ? COMMITLOG_EHOLE : COMMITLOG_OK;
+    return rc;
 }

@@ -242,6 +242,25 @@ START_TEST(cf_s2_s3_a_hundred_records_are_read_by_offset_and_position)
         ck_assert(scratch_is(&s, receipts[i].position, i, i));
         ck_assert_uint_eq(scratch_count(&s, 0, i), 100 - i);
     }
+    struct commitlog_lease *lease = NULL;
+    const struct {
+        uint64_t position;
+        int32_t rc;
+        const char *text;
+    } wrong[] = {{5, COMMITLOG_ETOOSMALL,
+                  "get position 5: before the first record that is kept: the log holds positions "
+                  "8192 to "},
+                 {1u << 30, COMMITLOG_EBEYOND,
+                  "get position 1073741824: beyond the end: the log holds positions 8192 to "},
+                 {receipts[7].position + 16, COMMITLOG_ENOTFOUND, "no record begins here"}};
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        ck_assert_int_eq(commitlog_get(s.store, wrong[i].position, &message, &lease, &s.err),
+                         wrong[i].rc);
+        ck_assert_int_eq(s.err.code, wrong[i].rc);
+        ck_assert_uint_eq(s.err.position, wrong[i].position);
+        ck_assert_msg(strstr(s.err.message, wrong[i].text) != NULL, "%s", s.err.message);
+        ck_assert_ptr_null(lease);
+    }
     ck_assert_int_eq(scratch_get(&s, receipts[99].end_position, &message), COMMITLOG_EBEYOND);
     ck_assert_int_eq(scratch_get(&s, UINT64_MAX, &message), COMMITLOG_EBEYOND);
     ck_assert_int_eq(scratch_get(&s, receipts[50].position + 8, &message), COMMITLOG_ENOTFOUND);
