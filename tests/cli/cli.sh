@@ -118,6 +118,8 @@ test_lines() {
     says "get beyond" "$store: position 999999999 is beyond the end: the log holds positions 8192"
     run 1 "$commitlog" get "$store" --at 0
     says "get before" "$store: position 0 is before the first record that is kept: "
+    run 0 "$commitlog" dump "$store" --max 1
+    same "get of a control record" "$(cat "$out")" "$("$commitlog" get "$store" --at 8192)"
     run 0 "$commitlog" append "$store" -t empty </dev/null
     run 1 "$commitlog" read "$store" -t empty
     says "no record, no topic" 'no topic empty'

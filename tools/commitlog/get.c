@@ -50,6 +50,8 @@ static int get_run(struct cli *cli, struct store *store, uint64_t position, bool
     const bool control = message.topic == UINT32_MAX;
     if (json) {
         (void)record_print_json(&cli->out, &names, &message, control);
+    } else if (control) {
+        (void)record_print_line(&cli->out, &names, &message);
     } else {
         (void)record_print_body(&cli->out, &message);
     }

@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "text.h"
+#include "when.h"
 
 enum {
     RECORD_OBJECT_HEADERS = 64,
@@ -141,6 +142,30 @@ static bool record_put_place(struct out *out, struct record_names *names,
            text_put(out, (struct commitlog_slice){topic, strlen(topic)}) &&
            record_put_number(out, ",\"queue\":", message->queue) &&
            record_put_number(out, ",\"queue_offset\":", message->queue_offset);
+}
+
+bool record_print_line(struct out *out, struct record_names *names,
+                       const struct commitlog_message *message)
+{
+    char when[32];
+    when_format(message->store_time_ns, when, sizeof(when));
+    bool good =
+        out_format(out, "%-12" PRIu64 " %8" PRIu64 "  %-9s %s epoch %" PRIu32, message->position,
+                   record_size(message), record_kind(message->kind), when, message->epoch);
+    if (message->topic != UINT32_MAX) {
+        const char *topic = record_topic(names, message->topic);
+        good = good && out_text(out, "  ") &&
+               text_put_plain(out, (struct commitlog_slice){topic, strlen(topic)}) &&
+               out_format(out, "/%" PRIu32 " @%" PRIu64, message->queue, message->queue_offset);
+    }
+    if (message->tag.bytes > 0) {
+        good = good && out_text(out, "  tag ") && text_put_plain(out, message->tag);
+    }
+    struct commitlog_slice key;
+    for (uint32_t i = 0; commitlog_message_key(message, i, &key) == COMMITLOG_OK; i++) {
+        good = good && out_text(out, "  key ") && text_put_plain(out, key);
+    }
+    return good && out_format(out, "  body %zu\n", message->body.bytes);
 }
 
 bool record_print_json(struct out *out, struct record_names *names,

@@ -32,6 +32,9 @@ uint64_t record_size(const struct commitlog_message *message);
 
 /* The body and a line feed. */
 bool record_print_body(struct out *out, const struct commitlog_message *message);
+/* One line that tells of a record, control records too, as dump prints it. */
+bool record_print_line(struct out *out, struct record_names *names,
+                       const struct commitlog_message *message);
 /* One JSON object and a line feed; `log`: with kind and size, as dump prints it. */
 bool record_print_json(struct out *out, struct record_names *names,
                        const struct commitlog_message *message, bool log);

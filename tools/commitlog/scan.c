@@ -7,9 +7,7 @@
 #include <inttypes.h>
 #include <string.h>
 
-#include "text.h"
 #include "watch.h"
-#include "when.h"
 
 enum { SCAN_AGAIN = -1, SCAN_UNRECOVERED_MS = 1000 };
 
@@ -37,31 +35,6 @@ void scan_end(struct scan *scan)
     scan->cursor = NULL;
 }
 
-/* One line as dump prints it. */
-static bool scan_print_log(struct scan *scan, const struct commitlog_message *message)
-{
-    struct out *out = &scan->cli->out;
-    char when[32];
-    when_format(message->store_time_ns, when, sizeof(when));
-    bool good =
-        out_format(out, "%-12" PRIu64 " %8" PRIu64 "  %-9s %s epoch %" PRIu32, message->position,
-                   record_size(message), record_kind(message->kind), when, message->epoch);
-    if (message->topic != UINT32_MAX) {
-        const char *topic = record_topic(&scan->names, message->topic);
-        good = good && out_text(out, "  ") &&
-               text_put_plain(out, (struct commitlog_slice){topic, strlen(topic)}) &&
-               out_format(out, "/%" PRIu32 " @%" PRIu64, message->queue, message->queue_offset);
-    }
-    if (message->tag.bytes > 0) {
-        good = good && out_text(out, "  tag ") && text_put_plain(out, message->tag);
-    }
-    struct commitlog_slice key;
-    for (uint32_t i = 0; commitlog_message_key(message, i, &key) == COMMITLOG_OK; i++) {
-        good = good && out_text(out, "  key ") && text_put_plain(out, key);
-    }
-    return good && out_format(out, "  body %zu\n", message->body.bytes);
-}
-
 static bool scan_print(struct scan *scan, const struct commitlog_message *message)
 {
     scan->count++;
@@ -69,7 +42,7 @@ static bool scan_print(struct scan *scan, const struct commitlog_message *messag
         return record_print_json(&scan->cli->out, &scan->names, message, scan->log);
     }
     if (scan->log) {
-        return scan_print_log(scan, message);
+        return record_print_line(&scan->cli->out, &scan->names, message);
     }
     return record_print_body(&scan->cli->out, message);
 }
