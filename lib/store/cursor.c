@@ -58,6 +58,7 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
         cursor->has_last = false;
         cursor->pending = 0;
         cursor->generation = core->generation;
+        cursor->placed = core->generation;
         rc = cursor->kind->seek(cursor, core, visible, from, value);
     }
     clg_core_unref(core);
@@ -322,7 +323,8 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
         }
         /* A read may exchange the core too: nothing counts of one that was not checked. */
     } while (fetch->count == 0 && fetch->core->generation != generation);
-    if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
+    if (rc == COMMITLOG_EBEYOND &&
+        (fetch->core->unrecovered_bytes > 0 || fetch->core->generation != cursor->placed)) {
         rc = COMMITLOG_EEND; /* it was there while its writer lived */
     }
     if (fetch->count > 0) {
