@@ -23,6 +23,7 @@ static void log_init_fields(struct clg_log *log, const struct clg_log_config *co
     log->segment_bytes = config->segment_bytes;
     log->flush_align_bytes = config->flush_align_bytes;
     log->is_follower = config->supply == NULL;
+    log->first_floor = log->is_follower ? config->first : 0;
     clg_mutex_init(&log->claim_lock);
     clg_mutex_init(&log->drain_lock);
     clg_mutex_init(&log->leader);
@@ -107,7 +108,7 @@ void clg_log_free(struct clg_log *log)
 
 uint64_t clg_log_first(const struct clg_log *log)
 {
-    return clg_live_load(&log->shared->first);
+    return clg_max_u64(log->first_floor, clg_live_load(&log->shared->first));
 }
 
 uint64_t clg_log_durable(const struct clg_log *log)

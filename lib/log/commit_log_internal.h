@@ -47,6 +47,9 @@ struct clg_log {
     uint64_t control_reserve_bytes;
     uint64_t flush_align_bytes;
     bool is_follower;
+    /* Follower: what CHECKPOINT said when the segments were listed. Retention makes it durable
+     * before it stores it in the live area, and what lies below is not in the set. */
+    uint64_t first_floor;
 
     /* claim_lock */
     CLG_LINE struct clg_mutex claim_lock;

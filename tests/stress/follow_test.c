@@ -174,7 +174,13 @@ static _Noreturn void follower_run(const struct scene *scene, uint32_t queue)
         } else if (rc == COMMITLOG_EUNRECOVERED) {
             sleep_ms(5); /* the writer is dead: what it left in the stage is not served */
         } else {
-            CHECK_RC(rc, COMMITLOG_EEND);
+            struct commitlog_damage damage = {.struct_bytes = sizeof damage};
+            (void)commitlog_damage_get(store, 0, &damage);
+            CHECKF(rc == COMMITLOG_EEND, "queue %u at %llu: %s, bound %llu, damage %s [%llu, %llu)",
+                   queue, (unsigned long long)commitlog_cursor_tell(cursor),
+                   commitlog_error_name(rc), (unsigned long long)bound, damage.reason,
+                   (unsigned long long)damage.from_position,
+                   (unsigned long long)damage.to_position);
         }
         CHECKF(clock_ms() - silent_since < 20000, "no record for 20 s at %llu: %s",
                (unsigned long long)commitlog_cursor_tell(cursor), commitlog_error_name(rc));
