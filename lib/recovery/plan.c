@@ -222,80 +222,6 @@ static bool plan_reshape(struct plan_make *m)
     return m->plan->step_count > before;
 }
 
-/* A run of missing positions becomes segments that hold nothing; the next round fills them with
- * holes. */
-static void plan_fill_gap(struct plan_make *m, uint64_t from, uint64_t to)
-{
-    CLG_ASSERT(from < to);
-    while (from < to) {
-        uint64_t piece = clg_min_u64(to - from, CLG_SEGMENT_MAX);
-        if (to - from > piece && to - from - piece < CLG_SEGMENT_MIN) {
-            piece -= CLG_SEGMENT_MIN;
-        }
-        clg_plan_add(m, CLG_STEP_CREATE_SEGMENT, from, from + piece, 0);
-        from += piece;
-    }
-    CLG_ASSERT(from == to);
-}
-
-static bool plan_fill_gaps(struct plan_make *m)
-{
-    const struct clg_facts *facts = m->facts;
-    size_t before = m->plan->step_count;
-    for (size_t i = m->oldest; i + 1 < facts->segment_count; i++) {
-        uint64_t end = facts->segments[i].base + facts->segments[i].bytes;
-        uint64_t next = facts->segments[i + 1].base;
-        if (end < next && clg_segment_size_ok(clg_min_u64(next - end, CLG_SEGMENT_MAX))) {
-            plan_fill_gap(m, end, next);
-        }
-    }
-    CLG_ASSERT(m->plan->step_count >= before);
-    return m->plan->step_count > before;
-}
-
-/* What was durable behind the last record that verifies is lost, but its place is not given out
- * again: it becomes a hole, with queue and offset where a header still tells. */
-static void plan_salvage_end(struct plan_make *m)
-{
-    const struct clg_facts *facts = m->facts;
-    const struct clg_fact_segment *last = clg_facts_segment_at(facts, m->plan->end);
-    CLG_ASSERT(m->options->mode == COMMITLOG_RECOVER_SALVAGE);
-    if (last == NULL || last->segment == NULL || facts->witness <= m->plan->end) {
-        return;
-    }
-    uint64_t data_end = last->base + last->bytes - CLG_SEGMENT_FOOTER;
-    if (facts->witness <= data_end - CLG_RECORD_MIN) {
-        m->plan->end = facts->witness;
-    }
-}
-
-static void plan_salvage_ranges(struct plan_make *m)
-{
-    const struct clg_facts *facts = m->facts;
-    CLG_ASSERT(m->options->mode == COMMITLOG_RECOVER_SALVAGE);
-    for (size_t i = 0; i < facts->range_count; i++) {
-        const struct clg_fact_range *range = &facts->ranges[i];
-        uint64_t to = clg_min_u64(range->to, m->plan->end);
-        if (range->kind != CLG_RANGE_SEGMENT && range->from < m->plan->end) {
-            clg_plan_add(m, CLG_STEP_QUARANTINE_RANGE, range->from, to, i);
-            m->plan->quarantine_bytes += to - range->from;
-        }
-    }
-    for (size_t i = 0; i < facts->range_count; i++) {
-        const struct clg_fact_range *range = &facts->ranges[i];
-        if (range->kind == CLG_RANGE_SEGMENT || range->from >= m->plan->end) {
-            continue;
-        }
-        clg_plan_add(m, CLG_STEP_SALVAGE_HOLE, range->from, clg_min_u64(range->to, m->plan->end),
-                     i);
-        if (m->rc == 0) {
-            struct clg_plan_step *step = &m->plan->steps[m->plan->step_count - 1];
-            step->queue = range->queue;
-            step->queue_offset = range->queue_offset;
-        }
-    }
-}
-
 /* What the dead writer had staged or claimed, up to the end of what is kept. */
 static void plan_stage(struct plan_make *m)
 {
@@ -449,7 +375,7 @@ static void plan_writer(struct plan_make *m)
         return;
     }
     plan_leftovers(m);
-    if (plan_reshape(m) || (salvage && plan_fill_gaps(m))) {
+    if (plan_reshape(m) || (salvage && clg_plan_fill_gaps(m))) {
         plan->again = true;
         return;
     }
@@ -474,13 +400,13 @@ static void plan_writer(struct plan_make *m)
             plan->end = clg_align_up(facts->witness, CLG_SEGMENT_ALIGN) + CLG_SEGMENT_DATA_START;
             plan->first = plan->end;
         }
-        plan_salvage_end(m);
+        clg_plan_salvage_end(m);
     }
     if ((salvage || m->options->close) && !facts->more_ranges) {
         clg_plan_footers(m, CLG_STEP_QUARANTINE_RANGE);
     }
     if (salvage) {
-        plan_salvage_ranges(m);
+        clg_plan_salvage_ranges(m);
         if (facts->more_ranges) {
             plan->again = true;
             return;

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * plan_internal.h -- shared by plan.c and plan_footer.c.
+ * plan_internal.h -- shared by plan.c, plan_footer.c and plan_salvage.c.
  */
 #ifndef CLG_RECOVERY_PLAN_INTERNAL_H
 #define CLG_RECOVERY_PLAN_INTERNAL_H
@@ -34,5 +34,12 @@ const char *clg_plan_footer_wrong(const struct clg_fact_segment *fact);
 /* Steps for the segments before the end of the log whose footer is wrong, or will be once damage
  * in them is one hole in place of several records: first the copies, in the end the zeros. */
 void clg_plan_footers(struct plan_make *m, enum clg_plan_kind kind);
+
+/* plan_salvage.c. Segments where some are missing; true: there was a gap, and the rest of the plan
+ * is for the next round. */
+bool clg_plan_fill_gaps(struct plan_make *m);
+/* The log ends no earlier than what is known to have been durable. */
+void clg_plan_salvage_end(struct plan_make *m);
+void clg_plan_salvage_ranges(struct plan_make *m);
 
 #endif

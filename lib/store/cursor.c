@@ -311,6 +311,7 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
 {
     struct commitlog_store *store = cursor->store;
     uint64_t generation;
+    int reads = 0;
     int rc;
     do {
         rc = clg_store_fold(store, &fetch->core, &fetch->visible, NULL);
@@ -321,8 +322,12 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
         if (rc == COMMITLOG_OK) {
             rc = cursor->kind->read(cursor, fetch);
         }
-        /* A read may exchange the core too: nothing counts of one that was not checked. */
-    } while (fetch->count == 0 && fetch->core->generation != generation);
+        /* A read may exchange the core too: nothing counts of one that was not checked. And beside
+         * a writer a file that cannot be opened may be one that retention has just removed: asked
+         * again, the index knows. */
+        reads++;
+    } while (fetch->count == 0 && (fetch->core->generation != generation ||
+                                   (rc == COMMITLOG_EIO && store->read_only && reads == 1)));
     if (rc == COMMITLOG_EBEYOND &&
         (fetch->core->unrecovered_bytes > 0 || fetch->core->generation != cursor->placed)) {
         rc = COMMITLOG_EEND; /* it was there while its writer lived */

@@ -18,6 +18,7 @@
 #include "store/store.h"
 
 #define FOLLOW_TRIES 5
+#define FOLLOW_MOVES 25
 #define FOLLOW_DESCRIPTORS 4u
 /* How often a reader at the end looks whether its writer is still the one it follows. */
 #define FOLLOW_POLL_NS (INT64_C(500) * CLG_OS_NS_PER_MS)
@@ -138,11 +139,23 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
     return rc == COMMITLOG_OK ? clg_core_open(store, core, &result, err) : rc;
 }
 
+/* May it be that the failure is only a file that a writer, or its recovery, took away meanwhile? */
+static bool follow_files_move(struct commitlog_store *store, uint64_t session, int rc)
+{
+    bool of_files = rc == COMMITLOG_EIO || rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EDAMAGED ||
+                    rc == COMMITLOG_ETOOSMALL;
+    return of_files && (store->dir.writer_live ||
+                        (clg_store_dir_probe(&store->dir, NULL) == COMMITLOG_OK &&
+                         (store->dir.writer_live || store->dir.last.session != session)));
+}
+
 static int follow_make(struct commitlog_store *store, const struct clg_core *old,
                        struct clg_core **out, struct commitlog_error *err)
 {
     int rc = COMMITLOG_EAGAIN;
+    int moves = 0;
     for (int i = 0; i < FOLLOW_TRIES && rc == COMMITLOG_EAGAIN; i++) {
+        const uint64_t session = store->dir.last.session;
         struct clg_core *core = NULL;
         rc = clg_core_create(store, &core);
         if (rc != COMMITLOG_OK) {
@@ -156,9 +169,10 @@ static int follow_make(struct commitlog_store *store, const struct clg_core *old
             return COMMITLOG_OK;
         }
         clg_core_unref(core);
-        if (store->dir.writer_live && (rc == COMMITLOG_EIO || rc == COMMITLOG_ENOTFOUND ||
-                                       rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL)) {
-            rc = i + 1 < FOLLOW_TRIES ? COMMITLOG_EAGAIN : rc; /* files come and go meanwhile */
+        if (moves < FOLLOW_MOVES && follow_files_move(store, session, rc)) {
+            moves++;
+            i--;
+            rc = COMMITLOG_EAGAIN;
         }
         if (rc == COMMITLOG_EAGAIN) {
             store->os->sleep_ns(store->os, 10 * CLG_OS_NS_PER_MS);

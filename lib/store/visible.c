@@ -26,14 +26,12 @@ uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg
 static int visible_fold(struct commitlog_store *store, struct clg_core *core, uint64_t *out_visible,
                         struct commitlog_error *err)
 {
-    if (core->follows) {
-        int rc = clg_follow_refresh(store, core, err);
-        if (rc != COMMITLOG_OK) {
-            return rc;
-        }
-    }
+    /* Before the segments are looked for: what is published later may lie in one more. */
     uint64_t visible = clg_store_visible(store, core);
-    int rc = COMMITLOG_OK;
+    int rc = core->follows ? clg_follow_refresh(store, core, err) : COMMITLOG_OK;
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
     if (clg_fold_position(core->fold) < visible) {
         rc = clg_fold_run(core->fold, visible, VISIBLE_FOLD_PIECE, CLG_FOLD_WAIT, true, err);
     }

@@ -582,7 +582,8 @@ test_cut_short() {
     check "says why" grep -q 'cut short' "$err"
 }
 
-for each in "${@:-directories lock kill await opening damage files lost read_only full_disk cut_short}"; do
+all='directories lock kill await opening damage files lost read_only full_disk cut_short'
+for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"
     done

@@ -7,124 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "os/os.h"
-#include "recovery/plan.h"
-
-#define SIZE (UINT64_C(65536))
-#define DATA CLG_SEGMENT_DATA_START
-
-static struct clg_facts facts;
-static struct clg_fact_segment files[4];
-static struct clg_fact_range ranges[4];
-static struct clg_fact_claim claims[2];
-static struct clg_fact_staged staged[2];
-static struct clg_fact_name names[2];
-static struct clg_segment some_segment; /* only its being there counts */
-static struct clg_plan plan;
-
-/* Two full segments and the active one, X at 140000 in it; the last writer died in another boot. */
-static void setup(void)
-{
-    memset(&facts, 0, sizeof(facts));
-    memset(files, 0, sizeof(files));
-    memset(ranges, 0, sizeof(ranges));
-    facts.os = clg_os_default();
-    facts.segments = files;
-    facts.segment_count = 3;
-    facts.segment_room = 4;
-    facts.ranges = ranges;
-    facts.range_room = 4;
-    facts.claims = claims;
-    facts.claim_room = 2;
-    facts.staged = staged;
-    facts.staged_room = 2;
-    facts.tmp_names = names;
-    facts.tmp_room = 2;
-    for (size_t i = 0; i < 4; i++) {
-        files[i].base = i * SIZE;
-        files[i].bytes = SIZE;
-        files[i].file_bytes = SIZE;
-        files[i].segment = &some_segment;
-        files[i].state = CLG_SEGMENT_GOOD;
-        files[i].footer_code = i < 2 ? 0 : COMMITLOG_ENOTFOUND;
-        files[i].used_end = files[i].base;
-    }
-    facts.have_checkpoint = true;
-    facts.checkpoint_file = true;
-    facts.uuid_known = true;
-    facts.checkpoint.first = DATA;
-    facts.checkpoint.checkpointed = 2 * SIZE + DATA;
-    facts.checkpoint.durable = 2 * SIZE + DATA;
-    facts.checkpoint.epoch = 4;
-    facts.first = DATA;
-    facts.scan_from = 2 * SIZE + DATA;
-    facts.prefix_end = 140000;
-    facts.valid_end = 140000;
-    facts.witness = 139400;
-    facts.witness_source = CLG_WITNESS_RECORD;
-    facts.tail_zero = true;
-    facts.end_reason = CLG_END_ZERO;
-    facts.end_why = "free";
-    facts.max_epoch = 4;
-    facts.records_scanned = 10;
-}
-
-static void teardown(void)
-{
-    if (plan.os != NULL) {
-        clg_plan_free(&plan);
-    }
-}
-
-static void torn(void)
-{
-    facts.tail_zero = false;
-    facts.end_reason = CLG_END_BAD;
-    facts.end_why = "fails its check";
-    files[2].nonzero = true;
-    files[2].used_end = 150000;
-    facts.range_count = 1;
-    ranges[0] = (struct clg_fact_range){
-        .from = 140000, .to = 3 * SIZE - 4096, .queue = CLG_QUEUE_NONE, .kind = CLG_RANGE_HEADER};
-}
-
-/* Torn, and one valid record at 144000. */
-static void torn_with_valid(void)
-{
-    torn();
-    facts.range_count = 2;
-    ranges[0].to = 144000;
-    ranges[1] = ranges[0];
-    ranges[1].from = 144480;
-    ranges[1].to = 3 * SIZE - 4096;
-    facts.valid_end = 144480;
-    facts.records_behind = 1;
-}
-
-static void make(uint32_t mode, bool read_only)
-{
-    struct clg_plan_options options = {.mode = mode, .read_only = read_only, .segment_bytes = SIZE};
-    if (plan.os != NULL) {
-        clg_plan_free(&plan);
-    }
-    ck_assert_int_eq(clg_plan_make(&facts, &options, &plan, NULL), 0);
-}
-
-/* Index of the nth step of a kind, or -1. */
-static int find(enum clg_plan_kind kind, int nth)
-{
-    for (size_t i = 0; i < plan.step_count; i++) {
-        if (plan.steps[i].kind == kind && nth-- == 0) {
-            return (int)i;
-        }
-    }
-    return -1;
-}
-
-static bool changes_anything(void)
-{
-    return plan.step_count > 0;
-}
+#include "unit/plan_fixture.h"
 
 START_TEST(zeros_at_the_end_are_a_clean_end_in_every_mode)
 {
@@ -151,7 +34,7 @@ START_TEST(a_store_that_is_closed_and_sound_needs_no_step_when_nobody_appends)
     clg_plan_free(&plan);
     ck_assert_int_eq(clg_plan_make(&facts, &options, &plan, NULL), 0);
     ck_assert_int_eq(plan.code, 0);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
     ck_assert_uint_eq(plan.epoch, 4);
     facts.clean = false;
     clg_plan_free(&plan);
@@ -204,7 +87,7 @@ START_TEST(strict_refuses_a_torn_tail_and_changes_nothing)
     torn();
     make(COMMITLOG_RECOVER_STRICT, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
 }
 END_TEST
 
@@ -252,7 +135,7 @@ START_TEST(salvage_clears_a_footer_that_would_not_fit_once_all_before_it_is_dura
     ck_assert_int_lt(copy, find(CLG_STEP_FLUSH, 0));
     make(COMMITLOG_RECOVER_STRICT, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
 }
 END_TEST
 
@@ -263,15 +146,15 @@ START_TEST(below_the_witness_it_is_damage)
     make(COMMITLOG_RECOVER_TAIL, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
     ck_assert_uint_eq(plan.tail, COMMITLOG_TAIL_DAMAGED);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
     make(COMMITLOG_RECOVER_STRICT, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
     make(COMMITLOG_RECOVER_TAIL, true);
     ck_assert_int_eq(plan.code, 0);
     ck_assert_uint_eq(plan.tail, COMMITLOG_TAIL_DAMAGED);
     ck_assert_uint_eq(plan.serve_end, 144480); /* another boot: what reads is on the disk */
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
     make(COMMITLOG_RECOVER_SALVAGE, false);
     ck_assert_int_eq(plan.code, 0);
     ck_assert_int_ge(find(CLG_STEP_SALVAGE_HOLE, 0), 0);
@@ -289,7 +172,7 @@ START_TEST(an_unreadable_place_is_cut_only_above_the_witness)
     facts.witness = 140008;
     make(COMMITLOG_RECOVER_TAIL, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
 }
 END_TEST
 
@@ -302,7 +185,7 @@ START_TEST(more_than_a_torn_write_can_spoil_is_not_cut_when_it_does_not_read)
     facts.unread_slots = _i == 2; /* who knows what the other slot says */
     make(COMMITLOG_RECOVER_TAIL, false);
     ck_assert_int_eq(plan.code, _i == 0 ? 0 : COMMITLOG_EDAMAGED);
-    ck_assert(_i == 0 || !changes_anything());
+    ck_assert(_i == 0 || plan.step_count == 0);
     make(COMMITLOG_RECOVER_SALVAGE, false);
     ck_assert_int_eq(plan.code, 0);
 }
@@ -316,7 +199,7 @@ START_TEST(a_last_file_whose_header_does_not_read_is_no_failed_creation)
     facts.segment_count = 4;
     make(COMMITLOG_RECOVER_TAIL, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
 }
 END_TEST
 
@@ -327,7 +210,7 @@ START_TEST(a_missing_segment_is_damage_whatever_the_witness)
     facts.gap = true;
     make(COMMITLOG_RECOVER_TAIL, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
     make(COMMITLOG_RECOVER_SALVAGE, false);
     int created = find(CLG_STEP_CREATE_SEGMENT, 0);
     ck_assert_int_ge(created, 0);
@@ -423,7 +306,7 @@ START_TEST(dead_claims_become_holes_before_anything_is_flushed)
     facts.witness = 139604;
     make(COMMITLOG_RECOVER_TAIL, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
 }
 END_TEST
 
@@ -479,7 +362,7 @@ START_TEST(what_is_not_the_stores_is_never_removed)
         make(mode, false);
         ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
         ck_assert_uint_eq(plan.tail, COMMITLOG_TAIL_DAMAGED);
-        ck_assert(!changes_anything());
+        ck_assert(plan.step_count == 0);
     }
     ck_assert_ptr_nonnull(strstr(plan.reason, "move it out of log/"));
     ck_assert_ptr_nonnull(strstr(plan.reason, "(position 65536)"));
@@ -540,7 +423,7 @@ START_TEST(a_reader_serves_what_is_proven)
     ck_assert_int_eq(plan.code, 0);
     ck_assert_uint_eq(plan.serve_end, 139400);
     ck_assert_uint_eq(plan.unrecovered_bytes, 600);
-    ck_assert(!changes_anything());
+    ck_assert(plan.step_count == 0);
     facts.clean = true;
     make(COMMITLOG_RECOVER_TAIL, true);
     ck_assert_uint_eq(plan.serve_end, 140000);
