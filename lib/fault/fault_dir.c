@@ -70,6 +70,9 @@ static int os_open_at(const struct commitlog_os *os, int dirfd, const char *name
                 (void)clg_fault_resize(m, &m->inodes[found], 0);
             }
             found = clg_fault_fd_new(m, (uint32_t)found, (flags & CLG_OS_OPEN_WRITE) != 0);
+            if (found >= 0) {
+                m->fds[found - FAULT_FD_FIRST].direct = (flags & CLG_OS_OPEN_DIRECT) != 0;
+            }
         }
     }
     CLG_ASSERT(found < 0 || found >= FAULT_FD_FIRST);

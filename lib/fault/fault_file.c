@@ -62,7 +62,9 @@ static int64_t fault_write(struct commitlog_fault *m, int fd, const struct clg_p
     if (rc < 0) {
         return rc;
     }
-    clg_fault_touch(inode, at, limit);
+    if (slot->direct) {
+        clg_fault_touch(inode, at, limit);
+    }
     clg_fault_write_back(m);
     CLG_ASSERT(done == limit);
     return (int64_t)limit;

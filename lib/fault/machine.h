@@ -5,7 +5,10 @@
  *
  * Owns: what a machine consists of. A file's content as programs see it lies in a memory file, so
  *       that it can be mapped; its content on the disk is a plain buffer. A sector is dirty when
- *       the two differ, unless a failed sync has marked it lost: then the kernel believes it clean.
+ *       the two differ, unless a failed sync has marked it lost: then the kernel believes it clean,
+ *       and so it does when it is written again through the cache (ext4 writes the block then, but
+ *       leaves it marked as never written). Dropped from the cache, zeroed by fallocate or written
+ *       directly it is as before.
  * Invariants: 1. only a sync, a random write-back or a power cut copies to the disk; 2. the disk
  *       entries of a directory change only by its journal, oldest operation first; 3. descriptors
  *       given out are >= FAULT_FD_FIRST, so they are told apart from those of the real system.
@@ -76,6 +79,7 @@ struct fault_fd {
     bool used;
     bool is_void; /* from before a power cut or the death of the process */
     bool writable;
+    bool direct; /* writes go past the cache */
     bool shared; /* holds a shared lock */
     uint32_t inode;
 };
@@ -127,7 +131,7 @@ void clg_fault_inode_collect(struct commitlog_fault *m);
 int clg_fault_resize(struct commitlog_fault *m, struct fault_inode *inode, uint64_t size);
 /* Room on the disk for [0, bytes) of the file: 0 or -ENOSPC. */
 int clg_fault_allocate(struct commitlog_fault *m, struct fault_inode *inode, uint64_t bytes);
-/* The sectors that touch [at, at + size) were written: no longer lost. */
+/* The sectors that touch [at, at + size) were changed past the cache: no longer lost. */
 void clg_fault_touch(struct fault_inode *inode, uint64_t at, uint64_t size);
 enum fault_sync { FAULT_SYNC_ALL, FAULT_SYNC_FAILED, FAULT_SYNC_CHANCE, FAULT_SYNC_REVERT };
 /* Walks the dirty sectors: all to the disk; all lost; each by chance; lost ones revert. */

@@ -39,7 +39,11 @@ enum clg_os_open_flag {
     CLG_OS_OPEN_CREATE = 4,
     CLG_OS_OPEN_EXCLUSIVE = 8, /* with CREATE: -EEXIST if the name is taken, by anything */
     CLG_OS_OPEN_TRUNCATE = 16,
-    CLG_OS_OPEN_DIRECTORY = 32
+    CLG_OS_OPEN_DIRECTORY = 32,
+    /* Writes go past the cache, and what it has of their range is dropped, also where it is mapped.
+     * Buffers, offsets and sizes in whole pages; -EINVAL, from the open or from a write, where the
+     * file system cannot. */
+    CLG_OS_OPEN_DIRECT = 64
 };
 
 enum clg_os_fallocate_mode {

@@ -49,6 +49,7 @@ static int file_open_flags(uint32_t flags)
     os_flags |= (flags & CLG_OS_OPEN_EXCLUSIVE) != 0 ? O_EXCL : 0;
     os_flags |= (flags & CLG_OS_OPEN_TRUNCATE) != 0 ? O_TRUNC : 0;
     os_flags |= (flags & CLG_OS_OPEN_DIRECTORY) != 0 ? O_DIRECTORY : 0;
+    os_flags |= (flags & CLG_OS_OPEN_DIRECT) != 0 ? O_DIRECT : 0;
     return os_flags;
 }
 

@@ -281,6 +281,9 @@ static int run_flush_one(struct run *r, struct clg_segment *segment, uint64_t fr
         return clg_segment_rewrite(segment, segment->data_end,
                                    segment->data_end + CLG_SEGMENT_FOOTER, r->err);
     }
+    if (rc == 0 && to == r->plan->end && r->facts->same_boot && !r->facts->clean) {
+        return clg_segment_rewrite_ahead(segment, to, r->err);
+    }
     return rc != 0 ? rc : clg_segment_flush(segment, r->err);
 }
 

@@ -16,8 +16,12 @@
 #include "base/bytes.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "segment/segment_name.h"
 
 #define CUT_PIECE_BYTES (UINT64_C(1) << 20)
+/* The mmap engine touches pages that far ahead of the records, a little more for its last step. */
+#define CUT_AHEAD_BYTES (UINT64_C(5) << 20)
+#define CUT_AHEAD_PIECE_BYTES (UINT64_C(64) << 10)
 
 static uint8_t *cut_buffer(struct clg_segment *segment, struct commitlog_error *err)
 {
@@ -118,6 +122,77 @@ int clg_segment_cut(struct clg_segment *segment, uint64_t position, struct commi
     return rc;
 }
 
+/* Past the cache where the file system can do that; otherwise *fd is -1. */
+static int rewrite_open(struct clg_segment *segment, int *fd, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    char name[CLG_SEGMENT_NAME_BYTES];
+    clg_segment_name_make(name, CLG_FILE_LOG, segment->base);
+    int rc = os->open_at(os, segment->dir->fd, name,
+                         CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_DIRECT, 0);
+    CLG_ASSERT(*fd == -1);
+    if (rc >= 0) {
+        *fd = rc;
+        return 0;
+    }
+    return rc == -EINVAL || rc == -EOPNOTSUPP
+               ? 0
+               : clg_fail_os(err, rc, segment->base, "segment %020" PRIu64 ".log: open",
+                             segment->base);
+}
+
+/* `bytes` of whole pages at `at`, with what the cache shows of them. */
+static int rewrite_piece(struct clg_segment *segment, int *fd, uint8_t *buffer, uint64_t at,
+                         size_t bytes, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    CLG_ASSERT(at % CLG_FORMAT_PAGE_BYTES == 0 && bytes % CLG_FORMAT_PAGE_BYTES == 0);
+    int rc = clg_segment_pread(segment, buffer, bytes, at, err);
+    if (rc == 0 && *fd >= 0) {
+        int written = clg_os_pwrite_all(os, *fd, buffer, bytes, at - segment->base);
+        if (written != -EINVAL) {
+            return written < 0 ? clg_fail_os(err, written, at,
+                                             "segment %020" PRIu64 ".log: write at %" PRIu64,
+                                             segment->base, at)
+                               : 0;
+        }
+        clg_os_close_fd(os, fd);
+    }
+    if (rc == 0) {
+        (void)os->drop_cache(os, segment->fd, at - segment->base, bytes);
+        rc = clg_segment_pwrite(segment, buffer, bytes, at, err);
+    }
+    CLG_ASSERT(*fd == -1 || rc != 0);
+    return rc;
+}
+
+static int rewrite_pages(struct clg_segment *segment, uint64_t from, uint64_t to,
+                         struct commitlog_error *err)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    uint8_t *room = os->alloc(os, CUT_PIECE_BYTES + CLG_FORMAT_PAGE_BYTES);
+    int fd = -1;
+    CLG_ASSERT(from < to);
+    if (room == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, segment->base,
+                        "segment %020" PRIu64 ".log: a buffer", segment->base);
+    }
+    uint8_t *buffer =
+        room + (clg_align_up((uintptr_t)room, CLG_FORMAT_PAGE_BYTES) - (uintptr_t)room);
+    /* What is dirty goes first, and a failure of the last writer's is told here: neither matters,
+     * because everything is written again and flushed. */
+    (void)os->write_back(os, segment->fd, from - segment->base, to - from, true);
+    int rc = rewrite_open(segment, &fd, err);
+    for (uint64_t at = from; rc == 0 && at < to;) {
+        uint64_t piece = clg_min_u64(CUT_PIECE_BYTES, to - at);
+        rc = rewrite_piece(segment, &fd, buffer, at, (size_t)piece, err);
+        at += piece;
+    }
+    clg_os_close_fd(os, &fd);
+    os->free(os, room);
+    return rc;
+}
+
 int clg_segment_rewrite(struct clg_segment *segment, uint64_t from, uint64_t to,
                         struct commitlog_error *err)
 {
@@ -127,20 +202,9 @@ int clg_segment_rewrite(struct clg_segment *segment, uint64_t from, uint64_t to,
         return clg_fail(err, COMMITLOG_EMISUSE, 0, from,
                         "segment %020" PRIu64 ".log: rewrite: not open for writing", segment->base);
     }
-    uint8_t *buffer = cut_buffer(segment, err);
-    if (buffer == NULL) {
-        return COMMITLOG_ENOMEM;
-    }
-    int rc = 0;
-    for (uint64_t at = from; rc == 0 && at < to;) {
-        uint64_t piece = clg_min_u64(CUT_PIECE_BYTES, to - at);
-        rc = clg_segment_pread(segment, buffer, (size_t)piece, at, err);
-        if (rc == 0) {
-            rc = clg_segment_pwrite(segment, buffer, (size_t)piece, at, err);
-        }
-        at += piece;
-    }
-    segment->dir->os->free(segment->dir->os, buffer);
+    uint64_t begin = clg_align_down(from, CLG_FORMAT_PAGE_BYTES);
+    uint64_t end = clg_align_up(to, CLG_FORMAT_PAGE_BYTES);
+    int rc = begin < end ? rewrite_pages(segment, begin, end, err) : 0;
     if (rc == 0) {
         rc = clg_segment_flush(segment, err);
     }
@@ -148,6 +212,28 @@ int clg_segment_rewrite(struct clg_segment *segment, uint64_t from, uint64_t to,
         clg_wrap(err, "rewrite of [%" PRIu64 ", %" PRIu64 ")", from, to);
     }
     return rc;
+}
+
+int clg_segment_rewrite_ahead(struct clg_segment *segment, uint64_t from,
+                              struct commitlog_error *err)
+{
+    uint64_t end = clg_min_u64(segment->data_end, from + CUT_AHEAD_BYTES);
+    CLG_ASSERT(from >= segment->data_start && from <= segment->data_end);
+    uint64_t at = clg_align_down(from, CLG_FORMAT_PAGE_BYTES);
+    while (at < end) {
+        uint64_t begin = clg_segment_next_data(segment, at);
+        if (begin >= end) {
+            break;
+        }
+        begin = clg_align_down(begin, CLG_FORMAT_PAGE_BYTES);
+        at = clg_min_u64(begin + CUT_AHEAD_PIECE_BYTES, segment->base + segment->bytes);
+        int rc = rewrite_pages(segment, begin, at, err);
+        if (rc != 0) {
+            clg_wrap(err, "rewrite behind %" PRIu64, from);
+            return rc;
+        }
+    }
+    return clg_segment_flush(segment, err);
 }
 
 int clg_segment_write_hole(struct clg_segment *segment, uint64_t position, uint32_t size,

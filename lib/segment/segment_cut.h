@@ -28,10 +28,19 @@ CLG_MUST_CHECK int clg_segment_clear_footer(struct clg_segment *segment,
 CLG_MUST_CHECK int clg_segment_cut(struct clg_segment *segment, uint64_t position,
                                    struct commitlog_error *err);
 
-/* Writes [from, to) again with the bytes it has and flushes: after a failed write-back the cache
- * holds clean pages that the disk never got, and only a new write makes the kernel try again. */
+/*
+ * Writes the pages of [from, to) again with the bytes it has and flushes: after a failed write-back
+ * the cache holds clean pages that the disk never got, and only a new write makes the kernel try
+ * again. Past the cache, because a write through it may not do: ext4 remembers with the cached page
+ * that its block is allocated, forgets that it is still marked as never written, and so the data
+ * gets to the disk, the flush succeeds, and after a power cut the block reads as zeros.
+ */
 CLG_MUST_CHECK int clg_segment_rewrite(struct clg_segment *segment, uint64_t from, uint64_t to,
                                        struct commitlog_error *err);
+/* The same for the pages behind the end of the log, all zeros, that the dead writer may have
+ * touched: what is appended next would go through them. */
+CLG_MUST_CHECK int clg_segment_rewrite_ahead(struct clg_segment *segment, uint64_t from,
+                                             struct commitlog_error *err);
 
 /* A hole over [position, position + size): a header of 48 bytes, the rest stays. `like` gives queue
  * number and offset, store time, epoch, durable-back; kind, sizes and checks are set here. The
