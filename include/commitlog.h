@@ -395,6 +395,7 @@ enum { COMMITLOG_QUEUE_AUTO = 0x7fffffff };
  * Appends one record: the hot path, without keys or headers. out_receipt may
  * be NULL. Waits for the level as long as it takes.
  * Errors: EINVAL, ETOOBIG, EMISUSE (read-only), ENOSPC (nothing stored),
+ * EIO, EACCESS, ELIMIT (nothing stored: no next segment could be created),
  * EFAILED (nothing stored), EUNKNOWN (stored, level not reached; the receipt
  * is filled), ECLOSED, EFORK.
  */
