@@ -315,6 +315,10 @@ static int facts_open_one(struct clg_facts *facts, const struct clg_store_dir *d
         } else if (fact->state != CLG_SEGMENT_SHORT) {
             struct clg_segment_footer footer;
             fact->footer_code = clg_segment_read_footer(fact->segment, &footer, NULL);
+            if (fact->footer_code == 0) {
+                /* A live writer has sealed it since it was opened: it counts as it was then. */
+                fact->footer_code = COMMITLOG_ENOTFOUND;
+            }
         }
         if (fact->segment->header.epoch > facts->max_epoch) {
             facts->max_epoch = fact->segment->header.epoch;
