@@ -64,9 +64,9 @@ uint64_t commitlog_fault_count(const struct commitlog_fault *machine, uint32_t k
  * (MAP); 0 for the other kinds. After the last close all three are 0, or something leaks. */
 uint64_t commitlog_fault_held(const struct commitlog_fault *machine, uint32_t kind);
 /* The nth call of the kind from now on (1 = the next) fails with os_errno (positive), once or for
- * ever. A failed sync leaves its sectors clean but not on the disk, as Linux does, and another write
- * through the cache does not get them there either, as on ext4. A short write is os_errno 0. One
- * rule at a time; nth 0 removes it. */
+ * ever. A failed sync leaves its sectors clean but not on the disk, as Linux does, and another
+ * write through the cache does not get them there either, as on ext4. A short write is os_errno 0.
+ * One rule at a time; nth 0 removes it. */
 int32_t commitlog_fault_fail(struct commitlog_fault *machine, uint32_t kind, uint64_t nth,
                              int32_t os_errno, uint32_t for_ever);
 /* The power goes right before the nth call that changes something (1 = the next): it and all
