@@ -49,6 +49,10 @@ SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/c
 SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c) $(filter-out $(PLAIN_SOURCES),$(PLAIN_FILES)))
 EXAMPLE_NAMES := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
 MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
+# Needs libfuse3 and root, so only its own target builds and runs it.
+POWERCUT_FILES := $(sort $(wildcard tests/powercut/*.c))
+POWERCUT_SOURCES := $(if $(POWERCUT_FILES),$(shell grep -lE '^int main\b' $(POWERCUT_FILES)))
+POWERCUT_SHARED := $(filter-out $(POWERCUT_SOURCES),$(POWERCUT_FILES))
 # A file of fuzz/ that defines the function of a fuzz target is one; replay.c is their main without
 # a fuzzer, seeds.c a program.
 FUZZ_FILES := $(sort $(wildcard fuzz/*.c))
@@ -151,9 +155,11 @@ UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
 PLAIN_PROGRAMS := $(PLAIN_SOURCES:%.c=$(B)/%)
 FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$(B)/fuzz/%)
 EXAMPLE_PROGRAMS := $(EXAMPLE_NAMES:%=$(B)/examples/%)
+FAULT_DISK := $(B)/tests/powercut/fault_disk
+POWERCUT_PROGRAMS := $(filter-out $(FAULT_DISK),$(POWERCUT_SOURCES:%.c=$(B)/%))
 
-.PHONY: all lib tests examples deps deps-lint deps-arm64 check check-asan check-ubsan \
-    check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge proof-sim plants \
+.PHONY: all lib tests examples deps deps-lint deps-arm64 deps-powercut check check-asan check-ubsan \
+    check-powercut powercut-programs check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge proof-sim plants \
     demo install lint lint-format lint-tidy lint-build format map clean help \
     FORCE
 
@@ -207,6 +213,14 @@ $(UNIT_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
 $(PLAIN_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $< $(SUPPORT) $(FAULT) $(STATIC) $(PMEM_LIBS) -pthread -o $@
+$(POWERCUT_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(POWERCUT_SHARED)) $(SUPPORT) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) -pthread -o $@
+$(B)/obj/tests/powercut/fault_disk.o: FILE_CFLAGS = \
+    $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags fuse3))
+$(FAULT_DISK): $(B)/obj/tests/powercut/fault_disk.o
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(shell $(PKG_CONFIG) --libs fuse3) -o $@
 # The same targets with libFuzzer and the mutator, or with a main that replays what it is given.
 ifeq ($(VARIANT),fuzz)
 FUZZ_LINK := -fsanitize=fuzzer
@@ -239,12 +253,15 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
 
 DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev strace
 DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
+DEPS_POWERCUT := libfuse3-dev fuse3 e2fsprogs xfsprogs btrfs-progs
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)
 	@tools/check/deps.sh $(DEPS)
 deps-lint: ## install what lint and the sanitizer builds need
 	@tools/check/deps.sh $(DEPS_LINT)
+deps-powercut: ## install what check-powercut needs
+	@tools/check/deps.sh $(DEPS_POWERCUT)
 deps-arm64: ## install what check-arm64 needs
 	@tools/check/deps.sh $(DEPS_ARM64)
 
@@ -271,6 +288,10 @@ check-tsan: ## the tests under ThreadSanitizer (clang)
 check-arm64: ## the unit tests, cross-compiled and run by qemu-user
 	@$(MAKE) VARIANT=arm64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar PLAIN_PROGRAMS= \
 	    FUZZ_PROGRAMS= TOOL= RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' check-run
+powercut-programs: $(POWERCUT_PROGRAMS) $(FAULT_DISK)
+check-powercut: deps ## power cuts on a disk that loses its cache; root; CUTS=40 FS="ext4 xfs btrfs"
+	@$(MAKE) deps-powercut powercut-programs
+	@BUILD=$(B) tests/powercut/powercut.sh
 
 # ---- fuzzing ----------------------------------------------------------------------------------
 
