@@ -18,7 +18,8 @@ int clg_store_checkpoint(struct commitlog_store *store, bool clean, uint64_t fir
         struct clg_checkpoint next = store->checkpoint;
         uint64_t durable = clg_log_durable(log);
         CLG_ASSERT(first <= durable);
-        next.first = first;
+        /* Retention may have moved it since the caller looked, and dropped what lies before. */
+        next.first = clg_max_u64(first, store->checkpoint.first);
         next.checkpointed = durable;
         next.durable = durable;
         next.segment_bytes = clg_option(&store->options, COMMITLOG_OPT_SEGMENT_BYTES);

@@ -3,7 +3,8 @@
  * verify_test.c -- a store is verified again and again while it is written: it is always sound.
  *
  * Small segments are filled, sealed and dropped by retention all the time, so each verification
- * meets files that are sealed, or gone, since it has listed them.
+ * meets files that are sealed, or gone, since it has listed them. Checkpoints are written at the
+ * same time: none may know less of what was dropped than one before it.
  *
  * Environment: SEED, SECONDS (2 for each engine).
  */
@@ -39,6 +40,16 @@ static void *write_main(void *arg)
     return NULL;
 }
 
+/* Its own checkpoints, against those of retention: what is dropped must stay so. */
+static void *checkpoint_main(void *arg)
+{
+    struct scene *scene = arg;
+    struct commitlog_error err = {.message = ""};
+    while (!atomic_load(&scene->end))
+        CHECK_OK(commitlog_checkpoint(scene->store, &err), &err);
+    return NULL;
+}
+
 static void option_set(struct commitlog_options *options, int32_t id, uint64_t value)
 {
     struct commitlog_error err = {.message = ""};
@@ -63,7 +74,7 @@ static void run(uint64_t engine, uint64_t seed, int64_t ms)
     struct scene scene = {.seed = seed};
     struct commitlog_options *options = NULL;
     struct commitlog_error err = {.message = ""};
-    pthread_t ids[WRITERS];
+    pthread_t ids[WRITERS + 1];
     char root[DIRS_PATH_MAX];
     char path[DIRS_PATH_MAX];
     int64_t until = 0;
@@ -81,12 +92,13 @@ static void run(uint64_t engine, uint64_t seed, int64_t ms)
     CHECK_OK(commitlog_topic_open(scene.store, "verify", 6, 1, &scene.topic, &err), &err);
     for (int i = 0; i < WRITERS; i++)
         CHECK(pthread_create(&ids[i], NULL, write_main, &scene) == 0);
+    CHECK(pthread_create(&ids[WRITERS], NULL, checkpoint_main, &scene) == 0);
     for (until = clock_ms() + ms; clock_ms() < until; times++) {
         prog_step(times);
         check_sound(path);
     }
     atomic_store(&scene.end, true);
-    for (int i = 0; i < WRITERS; i++)
+    for (int i = 0; i <= WRITERS; i++)
         CHECK(pthread_join(ids[i], NULL) == 0);
     CHECK_OK(commitlog_close(scene.store, &err), &err);
     check_sound(path);
