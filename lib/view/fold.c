@@ -194,6 +194,13 @@ static int fold_pad(struct clg_fold *fold, const struct clg_record_view *pad,
     const struct clg_view_segment id = {
         .base = segment->base, .salt = segment->salt, .end = segment->data_end};
     clg_segment_unref(segment);
+    if (fold->segments.active_base != id.base) {
+        /* To a reader the log is a file like any other: it may begin again, but not trust this. */
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, pad->position,
+                        "fold: segment %020llu ends, %020llu had begun",
+                        (unsigned long long)id.base,
+                        (unsigned long long)fold->segments.active_base);
+    }
     rc = clg_fold_end_segment(fold, &id);
     if (rc != 0) {
         return clg_fail(err, rc, 0, pad->position, "fold: end of segment %020llu",
