@@ -219,7 +219,8 @@ void reader_positions(struct reader *reader, uint32_t rounds)
         if (item->position != MODEL_UNKNOWN)
             position_one(reader, item);
     }
-    CHECK_RC(commitlog_get(reader->store, positions.claimed + 4096, &message, &lease, &err),
+    CHECK_RC(commitlog_get(reader->store, positions.claimed + (UINT64_C(1) << 30), &message, &lease,
+                           &err),
              COMMITLOG_EBEYOND);
     CHECK(err.code == COMMITLOG_EBEYOND && err.message[0] != '\0');
     CHECK(lease == NULL);
