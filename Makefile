@@ -258,7 +258,7 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
 
 DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev strace
 DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
-DEPS_POWERCUT := libfuse3-dev fuse3 e2fsprogs xfsprogs btrfs-progs
+DEPS_POWERCUT := libfuse3-dev fuse3 procps e2fsprogs xfsprogs btrfs-progs
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)

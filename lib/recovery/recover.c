@@ -109,19 +109,13 @@ static int recover_report_segment(struct recover *v, uint64_t from, uint64_t to)
  * first position before it removes a file: what is missing above that one of now is lost. */
 static int recover_report_live(struct recover *v, uint64_t from, uint64_t to)
 {
-    struct clg_checkpoint_file file;
-    struct clg_checkpoint now;
+    uint64_t now = 0;
     CLG_ASSERT(v->facts.writer_live);
-    clg_checkpoint_file_init(&file, v->dir->os);
-    int rc = clg_checkpoint_file_open(&file, v->dir->dir_fd, false, v->err);
-    if (rc == 0) {
-        rc = clg_checkpoint_file_read(&file, v->facts.uuid, true, &now, v->err);
-        clg_checkpoint_file_close(&file);
-    }
+    int rc = clg_checkpoint_first_now(v->dir->os, v->dir->dir_fd, v->facts.uuid, &now, v->err);
     if (rc != 0) {
         return rc;
     }
-    uint64_t first = clg_max_u64(from, now.first - CLG_SEGMENT_DATA_START);
+    uint64_t first = clg_max_u64(from, now - CLG_SEGMENT_DATA_START);
     return first < to ? recover_report_segment(v, first, to) : 0;
 }
 

@@ -58,7 +58,6 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
         cursor->has_last = false;
         cursor->pending = 0;
         cursor->generation = core->generation;
-        cursor->placed = core->generation;
         rc = cursor->kind->seek(cursor, core, visible, from, value);
     }
     clg_core_unref(core);
@@ -328,8 +327,7 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
         reads++;
     } while (fetch->count == 0 && (fetch->core->generation != generation ||
                                    (rc == COMMITLOG_EIO && store->read_only && reads == 1)));
-    if (rc == COMMITLOG_EBEYOND &&
-        (fetch->core->unrecovered_bytes > 0 || fetch->core->generation != cursor->placed)) {
+    if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
         rc = COMMITLOG_EEND; /* it was there while its writer lived */
     }
     if (fetch->count > 0) {

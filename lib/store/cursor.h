@@ -50,7 +50,6 @@ struct commitlog_cursor {
     const struct clg_cursor_kind *kind;
     struct clg_reader reader;
     uint64_t generation; /* of the core it last read from */
-    uint64_t placed;     /* and of the one in which `next` was asked for */
     uint32_t topic;
     uint32_t queue;  /* number in the store */
     uint32_t queues; /* of the topic, for a merge */

@@ -13,7 +13,6 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
-#include "segment/segment_name.h"
 #include "segment/segment_scan.h"
 #include "upkeep/damage_list.h"
 #include "upkeep/verify_internal.h"
@@ -152,32 +151,17 @@ static int verify_segment(struct clg_verify *v, const struct clg_fact_segment *f
  * were taken? The checkpoint knows before the first file goes. */
 static bool verify_is_dropped(struct clg_verify *v, const struct clg_facts *facts, uint64_t base)
 {
-    struct clg_checkpoint_file file;
-    struct clg_checkpoint newest;
     uint64_t first = facts->first;
+    uint64_t now = 0;
     CLG_ASSERT(v->dir->dir_fd >= 0);
     if (!facts->writer_live) {
         return false;
     }
-    clg_checkpoint_file_init(&file, v->dir->os);
-    if (clg_checkpoint_file_open(&file, v->dir->dir_fd, false, NULL) == 0 &&
-        clg_checkpoint_file_read(&file, facts->uuid, true, &newest, NULL) == 0) {
-        first = clg_max_u64(first, newest.first);
+    if (clg_checkpoint_first_now(v->dir->os, v->dir->dir_fd, facts->uuid, &now, NULL) == 0) {
+        first = clg_max_u64(first, now);
     }
-    clg_checkpoint_file_close(&file);
     CLG_ASSERT(first >= facts->first);
     return first > base + CLG_SEGMENT_DATA_START;
-}
-
-/* A listing beside a live writer is not of one moment: a segment may be made after its place in
- * the listing has passed, and a later one before. */
-static bool verify_is_new(const struct clg_verify *v, const struct clg_facts *facts, uint64_t base)
-{
-    char name[CLG_SEGMENT_NAME_BYTES];
-    struct clg_os_stat stat;
-    clg_segment_name_make(name, CLG_FILE_LOG, base);
-    CLG_ASSERT(v->dir->log_fd >= 0);
-    return facts->writer_live && v->dir->os->stat_at(v->dir->os, v->dir->log_fd, name, &stat) >= 0;
 }
 
 static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
@@ -187,13 +171,10 @@ static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
     CLG_ASSERT(facts->first >= CLG_SEGMENT_DATA_START);
     for (size_t i = 0; rc == 0 && i < facts->segment_count; i++) {
         const struct clg_fact_segment *fact = &facts->segments[i];
-        bool ahead =
-            fact->base > v->end; /* where no record lies, files can be wrong all the same */
+        /* Where no record lies, files can be wrong all the same. */
+        bool ahead = fact->base > v->end;
         if (clg_facts_is_below(facts, fact) || (ahead && facts->writer_live)) {
             continue;
-        }
-        if (fact->base > expected && verify_is_new(v, facts, expected)) {
-            break; /* what follows is newer than this verification */
         }
         if (fact->base > expected && !verify_is_dropped(v, facts, expected)) {
             rc = clg_verify_say(v, expected, fact->base, "a segment is missing");

@@ -143,3 +143,21 @@ void clg_checkpoint_file_close(struct clg_checkpoint_file *file)
     clg_os_close_fd(file->os, &file->fd);
     CLG_ASSERT(file->fd == -1);
 }
+
+int clg_checkpoint_first_now(const struct commitlog_os *os, int dirfd, const uint8_t *uuid,
+                             uint64_t *out_first, struct commitlog_error *err)
+{
+    struct clg_checkpoint_file file;
+    struct clg_checkpoint now;
+    CLG_ASSERT(dirfd >= 0);
+    clg_checkpoint_file_init(&file, os);
+    int rc = clg_checkpoint_file_open(&file, dirfd, false, err);
+    if (rc == 0) {
+        rc = clg_checkpoint_file_read(&file, uuid, true, &now, err);
+        clg_checkpoint_file_close(&file);
+    }
+    if (rc == 0) {
+        *out_first = now.first;
+    }
+    return rc;
+}

@@ -49,5 +49,10 @@ CLG_MUST_CHECK int clg_checkpoint_file_write(struct clg_checkpoint_file *file,
                                              struct clg_checkpoint *checkpoint,
                                              struct commitlog_error *err);
 void clg_checkpoint_file_close(struct clg_checkpoint_file *file);
+/* Beside a live writer: the first position that its file says now. Retention raises it before it
+ * removes a segment, so what is missing below was dropped. Failures of open and read. */
+CLG_MUST_CHECK int clg_checkpoint_first_now(const struct commitlog_os *os, int dirfd,
+                                            const uint8_t *uuid, uint64_t *out_first,
+                                            struct commitlog_error *err);
 
 #endif
