@@ -324,6 +324,25 @@ START_TEST(cf_d2_d6_by_age_and_by_hand_never_the_last_segment)
 }
 END_TEST
 
+/* Nothing is flushed but full segments, so what is folded is never all durable. */
+START_TEST(beside_appends_that_are_not_flushed_a_state_is_saved_all_the_same)
+{
+    char view[DIRS_PATH_MAX];
+    struct name_list names;
+    uint32_t wait_ms = 0;
+    scratch_set(&s, COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE);
+    scratch_open(&s, 4);
+    for (uint32_t i = 0; i < 400; i++) {
+        (void)scratch_put(&s, i % 4, i % 8 < 3 ? 20000 : 10, i); /* 3 of 8 fill a segment */
+        ck_assert_int_eq(commitlog_step(s.store, 0, &wait_ms), COMMITLOG_OK);
+    }
+    path_join(view, s.path, "view");
+    names = dirs_list(view, ".state");
+    ck_assert_uint_ge(names.count, 1);
+    names_free(&names);
+}
+END_TEST
+
 /* Nobody had sealed them when the writer died: the next one does, or they could never be dropped.
  */
 START_TEST(cf_d2_segments_that_a_killed_writer_left_unsealed_are_dropped)
@@ -424,6 +443,7 @@ static Suite *recovery_suite(void)
     tcase_add_test(all, cf_x4_what_was_not_yet_folded_when_the_writer_died_is_folded_at_the_open);
     tcase_add_test(all, cf_x5_the_checkpoint_survives_a_reload_and_the_loss_of_either_slot);
     tcase_add_test(all, cf_d2_d6_by_age_and_by_hand_never_the_last_segment);
+    tcase_add_test(all, beside_appends_that_are_not_flushed_a_state_is_saved_all_the_same);
     tcase_add_test(all, cf_d2_segments_that_a_killed_writer_left_unsealed_are_dropped);
     tcase_add_test(all, cf_v1_with_durable_visibility_nothing_unflushed_is_seen);
     tcase_add_test(all, cf_i1_a_key_is_found_in_its_window_only);

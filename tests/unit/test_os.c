@@ -304,6 +304,31 @@ START_TEST(a_punched_range_reads_as_zeros)
 }
 END_TEST
 
+START_TEST(fresh_data_is_never_taken_for_a_hole)
+{
+    const uint64_t bytes = 8u << 20;
+    uint8_t byte = 1;
+    int fd = create("a");
+    int rc = os->fallocate(os, fd, CLG_OS_FALLOCATE_EXTEND, 0, bytes);
+    if (rc == -EOPNOTSUPP) {
+        printf("skip: no fallocate on this file system\n");
+        clg_os_close_fd(os, &fd);
+        return;
+    }
+    ck_assert_int_eq(rc, 0);
+    /* Not flushed: the blocks are still marked as never written. */
+    for (uint64_t at = 0; at < bytes; at += 1u << 20) {
+        ck_assert_int_eq(clg_os_pwrite_all(os, fd, &byte, 1, at + 5000), 0);
+        int64_t found = os->next_data(os, fd, at);
+        ck_assert_int_ge(found, (int64_t)at);
+        ck_assert_int_le(found, (int64_t)at + 5000);
+        ck_assert_int_le(os->next_data(os, fd, at + 4999), (int64_t)at + 5000);
+    }
+    ck_assert(os->next_data(os, fd, bytes) >= (int64_t)bytes);
+    clg_os_close_fd(os, &fd);
+}
+END_TEST
+
 /* A table over the default one that moves at most `most` bytes a call, then fails or stalls. */
 struct stingy {
     size_t most;
@@ -492,6 +517,7 @@ static Suite *os_suite(void)
     tcase_add_checked_fixture(files, setup, teardown);
     tcase_add_test(files, what_is_written_is_read_and_the_end_is_seen);
     tcase_add_test(files, a_punched_range_reads_as_zeros);
+    tcase_add_test(files, fresh_data_is_never_taken_for_a_hole);
     tcase_add_test(files, short_transfers_are_continued);
     tcase_add_test(files, scattered_pieces_arrive_whole_however_the_writes_are_cut);
     tcase_add_test(files, an_error_in_the_middle_comes_out_and_no_progress_is_one);

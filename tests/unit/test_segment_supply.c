@@ -82,6 +82,29 @@ START_TEST(the_supply_works_ahead_in_steps_and_hands_over)
 }
 END_TEST
 
+START_TEST(zeros_that_are_not_wanted_any_more_are_not_written)
+{
+    struct clg_segment_supply supply;
+    clg_segment_supply_init(&supply, &world.dir, true);
+    struct clg_segment_plan plan = plan_at(SMALL, 64u << 20);
+    int64_t wait = 0;
+    uint32_t steps = 0;
+    clg_segment_supply_want(&supply, &plan);
+    while (wait != CLG_OS_FOREVER) {
+        OK(clg_segment_supply_step(&supply, 0, &wait, &err));
+        if (++steps == 6) { /* begun, allocated, some MiB of 64 written */
+            clg_segment_supply_set_prewrite(&supply, false);
+        }
+        if (wait > 0 && wait != CLG_OS_FOREVER) {
+            world.os.sleep_ns(&world.os, wait);
+        }
+    }
+    ck_assert_uint_lt(steps, 12);
+    ck_assert(clg_segment_supply_is_ready(&supply, SMALL));
+    clg_segment_supply_free(&supply);
+}
+END_TEST
+
 START_TEST(what_is_not_ready_is_finished_by_the_taker)
 {
     struct clg_segment_supply supply;
@@ -284,6 +307,7 @@ static Suite *supply_suite(void)
     tcase_add_checked_fixture(supply, setup, teardown);
     tcase_set_timeout(supply, 60);
     tcase_add_loop_test(supply, the_supply_works_ahead_in_steps_and_hands_over, 0, 2);
+    tcase_add_test(supply, zeros_that_are_not_wanted_any_more_are_not_written);
     tcase_add_loop_test(supply, what_is_not_ready_is_finished_by_the_taker, 0, 4);
     tcase_add_test(supply, a_full_disk_is_remembered_and_tried_again);
     tcase_add_test(supply, a_failed_flush_of_the_directory_is_final);
