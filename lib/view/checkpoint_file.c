@@ -148,7 +148,7 @@ int clg_checkpoint_first_now(const struct commitlog_os *os, int dirfd, const uin
                              uint64_t *out_first, struct commitlog_error *err)
 {
     struct clg_checkpoint_file file;
-    struct clg_checkpoint now;
+    struct clg_checkpoint now = {0};
     CLG_ASSERT(dirfd >= 0);
     clg_checkpoint_file_init(&file, os);
     int rc = clg_checkpoint_file_open(&file, dirfd, false, err);
