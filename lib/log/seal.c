@@ -101,7 +101,11 @@ static int seal_oldest(struct clg_log *log, struct commitlog_error *err)
         rc = clg_fail(&cause, COMMITLOG_EINTERNAL, 0, roll->base, "no segment to seal");
     }
     if (rc == COMMITLOG_EDAMAGED) {
-        clg_store_release_u64(&log->seal_damage, cause.position);
+        /* A device that does not give the bytes is no verdict on them: readers are told, and the
+         * next opening tries to seal it again. */
+        if (cause.os_errno == 0) {
+            clg_store_release_u64(&log->seal_damage, cause.position);
+        }
         rc = COMMITLOG_OK;
     }
     if (rc == COMMITLOG_ENOMEM) {
