@@ -164,7 +164,7 @@ FAULT_DISK := $(B)/tests/powercut/fault_disk
 POWERCUT_PROGRAMS := $(filter-out $(FAULT_DISK),$(POWERCUT_SOURCES:%.c=$(B)/%))
 
 .PHONY: all lib tests examples deps deps-lint deps-arm64 deps-powercut check check-asan check-ubsan \
-    check-powercut powercut-programs check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge proof-sim plants \
+    check-powercut powercut-programs check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge proof proof-short proof-table plants \
     demo install lint lint-format lint-tidy lint-build format map clean help \
     FORCE
 
@@ -331,8 +331,13 @@ fuzz-merge: fuzz ## take into fuzz/corpus/ what reaches code that it does not re
 	    $(FUZZ_BUILD)/fuzz/$$target $(FUZZ_MERGE) $(FUZZ_FLAGS) fuzz/corpus/$$target \
 	        $(FUZZ_BUILD)/seeds/$$target $(FUZZ_BUILD)/found/$$target || exit 1; done
 
-proof-sim: tests ## every fault and every power cut of the simulations, in parts; an hour or two
-	@tools/check/proof-sim.sh $(B)
+# The rows of tests/PROOF.md: tools/check/proof_rows.py.
+proof: deps ## all rows of tests/PROOF.md that are missing, in parts; ROWS="nth" MINUTES=30 JOBS=2
+	@MAKE='$(MAKE)' $(PYTHON) tools/check/proof.py $(ROWS)
+proof-short: deps ## a short run of each row; about 6 minutes
+	@MAKE='$(MAKE)' $(PYTHON) tools/check/proof.py --short $(ROWS)
+proof-table: ## write tests/PROOF.md from what has been run
+	@$(PYTHON) tools/check/proof.py --table
 plants: ## the fault tests must fail when a mistake is planted in the library
 	@MAKE='$(MAKE)' tools/check/plants.sh
 

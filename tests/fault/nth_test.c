@@ -25,6 +25,7 @@ struct nth {
     uint64_t parts;
     uint64_t seed;
     uint64_t index; /* of all possible faults */
+    uint64_t mine;  /* of this part */
     uint64_t injected;
     uint64_t struck;
     struct rng rng;
@@ -107,6 +108,7 @@ static void nth_calls(struct nth *nth, uint32_t kind, uint64_t calls)
             for (fault.for_ever = 0; fault.for_ever <= 1; fault.for_ever++) {
                 struct rng draw;
                 rng_begin(&draw, nth->seed * 31 + ++nth->index);
+                nth->mine += nth->index % nth->parts == nth->part;
                 if (!rng_chance(&draw, 1, nth->every) || nth->index % nth->parts != nth->part ||
                     !nth_wants("NTH", fault.nth) || !nth_wants("EVER", fault.for_ever) ||
                     !nth_wants("ERRNO", (uint64_t)fault.os_errno)) {
@@ -181,5 +183,9 @@ int main(void)
            (ull)nth.injected, (ull)nth.index, (ull)nth.struck, (ull)nth.stats.outcomes,
            (ull)nth.stats.inside, (ull)nth.stats.faults, (ull)nth.stats.torn, (ull)nth.stats.staged,
            (ull)nth.stats.holes);
+    printf("figures: injected=%llu struck=%llu left_out=%llu crashes_in_recovery=%llu "
+           "faults_in_recovery=%llu\n",
+           (ull)nth.injected, (ull)nth.struck, (ull)(nth.mine - nth.injected),
+           (ull)nth.stats.inside, (ull)nth.stats.faults);
     return prog_end();
 }

@@ -151,5 +151,9 @@ int main(void)
            "tails cut, %llu records from the stage, %llu holes\n",
            (ull)sim.cuts, (ull)sim.index, (ull)sim.stats.outcomes, (ull)sim.stats.inside,
            (ull)sim.stats.faults, (ull)sim.stats.torn, (ull)sim.stats.staged, (ull)sim.stats.holes);
+    printf("figures: moments=%llu outcomes=%llu crashes_in_recovery=%llu faults_in_recovery=%llu "
+           "torn_tails=%llu\n",
+           (ull)sim.cuts, (ull)sim.stats.outcomes, (ull)sim.stats.inside, (ull)sim.stats.faults,
+           (ull)sim.stats.torn);
     return prog_end();
 }

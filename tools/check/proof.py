@@ -1,0 +1,255 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""proof.py - what the store is trusted for: runs every row of the proof in parts, and keeps a table.
+
+    proof.py [ROW...]           the parts that are missing; MINUTES=n stops after that time, JOBS=n
+                                runs so many at once (default 1: some need both threads)
+    proof.py --table [ROW...]   runs nothing: writes and prints the table
+    proof.py --short [ROW...]   one short run of each, nothing recorded
+
+A part that ended well is a line of tests/proof/results.jsonl and is not run again on the same tree
+of lib/, so that a run can be stopped and taken up on another machine. tests/PROOF.md shows for each
+row the newest tree on which it is complete; when that is not the tree at hand the row is stale.
+Exit status 1 if a row lacks its figure, is stale, or found a violation.
+"""
+import concurrent.futures
+import datetime
+import json
+import os
+import pathlib
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+
+from proof_rows import ROWS, SHORT_SECONDS
+
+ROOT = pathlib.Path(__file__).resolve().parents[2]
+RESULTS = ROOT / "tests/proof/results.jsonl"
+TABLE = ROOT / "tests/PROOF.md"
+LOGS = ROOT / "build/proof"
+FIGURES = re.compile(r"^figures:((?: [a-z_0-9]+=-?[0-9]+)+)\s*$", re.MULTILINE)
+SKIP = re.compile(r"^skip: .*$", re.MULTILINE)
+
+record_lock = threading.Lock()
+running = set()
+
+
+def git(*arguments):
+    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, text=True,
+                          stdout=subprocess.PIPE).stdout.strip()
+
+
+def tree_of_lib():
+    """The name git gives to the content of lib/, or None while it differs from the last commit."""
+    if git("status", "--porcelain", "--", "lib", "include"):
+        return None
+    return git("rev-parse", "--short=12", "HEAD:lib")
+
+
+def load():
+    if not RESULTS.exists():
+        return []
+    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines() if line]
+
+
+def save(results):
+    RESULTS.parent.mkdir(exist_ok=True)
+    lines = [json.dumps(result, sort_keys=True) for result in results]
+    new = RESULTS.with_suffix(".tmp")
+    new.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    new.replace(RESULTS)
+
+
+def record(result):
+    """Takes the place of what the same part said on the same tree."""
+    key = ("row", "part", "tree")
+    with record_lock:
+        kept = [r for r in load() if any(r[k] != result[k] for k in key)]
+        save(kept + [result])
+
+
+def end_group(process):
+    """Ends a command and all it started, and gives it time to unmount."""
+    for number, wait_s in ((signal.SIGTERM, 30), (signal.SIGKILL, None)):
+        try:
+            os.killpg(process.pid, number)
+            process.wait(timeout=wait_s)
+            return
+        except subprocess.TimeoutExpired:
+            pass
+        except ProcessLookupError:
+            return
+
+
+def run(row, part, command, limit_s):
+    """(exit status, figures, reason for a skip, log) of one command line."""
+    LOGS.mkdir(parents=True, exist_ok=True)
+    log = LOGS / f"{row.name}-{part}.log"
+    with log.open("wb") as out:
+        process = subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT, stdout=out, stderr=out,
+                                   stdin=subprocess.DEVNULL, start_new_session=True)
+        running.add(process)
+        try:
+            status = process.wait(timeout=limit_s)
+        except subprocess.TimeoutExpired:
+            end_group(process)
+            status = 124
+        running.discard(process)
+    text = log.read_text(encoding="utf-8", errors="replace")
+    found = FIGURES.findall(text)
+    figures = dict((name, int(value)) for name, value in
+                   (pair.split("=") for pair in found[-1].split())) if found else {}
+    skip = SKIP.search(text)
+    return status, figures, skip.group(0) if skip and not found else None, log
+
+
+def build(rows):
+    for target in dict.fromkeys(target for row in rows for target in row.build):
+        print(f"building: make {target}", flush=True)
+        subprocess.run(f"${{MAKE:-make}} {target}", cwd=ROOT, shell=True, check=True,
+                       stdout=subprocess.DEVNULL)
+
+
+def shown(figures):
+    return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in figures.items())
+
+
+def run_part(row, part, tree):
+    begin = time.monotonic()
+    status, figures, _, log = run(row, part, row.command(part), row.limit_s)
+    seconds = round(time.monotonic() - begin)
+    good = status == 0 and bool(figures)
+    if good and tree_of_lib() == tree:
+        record({"row": row.name, "part": part, "tree": tree, "figures": figures,
+                "seconds": seconds, "date": datetime.date.today().isoformat()})
+    verdict = shown(figures) if good else f"FAILED, status {status}, see {log.relative_to(ROOT)}"
+    print(f"{row.name} {part + 1}/{row.parts} ({seconds} s): {verdict}", flush=True)
+    return good
+
+
+def run_missing(rows, tree):
+    done = {(r["row"], r["part"]) for r in load() if r["tree"] == tree}
+    work = [(row, part) for row in rows for part in range(row.parts)
+            if (row.name, part) not in done]
+    build([row for row in rows if any(row is r for r, _ in work)])
+    minutes = float(os.environ.get("MINUTES", "0"))
+    end = time.monotonic() + 60 * minutes if minutes else float("inf")
+    with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "1"))) as pool:
+        jobs = [pool.submit(lambda row, part: time.monotonic() >= end or run_part(row, part, tree),
+                            row, part) for row, part in work]
+        try:
+            return sum(not job.result() for job in jobs)
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            for process in list(running):
+                end_group(process)
+            raise
+
+
+def run_short(rows):
+    """Each row once, as long as a change may be kept waiting for it; nothing is recorded."""
+    build(rows)
+    bad = skipped = 0
+    for row in rows:
+        begin = time.monotonic()
+        status, figures, skip, log = run(row, "short", row.short, 4 * SHORT_SECONDS)
+        seconds = round(time.monotonic() - begin)
+        if status in (0, 77) and skip:
+            skipped += 1
+            print(f"skip  {row.name:12} ({seconds} s) {skip}", flush=True)
+        elif status == 0 and figures:
+            print(f"ok    {row.name:12} ({seconds} s) {shown(figures)}", flush=True)
+        else:
+            bad += 1
+            print(f"FAIL  {row.name:12} ({seconds} s) status {status}, log {log}", flush=True)
+            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+            print("\n".join("      " + line for line in lines[-40:]), flush=True)
+    print(f"{len(rows) - bad - skipped} rows hold, {skipped} skipped, {bad} failed")
+    return bad
+
+
+def summed(row, results):
+    figures = {}
+    for result in results:
+        for name, value in result["figures"].items():
+            figures[name] = row.join(name)(figures[name], value) if name in figures else value
+    return figures
+
+
+def state_of(row, results, tree):
+    """(the results shown, their figures, what is to be said of them)"""
+    trees = {}
+    for result in results:
+        trees.setdefault(result["tree"], []).append(result)
+    here = trees.pop(tree, [])
+    if row.holds(summed(row, here), len(here)):
+        return here, summed(row, here), "holds"
+    for old in reversed(list(trees.values())):
+        if row.holds(summed(row, old), len(old)):
+            return old, summed(row, old), "stale"
+    return here, summed(row, here), "incomplete" if here else "not run"
+
+
+def table(rows, tree):
+    results = load()
+    lines = ["| what | figure needed | measured | parts | tree of lib/ | last run | |",
+             "|---|---|---|---|---|---|---|"]
+    missing = 0
+    for row in rows:
+        mine = [r for r in results if r["row"] == row.name]
+        used, figures, state = state_of(row, mine, tree)
+        missing += state != "holds"
+        minutes = sum(r["seconds"] for r in used) / 60
+        lines.append(
+            f"| `{row.name}`: {row.title} | {row.needed()} | {shown(figures) or '-'} | "
+            f"{len(used)} of {row.parts}, {minutes:.0f} min | {used[-1]['tree'] if used else '-'} | "
+            f"{max(r['date'] for r in used) if used else '-'} | "
+            f"{state if state == 'holds' else '**' + state + '**'} |")
+    return lines, missing
+
+
+HEAD = """# What has been tried on the store
+
+Written by `make proof`, which runs what is missing in parts and may be stopped and called again;
+`make proof-table` only writes this page. Every row is a program of this tree that ends with an error
+if what it checks is violated once; its figures are those of all its parts. *holds*: on the tree
+of `lib/` that was at hand when the page was written, {tree} (`git rev-parse HEAD:lib`). *stale*: the figures
+are of an older tree. Each part is a line of `tests/proof/results.jsonl`; the rows are defined in
+`tools/check/proof_rows.py`. `make proof ROWS="nth soak"` runs some, `MINUTES=30` for that long.
+
+"""
+
+
+def main():
+    arguments = sys.argv[1:]
+    names = [a for a in arguments if not a.startswith("-")]
+    unknown = set(names) - {row.name for row in ROWS}
+    if unknown:
+        sys.exit(f"no such row: {' '.join(sorted(unknown))}; there are "
+                 f"{' '.join(row.name for row in ROWS)}")
+    rows = [row for row in ROWS if not names or row.name in names]
+    # As an interrupt: what was started ends with us, and unmounts.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    if "--short" in arguments:
+        return 1 if run_short(rows) else 0
+    tree = tree_of_lib()
+    bad = 0
+    if "--table" not in arguments:
+        if tree is None:
+            sys.exit("lib/ or include/ differs from the last commit: commit first, or a row would "
+                     "name a tree that nobody has")
+        bad = run_missing(rows, tree)
+    lines, missing = table(ROWS, tree)
+    TABLE.write_text(HEAD.format(tree=tree or "which had changes that were not committed") +
+                     "\n".join(lines) + "\n", encoding="utf-8")
+    print("\n".join(lines))
+    if missing or bad:
+        print(f"{missing} rows lack their figure on this tree, {bad} parts failed")
+    return 1 if missing or bad else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
