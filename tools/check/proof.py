@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""proof.py - what the store is trusted for: runs every row of the proof in parts, and keeps a table.
+"""proof.py - what the store is trusted for: runs each row of the proof in parts and keeps a table.
 
     proof.py [ROW...]           the parts that are missing; MINUTES=n stops after that time, JOBS=n
                                 runs so many at once (default 1: some need both threads)
@@ -205,7 +205,8 @@ def table(rows, tree):
         minutes = sum(r["seconds"] for r in used) / 60
         lines.append(
             f"| `{row.name}`: {row.title} | {row.needed()} | {shown(figures) or '-'} | "
-            f"{len(used)} of {row.parts}, {minutes:.0f} min | {used[-1]['tree'] if used else '-'} | "
+            f"{len(used)} of {row.parts}, {minutes:.0f} min | "
+            f"{used[-1]['tree'] if used else '-'} | "
             f"{max(r['date'] for r in used) if used else '-'} | "
             f"{state if state == 'holds' else '**' + state + '**'} |")
     return lines, missing
@@ -214,11 +215,12 @@ def table(rows, tree):
 HEAD = """# What has been tried on the store
 
 Written by `make proof`, which runs what is missing in parts and may be stopped and called again;
-`make proof-table` only writes this page. Every row is a program of this tree that ends with an error
-if what it checks is violated once; its figures are those of all its parts. *holds*: on the tree
-of `lib/` that was at hand when the page was written, {tree} (`git rev-parse HEAD:lib`). *stale*: the figures
-are of an older tree. Each part is a line of `tests/proof/results.jsonl`; the rows are defined in
-`tools/check/proof_rows.py`. `make proof ROWS="nth soak"` runs some, `MINUTES=30` for that long.
+`make proof-table` only writes this page. Every row is a program of this tree that ends with an
+error if what it checks is violated once; its figures are those of all its parts. *holds*: on the
+tree of `lib/` that was at hand when the page was written, {tree}
+(`git rev-parse HEAD:lib`). *stale*: the figures are of an older tree. Each part is a line of
+`tests/proof/results.jsonl`; the rows are defined in `tools/check/proof_rows.py`.
+`make proof ROWS="nth soak"` runs some, `MINUTES=30` for that long.
 
 """
 

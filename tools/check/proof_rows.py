@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""proof_rows.py - the rows of tests/PROOF.md: what is run, in which parts, and the figure needed."""
+"""proof_rows.py - the rows of tests/PROOF.md: what is run, in which parts, the figure needed."""
 import dataclasses
 
 # How long the short run of a row may take, about.
@@ -15,7 +15,7 @@ class Row:
     parts: int
     command: object  # part -> a line for the shell, run at the top of the tree
     short: str
-    needs: dict  # name of a figure -> the least sum over all parts, or 0 for a figure that must be 0
+    needs: dict  # name of a figure -> the least sum over all parts; 0: it must be 0
     build: list
     limit_s: int = 3600
     joins: dict = dataclasses.field(default_factory=dict)  # how parts are joined where not by +
