@@ -204,43 +204,65 @@ static int facts_list_log(struct clg_facts *facts, const struct clg_store_dir *d
     return rc;
 }
 
-/* The checkpoint knows the store's UUID; without it the oldest segment that can say it. True: none
- * can, and at least one because it is of a newer version. */
-static bool facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir)
+/* One of the two header pages of a segment. False: there is none, or it cannot be read; then
+ * *inout_rc is set if that says nothing about the file. */
+static bool facts_header_page(const struct clg_facts *facts, const struct clg_store_dir *dir,
+                              size_t index, uint8_t page[CLG_FORMAT_PAGE_BYTES], int *inout_rc)
 {
-    bool newer = false;
+    const struct commitlog_os *os = facts->os;
+    char name[CLG_SEGMENT_NAME_BYTES];
+    struct clg_os_stat stat;
+    clg_segment_name_make(name, CLG_FILE_LOG, facts->segments[index / 2].base);
+    int rc = os->stat_at(os, dir->log_fd, name, &stat);
+    if (rc < 0) {
+        *inout_rc = rc == -ENOENT ? *inout_rc : rc;
+        return false;
+    }
+    rc = stat.type == CLG_OS_FILE ? os->open_at(os, dir->log_fd, name, CLG_OS_OPEN_READ, 0)
+                                  : -ENOENT;
+    if (rc >= 0) {
+        int fd = rc;
+        rc = clg_os_pread_all(os, fd, page, CLG_FORMAT_PAGE_BYTES,
+                              (index % 2) * CLG_FORMAT_PAGE_BYTES);
+        clg_os_close_fd(os, &fd);
+    }
+    if (rc < 0 && rc != -ENOENT && !clg_os_is_data_error(rc)) {
+        *inout_rc = rc;
+    }
+    return rc >= 0;
+}
+
+/* The checkpoint knows the store's UUID; without it the oldest segment that can say it. What was
+ * not asked, because a call failed, is no verdict on the store: then that error is returned. */
+static int facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir, bool *out_newer,
+                      struct commitlog_error *err)
+{
+    int os_rc = 0;
+    *out_newer = false;
     CLG_ASSERT(!facts->uuid_known);
     if (facts->have_checkpoint) {
         memcpy(facts->uuid, facts->checkpoint.uuid, CLG_UUID_BYTES);
         facts->uuid_known = true;
     }
     for (size_t i = 0; i < 2 * facts->segment_count && !facts->uuid_known; i++) {
-        char name[CLG_SEGMENT_NAME_BYTES];
         uint8_t page[CLG_FORMAT_PAGE_BYTES];
         struct clg_segment_header header;
-        clg_segment_name_make(name, CLG_FILE_LOG, facts->segments[i / 2].base);
-        struct clg_os_stat stat;
-        if (facts->os->stat_at(facts->os, dir->log_fd, name, &stat) < 0 ||
-            stat.type != CLG_OS_FILE) {
+        if (!facts_header_page(facts, dir, i, page, &os_rc)) {
             continue;
         }
-        int fd = facts->os->open_at(facts->os, dir->log_fd, name, CLG_OS_OPEN_READ, 0);
-        if (fd < 0) {
-            continue;
-        }
-        uint64_t at = (i % 2) * CLG_FORMAT_PAGE_BYTES;
-        int rc = clg_os_pread_all(facts->os, fd, page, sizeof(page), at) < 0
-                     ? COMMITLOG_EIO
-                     : clg_segment_header_decode(page, NULL, true, &header);
+        int rc = clg_segment_header_decode(page, NULL, true, &header);
         if (rc == 0) {
             memcpy(facts->uuid, header.uuid, CLG_UUID_BYTES);
             facts->uuid_known = true;
         }
-        newer = newer || rc == COMMITLOG_EVERSION;
-        clg_os_close_fd(facts->os, &fd);
+        *out_newer = *out_newer || rc == COMMITLOG_EVERSION;
     }
     CLG_ASSERT(facts->have_checkpoint ? facts->uuid_known : true);
-    return newer && !facts->uuid_known;
+    if (!facts->uuid_known && os_rc != 0) {
+        return clg_fail_os(err, os_rc, CLG_NO_POSITION, "read the headers of the segments");
+    }
+    *out_newer = *out_newer && !facts->uuid_known;
+    return 0;
 }
 
 /* There is something, but nothing that says what store it is of. */
@@ -528,16 +550,17 @@ int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options 
     }
     if (rc == 0) {
         facts->is_new = facts->is_new && !facts->checkpoint_file && facts->segment_count == 0;
-        bool newer = facts_uuid(facts, dir);
+        bool newer = false;
+        rc = facts_uuid(facts, dir, &newer, err);
         if (facts->have_checkpoint) {
             facts->first = facts->checkpoint.first;
             facts->max_epoch = facts->checkpoint.epoch;
             facts->last_store_time = facts->checkpoint.store_time;
             clg_facts_witness(facts, facts->checkpoint.durable, CLG_WITNESS_CHECKPOINT);
         }
-        if (facts->uuid_known) {
+        if (rc == 0 && facts->uuid_known) {
             rc = facts_read_log(facts, dir, options, err);
-        } else if (!facts->is_new) {
+        } else if (rc == 0 && !facts->is_new) {
             rc = facts_nameless(facts, newer, err);
         }
     }

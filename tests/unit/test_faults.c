@@ -192,7 +192,7 @@ END_TEST
 
 /* Each call of an open after a kill fails for ever for want of descriptors: that is what the open
  * says, and what was acknowledged, in the stage too, is there afterwards. */
-static void without_descriptors(uint32_t kind, uint64_t engine)
+static void without_descriptors(uint32_t kind, uint64_t engine, bool checkpoint_lost)
 {
     struct commitlog_fault *origin = NULL;
     bool struck = true;
@@ -200,6 +200,9 @@ static void without_descriptors(uint32_t kind, uint64_t engine)
     store_put(4, COMMITLOG_LEVEL_DURABLE);
     store_put(3, COMMITLOG_LEVEL_NONE);
     die(false);
+    for (uint64_t at = 100; checkpoint_lost && at < 8192; at += 4096) {
+        ck_assert_int_eq(commitlog_fault_flip(machine, "/store/CHECKPOINT", at, 0xff), 0);
+    }
     origin = machine;
     for (uint64_t nth = 1; struck; nth++) {
         ck_assert_int_eq(commitlog_fault_clone(origin, nth, &machine), 0);
@@ -224,7 +227,16 @@ START_TEST(want_of_descriptors_is_not_damage)
 {
     static const uint32_t kinds[] = {COMMITLOG_FAULT_OPEN, COMMITLOG_FAULT_READ,
                                      COMMITLOG_FAULT_STAT};
-    without_descriptors(kinds[_i / 2], (uint64_t)_i % 2);
+    without_descriptors(kinds[_i / 2], (uint64_t)_i % 2, false);
+}
+END_TEST
+
+/* Then the headers of the segments are asked what store this is. */
+START_TEST(want_of_descriptors_is_not_damage_when_checkpoint_is)
+{
+    static const uint32_t kinds[] = {COMMITLOG_FAULT_OPEN, COMMITLOG_FAULT_READ,
+                                     COMMITLOG_FAULT_STAT};
+    without_descriptors(kinds[_i / 2], (uint64_t)_i % 2, true);
 }
 END_TEST
 
@@ -360,6 +372,7 @@ static Suite *faults_suite(void)
     tcase_add_test(cases, an_epoch_does_not_come_again_when_its_slot_does_not_read);
     tcase_add_loop_test(cases, close_makes_everything_durable_without_memory, 0, 2);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
+    tcase_add_loop_test(cases, want_of_descriptors_is_not_damage_when_checkpoint_is, 0, 6);
     tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 2);
     tcase_add_test(cases, a_retention_that_was_killed_is_no_gap_after_a_power_cut);
     tcase_add_loop_test(cases, a_topic_that_is_not_in_the_log_is_not_created, 0, 2);
