@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * facts_internal.h -- shared by facts.c (files) and facts_scan.c (records).
+ * facts_internal.h -- shared by facts.c (files), facts_names.c and facts_scan.c (records).
  */
 #ifndef CLG_RECOVERY_FACTS_INTERNAL_H
 #define CLG_RECOVERY_FACTS_INTERNAL_H
@@ -21,6 +21,10 @@ static inline void clg_facts_witness(struct clg_facts *facts, uint64_t position,
     }
 }
 
+/* The names in the directory, log/ and view/: the segments in order, temporary and foreign files;
+ * whether there is anything that a store has. */
+CLG_MUST_CHECK int clg_facts_list(struct clg_facts *facts, const struct clg_store_dir *dir,
+                                  struct commitlog_error *err);
 /* Scans from facts->scan_from on; files are open, facts->witness has what is known without records.
  * *first_record: the highest "first" a record of the log states, 0 if none does. */
 CLG_MUST_CHECK int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
