@@ -90,6 +90,9 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
     if (log->engine->writes_through) {
         /* Nothing to move, but followers in other processes are to be told all the same. */
         uint64_t published = clg_live_load(&log->shared->published);
+        /* clg_publish stores `published` first: whoever holds the claim lock may still be about to
+         * store this, or more, and a flush of `published` must not find `written` behind it. */
+        clg_raise_release_u64(&log->shared->written.value, published);
         if (published != clg_load_relaxed_u64(&log->announced)) {
             clg_store_relaxed_u64(&log->announced, published);
             clg_wake_word(log->os, &log->shared->wake.word, true);
