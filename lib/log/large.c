@@ -4,7 +4,8 @@
  *
  * Invariants: claimed only when the ring is drained and no reservation is open; no other claim is
  *       granted until the write is done, so written == published == claimed on both sides of it.
- *       The ring does not hold these positions: ring_floor says so before they are published.
+ *       The ring does not hold these positions: ring_floor says so before they are published, to
+ *       the fold; readers, who go by `written`, see that what the ring has there is no such record.
  * Threads and locks: drain_lock, then claim_lock, both held over the write.
  * Failure modes: COMMITLOG_EAGAIN while a reservation is open. A failed write is latched: whether
  *       its bytes are in the page cache nobody knows, so nothing may be written behind them.

@@ -5,7 +5,8 @@
  * verified it. Its ring bytes stay because `folded` is not beyond it yet (stage.c).
  * In a follower everything is verified, and what is only staged is copied: the copy is good if the
  * writer had not drained it by the time the copy was complete, because ring bytes are reused only
- * after that (ORDER(ring-copy)).
+ * after that (ORDER(ring-copy)). A large record is published before `written` says that it never
+ * was in the ring: what the ring has there fails its check, and the segment has the last word.
  *
  * Threads and locks: under the fold lock.
  */
@@ -82,11 +83,12 @@ static int peek_reserve(struct clg_log *log, uint64_t bytes, struct commitlog_er
     return COMMITLOG_OK;
 }
 
-/* [position, position + bytes) into the peek buffer, from wherever it is. */
-static int peek_copy(struct clg_log *log, uint64_t position, uint64_t bytes,
+/* [position, position + bytes) into the peek buffer, from wherever it is. *staged: may be, and was,
+ * copied from the ring. */
+static int peek_copy(struct clg_log *log, uint64_t position, uint64_t bytes, bool *staged,
                      struct commitlog_error *err)
 {
-    if (log->ring != NULL && clg_live_load(&log->shared->written) <= position &&
+    if (*staged && log->ring != NULL && clg_live_load(&log->shared->written) <= position &&
         bytes <= log->ring_bytes) {
         memcpy(log->peek_buffer, log->ring + (position & log->ring_mask), bytes);
         clg_fence_acquire(); /* ORDER(ring-copy) */
@@ -94,31 +96,49 @@ static int peek_copy(struct clg_log *log, uint64_t position, uint64_t bytes,
             return COMMITLOG_OK;
         }
     }
+    *staged = false;
     return clg_segment_pread(log->peek_segment, log->peek_buffer, bytes, position, err);
+}
+
+/* Its header, into the peek buffer too. */
+static int peek_header(struct clg_log *log, uint64_t position, uint64_t seed, bool *staged,
+                       struct clg_record_header *out, struct commitlog_error *err)
+{
+    for (;;) {
+        int rc = peek_copy(log, position, CLG_RECORD_HEADER_BYTES, staged, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        clg_record_decode(log->peek_buffer, out);
+        if (clg_record_check_bounds(out, log->peek_segment->data_end - position) &&
+            clg_record_verify_header(log->peek_buffer, seed)) {
+            return COMMITLOG_OK;
+        }
+        if (!*staged) {
+            return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
+        }
+        *staged = false;
+    }
 }
 
 static int peek_checked(struct clg_log *log, uint64_t position, struct clg_record_view *out,
                         struct commitlog_error *err)
 {
+    uint64_t seed = clg_record_seed(log->peek_segment->salt, position);
+    struct clg_record_header header;
+    bool staged = true;
     int rc = peek_reserve(log, CLG_RECORD_HEADER_BYTES, err);
     if (rc == COMMITLOG_OK) {
-        rc = peek_copy(log, position, CLG_RECORD_HEADER_BYTES, err);
+        rc = peek_header(log, position, seed, &staged, &header, err);
     }
     if (rc != COMMITLOG_OK) {
         return rc;
-    }
-    struct clg_record_header header;
-    clg_record_decode(log->peek_buffer, &header);
-    uint64_t seed = clg_record_seed(log->peek_segment->salt, position);
-    if (!clg_record_check_bounds(&header, log->peek_segment->data_end - position) ||
-        !clg_record_verify_header(log->peek_buffer, seed)) {
-        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
     }
     if (!clg_record_is_filler(header.kind)) {
         uint32_t size = clg_record_size(header.word);
         rc = peek_reserve(log, size, err);
         if (rc == COMMITLOG_OK) {
-            rc = peek_copy(log, position, size, err);
+            rc = peek_copy(log, position, size, &staged, err);
         }
         if (rc != COMMITLOG_OK) {
             return rc;

@@ -141,9 +141,11 @@ static int reader_pin(struct clg_reader *reader, struct clg_log *log, uint64_t p
 }
 
 /* From the ring, if the record is still only there: ORDER(ring-copy), see peek.c. *out is NULL if
- * it was drained meanwhile. The size comes from the first copy of the word. */
+ * it was drained meanwhile, or if the ring has no such record: a large one is published before
+ * `written` says that it never was there, so the segment has the last word. The size comes from the
+ * first copy of the word. */
 static int reader_copy_staged(struct clg_reader *reader, struct clg_log *log, uint64_t position,
-                              uint64_t room, const uint8_t **out)
+                              uint64_t room, uint64_t seed, const uint8_t **out)
 {
     *out = NULL;
     if (log->ring == NULL || clg_live_load(&log->shared->written) > position) {
@@ -158,7 +160,7 @@ static int reader_copy_staged(struct clg_reader *reader, struct clg_log *log, ui
         size = CLG_RECORD_HEADER_BYTES;
     }
     if (size < CLG_RECORD_HEADER_BYTES || size > room || size > log->ring_bytes) {
-        return COMMITLOG_EDAMAGED;
+        return COMMITLOG_OK;
     }
     uint8_t *copy = reader_room(reader, size);
     if (copy == NULL) {
@@ -166,7 +168,7 @@ static int reader_copy_staged(struct clg_reader *reader, struct clg_log *log, ui
     }
     memcpy(copy, record, size);
     clg_fence_acquire();
-    if (clg_live_load(&log->shared->written) <= position) {
+    if (clg_live_load(&log->shared->written) <= position && clg_record_verify_header(copy, seed)) {
         *out = copy;
     }
     return COMMITLOG_OK;
@@ -205,7 +207,7 @@ static int reader_locate(struct clg_reader *reader, struct clg_log *log,
                          struct clg_segment *segment, uint64_t position, uint64_t seed,
                          const uint8_t **out, struct commitlog_error *err)
 {
-    int rc = reader_copy_staged(reader, log, position, segment->data_end - position, out);
+    int rc = reader_copy_staged(reader, log, position, segment->data_end - position, seed, out);
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, position, "copy a staged record");
     }
