@@ -8,7 +8,7 @@
 #
 # Needs root, FUSE and loop devices; says what is missing and fails, with ALLOW_SKIP=1 it is 77.
 #
-#   fault_disk (FUSE) -> loop device -> ext4, xfs or btrfs -> cut_writer, cut_check
+#   the machine of machine.sh -> cut_writer, cut_check
 #
 # A round: the writer runs, the power goes, the file system is mounted again on what the platter
 # has, perhaps the power goes again while the store is recovered, and the checker compares it with
@@ -16,11 +16,10 @@
 # some rounds a write or a flush fails instead: the store is opened again under the same kernel,
 # whose page cache has more than the disk, and then the power goes.
 #
-# A "boot" is a loop device without a page cache, an empty /dev/shm and another boot id. Everything
-# is mounted in a mount namespace of its own, so that nothing is left when this ends in any way.
-#
-# Environment: SEED, CUTS, FS ("ext4 xfs btrfs"), ENGINES ("staged mmap"), BUILD (build/release),
-# ALLOW_SKIP, KEEP (where the platter and the acknowledgements of a failure go), V=1 (each round).
+# Environment: SEED, PART (other rounds of the same seed), CUTS, FS ("ext4 xfs btrfs"), ENGINES
+# ("staged mmap"), FAILING (of 100 rounds, how many have a request that fails; 25), BUILD
+# (build/release), ALLOW_SKIP, KEEP (where the platter and the acknowledgements of a failure go),
+# V=1 (each round).
 #
 # The table: rounds; cuts; records acknowledged as durable, or before such a one; of these found
 # equal in the next check, and dropped by retention before it (what was found is compared again in
@@ -29,126 +28,19 @@
 # failed request; reopened in the same boot after one; writers that died of SIGBUS; rounds in which
 # the kernel itself says that it lost what it had called durable (kernel_confesses); lost.
 set -u
+. "$(dirname "$0")/machine.sh"
 
-programs=${BUILD:-build/release}/tests/powercut
 cuts=${CUTS:-40}
 systems=${FS:-ext4 xfs btrfs}
 engines=${ENGINES:-staged mmap}
-seed=${SEED:-$(($(date +%s%N) / 1000 % 1000000007))}
 keep=${KEEP:-build/powercut-failed}
+failing_percent=${FAILING:-25}
 
-missing() {
-    echo "skip: powercut: $1"
-    [ "${ALLOW_SKIP:-0}" = 1 ] && exit 77
-    echo "powercut: this must run where it can; ALLOW_SKIP=1 says that it cannot"
-    exit 1
-}
-
-if [ "${POWERCUT_INSIDE:-}" != 1 ]; then
-    [ "$(id -u)" = 0 ] || missing "needs root"
-    [ -c /dev/fuse ] || missing "no /dev/fuse"
-    [ -c /dev/loop-control ] || missing "no loop devices"
-    unshare --mount true 2>/dev/null || missing "no mount namespaces"
-    for system in $systems; do
-        command -v "mkfs.$system" >/dev/null || missing "no mkfs.$system: make deps-powercut"
-    done
-    SEED=$seed POWERCUT_INSIDE=1 exec unshare --mount --propagation private "$0" "$@"
-fi
-
-# ---- the machine -------------------------------------------------------------------------------
-
-work=$(mktemp -d) || exit 1
-disk=$work/disk
-mnt=$work/mnt
+machine_enter "$systems" "$@"
 acks=$work/acks
 store=$mnt/store
-disk_pid=
-program_pid=
-
-unmount_all() {
-    [ -z "$program_pid" ] || kill -9 "$program_pid" 2>/dev/null
-    umount "$mnt" 2>/dev/null || umount -l "$mnt" 2>/dev/null
-    if [ -n "$disk_pid" ]; then
-        umount "$disk" 2>/dev/null || umount -l "$disk" 2>/dev/null
-        kill "$disk_pid" 2>/dev/null
-        wait "$disk_pid" 2>/dev/null
-        disk_pid=
-    fi
-}
-
-finish() {
-    unmount_all
-    umount /proc/sys/kernel/random/boot_id 2>/dev/null
-    umount -l "$work" 2>/dev/null
-    rmdir "$work" 2>/dev/null
-}
-trap finish EXIT
-trap 'exit 130' INT TERM HUP
-
-mount -t tmpfs -o size=4G powercut "$work" && mkdir "$disk" "$mnt" || exit 1
-cat /proc/sys/kernel/random/uuid >"$work/boot" || exit 1
-mount --bind "$work/boot" /proc/sys/kernel/random/boot_id || missing "cannot play another boot"
-
-ctl() {
-    echo "$*" >"$disk/ctl"
-}
-
-counter() { # counter NAME: its value, in $value
-    value=$(<"$disk/ctl")
-    value=${value##*"$1"=}
-    value=${value%% *}
-}
-
-disk_new() { # disk_new FILE-SYSTEM
-    rm -f "$work"/acks* "$work/platter"
-    truncate -s 512M "$work/platter"
-    case $1 in
-    ext4) mkfs.ext4 -q -F "$work/platter" ;;
-    xfs) mkfs.xfs -q -f "$work/platter" ;;
-    btrfs) mkfs.btrfs -q -f "$work/platter" >/dev/null 2>&1 ;;
-    *) echo "powercut: no file system $1" && exit 1 ;;
-    esac || exit 1
-    "$programs/fault_disk" "$work/platter" "$disk" 2>"$work/disk.err" &
-    disk_pid=$!
-    for _ in {1..100}; do
-        [ -e "$disk/ctl" ] && return
-        sleep 0.05
-    done
-    missing "FUSE does not mount: $(cat "$work/disk.err")"
-}
-
-disk_end() {
-    unmount_all
-    rm -f "$work/platter"
-}
-
-boot() { # what was in memory is gone
-    mountpoint -q /dev/shm && umount /dev/shm 2>/dev/null
-    mount -t tmpfs powercut-shm /dev/shm || exit 1
-    cat /proc/sys/kernel/random/uuid >"$work/boot"
-    for _ in {1..40}; do
-        mount -o loop "$disk/disk" "$mnt" 2>"$work/mount.err" && return 0
-        sleep 0.05
-    done
-    failed "mount: $(cat "$work/mount.err")"
-}
-
-power_back() { # after a cut, when no program runs any more
-    for _ in {1..200}; do
-        umount "$mnt" 2>/dev/null && break
-        sleep 0.02
-    done
-    ctl reset
-    ctl revive
-    boot
-}
 
 # ---- one round ---------------------------------------------------------------------------------
-
-# RANDOM is of the seed: the same seed draws the same rounds.
-rnd() { # rnd BELOW: in $value
-    value=$(((RANDOM << 15 | RANDOM) % $1))
-}
 
 failed() { # failed WHAT: ends everything, keeps what is needed to look at it
     echo "FAILED: $system $engine round $round seed $seed ($what): $1"
@@ -159,38 +51,6 @@ failed() { # failed WHAT: ends everything, keeps what is needed to look at it
     cp -r "$store" "$keep/store" 2>/dev/null
     echo "kept: $keep"
     exit 1
-}
-
-draw_cut() { # a kind of cut, in $cut
-    local survive
-    rnd 10
-    case $value in
-    0 | 1 | 2) cut=drop ;;
-    3) cut=keep ;;
-    *)
-        rnd 3
-        survive=$((20 + value * 30))
-        rnd 1000000
-        cut="random $value $survive"
-        ;;
-    esac
-}
-
-program_start() { # program_start OUT PROGRAM ARGUMENT...
-    local out=$1
-    shift
-    timeout -k 1 60 "$@" >"$work/$out.out" 2>&1 &
-    program_pid=$!
-}
-
-program_wait() { # its exit status, in $status
-    wait "$program_pid" 2>/dev/null # a shell tells how a program died; we do too
-    status=$?
-    program_pid=
-}
-
-alive() {
-    kill -0 "$program_pid" 2>/dev/null
 }
 
 writer_start() { # writer_start LEVEL
@@ -314,19 +174,6 @@ check_must_open() {
     esac
 }
 
-writable() {
-    touch "$mnt/writable" 2>/dev/null && rm "$mnt/writable"
-}
-
-# When the journal of ext4 aborts in the middle of a flush, the extents that the flush has written
-# stay marked as never written and fdatasync answers OK: only the kernel's log has the truth (6.18).
-kernel_confesses() {
-    [ "$system" = ext4 ] && dmesg | awk -v since="$log_since" '
-        { sub(/^\[ */, ""); at = $1 + 0 }
-        at > since && /failed to convert unwritten extents .* error -30/ { found = 1 }
-        END { exit !found }'
-}
-
 
 round_cut() {
     writer_start durable
@@ -361,8 +208,7 @@ round_fail() { # a request fails, once or for a while; the machine lives on
         sleep 0.01
     done
     if alive; then # it hit what the store does not stand on, or it came too late
-        kill -9 "$(pgrep -P "$program_pid")" 2>/dev/null
-        program_wait
+        program_kill
     else
         program_wait
         writer_verdict
@@ -400,7 +246,7 @@ same_kernel=0
 row_begin() { # row_begin SYSTEM ENGINE SALT
     system=$1
     engine=$2
-    RANDOM=$(((seed + $3) % 32768))
+    RANDOM=$(((seed + $3 + part * 7919) % 32768))
     round=0
     what=
     total_cuts=0 acknowledged=0 retired=0 found=0 torn=0 unprovable=0
@@ -412,8 +258,8 @@ row_begin() { # row_begin SYSTEM ENGINE SALT
 row_run() { # row_run CUTS
     while [ "$total_cuts" -lt "$1" ]; do
         round=$((round + 1))
-        rnd 4
-        if [ "$value" = 0 ]; then
+        rnd 100
+        if [ "$value" -lt "$failing_percent" ]; then
             round_fail
         else
             round_cut
@@ -455,7 +301,7 @@ control() {
     done
 }
 
-echo "powercut: seed $seed"
+echo "powercut: seed $seed part $part"
 control
 [ "${1:-}" = --control ] && exit 0
 
@@ -463,13 +309,19 @@ per_engine=$(set -- $engines && echo $(((cuts + $# - 1) / $#)))
 printf '%s%s\n' 'system engine rounds  cuts acknowledged    found  retired  torn unprov. in rec.' \
     ' latched  boot sigbus kernel  lost'
 salt=100
+sum_cuts=0 sum_acknowledged=0 sum_lost=0 sum_excused=0
 for system in $systems; do
     for engine in $engines; do
         salt=$((salt + 13))
         row_begin "$system" "$engine" $salt
         row_run "$per_engine"
         row_print
+        sum_cuts=$((sum_cuts + total_cuts))
+        sum_acknowledged=$((sum_acknowledged + acknowledged))
+        sum_lost=$((sum_lost + lost))
+        sum_excused=$((sum_excused + kernel))
         disk_end
         [ "$lost" = 0 ] || exit 1
     done
 done
+echo "figures: cuts=$sum_cuts acknowledged=$sum_acknowledged lost=$sum_lost excused=$sum_excused"
