@@ -130,6 +130,7 @@ struct commitlog_os {
                       uint64_t at);
     int64_t (*pwritev)(const struct commitlog_os *os, int fd, const struct clg_piece *pieces,
                        size_t count, uint64_t at);
+    /* Success is that of the file system too: one that gave up meanwhile is an error. */
     int (*fdatasync)(const struct commitlog_os *os, int fd);
     int (*fsync)(const struct commitlog_os *os, int fd); /* of a directory too */
     int (*fallocate)(const struct commitlog_os *os, int fd, enum clg_os_fallocate_mode mode,

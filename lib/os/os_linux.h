@@ -2,8 +2,8 @@
 /*
  * os_linux.h -- the functions behind the default table; only for the os_linux family.
  *
- * Owns: nothing. os_linux_file.c, _dir.c, _map.c, _wait.c, _host.c and os_pmem.c define these,
- *       os_linux.c puts them into the table.
+ * Owns: nothing. os_linux_file.c, _flush.c, _dir.c, _map.c, _wait.c, _host.c and os_pmem.c define
+ *       these, os_linux.c puts them into the table.
  * Invariants: signatures and contracts are those of os.h; none keeps state.
  * Threads and locks: any thread.
  * Failure modes: negative errno.
@@ -48,6 +48,8 @@ int clg_linux_memory_file(const struct commitlog_os *os, const char *name, uint6
 int clg_linux_stat_fd(const struct commitlog_os *os, int fd, struct clg_os_stat *out);
 int clg_linux_stat_at(const struct commitlog_os *os, int dirfd, const char *name,
                       struct clg_os_stat *out);
+/* By f_type of statfs. */
+enum clg_os_fs clg_linux_fs_type(uint32_t magic);
 int clg_linux_fs_info(const struct commitlog_os *os, int fd, struct clg_os_fs_info *out);
 int clg_linux_set_nocow(const struct commitlog_os *os, int fd);
 int clg_linux_rename_at(const struct commitlog_os *os, int from_dirfd, const char *from,

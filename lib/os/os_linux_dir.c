@@ -93,7 +93,7 @@ int clg_linux_stat_at(const struct commitlog_os *os, int dirfd, const char *name
     return rc;
 }
 
-static enum clg_os_fs dir_fs_type(uint32_t magic)
+enum clg_os_fs clg_linux_fs_type(uint32_t magic)
 {
     switch (magic) {
     case DIR_MAGIC_EXT:
@@ -136,7 +136,7 @@ int clg_linux_fs_info(const struct commitlog_os *os, int fd, struct clg_os_fs_in
     }
     struct clg_os_fs_info info = {0};
     uint32_t magic = (uint32_t)fs.f_type;
-    info.type = dir_fs_type(magic);
+    info.type = clg_linux_fs_type(magic);
     info.network = dir_fs_is_network(magic);
     info.magic = magic;
     uint64_t block = fs.f_frsize > 0 ? (uint64_t)fs.f_frsize : (uint64_t)fs.f_bsize;

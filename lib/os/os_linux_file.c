@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * os_linux_file.c -- descriptors: open, read, write, flush, reserve, lock. See os.h.
+ * os_linux_file.c -- descriptors: open, read, write, reserve, lock. See os.h.
  *
  * Invariants: each function is one system call repeated while it fails with EINTR; open is openat2
  *       with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, or the same rules applied component by
@@ -248,29 +248,6 @@ int64_t clg_linux_pwritev(const struct commitlog_os *os, int fd, const struct cl
         n = pwritev(fd, iov, (int)used, (off_t)at);
     } while (n < 0 && errno == EINTR);
     return n >= 0 ? (int64_t)n : -errno;
-}
-
-int clg_linux_fdatasync(const struct commitlog_os *os, int fd)
-{
-    (void)os;
-    CLG_ASSERT(fd >= 0);
-    int rc;
-    /* EINTR says that nothing was decided yet, unlike EIO, which is never tried again. */
-    do {
-        rc = fdatasync(fd);
-    } while (rc < 0 && errno == EINTR);
-    return rc == 0 ? 0 : -errno;
-}
-
-int clg_linux_fsync(const struct commitlog_os *os, int fd)
-{
-    (void)os;
-    CLG_ASSERT(fd >= 0);
-    int rc;
-    do {
-        rc = fsync(fd);
-    } while (rc < 0 && errno == EINTR);
-    return rc == 0 ? 0 : -errno;
 }
 
 int clg_linux_fallocate(const struct commitlog_os *os, int fd, enum clg_os_fallocate_mode mode,

@@ -8,8 +8,8 @@
 # is mounted in a mount namespace of its own, so that nothing is left when this ends in any way.
 #
 # From the environment: BUILD (build/release), ALLOW_SKIP, SEED, PART.
-# Sets: $programs, $seed, $part; $work (in memory), $mnt, $device (while mounted). Whoever sources it
-# defines failed WHAT, and calls machine_enter SYSTEMS "$@" first.
+# Sets: $programs, $seed, $part; $work (in memory), $mnt. Whoever sources it defines failed WHAT,
+# and calls machine_enter SYSTEMS "$@" first.
 
 programs=${BUILD:-build/release}/tests/powercut
 seed=${SEED:-$(($(date +%s%N) / 1000 % 1000000007))}
@@ -104,19 +104,19 @@ disk_end() {
     rm -f "$work/platter"
 }
 
+disk_mount() {
+    for _ in {1..40}; do
+        mount -o loop "$disk/disk" "$mnt" 2>"$work/mount.err" && return 0
+        sleep 0.05
+    done
+    failed "mount: $(<"$work/mount.err")"
+}
+
 boot() { # what was in memory is gone
     mountpoint -q /dev/shm && umount /dev/shm 2>/dev/null
     mount -t tmpfs powercut-shm /dev/shm || exit 1
     cat /proc/sys/kernel/random/uuid >"$work/boot"
-    for _ in {1..40}; do
-        if mount -o loop "$disk/disk" "$mnt" 2>"$work/mount.err"; then
-            device=$(findmnt -n -o SOURCE "$mnt")
-            device=${device#/dev/}
-            return 0
-        fi
-        sleep 0.05
-    done
-    failed "mount: $(cat "$work/mount.err")"
+    disk_mount
 }
 
 power_back() { # after a cut, when no program runs any more
@@ -175,14 +175,4 @@ alive() {
 
 writable() {
     touch "$mnt/writable" 2>/dev/null && rm "$mnt/writable"
-}
-
-# When the journal of ext4 aborts in the middle of a flush, the extents that the flush has written
-# stay marked as never written and fdatasync answers OK: only the kernel's log has the truth (6.18).
-kernel_confesses() {
-    [ "$system" = ext4 ] && dmesg | awk -v since="$log_since" -v device="($device)" '
-        { sub(/^\[ */, ""); at = $1 + 0 }
-        at > since && index($0, device) &&
-            /failed to convert unwritten extents .* error -30/ { found = 1 }
-        END { exit !found }'
 }

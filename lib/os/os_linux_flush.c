@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * os_linux_flush.c -- fdatasync and fsync, and whether their success can be believed. See os.h.
+ *
+ * A file system that gives up while it flushes may call the flush a success (Linux 6.18,
+ * tests/powercut/sync.sh shows it on bare files): the transaction that the flush stands on is torn
+ * down by another thread's failure, so there is nothing left to wait for, and nobody looks again.
+ * On xfs it is the log that shuts down, on ext4 the journal that aborts. What was written lies in
+ * extents that the disk still knows as never written, and reads as zeros after a power cut. But
+ * before it was torn down the file system has been marked as dead, so asking afterwards is enough:
+ *
+ *   xfs: any read, also of nothing, is refused with EIO, and so is fstat;
+ *   ext4: it finds out by the next change, so a time is set. That is not told, but marks it, and
+ *       then any change, also a write of nothing, is refused with EROFS;
+ *   btrfs: any write, also of nothing, is refused with EROFS.
+ *
+ * Invariants: 1. a flush is one system call repeated while it fails with EINTR; 2. after one that
+ *       succeeded nothing is flushed again: the questions move no data and wait for no device;
+ *       3. only EIO and EROFS are answers, whatever else keeps a question from being asked is not.
+ * Threads and locks: none.
+ * Happy path: fdatasync, fstatfs, one to three questions: 2 to 4 us.
+ * Failure modes: negative errno.
+ */
+#include <errno.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "base/invariant.h"
+#include "os/os_linux.h"
+
+/* 0, or the negative errno by which the file system says that it is dead. */
+static int flush_answer(int64_t rc)
+{
+    return rc < 0 && (errno == EIO || errno == EROFS) ? -errno : 0;
+}
+
+static int flush_ask_xfs(int fd)
+{
+    char none;
+    struct stat found;
+    CLG_ASSERT(fd >= 0);
+    /* Not fstat if it can be helped: once a time was seen, the next write has to record another. */
+    if (pread(fd, &none, 0, 0) == 0) {
+        return 0;
+    }
+    int rc = flush_answer(-1);
+    return rc != 0 ? rc : flush_answer(fstat(fd, &found)); /* a directory */
+}
+
+static int flush_ask_ext4(int fd)
+{
+    CLG_ASSERT(fd >= 0);
+    int rc = flush_answer(futimens(fd, NULL));
+    if (rc != 0 || pwrite(fd, "", 0, 0) == 0) {
+        return rc;
+    }
+    rc = flush_answer(-1);
+    return rc != 0 ? rc : flush_answer(futimens(fd, NULL)); /* a directory */
+}
+
+/* After a flush that succeeded: is the file system still there that said so? */
+static int flush_ask(int fd)
+{
+    struct statfs fs;
+    if (fstatfs(fd, &fs) < 0) {
+        return flush_answer(-1);
+    }
+    switch (clg_linux_fs_type((uint32_t)fs.f_type)) {
+    case CLG_OS_FS_EXT:
+        return flush_ask_ext4(fd);
+    case CLG_OS_FS_XFS:
+        return flush_ask_xfs(fd);
+    case CLG_OS_FS_BTRFS:
+        return flush_answer(pwrite(fd, "", 0, 0));
+    case CLG_OS_FS_TMPFS:
+    case CLG_OS_FS_OTHER:
+        break;
+    }
+    return 0;
+}
+
+int clg_linux_fdatasync(const struct commitlog_os *os, int fd)
+{
+    (void)os;
+    CLG_ASSERT(fd >= 0);
+    int rc;
+    /* EINTR says that nothing was decided yet, unlike EIO, which is never tried again. */
+    do {
+        rc = fdatasync(fd);
+    } while (rc < 0 && errno == EINTR);
+    return rc == 0 ? flush_ask(fd) : -errno;
+}
+
+int clg_linux_fsync(const struct commitlog_os *os, int fd)
+{
+    (void)os;
+    CLG_ASSERT(fd >= 0);
+    int rc;
+    do {
+        rc = fsync(fd);
+    } while (rc < 0 && errno == EINTR);
+    return rc == 0 ? flush_ask(fd) : -errno;
+}
