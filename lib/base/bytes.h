@@ -158,11 +158,7 @@ static inline void clg_store_le64(void *at, uint64_t x)
 static inline bool clg_is_zero(const void *at, size_t size)
 {
     const uint8_t *p = (const uint8_t *)at;
-    uint8_t seen = 0;
-    for (size_t i = 0; i < size; i++) {
-        seen |= p[i];
-    }
-    return seen == 0;
+    return size == 0 || (p[0] == 0 && memcmp(p, p + 1, size - 1) == 0); /* all as the first */
 }
 
 #endif
