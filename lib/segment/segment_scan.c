@@ -101,8 +101,8 @@ static int scan_grow(struct clg_scan *scan, uint64_t bytes, struct commitlog_err
     if (bytes <= scan->buffer_bytes) {
         return 0;
     }
-    uint64_t room = clg_max_u64(clg_align_up(bytes, CLG_SCAN_BLOCK_BYTES),
-                                CLG_SCAN_WINDOW_BYTES + CLG_SCAN_BLOCK_BYTES);
+    uint64_t room = clg_max_u64(bytes, CLG_SCAN_WINDOW_BYTES + CLG_SCAN_BLOCK_BYTES);
+    room = clg_align_up(clg_min_u64(room, scan->segment->bytes), CLG_SCAN_BLOCK_BYTES);
     uint8_t *buffer = scan->os->alloc(scan->os, (size_t)room);
     if (buffer == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, scan->next,
