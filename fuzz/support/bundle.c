@@ -116,6 +116,21 @@ void fuzz_bundle_unpack(const uint8_t *data, size_t bytes, struct fuzz_bundle *o
     }
 }
 
+/* How many zeros lie from `from` on, at most BUNDLE_RUN_MAX. Files are mostly zeros. */
+static uint32_t bundle_zeros(const struct fuzz_file *file, uint32_t from)
+{
+    uint32_t most = file->bytes - from < BUNDLE_RUN_MAX ? file->bytes - from : BUNDLE_RUN_MAX;
+    const uint8_t *at = file->data + from;
+    uint32_t n = 0;
+    while (most - n >= 64 && clg_is_zero(at + n, 64)) {
+        n += 64;
+    }
+    while (n < most && at[n] == 0) {
+        n++;
+    }
+    return n;
+}
+
 /* The end of the run that begins at `from`: before the next long row of zeros. */
 static uint32_t bundle_run_end(const struct fuzz_file *file, uint32_t from)
 {
@@ -138,10 +153,7 @@ static size_t bundle_pack_file(const struct fuzz_file *file, uint8_t *out, size_
         return 0;
     }
     for (;;) {
-        uint32_t begin = at;
-        while (begin < file->bytes && file->data[begin] == 0 && begin - at < BUNDLE_RUN_MAX) {
-            begin++;
-        }
+        uint32_t begin = at + bundle_zeros(file, at);
         if (begin == file->bytes) {
             break;
         }

@@ -5,6 +5,8 @@
 #include <errno.h>
 #include <string.h>
 
+#include <sanitizer/asan_interface.h>
+
 #include "base/checksum.h"
 #include "check.h"
 #include "format/limits.h"
@@ -19,10 +21,11 @@ static void *disk_maps[DISK_MAPS_MAX];
 static bool disk_exact;
 static const struct commitlog_os *disk_machine_os;
 
-/* Scans take and give back buffers of a megabyte all the time, and pages that are new each time
- * are what that costs. A block is used again for its exact size only. */
-#define DISK_LARGE_BYTES ((size_t)128 << 10)
-#define DISK_LARGE_MAX 32u
+/* Scans and readers take and give back large buffers all the time, and pages that are new each time
+ * are what that costs. A block is used again for its exact size only, and AddressSanitizer is told
+ * while nobody has it. */
+#define DISK_LARGE_BYTES ((size_t)16 << 10)
+#define DISK_LARGE_MAX 64u
 #define DISK_KEPT_BYTES ((size_t)2 << 20)
 static struct disk_large {
     void *block;
@@ -39,12 +42,22 @@ static const enum clg_segment_file disk_kinds[FUZZ_KINDS] = {[FUZZ_LOG] = CLG_FI
                                                              [FUZZ_KEY] = CLG_FILE_KEY,
                                                              [FUZZ_STATE] = CLG_FILE_STATE};
 
+static void disk_drop(const struct commitlog_os *os, struct disk_large *large)
+{
+    if (large->block != NULL) {
+        ASAN_UNPOISON_MEMORY_REGION(large->block, large->bytes);
+        disk_machine_os->free(os, large->block);
+    }
+    *large = (struct disk_large){0};
+}
+
 static void *disk_alloc(const struct commitlog_os *os, size_t bytes)
 {
     struct disk_large *place = NULL;
     for (uint32_t i = 0; bytes >= DISK_LARGE_BYTES && i < DISK_LARGE_MAX; i++) {
         if (!disk_large[i].used && disk_large[i].bytes == bytes) {
             disk_large[i].used = true;
+            ASAN_UNPOISON_MEMORY_REGION(disk_large[i].block, bytes);
             memset(disk_large[i].block, 0, bytes);
             return disk_large[i].block;
         }
@@ -52,7 +65,7 @@ static void *disk_alloc(const struct commitlog_os *os, size_t bytes)
     }
     void *block = disk_machine_os->alloc(os, bytes);
     if (place != NULL && block != NULL) {
-        disk_machine_os->free(os, place->block);
+        disk_drop(os, place);
         *place = (struct disk_large){block, bytes, true};
     }
     return block;
@@ -64,6 +77,7 @@ static void disk_free(const struct commitlog_os *os, void *ptr)
         if (disk_large[i].block == ptr) {
             FUZZ_CHECK(disk_large[i].used);
             disk_large[i].used = false;
+            ASAN_POISON_MEMORY_REGION(ptr, disk_large[i].bytes);
             return;
         }
     }
@@ -257,8 +271,7 @@ void fuzz_disk_free(struct fuzz_disk *disk)
     for (uint32_t i = 0; i < DISK_LARGE_MAX; i++) {
         FUZZ_CHECK(!disk_large[i].used);
         if (disk_large[i].bytes > DISK_KEPT_BYTES) {
-            disk_machine_os->free(&disk->os, disk_large[i].block);
-            disk_large[i] = (struct disk_large){0};
+            disk_drop(&disk->os, &disk_large[i]);
         }
     }
     commitlog_fault_free(disk->machine);
