@@ -85,17 +85,6 @@ bool clg_reader_is_revoked(const struct clg_reader *reader)
     return false;
 }
 
-uint64_t clg_reader_held_bytes(const struct clg_reader *reader)
-{
-    uint64_t bytes = 0;
-    for (uint32_t i = 0; i < reader->pin_count; i++) {
-        if ((clg_segment_flags(reader->pins[i]) & CLG_SEGMENT_UNLINKED) != 0) {
-            bytes += reader->pins[i]->bytes;
-        }
-    }
-    return bytes;
-}
-
 static uint8_t *reader_room(struct clg_reader *reader, uint64_t bytes)
 {
     struct clg_reader_block *block = reader->blocks;

@@ -49,7 +49,5 @@ CLG_MUST_CHECK int clg_reader_get(struct clg_reader *reader, struct clg_log *log
                                   struct commitlog_error *err);
 /* True if a segment it holds was taken away by retention. */
 bool clg_reader_is_revoked(const struct clg_reader *reader);
-/* Bytes of unlinked segments that it keeps mapped. */
-uint64_t clg_reader_held_bytes(const struct clg_reader *reader);
 
 #endif

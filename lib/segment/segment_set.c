@@ -145,21 +145,6 @@ struct clg_segment *clg_segment_set_remove_first(struct clg_segment_set *set)
     return segment;
 }
 
-struct clg_segment *clg_segment_set_remove_last(struct clg_segment_set *set)
-{
-    struct clg_segment *segment = NULL;
-    clg_mutex_lock(set->os, &set->lock);
-    if (set->count > 0) {
-        segment = set_at(set, set->count - 1);
-        set->count--;
-        set->items[set->start + set->count] = NULL;
-    }
-    CLG_ASSERT(set->start + set->count <= set->room);
-    CLG_ASSERT(segment == NULL || clg_load_relaxed_u32(&segment->refs) > 0);
-    clg_mutex_unlock(set->os, &set->lock);
-    return segment;
-}
-
 int clg_segment_set_pin(struct clg_segment_set *set, uint64_t position, struct clg_segment **out)
 {
     CLG_ASSERT(out != NULL);

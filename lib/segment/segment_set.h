@@ -48,7 +48,6 @@ CLG_MUST_CHECK int clg_segment_set_reserve(struct clg_segment_set *set,
                                            struct commitlog_error *err);
 /* The set's reference moves to the caller; NULL when empty. */
 struct clg_segment *clg_segment_set_remove_first(struct clg_segment_set *set);
-struct clg_segment *clg_segment_set_remove_last(struct clg_segment_set *set);
 
 /* *out with a reference for the caller. */
 CLG_MUST_CHECK int clg_segment_set_pin(struct clg_segment_set *set, uint64_t position,
