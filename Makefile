@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libcommitlog. `make help` lists the targets. Everything built goes to build/<variant>/.
 #
-#   VARIANT=release|debug|asan|ubsan|tsan|fuzz   which build (default release)
+#   VARIANT=release|debug|asan|ubsan|tsan|fuzz|coverage   which build (default release)
 #   STRICT=1                                warnings are errors
 #   V=1                                     show whole command lines
 #   CC, CFLAGS, LDFLAGS, PREFIX, LIBDIR, MANDIR, DESTDIR   as usual
@@ -111,8 +111,13 @@ CC := clang
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fno-sanitize-recover=all \
     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-coverage=trace-cmp
 VARIANT_LDFLAGS := -fsanitize=address,undefined
+else ifeq ($(VARIANT),coverage)
+CC := gcc
+VARIANT_CFLAGS := -O0 -g -DCLG_DEBUG --coverage -fprofile-update=atomic
+VARIANT_LDFLAGS := --coverage
+VARIANT_ENV := $(FEWER_FLIPS)
 else
-$(error VARIANT must be release, debug, asan, ubsan, tsan or fuzz)
+$(error VARIANT must be release, debug, asan, ubsan, tsan, fuzz or coverage)
 endif
 
 # libpmem and the libraries of tools and tests, as far as they are there; a cross build has none.
@@ -173,7 +178,7 @@ FAULT_DISK := $(B)/tests/powercut/fault_disk
 POWERCUT_PROGRAMS := $(filter-out $(FAULT_DISK),$(POWERCUT_SOURCES:%.c=$(B)/%))
 
 .PHONY: all lib tests examples deps deps-lint deps-arm64 deps-powercut check check-asan check-ubsan \
-    check-powercut powercut-programs check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge proof proof-short proof-table plants \
+    check-powercut powercut-programs check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge coverage coverage-run proof proof-short proof-table plants \
     demo install lint lint-format lint-tidy lint-build format map clean help \
     FORCE
 
@@ -339,6 +344,14 @@ fuzz-merge: fuzz ## take into fuzz/corpus/ what reaches code that it does not re
 	    mkdir -p fuzz/corpus/$$target $(FUZZ_BUILD)/found/$$target && \
 	    $(FUZZ_BUILD)/fuzz/$$target $(FUZZ_MERGE) $(FUZZ_FLAGS) fuzz/corpus/$$target \
 	        $(FUZZ_BUILD)/seeds/$$target $(FUZZ_BUILD)/found/$$target || exit 1; done
+
+# The tests that recover stores.
+COVERAGE_TESTS = $(UNIT_PROGRAMS) \
+    $(filter $(B)/tests/damage/% $(B)/tests/crash/% $(B)/tests/fault/%,$(PLAIN_PROGRAMS))
+coverage: ## lines of decode and recovery code that corpora and tests reach; V=1 lists the others
+	@$(MAKE) VARIANT=coverage coverage-run
+coverage-run: tests
+	@V=$(V) $(VARIANT_ENV) $(PYTHON) tools/check/coverage.py $(B) $(FUZZ_PROGRAMS) -- $(COVERAGE_TESTS)
 
 # The rows of tests/PROOF.md: tools/check/proof_rows.py.
 proof: deps ## all rows of tests/PROOF.md that are missing, in parts; ROWS="nth" MINUTES=30 JOBS=2
