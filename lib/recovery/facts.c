@@ -364,6 +364,20 @@ static void facts_bounds(struct clg_facts *facts, bool full)
     CLG_ASSERT(facts->scan_from >= facts->first);
 }
 
+/* Where a reader may begin to follow a live writer. The live area was read after the files were
+ * listed: what was written meanwhile may lie in files that are not in the list, and a fold that
+ * began there would have left out what is before. */
+static uint64_t facts_live_end(const struct clg_facts *facts)
+{
+    uint64_t end = facts->live.usable ? facts->live.written : facts->checkpoint.durable;
+    uint64_t listed = CLG_POSITION_MAX;
+    for (size_t i = 0; i < facts->segment_count; i++) {
+        const struct clg_fact_segment *fact = &facts->segments[i];
+        listed = fact->segment != NULL ? fact->base + fact->bytes : listed;
+    }
+    return clg_max_u64(facts->first, clg_min_u64(end, listed + CLG_SEGMENT_DATA_START));
+}
+
 static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
                           const struct clg_facts_options *options, struct commitlog_error *err)
 {
@@ -387,8 +401,8 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
     facts_bounds(facts, options->full);
     if (facts->writer_live) {
         /* Its records change under us; the one who asks follows the live area. */
-        facts->prefix_end = facts->live.usable ? facts->live.written : facts->checkpoint.durable;
-        facts->valid_end = facts->prefix_end;
+        facts->valid_end = facts->prefix_end = facts_live_end(facts);
+        facts->witness = clg_min_u64(facts->witness, facts->prefix_end);
         facts->end_why = "a writer is there";
         clg_stage_close(&stage);
         return 0;
