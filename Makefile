@@ -176,11 +176,14 @@ FUZZ_PROGRAMS :=
 endif
 FAULT_DISK := $(B)/tests/powercut/fault_disk
 POWERCUT_PROGRAMS := $(filter-out $(FAULT_DISK),$(POWERCUT_SOURCES:%.c=$(B)/%))
+# The same with a mistake in one file of the library, which check-flush must find.
+PLANT_FLUSH_IGNORED := lib/log/flush.c
+PLANT_NO_REWRITE := lib/recovery/run.c
+POWERCUT_PLANTS := $(foreach p,FLUSH_IGNORED NO_REWRITE,\
+    $(addprefix $(B)/tests/powercut/plant/$(p)/,cut_writer cut_check))
 
-.PHONY: all lib tests examples deps deps-lint deps-arm64 deps-powercut check check-asan check-ubsan \
-    check-powercut powercut-programs check-tsan check-arm64 fuzz fuzz-run fuzz-build fuzz-one fuzz-seeds fuzz-merge coverage coverage-run proof proof-short proof-table plants \
-    demo install lint lint-format lint-tidy lint-build format map clean help \
-    FORCE
+# Whatever is called by a plain word here is a command; some are folders too.
+.PHONY: FORCE $(shell sed -n 's/^\([a-z][a-z0-9-]*\):.*/\1/p' Makefile)
 
 all: lib $(TOOL) ## the library (shared and static) and the commitlog tool
 lib: $(SHARED) $(B)/libcommitlog.so $(STATIC) $(FAULT) $(B)/commitlog.pc
@@ -235,6 +238,14 @@ $(PLAIN_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
 $(POWERCUT_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(POWERCUT_SHARED)) $(SUPPORT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) -pthread -o $@
+$(B)/obj/plant/%.o: $$(PLANT_$$*) $(B)/flags
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(COMPILE_FLAGS) -DCLG_PLANT_$* -MMD -MP -c $< -o $@
+# What the planted file defines is not taken from the archive.
+$(POWERCUT_PLANTS): $(B)/tests/powercut/plant/%: $(B)/obj/plant/$$(*D).o \
+    $(B)/obj/tests/powercut/$$(*F).o $(call object,$(POWERCUT_SHARED)) $(SUPPORT) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) -pthread -o $@
 $(B)/obj/tests/powercut/fault_disk.o: FILE_CFLAGS = \
     $(patsubst -I%,-isystem %,$(shell $(PKG_CONFIG) --cflags fuse3))
 $(FAULT_DISK): $(B)/obj/tests/powercut/fault_disk.o
@@ -279,7 +290,7 @@ deps: ## install what build, check and demo need (Debian; else says what is need
 	@tools/check/deps.sh $(DEPS)
 deps-lint: ## install what lint and the sanitizer builds need
 	@tools/check/deps.sh $(DEPS_LINT)
-deps-powercut: ## install what check-powercut needs
+deps-powercut: ## install what check-powercut, check-flush and check-sync need
 	@tools/check/deps.sh $(DEPS_POWERCUT)
 deps-arm64: ## install what check-arm64 needs
 	@tools/check/deps.sh $(DEPS_ARM64)
@@ -307,10 +318,16 @@ check-tsan: ## the tests under ThreadSanitizer (clang)
 check-arm64: ## the unit tests, cross-compiled and run by qemu-user
 	@$(MAKE) VARIANT=arm64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar PLAIN_PROGRAMS= \
 	    FUZZ_PROGRAMS= TOOL= RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' check-run
-powercut-programs: $(POWERCUT_PROGRAMS) $(FAULT_DISK)
+powercut-programs: $(POWERCUT_PROGRAMS) $(FAULT_DISK) $(POWERCUT_PLANTS)
 check-powercut: deps ## power cuts on a disk that loses its cache; root; CUTS=40 FS="ext4 xfs btrfs"
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/powercut.sh
+check-flush: deps ## requests of a disk that fail, and the store after them; root; SAMPLE=60 PART=0 PARTS=1
+	@$(MAKE) deps-powercut powercut-programs
+	@BUILD=$(B) tests/powercut/flush.sh
+check-sync: deps ## flushes of the kernel and of the library while a file system gives up; root; TRIALS=50
+	@$(MAKE) deps-powercut powercut-programs
+	@BUILD=$(B) tests/powercut/sync.sh $(TRIALS)
 
 # ---- fuzzing ----------------------------------------------------------------------------------
 

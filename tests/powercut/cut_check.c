@@ -9,8 +9,9 @@
  * bytes; so must every record of the same session before it, because durable is a prefix. Queues
  * are contiguous, batches whole, bodies prove that they were appended, epochs rise, verify finds
  * the store sound before the recovery and after it, and retention took no more than it was told.
- * What the recovery serves is from then on as good as acknowledged: ACKS is rewritten so, and the
- * next cut asks for it. Then it appends a little and closes, or dies.
+ * Nothing is there that no session has tried to append, nor what an earlier check has not found.
+ * What the recovery serves is from then on as good as acknowledged, all of it: ACKS is rewritten
+ * so, and the next cut asks for it. Then it appends a little and closes, or dies.
  *
  * The last line of output is NAME=VALUE words. Exit status: 0 sound, 1 a promise is broken, 4 the
  * store cannot be opened because of the disk.
@@ -23,6 +24,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "../support/dirs.h"
 #include "session.h"
 
 struct figures {
@@ -57,36 +59,30 @@ static void acks_promote(struct evidence *evidence)
     free(durable);
 }
 
-static bool ack_holds(struct commitlog_store *store, const struct ack *ack)
+/* What this store serves now must survive every later cut, and nothing else may come back: that is
+ * what ACKS says from now on. `numbers` of the topics by index. */
+static void acks_carry(const char *path, struct commitlog_store *store,
+                       const uint32_t numbers[KILL_TOPICS])
 {
-    struct commitlog_message message;
-    struct commitlog_lease *lease = NULL;
-    bool holds = false;
-    if (commitlog_get(store, ack->position, &message, &lease, NULL) != COMMITLOG_OK)
-        return false;
-    holds = message.epoch == ack->epoch && message.queue == ack->queue &&
-            message.queue_offset == ack->offset &&
-            bytes_hash(message.body.data, message.body.bytes) == ack->hash;
-    commitlog_lease_release(lease);
-    return holds;
-}
-
-/* What this store serves now must survive every later cut; what it does not is forgotten. */
-static void acks_carry(const char *path, struct evidence *evidence, struct commitlog_store *store)
-{
-    struct commitlog_positions positions = {.struct_bytes = sizeof positions};
     struct evidence kept = {NULL, 0, 0};
-    CHECK_RC(commitlog_positions_get(store, &positions), COMMITLOG_OK);
-    for (uint32_t i = 0; i < evidence->count; i++) {
-        struct ack ack = evidence->acks[i];
-        if (ack.position < positions.first)
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_error err = {.message = ""};
+    struct commitlog_message m;
+    uint32_t got = 0;
+    CHECK_OK(commitlog_cursor_open_log(store, 0, &cursor, &err), &err);
+    while (commitlog_cursor_fetch(cursor, &m, 1, 0, &got, NULL) == COMMITLOG_OK) {
+        uint32_t topic = 0;
+        if (m.kind != COMMITLOG_KIND_MESSAGE)
             continue;
-        if (ack.level != COMMITLOG_LEVEL_DURABLE &&
-            (ack.position >= positions.durable || !ack_holds(store, &ack)))
-            continue;
-        ack.level = COMMITLOG_LEVEL_DURABLE;
-        evidence_add(&kept, &ack);
+        while (topic < KILL_TOPICS && numbers[topic] != m.topic)
+            topic++;
+        CHECKF(topic < KILL_TOPICS, "a record of topic %u", m.topic);
+        evidence_add(&kept, &(struct ack){m.position, m.queue_offset,
+                                          bytes_hash(m.body.data, m.body.bytes), m.body.bytes,
+                                          m.store_time_ns, topic, m.queue, COMMITLOG_LEVEL_DURABLE,
+                                          m.epoch});
     }
+    commitlog_cursor_close(cursor);
     acks_replace(path, &kept);
     evidence_free(&kept);
 }
@@ -107,22 +103,28 @@ static void figures_count(const struct evidence *evidence, uint64_t first, uint3
     }
 }
 
-/* How many of the acknowledgements an earlier check has carried: they lead the file. */
-static uint32_t known_load(const char *acks_path, uint32_t count)
+/* What an earlier check has carried: so many acknowledgements, which lead the file, are all that
+ * the log had of the epochs before `epoch`. */
+struct known {
+    uint32_t count;
+    uint32_t epoch;
+};
+
+static struct known known_load(const char *acks_path, uint32_t count)
 {
     char path[512];
     FILE *file = NULL;
-    unsigned known = 0;
+    struct known known = {0, 0};
     snprintf(path, sizeof path, "%s.known", acks_path);
     file = fopen(path, "r");
     if (file == NULL)
-        return 0;
-    CHECK(fscanf(file, "%u", &known) == 1 && known <= count);
+        return known;
+    CHECK(fscanf(file, "%u %u", &known.count, &known.epoch) == 2 && known.count <= count);
     fclose(file);
     return known;
 }
 
-static void known_save(const char *acks_path)
+static void known_save(const char *acks_path, uint32_t epoch)
 {
     char path[512];
     struct evidence evidence;
@@ -131,8 +133,51 @@ static void known_save(const char *acks_path)
     snprintf(path, sizeof path, "%s.known", acks_path);
     file = fopen(path, "w");
     CHECK(file != NULL);
-    CHECK(fprintf(file, "%u\n", evidence.count) > 0 && fclose(file) == 0);
+    CHECK(fprintf(file, "%u %u\n", evidence.count, epoch) > 0 && fclose(file) == 0);
     evidence_free(&evidence);
+}
+
+/* ---- ghosts ------------------------------------------------------------------------------------
+ */
+
+static int hash_order(const void *a, const void *b)
+{
+    uint64_t left = *(const uint64_t *)a, right = *(const uint64_t *)b;
+    return (left > right) - (left < right);
+}
+
+/* Nothing is there that was never given to the library, and nothing of a time that an earlier check
+ * has seen comes back. */
+static void check_ghosts(const char *acks_path, const struct evidence *evidence,
+                         const struct known *known, struct commitlog_store *store, uint64_t first)
+{
+    struct file_bytes tried = {NULL, 0};
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_error err = {.message = ""};
+    struct commitlog_message m;
+    uint64_t old = 0, expected = 0;
+    char path[512];
+    uint32_t got = 0;
+    snprintf(path, sizeof path, "%s.tried", acks_path);
+    if (path_exists(path))
+        tried = file_read(path);
+    qsort(tried.data, tried.size / sizeof(uint64_t), sizeof(uint64_t), hash_order);
+    CHECK_OK(commitlog_cursor_open_log(store, 0, &cursor, &err), &err);
+    while (commitlog_cursor_fetch(cursor, &m, 1, 0, &got, NULL) == COMMITLOG_OK) {
+        uint64_t hash = bytes_hash(m.body.data, m.body.bytes);
+        if (m.kind != COMMITLOG_KIND_MESSAGE)
+            continue;
+        CHECKF(bsearch(&hash, tried.data, tried.size / sizeof hash, sizeof hash, hash_order) !=
+                   NULL,
+               "ghost: the record at %llu was never appended", (unsigned long long)m.position);
+        old += m.epoch < known->epoch;
+    }
+    commitlog_cursor_close(cursor);
+    for (uint32_t i = 0; i < known->count; i++)
+        expected += evidence->acks[i].epoch < known->epoch && evidence->acks[i].position >= first;
+    CHECKF(old == expected, "ghost: %llu records of before epoch %u, there were %llu",
+           (unsigned long long)old, known->epoch, (unsigned long long)expected);
+    file_free(&tried);
 }
 
 /* ---- the proof ---------------------------------------------------------------------------------
@@ -185,7 +230,8 @@ static uint64_t check_content(const struct evidence *evidence, struct commitlog_
 static void append_some(struct commitlog_store *store, const char *acks_path, struct rng *rng)
 {
     uint32_t numbers[KILL_TOPICS];
-    int fd = acks_open(acks_path);
+    int fd = acks_open(acks_path, "");
+    int tried_fd = acks_open(acks_path, ".tried");
     CHECK(session_topics(store, true, numbers) == 0);
     for (uint64_t i = rng_below(rng, 20); i > 0; i--) {
         uint32_t topic = (uint32_t)rng_below(rng, KILL_TOPICS);
@@ -193,6 +239,7 @@ static void append_some(struct commitlog_store *store, const char *acks_path, st
         struct commitlog_receipt receipt = {0};
         uint8_t *body = NULL;
         size_t bytes = session_body(rng, 300, 0, 0, 0, &body);
+        tried_write(tried_fd, body, bytes);
         CHECK_RC(commitlog_append(store, numbers[topic], queue, body, bytes,
                                   COMMITLOG_LEVEL_DURABLE, &receipt),
                  COMMITLOG_OK);
@@ -209,6 +256,7 @@ static void append_some(struct commitlog_store *store, const char *acks_path, st
         free(body);
     }
     close(fd);
+    close(tried_fd);
 }
 
 static void print_figures(struct commitlog_store *store, const struct figures *figures,
@@ -218,9 +266,10 @@ static void print_figures(struct commitlog_store *store, const struct figures *f
     struct commitlog_recovery found = {.struct_bytes = sizeof found};
     CHECK_RC(commitlog_recovery_get(store, &found), COMMITLOG_OK);
     CHECK(found.tail < COMMITLOG_TAIL_DAMAGED && found.damaged_ranges == 0);
-    printf("epoch=%u tail=%s cut=%llu rewritten=%llu staged=%llu same_boot=%u quarantined=%u "
+    printf("epoch=%u clean_close=%u tail=%s cut=%llu rewritten=%llu staged=%llu same_boot=%u "
+           "quarantined=%u "
            "records=%llu compared=%llu acknowledged=%llu retired=%llu found=%llu\n",
-           found.epoch, tails[found.tail], (unsigned long long)found.bytes_cut,
+           found.epoch, found.clean_close, tails[found.tail], (unsigned long long)found.bytes_cut,
            (unsigned long long)found.bytes_rewritten, (unsigned long long)found.records_from_stage,
            found.same_boot, found.quarantined, (unsigned long long)records,
            (unsigned long long)figures->compared, (unsigned long long)figures->acknowledged,
@@ -236,7 +285,8 @@ static int run_check(const char *path, const char *acks_path, const char *engine
     struct evidence evidence;
     struct figures figures = {0, 0, 0, 0};
     uint64_t records = 0;
-    uint32_t known = 0;
+    struct known known = {0, 0};
+    uint32_t numbers[KILL_TOPICS];
     struct rng rng;
     rng_begin(&rng, seed);
     acks_load(acks_path, &evidence);
@@ -252,9 +302,11 @@ static int run_check(const char *path, const char *acks_path, const char *engine
     records = check_content(&evidence, store);
     check_verify(path, false);
     CHECK_RC(commitlog_positions_get(store, &positions), COMMITLOG_OK);
-    figures_count(&evidence, positions.first, known, &figures);
-    acks_carry(acks_path, &evidence, store);
-    known_save(acks_path);
+    figures_count(&evidence, positions.first, known.count, &figures);
+    check_ghosts(acks_path, &evidence, &known, store, positions.first);
+    (void)session_topics(store, false, numbers);
+    acks_carry(acks_path, store, numbers);
+    known_save(acks_path, positions.epoch);
     evidence_free(&evidence);
     print_figures(store, &figures, records);
     if (rng_chance(&rng, 2, 3))

@@ -11,12 +11,13 @@
  *
  * It ends when the store fails, which it does when the disk does, and then holds the store to what
  * is said about a failed flush: nothing succeeds any more, the durable position stands still, what
- * lies above is not served. Exit status: 0 all as promised, 1 a promise is broken (stderr says
- * which), 4 the store could not be opened.
+ * lies above is not served, what lies below is as long as the file system works. Exit status: 0 all
+ * as promised, 1 a promise is broken (stderr says which), 4 the store could not be opened.
  *
  * Owns: the store. Threads: `failed` is set by whoever fails first; each thread has its own rng.
  */
 #define _GNU_SOURCE
+#include <fcntl.h>
 #include <pthread.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -34,6 +35,8 @@ struct writer {
     uint32_t numbers[KILL_TOPICS];
     uint32_t durable; /* the level that is waited for where durable is claimed */
     int acks_fd;
+    int tried_fd;
+    _Atomic uint64_t acked; /* the highest end that was acknowledged as durable */
     _Atomic bool failed;
 };
 
@@ -69,11 +72,20 @@ static uint32_t level_asked(const struct writer *writer, uint32_t claimed)
     return claimed == COMMITLOG_LEVEL_DURABLE ? writer->durable : claimed;
 }
 
-static struct ack ack_made(const struct writer *writer, uint32_t topic, uint32_t queue,
-                           uint32_t claimed, const uint8_t *body, size_t bytes,
+static void acked_note(struct writer *writer, uint64_t end)
+{
+    uint64_t before = atomic_load(&writer->acked);
+    while (before < end && !atomic_compare_exchange_weak(&writer->acked, &before, end)) {
+    }
+}
+
+static struct ack ack_made(struct writer *writer, uint32_t topic, uint32_t queue, uint32_t claimed,
+                           const uint8_t *body, size_t bytes,
                            const struct commitlog_receipt *receipt)
 {
     CHECK(receipt->level >= level_asked(writer, claimed));
+    if (claimed == COMMITLOG_LEVEL_DURABLE || receipt->level == COMMITLOG_LEVEL_DURABLE)
+        acked_note(writer, receipt->end_position);
     return (struct ack){receipt->position,
                         receipt->queue_offset,
                         bytes_hash(body, bytes),
@@ -99,8 +111,10 @@ static int32_t append_one(struct writer_thread *thread)
     struct commitlog_receipt receipt = {0};
     uint8_t *body = NULL;
     size_t bytes = session_body(&thread->rng, body_limit(&thread->rng), 0, 0, 0, &body);
-    int32_t rc = commitlog_append(writer->store, writer->numbers[topic], queue, body, bytes,
-                                  level_asked(writer, claimed), &receipt);
+    int32_t rc = COMMITLOG_OK;
+    tried_write(writer->tried_fd, body, bytes);
+    rc = commitlog_append(writer->store, writer->numbers[topic], queue, body, bytes,
+                          level_asked(writer, claimed), &receipt);
     /* Now and then durable by another's work: through sync, or by waiting for it. */
     if (rc == COMMITLOG_OK && claimed == COMMITLOG_LEVEL_NONE &&
         writer->durable == COMMITLOG_LEVEL_DURABLE && rng_chance(&thread->rng, 1, 8)) {
@@ -132,6 +146,7 @@ static int32_t append_batch(struct writer_thread *thread)
     for (uint32_t i = 0; i < count; i++) {
         size_t bytes = session_body(&thread->rng, BODY_SMALL, batch, count, i, &bodies[i]);
         slices[i] = (struct commitlog_slice){bodies[i], bytes};
+        tried_write(writer->tried_fd, bodies[i], bytes);
         topics[i] = (uint32_t)rng_below(&thread->rng, KILL_TOPICS);
         records[i].struct_bytes = sizeof records[i];
         records[i].topic = writer->numbers[topics[i]];
@@ -172,6 +187,7 @@ static int32_t append_reserved(struct writer_thread *thread)
     if (rc == COMMITLOG_OK && rng_chance(&thread->rng, 1, 4)) {
         (void)commitlog_abort(reservation);
     } else if (rc == COMMITLOG_OK) {
+        tried_write(writer->tried_fd, body, bytes);
         memcpy(place, body, bytes);
         rc = commitlog_commit(reservation, COMMITLOG_FOREVER, &receipt, NULL);
         if (rc == COMMITLOG_OK) {
@@ -214,8 +230,43 @@ static void *writer_main(void *arg)
     return NULL;
 }
 
+/* The file system still does what it is told; if not, even reading may end in SIGBUS. */
+static bool disk_works(const char *store_path)
+{
+    char path[512];
+    int fd = -1;
+    bool works = false;
+    CHECK(snprintf(path, sizeof path, "%s.works", store_path) < (int)sizeof path);
+    fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC, 0600);
+    works = fd >= 0 && write(fd, "?", 1) == 1 && fsync(fd) == 0 && fsync(fd) == 0;
+    if (fd >= 0)
+        close(fd);
+    return unlink(path) == 0 && works;
+}
+
+/* What is durable is served to its end, and not a record more. */
+static void check_served(struct writer *writer, const struct commitlog_positions *positions)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_error err = {.message = ""};
+    struct commitlog_message message = {0};
+    uint64_t next = positions->first;
+    uint32_t got = 0;
+    int32_t rc = COMMITLOG_OK;
+    CHECK_OK(commitlog_cursor_open_log(writer->store, positions->first, &cursor, &err), &err);
+    while ((rc = commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL)) == COMMITLOG_OK)
+        next = message.next_position;
+    CHECKF(rc == COMMITLOG_EFAILED || rc == COMMITLOG_EEND, "at %llu, durable to %llu: %s",
+           (unsigned long long)next, (unsigned long long)positions->durable,
+           commitlog_error_name(rc));
+    CHECK(next <= positions->durable);
+    commitlog_cursor_close(cursor);
+    printf("served %llu of %llu\n", (unsigned long long)(next - positions->first),
+           (unsigned long long)(positions->durable - positions->first));
+}
+
 /* After the first failure: nothing is acknowledged, nothing unproven is served. */
-static void check_latched(struct writer *writer)
+static void check_latched(struct writer *writer, const char *store_path)
 {
     struct commitlog_positions before = {.struct_bytes = sizeof before};
     struct commitlog_positions after = {.struct_bytes = sizeof after};
@@ -240,6 +291,11 @@ static void check_latched(struct writer *writer)
     CHECK_RC(commitlog_positions_get(writer->store, &after), COMMITLOG_OK);
     CHECKF(after.durable == before.durable, "durable moved from %llu to %llu after the failure",
            (unsigned long long)before.durable, (unsigned long long)after.durable);
+    CHECKF(atomic_load(&writer->acked) <= after.durable,
+           "false ack: up to %llu, durable is only what lies before %llu",
+           (unsigned long long)atomic_load(&writer->acked), (unsigned long long)after.durable);
+    if (disk_works(store_path))
+        check_served(writer, &after);
 }
 
 int main(int argc, char **argv)
@@ -260,7 +316,8 @@ int main(int argc, char **argv)
     commitlog_options_free(options);
     if (rc != COMMITLOG_OK)
         return 4;
-    writer.acks_fd = acks_open(argv[2]);
+    writer.acks_fd = acks_open(argv[2], "");
+    writer.tried_fd = acks_open(argv[2], ".tried");
     if (session_topics(writer.store, true, writer.numbers) > 0)
         atomic_store(&writer.failed, true);
     for (uint32_t i = 0; i < WRITER_THREADS; i++) {
@@ -274,7 +331,7 @@ int main(int argc, char **argv)
         puts("refused: no next segment"); /* nothing failed for good, and nothing goes on */
         return 0;
     }
-    check_latched(&writer);
+    check_latched(&writer, argv[1]);
     /* Half of them die as they are; the others close, which must not hide the failure. */
     if (seed % 2 == 0)
         CHECK(commitlog_close(writer.store, NULL) != COMMITLOG_OK);

@@ -15,8 +15,10 @@
  *     arm write|flush N CUT   the same as CUT (as above, without the word) at the N-th request of
  *                             that kind from now, in the middle of it
  *     revive                  the power is back
- *     fail write|flush|read N COUNT
- *                             the N-th request from now and COUNT - 1 behind it fail with EIO
+ *     fail KIND N COUNT       the N-th request of that kind from now and COUNT - 1 behind it fail
+ *                             with EIO. KIND: read, write, flush, or the writes of one sort by what
+ *                             is in them: journal (of ext4 or xfs; the log trees of btrfs),
+ *                             checkpoint and data (of a store), meta (what is none of these)
  *     bad OFFSET BYTES        reads of this range fail until it is written
  *     lie on|off              flushes are confirmed and not done: a disk that breaks its promise
  *     reset                   no faults from now on
@@ -31,6 +33,7 @@
  *       a block the older one may be what survives.
  * Failure modes: no memory or no platter ends it, which the kernel sees as a dead disk.
  */
+#define _GNU_SOURCE
 #define FUSE_USE_VERSION 31
 #include <errno.h>
 #include <fcntl.h>
@@ -44,7 +47,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 4096, COMMAND_BYTES = 256 };
+enum { PIECE_BYTES = 4096, COMMAND_BYTES = 512 };
 
 struct piece {
     struct piece *next;
@@ -53,8 +56,19 @@ struct piece {
     uint8_t data[];
 };
 
-enum request { REQUEST_READ, REQUEST_WRITE, REQUEST_FLUSH, REQUESTS };
-static const char *const request_names[REQUESTS] = {"read", "write", "flush"};
+/* The kinds from REQUEST_DATA on are sorts of writes; such a request counts for both. */
+enum request {
+    REQUEST_READ,
+    REQUEST_WRITE,
+    REQUEST_FLUSH,
+    REQUEST_DATA,
+    REQUEST_JOURNAL,
+    REQUEST_CHECKPOINT,
+    REQUEST_META,
+    REQUESTS
+};
+static const char *const request_names[REQUESTS] = {"read",    "write",      "flush", "data",
+                                                    "journal", "checkpoint", "meta"};
 
 struct fault {
     uint64_t from; /* number of the first request that fails; 0: none */
@@ -210,16 +224,36 @@ static bool command_run(const char *text)
 
 static int counters_text(char *out, size_t room)
 {
-    return snprintf(out, room,
-                    "reads=%llu writes=%llu flushes=%llu cached=%llu failed=%llu off=%d\n",
-                    (unsigned long long)disk.requests[REQUEST_READ],
-                    (unsigned long long)disk.requests[REQUEST_WRITE],
-                    (unsigned long long)disk.requests[REQUEST_FLUSH],
-                    (unsigned long long)disk.cached, (unsigned long long)disk.failed, disk.off);
+    int used = 0;
+    for (int i = 0; i < REQUESTS; i++)
+        used += snprintf(out + used, room - (size_t)used, "%s=%llu ", request_names[i],
+                         (unsigned long long)disk.requests[i]);
+    return used + snprintf(out + used, room - (size_t)used, "cached=%llu failed=%llu off=%d\n",
+                           (unsigned long long)disk.cached, (unsigned long long)disk.failed,
+                           disk.off);
 }
 
 /* ---- requests ----------------------------------------------------------------------------------
  */
+
+/* What a write is, by the marks that each has in its first bytes, and a store's data in bodies. */
+static enum request write_sort(const char *data, size_t bytes)
+{
+    static const uint8_t jbd2[] = {0xc0, 0x3b, 0x39, 0x98};
+    static const uint8_t xfs_log[] = {0xfe, 0xed, 0xba, 0xbe};
+    static const uint8_t checkpoint[] = {0x89, 'C', 'L', 'G', 'C', 'H', 'K', 'T'};
+    static const uint8_t log_tree[] = {0xfa, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff};
+    static const uint8_t body[] = {'l', 'l', 'i', 'k', ' ', 'g', 'o', 'l'};
+    enum { LOG_TREE_AT = 88 };
+    if (bytes < PIECE_BYTES / 8)
+        return REQUEST_META;
+    if (memcmp(data, jbd2, sizeof jbd2) == 0 || memcmp(data, xfs_log, sizeof xfs_log) == 0 ||
+        memcmp(data + LOG_TREE_AT, log_tree, sizeof log_tree) == 0)
+        return REQUEST_JOURNAL;
+    if (memcmp(data, checkpoint, sizeof checkpoint) == 0)
+        return REQUEST_CHECKPOINT;
+    return memmem(data, bytes, body, sizeof body) != NULL ? REQUEST_DATA : REQUEST_META;
+}
 
 /* Counts a request; false if it must fail. */
 static bool request_begin(enum request kind)
@@ -329,6 +363,7 @@ static int on_write(const char *path, const char *data, size_t bytes, off_t offs
                     struct fuse_file_info *info)
 {
     size_t at = (size_t)offset;
+    bool passes = false;
     (void)info;
     if (is_ctl(path)) {
         char text[COMMAND_BYTES];
@@ -340,7 +375,9 @@ static int on_write(const char *path, const char *data, size_t bytes, off_t offs
     }
     if (at >= disk.bytes || bytes > disk.bytes - at)
         return -ENOSPC;
-    if (!request_begin(REQUEST_WRITE))
+    passes = request_begin(REQUEST_WRITE);
+    passes = request_begin(write_sort(data, bytes)) && passes;
+    if (!passes)
         return -EIO;
     cache_add((const uint8_t *)data, bytes, at);
     if (request_cut(REQUEST_WRITE))

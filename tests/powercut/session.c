@@ -108,11 +108,20 @@ size_t session_body(struct rng *rng, size_t limit, uint64_t batch, uint32_t coun
 /* ---- acknowledgements --------------------------------------------------------------------------
  */
 
-int acks_open(const char *path)
+int acks_open(const char *path, const char *suffix)
 {
-    int fd = open(path, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
-    CHECKF(fd >= 0, "%s", path);
+    char name[DIRS_PATH_MAX];
+    int fd = -1;
+    CHECK(snprintf(name, sizeof name, "%s%s", path, suffix) < (int)sizeof name);
+    fd = open(name, O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0600);
+    CHECKF(fd >= 0, "%s", name);
     return fd;
+}
+
+void tried_write(int fd, const void *body, size_t bytes)
+{
+    uint64_t hash = bytes_hash(body, bytes);
+    CHECK(write(fd, &hash, sizeof hash) == (ssize_t)sizeof hash);
 }
 
 void acks_write(int fd, const struct ack *acks, uint32_t count)

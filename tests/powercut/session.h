@@ -3,10 +3,12 @@
  * session.h -- what the writer and the checker of the power cuts share: how a session opens the
  * store, and the acknowledgements, which are kept on another disk.
  *
- * Owns: the files ACKS (struct ack after struct ack, each operation one write) and ACKS.epoch (the
- *       highest epoch that any session had).
+ * Owns: the files ACKS (struct ack after struct ack, each operation one write), ACKS.tried (the
+ *       hash of each body that was ever given to the library) and ACKS.epoch (the highest epoch
+ *       that any session had).
  * Invariants: 1. an acknowledgement is written after the call that gives it has returned; 2. each
- *       session has a higher epoch than every one before it, whatever was cut.
+ *       session has a higher epoch than every one before it, whatever was cut; 3. a body is in
+ *       ACKS.tried before the call that stores it.
  * Threads: acks_write may be called by any number of threads.
  */
 #ifndef TESTS_POWERCUT_SESSION_H
@@ -37,7 +39,9 @@ uint32_t session_topics(struct commitlog_store *store, bool create, uint32_t num
 size_t session_body(struct rng *rng, size_t limit, uint64_t batch, uint32_t count, uint32_t index,
                     uint8_t **out);
 
-int acks_open(const char *path);
+/* `suffix` is "" or ".tried". */
+int acks_open(const char *path, const char *suffix);
+void tried_write(int fd, const void *body, size_t bytes);
 void acks_write(int fd, const struct ack *acks, uint32_t count);
 void acks_load(const char *path, struct evidence *out);
 void acks_replace(const char *path, const struct evidence *evidence);
