@@ -195,6 +195,20 @@ static void os_sleep(const struct commitlog_os *os, int64_t ns)
     (void)clg_fault_unlock(m, 0);
 }
 
+/* Who has waited in vain is later by that: with a clock that stands no deadline would ever pass. */
+static int os_futex_wait(const struct commitlog_os *os, const _Atomic uint32_t *word,
+                         uint32_t expected, int64_t timeout_ns, bool shared)
+{
+    struct commitlog_fault *m = clg_fault_of(os);
+    int rc = m->real->futex_wait(m->real, word, expected, timeout_ns, shared);
+    CLG_ASSERT(rc <= 0);
+    if (rc == -ETIMEDOUT) {
+        CLG_ASSERT(timeout_ns >= 0);
+        os_sleep(os, timeout_ns);
+    }
+    return rc;
+}
+
 static int os_random(const struct commitlog_os *os, void *buf, size_t size)
 {
     struct commitlog_fault *m = clg_fault_of(os);
@@ -247,6 +261,7 @@ void clg_fault_fill_table(struct commitlog_fault *m)
     t->clock_wall_ns = os_clock;
     t->clock_mono_ns = os_clock;
     t->sleep_ns = os_sleep;
+    t->futex_wait = os_futex_wait;
     t->random = os_random;
     t->boot_id = os_boot_id;
     t->uid = os_uid;
