@@ -2,6 +2,7 @@
 #include "log/live.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -12,6 +13,8 @@
 #define LIVE_DIR_NAME "LIVE"
 #define LIVE_ZERO_BYTES 65536u
 
+/* A copy of the store has the same UUID, but not the same directory: a writer of one must not take
+ * the area of the other's away, or what only that holds. */
 static void live_name(struct clg_live *live, const char *dir)
 {
     static const char digits[] = "0123456789abcdef";
@@ -21,7 +24,8 @@ static void live_name(struct clg_live *live, const char *dir)
         hex[2 * i + 1] = digits[live->header.uuid[i] & 15];
     }
     hex[2 * CLG_UUID_BYTES] = '\0';
-    (void)snprintf(live->name, sizeof(live->name), "commitlog-%s", hex);
+    (void)snprintf(live->name, sizeof(live->name), "commitlog-%s-%" PRIx64 "-%" PRIx64, hex,
+                   live->header.device, live->header.inode);
     (void)snprintf(live->path, sizeof(live->path), "%s/%s", dir, live->name);
 }
 

@@ -43,7 +43,7 @@ void states_salvage(struct states *states, uint32_t least);
  * closed; once more, it does nothing, and no byte of any file changes. */
 void states_recover(struct states *states, uint64_t mode);
 
-/* states_files.c, states_access.c, states_served.c: the tests. */
+/* states_files.c, states_copies.c, states_access.c, states_served.c: the tests. */
 void states_checkpoint(struct states *states);
 void states_tail(struct states *states);
 void states_segments(struct states *states);
@@ -52,6 +52,8 @@ void states_leftovers(struct states *states);
 void states_odd_views(struct states *states);
 void states_retained(struct states *states);
 void states_live(struct states *states);
+void states_copied(struct states *states);
+void states_future_views(struct states *states);
 void states_versions(struct states *states);
 void states_places(struct states *states);
 void states_locked(struct states *states);
