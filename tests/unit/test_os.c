@@ -7,6 +7,7 @@
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -494,6 +495,27 @@ START_TEST(a_lock_is_refused_to_a_second_description)
 }
 END_TEST
 
+/* The lock is its description's, not its process's: who opens the file and closes it again, as a
+ * backup in the same program may, has not given it up. */
+START_TEST(a_lock_outlives_another_description_that_is_closed)
+{
+    int a = create("LOCK");
+    int b = os->open_at(os, dir, "LOCK", CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE, 0);
+    int status = 0;
+    ck_assert_int_ge(b, 0);
+    ck_assert_int_eq(os->lock_file(os, a, true), 0);
+    clg_os_close_fd(os, &b);
+    pid_t child = fork();
+    if (child == 0) {
+        b = os->open_at(os, dir, "LOCK", CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE, 0);
+        _exit(b >= 0 && os->lock_file(os, b, true) == -EAGAIN ? 0 : 1);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert_int_eq(status, 0);
+    clg_os_close_fd(os, &a);
+}
+END_TEST
+
 static Suite *os_suite(void)
 {
     Suite *suite = suite_create("os");
@@ -522,6 +544,7 @@ static Suite *os_suite(void)
     tcase_add_test(files, scattered_pieces_arrive_whole_however_the_writes_are_cut);
     tcase_add_test(files, an_error_in_the_middle_comes_out_and_no_progress_is_one);
     tcase_add_test(files, a_lock_is_refused_to_a_second_description);
+    tcase_add_test(files, a_lock_outlives_another_description_that_is_closed);
     suite_add_tcase(suite, files);
     return suite;
 }

@@ -101,11 +101,20 @@ START_TEST(a_temporary_file_left_by_a_crash_is_begun_again)
 {
     char name[CLG_SEGMENT_NAME_BYTES];
     char path[DIRS_PATH_MAX];
+    static uint8_t junk[SMALL];
     clg_segment_name_make_temp(name, CLG_FILE_LOG, 0);
     path_join(path, world.path, name);
-    file_write(path, "junk", 4);
+    memset(junk, 0x77, sizeof(junk));
+    file_write(path, junk, sizeof(junk));
     clg_segment_unref(world_create(&world, 0, SMALL));
     ck_assert(!path_exists(path));
+    world_file(&world, 0, path);
+    struct file_bytes file = file_read(path);
+    ck_assert_uint_eq(file.size, SMALL);
+    for (uint64_t at = CLG_SEGMENT_DATA_START; at < file.size; at++) {
+        ck_assert_uint_eq(file.data[at], 0); /* nothing of what was there */
+    }
+    file_free(&file);
 }
 END_TEST
 
