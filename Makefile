@@ -176,6 +176,9 @@ FUZZ_PROGRAMS :=
 endif
 FAULT_DISK := $(B)/tests/powercut/fault_disk
 POWERCUT_PROGRAMS := $(filter-out $(FAULT_DISK),$(POWERCUT_SOURCES:%.c=$(B)/%))
+# The comparison with other engines, which only its own target needs.
+PEERS_FILES := $(sort $(wildcard tests/peers/*.c))
+PEERS := $(B)/tests/peers/peer_run
 # The same with a mistake in one file of the library, which check-flush must find.
 PLANT_FLUSH_IGNORED := lib/log/flush.c
 PLANT_NO_REWRITE := lib/recovery/run.c
@@ -251,6 +254,12 @@ $(B)/obj/tests/powercut/fault_disk.o: FILE_CFLAGS = \
 $(FAULT_DISK): $(B)/obj/tests/powercut/fault_disk.o
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(shell $(PKG_CONFIG) --libs fuse3) -o $@
+$(B)/obj/tests/peers/peer_rocksdb.o: FILE_CFLAGS = \
+    -DPEER_ROCKSDB_VERSION='"$(shell $(PKG_CONFIG) --modversion rocksdb)"'
+$(PEERS): $(call object,$(PEERS_FILES)) $(SUPPORT) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(shell $(PKG_CONFIG) --libs sqlite3 lmdb rocksdb) \
+	    -pthread -o $@
 # The same targets with libFuzzer and the mutator, or with a main that replays what it is given.
 ifeq ($(VARIANT),fuzz)
 FUZZ_LINK := -fsanitize=fuzzer
@@ -284,6 +293,7 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
 DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev strace
 DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
 DEPS_POWERCUT := libfuse3-dev fuse3 procps e2fsprogs xfsprogs btrfs-progs
+DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)
@@ -292,6 +302,8 @@ deps-lint: ## install what lint and the sanitizer builds need
 	@tools/check/deps.sh $(DEPS_LINT)
 deps-powercut: ## install what check-powercut, check-flush and check-sync need
 	@tools/check/deps.sh $(DEPS_POWERCUT)
+deps-peers: deps-powercut ## install what proof-peers needs
+	@tools/check/deps.sh $(DEPS_PEERS)
 deps-arm64: ## install what check-arm64 needs
 	@tools/check/deps.sh $(DEPS_ARM64)
 
@@ -318,6 +330,7 @@ check-tsan: ## the tests under ThreadSanitizer (clang)
 check-arm64: ## the unit tests, cross-compiled and run by qemu-user
 	@$(MAKE) VARIANT=arm64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar PLAIN_PROGRAMS= \
 	    FUZZ_PROGRAMS= TOOL= RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' check-run
+peers: $(PEERS)
 powercut-programs: $(POWERCUT_PROGRAMS) $(FAULT_DISK) $(POWERCUT_PLANTS)
 check-powercut: deps ## power cuts on a disk that loses its cache; root; CUTS=40 FS="ext4 xfs btrfs"
 	@$(MAKE) deps-powercut powercut-programs
@@ -325,6 +338,9 @@ check-powercut: deps ## power cuts on a disk that loses its cache; root; CUTS=40
 check-flush: deps ## requests of a disk that fail, and the store after them; root; SAMPLE=60 PART=0 PARTS=1
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/flush.sh
+proof-peers: deps ## SQLite, LMDB and RocksDB beside libcommitlog on failing disks; root; CUTS=20 FLIPS=400
+	@$(MAKE) deps-peers peers powercut-programs
+	@BUILD=$(B) WRITE=1 tests/peers/peers.sh
 check-sync: deps ## flushes of the kernel and of the library while a file system gives up; root; TRIALS=50
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/sync.sh $(TRIALS)

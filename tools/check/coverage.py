@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: BSD-2-Clause
-"""coverage.py - how many lines of the decode and recovery code the fuzz corpora and the tests reach.
+"""coverage.py - how many lines of decode and recovery code the fuzz corpora and the tests reach.
 
     coverage.py BUILD TARGET... -- TEST...    BUILD is a build with gcov (make coverage)
 
