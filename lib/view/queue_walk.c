@@ -350,8 +350,8 @@ static int walk_emit(struct clg_view *view, const struct clg_queue_part *part, u
     }
     struct clg_view_item *item = clg_view_segments_find(view->context.segments, part->base);
     CLG_ASSERT(item != NULL);
-    bool inside = entry.size >= CLG_RECORD_MIN &&
-                  (uint64_t)entry.place * 8 + entry.size <= item->id.end - item->id.base;
+    bool inside =
+        entry.size >= CLG_RECORD_MIN && clg_view_place_ok(&item->id, entry.place, entry.size);
     return inside ? 0 : clg_queue_part_damaged(view, item);
 }
 
