@@ -264,6 +264,7 @@ int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic, bool with
     struct commitlog_slice slice = {body, bytes};
     struct clg_append item = {.kind = CLG_KIND_TOPIC,
                               .queue_number = topic->first_queue,
+                              .takes_reserve = with_offsets,
                               .body = &slice,
                               .body_count = 1,
                               .body_bytes = bytes};

@@ -231,12 +231,13 @@ int clg_claim_switch(struct clg_log *log, struct commitlog_error *err)
     return rc;
 }
 
-/* User records leave the last stretch of the last segment to control records while the disk has
- * no room for another segment: retention must be able to append before it can free anything. */
+/* What users append, the topics that they make included, leaves the last stretch of the last
+ * segment while the disk has no room for another one: retention must be able to append before it
+ * can free anything. */
 static int claim_keep_reserve(struct clg_log *log, const struct clg_append *items, uint64_t need,
                               struct commitlog_error *err)
 {
-    if (log->control_reserve_bytes == 0 || items[0].kind != CLG_KIND_MESSAGE) {
+    if (log->control_reserve_bytes == 0 || items[0].takes_reserve) {
         return COMMITLOG_OK;
     }
     uint64_t end = log->position + need + CLG_RECORD_MIN;

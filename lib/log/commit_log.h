@@ -66,6 +66,7 @@ struct clg_append {
     uint8_t kind;
     uint32_t queue_number; /* the header's queue number; UINT32_MAX for control records */
     bool takes_offset;     /* claims the queue's next offset, needs its topic's definition */
+    bool takes_reserve;    /* of retention: for it the last stretch of a full disk is kept */
     const uint8_t *attributes;
     uint32_t attribute_bytes;
     const struct commitlog_slice *body;

@@ -90,6 +90,7 @@ static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error
     struct commitlog_slice slice = {body, sizeof(body)};
     struct clg_append item = {.kind = CLG_KIND_FIRST,
                               .queue_number = CLG_QUEUE_NONE,
+                              .takes_reserve = true,
                               .body = &slice,
                               .body_count = 1,
                               .body_bytes = sizeof(body)};

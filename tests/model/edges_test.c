@@ -289,6 +289,20 @@ static void bodies_that_look_like_records(uint64_t engine)
     scratch_end(&s);
 }
 
+/* Who makes topics on a full disk must not use up what retention needs. */
+static void full_disk_topics(struct scratch *s)
+{
+    int32_t rc = COMMITLOG_OK;
+    for (uint32_t i = 0; rc == COMMITLOG_OK; i++) {
+        char name[32];
+        uint32_t number = 0;
+        int length = snprintf(name, sizeof name, "topic %u", i);
+        CHECK(i < 100000);
+        rc = commitlog_topic_open(s->store, name, (size_t)length, 1, &number, &s->err);
+    }
+    CHECK_RC(rc, COMMITLOG_ENOSPC);
+}
+
 /* In a file system of 3 MiB: an error that says so, nothing stored, reads go on, and once there
  * is room again appends go on by themselves. Exits 77 if no such file system can be had. */
 static _Noreturn void full_disk_child(uint64_t engine)
@@ -320,6 +334,7 @@ static _Noreturn void full_disk_child(uint64_t engine)
     for (uint32_t i = 0; i < 50; i++) {
         CHECK_RC(try_put(&s, 2000, &receipt), COMMITLOG_ENOSPC);
     }
+    full_disk_topics(&s);
     CHECK_RC(commitlog_failure(s.store, &s.err), COMMITLOG_OK);
     CHECK(scratch_queue(&s, 0).next_offset == stored && scratch_count(&s, 0, 0) == stored);
     CHECK_OK(commitlog_sync(s.store, UINT64_MAX, COMMITLOG_FOREVER, &s.err), &s.err);
