@@ -235,6 +235,8 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
                                           .free_bytes = policy->free_bytes};
     size_t drop = clg_retention_plan(&wanted, &input);
     if (drop > 0) {
+        /* What an append was told a moment ago does not count: others may have made room since. */
+        clg_segment_supply_retry(&store->supply);
         rc = clg_retention_run(&input, drop, &retain_ops, store, out, err);
         clg_count(store, CLG_COUNT_CARRIED_BYTES, out->bytes_carried);
         clg_retain_update_reserve(store);
