@@ -169,6 +169,20 @@ int64_t clg_os_left(const struct commitlog_os *os, int64_t deadline_mono_ns)
     return deadline_mono_ns > now ? deadline_mono_ns - now : 0;
 }
 
+void clg_os_keep_in_place(const struct commitlog_os *os, int fd, struct clg_os_fs_info *out)
+{
+    struct clg_os_fs_info info = {.type = CLG_OS_FS_OTHER};
+    CLG_ASSERT(fd >= 0);
+    (void)os->fs_info(os, fd, &info); /* unknown: no promise */
+    if (info.type == CLG_OS_FS_BTRFS && !info.nocow) {
+        info.nocow = os->set_nocow(os, fd) >= 0;
+    }
+    if (out != NULL) {
+        *out = info;
+    }
+    CLG_ASSERT(out == NULL || out->type == info.type);
+}
+
 void clg_os_close_fd(const struct commitlog_os *os, int *fd)
 {
     CLG_ASSERT(fd != NULL);

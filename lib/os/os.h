@@ -244,6 +244,11 @@ CLG_MUST_CHECK void *clg_os_grow_array(const struct commitlog_os *os, void *old,
 /* Monotonic deadline from now; saturates at CLG_OS_FOREVER, which a negative timeout means too. */
 int64_t clg_os_deadline(const struct commitlog_os *os, int64_t timeout_ns);
 
+/* For a file that is still empty and will be written to again and again: on btrfs its bytes are to
+ * be replaced where they lie, or replacing them needs room. *out (may be NULL) as fs_info has it.
+ */
+void clg_os_keep_in_place(const struct commitlog_os *os, int fd, struct clg_os_fs_info *out);
+
 /* Time left: 0 if passed, CLG_OS_FOREVER for an endless one. */
 int64_t clg_os_left(const struct commitlog_os *os, int64_t deadline_mono_ns);
 

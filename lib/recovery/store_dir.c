@@ -307,6 +307,9 @@ static int store_open_lock(struct clg_store_dir *dir, struct commitlog_error *er
     if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "look at LOCK");
     }
+    if (creates && stat.size_bytes == 0) {
+        clg_os_keep_in_place(os, dir->lock_fd, NULL);
+    }
     return stat.type == CLG_OS_FILE
                ? 0
                : clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION, "LOCK is not a file");

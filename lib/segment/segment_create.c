@@ -123,14 +123,10 @@ int clg_segment_draft_begin(struct clg_segment_draft *draft, const struct clg_se
     if (fd < 0) {
         return draft_fail_os(draft, fd, "temporary file", err);
     }
-    struct clg_os_fs_info info = {.type = CLG_OS_FS_OTHER};
-    (void)os->fs_info(os, fd, &info); /* unknown: no promise */
-    bool nocow = info.nocow;
-    if (info.type == CLG_OS_FS_BTRFS && !nocow) {
-        nocow = os->set_nocow(os, fd) >= 0;
-    }
+    struct clg_os_fs_info info;
+    clg_os_keep_in_place(os, fd, &info);
     draft->reserved = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS ||
-                      info.type == CLG_OS_FS_TMPFS || (info.type == CLG_OS_FS_BTRFS && nocow);
+                      info.type == CLG_OS_FS_TMPFS || (info.type == CLG_OS_FS_BTRFS && info.nocow);
     draft->fd = fd;
     draft->allocated = 0;
     draft->prewritten = CLG_SEGMENT_DATA_START;

@@ -55,6 +55,7 @@ int clg_checkpoint_file_create(struct clg_checkpoint_file *file, int dirfd, uint
     if (rc != 0) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "create " CLG_CHECKPOINT_NAME);
     }
+    image.in_place = true;
     checkpoint->sequence = 1;
     clg_checkpoint_encode(image.bytes + (size_t)clg_checkpoint_slot(checkpoint->sequence) *
                                             CLG_FORMAT_PAGE_BYTES,

@@ -67,6 +67,9 @@ int clg_image_write(const struct commitlog_os *os, int dirfd, const char *name,
     if (fd < 0) {
         return clg_fail_os(err, fd, CLG_NO_POSITION, "create %s", temp_name);
     }
+    if (image->in_place) {
+        clg_os_keep_in_place(os, fd, NULL);
+    }
     int rc = clg_os_pwrite_all(os, fd, image->bytes, (size_t)image->size, 0);
     if (rc >= 0) {
         rc = os->fsync(os, fd);

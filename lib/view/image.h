@@ -23,6 +23,7 @@
 struct clg_image {
     uint8_t *bytes;
     uint64_t size;
+    bool in_place; /* the file will be written to again, unlike one of a view */
     bool mapped;
 };
 
