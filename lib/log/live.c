@@ -100,9 +100,6 @@ static int live_create_file(struct clg_live *live, const char *temporary, bool p
         return fd;
     }
     live->fd = fd;
-    if (prewrite) {
-        (void)os->set_nocow(os, fd);
-    }
     int rc = live_allocate(live, prewrite);
     uint8_t page[CLG_FORMAT_PAGE_BYTES];
     if (rc >= 0) {
@@ -148,8 +145,9 @@ static int live_create_dir(struct clg_live *live, int store_dirfd)
     if (rc < 0) {
         return rc;
     }
-    if (fs.type == CLG_OS_FS_OTHER || fs.network) {
-        return -EOPNOTSUPP; /* a shared map may not be coherent there */
+    if (fs.type == CLG_OS_FS_OTHER || fs.network || fs.type == CLG_OS_FS_BTRFS) {
+        /* A shared map may not be coherent there; on btrfs a full disk makes stores to it fail. */
+        return -EOPNOTSUPP;
     }
     live->dirfd = store_dirfd;
     live->owns_dirfd = false;

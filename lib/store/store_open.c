@@ -157,7 +157,9 @@ static int store_recover(struct commitlog_store *store, struct clg_core *core,
     return rc;
 }
 
-/* A store into a page of the file must not be able to fail: F7. */
+/* A store into a page of the file must not be able to fail. On btrfs it can, also where the blocks
+ * are reserved and written in place: each first store needs metadata. On a full disk it raises
+ * SIGBUS, or two pages under one store take turns for ever. */
 static int store_check_engine(struct commitlog_store *store, struct clg_core *core,
                               struct commitlog_error *err)
 {
@@ -173,8 +175,7 @@ static int store_check_engine(struct commitlog_store *store, struct clg_core *co
     if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "ask for the file system");
     }
-    bool safe = fs.type == CLG_OS_FS_EXT || fs.type == CLG_OS_FS_XFS ||
-                fs.type == CLG_OS_FS_TMPFS || (fs.type == CLG_OS_FS_BTRFS && fs.nocow);
+    bool safe = fs.type == CLG_OS_FS_EXT || fs.type == CLG_OS_FS_XFS || fs.type == CLG_OS_FS_TMPFS;
     if (!safe || !reserved || fs.network) {
         return clg_fail(err, COMMITLOG_EUNSUPPORTED, 0, CLG_NO_POSITION,
                         "the mmap engine is not safe on this file system (type %llx); "

@@ -129,7 +129,8 @@ check() { # the proof; status 4 (the disk does not let it open) goes back to the
     cp --sparse=always "$work/platter" "$work/before"
     rnd 1000000000
     program_start check "$programs/cut_check" check "$store" "$acks" \
-        "$([ $((value % 4)) = 0 ] && echo "${other[$engine]}" || echo "$engine")" "$value"
+        "$([ $((value % 4)) = 0 ] && echo "${other[$system $engine]:-$engine}" || echo "$engine")" \
+        "$value"
     program_wait
     case $status in
     0) ;;
@@ -217,7 +218,8 @@ round_fail() { # a request fails, once or for a while; the machine lives on
 
 # ---- rows --------------------------------------------------------------------------------------
 
-declare -A other=([staged]=mmap [mmap]=staged)
+# Where both may be used, a check sometimes opens with the other one; on btrfs mmap is refused.
+declare -A other=(['ext4 staged']=mmap ['ext4 mmap']=staged ['xfs staged']=mmap ['xfs mmap']=staged)
 expect_loss=0
 same_kernel=0
 
@@ -291,8 +293,9 @@ sum_cuts=0 sum_acknowledged=0 sum_lost=0
 for system in $systems; do
     for engine in $engines; do
         salt=$((salt + 13))
+        [ "$system $engine" = 'btrfs mmap' ] && continue
         row_begin "$system" "$engine" $salt
-        row_run "$per_engine"
+        row_run "$([ "$system" = btrfs ] && echo "$cuts" || echo "$per_engine")"
         row_print
         sum_cuts=$((sum_cuts + total_cuts))
         sum_acknowledged=$((sum_acknowledged + acknowledged))

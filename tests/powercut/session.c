@@ -62,11 +62,15 @@ static void epoch_note(const char *acks_path, uint32_t epoch)
 }
 
 int32_t session_open(const char *store_path, const char *acks_path,
-                     const struct commitlog_options *options, struct commitlog_store **out)
+                     struct commitlog_options *options, struct commitlog_store **out)
 {
     struct commitlog_positions positions = {.struct_bytes = sizeof positions};
     struct commitlog_error err = {.message = ""};
     int32_t rc = commitlog_open(store_path, options, out, &err);
+    if (rc == COMMITLOG_EUNSUPPORTED) {
+        option_set(options, COMMITLOG_OPT_LIVE_AREA, COMMITLOG_LIVE_AUTO);
+        rc = commitlog_open(store_path, options, out, &err);
+    }
     if (rc != COMMITLOG_OK) {
         printf("no open: %s, errno %d: %s\n", commitlog_error_name(rc), err.os_errno, err.message);
         CHECKF(rc == COMMITLOG_EIO || rc == COMMITLOG_EACCESS || rc == COMMITLOG_EFAILED, "%s: %s",

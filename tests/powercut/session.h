@@ -26,11 +26,12 @@ enum {
 struct commitlog_options *session_options(const char *engine, uint64_t seed);
 
 /*
- * Opens the store, checks that its epoch is new, notes it, prints "open EPOCH". Returns the result
- * of the open; anything but success and what a dying disk explains ends the program.
+ * Opens the store (with another live area, where one in its directory is refused), checks that its
+ * epoch is new, notes it, prints "open EPOCH". Returns the result of the open; anything but success
+ * and what a dying disk explains ends the program.
  */
 int32_t session_open(const char *store_path, const char *acks_path,
-                     const struct commitlog_options *options, struct commitlog_store **out);
+                     struct commitlog_options *options, struct commitlog_store **out);
 
 /* The topics by index; creates them if `create`. Returns how many failed. */
 uint32_t session_topics(struct commitlog_store *store, bool create, uint32_t numbers[KILL_TOPICS]);
