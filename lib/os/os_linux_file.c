@@ -7,7 +7,8 @@
  *       component where the kernel or a sandbox does not know that call.
  * Threads and locks: none.
  * Happy path: one system call.
- * Failure modes: negative errno; short counts are passed on.
+ * Failure modes: negative errno; short counts are passed on. What RLIMIT_FSIZE forbids is -EFBIG
+ *       and no signal: the kernel is not asked, because it would send SIGXFSZ to the host.
  */
 #include "os/os_linux.h"
 
@@ -16,6 +17,7 @@
 #include <linux/openat2.h>
 #include <sys/file.h>
 #include <sys/mman.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/uio.h>
@@ -213,12 +215,31 @@ int64_t clg_linux_next_data(const struct commitlog_os *os, int fd, uint64_t at)
     return (int64_t)found;
 }
 
+static bool file_is_over_limit(uint64_t end)
+{
+    struct rlimit limit;
+    CLG_ASSERT(end > 0);
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           end > limit.rlim_cur;
+}
+
+/* To grow a file is limited, not to have one that is larger. */
+static bool file_grows_over_limit(int fd, uint64_t end)
+{
+    struct stat st;
+    CLG_ASSERT(fd >= 0);
+    return end > 0 && file_is_over_limit(end) && fstat(fd, &st) == 0 && (uint64_t)st.st_size < end;
+}
+
 int64_t clg_linux_pwrite(const struct commitlog_os *os, int fd, const void *buf, size_t size,
                          uint64_t at)
 {
     (void)os;
     CLG_ASSERT(fd >= 0);
-    CLG_ASSERT(at <= INT64_MAX);
+    CLG_ASSERT(at < INT64_MAX);
+    if (file_is_over_limit(at + 1)) { /* up to the limit the kernel writes, and counts short */
+        return -EFBIG;
+    }
     size_t ask = size < FILE_TRANSFER_MAX ? size : FILE_TRANSFER_MAX;
     ssize_t n;
     do {
@@ -233,7 +254,10 @@ int64_t clg_linux_pwritev(const struct commitlog_os *os, int fd, const struct cl
     (void)os;
     struct iovec iov[FILE_PIECES_MAX];
     CLG_ASSERT(fd >= 0);
-    CLG_ASSERT(pieces != NULL && at <= INT64_MAX);
+    CLG_ASSERT(pieces != NULL && at < INT64_MAX);
+    if (file_is_over_limit(at + 1)) {
+        return -EFBIG;
+    }
     size_t used = count < FILE_PIECES_MAX ? count : FILE_PIECES_MAX;
     size_t room = FILE_TRANSFER_MAX;
     for (size_t i = 0; i < used; i++) {
@@ -262,6 +286,9 @@ int clg_linux_fallocate(const struct commitlog_os *os, int fd, enum clg_os_fallo
     };
     CLG_ASSERT(fd >= 0);
     CLG_ASSERT(mode <= CLG_OS_FALLOCATE_ZERO);
+    if (mode != CLG_OS_FALLOCATE_PUNCH && file_grows_over_limit(fd, at + size)) {
+        return -EFBIG;
+    }
     int rc;
     /* The system call itself, never posix_fallocate: its emulation writes a byte per block under
      * the feet of other writers and reserves nothing on a copy-on-write file. */
@@ -276,6 +303,9 @@ int clg_linux_ftruncate(const struct commitlog_os *os, int fd, uint64_t size)
     (void)os;
     CLG_ASSERT(fd >= 0);
     CLG_ASSERT(size <= INT64_MAX);
+    if (file_grows_over_limit(fd, size)) {
+        return -EFBIG;
+    }
     int rc;
     do {
         rc = ftruncate(fd, (off_t)size);

@@ -4,6 +4,7 @@
  * Failure modes: whatever was opened is given back in reverse order by store_teardown, which takes
  *       a store in any state of completion.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -185,6 +186,22 @@ static int store_check_engine(struct commitlog_store *store, struct clg_core *co
     return COMMITLOG_OK;
 }
 
+/* Segments that a process with another limit has made: what cannot be written is not begun. */
+static int store_check_file_size(struct commitlog_store *store, struct clg_core *core,
+                                 struct commitlog_error *err)
+{
+    uint64_t limit = UINT64_MAX;
+    struct clg_segment *active = clg_segment_set_pin_last(&core->set);
+    int rc = store->os->limit(store->os, CLG_OS_LIMIT_FILE_SIZE, &limit);
+    if (rc >= 0 && active != NULL && active->bytes > limit) {
+        rc = clg_fail(err, COMMITLOG_ELIMIT, EFBIG, active->base,
+                      "the last segment has %llu bytes, and the process may write files of %llu",
+                      (unsigned long long)active->bytes, (unsigned long long)limit);
+    }
+    clg_segment_unref(active);
+    return rc == COMMITLOG_ELIMIT ? rc : COMMITLOG_OK; /* a limit that is not known is none */
+}
+
 /* What a fallback costs is said once. */
 static void store_report_live(struct commitlog_store *store, struct clg_core *core, uint32_t wanted)
 {
@@ -307,6 +324,9 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     if (rc == COMMITLOG_OK) {
         store_open_supply(store, &result);
         rc = store_check_engine(store, core, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = store_check_file_size(store, core, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = store_create_live(store, core, &result, err);
