@@ -2,8 +2,8 @@
 /*
  * os_linux.h -- the functions behind the default table; only for the os_linux family.
  *
- * Owns: nothing. os_linux_file.c, _flush.c, _dir.c, _map.c, _wait.c, _host.c and os_pmem.c define
- *       these, os_linux.c puts them into the table.
+ * Owns: nothing. os_linux_file.c, _flush.c, _dir.c, _map.c, _wait.c, _host.c, _group.c and
+ *       os_pmem.c define these, os_linux.c puts them into the table.
  * Invariants: signatures and contracts are those of os.h; none keeps state.
  * Threads and locks: any thread.
  * Failure modes: negative errno.
@@ -94,6 +94,10 @@ int64_t clg_linux_pid(const struct commitlog_os *os);
 int64_t clg_linux_uid(const struct commitlog_os *os);
 int clg_linux_pid_start(const struct commitlog_os *os, int64_t pid, uint64_t *start);
 int clg_linux_limit(const struct commitlog_os *os, enum clg_os_limit which, uint64_t *out);
+/* A whole small file as text; what does not fit is cut. 0 or a negative errno. */
+int clg_linux_read_text(const char *path, char *text, size_t text_size);
+/* Bytes that the control groups leave to what the kernel cannot take back; UINT64_MAX: no limit. */
+uint64_t clg_linux_group_room(void);
 size_t clg_linux_page_size(const struct commitlog_os *os);
 int clg_linux_cpu_count(const struct commitlog_os *os);
 

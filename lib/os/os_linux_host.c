@@ -39,8 +39,7 @@ int clg_linux_random(const struct commitlog_os *os, void *buf, size_t size)
     return 0;
 }
 
-/* A whole small file as text; what does not fit is cut. */
-static int host_read(const char *path, char *text, size_t text_size)
+int clg_linux_read_text(const char *path, char *text, size_t text_size)
 {
     CLG_ASSERT(path != NULL);
     CLG_ASSERT(text_size > 1);
@@ -87,7 +86,7 @@ int clg_linux_boot_id(const struct commitlog_os *os, uint8_t id[16])
     uint8_t parsed[16] = {0};
     size_t digits = 0;
     CLG_ASSERT(id != NULL);
-    int rc = host_read("/proc/sys/kernel/random/boot_id", text, sizeof(text));
+    int rc = clg_linux_read_text("/proc/sys/kernel/random/boot_id", text, sizeof(text));
     if (rc < 0) {
         return rc;
     }
@@ -142,7 +141,7 @@ int clg_linux_pid_start(const struct commitlog_os *os, int64_t pid, uint64_t *st
         return -ESRCH;
     }
     (void)snprintf(path, sizeof(path), "/proc/%lld/stat", (long long)pid);
-    int rc = host_read(path, text, sizeof(text));
+    int rc = clg_linux_read_text(path, text, sizeof(text));
     if (rc == -ENOENT) {
         return access("/proc/self/stat", F_OK) == 0 ? -ESRCH : -ENOENT;
     }

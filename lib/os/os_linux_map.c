@@ -142,6 +142,10 @@ int clg_linux_lock_pages(const struct commitlog_os *os, const void *addr, size_t
     (void)os;
     CLG_ASSERT(addr != NULL);
     CLG_ASSERT(size > 0);
+    /* Half of what there is: more than all of it would be no error but the end of the process. */
+    if (size > clg_linux_group_room() / 2) {
+        return -ENOMEM;
+    }
     return mlock(addr, size) == 0 ? 0 : -errno;
 }
 

@@ -262,7 +262,8 @@ static int store_create_live(struct commitlog_store *store, struct clg_core *cor
         clg_count(store, CLG_COUNT_MLOCK_REFUSED, 1);
         if (mlock == COMMITLOG_MLOCK_REQUIRED) {
             return clg_fail(err, COMMITLOG_ELIMIT, 0, CLG_NO_POSITION,
-                            "the stage cannot be locked in memory: raise RLIMIT_MEMLOCK");
+                            "the stage cannot be locked in memory: raise RLIMIT_MEMLOCK, or give "
+                            "the control group more");
         }
     }
     return rc;
