@@ -48,6 +48,9 @@ static void reader_free_blocks(struct clg_reader *reader, bool keep_one)
 static void reader_unpin(struct clg_reader *reader)
 {
     for (uint32_t i = 0; i < reader->pin_count; i++) {
+        if (reader->copies) { /* or a walk over the store ends up with all its files open */
+            (void)clg_segment_close_idle(reader->pins[i]);
+        }
         clg_segment_unref(reader->pins[i]);
     }
     reader->pin_count = 0;

@@ -473,6 +473,9 @@ static int scan_all(struct facts_scan *s, size_t index, uint64_t start, struct c
         }
         if (rc == 0 && fact->segment != NULL) {
             rc = scan_one(s, fact, i == index ? start : 0, err);
+            if (!fact->segment->fd_writable) { /* what may have to be mended stays open */
+                (void)clg_segment_close_idle(fact->segment);
+            }
         }
     }
     if (rc == 0 && !s->behind) {

@@ -284,7 +284,11 @@ static int run_flush_one(struct run *r, struct clg_segment *segment, uint64_t fr
     if (rc == 0 && to == r->plan->end && r->facts->same_boot && !r->facts->clean) {
         return clg_segment_rewrite_ahead(segment, to, r->err);
     }
-    return rc != 0 ? rc : clg_segment_flush(segment, r->err);
+    rc = rc != 0 ? rc : clg_segment_flush(segment, r->err);
+    if (rc == 0 && sealed) {
+        (void)clg_segment_close_idle(segment); /* there may be more than descriptors */
+    }
+    return rc;
 }
 
 /* After the flush the bytes are the disk's: they must still be those that were verified. */

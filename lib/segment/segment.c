@@ -226,10 +226,14 @@ int clg_segment_map(struct clg_segment *segment, const uint8_t **out, struct com
     map = clg_load_relaxed_u64(&segment->map);
     if (map == 0) {
         void *address = NULL;
+        bool opens = segment->fd < 0;
         int fd = segment_fd_locked(segment);
         rc = fd < 0 ? fd
                     : os->map(os, fd, 0, (size_t)segment->bytes, CLG_OS_PROT_READ,
                               CLG_OS_MAP_SHARED, &address);
+        if (opens) { /* a map needs none, and a store may have more segments than there are */
+            clg_os_close_fd(os, &segment->fd);
+        }
         if (rc >= 0) {
             CLG_ASSERT(address != NULL);
             map = (uint64_t)(uintptr_t)address;

@@ -283,6 +283,7 @@ static void service_scrub(struct service_step *step)
             uint32_t rebuilt = 0;
             (void)(clg_fold_scrub(step->core->fold, segment->base, &rebuilt, NULL) == COMMITLOG_OK);
             store->services.scrub_base = segment->base + segment->bytes;
+            (void)clg_segment_close_idle(segment);
         }
     }
     clg_segment_unref(segment);

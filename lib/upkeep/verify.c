@@ -199,6 +199,7 @@ static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
         }
         if (rc == 0) {
             rc = verify_segment(v, fact);
+            (void)clg_segment_close_idle(fact->segment);
             if (rc == COMMITLOG_EIO && verify_is_dropped(v, facts, fact->base)) {
                 clg_error_clear(v->err);
                 rc = 0;

@@ -273,6 +273,7 @@ static int open_segments(struct open_run *run, struct commitlog_error *err)
             bool is_last = next == NULL || next->data_start > run->opening->end;
             uint64_t data_end = segment->data_end;
             rc = open_segment(run, segment, is_last, err);
+            (void)clg_segment_close_idle(segment); /* there may be more than descriptors */
             bool ended = !is_last || run->opening->end >= data_end;
             if (rc == 0 && ended) {
                 rc = open_finish_segment(fold, segment, err);

@@ -245,6 +245,7 @@ static int rebuild_image(struct clg_fold *fold, struct clg_view *scratch,
                                  .apply = rebuild_apply,
                                  .ctx = scratch};
     rc = clg_fold_scan(fold->config.os, &scan, err);
+    (void)clg_segment_close_idle(segment);
     clg_segment_unref(segment);
     struct clg_view_item item = {.id = *id};
     if (rc == 0) {
