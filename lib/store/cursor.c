@@ -163,8 +163,10 @@ int32_t commitlog_cursor_open_log(struct commitlog_store *store, uint64_t positi
 int32_t commitlog_cursor_set_tags(struct commitlog_cursor *cursor,
                                   const struct commitlog_slice *tags, uint32_t count)
 {
-    if (cursor == NULL || (count > 0 && tags == NULL)) {
-        return COMMITLOG_EINVAL;
+    int rc = cursor == NULL || (count > 0 && tags == NULL) ? COMMITLOG_EINVAL
+                                                           : clg_store_enter(cursor->store);
+    if (rc != COMMITLOG_OK) {
+        return rc;
     }
     const struct commitlog_os *os = cursor->store->os;
     size_t bytes = 0;
