@@ -42,7 +42,7 @@ TOOL_SOURCES := $(sort $(wildcard tools/*.c tools/commitlog/*.c))
 UNIT_SOURCES := $(sort $(wildcard tests/unit/test_*.c))
 # In these folders a file with a main is a test program; the others are what they share.
 PLAIN_DIRS := tests/stress tests/crash tests/damage tests/model tests/fault tests/concurrency
-PLAIN_FILES := $(sort $(wildcard $(addsuffix /*.c,$(PLAIN_DIRS))))
+PLAIN_FILES := $(sort $(wildcard $(addsuffix /*.c,$(PLAIN_DIRS))) $(wildcard tests/disk/*_test.c))
 PLAIN_SOURCES := $(if $(PLAIN_FILES),$(shell grep -lE '^int main\b' $(PLAIN_FILES)))
 SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/cli.sh \
     tests/cli/damage.sh tests/cli/pmem.sh tests/golden/golden.sh)
@@ -53,6 +53,8 @@ MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
 POWERCUT_FILES := $(sort $(wildcard tests/powercut/*.c))
 POWERCUT_SOURCES := $(if $(POWERCUT_FILES),$(shell grep -lE '^int main\b' $(POWERCUT_FILES)))
 POWERCUT_SHARED := $(filter-out $(POWERCUT_SOURCES),$(POWERCUT_FILES))
+# Needs small file systems and root: likewise. What is called *_test.c there needs neither.
+DISK_FILES := $(filter-out $(PLAIN_FILES),$(sort $(wildcard tests/disk/*.c)))
 # A file of fuzz/ that defines the function of a fuzz target is one; replay.c is their main without
 # a fuzzer, seeds.c a program.
 FUZZ_FILES := $(sort $(wildcard fuzz/*.c))
@@ -176,6 +178,7 @@ FUZZ_PROGRAMS :=
 endif
 FAULT_DISK := $(B)/tests/powercut/fault_disk
 POWERCUT_PROGRAMS := $(filter-out $(FAULT_DISK),$(POWERCUT_SOURCES:%.c=$(B)/%))
+DISK_FULL := $(B)/tests/disk/disk_full
 # The comparison with other engines, which only its own target needs.
 PEERS_FILES := $(sort $(wildcard tests/peers/*.c))
 PEERS := $(B)/tests/peers/peer_run
@@ -239,6 +242,9 @@ $(PLAIN_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $< $(SUPPORT) $(FAULT) $(STATIC) $(PMEM_LIBS) -pthread -o $@
 $(POWERCUT_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(POWERCUT_SHARED)) $(SUPPORT) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) -pthread -o $@
+$(DISK_FULL): $(call object,$(DISK_FILES) $(POWERCUT_SHARED)) $(SUPPORT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) -pthread -o $@
 $(B)/obj/plant/%.o: $$(PLANT_$$*) $(B)/flags
@@ -344,6 +350,11 @@ proof-peers: deps ## SQLite, LMDB and RocksDB beside libcommitlog on failing dis
 check-sync: deps ## flushes of the kernel and of the library while a file system gives up; root; TRIALS=50
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/sync.sh $(TRIALS)
+
+disk-programs: $(DISK_FULL)
+check-disk: deps ## full disks on small file systems; root; SHORT=1; ROWS="ext4 xfs btrfs tmpfs"
+	@$(MAKE) deps-powercut disk-programs
+	@BUILD=$(B) tests/disk/disk.sh $(if $(SHORT),--short)
 
 # ---- fuzzing ----------------------------------------------------------------------------------
 
