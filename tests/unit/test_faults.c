@@ -3,94 +3,9 @@
  * test_faults.c -- the public interface on a machine in memory whose calls fail: one test for each
  * thing that the fault programs have found, and what the machine itself promises them.
  */
-#include <check.h>
-#include <errno.h>
-#include <stdbool.h>
-#include <stdlib.h>
-#include <string.h>
+#include "unit/fault_fixture.h"
 
-#include "commitlog_fault.h"
 #include "format/checkpoint.h"
-#include "os/os.h"
-
-static struct commitlog_fault *machine;
-static struct commitlog_store *store;
-static struct commitlog_error err;
-static uint32_t topic;
-
-static int32_t store_open_with(const struct commitlog_os *os, uint64_t engine, uint64_t recovery)
-{
-    struct commitlog_options *options = NULL;
-    ck_assert_int_eq(commitlog_options_create(&options), 0);
-    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, 65536, NULL), 0);
-    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_STAGE_BYTES, 65536, NULL), 0);
-    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
-    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_ENGINE, engine, NULL), 0);
-    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_RECOVERY, recovery, NULL), 0);
-    commitlog_options_set_os(options, os);
-    int32_t rc = commitlog_open("/store", options, &store, &err);
-    commitlog_options_free(options);
-    return rc;
-}
-
-static int32_t store_open(uint64_t engine)
-{
-    return store_open_with(commitlog_fault_os(machine), engine, COMMITLOG_RECOVER_TAIL);
-}
-
-static void store_put(uint32_t count, uint32_t level)
-{
-    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
-    for (uint32_t i = 0; i < count; i++) {
-        ck_assert_int_eq(commitlog_append(store, topic, 0, "0123456789", 10, level, NULL), 0);
-    }
-}
-
-static uint64_t store_count(void)
-{
-    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
-    if (commitlog_topic_open(store, "t", 1, 0, &topic, &err) != COMMITLOG_OK ||
-        commitlog_queue_info(store, topic, 0, &info) != COMMITLOG_OK) {
-        return 0;
-    }
-    return info.next_offset;
-}
-
-static uint32_t store_epoch(void)
-{
-    struct commitlog_positions at = {.struct_bytes = sizeof(at)};
-    ck_assert_int_eq(commitlog_positions_get(store, &at), 0);
-    return at.epoch;
-}
-
-/* The machine goes on from this moment on another one; what is open is closed on the old one. */
-static void die(bool power)
-{
-    struct commitlog_fault *next = NULL;
-    ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
-    (void)commitlog_close(store, NULL);
-    store = NULL;
-    commitlog_fault_free(machine);
-    machine = next;
-    if (power) {
-        commitlog_fault_set_survival(machine, 0);
-        commitlog_fault_power_cut(machine);
-    } else {
-        commitlog_fault_process_death(machine);
-    }
-}
-
-static void setup(void)
-{
-    store = NULL;
-    ck_assert_int_eq(commitlog_fault_create(7, &machine), 0);
-}
-
-static void teardown(void)
-{
-    (void)commitlog_close(store, NULL);
-    commitlog_fault_free(machine);
-}
 
 START_TEST(what_is_held_is_counted_and_given_back_by_close)
 {
@@ -145,10 +60,10 @@ START_TEST(an_epoch_that_was_served_does_not_come_again)
         commitlog_fault_set_survival(machine, 0);
         ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     }
-    uint32_t epoch = store_epoch();
+    uint32_t epoch = store_positions().epoch;
     die(true);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-    ck_assert_uint_gt(store_epoch(), epoch);
+    ck_assert_uint_gt(store_positions().epoch, epoch);
 }
 END_TEST
 
@@ -163,14 +78,14 @@ START_TEST(an_epoch_does_not_come_again_when_its_slot_does_not_read)
         die(false);
     }
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-    uint32_t epoch = store_epoch();
+    uint32_t epoch = store_positions().epoch;
     die(true);
     origin = machine;
     for (uint64_t nth = 1; struck; nth++) {
         ck_assert_int_eq(commitlog_fault_clone(origin, nth, &machine), 0);
         (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, nth, EIO, 0);
         if (store_open(COMMITLOG_ENGINE_STAGED) == COMMITLOG_OK) {
-            ck_assert_uint_gt(store_epoch(), epoch);
+            ck_assert_uint_gt(store_positions().epoch, epoch);
         }
         struck = commitlog_fault_count(machine, COMMITLOG_FAULT_READ) >= nth;
         (void)commitlog_close(store, NULL);
@@ -195,7 +110,7 @@ START_TEST(an_epoch_does_not_come_again_when_its_slot_is_lost)
         die(false);
     }
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-    uint32_t epoch = store_epoch();
+    uint32_t epoch = store_positions().epoch;
     die(true);
     ck_assert_int_eq(commitlog_fault_content(machine, "/store/CHECKPOINT", &content, &bytes), 0);
     ck_assert_uint_ge(bytes, 2 * CLG_FORMAT_PAGE_BYTES);
@@ -209,61 +124,7 @@ START_TEST(an_epoch_does_not_come_again_when_its_slot_is_lost)
                                           newest * CLG_FORMAT_PAGE_BYTES + 100, 0xff),
                      0);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-    ck_assert_uint_gt(store_epoch(), epoch);
-}
-END_TEST
-
-/* ---- what others do while a call is under way ---- */
-
-static struct {
-    const struct commitlog_os *under;
-    struct commitlog_os table;
-    uint64_t published; /* when the first flush began */
-    bool came;
-} during;
-
-static struct commitlog_positions store_positions(void)
-{
-    struct commitlog_positions at = {.struct_bytes = sizeof(at)};
-    ck_assert_int_eq(commitlog_positions_get(store, &at), 0);
-    return at;
-}
-
-/* The disk has done its work, and before the call returns somebody else appends. */
-static int during_fdatasync(const struct commitlog_os *os, int fd)
-{
-    (void)os;
-    int rc = during.under->fdatasync(during.under, fd);
-    if (store != NULL && !during.came) {
-        during.came = true;
-        during.published = store_positions().published;
-        ck_assert_int_eq(
-            commitlog_append(store, topic, 0, "in between", 10, COMMITLOG_LEVEL_WRITTEN, NULL), 0);
-    }
-    return rc;
-}
-
-START_TEST(what_comes_while_a_flush_is_under_way_is_not_durable_with_it)
-{
-    ck_assert_int_eq(store_open((uint64_t)_i), 0);
-    store_put(3, COMMITLOG_LEVEL_DURABLE);
-    ck_assert_int_eq(commitlog_close(store, &err), 0);
-    store = NULL;
-    memset(&during, 0, sizeof(during));
-    during.under = commitlog_fault_os(machine);
-    during.table = *during.under;
-    during.table.fdatasync = during_fdatasync;
-    ck_assert_int_eq(store_open_with(&during.table, (uint64_t)_i, COMMITLOG_RECOVER_TAIL), 0);
-    store_put(1, COMMITLOG_LEVEL_NONE);
-    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), 0);
-    ck_assert(during.came);
-    ck_assert_uint_le(store_positions().durable, during.published);
-    /* What is acknowledged now was flushed: a second flush there must be. */
-    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), 0);
-    uint64_t count = store_count();
-    die(true);
-    ck_assert_int_eq(store_open((uint64_t)_i), 0);
-    ck_assert_uint_eq(store_count(), count);
+    ck_assert_uint_gt(store_positions().epoch, epoch);
 }
 END_TEST
 
@@ -485,39 +346,6 @@ START_TEST(a_new_topic_gets_no_messages_of_one_that_was_lost)
 }
 END_TEST
 
-/* Topic "t" is in the oldest segment only; what carries it forward lies behind a reservation. */
-START_TEST(nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried)
-{
-    static const uint8_t body[30000];
-    struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 65536};
-    struct commitlog_record record = {.struct_bytes = sizeof(record)};
-    struct commitlog_reservation *reservation = NULL;
-    struct commitlog_fault *next = NULL;
-    void *place = NULL;
-    ck_assert_int_eq(store_open((uint64_t)_i), 0);
-    store_put(3, COMMITLOG_LEVEL_DURABLE);
-    ck_assert_int_eq(commitlog_topic_open(store, "big", 3, 1, &record.topic, &err), 0);
-    for (uint32_t i = 0; i < 8; i++) {
-        ck_assert_int_eq(commitlog_append(store, record.topic, 0, body, sizeof(body),
-                                          COMMITLOG_LEVEL_DURABLE, NULL),
-                         0);
-    }
-    ck_assert_int_eq(
-        commitlog_reserve(store, &record, 100, COMMITLOG_FOREVER, &reservation, &place, &err), 0);
-    ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &err), COMMITLOG_EBUSY);
-    ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
-    ck_assert_int_eq(commitlog_abort(reservation), 0);
-    (void)commitlog_close(store, NULL);
-    store = NULL;
-    commitlog_fault_free(machine);
-    machine = next;
-    commitlog_fault_set_survival(machine, 0);
-    commitlog_fault_power_cut(machine);
-    ck_assert_int_eq(store_open((uint64_t)_i), 0);
-    ck_assert_uint_eq(store_count(), 3);
-}
-END_TEST
-
 START_TEST(a_creation_says_why_the_directory_above_cannot_be_flushed)
 {
     (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC_DIR, 1, ENOSPC, 1);
@@ -538,10 +366,7 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, an_epoch_that_was_served_does_not_come_again, 0, 10);
     tcase_add_test(cases, an_epoch_does_not_come_again_when_its_slot_does_not_read);
     tcase_add_test(cases, an_epoch_does_not_come_again_when_its_slot_is_lost);
-    tcase_add_loop_test(cases, what_comes_while_a_flush_is_under_way_is_not_durable_with_it, 0, 2);
     tcase_add_test(cases, a_new_topic_gets_no_messages_of_one_that_was_lost);
-    tcase_add_loop_test(cases, nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried,
-                        0, 2);
     tcase_add_loop_test(cases, close_makes_everything_durable_without_memory, 0, 2);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage_when_checkpoint_is, 0, 6);

@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fault_fixture.h -- a store on a machine in memory, for tests that let calls fail, the process die
+ * and the power go.
+ *
+ * Owns: the machine, the open store and its topic "t"; one test at a time.
+ */
+#ifndef TESTS_UNIT_FAULT_FIXTURE_H
+#define TESTS_UNIT_FAULT_FIXTURE_H
+
+#include <check.h>
+#include <errno.h>
+#include <stdbool.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "commitlog_fault.h"
+#include "os/os.h"
+
+static struct commitlog_fault *machine;
+static struct commitlog_store *store;
+static struct commitlog_error err;
+static uint32_t topic;
+static uint64_t segment_bytes;
+static uint64_t stage_bytes;
+
+static inline int32_t store_open_with(const struct commitlog_os *os, uint64_t engine,
+                                      uint64_t recovery)
+{
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, segment_bytes, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_STAGE_BYTES, stage_bytes, NULL),
+                     0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_ENGINE, engine, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_RECOVERY, recovery, NULL), 0);
+    commitlog_options_set_os(options, os);
+    int32_t rc = commitlog_open("/store", options, &store, &err);
+    commitlog_options_free(options);
+    return rc;
+}
+
+static inline int32_t store_open(uint64_t engine)
+{
+    return store_open_with(commitlog_fault_os(machine), engine, COMMITLOG_RECOVER_TAIL);
+}
+
+static inline void store_put(uint32_t count, uint32_t level)
+{
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_int_eq(commitlog_append(store, topic, 0, "0123456789", 10, level, NULL), 0);
+    }
+}
+
+static inline uint64_t store_count(void)
+{
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    if (commitlog_topic_open(store, "t", 1, 0, &topic, &err) != COMMITLOG_OK ||
+        commitlog_queue_info(store, topic, 0, &info) != COMMITLOG_OK) {
+        return 0;
+    }
+    return info.next_offset;
+}
+
+static inline struct commitlog_positions store_positions(void)
+{
+    struct commitlog_positions at = {.struct_bytes = sizeof(at)};
+    ck_assert_int_eq(commitlog_positions_get(store, &at), 0);
+    return at;
+}
+
+/* The machine goes on on `next`, as it was when that was made, without the process or the power;
+ * what is open is closed on the old one. */
+static inline void die_on(struct commitlog_fault *next, bool power)
+{
+    (void)commitlog_close(store, NULL);
+    store = NULL;
+    commitlog_fault_free(machine);
+    machine = next;
+    if (power) {
+        commitlog_fault_set_survival(machine, 0);
+        commitlog_fault_power_cut(machine);
+    } else {
+        commitlog_fault_process_death(machine);
+    }
+}
+
+static inline void die(bool power)
+{
+    struct commitlog_fault *next = NULL;
+    ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
+    die_on(next, power);
+}
+
+static inline void setup(void)
+{
+    segment_bytes = 65536;
+    stage_bytes = 65536;
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_create(7, &machine), 0);
+}
+
+static inline void teardown(void)
+{
+    (void)commitlog_close(store, NULL);
+    commitlog_fault_free(machine);
+}
+
+#endif

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_meanwhile.c -- what others do while a call of the system is under way, and before it comes
+ * back: records that arrive during a flush or a drain, a reservation that is open during retention.
+ */
+#include "unit/fault_fixture.h"
+
+enum { RECORD = 1016 }; /* of which no number fills a piece */
+
+static struct {
+    const struct commitlog_os *under;
+    struct commitlog_os table;
+    bool inside;
+    uint64_t calls;
+    uint64_t published; /* when the first call of interest began */
+    uint64_t count;     /* of records */
+    struct commitlog_fault *moment;
+} during;
+
+static void during_begin(void)
+{
+    memset(&during, 0, sizeof(during));
+    during.under = commitlog_fault_os(machine);
+    during.table = *during.under;
+}
+
+/* The disk has done its work, and before the call returns somebody else appends. */
+static int during_fdatasync(const struct commitlog_os *os, int fd)
+{
+    (void)os;
+    int rc = during.under->fdatasync(during.under, fd);
+    if (store != NULL && during.calls++ == 0) {
+        during.published = store_positions().published;
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, "in between", 10, COMMITLOG_LEVEL_WRITTEN, NULL), 0);
+    }
+    return rc;
+}
+
+START_TEST(what_comes_while_a_flush_is_under_way_is_not_durable_with_it)
+{
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    during_begin();
+    during.table.fdatasync = during_fdatasync;
+    ck_assert_int_eq(store_open_with(&during.table, (uint64_t)_i, COMMITLOG_RECOVER_TAIL), 0);
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), 0);
+    ck_assert_uint_gt(during.calls, 0);
+    ck_assert_uint_le(store_positions().durable, during.published);
+    /* What is acknowledged now was flushed: a second flush there must be. */
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), 0);
+    uint64_t count = store_count();
+    die(true);
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    ck_assert_uint_eq(store_count(), count);
+}
+END_TEST
+
+/* A record of so many bytes in all. */
+static void during_put(uint32_t bytes)
+{
+    uint8_t body[1024];
+    memset(body, 0x55, sizeof(body));
+    ck_assert_int_eq(
+        commitlog_append(store, topic, 0, body, bytes - 48, COMMITLOG_LEVEL_NONE, NULL), 0);
+    during.count++;
+}
+
+static bool during_has_room(uint32_t bytes)
+{
+    struct commitlog_positions at = store_positions();
+    return at.claimed + bytes < at.written + stage_bytes;
+}
+
+/* While a piece is written, others fill the stage to its end; the second time the process dies. */
+static int64_t during_pwrite(const struct commitlog_os *os, int fd, const void *buf, size_t size,
+                             uint64_t at)
+{
+    (void)os;
+    if (store != NULL && !during.inside && size > 100000) {
+        during.inside = true;
+        while (during_has_room(64)) {
+            during_put(during_has_room(RECORD) ? RECORD : 64);
+        }
+        during.inside = false;
+        if (during.calls++ == 1) {
+            during.published = during.count;
+            ck_assert_int_eq(commitlog_fault_clone(machine, 5, &during.moment), 0);
+        }
+    }
+    return during.under->pwrite(during.under, fd, buf, size, at);
+}
+
+/* A stage that fills is drained in pieces by who appends, and a piece ends where a record does: of
+ * one that lay half in the segment the other half could be overwritten, and neither were whole. */
+START_TEST(a_piece_that_is_drained_ends_at_a_record)
+{
+    segment_bytes = 4 << 20;
+    stage_bytes = 1 << 20;
+    during_begin();
+    during.table.pwrite = during_pwrite;
+    ck_assert_int_eq(
+        store_open_with(&during.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    while (during.moment == NULL) {
+        during_put(RECORD);
+    }
+    die_on(during.moment, false);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_ge(store_count(), during.published);
+}
+END_TEST
+
+/* Topic "t" is in the oldest segment only; what carries it forward lies behind a reservation. */
+START_TEST(nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried)
+{
+    static const uint8_t body[30000];
+    struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 65536};
+    struct commitlog_record record = {.struct_bytes = sizeof(record)};
+    struct commitlog_reservation *reservation = NULL;
+    struct commitlog_fault *next = NULL;
+    void *place = NULL;
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_topic_open(store, "big", 3, 1, &record.topic, &err), 0);
+    for (uint32_t i = 0; i < 8; i++) {
+        ck_assert_int_eq(commitlog_append(store, record.topic, 0, body, sizeof(body),
+                                          COMMITLOG_LEVEL_DURABLE, NULL),
+                         0);
+    }
+    ck_assert_int_eq(
+        commitlog_reserve(store, &record, 100, COMMITLOG_FOREVER, &reservation, &place, &err), 0);
+    ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &err), COMMITLOG_EBUSY);
+    ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
+    ck_assert_int_eq(commitlog_abort(reservation), 0);
+    die_on(next, true);
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    ck_assert_uint_eq(store_count(), 3);
+}
+END_TEST
+
+static Suite *meanwhile_suite(void)
+{
+    Suite *suite = suite_create("meanwhile");
+    TCase *cases = tcase_create("machine and store");
+    tcase_set_timeout(cases, 60);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_loop_test(cases, what_comes_while_a_flush_is_under_way_is_not_durable_with_it, 0, 2);
+    tcase_add_test(cases, a_piece_that_is_drained_ends_at_a_record);
+    tcase_add_loop_test(cases, nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried,
+                        0, 2);
+    suite_add_tcase(suite, cases);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(meanwhile_suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
