@@ -8,6 +8,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/format.h"
 
 CLG_FORMAT_ASSERT(CLG_RECORD_HEADER_BYTES == 48u);
@@ -104,6 +105,7 @@ bool clg_record_check_bounds(const struct clg_record_header *header, uint64_t ro
     if (state != CLG_RECORD_COMMITTED && state != CLG_RECORD_CLAIMED) {
         return false;
     }
+    room += CLG_PLANTED(LENGTH_OFF) ? CLG_RECORD_HEADER_BYTES : 0;
     if (size < CLG_RECORD_MIN || size > max || size > room) {
         return false;
     }
@@ -132,8 +134,11 @@ uint64_t clg_record_check_seed(uint64_t seed, uint32_t size)
 static uint64_t record_check(const uint8_t *record, uint32_t size, uint64_t seed)
 {
     CLG_ASSERT(size >= CLG_RECORD_MIN);
+    uint64_t check_seed = clg_record_check_seed(seed, size);
+    size -=
+        CLG_PLANTED(NO_PADDING_CHECK) ? record[CLG_RECORD_AT_FLAGS] & CLG_RECORD_PADDING_MASK : 0;
     return clg_hash64(record + CLG_RECORD_AT_QUEUE_OFFSET, size - CLG_RECORD_AT_QUEUE_OFFSET,
-                      clg_record_check_seed(seed, size));
+                      check_seed);
 }
 
 uint32_t clg_record_seal_check(uint8_t *record, uint32_t size, uint64_t seed, uint64_t check)
@@ -209,7 +214,8 @@ bool clg_record_verify_body(const struct clg_record_header *header, const uint8_
     if (clg_record_is_filler(header->kind)) {
         return header->check == 0;
     }
-    return header->check == record_check(record, clg_record_size(header->word), seed);
+    return header->check == record_check(record, clg_record_size(header->word), seed) ||
+           CLG_PLANTED(NO_CHECK);
 }
 
 uint32_t clg_durable_back_encode(uint64_t position, uint64_t durable)

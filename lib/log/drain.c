@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "log/commit_log_internal.h"
 
 /* The pad that closes the drain's segment, if it was written yet. */
@@ -55,6 +56,9 @@ static uint64_t drain_boundary(struct clg_log *log, uint64_t written, uint64_t t
         best = mark;
     }
     bool near = target - written <= CLG_DRAIN_PIECE_BYTES;
+    if (CLG_PLANTED(DRAIN_SPLIT) && !near) {
+        return written + CLG_DRAIN_PIECE_BYTES;
+    }
     return best == 0 || near ? target : best;
 }
 

@@ -17,6 +17,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "log/commit_log_internal.h"
 
 /* A device that may spoil the block it is writing gets whole blocks: a filler record ends at the
@@ -69,11 +70,7 @@ static int flush_one(struct clg_log *log, struct clg_segment *segment, uint64_t 
                       : COMMITLOG_OK;
     }
     (void)clg_add_relaxed_u64(&log->flushes, 1);
-#ifdef CLG_PLANT_ACK_EARLY
-    return COMMITLOG_OK;
-#else
     return clg_segment_flush(segment, err);
-#endif
 }
 
 static int flush_segments(struct clg_log *log, uint64_t from, uint64_t target,
@@ -85,7 +82,9 @@ static int flush_segments(struct clg_log *log, uint64_t from, uint64_t target,
         if (rc != COMMITLOG_OK) {
             return clg_fail(err, COMMITLOG_EINTERNAL, 0, from, "no segment to flush");
         }
-        rc = flush_one(log, segment, from, target, err);
+        rc = CLG_PLANTED(ROLL_UNFLUSHED) && segment->data_end < target
+                 ? COMMITLOG_OK
+                 : flush_one(log, segment, from, target, err);
         uint64_t next = segment->data_end + CLG_SEGMENT_GAP;
         clg_segment_unref(segment);
         if (rc != COMMITLOG_OK) {
@@ -119,14 +118,15 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
     }
     struct commitlog_error cause;
     clg_error_clear(&cause);
+    if (CLG_PLANTED(DURABLE_EARLY)) {
+        clg_live_store(&log->shared->durable, target);
+    }
     rc = flush_segments(log, durable, target, &cause);
-#ifdef CLG_PLANT_FLUSH_IGNORED
-    rc = COMMITLOG_OK;
-#endif
-    if (rc != COMMITLOG_OK) {
+    if (rc != COMMITLOG_OK && !CLG_PLANTED(FLUSH_IGNORED)) {
         clg_log_latch(log, &cause);
         return clg_log_failure(log, err);
     }
+    target = CLG_PLANTED(TARGET_LATE) ? clg_live_load(&log->shared->published) : target;
     clg_live_store(&log->shared->durable, target);
     return COMMITLOG_OK;
 }

@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "os/lock.h"
 
 #define LIVE_DIR_NAME "LIVE"
@@ -25,7 +26,7 @@ static void live_name(struct clg_live *live, const char *dir)
     }
     hex[2 * CLG_UUID_BYTES] = '\0';
     (void)snprintf(live->name, sizeof(live->name), "commitlog-%s-%" PRIx64 "-%" PRIx64, hex,
-                   live->header.device, live->header.inode);
+                   live->header.device, CLG_PLANTED(LIVE_BY_UUID) ? 0 : live->header.inode);
     (void)snprintf(live->path, sizeof(live->path), "%s/%s", dir, live->name);
 }
 

@@ -14,6 +14,7 @@
 #include <limits.h>
 
 #include "base/invariant.h"
+#include "base/plant.h"
 
 /* Pieces handed to one pwritev. */
 #define OS_PIECES_MAX 16
@@ -33,7 +34,7 @@ int clg_os_pwrite_all(const struct commitlog_os *os, int fd, const void *buf, si
             return -EIO;
         }
         CLG_ASSERT((uint64_t)n <= size - done);
-        done += (size_t)n;
+        done = CLG_PLANTED(SHORT_WRITE) ? size : done + (size_t)n;
     }
     return 0;
 }

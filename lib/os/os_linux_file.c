@@ -24,6 +24,7 @@
 #include <unistd.h>
 
 #include "base/invariant.h"
+#include "base/plant.h"
 
 /* More than the kernel transfers at once anyway. */
 #define FILE_TRANSFER_MAX ((size_t)1 << 30)
@@ -346,6 +347,11 @@ int clg_linux_lock_file(const struct commitlog_os *os, int fd, bool exclusive)
     do {
         rc = flock(fd, (exclusive ? LOCK_EX : LOCK_SH) | LOCK_NB);
     } while (rc < 0 && errno == EINTR);
+    if (CLG_PLANTED(LOCK_DROPPED)) {
+        struct flock lock = {.l_type = exclusive ? F_WRLCK : F_RDLCK};
+        (void)flock(fd, LOCK_UN);
+        rc = fcntl(fd, F_SETLK, &lock);
+    }
     CLG_STATIC_ASSERT(EWOULDBLOCK == EAGAIN, "one name for a lock that is taken");
     return rc == 0 ? 0 : -errno;
 }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/limits.h"
 #include "recovery/facts_internal.h"
 #include "recovery/plan_internal.h"
@@ -158,11 +159,11 @@ static void plan_judge(struct plan_make *m)
     /* A write that was torn may leave a sector or two that do not read. When there are more, or
      * CHECKPOINT does not read either, the witness may be what is missing, and it may come back. */
     bool blind = facts->unread_slots > 0 && facts->end_reason == CLG_END_UNREADABLE;
-    if (blind || facts->unread_blocks > PLAN_TORN_BLOCKS) {
+    if ((blind || facts->unread_blocks > PLAN_TORN_BLOCKS) && !CLG_PLANTED(BLIND_CUT)) {
         damage = damage != NULL ? damage : "too much behind it cannot be read to call it torn";
         at = m->end;
     }
-    if (m->end < facts->witness) {
+    if (m->end < facts->witness && !CLG_PLANTED(NO_WATERMARK)) {
         damage = damage != NULL ? damage : facts->end_why;
         at = m->end;
     }
@@ -504,7 +505,7 @@ int clg_plan_make(const struct clg_facts *facts, const struct clg_plan_options *
     out->first = facts->first;
     out->witness = facts->witness;
     /* A slot that is lost may have been the newer one, of a session above the one that is known. */
-    out->epoch = facts->max_epoch + (facts->bad_slots > 0 ? 2 : 1);
+    out->epoch = facts->max_epoch + (facts->bad_slots > 0 && !CLG_PLANTED(SLOT_EPOCH) ? 2 : 1);
     struct plan_make m;
     memset(&m, 0, sizeof(m));
     m.facts = facts;

@@ -15,6 +15,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "segment/segment_name.h"
 #include "view/checkpoint_file.h"
 
@@ -411,7 +412,8 @@ static int recover_fill_set(struct recover *v)
             continue;
         }
         bool behind = fact->base > plan->end;
-        bool prepared = behind && !fact->nonzero && v->out->prepared == NULL && fact->base == next;
+        bool prepared = behind && !fact->nonzero && v->out->prepared == NULL &&
+                        (fact->base == next || CLG_PLANTED(GAP_PREPARED));
         if (!reader && behind && !prepared) {
             continue; /* unlinked by the plan */
         }

@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "recovery/run_internal.h"
 #include "segment/quarantine.h"
 #include "segment/segment_create.h"
@@ -228,9 +229,7 @@ static int run_zero(struct run *r, const struct clg_plan_step *step)
     CLG_ASSERT(step->from < step->to);
     if (rc == 0) {
         run_drop_views(r, segment->base);
-#ifndef CLG_PLANT_NO_ZERO
-        rc = clg_segment_cut(segment, step->from, r->err);
-#endif
+        rc = CLG_PLANTED(NO_ZERO) ? 0 : clg_segment_cut(segment, step->from, r->err);
     }
     return rc;
 }
@@ -319,11 +318,9 @@ static int run_rewrite_one(struct run *r, struct clg_segment *segment, uint64_t 
         return 0;
     }
     int rc = clg_segment_make_writable(segment, r->err);
-#ifndef CLG_PLANT_NO_REWRITE
-    if (rc == 0) {
+    if (rc == 0 && !CLG_PLANTED(NO_REWRITE)) {
         rc = clg_segment_rewrite(segment, from, to, r->err);
     }
-#endif
     if (rc == 0) {
         rc = run_read_back(r, segment, from, to);
     }
@@ -366,11 +363,10 @@ static void run_fill_checkpoint(const struct run *r, const struct clg_plan_step 
     if (facts->have_checkpoint && facts->checkpoint.store_time > checkpoint->store_time) {
         checkpoint->store_time = facts->checkpoint.store_time;
     }
-#ifdef CLG_PLANT_NO_EPOCH
-    checkpoint->epoch = facts->max_epoch > 0 ? facts->max_epoch : 1;
-#else
     checkpoint->epoch = r->plan->epoch;
-#endif
+    if (CLG_PLANTED(NO_EPOCH)) {
+        checkpoint->epoch = facts->max_epoch > 0 ? facts->max_epoch : 1;
+    }
     memcpy(checkpoint->uuid, r->dir->segment_dir.uuid, CLG_UUID_BYTES);
     CLG_ASSERT(checkpoint->checkpointed <= checkpoint->durable);
 }
@@ -403,7 +399,8 @@ static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
         *r->options->checkpoint = checkpoint;
         *r->options->deferred = true;
         /* Its name too may not be on the disk, if the one who created it died or failed. */
-        return r->facts->clean ? 0 : run_sync_dir(r, r->dir->dir_fd, "the store's directory");
+        bool flushed = r->facts->clean || CLG_PLANTED(NAME_UNFLUSHED);
+        return flushed ? 0 : run_sync_dir(r, r->dir->dir_fd, "the store's directory");
     }
     clg_checkpoint_file_init(&file, r->dir->os);
     int rc = COMMITLOG_ENOTFOUND;
@@ -461,7 +458,7 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
     case CLG_STEP_CREATE_SEGMENT:
         return run_create(r, step);
     case CLG_STEP_DELETE_BELOW:
-        rc = run_confirm_first(r);
+        rc = CLG_PLANTED(FIRST_UNCONFIRMED) ? 0 : run_confirm_first(r);
         return rc != 0 ? rc : run_unlink(r, step->from);
     case CLG_STEP_REMOVE_TMP:
         return run_remove_tmp(r, step->index);

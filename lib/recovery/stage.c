@@ -10,6 +10,7 @@
 #include "base/checksum.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/topic_record.h"
 
 /* The shared words are in the machine's own order and were written by this machine. */
@@ -75,9 +76,11 @@ static int stage_judge(struct clg_stage *stage, const struct clg_store_dir *dir,
     if (rc < 0) {
         return rc;
     }
-    if (clg_live_area_check(page, stat.size_bytes, uuid, dir->boot_id, header) != 0 ||
-        header->device != dir->device || header->inode != dir->inode ||
-        header->session != dir->last.session || (session != 0 && header->session != session) ||
+    if (clg_live_area_check(page, stat.size_bytes, uuid,
+                            CLG_PLANTED(STALE_STAGE) ? NULL : dir->boot_id, header) != 0 ||
+        (!CLG_PLANTED(STALE_STAGE) &&
+         (header->device != dir->device || header->inode != dir->inode ||
+          header->session != dir->last.session || (session != 0 && header->session != session))) ||
         !stage_ring_ok(header, stat.size_bytes)) {
         return 0;
     }
@@ -92,8 +95,8 @@ int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, con
     stage->os = dir->os;
     stage->fd = -1;
     CLG_ASSERT(uuid != NULL);
-    if (!dir->last_known || !dir->same_boot || dir->last.live_path[0] == '\0' ||
-        memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
+    if (!dir->last_known || (!dir->same_boot && !CLG_PLANTED(STALE_STAGE)) ||
+        dir->last.live_path[0] == '\0' || memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
         return 0;
     }
     struct commitlog_error why;

@@ -15,6 +15,7 @@
 
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "segment/segment_name.h"
 
 CLG_STATIC_ASSERT(sizeof(uintptr_t) == sizeof(uint64_t), "a map's address fits its atomic word");
@@ -379,7 +380,10 @@ int clg_segment_flush(struct clg_segment *segment, struct commitlog_error *err)
         bool sealed = (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) != 0;
         return sealed ? 0 : segment_fail_read_only(segment, segment->base, err);
     }
-    int rc = os->fdatasync(os, fd);
+    int rc = CLG_PLANTED(NO_DATA_SYNC) ? 0 : os->fdatasync(os, fd);
+    if (CLG_PLANTED(FLUSH_RETRIED) && rc < 0) {
+        rc = os->fdatasync(os, fd);
+    }
     segment_fd_put(segment);
     CLG_ASSERT(rc <= 0);
     return rc < 0 ? segment_fail_os(segment, rc, segment->base, "flush", err) : 0;

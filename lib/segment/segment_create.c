@@ -16,6 +16,7 @@
 
 #include "base/bytes.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "segment/segment_name.h"
 
 void clg_segment_plan_after(const struct clg_segment *last, uint64_t bytes, int64_t first_time,
@@ -116,7 +117,9 @@ int clg_segment_draft_begin(struct clg_segment_draft *draft, const struct clg_se
     uint32_t flags =
         CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE | CLG_OS_OPEN_EXCLUSIVE;
     int fd = os->open_at(os, draft->dir->fd, name, flags, draft->dir->file_mode);
-    if (fd == -EEXIST) { /* left by a crash */
+    if (fd == -EEXIST && CLG_PLANTED(TMP_ADOPTED)) {
+        fd = os->open_at(os, draft->dir->fd, name, flags ^ CLG_OS_OPEN_EXCLUSIVE, 0);
+    } else if (fd == -EEXIST) { /* left by a crash */
         rc = os->unlink_at(os, draft->dir->fd, name);
         fd = rc < 0 ? rc : os->open_at(os, draft->dir->fd, name, flags, draft->dir->file_mode);
     }
@@ -187,7 +190,8 @@ static int draft_write_headers(struct clg_segment_draft *draft, struct commitlog
             return draft_fail_os(draft, rc, "write header", err);
         }
     }
-    int rc = os->fsync(os, draft->fd); /* not fdatasync: size and extents, once and for all */
+    /* Not fdatasync: size and extents, once and for all. */
+    int rc = CLG_PLANTED(NO_CREATE_SYNC) ? 0 : os->fsync(os, draft->fd);
     return rc < 0 ? draft_fail_os(draft, rc, "flush", err) : 0;
 }
 
@@ -223,9 +227,7 @@ int clg_segment_draft_finish(struct clg_segment_draft *draft, struct clg_segment
         return draft_fail_os(draft, rc, "rename", err);
     }
     draft->named = true;
-#ifndef CLG_PLANT_NO_DIR_SYNC
-    rc = os->fsync(os, dir->fd);
-#endif
+    rc = CLG_PLANTED(NO_DIR_SYNC) ? 0 : os->fsync(os, dir->fd);
     if (rc < 0) {
         clg_segment_unref(segment);
         return draft_fail_os(draft, rc, "flush of the directory", err);

@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "store/encode.h"
 #include "store/store.h"
 
@@ -89,7 +90,7 @@ int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
 {
     struct clg_log *log = store->core->log;
     int rc = COMMITLOG_OK;
-    if (level == COMMITLOG_LEVEL_DURABLE) {
+    if (level == COMMITLOG_LEVEL_DURABLE && !CLG_PLANTED(ACK_EARLY)) {
         rc = clg_log_flush(log, end, deadline_mono_ns, err);
     } else if (level == COMMITLOG_LEVEL_WRITTEN) {
         while (rc == COMMITLOG_OK && clg_log_written(log) < end) {

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "format/topic_record.h"
 #include "upkeep/retention.h"
 
@@ -104,8 +105,12 @@ static int retain_flush(void *ctx, struct commitlog_error *err)
 {
     struct commitlog_store *store = ctx;
     struct clg_log *log = store->core->log;
-    int rc = clg_log_flush(log, clg_log_claimed(log),
-                           clg_store_deadline(store, RETAIN_RESERVATION_MS), err);
+    if (CLG_PLANTED(CARRY_UNFLUSHED)) {
+        return retain_fold_all(store, err);
+    }
+    int rc =
+        clg_log_flush(log, CLG_PLANTED(CARRY_HELD) ? clg_log_published(log) : clg_log_claimed(log),
+                      clg_store_deadline(store, RETAIN_RESERVATION_MS), err);
     if (rc == COMMITLOG_ETIMEDOUT) {
         return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
                         "an open reservation holds the log: nothing can be dropped now");

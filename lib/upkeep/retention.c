@@ -10,6 +10,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/limits.h"
 
 /* Sealed, before the active one, and followed by something. */
@@ -90,7 +91,7 @@ static int retention_prepare(const struct clg_retention_segment *segment, uint64
         rc = ops->flush(ctx, err);
     }
     if (rc == 0) {
-        rc = ops->checkpoint_first(ctx, first, err);
+        rc = CLG_PLANTED(UNLINK_EARLY) ? 0 : ops->checkpoint_first(ctx, first, err);
     }
     if (rc == 0) {
         out->first = first;
@@ -124,6 +125,9 @@ int clg_retention_run(const struct clg_retention_input *input, size_t drop,
         rc = retention_prepare(segment, input->segments[i + 1].base, ops, ctx, out, err);
         if (rc == 0) {
             rc = ops->unlink(ctx, segment->base, &held, err);
+        }
+        if (rc == 0 && CLG_PLANTED(UNLINK_EARLY)) {
+            rc = ops->checkpoint_first(ctx, out->first, err);
         }
         if (rc == 0) {
             out->segments_dropped++;

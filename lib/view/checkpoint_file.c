@@ -14,6 +14,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "view/image.h"
 
 #define CHECKPOINT_TEMP CLG_CHECKPOINT_NAME ".tmp"
@@ -123,7 +124,7 @@ int clg_checkpoint_file_write(struct clg_checkpoint_file *file, struct clg_check
         return clg_fail(err, COMMITLOG_EFAILED, 0, CLG_NO_POSITION,
                         CLG_CHECKPOINT_NAME ": a write failed before");
     }
-    checkpoint->sequence = file->sequence + 1;
+    checkpoint->sequence = file->sequence + (CLG_PLANTED(ONE_SLOT) ? 2 : 1);
     clg_checkpoint_encode(slot, checkpoint);
     uint64_t at = (uint64_t)clg_checkpoint_slot(checkpoint->sequence) * CLG_FORMAT_PAGE_BYTES;
     int rc = clg_os_pwrite_all(os, file->fd, slot, sizeof(slot), at);

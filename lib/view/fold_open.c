@@ -21,6 +21,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "format/record.h"
 #include "view/fold_internal.h"
 #include "view/topics_view.h"
@@ -76,7 +77,8 @@ static int sweep_name(void *ctx, const char *text, enum clg_os_type type)
         }
         orphan = name.position > sweep->end;
     } else if (!orphan) {
-        orphan = name.position < sweep->first || name.position >= sweep->active;
+        orphan = name.position < sweep->first ||
+                 (name.position >= sweep->active && !CLG_PLANTED(VIEW_AHEAD));
     }
     if (orphan && sweep->remove && sweep->orphan_count < OPEN_REMOVE_MAX) {
         sweep->orphans[sweep->orphan_count++] = name;

@@ -15,6 +15,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/format.h"
 #include "format/record.h"
 #include "format/topic_record.h"
@@ -295,7 +296,7 @@ void clg_topics_publish(struct clg_view *view, const struct clg_view *queues)
             clg_registry_topic(registry, id)->defined_base = topics->seen[id].defined_base - 1;
         }
     }
-    clg_registry_skip(registry, clg_consume_queue_numbers(queues));
+    clg_registry_skip(registry, CLG_PLANTED(NUMBERS_AGAIN) ? 0 : clg_consume_queue_numbers(queues));
     uint32_t queue_count = clg_registry_queue_count(registry);
     for (uint32_t number = 0; number < queue_count; number++) {
         clg_registry_raise_next(registry, number, clg_consume_queue_next(queues, number));

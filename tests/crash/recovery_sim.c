@@ -14,8 +14,8 @@
  *   5. what recovery serves survives a power cut right behind it;
  *   6. recovering again changes no byte under log/;
  *   7. behind the end all is zero, and the epoch is above every one before.
- * With one of the CLG_PLANT_... switches of lib/recovery or of sim_writer.c compiled in, it must
- * fail.
+ * With one of the mistakes that tools/check/plants.tsv gives it planted in lib/ or in sim_writer.c,
+ * it must fail.
  */
 #include <stdio.h>
 #include <stdlib.h>

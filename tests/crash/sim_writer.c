@@ -10,6 +10,7 @@
 
 #include "base/checksum.h"
 #include "base/error.h"
+#include "base/plant.h"
 #include "format/record.h"
 #include "format/topic_record.h"
 #include "segment/segment_create.h"
@@ -387,9 +388,9 @@ int sim_flush(struct sim_writer *w)
 {
     int rc = sim_drain(w);
     uint64_t target = w->written;
-#ifdef CLG_PLANT_ACK_EARLY
-    w->history->acked = target;
-#endif
+    if (CLG_PLANTED(ACK_EARLY)) {
+        w->history->acked = target;
+    }
     if (rc == 0) {
         rc = clg_segment_flush(w->active, NULL);
     }

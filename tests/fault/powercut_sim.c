@@ -8,7 +8,7 @@
  * Environment: SEED; EVERY=n takes one moment in n on average (1: all of them); OUTCOMES=n of each
  * moment; PART=i PARTS=n runs the i-th part of n; SCRIPT, SETTING, CUT narrow it down to one
  * moment, as a failure names it; VERBOSE=1.
- * With one of the CLG_PLANT_... switches of lib/ compiled in, it must fail.
+ * With one of the mistakes that tools/check/plants.tsv gives it planted in lib/, it must fail.
  */
 #include <stdio.h>
 #include <stdlib.h>
