@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libcommitlog. `make help` lists the targets. Everything built goes to build/<variant>/.
 #
-#   VARIANT=release|debug|asan|ubsan|tsan|fuzz|coverage   which build (default release)
+#   VARIANT=release|debug|asan|ubsan|tsan|fuzz|afl|coverage   which build (default release)
 #   STRICT=1                                warnings are errors
 #   V=1                                     show whole command lines
 #   CC, CFLAGS, LDFLAGS, PREFIX, LIBDIR, MANDIR, DESTDIR   as usual
@@ -60,7 +60,7 @@ DISK_FILES := $(filter-out $(PLAIN_FILES),$(sort $(wildcard tests/disk/*.c)))
 FUZZ_FILES := $(sort $(wildcard fuzz/*.c))
 FUZZ_SOURCES := $(if $(FUZZ_FILES),$(shell grep -lE '^int LLVMFuzzerTestOneInput' $(FUZZ_FILES)))
 FUZZ_NAMES := $(FUZZ_SOURCES:fuzz/%.c=%)
-FUZZ_SUPPORT := $(filter-out %/mutate.c,$(sort $(wildcard fuzz/support/*.c)))
+FUZZ_SUPPORT := $(filter-out %/mutate.c %/afl_mutator.c,$(sort $(wildcard fuzz/support/*.c)))
 FUZZ_TOOL_PARTS := $(patsubst %,tools/commitlog/%.c,base64 out record_in record_out text when)
 
 # $(call say,WORD) in front of a recipe line: one short line instead of the command, unless V=1.
@@ -113,13 +113,18 @@ CC := clang
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fno-sanitize-recover=all \
     -fsanitize=fuzzer-no-link,address,undefined -fno-sanitize-coverage=trace-cmp
 VARIANT_LDFLAGS := -fsanitize=address,undefined
+else ifeq ($(VARIANT),afl)
+CC := afl-clang-fast
+VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fno-sanitize-recover=all \
+    -fsanitize=address,undefined
+VARIANT_LDFLAGS := -fsanitize=address,undefined
 else ifeq ($(VARIANT),coverage)
 CC := gcc
 VARIANT_CFLAGS := -O0 -g -DCLG_DEBUG --coverage -fprofile-update=atomic
 VARIANT_LDFLAGS := --coverage
 VARIANT_ENV := $(FEWER_FLIPS)
 else
-$(error VARIANT must be release, debug, asan, ubsan, tsan, fuzz or coverage)
+$(error VARIANT must be release, debug, asan, ubsan, tsan, fuzz, afl or coverage)
 endif
 
 # libpmem and the libraries of tools and tests, as far as they are there; a cross build has none.
@@ -158,6 +163,8 @@ $(B)/obj/lib/fault/%.o $(B)/obj/lib/base/checksum%.o $(B)/obj/fuzz/support/%.o: 
     UNWATCHED_CFLAGS := -O2 -fno-sanitize=fuzzer-no-link
 # Comparisons are watched where libFuzzer changes text; numbers are changed by the mutator.
 $(B)/obj/tools/%.o $(B)/obj/fuzz/jsonl.o: UNWATCHED_CFLAGS := -fsanitize-coverage=trace-cmp
+else ifeq ($(VARIANT),afl)
+$(B)/obj/lib/fault/%.o $(B)/obj/lib/base/checksum%.o $(B)/obj/fuzz/support/%.o: CC := clang
 endif
 
 # ---- products ---------------------------------------------------------------------------------
@@ -291,6 +298,13 @@ $(FUZZ_PROGRAMS): $(B)/%: $(B)/obj/%.o $(FUZZ_PARTS) $(FAULT) $(STATIC) \
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $(FUZZ_LINK) $< $(FUZZ_MAIN) $(FUZZ_PARTS) $(FAULT) $(STATIC) \
 	    $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
+# For afl-fuzz, which is built without sanitizers and looks its functions up by name.
+$(B)/obj/fuzz/support/afl_mutator.o: FILE_CFLAGS := -fvisibility=default
+FUZZ_MUTATOR := $(B)/fuzz/afl_mutator.so
+$(FUZZ_MUTATOR): $(call object,fuzz/support/afl_mutator.c fuzz/support/mutate.c \
+    fuzz/support/repair.c fuzz/support/bundle.c) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) -shared $(LINK_FLAGS) -Wl,-z,defs $^ -pthread $(PMEM_LIBS) -o $@
 $(B)/fuzz/seeds: $(B)/obj/fuzz/seeds.o $(FUZZ_PARTS) $(FAULT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
@@ -310,6 +324,7 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
 
 DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev strace
 DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
+DEPS_AFL := afl++ clang libclang-rt-14-dev
 DEPS_POWERCUT := libfuse3-dev fuse3 procps e2fsprogs xfsprogs btrfs-progs
 DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
@@ -370,12 +385,14 @@ check-disk: deps ## full disks on small file systems; root; SHORT=1; ROWS="ext4 
 
 # ---- fuzzing ----------------------------------------------------------------------------------
 
-# Seconds for each target, and which targets.
+# Seconds of CPU time for each target, which targets, and the seed (none: one by chance).
 SECONDS ?= 60
 TARGETS ?= $(FUZZ_NAMES)
+SEED ?=
 # One input may take this long; what crashes is left in build/fuzz/.
-FUZZ_FLAGS ?= -timeout=20 -rss_limit_mb=3072 -malloc_limit_mb=1024 -print_final_stats=1
+FUZZ_FLAGS ?= -timeout=20 -rss_limit_mb=3072 -malloc_limit_mb=1024
 FUZZ_BUILD := build/fuzz
+FUZZ_PART := SEED=$(SEED) FLAGS='$(FUZZ_FLAGS)' $(PYTHON) tools/check/fuzz_part.py $(FUZZ_BUILD)
 
 # Covered edges only: with how often each was passed a corpus is five times as large.
 FUZZ_MERGE := -set_cover_merge=1 -use_counters=0
@@ -383,19 +400,17 @@ FUZZ_MERGE := -set_cover_merge=1 -use_counters=0
 fuzz: ## the fuzz targets, with libFuzzer and sanitizers (clang)
 	@$(MAKE) VARIANT=fuzz fuzz-build
 fuzz-build: $(FUZZ_PROGRAMS)
-fuzz-run: fuzz fuzz-seeds ## fuzz each of TARGETS for SECONDS=60, beginning with its corpus
-	@for target in $(TARGETS); do $(MAKE) fuzz-one TARGET=$$target || exit 1; done
-# What it finds is kept in build/fuzz/found/, from where fuzz-merge takes what is new to the corpus.
-fuzz-one:
-	@mkdir -p $(FUZZ_BUILD)/found/$(TARGET) fuzz/corpus/$(TARGET)
-	cd $(FUZZ_BUILD) && ASAN_OPTIONS=quarantine_size_mb=16 fuzz/$(TARGET) -max_total_time=$(SECONDS) $(FUZZ_FLAGS) \
-	    $(if $(filter jsonl,$(TARGET)),-max_len=4096,-max_len=65536 -len_control=0) \
-	    -artifact_prefix=$(TARGET)- $(patsubst %,-dict=$(CURDIR)/%,$(wildcard fuzz/$(TARGET).dict)) \
-	    found/$(TARGET) $(CURDIR)/fuzz/corpus/$(TARGET) seeds/$(TARGET)
+fuzz-run: fuzz fuzz-seeds ## fuzz each of TARGETS for SECONDS=60, beginning with its corpus; SEED=1
+	@for target in $(TARGETS); do $(FUZZ_PART) $$target $(SECONDS) || exit 1; done
+fuzz-afl: ## the same with AFL++ (afl-clang-fast, afl-fuzz)
+	@tools/check/deps.sh $(DEPS_AFL)
+	@$(MAKE) VARIANT=release build/release/fuzz/afl_mutator.so
+	@$(MAKE) VARIANT=afl fuzz-build
+	@for target in $(TARGETS); do tools/check/fuzz-afl.sh $$target $(SECONDS) || exit 1; done
 fuzz-seeds: $(B)/fuzz/seeds
 	@mkdir -p $(FUZZ_BUILD)
 	$(B)/fuzz/seeds $(FUZZ_BUILD)/seeds
-fuzz-merge: fuzz ## take into fuzz/corpus/ what reaches code that it does not reach
+fuzz-merge: fuzz fuzz-seeds ## take into fuzz/corpus/ what reaches code that it does not reach
 	@for target in $(TARGETS); do \
 	    mkdir -p fuzz/corpus/$$target $(FUZZ_BUILD)/found/$$target && \
 	    $(FUZZ_BUILD)/fuzz/$$target $(FUZZ_MERGE) $(FUZZ_FLAGS) fuzz/corpus/$$target \

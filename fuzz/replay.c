@@ -4,12 +4,13 @@
  * and each file in the folders named there. Without arguments: the corpus kept for it, which is
  * fuzz/corpus/NAME, NAME being that of the program. "-" is standard input.
  *
- * Serves `make check`, AFL++ (`afl-fuzz ... -- ./segment @@`) and whoever has a file that crashes.
- * Prints the number of inputs; what an input shows to be wrong ends the process, and the last line
- * printed names it.
+ * Serves `make check`, whoever has a file that crashes, and AFL++: built with afl-clang-fast and
+ * without arguments it takes inputs from afl-fuzz, many in one process. Prints the number of
+ * inputs; what an input shows to be wrong ends the process, and the last line printed names it.
  */
 #include <dirent.h>
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,21 +21,30 @@
 
 static unsigned long replay_count;
 
+/* From a block of exactly the size, so that a sanitizer sees what is read beyond it. */
+static int replay_bytes(const uint8_t *bytes, size_t count)
+{
+    uint8_t *data = malloc(count == 0 ? 1 : count);
+    if (data == NULL) {
+        return -1;
+    }
+    memcpy(data, bytes, count);
+    int rc = LLVMFuzzerTestOneInput(data, count);
+    replay_count++;
+    free(data);
+    return rc;
+}
+
 static int replay_stream(FILE *file, const char *path)
 {
     uint8_t *room = malloc(REPLAY_BYTES_MAX);
     size_t bytes = room == NULL ? 0 : fread(room, 1, REPLAY_BYTES_MAX, file);
-    /* A block of exactly the size, so that a sanitizer sees what is read beyond it. */
-    uint8_t *data = malloc(bytes == 0 ? 1 : bytes);
-    int rc = room == NULL || data == NULL || ferror(file) ? -1 : 0;
+    int rc = room == NULL || ferror(file) ? -1 : 0;
     if (rc == 0) {
-        memcpy(data, room, bytes);
         (void)printf("%s\n", path);
         (void)fflush(stdout);
-        rc = LLVMFuzzerTestOneInput(data, bytes);
-        replay_count++;
+        rc = replay_bytes(room, bytes);
     }
-    free(data);
     free(room);
     return rc;
 }
@@ -71,9 +81,36 @@ static int replay_path(const char *path)
     return rc;
 }
 
+#ifdef __AFL_HAVE_MANUAL_CONTROL /* afl-clang-fast */
+#define REPLAY_AFL_INPUTS 10000  /* of one process: what leaks or stays behind goes with it */
+__AFL_FUZZ_INIT();
+
+/* True: afl-fuzz gave inputs. */
+static bool replay_afl(void)
+{
+    if (getenv("__AFL_SHM_ID") == NULL) {
+        return false;
+    }
+    __AFL_INIT();
+    const uint8_t *input = __AFL_FUZZ_TESTCASE_BUF;
+    while (__AFL_LOOP(REPLAY_AFL_INPUTS)) {
+        (void)replay_bytes(input, (size_t)__AFL_FUZZ_TESTCASE_LEN);
+    }
+    return true;
+}
+#else
+static bool replay_afl(void)
+{
+    return false;
+}
+#endif
+
 int main(int argc, char **argv)
 {
     int rc = 0;
+    if (argc < 2 && replay_afl()) {
+        return 0;
+    }
     if (argc < 2) {
         char corpus[256];
         const char *slash = strrchr(argv[0], '/');
