@@ -351,6 +351,8 @@ static void facts_bounds(struct clg_facts *facts, bool full)
     if (any && oldest > facts->first) {
         facts->gap = facts->have_checkpoint;
         facts->first = facts->have_checkpoint ? facts->first : oldest;
+    } else if (any) {
+        facts->first = oldest; /* whole segments are dropped, never half of one */
     }
     for (size_t i = at; i + 1 < facts->segment_count; i++) {
         if (facts->segments[i].base + facts->segments[i].bytes != facts->segments[i + 1].base) {

@@ -338,6 +338,23 @@ START_TEST(a_lost_newest_slot_is_not_a_clean_close)
 }
 END_TEST
 
+START_TEST(a_first_position_inside_a_segment_is_that_of_its_first_record)
+{
+    struct clg_recovery_result result;
+    start(false);
+    fill(10);
+    writer.checkpoint.first = record_at(5)->position; /* nobody drops half of a segment */
+    ck_assert_int_eq(sim_checkpoint(&writer, false), 0);
+    die(false);
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, true, &result), 0);
+    ck_assert_uint_eq(result.first, CLG_SEGMENT_DATA_START);
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), 0);
+    ck_assert_uint_eq(result.first, CLG_SEGMENT_DATA_START);
+    ck_assert_uint_eq(result.checkpoint.first, CLG_SEGMENT_DATA_START);
+    ck_assert_uint_eq(result.end, history.acked);
+}
+END_TEST
+
 START_TEST(a_file_of_another_store_is_refused)
 {
     struct clg_recovery_result result;
@@ -552,6 +569,7 @@ static Suite *files_suite(void)
     tcase_add_loop_test(files, a_middle_segment_is_hurt, 0, 4);
     tcase_add_test(files, without_checkpoint_and_live_area_the_log_is_the_same);
     tcase_add_test(files, a_lost_newest_slot_is_not_a_clean_close);
+    tcase_add_test(files, a_first_position_inside_a_segment_is_that_of_its_first_record);
     tcase_add_test(files, a_file_of_another_store_is_refused);
     tcase_add_test(files, without_room_for_quarantine_nothing_is_cut);
     tcase_add_test(files, an_unreadable_acknowledged_place_is_damage);
