@@ -2,17 +2,25 @@
 /*
  * store.c -- fuzz target: a whole directory, read, verified, recovered, opened and written to.
  *
- * Input: a bundle; options: bits 0-1 recovery mode, 2 write engine, 3 borrowed reads.
+ * Input: a bundle; options: bits 0-1 recovery mode, 2 write engine, 3 borrowed reads, 4 a reader
+ * beside the writer, 5 a rebuild, 6 upkeep with retention and scrub, 7 the live area in tmpfs, 8 a
+ * body that fills segments; 9-12 which kind of call fails (0: none) in 13-15 which undertaking,
+ * from 16-23 which of them on, 24-26 how, 27 for ever; 28-31 a file that has an unreadable sector
+ * (0: none), 32-39 which one.
  *
  * Held: 1. reading, verifying and planning change no byte; 2. a record is served only if its
  * checks hold in the file it is served from; 3. a recovery that refuses damage changes no byte
  * under log/ (salvage does, and may still find that nothing can be made of it); 4. a second
- * recovery changes none either; 5. a store that opens for writing takes records, and they are there
- * when it is opened again.
+ * recovery changes none either; 5. a store that opens for writing takes records, a reader beside
+ * the writer sees them, and they are there when it is opened again (as far as upkeep has not
+ * dropped them); 6. a call that fails is an error or nothing: what was undertaken gives back all
+ * memory, maps and descriptors, and 2 to 5 hold after it.
  */
+#include <errno.h>
 #include <inttypes.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "commitlog.h"
 #include "format/record.h"
 #include "format/segment_header.h"
@@ -25,6 +33,10 @@
 #define STORE_QUEUES_MAX 8u
 #define STORE_FETCHES_MAX 4096u
 #define STORE_APPENDS 3u
+/* Enough to roll twice. */
+#define STORE_FILL_BYTES 12000u
+#define STORE_FILL_APPENDS 12u
+#define STORE_STEPS 24u
 
 static const char store_topic_name[] = "fuzz";
 
@@ -32,7 +44,29 @@ struct store_run {
     struct fuzz_disk disk;
     uint64_t options;
     struct fuzz_bundle seen; /* the files, for check 2 */
+    bool writing;            /* a writer has the store open */
+    bool forgets;            /* half of CHECKPOINT does not read, also when it is written again */
 };
+
+enum store_option {
+    STORE_BESIDE = 4,
+    STORE_REBUILD,
+    STORE_UPKEEP,
+    STORE_TMPFS,
+    STORE_FILL,
+    STORE_FAULT_KIND,
+    STORE_FAULT_WHERE = 13,
+    STORE_FAULT_NTH = 16,
+    STORE_FAULT_HOW = 24,
+    STORE_FAULT_FOR_EVER = 27,
+    STORE_BAD_FILE,
+    STORE_BAD_SECTOR = 32
+};
+
+static uint32_t store_bits(const struct store_run *run, enum store_option first, uint32_t count)
+{
+    return (uint32_t)(run->options >> first & ((UINT64_C(1) << count) - 1));
+}
 
 static void store_set(struct commitlog_options *options, uint32_t id, uint64_t value)
 {
@@ -52,7 +86,12 @@ static struct commitlog_options *store_options(struct store_run *run, uint32_t a
     store_set(options, COMMITLOG_OPT_STAGE_BYTES, CLG_RING_MIN);
     store_set(options, COMMITLOG_OPT_THREAD, 0);
     store_set(options, COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE);
-    store_set(options, COMMITLOG_OPT_LIVE_AREA, COMMITLOG_LIVE_DIR);
+    store_set(options, COMMITLOG_OPT_LIVE_AREA,
+              store_bits(run, STORE_TMPFS, 1) != 0 ? COMMITLOG_LIVE_TMPFS : COMMITLOG_LIVE_DIR);
+    if (store_bits(run, STORE_UPKEEP, 1) != 0) {
+        store_set(options, COMMITLOG_OPT_RETAIN_BYTES, 2 * CLG_SEGMENT_MIN);
+        store_set(options, COMMITLOG_OPT_SCRUB_BYTES_PER_S, UINT64_C(1) << 40);
+    }
     commitlog_options_set_os(options, &run->disk.os);
     return options;
 }
@@ -98,6 +137,9 @@ static void store_served(struct store_run *run, const struct commitlog_message *
     uint64_t seed = clg_record_seed(header.salt, message->position);
     FUZZ_CHECK(at + CLG_RECORD_HEADER_BYTES <= file->bytes);
     const uint8_t *bytes = file->data + at;
+    if (run->writing && clg_load_le32(bytes) == 0) {
+        return; /* it lies in the ring */
+    }
     clg_record_decode(bytes, &record);
     uint32_t size = clg_record_size(record.word);
     FUZZ_CHECK(clg_record_verify_header(bytes, seed));
@@ -269,23 +311,25 @@ static bool store_recover(struct store_run *run)
         report = NULL;
         FUZZ_CHECK(commitlog_recover(FUZZ_STORE, options, 0, &report, &err) == COMMITLOG_OK);
         commitlog_report_free(report);
-        FUZZ_CHECK(fuzz_disk_hash(&run->disk, "/log") == before);
+        FUZZ_CHECK(fuzz_disk_hash(&run->disk, "/log") == before || run->forgets);
     }
     commitlog_options_free(options);
     return rc == COMMITLOG_OK;
 }
 
 /* Appends; the offset of the first, or false. */
-static bool store_append(struct commitlog_store *store, uint64_t *first)
+static bool store_append(struct store_run *run, struct commitlog_store *store, uint64_t *first)
 {
+    static const uint8_t body[STORE_FILL_BYTES] = "appended";
+    bool fills = store_bits(run, STORE_FILL, 1) != 0;
     struct commitlog_receipt receipt;
     uint32_t topic;
     if (commitlog_topic_open(store, store_topic_name, 4, 1, &topic, NULL) != COMMITLOG_OK) {
         return false;
     }
-    for (uint32_t i = 0; i < STORE_APPENDS; i++) {
-        if (commitlog_append(store, topic, 0, "appended", 8, COMMITLOG_LEVEL_DURABLE, &receipt) !=
-            COMMITLOG_OK) {
+    for (uint32_t i = 0; i < (fills ? STORE_FILL_APPENDS : STORE_APPENDS); i++) {
+        if (commitlog_append(store, topic, 0, body, fills ? sizeof(body) : 8,
+                             COMMITLOG_LEVEL_DURABLE, &receipt) != COMMITLOG_OK) {
             return false;
         }
         *first = i == 0 ? receipt.queue_offset : *first;
@@ -294,33 +338,187 @@ static bool store_append(struct commitlog_store *store, uint64_t *first)
     return true;
 }
 
+/* Check 5: all that was appended, from a store of any kind. */
+static void store_appended(struct store_run *run, struct commitlog_store *store, uint64_t first)
+{
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t topic;
+    uint32_t appends = store_bits(run, STORE_FILL, 1) != 0 ? STORE_FILL_APPENDS : STORE_APPENDS;
+    store_look(run);
+    FUZZ_CHECK(commitlog_topic_open(store, store_topic_name, 4, 0, &topic, NULL) == COMMITLOG_OK);
+    FUZZ_CHECK(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, first, &cursor,
+                                     NULL) == COMMITLOG_OK);
+    uint32_t seen = store_cursor(run, cursor, true);
+    FUZZ_CHECK(seen == appends || (seen < appends && store_bits(run, STORE_UPKEEP, 1) != 0));
+}
+
+/* What a thread of the library would do. */
+static void store_upkeep(struct store_run *run, struct commitlog_store *store)
+{
+    uint32_t wait_ms;
+    if (store_bits(run, STORE_UPKEEP, 1) == 0) {
+        return;
+    }
+    for (uint32_t i = 0; i < STORE_STEPS; i++) {
+        if (commitlog_step(store, 1000000, &wait_ms) != COMMITLOG_OK) {
+            return;
+        }
+    }
+}
+
+/* True: all appends were acknowledged and the store was closed well. */
+static bool store_session(struct store_run *run, const struct commitlog_options *options,
+                          uint64_t *first)
+{
+    struct commitlog_store *store = NULL;
+    struct commitlog_store *beside = NULL;
+    struct commitlog_error err = {.message = ""};
+    if (commitlog_open(FUZZ_STORE, options, &store, &err) != COMMITLOG_OK) {
+        FUZZ_CHECK(store == NULL && err.message[0] != '\0');
+        return false;
+    }
+    run->writing = true;
+    store_ask(run, store);
+    bool appended = store_append(run, store, first);
+    if (store_bits(run, STORE_BESIDE, 1) != 0) {
+        struct commitlog_options *reads = store_options(run, COMMITLOG_READ_ONLY);
+        struct commitlog_report *report = NULL;
+        if (commitlog_open(FUZZ_STORE, reads, &beside, &err) == COMMITLOG_OK) {
+            store_ask(run, beside);
+        }
+        (void)commitlog_verify(FUZZ_STORE, reads, &report, &err);
+        commitlog_report_free(report);
+        commitlog_options_free(reads);
+    }
+    store_upkeep(run, store);
+    int32_t rc = commitlog_close(store, &err);
+    /* What could not be drained stays in the ring, from where a reader has it. */
+    run->writing = rc != COMMITLOG_OK;
+    if (beside != NULL) {
+        store_ask(run, beside);
+        FUZZ_CHECK(commitlog_close(beside, &err) == COMMITLOG_OK);
+    }
+    run->writing = false;
+    return appended && rc == COMMITLOG_OK;
+}
+
 static void store_write(struct store_run *run)
 {
     struct commitlog_options *options = store_options(run, COMMITLOG_READ_WRITE);
     struct commitlog_store *store = NULL;
-    struct commitlog_cursor *cursor = NULL;
     struct commitlog_error err = {.message = ""};
     uint64_t first = 0;
-    uint32_t topic;
-    bool appended = false;
-    if (commitlog_open(FUZZ_STORE, options, &store, &err) == COMMITLOG_OK) {
-        store_ask(run, store);
-        appended = store_append(store, &first);
-        int32_t rc = commitlog_close(store, &err);
-        appended = appended && rc == COMMITLOG_OK;
+    if (store_bits(run, STORE_REBUILD, 1) != 0) {
+        FUZZ_CHECK(commitlog_rebuild(FUZZ_STORE, options, &err) != COMMITLOG_EINTERNAL);
     }
-    store = NULL;
-    if (appended) {
+    bool appended = store_session(run, options, &first);
+    /* A sector that does not read may lie where the records went. */
+    if (appended && store_bits(run, STORE_BAD_FILE, 4) == 0) {
         FUZZ_CHECK(commitlog_open(FUZZ_STORE, options, &store, &err) == COMMITLOG_OK);
-        store_look(run);
-        FUZZ_CHECK(commitlog_topic_open(store, store_topic_name, 4, 0, &topic, &err) ==
-                   COMMITLOG_OK);
-        FUZZ_CHECK(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, first, &cursor,
-                                         &err) == COMMITLOG_OK);
-        FUZZ_CHECK(store_cursor(run, cursor, true) == STORE_APPENDS);
+        store_appended(run, store, first);
         FUZZ_CHECK(commitlog_close(store, &err) == COMMITLOG_OK);
     }
     commitlog_options_free(options);
+}
+
+enum store_undertaking {
+    STORE_OPEN_READ,
+    STORE_VERIFY,
+    STORE_PLAN,
+    STORE_RECOVER,
+    STORE_SALVAGE,
+    STORE_SESSION,
+    STORE_DO_REBUILD,
+    STORE_ALL
+};
+
+static void store_undertake(struct store_run *run, enum store_undertaking what)
+{
+    uint32_t access = what == STORE_OPEN_READ ? COMMITLOG_READ_ONLY : COMMITLOG_READ_WRITE;
+    struct commitlog_options *options = store_options(run, access);
+    struct commitlog_store *store = NULL;
+    struct commitlog_report *report = NULL;
+    uint64_t first = 0;
+    switch (what) {
+    case STORE_OPEN_READ:
+        if (commitlog_open(FUZZ_STORE, options, &store, NULL) == COMMITLOG_OK) {
+            store_ask(run, store);
+            (void)commitlog_close(store, NULL);
+        }
+        break;
+    case STORE_VERIFY:
+        (void)commitlog_verify(FUZZ_STORE, options, &report, NULL);
+        break;
+    case STORE_PLAN:
+        (void)commitlog_recover(FUZZ_STORE, options, COMMITLOG_RECOVER_PLAN_ONLY, &report, NULL);
+        break;
+    case STORE_SALVAGE:
+        store_set(options, COMMITLOG_OPT_RECOVERY, COMMITLOG_RECOVER_SALVAGE);
+        (void)commitlog_recover(FUZZ_STORE, options, 0, &report, NULL);
+        break;
+    case STORE_RECOVER:
+        (void)commitlog_recover(FUZZ_STORE, options, 0, &report, NULL);
+        break;
+    case STORE_DO_REBUILD:
+        (void)commitlog_rebuild(FUZZ_STORE, options, NULL);
+        break;
+    case STORE_SESSION:
+    case STORE_ALL:
+        (void)store_session(run, options, &first);
+        break;
+    }
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+}
+
+/* Check 6. */
+static void store_fail(struct store_run *run)
+{
+    static const int32_t ways[] = {EIO, ENOSPC, EMFILE, EROFS, ENOMEM, EINTR, EACCES, 0};
+    static const uint32_t held[] = {COMMITLOG_FAULT_ALLOC, COMMITLOG_FAULT_OPEN,
+                                    COMMITLOG_FAULT_MAP};
+    struct commitlog_fault *machine = run->disk.machine;
+    uint32_t kind = store_bits(run, STORE_FAULT_KIND, 4);
+    uint64_t before[3];
+    if (kind == COMMITLOG_FAULT_ANY) {
+        return;
+    }
+    int32_t how = ways[store_bits(run, STORE_FAULT_HOW, 3)];
+    fuzz_disk_set_cheap(&run->disk, false);
+    for (uint32_t i = 0; i < 3; i++) {
+        before[i] = commitlog_fault_held(machine, held[i]);
+    }
+    /* What is interrupted for ever is tried for ever. */
+    FUZZ_CHECK(commitlog_fault_fail(machine,
+                                    kind < COMMITLOG_FAULT_KINDS ? kind : COMMITLOG_FAULT_ANY,
+                                    1 + store_bits(run, STORE_FAULT_NTH, 8), how,
+                                    store_bits(run, STORE_FAULT_FOR_EVER, 1) != 0 && how != EINTR &&
+                                        how != 0) == COMMITLOG_OK);
+    store_undertake(run, (enum store_undertaking)store_bits(run, STORE_FAULT_WHERE, 3));
+    FUZZ_CHECK(commitlog_fault_fail(machine, 0, 0, 0, 0) == COMMITLOG_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        FUZZ_CHECK(commitlog_fault_held(machine, held[i]) == before[i]);
+    }
+    fuzz_disk_set_cheap(&run->disk, true);
+}
+
+/* A sector of a file that the device no longer gives. */
+static void store_spoil(struct store_run *run, const struct fuzz_bundle *bundle)
+{
+    uint32_t index = store_bits(run, STORE_BAD_FILE, 4);
+    char path[FUZZ_PATH_BYTES];
+    run->forgets = false;
+    if (index == 0 || index > bundle->count) {
+        return;
+    }
+    const struct fuzz_file *file = &bundle->files[index - 1];
+    run->forgets = file->kind == FUZZ_CHECKPOINT;
+    uint64_t sectors = file->bytes / 4096u + 1;
+    if (fuzz_file_path(file, path)) {
+        /* A second file of the same name was not taken: this is the first one then. */
+        (void)commitlog_fault_bad_range(
+            run->disk.machine, path, store_bits(run, STORE_BAD_SECTOR, 8) % sectors * 4096u, 4096);
+    }
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
@@ -330,8 +528,10 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
     fuzz_bundle_unpack(data, size, &bundle);
     fuzz_disk_load(&run.disk, &bundle);
     run.options = bundle.options;
+    store_spoil(&run, &bundle);
     fuzz_bundle_free(&bundle);
     store_read(&run);
+    store_fail(&run);
     if (store_recover(&run)) {
         store_write(&run);
     }

@@ -46,7 +46,7 @@ static void disk_drop(const struct commitlog_os *os, struct disk_large *large)
 {
     if (large->block != NULL) {
         ASAN_UNPOISON_MEMORY_REGION(large->block, large->bytes);
-        disk_machine_os->free(os, large->block);
+        clg_os_default()->free(os, large->block);
     }
     *large = (struct disk_large){0};
 }
@@ -63,8 +63,12 @@ static void *disk_alloc(const struct commitlog_os *os, size_t bytes)
         }
         place = disk_large[i].used ? place : &disk_large[i];
     }
-    void *block = disk_machine_os->alloc(os, bytes);
-    if (place != NULL && block != NULL) {
+    if (place == NULL) {
+        return disk_machine_os->alloc(os, bytes);
+    }
+    void *block =
+        clg_os_default()->alloc(os, bytes); /* it may outlive this machine, which counts */
+    if (block != NULL) {
         disk_drop(os, place);
         *place = (struct disk_large){block, bytes, true};
     }
@@ -120,11 +124,12 @@ static int disk_map(const struct commitlog_os *os, int fd, uint64_t at, size_t s
         return -ENOMEM;
     }
     int64_t got = clg_os_pread_most(os, fd, block, size, at);
-    /* A map may go beyond the end of its file; touching that is a signal. None of ours does. */
-    FUZZ_CHECK(got < 0 || (uint64_t)got == size);
-    if (got < 0) {
+    if (got < 0 || (uint64_t)got != size) {
+        /* A map may go beyond the end of its file; touching that is a signal. None of ours does. */
+        struct clg_os_stat stat;
+        FUZZ_CHECK(os->stat_fd(os, fd, &stat) >= 0 && at + size <= stat.size_bytes);
         free(block);
-        return (int)got;
+        return got < 0 ? (int)got : -EIO;
     }
     disk_maps[slot] = block;
     *out = block;
@@ -159,6 +164,22 @@ void fuzz_disk_set_exact(bool exact)
     disk_exact = exact;
 }
 
+void fuzz_disk_set_cheap(struct fuzz_disk *disk, bool cheap)
+{
+    disk->os = *disk_machine_os;
+    disk->os.free = disk_free; /* of both kinds of blocks */
+    if (cheap) {
+        disk->os.alloc = disk_alloc;
+        disk->os.fsync = disk_flush;
+        disk->os.fdatasync = disk_flush;
+        disk->os.write_back = disk_write_back;
+        disk->os.drop_cache = disk_drop_cache;
+        disk->os.map = disk_map;
+        disk->os.unmap = disk_unmap;
+        disk->os.advise = disk_advise;
+    }
+}
+
 void fuzz_disk_make(struct fuzz_disk *disk)
 {
     FUZZ_CHECK(commitlog_fault_create(1, &disk->machine) == COMMITLOG_OK);
@@ -166,28 +187,38 @@ void fuzz_disk_make(struct fuzz_disk *disk)
     commitlog_fault_set_free(disk->machine, DISK_FREE_BYTES);
     commitlog_fault_set_sector(disk->machine, 4096);
     disk_exact = false;
-    disk->os = *disk_machine_os;
-    disk->os.alloc = disk_alloc;
-    disk->os.free = disk_free;
-    disk->os.fsync = disk_flush;
-    disk->os.fdatasync = disk_flush;
-    disk->os.write_back = disk_write_back;
-    disk->os.drop_cache = disk_drop_cache;
-    disk->os.map = disk_map;
-    disk->os.unmap = disk_unmap;
-    disk->os.advise = disk_advise;
+    fuzz_disk_set_cheap(disk, true);
     FUZZ_CHECK(disk->os.mkdir_path(&disk->os, FUZZ_STORE, 0700) >= 0);
+}
+
+/* The name in its folder. */
+static void disk_name(const struct fuzz_file *file, char name[CLG_SEGMENT_NAME_BYTES])
+{
+    if (disk_folders[file->kind] != NULL) {
+        clg_segment_name_make(name, disk_kinds[file->kind], file->position);
+    } else {
+        (void)snprintf(name, CLG_SEGMENT_NAME_BYTES, "%s", disk_names[file->kind]);
+    }
+}
+
+bool fuzz_file_path(const struct fuzz_file *file, char path[FUZZ_PATH_BYTES])
+{
+    char name[CLG_SEGMENT_NAME_BYTES];
+    const char *folder = disk_folders[file->kind];
+    if ((folder == NULL && disk_names[file->kind] == NULL) || file->position > CLG_POSITION_MAX) {
+        return false;
+    }
+    disk_name(file, name);
+    (void)snprintf(path, FUZZ_PATH_BYTES, "%s/%s%s", FUZZ_STORE, folder != NULL ? folder : "",
+                   name);
+    return true;
 }
 
 static void disk_put(struct fuzz_disk *disk, int dirfd, const struct fuzz_file *file)
 {
     const struct commitlog_os *os = &disk->os;
     char name[CLG_SEGMENT_NAME_BYTES];
-    if (disk_folders[file->kind] != NULL) {
-        clg_segment_name_make(name, disk_kinds[file->kind], file->position);
-    } else {
-        (void)snprintf(name, sizeof(name), "%s", disk_names[file->kind]);
-    }
+    disk_name(file, name);
     int fd = os->open_at(os, dirfd, name,
                          CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE | CLG_OS_OPEN_EXCLUSIVE, 0600);
     if (fd == -EEXIST) {

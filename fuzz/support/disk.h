@@ -19,6 +19,7 @@
 #include "os/os.h"
 
 #define FUZZ_STORE "/store"
+#define FUZZ_PATH_BYTES 96u
 
 struct fuzz_disk {
     struct commitlog_fault *machine;
@@ -34,6 +35,10 @@ void fuzz_disk_save(struct fuzz_disk *disk, struct fuzz_bundle *out);
 void fuzz_disk_free(struct fuzz_disk *disk);
 /* True: maps for reading are exact copies. Only while nothing is written. */
 void fuzz_disk_set_exact(bool exact);
+/* False: flushes, allocations and advice go to the machine, which counts them and can fail them. */
+void fuzz_disk_set_cheap(struct fuzz_disk *disk, bool cheap);
+/* The path of a file of a bundle on the disk; false: it is not there under its own name. */
+bool fuzz_file_path(const struct fuzz_file *file, char path[FUZZ_PATH_BYTES]);
 /* Hash of all names and contents below a directory, "" for the whole store. */
 uint64_t fuzz_disk_hash(struct fuzz_disk *disk, const char *below);
 #endif
