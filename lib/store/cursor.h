@@ -1,5 +1,5 @@
 /*
- * cursor.h -- struct commitlog_cursor, for the files cursor*.c only.
+ * cursor.h -- struct commitlog_cursor, for the files cursor*.c and lease.c only.
  *
  * cursor.c: what all kinds share. cursor_queue.c: one queue by offset. cursor_topic.c: all queues
  * of a topic in log order. cursor_key.c: by key, newest first. cursor_log.c: the log as it lies.
