@@ -45,16 +45,23 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
                        struct commitlog_error *err)
 {
     struct commitlog_store *store = cursor->store;
-    struct clg_core *core = clg_store_core(store);
-    uint64_t visible = 0;
-    int rc = clg_store_fold(store, &core, &visible, err);
-    if (rc == COMMITLOG_OK) {
-        cursor->has_last = false;
-        cursor->pending = 0;
-        cursor->generation = core->generation;
-        rc = cursor->kind->seek(cursor, core, visible, from, value);
-    }
-    clg_core_unref(core);
+    int rc = COMMITLOG_OK;
+    struct clg_follow_reads reads = {0};
+    bool again;
+    do {
+        struct clg_core *core = clg_store_core(store);
+        uint64_t visible = 0;
+        rc = clg_store_fold(store, &core, &visible, err);
+        again = false;
+        if (rc == COMMITLOG_OK) {
+            cursor->has_last = false;
+            cursor->pending = 0;
+            cursor->generation = core->generation;
+            rc = cursor->kind->seek(cursor, core, visible, from, value);
+            again = clg_follow_again(store, core->generation, &reads, &rc);
+        }
+        clg_core_unref(core);
+    } while (again);
     return rc;
 }
 
@@ -306,23 +313,27 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
 {
     struct commitlog_store *store = cursor->store;
     uint64_t generation;
-    int reads = 0;
+    struct clg_follow_reads reads = {0};
+    bool again;
     int rc;
     do {
         rc = clg_store_fold(store, &fetch->core, &fetch->visible, NULL);
         generation = fetch->core->generation;
-        if (rc == COMMITLOG_OK) {
-            rc = cursor_check_core(cursor, fetch);
+        if (rc != COMMITLOG_OK) {
+            break;
         }
+        rc = cursor_check_core(cursor, fetch);
         if (rc == COMMITLOG_OK) {
             rc = cursor->kind->read(cursor, fetch);
         }
-        /* A read may exchange the core too: nothing counts of one that was not checked. And beside
-         * a writer a file that cannot be opened may be one that retention has just removed: asked
-         * again, the index knows. */
-        reads++;
-    } while (fetch->count == 0 && (fetch->core->generation != generation ||
-                                   (rc == COMMITLOG_EIO && store->read_only && reads == 1)));
+        /* A read may exchange the core too: nothing counts of one that was not checked. */
+        again = fetch->core->generation != generation;
+        if (fetch->count == 0 && !again && clg_follow_again(store, generation, &reads, &rc)) {
+            clg_core_unref(fetch->core);
+            fetch->core = clg_store_core(store);
+            again = true;
+        }
+    } while (fetch->count == 0 && again);
     if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
         rc = COMMITLOG_EEND; /* it was there while its writer lived */
     }

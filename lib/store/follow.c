@@ -20,6 +20,8 @@
 #define FOLLOW_TRIES 5
 #define FOLLOW_MOVES 25
 #define FOLLOW_DESCRIPTORS 4u
+/* How often a read is begun again because a file is gone. */
+#define FOLLOW_READS 16
 /* How often a reader at the end looks whether its writer is still the one it follows. */
 #define FOLLOW_POLL_NS (INT64_C(500) * CLG_OS_NS_PER_MS)
 
@@ -95,7 +97,7 @@ static int follow_attach(struct commitlog_store *store, const struct clg_core *o
     if (rc != COMMITLOG_ENOTFOUND) {
         return rc;
     }
-    if (old != NULL && old->writer_session == core->writer_session) {
+    if (old != NULL && old->follows && old->writer_session == core->writer_session) {
         return COMMITLOG_EAGAIN; /* its successor is still opening */
     }
     if (last->live_path[0] != '\0') {
@@ -205,6 +207,8 @@ static int follow_open_segments(struct commitlog_store *store, struct clg_core *
         enum clg_segment_state state;
         rc = clg_segment_open(&store->dir.segment_dir, end, false, &segment, &state, err);
         if (rc != COMMITLOG_OK) {
+            /* No file: if not retention of this writer, then one that came after it, or worse. */
+            rc = rc == COMMITLOG_ENOTFOUND ? COMMITLOG_EIO : rc;
             return end < clg_log_first(core->log) ? COMMITLOG_ETOOSMALL : rc;
         }
         uint64_t next = segment->base + segment->bytes;
@@ -321,7 +325,8 @@ int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *ou
     return rc;
 }
 
-int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err)
+/* As clg_follow_check; COMMITLOG_EBUSY: a writer is just opening or closing. */
+static int follow_look(struct commitlog_store *store, struct commitlog_error *err)
 {
     atomic_store_explicit(&store->follow_checked_ns, store->os->clock_mono_ns(store->os),
                           memory_order_relaxed);
@@ -333,9 +338,31 @@ int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err)
                                           (store->dir.writer_live && !old->follows));
     if (changed) {
         rc = follow_replace(store, err);
-        /* A writer that is still recovering has no live area yet: the old core goes on. */
-        rc = rc == COMMITLOG_EBUSY ? COMMITLOG_OK : rc;
     }
     clg_mutex_unlock(store->os, &store->service_lock);
     return rc;
+}
+
+int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err)
+{
+    int rc = follow_look(store, err);
+    /* A writer that is still recovering has no live area yet: the old core goes on. */
+    return rc == COMMITLOG_EBUSY ? COMMITLOG_OK : rc;
+}
+
+bool clg_follow_again(struct commitlog_store *store, uint64_t generation,
+                      struct clg_follow_reads *reads, int *rc)
+{
+    if (!store->read_only || *rc != COMMITLOG_EIO || reads->count == FOLLOW_READS) {
+        return false;
+    }
+    int looked = follow_look(store, NULL);
+    struct clg_core *core = clg_store_core(store);
+    uint64_t first = clg_log_first(core->log);
+    /* At the same core once, and as long as retention is faster than the read. */
+    bool again = core->generation != generation || reads->count == 0 || first != reads->first;
+    clg_core_unref(core);
+    *reads = (struct clg_follow_reads){.count = reads->count + 1, .first = first};
+    *rc = looked == COMMITLOG_EBUSY ? looked : *rc;
+    return again;
 }

@@ -179,10 +179,11 @@ int32_t commitlog_get(struct commitlog_store *store, uint64_t position,
     struct commitlog_error cause;
     struct commitlog_message message;
     bool again = false;
+    struct clg_follow_reads reads = {0};
     do {
         uint64_t generation = 0;
         rc = get_once(store, &lease->reader, position, &message, &generation, &cause);
-        again = false;
+        again = clg_follow_again(store, generation, &reads, &rc);
         if (store->read_only && (rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EUNRECOVERED)) {
             int polled = clg_follow_poll(store, generation, &again);
             rc = polled != COMMITLOG_OK ? polled : rc;

@@ -157,6 +157,19 @@ CLG_MUST_CHECK int clg_follow_refresh(struct commitlog_store *store, struct clg_
                                       struct commitlog_error *err);
 /* The writer that was followed is gone, or one has come: replaces store->core. */
 CLG_MUST_CHECK int clg_follow_check(struct commitlog_store *store, struct commitlog_error *err);
+/* One call that may read more than once; zero at its begin. */
+struct clg_follow_reads {
+    int count;
+    uint64_t first;
+};
+/*
+ * Whether a read that failed with *rc at the core of this generation is to be begun again, at the
+ * core of now. In a reader a file that cannot be opened may be one that retention has just removed,
+ * or that was removed by a writer of whom the core knows nothing: one that came later, or whose
+ * live area is private. If it is just opening or closing, *rc becomes COMMITLOG_EBUSY.
+ */
+bool clg_follow_again(struct commitlog_store *store, uint64_t generation,
+                      struct clg_follow_reads *reads, int *rc);
 /* A new core in place of `old`, which cannot go on, unless somebody has made one already. */
 CLG_MUST_CHECK int clg_follow_restart(struct commitlog_store *store, const struct clg_core *old,
                                       struct commitlog_error *err);

@@ -129,18 +129,24 @@ int32_t commitlog_queue_info(struct commitlog_store *store, uint32_t topic, uint
     if (rc != COMMITLOG_OK || out == NULL) {
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
     }
-    struct clg_core *core = clg_store_core(store);
-    uint64_t visible = 0;
-    uint32_t number = 0;
     struct clg_lookup_range range = {0};
-    rc = clg_store_fold(store, &core, &visible, NULL);
-    if (rc == COMMITLOG_OK) {
-        rc = clg_store_queue(core, topic, queue, &number);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = clg_lookup_range(core->fold, number, visible, &range);
-    }
-    clg_core_unref(core);
+    struct clg_follow_reads reads = {0};
+    bool again;
+    do {
+        struct clg_core *core = clg_store_core(store);
+        uint64_t visible = 0;
+        uint32_t number = 0;
+        rc = clg_store_fold(store, &core, &visible, NULL);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_store_queue(core, topic, queue, &number);
+        }
+        again = false;
+        if (rc == COMMITLOG_OK) {
+            rc = clg_lookup_range(core->fold, number, visible, &range);
+            again = clg_follow_again(store, core->generation, &reads, &rc);
+        }
+        clg_core_unref(core);
+    } while (again);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
@@ -160,16 +166,22 @@ int32_t commitlog_offset_by_time(struct commitlog_store *store, uint32_t topic, 
     if (rc != COMMITLOG_OK || out_offset == NULL || bound > COMMITLOG_UPPER) {
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
     }
-    struct clg_core *core = clg_store_core(store);
-    uint64_t visible = 0;
-    uint32_t number = 0;
-    rc = clg_store_fold(store, &core, &visible, NULL);
-    if (rc == COMMITLOG_OK) {
-        rc = clg_store_queue(core, topic, queue, &number);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = clg_lookup_time(core->fold, number, time_ns, bound, visible, out_offset);
-    }
-    clg_core_unref(core);
+    struct clg_follow_reads reads = {0};
+    bool again;
+    do {
+        struct clg_core *core = clg_store_core(store);
+        uint64_t visible = 0;
+        uint32_t number = 0;
+        rc = clg_store_fold(store, &core, &visible, NULL);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_store_queue(core, topic, queue, &number);
+        }
+        again = false;
+        if (rc == COMMITLOG_OK) {
+            rc = clg_lookup_time(core->fold, number, time_ns, bound, visible, out_offset);
+            again = clg_follow_again(store, core->generation, &reads, &rc);
+        }
+        clg_core_unref(core);
+    } while (again);
     return rc;
 }

@@ -42,14 +42,18 @@ static int visible_fold(struct commitlog_store *store, struct clg_core *core, ui
 int clg_store_fold(struct commitlog_store *store, struct clg_core **core, uint64_t *out_visible,
                    struct commitlog_error *err)
 {
+    struct clg_follow_reads reads = {0};
     for (int tries = 0;; tries++) {
         int rc = visible_fold(store, *core, out_visible, err);
-        if (rc != COMMITLOG_ETOOSMALL || !(*core)->follows || tries == VISIBLE_RESTARTS) {
-            return rc;
+        bool again = rc == COMMITLOG_ETOOSMALL && (*core)->follows && tries < VISIBLE_RESTARTS;
+        if (again) {
+            /* Retention dropped what this reader had not folded yet. */
+            rc = clg_follow_restart(store, *core, err);
+            again = rc == COMMITLOG_OK;
+        } else {
+            again = clg_follow_again(store, (*core)->generation, &reads, &rc);
         }
-        /* Retention dropped what this reader had not folded yet. */
-        rc = clg_follow_restart(store, *core, err);
-        if (rc != COMMITLOG_OK) {
+        if (!again) {
             return rc;
         }
         clg_core_unref(*core);
