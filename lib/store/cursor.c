@@ -283,6 +283,9 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
     cursor->pending = 0;
     clg_merge_close(cursor->merge);
     cursor->merge = NULL;
+    if (cursor->kind->renew != NULL) {
+        cursor->kind->renew(cursor);
+    }
     struct clg_record_view view;
     int rc = COMMITLOG_ENOTFOUND;
     if (cursor->has_last) {
@@ -339,7 +342,11 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
     }
     if (fetch->count > 0) {
         clg_count(store, CLG_COUNT_READS, fetch->count);
-        return COMMITLOG_OK;
+        return COMMITLOG_OK; /* what came behind them is said by the next call */
+    }
+    if (cursor->kind->pass != NULL &&
+        (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EIO || rc == COMMITLOG_EUNSUPPORTED)) {
+        cursor->kind->pass(cursor);
     }
     return rc == COMMITLOG_OK ? COMMITLOG_EEND : rc;
 }

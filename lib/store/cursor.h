@@ -43,6 +43,11 @@ struct clg_cursor_kind {
     /* To stand right behind `last`, which it delivered. NULL: stands by what it delivered anyway.
      */
     void (*resume)(struct commitlog_cursor *cursor, const struct clg_record_view *last);
+    /* The caller has been told that what it stands at cannot be read: it goes on by itself. NULL:
+     * it does not. */
+    void (*pass)(struct commitlog_cursor *cursor);
+    /* Forgets what it knew of the core before. NULL: nothing but what all kinds forget. */
+    void (*renew)(struct commitlog_cursor *cursor);
 };
 
 struct commitlog_cursor {

@@ -40,6 +40,16 @@ static int key_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     return COMMITLOG_EDAMAGED;
 }
 
+/* Behind the candidate that is looked at. */
+static void key_pass(struct commitlog_cursor *cursor)
+{
+    if (cursor->pending > 0) {
+        cursor->next = cursor->scratch.positions[cursor->pending_at];
+        cursor->pending--;
+        cursor->pending_at++;
+    }
+}
+
 static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     while (fetch->count < fetch->max) {
@@ -63,18 +73,20 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL) {
             rc = COMMITLOG_OK;
         }
-        if (rc == COMMITLOG_EAGAIN) {
-            return rc; /* the same candidate begins the next call */
-        }
-        cursor->pending--;
-        cursor->pending_at++;
-        cursor->next = position;
-        fetch->bound = position;
         if (rc != COMMITLOG_OK) {
-            return rc; /* reported once; the next call goes on behind it */
+            fetch->bound = position;
+            return rc; /* the same candidate begins the next call, or is passed */
         }
+        key_pass(cursor);
     }
     return COMMITLOG_OK;
+}
+
+/* The candidates that were taken ahead are of the old core, and so is where its table was left. */
+static void key_renew(struct commitlog_cursor *cursor)
+{
+    clg_lookup_key_init(&cursor->query, cursor->query.hash, cursor->since_ns, cursor->until_ns,
+                        cursor->next);
 }
 
 /* Places it at the newest record of now, whatever is asked for: the order is newest first. */
@@ -94,4 +106,5 @@ static int key_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
     return COMMITLOG_OK;
 }
 
-const struct clg_cursor_kind clg_cursor_key = {.read = key_read, .seek = key_seek};
+const struct clg_cursor_kind clg_cursor_key = {
+    .read = key_read, .seek = key_seek, .pass = key_pass, .renew = key_renew};

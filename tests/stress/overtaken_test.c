@@ -5,7 +5,8 @@
  *
  * 1. The writer that it follows is killed before the reader has opened its last segments; the next
  *    writer drops them.
- * 2. The writer's live area is private, so nothing tells the reader where the log begins now; and
+ * 2. A query by key that was begun beside one writer yields the rest beside the next one.
+ * 3. The writer's live area is private, so nothing tells the reader where the log begins now; and
  *    what that writer makes durable later comes to the reader all the same.
  *
  * Environment: SEED.
@@ -28,6 +29,8 @@ enum {
     PER_SEGMENT = SEGMENT / BODY,
     PRIVATE_RUNS = 3
 };
+
+static const char KEY[] = "key";
 
 /* A writer in another process, which does one thing for each byte it is sent. */
 struct writer {
@@ -70,10 +73,17 @@ static void append(struct writing *writing, uint32_t count)
     uint8_t body[BODY];
     struct commitlog_error err = {.message = ""};
     for (uint32_t i = 0; i < count; i++, writing->serial++) {
+        struct commitlog_slice piece = {body, sizeof body}, key = {KEY, sizeof KEY};
+        struct commitlog_record record = {.struct_bytes = sizeof record,
+                                          .topic = writing->topic,
+                                          .level = COMMITLOG_LEVEL_WRITTEN,
+                                          .body = &piece,
+                                          .body_count = 1,
+                                          .keys = &key,
+                                          .key_count = 1};
         load_fill(body, sizeof body, 1, 0, writing->serial, writing->serial);
-        CHECK_RC(commitlog_append(writing->store, writing->topic, 0, body, sizeof body,
-                                  COMMITLOG_LEVEL_WRITTEN, NULL),
-                 COMMITLOG_OK);
+        CHECK_OK(commitlog_append_record(writing->store, &record, COMMITLOG_FOREVER, NULL, &err),
+                 &err);
     }
     CHECK_OK(commitlog_sync(writing->store, UINT64_MAX, COMMITLOG_FOREVER, &err), &err);
 }
@@ -239,6 +249,48 @@ static void overtaken_by_a_successor(const char *path)
     writer_kill(&writer);
 }
 
+static void asked_across_writers(const char *path)
+{
+    struct writer writer = writer_start(path, COMMITLOG_LIVE_AUTO);
+    struct commitlog_store *store = NULL;
+    struct commitlog_cursor *cursor = NULL, *other = NULL;
+    struct commitlog_error err = {.message = ""};
+    uint64_t bound = 0, expected = 2 * PER_SEGMENT, offset = 0;
+    uint32_t topic = 0;
+    int32_t rc = 0;
+    for (uint64_t i = 0; i < expected; i++)
+        order(&writer, "o");
+    store = store_open(path, COMMITLOG_READ_ONLY, COMMITLOG_LIVE_AUTO);
+    topic = topic_of(store, 0);
+    CHECK_OK(commitlog_cursor_open_key(store, topic, KEY, sizeof KEY, 0, INT64_MAX, &cursor, &err),
+             &err);
+    for (; expected > PER_SEGMENT; expected--)
+        CHECK(fetch(cursor, &rc, &bound) == expected - 1);
+    writer_kill(&writer);
+    writer = writer_start(path, COMMITLOG_LIVE_AUTO);
+    order(&writer, "o");
+    /* Somebody else finds the new writer. */
+    CHECK_OK(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, 2 * PER_SEGMENT, &other,
+                                   &err),
+             &err);
+    for (int64_t until = clock_ms() + 10000; (offset = fetch(other, &rc, &bound)) == UINT64_MAX;) {
+        CHECKF(clock_ms() < until, "the next writer is not found: %s", commitlog_error_name(rc));
+        sleep_ms(20);
+    }
+    CHECK(offset == 2 * PER_SEGMENT);
+    for (; expected > 0; expected--) {
+        offset = fetch(cursor, &rc, &bound);
+        CHECKF(offset == expected - 1, "offset %llu, expected %llu: %s", (unsigned long long)offset,
+               (unsigned long long)expected - 1, commitlog_error_name(rc));
+    }
+    CHECK(fetch(cursor, &rc, &bound) == UINT64_MAX);
+    CHECK_RC(rc, COMMITLOG_EEND);
+    commitlog_cursor_close(other);
+    commitlog_cursor_close(cursor);
+    CHECK_OK(commitlog_close(store, &err), &err);
+    writer_kill(&writer);
+}
+
 /* Until most of the segments that are full have their view files: a reader that begins then maps
  * them when it needs them. */
 static void await_views(const char *path)
@@ -311,6 +363,7 @@ int main(void)
     prog_begin("overtaken_test");
     prog_watchdog(100);
     run(overtaken_by_a_successor);
+    run(asked_across_writers);
     for (int i = 0; i < PRIVATE_RUNS; i++)
         run(overtaken_beside_a_private_area);
     return prog_end();

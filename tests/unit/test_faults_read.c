@@ -1,0 +1,112 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* test_faults_read.c -- what a reader says on a machine in memory whose files do not read. */
+#include <check.h>
+#include <stdlib.h>
+
+#include "commitlog_fault.h"
+
+static struct commitlog_fault *machine;
+static struct commitlog_store *store;
+static struct commitlog_error err;
+static uint32_t topic;
+
+static void store_open(uint64_t access)
+{
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, 65536, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_BORROW, 0, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_ACCESS, access, NULL), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_int_eq(commitlog_open("/store", options, &store, &err), 0);
+    commitlog_options_free(options);
+}
+
+static void setup(void)
+{
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_create(7, &machine), 0);
+}
+
+static void teardown(void)
+{
+    (void)commitlog_close(store, NULL);
+    commitlog_fault_free(machine);
+}
+
+/* Whether the query yields both sound ones of three messages, and says once of the other what it
+ * is, however many it is asked for at a time. */
+static void key_query_says(int32_t code, uint32_t at_a_time)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[4];
+    uint32_t count = 0;
+    uint32_t yielded = 0;
+    uint32_t said = 0;
+    int32_t rc = commitlog_cursor_open_key(store, topic, "k", 1, 0, INT64_MAX, &cursor, &err);
+    ck_assert_int_eq(rc, 0);
+    for (uint32_t i = 0; i < 8 && rc != COMMITLOG_EEND; i++) {
+        rc = commitlog_cursor_fetch(cursor, messages, at_a_time, 0, &count, NULL);
+        yielded += rc == COMMITLOG_OK ? count : 0;
+        said += rc == code;
+        ck_assert(rc == COMMITLOG_OK || rc == code || rc == COMMITLOG_EEND);
+    }
+    ck_assert_uint_eq(yielded, 2);
+    /* At its end it says of damage that is known that there may be more behind it. */
+    ck_assert(said == 1 || (said == 2 && code == COMMITLOG_EDAMAGED));
+    commitlog_cursor_close(cursor);
+}
+
+START_TEST(a_query_by_key_says_of_each_record_that_it_cannot_have)
+{
+    static const char path[] = "/store/log/00000000000000000000.log";
+    struct commitlog_receipt receipts[3];
+    const struct commitlog_slice key = {"k", 1};
+    const struct commitlog_slice body = {"0123456789", 10};
+    store_open(COMMITLOG_READ_WRITE);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                          .topic = topic,
+                                          .level = COMMITLOG_LEVEL_DURABLE,
+                                          .body = &body,
+                                          .body_count = 1,
+                                          .keys = &key,
+                                          .key_count = 1};
+        ck_assert_int_eq(
+            commitlog_append_record(store, &record, COMMITLOG_FOREVER, &receipts[i], &err), 0);
+    }
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    store_open(COMMITLOG_READ_ONLY);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    if (_i % 2 == 0) {
+        ck_assert_int_eq(commitlog_fault_bad_range(machine, path, receipts[1].position, 8), 0);
+    } else {
+        ck_assert_int_eq(commitlog_fault_flip(machine, path, receipts[1].end_position - 4, 0x10),
+                         0);
+    }
+    key_query_says(_i % 2 == 0 ? COMMITLOG_EIO : COMMITLOG_EDAMAGED, _i < 2 ? 1 : 4);
+    ck_assert_int_eq(commitlog_fault_bad_range(machine, path, 0, 0), 0);
+}
+END_TEST
+
+static Suite *faults_read_suite(void)
+{
+    Suite *suite = suite_create("faults_read");
+    TCase *cases = tcase_create("machine and reader");
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_loop_test(cases, a_query_by_key_says_of_each_record_that_it_cannot_have, 0, 4);
+    suite_add_tcase(suite, cases);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(faults_read_suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
