@@ -55,6 +55,8 @@ POWERCUT_SOURCES := $(if $(POWERCUT_FILES),$(shell grep -lE '^int main\b' $(POWE
 POWERCUT_SHARED := $(filter-out $(POWERCUT_SOURCES),$(POWERCUT_FILES))
 # Needs small file systems and root: likewise. What is called *_test.c there needs neither.
 DISK_FILES := $(filter-out $(PLAIN_FILES),$(sort $(wildcard tests/disk/*.c)))
+# Runs for as long as it is told to, so only its own target runs it.
+SOAK_SOURCES := $(sort $(wildcard tests/soak/*.c))
 # A file of fuzz/ that defines the function of a fuzz target is one; replay.c is their main without
 # a fuzzer, seeds.c a program.
 FUZZ_FILES := $(sort $(wildcard fuzz/*.c))
@@ -184,6 +186,7 @@ PLAIN_PROGRAMS := $(filter $(B)/tests/stress/% $(B)/tests/model/% $(B)/tests/cra
 FUZZ_PROGRAMS :=
 endif
 FAULT_DISK := $(B)/tests/powercut/fault_disk
+SOAK := $(if $(SOAK_SOURCES),$(B)/tests/soak/soak)
 POWERCUT_PROGRAMS := $(filter-out $(FAULT_DISK),$(POWERCUT_SOURCES:%.c=$(B)/%))
 DISK_FULL := $(B)/tests/disk/disk_full
 # The comparison with other engines, which only its own target needs.
@@ -200,7 +203,7 @@ POWERCUT_PLANTS := $(foreach p,FLUSH_IGNORED NO_REWRITE,\
 
 all: lib $(TOOL) ## the library (shared and static) and the commitlog tool
 lib: $(SHARED) $(B)/libcommitlog.so $(STATIC) $(FAULT) $(B)/commitlog.pc
-tests: $(UNIT_PROGRAMS) $(PLAIN_PROGRAMS) $(FUZZ_PROGRAMS) $(if $(FUZZ_PROGRAMS),$(B)/fuzz/seeds)
+tests: $(UNIT_PROGRAMS) $(PLAIN_PROGRAMS) $(SOAK) $(FUZZ_PROGRAMS) $(if $(FUZZ_PROGRAMS),$(B)/fuzz/seeds)
 examples: $(EXAMPLE_PROGRAMS) ## the example programs
 
 # Rewritten only when the flags change; every object depends on it.
@@ -260,6 +263,9 @@ $(B)/obj/plant/%.o: $$(PLANT_$$*) $(B)/flags
 # What the planted file defines is not taken from the archive.
 $(POWERCUT_PLANTS): $(B)/tests/powercut/plant/%: $(B)/obj/plant/$$(*D).o \
     $(B)/obj/tests/powercut/$$(*F).o $(call object,$(POWERCUT_SHARED)) $(SUPPORT) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) -pthread -o $@
+$(SOAK): $(call object,$(SOAK_SOURCES)) $(SUPPORT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) -pthread -o $@
 $(B)/obj/tests/powercut/fault_disk.o: FILE_CFLAGS = \
@@ -377,6 +383,8 @@ proof-peers: deps ## SQLite, LMDB and RocksDB beside libcommitlog on failing dis
 check-sync: deps ## flushes of the kernel and of the library while a file system gives up; root; TRIALS=50
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/sync.sh $(TRIALS)
+soak: $(SOAK) $(TOOL) ## random everything with kill -9 and an oracle; MINUTES=n, SECONDS, SEED, DIR
+	@BUILD=$(B) $(SOAK)
 
 disk-programs: $(DISK_FULL)
 check-disk: deps ## full disks on small file systems; root; SHORT=1; ROWS="ext4 xfs btrfs tmpfs"
