@@ -290,7 +290,8 @@ $(PLANT_OBJECTS): $(PLANTED)/%.o: %.c FORCE
 	$(call say,CC)$(CC) $(COMPILE_FLAGS) -DCLG_PLANT_$(PLANT) -c $< -o $@
 $(PLANTED)/tests/%: $(B)/obj/tests/%.o $(PLANT_OBJECTS) $(SUPPORT) $(FAULT) $(STATIC)
 	@mkdir -p $(@D)
-	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(CHECK_LIBS) -pthread -o $@
+	$(call say,LD)$(CC) $(LINK_FLAGS) $(filter %.o,$^) $(filter %.a,$^) $(PMEM_LIBS) $(CHECK_LIBS) -pthread -o $@
+$(PLANTED)/tests/soak/soak: $(call object,$(filter-out %/soak.c,$(SOAK_SOURCES)))
 # The same targets with libFuzzer and the mutator, or with a main that replays what it is given.
 ifeq ($(VARIANT),fuzz)
 FUZZ_LINK := -fsanitize=fuzzer

@@ -99,6 +99,9 @@ int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, con
         dir->last.live_path[0] == '\0' || memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
         return 0;
     }
+    if (CLG_PLANTED(STAGE_FORGOTTEN) && !dir->writer_live) {
+        return 0;
+    }
     struct commitlog_error why;
     clg_error_clear(&why);
     int fd = clg_store_dir_open_live(dir, dir->last.live_path, &why);

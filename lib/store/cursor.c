@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "format/attributes.h"
 
 static int cursor_create(struct commitlog_store *store, const struct clg_cursor_kind *kind,
@@ -37,7 +38,9 @@ void commitlog_cursor_close(struct commitlog_cursor *cursor)
     os->free(os, cursor->tag_bytes);
     os->free(os, cursor->tags);
     os->free(os, cursor->key);
-    os->free(os, cursor);
+    if (!CLG_PLANTED(CURSOR_LEAKS)) {
+        os->free(os, cursor);
+    }
     clg_store_unref(store);
 }
 
@@ -300,6 +303,9 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
     bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
                 (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
     cursor->has_last = rc == COMMITLOG_OK && !gone;
+    if (CLG_PLANTED(READER_SKIPS) && cursor->kind == &clg_cursor_queue) {
+        cursor->next++;
+    }
     if (gone) {
         fetch->bound = fetch->visible;
         return COMMITLOG_EROLLEDBACK;

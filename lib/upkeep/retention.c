@@ -79,7 +79,9 @@ static int retention_prepare(const struct clg_retention_segment *segment, uint64
                         " bytes of live state would be written to free %" PRIu64,
                         segment->base, cost, segment->size);
     }
-    rc = ops->carry(ctx, segment->base, end, &carried, err);
+    if (!CLG_PLANTED(NO_CARRY)) {
+        rc = ops->carry(ctx, segment->base, end, &carried, err);
+    }
     out->bytes_carried += carried;
     if (rc == 0) {
         rc = ops->flush(ctx, err);

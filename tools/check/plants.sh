@@ -82,7 +82,7 @@ program() {
 
 # What the failing test said, in few words.
 first_words() {
-    grep -aE 'FAILED|:[EF]:' "$work/log" | head -1 |
+    grep -aE 'FAILED|VIOLATION|:[EF]:' "$work/log" | head -1 |
         sed -E 's/^([a-z_]*: )?FAILED:? //; s/ *\(SEED=.*//' | cut -c1-140
 }
 
