@@ -47,4 +47,8 @@ ROWS = [
     Row("nth", "every call of every sequence fails, with every error, once and for ever", 8,
         simulation("nth_test", 8), f"SEED=$$ EVERY=100 {BUILD}/tests/fault/nth_test",
         {"injected": 1, "left_out": 0}, ["tests"]),
+    Row("soak", "random everything with kill -9, followers, retention and an oracle", 6,
+        lambda part: f"SEED={1 + part} MINUTES=10 {BUILD}/tests/soak/soak",
+        f"SEED=$$ SECONDS=30 {BUILD}/tests/soak/soak",
+        {"minutes": 60, "kills": 1, "acknowledged": 1, "violations": 0}, ["all", "tests"]),
 ]
