@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # fuzz-afl.sh - fuzzes one target with AFL++ from its corpus: fuzz-afl.sh TARGET SECONDS
 #
-# `make fuzz-afl` builds what it needs. Crashes, hangs and the queue are left in build/afl/out/TARGET.
+# `make fuzz-afl` builds what it needs. Crashes, hangs and the queue stay in build/afl/out/TARGET.
 # Prints a line of figures; exit 1 on a finding or if nothing was executed.
 set -u
 

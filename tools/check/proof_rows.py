@@ -5,6 +5,7 @@ import dataclasses
 # How long the short run of a row may take, about.
 SHORT_SECONDS = 60
 BUILD = "build/release"
+POWERCUT = ["deps-powercut", "powercut-programs"]
 FUZZ_TARGETS = ["record", "checkpoint", "segment", "view", "live", "store", "jsonl"]
 
 
@@ -14,7 +15,7 @@ class Row:
     title: str
     parts: int
     command: object  # part -> a line for the shell, run at the top of the tree
-    short: str
+    short: str  # the same, or "" where no short run says anything
     needs: dict  # name of a figure -> the least sum over all parts; 0: it must be 0
     build: list
     limit_s: int = 3600
@@ -47,6 +48,36 @@ ROWS = [
     Row("nth", "every call of every sequence fails, with every error, once and for ever", 8,
         simulation("nth_test", 8), f"SEED=$$ EVERY=100 {BUILD}/tests/fault/nth_test",
         {"injected": 1, "left_out": 0}, ["tests"]),
+    Row("real-cuts", "power cuts under this kernel, on a disk that loses its cache: ext4, xfs, "
+        "btrfs", 4, lambda part: f"SEED=1 PART={part} CUTS=30 tests/powercut/powercut.sh",
+        "SEED=$$ CUTS=4 tests/powercut/powercut.sh",
+        {"cuts": 300, "acknowledged": 1, "lost": 0}, POWERCUT),
+    Row("flush", "each kind of request of a disk fails under this kernel; the store after it", 8,
+        lambda part: f"SEED=1 PARTS=8 PART={part} tests/powercut/flush.sh",
+        "SEED=$$ SAMPLE=24 tests/powercut/flush.sh",
+        {"cases": 2000, "acks": 1, "lost": 0, "false_acks": 0, "ghosts": 0, "latched_missing": 0,
+         "broken": 0}, POWERCUT),
+    Row("disk", "full disks: ext4, xfs, btrfs, tmpfs", 2,
+        lambda part: f"SEED=1 PARTS=2 PART={part} tests/disk/disk.sh",
+        "SEED=$$ tests/disk/disk.sh --short",
+        {"cases": 140, "lost": 0, "sigbus": 0, "wrong": 0}, ["deps-powercut", "disk-programs"]),
+    *(Row(f"fuzz-{target}", f"fuzzing `fuzz/{target}.c` (CPU time)", 6,
+          lambda part, target=target: f"${{MAKE:-make}} fuzz-run SEED={1 + part} SECONDS=305 "
+                                      f"TARGETS={target}",
+          f"${{MAKE:-make}} fuzz-run SECONDS=5 TARGETS={target}",
+          {"cpu_seconds": 1800, "executions": 1, "findings": 0}, ["fuzz", "fuzz-seeds"])
+      for target in FUZZ_TARGETS),
+    Row("coverage", "lines of decode and recovery code that corpora and tests reach", 1,
+        lambda part: "${MAKE:-make} coverage", "", {"permille": 950}, []),
+    Row("plants", "mistakes planted in the library, each found by a test", 4,
+        lambda part: f"PARTS=4 PART={part} tools/check/plants.sh",
+        "DRAW=4 SEED=$$ tools/check/plants.sh", {"planted": 30, "missed": 0}, ["tests"]),
+    Row("peers", "libcommitlog in the comparison of tests/PEERS.md", 1,
+        lambda part: "SEED=1 WRITE=1 tests/peers/peers.sh",
+        "SEED=$$ CUTS=1 FAILS=2 FLIPS=10 FLIP_RECORDS=200 ENGINES='libcommitlog sqlite' "
+        "tests/peers/peers.sh",
+        {"engines": 5, "acknowledged": 1, "commitlog_lost": 0, "commitlog_hidden": 0},
+        ["deps-peers", "peers", *POWERCUT]),
     Row("soak", "random everything with kill -9, followers, retention and an oracle", 6,
         lambda part: f"SEED={1 + part} MINUTES=10 {BUILD}/tests/soak/soak",
         f"SEED=$$ SECONDS=30 {BUILD}/tests/soak/soak",
