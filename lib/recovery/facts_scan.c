@@ -481,7 +481,9 @@ static int scan_all(struct facts_scan *s, size_t index, uint64_t start, struct c
         }
     }
     if (rc == 0 && !s->behind) {
-        uint64_t end = facts->segment_count > 0 ? expected + CLG_SEGMENT_DATA_START : facts->first;
+        /* Nothing that is kept is there, only files that retention had dropped, or none. */
+        uint64_t end =
+            index < facts->segment_count ? expected + CLG_SEGMENT_DATA_START : facts->first;
         scan_set_end(s, end, CLG_END_NO_SEGMENT, 0, "no segment follows");
     }
     return rc;

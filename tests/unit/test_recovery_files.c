@@ -355,6 +355,34 @@ START_TEST(a_first_position_inside_a_segment_is_that_of_its_first_record)
 }
 END_TEST
 
+START_TEST(only_what_retention_had_dropped_is_left)
+{
+    struct clg_recovery_result result = {0};
+    char path[64];
+    uint64_t at;
+    start(false);
+    fill(600);
+    writer.checkpoint.first = SIM_SEGMENT_BYTES + CLG_SEGMENT_DATA_START;
+    ck_assert_int_eq(sim_checkpoint(&writer, false), 0);
+    die(false);
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    int fd = os->open_dir(os, SIM_PATH "/log");
+    for (uint64_t base = SIM_SEGMENT_BYTES; base < history.published; base += SIM_SEGMENT_BYTES) {
+        path_of(base, path, &at);
+        ck_assert_int_eq(os->unlink_at(os, fd, strrchr(path, '/') + 1), 0);
+    }
+    ck_assert_int_eq(os->close(os, fd), 0);
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, true, &result), COMMITLOG_EDAMAGED);
+    ck_assert_uint_eq(result.first, SIM_SEGMENT_BYTES + CLG_SEGMENT_DATA_START);
+    ck_assert_uint_eq(result.end, result.first);
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), COMMITLOG_EDAMAGED);
+    /* Above every position that was ever given out. */
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_SALVAGE, false, &result), 0);
+    ck_assert_uint_ge(result.first, history.published);
+    ck_assert_uint_eq(result.end, result.first);
+}
+END_TEST
+
 START_TEST(a_file_of_another_store_is_refused)
 {
     struct clg_recovery_result result;
@@ -569,6 +597,7 @@ static Suite *files_suite(void)
     tcase_add_loop_test(files, a_middle_segment_is_hurt, 0, 4);
     tcase_add_test(files, without_checkpoint_and_live_area_the_log_is_the_same);
     tcase_add_test(files, a_lost_newest_slot_is_not_a_clean_close);
+    tcase_add_test(files, only_what_retention_had_dropped_is_left);
     tcase_add_test(files, a_first_position_inside_a_segment_is_that_of_its_first_record);
     tcase_add_test(files, a_file_of_another_store_is_refused);
     tcase_add_test(files, without_room_for_quarantine_nothing_is_cut);
