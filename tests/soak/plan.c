@@ -7,7 +7,7 @@
 #include <string.h>
 #include <sys/resource.h>
 
-enum { KB = 1024 };
+#define KB UINT64_C(1024)
 
 static bool may_lock(uint64_t bytes)
 {
@@ -32,7 +32,7 @@ void plan_draw(struct plan *out, uint64_t seed)
     out->flush = rng_below(&rng, 3);
     out->flush_interval_ms = rng_between(&rng, 1, 40);
     out->flush_bytes = rng_chance(&rng, 1, 2) ? 64 * KB : 16 * KB * KB;
-    out->align = rng_chance(&rng, 1, 4) ? 4 * KB : 0;
+    out->align = rng_chance(&rng, 1, 4) ? UINT64_C(4096) : 0;
     out->visibility =
         rng_chance(&rng, 1, 4) ? COMMITLOG_VISIBLE_DURABLE : COMMITLOG_VISIBLE_PUBLISHED;
     out->live = rng_chance(&rng, 1, 8) ? (uint64_t)COMMITLOG_LIVE_PRIVATE : rng_below(&rng, 3);

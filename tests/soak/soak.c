@@ -12,7 +12,7 @@
  *
  * Environment: MINUTES (default 1) or SECONDS, SEED, DIR (where the store is made), BUILD (where
  * the command is; default: beside this program's folder), KEEP=1 (the directory stays) or 0 (it
- * goes after a violation, too).
+ * goes after a violation, too), GROWTH=0 (memory has no bounds: a sanitizer needs more).
  */
 #define _GNU_SOURCE
 #include <errno.h>
