@@ -95,6 +95,16 @@ void commitlog_fault_set_free(struct commitlog_fault *machine, uint64_t bytes);
 /* Flip bits of a file, both on the disk and in the cache: byte at `at` becomes byte ^ mask. */
 int32_t commitlog_fault_flip(struct commitlog_fault *machine, const char *path, uint64_t at,
                              uint32_t mask);
+/* Spoils or replaces what a file holds: [at, at + bytes) of it become these, both on the disk and
+ * in the cache. It grows, with zeros in between, if it ends before; it is made if it is not there
+ * and its directory is. This and the two that follow are no calls of a program: they neither count
+ * nor fail, and nobody has the file open. ENOTFOUND, ENOTDIR, ENOSPC, ENOMEM. */
+int32_t commitlog_fault_write(struct commitlog_fault *machine, const char *path, uint64_t at,
+                              const void *data, uint64_t bytes);
+/* A file ends there from now on: cut, or grown by zeros. ENOTFOUND, ENOSPC, ENOMEM. */
+int32_t commitlog_fault_resize(struct commitlog_fault *machine, const char *path, uint64_t bytes);
+/* The file is gone, its name on the disk too. ENOTFOUND. */
+int32_t commitlog_fault_remove(struct commitlog_fault *machine, const char *path);
 /* Reads of [at, at + bytes) fail with EIO; bytes 0: all is readable again. */
 int32_t commitlog_fault_bad_range(struct commitlog_fault *machine, const char *path, uint64_t at,
                                   uint64_t bytes);

@@ -165,7 +165,7 @@ void clg_fault_touch(struct fault_inode *inode, uint64_t at, uint64_t size)
     }
 }
 
-static int inode_grow_disk(struct fault_inode *inode, uint64_t size)
+int clg_fault_grow_disk(struct fault_inode *inode, uint64_t size)
 {
     CLG_ASSERT(!inode->is_dir);
     if (size <= inode->disk_size) {
@@ -231,7 +231,7 @@ int clg_fault_sync_file(struct commitlog_fault *m, struct fault_inode *inode, en
     CLG_ASSERT(!inode->is_dir);
     bool all = how == FAULT_SYNC_ALL;
     bool size_goes = all || (how == FAULT_SYNC_CHANCE && clg_fault_random(m) % 100 < m->survival);
-    if (size_goes && inode_grow_disk(inode, inode->size) < 0) {
+    if (size_goes && clg_fault_grow_disk(inode, inode->size) < 0) {
         return -ENOMEM;
     }
     uint64_t unit = how == FAULT_SYNC_CHANCE ? m->sector : FAULT_SECTOR;

@@ -129,6 +129,8 @@ int clg_fault_inode_new(struct commitlog_fault *m, bool is_dir, uint32_t mode, u
 void clg_fault_inode_free(struct commitlog_fault *m, struct fault_inode *inode);
 void clg_fault_inode_collect(struct commitlog_fault *m);
 int clg_fault_resize(struct commitlog_fault *m, struct fault_inode *inode, uint64_t size);
+/* The content on the disk has at least so many bytes: 0 or -ENOMEM. */
+int clg_fault_grow_disk(struct fault_inode *inode, uint64_t size);
 /* Room on the disk for [0, bytes) of the file: 0 or -ENOSPC. */
 int clg_fault_allocate(struct commitlog_fault *m, struct fault_inode *inode, uint64_t bytes);
 /* The sectors that touch [at, at + size) were changed past the cache: no longer lost. */

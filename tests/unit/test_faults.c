@@ -49,6 +49,43 @@ START_TEST(a_copy_of_a_dead_machine_is_of_the_moment_of_its_death)
 }
 END_TEST
 
+START_TEST(content_is_written_cut_and_removed_on_the_disk_too)
+{
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    const char *name = NULL;
+    uint64_t changes = commitlog_fault_changes(machine);
+    commitlog_fault_set_survival(machine, 0);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/file", 3, "abc", 3), 0);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/file", 4, "x", 1), 0);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/none/file", 0, "abc", 3),
+                     COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/file/file", 0, "abc", 3), COMMITLOG_ENOTDIR);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/shm", 0, "abc", 3), COMMITLOG_EINVAL);
+    commitlog_fault_power_cut(machine);
+    ck_assert_int_eq(commitlog_fault_content(machine, "/file", &data, &bytes), 0);
+    ck_assert_uint_eq(bytes, 6);
+    ck_assert_mem_eq(data, "\0\0\0axc", 6);
+    ck_assert_int_eq(commitlog_fault_resize(machine, "/file", 4), 0);
+    ck_assert_int_eq(commitlog_fault_resize(machine, "/file", 8), 0);
+    commitlog_fault_power_cut(machine);
+    ck_assert_int_eq(commitlog_fault_content(machine, "/file", &data, &bytes), 0);
+    ck_assert_uint_eq(bytes, 8);
+    ck_assert_mem_eq(data, "\0\0\0a\0\0\0\0", 8);
+    ck_assert_int_eq(commitlog_fault_resize(machine, "/other", 4), COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/file"), 0);
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/file"), COMMITLOG_ENOTFOUND);
+    commitlog_fault_power_cut(machine);
+    ck_assert_int_eq(commitlog_fault_name(machine, "/", 0, &name), 0);
+    ck_assert_str_eq(name, "shm");
+    ck_assert_int_eq(commitlog_fault_name(machine, "/", 1, &name), COMMITLOG_ENOTFOUND);
+    commitlog_fault_set_free(machine, 4096);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/file", 4000, "abc", 3), 0);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/file", 5000, "abc", 3), COMMITLOG_ENOSPC);
+    ck_assert_uint_eq(commitlog_fault_changes(machine), changes);
+}
+END_TEST
+
 START_TEST(an_epoch_that_was_served_does_not_come_again)
 {
     /* Each flush of a directory during the creation fails once; the next open succeeds, and what
@@ -362,6 +399,7 @@ static Suite *faults_suite(void)
     tcase_set_timeout(cases, 60);
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, what_is_held_is_counted_and_given_back_by_close, 0, 2);
+    tcase_add_test(cases, content_is_written_cut_and_removed_on_the_disk_too);
     tcase_add_test(cases, a_copy_of_a_dead_machine_is_of_the_moment_of_its_death);
     tcase_add_loop_test(cases, an_epoch_that_was_served_does_not_come_again, 0, 10);
     tcase_add_test(cases, an_epoch_does_not_come_again_when_its_slot_does_not_read);
