@@ -206,7 +206,8 @@ static int reader_locate(struct clg_reader *reader, struct clg_log *log,
     if (*out != NULL) {
         return COMMITLOG_OK;
     }
-    if (reader->copies) {
+    /* A file that was cut short has no map: what is left of it is read. */
+    if (reader->copies || clg_segment_is_short(segment)) {
         return reader_copy_file(reader, segment, position, seed, out, err);
     }
     const uint8_t *map = NULL;

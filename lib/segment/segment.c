@@ -185,7 +185,7 @@ int clg_segment_make_writable(struct clg_segment *segment, struct commitlog_erro
 {
     const struct clg_segment_dir *dir = segment->dir;
     CLG_ASSERT((clg_segment_flags(segment) & CLG_SEGMENT_UNLINKED) == 0);
-    if (dir->read_only || segment->file_bytes < segment->bytes) {
+    if (dir->read_only || clg_segment_is_short(segment)) {
         return segment_fail_read_only(segment, segment->base, err);
     }
     char name[CLG_SEGMENT_NAME_BYTES];
@@ -218,7 +218,7 @@ int clg_segment_map(struct clg_segment *segment, const uint8_t **out, struct com
         *out = (const uint8_t *)(uintptr_t)map;
         return 0;
     }
-    if (segment->file_bytes < segment->bytes) {
+    if (clg_segment_is_short(segment)) {
         return segment_fail_os(segment, -ENODATA, segment->base + segment->file_bytes, "map", err);
     }
     const struct commitlog_os *os = segment->dir->os;

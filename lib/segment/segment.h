@@ -77,6 +77,12 @@ struct clg_segment {
     uint64_t file_bytes; /* real length when opened */
 };
 
+/* The file ended before its stated size when it was opened: pread only. */
+static inline bool clg_segment_is_short(const struct clg_segment *segment)
+{
+    return segment->file_bytes < segment->bytes;
+}
+
 /* What opening found. A segment is handed out for those up to CLG_SEGMENT_SHORT. */
 enum clg_segment_state {
     CLG_SEGMENT_GOOD,
