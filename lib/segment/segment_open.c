@@ -334,12 +334,16 @@ int clg_segment_repair_header(struct clg_segment *segment, struct commitlog_erro
     CLG_ASSERT(segment->header.base == segment->base);
     CLG_ASSERT(segment->header.size == segment->bytes);
     uint8_t page[CLG_FORMAT_PAGE_BYTES];
+    uint8_t seen[CLG_FORMAT_PAGE_BYTES];
     clg_segment_header_encode(page, &segment->header);
     for (uint32_t i = 0; i < HEADER_COPIES; i++) {
         uint64_t position = segment->base + (uint64_t)i * CLG_FORMAT_PAGE_BYTES;
         int rc = clg_segment_pwrite(segment, page, sizeof(page), position, err);
         if (rc == 0) {
             rc = clg_segment_flush(segment, err);
+        }
+        if (rc == 0) { /* a device that still does not give it would be repaired for ever */
+            rc = clg_segment_pread(segment, seen, sizeof(seen), position, err);
         }
         if (rc != 0) {
             clg_wrap(err, "repair header");

@@ -582,6 +582,24 @@ START_TEST(each_call_of_a_recovery_may_fail)
 }
 END_TEST
 
+START_TEST(a_header_that_cannot_be_repaired_is_the_devices_failure)
+{
+    struct clg_recovery_result result;
+    char path[64];
+    uint64_t at;
+    start(false);
+    fill(20);
+    die(true);
+    path_of(0, path, &at);
+    ck_assert_int_eq(commitlog_fault_bad_range(machine, path, 4096, 4096), 0);
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), COMMITLOG_EIO);
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, true, &result), 0);
+    ck_assert_int_eq(commitlog_fault_bad_range(machine, path, 0, 0), 0);
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), 0);
+    ck_assert_uint_eq(result.end, history.acked);
+}
+END_TEST
+
 static Suite *files_suite(void)
 {
     Suite *suite = suite_create("recovery files");
@@ -602,6 +620,7 @@ static Suite *files_suite(void)
     tcase_add_test(files, a_file_of_another_store_is_refused);
     tcase_add_test(files, without_room_for_quarantine_nothing_is_cut);
     tcase_add_test(files, an_unreadable_acknowledged_place_is_damage);
+    tcase_add_test(files, a_header_that_cannot_be_repaired_is_the_devices_failure);
     tcase_add_test(files, an_empty_segment_behind_a_dirty_one_is_not_the_next);
     tcase_add_test(files, what_was_only_staged_survives_the_process);
     tcase_add_test(files, a_stage_of_another_boot_is_not_believed);
