@@ -70,6 +70,7 @@ struct commitlog_cursor {
     /* merge */
     struct clg_merge *merge;
     uint64_t crossed; /* known damage before it was reported; one queue: not 0, that in front */
+    bool one_fetch;   /* by offset: of what lies in front of that nobody asks */
     /* key */
     struct clg_lookup_key query;
     uint8_t *key;

@@ -68,7 +68,8 @@ static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         return COMMITLOG_OK;
     }
     int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
-    if (rc != COMMITLOG_OK || range.min == 0 || cursor->next > range.min) {
+    if (rc != COMMITLOG_OK || range.min == 0 || cursor->next > range.min ||
+        (cursor->next == range.min && cursor->one_fetch)) {
         return rc;
     }
     if (range.min < range.next) {
@@ -194,6 +195,7 @@ int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint3
         return rc;
     }
     cursor->reader.copies = true;
+    cursor->one_fetch = true;
     uint32_t count = 0;
     rc = commitlog_cursor_fetch(cursor, messages, max, 0, &count, out_bound);
     uint32_t fitting = 0;
