@@ -12,6 +12,12 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             return cursor->next == fetch->visible ? COMMITLOG_EEND : COMMITLOG_EBEYOND;
         }
         int rc = clg_cursor_take(cursor, fetch, cursor->next, UINT32_MAX, 0, NULL);
+        if (rc == COMMITLOG_OK && fetch->messages[fetch->count - 1].epoch < cursor->min_epoch) {
+            fetch->count--;
+            clg_store_damage(cursor->store, fetch->core, cursor->next, 0, UINT32_MAX,
+                             "a record of an older session than the one before it");
+            rc = COMMITLOG_EDAMAGED;
+        }
         if (rc == COMMITLOG_ETOOSMALL) {
             fetch->bound = clg_log_first(fetch->core->log);
         } else if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EIO) {
@@ -21,12 +27,14 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             return rc;
         }
         cursor->next = fetch->messages[fetch->count - 1].next_position;
+        cursor->min_epoch = fetch->messages[fetch->count - 1].epoch;
     }
     return COMMITLOG_OK;
 }
 
 /* The first record at or behind `position` that verifies, in its segment or a later one. */
-static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible, uint64_t *out)
+static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible,
+                      uint32_t min_epoch, uint64_t *out)
 {
     while (position < visible) {
         struct clg_segment *segment = NULL;
@@ -44,6 +52,7 @@ static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible
         struct clg_scan scan;
         struct clg_scan_search search = {0};
         clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
+        scan.min_epoch = min_epoch > scan.min_epoch ? min_epoch : scan.min_epoch;
         rc = from < to
                  ? clg_scan_resync(&scan, clg_align_up(from, CLG_RECORD_ALIGN), to, &search, NULL)
                  : COMMITLOG_ENOTFOUND;
@@ -65,6 +74,9 @@ static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible
 static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
                     uint32_t from, uint64_t value)
 {
+    /* Epochs never decrease: what lies behind damage is older only if it does not belong there. */
+    cursor->min_epoch =
+        from == COMMITLOG_FROM_OFFSET && value >= cursor->next ? cursor->min_epoch : 0;
     if (from == COMMITLOG_FROM_FIRST) {
         cursor->next = clg_log_first(core->log);
         return COMMITLOG_OK;
@@ -79,7 +91,8 @@ static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
     cursor->next = value;
     struct clg_record_view view;
     if (value < clg_log_first(core->log) || value >= visible ||
-        clg_reader_get(&cursor->reader, core->log, value, visible, &view, NULL) == COMMITLOG_OK) {
+        (clg_reader_get(&cursor->reader, core->log, value, visible, &view, NULL) == COMMITLOG_OK &&
+         view.header.epoch >= cursor->min_epoch)) {
         return COMMITLOG_OK; /* a bound to be reported by the fetch, or a record */
     }
     if (!cursor->store->read_only) {
@@ -88,7 +101,7 @@ static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
             return rc;
         }
     }
-    return log_resync(core, value, visible, &cursor->next);
+    return log_resync(core, value, visible, cursor->min_epoch, &cursor->next);
 }
 
 static void log_resume(struct commitlog_cursor *cursor, const struct clg_record_view *last)
