@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * facts.c -- what recovery knows before it decides: checkpoint, headers, footers. See facts.h. The
- * names are in facts_names.c, the records in facts_scan.c.
+ * names are in facts_names.c, whose files they are in facts_owner.c, the records in facts_scan.c.
  */
 #include "recovery/facts.h"
 
@@ -84,81 +84,6 @@ static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir 
     facts->clean = facts->have_checkpoint && facts->checkpoint.clean && facts->bad_slots == 0;
     CLG_ASSERT(facts->bad_slots <= CLG_CHECKPOINT_SLOTS);
     return 0;
-}
-
-/* One of the two header pages of a segment. False: there is none, or it cannot be read; then
- * *inout_rc is set if that says nothing about the file. */
-static bool facts_header_page(const struct clg_facts *facts, const struct clg_store_dir *dir,
-                              size_t index, uint8_t page[CLG_FORMAT_PAGE_BYTES], int *inout_rc)
-{
-    const struct commitlog_os *os = facts->os;
-    char name[CLG_SEGMENT_NAME_BYTES];
-    struct clg_os_stat stat;
-    clg_segment_name_make(name, CLG_FILE_LOG, facts->segments[index / 2].base);
-    int rc = os->stat_at(os, dir->log_fd, name, &stat);
-    if (rc < 0) {
-        *inout_rc = rc == -ENOENT ? *inout_rc : rc;
-        return false;
-    }
-    rc = stat.type == CLG_OS_FILE ? os->open_at(os, dir->log_fd, name, CLG_OS_OPEN_READ, 0)
-                                  : -ENOENT;
-    if (rc >= 0) {
-        int fd = rc;
-        rc = clg_os_pread_all(os, fd, page, CLG_FORMAT_PAGE_BYTES,
-                              (index % 2) * CLG_FORMAT_PAGE_BYTES);
-        clg_os_close_fd(os, &fd);
-    }
-    if (rc < 0 && rc != -ENOENT && !clg_os_is_data_error(rc)) {
-        *inout_rc = rc;
-    }
-    return rc >= 0;
-}
-
-/* The checkpoint knows the store's UUID; without it the oldest segment that can say it. What was
- * not asked, because a call failed, is no verdict on the store: then that error is returned. */
-static int facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir, bool *out_newer,
-                      struct commitlog_error *err)
-{
-    int os_rc = 0;
-    *out_newer = false;
-    CLG_ASSERT(!facts->uuid_known);
-    if (facts->have_checkpoint) {
-        memcpy(facts->uuid, facts->checkpoint.uuid, CLG_UUID_BYTES);
-        facts->uuid_known = true;
-    }
-    for (size_t i = 0; i < 2 * facts->segment_count && !facts->uuid_known; i++) {
-        uint8_t page[CLG_FORMAT_PAGE_BYTES];
-        struct clg_segment_header header;
-        if (!facts_header_page(facts, dir, i, page, &os_rc)) {
-            continue;
-        }
-        int rc = clg_segment_header_decode(page, NULL, true, &header);
-        if (rc == 0) {
-            memcpy(facts->uuid, header.uuid, CLG_UUID_BYTES);
-            facts->uuid_known = true;
-        }
-        *out_newer = *out_newer || rc == COMMITLOG_EVERSION;
-    }
-    CLG_ASSERT(facts->have_checkpoint ? facts->uuid_known : true);
-    if (!facts->uuid_known && os_rc != 0) {
-        return clg_fail_os(err, os_rc, CLG_NO_POSITION, "read the headers of the segments");
-    }
-    *out_newer = *out_newer && !facts->uuid_known;
-    return 0;
-}
-
-/* There is something, but nothing that says what store it is of. */
-static int facts_nameless(const struct clg_facts *facts, bool newer, struct commitlog_error *err)
-{
-    CLG_ASSERT(!facts->uuid_known && !facts->is_new);
-    if (newer) {
-        return clg_fail(err, COMMITLOG_EVERSION, 0, CLG_NO_POSITION,
-                        "the segments were written by a newer version of the library");
-    }
-    return clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
-                    facts->segment_count > 0 || facts->checkpoint_file
-                        ? "neither CHECKPOINT nor any segment header can be read"
-                        : "files are there, but no log");
 }
 
 /* A file without a header: how long is it, and is there anything in it? */
@@ -305,7 +230,7 @@ static int facts_open_segments(struct clg_facts *facts, const struct clg_store_d
         bool writable = !options->read_only && (last || facts->segments[i + 1].base > sure);
         int rc = facts_open_one(facts, dir, fact, writable, err);
         if (rc != 0) {
-            return rc;
+            return rc == COMMITLOG_EFOREIGN ? clg_facts_foreign(facts, dir, rc, err) : rc;
         }
         if (fact->segment == NULL) {
             uint64_t bytes = !last ? facts->segments[i + 1].base - fact->base
@@ -443,7 +368,7 @@ int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options 
     if (rc == 0) {
         facts->is_new = facts->is_new && !facts->checkpoint_file && facts->segment_count == 0;
         bool newer = false;
-        rc = facts_uuid(facts, dir, &newer, err);
+        rc = clg_facts_uuid(facts, dir, &newer, err);
         if (facts->have_checkpoint) {
             facts->first = facts->checkpoint.first;
             facts->max_epoch = facts->checkpoint.epoch;
@@ -453,7 +378,7 @@ int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options 
         if (rc == 0 && facts->uuid_known) {
             rc = facts_read_log(facts, dir, options, err);
         } else if (rc == 0 && !facts->is_new) {
-            rc = facts_nameless(facts, newer, err);
+            rc = clg_facts_nameless(facts, newer, err);
         }
     }
     if (rc != 0) {

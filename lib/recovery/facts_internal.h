@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * facts_internal.h -- shared by facts.c (files), facts_names.c and facts_scan.c (records).
+ * facts_internal.h -- shared by facts.c (files), facts_names.c, facts_owner.c, facts_scan.c
+ * (records).
  */
 #ifndef CLG_RECOVERY_FACTS_INTERNAL_H
 #define CLG_RECOVERY_FACTS_INTERNAL_H
@@ -32,5 +33,17 @@ CLG_MUST_CHECK int clg_facts_scan(struct clg_facts *facts, struct clg_stage *sta
                                   struct commitlog_error *err);
 /* Forget what a scan found. */
 void clg_facts_reset_scan(struct clg_facts *facts);
+
+/* facts_owner.c. The checkpoint knows the store's UUID; without it the oldest segment that can say
+ * it. *out_newer: none can, and one is of a newer version. What was not asked, because a call
+ * failed, is no verdict on the store: then that error is returned. */
+CLG_MUST_CHECK int clg_facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir,
+                                  bool *out_newer, struct commitlog_error *err);
+/* There is something, but nothing that says what store it is of: a failure. */
+int clg_facts_nameless(const struct clg_facts *facts, bool newer, struct commitlog_error *err);
+/* `code` is COMMITLOG_EFOREIGN for a segment, whose text `err` has: which file is the foreign one?
+ */
+int clg_facts_foreign(const struct clg_facts *facts, const struct clg_store_dir *dir, int code,
+                      struct commitlog_error *err);
 
 #endif
