@@ -537,6 +537,7 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
             clg_max_u64(facts->first, facts->segments[index].base + CLG_SEGMENT_DATA_START);
     }
     uint64_t start = 0;
+    int rc = 0;
     facts->bytes_total = 0;
     for (size_t i = index; i < facts->segment_count; i++) {
         facts->bytes_total += facts->segments[i].bytes;
@@ -547,16 +548,19 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
         start = clg_max_u64(facts->scan_from, data_start);
         /* Not the one that follows the file before: what is between is missing. */
         if (fact->base > facts->scan_from) {
+            uint64_t end = clg_align_down(facts->first, CLG_SEGMENT_ALIGN) - CLG_SEGMENT_DATA_START;
             if (index > 0 && !clg_facts_is_below(facts, &facts->segments[index - 1])) {
                 /* The log ends where the file before does: the checkpoint lies in a missing one. */
-                const struct clg_fact_segment *last = &facts->segments[index - 1];
-                facts->scan_from = clg_min_u64(facts->scan_from,
-                                               last->base + last->bytes + CLG_SEGMENT_DATA_START);
+                end = facts->segments[index - 1].base + facts->segments[index - 1].bytes;
+                facts->scan_from = clg_min_u64(facts->scan_from, end + CLG_SEGMENT_DATA_START);
             }
             scan_set_end(&s, facts->scan_from, CLG_END_BAD, 0, "a segment is missing");
+            rc = scan_add_range(&s, end, fact->base, CLG_RANGE_SEGMENT, NULL, err);
         }
     }
-    int rc = scan_all(&s, index, start, err);
+    if (rc == 0) {
+        rc = scan_all(&s, index, start, err);
+    }
     *first_record = s.first_record;
     CLG_ASSERT(rc != 0 || facts->prefix_end <= facts->valid_end);
     return rc;
