@@ -305,6 +305,38 @@ static uint64_t facts_live_end(const struct clg_facts *facts)
     return clg_max_u64(facts->first, clg_min_u64(end, listed + CLG_SEGMENT_DATA_START));
 }
 
+/* What is going to be changed was looked at before: the views will read the segment in which the
+ * checkpoint lies, those without view files and those that are reshaped from their beginning, and
+ * an open that they refuse must not have cut a tail, taken over the stage or repaired a header.
+ * What is verified here they need not verify again. True: there is more to scan than there was. */
+static bool facts_scan_more(struct clg_facts *facts)
+{
+    const uint32_t both = UINT32_C(1) << CLG_FILE_CQ | UINT32_C(1) << CLG_FILE_KEY;
+    uint64_t before = facts->scan_from;
+    uint64_t from = before;
+    for (size_t i = facts->segment_count; i-- > 0;) {
+        const struct clg_fact_segment *fact = &facts->segments[i];
+        bool sealed = fact->base + fact->bytes <= before;
+        if (fact->base <= before && !clg_facts_is_below(facts, fact) &&
+            (!sealed || (fact->views & both) != both || fact->state != CLG_SEGMENT_GOOD)) {
+            from = clg_min_u64(from, fact->base + CLG_SEGMENT_DATA_START);
+        }
+    }
+    facts->scan_from = clg_max_u64(facts->first, from);
+    CLG_ASSERT(facts->scan_from >= facts->first);
+    return facts->scan_from < before;
+}
+
+static bool facts_all_good(const struct clg_facts *facts)
+{
+    bool good = true;
+    for (size_t i = 0; i < facts->segment_count; i++) {
+        good = good && facts->segments[i].state == CLG_SEGMENT_GOOD;
+    }
+    CLG_ASSERT(facts->segment_count <= facts->segment_room);
+    return good;
+}
+
 static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
                           const struct clg_facts_options *options, struct commitlog_error *err)
 {
@@ -326,6 +358,9 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
     }
     uint64_t first_record = 0;
     facts_bounds(facts, options->full);
+    if (!options->read_only && (!facts->clean || !facts_all_good(facts))) {
+        (void)facts_scan_more(facts);
+    }
     if (facts->writer_live) {
         /* Its records change under us; the one who asks follows the live area. */
         facts->valid_end = facts->prefix_end = facts_live_end(facts);
@@ -339,6 +374,9 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
         /* Unlinked segments that came back, perhaps with gaps: the log itself says so. */
         facts->first = first_record;
         facts_bounds(facts, options->full);
+        rc = clg_facts_scan(facts, &stage, options, &first_record, err);
+    }
+    if (rc == 0 && !options->read_only && !facts->tail_zero && facts_scan_more(facts)) {
         rc = clg_facts_scan(facts, &stage, options, &first_record, err);
     }
     clg_stage_close(&stage);

@@ -49,8 +49,9 @@ struct clg_fact_segment {
     uint64_t footer_end;
     uint64_t records; /* whole: those in it */
     bool whole; /* the scan saw it from its first record to the end of its data, and all is sound */
-    bool rebuilt; /* segment was opened with a header put together from the neighbours */
-    bool nonzero; /* no segment: something in the file. Else: something behind X */
+    uint32_t views; /* of which kinds there is a view file: 1 << CLG_FILE_CQ, 1 << CLG_FILE_KEY */
+    bool rebuilt;   /* segment was opened with a header put together from the neighbours */
+    bool nonzero;   /* no segment: something in the file. Else: something behind X */
 };
 
 enum clg_range_kind {

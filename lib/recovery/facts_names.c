@@ -59,6 +59,25 @@ static int facts_add_segment(struct facts_listing *listing, uint64_t base)
     return 0;
 }
 
+/* The segment with this base, among those that are listed; or NULL. */
+static struct clg_fact_segment *facts_find(struct clg_facts *facts, uint64_t base)
+{
+    size_t low = 0;
+    size_t high = facts->segment_count;
+    CLG_ASSERT(high <= facts->segment_room);
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        if (facts->segments[middle].base < base) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    CLG_ASSERT(low <= facts->segment_count);
+    return low < facts->segment_count && facts->segments[low].base == base ? &facts->segments[low]
+                                                                           : NULL;
+}
+
 static int facts_list_name(void *ctx, const char *name, enum clg_os_type type)
 {
     struct facts_listing *listing = ctx;
@@ -86,6 +105,10 @@ static int facts_list_name(void *ctx, const char *name, enum clg_os_type type)
         return 0;
     }
     listing->facts->is_new = false; /* something derived: there was a store */
+    struct clg_fact_segment *fact = facts_find(listing->facts, parsed.position);
+    if (fact != NULL) {
+        fact->views |= UINT32_C(1) << parsed.kind;
+    }
     return 0;
 }
 

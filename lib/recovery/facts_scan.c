@@ -518,6 +518,7 @@ void clg_facts_reset_scan(struct clg_facts *facts)
     facts->bytes_scanned = 0;
     facts->records_scanned = 0;
     facts->records_behind = 0;
+    facts->unread_blocks = 0;
     facts->prefix_epoch = 0;
     facts->tail_zero = true;
     for (size_t i = 0; i < facts->segment_count; i++) {

@@ -210,9 +210,11 @@ START_TEST(an_idle_checkpoint_makes_the_same_flip_damage)
     fill(10);
     ck_assert_int_eq(sim_checkpoint(&writer, false), 0);
     die(true);
-    /* Behind the checkpointed position nothing is scanned: the flip is in what follows. */
     flip(record_at(9)->position + 70);
-    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), 0);
+    uint64_t before = log_hash();
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), COMMITLOG_EDAMAGED);
+    ck_assert_uint_eq(result.summary.tail, COMMITLOG_TAIL_DAMAGED);
+    ck_assert(log_hash() == before);
     struct clg_store_dir dir;
     struct clg_store_dir_options dir_options = {.read_only = true,
                                                 .create = COMMITLOG_CREATE_NEVER};
