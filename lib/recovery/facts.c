@@ -356,6 +356,8 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
     if (facts->live.usable) {
         clg_facts_witness(facts, facts->live.durable, CLG_WITNESS_LIVE);
     }
+    facts->sure = clg_max_u64(facts->have_checkpoint ? facts->checkpoint.durable : 0,
+                              facts->live.usable ? facts->live.durable : 0);
     uint64_t first_record = 0;
     facts_bounds(facts, options->full);
     if (!options->read_only && (!facts->clean || !facts_all_good(facts))) {

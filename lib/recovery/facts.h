@@ -159,6 +159,9 @@ struct clg_facts {
     /* the scan */
     uint64_t first; /* first record's place: data start of the oldest segment that counts */
     uint64_t scan_from;
+    uint64_t sure;       /* CHECKPOINT or the live area says durable up to here */
+    bool straddled;      /* that is in the middle of a record: a hole that salvage has made */
+    uint64_t straddling; /* where it begins */
     uint64_t prefix_end; /* X */
     enum clg_end_reason end_reason;
     int end_errno;

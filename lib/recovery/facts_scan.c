@@ -127,6 +127,11 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
         facts->max_epoch = header->epoch;
     }
     facts->valid_end = end;
+    uint64_t start = end - clg_min_u64(end, clg_record_size(header->word));
+    if (start < facts->sure && facts->sure < end) {
+        facts->straddled = true;
+        facts->straddling = start;
+    }
     if (s->behind) {
         facts->records_behind++;
         scan_count_queue(facts, header);
@@ -519,6 +524,7 @@ void clg_facts_reset_scan(struct clg_facts *facts)
     facts->records_scanned = 0;
     facts->records_behind = 0;
     facts->unread_blocks = 0;
+    facts->straddled = false;
     facts->prefix_epoch = 0;
     facts->tail_zero = true;
     for (size_t i = 0; i < facts->segment_count; i++) {

@@ -313,6 +313,15 @@ static void plan_end(struct plan_make *m)
         if (facts->live.usable) {
             sure = clg_max_u64(sure, facts->live.durable);
         }
+        if (facts->straddled && facts->straddling < sure) {
+            sure = clg_max_u64(plan->first, facts->straddling);
+        }
+        for (size_t i = 0; i < facts->range_count; i++) {
+            /* A record begins where the hole does that salvage makes of it, not inside. */
+            if (facts->ranges[i].from < sure && sure < facts->ranges[i].to) {
+                sure = clg_max_u64(plan->first, facts->ranges[i].from);
+            }
+        }
         if (sure < plan->end) {
             clg_plan_add(m, CLG_STEP_REWRITE, sure, plan->end, 0);
             plan->bytes_rewritten = plan->end - sure;

@@ -330,6 +330,25 @@ START_TEST(only_an_unclean_stop_in_this_boot_is_rewritten)
 }
 END_TEST
 
+/* What is rewritten is read back record by record. */
+START_TEST(what_is_rewritten_begins_at_a_record)
+{
+    facts.same_boot = true;
+    facts.straddled = true; /* by a hole that a salvage has made */
+    facts.straddling = 2 * SIZE - 9000;
+    make(COMMITLOG_RECOVER_TAIL, false);
+    ck_assert_uint_eq(plan.steps[find(CLG_STEP_REWRITE, 0)].from, 2 * SIZE - 9000);
+    facts.straddled = false;
+    facts.range_count = 1; /* by a hole that this one is going to make */
+    ranges[0] = (struct clg_fact_range){.from = 2 * SIZE - 9048, .to = 2 * SIZE + DATA + 80};
+    facts.prefix_end = 2 * SIZE - 9048;
+    facts.witness = 2 * SIZE + DATA + 80;
+    make(COMMITLOG_RECOVER_SALVAGE, false);
+    ck_assert_int_eq(plan.code, 0);
+    ck_assert_uint_eq(plan.steps[find(CLG_STEP_REWRITE, 0)].from, 2 * SIZE - 9048);
+}
+END_TEST
+
 START_TEST(later_segments_go_newest_first_and_one_prepared_stays)
 {
     facts.segment_count = 4;
@@ -475,6 +494,7 @@ static Suite *plan_suite(void)
     tcase_add_test(table, a_short_file_is_extended_unless_durable_bytes_are_missing);
     tcase_add_test(table, dead_claims_become_holes_before_anything_is_flushed);
     tcase_add_test(table, only_an_unclean_stop_in_this_boot_is_rewritten);
+    tcase_add_test(table, what_is_rewritten_begins_at_a_record);
     tcase_add_test(table, later_segments_go_newest_first_and_one_prepared_stays);
     tcase_add_loop_test(table, what_is_not_the_stores_is_never_removed, 0, 2);
     tcase_add_test(table, interrupted_work_is_finished);
