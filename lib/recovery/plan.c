@@ -375,6 +375,16 @@ static bool plan_is_foreign(struct plan_make *m)
     return false;
 }
 
+/* Behind the pad of a segment the log goes on in the next one. */
+static uint64_t plan_behind_pad(const struct clg_facts *facts, uint64_t end)
+{
+    const struct clg_fact_segment *last = clg_facts_segment_at(facts, end);
+    CLG_ASSERT(end <= CLG_POSITION_MAX);
+    return last != NULL && end == last->base + last->bytes - CLG_SEGMENT_FOOTER
+               ? end + CLG_SEGMENT_GAP
+               : end;
+}
+
 /* A writer's steps when records decide everything. */
 static void plan_writer(struct plan_make *m)
 {
@@ -400,11 +410,7 @@ static void plan_writer(struct plan_make *m)
     }
     plan->end = facts->prefix_end;
     if (salvage) {
-        plan->end = clg_max_u64(facts->valid_end, plan->first);
-        const struct clg_fact_segment *last = clg_facts_segment_at(facts, plan->end);
-        if (last != NULL && plan->end == last->base + last->bytes - CLG_SEGMENT_FOOTER) {
-            plan->end = last->base + last->bytes + CLG_SEGMENT_DATA_START;
-        }
+        plan->end = plan_behind_pad(facts, clg_max_u64(facts->valid_end, plan->first));
         if (facts->segment_count == m->oldest && plan->end < facts->witness) {
             /* Every file is gone: go on above all positions that were ever handed out. */
             plan->end = clg_align_up(facts->witness, CLG_SEGMENT_ALIGN) + CLG_SEGMENT_DATA_START;
@@ -437,7 +443,7 @@ static void plan_reader(struct plan_make *m)
     const struct clg_facts *facts = m->facts;
     struct clg_plan *plan = m->plan;
     CLG_ASSERT(m->options->read_only);
-    plan->end = m->damaged ? facts->valid_end : facts->prefix_end;
+    plan->end = m->damaged ? plan_behind_pad(facts, facts->valid_end) : facts->prefix_end;
     plan->serve_end = plan->end;
     if (facts->staged_count > 0) {
         /* Only in the memory of a dead writer: no reader can borrow that from a segment. */
