@@ -27,6 +27,27 @@ static void plan_fill_gap(struct plan_make *m, uint64_t from, uint64_t to)
     CLG_ASSERT(from == to);
 }
 
+/* The newest files are missing, with what had been durable in them: so that its place is not given
+ * out again, the log goes on behind it. */
+static void plan_fill_end(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    const struct clg_fact_segment *last = &facts->segments[facts->segment_count - 1];
+    uint64_t end = last->base + last->bytes;
+    uint64_t bytes = m->options->segment_bytes;
+    CLG_ASSERT(facts->segment_count > m->oldest);
+    if (facts->witness <= end + CLG_SEGMENT_DATA_START) {
+        return;
+    }
+    if (bytes == 0) {
+        bytes = facts->have_checkpoint ? facts->checkpoint.segment_bytes : CLG_SEGMENT_DEFAULT;
+    }
+    uint64_t room = CLG_RECORD_MIN + CLG_SEGMENT_FOOTER;
+    uint64_t to = clg_align_up(facts->witness + room, CLG_SEGMENT_ALIGN);
+    plan_fill_gap(m, end, clg_max_u64(to, end + bytes));
+    CLG_ASSERT(facts->witness < to);
+}
+
 bool clg_plan_fill_gaps(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
@@ -38,6 +59,9 @@ bool clg_plan_fill_gaps(struct plan_make *m)
             plan_fill_gap(m, end, next);
         }
     }
+    if (facts->segment_count > m->oldest) {
+        plan_fill_end(m);
+    }
     CLG_ASSERT(m->plan->step_count >= before);
     return m->plan->step_count > before;
 }
@@ -47,15 +71,16 @@ bool clg_plan_fill_gaps(struct plan_make *m)
 void clg_plan_salvage_end(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
-    const struct clg_fact_segment *last = clg_facts_segment_at(facts, m->plan->end);
+    const struct clg_fact_segment *fact = clg_facts_segment_at(facts, facts->witness);
     CLG_ASSERT(m->options->mode == COMMITLOG_RECOVER_SALVAGE);
-    if (last == NULL || last->segment == NULL || facts->witness <= m->plan->end) {
+    if (fact == NULL || fact->segment == NULL || facts->witness <= m->plan->end) {
         return;
     }
-    uint64_t data_end = last->base + last->bytes - CLG_SEGMENT_FOOTER;
-    if (facts->witness <= data_end - CLG_RECORD_MIN) {
-        m->plan->end = facts->witness;
-    }
+    uint64_t start = fact->base + CLG_SEGMENT_DATA_START;
+    uint64_t next = fact->base + fact->bytes + CLG_SEGMENT_DATA_START;
+    bool fits = facts->witness <= next - CLG_SEGMENT_GAP - CLG_RECORD_MIN;
+    m->plan->end = fits ? clg_max_u64(facts->witness, start) : next;
+    CLG_ASSERT(m->plan->end >= facts->witness);
 }
 
 void clg_plan_salvage_ranges(struct plan_make *m)
