@@ -43,7 +43,7 @@ void states_salvage(struct states *states, uint32_t least);
  * closed; once more, it does nothing, and no byte of any file changes. */
 void states_recover(struct states *states, uint64_t mode);
 
-/* states_files.c, states_copies.c, states_access.c, states_served.c: the tests. */
+/* states_files.c, states_copies.c, states_access.c, states_served.c, states_lost.c: the tests. */
 void states_checkpoint(struct states *states);
 void states_tail(struct states *states);
 void states_segments(struct states *states);
@@ -59,5 +59,6 @@ void states_places(struct states *states);
 void states_locked(struct states *states);
 void states_read_only_directory(struct states *states);
 void states_served(struct states *states);
+void states_lost(struct states *states);
 
 #endif

@@ -12,14 +12,14 @@
 int main(void)
 {
     static void (*const groups[])(struct states *) = {
-        states_checkpoint,  states_tail,
-        states_segments,    states_leftovers,
-        states_live,        states_versions,
-        states_places,      states_locked,
-        states_retained,    states_read_only_directory,
-        states_footers,     states_served,
-        states_odd_views,   states_copied,
-        states_future_views};
+        states_checkpoint,   states_tail,
+        states_segments,     states_leftovers,
+        states_live,         states_versions,
+        states_places,       states_locked,
+        states_retained,     states_read_only_directory,
+        states_footers,      states_served,
+        states_odd_views,    states_copied,
+        states_future_views, states_lost};
     struct states states;
     uint64_t seed = prog_begin("states_test");
     uint64_t only = prog_env("ONLY", UINT64_MAX);
