@@ -111,7 +111,7 @@ static void seeds_all(const char *name, struct fuzz_disk *disk)
     fuzz_bundle_free(&bundle);
 }
 
-static struct commitlog_store *seeds_open(struct fuzz_disk *disk, uint64_t engine)
+static struct commitlog_store *seeds_open(struct fuzz_disk *disk, uint64_t engine, uint64_t live)
 {
     const struct {
         int32_t id;
@@ -121,7 +121,7 @@ static struct commitlog_store *seeds_open(struct fuzz_disk *disk, uint64_t engin
                   {COMMITLOG_OPT_STAGE_BYTES, CLG_RING_MIN},
                   {COMMITLOG_OPT_THREAD, 0},
                   {COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE},
-                  {COMMITLOG_OPT_LIVE_AREA, COMMITLOG_LIVE_DIR}};
+                  {COMMITLOG_OPT_LIVE_AREA, live}};
     struct commitlog_options *options = NULL;
     struct commitlog_store *store = NULL;
     FUZZ_CHECK(commitlog_options_create(&options) == COMMITLOG_OK);
@@ -196,7 +196,7 @@ static void seeds_store(const char *name, uint64_t engine, uint32_t count, bool 
     char each[64];
     uint32_t topics[2];
     fuzz_disk_make(&disk);
-    struct commitlog_store *store = seeds_open(&disk, engine);
+    struct commitlog_store *store = seeds_open(&disk, engine, COMMITLOG_LIVE_DIR);
     FUZZ_CHECK(commitlog_topic_open(store, "alpha", 5, 2, &topics[0], NULL) == COMMITLOG_OK);
     FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topics[1], NULL) == COMMITLOG_OK);
     for (uint32_t i = 0; i < count; i++) {
@@ -216,6 +216,72 @@ static void seeds_store(const char *name, uint64_t engine, uint32_t count, bool 
     FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
     (void)snprintf(each, sizeof(each), "%s-closed", name);
     seeds_all(each, &disk);
+    fuzz_disk_free(&disk);
+}
+
+/* A claim that its writer did not live to commit. */
+static void seeds_claimed(const char *name, uint64_t engine)
+{
+    struct commitlog_slice body = {"behind", 6};
+    struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                      .level = COMMITLOG_LEVEL_NONE,
+                                      .body = &body,
+                                      .body_count = 1};
+    struct commitlog_reservation *reservation = NULL;
+    struct fuzz_disk disk;
+    void *place;
+    fuzz_disk_make(&disk);
+    struct commitlog_store *store = seeds_open(&disk, engine, COMMITLOG_LIVE_TMPFS);
+    FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &record.topic, NULL) == COMMITLOG_OK);
+    seeds_append(store, record.topic, 1, COMMITLOG_LEVEL_DURABLE);
+    FUZZ_CHECK(commitlog_reserve(store, &record, 16, 1000, &reservation, &place, NULL) ==
+               COMMITLOG_OK);
+    FUZZ_CHECK(commitlog_append_record(store, &record, 1000, NULL, NULL) == COMMITLOG_OK);
+    seeds_all(name, &disk);
+    FUZZ_CHECK(commitlog_abort(reservation) == COMMITLOG_OK);
+    FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
+    fuzz_disk_free(&disk);
+}
+
+/* What retention leaves: definitions with offsets, a first position; and the same with the files
+ * that it dropped come back. */
+static void seeds_retained(void)
+{
+    struct commitlog_retention policy = {.struct_bytes = sizeof(policy),
+                                         .keep_bytes = 2 * CLG_SEGMENT_MIN};
+    struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
+    struct fuzz_bundle before;
+    struct fuzz_bundle after;
+    struct fuzz_disk disk;
+    uint32_t topics[2];
+    uint32_t wait_ms;
+    fuzz_disk_make(&disk);
+    struct commitlog_store *store = seeds_open(&disk, COMMITLOG_ENGINE_STAGED, COMMITLOG_LIVE_DIR);
+    FUZZ_CHECK(commitlog_topic_open(store, "alpha", 5, 2, &topics[0], NULL) == COMMITLOG_OK);
+    FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topics[1], NULL) == COMMITLOG_OK);
+    for (uint32_t i = 0; i < 120; i++) { /* alpha has nothing in what is kept */
+        seeds_append(store, topics[i > 30 || i % 2 == 0], i, COMMITLOG_LEVEL_NONE);
+    }
+    FUZZ_CHECK(commitlog_sync(store, UINT64_MAX, 1000, NULL) == COMMITLOG_OK &&
+               commitlog_step(store, 1000000, &wait_ms) == COMMITLOG_OK);
+    fuzz_disk_save(&disk, &before);
+    FUZZ_CHECK(commitlog_retain(store, &policy, &retained, NULL) == COMMITLOG_OK &&
+               retained.segments_dropped > 0);
+    seeds_all("retained", &disk);
+    fuzz_disk_save(&disk, &after);
+    for (uint32_t i = before.count; i > 0; i--) {
+        const struct fuzz_file *file = &before.files[i - 1];
+        bool dropped = file->kind == FUZZ_LOG && file->position < retained.first;
+        struct fuzz_file *back =
+            dropped ? fuzz_bundle_add(&after, FUZZ_LOG, file->position, file->bytes) : NULL;
+        if (back != NULL) {
+            memcpy(back->data, file->data, file->bytes);
+        }
+    }
+    seeds_bundle("store", "retained-came-back", &after);
+    fuzz_bundle_free(&before);
+    fuzz_bundle_free(&after);
+    FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
     fuzz_disk_free(&disk);
 }
 
@@ -250,6 +316,9 @@ int main(int argc, char **argv)
     seeds_store("small", COMMITLOG_ENGINE_STAGED, 14, false);
     seeds_store("mapped", COMMITLOG_ENGINE_MMAP, 20, true);
     seeds_store("segments", COMMITLOG_ENGINE_STAGED, 90, true);
+    seeds_claimed("claimed", COMMITLOG_ENGINE_STAGED);
+    seeds_claimed("claimed-mapped", COMMITLOG_ENGINE_MMAP);
+    seeds_retained();
     seeds_lines();
     return 0;
 }

@@ -6,7 +6,8 @@
  * beside the writer, 5 a rebuild, 6 upkeep with retention and scrub, 7 the live area in tmpfs, 8 a
  * body that fills segments; 9-12 which kind of call fails (0: none) in 13-15 which undertaking,
  * from 16-23 which of them on, 24-26 how, 27 for ever; 28-31 a file that has an unreadable sector
- * (0: none), 32-39 which one.
+ * (0: none), 32-39 which one; 40 it does not read from the beginning, or a byte of it flips while a
+ * writer is there; 41 a store that is not there is made; 42 a second writer comes.
  *
  * Held: 1. reading, verifying and planning change no byte; 2. a record is served only if its
  * checks hold in the file it is served from; 3. a recovery that refuses damage changes no byte
@@ -43,9 +44,11 @@ static const char store_topic_name[] = "fuzz";
 struct store_run {
     struct fuzz_disk disk;
     uint64_t options;
-    struct fuzz_bundle seen; /* the files, for check 2 */
-    bool writing;            /* a writer has the store open */
-    bool forgets;            /* half of CHECKPOINT does not read, also when it is written again */
+    struct fuzz_bundle seen;       /* the files, for check 2 */
+    char spoiled[FUZZ_PATH_BYTES]; /* a file that is to rot; "": none */
+    uint64_t spoiled_at;
+    bool writing; /* a writer has the store open */
+    bool forgets; /* half of CHECKPOINT does not read, also when it is written again */
 };
 
 enum store_option {
@@ -60,7 +63,10 @@ enum store_option {
     STORE_FAULT_HOW = 24,
     STORE_FAULT_FOR_EVER = 27,
     STORE_BAD_FILE,
-    STORE_BAD_SECTOR = 32
+    STORE_BAD_SECTOR = 32,
+    STORE_ROTS = 40,
+    STORE_CREATES,
+    STORE_SECOND
 };
 
 static uint32_t store_bits(const struct store_run *run, enum store_option first, uint32_t count)
@@ -78,7 +84,9 @@ static struct commitlog_options *store_options(struct store_run *run, uint32_t a
     struct commitlog_options *options = NULL;
     FUZZ_CHECK(commitlog_options_create(&options) == COMMITLOG_OK);
     store_set(options, COMMITLOG_OPT_ACCESS, access);
-    store_set(options, COMMITLOG_OPT_CREATE, COMMITLOG_CREATE_NEVER);
+    store_set(options, COMMITLOG_OPT_CREATE,
+              store_bits(run, STORE_CREATES, 1) != 0 ? COMMITLOG_CREATE_IF_MISSING
+                                                     : COMMITLOG_CREATE_NEVER);
     store_set(options, COMMITLOG_OPT_RECOVERY, run->options % 3);
     store_set(options, COMMITLOG_OPT_ENGINE, run->options >> 2 & 1);
     store_set(options, COMMITLOG_OPT_BORROW, run->options >> 3 & 1);
@@ -335,7 +343,9 @@ static bool store_append(struct store_run *run, struct commitlog_store *store, u
         *first = i == 0 ? receipt.queue_offset : *first;
         FUZZ_CHECK(receipt.queue_offset == *first + i);
     }
-    return true;
+    /* One that waits in the ring until the store is closed. */
+    return commitlog_append(store, topic, 0, body, 8, COMMITLOG_LEVEL_NONE, &receipt) ==
+           COMMITLOG_OK;
 }
 
 /* Check 5: all that was appended, from a store of any kind. */
@@ -349,7 +359,14 @@ static void store_appended(struct store_run *run, struct commitlog_store *store,
     FUZZ_CHECK(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, first, &cursor,
                                      NULL) == COMMITLOG_OK);
     uint32_t seen = store_cursor(run, cursor, true);
-    FUZZ_CHECK(seen == appends || (seen < appends && store_bits(run, STORE_UPKEEP, 1) != 0));
+    FUZZ_CHECK(seen == appends + 1 || store_bits(run, STORE_UPKEEP, 1) != 0);
+}
+
+static void store_rot(const struct store_run *run)
+{
+    if (store_bits(run, STORE_ROTS, 1) != 0 && run->spoiled[0] != '\0') {
+        (void)commitlog_fault_flip(run->disk.machine, run->spoiled, run->spoiled_at, 0x10);
+    }
 }
 
 /* What a thread of the library would do. */
@@ -390,6 +407,11 @@ static bool store_session(struct store_run *run, const struct commitlog_options 
         commitlog_report_free(report);
         commitlog_options_free(reads);
     }
+    if (store_bits(run, STORE_SECOND, 1) != 0) {
+        struct commitlog_store *second = NULL;
+        FUZZ_CHECK(commitlog_open(FUZZ_STORE, options, &second, &err) != COMMITLOG_OK);
+    }
+    store_rot(run);
     store_upkeep(run, store);
     int32_t rc = commitlog_close(store, &err);
     /* What could not be drained stays in the ring, from where a reader has it. */
@@ -506,19 +528,22 @@ static void store_fail(struct store_run *run)
 static void store_spoil(struct store_run *run, const struct fuzz_bundle *bundle)
 {
     uint32_t index = store_bits(run, STORE_BAD_FILE, 4);
-    char path[FUZZ_PATH_BYTES];
     run->forgets = false;
+    run->spoiled[0] = '\0';
     if (index == 0 || index > bundle->count) {
         return;
     }
     const struct fuzz_file *file = &bundle->files[index - 1];
-    run->forgets = file->kind == FUZZ_CHECKPOINT;
-    uint64_t sectors = file->bytes / 4096u + 1;
-    if (fuzz_file_path(file, path)) {
+    uint64_t sector = store_bits(run, STORE_BAD_SECTOR, 8) % (file->bytes / 4096u + 1);
+    bool rots = store_bits(run, STORE_ROTS, 1) != 0;
+    run->forgets = file->kind == FUZZ_CHECKPOINT && !rots;
+    if (!fuzz_file_path(file, run->spoiled)) {
+        run->spoiled[0] = '\0';
+    } else if (!rots) {
         /* A second file of the same name was not taken: this is the first one then. */
-        (void)commitlog_fault_bad_range(
-            run->disk.machine, path, store_bits(run, STORE_BAD_SECTOR, 8) % sectors * 4096u, 4096);
+        (void)commitlog_fault_bad_range(run->disk.machine, run->spoiled, sector * 4096u, 4096);
     }
+    run->spoiled_at = sector * 4096u + 100;
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

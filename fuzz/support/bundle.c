@@ -17,7 +17,7 @@
 static const uint32_t bundle_limits[FUZZ_KINDS] = {
     [FUZZ_LOG] = 128u << 10,       [FUZZ_CQ] = 32u << 10,  [FUZZ_KEY] = 32u << 10,
     [FUZZ_STATE] = 32u << 10,      [FUZZ_LOCK] = 6u << 10, [FUZZ_LIVE] = FUZZ_FILE_BYTES_MAX,
-    [FUZZ_CHECKPOINT] = 12u << 10, [FUZZ_RECORD] = 4096};
+    [FUZZ_CHECKPOINT] = 12u << 10, [FUZZ_RECORD] = 4096,   [FUZZ_OTHER] = 8u << 10};
 
 static uint8_t *bundle_block(uint32_t bytes)
 {

@@ -32,9 +32,22 @@ enum fuzz_kind {
     FUZZ_STATE,      /* view/<position>.state */
     FUZZ_CHECKPOINT, /* CHECKPOINT */
     FUZZ_LOCK,       /* LOCK */
-    FUZZ_LIVE,       /* LIVE */
+    FUZZ_LIVE,       /* LIVE, or where LOCK says that the live area is, in tmpfs */
     FUZZ_RECORD,     /* a record at `position`, salt in the options; no file of a store */
+    FUZZ_OTHER,      /* a name that is not finished, or not ours: enum fuzz_other is position % 8 */
     FUZZ_KINDS
+};
+
+enum fuzz_other {
+    FUZZ_OTHER_LOG_TMP, /* of the file at position / 8 */
+    FUZZ_OTHER_CQ_TMP,
+    FUZZ_OTHER_KEY_TMP,
+    FUZZ_OTHER_STATE_TMP,
+    FUZZ_OTHER_CHECKPOINT_TMP,
+    FUZZ_OTHER_FOREIGN,   /* log/x */
+    FUZZ_OTHER_STRANGER,  /* x beside log/ */
+    FUZZ_OTHER_DIRECTORY, /* a directory that has the name of a segment */
+    FUZZ_OTHERS
 };
 
 struct fuzz_file {

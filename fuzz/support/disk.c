@@ -10,6 +10,7 @@
 #include "base/checksum.h"
 #include "check.h"
 #include "format/limits.h"
+#include "format/lock_file.h"
 #include "segment/segment_name.h"
 
 #define DISK_MAPS_MAX 64u
@@ -191,6 +192,24 @@ void fuzz_disk_make(struct fuzz_disk *disk)
     FUZZ_CHECK(disk->os.mkdir_path(&disk->os, FUZZ_STORE, 0700) >= 0);
 }
 
+/* Where the live area lies: DIR/LIVE, or the path in tmpfs that LOCK gives. */
+static const char *disk_live_path(const struct fuzz_bundle *bundle, struct clg_lock_file *lock)
+{
+    static const char tmpfs[] = "/shm/";
+    for (uint32_t i = 0; i < bundle->count; i++) {
+        const struct fuzz_file *file = &bundle->files[i];
+        if (file->kind == FUZZ_LOCK) {
+            bool good = clg_lock_file_decode(file->data, file->bytes, NULL, lock) == 0;
+            const char *path = lock->live_path;
+            return good && strncmp(path, tmpfs, strlen(tmpfs)) == 0 &&
+                           strchr(path + strlen(tmpfs), '/') == NULL && strlen(path) > strlen(tmpfs)
+                       ? path
+                       : NULL;
+        }
+    }
+    return NULL;
+}
+
 /* The name in its folder. */
 static void disk_name(const struct fuzz_file *file, char name[CLG_SEGMENT_NAME_BYTES])
 {
@@ -214,11 +233,10 @@ bool fuzz_file_path(const struct fuzz_file *file, char path[FUZZ_PATH_BYTES])
     return true;
 }
 
-static void disk_put(struct fuzz_disk *disk, int dirfd, const struct fuzz_file *file)
+static void disk_put(struct fuzz_disk *disk, int dirfd, const char *name,
+                     const struct fuzz_file *file)
 {
     const struct commitlog_os *os = &disk->os;
-    char name[CLG_SEGMENT_NAME_BYTES];
-    disk_name(file, name);
     int fd = os->open_at(os, dirfd, name,
                          CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE | CLG_OS_OPEN_EXCLUSIVE, 0600);
     if (fd == -EEXIST) {
@@ -231,26 +249,86 @@ static void disk_put(struct fuzz_disk *disk, int dirfd, const struct fuzz_file *
     FUZZ_CHECK(os->close(os, fd) >= 0);
 }
 
+struct disk_folders {
+    int store;
+    int log;
+    int view;
+};
+
+static void disk_put_other(struct fuzz_disk *disk, const struct disk_folders *folders,
+                           const struct fuzz_file *file)
+{
+    const struct commitlog_os *os = &disk->os;
+    uint64_t position = file->position / FUZZ_OTHERS;
+    char name[CLG_SEGMENT_NAME_BYTES];
+    enum fuzz_other other = (enum fuzz_other)(file->position % FUZZ_OTHERS);
+    switch (other) {
+    case FUZZ_OTHER_LOG_TMP:
+    case FUZZ_OTHER_CQ_TMP:
+    case FUZZ_OTHER_KEY_TMP:
+    case FUZZ_OTHER_STATE_TMP:
+        clg_segment_name_make_temp(name, disk_kinds[other], position);
+        disk_put(disk, other == FUZZ_OTHER_LOG_TMP ? folders->log : folders->view, name, file);
+        break;
+    case FUZZ_OTHER_CHECKPOINT_TMP:
+        disk_put(disk, folders->store, "CHECKPOINT.tmp", file);
+        break;
+    case FUZZ_OTHER_FOREIGN:
+        disk_put(disk, folders->log, "x", file);
+        break;
+    case FUZZ_OTHER_STRANGER:
+        disk_put(disk, folders->store, "x", file);
+        break;
+    case FUZZ_OTHER_DIRECTORY:
+        clg_segment_name_make(name, CLG_FILE_LOG, position);
+        int rc = os->mkdir_at(os, folders->log, name, 0700);
+        FUZZ_CHECK(rc >= 0 || rc == -EEXIST);
+        break;
+    case FUZZ_OTHERS:
+        break;
+    }
+}
+
+static void disk_put_live(struct fuzz_disk *disk, const char *path, const struct fuzz_file *file)
+{
+    const struct commitlog_os *os = &disk->os;
+    int fd = os->open_dir(os, "/shm");
+    FUZZ_CHECK(fd >= 0);
+    disk_put(disk, fd, strrchr(path, '/') + 1, file);
+    FUZZ_CHECK(os->close(os, fd) >= 0);
+}
+
 void fuzz_disk_load(struct fuzz_disk *disk, const struct fuzz_bundle *bundle)
 {
+    struct clg_lock_file lock;
     fuzz_disk_make(disk);
     const struct commitlog_os *os = &disk->os;
-    int store = os->open_dir(os, FUZZ_STORE);
-    FUZZ_CHECK(store >= 0 && os->mkdir_at(os, store, "log", 0700) >= 0 &&
-               os->mkdir_at(os, store, "view", 0700) >= 0 &&
-               os->mkdir_at(os, store, "quarantine", 0700) >= 0);
-    int log = os->open_dir(os, FUZZ_STORE "/log");
-    int view = os->open_dir(os, FUZZ_STORE "/view");
-    FUZZ_CHECK(log >= 0 && view >= 0);
+    struct disk_folders folders = {.store = os->open_dir(os, FUZZ_STORE)};
+    FUZZ_CHECK(folders.store >= 0 && os->mkdir_at(os, folders.store, "log", 0700) >= 0 &&
+               os->mkdir_at(os, folders.store, "view", 0700) >= 0 &&
+               os->mkdir_at(os, folders.store, "quarantine", 0700) >= 0);
+    folders.log = os->open_dir(os, FUZZ_STORE "/log");
+    folders.view = os->open_dir(os, FUZZ_STORE "/view");
+    FUZZ_CHECK(folders.log >= 0 && folders.view >= 0);
+    const char *live = disk_live_path(bundle, &lock);
     for (uint32_t i = 0; i < bundle->count; i++) {
         const struct fuzz_file *file = &bundle->files[i];
-        if (disk_folders[file->kind] != NULL && file->position <= CLG_POSITION_MAX) {
-            disk_put(disk, file->kind == FUZZ_LOG ? log : view, file);
+        char name[CLG_SEGMENT_NAME_BYTES];
+        if (file->kind == FUZZ_OTHER) {
+            if (file->position / FUZZ_OTHERS <= CLG_POSITION_MAX) {
+                disk_put_other(disk, &folders, file);
+            }
+        } else if (file->kind == FUZZ_LIVE && live != NULL) {
+            disk_put_live(disk, live, file);
+        } else if (disk_folders[file->kind] != NULL && file->position <= CLG_POSITION_MAX) {
+            disk_name(file, name);
+            disk_put(disk, file->kind == FUZZ_LOG ? folders.log : folders.view, name, file);
         } else if (disk_names[file->kind] != NULL) {
-            disk_put(disk, store, file);
+            disk_put(disk, folders.store, disk_names[file->kind], file);
         }
     }
-    FUZZ_CHECK(os->close(os, log) >= 0 && os->close(os, view) >= 0 && os->close(os, store) >= 0);
+    FUZZ_CHECK(os->close(os, folders.log) >= 0 && os->close(os, folders.view) >= 0 &&
+               os->close(os, folders.store) >= 0);
 }
 
 static void disk_save_file(struct fuzz_disk *disk, struct fuzz_bundle *out, uint8_t kind,
@@ -291,6 +369,11 @@ void fuzz_disk_save(struct fuzz_disk *disk, struct fuzz_bundle *out)
     for (uint8_t kind = FUZZ_CHECKPOINT; kind <= FUZZ_LIVE; kind++) {
         (void)snprintf(path, sizeof(path), "%s/%s", FUZZ_STORE, disk_names[kind]);
         disk_save_file(disk, out, kind, 0, path);
+    }
+    if (fuzz_bundle_find(out, FUZZ_LIVE) == NULL &&
+        commitlog_fault_name(disk->machine, "/shm", 0, &name) == 0) {
+        (void)snprintf(path, sizeof(path), "/shm/%s", name);
+        disk_save_file(disk, out, FUZZ_LIVE, 0, path);
     }
 }
 

@@ -206,7 +206,12 @@ static void mutate_files(struct fuzz_bundle *bundle)
     uint32_t at = mutate_below(bundle->count);
     struct fuzz_file *file = &bundle->files[at];
     struct fuzz_file *copy;
-    switch (mutate_below(5)) {
+    switch (mutate_below(6)) {
+    case 5: /* a name that is not finished, or not ours, beside this file */
+        (void)fuzz_bundle_add(bundle, FUZZ_OTHER,
+                              file->position / 8 * 8 * FUZZ_OTHERS + mutate_below(FUZZ_OTHERS),
+                              mutate_below(2) * 64);
+        break;
     case 0:
         fuzz_bundle_remove(bundle, at);
         break;
@@ -235,7 +240,7 @@ static void mutate_once(struct fuzz_bundle *bundle)
     uint32_t what = mutate_below(16);
     if (what == 0 || bundle->count == 0) {
         bundle->options = mutate_below(2) == 0 ? mutate_random()
-                                               : bundle->options ^ UINT64_C(1) << mutate_below(40);
+                                               : bundle->options ^ UINT64_C(1) << mutate_below(43);
         return;
     }
     if (what == 1) {

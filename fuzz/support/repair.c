@@ -227,6 +227,7 @@ void fuzz_repair_file(struct fuzz_file *file, uint64_t salt)
             }
         }
         break;
+    case FUZZ_OTHER:
     case FUZZ_KINDS:
         break;
     }

@@ -25,7 +25,7 @@ import time
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # What is freed is kept for a while, so that a later use is seen; more only costs cache.
-ASAN_OPTIONS = "quarantine_size_mb=16:malloc_context_size=8:allocator_release_to_os_interval_ms=-1"
+ASAN_OPTIONS = "quarantine_size_mb=16:malloc_context_size=8"
 # Stores are large inputs that reach thousands of edges: to count how rare each is costs as much as
 # to run them.
 TARGET_FLAGS = {"jsonl": ["-max_len=4096"],
