@@ -90,7 +90,7 @@ VARIANT_LDFLAGS :=
 VARIANT_ENV :=
 # A flip costs a fork, which the sanitizers' shadow memory makes slow; `check` flips every bit. An
 # odd step meets each bit of a byte.
-FEWER_FLIPS := EVERY=61 WRITE_EVERY=3
+FEWER_FLIPS := EVERY=61 WRITE_EVERY=3 DELAYS=0
 ifeq ($(VARIANT),release)
 VARIANT_CFLAGS := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(HARDENING)
 else ifeq ($(VARIANT),arm64)
@@ -152,10 +152,10 @@ LINK_FLAGS = $(VARIANT_LDFLAGS) $(HARDENING_LDFLAGS) $(LDFLAGS)
 
 # The hash loops: always optimised, and two of them for CPUs that are asked for at run time.
 FILE_CFLAGS :=
-$(B)/obj/lib/base/checksum_%.o: FILE_CFLAGS := -O2
+$(B)/obj/lib/base/checksum_%.o $(B)/woven/lib/base/checksum_%.o: FILE_CFLAGS := -O2
 ifneq ($(filter x86_64%,$(MACHINE)),)
-$(B)/obj/lib/base/checksum_avx2.o: FILE_CFLAGS := -O2 -mavx2
-$(B)/obj/lib/base/checksum_avx512.o: FILE_CFLAGS := -O2 -mavx512f
+$(B)/obj/lib/base/checksum_avx2.o $(B)/woven/lib/base/checksum_avx2.o: FILE_CFLAGS := -O2 -mavx2
+$(B)/obj/lib/base/checksum_avx512.o $(B)/woven/lib/base/checksum_avx512.o: FILE_CFLAGS := -O2 -mavx512f
 endif
 # What the fuzzer need not watch: the machine and the disk below the library, the mutator, the hash.
 # Watched, they take most of the time, and make every input look new.
@@ -173,11 +173,15 @@ endif
 
 STATIC := $(B)/libcommitlog.a
 SHARED := $(B)/$(SONAME)
+# The library again, each access to an atomic a call: tests/concurrency/hooks.h. With assertions.
+WOVEN := $(B)/libcommitlog-woven.a
+WOVEN_CFLAGS := -DCLG_DEBUG -include tests/concurrency/hooks.h
 FAULT := $(if $(FAULT_SOURCES),$(B)/libcommitlog-fault.a)
 SUPPORT := $(if $(SUPPORT_SOURCES),$(B)/libtestsupport.a)
 TOOL := $(if $(TOOL_SOURCES),$(B)/commitlog)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
 PLAIN_PROGRAMS := $(PLAIN_SOURCES:%.c=$(B)/%)
+WOVEN_PROGRAMS := $(filter $(B)/tests/concurrency/%,$(PLAIN_PROGRAMS))
 FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$(B)/fuzz/%)
 EXAMPLE_PROGRAMS := $(EXAMPLE_NAMES:%=$(B)/examples/%)
 # What has one thread only has no races, and takes ten times as long under that sanitizer.
@@ -224,12 +228,18 @@ $(B)/obj/%.o: %.c $(B)/flags $(XXHASH_COPY)
 	@mkdir -p $(@D)
 	$(call say,CC)$(CC) $(COMPILE_FLAGS) $(UNWATCHED_CFLAGS) $(FILE_CFLAGS) -MMD -MP -c $< -o $@
 
+$(B)/woven/%.o: %.c tests/concurrency/hooks.h $(B)/flags $(XXHASH_COPY)
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(COMPILE_FLAGS) $(FILE_CFLAGS) $(WOVEN_CFLAGS) -MMD -MP -c $< -o $@
+
 define archive
 	@rm -f $@
 	$(call say,AR)$(AR) rcs $@ $^
 endef
 
 $(STATIC): $(call object,$(LIB_SOURCES))
+	$(archive)
+$(WOVEN): $(LIB_SOURCES:%.c=$(B)/woven/%.o)
 	$(archive)
 $(B)/libcommitlog-fault.a: $(call object,$(FAULT_SOURCES))
 	$(archive)
@@ -248,9 +258,12 @@ $(B)/commitlog: $(call object,$(TOOL_SOURCES)) $(STATIC)
 $(UNIT_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $< $(SUPPORT) $(FAULT) $(STATIC) $(PMEM_LIBS) $(CHECK_LIBS) -pthread -o $@
-$(PLAIN_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
+$(filter-out $(WOVEN_PROGRAMS),$(PLAIN_PROGRAMS)): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $< $(SUPPORT) $(FAULT) $(STATIC) $(PMEM_LIBS) -pthread -o $@
+$(WOVEN_PROGRAMS): $(B)/%: $(B)/obj/%.o $(SUPPORT) $(FAULT) $(WOVEN)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $< $(SUPPORT) $(FAULT) $(WOVEN) $(PMEM_LIBS) -pthread -o $@
 $(POWERCUT_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(POWERCUT_SHARED)) $(SUPPORT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) -pthread -o $@
@@ -291,6 +304,14 @@ $(PLANT_OBJECTS): $(PLANTED)/%.o: %.c FORCE
 $(PLANTED)/tests/%: $(B)/obj/tests/%.o $(PLANT_OBJECTS) $(SUPPORT) $(FAULT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $(filter %.o,$^) $(filter %.a,$^) $(PMEM_LIBS) $(CHECK_LIBS) -pthread -o $@
+# tests/concurrency is linked with the library that its scheduler sees.
+PLANT_WOVEN := $(PLANT_OBJECTS:$(PLANTED)/%=$(PLANTED)/woven/%)
+$(PLANT_WOVEN): $(PLANTED)/woven/%.o: %.c FORCE
+	@mkdir -p $(@D)
+	$(call say,CC)$(CC) $(COMPILE_FLAGS) $(WOVEN_CFLAGS) -DCLG_PLANT_$(PLANT) -c $< -o $@
+$(PLANTED)/tests/concurrency/%: $(B)/obj/tests/concurrency/%.o $(PLANT_WOVEN) $(SUPPORT) $(FAULT) $(WOVEN)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) -pthread -o $@
 $(PLANTED)/tests/soak/soak: $(call object,$(filter-out %/soak.c,$(SOAK_SOURCES)))
 # The same targets with libFuzzer and the mutator, or with a main that replays what it is given.
 ifeq ($(VARIANT),fuzz)
@@ -325,7 +346,7 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
 	@sed -e 's|@PREFIX@|$(PREFIX)|' -e 's|@LIBDIR@|$(LIBDIR)|' -e 's|@INCLUDEDIR@|$(INCLUDEDIR)|' \
 	    -e 's|@VERSION@|$(VERSION)|' -e 's|@REQUIRES@|$(PMEM_REQUIRES)|' $< > $@
 
--include $(shell find $(B)/obj -name '*.d' 2>/dev/null)
+-include $(shell find $(B)/obj $(B)/woven -name '*.d' 2>/dev/null)
 
 # ---- packages ---------------------------------------------------------------------------------
 

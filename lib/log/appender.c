@@ -11,6 +11,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "format/topic_record.h"
 #include "log/commit_log_internal.h"
 
@@ -163,6 +164,10 @@ static int appender_append(struct clg_log *log, const struct clg_append *items, 
         uint32_t word =
             clg_appender_build(log, at, log->position, items, count, bytes, checks, receipts);
         clg_word_store(at, word);
+        if (CLG_PLANTED(HALF_BATCH) && count > 1 && log->reserved == 0) { /* member by member */
+            clg_live_store(&log->shared->claimed, log->position + bytes);
+            clg_live_store(&log->shared->published, receipts[1].position);
+        }
         clg_claim_advance(log, bytes, count + (count > 1 ? 1u : 0u), receipts[0].store_time_ns);
         clg_publish(log);
         if (items[0].takes_offset) {

@@ -106,7 +106,9 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
     if (clg_load_acquire_u32(&log->latch) != 0) {
         return clg_log_failure(log, err);
     }
-    uint64_t target = clg_min_u64(upto, clg_live_load(&log->shared->published));
+    uint64_t target =
+        clg_min_u64(upto, clg_live_load(CLG_PLANTED(DRAIN_PAST_CLAIM) ? &log->shared->claimed
+                                                                      : &log->shared->published));
     const uint64_t from = clg_live_load(&log->shared->written);
     uint64_t written = from;
     int rc = COMMITLOG_OK;

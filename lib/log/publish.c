@@ -13,6 +13,7 @@
 
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "log/commit_log_internal.h"
 
 static uint64_t publish_walk(const struct clg_log *log, uint64_t from)
@@ -43,7 +44,8 @@ void clg_publish(struct clg_log *log)
     struct clg_live_area *shared = log->shared;
     uint64_t published = clg_live_load(&shared->published);
     clg_live_store(&shared->claimed, log->position);
-    uint64_t end = log->reserved == 0 ? log->position : publish_walk(log, published);
+    uint32_t open = CLG_PLANTED(PUBLISH_PAST_CLAIM) ? 1 : 0;
+    uint64_t end = log->reserved <= open ? log->position : publish_walk(log, published);
     CLG_ASSERT(end >= published && end <= log->position);
     if (end != published) {
         clg_live_store(&shared->published, end); /* ORDER(publish-1) release */
@@ -119,6 +121,9 @@ int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_on
         uint32_t seen = clg_load_acquire_u32(&wake->word);
         if (publish_visible(log, durable_only) > position) {
             break;
+        }
+        if (CLG_PLANTED(LOST_WAKE)) {
+            seen = clg_load_acquire_u32(&wake->word);
         }
         if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
             rc = COMMITLOG_EINTERRUPTED;

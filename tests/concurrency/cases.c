@@ -1,0 +1,421 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* cases.c -- what the threads of each case do. See cases.h. */
+#include "cases.h"
+
+#include <string.h>
+
+#include "actors.h"
+#include "scene.h"
+
+static const struct scene_options options_staged = {.flush = COMMITLOG_FLUSH_NONE};
+static const struct scene_options options_mapped = {.engine = COMMITLOG_ENGINE_MMAP,
+                                                    .flush = COMMITLOG_FLUSH_NONE};
+static const struct scene_options options_aligned = {.flush = COMMITLOG_FLUSH_NONE, .align = 4096};
+static const struct scene_options options_durable = {.flush = COMMITLOG_FLUSH_NONE,
+                                                     .visibility = COMMITLOG_VISIBLE_DURABLE};
+static const struct scene_options options_upkeep = {.flush = COMMITLOG_FLUSH_ASYNC, .thread = 1};
+
+/* ---- the cases ---------------------------------------------------------------------------------
+ */
+
+static void begin_appenders(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("append-1", append_one, number(1));
+    weave_spawn("append-2", append_one, number(2));
+    weave_spawn("drain", drain, NULL);
+}
+
+static void begin_appenders_mapped(void)
+{
+    scene_open(&options_mapped);
+    weave_spawn("append-1", append_one, number(1));
+    weave_spawn("append-2", append_written, number(2));
+    weave_spawn("sync", sync_all, NULL);
+}
+
+static void begin_reservations(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("commit", reserve_and_commit, number(1));
+    weave_spawn("abort", reserve_and_abort, number(2));
+    weave_spawn("written", append_written, number(3));
+}
+
+/* A thread that stands still between reserve and commit: where its claim begins, the log ends for
+ * everybody, and appends without a level return all the same. */
+static struct {
+    bool aborts;
+    bool claimed;
+} stopped;
+
+static void reserve_and_stop(void *arg)
+{
+    struct commitlog_reservation *it = scene_reserve(number_of(arg), COMMITLOG_LEVEL_NONE);
+    stopped.claimed = true;
+    weave_stop();
+    stopped.claimed = false;
+    if (stopped.aborts)
+        scene_abort(it, number_of(arg));
+    else
+        scene_commit(it, number_of(arg), COMMITLOG_LEVEL_NONE);
+}
+
+static void append_while_stopped(void *arg)
+{
+    scene_append(number_of(arg), COMMITLOG_LEVEL_NONE);
+    drain(NULL);
+}
+
+static void quiet_stopped(void)
+{
+    const struct clg_log *log = scene.log;
+    uint64_t published = clg_log_published(log);
+    const uint8_t *record = log->engine->place(log, published);
+    WEAVE_CHECK(stopped.claimed && published < clg_log_claimed(log), "nothing stands still");
+    WEAVE_CHECK(clg_record_state(clg_word_load(record)) == CLG_RECORD_CLAIMED,
+                "published stops at %llu, where nothing is claimed", (unsigned long long)published);
+    WEAVE_CHECK(clg_log_written(log) <= published && clg_log_durable(log) <= published,
+                "drained or flushed past the claim");
+}
+
+static void begin_stopped_with(const struct scene_options *options, bool aborts)
+{
+    memset(&stopped, 0, sizeof stopped);
+    stopped.aborts = aborts;
+    scene_open(options);
+    weave_spawn("stops", reserve_and_stop, number(1));
+    weave_spawn("append", append_while_stopped, number(2));
+    weave_spawn("durable", append_durable, number(3));
+}
+
+static void begin_stopped_commits(void)
+{
+    begin_stopped_with(&options_staged, false);
+}
+
+static void begin_stopped_aborts(void)
+{
+    begin_stopped_with(&options_staged, true);
+}
+
+static void begin_stopped_mapped(void)
+{
+    begin_stopped_with(&options_mapped, true);
+}
+
+static void begin_stopped_upkeep(void)
+{
+    memset(&stopped, 0, sizeof stopped);
+    scene_open(&options_staged);
+    weave_spawn("stops", reserve_and_stop, number(1));
+    weave_spawn("append", append_one, number(2));
+    weave_spawn("upkeep", upkeep_rounds, number(2));
+}
+
+static void begin_reader(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("append", append_two, number(1));
+    weave_spawn("read", read_all, number(3));
+}
+
+static void begin_readers(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("append-1", append_one, number(1));
+    weave_spawn("append-2", append_one, number(2));
+    weave_spawn("read", read_all, number(3));
+}
+
+static void begin_reader_durable(void)
+{
+    scene_open(&options_durable);
+    weave_spawn("durable", append_durable, number(1));
+    weave_spawn("append", append_one, number(2));
+    weave_spawn("read", read_all, number(2));
+}
+
+static void begin_flushers(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("durable-1", append_durable, number(1));
+    weave_spawn("durable-2", append_durable, number(2));
+    weave_spawn("durable-3", append_durable, number(3));
+}
+
+static void begin_flush_reserved(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("commit", reserve_and_commit, number(1));
+    weave_spawn("durable", append_durable, number(2));
+}
+
+static void begin_flush_aligned(void)
+{
+    scene_open(&options_aligned);
+    weave_spawn("durable-1", append_durable, number(1));
+    weave_spawn("durable-2", append_durable, number(2));
+}
+
+static void begin_batch(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("batch", append_batch, number(1));
+    weave_spawn("drain", drain, NULL);
+    weave_spawn("read", read_all, number(4));
+}
+
+static void begin_batch_looked_at(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("batch", append_batch, number(1));
+    weave_spawn("look", look, number(3));
+}
+
+static void begin_batch_reserved(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("commit", reserve_and_commit, number(1));
+    weave_spawn("batch", append_batch, number(2));
+    weave_spawn("drain", drain, NULL);
+}
+
+/* One record fits, the second one begins the next segment. */
+static void begin_roll(void)
+{
+    scene_open(&options_staged);
+    scene_fill(160);
+    sync_all(NULL);
+    weave_spawn("append-1", append_one, number(1));
+    weave_spawn("append-2", append_one, number(2));
+    weave_spawn("written", append_written, number(3));
+}
+
+static void begin_roll_reserved(void)
+{
+    scene_open(&options_staged);
+    scene_fill(160);
+    sync_all(NULL);
+    weave_spawn("commit", reserve_and_commit, number(1));
+    weave_spawn("durable", append_durable, number(2));
+    weave_spawn("read", read_all, number(scene.count + 2));
+}
+
+static void begin_roll_mapped(void)
+{
+    scene_open(&options_mapped);
+    scene_fill(160);
+    sync_all(NULL);
+    weave_spawn("commit", reserve_and_commit, number(1));
+    weave_spawn("append", append_one, number(2));
+    weave_spawn("durable", append_durable, number(3));
+}
+
+static void begin_roll_upkeep(void)
+{
+    scene_open(&options_staged);
+    scene_fill(160);
+    weave_spawn("append-1", append_one, number(1));
+    weave_spawn("append-2", append_one, number(2));
+    weave_spawn("upkeep", upkeep_rounds, number(2));
+}
+
+static void begin_large(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("large", append_large, number(1));
+    weave_spawn("append", append_one, number(2));
+    weave_spawn("written", append_written, number(3));
+}
+
+static void begin_large_reserved(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("large", append_large, number(1));
+    weave_spawn("commit", reserve_and_commit, number(2));
+    weave_spawn("read", read_all, number(3));
+}
+
+static void commit_held(void *arg)
+{
+    scene_commit(arg, 1, COMMITLOG_LEVEL_NONE);
+}
+
+/* A claim is open, and behind it the ring is full but for one record: the others wait for room. */
+static void begin_room(void)
+{
+    scene_open(&options_staged);
+    struct commitlog_reservation *held = scene_reserve(1, COMMITLOG_LEVEL_NONE);
+    scene_fill(160);
+    weave_spawn("append-2", append_two, number(2));
+    weave_spawn("append-3", append_two, number(3));
+    weave_spawn("commit", commit_held, held);
+}
+
+/* A segment that can go. */
+static void begin_filled(void)
+{
+    scene_open(&options_staged);
+    scene_fill(160);
+    scene_append_bytes(0, COMMITLOG_LEVEL_DURABLE, 1000);
+    scene_step();
+}
+
+static void begin_retention(void)
+{
+    begin_filled();
+    weave_spawn("retain", retain_all, NULL);
+    weave_spawn("append", append_one, number(1));
+    weave_spawn("read", read_while_retained, number(scene.count + 1));
+}
+
+static void end_retention(void)
+{
+    scene_step();
+    scene_close();
+    scene_finish();
+}
+
+/* The library's own thread, which sleeps when there is nothing to do. Whoever closes comes last. */
+static void close_when_quiet(void *arg)
+{
+    (void)arg;
+    weave_stop();
+    scene_check_queue();
+    scene_close();
+}
+
+static void quiet_upkeep(void)
+{
+    WEAVE_CHECK(clg_log_durable(scene.log) == clg_log_published(scene.log),
+                "upkeep sleeps for ever, and [%llu, %llu) is not flushed",
+                (unsigned long long)clg_log_durable(scene.log),
+                (unsigned long long)clg_log_published(scene.log));
+}
+
+static void begin_upkeep(void)
+{
+    scene_open(&options_upkeep);
+    weave_spawn("append", append_two, number(1));
+    weave_spawn("close", close_when_quiet, NULL);
+}
+
+static void begin_upkeep_durable(void)
+{
+    scene_open(&options_upkeep);
+    weave_spawn("append", append_one, number(1));
+    weave_spawn("durable", append_durable, number(2));
+    weave_spawn("close", close_when_quiet, NULL);
+}
+
+/* Closed as soon as the append has returned, wherever upkeep is. */
+static bool close_may;
+
+static void append_then_let_close(void *arg)
+{
+    append_one(arg);
+    close_may = true;
+}
+
+static void close_at_once(void *arg)
+{
+    (void)arg;
+    weave_await(&close_may);
+    scene_check_queue();
+    scene_close();
+}
+
+static void begin_close(void)
+{
+    close_may = false;
+    scene_open(&options_upkeep);
+    weave_spawn("append", append_then_let_close, number(1));
+    weave_spawn("close", close_at_once, NULL);
+}
+
+static void begin_follow(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("append", append_two, number(1));
+    weave_spawn("follow", follow, number(3));
+}
+
+static void begin_follow_roll(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("append", append_segments, number(1));
+    weave_spawn("follow", follow, number(6));
+}
+
+static void begin_follow_large(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("large", append_large, number(1));
+    weave_spawn("append", append_one, number(2));
+    weave_spawn("follow", follow, number(3));
+}
+
+static void begin_follow_retention(void)
+{
+    begin_filled();
+    weave_spawn("retain", retain_all, NULL);
+    weave_spawn("follow", follow_while_retained, number(scene.count));
+}
+
+static void begin_verify_roll(void)
+{
+    scene_open(&options_staged);
+    weave_spawn("append", append_segments, number(1));
+    weave_spawn("upkeep", upkeep_rounds, number(2));
+    weave_spawn("verify", verify, NULL);
+}
+
+static void begin_verify_retention(void)
+{
+    begin_filled();
+    weave_spawn("retain", retain_all, NULL);
+    weave_spawn("append", append_durable, number(1));
+    weave_spawn("verify", verify, NULL);
+}
+
+const struct weave_case race_cases[] = {
+    {"appenders", begin_appenders, scene_step, NULL, scene_finish},
+    {"appenders-mapped", begin_appenders_mapped, scene_step, NULL, scene_finish},
+    {"reservations", begin_reservations, scene_step, NULL, scene_finish},
+    {"stopped-commits", begin_stopped_commits, scene_step, quiet_stopped, scene_finish},
+    {"stopped-aborts", begin_stopped_aborts, scene_step, quiet_stopped, scene_finish},
+    {"stopped-mapped", begin_stopped_mapped, scene_step, quiet_stopped, scene_finish},
+    {"stopped-upkeep", begin_stopped_upkeep, scene_step, quiet_stopped, scene_finish},
+    {"reader", begin_reader, scene_step, NULL, scene_finish},
+    {"reader-appenders", begin_readers, scene_step, NULL, scene_finish},
+    {"reader-durable", begin_reader_durable, scene_step, NULL, scene_finish},
+    {"flushers", begin_flushers, scene_step, NULL, scene_finish},
+    {"flush-reserved", begin_flush_reserved, scene_step, NULL, scene_finish},
+    {"flush-aligned", begin_flush_aligned, scene_step, NULL, scene_finish},
+    {"batch", begin_batch, scene_step, NULL, scene_finish},
+    {"batch-looked-at", begin_batch_looked_at, scene_step, NULL, scene_finish},
+    {"batch-reserved", begin_batch_reserved, scene_step, NULL, scene_finish},
+    {"roll", begin_roll, scene_step, NULL, scene_finish},
+    {"roll-reserved", begin_roll_reserved, scene_step, NULL, scene_finish},
+    {"roll-mapped", begin_roll_mapped, scene_step, NULL, scene_finish},
+    {"roll-upkeep", begin_roll_upkeep, scene_step, NULL, scene_finish},
+    {"large", begin_large, scene_step, NULL, scene_finish},
+    {"large-reserved", begin_large_reserved, scene_step, NULL, scene_finish},
+    {"room", begin_room, scene_step, NULL, scene_finish},
+    {"retention", begin_retention, scene_step, NULL, end_retention},
+    {"upkeep", begin_upkeep, scene_step, quiet_upkeep, scene_finish},
+    {"upkeep-durable", begin_upkeep_durable, scene_step, quiet_upkeep, scene_finish},
+    {"follow", begin_follow, scene_step, NULL, scene_finish},
+    {"follow-roll", begin_follow_roll, scene_step, NULL, scene_finish},
+    {"follow-large", begin_follow_large, scene_step, NULL, scene_finish},
+    {"follow-retention", begin_follow_retention, scene_step, NULL, end_retention},
+    {"verify-roll", begin_verify_roll, scene_step, NULL, scene_finish},
+    {"verify-retention", begin_verify_retention, scene_step, NULL, end_retention},
+    {"close", begin_close, scene_step, NULL, scene_finish},
+};
+
+uint32_t race_case_count(void)
+{
+    return sizeof race_cases / sizeof race_cases[0];
+}

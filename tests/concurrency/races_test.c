@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * races_test.c -- claim, commit, publish, fold, drain, flush: every order of a few threads' steps.
+ *
+ * The real library, all of it, compiled with hooks.h so that the scheduler of weave.h sees every
+ * access to an atomic and every call on a file. Each case is a store of memory and two or three
+ * threads that do one or two things each through the public interface; scene.h says what must hold
+ * at every step and in the end. A wait that nobody will end, though the case lets everybody go, is
+ * a lost wake-up and fails. What weave.h says is not walked is left to ThreadSanitizer
+ * (tests/stress) and to machines with weaker memory.
+ *
+ * Without PARTS every bound on preemptions is walked, from 0 to BOUND; then schedules are drawn at
+ * random, without a bound. What is found wrong is printed with the steps that led there; the same
+ * CASE, BOUND and PART, or SEED, CASE and RUN, lead there again.
+ *
+ * Environment: SEED; BOUND (default 1: about half a minute; 2 is some hundred times as much); PART,
+ * PARTS (of the schedules of BOUND); SECONDS (for all walks together: those that do not come to
+ * their end say so; default 0: no end); CASE (a part of the name); RANDOM (how many are drawn of
+ * each case, default 100; of each PART others); RUN (only this one of them); DELAYS=0 or 1 (store
+ * buffers: only without, only with them).
+ */
+#define _GNU_SOURCE
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "../support/prog.h"
+#include "cases.h"
+
+/* ---- running them
+ * -------------------------------------------------------------------------------- */
+
+static struct {
+    uint64_t schedules;
+    uint64_t random;
+    uint64_t cases;
+    uint64_t complete; /* walks that were, up to the last bound */
+} total;
+
+static void walk_case(const struct weave_case *it, bool delays, int64_t slice_ms)
+{
+    uint64_t parts = prog_env("PARTS", 1);
+    uint64_t last = prog_env("BOUND", 1);
+    struct weave_limits limits = {.part = prog_env("PART", 0),
+                                  .parts = parts,
+                                  .delays = delays,
+                                  .until_ms = slice_ms == 0 ? 0 : clock_ms() + slice_ms};
+    CHECKF(limits.part < limits.parts, "PART=%llu", (unsigned long long)limits.part);
+    uint32_t done = 0;
+    bool any = false;
+    struct weave_result result = {0};
+    for (uint64_t bound = parts > 1 ? last : 0; bound <= last; bound++) {
+        limits.bound = (uint32_t)bound;
+        result = weave_explore(it, &limits);
+        total.schedules += result.schedules;
+        if (!result.complete)
+            break;
+        done = limits.bound;
+        any = true;
+    }
+    total.complete += result.complete;
+    printf("  %-17s %-7s %6llu steps; ", it->name, delays ? "delayed" : "",
+           (unsigned long long)result.longest);
+    if (any)
+        printf("all schedules with up to %u preemptions%s", done, result.complete ? "" : ", ");
+    if (result.complete)
+        printf(": %llu\n", (unsigned long long)result.schedules);
+    else
+        printf("%llu of those with %u\n", (unsigned long long)result.schedules, limits.bound);
+}
+
+static void run_case(const struct weave_case *it, uint64_t seed, int64_t slice_ms)
+{
+    uint64_t delays = prog_env("DELAYS", 2);
+    uint64_t count = prog_env("RANDOM", 100);
+    uint64_t only = prog_env("RUN", UINT64_MAX);
+    if (only == UINT64_MAX && delays != 1)
+        walk_case(it, false, slice_ms);
+    if (only == UINT64_MAX && delays != 0)
+        walk_case(it, true, slice_ms);
+    uint64_t from = only == UINT64_MAX ? prog_env("PART", 0) * count : only;
+    struct weave_result drawn =
+        weave_random(it, seed, from, only == UINT64_MAX ? count : 1, delays != 0);
+    total.random += drawn.schedules;
+    total.cases++;
+}
+
+int main(void)
+{
+    uint64_t seed = prog_begin("races_test");
+    const char *wanted = getenv("CASE") != NULL ? getenv("CASE") : "";
+    prog_watchdog(3600);
+    uint64_t chosen = 0;
+    for (uint32_t i = 0; i < race_case_count(); i++)
+        chosen += strstr(race_cases[i].name, wanted) != NULL;
+    CHECKF(chosen > 0, "CASE=%s", wanted);
+    /* The time is cut into equal slices, one for each walk; a walk that ends early leaves it. */
+    int64_t slice_ms = (int64_t)(prog_env("SECONDS", 0) * 1000 / (2 * chosen));
+    for (uint32_t i = 0; i < race_case_count(); i++) {
+        if (strstr(race_cases[i].name, wanted) != NULL)
+            run_case(&race_cases[i], seed, slice_ms);
+    }
+    printf("figures: schedules=%llu random_schedules=%llu cases=%llu complete=%llu violations=0\n",
+           (unsigned long long)total.schedules, (unsigned long long)total.random,
+           (unsigned long long)total.cases, (unsigned long long)total.complete);
+    return prog_end();
+}
