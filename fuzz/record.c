@@ -29,7 +29,8 @@ static int record_attribute_add(struct clg_attribute_writer *writer,
                                 const struct clg_attribute_header *header)
 {
     int64_t time_ms;
-    switch (attribute->type) {
+    uint8_t critical = attribute->critical ? CLG_ATTRIBUTE_CRITICAL : 0;
+    switch (attribute->type | critical) {
     case CLG_ATTRIBUTE_HEADER:
         return clg_attribute_add_header(writer, header->name, header->name_bytes, header->value,
                                         header->value_bytes);
@@ -37,7 +38,8 @@ static int record_attribute_add(struct clg_attribute_writer *writer,
         time_ms = (int64_t)clg_load_le64(attribute->value);
         return clg_attribute_add_producer_time(writer, time_ms);
     default:
-        return clg_attribute_add(writer, attribute->type, attribute->value, attribute->bytes);
+        return clg_attribute_add(writer, attribute->type | critical, attribute->value,
+                                 attribute->bytes);
     }
 }
 
