@@ -194,7 +194,9 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
     header.epoch = 1;
     header.algorithm = CLG_CHECK_XXH3_64;
     memcpy(header.uuid, facts->uuid, CLG_UUID_BYTES);
-    if (i > 0 && facts->segments[i - 1].segment != NULL) {
+    /* One whose header states a size that goes beyond this file knows nothing of it. */
+    if (i > 0 && facts->segments[i - 1].segment != NULL &&
+        facts->segments[i - 1].base + facts->segments[i - 1].bytes <= fact->base) {
         const struct clg_segment_header *prev = &facts->segments[i - 1].segment->header;
         header.predecessor_end = prev->base + prev->size - CLG_SEGMENT_FOOTER;
         header.predecessor_salt = prev->salt;
