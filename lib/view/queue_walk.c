@@ -253,8 +253,8 @@ static int walk_next(struct clg_consume_queue *cq, const struct clg_queue_part *
                      uint64_t visible, bool all_visible, uint64_t *out)
 {
     if (all_visible) {
-        *out = clg_consume_queue_next(&cq->view, newest->queue);
-        CLG_ASSERT(*out >= part_end(newest));
+        /* A file that told the head less than the log has may have been made anew since. */
+        *out = clg_max_u64(clg_consume_queue_next(&cq->view, newest->queue), part_end(newest));
         return 0;
     }
     if (part_position(newest, newest->count - 1) < visible) {
