@@ -89,14 +89,16 @@ endif
 VARIANT_LDFLAGS :=
 VARIANT_ENV :=
 # A flip costs a fork, which the sanitizers' shadow memory makes slow; `check` flips every bit. An
-# odd step meets each bit of a byte.
-FEWER_FLIPS := EVERY=61 WRITE_EVERY=3 DELAYS=0
+# odd step meets each bit of a byte. And schedules that preempt are walked once, by `check`, in a
+# library with all assertions.
+FEWER_FLIPS := EVERY=61 WRITE_EVERY=3 BOUND=0
 ifeq ($(VARIANT),release)
 VARIANT_CFLAGS := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(HARDENING)
 else ifeq ($(VARIANT),arm64)
 VARIANT_CFLAGS := -O2 -g -DCLG_DEBUG
 else ifeq ($(VARIANT),debug)
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG
+VARIANT_ENV := BOUND=0
 else ifeq ($(VARIANT),asan)
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fsanitize=address
 VARIANT_LDFLAGS := -fsanitize=address
