@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "store/retain.h"
 #include "store/store.h"
 
@@ -388,8 +389,12 @@ static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
                      : wait_ns > SERVICE_DRAIN_NS ? SERVICE_DOZING
                                                   : SERVICE_AWAKE;
     struct clg_log *log = store->core->log;
-    clg_store_seqcst_u32(&store->thread_word, depth);
-    clg_fence_seqcst(); /* ORDER(service-1): what was left before we said so is seen here */
+    if (CLG_PLANTED(SLEEP_UNSEEN)) {
+        clg_store_release_u32(&store->thread_word, depth);
+    } else {
+        clg_store_seqcst_u32(&store->thread_word, depth);
+        clg_fence_seqcst(); /* ORDER(service-1): what was left before we said so is seen here */
+    }
     bool left = clg_log_staged_bytes(log) > 0 && wait_ns > SERVICE_DRAIN_NS;
     bool moved =
         depth == SERVICE_ASLEEP && clg_log_published(log) != store->services.idle_checkpointed;

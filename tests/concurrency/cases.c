@@ -301,6 +301,20 @@ static void begin_upkeep(void)
     weave_spawn("close", close_when_quiet, NULL);
 }
 
+/* While upkeep works off what the opening left, and falls asleep. */
+static void append_after_nap(void *arg)
+{
+    scene_os()->sleep_ns(scene_os(), INT64_C(3600) * CLG_OS_NS_PER_S);
+    append_one(arg);
+}
+
+static void begin_upkeep_asleep(void)
+{
+    scene_open(&options_upkeep);
+    weave_spawn("append", append_after_nap, number(1));
+    weave_spawn("close", close_when_quiet, NULL);
+}
+
 static void begin_upkeep_durable(void)
 {
     scene_open(&options_upkeep);
@@ -405,6 +419,7 @@ const struct weave_case race_cases[] = {
     {"room", begin_room, scene_step, NULL, scene_finish},
     {"retention", begin_retention, scene_step, NULL, end_retention},
     {"upkeep", begin_upkeep, scene_step, quiet_upkeep, scene_finish},
+    {"upkeep-asleep", begin_upkeep_asleep, scene_step, quiet_upkeep, scene_finish},
     {"upkeep-durable", begin_upkeep_durable, scene_step, quiet_upkeep, scene_finish},
     {"follow", begin_follow, scene_step, NULL, scene_finish},
     {"follow-roll", begin_follow_roll, scene_step, NULL, scene_finish},

@@ -15,7 +15,7 @@
  *
  * Environment: SEED; BOUND (default 1: about half a minute; 2 is some hundred times as much); PART,
  * PARTS (of the schedules of BOUND); SECONDS (for all walks together: those that do not come to
- * their end say so; default 0: no end); CASE (a part of the name); RANDOM (how many are drawn of
+ * their end say so; default 0: no end); CASE (a part of the name); DRAWS (how many are drawn of
  * each case, default 100; of each PART others); RUN (only this one of them); DELAYS=0 or 1 (store
  * buffers: only without, only with them).
  */
@@ -72,7 +72,7 @@ static void walk_case(const struct weave_case *it, bool delays, int64_t slice_ms
 static void run_case(const struct weave_case *it, uint64_t seed, int64_t slice_ms)
 {
     uint64_t delays = prog_env("DELAYS", 2);
-    uint64_t count = prog_env("RANDOM", 100);
+    uint64_t count = prog_env("DRAWS", 100);
     uint64_t only = prog_env("RUN", UINT64_MAX);
     if (only == UINT64_MAX && delays != 1)
         walk_case(it, false, slice_ms);

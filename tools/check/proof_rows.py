@@ -79,9 +79,9 @@ ROWS = [
         {"engines": 5, "acknowledged": 1, "commitlog_lost": 0, "commitlog_hidden": 0},
         ["deps-peers", "peers", *POWERCUT]),
     Row("races", "every order of a few threads' steps through claim, commit, publish, fold, drain, "
-        "flush", 6, lambda part: f"SEED=1 BOUND=2 PARTS=6 PART={part} SECONDS=400 RANDOM=500 "
+        "flush", 6, lambda part: f"SEED=1 BOUND=2 PARTS=6 PART={part} SECONDS=400 DRAWS=500 "
         f"{BUILD}/tests/concurrency/races_test",
-        f"SEED=$$ SECONDS=15 RANDOM=20 {BUILD}/tests/concurrency/races_test",
+        f"SEED=$$ SECONDS=15 DRAWS=20 {BUILD}/tests/concurrency/races_test",
         {"schedules": 1_000_000, "random_schedules": 1, "violations": 0}, ["tests"],
         joins={"cases": max}),
     Row("soak", "random everything with kill -9, followers, retention and an oracle", 6,
