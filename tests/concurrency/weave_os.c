@@ -71,8 +71,18 @@ static int os_map_twice(const struct commitlog_os *os, int fd, uint64_t at, size
     return rc;
 }
 
+/* What is still in the store buffer may be for this memory. */
+static void os_free(const struct commitlog_os *os, void *memory)
+{
+    if (weave.current != NULL)
+        weave_drain(weave.current);
+    weave.under->free(os, memory);
+}
+
 static int os_unmap(const struct commitlog_os *os, void *address, size_t size)
 {
+    if (weave.current != NULL)
+        weave_drain(weave.current);
     for (uint32_t i = 0; i < weave.map_count; i++) {
         if (weave.maps[i].address == address) {
             weave.maps[i] = weave.maps[--weave.map_count];
@@ -252,6 +262,7 @@ const struct commitlog_os *weave_os(const struct commitlog_os *under)
     weave.os.map = os_map;
     weave.os.map_twice = os_map_twice;
     weave.os.unmap = os_unmap;
+    weave.os.free = os_free;
     weave.os.list_dir = os_list_dir;
     weave.os.rename_at = os_rename_at;
     weave.os.unlink_at = os_unlink_at;
