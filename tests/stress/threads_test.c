@@ -3,7 +3,8 @@
  * threads_test.c -- everything at once from many threads of one process.
  *
  * Writers append records, batches and reservations (committed or aborted); readers follow by
- * cursor, look up keys and times; others flush, checkpoint and retain; the store is closed and
+ * cursor, hold leases while retention drops what they point to, look up keys and times; others
+ * flush, checkpoint and retain; the store is closed and
  * opened again several times. Each queue stays contiguous, each writer's serials rise in each
  * queue, each body proves itself, and in the end the queues have exactly as many entries as were
  * claimed. Made for ThreadSanitizer; no part depends on timing.
@@ -194,6 +195,8 @@ static void *writer_main(void *arg)
 
 struct follow {
     struct commitlog_cursor *cursor;
+    struct commitlog_lease *lease; /* of an earlier fetch */
+    struct commitlog_message held;
     uint64_t next; /* offset expected, or the least allowed over holes */
     uint64_t serial[WRITERS_MAX];
 };
@@ -210,6 +213,20 @@ static void follow_take(struct follow *follow, const struct commitlog_message *m
            (unsigned long long)follow->serial[head.writer]);
     follow->serial[head.writer] = head.serial;
     follow->next = message->queue_offset + 1;
+}
+
+/* What a lease holds stays as it was, even when retention has removed its file. */
+static void follow_release(struct follow *follow)
+{
+    struct load_head head;
+    if (follow->lease == NULL)
+        return;
+    CHECKF(load_proves(&follow->held, &head), "leased body at %llu",
+           (unsigned long long)follow->held.position);
+    int32_t rc = commitlog_lease_check(follow->lease);
+    CHECKF(rc == COMMITLOG_OK || rc == COMMITLOG_EREVOKED, "lease: %s", commitlog_error_name(rc));
+    commitlog_lease_release(follow->lease);
+    follow->lease = NULL;
 }
 
 /* Follows one queue to the end of the writers' work. */
@@ -248,8 +265,15 @@ static void *reader_main(void *arg)
         for (uint32_t i = 0; i < got; i++)
             follow_take(&follow, &messages[i]);
         taken += got;
+        /* Seldom, so that it is held until its segment is gone. */
+        if (rng_chance(&worker->rng, 1, 400)) {
+            follow_release(&follow);
+            follow.held = messages[0];
+            CHECK_RC(commitlog_cursor_lease(follow.cursor, &follow.lease), COMMITLOG_OK);
+        }
     }
     CHECK(taken > 0);
+    follow_release(&follow);
     commitlog_cursor_close(follow.cursor);
     return NULL;
 }
