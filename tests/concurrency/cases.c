@@ -15,9 +15,6 @@ static const struct scene_options options_durable = {.flush = COMMITLOG_FLUSH_NO
                                                      .visibility = COMMITLOG_VISIBLE_DURABLE};
 static const struct scene_options options_upkeep = {.flush = COMMITLOG_FLUSH_ASYNC, .thread = 1};
 
-/* ---- the cases ---------------------------------------------------------------------------------
- */
-
 static void begin_appenders(void)
 {
     scene_open(&options_staged);

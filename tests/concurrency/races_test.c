@@ -27,24 +27,30 @@
 #include "../support/prog.h"
 #include "cases.h"
 
-/* ---- running them
- * -------------------------------------------------------------------------------- */
-
 static struct {
     uint64_t schedules;
     uint64_t random;
     uint64_t cases;
     uint64_t complete; /* walks that were, up to the last bound */
+    int64_t until_ms;  /* of all walks; 0: no end */
+    uint64_t walks_left;
 } total;
 
-static void walk_case(const struct weave_case *it, bool delays, int64_t slice_ms)
+/* When the next walk ends: what time is left is shared by those that are left. 0: no end. */
+static int64_t walk_until(void)
+{
+    int64_t now = clock_ms();
+    int64_t left = total.until_ms > now ? total.until_ms - now : 1;
+    CHECK(total.walks_left > 0);
+    return total.until_ms == 0 ? 0 : now + left / (int64_t)total.walks_left--;
+}
+
+static void walk_case(const struct weave_case *it, bool delays)
 {
     uint64_t parts = prog_env("PARTS", 1);
     uint64_t last = prog_env("BOUND", 1);
-    struct weave_limits limits = {.part = prog_env("PART", 0),
-                                  .parts = parts,
-                                  .delays = delays,
-                                  .until_ms = slice_ms == 0 ? 0 : clock_ms() + slice_ms};
+    struct weave_limits limits = {
+        .part = prog_env("PART", 0), .parts = parts, .delays = delays, .until_ms = walk_until()};
     CHECKF(limits.part < limits.parts, "PART=%llu", (unsigned long long)limits.part);
     uint32_t done = 0;
     bool any = false;
@@ -69,15 +75,15 @@ static void walk_case(const struct weave_case *it, bool delays, int64_t slice_ms
         printf("%llu of those with %u\n", (unsigned long long)result.schedules, limits.bound);
 }
 
-static void run_case(const struct weave_case *it, uint64_t seed, int64_t slice_ms)
+static void run_case(const struct weave_case *it, uint64_t seed)
 {
     uint64_t delays = prog_env("DELAYS", 2);
     uint64_t count = prog_env("DRAWS", 100);
     uint64_t only = prog_env("RUN", UINT64_MAX);
     if (only == UINT64_MAX && delays != 1)
-        walk_case(it, false, slice_ms);
+        walk_case(it, false);
     if (only == UINT64_MAX && delays != 0)
-        walk_case(it, true, slice_ms);
+        walk_case(it, true);
     uint64_t from = only == UINT64_MAX ? prog_env("PART", 0) * count : only;
     struct weave_result drawn =
         weave_random(it, seed, from, only == UINT64_MAX ? count : 1, delays != 0);
@@ -94,11 +100,12 @@ int main(void)
     for (uint32_t i = 0; i < race_case_count(); i++)
         chosen += strstr(race_cases[i].name, wanted) != NULL;
     CHECKF(chosen > 0, "CASE=%s", wanted);
-    /* The time is cut into equal slices, one for each walk; a walk that ends early leaves it. */
-    int64_t slice_ms = (int64_t)(prog_env("SECONDS", 0) * 1000 / (2 * chosen));
+    uint64_t seconds = prog_env("SECONDS", 0);
+    total.until_ms = seconds == 0 ? 0 : clock_ms() + (int64_t)seconds * 1000;
+    total.walks_left = chosen * (prog_env("DELAYS", 2) == 2 ? 2 : 1);
     for (uint32_t i = 0; i < race_case_count(); i++) {
         if (strstr(race_cases[i].name, wanted) != NULL)
-            run_case(&race_cases[i], seed, slice_ms);
+            run_case(&race_cases[i], seed);
     }
     printf("figures: schedules=%llu random_schedules=%llu cases=%llu complete=%llu violations=0\n",
            (unsigned long long)total.schedules, (unsigned long long)total.random,
