@@ -485,8 +485,8 @@ lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy
 lint-format:
 	clang-format --dry-run -Werror $(FORMAT_FILES)
 lint-build:
-	@$(MAKE) B=build/lint-gcc CC=gcc STRICT=1 all tests examples
-	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 all tests examples
+	@$(MAKE) B=build/lint-gcc CC=gcc STRICT=1 all tests examples disk-programs
+	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 all tests examples disk-programs
 lint-tidy:
 	@$(foreach f,$(LIB_SOURCES),clang-tidy --quiet $(f) -- -std=c11 -D_GNU_SOURCE -DCLG_DEBUG \
 	    -Iinclude -Ilib $(if $(findstring avx2,$(f)),-mavx2) \

@@ -50,7 +50,7 @@ int32_t session_begin(struct session *s, struct world *world, uint64_t seed)
     rc = commitlog_open(world->store_path, options, &s->store, &s->err);
     commitlog_options_free(options);
     if (rc == COMMITLOG_OK)
-        s->acks_fd = acks_open(world->acks_path);
+        s->acks_fd = acks_open(world->acks_path, "");
     return rc;
 }
 
