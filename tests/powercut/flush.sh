@@ -151,7 +151,8 @@ check() { # check BIN
     cp --sparse=always "$work/platter" "$work/before"
     rnd 1000000000
     program_start check "$1/cut_check" check "$store" "$acks" \
-        "$([ $((value % 4)) = 0 ] && echo "${other[$engine]}" || echo "$engine")" "$value"
+        "$([ $((value % 4)) = 0 ] && echo "${other[$system $engine]:-$engine}" || echo "$engine")" \
+        "$value"
     program_wait
     [ "$status" = 0 ] || { blame check "$status" && return; }
     if [ "$latched" = 1 ] && grep -q 'clean_close=1' "$work/check.out"; then
@@ -237,6 +238,7 @@ cases_list() { # SYSTEM ENGINE NTH OFTEN KIND WAY, of this part
     local list
     list=$(for system in $systems; do
         for engine in $engines; do
+            [ "$system $engine" = 'btrfs mmap' ] && continue
             for nth in $(seq "$depth"); do
                 for often in once ever; do
                     for kind in $kinds; do
@@ -268,7 +270,6 @@ row_print() {
     echo
 }
 
-declare -A other=([staged]=mmap [mmap]=staged)
 declare -A count=() bad=() row_hits=() row_latches=()
 expect=0
 level=durable

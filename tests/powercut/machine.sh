@@ -129,6 +129,9 @@ power_back() { # after a cut, when no program runs any more
     boot
 }
 
+# Where both may be used, a check sometimes opens with the other one; on btrfs mmap is refused.
+declare -A other=(['ext4 staged']=mmap ['ext4 mmap']=staged ['xfs staged']=mmap ['xfs mmap']=staged)
+
 # ---- what runs on it ------------------------------------------------------------------------
 
 # RANDOM is of the seed: the same seed draws the same rounds.

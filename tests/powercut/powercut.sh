@@ -218,8 +218,6 @@ round_fail() { # a request fails, once or for a while; the machine lives on
 
 # ---- rows --------------------------------------------------------------------------------------
 
-# Where both may be used, a check sometimes opens with the other one; on btrfs mmap is refused.
-declare -A other=(['ext4 staged']=mmap ['ext4 mmap']=staged ['xfs staged']=mmap ['xfs mmap']=staged)
 expect_loss=0
 same_kernel=0
 
