@@ -324,8 +324,10 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
     uint64_t generation;
     struct clg_follow_reads reads = {0};
     bool again;
+    bool looked;
     int rc;
     do {
+        looked = false;
         rc = clg_store_fold(store, &fetch->core, &fetch->visible, NULL);
         generation = fetch->core->generation;
         if (rc != COMMITLOG_OK) {
@@ -333,6 +335,7 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
         }
         rc = cursor_check_core(cursor, fetch);
         if (rc == COMMITLOG_OK) {
+            looked = true;
             rc = cursor->kind->read(cursor, fetch);
         }
         /* A read may exchange the core too: nothing counts of one that was not checked. */
@@ -350,7 +353,8 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
         clg_count(store, CLG_COUNT_READS, fetch->count);
         return COMMITLOG_OK; /* what came behind them is said by the next call */
     }
-    if (cursor->kind->pass != NULL &&
+    /* Of an error before, of the log's end, say, what it stands at is not to blame. */
+    if (looked && cursor->kind->pass != NULL &&
         (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EIO || rc == COMMITLOG_EUNSUPPORTED)) {
         cursor->kind->pass(cursor);
     }

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_faults_read.c -- what a reader says on a machine in memory whose files do not read. */
 #include <check.h>
+#include <errno.h>
+#include <stdbool.h>
 #include <stdlib.h>
 
 #include "commitlog_fault.h"
@@ -92,12 +94,62 @@ START_TEST(a_query_by_key_says_of_each_record_that_it_cannot_have)
 }
 END_TEST
 
+/* Appends `count` messages of the topic, with the key "k" or without one. */
+static void append_some(struct commitlog_store *writer, uint32_t count, bool keyed, uint32_t bytes)
+{
+    static const char zeros[16000];
+    const struct commitlog_slice key = {"k", 1};
+    const struct commitlog_slice body = {zeros, bytes};
+    for (uint32_t i = 0; i < count; i++) {
+        struct commitlog_receipt receipt;
+        struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                          .topic = topic,
+                                          .level = COMMITLOG_LEVEL_WRITTEN,
+                                          .body = &body,
+                                          .body_count = 1,
+                                          .keys = &key,
+                                          .key_count = keyed ? 1 : 0};
+        ck_assert_int_eq(
+            commitlog_append_record(writer, &record, COMMITLOG_FOREVER, &receipt, &err), 0);
+    }
+}
+
+/* The end of the log moved into a segment that cannot be opened: that is said, and it is not the
+ * fault of the candidate that the query stands at. */
+START_TEST(a_query_by_key_passes_nothing_for_an_error_elsewhere)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint32_t count = 0;
+    uint32_t yielded = 1;
+    store_open(COMMITLOG_READ_WRITE);
+    struct commitlog_store *writer = store;
+    ck_assert_int_eq(commitlog_topic_open(writer, "t", 1, 1, &topic, &err), 0);
+    append_some(writer, 3, true, 10);
+    store_open(COMMITLOG_READ_ONLY);
+    ck_assert_int_eq(commitlog_cursor_open_key(store, topic, "k", 1, 0, INT64_MAX, &cursor, &err),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), 0);
+    append_some(writer, 8, false, 16000);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_OPEN, 1, EIO, 1), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), COMMITLOG_EIO);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_OPEN, 0, 0, 0), 0);
+    while (commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL) == COMMITLOG_OK) {
+        yielded++;
+    }
+    ck_assert_uint_eq(yielded, 3);
+    commitlog_cursor_close(cursor);
+    ck_assert_int_eq(commitlog_close(writer, &err), 0);
+}
+END_TEST
+
 static Suite *faults_read_suite(void)
 {
     Suite *suite = suite_create("faults_read");
     TCase *cases = tcase_create("machine and reader");
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, a_query_by_key_says_of_each_record_that_it_cannot_have, 0, 4);
+    tcase_add_test(cases, a_query_by_key_passes_nothing_for_an_error_elsewhere);
     suite_add_tcase(suite, cases);
     return suite;
 }
