@@ -403,7 +403,10 @@ static int store_settle(struct clg_store_dir *dir, struct commitlog_error *err)
     if (!dir->was_empty) {
         return 0;
     }
-    if (dir->parent_flushed < 0) {
+    /* EROFS: it was flushed, but the directory above is on a mount that is read-only, where nothing
+     * was made lately. Had its file system given up, what is made in DIR would fail, or DIR is the
+     * place of another one. */
+    if (dir->parent_flushed < 0 && dir->parent_flushed != -EROFS) {
         return clg_fail_os(err, dir->parent_flushed, CLG_NO_POSITION, "flush the directory above");
     }
     int rc = os->fsync(os, dir->dir_fd);

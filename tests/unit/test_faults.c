@@ -392,6 +392,18 @@ START_TEST(a_creation_says_why_the_directory_above_cannot_be_flushed)
 }
 END_TEST
 
+/* A directory that is writable below one that is not (a volume of a container, or of a service
+ * whose other files are protected): on ext4 that refuses to have its times set, which follows a
+ * flush. */
+START_TEST(a_creation_needs_no_right_to_change_the_directory_above)
+{
+    (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC_DIR, 1, ENOSPC, 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_ENOSPC);
+    (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC_DIR, 1, EROFS, 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+}
+END_TEST
+
 static Suite *faults_suite(void)
 {
     Suite *suite = suite_create("faults");
@@ -412,6 +424,7 @@ static Suite *faults_suite(void)
     tcase_add_test(cases, a_retention_that_was_killed_is_no_gap_after_a_power_cut);
     tcase_add_loop_test(cases, a_topic_that_is_not_in_the_log_is_not_created, 0, 2);
     tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
+    tcase_add_test(cases, a_creation_needs_no_right_to_change_the_directory_above);
     suite_add_tcase(suite, cases);
     return suite;
 }
