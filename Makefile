@@ -197,7 +197,7 @@ POWERCUT_PROGRAMS := $(filter-out $(FAULT_DISK),$(POWERCUT_SOURCES:%.c=$(B)/%))
 DISK_FULL := $(B)/tests/disk/disk_full
 # The comparison with other engines, which only its own target needs.
 PEERS_FILES := $(sort $(wildcard tests/peers/*.c))
-PEERS := $(B)/tests/peers/peer_run
+PEERS := $(B)/tests/peers/peer
 # The same with a mistake in one file of the library, which check-flush must find.
 PLANT_FLUSH_IGNORED := lib/log/flush.c
 PLANT_NO_REWRITE := lib/recovery/run.c
@@ -288,8 +288,8 @@ $(B)/obj/tests/powercut/fault_disk.o: FILE_CFLAGS = \
 $(FAULT_DISK): $(B)/obj/tests/powercut/fault_disk.o
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(shell $(PKG_CONFIG) --libs fuse3) -o $@
-$(B)/obj/tests/peers/peer_rocksdb.o: FILE_CFLAGS = \
-    -DPEER_ROCKSDB_VERSION='"$(shell $(PKG_CONFIG) --modversion rocksdb)"'
+$(B)/obj/tests/peers/rocksdb.o: FILE_CFLAGS = \
+    -DROCKSDB_VERSION='"$(shell $(PKG_CONFIG) --modversion rocksdb)"'
 $(PEERS): $(call object,$(PEERS_FILES)) $(SUPPORT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(shell $(PKG_CONFIG) --libs sqlite3 lmdb rocksdb) \
@@ -401,9 +401,9 @@ check-powercut: deps ## power cuts on a disk that loses its cache; root; CUTS=40
 check-flush: deps ## requests of a disk that fail, and the store after them; root; SAMPLE=60 PART=0 PARTS=1
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/flush.sh
-proof-peers: deps ## SQLite, LMDB and RocksDB beside libcommitlog on failing disks; root; CUTS=20 FLIPS=400
+proof-peers: deps ## SQLite, LMDB and RocksDB beside libcommitlog on failing disks; root; SHORT=1 for a minute
 	@$(MAKE) deps-peers peers powercut-programs
-	@BUILD=$(B) WRITE=1 tests/peers/peers.sh
+	@BUILD=$(B) tests/peers/peers.sh
 check-sync: deps ## flushes of the kernel and of the library while a file system gives up; root; TRIALS=50
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/sync.sh $(TRIALS)
