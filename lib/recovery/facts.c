@@ -309,8 +309,9 @@ static uint64_t facts_live_end(const struct clg_facts *facts)
 
 /* What is going to be changed was looked at before: the views will read the segment in which the
  * checkpoint lies, those without view files and those that are reshaped from their beginning, and
- * an open that they refuse must not have cut a tail, taken over the stage or repaired a header.
- * What is verified here they need not verify again. True: there is more to scan than there was. */
+ * an open that they refuse must not have cut a tail, taken over the stage or repaired a header. And
+ * of a segment whose header was put together nothing is taken on trust, by a reader either. What is
+ * verified here they need not verify again. True: there is more to scan than there was. */
 static bool facts_scan_more(struct clg_facts *facts)
 {
     const uint32_t both = UINT32_C(1) << CLG_FILE_CQ | UINT32_C(1) << CLG_FILE_KEY;
@@ -318,7 +319,7 @@ static bool facts_scan_more(struct clg_facts *facts)
     uint64_t from = before;
     for (size_t i = facts->segment_count; i-- > 0;) {
         const struct clg_fact_segment *fact = &facts->segments[i];
-        bool sealed = fact->base + fact->bytes <= before;
+        bool sealed = fact->base + fact->bytes <= before && fact->footer_code == 0;
         if (fact->base <= before && !clg_facts_is_below(facts, fact) &&
             (!sealed || (fact->views & both) != both || fact->state != CLG_SEGMENT_GOOD)) {
             from = clg_min_u64(from, fact->base + CLG_SEGMENT_DATA_START);
@@ -362,7 +363,7 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
                               facts->live.usable ? facts->live.durable : 0);
     uint64_t first_record = 0;
     facts_bounds(facts, options->full);
-    if (!options->read_only && (!facts->clean || !facts_all_good(facts))) {
+    if (!facts_all_good(facts) || (!options->read_only && !facts->clean)) {
         (void)facts_scan_more(facts);
     }
     if (facts->writer_live) {
@@ -446,23 +447,30 @@ void clg_facts_free(struct clg_facts *facts)
     CLG_ASSERT(facts->segment_count == 0);
 }
 
+/* A file without a header may have a name in the middle of a segment: that one holds the place. */
 const struct clg_fact_segment *clg_facts_segment_at(const struct clg_facts *facts,
                                                     uint64_t position)
 {
     size_t low = 0;
     size_t high = facts->segment_count;
+    const struct clg_fact_segment *found = NULL;
     CLG_ASSERT(high <= facts->segment_room);
     while (low < high) {
         size_t middle = low + (high - low) / 2;
-        const struct clg_fact_segment *fact = &facts->segments[middle];
-        if (position < fact->base) {
-            high = middle;
-        } else if (position - fact->base >= fact->bytes) {
+        if (facts->segments[middle].base <= position) {
             low = middle + 1;
         } else {
-            return fact;
+            high = middle;
         }
     }
-    CLG_ASSERT(low == high);
-    return NULL;
+    for (size_t i = low; i-- > 0;) {
+        const struct clg_fact_segment *fact = &facts->segments[i];
+        bool holds = position - fact->base < fact->bytes;
+        found = holds && (found == NULL || fact->segment != NULL) ? fact : found;
+        if (fact->segment != NULL) {
+            break;
+        }
+    }
+    CLG_ASSERT(found == NULL || found->base <= position);
+    return found;
 }

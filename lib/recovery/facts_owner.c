@@ -4,6 +4,7 @@
  * facts.h.
  */
 #include <errno.h>
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -70,8 +71,8 @@ int clg_facts_uuid(struct clg_facts *facts, const struct clg_store_dir *dir, boo
     return 0;
 }
 
-/* A segment is of another store than CHECKPOINT. When all are, CHECKPOINT is what does not belong
- * here: who then took the segments away would take the store. */
+/* A segment is of another store than CHECKPOINT. When all are, CHECKPOINT may be what does not
+ * belong here: who then took the segments away would take the store. */
 int clg_facts_foreign(const struct clg_facts *facts, const struct clg_store_dir *dir, int code,
                       struct commitlog_error *err)
 {
@@ -87,11 +88,13 @@ int clg_facts_foreign(const struct clg_facts *facts, const struct clg_store_dir 
             return code; /* the text names the segment */
         }
     }
-    return !facts->have_checkpoint
-               ? code
-               : clg_fail(
-                     err, code, 0, CLG_NO_POSITION,
-                     "CHECKPOINT belongs to another store than all the segments: move it away");
+    if (!facts->have_checkpoint || facts->segment_count == 0) {
+        return code;
+    }
+    return clg_fail(err, code, 0, CLG_NO_POSITION,
+                    "CHECKPOINT is of another store than segment %020" PRIu64
+                    ".log and all others: move away what does not belong here",
+                    facts->segments[0].base);
 }
 
 /* There is something, but nothing that says what store it is of. */
