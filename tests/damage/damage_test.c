@@ -176,10 +176,12 @@ static void program_tell(const struct tally *tally)
         }
     }
     const uint64_t *v = tally->violations;
+    uint64_t unsettled = tally->flips_of[GROWN_KILLED] + tally->flips_of[GROWN_CUT];
     printf("figures: flips=%llu flips_acknowledged=%llu unnoticed=%llu torn_after_clean=%llu "
-           "torn_taken=%llu other_damage=%llu altered=%llu lost_by_salvage=%llu violations=%llu\n",
+           "flips_unsettled=%llu torn_taken=%llu other_damage=%llu altered=%llu "
+           "lost_by_salvage=%llu violations=%llu\n",
            (ull)tally->flips, (ull)tally->flips_acknowledged, (ull)v[VIOLATION_UNNOTICED],
-           (ull)v[VIOLATION_TORN_CLEAN], (ull)tally->torn_taken, (ull)tally->others,
+           (ull)v[VIOLATION_TORN_CLEAN], (ull)unsettled, (ull)tally->torn_taken, (ull)tally->others,
            (ull)v[VIOLATION_ALTERED], (ull)v[VIOLATION_SALVAGE], (ull)bad);
 }
 

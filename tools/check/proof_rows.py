@@ -48,6 +48,12 @@ ROWS = [
     Row("nth", "every call of every sequence fails, with every error, once and for ever", 8,
         simulation("nth_test", 8), f"SEED=$$ EVERY=100 {BUILD}/tests/fault/nth_test",
         {"injected": 1, "left_out": 0}, ["tests"]),
+    Row("damage", "bits of acknowledged data flipped; pages, files and names spoiled", 16,
+        lambda part: f"SEED=1 PARTS=16 PART={part} FLIPS=1060000 "
+                     f"{BUILD}/tests/damage/damage_test",
+        f"SEED=$$ FLIPS=20000 {BUILD}/tests/damage/damage_test",
+        {"flips_acknowledged": 1_000_000, "unnoticed": 0, "torn_after_clean": 0, "altered": 0,
+         "lost_by_salvage": 0, "other_damage": 1, "violations": 0}, ["tests"]),
     Row("real-cuts", "power cuts under this kernel, on a disk that loses its cache: ext4, xfs, "
         "btrfs", 4, lambda part: f"SEED=1 PART={part} CUTS=30 tests/powercut/powercut.sh",
         "SEED=$$ CUTS=4 tests/powercut/powercut.sh",
