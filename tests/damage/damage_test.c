@@ -8,9 +8,9 @@
  * salvaged. Of all other kinds (spoil.h) some are tried on copies. judge.h has the rules.
  *
  * Environment: SEED; FLIPS, in all (default 6000), and TRIALS, other damages for each 100 flips
- * (10); PARTS and PART: of the stores, only each PARTS-th; WRITE_EVERY and SALVAGE_EVERY, shares of
- * the flips (12, 24); STORE and TRIAL: one store, one trial only; KIND: one kind; ALL=1: print all
- * violations.
+ * (10); PARTS and PART: of the stores, only each PARTS-th; WRITE_SHARE and SALVAGE_SHARE, one in so
+ * many of the flips (12, 24); STORE and TRIAL: one store, one trial only; KIND: one kind; ALL=1:
+ * print all violations.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -207,8 +207,8 @@ int main(void)
     program.seed = prog_begin("damage_test");
     program.flips = FLIPS_A_STORE;
     program.trials = prog_env("TRIALS", 10) * FLIPS_A_STORE / 100;
-    program.write_every = prog_env("WRITE_EVERY", 12);
-    program.salvage_every = prog_env("SALVAGE_EVERY", 24);
+    program.write_every = prog_env("WRITE_SHARE", 12);
+    program.salvage_every = prog_env("SALVAGE_SHARE", 24);
     program.only_trial = prog_env("TRIAL", UINT64_MAX);
     program.only_kind = prog_env("KIND", UINT64_MAX);
     prog_watchdog(stores > 100 ? 7200 : 600);

@@ -88,15 +88,15 @@ static void session_draw(struct session *session, uint32_t bytes, struct book_dr
     book_draw(&session->grown->book, rng, topic, session->numbers[topic], bytes, draft, record);
 }
 
-static void session_put(struct session *session)
+static void session_put(struct session *session, uint32_t bytes, uint32_t level)
 {
     struct book *book = &session->grown->book;
     struct book_draft draft;
     struct commitlog_record record;
     struct commitlog_receipt receipt;
     struct commitlog_error err = {.message = ""};
-    session_draw(session, session_bytes(session), &draft, &record);
-    record.level = session_level(session);
+    session_draw(session, bytes, &draft, &record);
+    record.level = level;
     CHECK_OK(commitlog_append_record(session->store, &record, 1000, &receipt, &err), &err);
     book_store(book, &draft, &receipt);
     book_reached(book, receipt.end_position, receipt.level);
@@ -295,14 +295,12 @@ static void session_end(struct session *session, enum grown_end end)
     if (end == GROWN_KILLED && rng_chance(&grown->rng, 1, 3)) {
         session_hole(session, true);
         for (uint64_t i = rng_below(&grown->rng, 4); i > 0; i--) {
-            struct book_draft draft;
-            struct commitlog_record record;
-            struct commitlog_receipt receipt;
-            session_draw(session, (uint32_t)rng_below(&grown->rng, 500), &draft, &record);
-            record.level = COMMITLOG_LEVEL_NONE;
-            CHECK_OK(commitlog_append_record(session->store, &record, 1000, &receipt, &err), &err);
-            book_store(book, &draft, &receipt);
-            book_reached(book, receipt.end_position, receipt.level);
+            session_put(session, (uint32_t)rng_below(&grown->rng, 500), COMMITLOG_LEVEL_NONE);
+        }
+    }
+    if (end == GROWN_CUT && rng_chance(&grown->rng, 1, 2)) { /* much that is not flushed */
+        for (uint64_t i = rng_below(&grown->rng, 40); i > 0; i--) {
+            session_put(session, (uint32_t)rng_below(&grown->rng, 1500), COMMITLOG_LEVEL_WRITTEN);
         }
     }
     CHECK_RC(commitlog_positions_get(session->store, &at), COMMITLOG_OK);
@@ -329,7 +327,7 @@ static void session_run(struct grown *grown, enum grown_end end)
             grown_remember(grown);
         }
         if (kind < 14) {
-            session_put(&session);
+            session_put(&session, session_bytes(&session), session_level(&session));
         } else if (kind < 17) {
             session_batch(&session);
         } else if (kind < 18) {

@@ -129,6 +129,21 @@ static bool is_tellable(const struct grown *grown, const struct store_file *old,
     return true;
 }
 
+/* A page with something in it that is no more: that of an older session, if there is one. */
+static uint64_t written_page(struct work *work, const struct store_file *file,
+                             const struct store_file *old, uint64_t page, uint64_t otherwise)
+{
+    uint64_t seen = 0;
+    for (uint64_t at = 0; at + page <= file->bytes && at + page <= old->bytes; at += page) {
+        bool gone =
+            !is_zero(old->data + at, page) && memcmp(old->data + at, file->data + at, page) != 0;
+        if (gone && rng_below(work->rng, ++seen) == 0) {
+            otherwise = at;
+        }
+    }
+    return otherwise;
+}
+
 /* A page, or a whole segment, as it was in an earlier state of this store. */
 static bool spoil_older(struct work *work)
 {
@@ -147,6 +162,9 @@ static bool spoil_older(struct work *work)
         }
         old.base = file->base;
         at = whole ? 0 : at - at % page;
+        if (!whole && rng_chance(work->rng, 1, 2)) {
+            at = written_page(work, file, &old, page, at);
+        }
         page = whole ? file->bytes : page;
         done = old.bytes == file->bytes && memcmp(old.data + at, file->data + at, page) != 0 &&
                is_tellable(grown, &old, at, page, grown->history_session[which]);
