@@ -14,6 +14,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "support/fuzz.h"
 
@@ -83,6 +84,12 @@ static int replay_path(const char *path)
 
 #ifdef __AFL_HAVE_MANUAL_CONTROL /* afl-clang-fast */
 #define REPLAY_AFL_INPUTS 10000  /* of one process: what leaks or stays behind goes with it */
+/* Its macros are not ours. */
+#pragma clang diagnostic push
+#pragma clang diagnostic ignored "-Wextra-semi"
+#pragma clang diagnostic ignored "-Wcast-qual"
+#pragma clang diagnostic ignored "-Wpedantic"
+#pragma clang diagnostic ignored "-Wconversion"
 __AFL_FUZZ_INIT();
 
 /* True: afl-fuzz gave inputs. */
@@ -98,6 +105,7 @@ static bool replay_afl(void)
     }
     return true;
 }
+#pragma clang diagnostic pop
 #else
 static bool replay_afl(void)
 {
