@@ -23,6 +23,8 @@ import sys
 import tempfile
 import time
 
+# Without CPU time for so long it hangs: the alarm of libFuzzer is not heard by a stopped process.
+STALL_S = 300
 TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 # What is freed is kept for a while, so that a later use is seen; more only costs cache.
 ASAN_OPTIONS = "quarantine_size_mb=16:malloc_context_size=8"
@@ -41,11 +43,17 @@ def cpu_seconds(pid):
 def wait(process, seconds):
     """(status, CPU seconds): asks it to end once it has had its time; it then prints its sums."""
     asked = False
+    last, since = 0.0, time.monotonic()
     while True:
         pid, status, usage = os.wait4(process.pid, os.WNOHANG)
         if pid != 0:
             return os.waitstatus_to_exitcode(status), usage.ru_utime + usage.ru_stime
-        if not asked and cpu_seconds(process.pid) >= seconds:
+        now = cpu_seconds(process.pid)
+        if now > last:
+            last, since = now, time.monotonic()
+        elif time.monotonic() - since > STALL_S:
+            process.kill()
+        if not asked and now >= seconds:
             process.send_signal(signal.SIGUSR1)
             asked = True
         time.sleep(0.2)
