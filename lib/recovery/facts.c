@@ -187,16 +187,15 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
     header.size = next->base - fact->base;
     if (!clg_segment_size_ok(header.size) ||
         next->predecessor_end != next->base - CLG_SEGMENT_FOOTER ||
-        fact->file_bytes < header.size) {
+        fact->file_bytes < header.size ||
+        (i > 0 && facts->segments[i - 1].base + facts->segments[i - 1].bytes > fact->base)) {
         return;
     }
     header.salt = next->predecessor_salt;
     header.epoch = 1;
     header.algorithm = CLG_CHECK_XXH3_64;
     memcpy(header.uuid, facts->uuid, CLG_UUID_BYTES);
-    /* One whose header states a size that goes beyond this file knows nothing of it. */
-    if (i > 0 && facts->segments[i - 1].segment != NULL &&
-        facts->segments[i - 1].base + facts->segments[i - 1].bytes <= fact->base) {
+    if (i > 0 && facts->segments[i - 1].segment != NULL) {
         const struct clg_segment_header *prev = &facts->segments[i - 1].segment->header;
         header.predecessor_end = prev->base + prev->size - CLG_SEGMENT_FOOTER;
         header.predecessor_salt = prev->salt;
@@ -218,6 +217,28 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
         clg_facts_witness(facts, footer.end, CLG_WITNESS_FOOTER);
     }
     CLG_ASSERT(fact->segment->base == fact->base);
+}
+
+/* Headers that pass their checks, of which one goes beyond where the next begins: which of the two
+ * files does not belong here, nobody can say but who put it there. */
+static int facts_overlap(const struct clg_facts *facts, struct commitlog_error *err)
+{
+    const struct clg_fact_segment *before = NULL;
+    CLG_ASSERT(facts->segment_count == 0 || facts->segments != NULL);
+    for (size_t i = 0; i < facts->segment_count; i++) {
+        const struct clg_fact_segment *fact = &facts->segments[i];
+        if (fact->segment == NULL) {
+            continue;
+        }
+        if (before != NULL && before->base + before->bytes > fact->base) {
+            return clg_fail(err, COMMITLOG_EDAMAGED, 0, fact->base,
+                            "segments %020" PRIu64 ".log (%" PRIu64 " bytes by its header) and "
+                            "%020" PRIu64 ".log overlap: move the wrong one out of log/",
+                            before->base, before->bytes, fact->base);
+        }
+        before = fact;
+    }
+    return 0;
 }
 
 static int facts_open_segments(struct clg_facts *facts, const struct clg_store_dir *dir,
@@ -244,14 +265,15 @@ static int facts_open_segments(struct clg_facts *facts, const struct clg_store_d
             (void)clg_segment_close_idle(fact->segment);
         }
     }
-    for (size_t i = facts->segment_count; i-- > 0;) {
+    int rc = facts_overlap(facts, err);
+    for (size_t i = rc == 0 ? facts->segment_count : 0; i-- > 0;) {
         if (facts->segments[i].segment == NULL) {
             facts_rebuild(facts, dir, i,
                           !options->read_only && (i + 1 == facts->segment_count ||
                                                   facts->segments[i + 1].base > sure));
         }
     }
-    return 0;
+    return rc;
 }
 
 /* Does this segment lie before `first`, so that retention's work on it is to be finished? */

@@ -384,10 +384,8 @@ static int scan_used_end(struct facts_scan *s, struct clg_scan *scan, struct clg
                          struct commitlog_error *err)
 {
     uint64_t data_end = scan->segment->data_end;
-    /* The header of a file before may state a size that goes beyond this one. */
-    uint64_t from =
-        clg_min_u64(clg_max_u64(s->facts->prefix_end, scan->segment->data_start), data_end);
-    CLG_ASSERT(from >= scan->segment->data_start);
+    uint64_t from = clg_max_u64(s->facts->prefix_end, scan->segment->data_start);
+    CLG_ASSERT(from <= data_end);
     if (fact->footer_code != COMMITLOG_ENOTFOUND) {
         fact->nonzero = true;
         s->facts->tail_zero = false;

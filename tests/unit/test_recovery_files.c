@@ -226,6 +226,39 @@ START_TEST(a_first_position_inside_a_segment_is_that_of_its_first_record)
 }
 END_TEST
 
+START_TEST(segments_that_overlap_are_for_somebody_to_decide)
+{
+    struct clg_recovery_result result;
+    struct clg_segment_header header;
+    uint8_t page[CLG_FORMAT_PAGE_BYTES];
+    start(false);
+    fill(600);
+    ck_assert_int_eq(sim_checkpoint(&writer, true), 0);
+    die(false);
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    char path[64];
+    uint64_t at;
+    path_of(0, path, &at);
+    int dir = os->open_dir(os, SIM_PATH "/log");
+    int fd = os->open_at(os, dir, strrchr(path, '/') + 1, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE, 0);
+    ck_assert_int_eq(clg_os_pread_all(os, fd, page, sizeof(page), 0), 0);
+    ck_assert_int_eq(clg_segment_header_decode(page, NULL, true, &header), 0);
+    header.size *= 2;
+    clg_segment_header_encode(page, &header);
+    for (uint32_t copy = 0; copy < 2; copy++) {
+        ck_assert_int_eq(clg_os_pwrite_all(os, fd, page, sizeof(page), copy * sizeof(page)), 0);
+    }
+    ck_assert_int_eq(os->close(os, fd), 0);
+    ck_assert_int_eq(os->close(os, dir), 0);
+    uint64_t before = log_hash();
+    for (uint32_t mode = COMMITLOG_RECOVER_TAIL; mode <= COMMITLOG_RECOVER_SALVAGE; mode++) {
+        ck_assert_int_eq(run(mode, true, &result), COMMITLOG_EDAMAGED);
+        ck_assert_int_eq(run(mode, false, &result), COMMITLOG_EDAMAGED);
+        ck_assert(log_hash() == before);
+    }
+}
+END_TEST
+
 START_TEST(only_what_retention_had_dropped_is_left)
 {
     struct clg_recovery_result result = {0};
@@ -486,6 +519,7 @@ static Suite *files_suite(void)
     tcase_add_loop_test(files, a_middle_segment_is_hurt, 0, 4);
     tcase_add_test(files, without_checkpoint_and_live_area_the_log_is_the_same);
     tcase_add_test(files, a_lost_newest_slot_is_not_a_clean_close);
+    tcase_add_test(files, segments_that_overlap_are_for_somebody_to_decide);
     tcase_add_test(files, only_what_retention_had_dropped_is_left);
     tcase_add_test(files, a_first_position_inside_a_segment_is_that_of_its_first_record);
     tcase_add_test(files, a_file_of_another_store_is_refused);
