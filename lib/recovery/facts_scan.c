@@ -320,6 +320,12 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
         return clg_fail(err, rc, 0, at, "search behind %" PRIu64, at);
     }
     s->facts->unread_blocks += search.unreadable;
+    /* Extended, a short file may hold a record that is whole: it says now what it would say then,
+     * so that what is to be refused is refused before anything is written. */
+    uint64_t cut = clg_max_u64(search.cut_durable, clg_scan_cut_durable(record));
+    if (cut > 0) {
+        clg_facts_witness(s->facts, cut, CLG_WITNESS_BEHIND);
+    }
     uint64_t to = rc == 0 ? search.found : data_end;
     if (rc == COMMITLOG_ENOTFOUND && zero && search.all_zero && search.unreadable == 0) {
         /* The ordinary end of a segment that is not full. A range all the same: should anything

@@ -235,6 +235,28 @@ bool clg_scan_file_ends(struct clg_scan *scan, uint64_t at, uint64_t need)
                               clg_is_zero(bytes, (size_t)(file_end - at)));
 }
 
+/* A header where the file ends too early: what is missing counts as zeros, which it becomes when a
+ * writer extends the file. It may verify: its record's body does not read then. */
+static int scan_load_cut(struct clg_scan *scan, uint64_t position,
+                         uint8_t cut[CLG_RECORD_HEADER_BYTES], const uint8_t **bytes,
+                         struct commitlog_error *err)
+{
+    const struct clg_segment *segment = scan->segment;
+    uint64_t file_end = segment->base + clg_min_u64(segment->bytes, segment->file_bytes);
+    CLG_ASSERT(position + CLG_RECORD_HEADER_BYTES > file_end);
+    memset(cut, 0, CLG_RECORD_HEADER_BYTES);
+    *bytes = cut;
+    if (position >= file_end) {
+        return 0;
+    }
+    const uint8_t *there = NULL;
+    int rc = clg_scan_load(scan, position, file_end - position, &there, err);
+    if (rc == 0) {
+        memcpy(cut, there, (size_t)(file_end - position));
+    }
+    return rc;
+}
+
 int clg_scan_examine_header(struct clg_scan *scan, const struct clg_scan_bounds *bounds,
                             uint64_t position, struct clg_scan_record *out,
                             struct commitlog_error *err)
@@ -248,9 +270,10 @@ int clg_scan_examine_header(struct clg_scan *scan, const struct clg_scan_bounds 
     }
     const uint8_t *bytes = NULL;
     int rc = clg_scan_load(scan, position, CLG_RECORD_HEADER_BYTES, &bytes, err);
-    if (rc == ENODATA && clg_scan_file_ends(scan, position, CLG_RECORD_HEADER_BYTES)) {
-        out->header_zero = true;
-        return scan_say(out, CLG_SCAN_FREE, "");
+    uint8_t cut[CLG_RECORD_HEADER_BYTES];
+    bool is_cut = rc == ENODATA;
+    if (is_cut) {
+        rc = scan_load_cut(scan, position, cut, &bytes, err);
     }
     if (rc != 0) {
         return scan_say_read(out, rc);
@@ -278,11 +301,25 @@ int clg_scan_examine_header(struct clg_scan *scan, const struct clg_scan_bounds 
     out->size = clg_record_size(header.word);
     out->next_position = position + out->size;
     CLG_ASSERT(out->next_position <= segment->data_end);
+    if (is_cut) {
+        return scan_say_read(out, ENODATA);
+    }
     if (claimed) {
         return scan_say(out, CLG_SCAN_CLAIMED, "");
     }
     out->verdict = CLG_SCAN_OK;
     return 0;
+}
+
+uint64_t clg_scan_cut_durable(const struct clg_scan_record *record)
+{
+    uint64_t durable;
+    CLG_ASSERT(record->why != NULL || record->verdict == CLG_SCAN_OK);
+    bool cut = record->verdict == CLG_SCAN_BAD_READ && record->os_errno == ENODATA &&
+               record->size > 0 && clg_record_state(record->header.word) == CLG_RECORD_COMMITTED;
+    return cut && clg_durable_back_decode(record->position, record->header.durable_back, &durable)
+               ? durable
+               : 0;
 }
 
 /* Bodies of control records steer what is built from them: they are checked in both modes. */

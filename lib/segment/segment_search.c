@@ -98,14 +98,17 @@ static uint64_t search_candidate(const struct search_chunk *chunk, uint64_t from
 }
 
 /* Does a record verify here? Bodies are hashed as long as *hash_left lasts. */
-static int search_try(struct clg_scan *scan, uint64_t at, uint64_t *hash_left, bool *found,
-                      struct commitlog_error *err)
+static int search_try(struct clg_scan *scan, uint64_t at, uint64_t *hash_left,
+                      struct clg_scan_search *search, bool *found, struct commitlog_error *err)
 {
     CLG_ASSERT(found != NULL);
     struct clg_scan_bounds bounds = {.epoch = scan->min_epoch, .time = scan->min_time};
     struct clg_scan_record record;
     *found = false;
     int rc = clg_scan_examine_header(scan, &bounds, at, &record, err);
+    if (rc == 0) {
+        search->cut_durable = clg_max_u64(search->cut_durable, clg_scan_cut_durable(&record));
+    }
     if (rc != 0 || record.verdict != CLG_SCAN_OK) {
         return rc;
     }
@@ -119,6 +122,9 @@ static int search_try(struct clg_scan *scan, uint64_t at, uint64_t *hash_left, b
         }
         *hash_left -= record.size;
         rc = clg_scan_examine(scan, &bounds, at, &record, err);
+        if (rc == 0) {
+            search->cut_durable = clg_max_u64(search->cut_durable, clg_scan_cut_durable(&record));
+        }
     }
     *found = rc == 0 && record.verdict == CLG_SCAN_OK;
     return rc;
@@ -137,7 +143,7 @@ static int search_chunk_records(struct clg_scan *scan, struct search_chunk chunk
         if (at >= chunk.to) {
             break;
         }
-        int rc = search_try(scan, at, hash_left, found, err);
+        int rc = search_try(scan, at, hash_left, search, found, err);
         if (rc != 0 || *found) {
             *next = at;
             return rc;

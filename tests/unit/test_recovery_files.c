@@ -287,6 +287,45 @@ START_TEST(only_what_retention_had_dropped_is_left)
 }
 END_TEST
 
+/* What is missing of the last record may be zeros: extended, the file would hold a witness. */
+START_TEST(a_cut_file_is_refused_before_it_is_extended)
+{
+    static const uint8_t zeros[CLG_RECORD_HEADER_BYTES];
+    struct clg_recovery_result result;
+    start(false);
+    fill(20);
+    die(false);
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    char path[64];
+    uint64_t at;
+    path_of(record_at(19)->position, path, &at);
+    int dir = os->open_dir(os, SIM_PATH "/log");
+    int fd = os->open_at(os, dir, strrchr(path, '/') + 1, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE, 0);
+    /* A record of 192 zeros, sound, that ends the file in the middle of them. */
+    uint8_t record[CLG_RECORD_HEADER_BYTES + 192];
+    uint64_t salt;
+    ck_assert_int_eq(clg_os_pread_all(os, fd, &salt, sizeof(salt), CLG_SEGMENT_AT_SALT), 0);
+    ck_assert_int_eq(clg_os_pread_all(os, fd, record, sizeof(record), at), 0);
+    ck_assert_uint_eq(record_at(19)->size, sizeof(record));
+    memset(record + CLG_RECORD_HEADER_BYTES, 0, 192);
+    (void)clg_record_seal(record, sizeof(record),
+                          clg_record_seed(clg_load_le64(&salt), record_at(19)->position));
+    ck_assert_int_eq(clg_os_pwrite_all(os, fd, record, sizeof(record), at), 0);
+    ck_assert_int_eq(os->ftruncate(os, fd, at + CLG_RECORD_HEADER_BYTES + 40), 0);
+    /* Nothing before it says how far the log was durable. */
+    for (uint32_t i = 10; i < 19; i++) {
+        path_of(record_at(i)->position, path, &at);
+        ck_assert_int_eq(clg_os_pwrite_all(os, fd, zeros, sizeof(zeros), at), 0);
+    }
+    ck_assert_int_eq(os->close(os, fd), 0);
+    ck_assert_int_eq(os->close(os, dir), 0);
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, true, &result), 0);
+    uint64_t before = log_hash();
+    ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), COMMITLOG_EDAMAGED);
+    ck_assert(log_hash() == before);
+}
+END_TEST
+
 START_TEST(a_file_of_another_store_is_refused)
 {
     struct clg_recovery_result result;
@@ -521,6 +560,7 @@ static Suite *files_suite(void)
     tcase_add_test(files, a_lost_newest_slot_is_not_a_clean_close);
     tcase_add_test(files, segments_that_overlap_are_for_somebody_to_decide);
     tcase_add_test(files, only_what_retention_had_dropped_is_left);
+    tcase_add_test(files, a_cut_file_is_refused_before_it_is_extended);
     tcase_add_test(files, a_first_position_inside_a_segment_is_that_of_its_first_record);
     tcase_add_test(files, a_file_of_another_store_is_refused);
     tcase_add_test(files, without_room_for_quarantine_nothing_is_cut);
