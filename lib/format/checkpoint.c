@@ -81,7 +81,8 @@ int clg_checkpoint_decode(const uint8_t slot[CLG_FORMAT_PAGE_BYTES], uint32_t in
     uint32_t clean = clg_load_le32(slot + CLG_CHECKPOINT_AT_CLEAN);
     decoded.clean = clean == 1u;
     memcpy(decoded.uuid, file.uuid, CLG_UUID_BYTES);
-    if (clean > 1u || clg_checkpoint_slot(decoded.sequence) != index || !checkpoint_ok(&decoded)) {
+    if (clean > 1u || clg_checkpoint_slot(decoded.sequence) != index || !checkpoint_ok(&decoded) ||
+        decoded.sequence > CLG_CHECKPOINT_SEQUENCE_MAX) {
         return COMMITLOG_EDAMAGED;
     }
     *checkpoint = decoded;

@@ -32,6 +32,8 @@
 #define CLG_CHECKPOINT_AT_STORE_TIME 120u
 #define CLG_CHECKPOINT_AT_EPOCH 128u
 #define CLG_CHECKPOINT_AT_CLEAN 132u
+/* Nobody writes so often. A slot that says more leaves no number for the next one. */
+#define CLG_CHECKPOINT_SEQUENCE_MAX (UINT64_C(1) << 62)
 
 struct clg_checkpoint {
     uint64_t sequence; /* 1 for the first one written */

@@ -277,6 +277,9 @@ START_TEST(checkpoint_forged_fields_are_refused)
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_SEQUENCE, 3), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_SEQUENCE, 0), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_SEQUENCE, 4), 0);
+    ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_SEQUENCE, CLG_CHECKPOINT_SEQUENCE_MAX), 0);
+    ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_SEQUENCE, UINT64_MAX - 1),
+                     COMMITLOG_EDAMAGED);
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_FIRST, 16392), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_FIRST, 8193), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_CHECKPOINTED, 24584), COMMITLOG_EDAMAGED);
