@@ -395,11 +395,12 @@ static void plan_writer(struct plan_make *m)
         return;
     }
     plan_leftovers(m);
-    if (plan_reshape(m) || (salvage && clg_plan_fill_gaps(m))) {
+    bool again = plan_reshape(m) || (salvage && clg_plan_fill_gaps(m));
+    if (again && !m->wide_gap) {
         plan->again = true;
         return;
     }
-    if (m->inner_gap) {
+    if (m->inner_gap || m->wide_gap) {
         plan_refuse(m, COMMITLOG_EDAMAGED, "a gap that no segment can fill", facts->prefix_end);
         plan->step_count = 0;
         return;

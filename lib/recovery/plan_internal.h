@@ -19,6 +19,7 @@ struct plan_make {
     size_t oldest;  /* index of the first segment that counts */
     bool front_gap; /* the oldest segments are missing */
     bool inner_gap; /* one between two others is */
+    bool wide_gap;  /* more is missing than any store lost: whoever says so is not believed */
     bool damaged;
     const char *anomaly; /* what strict mode refuses; NULL: nothing */
     struct commitlog_error *err;

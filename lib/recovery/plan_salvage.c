@@ -11,11 +11,18 @@
 #include "recovery/facts_internal.h"
 #include "recovery/plan_internal.h"
 
+/* 128 TiB in the largest segments there are. */
+#define PLAN_FILL_MAX UINT64_C(4096)
+
 /* A run of missing positions becomes segments that hold nothing; the next round fills them with
  * holes. */
 static void plan_fill_gap(struct plan_make *m, uint64_t from, uint64_t to)
 {
     CLG_ASSERT(from < to);
+    if ((to - from) / CLG_SEGMENT_MAX >= PLAN_FILL_MAX) {
+        m->wide_gap = true;
+        return;
+    }
     while (from < to) {
         uint64_t piece = clg_min_u64(to - from, CLG_SEGMENT_MAX);
         if (to - from > piece && to - from - piece < CLG_SEGMENT_MIN) {

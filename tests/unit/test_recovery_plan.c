@@ -220,6 +220,21 @@ START_TEST(a_missing_segment_is_damage_whatever_the_witness)
 }
 END_TEST
 
+/* A forged witness, or a forged header of the segment behind: not a million steps, but an answer.
+ */
+START_TEST(a_gap_wider_than_any_store_is_not_filled)
+{
+    facts.witness = CLG_POSITION_MAX / 2 / SIZE * SIZE;
+    make(COMMITLOG_RECOVER_SALVAGE, false);
+    ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
+    ck_assert(plan.step_count == 0 && !plan.again);
+    facts.witness = 3 * SIZE + 100 * CLG_SEGMENT_MAX;
+    make(COMMITLOG_RECOVER_SALVAGE, false);
+    ck_assert_int_eq(plan.code, 0);
+    ck_assert(plan.again && plan.step_count >= 100);
+}
+END_TEST
+
 START_TEST(missing_oldest_segments_are_damage)
 {
     files[0] = files[1];
@@ -488,6 +503,7 @@ static Suite *plan_suite(void)
     tcase_add_test(table, a_last_file_whose_header_does_not_read_is_no_failed_creation);
     tcase_add_test(table, a_missing_segment_is_damage_whatever_the_witness);
     tcase_add_test(table, missing_oldest_segments_are_damage);
+    tcase_add_test(table, a_gap_wider_than_any_store_is_not_filled);
     tcase_add_test(table, a_lost_header_in_the_middle_is_damage_and_salvage_rebuilds_it);
     tcase_add_loop_test(table, a_headerless_last_file_above_the_witness_is_a_failed_creation, 0, 2);
     tcase_add_test(table, one_bad_header_copy_is_repaired);
