@@ -18,7 +18,7 @@
  *       succeeded nothing is flushed again: the questions move no data and wait for no device;
  *       3. only EIO and EROFS are answers, whatever else keeps a question from being asked is not.
  * Threads and locks: none.
- * Happy path: fdatasync, fstatfs, one to three questions: 2 to 4 us.
+ * Happy path: fdatasync, fstatfs, one to three questions: some microseconds.
  * Failure modes: negative errno.
  */
 #include <errno.h>

@@ -306,13 +306,7 @@ static void plan_end(struct plan_make *m)
     struct clg_plan *plan = m->plan;
     CLG_ASSERT(plan->first <= plan->end);
     if (!facts->clean && facts->same_boot) {
-        uint64_t sure = plan->first;
-        if (facts->have_checkpoint) {
-            sure = clg_max_u64(sure, facts->checkpoint.durable);
-        }
-        if (facts->live.usable) {
-            sure = clg_max_u64(sure, facts->live.durable);
-        }
+        uint64_t sure = clg_max_u64(plan->first, facts->sure);
         if (facts->straddled && facts->straddling < sure) {
             sure = clg_max_u64(plan->first, facts->straddling);
         }

@@ -246,6 +246,10 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     clg_error_clear(&why);
     int rc =
         clg_reader_get(&cursor->reader, fetch->core->log, position, fetch->visible, &view, &why);
+    if (rc == COMMITLOG_OK && view.header.epoch < cursor->min_epoch) {
+        rc = clg_fail(&why, COMMITLOG_EDAMAGED, 0, position,
+                      "a record of an older session than the one before it");
+    }
     if (rc == COMMITLOG_OK) {
         rc = cursor_check(&view, queue, queue_offset, header_check);
         if (rc != COMMITLOG_OK) {
@@ -283,6 +287,8 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
     if (cursor->generation == fetch->core->generation) {
         return COMMITLOG_OK;
     }
+    /* A segment of the core before may have been put aside and made anew at the same place. */
+    clg_reader_begin(&cursor->reader);
     cursor->pending = 0;
     clg_merge_close(cursor->merge);
     cursor->merge = NULL;

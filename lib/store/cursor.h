@@ -63,7 +63,7 @@ struct commitlog_cursor {
     bool has_last;
     uint64_t last_position;
     uint32_t last_check;
-    uint32_t min_epoch; /* log order: no later record has a lower one */
+    uint32_t min_epoch; /* log order: no later record has a lower one; others: 0 */
     /* tags */
     uint8_t *tag_bytes;
     struct clg_cursor_tag *tags;

@@ -12,12 +12,6 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             return cursor->next == fetch->visible ? COMMITLOG_EEND : COMMITLOG_EBEYOND;
         }
         int rc = clg_cursor_take(cursor, fetch, cursor->next, UINT32_MAX, 0, NULL);
-        if (rc == COMMITLOG_OK && fetch->messages[fetch->count - 1].epoch < cursor->min_epoch) {
-            fetch->count--;
-            clg_store_damage(cursor->store, fetch->core, cursor->next, 0, UINT32_MAX,
-                             "a record of an older session than the one before it");
-            rc = COMMITLOG_EDAMAGED;
-        }
         if (rc == COMMITLOG_ETOOSMALL) {
             fetch->bound = clg_log_first(fetch->core->log);
         } else if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EIO) {

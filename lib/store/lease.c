@@ -136,6 +136,7 @@ static int get_once(struct commitlog_store *store, struct clg_reader *reader, ui
     uint64_t visible = 0;
     struct clg_record_view view;
     clg_error_clear(err);
+    clg_reader_begin(reader); /* what an earlier try has pinned may be of another core */
     int rc = clg_store_fold(store, &core, &visible, err);
     if (rc == COMMITLOG_OK) {
         rc = clg_reader_get(reader, core->log, position, visible, &view, err);

@@ -122,16 +122,21 @@ int32_t commitlog_topic_info(struct commitlog_store *store, uint32_t topic,
     return found != NULL ? COMMITLOG_OK : COMMITLOG_ENOTFOUND;
 }
 
-int32_t commitlog_queue_info(struct commitlog_store *store, uint32_t topic, uint32_t queue,
-                             struct commitlog_queue_info *out)
+/* What is asked of one queue: of its ends, or, with `range` NULL, which offset a time has. */
+struct queue_question {
+    struct clg_lookup_range *range;
+    int64_t time_ns;
+    uint32_t bound;
+    uint64_t *out_offset;
+};
+
+/* At the core of now; once more where that is one whose files another writer has taken. */
+static int queue_ask(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                     const struct queue_question *ask)
 {
-    int rc = clg_store_enter(store);
-    if (rc != COMMITLOG_OK || out == NULL) {
-        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
-    }
-    struct clg_lookup_range range = {0};
     struct clg_follow_reads reads = {0};
     bool again;
+    int rc;
     do {
         struct clg_core *core = clg_store_core(store);
         uint64_t visible = 0;
@@ -142,11 +147,25 @@ int32_t commitlog_queue_info(struct commitlog_store *store, uint32_t topic, uint
         }
         again = false;
         if (rc == COMMITLOG_OK) {
-            rc = clg_lookup_range(core->fold, number, visible, &range);
+            rc = ask->range != NULL ? clg_lookup_range(core->fold, number, visible, ask->range)
+                                    : clg_lookup_time(core->fold, number, ask->time_ns, ask->bound,
+                                                      visible, ask->out_offset);
             again = clg_follow_again(store, core->generation, &reads, &rc);
         }
         clg_core_unref(core);
     } while (again);
+    return rc;
+}
+
+int32_t commitlog_queue_info(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                             struct commitlog_queue_info *out)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    struct clg_lookup_range range = {0};
+    rc = queue_ask(store, topic, queue, &(struct queue_question){.range = &range});
     if (rc != COMMITLOG_OK) {
         return rc;
     }
@@ -166,22 +185,7 @@ int32_t commitlog_offset_by_time(struct commitlog_store *store, uint32_t topic, 
     if (rc != COMMITLOG_OK || out_offset == NULL || bound > COMMITLOG_UPPER) {
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
     }
-    struct clg_follow_reads reads = {0};
-    bool again;
-    do {
-        struct clg_core *core = clg_store_core(store);
-        uint64_t visible = 0;
-        uint32_t number = 0;
-        rc = clg_store_fold(store, &core, &visible, NULL);
-        if (rc == COMMITLOG_OK) {
-            rc = clg_store_queue(core, topic, queue, &number);
-        }
-        again = false;
-        if (rc == COMMITLOG_OK) {
-            rc = clg_lookup_time(core->fold, number, time_ns, bound, visible, out_offset);
-            again = clg_follow_again(store, core->generation, &reads, &rc);
-        }
-        clg_core_unref(core);
-    } while (again);
-    return rc;
+    return queue_ask(
+        store, topic, queue,
+        &(struct queue_question){.time_ns = time_ns, .bound = bound, .out_offset = out_offset});
 }

@@ -104,6 +104,11 @@ static void make(uint32_t mode, bool read_only)
 {
     struct clg_plan_options options = {.mode = mode, .read_only = read_only, .segment_bytes = SIZE};
     teardown();
+    /* As facts.c has it. */
+    facts.sure = facts.have_checkpoint ? facts.checkpoint.durable : 0;
+    if (facts.live.usable && facts.live.durable > facts.sure) {
+        facts.sure = facts.live.durable;
+    }
     ck_assert_int_eq(clg_plan_make(&facts, &options, &plan, NULL), 0);
 }
 
