@@ -86,12 +86,12 @@ static inline bool clg_segment_is_short(const struct clg_segment *segment)
 /* What opening found. A segment is handed out for those up to CLG_SEGMENT_SHORT. */
 enum clg_segment_state {
     CLG_SEGMENT_GOOD,
-    CLG_SEGMENT_ONE_COPY,   /* one header copy fails its check: the other was used */
+    CLG_SEGMENT_ONE_COPY,   /* one header copy is bad, old or not for here: the other was used */
     CLG_SEGMENT_LONG,       /* bytes behind the stated size: ignored */
     CLG_SEGMENT_SHORT,      /* fewer bytes than stated: pread only, no map, no writes */
     CLG_SEGMENT_EMPTY,      /* both header pages are zero, or the file ends before them */
     CLG_SEGMENT_NO_HEADER,  /* both copies fail their checks */
-    CLG_SEGMENT_DISAGREE,   /* both verify and differ */
+    CLG_SEGMENT_DISAGREE,   /* both verify and differ, and neither is the newer one */
     CLG_SEGMENT_MISNAMED,   /* the header is intact and of another position */
     CLG_SEGMENT_FOREIGN,    /* of another store */
     CLG_SEGMENT_NEWER,      /* written by a newer version */

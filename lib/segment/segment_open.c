@@ -29,7 +29,7 @@ const char *clg_segment_state_text(enum clg_segment_state state)
     case CLG_SEGMENT_GOOD:
         return "good";
     case CLG_SEGMENT_ONE_COPY:
-        return "one of two header copies is damaged";
+        return "one of two header copies is damaged or old";
     case CLG_SEGMENT_LONG:
         return "longer than its header says";
     case CLG_SEGMENT_SHORT:
@@ -143,6 +143,23 @@ static enum clg_segment_state open_judge_bad(const struct open_copies *copies)
     return CLG_SEGMENT_NO_HEADER;
 }
 
+/* Which of two copies that both belong here was written last: 0 or 1, or 2 if none says so. The
+ * other one is a page that a disk did not write, from a segment that was here before. */
+static uint32_t open_newer(const struct open_copies *copies)
+{
+    const struct clg_segment_header *a = &copies->headers[0];
+    const struct clg_segment_header *b = &copies->headers[1];
+    CLG_ASSERT(copies->decode[0] == 0);
+    CLG_ASSERT(copies->decode[1] == 0);
+    if (a->epoch != b->epoch) {
+        return a->epoch > b->epoch ? 0 : 1;
+    }
+    if (a->created != b->created) {
+        return a->created > b->created ? 0 : 1;
+    }
+    return HEADER_COPIES;
+}
+
 static enum clg_segment_state open_judge(const struct open_copies *copies, uint64_t base,
                                          const struct clg_segment_header **out)
 {
@@ -151,19 +168,29 @@ static enum clg_segment_state open_judge(const struct open_copies *copies, uint6
     if (code[0] != 0 && code[1] != 0) {
         return open_judge_bad(copies);
     }
-    uint32_t good = code[0] == 0 ? 0 : 1;
-    uint32_t other = 1 - good;
-    CLG_ASSERT(code[good] == 0);
-    *out = &copies->headers[good];
-    if ((*out)->base != base) {
+    bool here[HEADER_COPIES];
+    for (uint32_t i = 0; i < HEADER_COPIES; i++) {
+        here[i] = code[i] == 0 && copies->headers[i].base == base;
+    }
+    if (!here[0] && !here[1]) {
         return CLG_SEGMENT_MISNAMED;
     }
-    if (code[other] == 0) {
-        bool same = memcmp(copies->pages[0], copies->pages[1], CLG_FORMAT_PAGE_BYTES) == 0;
-        return same ? CLG_SEGMENT_GOOD : CLG_SEGMENT_DISAGREE;
+    uint32_t good = here[0] ? 0 : 1;
+    if (here[0] && here[1]) {
+        *out = &copies->headers[0];
+        if (memcmp(copies->pages[0], copies->pages[1], CLG_FORMAT_PAGE_BYTES) == 0) {
+            return CLG_SEGMENT_GOOD;
+        }
+        good = open_newer(copies);
+        if (good == HEADER_COPIES) {
+            return CLG_SEGMENT_DISAGREE;
+        }
     }
+    CLG_ASSERT(code[good] == 0);
+    *out = &copies->headers[good];
     /* The other one is intact, but of another store or version: no accident of one block. */
-    bool intact = code[other] == COMMITLOG_EFOREIGN || code[other] == COMMITLOG_EVERSION;
+    int other = code[1 - good];
+    bool intact = other == COMMITLOG_EFOREIGN || other == COMMITLOG_EVERSION;
     return intact ? CLG_SEGMENT_DISAGREE : CLG_SEGMENT_ONE_COPY;
 }
 

@@ -118,69 +118,6 @@ START_TEST(a_temporary_file_left_by_a_crash_is_begun_again)
 }
 END_TEST
 
-static enum clg_segment_state open_state(uint64_t base, int *rc)
-{
-    struct clg_segment *segment = NULL;
-    enum clg_segment_state state;
-    *rc = clg_segment_open(&world.dir, base, false, &segment, &state, &err);
-    clg_segment_unref(segment);
-    return state;
-}
-
-START_TEST(each_damage_of_the_headers_has_its_verdict)
-{
-    char path[DIRS_PATH_MAX];
-    char other[DIRS_PATH_MAX];
-    uint8_t junk = 0x77;
-    int rc;
-    clg_segment_unref(world_create(&world, 0, SMALL));
-    world_file(&world, 0, path);
-    file_patch(path, 100, &junk, 1);
-    ck_assert_int_eq(open_state(0, &rc), CLG_SEGMENT_ONE_COPY);
-    ck_assert_int_eq(rc, 0);
-    file_patch(path, 4096 + 100, &junk, 1);
-    ck_assert_int_eq(open_state(0, &rc), CLG_SEGMENT_NO_HEADER);
-    ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
-    uint8_t zeros[8192] = {0};
-    file_patch(path, 0, zeros, sizeof(zeros));
-    ck_assert_int_eq(open_state(0, &rc), CLG_SEGMENT_EMPTY);
-    ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_NO_FILE);
-    ck_assert_int_eq(rc, COMMITLOG_ENOTFOUND);
-    clg_segment_unref(world_create(&world, SMALL, SMALL));
-    world_file(&world, SMALL, path);
-    world_file(&world, 2 * SMALL, other);
-    ck_assert_int_eq(link(path, other), 0);
-    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_LINKED);
-    ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(unlink(path), 0);
-    ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_MISNAMED);
-    ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(rename(other, path), 0);
-    world.dir.uuid[0] ^= 1;
-    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_FOREIGN);
-    ck_assert_int_eq(rc, COMMITLOG_EFOREIGN);
-    world.dir.uuid[0] ^= 1;
-    world.bad_to = 8192;
-    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_UNREADABLE);
-    ck_assert_int_eq(rc, COMMITLOG_EIO);
-    world.bad_to = 4096;
-    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_ONE_COPY);
-    world.bad_to = 0;
-    ck_assert_int_eq(truncate(path, (off_t)SMALL + 4096), 0);
-    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_LONG);
-    ck_assert_int_eq(symlink(path, other), 0);
-    ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_ODD);
-    ck_assert_int_eq(unlink(other), 0);
-    ck_assert_int_eq(mkfifo(other, 0600), 0);
-    ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_ODD);
-    ck_assert_int_eq(unlink(other), 0);
-    ck_assert_int_eq(mkdir(other, 0700), 0);
-    ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_ODD);
-    ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
-}
-END_TEST
-
 START_TEST(a_short_file_is_readable_up_to_its_end_and_never_mapped)
 {
     char path[DIRS_PATH_MAX];
@@ -224,31 +161,6 @@ START_TEST(a_short_file_is_readable_up_to_its_end_and_never_mapped)
     ck_assert(record.header_zero);
     clg_scan_free(&scan);
     clg_segment_unref(segment);
-}
-END_TEST
-
-START_TEST(headers_are_repaired_from_one_copy_or_from_the_neighbours)
-{
-    char path[DIRS_PATH_MAX];
-    uint8_t junk[8192];
-    memset(junk, 0x33, sizeof(junk));
-    struct clg_segment *segment = world_create(&world, 0, SMALL);
-    struct clg_segment_header header = segment->header;
-    clg_segment_unref(segment);
-    world_file(&world, 0, path);
-    file_patch(path, 0, junk, 4096);
-    enum clg_segment_state state;
-    OK(clg_segment_open(&world.dir, 0, true, &segment, &state, &err));
-    OK(clg_segment_repair_header(segment, &err));
-    clg_segment_unref(segment);
-    int rc;
-    ck_assert_int_eq(open_state(0, &rc), CLG_SEGMENT_GOOD);
-    file_patch(path, 0, junk, sizeof(junk));
-    ck_assert_int_eq(open_state(0, &rc), CLG_SEGMENT_NO_HEADER);
-    OK(clg_segment_open_as(&world.dir, &header, true, &segment, &state, &err));
-    OK(clg_segment_repair_header(segment, &err));
-    clg_segment_unref(segment);
-    ck_assert_int_eq(open_state(0, &rc), CLG_SEGMENT_GOOD);
 }
 END_TEST
 
@@ -537,9 +449,7 @@ static Suite *segment_suite(void)
     tcase_add_test(files, names_are_exact_or_not_ours);
     tcase_add_test(files, a_new_segment_is_whole_named_and_opens_again);
     tcase_add_test(files, a_temporary_file_left_by_a_crash_is_begun_again);
-    tcase_add_test(files, each_damage_of_the_headers_has_its_verdict);
     tcase_add_test(files, a_short_file_is_readable_up_to_its_end_and_never_mapped);
-    tcase_add_test(files, headers_are_repaired_from_one_copy_or_from_the_neighbours);
     tcase_add_test(files, a_footer_seals_and_a_damaged_one_does_not);
     tcase_add_test(files, maps_show_what_is_written_and_idle_descriptors_come_back);
     tcase_add_test(files, a_failed_flush_is_reported_with_the_file);
