@@ -169,6 +169,25 @@ static int facts_open_one(struct clg_facts *facts, const struct clg_store_dir *d
     return facts_raw_file(facts, dir, fact, err);
 }
 
+/* A file that had this name before, put back by a copy or by a disk that did not write: the
+ * successor names another salt, and is the younger of the two. */
+static bool facts_is_old(const struct clg_facts *facts, size_t i)
+{
+    const struct clg_fact_segment *fact = &facts->segments[i];
+    const struct clg_fact_segment *next = fact + 1;
+    CLG_ASSERT(i < facts->segment_count);
+    if (i + 1 == facts->segment_count || fact->segment == NULL || next->segment == NULL ||
+        fact->base + fact->bytes != next->base) {
+        return false;
+    }
+    const struct clg_segment_header *mine = &fact->segment->header;
+    const struct clg_segment_header *after = &next->segment->header;
+    CLG_ASSERT(mine->salt != 0);
+    return after->predecessor_salt != 0 && after->predecessor_salt != mine->salt &&
+           (mine->epoch < after->epoch ||
+            (mine->epoch == after->epoch && mine->created <= after->created));
+}
+
 /* What the neighbours know of a header that is gone: the successor names this one's salt. */
 static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *dir, size_t i,
                           bool writable)
@@ -177,7 +196,7 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
     CLG_ASSERT(fact->segment == NULL);
     if (i + 1 >= facts->segment_count || facts->segments[i + 1].segment == NULL ||
         (fact->state != CLG_SEGMENT_EMPTY && fact->state != CLG_SEGMENT_NO_HEADER &&
-         fact->state != CLG_SEGMENT_UNREADABLE)) {
+         fact->state != CLG_SEGMENT_OLD && fact->state != CLG_SEGMENT_UNREADABLE)) {
         return;
     }
     const struct clg_segment_header *next = &facts->segments[i + 1].segment->header;
@@ -267,7 +286,15 @@ static int facts_open_segments(struct clg_facts *facts, const struct clg_store_d
     }
     int rc = facts_overlap(facts, err);
     for (size_t i = rc == 0 ? facts->segment_count : 0; i-- > 0;) {
-        if (facts->segments[i].segment == NULL) {
+        struct clg_fact_segment *fact = &facts->segments[i];
+        if (facts_is_old(facts, i)) {
+            clg_segment_unref(fact->segment);
+            fact->segment = NULL;
+            fact->state = CLG_SEGMENT_OLD;
+            fact->footer_code = COMMITLOG_ENOTFOUND;
+            fact->nonzero = true;
+        }
+        if (fact->segment == NULL) {
             facts_rebuild(facts, dir, i,
                           !options->read_only && (i + 1 == facts->segment_count ||
                                                   facts->segments[i + 1].base > sure));

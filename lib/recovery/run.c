@@ -128,8 +128,12 @@ static int run_create(struct run *r, const struct clg_plan_step *step)
     plan.first_time = r->facts->last_store_time;
     /* One that fills a gap has successors: it must not demand more than their records have. */
     if (r->plan->again) {
+        const struct clg_fact_segment *after = clg_facts_segment_at(r->facts, step->to);
         plan.epoch = 1;
         plan.first_time = 0;
+        plan.salt = after != NULL && after->segment != NULL
+                        ? after->segment->header.predecessor_salt
+                        : 0; /* the successor goes on from it */
     }
     const struct clg_fact_segment *before =
         step->from > 0 ? clg_facts_segment_at(r->facts, step->from - 1) : NULL;

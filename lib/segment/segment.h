@@ -93,6 +93,7 @@ enum clg_segment_state {
     CLG_SEGMENT_NO_HEADER,  /* both copies fail their checks */
     CLG_SEGMENT_DISAGREE,   /* both verify and differ, and neither is the newer one */
     CLG_SEGMENT_MISNAMED,   /* the header is intact and of another position */
+    CLG_SEGMENT_OLD,        /* its successor names another one; found by recovery */
     CLG_SEGMENT_FOREIGN,    /* of another store */
     CLG_SEGMENT_NEWER,      /* written by a newer version */
     CLG_SEGMENT_UNREADABLE, /* EIO on both header pages */

@@ -28,6 +28,7 @@ void clg_segment_plan_after(const struct clg_segment *last, uint64_t bytes, int6
     out->bytes = bytes;
     out->predecessor_end = last->data_end;
     out->predecessor_salt = last->salt;
+    out->salt = 0;
     out->first_time = first_time;
     out->epoch = epoch;
 }
@@ -87,8 +88,8 @@ static int draft_fill_header(struct clg_segment_draft *draft, const struct clg_s
     for (uint32_t i = 0; i < CLG_UUID_BYTES; i++) {
         header.uuid[i] = dir->uuid[i];
     }
-    uint64_t salt = 0;
-    int rc = dir->os->random(dir->os, &salt, sizeof(salt));
+    uint64_t salt = plan->salt;
+    int rc = salt != 0 ? 0 : dir->os->random(dir->os, &salt, sizeof(salt));
     draft->header = header;
     if (rc < 0) {
         return draft_fail_os(draft, rc, "salt", err);

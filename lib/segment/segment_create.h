@@ -18,12 +18,13 @@
 
 #include "segment/segment.h"
 
-/* What a segment is made from; salt, creation time, algorithm and UUID are filled in here. */
+/* What a segment is made from; creation time, algorithm and UUID are filled in here. */
 struct clg_segment_plan {
     uint64_t base;
     uint64_t bytes;
     uint64_t predecessor_end;
     uint64_t predecessor_salt;
+    uint64_t salt;      /* 0: a random one */
     int64_t first_time; /* no record in it will be older: the last store time given out */
     uint32_t epoch;
 };

@@ -42,6 +42,8 @@ const char *clg_segment_state_text(enum clg_segment_state state)
         return "the header copies differ";
     case CLG_SEGMENT_MISNAMED:
         return "its header belongs to another position";
+    case CLG_SEGMENT_OLD:
+        return "an older file: the next segment follows another one of this name";
     case CLG_SEGMENT_FOREIGN:
         return "belongs to another store";
     case CLG_SEGMENT_NEWER:

@@ -135,6 +135,28 @@ static int run(uint32_t mode, bool read_only, struct clg_recovery_result *result
     return rc;
 }
 
+/* The headers from page `from` on are those of a file that had this name before. */
+static void put_old_headers(const char *path, uint64_t from)
+{
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    uint8_t page[CLG_FORMAT_PAGE_BYTES];
+    struct clg_segment_header header;
+    int fd = os->open_dir(os, SIM_PATH "/log");
+    int file = os->open_at(os, fd, strrchr(path, '/') + 1, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE, 0);
+    ck_assert_int_ge(file, 0);
+    ck_assert_int_eq(os->pread(os, file, page, sizeof(page), 0), (int64_t)sizeof(page));
+    ck_assert_int_eq(clg_segment_header_decode(page, NULL, false, &header), 0);
+    header.salt ^= 1;
+    header.created--;
+    clg_segment_header_encode(page, &header);
+    for (; from < CLG_SEGMENT_DATA_START; from += sizeof(page)) {
+        ck_assert_int_eq(os->pwrite(os, file, page, sizeof(page), from), (int64_t)sizeof(page));
+    }
+    ck_assert_int_eq(os->fsync(os, file), 0);
+    (void)os->close(os, file);
+    (void)os->close(os, fd);
+}
+
 static struct sim_record *record_at(uint32_t index)
 {
     ck_assert_uint_lt(index, history.count);

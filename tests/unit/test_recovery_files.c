@@ -133,7 +133,8 @@ START_TEST(a_damaged_batch_becomes_holes_of_its_members)
 }
 END_TEST
 
-/* Many segments: what is lost in the middle. 0 a file, 1 both headers, 2 one header, 3 a footer. */
+/* Many segments: what is lost in the middle. 0 a file, 1 both headers, 2 one header, 3 a footer;
+ * 4 both headers are old, 5 one is. */
 START_TEST(a_middle_segment_is_hurt)
 {
     struct clg_recovery_result result;
@@ -149,6 +150,8 @@ START_TEST(a_middle_segment_is_hurt)
         int fd = os->open_dir(os, SIM_PATH "/log");
         ck_assert_int_eq(os->unlink_at(os, fd, strrchr(path, '/') + 1), 0);
         (void)os->close(os, fd);
+    } else if (_i >= 4) {
+        put_old_headers(path, _i == 4 ? 0 : CLG_FORMAT_PAGE_BYTES);
     } else if (_i == 3) {
         ck_assert_int_eq(commitlog_fault_flip(machine, path, SIM_SEGMENT_BYTES - 4096 + 80, 1), 0);
     } else {
@@ -157,13 +160,13 @@ START_TEST(a_middle_segment_is_hurt)
             ck_assert_int_eq(commitlog_fault_flip(machine, path, 4096 + 80, 1), 0);
         }
     }
-    int expected = _i < 2 ? COMMITLOG_EDAMAGED : 0;
+    int expected = _i < 2 || _i == 4 ? COMMITLOG_EDAMAGED : 0;
     ck_assert_int_eq(run(COMMITLOG_RECOVER_STRICT, false, &result), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, true, &result), 0);
     ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), expected);
     ck_assert_int_eq(run(COMMITLOG_RECOVER_SALVAGE, false, &result), 0);
     ck_assert_uint_eq(result.end, history.acked);
-    if (_i == 1) { /* the neighbours knew the header: not one record is lost */
+    if (_i > 0) { /* the neighbours knew the header: not one record is lost */
         ck_assert_uint_eq(result.summary.holes_made, 0);
     }
     ck_assert_int_eq(run(COMMITLOG_RECOVER_TAIL, false, &result), 0);
@@ -555,7 +558,7 @@ static Suite *files_suite(void)
     tcase_add_test(files, an_idle_checkpoint_makes_the_same_flip_damage);
     tcase_add_test(files, a_batch_is_cut_whole);
     tcase_add_test(files, a_damaged_batch_becomes_holes_of_its_members);
-    tcase_add_loop_test(files, a_middle_segment_is_hurt, 0, 4);
+    tcase_add_loop_test(files, a_middle_segment_is_hurt, 0, 6);
     tcase_add_test(files, without_checkpoint_and_live_area_the_log_is_the_same);
     tcase_add_test(files, a_lost_newest_slot_is_not_a_clean_close);
     tcase_add_test(files, segments_that_overlap_are_for_somebody_to_decide);
