@@ -25,6 +25,23 @@
 #define CLG_STATE_AT_EPOCH 88u
 #define CLG_STATE_AT_SECTIONS 92u
 
+/* The first section is the fold's own: which segments stood before the active one, and the newest
+ * record folded. */
+#define CLG_STATE_FOLD_ID 1u
+#define CLG_STATE_FOLD_BYTES 40u
+#define CLG_STATE_FOLD_AT_ACTIVE 0u
+#define CLG_STATE_FOLD_AT_SALT 8u
+#define CLG_STATE_FOLD_AT_LAST 16u
+#define CLG_STATE_FOLD_AT_LAST_CHECK 24u
+#define CLG_STATE_FOLD_AT_COUNT 28u
+#define CLG_STATE_FOLD_AT_ZERO 32u
+#define CLG_STATE_ITEM_BYTES 40u
+#define CLG_STATE_ITEM_AT_BASE 0u
+#define CLG_STATE_ITEM_AT_SALT 8u
+#define CLG_STATE_ITEM_AT_END 16u
+#define CLG_STATE_ITEM_AT_OLDEST 24u
+#define CLG_STATE_ITEM_AT_NEWEST 32u
+
 struct clg_state_info {
     uint64_t position; /* records before it are in the state */
     uint32_t epoch;

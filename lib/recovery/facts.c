@@ -182,7 +182,6 @@ static bool facts_is_old(const struct clg_facts *facts, size_t i)
     }
     const struct clg_segment_header *mine = &fact->segment->header;
     const struct clg_segment_header *after = &next->segment->header;
-    CLG_ASSERT(mine->salt != 0);
     return after->predecessor_salt != 0 && after->predecessor_salt != mine->salt &&
            (mine->epoch < after->epoch ||
             (mine->epoch == after->epoch && mine->created <= after->created));
@@ -357,15 +356,16 @@ static uint64_t facts_live_end(const struct clg_facts *facts)
 }
 
 /* What is going to be changed was looked at before: the views will read the segment in which the
- * checkpoint lies, those without view files and those that are reshaped from their beginning, and
- * an open that they refuse must not have cut a tail, taken over the stage or repaired a header. And
- * of a segment whose header was put together nothing is taken on trust, by a reader either. What is
- * verified here they need not verify again. True: there is more to scan than there was. */
-static bool facts_scan_more(struct clg_facts *facts)
+ * checkpoint lies, those without view files and those that are reshaped from their beginning, all
+ * of them when no .state before `end` is of this log, and an open that they refuse must not have
+ * cut a tail, taken over the stage or repaired a header. And of a segment whose header was put
+ * together nothing is taken on trust, by a reader either. What is verified here they need not
+ * verify again. True: there is more to scan than there was. */
+static bool facts_scan_more(struct clg_facts *facts, const struct clg_store_dir *dir, uint64_t end)
 {
     const uint32_t both = UINT32_C(1) << CLG_FILE_CQ | UINT32_C(1) << CLG_FILE_KEY;
     uint64_t before = facts->scan_from;
-    uint64_t from = before;
+    uint64_t from = clg_facts_has_state(facts, dir, end) ? before : facts->first;
     for (size_t i = facts->segment_count; i-- > 0;) {
         const struct clg_fact_segment *fact = &facts->segments[i];
         bool sealed = fact->base + fact->bytes <= before && fact->footer_code == 0;
@@ -413,7 +413,7 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
     uint64_t first_record = 0;
     facts_bounds(facts, options->full);
     if (!facts_all_good(facts) || (!options->read_only && !facts->clean)) {
-        (void)facts_scan_more(facts);
+        (void)facts_scan_more(facts, dir, CLG_POSITION_MAX);
     }
     if (facts->writer_live) {
         /* Its records change under us; the one who asks follows the live area. */
@@ -430,7 +430,8 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
         facts_bounds(facts, options->full);
         rc = clg_facts_scan(facts, &stage, options, &first_record, err);
     }
-    if (rc == 0 && !options->read_only && !facts->tail_zero && facts_scan_more(facts)) {
+    if (rc == 0 && !options->read_only && (!facts->clean || !facts->tail_zero) &&
+        facts_scan_more(facts, dir, facts->prefix_end)) {
         rc = clg_facts_scan(facts, &stage, options, &first_record, err);
     }
     clg_stage_close(&stage);

@@ -34,6 +34,7 @@
 #define CLG_FACTS_RANGES_MAX 65536u
 #define CLG_FACTS_NAME_MAX 64u
 #define CLG_FACTS_QUEUES 64u
+#define CLG_FACTS_STATES 8u
 
 /* Returns non-zero to cancel. */
 typedef int (*clg_progress_fn)(void *ctx, uint64_t done_bytes, uint64_t total_bytes);
@@ -155,7 +156,9 @@ struct clg_facts {
     struct clg_fact_name *tmp_names; /* ours, unfinished */
     size_t tmp_count;
     size_t tmp_room;
-    uint64_t foreign_names; /* in log/, not of our pattern: left alone */
+    uint64_t foreign_names;            /* in log/, not of our pattern: left alone */
+    uint64_t states[CLG_FACTS_STATES]; /* positions of .state files; more are not looked at */
+    uint32_t state_count;
     /* the scan */
     uint64_t first; /* first record's place: data start of the oldest segment that counts */
     uint64_t scan_from;

@@ -31,6 +31,10 @@ CLG_MUST_CHECK int clg_facts_list(struct clg_facts *facts, const struct clg_stor
 CLG_MUST_CHECK int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
                                   const struct clg_facts_options *options, uint64_t *first_record,
                                   struct commitlog_error *err);
+/* The views need not begin at the first record: a .state of a position up to `end` is there, and
+ * the newest record that it has seen is still in the log. */
+bool clg_facts_has_state(const struct clg_facts *facts, const struct clg_store_dir *dir,
+                         uint64_t end);
 /* Forget what a scan found. */
 void clg_facts_reset_scan(struct clg_facts *facts);
 

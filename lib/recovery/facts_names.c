@@ -105,6 +105,12 @@ static int facts_list_name(void *ctx, const char *name, enum clg_os_type type)
         return 0;
     }
     listing->facts->is_new = false; /* something derived: there was a store */
+    if (parsed.kind == CLG_FILE_STATE) {
+        if (listing->facts->state_count < CLG_FACTS_STATES) {
+            listing->facts->states[listing->facts->state_count++] = parsed.position;
+        }
+        return 0;
+    }
     struct clg_fact_segment *fact = facts_find(listing->facts, parsed.position);
     if (fact != NULL) {
         fact->views |= UINT32_C(1) << parsed.kind;

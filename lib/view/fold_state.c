@@ -23,42 +23,12 @@
 #include "format/state_file.h"
 #include "view/fold_internal.h"
 
-#define STATE_FOLD_ID 1u
-#define STATE_FIXED_BYTES 40u
-#define STATE_AT_ACTIVE 0u
-#define STATE_AT_SALT 8u
-#define STATE_AT_LAST 16u
-#define STATE_AT_LAST_CHECK 24u
-#define STATE_AT_COUNT 28u
-#define STATE_AT_ZERO 32u
-#define STATE_ITEM_BYTES 40u
-#define STATE_ITEM_AT_BASE 0u
-#define STATE_ITEM_AT_SALT 8u
-#define STATE_ITEM_AT_END 16u
-#define STATE_ITEM_AT_OLDEST 24u
-#define STATE_ITEM_AT_NEWEST 32u
-
-CLG_FORMAT_ASSERT(STATE_AT_ACTIVE == 0u);
-CLG_FORMAT_ASSERT(STATE_AT_SALT == STATE_AT_ACTIVE + 8u);
-CLG_FORMAT_ASSERT(STATE_AT_LAST == STATE_AT_SALT + 8u);
-CLG_FORMAT_ASSERT(STATE_AT_LAST_CHECK == STATE_AT_LAST + 8u);
-CLG_FORMAT_ASSERT(STATE_AT_COUNT == STATE_AT_LAST_CHECK + 4u);
-CLG_FORMAT_ASSERT(STATE_AT_ZERO == STATE_AT_COUNT + 4u);
-CLG_FORMAT_ASSERT(STATE_FIXED_BYTES == STATE_AT_ZERO + 8u);
-CLG_FORMAT_ASSERT(STATE_ITEM_AT_BASE == 0u);
-CLG_FORMAT_ASSERT(STATE_ITEM_AT_SALT == STATE_ITEM_AT_BASE + 8u);
-CLG_FORMAT_ASSERT(STATE_ITEM_AT_END == STATE_ITEM_AT_SALT + 8u);
-CLG_FORMAT_ASSERT(STATE_ITEM_AT_OLDEST == STATE_ITEM_AT_END + 8u);
-CLG_FORMAT_ASSERT(STATE_ITEM_AT_NEWEST == STATE_ITEM_AT_OLDEST + 8u);
-CLG_FORMAT_ASSERT(STATE_ITEM_BYTES == STATE_ITEM_AT_NEWEST + 8u);
-CLG_FORMAT_ASSERT(STATE_FOLD_ID == 1u);
-
 /* Old files removed per call; what is left goes with the next one. */
 #define STATE_OLD_MAX 16u
 
 static uint64_t state_fold_bytes(const struct clg_fold *fold)
 {
-    return STATE_FIXED_BYTES + (uint64_t)fold->segments.count * STATE_ITEM_BYTES;
+    return CLG_STATE_FOLD_BYTES + (uint64_t)fold->segments.count * CLG_STATE_ITEM_BYTES;
 }
 
 static uint64_t state_bytes(const struct clg_fold *fold)
@@ -78,22 +48,22 @@ static void state_put_fold(const struct clg_fold *fold, uint64_t salt, uint8_t *
 {
     const struct clg_view_segments *segments = &fold->segments;
     CLG_ASSERT(out != NULL);
-    clg_store_le64(out + STATE_AT_ACTIVE, segments->active_base);
-    clg_store_le64(out + STATE_AT_SALT, salt);
-    clg_store_le64(out + STATE_AT_LAST, fold->last_position);
-    clg_store_le32(out + STATE_AT_LAST_CHECK, fold->last_header_check);
-    clg_store_le32(out + STATE_AT_COUNT, segments->count);
-    clg_store_le64(out + STATE_AT_ZERO, 0);
-    uint8_t *at = out + STATE_FIXED_BYTES;
+    clg_store_le64(out + CLG_STATE_FOLD_AT_ACTIVE, segments->active_base);
+    clg_store_le64(out + CLG_STATE_FOLD_AT_SALT, salt);
+    clg_store_le64(out + CLG_STATE_FOLD_AT_LAST, fold->last_position);
+    clg_store_le32(out + CLG_STATE_FOLD_AT_LAST_CHECK, fold->last_header_check);
+    clg_store_le32(out + CLG_STATE_FOLD_AT_COUNT, segments->count);
+    clg_store_le64(out + CLG_STATE_FOLD_AT_ZERO, 0);
+    uint8_t *at = out + CLG_STATE_FOLD_BYTES;
     for (uint32_t i = 0; i < segments->count; i++) {
         const struct clg_view_item *item = clg_view_segments_at(segments, i);
         CLG_ASSERT(item->id.base < segments->active_base);
-        clg_store_le64(at + STATE_ITEM_AT_BASE, item->id.base);
-        clg_store_le64(at + STATE_ITEM_AT_SALT, item->id.salt);
-        clg_store_le64(at + STATE_ITEM_AT_END, item->id.end);
-        clg_store_le64(at + STATE_ITEM_AT_OLDEST, (uint64_t)item->first_time);
-        clg_store_le64(at + STATE_ITEM_AT_NEWEST, (uint64_t)item->last_time);
-        at += STATE_ITEM_BYTES;
+        clg_store_le64(at + CLG_STATE_ITEM_AT_BASE, item->id.base);
+        clg_store_le64(at + CLG_STATE_ITEM_AT_SALT, item->id.salt);
+        clg_store_le64(at + CLG_STATE_ITEM_AT_END, item->id.end);
+        clg_store_le64(at + CLG_STATE_ITEM_AT_OLDEST, (uint64_t)item->first_time);
+        clg_store_le64(at + CLG_STATE_ITEM_AT_NEWEST, (uint64_t)item->last_time);
+        at += CLG_STATE_ITEM_BYTES;
     }
 }
 
@@ -108,7 +78,7 @@ static int state_collect(struct clg_fold *fold, uint64_t salt, uint32_t epoch,
     }
     struct clg_state_writer writer;
     clg_state_writer_init(&writer, image.bytes, image.size);
-    uint8_t *at = clg_state_writer_section(&writer, STATE_FOLD_ID, state_fold_bytes(fold));
+    uint8_t *at = clg_state_writer_section(&writer, CLG_STATE_FOLD_ID, state_fold_bytes(fold));
     CLG_ASSERT(at != NULL);
     state_put_fold(fold, salt, at);
     for (uint32_t i = 0; i < fold->view_count; i++) {
@@ -293,10 +263,10 @@ static int state_take_items(struct clg_fold *fold, const uint8_t *data, uint32_t
     uint64_t next = 0; /* base that the next item must have */
     bool started = false;
     for (uint32_t i = 0; i < count; i++) {
-        const uint8_t *at = data + STATE_FIXED_BYTES + (size_t)i * STATE_ITEM_BYTES;
-        const struct clg_view_segment id = {.base = clg_load_le64(at + STATE_ITEM_AT_BASE),
-                                            .salt = clg_load_le64(at + STATE_ITEM_AT_SALT),
-                                            .end = clg_load_le64(at + STATE_ITEM_AT_END)};
+        const uint8_t *at = data + CLG_STATE_FOLD_BYTES + (size_t)i * CLG_STATE_ITEM_BYTES;
+        const struct clg_view_segment id = {.base = clg_load_le64(at + CLG_STATE_ITEM_AT_BASE),
+                                            .salt = clg_load_le64(at + CLG_STATE_ITEM_AT_SALT),
+                                            .end = clg_load_le64(at + CLG_STATE_ITEM_AT_END)};
         if (id.base < log_first) {
             continue; /* retention dropped it after the state was written */
         }
@@ -311,8 +281,8 @@ static int state_take_items(struct clg_fold *fold, const uint8_t *data, uint32_t
             return rc;
         }
         CLG_ASSERT(item != NULL);
-        item->first_time = (int64_t)clg_load_le64(at + STATE_ITEM_AT_OLDEST);
-        item->last_time = (int64_t)clg_load_le64(at + STATE_ITEM_AT_NEWEST);
+        item->first_time = (int64_t)clg_load_le64(at + CLG_STATE_ITEM_AT_OLDEST);
+        item->last_time = (int64_t)clg_load_le64(at + CLG_STATE_ITEM_AT_NEWEST);
         for (uint32_t v = 0; v < fold->view_count; v++) {
             bool sealed = fold->views[v] != NULL && fold->views[v]->ops->sealed;
             item->slots[v].state =
@@ -331,21 +301,21 @@ static int state_take_items(struct clg_fold *fold, const uint8_t *data, uint32_t
 static int state_take_fold(struct clg_fold *fold, const struct clg_state_file *file)
 {
     struct clg_state_section section;
-    int rc = clg_state_file_find(file, STATE_FOLD_ID, &section);
-    if (rc != 0 || section.bytes < STATE_FIXED_BYTES) {
+    int rc = clg_state_file_find(file, CLG_STATE_FOLD_ID, &section);
+    if (rc != 0 || section.bytes < CLG_STATE_FOLD_BYTES) {
         return COMMITLOG_EDAMAGED;
     }
-    uint32_t count = clg_load_le32(section.data + STATE_AT_COUNT);
+    uint32_t count = clg_load_le32(section.data + CLG_STATE_FOLD_AT_COUNT);
     uint64_t log_first = 0;
     uint64_t log_end = 0;
-    if ((section.bytes - STATE_FIXED_BYTES) / STATE_ITEM_BYTES != count ||
-        (section.bytes - STATE_FIXED_BYTES) % STATE_ITEM_BYTES != 0 ||
+    if ((section.bytes - CLG_STATE_FOLD_BYTES) / CLG_STATE_ITEM_BYTES != count ||
+        (section.bytes - CLG_STATE_FOLD_BYTES) % CLG_STATE_ITEM_BYTES != 0 ||
         clg_segment_set_range(fold->config.set, &log_first, &log_end) != 0) {
         return COMMITLOG_EDAMAGED;
     }
-    uint64_t active = clg_load_le64(section.data + STATE_AT_ACTIVE);
-    uint64_t salt = clg_load_le64(section.data + STATE_AT_SALT);
-    uint64_t last = clg_load_le64(section.data + STATE_AT_LAST);
+    uint64_t active = clg_load_le64(section.data + CLG_STATE_FOLD_AT_ACTIVE);
+    uint64_t salt = clg_load_le64(section.data + CLG_STATE_FOLD_AT_SALT);
+    uint64_t last = clg_load_le64(section.data + CLG_STATE_FOLD_AT_LAST);
     fold->segments.active_base = active;
     if (active < log_first || active > log_end || file->info.position < active) {
         return COMMITLOG_EDAMAGED;
@@ -363,7 +333,8 @@ static int state_take_fold(struct clg_fold *fold, const struct clg_state_file *f
         rc = COMMITLOG_EDAMAGED;
     }
     if (rc == 0) {
-        rc = state_agree_last(fold, last, clg_load_le32(section.data + STATE_AT_LAST_CHECK));
+        rc = state_agree_last(fold, last,
+                              clg_load_le32(section.data + CLG_STATE_FOLD_AT_LAST_CHECK));
     }
     return rc;
 }

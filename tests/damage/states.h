@@ -46,6 +46,7 @@ void states_recover(struct states *states, uint64_t mode);
 /* states_files.c, states_copies.c, states_access.c, states_served.c, states_lost.c: the tests. */
 void states_checkpoint(struct states *states);
 void states_tail(struct states *states);
+void states_below_views(struct states *states);
 void states_segments(struct states *states);
 void states_footers(struct states *states);
 void states_leftovers(struct states *states);

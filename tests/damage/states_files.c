@@ -88,6 +88,26 @@ static void next_segment_name(const struct states *states, char out[DIRS_PATH_MA
     path_join(out, log, file);
 }
 
+/* An open takes the files of finished segments and looks at the segments only when there is no
+ * .state to begin with: if it then finds damage, it has found it before the tail is cut. */
+void states_below_views(struct states *states)
+{
+    static const uint8_t garbage[64] = {0xde, 0xad, 0xbe, 0xef};
+    char view[DIRS_PATH_MAX], last[DIRS_PATH_MAX], path[DIRS_PATH_MAX];
+    states_fresh(states, "a torn tail, and damage below view files; no .state");
+    path_join(view, states->path, "view");
+    struct name_list names = dirs_list(view, ".state");
+    CHECK(names.count == 1);
+    path_join(path, view, names.names[0]);
+    dirs_remove(path);
+    names_free(&names);
+    states_segment(states, UINT32_MAX, last);
+    file_patch(last, (file_used(last) + 7) / 8 * 8, garbage, sizeof garbage);
+    states_segment(states, 0, path);
+    file_patch(path, DATA + 24, garbage, 4);
+    states_damaged(states, COMMITLOG_EDAMAGED);
+}
+
 void states_tail(struct states *states)
 {
     static const uint8_t garbage[64] = {0xde, 0xad, 0xbe, 0xef};

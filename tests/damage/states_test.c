@@ -19,7 +19,8 @@ int main(void)
         states_retained,     states_read_only_directory,
         states_footers,      states_served,
         states_odd_views,    states_copied,
-        states_future_views, states_lost};
+        states_future_views, states_lost,
+        states_below_views};
     struct states states;
     uint64_t seed = prog_begin("states_test");
     uint64_t only = prog_env("ONLY", UINT64_MAX);

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * facts_state.c -- is there a .state that the views will begin with? See facts_internal.h.
+ *
+ * The views ask more of the file; what is asked here is what damage of the log makes false.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/invariant.h"
+#include "format/record.h"
+#include "format/state_file.h"
+#include "recovery/facts_internal.h"
+#include "segment/segment_name.h"
+
+enum { STATE_SECTION = CLG_VIEW_HEADER_BYTES, STATE_FOLD = STATE_SECTION + 16 };
+enum { STATE_READ_BYTES = STATE_FOLD + CLG_STATE_FOLD_BYTES };
+
+CLG_STATIC_ASSERT(STATE_FOLD - STATE_SECTION == CLG_STATE_SECTION_HEADER_BYTES,
+                  "what is read of a .state");
+
+static bool state_read(const struct commitlog_os *os, const struct clg_store_dir *dir,
+                       uint64_t position, uint8_t out[STATE_READ_BYTES])
+{
+    char name[CLG_SEGMENT_NAME_BYTES];
+    clg_segment_name_make(name, CLG_FILE_STATE, position);
+    CLG_ASSERT(dir->view_fd >= 0);
+    int fd = os->open_at(os, dir->view_fd, name, CLG_OS_OPEN_READ, 0);
+    if (fd < 0) {
+        return false;
+    }
+    int64_t n = clg_os_pread_most(os, fd, out, STATE_READ_BYTES, 0);
+    clg_os_close_fd(os, &fd);
+    CLG_ASSERT(n <= STATE_READ_BYTES);
+    return n == STATE_READ_BYTES;
+}
+
+/* The record is where the state has seen it. */
+static bool state_record(const struct clg_facts *facts, uint64_t position, uint32_t check)
+{
+    uint8_t header[CLG_RECORD_HEADER_BYTES];
+    const struct clg_fact_segment *fact = clg_facts_segment_at(facts, position);
+    CLG_ASSERT(facts->segments != NULL || fact == NULL);
+    if (fact == NULL || fact->segment == NULL || !clg_segment_holds(fact->segment, position) ||
+        clg_segment_pread(fact->segment, header, sizeof(header), position, NULL) != 0) {
+        return false;
+    }
+    uint64_t seed = clg_record_seed(fact->segment->salt, position);
+    return clg_record_verify_header(header, seed) &&
+           clg_load_le32(header + CLG_RECORD_AT_HEADER_CHECK) == check;
+}
+
+bool clg_facts_has_state(const struct clg_facts *facts, const struct clg_store_dir *dir,
+                         uint64_t end)
+{
+    uint8_t bytes[STATE_READ_BYTES];
+    CLG_ASSERT(facts->state_count <= CLG_FACTS_STATES);
+    for (uint32_t i = 0; i < facts->state_count; i++) {
+        uint64_t position = facts->states[i];
+        if (position < facts->first || position > end ||
+            !state_read(facts->os, dir, position, bytes) ||
+            clg_load_le64(bytes + CLG_STATE_AT_POSITION) != position ||
+            clg_load_le32(bytes + STATE_SECTION) != CLG_STATE_FOLD_ID) {
+            continue;
+        }
+        const uint8_t *fold = bytes + STATE_FOLD;
+        uint64_t last = clg_load_le64(fold + CLG_STATE_FOLD_AT_LAST);
+        if (last == CLG_NO_POSITION ||
+            state_record(facts, last, clg_load_le32(fold + CLG_STATE_FOLD_AT_LAST_CHECK))) {
+            return true;
+        }
+    }
+    return false;
+}
