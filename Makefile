@@ -204,6 +204,13 @@ PLANT_NO_REWRITE := lib/recovery/run.c
 POWERCUT_PLANTS := $(foreach p,FLUSH_IGNORED NO_REWRITE,\
     $(addprefix $(B)/tests/powercut/plant/$(p)/,cut_writer cut_check))
 
+# One program a question, each with all engines; only their own target builds them.
+BENCH_SOURCES := $(sort $(wildcard bench/*.c))
+BENCH_SHARED := $(sort $(wildcard bench/support/*.c bench/engines/*.c))
+BENCH_PROGRAMS := $(BENCH_SOURCES:%.c=$(B)/%)
+BENCH_PACKAGES := jansson popt
+bench_libs = $(shell $(PKG_CONFIG) --libs $(BENCH_PACKAGES))
+
 # Whatever is called by a plain word here is a command; some are folders too.
 .PHONY: FORCE $(shell sed -n 's/^\([a-z][a-z0-9-]*\):.*/\1/p' Makefile)
 
@@ -294,6 +301,14 @@ $(PEERS): $(call object,$(PEERS_FILES)) $(SUPPORT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(shell $(PKG_CONFIG) --libs sqlite3 lmdb rocksdb) \
 	    -pthread -o $@
+$(call object,$(BENCH_SOURCES) $(BENCH_SHARED)): FILE_CFLAGS += -Ibench
+$(BENCH_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(BENCH_SHARED)) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(bench_libs) -pthread -o $@
+# For programs that are not ours: counts what they ask of the disk.
+$(B)/bench/libsyncs.so: $(call object,bench/support/syncs.c)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) -shared $(LINK_FLAGS) $^ -o $@
 # PLANT=NAME: $(B)/plant/NAME/tests/... are test programs with this mistake of lib/base/plant.h. Only
 # what mentions it is compiled again; standing before the archives, it is taken in place of theirs.
 PLANT ?= NONE
@@ -401,6 +416,7 @@ check-powercut: deps ## power cuts on a disk that loses its cache; root; CUTS=40
 check-flush: deps ## requests of a disk that fail, and the store after them; root; SAMPLE=60 PART=0 PARTS=1
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/flush.sh
+bench-programs: $(BENCH_PROGRAMS) $(B)/bench/libsyncs.so
 proof-peers: deps ## SQLite, LMDB and RocksDB beside libcommitlog on failing disks; root; SHORT=1 for a minute
 	@$(MAKE) deps-peers peers powercut-programs
 	@BUILD=$(B) tests/peers/peers.sh
@@ -475,7 +491,7 @@ demo: deps ## build and run examples/demo/demo.sh
 LINT_SCRIPTS := 'tools/gen-ffi.sh --check' tools/check/man-pages.sh tools/check/readme-example.sh \
     'tools/check/options-page build/lint-gcc' 'tools/check/stats-page build/lint-gcc' \
     'tools/check/man-examples.sh build/lint-gcc'
-FORMAT_FILES = $(sort $(shell find lib tests tools examples fuzz -name '*.[ch]' 2>/dev/null))
+FORMAT_FILES = $(sort $(shell find lib tests tools examples fuzz bench -name '*.[ch]' 2>/dev/null))
 
 lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy, layers, sizes, symbols
 	$(PYTHON) tools/check/layers.py

@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * commitlog.c -- libcommitlog, with its two engines. One topic; an append is one call, and with
+ * BENCH_DURABLE and batches of one record the append itself waits for the disk.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "commitlog.h"
+
+#include "engines/engines.h"
+#include "support/bench.h"
+
+enum { FETCH = 1024 };
+
+struct store {
+    struct commitlog_store *store;
+    uint32_t topic;
+    uint32_t drain_topic;
+    uint32_t append_level; /* of each append */
+    bool sync;             /* a commit has to ask for the disk */
+};
+
+struct writer {
+    const struct store *store;
+    uint64_t end; /* of what it has appended since its last commit; 0: nothing */
+};
+
+static void need(int32_t code, const char *what, const struct commitlog_error *err)
+{
+    if (code != COMMITLOG_OK) {
+        bench_die("%s: %s: %s", what, commitlog_error_name(code),
+                  err != NULL ? err->message : commitlog_error_text(code));
+    }
+}
+
+static void version(char *out, size_t size)
+{
+    (void)snprintf(out, size, "libcommitlog %s", commitlog_version_text());
+}
+
+static void *store_open(const struct bench_engine *engine, const struct bench_wanted *wanted)
+{
+    struct store *store = bench_alloc(sizeof(*store));
+    struct commitlog_options *options = NULL;
+    struct commitlog_error err = {.message = ""};
+    bool mapped = engine == &bench_engine_commitlog_mmap;
+    need(commitlog_options_create(&options), "options", NULL);
+    need(commitlog_options_set(options, COMMITLOG_OPT_ENGINE,
+                               mapped ? COMMITLOG_ENGINE_MMAP : COMMITLOG_ENGINE_STAGED, NULL),
+         "engine", NULL);
+    need(commitlog_open(wanted->directory, options, &store->store, &err), "open", &err);
+    commitlog_options_free(options);
+    need(commitlog_topic_open(store->store, "bench", 5, wanted->queues, &store->topic, &err),
+         "topic", &err);
+    need(commitlog_topic_open(store->store, "drain", 5, 1, &store->drain_topic, &err), "topic",
+         &err);
+    bool durable = wanted->promise == BENCH_DURABLE;
+    store->append_level =
+        durable && wanted->batch == 1 ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE;
+    store->sync = durable && wanted->batch != 1;
+    return store;
+}
+
+static void *writer_open(void *store, uint32_t thread)
+{
+    struct writer *writer = bench_alloc(sizeof(*writer));
+    (void)thread;
+    writer->store = store;
+    return writer;
+}
+
+static void writer_append(void *at, uint32_t queue, uint64_t offset, const void *body, size_t bytes)
+{
+    struct writer *writer = at;
+    struct commitlog_receipt receipt;
+    (void)offset;
+    int32_t rc = commitlog_append(writer->store->store, writer->store->topic, queue, body, bytes,
+                                  writer->store->append_level, &receipt);
+    if (rc != COMMITLOG_OK) {
+        need(rc, "append", NULL);
+    }
+    writer->end = receipt.end_position;
+}
+
+static void writer_commit(void *at)
+{
+    struct writer *writer = at;
+    struct commitlog_error err = {.message = ""};
+    if (writer->store->sync && writer->end != 0) {
+        need(commitlog_sync(writer->store->store, writer->end, COMMITLOG_FOREVER, &err), "sync",
+             &err);
+    }
+    writer->end = 0;
+}
+
+static void writer_close(void *writer)
+{
+    free(writer);
+}
+
+static void store_drain(void *at)
+{
+    /* An empty record behind all others, of a topic that nobody reads. */
+    const struct store *store = at;
+    need(commitlog_append(store->store, store->drain_topic, 0, NULL, 0, COMMITLOG_LEVEL_WRITTEN,
+                          NULL),
+         "drain", NULL);
+}
+
+static uint64_t store_scan(void *at, uint32_t queue, uint64_t from, uint64_t limit,
+                           bench_visit visit, void *ctx)
+{
+    static _Thread_local struct commitlog_message messages[FETCH];
+    const struct store *store = at;
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_error err = {.message = ""};
+    uint64_t seen = 0;
+    need(commitlog_cursor_open(store->store, store->topic, queue, COMMITLOG_FROM_OFFSET, from,
+                               &cursor, &err),
+         "cursor", &err);
+    while (seen < limit) {
+        uint32_t count = 0;
+        uint64_t left = limit - seen;
+        int32_t rc = commitlog_cursor_fetch(cursor, messages, left < FETCH ? (uint32_t)left : FETCH,
+                                            0, &count, NULL);
+        if (rc == COMMITLOG_EEND) {
+            break;
+        }
+        need(rc, "fetch", NULL);
+        for (uint32_t i = 0; i < count; i++) {
+            visit(ctx, messages[i].queue_offset, messages[i].body.data, messages[i].body.bytes);
+        }
+        seen += count;
+    }
+    commitlog_cursor_close(cursor);
+    return seen;
+}
+
+static size_t store_get(void *at, uint32_t queue, uint64_t offset, void *out, size_t room)
+{
+    const struct store *store = at;
+    struct commitlog_message message;
+    uint32_t count = 0;
+    need(commitlog_read_copy(store->store, store->topic, queue, offset, out, room, &message, 1,
+                             &count, NULL),
+         "read", NULL);
+    return message.body.bytes;
+}
+
+static void store_close(void *at)
+{
+    struct store *store = at;
+    struct commitlog_error err = {.message = ""};
+    need(commitlog_close(store->store, &err), "close", &err);
+    free(store);
+}
+
+#define COMMON                                                                                     \
+    .family = "libcommitlog", .batch = 1, .durable = true, .points = true, .verifies = true,       \
+    .losses = {[BENCH_ASYNC] = {.kill = "nothing", .power = "what was not flushed yet"},           \
+               [BENCH_DURABLE] = {.kill = "nothing", .power = "nothing"}},                         \
+    .version = version, .open = store_open, .writer = writer_open, .append = writer_append,        \
+    .commit = writer_commit, .writer_close = writer_close, .drain = store_drain,                   \
+    .scan = store_scan, .get = store_get, .close = store_close
+
+const struct bench_engine bench_engine_commitlog = {
+    .name = "commitlog",
+    .setting =
+        "defaults; commitlog_append at level none, or durable; or commitlog_sync behind a batch",
+    COMMON,
+};
+
+const struct bench_engine bench_engine_commitlog_mmap = {
+    .name = "commitlog-mmap",
+    .setting =
+        "engine=mmap; commitlog_append at level none, or durable; or commitlog_sync behind a batch",
+    COMMON,
+};
