@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * commitlog.c -- libcommitlog, with its two engines. One topic; an append is one call, and with
- * BENCH_DURABLE and batches of one record the append itself waits for the disk.
+ * commitlog.c -- libcommitlog, with its two engines. An append is one call, and with BENCH_DURABLE
+ * and batches of one record the append itself waits for the disk.
  */
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -11,18 +12,24 @@
 #include "engines/engines.h"
 #include "support/bench.h"
 
-enum { FETCH = 1024 };
+enum { FETCH = 1024, NAME_BYTES = 32 };
+
+struct topic {
+    _Atomic uint32_t number; /* UINT32_MAX: not asked for yet */
+};
 
 struct store {
     struct commitlog_store *store;
-    uint32_t topic;
+    struct topic *topics;
+    uint32_t topic_count;
+    uint32_t queues_each;
     uint32_t drain_topic;
     uint32_t append_level; /* of each append */
     bool sync;             /* a commit has to ask for the disk */
 };
 
 struct writer {
-    const struct store *store;
+    struct store *store;
     uint64_t end; /* of what it has appended since its last commit; 0: nothing */
 };
 
@@ -39,6 +46,49 @@ static void version(char *out, size_t size)
     (void)snprintf(out, size, "libcommitlog %s", commitlog_version_text());
 }
 
+static uint32_t topic_open(struct store *store, uint32_t index)
+{
+    char name[NAME_BYTES];
+    struct commitlog_error err = {.message = ""};
+    uint32_t topic = 0;
+    int length = snprintf(name, sizeof(name), "bench%u", index);
+    need(commitlog_topic_open(store->store, name, (size_t)length, store->queues_each, &topic, &err),
+         "topic", &err);
+    atomic_store_explicit(&store->topics[index].number, topic, memory_order_relaxed);
+    return topic;
+}
+
+/* A user that opens a store again asks for the topics it needs, when it needs them. */
+static uint32_t topic_of(struct store *store, uint32_t index)
+{
+    uint32_t topic = atomic_load_explicit(&store->topics[index].number, memory_order_relaxed);
+    return topic != UINT32_MAX ? topic : topic_open(store, index);
+}
+
+/* *queue: its number among all; then that within its topic, whose number is returned. */
+static uint32_t place_of(struct store *store, uint32_t *queue)
+{
+    uint32_t index = 0;
+    if (store->topic_count > 1) {
+        index = *queue / store->queues_each;
+        *queue %= store->queues_each;
+    }
+    return topic_of(store, index);
+}
+
+static void topics_open(struct store *store, const struct bench_wanted *wanted)
+{
+    store->topic_count = wanted->topics;
+    store->queues_each = wanted->queues / wanted->topics;
+    store->topics = bench_alloc(wanted->topics * sizeof(*store->topics));
+    for (uint32_t i = 0; i < wanted->topics; i++) {
+        atomic_init(&store->topics[i].number, UINT32_MAX);
+        if (!wanted->again) {
+            (void)topic_open(store, i);
+        }
+    }
+}
+
 static void *store_open(const struct bench_engine *engine, const struct bench_wanted *wanted)
 {
     struct store *store = bench_alloc(sizeof(*store));
@@ -51,8 +101,7 @@ static void *store_open(const struct bench_engine *engine, const struct bench_wa
          "engine", NULL);
     need(commitlog_open(wanted->directory, options, &store->store, &err), "open", &err);
     commitlog_options_free(options);
-    need(commitlog_topic_open(store->store, "bench", 5, wanted->queues, &store->topic, &err),
-         "topic", &err);
+    topics_open(store, wanted);
     need(commitlog_topic_open(store->store, "drain", 5, 1, &store->drain_topic, &err), "topic",
          &err);
     bool durable = wanted->promise == BENCH_DURABLE;
@@ -75,7 +124,8 @@ static void writer_append(void *at, uint32_t queue, uint64_t offset, const void 
     struct writer *writer = at;
     struct commitlog_receipt receipt;
     (void)offset;
-    int32_t rc = commitlog_append(writer->store->store, writer->store->topic, queue, body, bytes,
+    uint32_t topic = place_of(writer->store, &queue);
+    int32_t rc = commitlog_append(writer->store->store, topic, queue, body, bytes,
                                   writer->store->append_level, &receipt);
     if (rc != COMMITLOG_OK) {
         need(rc, "append", NULL);
@@ -112,12 +162,13 @@ static uint64_t store_scan(void *at, uint32_t queue, uint64_t from, uint64_t lim
                            bench_visit visit, void *ctx)
 {
     static _Thread_local struct commitlog_message messages[FETCH];
-    const struct store *store = at;
+    struct store *store = at;
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_error err = {.message = ""};
     uint64_t seen = 0;
-    need(commitlog_cursor_open(store->store, store->topic, queue, COMMITLOG_FROM_OFFSET, from,
-                               &cursor, &err),
+    uint32_t topic = place_of(store, &queue);
+    need(commitlog_cursor_open(store->store, topic, queue, COMMITLOG_FROM_OFFSET, from, &cursor,
+                               &err),
          "cursor", &err);
     while (seen < limit) {
         uint32_t count = 0;
@@ -139,11 +190,12 @@ static uint64_t store_scan(void *at, uint32_t queue, uint64_t from, uint64_t lim
 
 static size_t store_get(void *at, uint32_t queue, uint64_t offset, void *out, size_t room)
 {
-    const struct store *store = at;
+    struct store *store = at;
     struct commitlog_message message;
     uint32_t count = 0;
-    need(commitlog_read_copy(store->store, store->topic, queue, offset, out, room, &message, 1,
-                             &count, NULL),
+    uint32_t topic = place_of(store, &queue);
+    need(commitlog_read_copy(store->store, topic, queue, offset, out, room, &message, 1, &count,
+                             NULL),
          "read", NULL);
     return message.body.bytes;
 }
@@ -153,6 +205,7 @@ static void store_close(void *at)
     struct store *store = at;
     struct commitlog_error err = {.message = ""};
     need(commitlog_close(store->store, &err), "close", &err);
+    free(store->topics);
     free(store);
 }
 

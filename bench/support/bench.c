@@ -152,6 +152,7 @@ struct bench_wanted bench_wanted(const struct bench *bench)
         .bytes = (uint32_t)bench->bytes,
         .threads = bench->threads > 0 ? (uint32_t)bench->threads : 1,
         .queues = bench->queues > 0 ? (uint32_t)bench->queues : 1,
+        .topics = 1,
         .batch = bench->engine != NULL ? bench_batch(bench) : 1,
     };
 }

@@ -30,6 +30,8 @@ struct bench_wanted {
     uint32_t bytes;   /* of each record */
     uint32_t threads; /* that append at once */
     uint32_t queues;
+    uint32_t
+        topics;     /* queues / topics of them each, in order; for engines that have such a thing */
     uint32_t batch; /* records between two commits */
     bool again;     /* the store is there: it was made by the same engine with the same numbers */
 };
