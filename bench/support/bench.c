@@ -138,6 +138,13 @@ void bench_begin(struct bench *bench, int argc, const char **argv, unsigned has,
     }
 }
 
+void bench_usage(const struct bench *bench, const char *text)
+{
+    (void)fprintf(stderr, "%s: %s\n", bench->question, text);
+    bench_tree_remove(bench->directory);
+    exit(EXIT_USAGE);
+}
+
 void bench_end(struct bench *bench)
 {
     bench_tree_remove(bench->directory);
@@ -174,7 +181,7 @@ const struct bench_engine *bench_engine_find(const char *name)
 
 /* ---- the line ---- */
 
-static void put_text(json_t *line, const char *name, const char *text)
+void bench_put_text(json_t *line, const char *name, const char *text)
 {
     bench_need(json_object_set_new(line, name, json_string(text)) == 0 ? 0 : ENOMEM, name);
 }
@@ -201,22 +208,22 @@ json_t *bench_line(const struct bench *bench)
 {
     json_t *line = json_object();
     char version[128] = "";
-    put_text(line, "question", bench->question);
+    bench_put_text(line, "question", bench->question);
     if (bench->engine != NULL) {
         const struct bench_engine *engine = bench->engine;
         const struct bench_losses *losses =
             &engine->losses[bench->durable ? BENCH_DURABLE : BENCH_ASYNC];
         engine->version(version, sizeof(version));
-        put_text(line, "engine", engine->name);
-        put_text(line, "family", engine->family);
-        put_text(line, "version", version);
-        put_text(line, "setting", engine->setting);
-        put_text(line, "lost_at_kill", losses->kill);
-        put_text(line, "lost_at_power_cut", losses->power);
+        bench_put_text(line, "engine", engine->name);
+        bench_put_text(line, "family", engine->family);
+        bench_put_text(line, "version", version);
+        bench_put_text(line, "setting", engine->setting);
+        bench_put_text(line, "lost_at_kill", losses->kill);
+        bench_put_text(line, "lost_at_power_cut", losses->power);
         bench_put_integer(line, "batch", bench_batch(bench));
         bench_need(json_object_set_new(line, "verifies", json_boolean(engine->verifies)), "JSON");
     }
-    put_text(line, "promise", bench->durable ? "durable" : "async");
+    bench_put_text(line, "promise", bench->durable ? "durable" : "async");
     put_number(line, "records", bench->records);
     put_number(line, "bytes", bench->bytes);
     put_number(line, "threads", bench->threads);
@@ -262,6 +269,28 @@ void bench_pin(const struct bench *bench, uint32_t thread)
         }
     }
     bench_need(pthread_setaffinity_np(pthread_self(), sizeof(one), &one), "pin a thread");
+}
+
+struct pinned {
+    const struct bench *bench;
+    void (*work)(void *ctx);
+    void *ctx;
+};
+
+static void *pinned_run(void *at)
+{
+    const struct pinned *pinned = at;
+    bench_pin(pinned->bench, 0);
+    pinned->work(pinned->ctx);
+    return NULL;
+}
+
+void bench_run_pinned(const struct bench *bench, void (*work)(void *ctx), void *ctx)
+{
+    pthread_t id;
+    struct pinned pinned = {bench, work, ctx};
+    bench_need(pthread_create(&id, NULL, pinned_run, &pinned), "thread");
+    bench_need(pthread_join(id, NULL), "join");
 }
 
 static uint8_t pool[BENCH_POOL_BYTES + BENCH_BODY_MAX];

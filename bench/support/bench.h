@@ -57,6 +57,9 @@ enum {
  * the directory. `more`: options of the program's own, ended by POPT_TABLEEND, or NULL. */
 void bench_begin(struct bench *bench, int argc, const char **argv, unsigned has,
                  const struct poptOption *more, const char *about);
+/* Of an option of the program's own that is out of place: says so, removes the directory, exits
+ * with status 2. */
+_Noreturn void bench_usage(const struct bench *bench, const char *text);
 /* Removes the directory. */
 void bench_end(struct bench *bench);
 struct bench_wanted bench_wanted(const struct bench *bench);
@@ -65,6 +68,7 @@ uint32_t bench_batch(const struct bench *bench);
 /* The line: question, engine, version, setting, losses and the options that the program has are in
  * it. bench_print takes the reference. */
 json_t *bench_line(const struct bench *bench);
+void bench_put_text(json_t *line, const char *name, const char *text);
 void bench_put(json_t *line, const char *name, double value);
 void bench_put_integer(json_t *line, const char *name, uint64_t value);
 void bench_print(json_t *line);
@@ -79,6 +83,9 @@ uint64_t bench_now_ns(void); /* CLOCK_MONOTONIC */
  * Only for threads of the benchmark: those that an engine starts would inherit it from the thread
  * that opens it. Does nothing with --unpinned. */
 void bench_pin(const struct bench *bench, uint32_t thread);
+
+/* Runs `work` on a pinned thread of its own: the caller, which opens engines, stays free. */
+void bench_run_pinned(const struct bench *bench, void (*work)(void *ctx), void *ctx);
 
 /* The body of record i: the same in every program and engine; no two within a pool are the same,
  * and they do not compress. Valid for ever. bytes <= BENCH_BODY_MAX. */
