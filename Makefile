@@ -208,7 +208,7 @@ POWERCUT_PLANTS := $(foreach p,FLUSH_IGNORED NO_REWRITE,\
 BENCH_SOURCES := $(sort $(wildcard bench/*.c))
 BENCH_SHARED := $(sort $(wildcard bench/support/*.c bench/engines/*.c))
 BENCH_PROGRAMS := $(BENCH_SOURCES:%.c=$(B)/%)
-BENCH_PACKAGES := jansson popt
+BENCH_PACKAGES := jansson popt libxxhash
 bench_libs = $(shell $(PKG_CONFIG) --libs $(BENCH_PACKAGES))
 
 # Whatever is called by a plain word here is a command; some are folders too.
