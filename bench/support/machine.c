@@ -6,6 +6,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -90,6 +91,7 @@ uint64_t machine_memory_bytes(void)
     char line[LINE_BYTES];
     uint64_t sum = 0;
     unsigned found = 0;
+    (void)malloc_trim(0);
     FILE *status = fopen("/proc/self/status", "re");
     if (status == NULL) {
         bench_die("/proc/self/status: %s", strerror(errno));

@@ -16,7 +16,8 @@ void machine_warm(uint64_t bytes);
  * bytes are still in it. */
 uint64_t machine_evict(const char *directory);
 
-/* Memory of this process that no file stands behind: RssAnon and RssShmem. */
+/* Memory of this process that no file stands behind: RssAnon and RssShmem, after the heap has given
+ * back what is free in it. */
 uint64_t machine_memory_bytes(void);
 
 /* Files below the directory, and descriptors that this process has open. */
