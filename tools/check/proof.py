@@ -14,19 +14,17 @@ Exit status 1 if a row lacks its figure, is stale, or found a violation.
 """
 import concurrent.futures
 import datetime
-import json
 import os
-import pathlib
 import re
-import signal
 import subprocess
 import sys
 import threading
 import time
 
+import parts
+from parts import ROOT
 from proof_rows import ROWS, SHORT_SECONDS
 
-ROOT = pathlib.Path(__file__).resolve().parents[2]
 RESULTS = ROOT / "tests/proof/results.jsonl"
 TABLE = ROOT / "tests/PROOF.md"
 LOGS = ROOT / "build/proof"
@@ -34,54 +32,14 @@ FIGURES = re.compile(r"^figures:((?: [a-z_0-9]+=-?[0-9]+)+)\s*$", re.MULTILINE)
 SKIP = re.compile(r"^skip: .*$", re.MULTILINE)
 
 record_lock = threading.Lock()
-running = set()
-
-
-def git(*arguments):
-    return subprocess.run(["git", *arguments], cwd=ROOT, check=True, text=True,
-                          stdout=subprocess.PIPE).stdout.strip()
-
-
-def tree_of_lib():
-    """The name git gives to the content of lib/, or None while it differs from the last commit."""
-    if git("status", "--porcelain", "--", "lib", "include"):
-        return None
-    return git("rev-parse", "--short=12", "HEAD:lib")
-
-
-def load():
-    if not RESULTS.exists():
-        return []
-    return [json.loads(line) for line in RESULTS.read_text(encoding="utf-8").splitlines() if line]
-
-
-def save(results):
-    RESULTS.parent.mkdir(exist_ok=True)
-    lines = [json.dumps(result, sort_keys=True) for result in results]
-    new = RESULTS.with_suffix(".tmp")
-    new.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
-    new.replace(RESULTS)
 
 
 def record(result):
     """Takes the place of what the same part said on the same tree."""
     key = ("row", "part", "tree")
     with record_lock:
-        kept = [r for r in load() if any(r[k] != result[k] for k in key)]
-        save(kept + [result])
-
-
-def end_group(process):
-    """Ends a command and all it started, and gives it time to unmount."""
-    for number, wait_s in ((signal.SIGTERM, 30), (signal.SIGKILL, None)):
-        try:
-            os.killpg(process.pid, number)
-            process.wait(timeout=wait_s)
-            return
-        except subprocess.TimeoutExpired:
-            pass
-        except ProcessLookupError:
-            return
+        kept = [r for r in parts.load(RESULTS) if any(r[k] != result[k] for k in key)]
+        parts.save(RESULTS, kept + [result])
 
 
 def run(row, part, command, limit_s):
@@ -89,15 +47,7 @@ def run(row, part, command, limit_s):
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{row.name}-{part}.log"
     with log.open("wb") as out:
-        process = subprocess.Popen(["/bin/sh", "-c", command], cwd=ROOT, stdout=out, stderr=out,
-                                   stdin=subprocess.DEVNULL, start_new_session=True)
-        running.add(process)
-        try:
-            status = process.wait(timeout=limit_s)
-        except subprocess.TimeoutExpired:
-            end_group(process)
-            status = 124
-        running.discard(process)
+        status = parts.run(["/bin/sh", "-c", command], limit_s, out)
     text = log.read_text(encoding="utf-8", errors="replace")
     found = FIGURES.findall(text)
     figures = dict((name, int(value)) for name, value in
@@ -122,7 +72,7 @@ def run_part(row, part, tree):
     status, figures, _, log = run(row, part, row.command(part), row.limit_s)
     seconds = round(time.monotonic() - begin)
     good = status == 0 and bool(figures)
-    if good and tree_of_lib() == tree:
+    if good and parts.tree_of_lib() == tree:
         record({"row": row.name, "part": part, "tree": tree, "figures": figures,
                 "seconds": seconds, "date": datetime.date.today().isoformat()})
     verdict = shown(figures) if good else f"FAILED, status {status}, see {log.relative_to(ROOT)}"
@@ -131,7 +81,7 @@ def run_part(row, part, tree):
 
 
 def run_missing(rows, tree):
-    done = {(r["row"], r["part"]) for r in load() if r["tree"] == tree}
+    done = {(r["row"], r["part"]) for r in parts.load(RESULTS) if r["tree"] == tree}
     work = [(row, part) for row in rows for part in range(row.parts)
             if (row.name, part) not in done]
     build([row for row in rows if any(row is r for r, _ in work)])
@@ -144,8 +94,7 @@ def run_missing(rows, tree):
             return sum(not job.result() for job in jobs)
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
-            for process in list(running):
-                end_group(process)
+            parts.end_all()
             raise
 
 
@@ -195,7 +144,7 @@ def state_of(row, results, tree):
 
 
 def table(rows, tree):
-    results = load()
+    results = parts.load(RESULTS)
     lines = ["| what | figure needed | measured | parts | tree of lib/ | last run | |",
              "|---|---|---|---|---|---|---|"]
     missing = 0
@@ -234,11 +183,10 @@ def main():
         sys.exit(f"no such row: {' '.join(sorted(unknown))}; there are "
                  f"{' '.join(row.name for row in ROWS)}")
     rows = [row for row in ROWS if not names or row.name in names]
-    # As an interrupt: what was started ends with us, and unmounts.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    parts.exit_at_sigterm()
     if "--short" in arguments:
         return 1 if run_short(rows) else 0
-    tree = tree_of_lib()
+    tree = parts.tree_of_lib()
     bad = 0
     if "--table" not in arguments:
         if tree is None:
