@@ -7,9 +7,9 @@
  */
 #include <pthread.h>
 #include <stdlib.h>
-#include <string.h>
 
 #include "support/bench.h"
+#include "support/check.h"
 
 struct appender {
     pthread_t id;
@@ -78,34 +78,13 @@ static void append_records(const struct bench *bench, void *store, uint64_t coun
     free(appenders);
 }
 
-struct check {
-    uint32_t bytes;
-    uint64_t first; /* number of the record with offset 0 */
-    uint64_t wrong;
-};
-
-static void check_one(void *ctx, uint64_t offset, const void *body, size_t bytes)
-{
-    struct check *check = ctx;
-    bool right = bytes == check->bytes &&
-                 memcmp(body, bench_body(check->first + offset, check->bytes), bytes) == 0;
-    check->wrong += right ? 0 : 1;
-}
-
-/* A figure for records that are not there would be worth nothing. */
 static void check_records(const struct bench *bench, void *store)
 {
     uint64_t count = (uint64_t)bench->records;
     uint32_t threads = bench_wanted(bench).threads;
     for (uint32_t i = 0; i < threads; i++) {
-        struct check check = {.bytes = (uint32_t)bench->bytes, .first = count * i / threads};
-        uint64_t mine = count * (i + 1) / threads - check.first;
-        uint64_t seen = bench->engine->scan(store, i, 0, UINT64_MAX, check_one, &check);
-        if (seen != mine || check.wrong != 0) {
-            bench_die("%s: queue %u: %llu records of %llu, %llu wrong", bench->engine->name, i,
-                      (unsigned long long)seen, (unsigned long long)mine,
-                      (unsigned long long)check.wrong);
-        }
+        uint64_t from = count * i / threads;
+        bench_check_queue(bench, store, i, from, count * (i + 1) / threads - from);
     }
 }
 

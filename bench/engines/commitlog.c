@@ -3,9 +3,13 @@
  * commitlog.c -- libcommitlog, with its two engines. An append is one call, and with BENCH_DURABLE
  * and batches of one record the append itself waits for the disk.
  */
+#include <dirent.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 
 #include "commitlog.h"
 
@@ -17,6 +21,8 @@ enum { FETCH = 1024, NAME_BYTES = 32 };
 struct topic {
     _Atomic uint32_t number; /* UINT32_MAX: not asked for yet */
 };
+/* Fillers are flushed as often as durable appends are: prewrite = auto goes by that. */
+enum { FILLER_BYTES = 64 * 1024, FILLER_FLUSH = 8, POLL_NS = 1000000 };
 
 struct store {
     struct commitlog_store *store;
@@ -89,6 +95,57 @@ static void topics_open(struct store *store, const struct bench_wanted *wanted)
     }
 }
 
+uint64_t bench_commitlog_stat(struct commitlog_store *store, const char *name)
+{
+    const char *found = "";
+    uint64_t value = 0;
+    for (uint32_t i = 0; strcmp(found, name) != 0; i++) {
+        need(commitlog_stat(store, i, &found, &value), name, NULL);
+    }
+    return value;
+}
+
+/* Segment files, among them the one that is ready before it is needed. */
+static uint64_t segment_files(const char *directory)
+{
+    char path[BENCH_PATH_MAX + 8];
+    uint64_t count = 0;
+    (void)snprintf(path, sizeof(path), "%s/log", directory);
+    DIR *log = opendir(path);
+    if (log == NULL) {
+        bench_die("%s: %s", path, strerror(errno));
+    }
+    for (struct dirent *entry = readdir(log); entry != NULL; entry = readdir(log)) {
+        size_t length = strlen(entry->d_name);
+        count += length > 4 && strcmp(entry->d_name + length - 4, ".log") == 0 ? 1 : 0;
+    }
+    (void)closedir(log);
+    return count;
+}
+
+static void wait_for_files(const char *directory, uint64_t count)
+{
+    while (segment_files(directory) < count) {
+        (void)nanosleep(&(struct timespec){.tv_nsec = POLL_NS}, NULL);
+    }
+}
+
+/* The first segment of a store is not prepared: the records of the run begin in the second. */
+static void fill_first(const struct store *store, const struct bench_wanted *wanted)
+{
+    static const uint8_t zeros[FILLER_BYTES];
+    wait_for_files(wanted->directory, 2);
+    for (unsigned i = 1; bench_commitlog_stat(store->store, "segments") < 2; i++) {
+        uint32_t level = i % FILLER_FLUSH == 0 ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE;
+        need(commitlog_append(store->store, store->drain_topic, 0, zeros, sizeof(zeros), level,
+                              NULL),
+             "fill a segment", NULL);
+    }
+    if (wanted->space == BENCH_SPACE_READY) {
+        wait_for_files(wanted->directory, 3);
+    }
+}
+
 static void *store_open(const struct bench_engine *engine, const struct bench_wanted *wanted)
 {
     struct store *store = bench_alloc(sizeof(*store));
@@ -99,6 +156,8 @@ static void *store_open(const struct bench_engine *engine, const struct bench_wa
     need(commitlog_options_set(options, COMMITLOG_OPT_ENGINE,
                                mapped ? COMMITLOG_ENGINE_MMAP : COMMITLOG_ENGINE_STAGED, NULL),
          "engine", NULL);
+    need(commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, wanted->segment_bytes, NULL),
+         "segment_bytes", NULL);
     need(commitlog_open(wanted->directory, options, &store->store, &err), "open", &err);
     commitlog_options_free(options);
     topics_open(store, wanted);
@@ -108,6 +167,9 @@ static void *store_open(const struct bench_engine *engine, const struct bench_wa
     store->append_level =
         durable && wanted->batch == 1 ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE;
     store->sync = durable && wanted->batch != 1;
+    if (wanted->space != BENCH_SPACE_NEW) {
+        fill_first(store, wanted);
+    }
     return store;
 }
 
@@ -209,8 +271,15 @@ static void store_close(void *at)
     free(store);
 }
 
+struct commitlog_store *bench_commitlog_store(const struct bench_engine *engine, void *at)
+{
+    struct store *store = at;
+    return engine->open == store_open ? store->store : NULL;
+}
+
 #define COMMON                                                                                     \
     .family = "libcommitlog", .batch = 1, .durable = true, .points = true, .verifies = true,       \
+    .prepares = true,                                                                              \
     .losses = {[BENCH_ASYNC] = {.kill = "nothing", .power = "what was not flushed yet"},           \
                [BENCH_DURABLE] = {.kill = "nothing", .power = "nothing"}},                         \
     .version = version, .open = store_open, .writer = writer_open, .append = writer_append,        \

@@ -222,8 +222,8 @@ json_t *bench_line(const struct bench *bench)
         bench_put_text(line, "lost_at_power_cut", losses->power);
         bench_put_integer(line, "batch", bench_batch(bench));
         bench_need(json_object_set_new(line, "verifies", json_boolean(engine->verifies)), "JSON");
+        bench_put_text(line, "promise", bench->durable ? "durable" : "async");
     }
-    bench_put_text(line, "promise", bench->durable ? "durable" : "async");
     put_number(line, "records", bench->records);
     put_number(line, "bytes", bench->bytes);
     put_number(line, "threads", bench->threads);

@@ -22,6 +22,14 @@ enum bench_promise {
     BENCH_DURABLE /* commit returns when a power cut does not lose what was appended before */
 };
 
+/* What an engine that writes files of a fixed size, and prepares the next one ahead, has to append
+ * to when a run begins. */
+enum bench_space {
+    BENCH_SPACE_NEW,    /* what a new store has */
+    BENCH_SPACE_STEADY, /* a file that was prepared ahead; later ones are prepared meanwhile */
+    BENCH_SPACE_READY   /* and the one behind it is ready too: nothing is prepared meanwhile */
+};
+
 /* What a run is going to do, so that an engine can be opened for it. */
 struct bench_wanted {
     const char *directory; /* exists, and is the engine's own */
@@ -33,7 +41,9 @@ struct bench_wanted {
     uint32_t
         topics;     /* queues / topics of them each, in order; for engines that have such a thing */
     uint32_t batch; /* records between two commits */
-    bool again;     /* the store is there: it was made by the same engine with the same numbers */
+    uint64_t segment_bytes; /* 0: as the engine has it; only libcommitlog is told */
+    bool again; /* the store is there: it was made by the same engine with the same numbers */
+    enum bench_space space; /* for engines with `prepares`; not with `again` */
 };
 
 struct bench_losses {
@@ -50,6 +60,8 @@ struct bench_engine {
     uint32_t batch;                /* records between two commits when nobody says otherwise */
     bool durable;                  /* offered for BENCH_DURABLE; else only for BENCH_ASYNC */
     bool points;                   /* get is offered (a log without an index has none) */
+    bool prepares;                 /* its files can be asked for in a state: bench_space */
+    bool forgets;                  /* a limit in memory: only the last records can be read */
     const char *setting;           /* one line: how it is opened and what an append calls */
     struct bench_losses losses[2]; /* by promise */
     bool verifies;                 /* what it reads is checked by itself against a checksum */
