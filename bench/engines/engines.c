@@ -5,5 +5,9 @@
 const struct bench_engine *const bench_engines[] = {
     &bench_engine_commitlog,
     &bench_engine_commitlog_mmap,
+    &bench_engine_limit_memory,
+    &bench_engine_limit_pwrite,
+    &bench_engine_limit_pwrite_recycled,
+    &bench_engine_limit_fdatasync,
     NULL,
 };

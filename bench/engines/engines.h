@@ -7,6 +7,10 @@
 
 extern const struct bench_engine bench_engine_commitlog;
 extern const struct bench_engine bench_engine_commitlog_mmap;
+extern const struct bench_engine bench_engine_limit_memory;
+extern const struct bench_engine bench_engine_limit_pwrite;
+extern const struct bench_engine bench_engine_limit_pwrite_recycled;
+extern const struct bench_engine bench_engine_limit_fdatasync;
 
 struct commitlog_store;
 /* For what the interface of engines does not reach; NULL: the store is another engine's. */
