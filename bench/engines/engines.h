@@ -18,4 +18,8 @@ struct commitlog_store *bench_commitlog_store(const struct bench_engine *engine,
 /* A statistic of it by its name (commitlog_stats(3)). */
 uint64_t bench_commitlog_stat(struct commitlog_store *store, const char *name);
 
+struct commitlog_store;
+/* For what the interface of engines does not reach; NULL: the store is another engine's. */
+struct commitlog_store *bench_commitlog_store(const struct bench_engine *engine, void *store);
+
 #endif

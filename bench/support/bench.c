@@ -76,6 +76,17 @@ static void find_engine(struct bench *bench)
     }
 }
 
+static const char *to_remove; /* of the run under way */
+static pid_t to_remove_by;
+
+/* Gigabytes are not left behind by a run that dies; nor removed by a child that does. */
+static void remove_at_exit(void)
+{
+    if (to_remove != NULL && getpid() == to_remove_by) {
+        bench_tree_remove(to_remove);
+    }
+}
+
 void bench_begin(struct bench *bench, int argc, const char **argv, unsigned has,
                  const struct poptOption *more, const char *about)
 {
@@ -136,6 +147,9 @@ void bench_begin(struct bench *bench, int argc, const char **argv, unsigned has,
         mkdtemp(bench->directory) == NULL) {
         bench_die("%s: cannot make a directory: %s", bench->directory, strerror(errno));
     }
+    to_remove = bench->directory;
+    to_remove_by = getpid();
+    bench_need(atexit(remove_at_exit), "atexit");
 }
 
 void bench_usage(const struct bench *bench, const char *text)
@@ -148,6 +162,7 @@ void bench_usage(const struct bench *bench, const char *text)
 void bench_end(struct bench *bench)
 {
     bench_tree_remove(bench->directory);
+    to_remove = NULL;
 }
 
 struct bench_wanted bench_wanted(const struct bench *bench)

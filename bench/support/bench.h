@@ -54,7 +54,8 @@ enum {
 };
 
 /* Reads the command line into *bench, whose numbers are the defaults, finds the engine and makes
- * the directory. `more`: options of the program's own, ended by POPT_TABLEEND, or NULL. */
+ * the directory, which goes when the process exits, however it does. `more`: options of the
+ * program's own, ended by POPT_TABLEEND, or NULL. */
 void bench_begin(struct bench *bench, int argc, const char **argv, unsigned has,
                  const struct poptOption *more, const char *about);
 /* Of an option of the program's own that is out of place: says so, removes the directory, exits

@@ -38,9 +38,8 @@ struct bench_wanted {
     uint32_t bytes;   /* of each record */
     uint32_t threads; /* that append at once */
     uint32_t queues;
-    uint32_t
-        topics;     /* queues / topics of them each, in order; for engines that have such a thing */
-    uint32_t batch; /* records between two commits */
+    uint32_t topics; /* so many, with queues / topics each; for engines that have such a thing */
+    uint32_t batch;  /* records between two commits */
     uint64_t segment_bytes; /* 0: as the engine has it; only libcommitlog is told */
     bool again; /* the store is there: it was made by the same engine with the same numbers */
     enum bench_space space; /* for engines with `prepares`; not with `again` */

@@ -2,6 +2,8 @@
 /* histogram.c -- see histogram.h. */
 #include "support/histogram.h"
 
+#include <stdio.h>
+
 #include "support/bench.h"
 
 static uint64_t histogram_upper(unsigned bucket)
@@ -40,12 +42,19 @@ uint64_t histogram_at(const struct histogram *histogram, double share)
 
 void histogram_put(const struct histogram *histogram, json_t *line)
 {
+    histogram_put_as(histogram, line, "");
+}
+
+void histogram_put_as(const struct histogram *histogram, json_t *line, const char *prefix)
+{
     static const struct {
         const char *name;
         double share;
     } points[] = {{"p50_ns", 0.5},    {"p90_ns", 0.9},      {"p99_ns", 0.99},
                   {"p999_ns", 0.999}, {"p9999_ns", 0.9999}, {"max_ns", 1.0}};
+    char name[64];
     for (unsigned i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
-        bench_put_integer(line, points[i].name, histogram_at(histogram, points[i].share));
+        (void)snprintf(name, sizeof(name), "%s%s", prefix, points[i].name);
+        bench_put_integer(line, name, histogram_at(histogram, points[i].share));
     }
 }

@@ -46,5 +46,7 @@ void histogram_merge(struct histogram *into, const struct histogram *from);
 uint64_t histogram_at(const struct histogram *histogram, double share);
 /* p50_ns, p90_ns, p99_ns, p999_ns, p9999_ns, max_ns. */
 void histogram_put(const struct histogram *histogram, json_t *line);
+/* The same with this in front of each name: a line may have several. */
+void histogram_put_as(const struct histogram *histogram, json_t *line, const char *prefix);
 
 #endif

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * syncs.c -- counts the requests that make data durable, whoever in the process makes them: the
- * functions of the same names in libc are not reached. Linked into each program, and built as a
- * library for one that is not ours (LD_PRELOAD), which prints the counts when the process ends.
+ * syncs.c -- counts and times the requests that make data durable, whoever in the process makes
+ * them: the functions of the same names in libc are not reached. Linked into each program, and
+ * built as a library for one that is not ours (LD_PRELOAD), which prints the counts when the
+ * process ends.
  */
 #include <fcntl.h>
 #include <stdatomic.h>
@@ -10,46 +11,76 @@
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "support/syncs.h"
 
 static _Atomic uint64_t counts[BENCH_SYNCS];
+static _Thread_local struct bench_sync_span spans[BENCH_SYNC_SPANS];
+static _Thread_local unsigned span_count;
 
 #define EXPORTED __attribute__((visibility("default")))
 
-static void count(enum bench_sync which)
+static uint64_t now_ns(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * UINT64_C(1000000000) + (uint64_t)now.tv_nsec;
+}
+
+static uint64_t begin(enum bench_sync which)
 {
     atomic_fetch_add_explicit(&counts[which], 1, memory_order_relaxed);
+    return now_ns();
+}
+
+static int end(uint64_t began_ns, long result)
+{
+    if (span_count < BENCH_SYNC_SPANS) {
+        spans[span_count++] = (struct bench_sync_span){.from_ns = began_ns, .to_ns = now_ns()};
+    }
+    return (int)result;
 }
 
 EXPORTED int fsync(int fd)
 {
-    count(BENCH_FSYNC);
-    return (int)syscall(SYS_fsync, fd);
+    uint64_t began_ns = begin(BENCH_FSYNC);
+    return end(began_ns, syscall(SYS_fsync, fd));
 }
 
 EXPORTED int fdatasync(int fd)
 {
-    count(BENCH_FDATASYNC);
-    return (int)syscall(SYS_fdatasync, fd);
+    uint64_t began_ns = begin(BENCH_FDATASYNC);
+    return end(began_ns, syscall(SYS_fdatasync, fd));
 }
 
 EXPORTED int msync(void *at, size_t bytes, int flags)
 {
-    count(BENCH_MSYNC);
-    return (int)syscall(SYS_msync, at, bytes, flags);
+    uint64_t began_ns = begin(BENCH_MSYNC);
+    return end(began_ns, syscall(SYS_msync, at, bytes, flags));
 }
 
 EXPORTED int sync_file_range(int fd, off_t from, off_t bytes, unsigned flags)
 {
-    count(BENCH_SYNC_RANGE);
-    return (int)syscall(SYS_sync_file_range, fd, from, bytes, flags);
+    uint64_t began_ns = begin(BENCH_SYNC_RANGE);
+    return end(began_ns, syscall(SYS_sync_file_range, fd, from, bytes, flags));
 }
 
 uint64_t bench_syncs(enum bench_sync which)
 {
     return atomic_load_explicit(&counts[which], memory_order_relaxed);
+}
+
+void bench_syncs_mark(void)
+{
+    span_count = 0;
+}
+
+unsigned bench_syncs_spans(const struct bench_sync_span **out)
+{
+    *out = spans;
+    return span_count;
 }
 
 /* For a program that cannot ask: BENCH_SYNCS_FILE names where the counts go. */
