@@ -208,6 +208,8 @@ POWERCUT_PLANTS := $(foreach p,FLUSH_IGNORED NO_REWRITE,\
 BENCH_SOURCES := $(sort $(wildcard bench/*.c))
 BENCH_SHARED := $(sort $(wildcard bench/support/*.c bench/engines/*.c))
 BENCH_PROGRAMS := $(BENCH_SOURCES:%.c=$(B)/%)
+# matplotlib is Debian's, and so is the Python that has it.
+PLOT_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
 BENCH_PACKAGES := jansson popt libxxhash
 bench_libs = $(shell $(PKG_CONFIG) --libs $(BENCH_PACKAGES))
 
@@ -372,6 +374,8 @@ DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
 DEPS_AFL := afl++ clang libclang-rt-14-dev
 DEPS_POWERCUT := libfuse3-dev fuse3 procps e2fsprogs xfsprogs btrfs-progs
 DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
+DEPS_BENCH := $(DEPS_PEERS) libleveldb-dev libwiredtiger-dev libpmemlog-dev libjansson-dev \
+    libpopt-dev python3-matplotlib xfsprogs e2fsprogs util-linux
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)
@@ -382,6 +386,8 @@ deps-powercut: ## install what check-powercut, check-flush and check-sync need
 	@tools/check/deps.sh $(DEPS_POWERCUT)
 deps-peers: deps-powercut ## install what proof-peers needs
 	@tools/check/deps.sh $(DEPS_PEERS)
+deps-bench: ## install what bench needs
+	@tools/check/deps.sh $(DEPS_BENCH)
 deps-arm64: ## install what check-arm64 needs
 	@tools/check/deps.sh $(DEPS_ARM64)
 
@@ -417,6 +423,16 @@ check-flush: deps ## requests of a disk that fail, and the store after them; roo
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/flush.sh
 bench-programs: $(BENCH_PROGRAMS) $(B)/bench/libsyncs.so
+# What it asks: bench/questions.py.
+bench: deps ## measure what is missing of bench/RESULTS.md, in parts; MINUTES=60 WHAT="append w9" ROUNDS=5
+	@$(MAKE) deps-bench bench-programs
+	@BUILD=$(B) $(PYTHON) bench/run.py $(WHAT); status=$$?; \
+	    $(PLOT_PYTHON) bench/report.py; [ $$status = 0 ]
+bench-short: deps ## each program of bench/ with each engine once, with little to do; no figures
+	@$(MAKE) deps-bench bench-programs
+	@BUILD=$(B) $(PYTHON) bench/run.py --short $(WHAT)
+bench-table: ## write bench/RESULTS.md and its plots from what has been measured
+	@$(PLOT_PYTHON) bench/report.py
 proof-peers: deps ## SQLite, LMDB and RocksDB beside libcommitlog on failing disks; root; SHORT=1 for a minute
 	@$(MAKE) deps-peers peers powercut-programs
 	@BUILD=$(B) tests/peers/peers.sh

@@ -1,0 +1,404 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""questions.py - what `make bench` asks: which command lines, of which engines, with which goals.
+
+A case is what stands side by side: its runs are the contestants, and each round runs every one of
+them once. A run is a command line; what differs between the runs of a case is in their names. Goals
+are computed from medians over the rounds of one case on one file system, so that both sides of a
+ratio have met the same machine.
+"""
+import dataclasses
+
+MIB, GIB = 2**20, 2**30
+SYSTEMS = ("root", "ext4", "xfs")
+AT_MOST, AT_LEAST = "at most", "at least"
+
+OURS = ("commitlog", "commitlog-mmap")
+ROCKETMQ = ("rocketmq", "rocketmq-warm", "rocketmq-pool", "rocketmq-channel")
+ROCKSDB = ("rocksdb", "rocksdb-batch")
+LEVELDB = ("leveldb", "leveldb-batch")
+LIMITS = ("limit-memory", "limit-pwrite", "limit-pwrite-recycled")
+ASYNC_PEERS = ("lmdb", "lmdb-1", *ROCKSDB, *LEVELDB, "sqlite", "wiredtiger", "pmemlog", *ROCKETMQ)
+BATCH_PEERS = ("lmdb", "rocksdb-batch", "leveldb-batch", "sqlite", "wiredtiger")
+DURABLE_PEERS = ("lmdb-1", "rocksdb", "leveldb", "sqlite", "wiredtiger", "pmemlog", "rocketmq")
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """One contestant. `base`: the run whose figure is 1 beside it; "" where nothing is."""
+    name: str
+    engine: str  # "": the program has none
+    options: tuple = ()
+    base: str = "commitlog"
+    split: str = ""  # the program prints several lines; this field tells them apart
+
+
+@dataclasses.dataclass(frozen=True)
+class Figure:
+    field: str
+    title: str
+    unit: str = "time"  # how it is shown: report.SHOWN
+    higher: bool = False  # more is better
+
+
+@dataclasses.dataclass(frozen=True)
+class Goal:
+    text: str
+    kind: str  # AT_MOST or AT_LEAST
+    wanted: float
+    value: object  # medians -> the figure; KeyError where a run has none
+    unit: str = "ratio"
+    stretch: bool = False
+
+    def reached(self, value):
+        return value <= self.wanted if self.kind == AT_MOST else value >= self.wanted
+
+
+@dataclasses.dataclass(frozen=True)
+class Case:
+    name: str
+    question: str  # W1 ... W14
+    title: str
+    program: str
+    options: tuple  # of all runs
+    runs: tuple
+    short: tuple  # instead, when it is only to be seen that it works
+    figures: tuple = (Figure("ns", "a record"),)
+    columns: tuple = ()  # more figures, of which only the median is shown
+    goals: tuple = ()
+    systems: tuple = SYSTEMS
+    disk_bytes: int = 4 * GIB  # at most, of one run
+    warm: tuple = ()  # added for the round that is not counted
+    limit_s: int = 900
+    note: str = ""
+
+    def expected(self, run):
+        """The command line as it is recorded: without program paths and directories."""
+        engine = ("--engine", run.engine) if run.engine else ()
+        return " ".join((self.program, *engine, *self.options, *run.options))
+
+
+def runs(*engines, options=(), suffix="", base="commitlog"):
+    """The same options for several engines; the base has the same suffix."""
+    return tuple(Run(engine + suffix, engine, tuple(options), base + suffix) for engine in engines)
+
+
+def option(name, value):
+    return (f"--{name}", str(value))
+
+
+def over(other, ours="commitlog", field="ns"):
+    """How many times faster ours is."""
+    return lambda m: m(other, field) / m(ours, field)
+
+
+def over_best(others, ours="commitlog", field="ns"):
+    """Against the best of them; all must be there."""
+    return lambda m: min(m(other, field) for other in others) / m(ours, field)
+
+
+def is_(field, ours="commitlog"):
+    return lambda m: m(ours, field)
+
+
+def ratio(one, other, field="ns"):
+    return lambda m: m(one, field) / m(other, field)
+
+
+# ---- appends ------------------------------------------------------------------------------------
+
+def append_goals(limits):
+    return (
+        Goal("copy + XXH3 + bare pwrite, new file", AT_MOST, 1.25,
+             ratio("commitlog", "limit-pwrite")),
+        Goal("copy + XXH3 into memory", AT_MOST, 2.8, ratio("commitlog", "limit-memory"),
+             stretch=True),
+        Goal("faster than LMDB, 1,000 a transaction", AT_LEAST, 2, over("lmdb")),
+        Goal("faster than the best RocksDB", AT_LEAST, 7, over_best(ROCKSDB)),
+        Goal("faster than RocketMQ's store at its best", AT_LEAST, 5, over_best(limits)),
+    )
+
+
+def append_case(name, records, size, text):
+    return Case(
+        name, name.upper(), f"append {text}, async, one thread", "append",
+        (*option("records", records), *option("bytes", size)),
+        runs(*OURS, *LIMITS, *ASYNC_PEERS), option("records", 3000),
+        columns=(Figure("cpu_ns_each", "CPU"),), goals=append_goals(ROCKETMQ),
+        note="The clock stops when nothing waits in the process any more: all is in the kernel.")
+
+
+def by_size(size):
+    records = max(4096, min(1_000_000, 512 * MIB // size))
+    return runs("commitlog", "limit-memory", "limit-pwrite", *BATCH_PEERS, "rocketmq",
+                options=(*option("records", records), *option("bytes", size)),
+                suffix=f", {size} B")
+
+
+SIZES = (64, 128, 256, 1024, 4096, 16384, 65536)
+APPEND_THREADS = (1, 2, 4, 8, 16)
+
+
+def thread_case(name, records, size, goal):
+    many = [runs("commitlog", "commitlog-mmap", "lmdb", "rocksdb-batch", "leveldb-batch",
+                 "wiredtiger", "rocketmq", options=option("threads", count),
+                 suffix=f", {count} threads") for count in APPEND_THREADS]
+    return Case(
+        name, "W14", f"append {size} bytes, async, by 1 to 16 threads", "append",
+        (*option("records", records), *option("bytes", size)), sum(many, ()),
+        option("records", 4000), columns=(Figure("cpu_ns_each", "CPU"),),
+        goals=(Goal("one thread's rate, at any number of threads", AT_LEAST, goal,
+                    lambda m: m("commitlog, 1 threads") /
+                    max(m(f"commitlog, {count} threads") for count in APPEND_THREADS)),))
+
+
+# ---- durable ------------------------------------------------------------------------------------
+
+DURABLE_THREADS = (1, 2, 4, 8, 16, 32, 64)
+EACH_DURABLE = ("--durable", *option("batch", 1))
+LATENCY_COLUMNS = (Figure("p50_ns", "p50"), Figure("p99_ns", "p99"), Figure("max_ns", "max"))
+
+
+def durable_threads():
+    everyone = ("commitlog", *DURABLE_PEERS)
+    few = ("commitlog", "rocksdb", "leveldb", "rocketmq")
+    many = [runs(*(everyone if count in (1, 16, 64) else few), options=option("threads", count),
+                 suffix=f", {count} threads") for count in DURABLE_THREADS]
+    bare = Run("limit-fdatasync, 1 threads", "limit-fdatasync", option("threads", 1),
+               "commitlog, 1 threads")
+    return (bare, *sum(many, ()))
+
+
+def durable_goals():
+    for count, times in ((16, 4.5), (64, 6.5)):
+        ours = f"commitlog, {count} threads"
+        yield Goal(f"{count} threads: the bare loop of one thread", AT_LEAST, times,
+                   over("limit-fdatasync, 1 threads", ours))
+        yield Goal(f"{count} threads: the best peer", AT_LEAST, 1.6,
+                   over_best([f"{peer}, {count} threads" for peer in DURABLE_PEERS], ours))
+
+
+# ---- queues, sizes ------------------------------------------------------------------------------
+
+QUEUE_PEERS = ("lmdb", *ROCKSDB, *LEVELDB, "sqlite", "wiredtiger", "rocketmq")
+QUEUES_OTHERS = tuple(peer for peer in QUEUE_PEERS if peer != "wiredtiger")
+QUEUES_COUNTS = (1, 10, 100, 1000, 10_000, 100_000, 1_000_000)
+STORE_SIZES = (1, 4, 8)
+
+
+def one_queue(*engines):
+    return runs(*engines, options=option("queues", 1), suffix=", one queue")
+
+
+def count_name(count):
+    return f"commitlog, {count:,} queues"
+
+
+def grows(field):
+    """The worst of all sizes to the smallest; they are the lines of one program."""
+    def value(m):
+        rows = m.rows("commitlog", field)
+        return max(rows) / rows[0]
+    return value
+
+
+def latency_runs(engine):
+    for flush in (10, 500):
+        for cold in ("", ", cold reader"):
+            options = option("flush-ms", flush) + (("--cold-reader",) if cold else ())
+            yield Run(f"{engine}, {flush} ms{cold}", engine, options, f"{engine}, {flush} ms")
+
+
+def latency_goals():
+    for flush in (10, 500):
+        ours = f"commitlog, {flush} ms"
+        for field, name, wanted in (("p999", "p99.9", 2e3), ("p9999", "p99.99", 20e3),
+                                    ("max", "max", 1e6)):
+            yield Goal(f"{name}, flushed every {flush} ms", AT_MOST, wanted,
+                       is_(f"call_{field}_ns", ours), "time")
+        yield Goal(f"bytes to disk per byte, flushed every {flush} ms", AT_MOST, 1.1,
+                   is_("disk_bytes_per_byte", ours))
+        yield Goal(f"p99.99 with a cold reader, to without ({flush} ms)", AT_MOST, 1.25,
+                   ratio(ours + ", cold reader", ours, "call_p9999_ns"))
+
+
+LATENCY_FIGURES = (Figure("call_p999_ns", "p99.9 of an append"),)
+LATENCY_COLUMNS_W9 = (
+    Figure("call_p50_ns", "p50"), Figure("call_p99_ns", "p99"), Figure("call_p9999_ns", "p99.99"),
+    Figure("call_max_ns", "max"), Figure("stall_max_ns", "longest stall of the machine"),
+    Figure("scheduled_p9999_ns", "p99.99 from its due time"),
+    Figure("reached_per_s", "appends a second", "count"),
+    Figure("disk_bytes_per_byte", "bytes to disk per byte", "ratio"))
+
+CASES = (
+    Case("hash", "Hash", "XXH3 alone", "hash", (), (Run("hash", "", (), ""),), (),
+         figures=(Figure("gb_per_s", "GB/s", "ratio", True),), systems=("root",),
+         disk_bytes=0),
+
+    append_case("w1", 1_000_000, 1024, "1 KiB × 1,000,000"),
+    append_case("w2", 5_000_000, 128, "128 bytes × 5,000,000"),
+    Case("sizes", "W1, W2", "append records of 64 bytes to 64 KiB, async, one thread", "append", (),
+         sum((by_size(size) for size in SIZES), ()), option("records", 1000),
+         systems=("root",)),
+
+    Case("w3", "W3", "append 1 KiB durably, one thread", "durable",
+         (*EACH_DURABLE, *option("seconds", 5), *option("bytes", 1024), *option("threads", 1)),
+         runs("commitlog", "commitlog-mmap", "limit-fdatasync", *DURABLE_PEERS),
+         option("seconds", 1),
+         columns=LATENCY_COLUMNS,
+         goals=(Goal("the bare loop's rate", AT_LEAST, 0.9, over("limit-fdatasync")),
+                Goal("the best peer's rate", AT_LEAST, 1, over_best(DURABLE_PEERS)))),
+    Case("w4", "W4", "append 1 KiB durably, by several threads", "durable",
+         (*EACH_DURABLE, *option("seconds", 5), *option("bytes", 1024)), durable_threads(),
+         option("seconds", 1), columns=LATENCY_COLUMNS, goals=tuple(durable_goals())),
+
+    Case("w5", "W5", "read 1 KiB × 1,000,000 back in order, verified", "read",
+         (*option("records", 1_000_000), *option("bytes", 1024)), runs(*OURS, *ASYNC_PEERS),
+         option("records", 3000),
+         columns=(Figure("compared_ns", "each byte compared"), Figure("first_ns", "first pass"),
+                  Figure("of_hash", "XXH3 record by record / ours", "ratio"),
+                  Figure("of_hash_whole", "XXH3 in one go / ours", "ratio")),
+         goals=(Goal("plain XXH3 over the same mapping", AT_LEAST, 0.75, is_("of_hash_whole")),)),
+    Case("w5-cold", "W5", "the same, nothing in the page cache", "read",
+         (*option("records", 1_000_000), *option("bytes", 1024), "--cold", *option("passes", 2)),
+         runs(*OURS, *BATCH_PEERS), option("records", 3000),
+         columns=(Figure("of_hash", "XXH3 record by record / ours", "ratio"),)),
+    Case("w6", "W6", "read at random offsets of 1 KiB × 1,000,000", "read",
+         (*option("records", 1_000_000), *option("bytes", 1024), "--random"),
+         runs(*OURS, *BATCH_PEERS, "rocketmq"), (*option("records", 3000), *option("gets", 3000)),
+         columns=(Figure("p50_ns", "p50"), Figure("p99_ns", "p99"), Figure("max_ns", "max")),
+         goals=(Goal("faster than LMDB", AT_LEAST, 2, over("lmdb")),)),
+
+    Case("w7", "W7", "reopen after kill -9, 1 KiB × 1,000,000", "reopen",
+         (*option("records", 1_000_000), *option("bytes", 1024)),
+         (*runs(*OURS, *BATCH_PEERS, "rocketmq"),
+          Run("commitlog, flushed", "commitlog", ("--flushed",)),
+          Run("commitlog, checkpointed", "commitlog", ("--checkpointed",)),
+          Run("commitlog, flushed, checkpointed", "commitlog", ("--flushed", "--checkpointed"))),
+         option("records", 3000), figures=(Figure("ns", "until its last record is read"),),
+         columns=(Figure("open_ns", "open"), Figure("scan_and_fold_ns", "scan and fold"),
+                  Figure("settle_ns", "written again, flushed"),
+                  Figure("bare_rewrite_ns", "bare pwrite + fdatasync of as much"),
+                  Figure("rewritten_bytes", "written again", "bytes"),
+                  Figure("lost", "records lost", "count")),
+         goals=(Goal("scan and fold of a million records", AT_MOST, 60e6,
+                     is_("scan_and_fold_ns"), "time"),
+                Goal("the same for what follows a checkpoint", AT_MOST, 20e6,
+                     is_("scan_and_fold_ns", "commitlog, checkpointed"), "time"),
+                Goal("written again, to a bare pwrite + fdatasync", AT_MOST, 1.2,
+                     lambda m: m("commitlog", "settle_ns") / m("commitlog", "bare_rewrite_ns")))),
+    Case("w7-size", "W7", "the same behind an older store of 1 to 8 GiB", "reopen",
+         (*option("records", 100_000), *option("bytes", 1024)),
+         tuple(Run(f"commitlog, {size} GiB", "commitlog", option("store-bytes", size * GIB),
+                   f"commitlog, {STORE_SIZES[0]} GiB") for size in STORE_SIZES),
+         (*option("records", 1000), *option("store-bytes", MIB)),
+         figures=(Figure("ns", "until its last record is read"),),
+         columns=(Figure("open_ns", "open"), Figure("rewritten_bytes", "written again", "bytes")),
+         goals=(Goal("the largest store to the smallest", AT_MOST, 1.2,
+                     ratio("commitlog, 8 GiB", "commitlog, 1 GiB")),),
+         disk_bytes=10 * GIB),
+
+    Case("w8", "W8", "1,000 queues in turn, 1 KiB × 1,000,000, then each queue read", "queues",
+         (*option("records", 1_000_000), *option("bytes", 1024)),
+         (*runs("commitlog", "commitlog-mmap", *QUEUE_PEERS, options=option("queues", 1000)),
+          *one_queue("commitlog")),
+         (*option("records", 3000), *option("queues", 10)),
+         figures=(Figure("ns", "an append"), Figure("read_ns", "a read")),
+         columns=(Figure("read_first_ns", "a read, first pass"),),
+         goals=(Goal("an append, to one queue", AT_MOST, 1.5,
+                     ratio("commitlog", "commitlog, one queue")),
+                Goal("append: faster than WiredTiger", AT_LEAST, 6, over("wiredtiger")),
+                Goal("append: faster than the best of the others", AT_LEAST, 10,
+                     over_best(QUEUES_OTHERS)),
+                Goal("read: the best of the others", AT_LEAST, 1,
+                     over_best(QUEUES_OTHERS, field="read_ns")),
+                Goal("read: WiredTiger", AT_LEAST, 1, over("wiredtiger", field="read_ns")))),
+
+    Case("w9", "W9", "latency of an append, 100,000 a second for 60 s", "latency",
+         option("seconds", 60),
+         (*latency_runs("commitlog"), *latency_runs("commitlog-mmap"),
+          Run("memory", "memory", (), "commitlog, 10 ms")),
+         (*option("seconds", 0.5), *option("rate", 10_000), *option("cold-mib", 64)),
+         figures=LATENCY_FIGURES, columns=LATENCY_COLUMNS_W9, goals=tuple(latency_goals()),
+         disk_bytes=10 * GIB, warm=option("seconds", 5),
+         note="`memory` copies each record into memory that nobody else sees: what is slow there "
+              "is the machine."),
+    Case("w9-peers", "W9", "the same for 20 s, peers", "latency", option("seconds", 20),
+         runs("commitlog", *OURS[1:], "lmdb", "rocksdb", "leveldb", "sqlite", "wiredtiger"),
+         (*option("seconds", 0.5), *option("rate", 10_000)),
+         figures=LATENCY_FIGURES, columns=LATENCY_COLUMNS_W9, systems=("root",),
+         disk_bytes=8 * GIB, warm=option("seconds", 5)),
+
+    Case("w10", "W10", "from an append to the reader that waits for it", "wake", (),
+         runs(*OURS), option("records", 200),
+         figures=(Figure("asleep_mean_ns", "asleep, same process, mean"),),
+         columns=(Figure("futex_mean_ns", "a bare futex"),
+                  Figure("spin_mean_ns", "spinning"),
+                  Figure("process_mean_ns", "asleep, another process, level written"),
+                  Figure("process_none_mean_ns", "the same, level none"),
+                  Figure("futex_process_mean_ns", "a bare futex, another process"),
+                  Figure("process_spin_mean_ns", "spinning, another process"),
+                  Figure("asleep_p99_ns", "asleep, p99"),
+                  Figure("process_p99_ns", "another process, p99")),
+         goals=(Goal("spinning, mean", AT_MOST, 1e3, is_("spin_mean_ns"), "time"),
+                Goal("asleep, same process, to a bare futex", AT_MOST, 1.3,
+                     is_("asleep_to_futex")),
+                Goal("asleep, another process, to a bare futex", AT_MOST, 1.3,
+                     is_("process_to_futex"))),
+         disk_bytes=GIB),
+
+    Case("w11", "W11", "one key among 100,000,000 records of 100 bytes, over 100 segments", "keys",
+         (*option("records", 100_000_000), *option("bytes", 100)), runs("commitlog"),
+         (*option("records", 5000), *option("samples", 100)),
+         figures=(Figure("ns", "hot, median"),),
+         columns=(Figure("hot_p99_ns", "hot, p99"), Figure("first_p50_ns", "first"),
+                  Figure("absent_p50_ns", "absent"), Figure("segment_ns", "a segment"),
+                  Figure("segments", "segments", "count"), Figure("append_ns", "an append"),
+                  Figure("key_file_bytes_each", "index, bytes a record", "ratio")),
+         goals=(Goal("hot", AT_MOST, 50e3, is_("ns"), "time"),), systems=("root",),
+         disk_bytes=24 * GIB, warm=option("records", 1_000_000), limit_s=3600),
+
+    Case("w12", "W12", "append 100 bytes to 1 to 1,000,000 queues in turn", "queues",
+         (*option("records", 5_000_000), *option("bytes", 100)),
+         tuple(Run(count_name(count), "commitlog", option("queues", count), count_name(1))
+               for count in QUEUES_COUNTS),
+         (*option("records", 5000), *option("queues", 100)),
+         figures=(Figure("ns", "an append"),), columns=(Figure("read_ns", "a read"),),
+         goals=(Goal("1,000,000 queues to one", AT_MOST, 2,
+                     ratio(count_name(1_000_000), count_name(1))),)),
+
+    Case("w13", "W13", "a log of 1 to 64 GiB, as far as half the free disk allows", "size",
+         (), (Run("commitlog", "commitlog", (), "", split="log_bytes"),),
+         (*option("from-bytes", 4 * MIB), *option("to-bytes", 8 * MIB),
+          *option("segment-bytes", MIB), *option("samples", 100), *option("cold-samples", 50)),
+         figures=(Figure("ns", "an append"),),
+         columns=(Figure("offset_p50_ns", "hot look-up by offset"),
+                  Figure("open_killed_ns", "reopen after kill -9"),
+                  Figure("open_closed_ns", "reopen after close"),
+                  Figure("key_p50_ns", "look-up by key"),
+                  Figure("key_absent_p50_ns", "by an absent key"),
+                  Figure("cold_p50_ns", "cold read"), Figure("cold_bare_p50_ns", "a bare pread")),
+         goals=(Goal("append, largest to smallest", AT_MOST, 1.3, grows("ns")),
+                Goal("look-up by offset, largest to smallest", AT_MOST, 1.3,
+                     grows("offset_p50_ns")),
+                Goal("reopen, largest to smallest", AT_MOST, 1.3, grows("open_killed_ns"))),
+         systems=("root",), disk_bytes=2 * GIB, warm=option("to-bytes", GIB), limit_s=7200),
+
+    thread_case("w14", 1_000_000, 1024, 0.9),
+    thread_case("w14-small", 3_000_000, 128, 0.5),
+)
+
+# Engines in the order of the tables where they do not order themselves by their figure.
+LIMIT_ENGINES = {*LIMITS, "limit-fdatasync", "memory"}
+OUR_ENGINES = set(OURS)
+
+
+def select(words):
+    """The cases that a word names: a case, a question or a program."""
+    chosen = []
+    for word in words:
+        found = [case for case in CASES
+                 if word.lower() in (case.name, case.question.lower(), case.program)]
+        if not found:
+            raise KeyError(word)
+        chosen += found
+    return [case for case in CASES if case in chosen] if words else list(CASES)
