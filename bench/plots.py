@@ -3,6 +3,8 @@
 
 The same results give the same bytes: no dates, no random names.
 """
+import math
+
 import matplotlib
 
 matplotlib.use("svg")
@@ -27,6 +29,9 @@ SETTINGS = {
 }
 PERCENTILES = (("p50", "50"), ("p90", "90"), ("p99", "99"), ("p999", "99.9"), ("p9999", "99.99"),
                ("max", "max"))
+# Of ours, those that are drawn, and how.
+LATENCIES = {"commitlog, 10 ms": "-", "commitlog, 10 ms, cold reader": "--",
+             "commitlog, 500 ms": ":", "commitlog-mmap, 10 ms": "-"}
 
 
 def case_of(name):
@@ -38,28 +43,36 @@ def medians_of(shown, name):
 
 
 def style(engine):
-    """Ours stands out; a limit is dashed."""
+    """Ours stands out; a limit is grey and broken."""
     ours = engine in questions.OUR_ENGINES
     limit = engine in questions.LIMIT_ENGINES
+    broken = ":" if engine == "limit-pwrite" else "--"
     return {"color": COLOURS.get(engine, GREY), "linewidth": 2.4 if ours else 1.4,
-            "linestyle": "--" if limit else "-", "marker": None if limit else "o",
+            "linestyle": broken if limit else "-", "marker": None if limit else "o",
             "markersize": 4, "zorder": 3 if ours else 2}
 
 
+def plain(engine):
+    """The variants that hold the promise best differ by panel; its title says which."""
+    return engine.removesuffix("-1").removesuffix("-batch")
+
+
 def series(medians, case, field, value):
-    """engine -> [(x, y)], x being a field of the lines."""
+    """engine -> [(x, y)], x being a field of the lines; the first run of each."""
     found = {}
     for run in case.runs:
         lines = medians.lines.get(run.name, ())
         if lines and field in lines[0] and value in lines[0]:
-            found.setdefault(run.engine, []).append((lines[0][field], medians(run.name, value)))
+            points = found.setdefault(run.engine, [])
+            if lines[0][field] not in [x for x, _ in points]:
+                points.append((lines[0][field], medians(run.name, value)))
     return found
 
 
 def lines_plot(axes, found, scale):
     for engine, points in found.items():
         xs = [x for x, _ in points]
-        axes.plot(xs, [scale(x, y) for x, y in points], label=engine, **style(engine))
+        axes.plot(xs, [scale(x, y) for x, y in points], label=plain(engine), **style(engine))
 
 
 def legend(figure, every):
@@ -71,9 +84,18 @@ def legend(figure, every):
     figure.legend(lines.values(), lines.keys(), loc="center left", bbox_to_anchor=(1, 0.5))
 
 
-def log_axis(axis, places, text):
+def log_places(axis, places, text):
     axis.set_ticks(places, [text(place) for place in places])
     axis.set_minor_locator(matplotlib.ticker.NullLocator())
+
+
+def log_numbers(axis):
+    """1, 10, 100 and not powers; where there is little between them, 2 and 5 too."""
+    low, high = axis.get_view_interval()
+    subs = (1,) if high / low > 300 else (1, 2, 5)
+    axis.set_major_locator(matplotlib.ticker.LogLocator(subs=subs, numticks=20))
+    axis.set_major_formatter(matplotlib.ticker.FuncFormatter(lambda value, _: f"{value:,g}"))
+    axis.set_minor_formatter(matplotlib.ticker.NullFormatter())
 
 
 def short_number(value):
@@ -95,16 +117,18 @@ def by_size(shown):
     lines_plot(axes, found, lambda size, ns: size / ns)
     axes.set_xscale("log", base=2)
     axes.set_yscale("log")
-    log_axis(axes.xaxis, questions.SIZES, short_bytes)
-    axes.set(title="Append, one thread, asynchronous", xlabel="bytes of a record",
-             ylabel="GB a second")
+    log_places(axes.xaxis, questions.SIZES, short_bytes)
+    log_numbers(axes.yaxis)
+    axes.set(title="Append, one thread, asynchronous; LMDB, RocksDB, LevelDB, SQLite in batches",
+             xlabel="bytes of a record", ylabel="GB a second")
     legend(figure, [axes])
     return figure
 
 
 def by_threads(shown):
     parts = [(name, title, series(medians_of(shown, name), case_of(name), "threads", "ns"))
-             for name, title in (("w14", "1 KiB, asynchronous"), ("w4", "1 KiB, durable"))]
+             for name, title in (("w14", "1 KiB, asynchronous; LMDB, RocksDB, LevelDB in batches"),
+                                ("w4", "1 KiB, each durable"))]
     parts = [part for part in parts if part[2]]
     if not parts:
         return None
@@ -117,7 +141,8 @@ def by_threads(shown):
         counts = questions.APPEND_THREADS if name == "w14" else questions.DURABLE_THREADS
         axes.set_xscale("log", base=2)
         axes.set_yscale("log")
-        log_axis(axes.xaxis, counts, str)
+        log_places(axes.xaxis, counts, str)
+        log_numbers(axes.yaxis)
         axes.set(title=title, xlabel="threads", ylabel="thousand records a second")
     legend(figure, every[0])
     return figure
@@ -129,23 +154,22 @@ def latency(shown):
     for name in ("w9", "w9-peers"):
         medians = medians_of(shown, name)
         for run in case_of(name).runs:
-            if name == "w9-peers" and run.engine in questions.OUR_ENGINES:
+            ours = run.engine in questions.OUR_ENGINES
+            if ours and (name == "w9-peers" or run.name not in LATENCIES):
                 continue
             try:
                 values = [medians(run.name, f"call_{field}_ns") / 1e3 for field, _ in PERCENTILES]
             except KeyError:
                 continue
             look = style(run.engine)
-            if "500 ms" in run.name:
-                look["linestyle"] = ":"
-            if "cold" in run.name:
-                look["marker"] = "s"
+            look.update({"linestyle": LATENCIES[run.name]} if ours else {})
             axes.plot(range(len(values)), values, label=run.name, **look)
             drawn += 1
     if not drawn:
         plt.close(figure)
         return None
     axes.set_yscale("log")
+    log_numbers(axes.yaxis)
     axes.set_xticks(range(len(PERCENTILES)), [text for _, text in PERCENTILES])
     axes.set(title="Latency of an append, 100,000 a second", xlabel="percentile", ylabel="µs")
     legend(figure, [axes])
@@ -160,7 +184,7 @@ def by_queues(shown):
     figure, axes = plt.subplots(figsize=(6, 3.5))
     lines_plot(axes, found, lambda _, ns: ns)
     axes.set_xscale("log")
-    log_axis(axes.xaxis, questions.QUEUES_COUNTS, short_number)
+    log_places(axes.xaxis, questions.QUEUES_COUNTS, short_number)
     axes.set_ylim(bottom=0)
     axes.set(title="Append 100 bytes, queues in turn", xlabel="queues", ylabel="ns a record")
     return figure
@@ -179,6 +203,8 @@ def recovery(shown):
     axes.bar_label(bars, [f"{value:,.1f}" for value in values], padding=3, fontsize=8)
     axes.invert_yaxis()
     axes.set_xscale("log")
+    axes.set_xlim(10 ** math.floor(math.log10(min(values))), 3 * max(values))
+    log_numbers(axes.xaxis)
     axes.grid(axis="y", visible=False)
     axes.set(title="Open after kill -9, a million records of 1 KiB", xlabel="ms")
     return figure

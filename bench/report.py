@@ -243,14 +243,13 @@ def machine_text(results):
     for fields, lines in machines.items():
         machine = dict(fields)
         dates = sorted({line["date"] for line in lines})
-        hashes = [line["gb_per_s"] for line in lines
-                  if line["case"] == "hash" and "gb_per_s" in line]
+        hashes = [line["hash_1024_gb_per_s"] for line in lines if line["case"] == "hash"]
         beside = [line["beside_percent"] for line in lines if "beside_percent" in line]
         steal = [line["steal_percent"] for line in lines if "steal_percent" in line]
         text += [f"- {machine['cpu']}, {machine['cpus']} CPUs, {machine['memory_gib']} GiB, "
                  f"{machine['kernel']}; {dates[0]} to {dates[-1]}",
                  f"- {machine['compiler']}; `{machine['flags']}`",
-                 f"- XXH3 alone: {median_text(hashes, three)} GB/s"]
+                 f"- XXH3 of 1 KiB: {median_text(hashes, three)} GB/s"]
         if beside:
             text.append(f"- beside a run, other processes and the kernel's threads had "
                         f"{statistics.median(beside):.0f} % of one CPU (median; most "
