@@ -189,7 +189,6 @@ static void *limit_writer(void *store, uint32_t thread)
     }
     writer->limit = limit;
     writer->file = &limit->files[thread];
-    atomic_store(&limit->learned, false);
     return writer;
 }
 
@@ -226,8 +225,9 @@ static void append_memory(void *at, uint32_t queue, uint64_t offset, const void 
     file->used = file->used + slot > RING_BYTES ? 0 : file->used;
 }
 
-static void put(const struct limit *limit, struct file *file, size_t bytes)
+static void put(struct limit *limit, struct file *file, size_t bytes)
 {
+    atomic_store_explicit(&limit->learned, false, memory_order_relaxed);
     if (file->at + bytes > file->room) {
         file_extend(limit, file, ROOM_STEP_BYTES); /* more than was said: nothing is preferred */
     }
@@ -270,6 +270,7 @@ static void commit_flushed(void *at)
 static void limit_drain(void *store)
 {
     struct limit *limit = store;
+    atomic_store_explicit(&limit->learned, false, memory_order_relaxed);
     for (uint32_t i = 0; !in_memory(limit) && i < limit->wanted.threads; i++) {
         put(limit, &limit->files[i], limit->files[i].used); /* stays for the piece it is part of */
     }

@@ -34,6 +34,7 @@ enum bench_space {
 struct bench_wanted {
     const char *directory; /* exists, and is the engine's own */
     enum bench_promise promise;
+    enum bench_space space; /* for engines with `prepares`; not with `again` */
     uint64_t records;
     uint32_t bytes;   /* of each record */
     uint32_t threads; /* that append at once */
@@ -42,7 +43,6 @@ struct bench_wanted {
     uint32_t batch;  /* records between two commits */
     uint64_t segment_bytes; /* 0: as the engine has it; only libcommitlog is told */
     bool again; /* the store is there: it was made by the same engine with the same numbers */
-    enum bench_space space; /* for engines with `prepares`; not with `again` */
 };
 
 struct bench_losses {
