@@ -424,12 +424,14 @@ check-flush: deps ## requests of a disk that fail, and the store after them; roo
 	@BUILD=$(B) tests/powercut/flush.sh
 bench-programs: $(BENCH_PROGRAMS) $(B)/bench/libsyncs.so
 # What it asks: bench/questions.py.
+BENCH_JAVA := $(if $(wildcard bench/rocketmq/pom.xml),bench-rocketmq)
 bench: deps ## measure what is missing of bench/RESULTS.md, in parts; MINUTES=60 WHAT="append w9" ROUNDS=5
-	@$(MAKE) deps-bench bench-programs
+	@$(MAKE) deps-bench bench-programs $(BENCH_JAVA)
 	@BUILD=$(B) $(PYTHON) bench/run.py $(WHAT); status=$$?; \
 	    $(PLOT_PYTHON) bench/report.py; [ $$status = 0 ]
 bench-short: deps ## each program of bench/ with each engine once, with little to do; no figures
 	@$(MAKE) deps-bench bench-programs
+	@$(if $(BENCH_JAVA),$(MAKE) $(BENCH_JAVA) || echo "RocketMQ's store could not be built")
 	@BUILD=$(B) $(PYTHON) bench/run.py --short $(WHAT)
 bench-table: ## write bench/RESULTS.md and its plots from what has been measured
 	@$(PLOT_PYTHON) bench/report.py
