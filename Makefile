@@ -210,8 +210,8 @@ BENCH_SHARED := $(sort $(wildcard bench/support/*.c bench/engines/*.c))
 BENCH_PROGRAMS := $(BENCH_SOURCES:%.c=$(B)/%)
 # matplotlib is Debian's, and so is the Python that has it.
 PLOT_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
-BENCH_PACKAGES := jansson popt libxxhash
-bench_libs = $(shell $(PKG_CONFIG) --libs $(BENCH_PACKAGES))
+BENCH_PACKAGES := jansson popt libxxhash lmdb rocksdb sqlite3 wiredtiger libpmemlog
+bench_libs = $(shell $(PKG_CONFIG) --libs $(BENCH_PACKAGES)) -lleveldb
 
 # Whatever is called by a plain word here is a command; some are folders too.
 .PHONY: FORCE $(shell sed -n 's/^\([a-z][a-z0-9-]*\):.*/\1/p' Makefile)
@@ -297,13 +297,16 @@ $(B)/obj/tests/powercut/fault_disk.o: FILE_CFLAGS = \
 $(FAULT_DISK): $(B)/obj/tests/powercut/fault_disk.o
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(shell $(PKG_CONFIG) --libs fuse3) -o $@
-$(B)/obj/tests/peers/rocksdb.o: FILE_CFLAGS = \
-    -DROCKSDB_VERSION='"$(shell $(PKG_CONFIG) --modversion rocksdb)"'
+# For engines whose C interface does not tell.
+package_version = -D$(1)_VERSION='"$(shell $(PKG_CONFIG) --modversion $(2))"'
+$(B)/obj/tests/peers/rocksdb.o: FILE_CFLAGS = $(call package_version,ROCKSDB,rocksdb)
 $(PEERS): $(call object,$(PEERS_FILES)) $(SUPPORT) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(shell $(PKG_CONFIG) --libs sqlite3 lmdb rocksdb) \
 	    -pthread -o $@
 $(call object,$(BENCH_SOURCES) $(BENCH_SHARED)): FILE_CFLAGS += -Ibench
+$(B)/obj/bench/engines/rocksdb.o: FILE_CFLAGS = -Ibench $(call package_version,ROCKSDB,rocksdb)
+$(B)/obj/bench/engines/pmemlog.o: FILE_CFLAGS = -Ibench $(call package_version,PMEMLOG,libpmemlog)
 $(BENCH_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(BENCH_SHARED)) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(bench_libs) -pthread -o $@
