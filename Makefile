@@ -517,6 +517,7 @@ FORMAT_FILES = $(sort $(shell find lib tests tools examples fuzz bench -name '*.
 lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy, layers, sizes, symbols
 	$(PYTHON) tools/check/layers.py
 	$(PYTHON) tools/check/sizes.py
+	$(PLOT_PYTHON) bench/report_test.py
 	$(PYTHON) tools/check/symbols.py --library build/lint-gcc/$(SONAME)
 	@for script in $(LINT_SCRIPTS); do echo "$$script"; $$script || exit 1; done
 lint-format:
