@@ -136,6 +136,9 @@ def run_one(case, run, options, directory, limit_s):
     lines = parsed(out.read_text(encoding="utf-8", errors="replace"))
     for path in (out, err):
         path.unlink()
+    for line in lines:
+        if "cpu_ns" in line and line.get("records"):
+            line.setdefault("cpu_ns_each", line["cpu_ns"] / line["records"])
     return [{**line, "beside_percent": round(100 * beside / wall, 1),
              "steal_percent": round(100 * (steal_after - steal) / wall, 1)} for line in lines]
 
@@ -303,6 +306,13 @@ def kinds(cases):
                 yield case, run
 
 
+def check_figures(case, lines):
+    missing = [figure.field for figure in case.figures
+               if any(figure.field not in line for line in lines)]
+    if missing:
+        raise Failed(f"it does not say {', '.join(missing)}")
+
+
 def run_short(arguments, cases):
     arguments.directory.mkdir(parents=True, exist_ok=True)
     failed = done = skipped = 0
@@ -314,7 +324,8 @@ def run_short(arguments, cases):
             try:
                 if run.engine.startswith("rocketmq") and not is_there(case, run):
                     raise Skipped("it is not built: make bench-rocketmq")
-                run_one(case, run, case.shortened(run), directory, SHORT_LIMIT_S)
+                lines = run_one(case, run, case.shortened(run), directory, SHORT_LIMIT_S)
+                check_figures(case, lines)
                 done += 1
             except Skipped as reason:
                 skipped += 1
