@@ -25,6 +25,7 @@ static struct cold {
     const struct bench *bench;
     uint64_t records;
     uint32_t record_bytes;
+    uint64_t last_position; /* of the last record */
     _Atomic uint32_t state;
     _Atomic uint64_t bytes;
     _Atomic uint64_t device_bytes;
@@ -43,17 +44,31 @@ static int is_segment(const struct dirent *entry)
     return dot != NULL && strcmp(dot, ".log") == 0;
 }
 
-/* All segments that were full before the part under test began: the last one is written to. */
+static uint64_t base_of(const struct dirent *entry)
+{
+    return strtoull(entry->d_name, NULL, 10); /* a segment is named by its first position */
+}
+
+/* The segments in which there is nothing but the cold part: the one that has its end is written to
+ * by the part under test. */
 static int segments(int *log, struct dirent ***names)
 {
     int store = open(cold->bench->directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
     *log = openat(store, "log", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    int count = *log >= 0 ? scandirat(*log, ".", names, is_segment, alphasort) : 0;
+    int all = *log >= 0 ? scandirat(*log, ".", names, is_segment, alphasort) : 0;
+    int count = 0;
     (void)close(store);
-    if (count < 2) {
+    for (int i = 0; i < all; i++) {
+        if (i + 1 < all && base_of((*names)[i + 1]) <= cold->last_position) {
+            count = i + 1;
+        } else {
+            free((*names)[i]);
+        }
+    }
+    if (count == 0) {
         bench_die("%s: the cold part must fill at least one segment", cold->bench->directory);
     }
-    return count - 1;
+    return count;
 }
 
 static void drop(int log, const char *name)
@@ -118,7 +133,7 @@ static void read_cold(void *ctx)
     commitlog_cursor_close(cursor);
     direct_close(store);
     (void)close(log);
-    for (int i = 0; i <= count; i++) {
+    for (int i = 0; i < count; i++) {
         free(names[i]);
     }
     free(names);
@@ -135,9 +150,11 @@ void cold_start(const struct bench *bench, const char *options, uint64_t total_b
     struct commitlog_store *store = direct_open(bench->directory, options);
     uint32_t topic = direct_topic(store, "cold", 1);
     for (uint64_t i = 0; i < cold->records; i++) {
+        struct commitlog_receipt receipt;
         direct_need(commitlog_append(store, topic, 0, bench_body(i, bytes), bytes,
-                                     COMMITLOG_LEVEL_NONE, NULL),
+                                     COMMITLOG_LEVEL_NONE, &receipt),
                     "cold append", NULL);
+        cold->last_position = receipt.position;
     }
     direct_close(store);
 }
