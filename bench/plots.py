@@ -18,6 +18,7 @@ OURS = "#c0392b"
 COLOURS = {"commitlog": OURS, "commitlog-mmap": "#e79f8f", "lmdb": "#0072b2", "lmdb-1": "#0072b2",
            "rocksdb": "#e69f00", "rocksdb-batch": "#e69f00", "leveldb": "#009e73",
            "leveldb-batch": "#009e73", "sqlite": "#56b4e9", "wiredtiger": "#cc79a7",
+           "wiredtiger-1": "#cc79a7",
            "pmemlog": "#8c6d31", "rocketmq": "#444444"}
 GREY = "#9a9a9a"
 SETTINGS = {

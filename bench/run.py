@@ -132,7 +132,7 @@ def run_one(case, run, options, directory, limit_s):
         raise Skipped(said[-1] if said else "no reason given")
     if status != 0:
         words = "took too long" if status == 124 else f"status {status}"
-        raise Failed(f"{words}: {said[-1] if said else '-'}\n    {shlex.join(command)}")
+        raise Failed("\n    ".join((words, *said[-3:], shlex.join(command))))
     lines = parsed(out.read_text(encoding="utf-8", errors="replace"))
     for path in (out, err):
         path.unlink()
