@@ -50,6 +50,10 @@ SHOWN = {"time": time_text, "bytes": bytes_text, "ratio": three,
          "count": lambda value: f"{value:,.0f}"}
 
 
+def counted(number, word):
+    return f"{number} {word}" + ("" if number == 1 else "s")
+
+
 def median_text(values, show):
     return show(statistics.median(values)) if values else "-"
 
@@ -62,11 +66,20 @@ def flushes_text(lines):
     return " / ".join(f"{statistics.median(line[name] for line in lines):.0f}" for name in names)
 
 
+# Where the store has these records and no others, and more of them than it reserves room for.
+PER_RECORD = ("append", "read", "queues", "keys")
+
+
 def disk_text(lines):
-    """Bytes that the files have, for each record."""
-    each = [line["disk_bytes"] / line["records"] for line in lines
-            if line.get("disk_bytes") and line.get("records")]
-    return median_text(each, SHOWN["count"])
+    """What the files have in blocks, and of that each record."""
+    found = [line for line in lines if line.get("disk_bytes")]
+    if not found:
+        return "-"
+    text = bytes_text(statistics.median(line["disk_bytes"] for line in found))
+    if found[0].get("question") in PER_RECORD:
+        each = statistics.median(line["disk_bytes"] / line["records"] for line in found)
+        text += f", {each:,.0f} B each"
+    return text
 
 
 # ---- what engines are set to --------------------------------------------------------------------
@@ -167,7 +180,7 @@ def figure_table(case, figure, medians, settings, first):
     head = ["", f"{figure.title}: median", "least … most", "libcommitlog = 1"]
     if first:
         head += [column.title for column in case.columns]
-        head += ["fdatasync / fsync / msync", "disk, bytes a record", "setting"]
+        head += ["fdatasync / fsync / msync", "on disk", "setting"]
     rows = []
     show = SHOWN[figure.unit]
     for run, name, lines in contestant_rows(case, medians):
@@ -203,9 +216,9 @@ def case_text(case, shown, settings):
         lines, state = shown[(case.name, system)]
         label = f"**{system}**"
         if lines:
-            rounds = len({line["round"] for line in lines})
+            rounds = counted(len({line["round"] for line in lines}), "round")
             trees = ", ".join(sorted({line["tree"] for line in lines}))
-            label += f" ({lines[-1]['mount']}): {rounds} rounds, tree {trees}"
+            label += f" ({lines[-1]['mount']}): {rounds}, tree {trees}"
         text += [label + (f" - **{state}**" if state else ""), ""]
         if not lines:
             continue

@@ -39,7 +39,8 @@ def made_up(case, run, system, number, tree, ns):
     """What a program might have printed: each figure is ns, but for those that are ratios."""
     line = {"case": case.name, "system": system, "round": number, "tree": tree, "run": run.name,
             "command": case.expected(run), "date": "2026-01-01", "machine": MACHINE,
-            "mount": "ext4; rw", "engine": run.engine, "family": run.engine.title(),
+            "mount": "ext4; rw", "question": case.program, "engine": run.engine,
+            "family": run.engine.title(),
             "version": "1", "setting": "as it | is", "lost_at_kill": "nothing",
             "lost_at_power_cut": "a tail", "promise": "async", "verifies": True, "records": 1000,
             "disk_bytes": 2_000_000, "fdatasyncs": 1, "fsyncs": 2, "msyncs": 3, "ns": ns,
@@ -200,7 +201,7 @@ class Page(unittest.TestCase):
         self.assertIn("ahead of us", row["sqlite"])
         self.assertNotIn("ahead", row["limit-memory (limit)"] + row["lmdb"] + row["commitlog"])
         self.assertIn("1 / 2 / 3", row["lmdb"])
-        self.assertIn("| 2,000 |", row["lmdb"])
+        self.assertIn("| 1.91 MiB, 2,000 B each |", row["lmdb"])
 
     def test_figures_have_three_digits(self):
         self.assertEqual([report.time_text(ns) for ns in (0.5, 12.34, 999, 1234, 5e7, 2.5e9)],
