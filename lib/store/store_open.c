@@ -137,12 +137,15 @@ static int store_recover(struct commitlog_store *store, struct clg_core *core,
         return clg_fail_os(err, rc, CLG_NO_POSITION, "random session number");
     }
     struct clg_recovery_report sink = clg_store_recovery_sink(store);
+    uint32_t mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY);
+    bool salvage = mode == COMMITLOG_RECOVER_SALVAGE;
     struct clg_recovery_options options = {
         .report = &sink,
-        .defer_checkpoint = true,
-        .mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY),
-        /* Who salvages wants everything mended that can be, wherever it lies. */
-        .full = clg_option(&store->options, COMMITLOG_OPT_RECOVERY) == COMMITLOG_RECOVER_SALVAGE,
+        /* What salvage gives up is not given out again: where that ends, perhaps only the live area
+         * says, which will be replaced before the views are there. */
+        .defer_checkpoint = !salvage,
+        .mode = mode,
+        .full = salvage, /* who salvages wants everything mended that can be, wherever it lies */
         .segment_bytes = clg_option(&store->options, COMMITLOG_OPT_SEGMENT_BYTES),
         .session = core->writer_session,
         .progress = clg_progress_report,

@@ -404,6 +404,51 @@ START_TEST(a_creation_needs_no_right_to_change_the_directory_above)
 }
 END_TEST
 
+/* What salvage has learnt of the live area is not lost when the open fails behind it, at whatever
+ * allocation: not even if the device then loses the repairs too. */
+START_TEST(a_salvage_that_fails_gives_no_position_again)
+{
+    static const char path[] = "/store/log/00000000000000000000.log";
+    static const uint8_t zeros[65536 - 12288 - 4096];
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(200, COMMITLOG_LEVEL_DURABLE);
+    uint64_t durable = store_positions().durable;
+    ck_assert_uint_gt(durable, 16384);
+    die(false);
+    ck_assert_int_eq(commitlog_fault_write(machine, path, 12288, zeros, 4096), 0);
+    struct commitlog_fault *damaged = machine;
+    int32_t rc = COMMITLOG_ENOMEM;
+    uint32_t failed = 0;
+    for (uint64_t nth = 1; rc != COMMITLOG_OK; nth++) {
+        struct commitlog_receipt receipt;
+        machine = NULL;
+        ck_assert_int_eq(commitlog_fault_clone(damaged, nth, &machine), 0);
+        const struct commitlog_os *os = commitlog_fault_os(machine);
+        (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, nth, ENOMEM, 1);
+        rc = store_open_with(os, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_SALVAGE);
+        (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, 0, 0, 0);
+        if (rc != COMMITLOG_OK) {
+            failed++;
+            ck_assert_int_eq(commitlog_fault_write(machine, path, 12288, zeros, sizeof(zeros)), 0);
+            ck_assert_int_eq(
+                store_open_with(os, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_SALVAGE), 0);
+        }
+        ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, "0123456789", 10, COMMITLOG_LEVEL_DURABLE, &receipt),
+            0);
+        ck_assert_msg(receipt.position >= durable, "allocation %llu: %llu, durable was %llu",
+                      (unsigned long long)nth, (unsigned long long)receipt.position,
+                      (unsigned long long)durable);
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        store = NULL;
+        commitlog_fault_free(machine);
+    }
+    ck_assert_uint_gt(failed, 10);
+    machine = damaged;
+}
+END_TEST
+
 static Suite *faults_suite(void)
 {
     Suite *suite = suite_create("faults");
@@ -425,6 +470,7 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, a_topic_that_is_not_in_the_log_is_not_created, 0, 2);
     tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
     tcase_add_test(cases, a_creation_needs_no_right_to_change_the_directory_above);
+    tcase_add_test(cases, a_salvage_that_fails_gives_no_position_again);
     suite_add_tcase(suite, cases);
     return suite;
 }
