@@ -4,14 +4,12 @@
  *
  * The views ask more of the file; what is asked here is what damage of the log makes false.
  */
-#include <string.h>
-
 #include "base/bytes.h"
 #include "base/invariant.h"
-#include "format/record.h"
 #include "format/state_file.h"
 #include "recovery/facts_internal.h"
 #include "segment/segment_name.h"
+#include "segment/segment_scan.h"
 
 enum { STATE_SECTION = CLG_VIEW_HEADER_BYTES, STATE_FOLD = STATE_SECTION + 16 };
 enum { STATE_READ_BYTES = STATE_FOLD + CLG_STATE_FOLD_BYTES };
@@ -35,21 +33,6 @@ static bool state_read(const struct commitlog_os *os, const struct clg_store_dir
     return n == STATE_READ_BYTES;
 }
 
-/* The record is where the state has seen it. */
-static bool state_record(const struct clg_facts *facts, uint64_t position, uint32_t check)
-{
-    uint8_t header[CLG_RECORD_HEADER_BYTES];
-    const struct clg_fact_segment *fact = clg_facts_segment_at(facts, position);
-    CLG_ASSERT(facts->segments != NULL || fact == NULL);
-    if (fact == NULL || fact->segment == NULL || !clg_segment_holds(fact->segment, position) ||
-        clg_segment_pread(fact->segment, header, sizeof(header), position, NULL) != 0) {
-        return false;
-    }
-    uint64_t seed = clg_record_seed(fact->segment->salt, position);
-    return clg_record_verify_header(header, seed) &&
-           clg_load_le32(header + CLG_RECORD_AT_HEADER_CHECK) == check;
-}
-
 bool clg_facts_has_state(const struct clg_facts *facts, const struct clg_store_dir *dir,
                          uint64_t end)
 {
@@ -65,8 +48,11 @@ bool clg_facts_has_state(const struct clg_facts *facts, const struct clg_store_d
         }
         const uint8_t *fold = bytes + STATE_FOLD;
         uint64_t last = clg_load_le64(fold + CLG_STATE_FOLD_AT_LAST);
-        if (last == CLG_NO_POSITION ||
-            state_record(facts, last, clg_load_le32(fold + CLG_STATE_FOLD_AT_LAST_CHECK))) {
+        uint32_t check = clg_load_le32(fold + CLG_STATE_FOLD_AT_LAST_CHECK);
+        const struct clg_fact_segment *fact = clg_facts_segment_at(facts, last);
+        bool there =
+            fact != NULL && fact->segment != NULL && clg_scan_is_record(fact->segment, last, check);
+        if (last == CLG_NO_POSITION || there) {
             return true;
         }
     }

@@ -135,6 +135,10 @@ CLG_MUST_CHECK int clg_scan_all_zero(struct clg_scan *scan, uint64_t from, uint6
 CLG_MUST_CHECK int clg_scan_last_nonzero(struct clg_scan *scan, uint64_t from, uint64_t to,
                                          uint64_t *end, struct commitlog_error *err);
 
+/* A record with this header check begins there: by its header alone, whatever a failed read is
+ * about is no. Any position. */
+bool clg_scan_is_record(struct clg_segment *segment, uint64_t position, uint32_t header_check);
+
 const char *clg_scan_verdict_text(enum clg_scan_verdict verdict);
 
 #endif

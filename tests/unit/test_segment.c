@@ -2,7 +2,7 @@
 /*
  * test_segment.c -- lib/segment: names, files, set, quarantine, cut.
  */
-#include "unit/segment_fixture.h"
+#include "unit/segment_setup.h"
 
 #include <sys/stat.h>
 
@@ -10,26 +10,6 @@
 #include "segment/segment_cut.h"
 #include "segment/segment_scan.h"
 #include "segment/segment_set.h"
-
-static struct world world;
-static struct commitlog_error err;
-
-static void setup(void)
-{
-    world_begin(&world);
-    clg_error_clear(&err);
-}
-
-static void teardown(void)
-{
-    world_end(&world);
-}
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        int ok_rc = (call);                                                                        \
-        ck_assert_msg(ok_rc == 0, "%d: %s", ok_rc, err.message);                                   \
-    } while (0)
 
 /* ---- names ---- */
 

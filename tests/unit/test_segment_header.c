@@ -2,29 +2,9 @@
 /*
  * test_segment_header.c -- lib/segment: what a header page and its copy are worth.
  */
-#include "unit/segment_fixture.h"
+#include "unit/segment_setup.h"
 
 #include <sys/stat.h>
-
-static struct world world;
-static struct commitlog_error err;
-
-static void setup(void)
-{
-    world_begin(&world);
-    clg_error_clear(&err);
-}
-
-static void teardown(void)
-{
-    world_end(&world);
-}
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        int ok_rc = (call);                                                                        \
-        ck_assert_msg(ok_rc == 0, "%d: %s", ok_rc, err.message);                                   \
-    } while (0)
 
 static enum clg_segment_state open_state(uint64_t base, int *rc)
 {

@@ -2,7 +2,7 @@
 /*
  * test_segment_supply.c -- lib/segment: the next segment made ahead, a full disk, and threads.
  */
-#include "unit/segment_fixture.h"
+#include "unit/segment_setup.h"
 
 #include <pthread.h>
 #include <sys/mount.h>
@@ -11,26 +11,6 @@
 #include "segment/segment_scan.h"
 #include "segment/segment_set.h"
 #include "segment/segment_supply.h"
-
-static struct world world;
-static struct commitlog_error err;
-
-static void setup(void)
-{
-    world_begin(&world);
-    clg_error_clear(&err);
-}
-
-static void teardown(void)
-{
-    world_end(&world);
-}
-
-#define OK(call)                                                                                   \
-    do {                                                                                           \
-        int ok_rc = (call);                                                                        \
-        ck_assert_msg(ok_rc == 0, "%d: %s", ok_rc, err.message);                                   \
-    } while (0)
 
 static struct clg_segment_plan plan_at(uint64_t base, uint64_t bytes)
 {
