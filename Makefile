@@ -426,8 +426,6 @@ check-flush: deps ## requests of a disk that fail, and the store after them; roo
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/flush.sh
 bench-programs: $(BENCH_PROGRAMS) $(B)/bench/libsyncs.so
-# matplotlib is Debian's, and so is the Python that has it.
-PLOT_PYTHON ?= $(firstword $(wildcard /usr/bin/python3) $(PYTHON))
 # What it asks: bench/questions.py.
 BENCH_JAVA := $(if $(wildcard bench/rocketmq/pom.xml),bench-rocketmq)
 bench: deps ## measure what is missing of bench/RESULTS.md, in parts; MINUTES=60 WHAT="append w9" ROUNDS=5

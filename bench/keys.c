@@ -22,10 +22,10 @@
 
 #include "engines/engines.h"
 #include "support/bench.h"
-#include "support/cache.h"
 #include "support/child.h"
 #include "support/histogram.h"
 #include "support/keyed.h"
+#include "support/machine.h"
 
 enum {
     SEGMENTS = 100,
@@ -163,7 +163,7 @@ int main(int argc, const char **argv)
     bench_put_integer(line, "disk_bytes", bench_tree_bytes(run.bench.directory));
     bench_put(line, "key_file_bytes_each",
               (double)view_bytes(&run.bench, ".key") / (double)run.bench.records);
-    bench_put_integer(line, "cached_bytes", bench_uncache(run.bench.directory));
+    bench_put_integer(line, "cached_bytes", machine_evict(run.bench.directory));
     keyed_open(&keyed, run.bench.directory, 0, (uint32_t)run.bench.bytes);
     look_up(&run, &keyed, line);
     keyed_close(&keyed);

@@ -26,10 +26,10 @@
 
 #include "engines/engines.h"
 #include "support/bench.h"
-#include "support/cache.h"
 #include "support/child.h"
 #include "support/histogram.h"
 #include "support/keyed.h"
+#include "support/machine.h"
 
 enum {
     COLD_AT_ONCE = 10, /* what is read ahead of them must not be most of the log */
@@ -211,13 +211,13 @@ static void read_cold(struct size *run, json_t *line)
     memset(&ours, 0, sizeof(ours));
     memset(&bare, 0, sizeof(bare));
     for (uint64_t done = 0; done < (uint64_t)run->cold_samples; done += COLD_AT_ONCE) {
-        cached += bench_uncache(run->bench.directory);
+        cached += machine_evict(run->bench.directory);
         open_store(run, &keyed);
         for (unsigned i = 0; i < COLD_AT_ONCE; i++) {
             histogram_add(&ours, keyed_read(&keyed, keyed_random(&run->random) % older));
         }
         keyed_close(&keyed);
-        cached += bench_uncache(run->bench.directory);
+        cached += machine_evict(run->bench.directory);
         for (unsigned i = 0; i < COLD_AT_ONCE; i++) {
             histogram_add(&bare, bare_read(run, somewhere(run, bytes), bytes));
         }

@@ -32,6 +32,7 @@
 
 #include "support/bench.h"
 #include "support/beside.h"
+#include "support/child.h"
 #include "support/direct.h"
 #include "support/histogram.h"
 
@@ -368,7 +369,7 @@ int main(int argc, const char **argv)
     bench_begin(&bench, argc, argv, BENCH_HAS_RECORDS | BENCH_HAS_BYTES, options,
                 "how long until a reader that waits has a record?");
     choose(&engine_option);
-    shared = beside_shared(sizeof(*shared));
+    shared = bench_shared(sizeof(*shared));
     make_barriers();
     beside_start(beside_run, NULL);
     json_t *line = bench_line(&bench);

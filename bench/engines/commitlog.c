@@ -15,6 +15,7 @@
 
 #include "engines/engines.h"
 #include "support/bench.h"
+#include "support/direct.h"
 
 enum { FETCH = 1024, NAME_BYTES = 32 };
 
@@ -39,14 +40,6 @@ struct writer {
     uint64_t end; /* of what it has appended since its last commit; 0: nothing */
 };
 
-static void need(int32_t code, const char *what, const struct commitlog_error *err)
-{
-    if (code != COMMITLOG_OK) {
-        bench_die("%s: %s: %s", what, commitlog_error_name(code),
-                  err != NULL ? err->message : commitlog_error_text(code));
-    }
-}
-
 static void version(char *out, size_t size)
 {
     (void)snprintf(out, size, "libcommitlog %s", commitlog_version_text());
@@ -58,8 +51,9 @@ static uint32_t topic_open(struct store *store, uint32_t index)
     struct commitlog_error err = {.message = ""};
     uint32_t topic = 0;
     int length = snprintf(name, sizeof(name), "bench%u", index);
-    need(commitlog_topic_open(store->store, name, (size_t)length, store->queues_each, &topic, &err),
-         "topic", &err);
+    direct_need(
+        commitlog_topic_open(store->store, name, (size_t)length, store->queues_each, &topic, &err),
+        "topic", &err);
     atomic_store_explicit(&store->topics[index].number, topic, memory_order_relaxed);
     return topic;
 }
@@ -100,7 +94,7 @@ uint64_t bench_commitlog_stat(struct commitlog_store *store, const char *name)
     const char *found = "";
     uint64_t value = 0;
     for (uint32_t i = 0; strcmp(found, name) != 0; i++) {
-        need(commitlog_stat(store, i, &found, &value), name, NULL);
+        direct_need(commitlog_stat(store, i, &found, &value), name, NULL);
     }
     return value;
 }
@@ -137,9 +131,9 @@ static void fill_first(const struct store *store, const struct bench_wanted *wan
     wait_for_files(wanted->directory, 2);
     for (unsigned i = 1; bench_commitlog_stat(store->store, "segments") < 2; i++) {
         uint32_t level = i % FILLER_FLUSH == 0 ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE;
-        need(commitlog_append(store->store, store->drain_topic, 0, zeros, sizeof(zeros), level,
-                              NULL),
-             "fill a segment", NULL);
+        direct_need(commitlog_append(store->store, store->drain_topic, 0, zeros, sizeof(zeros),
+                                     level, NULL),
+                    "fill a segment", NULL);
     }
     if (wanted->space == BENCH_SPACE_READY) {
         wait_for_files(wanted->directory, 3);
@@ -152,17 +146,19 @@ static void *store_open(const struct bench_engine *engine, const struct bench_wa
     struct commitlog_options *options = NULL;
     struct commitlog_error err = {.message = ""};
     bool mapped = engine == &bench_engine_commitlog_mmap;
-    need(commitlog_options_create(&options), "options", NULL);
-    need(commitlog_options_set(options, COMMITLOG_OPT_ENGINE,
-                               mapped ? COMMITLOG_ENGINE_MMAP : COMMITLOG_ENGINE_STAGED, NULL),
-         "engine", NULL);
-    need(commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, wanted->segment_bytes, NULL),
-         "segment_bytes", NULL);
-    need(commitlog_open(wanted->directory, options, &store->store, &err), "open", &err);
+    direct_need(commitlog_options_create(&options), "options", NULL);
+    direct_need(commitlog_options_set(options, COMMITLOG_OPT_ENGINE,
+                                      mapped ? COMMITLOG_ENGINE_MMAP : COMMITLOG_ENGINE_STAGED,
+                                      NULL),
+                "engine", NULL);
+    direct_need(
+        commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, wanted->segment_bytes, NULL),
+        "segment_bytes", NULL);
+    direct_need(commitlog_open(wanted->directory, options, &store->store, &err), "open", &err);
     commitlog_options_free(options);
     topics_open(store, wanted);
-    need(commitlog_topic_open(store->store, "drain", 5, 1, &store->drain_topic, &err), "topic",
-         &err);
+    direct_need(commitlog_topic_open(store->store, "drain", 5, 1, &store->drain_topic, &err),
+                "topic", &err);
     bool durable = wanted->promise == BENCH_DURABLE;
     store->append_level =
         durable && wanted->batch == 1 ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE;
@@ -190,7 +186,7 @@ static void writer_append(void *at, uint32_t queue, uint64_t offset, const void 
     int32_t rc = commitlog_append(writer->store->store, topic, queue, body, bytes,
                                   writer->store->append_level, &receipt);
     if (rc != COMMITLOG_OK) {
-        need(rc, "append", NULL);
+        direct_need(rc, "append", NULL);
     }
     writer->end = receipt.end_position;
 }
@@ -200,8 +196,8 @@ static void writer_commit(void *at)
     struct writer *writer = at;
     struct commitlog_error err = {.message = ""};
     if (writer->store->sync && writer->end != 0) {
-        need(commitlog_sync(writer->store->store, writer->end, COMMITLOG_FOREVER, &err), "sync",
-             &err);
+        direct_need(commitlog_sync(writer->store->store, writer->end, COMMITLOG_FOREVER, &err),
+                    "sync", &err);
     }
     writer->end = 0;
 }
@@ -215,9 +211,9 @@ static void store_drain(void *at)
 {
     /* An empty record behind all others, of a topic that nobody reads. */
     const struct store *store = at;
-    need(commitlog_append(store->store, store->drain_topic, 0, NULL, 0, COMMITLOG_LEVEL_WRITTEN,
-                          NULL),
-         "drain", NULL);
+    direct_need(commitlog_append(store->store, store->drain_topic, 0, NULL, 0,
+                                 COMMITLOG_LEVEL_WRITTEN, NULL),
+                "drain", NULL);
 }
 
 static uint64_t store_scan(void *at, uint32_t queue, uint64_t from, uint64_t limit,
@@ -229,9 +225,9 @@ static uint64_t store_scan(void *at, uint32_t queue, uint64_t from, uint64_t lim
     struct commitlog_error err = {.message = ""};
     uint64_t seen = 0;
     uint32_t topic = place_of(store, &queue);
-    need(commitlog_cursor_open(store->store, topic, queue, COMMITLOG_FROM_OFFSET, from, &cursor,
-                               &err),
-         "cursor", &err);
+    direct_need(commitlog_cursor_open(store->store, topic, queue, COMMITLOG_FROM_OFFSET, from,
+                                      &cursor, &err),
+                "cursor", &err);
     while (seen < limit) {
         uint32_t count = 0;
         uint64_t left = limit - seen;
@@ -240,7 +236,7 @@ static uint64_t store_scan(void *at, uint32_t queue, uint64_t from, uint64_t lim
         if (rc == COMMITLOG_EEND) {
             break;
         }
-        need(rc, "fetch", NULL);
+        direct_need(rc, "fetch", NULL);
         for (uint32_t i = 0; i < count; i++) {
             visit(ctx, messages[i].queue_offset, messages[i].body.data, messages[i].body.bytes);
         }
@@ -256,9 +252,9 @@ static size_t store_get(void *at, uint32_t queue, uint64_t offset, void *out, si
     struct commitlog_message message;
     uint32_t count = 0;
     uint32_t topic = place_of(store, &queue);
-    need(commitlog_read_copy(store->store, topic, queue, offset, out, room, &message, 1, &count,
-                             NULL),
-         "read", NULL);
+    direct_need(commitlog_read_copy(store->store, topic, queue, offset, out, room, &message, 1,
+                                    &count, NULL),
+                "read", NULL);
     return message.body.bytes;
 }
 
@@ -266,7 +262,7 @@ static void store_close(void *at)
 {
     struct store *store = at;
     struct commitlog_error err = {.message = ""};
-    need(commitlog_close(store->store, &err), "close", &err);
+    direct_need(commitlog_close(store->store, &err), "close", &err);
     free(store->topics);
     free(store);
 }

@@ -6,7 +6,6 @@
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -14,15 +13,6 @@
 #include "support/bench.h"
 
 static pid_t beside; /* 0: there is none */
-
-void *beside_shared(size_t bytes)
-{
-    void *memory = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
-        bench_die("no shared memory for %zu bytes", bytes);
-    }
-    return memory;
-}
 
 /* Whoever waits for the other process at a barrier would wait for ever. */
 static void on_child(int number)

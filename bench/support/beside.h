@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * beside.h -- a process that runs beside the one that measures, and memory that both see.
+ * beside.h -- a process that runs beside the one that measures; what both see: bench_shared.
  *
  * It is started before anything else: no thread, no open store that it would have half of.
  *
@@ -9,11 +9,6 @@
  */
 #ifndef BENCH_SUPPORT_BESIDE_H
 #define BENCH_SUPPORT_BESIDE_H
-
-#include <stddef.h>
-
-/* Zeros; for ever. */
-void *beside_shared(size_t bytes);
 
 /* At most one at a time. */
 void beside_start(void (*run)(void *ctx), void *ctx);

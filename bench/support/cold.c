@@ -16,6 +16,7 @@
 
 #include "support/bench.h"
 #include "support/beside.h"
+#include "support/child.h"
 #include "support/direct.h"
 
 enum { COLD_FETCH = 1024, COLD_WAIT_NS = 1000000, COLD_BLOCK = 512 };
@@ -142,7 +143,7 @@ static void read_cold(void *ctx)
 void cold_start(const struct bench *bench, const char *options, uint64_t total_bytes,
                 uint32_t bytes)
 {
-    cold = beside_shared(sizeof(*cold));
+    cold = bench_shared(sizeof(*cold));
     cold->bench = bench;
     cold->record_bytes = bytes;
     cold->records = total_bytes / bytes;
