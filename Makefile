@@ -314,6 +314,12 @@ $(BENCH_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(BENCH_SHARED)) $(STATIC)
 $(B)/bench/libsyncs.so: $(call object,bench/support/syncs.c)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) -shared $(LINK_FLAGS) $^ -o $@
+# RocketMQ's store behind a harness in Java; bench/rocketmq/rocketmq starts it.
+BENCH_ROCKETMQ := $(B)/bench/rocketmq/rocketmq-bench.jar
+$(BENCH_ROCKETMQ): bench/rocketmq/pom.xml $(shell find bench/rocketmq/src -type f 2>/dev/null)
+	@mkdir -p $(@D) && rm -rf $(@D)/lib
+	$(call say,MVN)mvn -q -B -Dstyle.color=never -f $< -Dbench.build=$(abspath $(@D)) package
+	@touch $@
 # PLANT=NAME: $(B)/plant/NAME/tests/... are test programs with this mistake of lib/base/plant.h. Only
 # what mentions it is compiled again; standing before the archives, it is taken in place of theirs.
 PLANT ?= NONE
@@ -379,6 +385,7 @@ DEPS_POWERCUT := libfuse3-dev fuse3 procps e2fsprogs xfsprogs btrfs-progs
 DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
 DEPS_BENCH := $(DEPS_PEERS) libleveldb-dev libwiredtiger-dev libpmemlog-dev libjansson-dev \
     libpopt-dev python3-matplotlib xfsprogs e2fsprogs util-linux
+DEPS_BENCH_JAVA := openjdk-17-jdk-headless maven
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)
@@ -391,6 +398,8 @@ deps-peers: deps-powercut ## install what proof-peers needs
 	@tools/check/deps.sh $(DEPS_PEERS)
 deps-bench: ## install what bench needs
 	@tools/check/deps.sh $(DEPS_BENCH)
+deps-bench-java: ## install what bench-rocketmq needs
+	@tools/check/deps.sh $(DEPS_BENCH_JAVA)
 deps-arm64: ## install what check-arm64 needs
 	@tools/check/deps.sh $(DEPS_ARM64)
 
@@ -426,15 +435,15 @@ check-flush: deps ## requests of a disk that fail, and the store after them; roo
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/flush.sh
 bench-programs: $(BENCH_PROGRAMS) $(B)/bench/libsyncs.so
+bench-rocketmq: deps-bench-java $(B)/bench/libsyncs.so ## build the harness of RocketMQ's store (from Maven Central)
+	@$(MAKE) $(BENCH_ROCKETMQ)
 # What it asks: bench/questions.py.
-BENCH_JAVA := $(if $(wildcard bench/rocketmq/pom.xml),bench-rocketmq)
 bench: deps ## measure what is missing of bench/RESULTS.md, in parts; MINUTES=60 WHAT="append w9" ROUNDS=5
-	@$(MAKE) deps-bench bench-programs $(BENCH_JAVA)
+	@$(MAKE) deps-bench bench-programs bench-rocketmq
 	@BUILD=$(B) $(PYTHON) bench/run.py $(WHAT); status=$$?; \
 	    $(PLOT_PYTHON) bench/report.py; [ $$status = 0 ]
 bench-short: deps ## each program of bench/ with each engine once, with little to do; no figures
 	@$(MAKE) deps-bench bench-programs
-	@$(if $(BENCH_JAVA),$(MAKE) $(BENCH_JAVA) || echo "RocketMQ's store could not be built")
 	@BUILD=$(B) $(PYTHON) bench/run.py --short $(WHAT)
 bench-table: ## write bench/RESULTS.md and its plots from what has been measured
 	@$(PLOT_PYTHON) bench/report.py

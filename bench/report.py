@@ -18,7 +18,7 @@ import results as store
 from results import parts
 
 README = parts.ROOT / "README.md"
-BEGIN = "<!-- speed: begin, written by make bench -->\n"
+BEGIN = "<!-- speed: begin; make bench replaces what is here once it has measured it -->\n"
 END = "<!-- speed: end -->\n"
 
 

@@ -2,12 +2,10 @@
 /*
  * syncs.c -- counts and times the requests that make data durable, whoever in the process makes
  * them: the functions of the same names in libc are not reached. Linked into each program, and
- * built as a library for one that is not ours (LD_PRELOAD), which prints the counts when the
- * process ends.
+ * built as a library for one that is not ours (LD_PRELOAD).
  */
 #include <fcntl.h>
 #include <stdatomic.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <sys/mman.h>
 #include <sys/syscall.h>
@@ -17,7 +15,9 @@
 #include "support/syncs.h"
 
 static _Atomic uint64_t counts[BENCH_SYNCS];
-static _Thread_local struct bench_sync_span spans[BENCH_SYNC_SPANS];
+/* NULL in a thread that has set no mark. Not an array: of a library that is preloaded it would lie
+ * in the stack of every thread, and Java has threads with very little. */
+static _Thread_local struct bench_sync_span *spans;
 static _Thread_local unsigned span_count;
 
 #define EXPORTED __attribute__((visibility("default")))
@@ -37,7 +37,7 @@ static uint64_t begin(enum bench_sync which)
 
 static int end(uint64_t began_ns, long result)
 {
-    if (span_count < BENCH_SYNC_SPANS) {
+    if (spans != NULL && span_count < BENCH_SYNC_SPANS) {
         spans[span_count++] = (struct bench_sync_span){.from_ns = began_ns, .to_ns = now_ns()};
     }
     return (int)result;
@@ -67,7 +67,8 @@ EXPORTED int sync_file_range(int fd, off_t from, off_t bytes, unsigned flags)
     return end(began_ns, syscall(SYS_sync_file_range, fd, from, bytes, flags));
 }
 
-uint64_t bench_syncs(enum bench_sync which)
+/* Of a program that is not ours, what runs in it may ask by this name (bench/rocketmq). */
+EXPORTED uint64_t bench_syncs(enum bench_sync which)
 {
     return atomic_load_explicit(&counts[which], memory_order_relaxed);
 }
@@ -75,24 +76,13 @@ uint64_t bench_syncs(enum bench_sync which)
 void bench_syncs_mark(void)
 {
     span_count = 0;
+    if (spans == NULL) {
+        spans = calloc(BENCH_SYNC_SPANS, sizeof(*spans));
+    }
 }
 
 unsigned bench_syncs_spans(const struct bench_sync_span **out)
 {
     *out = spans;
     return span_count;
-}
-
-/* For a program that cannot ask: BENCH_SYNCS_FILE names where the counts go. */
-__attribute__((destructor)) static void report(void)
-{
-    const char *path = getenv("BENCH_SYNCS_FILE");
-    FILE *out = path != NULL ? fopen(path, "we") : NULL;
-    if (out != NULL) {
-        (void)fprintf(out, "%llu %llu %llu %llu\n", (unsigned long long)bench_syncs(BENCH_FSYNC),
-                      (unsigned long long)bench_syncs(BENCH_FDATASYNC),
-                      (unsigned long long)bench_syncs(BENCH_MSYNC),
-                      (unsigned long long)bench_syncs(BENCH_SYNC_RANGE));
-        (void)fclose(out);
-    }
 }
