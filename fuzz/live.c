@@ -5,10 +5,13 @@
  *
  * Input: a bundle with LOCK, LIVE and the active segment.
  *
- * Held: evidence lies in [written, claimed); what the ring gives for a record verifies.
+ * Held: evidence lies in [written, claimed); what the ring gives for a record verifies; whatever
+ * lies in counters and histograms, what is made of it is a number in its bounds.
  */
 #include <string.h>
 
+#include "base/histogram.h"
+#include "base/order.h"
 #include "format/live_area.h"
 #include "log/live.h"
 #include "recovery/stage.h"
@@ -31,6 +34,22 @@ static void live_page(const struct fuzz_file *file)
     FUZZ_CHECK(clg_live_area_check(page, file->bytes, header.uuid, header.boot_id, &again) == 0);
 }
 
+/* What a reader shows of a histogram: lib/store/histograms.c. */
+static void live_histogram(const struct clg_live_histogram *page)
+{
+    uint64_t counts[CLG_HISTOGRAM_BUCKETS];
+    for (uint32_t i = 0; i < CLG_HISTOGRAM_BUCKETS; i++) {
+        counts[i] = clg_load_relaxed_u64(&page->buckets[i]);
+    }
+    uint64_t max = clg_load_relaxed_u64(&page->max);
+    uint64_t total = clg_histogram_total(counts);
+    uint64_t median = clg_histogram_quantile(counts, 500000, max);
+    uint64_t most = clg_histogram_quantile(counts, 1000000, max);
+    FUZZ_CHECK(median <= most && (total != 0 || most == 0));
+    FUZZ_CHECK(total == 0 || counts[clg_histogram_bucket(median)] != 0);
+    FUZZ_CHECK(total == 0 || counts[clg_histogram_bucket(most)] != 0);
+}
+
 static void live_attach(struct fuzz_disk *disk, const struct clg_store_dir *dir)
 {
     struct clg_live live;
@@ -41,6 +60,10 @@ static void live_attach(struct fuzz_disk *disk, const struct clg_store_dir *dir)
             sum = (uint8_t)(sum + live.ring[i]);
         }
         FUZZ_CHECK(clg_live_load(&live.area->written) + sum >= sum);
+        FUZZ_CHECK(live.histogram_count <= CLG_HISTOGRAMS);
+        for (uint32_t i = 0; i < live.histogram_count; i++) {
+            live_histogram(&live.histograms[i]);
+        }
         clg_live_close(&live, false);
     }
     clg_live_retire(&disk->os, dir->dir_fd, dir->last.live_path, dir->last.uuid);

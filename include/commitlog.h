@@ -637,6 +637,34 @@ COMMITLOG_API int32_t commitlog_positions_get(struct commitlog_store *store,
 COMMITLOG_API int32_t commitlog_stat(struct commitlog_store *store,
     uint32_t index, const char **out_name, uint64_t *out_value);
 
+/*
+ * Distributions of durations and sizes since the store was opened: index 0, 1,
+ * ... until COMMITLOG_ENOTFOUND. commitlog_stats(3) lists them. In a read-only
+ * store beside a live writer they are the writer's, who is not stopped for it.
+ * Every bucket only grows: subtract those of an earlier call for what came in
+ * between. The values of a bucket differ by at most a sixteenth.
+ */
+enum { COMMITLOG_HISTOGRAM_BUCKETS = 497 };
+struct commitlog_histogram {
+    uint32_t struct_bytes;
+    uint32_t one_in;  /* one value in so many is counted; 1: each */
+    const char *name; /* static */
+    const char *unit; /* "ns", "bytes" or "records"; static */
+    uint64_t count;   /* all buckets together */
+    uint64_t sum;     /* of the values counted */
+    uint64_t max;     /* the largest of them */
+    uint64_t buckets[497];
+};
+COMMITLOG_API int32_t commitlog_histogram_get(struct commitlog_store *store,
+    uint32_t index, struct commitlog_histogram *out);
+/* The smallest value of a bucket; the next one's bounds it. UINT64_MAX behind
+ * the last. */
+COMMITLOG_API uint64_t commitlog_histogram_floor(uint32_t bucket);
+/* The value that so many of a million do not exceed (999000: 99.9 %), from
+ * buckets and max; 0 when the buckets are empty. */
+COMMITLOG_API uint64_t commitlog_histogram_quantile(
+    const struct commitlog_histogram *histogram, uint32_t millionths);
+
 enum { COMMITLOG_EVENT_INFO = 0, COMMITLOG_EVENT_WARNING = 1,
        COMMITLOG_EVENT_ERROR = 2 };
 struct commitlog_event {

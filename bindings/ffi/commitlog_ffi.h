@@ -309,6 +309,22 @@ struct commitlog_positions {
 int32_t commitlog_positions_get(struct commitlog_store *store, struct commitlog_positions *out);
 int32_t commitlog_stat(struct commitlog_store *store, uint32_t index, const char **out_name, uint64_t *out_value);
 enum {
+    COMMITLOG_HISTOGRAM_BUCKETS = 497
+};
+struct commitlog_histogram {
+    uint32_t struct_bytes;
+    uint32_t one_in;
+    const char *name;
+    const char *unit;
+    uint64_t count;
+    uint64_t sum;
+    uint64_t max;
+    uint64_t buckets[497];
+};
+int32_t commitlog_histogram_get(struct commitlog_store *store, uint32_t index, struct commitlog_histogram *out);
+uint64_t commitlog_histogram_floor(uint32_t bucket);
+uint64_t commitlog_histogram_quantile(const struct commitlog_histogram *histogram, uint32_t millionths);
+enum {
     COMMITLOG_EVENT_INFO = 0,
     COMMITLOG_EVENT_WARNING = 1,
     COMMITLOG_EVENT_ERROR = 2

@@ -135,6 +135,12 @@ class _QueueInfo(_Sized):
                 ("next_offset", c_uint64), ("first_time_ns", c_int64), ("last_time_ns", c_int64)]
 
 
+class _Histogram(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("one_in", c_uint32), ("name", c_char_p),
+                ("unit", c_char_p), ("count", c_uint64), ("sum", c_uint64), ("max", c_uint64),
+                ("buckets", c_uint64 * 497)]
+
+
 class _Positions(_Sized):
     _fields_ = [("struct_bytes", c_uint32), ("epoch", c_uint32)] + [
         (name, c_uint64) for name in ("first", "checkpointed", "durable", "written", "published",
@@ -195,6 +201,8 @@ _SIGNATURES = {
     "offset_by_time": (c_int32, _HANDLE, c_uint32, c_uint32, c_int64, c_uint32, _U64),
     "positions_get": (c_int32, _HANDLE, POINTER(_Positions)),
     "stat": (c_int32, _HANDLE, c_uint32, POINTER(c_char_p), _U64),
+    "histogram_get": (c_int32, _HANDLE, c_uint32, POINTER(_Histogram)),
+    "histogram_quantile": (c_uint64, POINTER(_Histogram), c_uint32),
     "checkpoint": (c_int32, _HANDLE, _ERR),
     "recovery_get": (c_int32, _HANDLE, POINTER(_Recovery)),
 }
@@ -494,6 +502,21 @@ class Store:
                 return found
             _check(code)
             found[_text(name.value)] = value.value
+
+    def histograms(self, quantiles: Sequence[float] = (0.5, 0.99, 0.999)) -> dict:
+        """By name: unit, one_in, count, sum, max, and a list with the quantiles asked for."""
+        found = {}
+        while True:
+            it = _Histogram()
+            code = _lib().commitlog_histogram_get(self.handle, len(found), byref(it))
+            if code == _ENOTFOUND:
+                return found
+            _check(code)
+            found[_text(it.name)] = {
+                "unit": _text(it.unit), "one_in": it.one_in, "count": it.count, "sum": it.sum,
+                "max": it.max,
+                "quantiles": [_lib().commitlog_histogram_quantile(byref(it), round(q * 1000000))
+                              for q in quantiles]}
 
     def recovery(self) -> dict:
         """What the open of this store found and did."""

@@ -233,6 +233,9 @@ class Reading(StoreCase):
         self.store.sync()
         self.assertEqual(self.store.positions()["durable"], at["published"])
         self.assertGreater(len(self.store.stats()), 0)
+        append = self.store.histograms((0.5, 1))["append"]
+        self.assertEqual(append["unit"], "ns")
+        self.assertEqual(append["quantiles"][1], append["max"])
 
 
 class Waiting(StoreCase):

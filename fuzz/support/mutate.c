@@ -255,8 +255,14 @@ static void mutate_once(struct fuzz_bundle *bundle)
     } else if (file->kind == FUZZ_LOG) {
         mutate_segment(file);
     } else if (file->kind == FUZZ_LIVE && mutate_below(2) == 0) {
-        mutate_field(file, CLG_LIVE_SHARED_AT + mutate_below(7) * CLG_LIVE_LINE_BYTES,
-                     CLG_LIVE_COUNTERS_AT);
+        /* A position, or anything in a histogram. */
+        uint32_t at =
+            mutate_below(4) != 0
+                ? CLG_LIVE_SHARED_AT + mutate_below(7) * CLG_LIVE_LINE_BYTES
+                : CLG_LIVE_HISTOGRAMS_AT + mutate_below(CLG_HISTOGRAMS) * CLG_LIVE_HISTOGRAM_BYTES;
+        mutate_field(file, at,
+                     at < CLG_LIVE_COUNTERS_AT ? CLG_LIVE_COUNTERS_AT
+                                               : at + CLG_LIVE_HISTOGRAM_BYTES);
     } else if (mutate_below(2) == 0) {
         mutate_field(file, 0, 256);
     } else if (file->bytes > 0) {

@@ -169,10 +169,14 @@ static const struct fuzz_file *repair_holder(const struct fuzz_bundle *bundle, u
 
 void fuzz_repair_ring(struct fuzz_file *live, const struct fuzz_bundle *bundle)
 {
-    if (live->bytes <= CLG_LIVE_RING_AT) {
+    if (live->bytes < CLG_FORMAT_PAGE_BYTES) {
         return;
     }
-    uint64_t ring = live->bytes - CLG_LIVE_RING_AT;
+    uint64_t ring_at = clg_load_le64(live->data + CLG_LIVE_AT_RING_OFFSET);
+    if (ring_at < CLG_LIVE_HISTOGRAMS_AT || ring_at >= live->bytes) {
+        return;
+    }
+    uint64_t ring = live->bytes - ring_at;
     uint64_t at = 0;
     uint64_t end = 0;
     memcpy(&at, live->data + offsetof(struct clg_live_area, written), sizeof(at));
@@ -183,7 +187,7 @@ void fuzz_repair_ring(struct fuzz_file *live, const struct fuzz_bundle *bundle)
         if (segment == NULL || ring - place < CLG_RECORD_MIN) {
             return;
         }
-        uint8_t *record = live->data + CLG_LIVE_RING_AT + place;
+        uint8_t *record = live->data + ring_at + place;
         uint32_t size = clg_record_size(clg_load_le32(record));
         if (size < CLG_RECORD_MIN || size > ring - place) {
             return;

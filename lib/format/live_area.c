@@ -20,10 +20,12 @@ CLG_FORMAT_ASSERT(CLG_LIVE_AT_CREATED == CLG_LIVE_AT_AREA_BYTES + 8u);
 CLG_FORMAT_ASSERT(CLG_LIVE_AT_PID == CLG_LIVE_AT_CREATED + 8u);
 CLG_FORMAT_ASSERT(CLG_LIVE_AT_ENGINE == CLG_LIVE_AT_PID + 4u);
 CLG_FORMAT_ASSERT(CLG_LIVE_AT_EPOCH == CLG_LIVE_AT_ENGINE + 4u);
+CLG_FORMAT_ASSERT(CLG_LIVE_AT_HISTOGRAMS == CLG_LIVE_AT_EPOCH + 4u);
 
 static bool live_header_ok(const struct clg_live_header *header)
 {
-    if (header->ring_offset != CLG_LIVE_RING_AT || header->ring_bytes > CLG_RING_MAX ||
+    if (header->histograms > CLG_LIVE_HISTOGRAMS_MAX || header->ring_bytes > CLG_RING_MAX ||
+        header->ring_offset != clg_live_ring_offset(header->histograms) ||
         header->area_bytes != header->ring_offset + header->ring_bytes) {
         return false;
     }
@@ -52,6 +54,7 @@ void clg_live_header_encode(uint8_t page[CLG_FORMAT_PAGE_BYTES],
     clg_store_le32(page + CLG_LIVE_AT_PID, header->pid);
     clg_store_le32(page + CLG_LIVE_AT_ENGINE, header->engine);
     clg_store_le32(page + CLG_LIVE_AT_EPOCH, header->epoch);
+    clg_store_le32(page + CLG_LIVE_AT_HISTOGRAMS, header->histograms);
     clg_format_finish(page, CLG_FORMAT_PAGE_BYTES, 0);
 }
 
@@ -62,7 +65,7 @@ int clg_live_area_check(const void *page, uint64_t bytes, const uint8_t *uuid,
     struct clg_file_header file;
     struct clg_live_header decoded;
     CLG_ASSERT(header != NULL);
-    if (bytes < CLG_LIVE_RING_AT) {
+    if (bytes < CLG_LIVE_HISTOGRAMS_AT) {
         return COMMITLOG_EDAMAGED;
     }
     int rc = clg_format_decode(at, CLG_FORMAT_PAGE_BYTES, CLG_FORMAT_PAGE_BYTES,
@@ -83,6 +86,7 @@ int clg_live_area_check(const void *page, uint64_t bytes, const uint8_t *uuid,
     decoded.pid = clg_load_le32(at + CLG_LIVE_AT_PID);
     decoded.engine = clg_load_le32(at + CLG_LIVE_AT_ENGINE);
     decoded.epoch = clg_load_le32(at + CLG_LIVE_AT_EPOCH);
+    decoded.histograms = clg_load_le32(at + CLG_LIVE_AT_HISTOGRAMS);
     if (!live_header_ok(&decoded) || decoded.area_bytes != bytes) {
         return COMMITLOG_EDAMAGED;
     }

@@ -2,10 +2,13 @@
 /*
  * live_area.h -- layout of the memory that the writer shares with other processes
  *
- * A file on tmpfs (or DIR/LIVE): header page, one line per shared position, counters, then the
- * stage ring. The header page is encoded like every other file's (little-endian, with a check) and
- * does not change after the area is made. All that follows is in the machine's own byte order and
- * never leaves it.
+ * A file on tmpfs (or DIR/LIVE): header page, one line per shared position, counters, a page for
+ * each histogram, then the stage ring. The header page is encoded like every other file's
+ * (little-endian, with a check) and does not change after the area is made. All that follows is in
+ * the machine's own byte order and never leaves it.
+ *
+ * How many histograms there are is said by the header. A writer of another version may have more
+ * or fewer: the first ones are the same, and the ring lies behind the last.
  *
  * Who writes: the writer process only. Other processes map it read-only; after a crash recovery
  * reads it as evidence. Values read from it are validated like those of any file.
@@ -20,6 +23,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/histogram.h"
 #include "base/invariant.h"
 #include "format/format.h"
 #include "format/limits.h"
@@ -29,7 +33,11 @@
 #define CLG_LIVE_COUNTERS 1024u
 #define CLG_LIVE_SHARED_AT 4096u
 #define CLG_LIVE_COUNTERS_AT 8192u
-#define CLG_LIVE_RING_AT 16384u
+#define CLG_LIVE_HISTOGRAMS_AT 16384u
+#define CLG_LIVE_HISTOGRAM_BYTES 4096u
+#define CLG_LIVE_HISTOGRAMS_MAX 64u
+/* In the areas that we make. */
+#define CLG_LIVE_RING_AT (CLG_LIVE_HISTOGRAMS_AT + CLG_HISTOGRAMS * CLG_LIVE_HISTOGRAM_BYTES)
 
 #define CLG_LIVE_AT_BOOT_ID 64u
 #define CLG_LIVE_AT_DEVICE 80u
@@ -43,6 +51,7 @@
 #define CLG_LIVE_AT_PID 144u
 #define CLG_LIVE_AT_ENGINE 148u
 #define CLG_LIVE_AT_EPOCH 152u
+#define CLG_LIVE_AT_HISTOGRAMS 156u
 
 #define CLG_ENGINE_STAGED 1u /* ring present */
 #define CLG_ENGINE_MMAP 2u   /* no ring: ring_bytes 0 */
@@ -65,9 +74,23 @@ struct clg_live_closed {
     _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint32_t flag;
 };
 
-enum { /* counters of the log itself */
+enum { /* counters of the log itself; 0 to 15, on a line of their own, are the claim lock's */
        CLG_LIVE_COUNT_APPENDS = 0,
-       CLG_LIVE_COUNT_APPENDED_BYTES = 1
+       CLG_LIVE_COUNT_APPENDED_BYTES = 1,
+       CLG_LIVE_COUNT_FLUSHES = 16
+};
+
+enum clg_histogram { /* what is measured; only added to at the end */
+                     CLG_HISTOGRAM_APPEND,
+                     CLG_HISTOGRAM_APPEND_WRITTEN,
+                     CLG_HISTOGRAM_APPEND_DURABLE,
+                     CLG_HISTOGRAM_ROOM_WAIT,
+                     CLG_HISTOGRAM_DRAIN,
+                     CLG_HISTOGRAM_FLUSH,
+                     CLG_HISTOGRAM_FLUSH_BYTES,
+                     CLG_HISTOGRAM_FLUSH_RECORDS,
+                     CLG_HISTOGRAM_WAKE_UP,
+                     CLG_HISTOGRAMS
 };
 
 struct clg_live_area {
@@ -80,8 +103,19 @@ struct clg_live_area {
     struct clg_live_wake wake;
     struct clg_live_closed closed;
     uint8_t room[CLG_LIVE_COUNTERS_AT - CLG_LIVE_SHARED_AT - 7u * CLG_LIVE_LINE_BYTES];
-    /* Statistics; the first two are the log's own, the others the store's (enum clg_counter). */
+    /* Statistics: the log's own, and the store's (enum clg_counter). */
     _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint64_t counters[CLG_LIVE_COUNTERS];
+};
+
+/* One page. Each word is written by relaxed additions of any thread of the writer, so a reader gets
+ * none in part, and none that is wrong by more than the values just being counted. */
+struct clg_live_histogram {
+    _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint64_t one_in; /* one value in so many is counted */
+    _Atomic uint64_t max;
+    _Atomic uint64_t sum;
+    uint64_t room[5];
+    _Atomic uint64_t buckets[CLG_HISTOGRAM_BUCKETS];
+    uint64_t more_room[7];
 };
 
 CLG_STATIC_ASSERT(sizeof(_Atomic uint64_t) == 8 && sizeof(_Atomic uint32_t) == 4, "plain atomics");
@@ -94,7 +128,13 @@ CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, wake) == 4736);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, wake.waiters) == 4740);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, closed) == 4864);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, counters) == 8192 && CLG_LIVE_COUNTERS == 1024u);
-CLG_FORMAT_ASSERT(sizeof(struct clg_live_area) == CLG_LIVE_RING_AT && CLG_LIVE_RING_AT == 16384u);
+CLG_FORMAT_ASSERT(sizeof(struct clg_live_area) == CLG_LIVE_HISTOGRAMS_AT);
+CLG_FORMAT_ASSERT(CLG_LIVE_HISTOGRAMS_AT == 16384u && CLG_LIVE_RING_AT == 53248u);
+CLG_FORMAT_ASSERT(sizeof(struct clg_live_histogram) == CLG_LIVE_HISTOGRAM_BYTES);
+CLG_FORMAT_ASSERT(offsetof(struct clg_live_histogram, max) == 8);
+CLG_FORMAT_ASSERT(offsetof(struct clg_live_histogram, sum) == 16);
+CLG_FORMAT_ASSERT(offsetof(struct clg_live_histogram, buckets) == 64);
+CLG_FORMAT_ASSERT(CLG_HISTOGRAM_BUCKETS == 497u && CLG_HISTOGRAMS == 9);
 CLG_FORMAT_ASSERT(CLG_LIVE_OPEN == 0u && CLG_LIVE_CLOSED == 1u && CLG_LIVE_FAILED == 2u);
 CLG_FORMAT_ASSERT(CLG_ENGINE_STAGED == 1u && CLG_ENGINE_MMAP == 2u);
 
@@ -104,15 +144,21 @@ struct clg_live_header {
     uint64_t session;
     uint64_t start_time;  /* of the writer process, as the kernel gives it */
     uint64_t ring_bytes;  /* power of two, or 0 */
-    uint64_t ring_offset; /* CLG_LIVE_RING_AT */
+    uint64_t ring_offset; /* behind the histograms */
     uint64_t area_bytes;  /* ring_offset + ring_bytes */
     int64_t created;
     uint32_t pid;
     uint32_t engine;
     uint32_t epoch;
+    uint32_t histograms;
     uint8_t uuid[CLG_UUID_BYTES];
     uint8_t boot_id[CLG_BOOT_ID_BYTES];
 };
+
+static inline uint64_t clg_live_ring_offset(uint32_t histograms)
+{
+    return CLG_LIVE_HISTOGRAMS_AT + (uint64_t)histograms * CLG_LIVE_HISTOGRAM_BYTES;
+}
 
 void clg_live_header_encode(uint8_t page[CLG_FORMAT_PAGE_BYTES],
                             const struct clg_live_header *header);

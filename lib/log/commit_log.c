@@ -30,6 +30,21 @@ static void log_init_fields(struct clg_log *log, const struct clg_log_config *co
     clg_mutex_init(&log->seal_lock);
 }
 
+/* Appends that wait for no disk are drawn: to time each would cost up to half of what they do. So
+ * are durable ones on persistent memory. Of all else each one is counted. */
+static void log_set_rates(struct clg_log *log)
+{
+    const bool persists = log->engine->writes_through &&
+                          log->os->is_pmem(log->os, log->active_map, log->active->bytes) == 1;
+    log->times_durable = !persists;
+    for (uint32_t i = 0; i < log->live->histogram_count; i++) {
+        bool drawn = i == CLG_HISTOGRAM_APPEND || i == CLG_HISTOGRAM_APPEND_WRITTEN ||
+                     (i == CLG_HISTOGRAM_APPEND_DURABLE && persists);
+        clg_store_relaxed_u64(&log->live->histograms[i].one_in,
+                              drawn ? UINT64_C(1) << CLG_MEASURE_ONE_IN_LOG2 : 1);
+    }
+}
+
 /* The log goes on at `end` in the last segment of the set, which lies there. */
 static int log_enter(struct clg_log *log, const struct clg_log_config *config,
                      struct commitlog_error *err)
@@ -68,6 +83,7 @@ static int log_enter(struct clg_log *log, const struct clg_log_config *config,
     clg_live_store(&shared->written, config->end);
     clg_live_store(&shared->durable, config->end);
     atomic_store_explicit(&log->seal_damage, CLG_NO_POSITION, memory_order_relaxed);
+    log_set_rates(log);
     clg_seal_adopt(log);
     struct clg_segment_plan plan;
     clg_segment_plan_after(active, log->segment_bytes, log->last_time_ns, log->epoch, &plan);
@@ -155,9 +171,19 @@ void clg_log_set_control_reserve(struct clg_log *log, uint64_t bytes)
     clg_mutex_unlock(log->os, &log->claim_lock);
 }
 
+bool clg_log_times(const struct clg_log *log, uint32_t level)
+{
+    return level == COMMITLOG_LEVEL_DURABLE && log->times_durable;
+}
+
+void clg_log_measure(const struct clg_log *log, enum clg_histogram which, int64_t began_ns)
+{
+    clg_measure(log->live, which, clg_measure_ns(began_ns, log->os->clock_mono_ns(log->os)));
+}
+
 uint64_t clg_log_flushes(const struct clg_log *log)
 {
-    return clg_load_relaxed_u64(&log->flushes);
+    return clg_load_relaxed_u64(&log->shared->counters[CLG_LIVE_COUNT_FLUSHES]);
 }
 
 uint32_t clg_log_epoch(const struct clg_log *log)
@@ -195,7 +221,7 @@ void clg_log_latch(struct clg_log *log, const struct commitlog_error *cause)
     clg_store_release_u32(&log->shared->closed.flag, CLG_LIVE_FAILED);
     clg_wake_word(log->os, &log->flush_word, false);
     clg_wake_word(log->os, &log->room_word, false);
-    clg_wake_word(log->os, &log->shared->wake.word, true);
+    clg_wake_readers(log);
 }
 
 int clg_log_failure(struct clg_log *log, struct commitlog_error *err)

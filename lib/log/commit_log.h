@@ -169,6 +169,10 @@ int64_t clg_log_held_back(struct clg_log *log);
 void clg_log_set_control_reserve(struct clg_log *log, uint64_t bytes);
 /* fdatasync calls so far. */
 uint64_t clg_log_flushes(const struct clg_log *log);
+/* Statistics (measure.h). Is every append of this level timed? */
+bool clg_log_times(const struct clg_log *log, uint32_t level);
+/* Counts what has taken until now. */
+void clg_log_measure(const struct clg_log *log, enum clg_histogram which, int64_t began_ns);
 /* Retention raised the first position. */
 void clg_log_set_first(struct clg_log *log, uint64_t first);
 /* The fold has applied everything before `position`: its ring bytes may go. */

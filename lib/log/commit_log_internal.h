@@ -11,6 +11,7 @@
 #include "log/commit_log.h"
 #include "log/engine.h"
 #include "log/live.h"
+#include "log/measure.h"
 
 /* Pieces of a drain: larger ones leave the second-level cache, smaller ones pay the system call. */
 #define CLG_DRAIN_PIECE_BYTES (UINT64_C(256) << 10)
@@ -19,6 +20,8 @@
 #define CLG_MARK_BYTES (UINT64_C(128) << 10)
 /* Closed segments that may wait for drain and footer before a claim has to. */
 #define CLG_ROLLS_MAX 64u
+/* Wake-ups whose time is remembered: as many as may follow while a reader comes to. */
+#define CLG_WAKES_MAX 64u
 #define CLG_LINE _Alignas(64) /* what os->alloc gives */
 
 /* A segment that was closed by its pad. */
@@ -47,6 +50,7 @@ struct clg_log {
     uint64_t control_reserve_bytes;
     uint64_t flush_align_bytes;
     bool is_follower;
+    bool times_durable; /* each append of that level is timed, not only one in 64 */
     /* Follower: what CHECKPOINT said when the segments were listed. Retention makes it durable
      * before it stores it in the live area, and what lies below is not in the set. */
     uint64_t first_floor;
@@ -83,13 +87,14 @@ struct clg_log {
     struct clg_segment *drain_segment; /* holds `written`; with a reference */
     uint64_t drain_count;              /* rolls drained */
     uint64_t drain_mark;               /* marks passed */
+    uint64_t small_drains;             /* writes of less than a page: some of them are timed */
     _Atomic uint64_t announced;        /* mmap engine: followers were woken for what is before */
 
     /* flush leader */
     CLG_LINE struct clg_mutex leader;
     struct clg_mutex seal_lock;
     _Atomic uint32_t flush_word; /* changes when durable rises or the latch closes */
-    _Atomic uint64_t flushes;    /* fdatasync calls */
+    uint64_t flushed_records;    /* appended before the last flush began; under leader */
 
     /* room: changes when drained, folded, committed or sealed */
     CLG_LINE _Atomic uint32_t room_word;
@@ -97,6 +102,9 @@ struct clg_log {
     _Atomic uint64_t folded;
     _Atomic uint64_t ring_floor; /* positions below are not in the ring; before `published` */
     _Atomic uint32_t interrupts;
+
+    /* When the wake word became what it is, by its low bits: for those who were woken by that. */
+    _Atomic uint64_t wake_ns[CLG_WAKES_MAX];
 
     /* latch: 0 good, 1 being written, 2 closed; ORDER(latch-1) */
     CLG_LINE _Atomic uint32_t latch;
@@ -136,6 +144,8 @@ void clg_claim_control(struct clg_log *log, uint8_t kind, uint32_t queue_number,
 void clg_publish(struct clg_log *log);
 void clg_publish_wake(struct clg_log *log);
 void clg_room_changed(struct clg_log *log);
+/* Wakes the readers, of this process and of others. */
+void clg_wake_readers(struct clg_log *log);
 
 /* large.c */
 int clg_large_append(struct clg_log *log, const struct clg_append *items, uint32_t count,

@@ -13,6 +13,7 @@
 #include "base/invariant.h"
 #include "base/order.h"
 #include "base/plant.h"
+#include "base/probe.h"
 #include "log/commit_log_internal.h"
 
 /* The pad that closes the drain's segment, if it was written yet. */
@@ -62,6 +63,26 @@ static uint64_t drain_boundary(struct clg_log *log, uint64_t written, uint64_t t
     return best == 0 || near ? target : best;
 }
 
+static int drain_write(struct clg_log *log, uint64_t from, uint64_t bytes,
+                       struct commitlog_error *err)
+{
+    const struct commitlog_os *os = log->os;
+    const bool small = bytes < CLG_MEASURE_SMALL_BYTES;
+    const bool timed =
+        !small || clg_measure_is_drawn(log->small_drains++, CLG_MEASURE_SMALL_ONE_IN_LOG2);
+    int64_t began = timed ? os->clock_mono_ns(os) : 0;
+    CLG_PROBE2(drain__begin, from, bytes);
+    int rc = clg_segment_pwrite(log->drain_segment, log->ring + (from & log->ring_mask), bytes,
+                                from, err);
+    CLG_PROBE2(drain__end, from + bytes, rc);
+    if (timed && rc == COMMITLOG_OK) {
+        clg_measure_times(log->live, CLG_HISTOGRAM_DRAIN,
+                          clg_measure_ns(began, os->clock_mono_ns(os)),
+                          small ? UINT64_C(1) << CLG_MEASURE_SMALL_ONE_IN_LOG2 : 1);
+    }
+    return rc;
+}
+
 /* One piece. *written moves behind it, or over the edge of the segment. */
 static int drain_piece(struct clg_log *log, uint64_t target, uint64_t *written,
                        struct commitlog_error *err)
@@ -74,8 +95,7 @@ static int drain_piece(struct clg_log *log, uint64_t target, uint64_t *written,
         stop = roll->pad_position + CLG_RECORD_HEADER_BYTES;
     }
     CLG_ASSERT(stop > *written && *written >= segment->data_start && stop <= segment->data_end);
-    int rc = clg_segment_pwrite(segment, log->ring + (*written & log->ring_mask), stop - *written,
-                                *written, err);
+    int rc = drain_write(log, *written, stop - *written, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
@@ -99,7 +119,7 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
         clg_raise_release_u64(&log->shared->written.value, published);
         if (published != clg_load_relaxed_u64(&log->announced)) {
             clg_store_relaxed_u64(&log->announced, published);
-            clg_wake_word(log->os, &log->shared->wake.word, true);
+            clg_wake_readers(log);
         }
         return COMMITLOG_OK;
     }
@@ -128,7 +148,7 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
     if (written != from) {
         clg_room_changed(log);
         /* Once per drain: followers in other processes sleep on this word and cannot say so. */
-        clg_wake_word(log->os, &log->shared->wake.word, true);
+        clg_wake_readers(log);
     }
     return COMMITLOG_OK;
 }

@@ -18,6 +18,7 @@
 #include "base/invariant.h"
 #include "base/order.h"
 #include "base/plant.h"
+#include "base/probe.h"
 #include "log/commit_log_internal.h"
 
 /* A device that may spoil the block it is writing gets whole blocks: a filler record ends at the
@@ -69,8 +70,17 @@ static int flush_one(struct clg_log *log, struct clg_segment *segment, uint64_t 
                                     (unsigned long long)segment->base)
                       : COMMITLOG_OK;
     }
-    (void)clg_add_relaxed_u64(&log->flushes, 1);
-    return clg_segment_flush(segment, err);
+    (void)clg_add_relaxed_u64(&log->shared->counters[CLG_LIVE_COUNT_FLUSHES], 1);
+    uint64_t bytes = clg_min_u64(target, segment->data_end) - from;
+    int64_t began = os->clock_mono_ns(os);
+    CLG_PROBE2(flush__begin, from, bytes);
+    int rc = clg_segment_flush(segment, err);
+    CLG_PROBE3(flush__end, from, bytes, rc);
+    if (rc == COMMITLOG_OK) {
+        clg_log_measure(log, CLG_HISTOGRAM_FLUSH, began);
+        clg_measure(log->live, CLG_HISTOGRAM_FLUSH_BYTES, bytes);
+    }
+    return rc;
 }
 
 static int flush_segments(struct clg_log *log, uint64_t from, uint64_t target,
@@ -105,6 +115,8 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
     }
     uint64_t durable = clg_live_load(&log->shared->durable);
     uint64_t target = clg_live_load(&log->shared->published);
+    /* A moment later: what was just appended may be counted here, and is then not in the next. */
+    uint64_t records = clg_load_relaxed_u64(&log->shared->counters[CLG_LIVE_COUNT_APPENDS]);
     CLG_ASSERT(target >= durable);
     if (target == durable) {
         return clg_log_failure(log, err);
@@ -121,6 +133,7 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
     if (CLG_PLANTED(DURABLE_EARLY)) {
         clg_live_store(&log->shared->durable, target);
     }
+    uint64_t flushes = clg_load_relaxed_u64(&log->shared->counters[CLG_LIVE_COUNT_FLUSHES]);
     rc = flush_segments(log, durable, target, &cause);
     if (rc != COMMITLOG_OK && !CLG_PLANTED(FLUSH_IGNORED)) {
         clg_log_latch(log, &cause);
@@ -128,6 +141,10 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
     }
     target = CLG_PLANTED(TARGET_LATE) ? clg_live_load(&log->shared->published) : target;
     clg_live_store(&log->shared->durable, target);
+    if (clg_load_relaxed_u64(&log->shared->counters[CLG_LIVE_COUNT_FLUSHES]) != flushes) {
+        clg_measure(log->live, CLG_HISTOGRAM_FLUSH_RECORDS, records - log->flushed_records);
+        log->flushed_records = records;
+    }
     return COMMITLOG_OK;
 }
 
@@ -135,7 +152,7 @@ static void flush_wake(struct clg_log *log)
 {
     clg_wake_word(log->os, &log->flush_word, false);
     /* Readers at visibility "durable" wait there, in this process and in others. */
-    clg_wake_word(log->os, &log->shared->wake.word, true);
+    clg_wake_readers(log);
 }
 
 /* Leads once, or waits for who does. COMMITLOG_EAGAIN: look again. */
@@ -148,10 +165,10 @@ static int flush_turn(struct clg_log *log, uint32_t seen, int64_t deadline_mono_
         flush_wake(log);
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EAGAIN;
     }
-    if (clg_wait_word(log->os, &log->flush_word, seen, deadline_mono_ns, false) == -ETIMEDOUT) {
-        return COMMITLOG_ETIMEDOUT;
-    }
-    return COMMITLOG_EAGAIN;
+    CLG_PROBE1(flush__wait__begin, seen);
+    int rc = clg_wait_word(log->os, &log->flush_word, seen, deadline_mono_ns, false);
+    CLG_PROBE1(flush__wait__end, seen);
+    return rc == -ETIMEDOUT ? COMMITLOG_ETIMEDOUT : COMMITLOG_EAGAIN;
 }
 
 int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,

@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/plant.h"
@@ -61,24 +62,29 @@ static int live_map(struct clg_live *live)
     const struct commitlog_os *os = live->os;
     uint32_t prot = CLG_OS_PROT_READ | (live->writable ? (uint32_t)CLG_OS_PROT_WRITE : 0);
     void *area = NULL;
-    int rc = os->map(os, live->fd, 0, CLG_LIVE_RING_AT, prot, CLG_OS_MAP_SHARED, &area);
+    uint64_t area_bytes = live->header.ring_offset;
+    int rc = os->map(os, live->fd, 0, area_bytes, prot, CLG_OS_MAP_SHARED, &area);
     if (rc < 0) {
         return rc;
     }
     live->area = area;
+    live->histograms = (struct clg_live_histogram *)(void *)clg_at(area, CLG_LIVE_HISTOGRAMS_AT);
+    live->histogram_count =
+        live->header.histograms < CLG_HISTOGRAMS ? live->header.histograms : CLG_HISTOGRAMS;
     void *ring = NULL;
     if (live->ring_bytes > 0) {
-        rc = os->map_twice(os, live->fd, CLG_LIVE_RING_AT, live->ring_bytes, prot, &ring);
+        rc = os->map_twice(os, live->fd, area_bytes, live->ring_bytes, prot, &ring);
         if (rc < 0) {
-            (void)os->unmap(os, area, CLG_LIVE_RING_AT);
+            (void)os->unmap(os, area, area_bytes);
             live->area = NULL;
+            live->histogram_count = 0;
             return rc;
         }
         live->ring = ring;
     }
     if (live->writable) {
         /* A child that wrote through the parent's stage would corrupt it. */
-        (void)os->advise(os, area, CLG_LIVE_RING_AT, CLG_OS_ADVISE_DONTFORK);
+        (void)os->advise(os, area, area_bytes, CLG_OS_ADVISE_DONTFORK);
         if (ring != NULL) {
             (void)os->advise(os, ring, 2 * live->ring_bytes, CLG_OS_ADVISE_DONTFORK);
         }
@@ -182,7 +188,7 @@ static void live_reset(struct clg_live *live)
         (void)os->unmap(os, live->ring, 2 * live->ring_bytes);
     }
     if (live->area != NULL) {
-        (void)os->unmap(os, live->area, CLG_LIVE_RING_AT);
+        (void)os->unmap(os, live->area, live->header.ring_offset);
     }
     clg_os_close_fd(os, &live->fd);
     if (live->owns_dirfd) {
@@ -190,6 +196,8 @@ static void live_reset(struct clg_live *live)
     }
     live->ring = NULL;
     live->area = NULL;
+    live->histograms = NULL;
+    live->histogram_count = 0;
     live->dirfd = -1;
     live->owns_dirfd = false;
 }
@@ -225,6 +233,7 @@ int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
     live->dirfd = -1;
     live->writable = true;
     live->header = *config->header;
+    live->header.histograms = CLG_HISTOGRAMS;
     live->header.ring_offset = CLG_LIVE_RING_AT;
     live->header.area_bytes = CLG_LIVE_RING_AT + live->header.ring_bytes;
     live->ring_bytes = live->header.ring_bytes;
@@ -241,7 +250,7 @@ int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
     }
     if (config->lock_pages) {
         live->is_locked =
-            os->lock_pages(os, live->area, CLG_LIVE_RING_AT) >= 0 &&
+            os->lock_pages(os, live->area, live->header.ring_offset) >= 0 &&
             (live->ring == NULL || os->lock_pages(os, live->ring, live->ring_bytes) >= 0);
     }
     return COMMITLOG_OK;

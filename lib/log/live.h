@@ -1,8 +1,8 @@
 /*
  * live.h -- the live area: memory in which the writer shows its positions and its stage.
  *
- * Owns: the file behind it (on tmpfs by the store's UUID, or DIR/LIVE, or none), the map of its
- *       first pages and the double map of the ring.
+ * Owns: the file behind it (on tmpfs by the store's UUID, or DIR/LIVE, or none), the map of all
+ *       before the ring and the double map of the ring.
  * Invariants: 1. only the writer maps it writable; 2. every byte is allocated before it is mapped,
  *       so that a full disk is an error of create and never a signal; 3. the file appears under
  *       its name complete; 4. a writer that closes says so in `closed` and removes the file.
@@ -26,7 +26,9 @@
 struct clg_live {
     const struct commitlog_os *os;
     struct clg_live_area *area; /* NULL: not there */
-    uint8_t *ring;              /* mapped twice in a row; NULL when ring_bytes is 0 */
+    struct clg_live_histogram *histograms;
+    uint32_t histogram_count; /* that we know; 0: not there, or of a writer without them */
+    uint8_t *ring;            /* mapped twice in a row; NULL when ring_bytes is 0 */
     uint64_t ring_bytes;
     struct clg_live_header header;
     int fd;
@@ -42,7 +44,7 @@ struct clg_live {
 struct clg_live_config {
     const struct commitlog_os *os;
     int store_dirfd;
-    const struct clg_live_header *header; /* ring_bytes set; offsets and area size are filled in */
+    const struct clg_live_header *header; /* ring_bytes set; where what lies is filled in */
     uint32_t place;                       /* COMMITLOG_LIVE_... */
     bool lock_pages;
 };

@@ -14,6 +14,7 @@
 #include "base/invariant.h"
 #include "base/order.h"
 #include "base/plant.h"
+#include "base/probe.h"
 #include "log/commit_log_internal.h"
 
 static uint64_t publish_walk(const struct clg_log *log, uint64_t from)
@@ -59,7 +60,35 @@ void clg_publish_wake(struct clg_log *log)
 {
     clg_fence_seqcst(); /* ORDER(wake-1) publisher */
     if (clg_load_relaxed_u32(&log->shared->wake.waiters) != 0) {
-        clg_wake_word(log->os, &log->shared->wake.word, true);
+        clg_wake_readers(log);
+    }
+}
+
+void clg_wake_readers(struct clg_log *log)
+{
+    const struct commitlog_os *os = log->os;
+    struct clg_live_wake *wake = &log->shared->wake;
+    /* Readers of other processes cannot say that they wait, so the word changes for nobody, too. */
+    const bool heard = clg_load_relaxed_u32(&wake->waiters) != 0;
+    int64_t now = heard ? os->clock_mono_ns(os) : 0;
+    uint32_t word = clg_add_acqrel_u32(&wake->word, 1) + 1; /* ORDER(wake-word) release side */
+    if (heard) {
+        /* Who is awake already finds the time of an earlier wake there, and does not count it. */
+        clg_store_relaxed_u64(&log->wake_ns[word % CLG_WAKES_MAX], (uint64_t)now);
+    }
+    CLG_PROBE1(wake, word);
+    (void)os->futex_wake(os, &wake->word, INT32_MAX, true);
+}
+
+/* A reader slept since `slept_ns` on the word `seen`: how long was it from the first wake to here?
+ */
+static void publish_woken(const struct clg_log *log, uint32_t seen, int64_t slept_ns)
+{
+    int64_t woken = (int64_t)clg_load_relaxed_u64(&log->wake_ns[(seen + 1) % CLG_WAKES_MAX]);
+    int64_t now = log->os->clock_mono_ns(log->os);
+    if (woken >= slept_ns && woken <= now) {
+        clg_measure(log->live, CLG_HISTOGRAM_WAKE_UP, clg_measure_ns(woken, now));
+        CLG_PROBE1(woken, now - woken);
     }
 }
 
@@ -138,7 +167,12 @@ int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_on
             int64_t slice = os->clock_mono_ns(os) + FOLLOWER_SLICE_NS;
             until = slice < until ? slice : until;
         }
-        if (clg_wait_word(os, &wake->word, seen, until, true) == -ETIMEDOUT) {
+        int64_t slept = log->is_follower ? 0 : os->clock_mono_ns(os);
+        int waited = clg_wait_word(os, &wake->word, seen, until, true);
+        if (waited == 0 && !log->is_follower) {
+            publish_woken(log, seen, slept);
+        }
+        if (waited == -ETIMEDOUT) {
             if (until == deadline_mono_ns) {
                 rc = publish_visible(log, durable_only) > position ? COMMITLOG_OK
                                                                    : COMMITLOG_ETIMEDOUT;
@@ -170,7 +204,7 @@ void clg_log_interrupt(struct clg_log *log)
 {
     (void)clg_add_acqrel_u32(&log->interrupts, 1);
     if (!log->is_follower) {
-        clg_wake_word(log->os, &log->shared->wake.word, true);
+        clg_wake_readers(log);
     }
     clg_wake_word(log->os, &log->room_word, false);
     clg_wake_word(log->os, &log->flush_word, false);

@@ -55,7 +55,7 @@ static bool stage_ring_ok(const struct clg_live_header *header, uint64_t area_by
     }
     return header->engine == CLG_ENGINE_STAGED && clg_is_power_of_two(header->ring_bytes) &&
            header->ring_bytes >= CLG_RING_MIN && header->ring_bytes <= CLG_RING_MAX &&
-           header->ring_offset == CLG_LIVE_RING_AT &&
+           header->ring_offset == clg_live_ring_offset(header->histograms) &&
            header->ring_offset + header->ring_bytes <= area_bytes;
 }
 
@@ -69,7 +69,7 @@ static int stage_judge(struct clg_stage *stage, const struct clg_store_dir *dir,
     CLG_ASSERT(stage->fd >= 0);
     *agree = false;
     int rc = dir->os->stat_fd(dir->os, stage->fd, &stat);
-    if (rc < 0 || stat.size_bytes < CLG_LIVE_RING_AT) {
+    if (rc < 0 || stat.size_bytes < CLG_LIVE_HISTOGRAMS_AT) {
         return rc < 0 ? rc : 0;
     }
     rc = clg_os_pread_all(dir->os, stage->fd, page, sizeof(page), 0);

@@ -14,6 +14,7 @@
 #include "base/invariant.h"
 #include "base/order.h"
 #include "base/plant.h"
+#include "base/probe.h"
 #include "store/encode.h"
 #include "store/store.h"
 
@@ -58,6 +59,7 @@ int clg_store_append(struct commitlog_store *store, const struct clg_append *ite
                      struct commitlog_error *err)
 {
     struct clg_log *log = store->core->log;
+    int64_t waiting_ns = 0;
     for (;;) {
         uint32_t ticket = clg_log_room_ticket(log);
         int rc = clg_log_append(log, items, count, receipts, err);
@@ -69,6 +71,9 @@ int clg_store_append(struct commitlog_store *store, const struct clg_append *ite
             rc = clg_log_append(log, items, count, receipts, err);
         }
         if (rc == COMMITLOG_OK) {
+            if (waiting_ns != 0) {
+                clg_log_measure(log, CLG_HISTOGRAM_ROOM_WAIT, waiting_ns);
+            }
             clg_append_fold(store);
             return COMMITLOG_OK;
         }
@@ -77,6 +82,8 @@ int clg_store_append(struct commitlog_store *store, const struct clg_append *ite
             return rc;
         }
         clg_count(store, CLG_COUNT_ROOM_WAITS, 1);
+        waiting_ns = waiting_ns != 0 ? waiting_ns : store->os->clock_mono_ns(store->os);
+        CLG_PROBE1(room__wait, clg_log_staged_bytes(log));
         rc = clg_log_wait_room(log, ticket, deadline_mono_ns);
         if (rc != COMMITLOG_OK) {
             return clg_fail(err, rc, 0, CLG_NO_POSITION,
@@ -115,7 +122,7 @@ int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
     return COMMITLOG_OK;
 }
 
-static uint32_t append_level(const struct commitlog_store *store, uint32_t level)
+uint32_t clg_append_level(const struct commitlog_store *store, uint32_t level)
 {
     if (level != COMMITLOG_LEVEL_DEFAULT) {
         return level;
@@ -125,14 +132,35 @@ static uint32_t append_level(const struct commitlog_store *store, uint32_t level
                : COMMITLOG_LEVEL_NONE;
 }
 
+int64_t clg_append_begin_level(const struct commitlog_store *store, uint32_t level,
+                               int64_t began_ns)
+{
+    const struct commitlog_os *os = store->os;
+    CLG_ASSERT(level != COMMITLOG_LEVEL_DEFAULT);
+    if (CLG_LIKELY(level == COMMITLOG_LEVEL_NONE) || began_ns != 0 ||
+        !clg_log_times(store->core->log, level)) {
+        return began_ns;
+    }
+    return os->clock_mono_ns(os);
+}
+
+/* Apart, so that what most appends do stays small. */
+static CLG_NOINLINE void append_measure(const struct commitlog_store *store, uint32_t level,
+                                        int64_t began_ns)
+{
+    clg_log_measure(store->core->log,
+                    level == COMMITLOG_LEVEL_DURABLE   ? CLG_HISTOGRAM_APPEND_DURABLE
+                    : level == COMMITLOG_LEVEL_WRITTEN ? CLG_HISTOGRAM_APPEND_WRITTEN
+                                                       : CLG_HISTOGRAM_APPEND,
+                    began_ns);
+}
+
 /* What follows a stored append of any kind. */
 int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t count,
-                      int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
-                      struct commitlog_error *err)
+                      int64_t deadline_mono_ns, int64_t began_ns,
+                      struct commitlog_receipt *receipts, struct commitlog_error *err)
 {
-    if (level == COMMITLOG_LEVEL_DEFAULT) {
-        level = append_level(store, level);
-    }
+    CLG_ASSERT(level != COMMITLOG_LEVEL_DEFAULT);
     clg_services_notify(store, level);
     int rc = clg_store_reach(store, receipts[0].end_position, level, deadline_mono_ns, err);
     if (rc == COMMITLOG_OK) {
@@ -141,6 +169,9 @@ int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t co
         }
     }
     clg_store_announce(store);
+    if (CLG_UNLIKELY(began_ns != 0) && rc == COMMITLOG_OK) {
+        append_measure(store, level, began_ns);
+    }
     return rc;
 }
 
@@ -171,6 +202,32 @@ int32_t commitlog_append(struct commitlog_store *store, uint32_t topic, uint32_t
     return commitlog_append_record(store, &record, COMMITLOG_FOREVER, out_receipt, NULL);
 }
 
+static int append_record(struct commitlog_store *store, const struct commitlog_record *record,
+                         int32_t timeout_ms, struct commitlog_receipt *out_receipt,
+                         struct commitlog_error *err)
+{
+    int64_t began = clg_append_begin(store);
+    struct clg_encoded encoded;
+    int rc = clg_encode_record(store, record, &encoded, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    uint32_t level = clg_append_level(store, encoded.level);
+    began = clg_append_begin_level(store, level, began);
+    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    struct commitlog_receipt receipt = {0};
+    rc = clg_store_append(store, &encoded.item, 1, deadline, &receipt, err);
+    clg_encoded_free(store, &encoded);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    rc = clg_append_finish(store, level, 1, deadline, began, &receipt, err);
+    if (out_receipt != NULL) {
+        *out_receipt = receipt;
+    }
+    return rc;
+}
+
 int32_t commitlog_append_record(struct commitlog_store *store,
                                 const struct commitlog_record *record, int32_t timeout_ms,
                                 struct commitlog_receipt *out_receipt, struct commitlog_error *err)
@@ -179,22 +236,9 @@ int32_t commitlog_append_record(struct commitlog_store *store,
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    struct clg_encoded encoded;
-    rc = clg_encode_record(store, record, &encoded, err);
-    if (rc != COMMITLOG_OK) {
-        return rc;
-    }
-    int64_t deadline = clg_store_deadline(store, timeout_ms);
-    struct commitlog_receipt receipt = {0};
-    rc = clg_store_append(store, &encoded.item, 1, deadline, &receipt, err);
-    clg_encoded_free(store, &encoded);
-    if (rc != COMMITLOG_OK) {
-        return rc;
-    }
-    rc = clg_append_finish(store, append_level(store, encoded.level), 1, deadline, &receipt, err);
-    if (out_receipt != NULL) {
-        *out_receipt = receipt;
-    }
+    CLG_PROBE1(append__begin, store);
+    rc = append_record(store, record, timeout_ms, out_receipt, err);
+    CLG_PROBE2(append__end, store, rc);
     return rc;
 }
 
@@ -218,7 +262,7 @@ static int append_encode_batch(struct commitlog_store *store,
             return rc;
         }
         items[i] = encoded[i].item;
-        uint32_t wanted = append_level(store, encoded[i].level);
+        uint32_t wanted = clg_append_level(store, encoded[i].level);
         level = wanted > level ? wanted : level;
     }
     *out_level = level;
@@ -231,17 +275,19 @@ static int append_batch(struct commitlog_store *store, const struct commitlog_re
                         struct commitlog_error *err)
 {
     uint32_t level = 0;
+    int64_t began = clg_append_begin(store);
     int rc = append_encode_batch(store, records, count, encoded, items, &level, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
+    began = clg_append_begin_level(store, level, began);
     rc = clg_store_append(store, items, count, deadline, receipts, err);
     for (uint32_t i = 0; i < count; i++) {
         clg_encoded_free(store, &encoded[i]);
     }
     if (rc == COMMITLOG_OK) {
         clg_count(store, CLG_COUNT_BATCHES, 1);
-        rc = clg_append_finish(store, level, count, deadline, receipts, err);
+        rc = clg_append_finish(store, level, count, deadline, began, receipts, err);
     }
     return rc;
 }
@@ -260,6 +306,7 @@ int32_t commitlog_append_batch(struct commitlog_store *store,
                         "a batch has 1 to %u records, not %u", CLG_BATCH_RECORDS_MAX, count);
     }
     const struct commitlog_os *os = store->os;
+    CLG_PROBE1(append__begin, store);
     struct clg_encoded *encoded = clg_os_alloc_array(os, count, sizeof(*encoded));
     struct clg_append *items = clg_os_alloc_array(os, count, sizeof(*items));
     struct commitlog_receipt *receipts = clg_os_alloc_array(os, count, sizeof(*receipts));
@@ -275,5 +322,6 @@ int32_t commitlog_append_batch(struct commitlog_store *store,
     os->free(os, encoded);
     os->free(os, items);
     os->free(os, receipts);
+    CLG_PROBE2(append__end, store, rc);
     return rc;
 }

@@ -6,6 +6,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/probe.h"
 #include "store/encode.h"
 #include "store/store.h"
 
@@ -130,6 +131,10 @@ int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t time
     struct commitlog_receipt receipt;
     memset(&receipt, 0, sizeof(receipt));
     int64_t deadline = clg_store_deadline(store, timeout_ms);
+    uint32_t level = clg_append_level(store, reservation->level);
+    int64_t began =
+        rc == COMMITLOG_OK ? clg_append_begin_level(store, level, clg_append_begin(store)) : 0;
+    CLG_PROBE1(append__begin, store);
     if (rc == COMMITLOG_OK && reservation->in_place) {
         clg_log_commit_reserved(store->core->log, &reservation->reserved);
         receipt = reservation->reserved.receipt;
@@ -138,11 +143,12 @@ int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t time
         rc = reservation_append(reservation, deadline, &receipt, err);
     }
     if (rc == COMMITLOG_OK) {
-        rc = clg_append_finish(store, reservation->level, 1, deadline, &receipt, err);
+        rc = clg_append_finish(store, level, 1, deadline, began, &receipt, err);
         if (out_receipt != NULL) {
             *out_receipt = receipt;
         }
     }
+    CLG_PROBE2(append__end, store, rc);
     reservation_free(reservation);
     return rc;
 }

@@ -9,24 +9,31 @@ struct stats_gauges {
     uint64_t segments;
     uint64_t segment_bytes;
     uint64_t staged_bytes;
-    uint64_t flushes;
 };
 
-static const char *const stats_counter_names[CLG_COUNTERS] = {
-    [CLG_COUNT_APPENDS] = "appends",
-    [CLG_COUNT_APPENDED_BYTES] = "appended_bytes",
-    [CLG_COUNT_BATCHES] = "batches",
-    [CLG_COUNT_READS] = "reads",
-    [CLG_COUNT_READ_BYTES] = "read_bytes",
-    [CLG_COUNT_ROOM_WAITS] = "room_waits",
-    [CLG_COUNT_CHECKPOINTS] = "checkpoints",
-    [CLG_COUNT_RETAINED_SEGMENTS] = "retained_segments",
-    [CLG_COUNT_RETAINED_BYTES] = "retained_bytes",
-    [CLG_COUNT_CARRIED_BYTES] = "carried_bytes",
-    [CLG_COUNT_DAMAGE] = "damage_found",
-    [CLG_COUNT_MLOCK_REFUSED] = "mlock_refused",
-    [CLG_COUNT_ENOSPC] = "appends_refused_no_space",
+static const struct {
+    enum clg_counter which;
+    const char *name;
+} stats_counters[] = {
+    {CLG_COUNT_APPENDS, "appends"},
+    {CLG_COUNT_APPENDED_BYTES, "appended_bytes"},
+    {CLG_COUNT_BATCHES, "batches"},
+    {CLG_COUNT_READS, "reads"},
+    {CLG_COUNT_READ_BYTES, "read_bytes"},
+    {CLG_COUNT_ROOM_WAITS, "room_waits"},
+    {CLG_COUNT_FLUSHES, "flushes"},
+    {CLG_COUNT_CHECKPOINTS, "checkpoints"},
+    {CLG_COUNT_RETAINED_SEGMENTS, "retained_segments"},
+    {CLG_COUNT_RETAINED_BYTES, "retained_bytes"},
+    {CLG_COUNT_CARRIED_BYTES, "carried_bytes"},
+    {CLG_COUNT_DAMAGE, "damage_found"},
+    {CLG_COUNT_MLOCK_REFUSED, "mlock_refused"},
+    {CLG_COUNT_ENOSPC, "appends_refused_no_space"},
+    {CLG_COUNT_OPEN_NS, "open_ns"},
+    {CLG_COUNT_RECOVERY_NS, "recovery_ns"},
 };
+
+#define STATS_COUNTERS (uint32_t)(sizeof(stats_counters) / sizeof(stats_counters[0]))
 
 static void stats_collect(struct commitlog_store *store, struct stats_gauges *out)
 {
@@ -38,7 +45,6 @@ static void stats_collect(struct commitlog_store *store, struct stats_gauges *ou
     out->segments = clg_segment_set_count(&core->set);
     out->segment_bytes = clg_segment_set_bytes(&core->set);
     out->staged_bytes = clg_log_staged_bytes(core->log);
-    out->flushes = clg_log_flushes(core->log);
     clg_core_unref(core);
 }
 
@@ -49,11 +55,12 @@ int32_t commitlog_stat(struct commitlog_store *store, uint32_t index, const char
     if (rc != COMMITLOG_OK || out_name == NULL || out_value == NULL) {
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
     }
-    if (index < CLG_COUNTERS) {
-        *out_name = stats_counter_names[index];
+    if (index < STATS_COUNTERS) {
+        *out_name = stats_counters[index].name;
+        const enum clg_counter which = stats_counters[index].which;
         struct clg_core *core = clg_store_core(store);
-        *out_value = clg_load_relaxed_u64(core->follows ? &core->live.area->counters[index]
-                                                        : &store->counters[index]);
+        *out_value = clg_load_relaxed_u64(core->follows ? &core->live.area->counters[which]
+                                                        : &store->counters[which]);
         clg_core_unref(core);
         return COMMITLOG_OK;
     }
@@ -63,7 +70,6 @@ int32_t commitlog_stat(struct commitlog_store *store, uint32_t index, const char
         const char *name;
         uint64_t value;
     } rows[] = {
-        {"flushes", gauges.flushes},
         {"staged_bytes", gauges.staged_bytes},
         {"segments", gauges.segments},
         {"segment_bytes", gauges.segment_bytes},
@@ -79,10 +85,10 @@ int32_t commitlog_stat(struct commitlog_store *store, uint32_t index, const char
         {"view_files_rebuilt", gauges.fold.images_rebuilt},
         {"view_files_pending", gauges.fold.images_pending},
     };
-    if (index - CLG_COUNTERS >= sizeof(rows) / sizeof(rows[0])) {
+    if (index - STATS_COUNTERS >= sizeof(rows) / sizeof(rows[0])) {
         return COMMITLOG_ENOTFOUND;
     }
-    *out_name = rows[index - CLG_COUNTERS].name;
-    *out_value = rows[index - CLG_COUNTERS].value;
+    *out_name = rows[index - STATS_COUNTERS].name;
+    *out_value = rows[index - STATS_COUNTERS].value;
     return COMMITLOG_OK;
 }

@@ -23,6 +23,7 @@
 #include "format/attributes.h"
 #include "log/commit_log.h"
 #include "log/live.h"
+#include "log/measure.h"
 #include "log/reader.h"
 #include "recovery/recover.h"
 #include "recovery/store_dir.h"
@@ -74,6 +75,27 @@ struct clg_services {
     struct clg_segment *hot; /* locked in memory */
 };
 
+/* Where they lie in the live area. What readers count is apart from what appenders do. */
+enum clg_counter {
+    CLG_COUNT_APPENDS = CLG_LIVE_COUNT_APPENDS, /* these two: counted under the claim lock */
+    CLG_COUNT_APPENDED_BYTES = CLG_LIVE_COUNT_APPENDED_BYTES,
+    CLG_COUNT_FLUSHES = CLG_LIVE_COUNT_FLUSHES, /* by the log */
+    CLG_COUNT_BATCHES,
+    CLG_COUNT_ROOM_WAITS,
+    CLG_COUNT_CHECKPOINTS,
+    CLG_COUNT_RETAINED_SEGMENTS,
+    CLG_COUNT_RETAINED_BYTES,
+    CLG_COUNT_CARRIED_BYTES,
+    CLG_COUNT_DAMAGE,
+    CLG_COUNT_MLOCK_REFUSED,
+    CLG_COUNT_ENOSPC,
+    CLG_COUNT_OPEN_NS, /* set once */
+    CLG_COUNT_RECOVERY_NS,
+    CLG_COUNT_READS = 32,
+    CLG_COUNT_READ_BYTES,
+    CLG_COUNTERS
+};
+
 struct commitlog_store {
     const struct commitlog_os *os;
     _Atomic uint32_t refs; /* the handle, cursors, leases, reservations */
@@ -102,27 +124,10 @@ struct commitlog_store {
     _Atomic uint32_t thread_word; /* changes to wake the thread */
     _Atomic int32_t event_fd;     /* -1: nobody asked */
     _Atomic uint32_t round_robin;
-    _Atomic int64_t follow_checked_ns; /* monotonic; reader */
-    _Atomic uint64_t held_bytes;       /* by leases whose segments were dropped */
-    _Atomic uint64_t own_counters[32]; /* enum clg_counter */
-    _Atomic uint64_t *counters;        /* a writer's lie in its live area, where others see them */
-};
-
-enum clg_counter {
-    CLG_COUNT_APPENDS = CLG_LIVE_COUNT_APPENDS, /* these two: counted under the claim lock */
-    CLG_COUNT_APPENDED_BYTES = CLG_LIVE_COUNT_APPENDED_BYTES,
-    CLG_COUNT_BATCHES,
-    CLG_COUNT_READS,
-    CLG_COUNT_READ_BYTES,
-    CLG_COUNT_ROOM_WAITS,
-    CLG_COUNT_CHECKPOINTS,
-    CLG_COUNT_RETAINED_SEGMENTS,
-    CLG_COUNT_RETAINED_BYTES,
-    CLG_COUNT_CARRIED_BYTES,
-    CLG_COUNT_DAMAGE,
-    CLG_COUNT_MLOCK_REFUSED,
-    CLG_COUNT_ENOSPC,
-    CLG_COUNTERS
+    _Atomic int64_t follow_checked_ns;           /* monotonic; reader */
+    _Atomic uint64_t held_bytes;                 /* by leases whose segments were dropped */
+    _Atomic uint64_t own_counters[CLG_COUNTERS]; /* enum clg_counter */
+    _Atomic uint64_t *counters; /* a writer's lie in its live area, where others see them */
 };
 
 static inline void clg_count(struct commitlog_store *store, enum clg_counter which, uint64_t n)
@@ -226,9 +231,24 @@ CLG_MUST_CHECK int clg_store_reach(struct commitlog_store *store, uint64_t end, 
 
 /* A bounded piece of the fold, if nobody else is at it. */
 void clg_append_fold(struct commitlog_store *store);
-/* What follows a stored append: statistics, upkeep's wake-up, the level. */
+/* LEVEL_DEFAULT resolved. */
+uint32_t clg_append_level(const struct commitlog_store *store, uint32_t level);
+/* When an append began that is to be timed whatever its level; 0: it is not. */
+static inline int64_t clg_append_begin(const struct commitlog_store *store)
+{
+    const struct commitlog_os *os = store->os;
+    uint64_t appends = clg_load_relaxed_u64(&store->counters[CLG_COUNT_APPENDS]);
+    return CLG_UNLIKELY(clg_measure_is_drawn(appends, CLG_MEASURE_ONE_IN_LOG2))
+               ? os->clock_mono_ns(os)
+               : 0;
+}
+/* The same once the level is known: those that wait for a disk are all timed. */
+int64_t clg_append_begin_level(const struct commitlog_store *store, uint32_t level,
+                               int64_t began_ns);
+/* What follows a stored append: upkeep's wake-up, the level, statistics. */
 CLG_MUST_CHECK int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t count,
-                                     int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                                     int64_t deadline_mono_ns, int64_t began_ns,
+                                     struct commitlog_receipt *receipts,
                                      struct commitlog_error *err);
 
 /* message.c: fills the caller's struct from a record. */

@@ -150,7 +150,9 @@ static int store_recover(struct commitlog_store *store, struct clg_core *core,
         .session = core->writer_session,
         .progress = clg_progress_report,
         .progress_ctx = store->options.progress};
+    int64_t began = os->clock_mono_ns(os);
     rc = clg_recovery_run(&store->dir, &options, &core->set, result, err);
+    clg_count(store, CLG_COUNT_RECOVERY_NS, (uint64_t)(os->clock_mono_ns(os) - began));
     store->recovery = result->summary;
     store->recovery.epoch = result->epoch;
     store->recovery.first = result->first;
@@ -258,6 +260,10 @@ static int store_create_live(struct commitlog_store *store, struct clg_core *cor
         .lock_pages = mlock != COMMITLOG_MLOCK_NONE};
     int rc = clg_live_create(&core->live, &config, err);
     if (rc == COMMITLOG_OK) {
+        for (uint32_t i = 0; i < CLG_COUNTERS; i++) { /* what there is so far */
+            clg_store_relaxed_u64(&core->live.area->counters[i],
+                                  clg_load_relaxed_u64(&store->own_counters[i]));
+        }
         store->counters = core->live.area->counters;
         store_report_live(store, core, config.place);
     }
@@ -375,6 +381,7 @@ int32_t commitlog_open(const char *path, const struct commitlog_options *options
         return rc;
     }
     store->recovery.duration_ns = (uint64_t)(store->os->clock_mono_ns(store->os) - began);
+    clg_count(store, CLG_COUNT_OPEN_NS, store->recovery.duration_ns);
     *out_store = store;
     return COMMITLOG_OK;
 }

@@ -201,6 +201,8 @@ static void scene_names(void)
 {
     struct clg_log *log = scene.log;
     weave_ignore(log->shared->counters, sizeof log->shared->counters);
+    weave_ignore(log->live->histograms, log->live->histogram_count * CLG_LIVE_HISTOGRAM_BYTES);
+    weave_ignore(log->wake_ns, sizeof log->wake_ns);
     weave_ignore(scene.store->own_counters, sizeof scene.store->own_counters);
     weave_name(&log->shared->first, "first");
     weave_name(&log->shared->durable, "durable");

@@ -35,6 +35,7 @@ static int writer_live_open(struct sim_writer *w)
     header.session = w->session;
     header.start_time = 1;
     header.ring_bytes = SIM_RING_BYTES;
+    header.histograms = CLG_HISTOGRAMS;
     header.ring_offset = CLG_LIVE_RING_AT;
     header.area_bytes = CLG_LIVE_RING_AT + SIM_RING_BYTES;
     header.created = w->time;

@@ -304,7 +304,8 @@ static struct clg_live_header sample_live(void)
                                      .created = 5,
                                      .pid = 6,
                                      .engine = CLG_ENGINE_STAGED,
-                                     .epoch = 7};
+                                     .epoch = 7,
+                                     .histograms = CLG_HISTOGRAMS};
     memcpy(header.uuid, uuid, sizeof(uuid));
     memset(header.boot_id, 0x5a, sizeof(header.boot_id));
     return header;
@@ -337,6 +338,7 @@ START_TEST(live_area)
     ck_assert_uint_eq(out.pid, 6);
     ck_assert_uint_eq(out.engine, CLG_ENGINE_STAGED);
     ck_assert_uint_eq(out.epoch, 7);
+    ck_assert_uint_eq(out.histograms, CLG_HISTOGRAMS);
     ck_assert_uint_eq(out.ring_bytes, CLG_RING_DEFAULT);
     ck_assert_int_eq(clg_live_area_check(page, bytes, uuid, uuid, &out), COMMITLOG_EFOREIGN);
     ck_assert_int_eq(clg_live_area_check(page, bytes, other, NULL, &out), COMMITLOG_EFOREIGN);
@@ -353,6 +355,10 @@ START_TEST(live_area)
     ck_assert_int_eq(live_forged(CLG_LIVE_AT_RING_OFFSET, 0), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(live_forged(CLG_LIVE_AT_AREA_BYTES, UINT64_MAX), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(live_forged(CLG_LIVE_AT_PID, UINT64_C(9) << 32 | 6), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(live_forged(CLG_LIVE_AT_HISTOGRAMS, 0), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(live_forged(CLG_LIVE_AT_HISTOGRAMS, CLG_LIVE_HISTOGRAMS_MAX + 1),
+                     COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(live_forged(CLG_LIVE_AT_HISTOGRAMS, UINT32_MAX), COMMITLOG_EDAMAGED);
     in.engine = CLG_ENGINE_MMAP;
     in.ring_bytes = 0;
     in.area_bytes = CLG_LIVE_RING_AT;

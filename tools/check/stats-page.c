@@ -1,5 +1,5 @@
 /*
- * stats-page.c - prints the names of the statistics that commitlog_stat() yields, one a line.
+ * stats-page.c - prints the names of the statistics and histograms of a store, one a line.
  *
  * Used by tools/check/stats-page. The argument is a directory that is not there yet.
  */
@@ -24,7 +24,12 @@ int main(int argc, char **argv)
     uint64_t value = 0;
     for (uint32_t i = 0; (code = commitlog_stat(store, i, &name, &value)) == COMMITLOG_OK; i++)
         printf("%s\n", name);
-    if (code == COMMITLOG_ENOTFOUND) /* past the last */
+    struct commitlog_histogram it = {.struct_bytes = sizeof it};
+    for (uint32_t i = 0; code == COMMITLOG_ENOTFOUND && /* past the last */
+                         commitlog_histogram_get(store, i, &it) == COMMITLOG_OK;
+         i++)
+        printf("%s\n", it.name);
+    if (code == COMMITLOG_ENOTFOUND)
         code = commitlog_close(store, &err);
     return code == COMMITLOG_OK ? 0 : 1;
 }
