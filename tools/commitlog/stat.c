@@ -1,15 +1,14 @@
 /*
- * stat.c -- `commitlog stat`: positions and counters, once or each second.
+ * stat.c -- `commitlog stat`: positions, counters and distributions, once or each second.
  */
-#include <assert.h>
-#include <inttypes.h>
+#include <stdbool.h>
+#include <stdint.h>
 #include <unistd.h>
 
 #include "commands.h"
 #include "open.h"
-#include "record_out.h"
+#include "stat_print.h"
 #include "watch.h"
-#include "when.h"
 
 enum { STAT_PERIOD_MS = 1000 };
 
@@ -18,106 +17,58 @@ static const struct cli_spec stat_spec = {
     .operands = "DIR",
     .about =
         "Prints the positions (first <= checkpointed <= durable <= written <= published <=\n"
-        "claimed) and the counters of the store; beside a live writer they are the writer's.\n"
-        "commitlog_stats(3) explains each. --watch prints them each second until Ctrl-C. It only\n"
-        "reads.",
+        "claimed), the counters and the histograms of the store; beside a live writer they are\n"
+        "the writer's, who does not notice. commitlog_stats(3) explains each. --watch prints each\n"
+        "second until Ctrl-C what the last second brought, and all since the store was opened.\n"
+        "It only reads.",
 };
-
-struct stat_position {
-    const char *name;
-    uint64_t value;
-};
-
-enum { STAT_POSITIONS = 7 };
-
-static void stat_list(const struct commitlog_positions *p, struct stat_position *list)
-{
-    const struct stat_position all[STAT_POSITIONS] = {
-        {"first", p->first},     {"checkpointed", p->checkpointed}, {"durable", p->durable},
-        {"written", p->written}, {"published", p->published},       {"claimed", p->claimed},
-        {"visible", p->visible},
-    };
-    for (int i = 0; i < STAT_POSITIONS; i++) {
-        list[i] = all[i];
-    }
-}
-
-static void stat_print_text(struct cli *cli, struct commitlog_store *store,
-                            const struct commitlog_positions *positions)
-{
-    struct stat_position list[STAT_POSITIONS];
-    char amount[32];
-    stat_list(positions, list);
-    when_amount(positions->published - positions->first, amount, sizeof(amount));
-    (void)out_text(&cli->out, "store          ");
-    (void)out_text(&cli->out, cli->dir);
-    (void)out_format(&cli->out, "\nepoch          %" PRIu32 "\nkept           %s\n",
-                     positions->epoch, amount);
-    for (int i = 0; i < STAT_POSITIONS; i++) {
-        (void)out_format(&cli->out, "%-14s %" PRIu64 "\n", list[i].name, list[i].value);
-    }
-    (void)out_text(&cli->out, "\n");
-    const char *name;
-    uint64_t value;
-    for (uint32_t i = 0; commitlog_stat(store, i, &name, &value) == COMMITLOG_OK; i++) {
-        (void)out_format(&cli->out, "%-32s %" PRIu64 "\n", name, value);
-    }
-}
-
-static void stat_print_json(struct cli *cli, struct commitlog_store *store,
-                            const struct commitlog_positions *positions)
-{
-    struct stat_position list[STAT_POSITIONS];
-    json_t *object = json_object();
-    json_t *counters = json_object();
-    int bad = json_object_set_new(object, "time_ns", json_integer(when_now_ns()));
-    bad |= json_object_set_new(object, "epoch", json_integer(positions->epoch));
-    stat_list(positions, list);
-    for (int i = 0; i < STAT_POSITIONS; i++) {
-        bad |= json_object_set_new(object, list[i].name, json_integer((json_int_t)list[i].value));
-    }
-    const char *name;
-    uint64_t value;
-    for (uint32_t i = 0; commitlog_stat(store, i, &name, &value) == COMMITLOG_OK; i++) {
-        bad |= json_object_set_new(counters, name, json_integer((json_int_t)value));
-    }
-    bad |= json_object_set_new(object, "counters", counters);
-    if (bad != 0) {
-        json_decref(object);
-        object = NULL;
-    }
-    (void)record_print_value(&cli->out, object);
-}
 
 /* What is latched is told on stderr; the numbers are printed all the same. */
-static int stat_print(struct cli *cli, struct commitlog_store *store, bool json)
+static int stat_failure(struct cli *cli, struct commitlog_store *store)
 {
-    struct commitlog_positions positions = {.struct_bytes = sizeof(positions)};
-    const int32_t rc = commitlog_positions_get(store, &positions);
-    if (rc != COMMITLOG_OK) {
-        return cli_fail(cli, cli->dir, rc, NULL);
-    }
-    if (json) {
-        stat_print_json(cli, store, &positions);
-    } else {
-        stat_print_text(cli, store, &positions);
-    }
     struct commitlog_error err = {0};
     const int32_t failure = commitlog_failure(store, &err);
     return failure == COMMITLOG_OK ? CLI_DONE : cli_fail(cli, cli->dir, failure, &err);
 }
 
+static int stat_once(struct cli *cli, struct commitlog_store *store, bool json)
+{
+    static struct stat_values now;
+    const int status = stat_take(cli, store, &now);
+    if (status != CLI_DONE) {
+        return status;
+    }
+    if (json) {
+        stat_print_json(cli, NULL, &now);
+    } else {
+        stat_print_text(cli, &now);
+    }
+    return stat_failure(cli, store);
+}
+
 static int stat_watch(struct cli *cli, struct commitlog_store *store, bool json)
 {
+    static struct stat_values values[2]; /* in turn */
     const bool redraw = !json && isatty(1) != 0;
-    for (;;) {
-        if (redraw) {
-            (void)out_text(&cli->out, "\033[H\033[2J");
+    const struct stat_values *before = NULL;
+    for (unsigned int turn = 0;; turn ^= 1) {
+        struct stat_values *now = &values[turn];
+        /* A reader that waits for nothing would go on showing a writer that has gone. */
+        (void)commitlog_wait(store, INT64_MAX, 0);
+        int status = stat_take(cli, store, now);
+        if (status != CLI_DONE) {
+            return status;
         }
-        const int status = stat_print(cli, store, json);
-        if (!json && !redraw) {
-            (void)out_text(&cli->out, "\n");
+        before = before != NULL && stat_is_same_session(before, now) ? before : NULL;
+        if (json) {
+            stat_print_json(cli, before, now);
+        } else {
+            (void)out_text(&cli->out, redraw ? "\033[H\033[2J" : "");
+            stat_print_screen(cli, before, now);
+            (void)out_text(&cli->out, redraw ? "" : "\n");
         }
+        before = now;
+        status = stat_failure(cli, store);
         if (status != CLI_DONE || !out_flush(&cli->out)) {
             return status;
         }
@@ -146,7 +97,7 @@ int command_stat(int argc, const char **argv)
     status = store_open(&cli, &store, STORE_READ, NULL);
     if (status == CLI_DONE) {
         status = watch != 0 ? stat_watch(&cli, store.handle, json != 0)
-                            : stat_print(&cli, store.handle, json != 0);
+                            : stat_once(&cli, store.handle, json != 0);
     }
     status = store_close(&cli, &store, status);
     return cli_end(&cli, status);
