@@ -45,7 +45,7 @@ PLAIN_DIRS := tests/stress tests/crash tests/damage tests/model tests/fault test
 PLAIN_FILES := $(sort $(wildcard $(addsuffix /*.c,$(PLAIN_DIRS))) $(wildcard tests/disk/*_test.c))
 PLAIN_SOURCES := $(if $(PLAIN_FILES),$(shell grep -lE '^int main\b' $(PLAIN_FILES)))
 SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/cli.sh \
-    tests/cli/damage.sh tests/cli/pmem.sh tests/golden/golden.sh)
+    tests/cli/damage.sh tests/cli/pmem.sh tests/cli/watch.sh tests/golden/golden.sh)
 SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c) $(filter-out $(PLAIN_SOURCES),$(PLAIN_FILES)))
 EXAMPLE_NAMES := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
 MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
@@ -378,7 +378,8 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
 
 # ---- packages ---------------------------------------------------------------------------------
 
-DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev strace
+DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev strace \
+    systemtap-sdt-dev
 DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
 DEPS_AFL := afl++ clang libclang-rt-14-dev
 DEPS_POWERCUT := libfuse3-dev fuse3 procps e2fsprogs xfsprogs btrfs-progs
@@ -520,7 +521,7 @@ demo: deps ## build and run examples/demo/demo.sh
 
 LINT_SCRIPTS := 'tools/gen-ffi.sh --check' tools/check/man-pages.sh tools/check/readme-example.sh \
     'tools/check/options-page build/lint-gcc' 'tools/check/stats-page build/lint-gcc' \
-    'tools/check/man-examples.sh build/lint-gcc'
+    'tools/check/probes.sh build/lint-gcc' 'tools/check/man-examples.sh build/lint-gcc'
 FORMAT_FILES = $(sort $(shell find lib tests tools examples fuzz bench -name '*.[ch]' 2>/dev/null))
 
 lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy, layers, sizes, symbols
@@ -533,7 +534,8 @@ lint-format:
 	clang-format --dry-run -Werror $(FORMAT_FILES)
 lint-build:
 	@$(MAKE) B=build/lint-gcc CC=gcc STRICT=1 all tests examples disk-programs
-	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 all tests examples disk-programs
+	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 CFLAGS='$(CFLAGS) -DCLG_NO_PROBES' all tests examples \
+	    disk-programs
 lint-tidy:
 	@$(foreach f,$(LIB_SOURCES),clang-tidy --quiet $(f) -- -std=c11 -D_GNU_SOURCE -DCLG_DEBUG \
 	    -Iinclude -Ilib $(if $(findstring avx2,$(f)),-mavx2) \
