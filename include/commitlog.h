@@ -10,6 +10,7 @@
  *   3  options                         8  look at a store: positions, statistics
  *   4  open, close, topics             9  upkeep: retention, checkpoint, scrub
  *   5  append                         10  recovery, verification, damage
+ *                                     11  choice of queues
  *
  * commitlog(7) tells the ideas and the caveats, commitlog-format(5) is the
  * authority for the bytes on disk, section 3 has a page with an example for
@@ -387,8 +388,8 @@ struct commitlog_record {
     int64_t time_ms;
 };
 
-/* By hash of the first key (XXH3-64 of the key, times the number of queues,
- * high 64 bits); without a key the queues take turns. */
+/* By the first key, as commitlog_queue_by_key; without a key the queues take
+ * turns. */
 enum { COMMITLOG_QUEUE_AUTO = 0x7fffffff };
 
 /*
@@ -804,6 +805,41 @@ COMMITLOG_API int32_t commitlog_recover(const char *path,
 COMMITLOG_API int32_t commitlog_verify(const char *path,
     const struct commitlog_options *options,
     struct commitlog_report **out_report, struct commitlog_error *err);
+
+/* ------------------------------------------------------------------------ *
+ * 11  Choice of queues
+ *
+ * Functions of their arguments: no store, no state, any thread. What they
+ * compute from keys is the same on every machine and in every version;
+ * commitlog_queue_by_key(3) says how to compute it in another language.
+ * ------------------------------------------------------------------------ */
+
+/*
+ * The queue of a key: XXH3-64 of the key (seed 0) modulo the number of queues.
+ * When n queues become k * n, the keys of queue q go to the queues q + i * n,
+ * 0 <= i < k, and no others do. COMMITLOG_QUEUE_AUTO does the same.
+ * Errors: EINVAL (key NULL but not empty, no queues, out_queue NULL).
+ */
+COMMITLOG_API int32_t commitlog_queue_by_key(const void *key, size_t key_bytes,
+    uint32_t queues, uint32_t *out_queue);
+/*
+ * The queues in turn: takes *turn modulo the number of queues and adds one to
+ * it, atomically, so that any number of threads may share one turn, also in
+ * shared memory. It begins at whatever the caller put there, 0 for instance.
+ * Errors: EINVAL (turn NULL or not aligned to 8, no queues, out_queue NULL).
+ */
+COMMITLOG_API int32_t commitlog_queue_round_robin(uint64_t *turn,
+    uint32_t queues, uint32_t *out_queue);
+/*
+ * The queue with the smallest of loads[0 ... queues - 1], in whatever unit. Of
+ * equal ones the first from queue start modulo queues on, round the end: give a
+ * number that differs from call to call, or everybody takes the same. A queue
+ * whose load is UINT64_MAX is not chosen.
+ * Errors: EINVAL (loads NULL, no queues, out_queue NULL), ENOTFOUND (all loads
+ * are UINT64_MAX).
+ */
+COMMITLOG_API int32_t commitlog_queue_least_loaded(const uint64_t *loads,
+    uint32_t queues, uint64_t start, uint32_t *out_queue);
 
 #ifdef __cplusplus
 }

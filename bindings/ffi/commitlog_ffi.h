@@ -406,3 +406,6 @@ enum {
 };
 int32_t commitlog_recover(const char *path, const struct commitlog_options *options, uint32_t flags, struct commitlog_report **out_report, struct commitlog_error *err);
 int32_t commitlog_verify(const char *path, const struct commitlog_options *options, struct commitlog_report **out_report, struct commitlog_error *err);
+int32_t commitlog_queue_by_key(const void *key, size_t key_bytes, uint32_t queues, uint32_t *out_queue);
+int32_t commitlog_queue_round_robin(uint64_t *turn, uint32_t queues, uint32_t *out_queue);
+int32_t commitlog_queue_least_loaded(const uint64_t *loads, uint32_t queues, uint64_t start, uint32_t *out_queue);

@@ -3,10 +3,10 @@
 
 #include <string.h>
 
-#include "base/checksum.h"
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/attributes.h"
+#include "group/queue_choice.h"
 #include "store/store.h"
 
 int clg_store_queue(const struct clg_core *core, uint32_t topic, uint32_t queue,
@@ -20,7 +20,6 @@ int clg_store_queue(const struct clg_core *core, uint32_t topic, uint32_t queue,
     return COMMITLOG_OK;
 }
 
-/* Of queues [0, n): hash * n / 2^64, which is stable and uses the high bits. */
 static uint32_t encode_choose_queue(struct commitlog_store *store, const struct clg_topic *topic,
                                     const struct commitlog_record *record)
 {
@@ -28,11 +27,7 @@ static uint32_t encode_choose_queue(struct commitlog_store *store, const struct 
         uint32_t turn = atomic_fetch_add_explicit(&store->round_robin, 1, memory_order_relaxed);
         return turn % topic->queues;
     }
-    uint64_t hash = clg_hash64(record->keys[0].data, record->keys[0].bytes, 0);
-    /* (hash * queues) >> 64 without a 128-bit type. */
-    uint64_t high = (hash >> 32) * topic->queues;
-    uint64_t low = (hash & UINT32_MAX) * topic->queues;
-    return (uint32_t)((high + (low >> 32)) >> 32);
+    return clg_queue_by_key(record->keys[0].data, record->keys[0].bytes, topic->queues);
 }
 
 static uint64_t encode_attribute_bytes(const struct commitlog_record *record)

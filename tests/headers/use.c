@@ -87,7 +87,10 @@ static const struct {
              ENTRY(commitlog_report_damage),
              ENTRY(commitlog_report_line),
              ENTRY(commitlog_recover),
-             ENTRY(commitlog_verify)};
+             ENTRY(commitlog_verify),
+             ENTRY(commitlog_queue_by_key),
+             ENTRY(commitlog_queue_round_robin),
+             ENTRY(commitlog_queue_least_loaded)};
 
 /* Sizes and places that a binding in another language writes down by hand. */
 static int layout(void)
