@@ -10,7 +10,7 @@
  *   3  options                         8  look at a store: positions, statistics
  *   4  open, close, topics             9  upkeep: retention, checkpoint, scrub
  *   5  append                         10  recovery, verification, damage
- *                                     11  choice of queues
+ *                                     11  choice of queues, shares of members
  *
  * commitlog(7) tells the ideas and the caveats, commitlog-format(5) is the
  * authority for the bytes on disk, section 3 has a page with an example for
@@ -807,11 +807,12 @@ COMMITLOG_API int32_t commitlog_verify(const char *path,
     struct commitlog_report **out_report, struct commitlog_error *err);
 
 /* ------------------------------------------------------------------------ *
- * 11  Choice of queues
+ * 11  Choice of queues, shares of members
  *
  * Functions of their arguments: no store, no state, any thread. What they
- * compute from keys is the same on every machine and in every version;
- * commitlog_queue_by_key(3) says how to compute it in another language.
+ * compute from keys and ids is the same on every machine and in every version;
+ * commitlog_queue_by_key(3) and commitlog_assign(3) say how to compute it in
+ * another language.
  * ------------------------------------------------------------------------ */
 
 /*
@@ -840,6 +841,38 @@ COMMITLOG_API int32_t commitlog_queue_round_robin(uint64_t *turn,
  */
 COMMITLOG_API int32_t commitlog_queue_least_loaded(const uint64_t *loads,
     uint32_t queues, uint64_t start, uint32_t *out_queue);
+
+enum { COMMITLOG_GROUP_MEMBERS_MAX = 65536 };
+enum { /* strategy of commitlog_assign; m members, sorted by id */
+    COMMITLOG_ASSIGN_AVERAGE = 0, /* contiguous, the first ones have one more */
+    COMMITLOG_ASSIGN_CIRCLE = 1,  /* queue q to member q modulo m */
+    COMMITLOG_ASSIGN_CONSISTENT_HASH = 2, /* by a ring: a member that comes or
+                                             goes moves its own queues only */
+    COMMITLOG_ASSIGN_STICKY = 3   /* as few changes as equal shares allow */
+};
+/*
+ * Shares the queues of a topic out to the members of a group: every queue to
+ * one member. Members are told apart by ids of 1-255 bytes; in which order they
+ * are listed does not change who gets what, so that each member can compute it
+ * by itself. Shares differ by at most one queue, except by consistent hash.
+ *
+ * previous, for STICKY only, is by queue the index in members of who has it,
+ * UINT32_MAX for nobody (a new queue, a member that left); NULL: nobody has any,
+ * which gives the shares of AVERAGE. Everybody must give the same. It may be the
+ * same array as out_member_of_queue, which takes queue_count indices.
+ *
+ * For m members the time grows as m log m + queue_count, by consistent hash as
+ * (m + queue_count) log m. It needs 8 bytes of memory a member, by consistent
+ * hash 2 KiB, until it returns.
+ * Errors: EUNSUPPORTED (no such strategy), EINVAL (members or result NULL, no
+ * member, no queue, an id that is not 1-255 bytes, two equal ids, an index in
+ * previous that is no member's: the text of err says which), ETOOBIG (over
+ * COMMITLOG_GROUP_MEMBERS_MAX or COMMITLOG_TOPIC_QUEUES_MAX), ENOMEM.
+ */
+COMMITLOG_API int32_t commitlog_assign(uint32_t strategy,
+    const struct commitlog_slice *members, uint32_t member_count,
+    uint32_t queue_count, const uint32_t *previous,
+    uint32_t *out_member_of_queue, struct commitlog_error *err);
 
 #ifdef __cplusplus
 }

@@ -409,3 +409,13 @@ int32_t commitlog_verify(const char *path, const struct commitlog_options *optio
 int32_t commitlog_queue_by_key(const void *key, size_t key_bytes, uint32_t queues, uint32_t *out_queue);
 int32_t commitlog_queue_round_robin(uint64_t *turn, uint32_t queues, uint32_t *out_queue);
 int32_t commitlog_queue_least_loaded(const uint64_t *loads, uint32_t queues, uint64_t start, uint32_t *out_queue);
+enum {
+    COMMITLOG_GROUP_MEMBERS_MAX = 65536
+};
+enum {
+    COMMITLOG_ASSIGN_AVERAGE = 0,
+    COMMITLOG_ASSIGN_CIRCLE = 1,
+    COMMITLOG_ASSIGN_CONSISTENT_HASH = 2,
+    COMMITLOG_ASSIGN_STICKY = 3
+};
+int32_t commitlog_assign(uint32_t strategy, const struct commitlog_slice *members, uint32_t member_count, uint32_t queue_count, const uint32_t *previous, uint32_t *out_member_of_queue, struct commitlog_error *err);

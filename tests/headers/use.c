@@ -90,7 +90,8 @@ static const struct {
              ENTRY(commitlog_verify),
              ENTRY(commitlog_queue_by_key),
              ENTRY(commitlog_queue_round_robin),
-             ENTRY(commitlog_queue_least_loaded)};
+             ENTRY(commitlog_queue_least_loaded),
+             ENTRY(commitlog_assign)};
 
 /* Sizes and places that a binding in another language writes down by hand. */
 static int layout(void)
