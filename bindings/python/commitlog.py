@@ -25,18 +25,21 @@ from typing import Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple, Un
 
 __all__ = ["Store", "Topic", "Cursor", "Message", "Receipt", "Record", "CommitlogError",
            "UsageError", "HostError", "DataError", "StatusError", "StoreError", "version",
-           "ALL_QUEUES", "AUTO_QUEUE", "FIRST", "END", "LEVELS"]
+           "ALL_QUEUES", "AUTO_QUEUE", "FIRST", "END", "LEVELS", "STRATEGIES", "assign",
+           "queue_by_key"]
 
 ALL_QUEUES = 0x7ffffffe
 AUTO_QUEUE = 0x7fffffff
 FIRST, _OFFSET, _TIME, END = 0, 1, 2, 3  # where a cursor begins
 LEVELS = {"default": 0, "none": 1, "written": 2, "durable": 3}
+STRATEGIES = {"average": 0, "circle": 1, "consistent-hash": 2, "sticky": 3}  # of assign
 
 _FOREVER = -1
 _SLICE_MS = 500  # the longest a single call waits: between two of them signals are handled
 _ENOTFOUND, _ETIMEDOUT, _EEND = -300, -302, -303
 _POSITION_NONE = 2 ** 64 - 1
 _CONTROL_TOPIC = 2 ** 32 - 1
+_MEMBER_NONE = 2 ** 32 - 1
 
 
 # ---- errors: one class for each band of codes ----------------------------------------------------
@@ -205,6 +208,8 @@ _SIGNATURES = {
     "histogram_quantile": (c_uint64, POINTER(_Histogram), c_uint32),
     "checkpoint": (c_int32, _HANDLE, _ERR),
     "recovery_get": (c_int32, _HANDLE, POINTER(_Recovery)),
+    "queue_by_key": (c_int32, c_char_p, c_size_t, c_uint32, _U32),
+    "assign": (c_int32, c_uint32, POINTER(_Slice), c_uint32, c_uint32, _U32, _U32, _ERR),
 }
 
 _loaded: Optional[ctypes.CDLL] = None
@@ -238,6 +243,28 @@ def _lib() -> ctypes.CDLL:
 def version() -> str:
     """Version of the library that is loaded."""
     return _text(_lib().commitlog_version_text())
+
+
+def queue_by_key(key: bytes, queues: int) -> int:
+    """The queue that a key has in a topic of so many queues: XXH3-64 modulo their number."""
+    out, data = c_uint32(), _bytes(key)
+    _check(_lib().commitlog_queue_by_key(data, len(data), queues, byref(out)))
+    return out.value
+
+
+def assign(strategy: str, members: Sequence[bytes], queues: int,
+           previous: Optional[Sequence[Optional[int]]] = None) -> "list[int]":
+    """By queue the index of the member that reads it. previous, for "sticky": the same as it is
+    now, None for a queue that nobody has."""
+    ids = [_bytes(member) for member in members]
+    if previous is not None and len(previous) != queues:
+        raise ValueError("previous must say of every queue who has it")
+    before = None if previous is None else (c_uint32 * queues)(
+        *(_MEMBER_NONE if member is None else member for member in previous))
+    out, err = (c_uint32 * queues)(), _Error()
+    _check(_lib().commitlog_assign(STRATEGIES[strategy], (_Slice * len(ids))(*map(_slice, ids)),
+                                   len(ids), queues, before, out, byref(err)), err)
+    return list(out)
 
 
 # ---- small helpers -------------------------------------------------------------------------------

@@ -294,6 +294,26 @@ with commitlog.Store(sys.argv[1], segment_bytes="1M", stage_bytes="256K") as sto
             self.assertEqual(process.wait(timeout=30), 0)
 
 
+class Groups(StoreCase):
+    def test_queue_of_a_key(self):
+        self.assertEqual([commitlog.queue_by_key(b"table-7", n) for n in (8, 24)], [1, 17])
+        topic = self.open().topic("keyed", queues=8)
+        topic.append(b"x", keys=[b"table-7"], level="none")
+        self.assertEqual([message.queue for message in topic.cursor()], [1])
+
+    def test_assignment(self):
+        members = [b"red", b"blue", b"green"]
+        self.assertEqual(commitlog.assign("average", members, 8), [1, 1, 1, 2, 2, 2, 0, 0])
+        self.assertEqual(commitlog.assign("circle", members, 5), [1, 2, 0, 1, 2])
+        self.assertEqual(commitlog.assign("sticky", members, 8, [0, 0, None, None, None, 1, 1, None]),
+                         [0, 0, 1, 2, 2, 1, 1, 2])
+        self.assertEqual(commitlog.assign("consistent-hash", [b"red", b"green", b"blue", b"violet"],
+                                          8), [2, 0, 0, 3, 0, 2, 2, 3])
+        with self.assertRaises(commitlog.UsageError) as caught:
+            commitlog.assign("circle", [b"red", b"red"], 8)
+        self.assertIn("members 0 and 1", str(caught.exception))
+
+
 class Errors(StoreCase):
     def test_bands(self):
         self.open()
