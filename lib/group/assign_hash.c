@@ -56,6 +56,16 @@ static void ring_sort(uint64_t *points, size_t count)
     CLG_ASSERT(from == points);
 }
 
+/* For assertions. */
+CLG_UNUSED static bool ring_is_sorted(const uint64_t *points, size_t count)
+{
+    size_t i = 1;
+    while (i < count && points[i - 1] < points[i]) {
+        i++;
+    }
+    return i >= count;
+}
+
 /* Index of the first point that is not below `from`; count when there is none. */
 static size_t ring_find(const uint64_t *points, size_t count, uint64_t from)
 {
@@ -85,6 +95,7 @@ void clg_assign_hash(const struct clg_assignment *assignment, uint32_t *out)
         }
     }
     ring_sort(points, count);
+    CLG_ASSERT(ring_is_sorted(points, count));
     for (uint32_t queue = 0; queue < assignment->queue_count; queue++) {
         uint8_t number[4];
         clg_store_le32(number, queue);

@@ -127,17 +127,19 @@ START_TEST(the_queues_take_turns_from_where_the_caller_says)
 }
 END_TEST
 
-enum { TURN_THREADS = 4, TURN_QUEUES = 10, TURNS = 50000 };
+enum { TURN_THREADS = 4, TURN_QUEUES = 10, TURNS = 5000000 };
 
 struct taker {
     pthread_t thread;
     uint64_t *turn;
+    pthread_barrier_t *together;
     uint32_t counts[TURN_QUEUES];
 };
 
 static void *take_turns(void *argument)
 {
     struct taker *taker = argument;
+    (void)pthread_barrier_wait(taker->together);
     for (uint32_t i = 0; i < TURNS; i++) {
         uint32_t queue = 0;
         if (commitlog_queue_round_robin(taker->turn, TURN_QUEUES, &queue) == COMMITLOG_OK) {
@@ -150,15 +152,19 @@ static void *take_turns(void *argument)
 START_TEST(threads_that_share_a_turn_never_take_the_same)
 {
     struct taker takers[TURN_THREADS];
+    pthread_barrier_t together;
     uint64_t turn = 0;
+    ck_assert_int_eq(pthread_barrier_init(&together, NULL, TURN_THREADS), 0);
     memset(takers, 0, sizeof takers);
     for (uint32_t i = 0; i < TURN_THREADS; i++) {
         takers[i].turn = &turn;
+        takers[i].together = &together;
         ck_assert_int_eq(pthread_create(&takers[i].thread, NULL, take_turns, &takers[i]), 0);
     }
     for (uint32_t i = 0; i < TURN_THREADS; i++) {
         ck_assert_int_eq(pthread_join(takers[i].thread, NULL), 0);
     }
+    ck_assert_int_eq(pthread_barrier_destroy(&together), 0);
     ck_assert_uint_eq(turn, TURN_THREADS * TURNS);
     for (uint32_t queue = 0; queue < TURN_QUEUES; queue++) {
         uint32_t sum = 0;
