@@ -45,27 +45,68 @@ static void reader_free_blocks(struct clg_reader *reader, bool keep_one)
     reader->blocks = kept;
 }
 
-static void reader_unpin(struct clg_reader *reader)
+static void reader_unpin(const struct clg_reader *reader, struct clg_segment *segment)
+{
+    if (reader->copies) { /* or a walk over the store ends up with all its files open */
+        (void)clg_segment_close_idle(segment);
+    }
+    clg_segment_unref(segment);
+}
+
+static void reader_unpin_all(struct clg_reader *reader)
 {
     for (uint32_t i = 0; i < reader->pin_count; i++) {
-        if (reader->copies) { /* or a walk over the store ends up with all its files open */
-            (void)clg_segment_close_idle(reader->pins[i]);
-        }
-        clg_segment_unref(reader->pins[i]);
+        reader_unpin(reader, reader->pins[i]);
     }
     reader->pin_count = 0;
 }
 
+void clg_reader_keep(struct clg_reader *reader)
+{
+    reader->kept_pins = reader->pin_count;
+    reader->kept_block = reader->blocks;
+    reader->kept_used = reader->blocks != NULL ? reader->blocks->used : 0;
+}
+
+/* The newest pin stays, and one block: the next record is likely to want them. */
+void clg_reader_drop(struct clg_reader *reader)
+{
+    CLG_ASSERT(reader->kept_pins <= reader->pin_count);
+    while (reader->pin_count > reader->kept_pins + 1) {
+        reader_unpin(reader, reader->pins[reader->kept_pins]);
+        reader->pin_count--;
+        memmove(&reader->pins[reader->kept_pins], &reader->pins[reader->kept_pins + 1],
+                (reader->pin_count - reader->kept_pins) * sizeof(struct clg_segment *));
+    }
+    struct clg_reader_block *block = reader->blocks;
+    while (block != reader->kept_block) {
+        struct clg_reader_block *next = block->next;
+        if (next == reader->kept_block && block->room == READER_BLOCK_BYTES) {
+            block->used = 0;
+            break;
+        }
+        reader->os->free(reader->os, block);
+        block = next;
+    }
+    reader->blocks = block;
+    if (block != NULL && block == reader->kept_block) {
+        block->used = reader->kept_used;
+    }
+}
+
 void clg_reader_begin(struct clg_reader *reader)
 {
-    reader_unpin(reader);
+    reader_unpin_all(reader);
     reader_free_blocks(reader, true);
+    reader->kept_pins = 0;
+    reader->kept_block = NULL;
+    reader->kept_used = 0;
 }
 
 void clg_reader_end(struct clg_reader *reader)
 {
     if (reader->os != NULL) {
-        reader_unpin(reader);
+        reader_unpin_all(reader);
         reader_free_blocks(reader, false);
     }
 }
@@ -76,6 +117,9 @@ void clg_reader_move(struct clg_reader *from, struct clg_reader *to)
     *to = *from;
     from->pin_count = 0;
     from->blocks = NULL;
+    from->kept_pins = 0;
+    from->kept_block = NULL;
+    from->kept_used = 0;
 }
 
 bool clg_reader_is_revoked(const struct clg_reader *reader)

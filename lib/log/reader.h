@@ -4,8 +4,9 @@
  * Owns: between clg_reader_begin and the next one, a pin on every segment that a view points into
  *       and the memory of every copy.
  * Invariants: 1. a view is handed out only after the checks held (all of them with `verify`, the
- *       header's always); 2. its pointers stay valid until clg_reader_begin, _end or, after
- *       clg_reader_move, as long as the reader it was moved to; 3. headers are copied before they
+ *       header's always); 2. its pointers stay valid until clg_reader_begin, _end, a
+ *       clg_reader_drop with no keep between or, after clg_reader_move, as long as the reader it
+ *       was moved to; 3. headers are copied before they
  *       are checked, and only the copy is used.
  * Threads and locks: one thread at a time per reader; takes no lock of the log.
  * Failure modes: COMMITLOG_ETOOSMALL, _EBEYOND, _EDAMAGED, _EIO (copy mode), _ENOMEM, _ELIMIT.
@@ -32,6 +33,10 @@ struct clg_reader {
     uint32_t pin_count;
     struct clg_segment *pins[CLG_READER_PINS];
     struct clg_reader_block *blocks; /* newest first */
+    /* What the last keep found: all before it is handed out. */
+    uint32_t kept_pins;
+    struct clg_reader_block *kept_block;
+    uint64_t kept_used;
 };
 
 void clg_reader_init(struct clg_reader *reader, const struct commitlog_os *os, bool copies,
@@ -47,6 +52,11 @@ void clg_reader_move(struct clg_reader *from, struct clg_reader *to);
 CLG_MUST_CHECK int clg_reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t position,
                                   uint64_t limit, struct clg_record_view *out,
                                   struct commitlog_error *err);
+/* What was got so far is handed out. Without it a drop gives up all since the begin. */
+void clg_reader_keep(struct clg_reader *reader);
+/* Gives up what was got since the last keep, so that passing over records holds no more than one
+ * segment and one block, however many they are. */
+void clg_reader_drop(struct clg_reader *reader);
 /* True if a segment it holds was taken away by retention. */
 bool clg_reader_is_revoked(const struct clg_reader *reader);
 

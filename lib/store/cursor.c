@@ -270,8 +270,10 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
         return rc;
     }
     if (!cursor_wants_tag(cursor, &message->tag)) {
+        clg_reader_drop(&cursor->reader);
         return COMMITLOG_ENOTFOUND;
     }
+    clg_reader_keep(&cursor->reader);
     cursor->has_last = true;
     cursor->last_position = position;
     cursor->last_check = view.header.header_check;

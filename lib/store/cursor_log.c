@@ -17,11 +17,13 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         } else if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EIO) {
             fetch->bound = cursor->next;
         }
-        if (rc != COMMITLOG_OK) {
+        if (rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND) {
             return rc;
         }
-        cursor->next = fetch->messages[fetch->count - 1].next_position;
-        cursor->min_epoch = fetch->messages[fetch->count - 1].epoch;
+        const struct commitlog_message *last =
+            &fetch->messages[rc == COMMITLOG_OK ? fetch->count - 1 : fetch->count];
+        cursor->next = last->next_position;
+        cursor->min_epoch = last->epoch;
     }
     return COMMITLOG_OK;
 }

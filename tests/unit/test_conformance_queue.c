@@ -360,6 +360,27 @@ START_TEST(cf_r2_a_tag_is_matched_exactly_and_not_by_hash)
 }
 END_TEST
 
+START_TEST(cf_r2_a_cursor_over_the_log_passes_over_other_tags_and_control_records)
+{
+    struct commitlog_slice wanted = {"a", 1};
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[32];
+    uint32_t got = 0;
+    for (uint32_t i = 0; i < 20; i++) {
+        (void)scratch_text(&s, 0, "x", NULL, i % 4 == 3 ? "a" : "b");
+    }
+    ck_assert_int_eq(commitlog_cursor_open_log(s.store, 0, &cursor, &s.err), COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_cursor_set_tags(cursor, &wanted, 1), COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 32, 0, &got, NULL), COMMITLOG_OK);
+    ck_assert_uint_eq(got, 5);
+    for (uint32_t i = 0; i < got; i++) {
+        ck_assert_uint_eq(messages[i].queue_offset, 4 * i + 3);
+    }
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 32, 0, &got, NULL), COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 /* Ten records at least 2 ms apart. */
 static void put_apart(struct commitlog_receipt receipts[10])
 {
@@ -442,6 +463,7 @@ static Suite *queue_suite(void)
     tcase_add_test(store, cf_s5_a_closed_store_answers_closed);
     tcase_add_test(store, cf_r1_a_fetch_gives_what_was_asked_for);
     tcase_add_test(store, cf_r2_a_tag_is_matched_exactly_and_not_by_hash);
+    tcase_add_test(store, cf_r2_a_cursor_over_the_log_passes_over_other_tags_and_control_records);
     tcase_add_test(store, cf_t1_t2_t3_a_time_finds_its_record_its_neighbour_or_the_first);
     tcase_add_test(store, cf_t4_t5_times_of_what_is_not_there);
     suite_add_tcase(suite, store);
