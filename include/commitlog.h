@@ -127,7 +127,8 @@ enum {
 struct commitlog_error {
     int32_t code;      /* one of the above */
     int32_t os_errno;  /* errno behind it, 0 when there is none */
-    uint64_t position; /* position in the log, UINT64_MAX when there is none */
+    uint64_t position; /* position in the log, UINT64_MAX when there is none;
+                          of a filter's text the column */
     char message[240]; /* one sentence: what, where, what to do; ends in NUL */
 };
 
@@ -535,6 +536,46 @@ COMMITLOG_API void commitlog_cursor_close(struct commitlog_cursor *cursor);
  * The tags are copied. */
 COMMITLOG_API int32_t commitlog_cursor_set_tags(struct commitlog_cursor *cursor,
     const struct commitlog_slice *tags, uint32_t count);
+
+/*
+ * A filter is a condition over the headers of a message, in the part of SQL92
+ * that RocketMQ has: "price > 100 AND region IN ('eu', 'us')". A header that is
+ * missing is NULL, what is compared with it is unknown, and unknown is no
+ * match. commitlog_filter(3) has the grammar, and what each comparison means.
+ * Compiled once, it is never changed: any number of threads and cursors may use
+ * it at once.
+ */
+struct commitlog_filter;
+
+enum {
+    COMMITLOG_FILTER_TEXT_MAX_BYTES = 16384,
+    COMMITLOG_FILTER_COMPARISONS_MAX = 1024, /* BETWEEN: 2; IN: one each */
+    COMMITLOG_FILTER_HEADERS_MAX = 64,       /* different ones */
+    COMMITLOG_FILTER_DEPTH_MAX = 64          /* ( and NOT open at once */
+};
+
+/*
+ * Errors: EINVAL (what is wrong is in err->message, and where is the column in
+ * err->position: 1 is the first byte), ETOOBIG (one of the maxima, likewise),
+ * ENOMEM.
+ */
+COMMITLOG_API int32_t commitlog_filter_compile(const void *text,
+    size_t text_bytes, struct commitlog_filter **out_filter,
+    struct commitlog_error *err);
+/* A cursor that has it keeps it. */
+COMMITLOG_API void commitlog_filter_free(struct commitlog_filter *filter);
+/*
+ * 1 if the message matches, 0 if not or if it is unknown. Reads only
+ * message->attributes, copies and allocates nothing.
+ * Errors: EINVAL (NULL), EDAMAGED (the attributes contradict themselves).
+ */
+COMMITLOG_API int32_t commitlog_filter_test(
+    const struct commitlog_filter *filter,
+    const struct commitlog_message *message);
+/* Only messages that match, besides having one of the tags; NULL: all. The
+ * cursor shares the filter: it may be freed at once. */
+COMMITLOG_API int32_t commitlog_cursor_set_filter(
+    struct commitlog_cursor *cursor, struct commitlog_filter *filter);
 
 /*
  * Fills up to `max` messages (max <= 4096 per call) and moves behind them;

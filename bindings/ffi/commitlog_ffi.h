@@ -279,6 +279,17 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
 int32_t commitlog_cursor_open_log(struct commitlog_store *store, uint64_t position, struct commitlog_cursor **out_cursor, struct commitlog_error *err);
 void commitlog_cursor_close(struct commitlog_cursor *cursor);
 int32_t commitlog_cursor_set_tags(struct commitlog_cursor *cursor, const struct commitlog_slice *tags, uint32_t count);
+struct commitlog_filter;
+enum {
+    COMMITLOG_FILTER_TEXT_MAX_BYTES = 16384,
+    COMMITLOG_FILTER_COMPARISONS_MAX = 1024,
+    COMMITLOG_FILTER_HEADERS_MAX = 64,
+    COMMITLOG_FILTER_DEPTH_MAX = 64
+};
+int32_t commitlog_filter_compile(const void *text, size_t text_bytes, struct commitlog_filter **out_filter, struct commitlog_error *err);
+void commitlog_filter_free(struct commitlog_filter *filter);
+int32_t commitlog_filter_test(const struct commitlog_filter *filter, const struct commitlog_message *message);
+int32_t commitlog_cursor_set_filter(struct commitlog_cursor *cursor, struct commitlog_filter *filter);
 int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog_message *messages, uint32_t max, int32_t timeout_ms, uint32_t *out_count, uint64_t *out_bound);
 uint64_t commitlog_cursor_tell(const struct commitlog_cursor *cursor);
 int32_t commitlog_cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t value);

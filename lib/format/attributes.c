@@ -256,11 +256,14 @@ int clg_attributes_header(const uint8_t *area, size_t bytes, uint32_t n,
 {
     struct clg_attribute attribute;
     int rc = attribute_find(area, bytes, CLG_ATTRIBUTE_HEADER, n, &attribute);
-    if (rc != 1) {
-        return rc;
-    }
-    return attribute_header_split(attribute.value, attribute.bytes, header) ? 1
-                                                                            : COMMITLOG_EDAMAGED;
+    return rc == 1 ? clg_attribute_header(&attribute, header) : rc;
+}
+
+int clg_attribute_header(const struct clg_attribute *attribute, struct clg_attribute_header *header)
+{
+    CLG_ASSERT(attribute->type == CLG_ATTRIBUTE_HEADER);
+    return attribute_header_split(attribute->value, attribute->bytes, header) ? 1
+                                                                              : COMMITLOG_EDAMAGED;
 }
 
 int clg_attributes_producer_time(const uint8_t *area, size_t bytes, int64_t *time_ms)

@@ -82,6 +82,9 @@ int clg_attributes_tag(const uint8_t *area, size_t bytes, struct clg_attribute *
 int clg_attributes_key(const uint8_t *area, size_t bytes, uint32_t n, struct clg_attribute *key);
 int clg_attributes_header(const uint8_t *area, size_t bytes, uint32_t n,
                           struct clg_attribute_header *header);
+/* The same of an attribute that the iterator gave, whose type is CLG_ATTRIBUTE_HEADER. */
+int clg_attribute_header(const struct clg_attribute *attribute,
+                         struct clg_attribute_header *header);
 int clg_attributes_producer_time(const uint8_t *area, size_t bytes, int64_t *time_ms);
 
 /* 0 means "no tag": an empty one; a hash of 0 becomes 1. */

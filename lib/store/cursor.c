@@ -38,6 +38,7 @@ void commitlog_cursor_close(struct commitlog_cursor *cursor)
     os->free(os, cursor->tag_bytes);
     os->free(os, cursor->tags);
     os->free(os, cursor->key);
+    clg_filter_unref(cursor->filter);
     if (!CLG_PLANTED(CURSOR_LEAKS)) {
         os->free(os, cursor);
     }
@@ -201,6 +202,21 @@ int32_t commitlog_cursor_set_tags(struct commitlog_cursor *cursor,
     return COMMITLOG_OK;
 }
 
+int32_t commitlog_cursor_set_filter(struct commitlog_cursor *cursor,
+                                    struct commitlog_filter *filter)
+{
+    int rc = cursor == NULL ? COMMITLOG_EINVAL : clg_store_enter(cursor->store);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    if (filter != NULL) {
+        clg_filter_ref(filter); /* before the other one goes: they may be the same */
+    }
+    clg_filter_unref(cursor->filter);
+    cursor->filter = filter;
+    return COMMITLOG_OK;
+}
+
 bool clg_cursor_wants_hash(const struct commitlog_cursor *cursor, uint32_t tag_hash)
 {
     if (cursor->tag_count == 0) {
@@ -226,6 +242,16 @@ static bool cursor_wants_tag(const struct commitlog_cursor *cursor,
     return cursor->tag_count == 0;
 }
 
+/* 1, 0, or that the attributes contradict themselves. */
+static int cursor_wants(const struct commitlog_cursor *cursor,
+                        const struct commitlog_message *message)
+{
+    if (!cursor_wants_tag(cursor, &message->tag)) {
+        return 0;
+    }
+    return cursor->filter != NULL ? commitlog_filter_test(cursor->filter, message) : 1;
+}
+
 static int cursor_check(const struct clg_record_view *view, uint32_t queue, uint64_t queue_offset,
                         const uint32_t *header_check)
 {
@@ -243,6 +269,7 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     CLG_ASSERT(fetch->count < fetch->max);
     struct clg_record_view view;
     struct commitlog_error why;
+    int wanted = 0;
     clg_error_clear(&why);
     int rc =
         clg_reader_get(&cursor->reader, fetch->core->log, position, fetch->visible, &view, &why);
@@ -259,6 +286,8 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     struct commitlog_message *message = &fetch->messages[fetch->count];
     if (rc == COMMITLOG_OK) {
         rc = clg_message_fill(fetch->core, &view, message);
+        wanted = rc == COMMITLOG_OK ? cursor_wants(cursor, message) : 0;
+        rc = wanted < 0 ? wanted : rc;
         if (rc == COMMITLOG_EDAMAGED) {
             (void)clg_fail(&why, rc, 0, position, "attributes contradict themselves");
         }
@@ -269,7 +298,7 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    if (!cursor_wants_tag(cursor, &message->tag)) {
+    if (wanted == 0) {
         clg_reader_drop(&cursor->reader);
         return COMMITLOG_ENOTFOUND;
     }

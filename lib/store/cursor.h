@@ -13,6 +13,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "filter/filter.h"
 #include "log/reader.h"
 #include "store/store.h"
 #include "view/queue_merge.h"
@@ -68,6 +69,7 @@ struct commitlog_cursor {
     uint8_t *tag_bytes;
     struct clg_cursor_tag *tags;
     uint32_t tag_count;
+    struct commitlog_filter *filter; /* NULL: none; a reference of its own */
     /* merge */
     struct clg_merge *merge;
     uint64_t crossed; /* known damage before it was reported; one queue: not 0, that in front */
@@ -95,8 +97,8 @@ extern const struct clg_cursor_kind clg_cursor_log;
 /* 1 if an entry with this tag hash can match, 0 if not. */
 bool clg_cursor_wants_hash(const struct commitlog_cursor *cursor, uint32_t tag_hash);
 /* The record at `position`, checked against what the index says of it, into the next message.
- * `header_check` NULL: any. 0; COMMITLOG_ENOTFOUND: does not match the tags, left out, but where
- * the next record begins is filled in; EAGAIN: no more pins; EDAMAGED, reported. */
+ * `header_check` NULL: any. 0; COMMITLOG_ENOTFOUND: does not match tags and filter, left out, but
+ * where the next record begins is filled in; EAGAIN: no more pins; EDAMAGED, reported. */
 CLG_MUST_CHECK int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
                                    uint64_t position, uint32_t queue, uint64_t queue_offset,
                                    const uint32_t *header_check);
