@@ -63,6 +63,8 @@ test_usage() {
     wrong read -t t --since 10y
     wrong read -t t --tag 'a ||'
     wrong read -t t --max -1
+    wrong read -t t --where ''
+    wrong read -t t --where 'a >'
     wrong get
     wrong get --at here
     wrong query -t t
@@ -307,12 +309,17 @@ test_batches() {
 
 test_read() {
     section read
-    local store middle end
+    local store middle end even kind
     store=$(new)
     for i in $(seq 20); do
         tag=t$((i % 3))
         [ $((i % 5)) = 0 ] && tag=five
-        printf '{"queue":%d,"tag":"%s","body":"%d"}\n' $((i % 2)) "$tag" "$i"
+        kind=
+        [ "$tag" = five ] && kind=',"kind":"five"'
+        even=true
+        [ $((i % 2)) = 0 ] || even=false
+        printf '{"queue":%d,"tag":"%s","headers":{"n":"%d","even":"%s"%s},"body":"%d"}\n' \
+            $((i % 2)) "$tag" "$i" "$even" "$kind" "$i"
     done | run 0 "$commitlog" append "$store" -t r --queues 2 --jsonl
     reads '1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20'
     reads '1 3 5 7 9 11 13 15 17 19' --queue 1
@@ -330,6 +337,22 @@ test_read() {
     reads '10 15' --tag five --last 3 --max 2
     reads '5 15' --tag five --queue 1
     reads '' --tag fiv
+    reads '5 10 15 20' --where "kind = 'five'"
+    reads '18 20' --where "n BETWEEN 17 AND 1e6 AND NOT (n IN (17, 19))"
+    reads '4 6 8' --queue 0 --where 'n > 2.5' --max 3
+    reads '10 20' --tag five --where "even" --last 2
+    reads '17 18 19' --where 'kind IS NULL' --last 3
+    reads '' --where "kind = 'six'"
+    reads '' --where "kind = 'six'" --last 5
+    run 2 "$commitlog" read "$store" -t r --where "n > 5 AN kind = 'five'"
+    says "the column" '^commitlog read: --where: column 7: expected AND, OR, .* found AN$'
+    says "the text" "^commitlog read:   n > 5 AN kind = 'five'\$"
+    says "the mark" '^commitlog read:         ^$'
+    run 2 "$commitlog" read "$store" -t r \
+        --where "$(printf '%0100d' 0) = n AND ä = 1 OR text CONTAINS 'something longer than that'"
+    says "a column far out" 'column 110: nothing in a filter begins with this byte'
+    says "the text around it" '^commitlog read:   0\{45\} = n AND ?? = 1 OR text CON$'
+    same "and its mark" 74 "$(sed -n 3p "$err" | wc -c)"
     run 1 "$commitlog" read "$store" -t r --queue 1 --from 11
     says "beyond the end" 'beyond the end, which is offset 10'
     run 1 "$commitlog" read "$store" -t r --queue 2

@@ -2,8 +2,8 @@
  * last.c -- the last N records: see last.h.
  *
  * From the end of each queue a window of N entries is read; when the windows together hold fewer
- * than N matching records (holes, tags), they grow fourfold. The N-th from the end by position is
- * where the reading has to begin.
+ * than N matching records (holes, tags, filters), they grow fourfold. The N-th from the end by
+ * position is where the reading has to begin.
  */
 #include "last.h"
 
@@ -76,8 +76,14 @@ static int32_t last_collect(struct commitlog_cursor *cursor, uint64_t next, stru
     }
 }
 
+int32_t last_select(struct commitlog_cursor *cursor, const struct last_selection *selection)
+{
+    const int32_t rc = commitlog_cursor_set_tags(cursor, selection->tags, selection->tag_count);
+    return rc == COMMITLOG_OK ? commitlog_cursor_set_filter(cursor, selection->filter) : rc;
+}
+
 static int32_t last_queue(struct store *store, uint32_t topic, uint32_t queue,
-                          const struct commitlog_slice *tags, uint32_t tag_count, uint64_t window,
+                          const struct last_selection *selection, uint64_t window,
                           struct last_list *list)
 {
     struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
@@ -93,7 +99,7 @@ static int32_t last_queue(struct store *store, uint32_t topic, uint32_t queue,
         commitlog_cursor_open(store->handle, topic, queue, COMMITLOG_FROM_OFFSET,
                               whole ? info.first_offset : info.next_offset - window, &cursor, NULL);
     if (rc == COMMITLOG_OK) {
-        rc = commitlog_cursor_set_tags(cursor, tags, tag_count);
+        rc = last_select(cursor, selection);
     }
     if (rc == COMMITLOG_OK) {
         rc = last_collect(cursor, info.next_offset, list);
@@ -103,8 +109,7 @@ static int32_t last_queue(struct store *store, uint32_t topic, uint32_t queue,
 }
 
 int last_find(struct cli *cli, struct store *store, uint32_t topic, uint32_t from, uint32_t to,
-              const struct commitlog_slice *tags, uint32_t tag_count, uint64_t count,
-              struct last *last)
+              const struct last_selection *selection, uint64_t count, struct last *last)
 {
     assert(from < to);
     assert(count > 0 && last != NULL);
@@ -115,7 +120,7 @@ int last_find(struct cli *cli, struct store *store, uint32_t topic, uint32_t fro
         list.count = 0;
         list.all = true;
         for (uint32_t queue = from; rc == COMMITLOG_OK && queue < to; queue++) {
-            rc = last_queue(store, topic, queue, tags, tag_count, window, &list);
+            rc = last_queue(store, topic, queue, selection, window, &list);
         }
         window = window > UINT64_MAX / LAST_GROWTH ? UINT64_MAX : window * LAST_GROWTH;
     }

@@ -11,7 +11,7 @@
 #include "watch.h"
 #include "when.h"
 
-enum { READ_TAGS_MAX = 64 };
+enum { READ_TAGS_MAX = 64, READ_SHOWN_BYTES = 72 };
 
 struct read_options {
     char *topic;
@@ -21,6 +21,7 @@ struct read_options {
     char *last;
     char *max;
     char *tag;
+    char *where;
     int follow;
     int json;
     /* what they mean */
@@ -31,6 +32,7 @@ struct read_options {
     uint64_t max_count;
     struct commitlog_slice tags[READ_TAGS_MAX];
     uint32_t tag_count;
+    struct commitlog_filter *filter; /* freed by command_read */
 };
 
 static const struct cli_spec read_spec = {
@@ -41,10 +43,11 @@ static const struct cli_spec read_spec = {
         "line,\n"
         "which `append --jsonl' accepts. Without --queue: all queues in the order of the log. It\n"
         "only reads, and works beside a process that appends. TIME is RFC 3339, Unix milliseconds\n"
-        "or an age such as 10m.\n\n"
+        "or an age such as 10m. EXPRESSION compares headers, as commitlog_filter(3) says.\n\n"
         "Examples:\n"
         "  commitlog read /var/tmp/store --topic journal --last 10 --follow\n"
-        "  commitlog read /var/tmp/store --topic orders --queue 3 --from 1000 --max 20 --json",
+        "  commitlog read /var/tmp/store --topic orders --queue 3 --from 1000 --max 20 --json\n"
+        "  commitlog read /var/tmp/store --topic orders --where \"price > 100 AND region = 'eu'\"",
 };
 
 /* "a || b" into tags; false: reported. The text must outlive them. */
@@ -68,6 +71,41 @@ static bool read_tags(struct cli *cli, struct read_options *o)
         rest = bars == NULL ? NULL : bars + 2;
     }
     return true;
+}
+
+/* The text around the column, and a mark below it; a byte that is no ASCII is one column too. */
+static void read_show(struct cli *cli, const char *text, uint64_t column)
+{
+    char shown[READ_SHOWN_BYTES + 1];
+    const size_t length = strlen(text);
+    const size_t at = (size_t)column - 1;
+    assert(column >= 1 && at <= length);
+    const size_t begin = at > READ_SHOWN_BYTES * 3 / 4 ? at - READ_SHOWN_BYTES * 3 / 4 : 0;
+    size_t bytes = 0;
+    while (bytes < READ_SHOWN_BYTES && begin + bytes < length) {
+        const char c = text[begin + bytes];
+        shown[bytes++] = c >= ' ' && c <= '~' ? c : '?';
+    }
+    shown[bytes] = '\0';
+    cli_error(cli, "  %s", shown);
+    (void)cli_usage(cli, "  %*s^", (int)(at - begin), "");
+}
+
+static bool read_where(struct cli *cli, struct read_options *o)
+{
+    struct commitlog_error err = {0};
+    if (o->where == NULL) {
+        return true;
+    }
+    const int32_t rc = commitlog_filter_compile(o->where, strlen(o->where), &o->filter, &err);
+    if (rc == COMMITLOG_OK) {
+        return true;
+    }
+    cli_error(cli, "--where: %s", err.message);
+    if (err.position != UINT64_MAX) {
+        read_show(cli, o->where, err.position);
+    }
+    return false;
 }
 
 static bool read_check(struct cli *cli, struct read_options *o)
@@ -96,7 +134,7 @@ static bool read_check(struct cli *cli, struct read_options *o)
            (o->from == NULL || cli_number(cli, "--from", o->from, 0, INT64_MAX, &o->from_offset)) &&
            (o->last == NULL || cli_number(cli, "--last", o->last, 0, INT64_MAX, &o->last_count)) &&
            (o->max == NULL || cli_number(cli, "--max", o->max, 0, INT64_MAX, &o->max_count)) &&
-           read_tags(cli, o);
+           read_tags(cli, o) && read_where(cli, o);
 }
 
 /* The place to begin at, as the cursor wants it. */
@@ -115,10 +153,11 @@ static int read_begin(struct cli *cli, struct store *store, const struct read_op
         *from = COMMITLOG_FROM_END;
     } else if (o->last != NULL) {
         const uint32_t queue = (uint32_t)o->queue_number;
+        const struct last_selection selection = {o->tags, o->tag_count, o->filter};
         struct last last;
         const int status = last_find(cli, store, topic->topic, o->queue == NULL ? 0 : queue,
-                                     o->queue == NULL ? topic->queues : queue + 1, o->tags,
-                                     o->tag_count, o->last_count, &last);
+                                     o->queue == NULL ? topic->queues : queue + 1, &selection,
+                                     o->last_count, &last);
         if (status != CLI_DONE) {
             return status;
         }
@@ -178,7 +217,8 @@ static int read_run(struct cli *cli, struct store *store, const struct read_opti
                                                             : (uint32_t)o->queue_number,
                                            from, value, &scan->cursor, &err);
         if (rc == COMMITLOG_OK) {
-            rc = commitlog_cursor_set_tags(scan->cursor, o->tags, o->tag_count);
+            rc = last_select(scan->cursor,
+                             &(const struct last_selection){o->tags, o->tag_count, o->filter});
         }
         status = rc == COMMITLOG_OK ? scan_run(scan) : cli_fail(cli, cli->dir, rc, &err);
     }
@@ -200,6 +240,8 @@ int command_read(int argc, const char **argv)
         {"max", 'n', POPT_ARG_STRING, &o.max, 0, "end after N records", "N"},
         {"tag", '\0', POPT_ARG_STRING, &o.tag, 0, "only records with one of these tags",
          "\"A || B\""},
+        {"where", 'w', POPT_ARG_STRING, &o.where, 0, "only records whose headers match",
+         "EXPRESSION"},
         {"follow", 'f', POPT_ARG_NONE, &o.follow, 0, "wait for more at the end", NULL},
         {"json", 'j', POPT_ARG_NONE, &o.json, 0, "one JSON object per line", NULL},
         CLI_TABLE_END,
@@ -219,5 +261,6 @@ int command_read(int argc, const char **argv)
         status = read_run(&cli, &store, &o);
     }
     status = store_close(&cli, &store, status);
+    commitlog_filter_free(o.filter);
     return cli_end(&cli, status);
 }
