@@ -166,7 +166,7 @@ ifeq ($(VARIANT),fuzz)
 $(B)/obj/lib/fault/%.o $(B)/obj/lib/base/checksum%.o $(B)/obj/fuzz/support/%.o: \
     UNWATCHED_CFLAGS := -O2 -fno-sanitize=fuzzer-no-link
 # Comparisons are watched where libFuzzer changes text; numbers are changed by the mutator.
-$(B)/obj/tools/%.o $(B)/obj/fuzz/jsonl.o: UNWATCHED_CFLAGS := -fsanitize-coverage=trace-cmp
+$(B)/obj/tools/%.o $(B)/obj/fuzz/jsonl.o $(B)/obj/lib/filter/%.o: UNWATCHED_CFLAGS := -fsanitize-coverage=trace-cmp
 else ifeq ($(VARIANT),afl)
 $(B)/obj/lib/fault/%.o $(B)/obj/lib/base/checksum%.o $(B)/obj/fuzz/support/%.o: CC := clang
 endif
@@ -344,7 +344,7 @@ $(PLANTED)/tests/soak/soak: $(call object,$(filter-out %/soak.c,$(SOAK_SOURCES))
 # The same targets with libFuzzer and the mutator, or with a main that replays what it is given.
 ifeq ($(VARIANT),fuzz)
 FUZZ_LINK := -fsanitize=fuzzer
-FUZZ_MAIN = $(if $(filter %/jsonl,$@),,$(B)/obj/fuzz/support/mutate.o)
+FUZZ_MAIN = $(if $(filter %/jsonl %/filter,$@),,$(B)/obj/fuzz/support/mutate.o)
 else
 FUZZ_MAIN = $(B)/obj/fuzz/replay.o
 endif

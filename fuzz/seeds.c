@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "commitlog.h"
+#include "format/attributes.h"
 #include "format/limits.h"
 #include "format/record.h"
 #include "format/segment_header.h"
@@ -304,6 +305,40 @@ static void seeds_lines(void)
     }
 }
 
+/* A text, a zero byte, attributes: the same for all of them. */
+static void seeds_filters(void)
+{
+    static const char *const texts[] = {
+        "a > 4 AND (s = 'it''s' OR t) AND missing IS NULL",
+        "a BETWEEN -1 AND 1e1 AND TAGS IN ('red', 'green') OR NOT f",
+        "\"content-type\" NOT STARTSWITH 'image' AND s NOT CONTAINS 'x' AND s ENDSWITH 's'",
+        "a = 5.000 AND b <= a AND 4 < b AND s <> TAGS AND NULL IS NULL",
+        "s NOT IN (1, 'x', TRUE) AND a NOT BETWEEN b AND 9007199254740993",
+        "NOT (NOT (a = 5e0) OR .5 > a OR f <> FALSE)",
+        "a ENDSWITH '................................................................' OR "
+        "b STARTSWITH '................................................................' OR "
+        "s CONTAINS '................................................................'",
+        "(a = 5",
+        "a = 'open"};
+    static const char *const headers[][2] = {{"a", "5"},    {"b", "05.0"},  {"s", "it's"},
+                                             {"t", "TRUE"}, {"f", "false"}, {"content-type", ""}};
+    for (uint32_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+        uint8_t input[1024];
+        char name[16];
+        size_t text_bytes = strlen(texts[i]) + 1;
+        struct clg_attribute_writer writer;
+        memcpy(input, texts[i], text_bytes);
+        clg_attribute_writer_init(&writer, input + text_bytes, sizeof(input) - text_bytes);
+        FUZZ_CHECK(clg_attribute_add(&writer, CLG_ATTRIBUTE_TAG, "red", 3) == 0);
+        for (uint32_t j = 0; j < sizeof(headers) / sizeof(headers[0]); j++) {
+            FUZZ_CHECK(clg_attribute_add_header(&writer, headers[j][0], strlen(headers[j][0]),
+                                                headers[j][1], strlen(headers[j][1])) == 0);
+        }
+        (void)snprintf(name, sizeof(name), "filter-%u", i);
+        seeds_write("filter", name, input, text_bytes + writer.used);
+    }
+}
+
 int main(int argc, char **argv)
 {
     if (argc != 2) {
@@ -320,5 +355,6 @@ int main(int argc, char **argv)
     seeds_claimed("claimed-mapped", COMMITLOG_ENGINE_MMAP);
     seeds_retained();
     seeds_lines();
+    seeds_filters();
     return 0;
 }

@@ -14,7 +14,7 @@ mkdir -p build/afl/out
 
 export AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_UI=1 AFL_NO_AFFINITY=1
 export ASAN_OPTIONS=abort_on_error=1:symbolize=0:detect_leaks=0:quarantine_size_mb=16
-if [ "$target" != jsonl ]; then # an input of that is text, not a bundle
+if [ "$target" != jsonl ] && [ "$target" != filter ]; then # those are text, not bundles
     export AFL_CUSTOM_MUTATOR_LIBRARY=$PWD/build/release/fuzz/afl_mutator.so
 fi
 log=build/afl/$target.log

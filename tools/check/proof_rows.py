@@ -6,7 +6,7 @@ import dataclasses
 SHORT_SECONDS = 60
 BUILD = "build/release"
 POWERCUT = ["deps-powercut", "powercut-programs"]
-FUZZ_TARGETS = ["record", "checkpoint", "segment", "view", "live", "store", "jsonl"]
+FUZZ_TARGETS = ["record", "checkpoint", "segment", "view", "live", "store", "jsonl", "filter"]
 
 
 @dataclasses.dataclass
