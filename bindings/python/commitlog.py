@@ -196,6 +196,9 @@ _SIGNATURES = {
     "cursor_open_log": (c_int32, _HANDLE, c_uint64, _OUT, _ERR),
     "cursor_close": (None, _HANDLE),
     "cursor_set_tags": (c_int32, _HANDLE, POINTER(_Slice), c_uint32),
+    "filter_compile": (c_int32, c_char_p, c_size_t, _OUT, _ERR),
+    "filter_free": (None, _HANDLE),
+    "cursor_set_filter": (c_int32, _HANDLE, _HANDLE),
     "cursor_fetch": (c_int32, _HANDLE, POINTER(_Message), c_uint32, c_int32, _U32, _U64),
     "cursor_tell": (c_uint64, _HANDLE),
     "cursor_seek": (c_int32, _HANDLE, c_uint32, c_uint64),
@@ -593,20 +596,23 @@ class Topic:
 
     def cursor(self, queue: int = ALL_QUEUES, *, start: int = FIRST,
                offset: Optional[int] = None, time_ns: Optional[int] = None,
-               tags: Sequence[bytes] = ()) -> "Cursor":
+               tags: Sequence[bytes] = (), where: Optional[str] = None) -> "Cursor":
         """Over one queue, or all of them in log order (offset is then a position). Begins at
-        `start` (FIRST or END), at an offset, or at the first message not before time_ns."""
-        where, value = start, 0
+        `start` (FIRST or END), at an offset, or at the first message not before time_ns. Only
+        messages with one of the tags, whose headers match the condition `where`."""
+        place, value = start, 0
         if offset is not None:
-            where, value = _OFFSET, offset
+            place, value = _OFFSET, offset
         elif time_ns is not None:
-            where, value = _TIME, time_ns
+            place, value = _TIME, time_ns
         handle, err = c_void_p(), _Error()
-        _check(_lib().commitlog_cursor_open(self.store.handle, self.number, queue, where, value,
+        _check(_lib().commitlog_cursor_open(self.store.handle, self.number, queue, place, value,
                                             byref(handle), byref(err)), err)
         cursor = Cursor(self.store, handle.value)
         if tags:
             cursor.set_tags(tags)
+        if where is not None:
+            cursor.set_filter(where)
         return cursor
 
     def query(self, key: bytes, since_ns: int = 0, until_ns: int = 2 ** 63 - 1) -> "Cursor":
@@ -658,6 +664,18 @@ class Cursor:
         kept = [_bytes(tag) for tag in tags]
         slices = (_Slice * len(kept))(*[_slice(tag) for tag in kept])
         _check(_lib().commitlog_cursor_set_tags(self.handle, slices, len(kept)))
+
+    def set_filter(self, where: Optional[str]) -> None:
+        """Only messages whose headers match, as commitlog_filter(3) says: "price > 100"; None: all.
+        UsageError: it is no condition; `position` is the column of its UTF-8 bytes, from 1."""
+        handle, err = c_void_p(), _Error()
+        if where is not None:
+            text = where.encode("utf-8", "surrogateescape")
+            _check(_lib().commitlog_filter_compile(text, len(text), byref(handle), byref(err)), err)
+        try:
+            _check(_lib().commitlog_cursor_set_filter(self.handle, handle))
+        finally:
+            _lib().commitlog_filter_free(handle)  # the cursor keeps it
 
     def fetch(self, maximum: int = 256, timeout: Optional[float] = 0.0) -> "list[Message]":
         """Up to `maximum` messages; waits for the first. An empty list: nothing came in time.

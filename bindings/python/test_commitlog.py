@@ -190,6 +190,25 @@ class Reading(StoreCase):
         self.assertEqual([message.body for message in cursor],
                          [b"%d" % n for n in range(5)])
 
+    def test_by_condition(self):
+        topic = self.store.topic("conditions", queues=2)
+        for n in range(10):
+            topic.append(b"%d" % n, queue=n % 2, level="none", tag=b"even" if n % 2 == 0 else b"",
+                         headers=[(b"n", b"%d.50" % n), ("größe".encode(), b"true")])
+        cursor = topic.cursor(where="n > 3 AND \"größe\" AND TAGS IS NOT NULL")
+        self.assertEqual([message.body for message in cursor], [b"4", b"6", b"8"])
+        cursor.seek()
+        cursor.set_filter("n = 7.5 OR n IS NULL")
+        self.assertEqual([message.body for message in cursor], [b"7"])
+        cursor.seek()
+        cursor.set_filter(None)
+        self.assertEqual(len(list(cursor)), 10)
+        with self.assertRaises(commitlog.UsageError) as caught:
+            topic.cursor(where="n > 'x'")
+        self.assertEqual(caught.exception.name, "COMMITLOG_EINVAL")
+        self.assertEqual(caught.exception.position, 5)
+        self.assertIn("column 5: expected a number or a header", str(caught.exception))
+
     def test_by_time(self):
         moment = self.receipts[4].store_time_ns
         lower = self.topic.offset_by_time(0, moment)

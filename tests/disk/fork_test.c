@@ -136,6 +136,7 @@ static void child_reads(struct owner *o)
     FORKED(commitlog_cursor_fetch(o->log, &message, 1, -1, &got, &number));
     FORKED(commitlog_cursor_seek(o->cursor, COMMITLOG_FROM_FIRST, 0));
     FORKED(commitlog_cursor_set_tags(o->cursor, &tag, 1));
+    FORKED(commitlog_cursor_set_filter(o->cursor, NULL));
     FORKED(commitlog_cursor_lease(o->cursor, &lease));
     FORKED(commitlog_lease_check(o->lease));
     FORKED(commitlog_get(store, 8192, &message, &lease, &err));
