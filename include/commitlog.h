@@ -297,7 +297,8 @@ COMMITLOG_API int32_t commitlog_close(struct commitlog_store *store,
     struct commitlog_error *err);
 
 /* Wakes every waiting call of this store with COMMITLOG_EINTERRUPTED, those
- * that begin within the call included; later ones wait again. */
+ * that begin within the call included; later ones wait again. Ends a fetch too
+ * that passes over many messages which do not match. */
 COMMITLOG_API int32_t commitlog_interrupt(struct commitlog_store *store);
 
 enum {

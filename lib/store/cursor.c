@@ -9,6 +9,9 @@
 #include "base/plant.h"
 #include "format/attributes.h"
 
+/* Passing over so many records takes less than a millisecond. */
+#define CURSOR_PASSED_CHECK 1024u
+
 static int cursor_create(struct commitlog_store *store, const struct clg_cursor_kind *kind,
                          struct commitlog_cursor **out)
 {
@@ -300,7 +303,10 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     }
     if (wanted == 0) {
         clg_reader_drop(&cursor->reader);
-        return COMMITLOG_ENOTFOUND;
+        fetch->passed++;
+        bool ends = fetch->passed % CURSOR_PASSED_CHECK == 0 &&
+                    clg_log_interrupts(fetch->core->log) != fetch->interrupts;
+        return ends ? COMMITLOG_EINTERRUPTED : COMMITLOG_ENOTFOUND;
     }
     clg_reader_keep(&cursor->reader);
     cursor->has_last = true;
@@ -367,6 +373,7 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
         looked = false;
         rc = clg_store_fold(store, &fetch->core, &fetch->visible, NULL);
         generation = fetch->core->generation;
+        fetch->interrupts = clg_log_interrupts(fetch->core->log);
         if (rc != COMMITLOG_OK) {
             break;
         }

@@ -35,6 +35,8 @@ struct clg_fetch {
     uint32_t max;
     uint32_t count;
     uint64_t bound;
+    uint32_t passed;     /* records read and left out */
+    uint32_t interrupts; /* of the core's log, when it was asked first */
 };
 
 struct clg_cursor_kind {
@@ -98,7 +100,8 @@ extern const struct clg_cursor_kind clg_cursor_log;
 bool clg_cursor_wants_hash(const struct commitlog_cursor *cursor, uint32_t tag_hash);
 /* The record at `position`, checked against what the index says of it, into the next message.
  * `header_check` NULL: any. 0; COMMITLOG_ENOTFOUND: does not match tags and filter, left out, but
- * where the next record begins is filled in; EAGAIN: no more pins; EDAMAGED, reported. */
+ * where the next record begins is filled in; EAGAIN: no more pins; EDAMAGED, reported;
+ * EINTERRUPTED: so many were left out that somebody asked to end it. */
 CLG_MUST_CHECK int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
                                    uint64_t position, uint32_t queue, uint64_t queue_offset,
                                    const uint32_t *header_check);

@@ -5,6 +5,9 @@
  */
 #include "filter_fixture.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "os/os.h"
 #include "support/scratch.h"
 
@@ -269,6 +272,49 @@ START_TEST(passing_over_many_records_holds_one_segment_and_one_block)
 }
 END_TEST
 
+static atomic_bool interrupted;
+
+static void *interrupter(void *store)
+{
+    while (!atomic_load(&interrupted)) {
+        (void)commitlog_interrupt(store);
+    }
+    return NULL;
+}
+
+/* The place stays, and what was passed over is not lost. */
+START_TEST(a_fetch_that_passes_over_many_records_can_be_interrupted)
+{
+    struct commitlog_message message;
+    struct commitlog_filter *filter = filter_of(_i == BY_KEY ? "n = 0" : "n = 4999");
+    struct commitlog_cursor *cursor;
+    pthread_t thread;
+    uint32_t got = 0;
+    int32_t rc = COMMITLOG_EEND;
+    scratch_open(&s, QUEUES);
+    for (uint32_t i = 0; i < 5000; i++) {
+        put(i, 10);
+    }
+    cursor = cursor_of(_i);
+    ck_assert_int_eq(commitlog_cursor_set_filter(cursor, filter), COMMITLOG_OK);
+    commitlog_filter_free(filter);
+    atomic_store(&interrupted, false);
+    ck_assert_int_eq(pthread_create(&thread, NULL, interrupter, s.store), 0);
+    while (rc != COMMITLOG_EINTERRUPTED) { /* or the test's time is up */
+        ck_assert_int_eq(commitlog_cursor_seek(
+                             cursor, _i == BY_KEY ? COMMITLOG_FROM_END : COMMITLOG_FROM_FIRST, 0),
+                         COMMITLOG_OK);
+        rc = commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL);
+        ck_assert(rc == COMMITLOG_OK || rc == COMMITLOG_EINTERRUPTED);
+    }
+    atomic_store(&interrupted, true);
+    ck_assert_int_eq(pthread_join(thread, NULL), 0);
+    rc = commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL);
+    ck_assert(rc == COMMITLOG_OK && number_of(&message) == (_i == BY_KEY ? 0 : 4999));
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("filter cursor");
@@ -280,6 +326,8 @@ int main(void)
     tcase_add_test(cursors, what_does_not_match_is_behind_the_cursor);
     tcase_add_loop_test(cursors, passing_over_many_records_holds_one_segment_and_one_block, 0,
                         KINDS * 2);
+    tcase_add_loop_test(cursors, a_fetch_that_passes_over_many_records_can_be_interrupted, 0,
+                        KINDS);
     suite_add_tcase(suite, cursors);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
