@@ -73,35 +73,38 @@ size_t clg_decimal_parse(const uint8_t *text, size_t bytes, struct clg_decimal *
     while (whole < behind && (*whole == '0' || *whole == '.')) {
         whole++;
     }
+    const uint8_t *last = behind;
+    while (last > whole && (last[-1] == '0' || last[-1] == '.')) {
+        last--;
+    }
     out->at = whole;
-    out->end = behind;
+    out->end = last;
     out->magnitude = exponent + (whole < point ? point - whole - 1 : point - whole);
     out->sign = whole == behind ? 0 : negative ? -1 : 1;
     CLG_ASSERT(stop > text && stop <= end);
     return (size_t)(stop - text);
 }
 
-/* The next digit as a character; '0' behind the last. */
+/* The next digit as a character; there is one behind a point. */
 static uint8_t decimal_next(const uint8_t **at, const uint8_t *end)
 {
-    if (*at < end && **at == '.') {
-        (*at)++;
-    }
-    return *at < end ? *(*at)++ : '0';
+    *at += **at == '.' && *at + 1 < end;
+    return *(*at)++;
 }
 
+/* As far as the shorter one goes: what the longer one has more ends in a digit that is not 0. */
 static int decimal_compare_digits(const struct clg_decimal *a, const struct clg_decimal *b)
 {
     const uint8_t *left = a->at;
     const uint8_t *right = b->at;
-    while (left < a->end || right < b->end) {
+    while (left < a->end && right < b->end) {
         uint8_t x = decimal_next(&left, a->end);
         uint8_t y = decimal_next(&right, b->end);
         if (x != y) {
             return x < y ? -1 : 1;
         }
     }
-    return 0;
+    return (left < a->end) - (right < b->end);
 }
 
 int clg_decimal_compare(const struct clg_decimal *a, const struct clg_decimal *b)

@@ -7,7 +7,8 @@
  *       infinity. An exponent beyond CLG_DECIMAL_EXPONENT_MAX makes it no number.
  * Invariants: 1. of two numbers exactly one of <, = and > holds, whatever their lengths; 1, 1.0 and
  *       10e-1 are equal, and so are 0 and -0; 2. a decimal points into the text it was read from,
- *       and nothing outside that text is ever looked at, even if the text changes meanwhile.
+ *       and nothing outside that text is ever looked at, even if the text changes meanwhile; 3. a
+ *       comparison costs no more than the shorter of the two.
  * Threads and locks: none; pure.
  * Happy path: clg_decimal_parse once for each text, then clg_decimal_compare.
  * Failure modes: none; a text that is no number is said to be none.
@@ -22,7 +23,7 @@
 
 struct clg_decimal {
     const uint8_t *at;  /* first digit that is not 0; of zero: whatever */
-    const uint8_t *end; /* behind the last digit; a point may lie between */
+    const uint8_t *end; /* behind the last one that is not 0; a point may lie between */
     int64_t magnitude;  /* of the first digit: 0 stands for units, 1 for tens, -1 for tenths */
     int32_t sign;       /* -1, 0 for zero, 1 */
 };

@@ -82,6 +82,11 @@ static const struct row numbers[] = {
     {'T', "small < 0.51"},
     {'F', "small > 0.5000"},
     {'T', "small > 0.05"},
+    {'T', "d = 10.5000"},
+    {'F', "d = 10.05"},
+    {'T', "e < 1000.0001"},
+    {'T', "1000.0 = 1000 AND 1000.01 > 1000 AND 100 < 1000 AND 1e3 = 1000.00"},
+    {'T', "12.5 > 12.05 AND -12.5 < -12.05 AND 12. < 12.0001 AND 120 > 12"},
     {'T', "small > 0.4999"},
     /* the constant may stand on the left */
     {'T', "4 < n"},
