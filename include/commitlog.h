@@ -11,6 +11,7 @@
  *   4  open, close, topics             9  upkeep: retention, checkpoint, scrub
  *   5  append                         10  recovery, verification, damage
  *                                     11  choice of queues, shares of members
+ *                                     12  consumer groups
  *
  * commitlog(7) tells the ideas and the caveats, commitlog-format(5) is the
  * authority for the bytes on disk, section 3 has a page with an example for
@@ -118,6 +119,7 @@ enum {
     COMMITLOG_EHOLE = -309,        /* a hole: an aborted append, or what salvage
                                       made of damage: nothing to read here */
     COMMITLOG_EEXPIRED = -310,     /* a reference whose original is gone */
+    COMMITLOG_EFENCED = -311,      /* the group has a newer epoch */
     /* the store */
     COMMITLOG_EFAILED = -400,  /* a write or flush failed before: reopen */
     COMMITLOG_EUNKNOWN = -401, /* stored, level not reached: may appear later */
@@ -754,6 +756,8 @@ struct commitlog_retained {
     uint64_t bytes_carried; /* control state appended again */
     uint64_t first;         /* the new first position */
     uint64_t bytes_held;    /* dropped, but kept mapped by leases */
+    uint64_t kept_from;     /* more would go, but from here on a group with
+                               COMMITLOG_GROUP_KEEP has to consume; else 0 */
 };
 /* Drops whole segments, oldest first, never the active one. */
 COMMITLOG_API int32_t commitlog_retain(struct commitlog_store *store,
@@ -915,6 +919,121 @@ COMMITLOG_API int32_t commitlog_assign(uint32_t strategy,
     const struct commitlog_slice *members, uint32_t member_count,
     uint32_t queue_count, const uint32_t *previous,
     uint32_t *out_member_of_queue, struct commitlog_error *err);
+
+/* ------------------------------------------------------------------------ *
+ * 12  Consumer groups
+ *
+ * A group is a name under which consumers remember, for each queue, the offset
+ * they will consume next. What they commit is a record of the log: it survives
+ * what its level survives, moves with the log and needs no file of its own. An
+ * offset never moves back unless it is reset. Any thread of the process that
+ * has the store open for writing commits; readers see it.
+ * ------------------------------------------------------------------------ */
+
+struct commitlog_group;
+
+enum { COMMITLOG_GROUP_NAME_MAX_BYTES = 255 };
+enum { /* flags of commitlog_group_open and commitlog_group_configure */
+    COMMITLOG_GROUP_KEEP = 1,  /* retention keeps what it has not consumed */
+    COMMITLOG_GROUP_CREATE = 2 /* open only: make it when it is not there */
+};
+
+/*
+ * A handle to the group of this name; with CREATE the group is made when it is
+ * not there, with KEEP or without, at level none. An existing one keeps its own
+ * flags. The handle may be used by any number of threads; it stays good when
+ * the group is deleted and made again.
+ * Errors: EINVAL (name not 1-255 bytes of UTF-8 without NUL, unknown flag),
+ * ENOTFOUND, EMISUSE (create on a read-only store), ENOMEM, ENOSPC, EFAILED.
+ */
+COMMITLOG_API int32_t commitlog_group_open(struct commitlog_store *store,
+    const char *name, size_t name_bytes, uint32_t flags,
+    struct commitlog_group **out_group, struct commitlog_error *err);
+/* Frees the handle; before or after the store is closed. */
+COMMITLOG_API void commitlog_group_close(struct commitlog_group *group);
+
+struct commitlog_group_info {
+    uint32_t struct_bytes;
+    uint32_t epoch;      /* 0 until commitlog_group_next_epoch */
+    uint32_t flags;      /* COMMITLOG_GROUP_KEEP */
+    uint32_t queues;     /* for so many it has committed an offset */
+    uint32_t name_bytes;
+    char name[256];      /* ends in NUL */
+};
+/* ENOTFOUND: deleted. */
+COMMITLOG_API int32_t commitlog_group_info(struct commitlog_group *group,
+    struct commitlog_group_info *out);
+/* The groups there are: index 0, 1, ... until ENOTFOUND, in no promised order;
+ * one that is made or deleted meanwhile may shift them. */
+COMMITLOG_API int32_t commitlog_group_at(struct commitlog_store *store,
+    uint32_t index, struct commitlog_group_info *out);
+
+/* Sets the flags. Errors: EINVAL, ENOTFOUND, EMISUSE, ENOSPC, EFAILED,
+ * EUNKNOWN (stored, level not reached). */
+COMMITLOG_API int32_t commitlog_group_configure(struct commitlog_group *group,
+    uint32_t flags, uint32_t level, struct commitlog_error *err);
+/*
+ * Begins the next epoch: what its members are, and who of them has which queue,
+ * is decided anew. Members give their epoch when they commit, and from now on
+ * those of an earlier one are refused. Errors as commitlog_group_configure.
+ */
+COMMITLOG_API int32_t commitlog_group_next_epoch(struct commitlog_group *group,
+    uint32_t level, uint32_t *out_epoch, struct commitlog_error *err);
+/* Forgets the group with its offsets. Errors as commitlog_group_configure. */
+COMMITLOG_API int32_t commitlog_group_delete(struct commitlog_group *group,
+    uint32_t level, struct commitlog_error *err);
+
+struct commitlog_group_offset {
+    uint32_t topic;
+    uint32_t queue;
+    uint64_t offset; /* next to be consumed; UINT64_MAX: the group has none */
+};
+
+enum { COMMITLOG_GROUP_OFFSETS_MAX = 2048 };
+
+/*
+ * Commits the offsets of up to COMMITLOG_GROUP_OFFSETS_MAX queues, all or none,
+ * in one record. `epoch` is that of the member, or 0 for one who is not fenced.
+ * What is committed already is not written again; *out_receipt (may be NULL) is
+ * then that of a commit of the group before, with position, end_position and
+ * level only.
+ * Errors, nothing is changed then: EINVAL (no topic or queue of this number, a
+ * queue twice), ENOTFOUND (no such group), EFENCED (`epoch` is not the group's),
+ * ETOOSMALL (an offset below the one committed: commitlog_group_reset),
+ * EBEYOND (an offset beyond the end of its queue), ETOOBIG, EMISUSE, ENOMEM,
+ * ENOSPC, ETIMEDOUT, EFAILED; EUNKNOWN (stored, level not reached).
+ */
+COMMITLOG_API int32_t commitlog_group_commit(struct commitlog_group *group,
+    uint32_t epoch, const struct commitlog_group_offset *offsets,
+    uint32_t count, uint32_t level, int32_t timeout_ms,
+    struct commitlog_receipt *out_receipt, struct commitlog_error *err);
+/* Fills in the committed offset of each queue. EINVAL, ENOTFOUND. */
+COMMITLOG_API int32_t commitlog_group_fetch(struct commitlog_group *group,
+    struct commitlog_group_offset *offsets, uint32_t count,
+    struct commitlog_error *err);
+/*
+ * Sets the offset of one queue, or of all of the topic (COMMITLOG_QUEUE_ALL; not
+ * FROM_OFFSET), to the place that COMMITLOG_FROM_... and `value` name, forth or
+ * back. It fences nobody: whoever consumes meanwhile commits on from where he
+ * is, so begin the next epoch first. Errors: EINVAL, ENOTFOUND, ETOOSMALL and
+ * EBEYOND (offset outside the queue), as commitlog_group_configure.
+ */
+COMMITLOG_API int32_t commitlog_group_reset(struct commitlog_group *group,
+    uint32_t topic, uint32_t queue, uint32_t from, uint64_t value,
+    uint32_t level, struct commitlog_error *err);
+
+struct commitlog_group_lag {
+    uint32_t struct_bytes;
+    uint32_t queues;        /* counted */
+    uint64_t messages;      /* to be consumed; of a queue without offset, all */
+    uint64_t dropped;       /* by retention before they were consumed */
+    int64_t oldest_time_ns; /* store time of the oldest one; 0: none */
+};
+/* Of one queue, or of all of the topic (COMMITLOG_QUEUE_ALL) together. EINVAL,
+ * ENOTFOUND. */
+COMMITLOG_API int32_t commitlog_group_lag(struct commitlog_group *group,
+    uint32_t topic, uint32_t queue, struct commitlog_group_lag *out,
+    struct commitlog_error *err);
 
 #ifdef __cplusplus
 }

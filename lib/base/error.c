@@ -63,6 +63,7 @@ static const struct error_entry error_table[] = {
     ERROR_ENTRY(COMMITLOG_EINTERRUPTED, "interrupted or cancelled by the program"),
     ERROR_ENTRY(COMMITLOG_EHOLE, "a hole: an aborted append, or what salvage made of damage"),
     ERROR_ENTRY(COMMITLOG_EEXPIRED, "a reference whose original is gone"),
+    ERROR_ENTRY(COMMITLOG_EFENCED, "the group has a newer epoch: this member is out"),
     ERROR_ENTRY(COMMITLOG_EFAILED, "a write or flush failed before: close and open again"),
     ERROR_ENTRY(COMMITLOG_EUNKNOWN, "stored, but the level was not reached: it may appear later"),
     ERROR_ENTRY(COMMITLOG_EINTERNAL, "an internal invariant does not hold: please report it"),

@@ -49,6 +49,11 @@
 #define CLG_TOPIC_QUEUES_MAX (UINT32_C(1) << 24)
 #define CLG_GROWTH_STEPS_MAX 32u /* each step at least doubles */
 
+/* Consumer groups. Names as those of topics. A record of offsets fits the smallest segment, beside
+ * others: 2,048 entries are 32 KiB. */
+#define CLG_GROUP_NAME_MAX 255u
+#define CLG_GROUP_ENTRIES_MAX 2048u
+
 /* Queue numbers of a store: 0 to 2^32 - 2; the last value means "no queue". */
 #define CLG_QUEUE_NONE UINT32_C(0xffffffff)
 #define CLG_QUEUES_MAX UINT32_C(0xffffffff) /* number of queues, exclusive bound of numbers */

@@ -8,6 +8,7 @@
 #include "base/order.h"
 #include "base/plant.h"
 #include "format/topic_record.h"
+#include "store/groups.h"
 #include "upkeep/retention.h"
 
 #define RETAIN_IDS 64u
@@ -22,7 +23,6 @@ static int retain_fold_all(struct commitlog_store *store, struct commitlog_error
 static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *out_bytes)
 {
     struct commitlog_store *store = ctx;
-    (void)end;
     int rc = retain_fold_all(store, NULL);
     uint32_t ids[RETAIN_IDS];
     uint32_t from = 0;
@@ -34,7 +34,7 @@ static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *o
                                  &bytes);
         total += bytes;
     }
-    *out_bytes = total;
+    *out_bytes = total + clg_groups_carry_cost(store, end);
     return rc;
 }
 
@@ -63,7 +63,6 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
                         struct commitlog_error *err)
 {
     struct commitlog_store *store = ctx;
-    (void)end;
     uint64_t bytes = 0;
     uint32_t ids[RETAIN_IDS];
     uint32_t from = 0;
@@ -75,6 +74,9 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
         for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
             rc = retain_define(store, ids[i], &bytes, err);
         }
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_groups_carry(store, end, &bytes, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = retain_fold_all(store, err);
@@ -233,12 +235,18 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
     struct clg_retention_input input = {.segments = segments,
                                         .count = count,
                                         .active_base = clg_log_active_base(core->log),
+                                        .kept_from = UINT64_MAX,
                                         .now_ns = wall > last ? wall : last,
                                         .disk_free_bytes = asked < 0 ? UINT64_MAX : fs.free_bytes};
     struct clg_retention_policy wanted = {.keep_bytes = policy->keep_bytes,
                                           .keep_age_ns = policy->keep_age_ms * 1000000u,
                                           .free_bytes = policy->free_bytes};
-    size_t drop = clg_retention_plan(&wanted, &input);
+    size_t drop = clg_retention_plan(&wanted, &input, NULL);
+    bool held = false;
+    if (drop > 0) { /* only now is it worth asking every group */
+        rc = clg_groups_kept_from(store, &input.kept_from, err);
+        drop = rc == COMMITLOG_OK ? clg_retention_plan(&wanted, &input, &held) : 0;
+    }
     if (drop > 0) {
         /* What an append was told a moment ago does not count: others may have made room since. */
         clg_segment_supply_retry(&store->supply);
@@ -246,6 +254,7 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
         clg_count(store, CLG_COUNT_CARRIED_BYTES, out->bytes_carried);
         clg_retain_update_reserve(store);
     }
+    out->kept_from = held ? input.kept_from : 0;
     store->os->free(store->os, segments);
     return rc;
 }

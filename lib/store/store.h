@@ -10,7 +10,7 @@
  *
  * Threads and locks: `core` is constant in a writer; in a reader it is exchanged under core_lock.
  *       checkpoint_lock covers the CHECKPOINT file and what it says; service_lock admits one step
- *       of upkeep at a time. Order: service > retention > checkpoint > fold's > log's.
+ *       of upkeep at a time. Order: service > retention > group > checkpoint > fold's > log's.
  */
 #ifndef CLG_STORE_STORE_H
 #define CLG_STORE_STORE_H
@@ -21,6 +21,7 @@
 #include "commitlog.h"
 
 #include "format/attributes.h"
+#include "group/group_table.h"
 #include "log/commit_log.h"
 #include "log/live.h"
 #include "log/measure.h"
@@ -116,6 +117,8 @@ struct commitlog_store {
     struct clg_checkpoint_file checkpoint_file;
     struct clg_checkpoint checkpoint; /* as last written */
     struct clg_mutex retention_lock;
+    struct clg_mutex group_lock;
+    struct clg_group_table groups; /* a writer's, under group_lock: groups.h */
     struct clg_mutex service_lock;
     struct clg_services services;
     uint64_t thread;

@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "store/groups.h"
 #include "store/progress.h"
 #include "store/store.h"
 
@@ -100,6 +101,7 @@ static void store_teardown(struct commitlog_store *store)
     store->services.hot = NULL;
     int fd = atomic_exchange(&store->event_fd, -1);
     clg_os_close_fd(os, &fd);
+    clg_groups_deinit(store);
     clg_core_unref(store->core);
     store->core = NULL;
     store->counters = store->own_counters;
@@ -344,6 +346,9 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_core_open(store, core, &result, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_groups_init(store, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = store_open_checkpoint(store, &result, err);

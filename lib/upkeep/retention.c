@@ -35,9 +35,10 @@ static bool retention_too_old(const struct clg_retention_policy *policy,
 }
 
 size_t clg_retention_plan(const struct clg_retention_policy *policy,
-                          const struct clg_retention_input *input)
+                          const struct clg_retention_input *input, bool *out_held)
 {
     uint64_t kept = 0;
+    bool held = false;
     uint64_t disk_free = input->disk_free_bytes;
     CLG_ASSERT(policy != NULL);
     for (size_t i = 0; i < input->count; i++) {
@@ -51,11 +52,18 @@ size_t clg_retention_plan(const struct clg_retention_policy *policy,
         if (!too_much && !too_full && !retention_too_old(policy, input, drop)) {
             break;
         }
+        held = input->segments[drop].base + input->segments[drop].size > input->kept_from;
+        if (held) {
+            break;
+        }
         kept -= input->segments[drop].size;
         disk_free += input->segments[drop].size;
         drop++;
     }
     CLG_ASSERT(drop == 0 || drop < input->count);
+    if (out_held != NULL) {
+        *out_held = held;
+    }
     return drop;
 }
 

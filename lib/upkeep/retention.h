@@ -39,13 +39,15 @@ struct clg_retention_input {
     const struct clg_retention_segment *segments; /* ascending, the active one included */
     size_t count;
     uint64_t active_base;
-    int64_t now_ns; /* store time of now */
+    uint64_t kept_from; /* consumer groups have yet to consume what lies from here on */
+    int64_t now_ns;     /* store time of now */
     uint64_t disk_free_bytes;
 };
 
-/* Number of segments to drop from the front. */
+/* Number of segments to drop from the front. *out_held (may be NULL): a segment that would go too
+ * is kept because of kept_from. */
 size_t clg_retention_plan(const struct clg_retention_policy *policy,
-                          const struct clg_retention_input *input);
+                          const struct clg_retention_input *input, bool *out_held);
 
 /* The store's side. Each returns 0 or a negative code and must be idempotent. */
 struct clg_retention_ops {

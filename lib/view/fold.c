@@ -22,6 +22,7 @@
 #include "format/topic_record.h"
 #include "view/consume_queue.h"
 #include "view/fold_internal.h"
+#include "view/groups_view.h"
 #include "view/key_index.h"
 #include "view/topics_view.h"
 
@@ -325,6 +326,15 @@ int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uint32_t from, uin
     return 0;
 }
 
+int clg_fold_groups(struct clg_fold *fold, clg_fold_groups_fn look, void *ctx)
+{
+    CLG_ASSERT(look != NULL);
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    int rc = look(ctx, clg_groups_view_table(fold->views[CLG_VIEW_GROUPS]));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}
+
 void clg_fold_set_first(struct clg_fold *fold, uint64_t first)
 {
     clg_mutex_lock(fold->config.os, &fold->lock);
@@ -369,7 +379,8 @@ void clg_fold_get_stats(struct clg_fold *fold, struct clg_fold_stats *out)
         }
     }
     stats.contradictions = clg_topics_contradictions(fold->views[CLG_VIEW_TOPICS]) +
-                           clg_consume_queue_contradictions(fold->views[CLG_VIEW_QUEUES]);
+                           clg_consume_queue_contradictions(fold->views[CLG_VIEW_QUEUES]) +
+                           clg_groups_view_contradictions(fold->views[CLG_VIEW_GROUPS]);
     if (fold->views[CLG_VIEW_KEYS] != NULL) {
         stats.contradictions += clg_key_index_contradictions(fold->views[CLG_VIEW_KEYS]);
     }

@@ -28,6 +28,7 @@
 
 #include "commitlog.h"
 
+#include "group/group_table.h"
 #include "log/registry.h"
 #include "os/lock.h"
 #include "segment/segment_set.h"
@@ -153,6 +154,10 @@ CLG_MUST_CHECK int clg_fold_sync_dir(struct clg_fold *fold, struct commitlog_err
 CLG_MUST_CHECK int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uint32_t from,
                                        uint32_t *ids, uint32_t max, uint32_t *out_count,
                                        uint32_t *out_next, uint64_t *out_bytes);
+
+/* Calls `look` with the consumer groups as of what is folded, under the fold lock; its result. */
+typedef int (*clg_fold_groups_fn)(void *ctx, const struct clg_group_table *table);
+CLG_MUST_CHECK int clg_fold_groups(struct clg_fold *fold, clg_fold_groups_fn look, void *ctx);
 
 /* 0 once everything before `position` is durable: flushes, or refuses. */
 typedef int (*clg_fold_reach_fn)(void *ctx, uint64_t position);

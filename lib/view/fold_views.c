@@ -8,6 +8,7 @@
 #include "base/invariant.h"
 #include "view/consume_queue.h"
 #include "view/fold_internal.h"
+#include "view/groups_view.h"
 #include "view/key_index.h"
 #include "view/topics_view.h"
 
@@ -17,4 +18,5 @@ const struct clg_view_ops *const clg_fold_views[CLG_VIEW_COUNT] = {
     [CLG_VIEW_TOPICS] = &clg_topics_view_ops,
     [CLG_VIEW_QUEUES] = &clg_consume_queue_ops,
     [CLG_VIEW_KEYS] = &clg_key_index_ops,
+    [CLG_VIEW_GROUPS] = &clg_groups_view_ops,
 };

@@ -105,6 +105,7 @@ static void setup(void)
     input = (struct clg_retention_input){.segments = segments,
                                          .count = 6,
                                          .active_base = 4 * SIZE,
+                                         .kept_from = UINT64_MAX,
                                          .now_ns = 10000,
                                          .disk_free_bytes = 1000};
 }
@@ -112,20 +113,29 @@ static void setup(void)
 START_TEST(each_policy_drops_whole_segments_oldest_first)
 {
     struct clg_retention_policy none = {0, 0, 0};
-    ck_assert_uint_eq(clg_retention_plan(&none, &input), 0);
+    ck_assert_uint_eq(clg_retention_plan(&none, &input, NULL), 0);
     struct clg_retention_policy bytes = {3 * SIZE, 0, 0};
-    ck_assert_uint_eq(clg_retention_plan(&bytes, &input), 2);
+    ck_assert_uint_eq(clg_retention_plan(&bytes, &input, NULL), 2);
     struct clg_retention_policy age = {0, 8500, 0};
-    ck_assert_uint_eq(clg_retention_plan(&age, &input), 1);
+    ck_assert_uint_eq(clg_retention_plan(&age, &input, NULL), 1);
     struct clg_retention_policy space = {0, 0, SIZE + 1000};
-    ck_assert_uint_eq(clg_retention_plan(&space, &input), 1);
+    ck_assert_uint_eq(clg_retention_plan(&space, &input, NULL), 1);
     struct clg_retention_policy all = {1, 1, UINT64_MAX};
-    ck_assert_uint_eq(clg_retention_plan(&all, &input), 4); /* never the active one */
+    ck_assert_uint_eq(clg_retention_plan(&all, &input, NULL), 4); /* never the active one */
     segments[1].sealed = false;
-    ck_assert_uint_eq(clg_retention_plan(&all, &input), 1);
+    ck_assert_uint_eq(clg_retention_plan(&all, &input, NULL), 1);
     input.now_ns = 500; /* a clock that went back */
     segments[1].sealed = true;
-    ck_assert_uint_eq(clg_retention_plan(&age, &input), 0);
+    ck_assert_uint_eq(clg_retention_plan(&age, &input, NULL), 0);
+    bool held = true;
+    ck_assert_uint_eq(clg_retention_plan(&bytes, &input, &held), 2);
+    ck_assert(!held);
+    input.kept_from = 2 * SIZE;
+    ck_assert_uint_eq(clg_retention_plan(&bytes, &input, &held), 2);
+    ck_assert(!held);
+    input.kept_from = 2 * SIZE - 8;
+    ck_assert_uint_eq(clg_retention_plan(&bytes, &input, &held), 1);
+    ck_assert(held);
 }
 END_TEST
 

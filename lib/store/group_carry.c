@@ -1,0 +1,158 @@
+/*
+ * group_carry.c -- consumer groups under retention: their state is written again at the tail before
+ * the segment that says it goes, and messages stay that a group has yet to consume. See groups.h.
+ */
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/invariant.h"
+#include "store/groups.h"
+
+/* Offsets in one record: small enough for a stack, and for any stage. */
+#define CARRY_ENTRIES 128u
+#define CARRY_ROOM_MS 1000
+
+static bool carry_needs_settings(const struct clg_group *group, uint64_t end)
+{
+    return group->position < end;
+}
+
+uint64_t clg_groups_carry_cost(struct commitlog_store *store, uint64_t end)
+{
+    uint64_t bytes = 0;
+    clg_mutex_lock(store->os, &store->group_lock);
+    for (uint32_t g = 0; g < store->groups.count; g++) {
+        const struct clg_group *group = store->groups.groups[g];
+        uint32_t offsets = 0;
+        for (uint32_t i = 0; i < group->offset_count; i++) {
+            offsets += group->offsets[i].position < end ? 1 : 0;
+        }
+        uint64_t settings = CLG_RECORD_MIN + clg_group_change_bytes(group->name_bytes, 0);
+        bytes += carry_needs_settings(group, end) ? settings : 0;
+        bytes += (offsets + CARRY_ENTRIES - 1) / CARRY_ENTRIES * settings +
+                 (uint64_t)offsets * CLG_GROUP_ENTRY_BYTES;
+    }
+    clg_mutex_unlock(store->os, &store->group_lock);
+    return bytes;
+}
+
+static int carry_change(struct commitlog_store *store, const struct clg_group *group,
+                        uint32_t operation, const struct clg_group_entry *entries, uint32_t count,
+                        uint64_t *bytes, struct commitlog_error *err)
+{
+    struct commitlog_receipt receipt = {0};
+    struct clg_group_change change = {.name = group->name,
+                                      .name_bytes = group->name_bytes,
+                                      .operation = operation,
+                                      .epoch = group->epoch,
+                                      .flags = operation == CLG_GROUP_SETTINGS ? group->flags : 0,
+                                      .count = count};
+    int rc = clg_groups_append(store, &change, entries, true,
+                               clg_store_deadline(store, CARRY_ROOM_MS), &receipt, err);
+    if (rc == COMMITLOG_OK) {
+        *bytes += receipt.end_position - receipt.position;
+    }
+    return rc;
+}
+
+/* The next entries below `end` from *at on, by ascending queue number within the record. */
+static uint32_t carry_take(const struct clg_group *group, uint64_t end, uint32_t *at,
+                           struct clg_group_entry *entries)
+{
+    uint32_t count = 0;
+    for (; *at < group->offset_count && count < CARRY_ENTRIES; (*at)++) {
+        const struct clg_group_offset *offset = &group->offsets[*at];
+        if (offset->position >= end) {
+            continue;
+        }
+        uint32_t place = count++;
+        while (place > 0 && entries[place - 1].queue_number > offset->queue_number) {
+            entries[place] = entries[place - 1];
+            place--;
+        }
+        entries[place] = (struct clg_group_entry){.queue_number = offset->queue_number,
+                                                  .offset = offset->offset};
+    }
+    return count;
+}
+
+static int carry_group(struct commitlog_store *store, const struct clg_group *group, uint64_t end,
+                       uint64_t *bytes, struct commitlog_error *err)
+{
+    struct clg_group_entry entries[CARRY_ENTRIES];
+    int rc = COMMITLOG_OK;
+    if (carry_needs_settings(group, end)) {
+        rc = carry_change(store, group, CLG_GROUP_SETTINGS, NULL, 0, bytes, err);
+    }
+    uint32_t at = 0;
+    uint32_t count = rc == COMMITLOG_OK ? carry_take(group, end, &at, entries) : 0;
+    while (rc == COMMITLOG_OK && count > 0) {
+        rc = carry_change(store, group, CLG_GROUP_OFFSETS, entries, count, bytes, err);
+        count = carry_take(group, end, &at, entries);
+    }
+    return rc;
+}
+
+/* Nobody commits meanwhile: what is written here is not older than what is there. */
+int clg_groups_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_bytes,
+                     struct commitlog_error *err)
+{
+    int rc = COMMITLOG_OK;
+    clg_mutex_lock(store->os, &store->group_lock);
+    for (uint32_t g = 0; rc == COMMITLOG_OK && g < store->groups.count; g++) {
+        rc = carry_group(store, store->groups.groups[g], end, out_bytes, err);
+    }
+    clg_mutex_unlock(store->os, &store->group_lock);
+    if (rc == COMMITLOG_ETIMEDOUT) {
+        return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+                        "an open reservation holds the log: groups cannot be carried forward");
+    }
+    return rc;
+}
+
+static int kept_from_queue(struct clg_core *core, const struct clg_group_offset *offset,
+                           uint64_t visible, uint64_t *position)
+{
+    struct clg_lookup_range range = {0};
+    int rc = clg_lookup_range(core->fold, offset->queue_number, visible, &range);
+    uint64_t from = clg_max_u64(offset->offset, range.min);
+    if (rc == COMMITLOG_ENOTFOUND || (rc == COMMITLOG_OK && from >= range.next)) {
+        return COMMITLOG_OK; /* all is consumed */
+    }
+    struct clg_lookup_entry entry;
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    if (rc == COMMITLOG_OK) {
+        rc = clg_lookup_entries(core->fold, offset->queue_number, from, visible, &entry, 1, &count,
+                                &bound);
+    }
+    if (rc == COMMITLOG_OK) {
+        /* Of an offset the log has lost, only its place among the others is known. */
+        *position = clg_min_u64(*position, entry.position == CLG_NO_POSITION ? entry.segment_base
+                                                                             : entry.position);
+    }
+    return rc == COMMITLOG_EEND ? COMMITLOG_OK : rc;
+}
+
+int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
+                         struct commitlog_error *err)
+{
+    uint64_t position = UINT64_MAX;
+    struct clg_core *core = store->core;
+    uint64_t visible = clg_fold_position(core->fold);
+    int rc = COMMITLOG_OK;
+    clg_mutex_lock(store->os, &store->group_lock);
+    for (uint32_t g = 0; rc == COMMITLOG_OK && g < store->groups.count; g++) {
+        const struct clg_group *group = store->groups.groups[g];
+        for (uint32_t i = 0;
+             (group->flags & CLG_GROUP_KEEP) != 0 && rc == COMMITLOG_OK && i < group->offset_count;
+             i++) {
+            rc = kept_from_queue(core, &group->offsets[i], visible, &position);
+        }
+    }
+    clg_mutex_unlock(store->os, &store->group_lock);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "what groups have yet to consume");
+    }
+    *out_position = position;
+    return COMMITLOG_OK;
+}

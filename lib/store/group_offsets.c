@@ -1,0 +1,408 @@
+/* group_offsets.c -- what consumer groups have consumed: commit, fetch, reset, lag. See groups.h.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/invariant.h"
+#include "store/groups.h"
+
+/* So many queues at once need no memory of their own. */
+#define OFFSETS_SMALL 16u
+
+/* Sorted by queue number; mostly they come so. EINVAL: a queue twice. */
+static int offsets_sort(struct clg_group_entry *entries, uint32_t count)
+{
+    for (uint32_t i = 1; i < count; i++) {
+        const struct clg_group_entry entry = entries[i];
+        uint32_t at = i;
+        while (at > 0 && entries[at - 1].queue_number > entry.queue_number) {
+            entries[at] = entries[at - 1];
+            at--;
+        }
+        entries[at] = entry;
+        if (at > 0 && entries[at - 1].queue_number == entry.queue_number) {
+            return COMMITLOG_EINVAL;
+        }
+    }
+    return COMMITLOG_OK;
+}
+
+/* The end of a queue as readers have it: all that is published counts. */
+static int offsets_range(struct commitlog_store *store, uint32_t number, bool fold,
+                         struct clg_lookup_range *out, struct commitlog_error *err)
+{
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = clg_fold_position(core->fold);
+    int rc = fold ? clg_store_fold(store, &core, &visible, err) : COMMITLOG_OK;
+    if (rc == COMMITLOG_OK) {
+        rc = clg_lookup_range(core->fold, number, visible, out);
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
+static int offsets_check_end(struct commitlog_store *store, const struct clg_group_entry *entry,
+                             struct commitlog_error *err)
+{
+    struct clg_lookup_range range = {0};
+    int rc = offsets_range(store, entry->queue_number, false, &range, err);
+    if (rc == COMMITLOG_OK && entry->offset > range.next) {
+        rc = offsets_range(store, entry->queue_number, true, &range, err);
+    }
+    if (rc == COMMITLOG_OK && entry->offset > range.next) {
+        return clg_fail(err, COMMITLOG_EBEYOND, 0, CLG_NO_POSITION,
+                        "offset %llu is beyond the end of its queue, %llu",
+                        (unsigned long long)entry->offset, (unsigned long long)range.next);
+    }
+    return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "commit offsets");
+}
+
+struct offsets_commit {
+    struct commitlog_group *handle;
+    uint32_t epoch;
+    bool reset; /* may move back */
+    struct clg_group_entry *entries;
+    uint32_t count;
+    uint64_t committed_position; /* nothing to be written: what says it already */
+};
+
+/* Those that are committed already fall out. Under the lock of groups. */
+static int offsets_compare(struct offsets_commit *commit, const struct clg_group *group,
+                           struct commitlog_error *err)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < commit->count; i++) {
+        const struct clg_group_entry entry = commit->entries[i];
+        const struct clg_group_offset *known = clg_group_find_offset(group, entry.queue_number);
+        if (known != NULL && !commit->reset && entry.offset < known->offset) {
+            return clg_fail(err, COMMITLOG_ETOOSMALL, 0, CLG_NO_POSITION,
+                            "group %s has committed %llu already, offset %llu lies before",
+                            commit->handle->name, (unsigned long long)known->offset,
+                            (unsigned long long)entry.offset);
+        }
+        if (known == NULL || entry.offset != known->offset) {
+            commit->entries[kept++] = entry;
+        }
+    }
+    commit->count = kept;
+    commit->committed_position = group->last_position;
+    return COMMITLOG_OK;
+}
+
+static int offsets_append_locked(struct offsets_commit *commit, int64_t deadline,
+                                 struct commitlog_receipt *receipt, struct commitlog_error *err)
+{
+    struct commitlog_group *handle = commit->handle;
+    const struct clg_group *group = clg_groups_find(handle, &handle->store->groups);
+    if (group == NULL) {
+        return clg_groups_not_found(handle, err);
+    }
+    if (commit->epoch != 0 && commit->epoch != group->epoch) {
+        return clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
+                        "group %s is in epoch %u, the member in %u", handle->name, group->epoch,
+                        commit->epoch);
+    }
+    int rc = offsets_compare(commit, group, err);
+    if (rc != COMMITLOG_OK || commit->count == 0) {
+        return rc;
+    }
+    struct clg_group_change change = {.name = (const uint8_t *)handle->name,
+                                      .name_bytes = handle->name_bytes,
+                                      .operation = CLG_GROUP_OFFSETS,
+                                      .epoch = group->epoch,
+                                      .count = commit->count};
+    return clg_groups_append(handle->store, &change, commit->entries, false, deadline, receipt,
+                             err);
+}
+
+static int offsets_commit(struct offsets_commit *commit, uint32_t level, int64_t deadline,
+                          struct commitlog_receipt *receipt, struct commitlog_error *err)
+{
+    struct commitlog_store *store = commit->handle->store;
+    if (offsets_sort(commit->entries, commit->count) != COMMITLOG_OK) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "a queue is named twice");
+    }
+    for (uint32_t i = 0; i < commit->count; i++) {
+        int rc = offsets_check_end(store, &commit->entries[i], err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+    }
+    clg_mutex_lock(store->os, &store->group_lock);
+    int rc = offsets_append_locked(commit, deadline, receipt, err);
+    clg_mutex_unlock(store->os, &store->group_lock);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    level = clg_append_level(store, level);
+    if (commit->count == 0) {
+        /* The record that says so may not have the level yet. */
+        receipt->position = commit->committed_position;
+        receipt->end_position = commit->committed_position + 1;
+    }
+    return clg_append_finish(store, level, 1, deadline, 0, receipt, err);
+}
+
+/* Room for the entries: `small`, or allocated. */
+static struct clg_group_entry *offsets_room(struct commitlog_store *store, uint32_t count,
+                                            struct clg_group_entry *small)
+{
+    return count <= OFFSETS_SMALL ? small : clg_os_alloc_array(store->os, count, sizeof(*small));
+}
+
+static int offsets_number(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                          uint32_t *out_number, struct commitlog_error *err)
+{
+    struct clg_core *core = clg_store_core(store);
+    int rc = clg_store_queue(core, topic, queue, out_number);
+    clg_core_unref(core);
+    return rc == COMMITLOG_OK ? rc
+                              : clg_fail(err, rc, 0, CLG_NO_POSITION,
+                                         "no topic %u with a queue %u is open", topic, queue);
+}
+
+int32_t commitlog_group_commit(struct commitlog_group *group, uint32_t epoch,
+                               const struct commitlog_group_offset *offsets, uint32_t count,
+                               uint32_t level, int32_t timeout_ms,
+                               struct commitlog_receipt *out_receipt, struct commitlog_error *err)
+{
+    if (group == NULL || offsets == NULL || count == 0) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "commit offsets: none given");
+    }
+    struct commitlog_store *store = group->store;
+    int rc = clg_groups_enter_write(store, level, "commit offsets", err);
+    if (rc == COMMITLOG_OK && count > CLG_GROUP_ENTRIES_MAX) {
+        rc =
+            clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                     "offsets of %u queues at once, %u are the most", count, CLG_GROUP_ENTRIES_MAX);
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct clg_group_entry small[OFFSETS_SMALL];
+    struct clg_group_entry *entries = offsets_room(store, count, small);
+    if (entries == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "commit offsets");
+    }
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+        entries[i].offset = offsets[i].offset;
+        rc = offsets_number(store, offsets[i].topic, offsets[i].queue, &entries[i].queue_number,
+                            err);
+    }
+    struct offsets_commit commit = {
+        .handle = group, .epoch = epoch, .entries = entries, .count = count};
+    struct commitlog_receipt receipt = {0};
+    if (rc == COMMITLOG_OK) {
+        rc = offsets_commit(&commit, level, clg_store_deadline(store, timeout_ms), &receipt, err);
+    }
+    if (entries != small) {
+        store->os->free(store->os, entries);
+    }
+    if (out_receipt != NULL && (rc == COMMITLOG_OK || rc == COMMITLOG_EUNKNOWN)) {
+        *out_receipt = receipt;
+    }
+    return rc;
+}
+
+/* ---- fetch ---- */
+
+struct offsets_fetch {
+    struct commitlog_group *handle;
+    const struct clg_group_entry *numbers;
+    struct commitlog_group_offset *offsets;
+    uint32_t count;
+};
+
+static int offsets_fill(void *ctx, const struct clg_group_table *table)
+{
+    struct offsets_fetch *fetch = ctx;
+    const struct clg_group *group = clg_groups_find(fetch->handle, table);
+    if (group == NULL) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    for (uint32_t i = 0; i < fetch->count; i++) {
+        const struct clg_group_offset *known =
+            clg_group_find_offset(group, fetch->numbers[i].queue_number);
+        fetch->offsets[i].offset = known != NULL ? known->offset : UINT64_MAX;
+    }
+    return COMMITLOG_OK;
+}
+
+int32_t commitlog_group_fetch(struct commitlog_group *group, struct commitlog_group_offset *offsets,
+                              uint32_t count, struct commitlog_error *err)
+{
+    int rc = group == NULL || offsets == NULL || count == 0 ? COMMITLOG_EINVAL
+                                                            : clg_store_enter(group->store);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "fetch offsets");
+    }
+    struct commitlog_store *store = group->store;
+    struct clg_group_entry small[OFFSETS_SMALL];
+    struct clg_group_entry *numbers = offsets_room(store, count, small);
+    if (numbers == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "fetch offsets");
+    }
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+        rc = offsets_number(store, offsets[i].topic, offsets[i].queue, &numbers[i].queue_number,
+                            err);
+    }
+    if (rc == COMMITLOG_OK) {
+        struct offsets_fetch fetch = {
+            .handle = group, .numbers = numbers, .offsets = offsets, .count = count};
+        rc = clg_groups_look(store, offsets_fill, &fetch, err);
+        rc = rc == COMMITLOG_ENOTFOUND ? clg_groups_not_found(group, err) : rc;
+    }
+    if (numbers != small) {
+        store->os->free(store->os, numbers);
+    }
+    return rc;
+}
+
+/* ---- reset ---- */
+
+static int offsets_place(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                         uint32_t from, uint64_t value, struct clg_group_entry *out,
+                         struct commitlog_error *err)
+{
+    struct clg_lookup_range range = {0};
+    int rc = offsets_number(store, topic, queue, &out->queue_number, err);
+    if (rc == COMMITLOG_OK) {
+        rc = offsets_range(store, out->queue_number, true, &range, err);
+    }
+    out->offset = from == COMMITLOG_FROM_FIRST    ? range.min
+                  : from == COMMITLOG_FROM_OFFSET ? value
+                                                  : range.next;
+    if (rc == COMMITLOG_OK && from == COMMITLOG_FROM_TIME) {
+        rc = commitlog_offset_by_time(store, topic, queue, (int64_t)value, COMMITLOG_LOWER,
+                                      &out->offset);
+    }
+    if (rc == COMMITLOG_OK && (out->offset < range.min || out->offset > range.next)) {
+        rc = clg_fail(err, out->offset < range.min ? COMMITLOG_ETOOSMALL : COMMITLOG_EBEYOND, 0,
+                      CLG_NO_POSITION, "queue %u has the offsets %llu to %llu, not %llu", queue,
+                      (unsigned long long)range.min, (unsigned long long)range.next,
+                      (unsigned long long)out->offset);
+    }
+    return rc;
+}
+
+/* Of one queue or all of the topic: [*first, *first + *count). */
+static int offsets_queues(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                          uint32_t *first, uint32_t *count, struct commitlog_error *err)
+{
+    struct commitlog_topic_info info = {.struct_bytes = sizeof(info)};
+    int rc = commitlog_topic_info(store, topic, &info);
+    if (rc != COMMITLOG_OK || (queue != COMMITLOG_QUEUE_ALL && queue >= info.queues)) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "no topic %u with a queue %u is open", topic, queue);
+    }
+    *first = queue == COMMITLOG_QUEUE_ALL ? 0 : queue;
+    *count = queue == COMMITLOG_QUEUE_ALL ? info.queues : 1;
+    return COMMITLOG_OK;
+}
+
+int32_t commitlog_group_reset(struct commitlog_group *group, uint32_t topic, uint32_t queue,
+                              uint32_t from, uint64_t value, uint32_t level,
+                              struct commitlog_error *err)
+{
+    if (group == NULL || from > COMMITLOG_FROM_END || value > (uint64_t)INT64_MAX ||
+        (queue == COMMITLOG_QUEUE_ALL && from == COMMITLOG_FROM_OFFSET)) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "reset a group: place %u", from);
+    }
+    struct commitlog_store *store = group->store;
+    int rc = clg_groups_enter_write(store, level, "reset a group", err);
+    uint32_t first = 0;
+    uint32_t left = 0;
+    if (rc == COMMITLOG_OK) {
+        rc = offsets_queues(store, topic, queue, &first, &left, err);
+    }
+    /* Many queues take several records: each is written whole. */
+    while (rc == COMMITLOG_OK && left > 0) {
+        uint32_t count = left < CLG_GROUP_ENTRIES_MAX ? left : CLG_GROUP_ENTRIES_MAX;
+        struct clg_group_entry small[OFFSETS_SMALL];
+        struct clg_group_entry *entries = offsets_room(store, count, small);
+        if (entries == NULL) {
+            return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "reset a group");
+        }
+        for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+            rc = offsets_place(store, topic, first + i, from, value, &entries[i], err);
+        }
+        struct offsets_commit commit = {
+            .handle = group, .reset = true, .entries = entries, .count = count};
+        struct commitlog_receipt receipt = {0};
+        if (rc == COMMITLOG_OK) {
+            rc = offsets_commit(&commit, level, CLG_OS_FOREVER, &receipt, err);
+        }
+        if (entries != small) {
+            store->os->free(store->os, entries);
+        }
+        first += count;
+        left -= count;
+    }
+    return rc;
+}
+
+/* ---- lag ---- */
+
+static int lag_add(struct clg_core *core, uint32_t number, uint64_t offset, uint64_t visible,
+                   struct commitlog_group_lag *lag)
+{
+    struct clg_lookup_range range = {0};
+    int rc = clg_lookup_range(core->fold, number, visible, &range);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    uint64_t from = offset == UINT64_MAX ? range.min : clg_max_u64(offset, range.min);
+    lag->queues++;
+    lag->dropped += offset != UINT64_MAX && offset < range.min ? range.min - offset : 0;
+    if (from >= range.next) {
+        return COMMITLOG_OK;
+    }
+    lag->messages += range.next - from;
+    struct clg_lookup_entry entry;
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    rc = clg_lookup_entries(core->fold, number, from, visible, &entry, 1, &count, &bound);
+    if (rc == COMMITLOG_OK &&
+        (lag->oldest_time_ns == 0 || entry.store_time < lag->oldest_time_ns)) {
+        lag->oldest_time_ns = entry.store_time;
+    }
+    return rc == COMMITLOG_ETOOSMALL || rc == COMMITLOG_EEND ? COMMITLOG_OK : rc;
+}
+
+int32_t commitlog_group_lag(struct commitlog_group *group, uint32_t topic, uint32_t queue,
+                            struct commitlog_group_lag *out, struct commitlog_error *err)
+{
+    int rc = group == NULL || out == NULL ? COMMITLOG_EINVAL : clg_store_enter(group->store);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "lag of a group");
+    }
+    struct commitlog_store *store = group->store;
+    struct commitlog_group_lag lag = {.struct_bytes = sizeof(lag)};
+    uint32_t first = 0;
+    uint32_t count = 0;
+    rc = offsets_queues(store, topic, queue, &first, &count, err);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+        struct commitlog_group_offset offset = {.topic = topic, .queue = first + i};
+        rc = commitlog_group_fetch(group, &offset, 1, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        struct clg_core *core = clg_store_core(store);
+        uint64_t visible = 0;
+        uint32_t number = 0;
+        rc = clg_store_fold(store, &core, &visible, err);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_store_queue(core, topic, first + i, &number);
+        }
+        if (rc == COMMITLOG_OK) {
+            rc = lag_add(core, number, offset.offset, visible, &lag);
+        }
+        clg_core_unref(core);
+    }
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "lag of a group");
+    }
+    clg_copy_out(out, &lag, sizeof(lag));
+    return COMMITLOG_OK;
+}

@@ -1,0 +1,61 @@
+/*
+ * groups.h -- consumer groups as the public interface has them.
+ *
+ *   groups.c         handles, settings, epochs; how a change gets into the log
+ *   group_offsets.c  commit, fetch, reset, lag
+ *   group_carry.c    what retention asks: state to carry forward, messages to keep
+ *
+ * A writer keeps a table of its own, as of the last record that was appended: whether a change is
+ * allowed is decided by it under `lock`, and the record is appended before the lock is given back.
+ * So the order in the log is the order of the decisions, and the fold need not decide anything. The
+ * view's table is the same thing as of what is folded: readers of other processes, .state, opening.
+ *
+ * Threads and locks: `lock` is taken before the fold's and the log's, after retention's.
+ */
+#ifndef CLG_STORE_GROUPS_H
+#define CLG_STORE_GROUPS_H
+
+#include "store/store.h"
+
+struct commitlog_group {
+    struct commitlog_store *store;
+    uint64_t hash;
+    uint32_t name_bytes;
+    char name[CLG_GROUP_NAME_MAX + 1]; /* ends in NUL */
+};
+
+/* A writer's table, from the views. */
+CLG_MUST_CHECK int clg_groups_init(struct commitlog_store *store, struct commitlog_error *err);
+void clg_groups_deinit(struct commitlog_store *store);
+
+/* Calls `look` with the table that counts, under the lock that covers it; its result. */
+CLG_MUST_CHECK int clg_groups_look(struct commitlog_store *store, clg_fold_groups_fn look,
+                                   void *ctx, struct commitlog_error *err);
+
+/* 0, or why nothing can be changed: closed, read-only, level. */
+CLG_MUST_CHECK int clg_groups_enter_write(struct commitlog_store *store, uint32_t level,
+                                          const char *what, struct commitlog_error *err);
+/* NULL: deleted. Under the lock, or inside a look. */
+struct clg_group *clg_groups_find(const struct commitlog_group *handle,
+                                  const struct clg_group_table *table);
+CLG_MUST_CHECK int clg_groups_not_found(const struct commitlog_group *handle,
+                                        struct commitlog_error *err);
+
+/* Appends the change and applies it to the writer's table. Under the lock. `carry`: it may use the
+ * stretch of a full disk that is kept for retention. */
+CLG_MUST_CHECK int clg_groups_append(struct commitlog_store *store, struct clg_group_change *change,
+                                     const struct clg_group_entry *entries, bool carry,
+                                     int64_t deadline_mono_ns, struct commitlog_receipt *receipt,
+                                     struct commitlog_error *err);
+
+/* group_carry.c: bytes of the records that clg_groups_carry would write now. */
+uint64_t clg_groups_carry_cost(struct commitlog_store *store, uint64_t end);
+/* Writes again what is last said by a record below `end`. */
+CLG_MUST_CHECK int clg_groups_carry(struct commitlog_store *store, uint64_t end,
+                                    uint64_t *out_bytes, struct commitlog_error *err);
+/* The first position that a group with COMMITLOG_GROUP_KEEP has yet to consume; UINT64_MAX: none.
+ * Everything is folded. */
+CLG_MUST_CHECK int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
+                                        struct commitlog_error *err);
+
+#endif
