@@ -21,7 +21,7 @@
 #include "commitlog.h"
 
 #include "format/attributes.h"
-#include "group/group_table.h"
+#include "state/group_table.h"
 #include "log/commit_log.h"
 #include "log/live.h"
 #include "log/measure.h"

@@ -28,7 +28,7 @@
 
 #include "commitlog.h"
 
-#include "group/group_table.h"
+#include "state/group_table.h"
 #include "log/registry.h"
 #include "os/lock.h"
 #include "segment/segment_set.h"

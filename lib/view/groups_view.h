@@ -14,7 +14,7 @@
 
 #include <stdint.h>
 
-#include "group/group_table.h"
+#include "state/group_table.h"
 #include "view/view.h"
 
 extern const struct clg_view_ops clg_groups_view_ops;

@@ -12,8 +12,8 @@ import re
 import sys
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
-LAYERS = ["base", "os", "format", "filter", "group", "segment", "log", "view", "recovery", "upkeep",
-          "store"]
+LAYERS = ["base", "os", "format", "filter", "group", "state", "segment", "log", "view", "recovery",
+          "upkeep", "store"]
 NOT_FOR = {"format": {"os"}}  # bytes only: neither files nor clocks
 BESIDE = {"fault"}  # wraps the table of os/, linked separately
 OS_HEADERS = re.compile(

@@ -14,8 +14,8 @@
  * Happy path: init -> prepare, apply for each record -> find, get, list.
  * Failure modes: COMMITLOG_ENOMEM from prepare, which leaves the table as it was.
  */
-#ifndef CLG_GROUP_GROUP_TABLE_H
-#define CLG_GROUP_GROUP_TABLE_H
+#ifndef CLG_STATE_GROUP_TABLE_H
+#define CLG_STATE_GROUP_TABLE_H
 
 #include <stdbool.h>
 #include <stddef.h>

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* group_table.c -- groups by name, offsets by queue. See group_table.h. */
-#include "group/group_table.h"
+#include "state/group_table.h"
 
 #include <string.h>
 
