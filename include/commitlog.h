@@ -119,7 +119,8 @@ enum {
     COMMITLOG_EHOLE = -309,        /* a hole: an aborted append, or what salvage
                                       made of damage: nothing to read here */
     COMMITLOG_EEXPIRED = -310,     /* a reference whose original is gone */
-    COMMITLOG_EFENCED = -311,      /* the group has a newer epoch */
+    COMMITLOG_EFENCED = -311,      /* the group or producer has a newer epoch */
+    COMMITLOG_EGAP = -312,         /* the producer's sequence before is missing */
     /* the store */
     COMMITLOG_EFAILED = -400,  /* a write or flush failed before: reopen */
     COMMITLOG_EUNKNOWN = -401, /* stored, level not reached: may appear later */
@@ -215,7 +216,8 @@ enum { /* option ids; the name of each is the text in the comment */
     COMMITLOG_OPT_RETAIN_AGE_MS = 20,     /* "retain_age_ms" 0 = no limit */
     COMMITLOG_OPT_RETAIN_FREE_BYTES = 21, /* "retain_free_bytes" 0 = off */
     COMMITLOG_OPT_SCRUB_BYTES_PER_S = 22, /* "scrub_bytes_per_s" 0 = off */
-    COMMITLOG_OPT_FILE_MODE = 23          /* "file_mode" 0600 */
+    COMMITLOG_OPT_FILE_MODE = 23,         /* "file_mode" 0600 */
+    COMMITLOG_OPT_PRODUCER_EXPIRE_MS = 24 /* "producer_expire_ms" 7 days */
 };
 
 enum { COMMITLOG_OPTION_U64 = 0, COMMITLOG_OPTION_CHOICE = 1 };
@@ -372,7 +374,9 @@ struct commitlog_receipt {
     uint64_t queue_offset;
     int64_t store_time_ns;
     uint32_t epoch;
-    uint32_t level; /* the level reached */
+    uint32_t level;     /* the level reached */
+    uint32_t duplicate; /* 1: stored before, by the same producer and sequence */
+    uint32_t reserved;
 };
 
 /* What is appended: pointers are only read during the call. */
@@ -390,7 +394,26 @@ struct commitlog_record {
     uint32_t header_count;
     uint32_t has_time; /* 1: time_ms is the producer's time */
     int64_t time_ms;
+    uint64_t producer_id;    /* 0: appended again if it is given again */
+    uint64_t sequence;       /* of the producer: 1, 2, 3, ... in each epoch */
+    uint32_t producer_epoch; /* a higher one shuts out those before it */
+    uint32_t reserved;
 };
+
+/*
+ * Idempotent producers: a record with a producer_id is stored once. When it is
+ * given again, also to a store that was opened again, the receipt is that of the
+ * first time, marked duplicate, once it has the level asked for now. The last 5
+ * records of a producer are remembered with their receipts. Producers that were
+ * silent longer than producer_expire_ms are forgotten, and beyond 131,072 of
+ * them the one that was silent longest. Other errors of an append then:
+ * EGAP (the sequence before was not stored, or a new epoch begins with another
+ * sequence than 1), EFENCED (the producer has a newer epoch), EEXIST (stored so
+ * long ago that its receipt is forgotten), ENOTFOUND (sequence not 1, and the
+ * producer is not known: begin with 1, in a new epoch if there was one before).
+ * The records of a batch are all of one producer, in sequence, or of none.
+ * commitlog_reserve takes none (EINVAL).
+ */
 
 /* By the first key, as commitlog_queue_by_key; without a key the queues take
  * turns. */
@@ -491,7 +514,10 @@ struct commitlog_message {
     struct commitlog_slice attributes; /* encoded: see the functions below */
     uint32_t key_count;
     uint32_t header_count;
-    uint64_t reserved[3];
+    uint64_t producer_id; /* 0: none */
+    uint64_t sequence;
+    uint32_t producer_epoch;
+    uint32_t reserved;
 };
 
 /* Key or header by index; COMMITLOG_ENOTFOUND past the last. Borrows. */

@@ -46,6 +46,8 @@ enum {
     COMMITLOG_EINTERRUPTED = -308,
     COMMITLOG_EHOLE = -309,
     COMMITLOG_EEXPIRED = -310,
+    COMMITLOG_EFENCED = -311,
+    COMMITLOG_EGAP = -312,
     COMMITLOG_EFAILED = -400,
     COMMITLOG_EUNKNOWN = -401,
     COMMITLOG_EINTERNAL = -402
@@ -128,7 +130,8 @@ enum {
     COMMITLOG_OPT_RETAIN_AGE_MS = 20,
     COMMITLOG_OPT_RETAIN_FREE_BYTES = 21,
     COMMITLOG_OPT_SCRUB_BYTES_PER_S = 22,
-    COMMITLOG_OPT_FILE_MODE = 23
+    COMMITLOG_OPT_FILE_MODE = 23,
+    COMMITLOG_OPT_PRODUCER_EXPIRE_MS = 24
 };
 enum {
     COMMITLOG_OPTION_U64 = 0,
@@ -207,6 +210,8 @@ struct commitlog_receipt {
     int64_t store_time_ns;
     uint32_t epoch;
     uint32_t level;
+    uint32_t duplicate;
+    uint32_t reserved;
 };
 struct commitlog_record {
     uint32_t struct_bytes;
@@ -222,6 +227,10 @@ struct commitlog_record {
     uint32_t header_count;
     uint32_t has_time;
     int64_t time_ms;
+    uint64_t producer_id;
+    uint64_t sequence;
+    uint32_t producer_epoch;
+    uint32_t reserved;
 };
 enum {
     COMMITLOG_QUEUE_AUTO = 0x7fffffff
@@ -260,7 +269,10 @@ struct commitlog_message {
     struct commitlog_slice attributes;
     uint32_t key_count;
     uint32_t header_count;
-    uint64_t reserved[3];
+    uint64_t producer_id;
+    uint64_t sequence;
+    uint32_t producer_epoch;
+    uint32_t reserved;
 };
 int32_t commitlog_message_key(const struct commitlog_message *message, uint32_t index, struct commitlog_slice *out_key);
 int32_t commitlog_message_header(const struct commitlog_message *message, uint32_t index, struct commitlog_header *out_header);
@@ -365,6 +377,7 @@ struct commitlog_retained {
     uint64_t bytes_carried;
     uint64_t first;
     uint64_t bytes_held;
+    uint64_t kept_from;
 };
 int32_t commitlog_retain(struct commitlog_store *store, const struct commitlog_retention *policy, struct commitlog_retained *out, struct commitlog_error *err);
 int32_t commitlog_rebuild(const char *path, const struct commitlog_options *options, struct commitlog_error *err);
@@ -430,3 +443,45 @@ enum {
     COMMITLOG_ASSIGN_STICKY = 3
 };
 int32_t commitlog_assign(uint32_t strategy, const struct commitlog_slice *members, uint32_t member_count, uint32_t queue_count, const uint32_t *previous, uint32_t *out_member_of_queue, struct commitlog_error *err);
+struct commitlog_group;
+enum {
+    COMMITLOG_GROUP_NAME_MAX_BYTES = 255
+};
+enum {
+    COMMITLOG_GROUP_KEEP = 1,
+    COMMITLOG_GROUP_CREATE = 2
+};
+int32_t commitlog_group_open(struct commitlog_store *store, const char *name, size_t name_bytes, uint32_t flags, struct commitlog_group **out_group, struct commitlog_error *err);
+void commitlog_group_close(struct commitlog_group *group);
+struct commitlog_group_info {
+    uint32_t struct_bytes;
+    uint32_t epoch;
+    uint32_t flags;
+    uint32_t queues;
+    uint32_t name_bytes;
+    char name[256];
+};
+int32_t commitlog_group_info(struct commitlog_group *group, struct commitlog_group_info *out);
+int32_t commitlog_group_at(struct commitlog_store *store, uint32_t index, struct commitlog_group_info *out);
+int32_t commitlog_group_configure(struct commitlog_group *group, uint32_t flags, uint32_t level, struct commitlog_error *err);
+int32_t commitlog_group_next_epoch(struct commitlog_group *group, uint32_t level, uint32_t *out_epoch, struct commitlog_error *err);
+int32_t commitlog_group_delete(struct commitlog_group *group, uint32_t level, struct commitlog_error *err);
+struct commitlog_group_offset {
+    uint32_t topic;
+    uint32_t queue;
+    uint64_t offset;
+};
+enum {
+    COMMITLOG_GROUP_OFFSETS_MAX = 2048
+};
+int32_t commitlog_group_commit(struct commitlog_group *group, uint32_t epoch, const struct commitlog_group_offset *offsets, uint32_t count, uint32_t level, int32_t timeout_ms, struct commitlog_receipt *out_receipt, struct commitlog_error *err);
+int32_t commitlog_group_fetch(struct commitlog_group *group, struct commitlog_group_offset *offsets, uint32_t count, struct commitlog_error *err);
+int32_t commitlog_group_reset(struct commitlog_group *group, uint32_t topic, uint32_t queue, uint32_t from, uint64_t value, uint32_t level, struct commitlog_error *err);
+struct commitlog_group_lag {
+    uint32_t struct_bytes;
+    uint32_t queues;
+    uint64_t messages;
+    uint64_t dropped;
+    int64_t oldest_time_ns;
+};
+int32_t commitlog_group_lag(struct commitlog_group *group, uint32_t topic, uint32_t queue, struct commitlog_group_lag *out, struct commitlog_error *err);

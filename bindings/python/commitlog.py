@@ -97,7 +97,8 @@ class _Header(Structure):
 
 class _Receipt(Structure):
     _fields_ = [("position", c_uint64), ("end_position", c_uint64), ("queue_offset", c_uint64),
-                ("store_time_ns", c_int64), ("epoch", c_uint32), ("level", c_uint32)]
+                ("store_time_ns", c_int64), ("epoch", c_uint32), ("level", c_uint32),
+                ("duplicate", c_uint32), ("reserved", c_uint32)]
 
 
 class _Record(Structure):
@@ -105,7 +106,8 @@ class _Record(Structure):
                 ("level", c_uint32), ("body", POINTER(_Slice)), ("body_count", c_uint32),
                 ("key_count", c_uint32), ("keys", POINTER(_Slice)), ("tag", _Slice),
                 ("headers", POINTER(_Header)), ("header_count", c_uint32),
-                ("has_time", c_uint32), ("time_ms", c_int64)]
+                ("has_time", c_uint32), ("time_ms", c_int64), ("producer_id", c_uint64),
+                ("sequence", c_uint64), ("producer_epoch", c_uint32), ("reserved", c_uint32)]
 
 
 class _Message(Structure):
@@ -113,7 +115,8 @@ class _Message(Structure):
                 ("store_time_ns", c_int64), ("time_ms", c_int64), ("topic", c_uint32),
                 ("queue", c_uint32), ("epoch", c_uint32), ("kind", c_uint32), ("body", _Slice),
                 ("tag", _Slice), ("attributes", _Slice), ("key_count", c_uint32),
-                ("header_count", c_uint32), ("reserved", c_uint64 * 3)]
+                ("header_count", c_uint32), ("producer_id", c_uint64), ("sequence", c_uint64),
+                ("producer_epoch", c_uint32), ("reserved", c_uint32)]
 
 
 class _Sized(Structure):
@@ -319,13 +322,15 @@ def _ms(timeout: Optional[float]) -> int:
 # ---- what goes in and comes out ------------------------------------------------------------------
 
 class Receipt(NamedTuple):
-    """Where a message went. end_position is what Store.sync and wait_durable take."""
+    """Where a message went. end_position is what Store.sync and wait_durable take. duplicate: the
+    same producer had stored it before, there."""
     position: int
     end_position: int
     queue_offset: int
     store_time_ns: int
     epoch: int
     level: str
+    duplicate: bool = False
 
 
 class Message(NamedTuple):
@@ -343,6 +348,7 @@ class Message(NamedTuple):
     tag: bytes
     keys: Tuple[bytes, ...]
     headers: Tuple[Tuple[bytes, bytes], ...]
+    producer: Optional[Tuple[int, int, int]] = None  # id, epoch, sequence
 
 
 class Record(NamedTuple):
@@ -355,12 +361,13 @@ class Record(NamedTuple):
     headers: Sequence[Tuple[bytes, bytes]] = ()
     time_ms: Optional[int] = None
     level: str = "default"
+    producer: Optional[Tuple[int, int, int]] = None  # id, epoch, sequence: stored once
 
 
 def _receipt(raw: _Receipt) -> Receipt:
     level = next(name for name, value in LEVELS.items() if value == raw.level)
     return Receipt(raw.position, raw.end_position, raw.queue_offset, raw.store_time_ns,
-                   raw.epoch, level)
+                   raw.epoch, level, raw.duplicate != 0)
 
 
 def _message(raw: _Message) -> Message:
@@ -376,7 +383,8 @@ def _message(raw: _Message) -> Message:
     return Message(raw.position, raw.next_position,
                    None if raw.topic == _CONTROL_TOPIC else raw.topic, raw.queue,
                    raw.queue_offset, raw.store_time_ns, raw.time_ms, raw.epoch, raw.kind,
-                   _copy(raw.body), _copy(raw.tag), tuple(keys), tuple(headers))
+                   _copy(raw.body), _copy(raw.tag), tuple(keys), tuple(headers),
+                   (raw.producer_id, raw.producer_epoch, raw.sequence) if raw.producer_id else None)
 
 
 def _fill(raw: _Record, record: Record) -> list:
@@ -399,6 +407,7 @@ def _fill(raw: _Record, record: Record) -> list:
     raw.headers, raw.header_count = header_pairs, len(headers)
     raw.has_time = record.time_ms is not None
     raw.time_ms = record.time_ms or 0
+    raw.producer_id, raw.producer_epoch, raw.sequence = record.producer or (0, 0, 0)
     return [data, body, keys, key_slices, tag, headers, header_pairs]
 
 
@@ -583,11 +592,14 @@ class Topic:
     def append(self, body: bytes, queue: int = AUTO_QUEUE, *, keys: Sequence[bytes] = (),
                tag: bytes = b"", headers: Sequence[Tuple[bytes, bytes]] = (),
                time_ms: Optional[int] = None, level: str = "default",
+               producer: Optional[Tuple[int, int, int]] = None,
                timeout: Optional[float] = None) -> Receipt:
-        """Appends one message and waits for its level. StoreError with COMMITLOG_EUNKNOWN: it is
+        """Appends one message and waits for its level. With a producer (id, epoch, sequence) it is
+        stored once, however often it is given. StoreError with COMMITLOG_EUNKNOWN: it is
         stored, but the level was not reached in time."""
         raw, receipt, err = _Record(), _Receipt(), _Error()
-        kept = _fill(raw, Record(self, body, queue, keys, tag, headers, time_ms, level))
+        kept = _fill(raw, Record(self, body, queue, keys, tag, headers, time_ms, level,
+                                 producer))
         code = _lib().commitlog_append_record(self.store.handle, byref(raw), _ms(timeout),
                                               byref(receipt), byref(err))
         del kept

@@ -98,6 +98,16 @@ class Interface(unittest.TestCase):
 
 
 class Appending(StoreCase):
+    def test_a_producers_record_is_stored_once(self):
+        topic = self.open().topic("orders", queues=1)
+        first = topic.append(b"once", producer=(7, 1, 1))
+        again = topic.append(b"once", producer=(7, 1, 1))
+        self.assertFalse(first.duplicate)
+        self.assertTrue(again.duplicate)
+        self.assertEqual(again.position, first.position)
+        message, = topic.cursor(0)
+        self.assertEqual(message.producer, (7, 1, 1))
+
     def test_everything_comes_back(self):
         topic = self.open().topic("orders", queues=2)
         receipt = topic.append(b"body \x00 \xff", 1, keys=[b"a", b"b"], tag=b"paid",

@@ -54,6 +54,13 @@
 #define CLG_GROUP_NAME_MAX 255u
 #define CLG_GROUP_ENTRIES_MAX 2048u
 
+/* Idempotent producers. So many appends of one are remembered with their receipts: as many as may
+ * be under way at once (Kafka allows as many). Sequences stay below 2^63 as positions do. */
+#define CLG_PRODUCER_RECEIPTS 5u
+#define CLG_PRODUCER_SEQUENCE_MAX UINT64_C(0x7fffffffffffffff)
+/* Each takes some 300 bytes of memory, twice in a writer. */
+#define CLG_PRODUCERS_MAX 131072u
+
 /* Queue numbers of a store: 0 to 2^32 - 2; the last value means "no queue". */
 #define CLG_QUEUE_NONE UINT32_C(0xffffffff)
 #define CLG_QUEUES_MAX UINT32_C(0xffffffff) /* number of queues, exclusive bound of numbers */

@@ -16,6 +16,7 @@
 #include "base/plant.h"
 #include "base/probe.h"
 #include "store/encode.h"
+#include "store/producers.h"
 #include "store/store.h"
 
 /* An appender folds in runs: the lock, the segment and the view's code are fetched once for them,
@@ -216,7 +217,10 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
     began = clg_append_begin_level(store, level, began);
     int64_t deadline = clg_store_deadline(store, timeout_ms);
     struct commitlog_receipt receipt = {0};
-    rc = clg_store_append(store, &encoded.item, 1, deadline, &receipt, err);
+    rc =
+        CLG_LIKELY(encoded.mark.id == 0)
+            ? clg_store_append(store, &encoded.item, 1, deadline, &receipt, err)
+            : clg_producers_append(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
     clg_encoded_free(store, &encoded);
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -281,7 +285,13 @@ static int append_batch(struct commitlog_store *store, const struct commitlog_re
         return rc;
     }
     began = clg_append_begin_level(store, level, began);
-    rc = clg_store_append(store, items, count, deadline, receipts, err);
+    rc = clg_producers_check(encoded, count, err);
+    if (rc == COMMITLOG_OK) {
+        rc = encoded[0].mark.id == 0
+                 ? clg_store_append(store, items, count, deadline, receipts, err)
+                 : clg_producers_append(store, items, count, &encoded[0].mark, deadline, receipts,
+                                        err);
+    }
     for (uint32_t i = 0; i < count; i++) {
         clg_encoded_free(store, &encoded[i]);
     }

@@ -40,13 +40,27 @@ static uint64_t encode_attribute_bytes(const struct commitlog_record *record)
         bytes += CLG_ATTRIBUTE_HEADER_BYTES + 2 + record->headers[i].name.bytes +
                  record->headers[i].value.bytes;
     }
+    bytes +=
+        record->producer_id != 0 ? CLG_ATTRIBUTE_HEADER_BYTES + CLG_PRODUCER_ATTRIBUTE_BYTES : 0;
     return bytes + (record->has_time != 0 ? CLG_ATTRIBUTE_HEADER_BYTES + 8u : 0);
+}
+
+static struct clg_producer_mark encode_mark(const struct commitlog_record *record)
+{
+    return (struct clg_producer_mark){
+        .id = record->producer_id, .sequence = record->sequence, .epoch = record->producer_epoch};
 }
 
 static int encode_write(struct clg_attribute_writer *writer, const struct commitlog_record *record)
 {
     int rc = COMMITLOG_OK;
-    if (record->tag.bytes > 0) {
+    if (record->producer_id != 0) { /* first: the fold looks nowhere else for it */
+        const struct clg_producer_mark mark = encode_mark(record);
+        uint8_t value[CLG_PRODUCER_ATTRIBUTE_BYTES];
+        clg_producer_mark_encode(value, &mark);
+        rc = clg_attribute_add(writer, CLG_ATTRIBUTE_PRODUCER, value, sizeof(value));
+    }
+    if (rc == COMMITLOG_OK && record->tag.bytes > 0) {
         rc = clg_attribute_add(writer, CLG_ATTRIBUTE_TAG, record->tag.data, record->tag.bytes);
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < record->key_count; i++) {
@@ -115,13 +129,16 @@ static int encode_check(const struct commitlog_record *record, struct commitlog_
     bool good = record->level <= COMMITLOG_LEVEL_DURABLE && record->has_time <= 1 &&
                 (record->key_count == 0 || record->keys != NULL) &&
                 (record->header_count == 0 || record->headers != NULL) &&
-                (record->tag.bytes == 0 || record->tag.data != NULL);
+                (record->tag.bytes == 0 || record->tag.data != NULL) && record->reserved == 0 &&
+                (record->producer_id != 0 ? record->sequence - 1 < CLG_PRODUCER_SEQUENCE_MAX
+                                          : record->sequence == 0 && record->producer_epoch == 0);
     for (uint32_t i = 0; good && i < record->key_count && i < CLG_RECORD_KEYS_MAX; i++) {
         good = record->keys[i].data != NULL && record->keys[i].bytes > 0;
     }
-    return good ? COMMITLOG_OK
-                : clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                           "level, has_time, or a NULL array or empty key");
+    return good
+               ? COMMITLOG_OK
+               : clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                          "level, has_time, a NULL array or empty key, or the producer's sequence");
 }
 
 /* The caller's record as this version of the library has it: copied only if it is of another one.
@@ -174,6 +191,7 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
     out->item.takes_offset = true;
     out->item.body_bytes = body_bytes;
     out->level = record->level;
+    out->mark = encode_mark(record);
     return COMMITLOG_OK;
 }
 
@@ -183,6 +201,11 @@ int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_re
     struct commitlog_record room;
     const struct commitlog_record *record;
     int rc = encode_view(given, &room, &record, err);
+    if (rc == COMMITLOG_OK && record->producer_id != 0) {
+        /* Whether it is a repetition is known before it takes its place, and it may be aborted. */
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "a reservation has no producer: append the record");
+    }
     return rc == COMMITLOG_OK ? encode_item(store, record, body_bytes, out, err) : rc;
 }
 

@@ -9,6 +9,7 @@
 
 #include "commitlog.h"
 
+#include "format/producer_record.h"
 #include "log/commit_log.h"
 
 #define CLG_BATCH_RECORDS_MAX 65536u
@@ -18,7 +19,8 @@
 struct clg_encoded {
     struct clg_append item;
     uint32_t level;
-    uint8_t *allocated; /* attributes that did not fit */
+    struct clg_producer_mark mark; /* id 0: of no producer */
+    uint8_t *allocated;            /* attributes that did not fit */
     uint8_t attributes[CLG_ENCODE_STACK_BYTES];
 };
 

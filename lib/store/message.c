@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/attributes.h"
+#include "format/producer_record.h"
 #include "store/store.h"
 
 static int message_count_attributes(const struct clg_record_view *view,
@@ -11,6 +12,7 @@ static int message_count_attributes(const struct clg_record_view *view,
 {
     struct clg_attribute_iterator iterator;
     struct clg_attribute attribute;
+    struct clg_producer_mark mark;
     clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
     int rc;
     while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
@@ -28,6 +30,13 @@ static int message_count_attributes(const struct clg_record_view *view,
             if (attribute.bytes == 8) {
                 uint64_t ms = clg_load_le64(attribute.value);
                 memcpy(&out->time_ms, &ms, sizeof(ms));
+            }
+            break;
+        case CLG_ATTRIBUTE_PRODUCER:
+            if (clg_producer_mark_decode(attribute.value, attribute.bytes, &mark) == COMMITLOG_OK) {
+                out->producer_id = mark.id;
+                out->sequence = mark.sequence;
+                out->producer_epoch = mark.epoch;
             }
             break;
         default:

@@ -58,6 +58,9 @@ static const struct commitlog_option_info options_table[] = {
      "bytes/s", "", "upkeep reads sealed segments again at this rate; 0: off"},
     {COMMITLOG_OPT_FILE_MODE, COMMITLOG_OPTION_U64, 0600, 0666, 0600, "file_mode", "", "",
      "permission bits of new files (decimal 384 is octal 0600)"},
+    {COMMITLOG_OPT_PRODUCER_EXPIRE_MS, COMMITLOG_OPTION_U64, 0, OPTION_ANY / 1000000u,
+     UINT64_C(604800000), "producer_expire_ms", "ms", "",
+     "upkeep forgets idempotent producers that were silent longer; 0: never"},
 };
 
 #define OPTIONS_COUNT (sizeof(options_table) / sizeof(options_table[0]))

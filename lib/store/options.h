@@ -14,7 +14,7 @@
 
 #include "os/os.h"
 
-#define CLG_OPTIONS_MAX 24u /* ids are below; few enough to know them all */
+#define CLG_OPTIONS_MAX 25u /* ids are below; few enough to know them all */
 
 struct commitlog_options {
     uint64_t values[CLG_OPTIONS_MAX]; /* by id */

@@ -9,6 +9,7 @@
 #include "base/plant.h"
 #include "format/topic_record.h"
 #include "store/groups.h"
+#include "store/producers.h"
 #include "upkeep/retention.h"
 
 #define RETAIN_IDS 64u
@@ -34,7 +35,7 @@ static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *o
                                  &bytes);
         total += bytes;
     }
-    *out_bytes = total + clg_groups_carry_cost(store, end);
+    *out_bytes = total + clg_groups_carry_cost(store, end) + clg_producers_carry_cost(store, end);
     return rc;
 }
 
@@ -77,6 +78,9 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_groups_carry(store, end, &bytes, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_producers_carry(store, end, &bytes, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = retain_fold_all(store, err);

@@ -17,12 +17,15 @@
 #include "base/invariant.h"
 #include "base/order.h"
 #include "base/plant.h"
+#include "store/producers.h"
 #include "store/retain.h"
 #include "store/store.h"
 
 #define SERVICE_DRAIN_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
 #define SERVICE_IDLE_NS (INT64_C(100) * CLG_OS_NS_PER_MS)
 #define SERVICE_RETAIN_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
+/* A clock that was set must not keep upkeep from what is due for longer. */
+#define SERVICE_EXPIRE_MOST_NS (INT64_C(60000) * CLG_OS_NS_PER_MS)
 #define SERVICE_SUPPLY_NS (INT64_C(2) * CLG_OS_NS_PER_MS)
 #define SERVICE_DESCRIPTORS 4u
 /* On ext4 with a journal zeros save a flush about half a millisecond, which is what writing this
@@ -251,6 +254,29 @@ static void service_retain(struct service_step *step)
     service_due(step, store->services.retain_at_ns);
 }
 
+static void service_expire(struct service_step *step)
+{
+    struct commitlog_store *store = step->store;
+    uint64_t expire_ms = clg_option(&store->options, COMMITLOG_OPT_PRODUCER_EXPIRE_MS);
+    if (expire_ms == 0) {
+        return;
+    }
+    if (step->now >= store->services.expire_at_ns) {
+        struct commitlog_error err;
+        clg_error_clear(&err);
+        int64_t wait_ns = 0;
+        int rc = clg_producers_expire(store, (int64_t)(expire_ms * 1000000u), &wait_ns, &err);
+        service_report(step, rc, &err);
+        store->services.expires = wait_ns != INT64_MAX; /* without producers nothing is due */
+        wait_ns = wait_ns == INT64_MAX ? SERVICE_RETAIN_NS : wait_ns;
+        wait_ns = wait_ns < SERVICE_EXPIRE_MOST_NS ? wait_ns : SERVICE_EXPIRE_MOST_NS;
+        store->services.expire_at_ns = step->now + wait_ns;
+    }
+    if (store->services.expires) {
+        service_due(step, store->services.expire_at_ns);
+    }
+}
+
 static void service_scrub_damage(void *ctx, const struct commitlog_damage *damage)
 {
     struct commitlog_store *store = ctx;
@@ -357,6 +383,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
         service_images(&step);
         service_idle(&step);
         service_retain(&step);
+        service_expire(&step);
         service_scrub(&step);
         (void)service_lock_hot(store);
         service_clock(&step);

@@ -10,7 +10,8 @@
  *
  * Threads and locks: `core` is constant in a writer; in a reader it is exchanged under core_lock.
  *       checkpoint_lock covers the CHECKPOINT file and what it says; service_lock admits one step
- *       of upkeep at a time. Order: service > retention > group > checkpoint > fold's > log's.
+ *       of upkeep at a time. Order: service > retention > group, producer > checkpoint > fold's >
+ * log's.
  */
 #ifndef CLG_STORE_STORE_H
 #define CLG_STORE_STORE_H
@@ -21,7 +22,6 @@
 #include "commitlog.h"
 
 #include "format/attributes.h"
-#include "state/group_table.h"
 #include "log/commit_log.h"
 #include "log/live.h"
 #include "log/measure.h"
@@ -66,6 +66,8 @@ struct clg_services {
     int64_t flush_at_ns;
     int64_t idle_since_ns;
     int64_t retain_at_ns;
+    int64_t expire_at_ns;
+    bool expires;               /* there are producers */
     uint64_t idle_position;     /* published when the traffic was last seen */
     uint64_t idle_checkpointed; /* published at the last idle checkpoint */
     uint64_t scrub_base;
@@ -119,6 +121,8 @@ struct commitlog_store {
     struct clg_mutex retention_lock;
     struct clg_mutex group_lock;
     struct clg_group_table groups; /* a writer's, under group_lock: groups.h */
+    struct clg_mutex producer_lock;
+    struct clg_producer_table producers; /* a writer's, under producer_lock: producers.h */
     struct clg_mutex service_lock;
     struct clg_services services;
     uint64_t thread;

@@ -11,6 +11,7 @@
 #include "base/invariant.h"
 #include "base/order.h"
 #include "store/groups.h"
+#include "store/producers.h"
 #include "store/progress.h"
 #include "store/store.h"
 
@@ -102,6 +103,7 @@ static void store_teardown(struct commitlog_store *store)
     int fd = atomic_exchange(&store->event_fd, -1);
     clg_os_close_fd(os, &fd);
     clg_groups_deinit(store);
+    clg_producers_deinit(store);
     clg_core_unref(store->core);
     store->core = NULL;
     store->counters = store->own_counters;
@@ -349,6 +351,9 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_groups_init(store, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_producers_init(store, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = store_open_checkpoint(store, &result, err);

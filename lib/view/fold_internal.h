@@ -22,7 +22,14 @@
 #include "segment/segment_scan.h"
 #include "view/fold.h"
 
-enum { CLG_VIEW_TOPICS, CLG_VIEW_QUEUES, CLG_VIEW_KEYS, CLG_VIEW_GROUPS, CLG_VIEW_COUNT };
+enum {
+    CLG_VIEW_TOPICS,
+    CLG_VIEW_QUEUES,
+    CLG_VIEW_KEYS,
+    CLG_VIEW_GROUPS,
+    CLG_VIEW_PRODUCERS,
+    CLG_VIEW_COUNT
+};
 
 struct clg_fold {
     struct clg_fold_config config;

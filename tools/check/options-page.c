@@ -21,7 +21,7 @@ static const char *number(uint64_t value, const char *unit, char text[TEXT])
         snprintf(text, TEXT, "0%" PRIo64, value);
         return text;
     }
-    while (value != 0 && value % 1024 == 0 && scale < 4) {
+    while (strncmp(unit, "bytes", 5) == 0 && value != 0 && value % 1024 == 0 && scale < 4) {
         value /= 1024;
         scale++;
     }

@@ -1,0 +1,62 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * producer_record.h -- what makes a repeated append known: the attribute of a message that names
+ * its producer and sequence, and the control record that carries a producer's state forward or ends
+ * it.
+ *
+ * Both say what is true from them on, so that applying a run of them again ends in the same state.
+ */
+#ifndef CLG_FORMAT_PRODUCER_RECORD_H
+#define CLG_FORMAT_PRODUCER_RECORD_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#include "format/limits.h"
+
+#define CLG_PRODUCER_ATTRIBUTE_BYTES 20u /* the value */
+#define CLG_PRODUCER_FIXED_BYTES 32u
+#define CLG_PRODUCER_ENTRY_BYTES 40u
+
+/* Value of CLG_ATTRIBUTE_PRODUCER. */
+struct clg_producer_mark {
+    uint64_t id;       /* not 0 */
+    uint64_t sequence; /* from 1 on within an epoch */
+    uint32_t epoch;
+};
+
+void clg_producer_mark_encode(uint8_t value[CLG_PRODUCER_ATTRIBUTE_BYTES],
+                              const struct clg_producer_mark *mark);
+/* 0 or COMMITLOG_EDAMAGED. */
+int clg_producer_mark_decode(const uint8_t *value, size_t bytes, struct clg_producer_mark *out);
+
+enum clg_producer_operation {
+    CLG_PRODUCER_STATE = 1, /* what is known of it */
+    CLG_PRODUCER_EXPIRE = 2 /* nothing is known of it any more; no entries */
+};
+
+/* What is remembered of one append. */
+struct clg_producer_receipt {
+    uint64_t position;
+    uint64_t end_position;
+    uint64_t queue_offset;
+    int64_t store_time;
+    uint32_t epoch; /* of the log */
+};
+
+struct clg_producer_state {
+    uint64_t id;
+    uint64_t sequence; /* the last one */
+    uint32_t epoch;
+    uint32_t operation;
+    uint32_t count; /* of receipts: those of sequence - count + 1 ... sequence */
+    struct clg_producer_receipt receipts[CLG_PRODUCER_RECEIPTS];
+};
+
+size_t clg_producer_state_bytes(uint32_t count);
+/* `room` is clg_producer_state_bytes(state->count). */
+void clg_producer_state_encode(uint8_t *body, size_t room, const struct clg_producer_state *state);
+/* 0, COMMITLOG_EDAMAGED, or COMMITLOG_EUNSUPPORTED: an operation of a newer version. */
+int clg_producer_state_decode(const uint8_t *body, size_t bytes, struct clg_producer_state *out);
+
+#endif
