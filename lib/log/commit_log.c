@@ -63,6 +63,7 @@ static int log_enter(struct clg_log *log, const struct clg_log_config *config,
     }
     clg_segment_ref(active);
     log->drain_segment = active;
+    log->drained = config->end;
     log->position = config->end;
     log->start_position = config->end;
     log->last_mark = config->end;

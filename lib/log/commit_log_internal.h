@@ -85,6 +85,7 @@ struct clg_log {
     /* drain_lock */
     CLG_LINE struct clg_mutex drain_lock;
     struct clg_segment *drain_segment; /* holds `written`; with a reference */
+    uint64_t drained;                  /* the segment has all before it; at or behind `written` */
     uint64_t drain_count;              /* rolls drained */
     uint64_t drain_mark;               /* marks passed */
     uint64_t small_drains;             /* writes of less than a page: some of them are timed */

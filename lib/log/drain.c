@@ -1,13 +1,19 @@
 /*
  * drain.c -- stage to segment: pwrite in pieces of 256 KiB, then `written` moves.
  *
- * Invariants: 1. never beyond `published`: a claimed word is never written; `written` is always the
- *       boundary of a record or batch: of a record that lay half in the segment and half in the
- *       ring, the first half in the ring could be overwritten and a crash would lose it; 2. of a
- * pad only its header is written, the rest of the segment stays zero; 3. the bytes of a piece are
- * not overwritten meanwhile, because room in the ring is counted from `written`. Threads and locks:
- * one drain at a time under drain_lock: flush leader, upkeep, an appender whose ring is half full,
- * a large record. Failure modes: a failed write is latched; `written` does not move.
+ * A piece ends where the file's next one begins, though that is mostly within a record: pages that
+ * are written as a whole and aligned cost the kernel little more than half of what others cost.
+ *
+ * Invariants: 1. never beyond `published`: a claimed word is never written; 2. `written` is always
+ *       the boundary of a record or batch, at or before `drained`, where the last piece ended: of a
+ *       record that lay half in the segment and half in the ring, the first half in the ring could
+ *       be overwritten and a crash would lose it. So that of which a piece has taken only a half
+ *       stays in the ring as a whole, where recovery finds it, until the next piece has the rest;
+ *       3. of a pad only its header is written, the rest of the segment stays zero; 4. the bytes of
+ *       a piece are not overwritten meanwhile, because room in the ring is counted from `written`.
+ * Threads and locks: one drain at a time under drain_lock: flush leader, upkeep, an appender whose
+ *       ring is half full, a large record.
+ * Failure modes: a failed write is latched; `written` does not move.
  */
 #include "base/error.h"
 #include "base/invariant.h"
@@ -40,27 +46,18 @@ static int drain_next_segment(struct clg_log *log)
     return COMMITLOG_OK;
 }
 
-/* The boundary up to which the next piece goes: the last mark within a piece's size, or else the
- * next boundary there is. */
-static uint64_t drain_boundary(struct clg_log *log, uint64_t written, uint64_t target)
+/* The last boundary known up to `stop`, or `written` if there is none: a mark. */
+static uint64_t drain_boundary(struct clg_log *log, uint64_t written, uint64_t stop)
 {
-    uint64_t best = 0;
     uint64_t count = clg_load_acquire_u64(&log->mark_count); /* ORDER(mark-1) acquire */
     for (; log->drain_mark < count; log->drain_mark++) {
         uint64_t mark = clg_load_relaxed_u64(&log->marks[log->drain_mark % CLG_MARKS_MAX]);
-        if (mark <= written) {
-            continue;
-        }
-        if (mark > target || (best != 0 && mark > written + CLG_DRAIN_PIECE_BYTES)) {
+        if (mark > stop) {
             break;
         }
-        best = mark;
+        written = clg_max_u64(written, mark);
     }
-    bool near = target - written <= CLG_DRAIN_PIECE_BYTES;
-    if (CLG_PLANTED(DRAIN_SPLIT) && !near) {
-        return written + CLG_DRAIN_PIECE_BYTES;
-    }
-    return best == 0 || near ? target : best;
+    return CLG_PLANTED(DRAIN_SPLIT) ? stop : written;
 }
 
 static int drain_write(struct clg_log *log, uint64_t from, uint64_t bytes,
@@ -83,25 +80,30 @@ static int drain_write(struct clg_log *log, uint64_t from, uint64_t bytes,
     return rc;
 }
 
-/* One piece. *written moves behind it, or over the edge of the segment. */
+/* One piece, up to where the file's next one begins. *written moves to the last boundary before
+ * that, or over the edge of the segment. */
 static int drain_piece(struct clg_log *log, uint64_t target, uint64_t *written,
                        struct commitlog_error *err)
 {
     struct clg_segment *segment = log->drain_segment;
     const struct clg_roll *roll = drain_roll(log);
-    uint64_t stop = drain_boundary(log, *written, target);
+    const uint64_t from = log->drained;
+    uint64_t in_file = clg_align_up(from + 1 - segment->base, CLG_DRAIN_PIECE_BYTES);
+    uint64_t stop = clg_min_u64(segment->base + in_file, target);
     bool closes = roll != NULL && stop > roll->pad_position;
     if (closes) {
         stop = roll->pad_position + CLG_RECORD_HEADER_BYTES;
     }
-    CLG_ASSERT(stop > *written && *written >= segment->data_start && stop <= segment->data_end);
-    int rc = drain_write(log, *written, stop - *written, err);
+    CLG_ASSERT(stop > from && from >= segment->data_start && stop <= segment->data_end);
+    int rc = drain_write(log, from, stop - from, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    *written = stop;
+    log->drained = stop;
+    uint64_t boundary = drain_boundary(log, *written, stop);
+    *written = stop == target ? target : boundary;
     if (closes) {
-        *written = segment->data_end + CLG_SEGMENT_GAP;
+        log->drained = *written = segment->data_end + CLG_SEGMENT_GAP;
         rc = drain_next_segment(log);
     }
     return rc;
@@ -134,8 +136,12 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
     int rc = COMMITLOG_OK;
     struct commitlog_error cause;
     clg_error_clear(&cause);
-    while (rc == COMMITLOG_OK && written < target && written - from < max_bytes) {
-        rc = drain_piece(log, target, &written, &cause);
+    while (rc == COMMITLOG_OK && written < target && log->drained - from < max_bytes) {
+        if (log->drained >= target) {
+            written = target; /* written already, behind a boundary that was not known then */
+        } else {
+            rc = drain_piece(log, target, &written, &cause);
+        }
         if (rc == COMMITLOG_OK) {
             clg_live_store(&log->shared->written, written); /* ORDER(room-1) release */
         }

@@ -62,6 +62,7 @@ static int large_locked(struct clg_log *log, const struct clg_append *items, uin
     if (items[0].takes_offset) {
         clg_append_count(log, count, bytes);
     }
+    log->drained = log->position;
     clg_live_store(&log->shared->written, log->position);
     return COMMITLOG_OK;
 }

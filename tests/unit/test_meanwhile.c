@@ -5,7 +5,7 @@
  */
 #include "unit/fault_fixture.h"
 
-enum { RECORD = 1016 }; /* of which no number fills a piece */
+enum { RECORD = 1016, PIECE = 256 * 1024 }; /* no number of records fills a piece */
 
 static struct {
     const struct commitlog_os *under;
@@ -81,6 +81,7 @@ static int64_t during_pwrite(const struct commitlog_os *os, int fd, const void *
 {
     (void)os;
     if (store != NULL && !during.inside && size > 100000) {
+        ck_assert(during.calls > 0 || (at + size) % PIECE == 0);
         during.inside = true;
         while (during_has_room(64)) {
             during_put(during_has_room(RECORD) ? RECORD : 64);
@@ -94,9 +95,10 @@ static int64_t during_pwrite(const struct commitlog_os *os, int fd, const void *
     return during.under->pwrite(during.under, fd, buf, size, at);
 }
 
-/* A stage that fills is drained in pieces by who appends, and a piece ends where a record does: of
- * one that lay half in the segment the other half could be overwritten, and neither were whole. */
-START_TEST(a_piece_that_is_drained_ends_at_a_record)
+/* A stage that fills is drained in pieces by who appends. A piece ends where one of the file does,
+ * within a record, and what counts as written before that record: of one that lay half in the
+ * segment the other half could be overwritten, and neither were whole. */
+START_TEST(what_counts_as_written_ends_at_a_record)
 {
     segment_bytes = 4 << 20;
     stage_bytes = 1 << 20;
@@ -149,7 +151,7 @@ static Suite *meanwhile_suite(void)
     tcase_set_timeout(cases, 60);
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, what_comes_while_a_flush_is_under_way_is_not_durable_with_it, 0, 2);
-    tcase_add_test(cases, a_piece_that_is_drained_ends_at_a_record);
+    tcase_add_test(cases, what_counts_as_written_ends_at_a_record);
     tcase_add_loop_test(cases, nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried,
                         0, 2);
     suite_add_tcase(suite, cases);
