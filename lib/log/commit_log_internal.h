@@ -33,6 +33,13 @@ struct clg_roll {
     struct clg_segment_footer footer;
 };
 
+/* Where those sleep who wait for a flush: the members of a group in the one of the group's bit. */
+struct clg_flush_sleep {
+    _Atomic uint32_t word; /* changes with each flush, when the latch closes and by an interrupt */
+    _Atomic uint32_t sleepers;
+};
+enum { CLG_FLUSH_GROUPS = 2, CLG_FLUSH_NEVER_LEADS = 2, CLG_FLUSH_SLEEPS = 3 };
+
 struct clg_log {
     const struct commitlog_os *os;
     struct clg_segment_set *set;
@@ -94,8 +101,11 @@ struct clg_log {
     /* flush leader */
     CLG_LINE struct clg_mutex leader;
     struct clg_mutex seal_lock;
-    _Atomic uint32_t flush_word; /* changes when durable rises or the latch closes */
-    uint64_t flushed_records;    /* appended before the last flush began; under leader */
+    uint64_t flushed_records; /* appended before the last flush began; under leader */
+    /* Target of the flush that is under way, or was the last; its lowest bit: that of the group
+     * which it is for. Written under leader. */
+    _Atomic uint64_t flush_aim;
+    struct clg_flush_sleep flush_sleeps[CLG_FLUSH_SLEEPS];
 
     /* room: changes when drained, folded, committed or sealed */
     CLG_LINE _Atomic uint32_t room_word;
@@ -147,6 +157,9 @@ void clg_publish_wake(struct clg_log *log);
 void clg_room_changed(struct clg_log *log);
 /* Wakes the readers, of this process and of others. */
 void clg_wake_readers(struct clg_log *log);
+
+/* flush.c: wakes everybody who waits for a flush. */
+void clg_flush_wake(struct clg_log *log);
 
 /* large.c */
 int clg_large_append(struct clg_log *log, const struct clg_append *items, uint32_t count,

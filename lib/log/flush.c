@@ -10,6 +10,20 @@
  *       3. after the first failure nothing is flushed again (the second fsync says OK and the data
  *       is gone) and durable never moves.
  * Threads and locks: leader > drain_lock; no claim_lock but for the filler that aligns a flush.
+ *
+ * Who sleeps where: there are two groups, in turn. Who finds a leader at work reads its aim: either
+ * the flush that is under way covers him, or the next one does. Behind a flush all of its group are
+ * woken, and one of the other, to lead; the rest of those sleep on until his flush is done. Nobody
+ * is forgotten by that:
+ *   - each word changes behind each flush, and is read before the lock of the leader is tried: who
+ *     could not get it sleeps only if that leader has not woken anybody yet;
+ *   - in the wrong group one is woken too early, never too late: an aim that is out of date is that
+ *     of the flush before, which did not cover him, so he is counted to the one under way;
+ *   - who is woken to lead, leads, or somebody else does already. He leaves without it only when
+ *     he was covered by a flush of his group, behind which all of that are woken, or when all are:
+ *     by the latch or an interrupt. A time-out is never his: the word has changed.
+ * ORDER(flush-1): a sleeper counts himself, then looks at the word (as does the kernel); who wakes
+ * changes the word, then looks at the count. With a full fence on either side one sees the other.
  */
 #include <errno.h>
 #include <string.h>
@@ -105,6 +119,14 @@ static int flush_segments(struct clg_log *log, uint64_t from, uint64_t target,
     return COMMITLOG_OK;
 }
 
+/* Under leader: what is flushed now is for the group that has been waiting while the last was. */
+static void flush_take_aim(struct clg_log *log, uint64_t target)
+{
+    uint64_t group = clg_load_relaxed_u64(&log->flush_aim) & 1u;
+    CLG_ASSERT(clg_is_aligned(target, CLG_RECORD_ALIGN));
+    clg_store_release_u64(&log->flush_aim, target | (group ^ 1u)); /* ORDER(flush-aim) release */
+}
+
 /* Under leader. */
 static int flush_lead(struct clg_log *log, struct commitlog_error *err)
 {
@@ -121,6 +143,7 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
     if (target == durable) {
         return clg_log_failure(log, err);
     }
+    flush_take_aim(log, target);
     int rc = clg_log_drain(log, target, UINT64_MAX, err);
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -148,27 +171,68 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
     return COMMITLOG_OK;
 }
 
-static void flush_wake(struct clg_log *log)
+static void flush_change_words(struct clg_log *log)
 {
-    clg_wake_word(log->os, &log->flush_word, false);
+    for (uint32_t i = 0; i < CLG_FLUSH_SLEEPS; i++) {
+        (void)clg_add_acqrel_u32(&log->flush_sleeps[i].word, 1);
+    }
+    clg_fence_seqcst(); /* ORDER(flush-1) waker */
+}
+
+static void flush_wake(struct clg_log *log, uint64_t which, int32_t count)
+{
+    struct clg_flush_sleep *sleep = &log->flush_sleeps[which];
+    if (clg_load_relaxed_u32(&sleep->sleepers) != 0) {
+        (void)log->os->futex_wake(log->os, &sleep->word, count, false);
+    }
+}
+
+void clg_flush_wake(struct clg_log *log)
+{
+    flush_change_words(log);
+    for (uint32_t i = 0; i < CLG_FLUSH_SLEEPS; i++) {
+        flush_wake(log, i, INT32_MAX);
+    }
+}
+
+/* Behind a flush that was for this group. */
+static void flush_done(struct clg_log *log, uint64_t group)
+{
+    flush_change_words(log);
+    flush_wake(log, group ^ 1u, 1); /* who leads next: the device is idle until then */
+    flush_wake(log, group, INT32_MAX);
+    flush_wake(log, CLG_FLUSH_NEVER_LEADS, INT32_MAX);
     /* Readers at visibility "durable" wait there, in this process and in others. */
     clg_wake_readers(log);
 }
 
+static int flush_sleep(struct clg_log *log, uint64_t which, uint32_t seen, int64_t deadline_mono_ns)
+{
+    struct clg_flush_sleep *sleep = &log->flush_sleeps[which];
+    CLG_PROBE1(flush__wait__begin, seen);
+    (void)clg_add_acqrel_u32(&sleep->sleepers, 1);
+    clg_fence_seqcst(); /* ORDER(flush-1) sleeper */
+    int rc = clg_wait_word(log->os, &sleep->word, seen, deadline_mono_ns, false);
+    (void)clg_sub_acqrel_u32(&sleep->sleepers, 1);
+    CLG_PROBE1(flush__wait__end, seen);
+    return rc == -ETIMEDOUT ? COMMITLOG_ETIMEDOUT : COMMITLOG_EAGAIN;
+}
+
 /* Leads once, or waits for who does. COMMITLOG_EAGAIN: look again. */
-static int flush_turn(struct clg_log *log, uint32_t seen, int64_t deadline_mono_ns,
-                      struct commitlog_error *err)
+static int flush_turn(struct clg_log *log, uint64_t upto, const uint32_t *seen,
+                      int64_t deadline_mono_ns, struct commitlog_error *err)
 {
     if (clg_mutex_trylock(&log->leader)) {
         int rc = flush_lead(log, err);
+        uint64_t group =
+            clg_load_relaxed_u64(&log->flush_aim) & 1u; /* the next leader changes it */
         clg_mutex_unlock(log->os, &log->leader);
-        flush_wake(log);
+        flush_done(log, group);
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EAGAIN;
     }
-    CLG_PROBE1(flush__wait__begin, seen);
-    int rc = clg_wait_word(log->os, &log->flush_word, seen, deadline_mono_ns, false);
-    CLG_PROBE1(flush__wait__end, seen);
-    return rc == -ETIMEDOUT ? COMMITLOG_ETIMEDOUT : COMMITLOG_EAGAIN;
+    uint64_t aim = clg_load_acquire_u64(&log->flush_aim); /* ORDER(flush-aim) acquire */
+    uint64_t group = upto <= (aim & ~UINT64_C(1)) ? aim & 1u : (aim & 1u) ^ 1u;
+    return flush_sleep(log, group, seen[group], deadline_mono_ns);
 }
 
 int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
@@ -176,7 +240,8 @@ int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
 {
     uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
     for (;;) {
-        uint32_t seen = clg_load_acquire_u32(&log->flush_word);
+        const uint32_t seen[CLG_FLUSH_GROUPS] = {clg_load_acquire_u32(&log->flush_sleeps[0].word),
+                                                 clg_load_acquire_u32(&log->flush_sleeps[1].word)};
         if (clg_live_load(&log->shared->durable) >= upto) {
             return COMMITLOG_OK;
         }
@@ -195,7 +260,7 @@ int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
             }
             continue;
         }
-        rc = flush_turn(log, seen, deadline_mono_ns, err);
+        rc = flush_turn(log, upto, seen, deadline_mono_ns, err);
         if (rc == COMMITLOG_ETIMEDOUT) {
             return clg_log_wait_failed(log, rc, upto, err);
         }
@@ -209,7 +274,7 @@ int clg_log_wait_durable(struct clg_log *log, uint64_t upto, int64_t deadline_mo
 {
     uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
     for (;;) {
-        uint32_t seen = clg_load_acquire_u32(&log->flush_word);
+        uint32_t seen = clg_load_acquire_u32(&log->flush_sleeps[CLG_FLUSH_NEVER_LEADS].word);
         if (clg_live_load(&log->shared->durable) >= upto) {
             return COMMITLOG_OK;
         }
@@ -219,7 +284,8 @@ int clg_log_wait_durable(struct clg_log *log, uint64_t upto, int64_t deadline_mo
         if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
             return COMMITLOG_EINTERRUPTED;
         }
-        if (clg_wait_word(log->os, &log->flush_word, seen, deadline_mono_ns, false) == -ETIMEDOUT) {
+        if (flush_sleep(log, CLG_FLUSH_NEVER_LEADS, seen, deadline_mono_ns) ==
+            COMMITLOG_ETIMEDOUT) {
             return COMMITLOG_ETIMEDOUT;
         }
     }

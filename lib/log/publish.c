@@ -207,7 +207,7 @@ void clg_log_interrupt(struct clg_log *log)
         clg_wake_readers(log);
     }
     clg_wake_word(log->os, &log->room_word, false);
-    clg_wake_word(log->os, &log->flush_word, false);
+    clg_flush_wake(log);
 }
 
 uint32_t clg_log_interrupts(const struct clg_log *log)

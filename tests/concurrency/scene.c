@@ -215,7 +215,12 @@ static void scene_names(void)
     weave_name(&log->drain_lock, "drain_lock");
     weave_name(&log->seal_lock, "seal_lock");
     weave_name(&log->leader, "leader");
-    weave_name(&log->flush_word, "flush_word");
+    weave_name(&log->flush_aim, "flush_aim");
+    weave_name(&log->flush_sleeps[0].word, "flush_word_0");
+    weave_name(&log->flush_sleeps[0].sleepers, "flush_sleepers_0");
+    weave_name(&log->flush_sleeps[1].word, "flush_word_1");
+    weave_name(&log->flush_sleeps[1].sleepers, "flush_sleepers_1");
+    weave_name(&log->flush_sleeps[CLG_FLUSH_NEVER_LEADS].word, "durable_word");
     weave_name(&log->room_word, "room_word");
     weave_name(&log->room_waiters, "room_waiters");
     weave_name(&log->folded, "folded (log)");
