@@ -288,12 +288,23 @@ static int os_drop_cache(const struct commitlog_os *os, int fd, uint64_t at, uin
     return (int)clg_fault_unlock(m, 0);
 }
 
-/* This machine's disks have no holes. */
+/* Every page that is zero counts as one that was never written. */
 static int64_t os_next_data(const struct commitlog_os *os, int fd, uint64_t at)
 {
-    (void)os;
-    (void)fd;
-    return (int64_t)at;
+    struct commitlog_fault *m = clg_fault_of(os);
+    uint8_t page[4096];
+    clg_fault_lock(m);
+    const struct fault_inode *inode = clg_fault_inode_of(m, fd);
+    int64_t found = inode == NULL || inode->is_dir ? (int64_t)at : INT64_MAX;
+    for (uint64_t from = at; found == INT64_MAX && from < inode->size;) {
+        uint64_t bytes = sizeof(page) - from % sizeof(page);
+        int64_t got = m->real->pread(m->real, inode->memory_fd, page, bytes, from);
+        if (got <= 0 || !clg_is_zero(page, (size_t)got)) {
+            found = (int64_t)from;
+        }
+        from += bytes;
+    }
+    return clg_fault_unlock(m, found);
 }
 
 void clg_fault_fill_files(struct commitlog_os *t)

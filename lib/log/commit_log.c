@@ -118,6 +118,7 @@ void clg_log_free(struct clg_log *log)
     clg_segment_unref(log->active);
     clg_segment_unref(log->next); /* empty, in the directory: the next opening finds it */
     clg_segment_unref(log->drain_segment);
+    log->os->free(log->os, log->zeros);
     clg_segment_unref(log->peek_segment);
     log->os->free(log->os, log->peek_buffer);
     log->os->free(log->os, log);

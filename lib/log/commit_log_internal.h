@@ -93,6 +93,7 @@ struct clg_log {
     CLG_LINE struct clg_mutex drain_lock;
     struct clg_segment *drain_segment; /* holds `written`; with a reference */
     uint64_t drained;                  /* the segment has all before it; at or behind `written` */
+    uint8_t *zeros;                    /* allocated when first needed */
     uint64_t drain_count;              /* rolls drained */
     uint64_t drain_mark;               /* marks passed */
     uint64_t small_drains;             /* writes of less than a page: some of them are timed */
@@ -180,6 +181,8 @@ void clg_seal_adopt(struct clg_log *log);
 /* drain.c: under drain_lock */
 int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
                      struct commitlog_error *err);
+/* Behind a drain and before a flush: zeros where the segment has none yet. */
+int clg_drain_prewrite(struct clg_log *log, struct commitlog_error *err);
 
 static inline uint64_t clg_record_next(uint64_t position, uint64_t bytes, uint8_t kind)
 {

@@ -22,6 +22,10 @@
 #include "base/probe.h"
 #include "log/commit_log_internal.h"
 
+/* Zeros that are written at once: more would be felt as a pause, fewer would let more flushes
+ * convert blocks. */
+#define DRAIN_PREWRITE_BYTES (UINT64_C(1) << 20)
+
 /* The pad that closes the drain's segment, if it was written yet. */
 static const struct clg_roll *drain_roll(const struct clg_log *log)
 {
@@ -166,6 +170,48 @@ int clg_log_drain(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
     int rc = clg_drain_locked(log, upto, max_bytes, err);
     clg_mutex_unlock(log->os, &log->drain_lock);
     return rc;
+}
+
+/* A segment that the supply did not prewrite, as the first of a store, or not to its end, gets its
+ * zeros here, just before the writer needs them: when what was drained has come to where nothing
+ * was written before, the flush that follows has to convert its blocks anyway, and converts these
+ * with them, so that the next flushes of a MiB have none to convert. They go where no record is:
+ * behind `drained`, and all that writes records or zeros there holds drain_lock. They change
+ * nothing that could be read, since that reads as zeros already. */
+int clg_drain_prewrite(struct clg_log *log, struct commitlog_error *err)
+{
+    if (log->engine->writes_through || !clg_segment_supply_prewrites(log->supply)) {
+        return COMMITLOG_OK;
+    }
+    struct commitlog_error cause;
+    clg_error_clear(&cause);
+    int rc = COMMITLOG_OK;
+    clg_mutex_lock(log->os, &log->drain_lock);
+    struct clg_segment *segment = log->drain_segment;
+    uint64_t from = clg_align_up(log->drained, CLG_FORMAT_PAGE_BYTES);
+    uint64_t to = clg_min_u64(from + DRAIN_PREWRITE_BYTES, segment->data_end);
+    if (log->drained > segment->prewritten && segment->reserved && from < to) {
+        /* A session before this one may have done it. One that has not has none of those behind it
+         * either, and is not asked again: tmpfs looks at all pages up to the next that has data. */
+        if (!segment->prewritten_known) {
+            uint64_t last = to - CLG_FORMAT_PAGE_BYTES;
+            segment->prewritten_known = clg_segment_next_data(segment, last) != last;
+        }
+        if (segment->prewritten_known && log->zeros == NULL) {
+            log->zeros = log->os->alloc(log->os, DRAIN_PREWRITE_BYTES);
+        }
+        if (segment->prewritten_known && log->zeros != NULL) {
+            rc = clg_segment_pwrite(segment, log->zeros, to - from, from, &cause);
+        }
+        segment->prewritten = to;
+    }
+    clg_mutex_unlock(log->os, &log->drain_lock);
+    if (rc != COMMITLOG_OK) {
+        clg_wrap(&cause, "write zeros");
+        clg_log_latch(log, &cause);
+        return clg_log_failure(log, err);
+    }
+    return COMMITLOG_OK;
 }
 
 uint64_t clg_log_staged_bytes(const struct clg_log *log)

@@ -35,6 +35,9 @@
 #include "base/probe.h"
 #include "log/commit_log_internal.h"
 
+/* Zeros pay where appends wait for flushes, not where the library flushes a lot at once. */
+#define FLUSH_SMALL_BYTES (UINT64_C(256) << 10)
+
 /* A device that may spoil the block it is writing gets whole blocks: a filler record ends at the
  * next block, so that no later flush rewrites this one. */
 static void flush_align(struct clg_log *log)
@@ -147,6 +150,12 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
     int rc = clg_log_drain(log, target, UINT64_MAX, err);
     if (rc != COMMITLOG_OK) {
         return rc;
+    }
+    if (target - durable <= FLUSH_SMALL_BYTES) {
+        rc = clg_drain_prewrite(log, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
     }
     if (clg_load_acquire_u32(&log->latch) != 0) {
         return clg_log_failure(log, err);

@@ -58,6 +58,10 @@ struct clg_segment {
     uint64_t salt;
     struct clg_segment_header header;
     bool reserved; /* blocks of the whole file are allocated: a write cannot find the disk full */
+    /* All before this position was written once, be it with zeros; and nothing behind it, if that
+     * is known. Who appends has them, under its own lock. */
+    uint64_t prewritten;
+    bool prewritten_known;
 
     /* Written by whoever seals, before the flag SEALED (release); readers load the flag first. */
     struct clg_segment_footer footer; /* ORDER(segment-sealed) */

@@ -213,6 +213,8 @@ int clg_segment_draft_finish(struct clg_segment_draft *draft, struct clg_segment
     }
     draft->fd = -1;
     segment->reserved = draft->reserved;
+    segment->prewritten = segment->base + draft->prewritten;
+    segment->prewritten_known = true;
     char temp[CLG_SEGMENT_NAME_BYTES];
     char name[CLG_SEGMENT_NAME_BYTES];
     clg_segment_name_make_temp(temp, CLG_FILE_LOG, draft->header.base);

@@ -29,7 +29,8 @@ void clg_segment_supply_init(struct clg_segment_supply *supply, const struct clg
 {
     CLG_ASSERT(supply != NULL);
     CLG_ASSERT(!dir->read_only);
-    *supply = (struct clg_segment_supply){.dir = dir, .prewrite = prewrite};
+    *supply = (struct clg_segment_supply){.dir = dir};
+    clg_store_relaxed_u32(&supply->prewrite, prewrite);
     clg_mutex_init(&supply->lock);
     clg_segment_draft_init(&supply->draft, dir);
 }
@@ -38,7 +39,7 @@ void clg_segment_supply_set_prewrite(struct clg_segment_supply *supply, bool pre
 {
     const struct commitlog_os *os = supply->dir->os;
     clg_mutex_lock(os, &supply->lock);
-    supply->prewrite = prewrite;
+    clg_store_relaxed_u32(&supply->prewrite, prewrite);
     clg_mutex_unlock(os, &supply->lock);
 }
 
@@ -50,7 +51,7 @@ void clg_segment_supply_free(struct clg_segment_supply *supply)
     clg_segment_draft_abort(&supply->draft);
     clg_segment_unref(supply->ready);
     os->free(os, supply->zeros);
-    clg_segment_supply_init(supply, supply->dir, supply->prewrite);
+    clg_segment_supply_init(supply, supply->dir, clg_segment_supply_prewrites(supply));
 }
 
 void clg_segment_supply_want(struct clg_segment_supply *supply, const struct clg_segment_plan *plan)
@@ -186,7 +187,8 @@ int clg_segment_supply_step(struct clg_segment_supply *supply, int64_t budget_ns
         clg_mutex_lock(os, &supply->lock);
         wait = supply_wait_ns(supply, os->clock_mono_ns(os));
         if (wait == 0) {
-            rc = supply_advance(supply, supply->prewrite, SUPPLY_ALLOCATE_BYTES, err);
+            rc = supply_advance(supply, clg_segment_supply_prewrites(supply), SUPPLY_ALLOCATE_BYTES,
+                                err);
             wait = supply_wait_ns(supply, os->clock_mono_ns(os));
         }
         clg_mutex_unlock(os, &supply->lock);

@@ -23,6 +23,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/order.h"
 #include "os/lock.h"
 #include "segment/segment.h"
 #include "segment/segment_create.h"
@@ -35,9 +36,9 @@
 struct clg_segment_supply {
     const struct clg_segment_dir *dir;
     struct clg_mutex lock;
-    _Atomic uint32_t takers; /* threads inside take: a step gives way */
+    _Atomic uint32_t takers;   /* threads inside take: a step gives way */
+    _Atomic uint32_t prewrite; /* changed under lock */
     /* All under lock. */
-    bool prewrite;
     bool wanted; /* plan is valid and nothing is ready */
     struct clg_segment_plan plan;
     struct clg_segment_draft draft;
@@ -64,6 +65,10 @@ void clg_segment_supply_init(struct clg_segment_supply *supply, const struct clg
                              bool prewrite);
 /* From the next piece on; a draft that has enough zeros, or is to have none, is finished. */
 void clg_segment_supply_set_prewrite(struct clg_segment_supply *supply, bool prewrite);
+static inline bool clg_segment_supply_prewrites(const struct clg_segment_supply *supply)
+{
+    return clg_load_relaxed_u32(&supply->prewrite) != 0;
+}
 /* Removes an unfinished file; a finished one stays, empty, for the next opening. */
 void clg_segment_supply_free(struct clg_segment_supply *supply);
 
@@ -87,8 +92,8 @@ void clg_segment_supply_retry(struct clg_segment_supply *supply);
 bool clg_segment_supply_is_ready(struct clg_segment_supply *supply, uint64_t base);
 
 /* The segment of the plan, with its reference; finished here if it is not ready (what is left of
- * the zeros is not written then). The base must be the one wanted. COMMITLOG_ENOSPC at once, for
- * CLG_SUPPLY_RETRY_NS after the disk was found full. */
+ * the zeros is written by the drain as it comes there). The base must be the one wanted.
+ * COMMITLOG_ENOSPC at once, for CLG_SUPPLY_RETRY_NS after the disk was found full. */
 CLG_MUST_CHECK int clg_segment_supply_take(struct clg_segment_supply *supply, uint64_t base,
                                            struct clg_segment **out, struct commitlog_error *err);
 

@@ -116,6 +116,72 @@ START_TEST(what_counts_as_written_ends_at_a_record)
 }
 END_TEST
 
+static bool during_is_zero(const uint8_t *bytes, size_t size)
+{
+    return bytes[0] == 0 && memcmp(bytes, bytes + 1, size - 1) == 0;
+}
+
+/* Many zeros at once: where they go was nothing before. */
+static int64_t during_zeros(const struct commitlog_os *os, int fd, const void *buf, size_t size,
+                            uint64_t at)
+{
+    (void)os;
+    if (size > 100000 && during_is_zero(buf, size)) {
+        uint8_t *before = malloc(size);
+        ck_assert_ptr_nonnull(before);
+        ck_assert_int_eq(during.under->pread(during.under, fd, before, size, at), (int64_t)size);
+        ck_assert(during_is_zero(before, size));
+        free(before);
+        during.calls++;
+    }
+    return during.under->pwrite(during.under, fd, buf, size, at);
+}
+
+/* A disk that knows what was written, be it zeros. */
+static int64_t during_next_data(const struct commitlog_os *os, int fd, uint64_t at)
+{
+    (void)os;
+    return during.inside ? (int64_t)at : during.under->next_data(during.under, fd, at);
+}
+
+/* The first segment of a store was not prewritten: its zeros come in pieces of a MiB, with the
+ * flush of what has come to where there are none, and none again in a store that is reopened. */
+START_TEST(zeros_are_written_ahead_where_appends_wait_for_flushes)
+{
+    uint64_t count = 0;
+    segment_bytes = 4 << 20;
+    during_begin();
+    during.table.pwrite = during_zeros;
+    during.table.next_data = during_next_data;
+    ck_assert_int_eq(
+        store_open_with(&during.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    while (store_positions().written < segment_bytes + (segment_bytes >> 1)) {
+        uint8_t body[32768];
+        memset(body, 0x55, sizeof(body));
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, body, sizeof(body), COMMITLOG_LEVEL_DURABLE, NULL),
+            0);
+        count++;
+        if (count == 64) {
+            ck_assert_uint_eq(during.calls, 2); /* each a bit more than a MiB behind the other */
+        }
+    }
+    ck_assert_uint_eq(during.calls, 4 + 2); /* nobody has prepared the second one */
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    during.inside = true; /* the disk has them */
+    ck_assert_int_eq(
+        store_open_with(&during.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_uint_eq(during.calls, 4 + 2);
+    die(true);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(store_count(), count + 1);
+}
+END_TEST
+
 /* Topic "t" is in the oldest segment only; what carries it forward lies behind a reservation. */
 START_TEST(nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried)
 {
@@ -152,6 +218,7 @@ static Suite *meanwhile_suite(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, what_comes_while_a_flush_is_under_way_is_not_durable_with_it, 0, 2);
     tcase_add_test(cases, what_counts_as_written_ends_at_a_record);
+    tcase_add_test(cases, zeros_are_written_ahead_where_appends_wait_for_flushes);
     tcase_add_loop_test(cases, nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried,
                         0, 2);
     suite_add_tcase(suite, cases);
