@@ -27,6 +27,13 @@ void clg_reader_init(struct clg_reader *reader, const struct commitlog_os *os, b
     reader->verifies = verifies;
 }
 
+void clg_reader_lend(struct clg_reader *reader, void *memory, uint64_t bytes)
+{
+    CLG_ASSERT(reader->blocks == NULL && reader->lent == NULL);
+    reader->lent = memory;
+    reader->lent_bytes = bytes;
+}
+
 static void reader_free_blocks(struct clg_reader *reader, bool keep_one)
 {
     struct clg_reader_block *block = reader->blocks;
@@ -45,18 +52,10 @@ static void reader_free_blocks(struct clg_reader *reader, bool keep_one)
     reader->blocks = kept;
 }
 
-static void reader_unpin(const struct clg_reader *reader, struct clg_segment *segment)
-{
-    if (reader->copies) { /* or a walk over the store ends up with all its files open */
-        (void)clg_segment_close_idle(segment);
-    }
-    clg_segment_unref(segment);
-}
-
-static void reader_unpin_all(struct clg_reader *reader)
+static void reader_unpin(struct clg_reader *reader)
 {
     for (uint32_t i = 0; i < reader->pin_count; i++) {
-        reader_unpin(reader, reader->pins[i]);
+        clg_segment_unref(reader->pins[i]);
     }
     reader->pin_count = 0;
 }
@@ -73,7 +72,7 @@ void clg_reader_drop(struct clg_reader *reader)
 {
     CLG_ASSERT(reader->kept_pins <= reader->pin_count);
     while (reader->pin_count > reader->kept_pins + 1) {
-        reader_unpin(reader, reader->pins[reader->kept_pins]);
+        clg_segment_unref(reader->pins[reader->kept_pins]);
         reader->pin_count--;
         memmove(&reader->pins[reader->kept_pins], &reader->pins[reader->kept_pins + 1],
                 (reader->pin_count - reader->kept_pins) * sizeof(struct clg_segment *));
@@ -96,7 +95,7 @@ void clg_reader_drop(struct clg_reader *reader)
 
 void clg_reader_begin(struct clg_reader *reader)
 {
-    reader_unpin_all(reader);
+    reader_unpin(reader);
     reader_free_blocks(reader, true);
     reader->kept_pins = 0;
     reader->kept_block = NULL;
@@ -106,7 +105,7 @@ void clg_reader_begin(struct clg_reader *reader)
 void clg_reader_end(struct clg_reader *reader)
 {
     if (reader->os != NULL) {
-        reader_unpin_all(reader);
+        reader_unpin(reader);
         reader_free_blocks(reader, false);
     }
 }
@@ -136,6 +135,12 @@ static uint8_t *reader_room(struct clg_reader *reader, uint64_t bytes)
 {
     struct clg_reader_block *block = reader->blocks;
     uint64_t need = clg_align_up(bytes, 64);
+    if (need <= reader->lent_bytes) {
+        uint8_t *lent = reader->lent;
+        reader->lent += need;
+        reader->lent_bytes -= need;
+        return lent;
+    }
     if (block == NULL || block->room - block->used < need) {
         uint64_t room = need > READER_BLOCK_BYTES ? need : READER_BLOCK_BYTES;
         block = reader->os->alloc(reader->os, sizeof(*block) + room);
@@ -210,13 +215,41 @@ static int reader_copy_staged(struct clg_reader *reader, struct clg_log *log, ui
     return COMMITLOG_OK;
 }
 
+static int reader_pread(struct clg_log *log, struct clg_segment *segment, void *out, size_t size,
+                        uint64_t position, struct commitlog_error *err)
+{
+    int rc = clg_segment_pread(segment, out, size, position, err);
+    clg_segment_set_keep_open(log->set, segment);
+    return rc;
+}
+
+/* All of it at once, as long as the index has it. *out is NULL if the record says otherwise. */
+static int reader_copy_expected(struct clg_reader *reader, struct clg_log *log,
+                                struct clg_segment *segment, uint64_t position, uint32_t size,
+                                const uint8_t **out, struct commitlog_error *err)
+{
+    *out = NULL;
+    if (size < CLG_RECORD_MIN || size > CLG_RECORD_MAX || size > segment->data_end - position) {
+        return COMMITLOG_OK;
+    }
+    uint8_t *copy = reader_room(reader, size);
+    if (copy == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, position, "copy a record of %u bytes", size);
+    }
+    int rc = reader_pread(log, segment, copy, size, position, err);
+    if (rc == COMMITLOG_OK && clg_record_size(clg_load_le32(copy + CLG_RECORD_AT_WORD)) == size) {
+        *out = copy;
+    }
+    return rc;
+}
+
 /* Header first: its size is checked before that many bytes are asked for. */
-static int reader_copy_file(struct clg_reader *reader, struct clg_segment *segment,
-                            uint64_t position, uint64_t seed, const uint8_t **out,
-                            struct commitlog_error *err)
+static int reader_copy_file(struct clg_reader *reader, struct clg_log *log,
+                            struct clg_segment *segment, uint64_t position, uint64_t seed,
+                            const uint8_t **out, struct commitlog_error *err)
 {
     uint8_t bytes[CLG_RECORD_HEADER_BYTES];
-    int rc = clg_segment_pread(segment, bytes, sizeof(bytes), position, err);
+    int rc = reader_pread(log, segment, bytes, sizeof(bytes), position, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
@@ -235,13 +268,14 @@ static int reader_copy_file(struct clg_reader *reader, struct clg_segment *segme
     }
     memcpy(copy, bytes, sizeof(bytes));
     *out = copy;
-    return clg_segment_pread(segment, copy + sizeof(bytes), size - sizeof(bytes),
-                             position + sizeof(bytes), err);
+    return reader_pread(log, segment, copy + sizeof(bytes), size - sizeof(bytes),
+                        position + sizeof(bytes), err);
 }
 
 static int reader_locate(struct clg_reader *reader, struct clg_log *log,
                          struct clg_segment *segment, uint64_t position, uint64_t seed,
-                         const uint8_t **out, struct commitlog_error *err)
+                         const struct clg_reader_expected *expected, const uint8_t **out,
+                         struct commitlog_error *err)
 {
     int rc = reader_copy_staged(reader, log, position, segment->data_end - position, seed, out);
     if (rc != COMMITLOG_OK) {
@@ -252,7 +286,12 @@ static int reader_locate(struct clg_reader *reader, struct clg_log *log,
     }
     /* A file that was cut short has no map: what is left of it is read. */
     if (reader->copies || clg_segment_is_short(segment)) {
-        return reader_copy_file(reader, segment, position, seed, out, err);
+        rc = expected == NULL
+                 ? COMMITLOG_OK
+                 : reader_copy_expected(reader, log, segment, position, expected->size, out, err);
+        return rc != COMMITLOG_OK || *out != NULL
+                   ? rc
+                   : reader_copy_file(reader, log, segment, position, seed, out, err);
     }
     const uint8_t *map = NULL;
     rc = clg_segment_map(segment, &map, err);
@@ -262,8 +301,41 @@ static int reader_locate(struct clg_reader *reader, struct clg_log *log,
     return rc;
 }
 
+/*
+ * Copies the header and checks it and, with `verifies`, all.
+ *
+ * The check of the body covers the bytes from 16 on and, by its seed, the word, the salt and the
+ * position; at 8 it is itself. That leaves the header check at 4 and the word at 0. Where these are
+ * what the index says, the header check has no byte of its own left to witness, and is not
+ * computed; the size that is hashed is the index's then, so a header that is damaged never leads
+ * astray. Its state is compared with the word: nothing but a committed record is vouched for.
+ */
+static int reader_check(const struct clg_reader *reader, const uint8_t *record, uint64_t position,
+                        uint64_t room, uint64_t seed, const struct clg_reader_expected *expected,
+                        struct clg_record_header *header, struct commitlog_error *err)
+{
+    uint8_t bytes[CLG_RECORD_HEADER_BYTES];
+    memcpy(bytes, record, sizeof(bytes));
+    clg_record_decode(bytes, header);
+    bool vouched = expected != NULL && reader->verifies &&
+                   header->word == clg_record_word(expected->size, CLG_RECORD_COMMITTED) &&
+                   header->header_check == expected->header_check &&
+                   !clg_record_is_filler(header->kind);
+    bool good = clg_record_check_bounds(header, room);
+    if (!good || (!vouched && !clg_record_verify_header(bytes, seed))) {
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
+    }
+    if (reader->verifies && !clg_record_verify_body(header, record, seed)) {
+        good = !vouched || clg_record_verify_header(bytes, seed);
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position,
+                        good ? "record fails its check" : "record header fails its check");
+    }
+    return COMMITLOG_OK;
+}
+
 static int reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t position,
-                      uint64_t limit, struct clg_record_view *out, struct commitlog_error *err)
+                      uint64_t limit, const struct clg_reader_expected *expected,
+                      struct clg_record_view *out, struct commitlog_error *err)
 {
     if (position < clg_log_first(log)) {
         return clg_fail(err, COMMITLOG_ETOOSMALL, 0, position, "before the first position");
@@ -282,35 +354,29 @@ static int reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t p
     }
     uint64_t seed = clg_record_seed(segment->salt, position);
     const uint8_t *record = NULL;
-    rc = reader_locate(reader, log, segment, position, seed, &record, err);
+    rc = reader_locate(reader, log, segment, position, seed, expected, &record, err);
+    if (rc == COMMITLOG_OK) {
+        rc = reader_check(reader, record, position, segment->data_end - position, seed, expected,
+                          &out->header, err);
+    }
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    uint8_t bytes[CLG_RECORD_HEADER_BYTES];
-    memcpy(bytes, record, sizeof(bytes));
-    struct clg_record_header header;
-    clg_record_decode(bytes, &header);
-    if (!clg_record_check_bounds(&header, segment->data_end - position) ||
-        !clg_record_verify_header(bytes, seed)) {
-        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
-    }
-    if (reader->verifies && !clg_record_verify_body(&header, record, seed)) {
-        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record fails its check");
-    }
+    const struct clg_record_header *header = &out->header;
     out->position = position;
-    out->next_position = clg_record_next(position, clg_record_size(header.word), header.kind);
+    out->next_position = clg_record_next(position, clg_record_size(header->word), header->kind);
     out->segment_base = segment->base;
-    out->header = header;
     out->attributes = clg_record_attributes(record);
-    out->body = clg_record_body(&header, record);
-    out->body_bytes = clg_record_is_filler(header.kind) ? 0 : clg_record_body_bytes(&header);
+    out->body = clg_record_body(header, record);
+    out->body_bytes = clg_record_is_filler(header->kind) ? 0 : clg_record_body_bytes(header);
     return COMMITLOG_OK;
 }
 
 int clg_reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t position,
-                   uint64_t limit, struct clg_record_view *out, struct commitlog_error *err)
+                   uint64_t limit, const struct clg_reader_expected *expected,
+                   struct clg_record_view *out, struct commitlog_error *err)
 {
-    int rc = reader_get(reader, log, position, limit, out, err);
+    int rc = reader_get(reader, log, position, limit, expected, out, err);
     if (rc != COMMITLOG_OK && rc != COMMITLOG_EAGAIN && position < clg_log_first(log)) {
         /* Another process's retention took the file away while it was being opened or read. */
         rc = clg_fail(err, COMMITLOG_ETOOSMALL, 0, position, "before the first position");

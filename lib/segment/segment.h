@@ -78,6 +78,10 @@ struct clg_segment {
     bool held_open;     /* under lock; the name is gone: the descriptor cannot be had again */
     uint8_t *write_map; /* mmap engine only; under lock, read by the engine that asked for it */
 
+    /* Among those whose descriptor their set keeps open. Written under the set's lock, read
+     * without: clg_segment_set_keep_open says why relaxed is enough. */
+    _Atomic uint32_t kept_open;
+
     uint64_t file_bytes; /* real length when opened */
 };
 

@@ -288,6 +288,43 @@ uint32_t clg_segment_set_close_idle(struct clg_segment_set *set, uint32_t keep)
     return closed;
 }
 
+/*
+ * Whoever opens a descriptor by reading calls this behind the read, so every open one is of a kept
+ * segment, or that call is still to come, or it is nobody's business here (the writer's own, until
+ * clg_segment_set_close_idle). One that is put out while somebody reads it is not closed, but that
+ * reader comes here afterwards: it gave the descriptor back under the segment's lock, behind the
+ * failed close and so behind the store of 0, finds it, and the segment is kept again.
+ */
+void clg_segment_set_keep_open(struct clg_segment_set *set, struct clg_segment *segment)
+{
+    CLG_ASSERT(clg_load_relaxed_u32(&segment->refs) > 0);
+    if (CLG_LIKELY(clg_load_relaxed_u32(&segment->kept_open) != 0)) {
+        return;
+    }
+    struct clg_segment *oldest = NULL;
+    clg_mutex_lock(set->os, &set->lock);
+    if (clg_load_relaxed_u32(&segment->kept_open) == 0) {
+        uint64_t *place = &set->kept[set->kept_count % CLG_SEGMENT_SET_KEPT];
+        uint32_t bound = set->kept_count < CLG_SEGMENT_SET_KEPT ? 0 : set_upper_bound(set, *place);
+        oldest = bound > 0 ? set_at(set, bound - 1) : NULL;
+        if (oldest != NULL && oldest->base == *place) {
+            clg_segment_ref(oldest);
+            clg_store_relaxed_u32(&oldest->kept_open, 0);
+        } else {
+            oldest = NULL; /* retention took it away: closed with its last reference */
+        }
+        *place = segment->base;
+        set->kept_count = set->kept_count + 1 < 2 * CLG_SEGMENT_SET_KEPT ? set->kept_count + 1
+                                                                         : CLG_SEGMENT_SET_KEPT;
+        clg_store_relaxed_u32(&segment->kept_open, 1);
+    }
+    clg_mutex_unlock(set->os, &set->lock);
+    if (oldest != NULL) {
+        (void)clg_segment_close_idle(oldest); /* a system call: outside of the set's lock */
+        clg_segment_unref(oldest);
+    }
+}
+
 void clg_segment_set_invariants(struct clg_segment_set *set)
 {
     clg_mutex_lock(set->os, &set->lock);

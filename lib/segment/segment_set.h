@@ -20,6 +20,9 @@
 #include "os/lock.h"
 #include "segment/segment.h"
 
+/* Sealed segments whose descriptors stay open for the next read. */
+#define CLG_SEGMENT_SET_KEPT 16u
+
 struct clg_segment_set {
     const struct commitlog_os *os;
     struct clg_mutex lock;
@@ -27,6 +30,10 @@ struct clg_segment_set {
     uint32_t start;
     uint32_t count;
     uint32_t room;
+    /* under lock; bases of the segments with kept_open, a ring: the next one takes the place of the
+     * one that has been in it longest */
+    uint64_t kept[CLG_SEGMENT_SET_KEPT];
+    uint32_t kept_count; /* that were ever put in */
 };
 
 /* From `from` on the next segment should begin; `to` begins the one that is there. */
@@ -71,6 +78,9 @@ bool clg_segment_set_find_gap(struct clg_segment_set *set, uint64_t from,
 /* Closes descriptors of sealed idle segments but for the newest `keep`; returns how many. One
  * descriptor per segment would exhaust the process at a few hundred GiB. */
 uint32_t clg_segment_set_close_idle(struct clg_segment_set *set, uint32_t keep);
+/* After a read by descriptor of `segment`, a member, pinned: it stays open for the next one, and
+ * the one that was kept longest is closed for it when there are CLG_SEGMENT_SET_KEPT. */
+void clg_segment_set_keep_open(struct clg_segment_set *set, struct clg_segment *segment);
 
 void clg_segment_set_invariants(struct clg_segment_set *set);
 

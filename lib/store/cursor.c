@@ -12,20 +12,44 @@
 /* Passing over so many records takes less than a millisecond. */
 #define CURSOR_PASSED_CHECK 1024u
 
+/* One piece of memory. */
+struct cursor_whole {
+    struct commitlog_cursor cursor;
+    union {
+        struct clg_lookup_entry entries[CLG_CURSOR_ENTRIES];
+        struct clg_merge_entry merged[CLG_CURSOR_ENTRIES];
+        uint64_t positions[CLG_CURSOR_ENTRIES];
+    } scratch;
+};
+
+void clg_cursor_begin(struct commitlog_cursor *cursor, struct commitlog_store *store,
+                      const struct clg_cursor_kind *kind)
+{
+    cursor->store = store;
+    cursor->kind = kind;
+    clg_reader_init(&cursor->reader, store->os,
+                    clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
+                    clg_option(&store->options, COMMITLOG_OPT_VERIFY_READS) != 0);
+}
+
 static int cursor_create(struct commitlog_store *store, const struct clg_cursor_kind *kind,
                          struct commitlog_cursor **out)
 {
-    const struct commitlog_os *os = store->os;
-    struct commitlog_cursor *cursor = os->alloc(os, sizeof(*cursor));
-    if (cursor == NULL) {
+    struct cursor_whole *whole = store->os->alloc(store->os, sizeof(*whole));
+    if (whole == NULL) {
         return COMMITLOG_ENOMEM;
     }
-    cursor->store = store;
-    cursor->kind = kind;
     clg_store_ref(store);
-    clg_reader_init(&cursor->reader, os, clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
-                    clg_option(&store->options, COMMITLOG_OPT_VERIFY_READS) != 0);
-    *out = cursor;
+    clg_cursor_begin(&whole->cursor, store, kind);
+    whole->cursor.scratch_entries = CLG_CURSOR_ENTRIES;
+    if (kind == &clg_cursor_key) {
+        whole->cursor.scratch.positions = whole->scratch.positions;
+    } else if (kind == &clg_cursor_topic) {
+        whole->cursor.scratch.merged = whole->scratch.merged;
+    } else {
+        whole->cursor.scratch.entries = whole->scratch.entries;
+    }
+    *out = &whole->cursor;
     return COMMITLOG_OK;
 }
 
@@ -72,6 +96,20 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
     return rc;
 }
 
+int clg_cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core, uint32_t topic,
+                   uint32_t queue)
+{
+    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
+    bool all = queue == COMMITLOG_QUEUE_ALL;
+    if (found == NULL || (!all && queue >= found->queues)) {
+        return found == NULL ? COMMITLOG_ENOTFOUND : COMMITLOG_EINVAL;
+    }
+    cursor->topic = topic;
+    cursor->queue = found->first_queue + (all ? 0 : queue);
+    cursor->queues = all ? found->queues : 1;
+    return COMMITLOG_OK;
+}
+
 int32_t commitlog_cursor_open(struct commitlog_store *store, uint32_t topic, uint32_t queue,
                               uint32_t from, uint64_t value, struct commitlog_cursor **out_cursor,
                               struct commitlog_error *err)
@@ -81,30 +119,29 @@ int32_t commitlog_cursor_open(struct commitlog_store *store, uint32_t topic, uin
         return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "open a cursor");
     }
-    struct clg_core *core = clg_store_core(store);
-    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
-    bool all = queue == COMMITLOG_QUEUE_ALL;
     struct commitlog_cursor *cursor = NULL;
-    if (found == NULL || (!all && queue >= found->queues)) {
-        rc = clg_fail(err, found == NULL ? COMMITLOG_ENOTFOUND : COMMITLOG_EINVAL, 0,
-                      CLG_NO_POSITION, "no topic has number %u, or it has no queue %u", topic,
-                      queue);
-    } else {
-        rc = cursor_create(store, all ? &clg_cursor_topic : &clg_cursor_queue, &cursor);
+    rc = cursor_create(store, queue == COMMITLOG_QUEUE_ALL ? &clg_cursor_topic : &clg_cursor_queue,
+                       &cursor);
+    if (rc != COMMITLOG_OK) {
+        return rc;
     }
-    if (rc == COMMITLOG_OK) {
-        cursor->topic = topic;
-        cursor->queue = found->first_queue + (all ? 0 : queue);
-        cursor->queues = all ? found->queues : 1;
-        rc = cursor_seek(cursor, from, value, err);
-        if (rc != COMMITLOG_OK) {
-            commitlog_cursor_close(cursor);
-            rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "place a cursor (from %u)", from);
-        } else {
-            *out_cursor = cursor;
-        }
-    }
+    struct clg_core *core = clg_store_core(store);
+    rc = clg_cursor_aim(cursor, core, topic, queue);
     clg_core_unref(core);
+    if (rc != COMMITLOG_OK) {
+        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "no topic has number %u, or it has no queue %u",
+                      topic, queue);
+    } else {
+        rc = cursor_seek(cursor, from, value, err);
+        rc = rc == COMMITLOG_OK
+                 ? rc
+                 : clg_fail(err, rc, 0, CLG_NO_POSITION, "place a cursor (from %u)", from);
+    }
+    if (rc != COMMITLOG_OK) {
+        commitlog_cursor_close(cursor);
+    } else {
+        *out_cursor = cursor;
+    }
     return rc;
 }
 
@@ -256,32 +293,33 @@ static int cursor_wants(const struct commitlog_cursor *cursor,
 }
 
 static int cursor_check(const struct clg_record_view *view, uint32_t queue, uint64_t queue_offset,
-                        const uint32_t *header_check)
+                        const struct clg_reader_expected *expected)
 {
-    if (header_check == NULL) {
+    if (expected == NULL) {
         return COMMITLOG_OK;
     }
-    bool same = view->header.header_check == *header_check && view->header.queue_number == queue &&
-                view->header.queue_offset == queue_offset;
+    bool same = view->header.header_check == expected->header_check &&
+                view->header.queue_number == queue && view->header.queue_offset == queue_offset;
     return same ? COMMITLOG_OK : COMMITLOG_EDAMAGED;
 }
 
 int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, uint64_t position,
-                    uint32_t queue, uint64_t queue_offset, const uint32_t *header_check)
+                    uint32_t queue, uint64_t queue_offset,
+                    const struct clg_reader_expected *expected)
 {
     CLG_ASSERT(fetch->count < fetch->max);
     struct clg_record_view view;
     struct commitlog_error why;
     int wanted = 0;
     clg_error_clear(&why);
-    int rc =
-        clg_reader_get(&cursor->reader, fetch->core->log, position, fetch->visible, &view, &why);
+    int rc = clg_reader_get(&cursor->reader, fetch->core->log, position, fetch->visible, expected,
+                            &view, &why);
     if (rc == COMMITLOG_OK && view.header.epoch < cursor->min_epoch) {
         rc = clg_fail(&why, COMMITLOG_EDAMAGED, 0, position,
                       "a record of an older session than the one before it");
     }
     if (rc == COMMITLOG_OK) {
-        rc = cursor_check(&view, queue, queue_offset, header_check);
+        rc = cursor_check(&view, queue, queue_offset, expected);
         if (rc != COMMITLOG_OK) {
             (void)clg_fail(&why, rc, 0, position, "record and queue entry disagree");
         }
@@ -313,7 +351,7 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     cursor->last_position = position;
     cursor->last_check = view.header.header_check;
     fetch->count++;
-    clg_count(cursor->store, CLG_COUNT_READ_BYTES, view.body_bytes);
+    fetch->bytes += view.body_bytes;
     return COMMITLOG_OK;
 }
 
@@ -336,7 +374,7 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
     int rc = COMMITLOG_ENOTFOUND;
     if (cursor->has_last) {
         rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
-                            fetch->visible, &view, NULL);
+                            fetch->visible, NULL, &view, NULL);
         if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
             fetch->bound = fetch->visible;
             return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
@@ -392,6 +430,10 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
     } while (fetch->count == 0 && again);
     if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
         rc = COMMITLOG_EEND; /* it was there while its writer lived */
+    }
+    if (fetch->bytes > 0) {
+        clg_count(store, CLG_COUNT_READ_BYTES, fetch->bytes);
+        fetch->bytes = 0;
     }
     if (fetch->count > 0) {
         clg_count(store, CLG_COUNT_READS, fetch->count);

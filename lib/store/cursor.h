@@ -19,6 +19,7 @@
 #include "view/queue_merge.h"
 
 #define CLG_CURSOR_ENTRIES 256u
+#define CLG_CURSOR_COPY_ENTRIES 8u /* of commitlog_read_copy, on its stack */
 #define CLG_CURSOR_FETCH_MAX 4096u
 
 struct clg_cursor_tag {
@@ -34,6 +35,7 @@ struct clg_fetch {
     struct commitlog_message *messages;
     uint32_t max;
     uint32_t count;
+    uint64_t bytes; /* of the bodies that were read */
     uint64_t bound;
     uint32_t passed;     /* records read and left out */
     uint32_t interrupts; /* of the core's log, when it was asked first */
@@ -83,11 +85,12 @@ struct commitlog_cursor {
     int64_t since_ns;
     int64_t until_ns;
     union {
-        struct clg_lookup_entry entries[CLG_CURSOR_ENTRIES];
-        struct clg_merge_entry merged[CLG_CURSOR_ENTRIES];
-        uint64_t positions[CLG_CURSOR_ENTRIES];
+        struct clg_lookup_entry *entries;
+        struct clg_merge_entry *merged;
+        uint64_t *positions;
     } scratch;
-    uint32_t pending; /* key and merge: candidates of scratch not delivered yet */
+    uint32_t scratch_entries; /* CLG_CURSOR_ENTRIES, but in commitlog_read_copy */
+    uint32_t pending;         /* key and merge: candidates of scratch not delivered yet */
     uint32_t pending_at;
 };
 
@@ -98,12 +101,20 @@ extern const struct clg_cursor_kind clg_cursor_log;
 
 /* 1 if an entry with this tag hash can match, 0 if not. */
 bool clg_cursor_wants_hash(const struct commitlog_cursor *cursor, uint32_t tag_hash);
+/* Of zeros: a cursor without scratch, and without a reference to the store. Give its reader back.
+ */
+void clg_cursor_begin(struct commitlog_cursor *cursor, struct commitlog_store *store,
+                      const struct clg_cursor_kind *kind);
+/* To one queue of a topic, or COMMITLOG_QUEUE_ALL. ENOTFOUND: no such topic; EINVAL: no such queue.
+ */
+CLG_MUST_CHECK int clg_cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core,
+                                  uint32_t topic, uint32_t queue);
 /* The record at `position`, checked against what the index says of it, into the next message.
- * `header_check` NULL: any. 0; COMMITLOG_ENOTFOUND: does not match tags and filter, left out, but
+ * `expected` NULL: any. 0; COMMITLOG_ENOTFOUND: does not match tags and filter, left out, but
  * where the next record begins is filled in; EAGAIN: no more pins; EDAMAGED, reported;
  * EINTERRUPTED: so many were left out that somebody asked to end it. */
 CLG_MUST_CHECK int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
                                    uint64_t position, uint32_t queue, uint64_t queue_offset,
-                                   const uint32_t *header_check);
+                                   const struct clg_reader_expected *expected);
 
 #endif

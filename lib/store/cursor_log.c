@@ -87,7 +87,8 @@ static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
     cursor->next = value;
     struct clg_record_view view;
     if (value < clg_log_first(core->log) || value >= visible ||
-        (clg_reader_get(&cursor->reader, core->log, value, visible, &view, NULL) == COMMITLOG_OK &&
+        (clg_reader_get(&cursor->reader, core->log, value, visible, NULL, &view, NULL) ==
+             COMMITLOG_OK &&
          view.header.epoch >= cursor->min_epoch)) {
         return COMMITLOG_OK; /* a bound to be reported by the fetch, or a record */
     }

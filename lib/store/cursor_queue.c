@@ -5,6 +5,8 @@
 #include "base/invariant.h"
 #include "store/cursor.h"
 
+#define QUEUE_COPY_BYTES 4096u
+
 /* Offsets that the log lost: nothing says what they were. The bound is the last of the run, so that
  * one seek past it passes all. */
 static int queue_lost(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
@@ -33,7 +35,7 @@ static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
         return COMMITLOG_OK;
     }
     int rc = clg_cursor_take(cursor, fetch, entry->position, cursor->queue, entry->queue_offset,
-                             &entry->header_check);
+                             &(struct clg_reader_expected){entry->size, entry->header_check});
     if (rc == COMMITLOG_OK || rc == COMMITLOG_ENOTFOUND) {
         cursor->next++;
         return COMMITLOG_OK;
@@ -98,9 +100,9 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         uint32_t want = fetch->max - fetch->count;
         uint32_t count = 0;
         fetch->bound = cursor->next;
-        int rc = clg_lookup_entries(fetch->core->fold, cursor->queue, cursor->next, fetch->visible,
-                                    entries, want < CLG_CURSOR_ENTRIES ? want : CLG_CURSOR_ENTRIES,
-                                    &count, &fetch->bound);
+        int rc = clg_lookup_entries(
+            fetch->core->fold, cursor->queue, cursor->next, fetch->visible, entries,
+            want < cursor->scratch_entries ? want : cursor->scratch_entries, &count, &fetch->bound);
         for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
             rc = queue_take(cursor, fetch, &entries[i], count - i);
         }
@@ -123,6 +125,10 @@ static int queue_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
                       uint32_t from, uint64_t value)
 {
     struct clg_lookup_range range;
+    if (from == COMMITLOG_FROM_OFFSET) { /* whether it is there is the fetch's to say */
+        cursor->next = value;
+        return COMMITLOG_OK;
+    }
     int rc = clg_lookup_range(core->fold, cursor->queue, visible, &range);
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -130,9 +136,6 @@ static int queue_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
     switch (from) {
     case COMMITLOG_FROM_FIRST:
         cursor->next = range.min;
-        return COMMITLOG_OK;
-    case COMMITLOG_FROM_OFFSET:
-        cursor->next = value;
         return COMMITLOG_OK;
     case COMMITLOG_FROM_END:
         cursor->next = range.next;
@@ -188,16 +191,26 @@ int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint3
         (buffer == NULL && buffer_bytes > 0)) {
         return COMMITLOG_EINVAL;
     }
-    struct commitlog_cursor *cursor = NULL;
-    int rc =
-        commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_OFFSET, offset, &cursor, NULL);
+    int rc = clg_store_enter(store);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    cursor->reader.copies = true;
-    cursor->one_fetch = true;
+    uint8_t copies[QUEUE_COPY_BYTES]; /* a record or two; what does not fit is allocated */
+    struct clg_lookup_entry entries[CLG_CURSOR_COPY_ENTRIES];
+    struct commitlog_cursor cursor = {.next = offset, .one_fetch = true};
+    clg_cursor_begin(&cursor, store, &clg_cursor_queue);
+    cursor.reader.copies = true;
+    clg_reader_lend(&cursor.reader, copies, sizeof(copies));
+    cursor.scratch.entries = entries;
+    cursor.scratch_entries = CLG_CURSOR_COPY_ENTRIES;
+    struct clg_core *core = clg_store_core(store);
+    rc = clg_cursor_aim(&cursor, core, topic, queue);
+    cursor.generation = core->generation;
+    clg_core_unref(core);
     uint32_t count = 0;
-    rc = commitlog_cursor_fetch(cursor, messages, max, 0, &count, out_bound);
+    if (rc == COMMITLOG_OK) {
+        rc = commitlog_cursor_fetch(&cursor, messages, max, 0, &count, out_bound);
+    }
     uint32_t fitting = 0;
     size_t used = 0;
     if (rc == COMMITLOG_OK) {
@@ -213,6 +226,6 @@ int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint3
             *out_count = fitting;
         }
     }
-    commitlog_cursor_close(cursor);
+    clg_reader_end(&cursor.reader);
     return rc;
 }

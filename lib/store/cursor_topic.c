@@ -44,7 +44,7 @@ static int topic_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
     if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0 &&
         clg_cursor_wants_hash(cursor, entry->tag_hash)) {
         rc = clg_cursor_take(cursor, fetch, entry->position, merged->queue, entry->queue_offset,
-                             &entry->header_check);
+                             &(struct clg_reader_expected){entry->size, entry->header_check});
     }
     if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL) {
         rc = COMMITLOG_OK; /* other tags; or retention passed over it */

@@ -75,7 +75,7 @@ static bool get_walks_over(struct commitlog_store *store, struct clg_core *core,
     int rc = at <= position ? COMMITLOG_OK : COMMITLOG_EAGAIN;
     while (rc == COMMITLOG_OK && at < position) {
         clg_reader_begin(&reader);
-        rc = clg_reader_get(&reader, core->log, at, visible, &view, NULL);
+        rc = clg_reader_get(&reader, core->log, at, visible, NULL, &view, NULL);
         at = rc == COMMITLOG_OK ? view.next_position : at;
     }
     clg_reader_end(&reader);
@@ -139,7 +139,7 @@ static int get_once(struct commitlog_store *store, struct clg_reader *reader, ui
     clg_reader_begin(reader); /* what an earlier try has pinned may be of another core */
     int rc = clg_store_fold(store, &core, &visible, err);
     if (rc == COMMITLOG_OK) {
-        rc = clg_reader_get(reader, core->log, position, visible, &view, err);
+        rc = clg_reader_get(reader, core->log, position, visible, NULL, &view, err);
         if (rc == COMMITLOG_EDAMAGED) {
             rc = get_judge(store, core, position, visible);
         } else if (rc == COMMITLOG_EBEYOND && position - visible < core->unrecovered_bytes) {

@@ -11,6 +11,7 @@ static struct commitlog_fault *machine;
 static struct commitlog_store *store;
 static struct commitlog_error err;
 static uint32_t topic;
+static uint64_t borrow;
 
 static void store_open(uint64_t access)
 {
@@ -18,7 +19,7 @@ static void store_open(uint64_t access)
     ck_assert_int_eq(commitlog_options_create(&options), 0);
     ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, 65536, NULL), 0);
     ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
-    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_BORROW, 0, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_BORROW, borrow, NULL), 0);
     ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_ACCESS, access, NULL), 0);
     commitlog_options_set_os(options, commitlog_fault_os(machine));
     ck_assert_int_eq(commitlog_open("/store", options, &store, &err), 0);
@@ -28,6 +29,7 @@ static void store_open(uint64_t access)
 static void setup(void)
 {
     store = NULL;
+    borrow = 0;
     ck_assert_int_eq(commitlog_fault_create(7, &machine), 0);
 }
 
@@ -143,6 +145,97 @@ START_TEST(a_query_by_key_passes_nothing_for_an_error_elsewhere)
 }
 END_TEST
 
+static int32_t copy_one(uint64_t offset, uint32_t max)
+{
+    static uint8_t buffer[65536];
+    struct commitlog_message messages[4];
+    uint32_t count = 0;
+    int32_t rc = commitlog_read_copy(store, topic, 0, offset, buffer, sizeof(buffer), messages, max,
+                                     &count, NULL);
+    ck_assert(rc != COMMITLOG_OK || (count >= 1 && messages[0].queue_offset == offset));
+    return rc;
+}
+
+START_TEST(a_copy_is_one_read_and_nothing_else)
+{
+    enum { COUNT = 200 }; /* in four sealed segments and one that is not */
+    store_open(COMMITLOG_READ_WRITE);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    append_some(store, COUNT, false, 1000);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    store_open(COMMITLOG_READ_WRITE);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(copy_one(i, 1), COMMITLOG_OK);
+    }
+    uint64_t reads = commitlog_fault_count(machine, COMMITLOG_FAULT_READ);
+    uint64_t all = commitlog_fault_count(machine, COMMITLOG_FAULT_ANY);
+    for (uint64_t i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(copy_one(i * 37 % COUNT, 1), COMMITLOG_OK);
+    }
+    ck_assert_uint_eq(commitlog_fault_count(machine, COMMITLOG_FAULT_READ) - reads, COUNT);
+    ck_assert_uint_eq(commitlog_fault_count(machine, COMMITLOG_FAULT_ANY) - all, COUNT);
+    /* Where there is nothing it says so, and reads nothing. */
+    ck_assert_int_eq(copy_one(COUNT, 1), COMMITLOG_EEND);
+    ck_assert_int_eq(copy_one(COUNT + 1, 1), COMMITLOG_EBEYOND);
+    ck_assert_uint_eq(commitlog_fault_count(machine, COMMITLOG_FAULT_ANY) - all, COUNT);
+}
+END_TEST
+
+/* Two messages, then the code, at each turn. */
+static void cursor_says(int32_t code)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[4];
+    uint32_t count = 0;
+    ck_assert_int_eq(
+        commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, 0, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 4, 0, &count, NULL), COMMITLOG_OK);
+    ck_assert_uint_eq(count, code == COMMITLOG_OK ? 4 : 2);
+    if (code != COMMITLOG_OK) {
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 4, 0, &count, NULL), code);
+    }
+    commitlog_cursor_close(cursor);
+}
+
+/* The index vouches for some bytes of a header and the check of the body for the others: no byte
+ * of a record is left that may be another one, however it is read. */
+START_TEST(no_byte_of_a_record_goes_unchecked)
+{
+    static const char path[] = "/store/log/00000000000000000000.log";
+    borrow = (uint64_t)_i % 2;
+    store_open(COMMITLOG_READ_WRITE);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    append_some(store, 4, _i >= 2, 100);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    store_open(COMMITLOG_READ_WRITE);
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[4];
+    uint32_t count = 0;
+    ck_assert_int_eq(
+        commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, 0, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 4, 0, &count, NULL), COMMITLOG_OK);
+    ck_assert_uint_eq(count, 4);
+    uint64_t from = messages[2].position;
+    uint64_t to = messages[2].next_position;
+    commitlog_cursor_close(cursor);
+    for (uint64_t at = from; at < to; at++) {
+        ck_assert_int_eq(commitlog_fault_flip(machine, path, at, 0x08), 0);
+        cursor_says(COMMITLOG_EDAMAGED);
+        ck_assert_int_eq(copy_one(2, 1), COMMITLOG_EDAMAGED);
+        ck_assert_int_eq(commitlog_fault_flip(machine, path, at, 0x08), 0);
+    }
+    cursor_says(COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_fault_bad_range(machine, path, to - 8, 8), 0);
+    ck_assert_int_eq(copy_one(2, 1), COMMITLOG_EIO);
+    ck_assert_int_eq(copy_one(1, 1), COMMITLOG_OK);
+    ck_assert_int_eq(copy_one(1, 4), COMMITLOG_OK); /* what it got before */
+    ck_assert_int_eq(commitlog_fault_bad_range(machine, path, 0, 0), 0);
+    ck_assert_int_eq(copy_one(2, 2), COMMITLOG_OK);
+}
+END_TEST
+
 static Suite *faults_read_suite(void)
 {
     Suite *suite = suite_create("faults_read");
@@ -150,6 +243,8 @@ static Suite *faults_read_suite(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, a_query_by_key_says_of_each_record_that_it_cannot_have, 0, 4);
     tcase_add_test(cases, a_query_by_key_passes_nothing_for_an_error_elsewhere);
+    tcase_add_test(cases, a_copy_is_one_read_and_nothing_else);
+    tcase_add_loop_test(cases, no_byte_of_a_record_goes_unchecked, 0, 4);
     suite_add_tcase(suite, cases);
     return suite;
 }

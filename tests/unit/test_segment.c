@@ -420,6 +420,50 @@ START_TEST(a_hole_over_damage_or_a_claim_lets_the_scan_go_on)
 }
 END_TEST
 
+static uint32_t open_of(struct clg_segment *const *segments, uint32_t count)
+{
+    uint32_t open = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        open += segments[i]->fd >= 0 ? 1 : 0;
+    }
+    return open;
+}
+
+START_TEST(the_set_keeps_the_descriptors_that_were_opened_last)
+{
+    enum { COUNT = CLG_SEGMENT_SET_KEPT + 5 };
+    struct clg_segment_set set;
+    struct clg_segment *segments[COUNT];
+    uint8_t byte = 0;
+    clg_segment_set_init(&set, &world.os);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        segments[i] = world_create(&world, (uint64_t)i * SMALL, SMALL);
+        struct clg_segment_footer footer = {.end = segments[i]->data_end, .records = 1};
+        OK(clg_segment_write_footer(segments[i], &footer, &err));
+        ck_assert(clg_segment_close_idle(segments[i]));
+        OK(clg_segment_set_append(&set, segments[i], &err));
+    }
+    for (uint32_t i = 0; i < 3 * COUNT; i++) { /* more than once around */
+        struct clg_segment *segment = segments[i % COUNT];
+        OK(clg_segment_pread(segment, &byte, 1, segment->data_start, &err));
+        clg_segment_set_keep_open(&set, segment);
+        ck_assert_int_ge(segment->fd, 0);
+        uint32_t most = i < CLG_SEGMENT_SET_KEPT ? i + 1 : CLG_SEGMENT_SET_KEPT;
+        ck_assert_uint_eq(open_of(segments, COUNT), most);
+    }
+    /* One that goes takes its descriptor along; its place is given to another. */
+    OK(clg_segment_unlink(segments[0], false, &err));
+    clg_segment_unref(clg_segment_set_remove_first(&set));
+    for (uint32_t i = 1; i < 2 * COUNT - 1; i++) {
+        struct clg_segment *segment = segments[i < COUNT ? i : i - COUNT + 1];
+        OK(clg_segment_pread(segment, &byte, 1, segment->data_start, &err));
+        clg_segment_set_keep_open(&set, segment);
+        ck_assert_uint_le(open_of(segments + 1, COUNT - 1), CLG_SEGMENT_SET_KEPT);
+    }
+    clg_segment_set_free(&set);
+}
+END_TEST
+
 static Suite *segment_suite(void)
 {
     Suite *suite = suite_create("segment");
@@ -434,6 +478,7 @@ static Suite *segment_suite(void)
     tcase_add_test(files, maps_show_what_is_written_and_idle_descriptors_come_back);
     tcase_add_test(files, a_failed_flush_is_reported_with_the_file);
     tcase_add_test(files, the_set_pins_by_position_and_knows_its_gaps);
+    tcase_add_test(files, the_set_keeps_the_descriptors_that_were_opened_last);
     tcase_add_test(files, an_unlinked_segment_stays_readable_while_pinned);
     tcase_add_test(files, quarantine_keeps_bytes_and_never_replaces);
     tcase_add_loop_test(files, a_cut_leaves_zeros_is_flushed_and_can_be_repeated, 0, 2);
