@@ -28,6 +28,7 @@ struct run {
     int cold;
     int random;
     int gets;
+    int lent;
     bench_visit visit;       /* of the pass to come */
     struct reading seen;     /* by that pass */
     struct reading expected; /* of one that touches */
@@ -85,11 +86,13 @@ static void pass_at_random(void *ctx)
 {
     static uint8_t out[BENCH_BODY_MAX];
     struct run *run = ctx;
+    size_t (*get)(void *, uint32_t, uint64_t, void *, size_t) =
+        run->lent ? run->engine->get_lent : run->engine->get;
     uint64_t begin = bench_now_ns();
     uint64_t last = begin;
     for (int i = 0; i < run->gets; i++) {
         uint64_t offset = offset_of(run, (uint64_t)i);
-        size_t bytes = run->engine->get(run->store, 0, offset, out, sizeof(out));
+        size_t bytes = get(run->store, 0, offset, out, sizeof(out));
         run->seen.next = offset;
         run->visit(&run->seen, offset, out, bytes);
         if (run->each != NULL) {
@@ -253,6 +256,8 @@ int main(int argc, const char **argv)
         {"random", '\0', POPT_ARG_NONE, &run.random, 0, "records at random offsets, one by one",
          NULL},
         {"gets", '\0', POPT_ARG_INT, &run.gets, 0, "in a pass, with --random", "N"},
+        {"lent", '\0', POPT_ARG_NONE, &run.lent, 0,
+         "with --random, by the interface that lends what it reads (libcommitlog's cursor)", NULL},
         {"cold", '\0', POPT_ARG_NONE, &run.cold, 0,
          "before each pass the store is closed, taken out of the page cache, opened", NULL},
         POPT_TABLEEND};
@@ -266,6 +271,9 @@ int main(int argc, const char **argv)
     if (run.random && !bench.engine->points) {
         bench_usage(&bench, "this engine has no look-up by offset");
     }
+    if (run.lent && (!run.random || bench.engine->get_lent == NULL)) {
+        bench_usage(&bench, "--lent is for --random, and for an engine that has the choice");
+    }
     run.engine = bench.engine;
     run.wanted = bench_wanted(&bench);
     json_t *line = bench_line(&bench);
@@ -274,6 +282,7 @@ int main(int argc, const char **argv)
     bench_put_text(line, "cache", run.cold ? "cold" : "hot");
     if (run.random) {
         bench_put_integer(line, "gets", (uint64_t)run.gets);
+        bench_put_text(line, "by", run.lent ? "lending" : "get");
     }
     store_open(&run);
     bench_run_pinned(&bench, fill, &run);

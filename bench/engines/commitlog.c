@@ -31,8 +31,10 @@ struct store {
     uint32_t topic_count;
     uint32_t queues_each;
     uint32_t drain_topic;
-    uint32_t append_level; /* of each append */
-    bool sync;             /* a commit has to ask for the disk */
+    uint32_t append_level;       /* of each append */
+    bool sync;                   /* a commit has to ask for the disk */
+    struct commitlog_cursor *at; /* of store_get_lent; NULL: none yet */
+    uint32_t at_queue;
 };
 
 struct writer {
@@ -258,10 +260,33 @@ static size_t store_get(void *at, uint32_t queue, uint64_t offset, void *out, si
     return message.body.bytes;
 }
 
+/* A cursor that stays open, as a reader of a queue has one. */
+static size_t store_get_lent(void *at, uint32_t queue, uint64_t offset, void *out, size_t room)
+{
+    struct store *store = at;
+    struct commitlog_message message;
+    struct commitlog_error err = {.message = ""};
+    uint32_t count = 0;
+    if (store->at == NULL || store->at_queue != queue) {
+        commitlog_cursor_close(store->at);
+        store->at_queue = queue;
+        uint32_t topic = place_of(store, &queue);
+        direct_need(commitlog_cursor_open(store->store, topic, queue, COMMITLOG_FROM_OFFSET, offset,
+                                          &store->at, &err),
+                    "cursor", &err);
+    } else {
+        direct_need(commitlog_cursor_seek(store->at, COMMITLOG_FROM_OFFSET, offset), "seek", NULL);
+    }
+    direct_need(commitlog_cursor_fetch(store->at, &message, 1, 0, &count, NULL), "fetch", NULL);
+    memcpy(out, message.body.data, message.body.bytes < room ? message.body.bytes : room);
+    return message.body.bytes;
+}
+
 static void store_close(void *at)
 {
     struct store *store = at;
     struct commitlog_error err = {.message = ""};
+    commitlog_cursor_close(store->at);
     direct_need(commitlog_close(store->store, &err), "close", &err);
     free(store->topics);
     free(store);
@@ -280,7 +305,7 @@ struct commitlog_store *bench_commitlog_store(const struct bench_engine *engine,
                [BENCH_DURABLE] = {.kill = "nothing", .power = "nothing"}},                         \
     .version = version, .open = store_open, .writer = writer_open, .append = writer_append,        \
     .commit = writer_commit, .writer_close = writer_close, .drain = store_drain,                   \
-    .scan = store_scan, .get = store_get, .close = store_close
+    .scan = store_scan, .get = store_get, .get_lent = store_get_lent, .close = store_close
 
 const struct bench_engine bench_engine_commitlog = {
     .name = "commitlog",

@@ -78,6 +78,9 @@ struct bench_engine {
                      void *ctx);
     /* Copies one record; how many bytes it has. */
     size_t (*get)(void *store, uint32_t queue, uint64_t offset, void *out, size_t room);
+    /* The same out of what the engine lends, where `get` is an interface that never lends; NULL:
+     * there is but one way. One thread. */
+    size_t (*get_lent)(void *store, uint32_t queue, uint64_t offset, void *out, size_t room);
     void (*close)(void *store);
 };
 
