@@ -64,22 +64,30 @@ static int walk_prev(struct clg_consume_queue *cq, struct clg_queue_part *part)
     return rc;
 }
 
-static const uint8_t *part_bytes(const struct clg_queue_part *part, uint32_t i)
+/* Entry i; *here: so many from it on lie one behind another. */
+static const uint8_t *part_bytes(const struct clg_queue_part *part, uint32_t i, uint32_t *here)
 {
     CLG_ASSERT(i < part->count);
     CLG_ASSERT(part->flat != NULL || part->last != NULL);
-    return part->flat != NULL ? part->flat + (size_t)i * CLG_QUEUE_ENTRY_BYTES
-                              : clg_queue_chunk_entry(part->last, i);
+    if (part->flat != NULL) {
+        *here = part->count - i;
+        return part->flat + (size_t)i * CLG_QUEUE_ENTRY_BYTES;
+    }
+    const struct clg_queue_chunk *chunk = clg_queue_chunk_find(part->last, i);
+    *here = chunk->first + chunk->room - i; /* of the last chunk as far as `count` goes */
+    return chunk->entries + (size_t)(i - chunk->first) * CLG_QUEUE_ENTRY_BYTES;
 }
 
 static int64_t part_time(const struct clg_queue_part *part, uint32_t i)
 {
-    return (int64_t)clg_load_le64(part_bytes(part, i) + CLG_QUEUE_ENTRY_AT_TIME);
+    uint32_t here;
+    return (int64_t)clg_load_le64(part_bytes(part, i, &here) + CLG_QUEUE_ENTRY_AT_TIME);
 }
 
 static uint64_t part_position(const struct clg_queue_part *part, uint32_t i)
 {
-    uint64_t place = clg_load_le32(part_bytes(part, i) + CLG_QUEUE_ENTRY_AT_PLACE);
+    uint32_t here;
+    uint64_t place = clg_load_le32(part_bytes(part, i, &here) + CLG_QUEUE_ENTRY_AT_PLACE);
     return part->base + place * CLG_RECORD_ALIGN;
 }
 
@@ -325,12 +333,14 @@ int clg_consume_queue_range(struct clg_view *view, uint32_t queue, uint64_t visi
     return rc;
 }
 
-/* One entry for the caller; a place outside its segment is damage. */
-static int walk_emit(struct clg_view *view, const struct clg_queue_part *part, uint32_t i,
+/* Entry i, which `bytes` are, for the caller. `item` is the part's if it comes from a file: there a
+ * place outside its segment is damage. */
+static int walk_emit(struct clg_view *view, const struct clg_queue_part *part,
+                     struct clg_view_item *item, uint32_t i, const uint8_t *bytes,
                      struct clg_lookup_entry *out)
 {
     struct clg_queue_entry entry;
-    clg_queue_entry_decode(part_bytes(part, i), &entry);
+    clg_queue_entry_decode(bytes, &entry);
     *out = (struct clg_lookup_entry){.queue_offset = part->first + i,
                                      .position = part->base + (uint64_t)entry.place * 8,
                                      .segment_base = part->base,
@@ -344,12 +354,10 @@ static int walk_emit(struct clg_view *view, const struct clg_queue_part *part, u
         out->lost = 1;
         return 0;
     }
-    if (part->flat == NULL) {
+    if (item == NULL) {
         CLG_ASSERT(entry.size >= CLG_RECORD_MIN);
         return 0;
     }
-    struct clg_view_item *item = clg_view_segments_find(view->context.segments, part->base);
-    CLG_ASSERT(item != NULL);
     bool inside =
         entry.size >= CLG_RECORD_MIN && clg_view_place_ok(&item->id, entry.place, entry.size);
     return inside ? 0 : clg_queue_part_damaged(view, item);
@@ -363,11 +371,22 @@ static int walk_copy(struct clg_view *view, const struct clg_queue_part *part, u
     uint64_t in_part = part_end(part) > offset ? part_end(part) - offset : 0;
     uint64_t n = clg_min_u64(count, in_part);
     CLG_ASSERT(offset >= part->first);
+    struct clg_view_item *item =
+        part->flat != NULL ? clg_view_segments_find(view->context.segments, part->base) : NULL;
+    CLG_ASSERT(part->flat == NULL || item != NULL);
+    const uint8_t *bytes = NULL;
+    uint32_t here = 0; /* entries that lie at `bytes`, one behind another */
     for (uint32_t i = 0; i < n; i++) {
-        int rc = walk_emit(view, part, (uint32_t)(offset - part->first) + i, &out[i]);
+        uint32_t index = (uint32_t)(offset - part->first) + i;
+        if (here == 0) {
+            bytes = part_bytes(part, index, &here);
+        }
+        int rc = walk_emit(view, part, item, index, bytes, &out[i]);
         if (rc != 0) {
             return rc;
         }
+        bytes += CLG_QUEUE_ENTRY_BYTES;
+        here--;
     }
     *done = (uint32_t)n;
     if (n == 0) {
