@@ -54,15 +54,6 @@ uint32_t clg_record_bytes(uint64_t attribute_bytes, uint64_t body_bytes)
     return size > CLG_RECORD_MAX ? 0 : (uint32_t)size;
 }
 
-uint64_t clg_record_seed(uint64_t salt, uint64_t position)
-{
-    /* An odd multiplier and xor-shifts: for one salt no two positions share a seed. */
-    uint64_t x = salt + position * UINT64_C(0x9e3779b97f4a7c15);
-    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
-    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
-    return x ^ (x >> 31);
-}
-
 void clg_record_encode_header(uint8_t out[CLG_RECORD_HEADER_BYTES],
                               const struct clg_record_header *header)
 {
@@ -78,23 +69,6 @@ void clg_record_encode_header(uint8_t out[CLG_RECORD_HEADER_BYTES],
     clg_store_le16(out + CLG_RECORD_AT_ATTRIBUTE_BYTES, header->attribute_bytes);
     out[CLG_RECORD_AT_KIND] = header->kind;
     out[CLG_RECORD_AT_FLAGS] = header->flags;
-}
-
-void clg_record_decode(const uint8_t in[CLG_RECORD_HEADER_BYTES], struct clg_record_header *header)
-{
-    CLG_ASSERT(in != NULL);
-    CLG_ASSERT(header != NULL);
-    header->word = clg_load_le32(in + CLG_RECORD_AT_WORD);
-    header->header_check = clg_load_le32(in + CLG_RECORD_AT_HEADER_CHECK);
-    header->check = clg_load_le64(in + CLG_RECORD_AT_CHECK);
-    header->queue_offset = clg_load_le64(in + CLG_RECORD_AT_QUEUE_OFFSET);
-    header->store_time = (int64_t)clg_load_le64(in + CLG_RECORD_AT_STORE_TIME);
-    header->epoch = clg_load_le32(in + CLG_RECORD_AT_EPOCH);
-    header->queue_number = clg_load_le32(in + CLG_RECORD_AT_QUEUE_NUMBER);
-    header->durable_back = clg_load_le32(in + CLG_RECORD_AT_DURABLE_BACK);
-    header->attribute_bytes = clg_load_le16(in + CLG_RECORD_AT_ATTRIBUTE_BYTES);
-    header->kind = in[CLG_RECORD_AT_KIND];
-    header->flags = in[CLG_RECORD_AT_FLAGS];
 }
 
 bool clg_record_check_bounds(const struct clg_record_header *header, uint64_t room)

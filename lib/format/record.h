@@ -25,6 +25,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "format/limits.h"
 
 #define CLG_RECORD_HEADER_BYTES 48u
@@ -132,14 +133,35 @@ uint32_t clg_record_bytes(uint64_t attribute_bytes, uint64_t body_bytes);
 uint8_t clg_record_padding(uint64_t attribute_bytes, uint64_t body_bytes);
 
 /* Seed of both checks of the record at `position` in a segment with this salt. */
-uint64_t clg_record_seed(uint64_t salt, uint64_t position);
+static inline uint64_t clg_record_seed(uint64_t salt, uint64_t position)
+{
+    /* An odd multiplier and xor-shifts: for one salt no two positions share a seed. */
+    uint64_t x = salt + position * UINT64_C(0x9e3779b97f4a7c15);
+    x = (x ^ (x >> 30)) * UINT64_C(0xbf58476d1ce4e5b9);
+    x = (x ^ (x >> 27)) * UINT64_C(0x94d049bb133111eb);
+    return x ^ (x >> 31);
+}
 
 /* Write every field but the word (bytes 4 to 47, both checks as given). */
 void clg_record_encode_header(uint8_t out[CLG_RECORD_HEADER_BYTES],
                               const struct clg_record_header *header);
 
 /* No validation: any 48 bytes decode. */
-void clg_record_decode(const uint8_t in[CLG_RECORD_HEADER_BYTES], struct clg_record_header *header);
+static inline void clg_record_decode(const uint8_t in[CLG_RECORD_HEADER_BYTES],
+                                     struct clg_record_header *header)
+{
+    header->word = clg_load_le32(in + CLG_RECORD_AT_WORD);
+    header->header_check = clg_load_le32(in + CLG_RECORD_AT_HEADER_CHECK);
+    header->check = clg_load_le64(in + CLG_RECORD_AT_CHECK);
+    header->queue_offset = clg_load_le64(in + CLG_RECORD_AT_QUEUE_OFFSET);
+    header->store_time = (int64_t)clg_load_le64(in + CLG_RECORD_AT_STORE_TIME);
+    header->epoch = clg_load_le32(in + CLG_RECORD_AT_EPOCH);
+    header->queue_number = clg_load_le32(in + CLG_RECORD_AT_QUEUE_NUMBER);
+    header->durable_back = clg_load_le32(in + CLG_RECORD_AT_DURABLE_BACK);
+    header->attribute_bytes = clg_load_le16(in + CLG_RECORD_AT_ATTRIBUTE_BYTES);
+    header->kind = in[CLG_RECORD_AT_KIND];
+    header->flags = in[CLG_RECORD_AT_FLAGS];
+}
 
 /* May a record with this header lie where `room` bytes are left? Size at least 48 and not above
  * the limit of its kind, inside room, parts consistent, state claimed or committed. */

@@ -70,6 +70,8 @@ void clg_reader_keep(struct clg_reader *reader);
 /* Gives up what was got since the last keep, so that passing over records holds no more than one
  * segment and one block, however many they are. */
 void clg_reader_drop(struct clg_reader *reader);
+/* A hint: the record is about to be asked for. Never faults, never waits. */
+void clg_reader_prefetch(const struct clg_reader *reader, uint64_t position, uint32_t size);
 /* True if a segment it holds was taken away by retention. */
 bool clg_reader_is_revoked(const struct clg_reader *reader);
 

@@ -106,6 +106,7 @@ int clg_cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core,
     }
     cursor->topic = topic;
     cursor->queue = found->first_queue + (all ? 0 : queue);
+    cursor->queue_in_topic = queue;
     cursor->queues = all ? found->queues : 1;
     return COMMITLOG_OK;
 }

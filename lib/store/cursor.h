@@ -61,7 +61,8 @@ struct commitlog_cursor {
     struct clg_reader reader;
     uint64_t generation; /* of the core it last read from */
     uint32_t topic;
-    uint32_t queue;  /* number in the store */
+    uint32_t queue; /* number in the store */
+    uint32_t queue_in_topic;
     uint32_t queues; /* of the topic, for a merge */
     uint64_t next;   /* offset, or position in log order */
     /* What it saw last: whether a recovery has cut it shows when the core changes. */

@@ -3,9 +3,12 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "log/reader_run.h"
 #include "store/cursor.h"
 
 #define QUEUE_COPY_BYTES 4096u
+/* Records that are on their way from memory while one is checked. */
+#define QUEUE_AHEAD 8u
 
 /* Offsets that the log lost: nothing says what they were. The bound is the last of the run, so that
  * one seek past it passes all. */
@@ -42,6 +45,51 @@ static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
     }
     fetch->bound = cursor->next;
     return rc;
+}
+
+static void queue_run(const struct commitlog_cursor *cursor, const struct clg_fetch *fetch,
+                      struct clg_reader_run *out)
+{
+    if (cursor->tag_count == 0) {
+        clg_reader_run(&cursor->reader, fetch->core->log, fetch->visible, out);
+    }
+}
+
+/* The common case: a message without attributes, which lies in the segment of the one before it, to
+ * a cursor that wants them all. False: it is another case. */
+static bool queue_take_plain(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
+                             const struct clg_reader_run *run, const struct clg_lookup_entry *entry)
+{
+    const struct clg_reader_expected expected = {entry->size, entry->header_check};
+    struct clg_record_header header;
+    const uint8_t *record = NULL;
+    if (entry->flags != 0 ||
+        !clg_reader_run_header(run, entry->position, &expected, &header, &record) ||
+        header.kind != CLG_KIND_MESSAGE || header.attribute_bytes != 0 ||
+        header.queue_number != cursor->queue || header.queue_offset != entry->queue_offset ||
+        !clg_reader_run_verify(run, entry->position, &header, record)) {
+        return false;
+    }
+    size_t bytes = clg_record_body_bytes(&header);
+    const uint8_t *body = clg_record_body(&header, record);
+    fetch->messages[fetch->count++] =
+        (struct commitlog_message){.position = entry->position,
+                                   .next_position = entry->position + entry->size,
+                                   .queue_offset = header.queue_offset,
+                                   .store_time_ns = header.store_time,
+                                   .time_ms = header.store_time / 1000000,
+                                   .topic = cursor->topic,
+                                   .queue = cursor->queue_in_topic,
+                                   .epoch = header.epoch,
+                                   .kind = header.kind,
+                                   .body = {body, bytes},
+                                   .attributes = {body, 0}};
+    fetch->bytes += bytes;
+    cursor->has_last = true;
+    cursor->last_position = entry->position;
+    cursor->last_check = header.header_check;
+    cursor->next++;
+    return true;
 }
 
 /* Does damage that may be of any queue lie in the log before `position`? */
@@ -97,6 +145,7 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     }
     struct clg_lookup_entry *entries = cursor->scratch.entries;
     while (fetch->count < fetch->max) {
+        struct clg_reader_run run = {.map = NULL};
         uint32_t want = fetch->max - fetch->count;
         uint32_t count = 0;
         fetch->bound = cursor->next;
@@ -104,7 +153,14 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             fetch->core->fold, cursor->queue, cursor->next, fetch->visible, entries,
             want < cursor->scratch_entries ? want : cursor->scratch_entries, &count, &fetch->bound);
         for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
-            rc = queue_take(cursor, fetch, &entries[i], count - i);
+            if (i + QUEUE_AHEAD < count) {
+                clg_reader_prefetch(&cursor->reader, entries[i + QUEUE_AHEAD].position,
+                                    entries[i + QUEUE_AHEAD].size);
+            }
+            if (!queue_take_plain(cursor, fetch, &run, &entries[i])) {
+                rc = queue_take(cursor, fetch, &entries[i], count - i);
+                queue_run(cursor, fetch, &run);
+            }
         }
         if (rc == COMMITLOG_ETOOSMALL && cursor->next >= fetch->bound) {
             /* Retention passed between index and record, perhaps beyond what was visible when the
