@@ -128,6 +128,10 @@ struct clg_log {
     struct clg_segment *peek_segment;
     uint8_t *peek_buffer;
     uint64_t peek_room;
+
+    /* Any reader, relaxed: hints, see reader_meet. */
+    _Atomic uint32_t random_reads;
+    _Atomic uint32_t cold_reads; /* so many of the next ones ask before they look */
 };
 
 /* claim.c: under claim_lock */

@@ -15,6 +15,11 @@
  * gets is in those. */
 #define READER_PREFETCH_BYTES 2048u
 #define READER_LINE_BYTES 64u
+#define READER_PAGE_BYTES UINT64_C(4096)
+/* See reader_meet. */
+#define READER_TIMED 16u
+#define READER_COLD_NS 30000
+#define READER_COLD_READS 64u
 
 struct clg_reader_block {
     struct clg_reader_block *next;
@@ -300,6 +305,35 @@ static int reader_copy_file(struct clg_reader *reader, struct clg_log *log,
                         position + sizeof(bytes), err);
 }
 
+/*
+ * A fault in a map reads around the page, megabytes where the device is set to (8 MiB, 7 ms), which
+ * is right for who reads on in order and a hundred times too much for one record somewhere. Advice
+ * (MADV_RANDOM) would be the map's, so that of those who read in order too, and asking for the
+ * record's own pages takes 0.5 us where they are there. So one in some random reads is timed; when
+ * one has waited for a disk the next ones ask first, until so many in a row have had their pages.
+ */
+static void reader_meet(const struct clg_reader *reader, struct clg_log *log, const uint8_t *record,
+                        uint64_t bytes)
+{
+    uint32_t cold = clg_load_relaxed_u32(&log->cold_reads);
+    uint32_t turn = clg_load_relaxed_u32(&log->random_reads);
+    clg_store_relaxed_u32(&log->random_reads, turn + 1);
+    if (cold == 0 && turn % READER_TIMED != 0) {
+        return;
+    }
+    const struct commitlog_os *os = reader->os;
+    uintptr_t from = (uintptr_t)record & ~(uintptr_t)(READER_PAGE_BYTES - 1);
+    uintptr_t to = (uintptr_t)clg_align_up((uintptr_t)record + bytes, READER_PAGE_BYTES);
+    int64_t began = os->clock_mono_ns(os);
+    if (cold > 0) {
+        (void)os->advise(os, (void *)from, to - from, CLG_OS_ADVISE_WILLNEED);
+    }
+    (void)*(const volatile uint8_t *)record; /* what would have been read next anyway */
+    uint32_t left = cold > 0 ? cold - 1 : 0;
+    bool waited = os->clock_mono_ns(os) - began >= READER_COLD_NS;
+    clg_store_relaxed_u32(&log->cold_reads, waited ? READER_COLD_READS : left);
+}
+
 static int reader_locate(struct clg_reader *reader, struct clg_log *log,
                          struct clg_segment *segment, uint64_t position, uint64_t seed,
                          const struct clg_reader_expected *expected, const uint8_t **out,
@@ -325,6 +359,11 @@ static int reader_locate(struct clg_reader *reader, struct clg_log *log,
     rc = clg_segment_map(segment, &map, err);
     if (rc == COMMITLOG_OK) {
         *out = map + (position - segment->base);
+        uint64_t bytes = expected != NULL ? expected->size : CLG_RECORD_HEADER_BYTES;
+        if (reader->random && bytes <= segment->data_end - position) {
+            reader_prefetch(segment, position, (uint32_t)bytes);
+            reader_meet(reader, log, *out, bytes);
+        }
     }
     return rc;
 }

@@ -37,6 +37,7 @@ struct clg_reader {
     const struct commitlog_os *os;
     bool copies;   /* never points into a map */
     bool verifies; /* body checks too */
+    bool random;   /* the caller's: of the next records nothing says that they follow the last */
     uint32_t pin_count;
     struct clg_segment *pins[CLG_READER_PINS];
     struct clg_reader_block *blocks; /* newest first */

@@ -144,6 +144,7 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         return front;
     }
     struct clg_lookup_entry *entries = cursor->scratch.entries;
+    cursor->reader.random = !cursor->has_last; /* opened or moved just now */
     while (fetch->count < fetch->max) {
         struct clg_reader_run run = {.map = NULL};
         uint32_t want = fetch->max - fetch->count;
@@ -159,6 +160,7 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             }
             if (!queue_take_plain(cursor, fetch, &run, &entries[i])) {
                 rc = queue_take(cursor, fetch, &entries[i], count - i);
+                cursor->reader.random = false;
                 queue_run(cursor, fetch, &run);
             }
         }

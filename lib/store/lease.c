@@ -20,6 +20,7 @@ static int lease_create(struct commitlog_store *store, struct commitlog_lease **
     clg_reader_init(&lease->reader, store->os,
                     clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
                     clg_option(&store->options, COMMITLOG_OPT_VERIFY_READS) != 0);
+    lease->reader.random = true;
     *out = lease;
     return COMMITLOG_OK;
 }

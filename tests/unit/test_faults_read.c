@@ -7,11 +7,14 @@
 
 #include "commitlog_fault.h"
 
+#include "os/os.h"
+
 static struct commitlog_fault *machine;
 static struct commitlog_store *store;
 static struct commitlog_error err;
 static uint32_t topic;
 static uint64_t borrow;
+static const struct commitlog_os *other_os; /* NULL: the machine's */
 
 static void store_open(uint64_t access)
 {
@@ -21,7 +24,7 @@ static void store_open(uint64_t access)
     ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
     ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_BORROW, borrow, NULL), 0);
     ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_ACCESS, access, NULL), 0);
-    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    commitlog_options_set_os(options, other_os != NULL ? other_os : commitlog_fault_os(machine));
     ck_assert_int_eq(commitlog_open("/store", options, &store, &err), 0);
     commitlog_options_free(options);
 }
@@ -30,6 +33,7 @@ static void setup(void)
 {
     store = NULL;
     borrow = 0;
+    other_os = NULL;
     ck_assert_int_eq(commitlog_fault_create(7, &machine), 0);
 }
 
@@ -236,6 +240,81 @@ START_TEST(no_byte_of_a_record_goes_unchecked)
 }
 END_TEST
 
+/* ---- a disk that makes readers wait, by the clock ---- */
+
+static int64_t slow_ns; /* that pass between any two looks at the clock */
+static int64_t slow_now_ns;
+static uint32_t slow_asked;
+
+static int64_t slow_clock(const struct commitlog_os *os)
+{
+    (void)os;
+    slow_now_ns += slow_ns;
+    return slow_now_ns;
+}
+
+static int slow_advise(const struct commitlog_os *os, void *addr, size_t size,
+                       enum clg_os_advice advice)
+{
+    slow_asked += advice == CLG_OS_ADVISE_WILLNEED ? 1 : 0;
+    return commitlog_fault_os(machine)->advise(os, addr, size, advice);
+}
+
+static uint32_t asked_by_reads(uint32_t reads)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint32_t count = 0;
+    slow_asked = 0;
+    ck_assert_int_eq(
+        commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, 0, &cursor, &err), 0);
+    for (uint32_t i = 0; i < reads; i++) {
+        ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, i % 4), 0);
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), 0);
+    }
+    commitlog_cursor_close(cursor);
+    return slow_asked;
+}
+
+START_TEST(random_reads_ask_for_their_pages_while_they_wait_for_a_disk)
+{
+    struct commitlog_os os = *commitlog_fault_os(machine);
+    os.clock_mono_ns = slow_clock;
+    os.advise = slow_advise;
+    slow_ns = 1;
+    borrow = 1;
+    store_open(COMMITLOG_READ_WRITE);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    append_some(store, 4, false, 100);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    other_os = &os;
+    store_open(COMMITLOG_READ_WRITE);
+    ck_assert_uint_eq(asked_by_reads(100), 0);
+    slow_ns = 1000000;
+    ck_assert_uint_ge(asked_by_reads(100), 100 - 16); /* it finds out */
+    slow_ns = 1;
+    ck_assert_uint_eq(asked_by_reads(200), 64); /* and again */
+    ck_assert_uint_eq(asked_by_reads(100), 0);
+    /* Who reads on in order leaves that to the kernel. */
+    slow_ns = 1000000;
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint32_t count = 0;
+    ck_assert_uint_ge(asked_by_reads(20), 1);
+    ck_assert_int_eq(
+        commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, 0, &cursor, &err), 0);
+    slow_asked = 0;
+    for (uint32_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), 0);
+    }
+    ck_assert_uint_eq(slow_asked, 1);
+    commitlog_cursor_close(cursor);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+END_TEST
+
 static Suite *faults_read_suite(void)
 {
     Suite *suite = suite_create("faults_read");
@@ -245,6 +324,7 @@ static Suite *faults_read_suite(void)
     tcase_add_test(cases, a_query_by_key_passes_nothing_for_an_error_elsewhere);
     tcase_add_test(cases, a_copy_is_one_read_and_nothing_else);
     tcase_add_loop_test(cases, no_byte_of_a_record_goes_unchecked, 0, 4);
+    tcase_add_test(cases, random_reads_ask_for_their_pages_while_they_wait_for_a_disk);
     suite_add_tcase(suite, cases);
     return suite;
 }
