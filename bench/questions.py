@@ -318,7 +318,8 @@ CASES = (
          columns=(Figure("of_hash", "XXH3 record by record / ours", "ratio"),)),
     Case("w6", "W6", "read at random offsets of 1 KiB × 1,000,000", "read",
          (*option("records", 1_000_000), *option("bytes", 1024), "--random"),
-         runs(*OURS, *BATCH_PEERS, "rocketmq"), (*option("records", 3000), *option("gets", 3000)),
+         (*runs(*OURS, *BATCH_PEERS, "rocketmq"), Run("commitlog, lent", "commitlog", ("--lent",))),
+         (*option("records", 3000), *option("gets", 3000)),
          columns=(Figure("p50_ns", "p50"), Figure("p99_ns", "p99"), Figure("max_ns", "max")),
          goals=(Goal("faster than LMDB", AT_LEAST, 2, over("lmdb")),)),
 
