@@ -76,7 +76,7 @@ static void live_fetch(struct clg_stage *stage, const struct clg_segment *segmen
     uint32_t got = 0;
     uint32_t size = 0;
     for (uint64_t i = 0; i < found->records && position < found->end; i++) {
-        int rc = clg_stage_fetch(stage, segment, position, &bytes, &got, &size, NULL);
+        int rc = clg_stage_fetch(stage, segment, position, position, &bytes, &got, &size, NULL);
         FUZZ_CHECK(rc == 0 && size >= CLG_RECORD_MIN && got >= CLG_RECORD_HEADER_BYTES);
         struct clg_record_header header;
         uint64_t seed = clg_record_seed(segment->salt, position);

@@ -235,7 +235,7 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
     if (rc == 0) {
         facts->records_scanned += found.records > 0 ? found.records : 1;
         scan_accept(s, &found.header, found.end);
-        clg_scan_seek(scan, found.end);
+        clg_scan_skip(scan, found.end);
         scan->min_epoch = s->min_epoch;
         scan->min_time = s->min_time;
         *taken = true;
@@ -330,13 +330,13 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
     if (rc == COMMITLOG_ENOTFOUND && zero && search.all_zero && search.unreadable == 0) {
         /* The ordinary end of a segment that is not full. A range all the same: should anything
          * valid lie in a later segment, this is what is missing. */
-        clg_scan_seek(scan, data_end);
+        clg_scan_skip(scan, data_end);
         return scan_add_range(s, at, data_end, CLG_RANGE_HEADER, NULL, err);
     }
     s->facts->tail_zero = false;
     fact->nonzero = true;
     bool unreadable = record->verdict == CLG_SCAN_BAD_READ || search.unreadable > 0;
-    clg_scan_seek(scan, to);
+    clg_scan_skip(scan, to);
     CLG_ASSERT(to > at);
     rc = scan_add_range(s, at, to, unreadable ? CLG_RANGE_UNREADABLE : CLG_RANGE_HEADER, NULL, err);
     return rc != 0 ? rc : scan_tick(s, to - at, err);
@@ -372,7 +372,7 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
                                                                               : CLG_RANGE_CLAIMED;
             rc = scan_add_range(s, record.position, to, kind,
                                 kind == CLG_RANGE_BATCH ? NULL : &record.header, err);
-            clg_scan_seek(scan, to);
+            clg_scan_skip(scan, to);
         } else {
             search = true;
             rc = scan_search(s, scan, &record, fact, err);
@@ -424,6 +424,9 @@ static int scan_one(struct facts_scan *s, struct clg_fact_segment *fact, uint64_
     scan.min_time = s->min_time > scan.min_time ? s->min_time : scan.min_time;
     s->min_epoch = scan.min_epoch;
     s->min_time = scan.min_time;
+    if (s->behind) {
+        scan.read_ahead = CLG_SCAN_SMALL_BYTES; /* most likely there is nothing in it */
+    }
     bool ended = false;
     int rc = 0;
     size_t ranges = s->facts->range_count;

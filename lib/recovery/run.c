@@ -195,7 +195,7 @@ static int run_restore(struct run *r, const struct clg_plan_step *step)
         uint32_t size;
         int rc = run_segment(r, at, &segment);
         if (rc == 0) {
-            rc = clg_stage_fetch(&r->stage, segment, at, &bytes, &count, &size, r->err);
+            rc = clg_stage_fetch(&r->stage, segment, at, step->to, &bytes, &count, &size, r->err);
         }
         if (rc == 0) {
             rc = clg_segment_pwrite(segment, bytes, count, at, r->err);

@@ -13,6 +13,8 @@
 #include "base/plant.h"
 #include "format/topic_record.h"
 
+#define STAGE_WINDOW_BYTES (UINT64_C(256) << 10)
+
 /* The shared words are in the machine's own order and were written by this machine. */
 static int stage_load_positions(struct clg_stage *stage, bool *agree)
 {
@@ -138,6 +140,7 @@ void clg_stage_close(struct clg_stage *stage)
     stage->os->free(stage->os, stage->buffer);
     stage->buffer = NULL;
     stage->buffer_bytes = 0;
+    stage->window_bytes = 0;
     CLG_ASSERT(stage->fd == -1);
 }
 
@@ -149,6 +152,7 @@ static int stage_room(struct clg_stage *stage, size_t bytes, struct commitlog_er
     }
     stage->os->free(stage->os, stage->buffer);
     stage->buffer_bytes = 0;
+    stage->window_bytes = 0;
     stage->buffer = stage->os->alloc(stage->os, bytes);
     if (stage->buffer == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "read the stage");
@@ -158,21 +162,44 @@ static int stage_room(struct clg_stage *stage, size_t bytes, struct commitlog_er
     return 0;
 }
 
-/* bytes <= ring. */
-static int stage_read(const struct clg_stage *stage, uint64_t position, uint8_t *out, size_t bytes,
+static bool stage_has(const struct clg_stage *stage, uint64_t position, size_t bytes)
+{
+    CLG_ASSERT(stage->window_bytes <= stage->buffer_bytes);
+    return position >= stage->window_at && position - stage->window_at <= stage->window_bytes &&
+           bytes <= stage->window_bytes - (position - stage->window_at);
+}
+
+/* [position, position + bytes), which lies before `claimed`; bytes <= ring. */
+static int stage_read(struct clg_stage *stage, uint64_t position, size_t bytes, const uint8_t **out,
                       struct commitlog_error *err)
 {
     uint64_t ring = stage->header.ring_bytes;
-    CLG_ASSERT(bytes <= ring);
-    uint64_t at = position & (ring - 1);
-    uint64_t before_end = clg_min_u64(bytes, ring - at);
-    uint64_t offset = stage->header.ring_offset;
-    int rc = clg_os_pread_all(stage->os, stage->fd, out, before_end, offset + at);
-    CLG_ASSERT(before_end > 0);
-    if (rc >= 0 && before_end < bytes) {
-        rc = clg_os_pread_all(stage->os, stage->fd, out + before_end, bytes - before_end, offset);
+    CLG_ASSERT(bytes <= ring && bytes <= stage->live.claimed - position);
+    if (!stage_has(stage, position, bytes)) {
+        uint64_t want = clg_min_u64(STAGE_WINDOW_BYTES, stage->live.claimed - position);
+        want = clg_min_u64(clg_max_u64(want, bytes), ring);
+        int rc = stage_room(stage, want, err);
+        if (rc != 0) {
+            return rc;
+        }
+        stage->window_bytes = 0;
+        uint64_t at = position & (ring - 1);
+        uint64_t before_end = clg_min_u64(want, ring - at);
+        uint64_t offset = stage->header.ring_offset;
+        rc = clg_os_pread_all(stage->os, stage->fd, stage->buffer, before_end, offset + at);
+        if (rc >= 0 && before_end < want) {
+            rc = clg_os_pread_all(stage->os, stage->fd, stage->buffer + before_end,
+                                  want - before_end, offset);
+        }
+        if (rc < 0) {
+            return clg_fail_os(err, rc, position, "read the live area");
+        }
+        stage->window_at = position;
+        stage->window_bytes = want;
     }
-    return rc < 0 ? clg_fail_os(err, rc, position, "read the live area") : 0;
+    CLG_ASSERT(stage_has(stage, position, bytes));
+    *out = stage->buffer + (position - stage->window_at);
+    return 0;
 }
 
 /* May this record lie at `position`, by what the stage and the segment allow? */
@@ -192,9 +219,9 @@ static bool stage_fits(const struct clg_stage *stage, const struct clg_segment *
            (filler || size <= stage->header.ring_bytes);
 }
 
-/* One record into the buffer: true if it is committed and verifies. */
+/* One record, from whose header `bytes` point on: is it there and does it verify? */
 static int stage_record(struct clg_stage *stage, const struct clg_segment *segment,
-                        uint64_t position, struct clg_record_header *header,
+                        uint64_t position, struct clg_record_header *header, const uint8_t **bytes,
                         enum clg_stage_verdict *verdict, struct commitlog_error *err)
 {
     *verdict = CLG_STAGE_NONE;
@@ -206,10 +233,11 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
         return 0;
     }
     uint8_t raw[CLG_RECORD_HEADER_BYTES];
-    int rc = stage_read(stage, position, raw, sizeof(raw), err);
+    int rc = stage_read(stage, position, sizeof(raw), bytes, err);
     if (rc != 0) {
         return rc;
     }
+    memcpy(raw, *bytes, sizeof(raw));
     uint64_t seed = clg_record_seed(segment->salt, position);
     clg_record_decode(raw, header);
     bool claimed = clg_record_verify_claimed(raw, seed);
@@ -221,17 +249,13 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
         *verdict = CLG_STAGE_CLAIMED;
         return 0;
     }
-    size_t bytes = clg_record_is_filler(header->kind) ? CLG_RECORD_HEADER_BYTES
-                                                      : clg_record_size(header->word);
-    rc = stage_room(stage, bytes, err);
-    if (rc == 0) {
-        rc = stage_read(stage, position, stage->buffer, bytes, err);
-    }
+    size_t size = clg_record_is_filler(header->kind) ? CLG_RECORD_HEADER_BYTES
+                                                     : clg_record_size(header->word);
+    rc = stage_read(stage, position, size, bytes, err);
     if (rc != 0) {
         return rc;
     }
-    if (memcmp(stage->buffer, raw, sizeof(raw)) != 0 ||
-        !clg_record_verify_body(header, stage->buffer, seed)) {
+    if (memcmp(*bytes, raw, sizeof(raw)) != 0 || !clg_record_verify_body(header, *bytes, seed)) {
         return 0;
     }
     CLG_ASSERT(clg_record_state(header->word) == CLG_RECORD_COMMITTED);
@@ -274,8 +298,9 @@ static int stage_members(struct clg_stage *stage, const struct clg_segment *segm
     uint32_t done = 0;
     while (rc == 0 && done < batch->count && found->end - begin < batch->member_bytes) {
         struct clg_record_header header;
+        const uint8_t *bytes;
         enum clg_stage_verdict verdict;
-        rc = stage_record(stage, segment, found->end, &header, &verdict, err);
+        rc = stage_record(stage, segment, found->end, &header, &bytes, &verdict, err);
         if (rc != 0 || verdict != CLG_STAGE_RECORDS) {
             break;
         }
@@ -300,8 +325,9 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, u
     CLG_ASSERT(out != NULL);
     memset(out, 0, sizeof(*out));
     struct clg_record_header header;
+    const uint8_t *bytes;
     enum clg_stage_verdict verdict;
-    int rc = stage_record(stage, segment, position, &header, &verdict, err);
+    int rc = stage_record(stage, segment, position, &header, &bytes, &verdict, err);
     if (rc != 0 || verdict == CLG_STAGE_NONE) {
         return rc;
     }
@@ -313,8 +339,8 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, u
     out->verdict = verdict;
     if (verdict == CLG_STAGE_RECORDS && header.kind == CLG_KIND_BATCH) {
         struct clg_batch batch;
-        if (clg_batch_decode(clg_record_body(&header, stage->buffer),
-                             clg_record_body_bytes(&header), &batch) != 0) {
+        if (clg_batch_decode(clg_record_body(&header, bytes), clg_record_body_bytes(&header),
+                             &batch) != 0) {
             out->verdict = CLG_STAGE_NONE;
             return 0;
         }
@@ -323,23 +349,52 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, u
     return 0;
 }
 
+/* Behind what was fetched lies another whole record in the window: its size, or 0. */
+static uint32_t stage_next_size(const struct clg_stage *stage, uint64_t position, uint64_t to)
+{
+    struct clg_record_header header;
+    CLG_ASSERT(stage->buffer != NULL);
+    if (position >= to || !stage_has(stage, position, CLG_RECORD_HEADER_BYTES)) {
+        return 0;
+    }
+    clg_record_decode(stage->buffer + (position - stage->window_at), &header);
+    uint32_t size = clg_record_size(header.word);
+    bool here = size >= CLG_RECORD_MIN && !clg_record_is_filler(header.kind) &&
+                stage_has(stage, position, size);
+    CLG_ASSERT(!here || size <= stage->window_bytes);
+    return here ? size : 0;
+}
+
 int clg_stage_fetch(struct clg_stage *stage, const struct clg_segment *segment, uint64_t position,
-                    const uint8_t **out, uint32_t *out_bytes, uint32_t *out_size,
+                    uint64_t to, const uint8_t **out, uint32_t *out_bytes, uint32_t *out_size,
                     struct commitlog_error *err)
 {
     struct clg_record_header header;
     enum clg_stage_verdict verdict;
     CLG_ASSERT(out != NULL && out_bytes != NULL && out_size != NULL);
-    int rc = stage_record(stage, segment, position, &header, &verdict, err);
+    int rc = stage_record(stage, segment, position, &header, out, &verdict, err);
     if (rc == 0 && verdict != CLG_STAGE_RECORDS) {
         rc = clg_fail(err, COMMITLOG_EAGAIN, 0, position, "the stage changed during recovery");
     }
     if (rc != 0) {
         return rc;
     }
-    *out = stage->buffer;
     *out_size = clg_record_size(header.word);
-    *out_bytes = clg_record_is_filler(header.kind) ? CLG_RECORD_HEADER_BYTES : *out_size;
-    CLG_ASSERT(*out_bytes <= *out_size);
+    *out_bytes = CLG_RECORD_HEADER_BYTES;
+    if (clg_record_is_filler(header.kind)) {
+        return 0;
+    }
+    uint32_t next = 0;
+    while ((next = stage_next_size(stage, position + *out_size, to)) > 0) {
+        const uint8_t *bytes; /* in the window already, which does not move */
+        rc = stage_record(stage, segment, position + *out_size, &header, &bytes, &verdict, err);
+        if (rc != 0 || verdict != CLG_STAGE_RECORDS) {
+            break; /* the next call says so */
+        }
+        CLG_ASSERT(clg_record_size(header.word) == next && bytes == *out + *out_size);
+        *out_size += next;
+    }
+    *out_bytes = *out_size;
+    CLG_ASSERT(stage_has(stage, position, *out_bytes));
     return 0;
 }

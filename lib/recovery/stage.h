@@ -2,7 +2,8 @@
 /*
  * stage.h -- the live area of a writer that is gone, as evidence for what it had not drained.
  *
- * Owns: the descriptor of the area's file and a buffer for one batch.
+ * Owns: the descriptor of the area's file and a window of what was read of its ring: its writer is
+ *       dead, so the ring does not change.
  * Invariants: 1. read with pread, never mapped: the file is not ours to trust; 2. usable only if
  *       boot, device and inode of DIR, store, session and the order of the positions agree; 3. only
  *       positions in its own [written, claimed) are looked at, each record verified in full.
@@ -30,6 +31,8 @@ struct clg_stage {
     struct clg_live_facts live;
     uint8_t *buffer;
     size_t buffer_bytes;
+    uint64_t window_at; /* position of buffer[0] */
+    size_t window_bytes;
 };
 
 enum clg_stage_verdict { CLG_STAGE_NONE, CLG_STAGE_RECORDS, CLG_STAGE_CLAIMED };
@@ -54,10 +57,12 @@ CLG_MUST_CHECK int clg_stage_look(struct clg_stage *stage, const struct clg_segm
                                   uint64_t position, uint32_t min_epoch, int64_t min_time,
                                   struct clg_stage_found *out, struct commitlog_error *err);
 
-/* Bytes of one record that was found, for the segment: all of it, or the header of a filler. The
+/* Bytes of one record that was found, for the segment: all of it, or the header of a filler. With
+ * it those that follow before `to`, as far as they are at hand and no filler is among them. The
  * pointer holds until the next call. 0, EAGAIN (not there any more), ENOMEM. */
 CLG_MUST_CHECK int clg_stage_fetch(struct clg_stage *stage, const struct clg_segment *segment,
-                                   uint64_t position, const uint8_t **out, uint32_t *out_bytes,
-                                   uint32_t *out_size, struct commitlog_error *err);
+                                   uint64_t position, uint64_t to, const uint8_t **out,
+                                   uint32_t *out_bytes, uint32_t *out_size,
+                                   struct commitlog_error *err);
 
 #endif

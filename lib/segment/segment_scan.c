@@ -81,12 +81,19 @@ void clg_scan_free(struct clg_scan *scan)
     scan->window_bytes = 0;
 }
 
-void clg_scan_seek(struct clg_scan *scan, uint64_t position)
+void clg_scan_skip(struct clg_scan *scan, uint64_t position)
 {
     CLG_ASSERT(scan->segment != NULL);
     CLG_ASSERT(position <= CLG_POSITION_MAX);
     scan->next = position;
     scan->batch_end = 0;
+}
+
+void clg_scan_seek(struct clg_scan *scan, uint64_t position)
+{
+    CLG_ASSERT(scan->segment != NULL);
+    clg_scan_skip(scan, position);
+    CLG_ASSERT(scan->next == position);
     if (scan->buffer != NULL) {
         scan->window_bytes = 0; /* the caller may have written meanwhile */
     }

@@ -100,6 +100,8 @@ void clg_scan_free(struct clg_scan *scan);
 /* Go on elsewhere, e.g. behind damage; epoch and time bounds stay. What was read ahead is
  * forgotten: after a write to the segment, seek before the next step or search. */
 void clg_scan_seek(struct clg_scan *scan, uint64_t position);
+/* The same with what was read: nothing was written since. */
+void clg_scan_skip(struct clg_scan *scan, uint64_t position);
 
 /* The next record: 0 and a verdict, or COMMITLOG_ENOMEM. */
 CLG_MUST_CHECK int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out,
