@@ -307,12 +307,21 @@ static int64_t os_next_data(const struct commitlog_os *os, int fd, uint64_t at)
     return clg_fault_unlock(m, found);
 }
 
+static int64_t os_next_hole(const struct commitlog_os *os, int fd, uint64_t at)
+{
+    (void)os;
+    (void)fd;
+    (void)at;
+    return INT64_MAX;
+}
+
 void clg_fault_fill_files(struct commitlog_os *t)
 {
     CLG_ASSERT(t != NULL);
     CLG_ASSERT(t->ctx != NULL);
     t->pread = os_pread;
     t->next_data = os_next_data;
+    t->next_hole = os_next_hole;
     t->pwrite = os_pwrite;
     t->pwritev = os_pwritev;
     t->fdatasync = os_sync;

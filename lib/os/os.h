@@ -126,6 +126,9 @@ struct commitlog_os {
     /* The first offset at or behind `at` where bytes may be other than zero; INT64_MAX: none. A
      * hint that saves reading what a file system knows to be zero: `at` itself is always right. */
     int64_t (*next_data)(const struct commitlog_os *os, int fd, uint64_t at);
+    /* Where next_data is of use again: the first offset at or behind `at` that may lie in such a
+     * hole; INT64_MAX: none. */
+    int64_t (*next_hole)(const struct commitlog_os *os, int fd, uint64_t at);
     int64_t (*pwrite)(const struct commitlog_os *os, int fd, const void *buf, size_t size,
                       uint64_t at);
     int64_t (*pwritev)(const struct commitlog_os *os, int fd, const struct clg_piece *pieces,

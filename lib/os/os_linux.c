@@ -44,6 +44,7 @@ static const struct commitlog_os linux_table = {
     .close = clg_linux_close,
     .pread = clg_linux_pread,
     .next_data = clg_linux_next_data,
+    .next_hole = clg_linux_next_hole,
     .pwrite = clg_linux_pwrite,
     .pwritev = clg_linux_pwritev,
     .fdatasync = clg_linux_fdatasync,

@@ -29,6 +29,7 @@ int clg_linux_open_at_walk(int dirfd, const char *name, uint32_t flags, uint32_t
 int clg_linux_close(const struct commitlog_os *os, int fd);
 int64_t clg_linux_pread(const struct commitlog_os *os, int fd, void *buf, size_t size, uint64_t at);
 int64_t clg_linux_next_data(const struct commitlog_os *os, int fd, uint64_t at);
+int64_t clg_linux_next_hole(const struct commitlog_os *os, int fd, uint64_t at);
 int64_t clg_linux_pwrite(const struct commitlog_os *os, int fd, const void *buf, size_t size,
                          uint64_t at);
 int64_t clg_linux_pwritev(const struct commitlog_os *os, int fd, const struct clg_piece *pieces,

@@ -216,6 +216,15 @@ int64_t clg_linux_next_data(const struct commitlog_os *os, int fd, uint64_t at)
     return (int64_t)found;
 }
 
+int64_t clg_linux_next_hole(const struct commitlog_os *os, int fd, uint64_t at)
+{
+    (void)os;
+    CLG_ASSERT(fd >= 0);
+    CLG_ASSERT(at <= INT64_MAX);
+    off_t found = lseek(fd, (off_t)at, SEEK_HOLE);
+    return found < 0 ? INT64_MAX : (int64_t)found;
+}
+
 static bool file_is_over_limit(uint64_t end)
 {
     struct rlimit limit;

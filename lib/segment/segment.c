@@ -343,6 +343,32 @@ uint64_t clg_segment_next_data(struct clg_segment *segment, uint64_t position)
     return (uint64_t)at > end - segment->base ? end : segment->base + (uint64_t)at;
 }
 
+uint64_t clg_segment_data_limit(struct clg_segment *segment, uint64_t from, uint64_t to)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    uint64_t limit = from;
+    uint64_t at = from;
+    CLG_ASSERT(from >= segment->base);
+    int fd = segment_fd_get(segment, false);
+    if (fd < 0) {
+        return to;
+    }
+    while (at < to) {
+        int64_t data = os->next_data(os, fd, at - segment->base);
+        if (data < 0 || (uint64_t)data >= to - segment->base) {
+            break;
+        }
+        int64_t hole = os->next_hole(os, fd, (uint64_t)data);
+        limit = hole <= data || (uint64_t)hole >= to - segment->base
+                    ? to
+                    : segment->base + (uint64_t)hole;
+        at = limit;
+    }
+    segment_fd_put(segment);
+    CLG_ASSERT(limit >= from && (limit <= to || limit == from));
+    return limit;
+}
+
 int clg_segment_pread(struct clg_segment *segment, void *buf, size_t size, uint64_t position,
                       struct commitlog_error *err)
 {

@@ -175,6 +175,11 @@ CLG_MUST_CHECK int clg_segment_pread_raw(struct clg_segment *segment, void *buf,
 /* The first position at or behind `position` at which the file system cannot promise zeros, at the
  * most the end of the file. */
 uint64_t clg_segment_next_data(struct clg_segment *segment, uint64_t position);
+/* Behind [from, result) nothing lies before `to`: the file system promises zeros. To be asked
+ * before any of it is read, because what the kernel then reads ahead of it, of nothing but reserved
+ * blocks, counts as data from that moment on, so that each piece of an empty rest would lead to the
+ * next. */
+uint64_t clg_segment_data_limit(struct clg_segment *segment, uint64_t from, uint64_t to);
 /* As much as there is before a failure or the end of the file: bytes read, or a negative errno when
  * not one could be. 0: the file ends here. */
 CLG_MUST_CHECK int64_t clg_segment_pread_some(struct clg_segment *segment, void *buf, size_t size,

@@ -171,6 +171,8 @@ int clg_scan_resync(struct clg_scan *scan, uint64_t from, uint64_t to,
     *search = (struct clg_scan_search){
         .found = to, .first_unreadable = CLG_NO_POSITION, .all_zero = true};
     uint64_t hash_left = SEARCH_HASH_FLOOR + (at < end ? (end - at) * SEARCH_HASH_FACTOR : 0);
+    uint64_t limit = clg_segment_data_limit(scan->segment, at, clg_max_u64(at, end));
+    end = clg_min_u64(end, clg_align_up(limit, CLG_RECORD_ALIGN));
     while ((at = search_skip_hole(scan, at, end)) < end) {
         struct search_chunk chunk;
         int rc = search_next_chunk(scan, at, end, &chunk, err);
@@ -218,7 +220,8 @@ int clg_scan_all_zero(struct clg_scan *scan, uint64_t from, uint64_t to, uint64_
     CLG_ASSERT(first_nonzero != NULL);
     CLG_ASSERT(from >= scan->segment->base);
     uint64_t at = from;
-    while ((at = search_skip_hole(scan, at, to)) < to) {
+    uint64_t limit = clg_segment_data_limit(scan->segment, from, to);
+    while ((at = search_skip_hole(scan, at, limit)) < limit) {
         struct search_chunk chunk;
         int rc = search_next_chunk(scan, at, to, &chunk, err);
         if (rc != 0) {
@@ -248,7 +251,8 @@ int clg_scan_last_nonzero(struct clg_scan *scan, uint64_t from, uint64_t to, uin
     CLG_ASSERT(from >= scan->segment->base);
     uint64_t last = from;
     uint64_t at = from;
-    while ((at = search_skip_hole(scan, at, to)) < to) {
+    uint64_t limit = clg_segment_data_limit(scan->segment, from, to);
+    while ((at = search_skip_hole(scan, at, limit)) < limit) {
         struct search_chunk chunk;
         int rc = search_next_chunk(scan, at, to, &chunk, err);
         if (rc != 0) {

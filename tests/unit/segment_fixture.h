@@ -41,6 +41,7 @@ struct world {
     int fail_alloc;
     _Atomic uint64_t fsyncs;
     _Atomic uint64_t writes;
+    uint64_t read_bytes;
 };
 
 static inline struct world *world_of(const struct commitlog_os *os)
@@ -58,7 +59,9 @@ static inline int64_t world_pread(const struct commitlog_os *os, int fd, void *b
         }
         size = (size_t)(w->bad_from - at);
     }
-    return clg_os_default()->pread(clg_os_default(), fd, buf, size, at);
+    int64_t got = clg_os_default()->pread(clg_os_default(), fd, buf, size, at);
+    w->read_bytes += got > 0 ? (uint64_t)got : 0;
+    return got;
 }
 
 static inline int64_t world_pwrite(const struct commitlog_os *os, int fd, const void *buf,

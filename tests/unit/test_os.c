@@ -326,6 +326,8 @@ START_TEST(fresh_data_is_never_taken_for_a_hole)
         ck_assert_int_le(os->next_data(os, fd, at + 4999), (int64_t)at + 5000);
     }
     ck_assert(os->next_data(os, fd, bytes) >= (int64_t)bytes);
+    ck_assert_int_gt(os->next_hole(os, fd, 5000), 5000);
+    ck_assert_int_eq(os->next_hole(os, fd, bytes), INT64_MAX);
     clg_os_close_fd(os, &fd);
 }
 END_TEST
