@@ -201,7 +201,8 @@ PEERS := $(B)/tests/peers/peer
 # The same with a mistake in one file of the library, which check-flush must find.
 PLANT_FLUSH_IGNORED := lib/log/flush.c
 PLANT_NO_REWRITE := lib/recovery/run.c
-POWERCUT_PLANTS := $(foreach p,FLUSH_IGNORED NO_REWRITE,\
+PLANT_UNWRITTEN_UNSEEN := lib/segment/segment_cut.c
+POWERCUT_PLANTS := $(foreach p,FLUSH_IGNORED NO_REWRITE UNWRITTEN_UNSEEN,\
     $(addprefix $(B)/tests/powercut/plant/$(p)/,cut_writer cut_check))
 
 # One program a question, each with all engines; only their own target builds them.

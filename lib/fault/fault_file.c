@@ -288,6 +288,19 @@ static int os_drop_cache(const struct commitlog_os *os, int fd, uint64_t at, uin
     return (int)clg_fault_unlock(m, 0);
 }
 
+/* What a failed sync left behind is not, and of the rest it does not always know. */
+static int os_is_written(const struct commitlog_os *os, int fd, uint64_t at, uint64_t size)
+{
+    struct commitlog_fault *m = clg_fault_of(os);
+    clg_fault_lock(m);
+    struct fault_inode *inode = clg_fault_inode_of(m, fd);
+    CLG_ASSERT(m->inodes[0].used);
+    bool known = inode != NULL && !inode->is_dir && clg_fault_random(m) % 4 != 0;
+    int rc = known && !clg_fault_has_lost(inode, at, size) ? 1 : 0;
+    CLG_ASSERT(inode == NULL || inode->used);
+    return (int)clg_fault_unlock(m, rc);
+}
+
 /* Every page that is zero counts as one that was never written. */
 static int64_t os_next_data(const struct commitlog_os *os, int fd, uint64_t at)
 {
@@ -326,6 +339,7 @@ void clg_fault_fill_files(struct commitlog_os *t)
     t->pwritev = os_pwritev;
     t->fdatasync = os_sync;
     t->fsync = os_sync;
+    t->is_written = os_is_written;
     t->fallocate = os_fallocate;
     t->ftruncate = os_ftruncate;
     t->stat_fd = os_stat_fd;

@@ -165,6 +165,17 @@ void clg_fault_touch(struct fault_inode *inode, uint64_t at, uint64_t size)
     }
 }
 
+bool clg_fault_has_lost(const struct fault_inode *inode, uint64_t at, uint64_t size)
+{
+    bool lost = false;
+    CLG_ASSERT(!inode->is_dir);
+    CLG_ASSERT(at + size <= inode->size);
+    for (uint64_t i = at / FAULT_SECTOR; size > 0 && i <= (at + size - 1) / FAULT_SECTOR; i++) {
+        lost = lost || inode->lost[i] != 0;
+    }
+    return lost;
+}
+
 int clg_fault_grow_disk(struct fault_inode *inode, uint64_t size)
 {
     CLG_ASSERT(!inode->is_dir);

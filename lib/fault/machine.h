@@ -135,6 +135,8 @@ int clg_fault_grow_disk(struct fault_inode *inode, uint64_t size);
 int clg_fault_allocate(struct commitlog_fault *m, struct fault_inode *inode, uint64_t bytes);
 /* The sectors that touch [at, at + size) were changed past the cache: no longer lost. */
 void clg_fault_touch(struct fault_inode *inode, uint64_t at, uint64_t size);
+/* Behind a sync: did a failed one leave a sector of them behind? */
+bool clg_fault_has_lost(const struct fault_inode *inode, uint64_t at, uint64_t size);
 enum fault_sync { FAULT_SYNC_ALL, FAULT_SYNC_FAILED, FAULT_SYNC_CHANCE, FAULT_SYNC_REVERT };
 /* Walks the dirty sectors: all to the disk; all lost; each by chance; lost ones revert. */
 int clg_fault_sync_file(struct commitlog_fault *m, struct fault_inode *inode, enum fault_sync how);

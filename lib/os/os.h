@@ -136,6 +136,10 @@ struct commitlog_os {
     /* Success is that of the file system too: one that gave up meanwhile is an error. */
     int (*fdatasync)(const struct commitlog_os *os, int fd);
     int (*fsync)(const struct commitlog_os *os, int fd); /* of a directory too */
+    /* Behind a flush that succeeded. 1: no block of [at, at+size) is one that the file system knows
+     * as never written, so that it would read as zeros after a power cut, whatever the flush said;
+     * 0: one is, or it cannot be told here. */
+    int (*is_written)(const struct commitlog_os *os, int fd, uint64_t at, uint64_t size);
     int (*fallocate)(const struct commitlog_os *os, int fd, enum clg_os_fallocate_mode mode,
                      uint64_t at, uint64_t size);
     int (*ftruncate)(const struct commitlog_os *os, int fd, uint64_t size);

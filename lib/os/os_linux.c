@@ -49,6 +49,7 @@ static const struct commitlog_os linux_table = {
     .pwritev = clg_linux_pwritev,
     .fdatasync = clg_linux_fdatasync,
     .fsync = clg_linux_fsync,
+    .is_written = clg_linux_is_written,
     .fallocate = clg_linux_fallocate,
     .ftruncate = clg_linux_ftruncate,
     .stat_fd = clg_linux_stat_fd,

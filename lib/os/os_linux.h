@@ -36,6 +36,7 @@ int64_t clg_linux_pwritev(const struct commitlog_os *os, int fd, const struct cl
                           size_t count, uint64_t at);
 int clg_linux_fdatasync(const struct commitlog_os *os, int fd);
 int clg_linux_fsync(const struct commitlog_os *os, int fd);
+int clg_linux_is_written(const struct commitlog_os *os, int fd, uint64_t at, uint64_t size);
 int clg_linux_fallocate(const struct commitlog_os *os, int fd, enum clg_os_fallocate_mode mode,
                         uint64_t at, uint64_t size);
 int clg_linux_ftruncate(const struct commitlog_os *os, int fd, uint64_t size);

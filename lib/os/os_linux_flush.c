@@ -22,10 +22,15 @@
  * Failure modes: negative errno.
  */
 #include <errno.h>
+#include <linux/fiemap.h>
+#include <linux/fs.h>
+#include <string.h>
+#include <sys/ioctl.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/invariant.h"
 #include "os/os_linux.h"
 
@@ -101,4 +106,56 @@ int clg_linux_fsync(const struct commitlog_os *os, int fd)
         rc = fsync(fd);
     } while (rc < 0 && errno == EINTR);
     return rc == 0 ? flush_ask(fd) : -errno;
+}
+
+#define FLUSH_EXTENTS 32u
+
+/* How far from `at` on the blocks are the file's own and written, by one question. */
+static uint64_t flush_written_to(int fd, uint64_t at, uint64_t end)
+{
+    union {
+        struct fiemap map;
+        uint8_t room[sizeof(struct fiemap) + FLUSH_EXTENTS * sizeof(struct fiemap_extent)];
+    } asked;
+    CLG_ASSERT(at < end);
+    memset(&asked, 0, sizeof(asked));
+    asked.map.fm_start = at;
+    asked.map.fm_length = end - at;
+    asked.map.fm_extent_count = FLUSH_EXTENTS;
+    if (ioctl(fd, FS_IOC_FIEMAP, &asked.map) != 0) {
+        return at;
+    }
+    CLG_ASSERT(asked.map.fm_mapped_extents <= FLUSH_EXTENTS);
+    for (uint32_t i = 0; i < asked.map.fm_mapped_extents; i++) {
+        struct fiemap_extent extent;
+        memcpy(&extent, asked.room + sizeof(struct fiemap) + i * sizeof(extent), sizeof(extent));
+        uint32_t plain = FIEMAP_EXTENT_LAST | FIEMAP_EXTENT_MERGED;
+        if (extent.fe_logical > at || (extent.fe_flags & ~plain) != 0) {
+            break;
+        }
+        at = clg_max_u64(at, extent.fe_logical + extent.fe_length);
+    }
+    return clg_min_u64(at, end);
+}
+
+/* Only where the meaning of the answer is known: what is on the disk, once it was flushed. */
+int clg_linux_is_written(const struct commitlog_os *os, int fd, uint64_t at, uint64_t size)
+{
+    (void)os;
+    struct statfs fs;
+    CLG_ASSERT(fd >= 0);
+    CLG_ASSERT(at <= INT64_MAX && size <= INT64_MAX);
+    enum clg_os_fs type =
+        fstatfs(fd, &fs) < 0 ? CLG_OS_FS_OTHER : clg_linux_fs_type((uint32_t)fs.f_type);
+    if (type != CLG_OS_FS_EXT && type != CLG_OS_FS_XFS) {
+        return 0;
+    }
+    uint64_t end = at + size;
+    for (uint64_t next = at; at < end; at = next) {
+        next = flush_written_to(fd, at, end);
+        if (next == at) {
+            return 0;
+        }
+    }
+    return 1;
 }

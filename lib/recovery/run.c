@@ -284,7 +284,12 @@ static int run_flush_one(struct run *r, struct clg_segment *segment, uint64_t fr
         return clg_segment_rewrite(segment, segment->data_end,
                                    segment->data_end + CLG_SEGMENT_FOOTER, r->err);
     }
-    if (rc == 0 && to == r->plan->end && r->facts->same_boot && !r->facts->clean) {
+    /* Stores into a map, that is: what writes by pwrite has touched nothing behind the end. */
+    bool staged = r->facts->live.usable && r->facts->live.engine == CLG_ENGINE_STAGED;
+    if (rc == 0 && !sealed && staged && segment == r->rewritten) {
+        return 0; /* flushed, and nothing was written since */
+    }
+    if (rc == 0 && to == r->plan->end && r->facts->same_boot && !r->facts->clean && !staged) {
         return clg_segment_rewrite_ahead(segment, to, r->err);
     }
     rc = rc != 0 ? rc : clg_segment_flush(segment, r->err);
@@ -294,7 +299,23 @@ static int run_flush_one(struct run *r, struct clg_segment *segment, uint64_t fr
     return rc;
 }
 
-/* After the flush the bytes are the disk's: they must still be those that were verified. */
+/* Between the scan and the rewrite the kernel may have dropped pages that it believed clean: what
+ * was written again must still be what was verified. */
+static int run_compare(struct run *r, struct clg_scan *scan)
+{
+    struct clg_scan_record record;
+    CLG_ASSERT(scan->mode == CLG_SCAN_FULL);
+    int rc = clg_scan_step(scan, &record, r->err);
+    if (rc == 0 && record.verdict != CLG_SCAN_OK) {
+        rc = clg_fail(r->err, COMMITLOG_EAGAIN, record.os_errno, record.position,
+                      "what was rewritten does not read back: %s",
+                      clg_scan_verdict_text(record.verdict));
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+/* After the flush the bytes are the disk's: are they the same? */
 static int run_read_back(struct run *r, struct clg_segment *segment, uint64_t from, uint64_t to)
 {
     struct clg_scan scan;
@@ -302,17 +323,43 @@ static int run_read_back(struct run *r, struct clg_segment *segment, uint64_t fr
     clg_scan_init(&scan, segment, from, CLG_SCAN_FULL);
     int rc = 0;
     while (rc == 0 && scan.next < to) {
-        struct clg_scan_record record;
-        rc = clg_scan_step(&scan, &record, r->err);
-        if (rc == 0 && record.verdict != CLG_SCAN_OK) {
-            rc = clg_fail(r->err, COMMITLOG_EAGAIN, record.os_errno, record.position,
-                          "what was rewritten does not read back: %s",
-                          clg_scan_verdict_text(record.verdict));
-        }
+        rc = run_compare(r, &scan);
     }
     CLG_ASSERT(rc != 0 || scan.next >= to);
     clg_scan_free(&scan);
     return rc;
+}
+
+/* Pages are written from the scan's own buffer, and each record is compared as it is in the buffer
+ * from which it was written, or, where it goes on into the next one, as the cache has it then: what
+ * was written before is read again. What no buffer holds is inside of fillers, and nobody's. */
+static int run_rewrite_cached(struct run *r, struct clg_segment *segment, uint64_t from,
+                              uint64_t to)
+{
+    struct clg_scan scan;
+    uint64_t done = clg_align_down(from, CLG_FORMAT_PAGE_BYTES);
+    uint64_t end = clg_align_up(to, CLG_FORMAT_PAGE_BYTES);
+    CLG_ASSERT(from < to);
+    clg_scan_init(&scan, segment, from, CLG_SCAN_FULL);
+    int rc = 0;
+    while (rc == 0 && scan.next < to) {
+        rc = run_compare(r, &scan);
+        scan.batch_end = 0; /* its members too: they were compared in buffers of before */
+        uint64_t read_to =
+            clg_align_down(scan.window_at + scan.window_bytes, CLG_FORMAT_PAGE_BYTES);
+        read_to = clg_min_u64(end, read_to);
+        if (rc == 0 && scan.window_at > done) { /* of a filler only the header was read */
+            rc = clg_segment_rewrite_begin(segment, NULL, done, scan.window_at, r->err);
+            done = scan.window_at;
+        }
+        if (rc == 0 && read_to > done) {
+            rc = clg_segment_rewrite_begin(segment, scan.window + (done - scan.window_at), done,
+                                           read_to, r->err);
+            done = read_to;
+        }
+    }
+    clg_scan_free(&scan);
+    return rc == 0 && done < end ? clg_segment_rewrite_begin(segment, NULL, done, end, r->err) : rc;
 }
 
 static int run_rewrite_one(struct run *r, struct clg_segment *segment, uint64_t from, uint64_t to)
@@ -322,14 +369,18 @@ static int run_rewrite_one(struct run *r, struct clg_segment *segment, uint64_t 
         return 0;
     }
     int rc = clg_segment_make_writable(segment, r->err);
-    if (rc == 0 && !CLG_PLANTED(NO_REWRITE)) {
-        rc = clg_segment_rewrite(segment, from, to, r->err);
+    if (CLG_PLANTED(NO_REWRITE)) {
+        return rc != 0 ? rc : run_read_back(r, segment, from, to);
     }
-    if (rc == 0) {
-        rc = run_read_back(r, segment, from, to);
+    /* A flush that fails may have been about holes of a salvage, which lie anywhere. */
+    rc = rc != 0 || r->salvaged ? rc : run_rewrite_cached(r, segment, from, to);
+    if (rc == 0 && (r->salvaged || !clg_segment_rewrite_end(segment, from, to))) {
+        rc = clg_segment_rewrite(segment, from, to, r->err);
+        rc = rc != 0 ? rc : run_read_back(r, segment, from, to);
     }
     if (rc == 0) {
         r->counts->bytes_rewritten += to - from;
+        r->rewritten = segment;
     }
     CLG_ASSERT(to <= segment->data_end);
     return rc;
@@ -481,6 +532,7 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
     case CLG_STEP_SALVAGE_HOLE:
         rc = run_segment(r, step->from, &segment);
         if (rc == 0) {
+            r->salvaged = true;
             run_drop_views(r, segment->base);
             struct clg_fact_range range = r->facts->ranges[step->index];
             range.to = step->to; /* the plan may keep less than fails to verify */

@@ -16,6 +16,7 @@
 #include "base/bytes.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "segment/segment_name.h"
 
 #define CUT_PIECE_BYTES (UINT64_C(1) << 20)
@@ -191,6 +192,42 @@ static int rewrite_pages(struct clg_segment *segment, uint64_t from, uint64_t to
     clg_os_close_fd(os, &fd);
     os->free(os, room);
     return rc;
+}
+
+/* The device is not asked to begin before all is written: it takes longer in pieces. */
+int clg_segment_rewrite_begin(struct clg_segment *segment, const uint8_t *bytes, uint64_t from,
+                              uint64_t to, struct commitlog_error *err)
+{
+    CLG_ASSERT(from < to && to <= segment->base + segment->bytes);
+    CLG_ASSERT(from % CLG_FORMAT_PAGE_BYTES == 0 && to % CLG_FORMAT_PAGE_BYTES == 0);
+    uint8_t *buffer = bytes == NULL ? cut_buffer(segment, err) : NULL;
+    int rc = bytes == NULL && buffer == NULL ? COMMITLOG_ENOMEM : 0;
+    for (uint64_t at = from; rc == 0 && at < to;) {
+        size_t piece = (size_t)clg_min_u64(CUT_PIECE_BYTES, to - at);
+        rc = bytes != NULL ? 0 : clg_segment_pread(segment, buffer, piece, at, err);
+        if (rc == 0) {
+            const uint8_t *piece_bytes = bytes != NULL ? bytes + (at - from) : buffer;
+            rc = clg_segment_pwrite(segment, piece_bytes, piece, at, err);
+        }
+        at += piece;
+    }
+    segment->dir->os->free(segment->dir->os, buffer);
+    if (rc != 0) {
+        clg_wrap(err, "rewrite of [%" PRIu64 ", %" PRIu64 ")", from, to);
+    }
+    return rc;
+}
+
+bool clg_segment_rewrite_end(struct clg_segment *segment, uint64_t from, uint64_t to)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    CLG_ASSERT(segment->fd_writable);
+    uint64_t begin = clg_align_down(from, CLG_FORMAT_PAGE_BYTES);
+    uint64_t end = clg_align_up(to, CLG_FORMAT_PAGE_BYTES);
+    CLG_ASSERT(begin >= segment->base && end <= segment->base + segment->bytes);
+    return clg_segment_flush(segment, NULL) == 0 &&
+           (CLG_PLANTED(UNWRITTEN_UNSEEN) ||
+            os->is_written(os, segment->fd, begin - segment->base, end - begin) == 1);
 }
 
 int clg_segment_rewrite(struct clg_segment *segment, uint64_t from, uint64_t to,

@@ -13,6 +13,7 @@
 #ifndef CLG_SEGMENT_SEGMENT_CUT_H
 #define CLG_SEGMENT_SEGMENT_CUT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "format/record.h"
@@ -37,6 +38,21 @@ CLG_MUST_CHECK int clg_segment_cut(struct clg_segment *segment, uint64_t positio
  */
 CLG_MUST_CHECK int clg_segment_rewrite(struct clg_segment *segment, uint64_t from, uint64_t to,
                                        struct commitlog_error *err);
+/*
+ * The quick way, at the pace of the device: through the cache, and then look whether that did.
+ * Begin writes whole pages again, with `bytes`, which were read from them a moment ago, or with
+ * what they have (NULL), and lets the device start; the caller compares what is in the cache after
+ * that with what it wants there; end flushes, and says whether the pages of [from, to) are durable:
+ * none was lost before the flush, which would have failed, and none of their blocks is still marked
+ * as never written. False: it could not be told or is not so, or the flush told of a failure,
+ * perhaps an old one that the dead writer had no time to hear of. Then clg_segment_rewrite is to
+ * write again what was written since the segment was opened.
+ */
+CLG_MUST_CHECK int clg_segment_rewrite_begin(struct clg_segment *segment, const uint8_t *bytes,
+                                             uint64_t from, uint64_t to,
+                                             struct commitlog_error *err);
+CLG_MUST_CHECK bool clg_segment_rewrite_end(struct clg_segment *segment, uint64_t from,
+                                            uint64_t to);
 /* The same for the pages behind the end of the log, all zeros, that the dead writer may have
  * touched: what is appended next would go through them. */
 CLG_MUST_CHECK int clg_segment_rewrite_ahead(struct clg_segment *segment, uint64_t from,

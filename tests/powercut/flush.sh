@@ -228,6 +228,8 @@ controls() {
     control "a failed flush is ignored" 12 b data
     bin=$plants/NO_REWRITE
     control "recovery serves from the cache" 24 c data
+    bin=$plants/UNWRITTEN_UNSEEN
+    control "recovery writes through the cache and looks no further" 48 c data
     bin=$programs
     zero
 }

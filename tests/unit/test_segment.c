@@ -384,6 +384,35 @@ START_TEST(a_rewrite_writes_the_same_bytes_and_flushes)
 }
 END_TEST
 
+START_TEST(a_rewrite_through_the_cache_is_believed_only_if_all_is_well)
+{
+    struct clg_segment *segment = world_create(&world, 0, SMALL);
+    struct scribe pen = scribe_at(segment);
+    scribe_message(&pen, 9000);
+    uint64_t hash = dirs_hash(world.path);
+    const uint64_t from = CLG_SEGMENT_DATA_START;
+    const uint64_t to = clg_align_up(pen.at, CLG_FORMAT_PAGE_BYTES);
+    uint8_t page[CLG_FORMAT_PAGE_BYTES];
+    OK(clg_segment_pread(segment, page, sizeof(page), from, &err));
+    uint64_t writes = world.writes;
+    OK(clg_segment_rewrite_begin(segment, page, from, from + sizeof(page), &err));
+    OK(clg_segment_rewrite_begin(segment, NULL, from + sizeof(page), to, &err));
+    ck_assert_uint_eq(world.writes, writes + 2);
+    ck_assert(!clg_segment_rewrite_end(segment, from, pen.at)); /* a block counts as unwritten */
+    world.written = -EIO;
+    ck_assert(!clg_segment_rewrite_end(segment, from, pen.at));
+    world.written = 1;
+    ck_assert(clg_segment_rewrite_end(segment, from, pen.at));
+    world.fail_fsync = -EIO;
+    ck_assert(!clg_segment_rewrite_end(segment, from, pen.at));
+    world.fail_fsync = 0;
+    ck_assert_uint_eq(dirs_hash(world.path), hash);
+    world.bad_to = 8200;
+    ck_assert_int_eq(clg_segment_rewrite_begin(segment, NULL, from, to, &err), COMMITLOG_EIO);
+    clg_segment_unref(segment);
+}
+END_TEST
+
 START_TEST(a_hole_over_damage_or_a_claim_lets_the_scan_go_on)
 {
     struct clg_segment *segment = world_create(&world, 0, SMALL);
@@ -516,6 +545,7 @@ static Suite *segment_suite(void)
     tcase_add_loop_test(files, a_cut_leaves_zeros_is_flushed_and_can_be_repeated, 0, 2);
     tcase_add_test(files, a_rewrite_writes_the_same_bytes_and_flushes);
     tcase_add_test(files, an_empty_rest_is_hardly_read);
+    tcase_add_test(files, a_rewrite_through_the_cache_is_believed_only_if_all_is_well);
     tcase_add_test(files, a_hole_over_damage_or_a_claim_lets_the_scan_go_on);
     suite_add_tcase(suite, files);
     return suite;
