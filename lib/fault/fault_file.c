@@ -320,6 +320,7 @@ static int64_t os_next_data(const struct commitlog_os *os, int fd, uint64_t at)
     return clg_fault_unlock(m, found);
 }
 
+/* Of no hole it tells; next_data does. */
 static int64_t os_next_hole(const struct commitlog_os *os, int fd, uint64_t at)
 {
     (void)os;
