@@ -64,10 +64,10 @@ struct clg_live_line {
     _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint64_t value;
 };
 
-/* Woken by the writer after `written` or `published` rises; waited for by futex. */
+/* Changed and woken by the writer when others are to look again; waited for by futex. */
 struct clg_live_wake {
-    _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint32_t word;
-    _Atomic uint32_t waiters; /* hint of the writer's own process: readers cannot write here */
+    _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint32_t published; /* it rose */
+    _Atomic uint32_t durable;                                 /* it rose */
 };
 
 struct clg_live_closed {
@@ -124,8 +124,8 @@ CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, durable) == 4224);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, written) == 4352);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, published) == 4480);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, claimed) == 4608);
-CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, wake) == 4736);
-CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, wake.waiters) == 4740);
+CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, wake.published) == 4736);
+CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, wake.durable) == 4740);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, closed) == 4864);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, counters) == 8192 && CLG_LIVE_COUNTERS == 1024u);
 CLG_FORMAT_ASSERT(sizeof(struct clg_live_area) == CLG_LIVE_HISTOGRAMS_AT);

@@ -221,9 +221,8 @@ void clg_log_latch(struct clg_log *log, const struct commitlog_error *cause)
     log->failure = *cause;
     clg_store_release_u32(&log->latch, 2); /* ORDER(latch-1) release */
     clg_store_release_u32(&log->shared->closed.flag, CLG_LIVE_FAILED);
-    clg_flush_wake(log);
-    clg_wake_word(log->os, &log->room_word, false);
-    clg_wake_readers(log);
+    clg_wake_all(log);
+    clg_live_wake(log->live);
 }
 
 int clg_log_failure(struct clg_log *log, struct commitlog_error *err)

@@ -24,6 +24,14 @@
 #define CLG_WAKES_MAX 64u
 #define CLG_LINE _Alignas(64) /* what os->alloc gives */
 
+/* Readers of this process that sleep until a position rises, and wake each other by nothing. */
+struct clg_wake {
+    CLG_LINE _Atomic uint32_t word;
+    _Atomic uint32_t waiters;
+    /* When the word became what it is, by its low bits: for those who were woken by that. */
+    _Atomic uint64_t at_ns[CLG_WAKES_MAX];
+};
+
 /* A segment that was closed by its pad. */
 struct clg_roll {
     uint64_t base;
@@ -97,7 +105,6 @@ struct clg_log {
     uint64_t drain_count;              /* rolls drained */
     uint64_t drain_mark;               /* marks passed */
     uint64_t small_drains;             /* writes of less than a page: some of them are timed */
-    _Atomic uint64_t announced;        /* mmap engine: followers were woken for what is before */
 
     /* flush leader */
     CLG_LINE struct clg_mutex leader;
@@ -117,8 +124,11 @@ struct clg_log {
     _Atomic uint64_t ring_floor; /* positions below are not in the ring; before `published` */
     _Atomic uint32_t interrupts;
 
-    /* When the wake word became what it is, by its low bits: for those who were woken by that. */
-    _Atomic uint64_t wake_ns[CLG_WAKES_MAX];
+    /* readers: see publish.c */
+    struct clg_wake published_wake;
+    struct clg_wake durable_wake;
+    CLG_LINE _Atomic uint32_t listeners; /* appends that are still to tell followers */
+    _Atomic uint64_t announced;          /* followers were told of what is before; only grows */
 
     /* latch: 0 good, 1 being written, 2 closed; ORDER(latch-1) */
     CLG_LINE _Atomic uint32_t latch;
@@ -162,8 +172,12 @@ void clg_claim_control(struct clg_log *log, uint8_t kind, uint32_t queue_number,
 void clg_publish(struct clg_log *log);
 void clg_publish_wake(struct clg_log *log);
 void clg_room_changed(struct clg_log *log);
-/* Wakes the readers, of this process and of others. */
-void clg_wake_readers(struct clg_log *log);
+/* Wakes the followers for what was published, unless they were told already. */
+void clg_announce(struct clg_log *log);
+/* Wakes the readers who wait for `durable`, of this process and of others. */
+void clg_wake_durable(struct clg_log *log);
+/* Wakes whoever waits in this process, for whatever. */
+void clg_wake_all(struct clg_log *log);
 
 /* flush.c: wakes everybody who waits for a flush. */
 void clg_flush_wake(struct clg_log *log);

@@ -123,10 +123,7 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
         /* clg_publish stores `published` first: whoever holds the claim lock may still be about to
          * store this, or more, and a flush of `published` must not find `written` behind it. */
         clg_raise_release_u64(&log->shared->written.value, published);
-        if (published != clg_load_relaxed_u64(&log->announced)) {
-            clg_store_relaxed_u64(&log->announced, published);
-            clg_wake_readers(log);
-        }
+        clg_announce(log);
         return COMMITLOG_OK;
     }
     if (clg_load_acquire_u32(&log->latch) != 0) {
@@ -157,8 +154,7 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
     }
     if (written != from) {
         clg_room_changed(log);
-        /* Once per drain: followers in other processes sleep on this word and cannot say so. */
-        clg_wake_readers(log);
+        clg_announce(log);
     }
     return COMMITLOG_OK;
 }

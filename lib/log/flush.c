@@ -158,6 +158,7 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
         clg_mutex_lock(log->os, &log->claim_lock);
         flush_align(log);
         clg_mutex_unlock(log->os, &log->claim_lock);
+        clg_publish_wake(log);
     }
     uint64_t durable = clg_live_load(&log->shared->durable);
     uint64_t target = clg_live_load(&log->shared->published);
@@ -232,8 +233,7 @@ static void flush_done(struct clg_log *log, uint64_t group)
     flush_wake(log, group ^ 1u, 1); /* who leads next: the device is idle until then */
     flush_wake(log, group, INT32_MAX);
     flush_wake(log, CLG_FLUSH_NEVER_LEADS, INT32_MAX);
-    /* Readers at visibility "durable" wait there, in this process and in others. */
-    clg_wake_readers(log);
+    clg_wake_durable(log);
 }
 
 static int flush_sleep(struct clg_log *log, uint64_t which, uint32_t seen, int64_t deadline_mono_ns)

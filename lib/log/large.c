@@ -85,5 +85,6 @@ int clg_large_append(struct clg_log *log, const struct clg_append *items, uint32
     clg_mutex_unlock(os, &log->drain_lock);
     os->free(os, buffer);
     clg_publish_wake(log);
+    clg_announce(log); /* `written` has passed it: no drain will */
     return rc;
 }

@@ -350,6 +350,13 @@ int clg_live_attach(struct clg_live *live, const struct commitlog_os *os, int st
     return COMMITLOG_OK;
 }
 
+void clg_live_wake(const struct clg_live *live)
+{
+    CLG_ASSERT(live->writable);
+    clg_wake_word(live->os, &live->area->wake.published, true);
+    clg_wake_word(live->os, &live->area->wake.durable, true);
+}
+
 void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char *path,
                      const uint8_t uuid[CLG_UUID_BYTES])
 {
@@ -365,7 +372,7 @@ void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char 
         old.writable = true;
         if (live_map(&old) >= 0) {
             atomic_store_explicit(&old.area->closed.flag, CLG_LIVE_CLOSED, memory_order_release);
-            clg_wake_word(os, &old.area->wake.word, true);
+            clg_live_wake(&old);
         }
     }
     live_reset(&old);

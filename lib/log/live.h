@@ -59,6 +59,9 @@ CLG_MUST_CHECK int clg_live_attach(struct clg_live *live, const struct commitlog
                                    const uint8_t boot_id[CLG_BOOT_ID_BYTES],
                                    struct commitlog_error *err);
 
+/* Wakes all followers: the writer is gone, or has failed. What it says of that is stored before. */
+void clg_live_wake(const struct clg_live *live);
+
 /* The area of the writer before, of which nothing is changed but this: says in it that its writer
  * is gone and wakes those who follow, so that nobody has to look from time to time. Best effort. */
 void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char *path,

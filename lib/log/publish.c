@@ -5,9 +5,18 @@
  *       stops at the oldest reservation; 3. it never stops inside a batch, because a batch is
  *       committed under the claim lock as a whole.
  * Threads and locks: clg_publish under claim_lock. Waking after it was released.
- * Lost wake-ups: a waiter announces itself in `waiters`, then looks at the position, then sleeps on
- *       the word it read before. The publisher stores the position, then looks at `waiters`. With
- *       a full fence on either side one of them sees the other: ORDER(wake-1).
+ * Lost wake-ups: a reader of this process announces itself in `waiters`, then looks at the
+ *       position, then sleeps on the word it read before. The publisher stores the position, then
+ *       looks at `waiters`. With a full fence on either side one of them sees the other:
+ *       ORDER(wake-1).
+ * Followers write to nothing, so only the kernel knows whether one sleeps, and to ask it costs more
+ *       than an append. Each drain tells them of what was published (so `written` is never left
+ *       ahead of `announced`), and so do the appends while there are `listeners`: after somebody
+ *       was found asleep, until PUBLISH_LISTENERS calls in a row have found nobody. The position
+ *       that `announced` takes is loaded before the word changes, and stored when those who slept
+ *       are woken: who has looked at a lower one sleeps on an older word, or on none.
+ * Bounds: followers cost an append at most one system call, which wakes at most PUBLISH_WAKES of
+ *       them. Nothing waits for what they do, or whether they live.
  */
 #include <errno.h>
 
@@ -56,35 +65,85 @@ void clg_publish(struct clg_log *log)
     }
 }
 
-void clg_publish_wake(struct clg_log *log)
+/* Many enough that a burst of records does not make the next one wait for a drain. */
+#define PUBLISH_LISTENERS 16u
+/* Each costs a microsecond or two; if there are more of them, a drain wakes them. */
+#define PUBLISH_WAKES 8
+
+static void publish_wake_own(const struct clg_log *log, struct clg_wake *wake)
 {
-    clg_fence_seqcst(); /* ORDER(wake-1) publisher */
-    if (clg_load_relaxed_u32(&log->shared->wake.waiters) != 0) {
-        clg_wake_readers(log);
-    }
+    const struct commitlog_os *os = log->os;
+    int64_t now = os->clock_mono_ns(os);
+    uint32_t word = clg_add_acqrel_u32(&wake->word, 1) + 1; /* ORDER(wake-word) release side */
+    /* Who is awake already finds the time of an earlier wake there, and does not count it. */
+    clg_store_relaxed_u64(&wake->at_ns[word % CLG_WAKES_MAX], (uint64_t)now);
+    CLG_PROBE1(wake, word);
+    (void)os->futex_wake(os, &wake->word, INT32_MAX, false);
 }
 
-void clg_wake_readers(struct clg_log *log)
+/* Tells at most `most` followers of what was published, unless they were told. */
+static void publish_tell(struct clg_log *log, int32_t most)
 {
     const struct commitlog_os *os = log->os;
     struct clg_live_wake *wake = &log->shared->wake;
-    /* Readers of other processes cannot say that they wait, so the word changes for nobody, too. */
-    const bool heard = clg_load_relaxed_u32(&wake->waiters) != 0;
-    int64_t now = heard ? os->clock_mono_ns(os) : 0;
-    uint32_t word = clg_add_acqrel_u32(&wake->word, 1) + 1; /* ORDER(wake-word) release side */
-    if (heard) {
-        /* Who is awake already finds the time of an earlier wake there, and does not count it. */
-        clg_store_relaxed_u64(&log->wake_ns[word % CLG_WAKES_MAX], (uint64_t)now);
+    uint64_t published = clg_live_load(&log->shared->published);
+    if (clg_load_acquire_u64(&log->announced) >= published) {
+        return;
     }
+    uint32_t word = clg_add_acqrel_u32(&wake->published, 1) + 1; /* ORDER(wake-word) release side */
     CLG_PROBE1(wake, word);
-    (void)os->futex_wake(os, &wake->word, INT32_MAX, true);
+    int woken = os->futex_wake(os, &wake->published, most, true);
+    uint32_t listeners = clg_load_relaxed_u32(&log->listeners);
+    if (woken > 0) {
+        clg_store_relaxed_u32(&log->listeners, PUBLISH_LISTENERS);
+    } else if (listeners > 0) {
+        clg_store_relaxed_u32(&log->listeners, listeners - 1);
+    }
+    if (woken < most) { /* else there may be more of them */
+        published = CLG_PLANTED(TOLD_LATE) ? clg_live_load(&log->shared->published) : published;
+        clg_raise_release_u64(&log->announced, published);
+    }
+}
+
+void clg_announce(struct clg_log *log)
+{
+    publish_tell(log, INT32_MAX);
+}
+
+void clg_publish_wake(struct clg_log *log)
+{
+    clg_fence_seqcst(); /* ORDER(wake-1) publisher */
+    if (clg_load_relaxed_u32(&log->published_wake.waiters) != 0) {
+        publish_wake_own(log, &log->published_wake);
+    }
+    if (clg_load_relaxed_u32(&log->listeners) != 0) {
+        publish_tell(log, PUBLISH_WAKES);
+    }
+}
+
+void clg_wake_durable(struct clg_log *log)
+{
+    clg_fence_seqcst(); /* ORDER(wake-1) publisher */
+    if (clg_load_relaxed_u32(&log->durable_wake.waiters) != 0) {
+        publish_wake_own(log, &log->durable_wake);
+    }
+    clg_wake_word(log->os, &log->shared->wake.durable, true);
+}
+
+void clg_wake_all(struct clg_log *log)
+{
+    publish_wake_own(log, &log->published_wake);
+    publish_wake_own(log, &log->durable_wake);
+    clg_wake_word(log->os, &log->room_word, false);
+    clg_flush_wake(log);
 }
 
 /* A reader slept since `slept_ns` on the word `seen`: how long was it from the first wake to here?
  */
-static void publish_woken(const struct clg_log *log, uint32_t seen, int64_t slept_ns)
+static void publish_woken(const struct clg_log *log, const struct clg_wake *wake, uint32_t seen,
+                          int64_t slept_ns)
 {
-    int64_t woken = (int64_t)clg_load_relaxed_u64(&log->wake_ns[(seen + 1) % CLG_WAKES_MAX]);
+    int64_t woken = (int64_t)clg_load_relaxed_u64(&wake->at_ns[(seen + 1) % CLG_WAKES_MAX]);
     int64_t now = log->os->clock_mono_ns(log->os);
     if (woken >= slept_ns && woken <= now) {
         clg_measure(log->live, CLG_HISTOGRAM_WAKE_UP, clg_measure_ns(woken, now));
@@ -135,24 +194,47 @@ static uint64_t publish_visible(const struct clg_log *log, bool durable_only)
 /* A follower cannot announce itself: it sleeps in slices and sees the writer end. */
 #define FOLLOWER_SLICE_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
 
+/* One sleep on the word: 0, -ETIMEDOUT, or COMMITLOG_EAGAIN: the slice is over. */
+static int publish_follow(const struct clg_log *log, const _Atomic uint32_t *word, uint32_t seen,
+                          int64_t deadline_mono_ns)
+{
+    const struct commitlog_os *os = log->os;
+    int64_t slice = os->clock_mono_ns(os) + FOLLOWER_SLICE_NS;
+    bool last = deadline_mono_ns <= slice;
+    int rc = clg_wait_word(os, word, seen, last ? deadline_mono_ns : slice, true);
+    return rc == -ETIMEDOUT && !last ? COMMITLOG_EAGAIN : rc;
+}
+
+static int publish_sleep(const struct clg_log *log, const struct clg_wake *wake, uint32_t seen,
+                         int64_t deadline_mono_ns)
+{
+    int64_t slept = log->os->clock_mono_ns(log->os);
+    int rc = clg_wait_word(log->os, &wake->word, seen, deadline_mono_ns, false);
+    if (rc == 0) {
+        publish_woken(log, wake, seen, slept);
+    }
+    return rc;
+}
+
 int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_only,
                          int64_t deadline_mono_ns)
 {
-    const struct commitlog_os *os = log->os;
-    struct clg_live_wake *wake = &log->shared->wake;
+    struct clg_wake *wake = durable_only ? &log->durable_wake : &log->published_wake;
+    const struct clg_live_wake *shared = &log->shared->wake;
+    const _Atomic uint32_t *word = !log->is_follower ? &wake->word
+                                   : durable_only    ? &shared->durable
+                                                     : &shared->published;
     uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
     int rc = COMMITLOG_OK;
-    if (!log->is_follower) {
-        (void)clg_add_acqrel_u32(&wake->waiters, 1);
-    }
+    (void)clg_add_acqrel_u32(&wake->waiters, 1); /* a follower's own: nobody looks at it */
     for (;;) {
         clg_fence_seqcst(); /* ORDER(wake-1) waiter */
-        uint32_t seen = clg_load_acquire_u32(&wake->word);
+        uint32_t seen = clg_load_acquire_u32(word);
         if (publish_visible(log, durable_only) > position) {
             break;
         }
         if (CLG_PLANTED(LOST_WAKE)) {
-            seen = clg_load_acquire_u32(&wake->word);
+            seen = clg_load_acquire_u32(word);
         }
         if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
             rc = COMMITLOG_EINTERRUPTED;
@@ -162,29 +244,17 @@ int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_on
             rc = log->is_follower ? COMMITLOG_ECLOSED : clg_log_failure(log, NULL);
             break;
         }
-        int64_t until = deadline_mono_ns;
-        if (log->is_follower) {
-            int64_t slice = os->clock_mono_ns(os) + FOLLOWER_SLICE_NS;
-            until = slice < until ? slice : until;
-        }
-        int64_t slept = log->is_follower ? 0 : os->clock_mono_ns(os);
-        int waited = clg_wait_word(os, &wake->word, seen, until, true);
-        if (waited == 0 && !log->is_follower) {
-            publish_woken(log, seen, slept);
-        }
-        if (waited == -ETIMEDOUT) {
-            if (until == deadline_mono_ns) {
-                rc = publish_visible(log, durable_only) > position ? COMMITLOG_OK
-                                                                   : COMMITLOG_ETIMEDOUT;
-                break;
-            }
-            rc = COMMITLOG_EAGAIN; /* a follower looks whether the writer is still there */
+        rc = log->is_follower ? publish_follow(log, word, seen, deadline_mono_ns)
+                              : publish_sleep(log, wake, seen, deadline_mono_ns);
+        if (rc == -ETIMEDOUT) {
+            rc = publish_visible(log, durable_only) > position ? COMMITLOG_OK : COMMITLOG_ETIMEDOUT;
             break;
         }
+        if (rc != 0) {
+            break; /* a follower looks whether the writer is still there */
+        }
     }
-    if (!log->is_follower) {
-        (void)clg_sub_acqrel_u32(&wake->waiters, 1);
-    }
+    (void)clg_sub_acqrel_u32(&wake->waiters, 1);
     return rc;
 }
 
@@ -203,11 +273,7 @@ int clg_log_wait_failed(struct clg_log *log, int rc, uint64_t position, struct c
 void clg_log_interrupt(struct clg_log *log)
 {
     (void)clg_add_acqrel_u32(&log->interrupts, 1);
-    if (!log->is_follower) {
-        clg_wake_readers(log);
-    }
-    clg_wake_word(log->os, &log->room_word, false);
-    clg_flush_wake(log);
+    clg_wake_all(log);
 }
 
 uint32_t clg_log_interrupts(const struct clg_log *log)

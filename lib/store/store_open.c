@@ -445,7 +445,7 @@ int32_t commitlog_close(struct commitlog_store *store, struct commitlog_error *e
         store->core->keeps_live_file = rc != COMMITLOG_OK;
         clg_store_release_u32(&store->core->live.area->closed.flag,
                               rc == COMMITLOG_OK ? CLG_LIVE_CLOSED : CLG_LIVE_FAILED);
-        clg_wake_word(store->os, &store->core->live.area->wake.word, true);
+        clg_live_wake(&store->core->live);
     }
     clg_store_release_u32(&store->closed, 1);
     store_teardown(store);

@@ -352,6 +352,89 @@ static void begin_follow(void)
     weave_spawn("follow", follow, number(3));
 }
 
+/* Followers that are woken or sleep for ever: no bound on a sleep hides a wake-up that is lost. */
+static struct {
+    bool appended;
+    bool done;
+} told;
+
+static void begin_told(const struct scene_options *options)
+{
+    memset(&told, 0, sizeof told);
+    scene_open(options);
+    weave_patient();
+}
+
+static void follow_patiently(void *arg)
+{
+    follow(arg);
+    told.done = true;
+}
+
+static void drain_when_quiet(void *arg)
+{
+    (void)arg;
+    weave_stop();
+    drain(NULL);
+}
+
+/* Who expects followers tells them at each append; else they wait for a drain. */
+static void quiet_told(void)
+{
+    const struct clg_log *log = scene.log;
+    bool expected = atomic_load(&log->listeners) != 0;
+    WEAVE_CHECK(told.done || !expected, "a follower sleeps at %llu, told of %llu",
+                (unsigned long long)clg_log_published(log),
+                (unsigned long long)atomic_load(&log->announced));
+}
+
+static void begin_follow_told(void)
+{
+    begin_told(&options_staged);
+    weave_spawn("append", append_two, number(1));
+    weave_spawn("drain", drain_when_quiet, NULL);
+    weave_spawn("follow", follow_patiently, number(3));
+}
+
+/* As after a drain that has found one asleep. */
+static void begin_follow_expected(void)
+{
+    begin_follow_told();
+    atomic_store(&scene.log->listeners, 16);
+}
+
+static void append_and_say(void *arg)
+{
+    append_one(arg);
+    told.appended = true;
+}
+
+static void append_and_drain_twice(void *arg)
+{
+    append_one(arg);
+    drain(NULL);
+    weave_await(&told.appended);
+    drain(NULL);
+}
+
+static void begin_follow_drained_with(const struct scene_options *options)
+{
+    begin_told(options);
+    weave_spawn("drain", append_and_drain_twice, number(1));
+    weave_spawn("append", append_and_say, number(2));
+    weave_spawn("follow", follow, number(3));
+}
+
+static void begin_follow_drained(void)
+{
+    begin_follow_drained_with(&options_staged);
+}
+
+static void begin_follow_drained_mapped(void)
+{
+    begin_follow_drained_with(&options_mapped);
+}
+
 static void begin_follow_roll(void)
 {
     scene_open(&options_staged);
@@ -419,6 +502,10 @@ const struct weave_case race_cases[] = {
     {"upkeep-asleep", begin_upkeep_asleep, scene_step, quiet_upkeep, scene_finish},
     {"upkeep-durable", begin_upkeep_durable, scene_step, quiet_upkeep, scene_finish},
     {"follow", begin_follow, scene_step, NULL, scene_finish},
+    {"follow-told", begin_follow_told, scene_step, quiet_told, scene_finish},
+    {"follow-expected", begin_follow_expected, scene_step, quiet_told, scene_finish},
+    {"follow-drained", begin_follow_drained, scene_step, NULL, scene_finish},
+    {"follow-mapped", begin_follow_drained_mapped, scene_step, NULL, scene_finish},
     {"follow-roll", begin_follow_roll, scene_step, NULL, scene_finish},
     {"follow-large", begin_follow_large, scene_step, NULL, scene_finish},
     {"follow-retention", begin_follow_retention, scene_step, NULL, end_retention},

@@ -274,6 +274,11 @@ void weave_await(const bool *flag)
     }
 }
 
+void weave_patient(void)
+{
+    weave.patient = true;
+}
+
 void weave_ignore(const volatile void *from, size_t bytes)
 {
     CHECK(weave.ignored_count < WEAVE_IGNORED);
@@ -296,6 +301,7 @@ void weave_run(void)
     weave.step_count = 0;
     weave.spent = 0;
     weave.ignored_count = 0;
+    weave.patient = false;
     weave.name_count = 0;
     weave.map_count = 0;
     (void)signal(SIGABRT, trace_aborted);

@@ -69,6 +69,9 @@ void weave_spawn(const char *name, void (*fn)(void *arg), void *arg);
 void weave_stop(void);
 /* The calling thread goes on when the flag is set, by another one of the case. */
 void weave_await(const bool *flag);
+/* A wait on a word that processes share ends by a wake only, not by its time-out. Until the end of
+ * the run. */
+void weave_patient(void);
 /* Steps there are of no interest (statistics). Until the end of the run. */
 void weave_ignore(const volatile void *from, size_t bytes);
 /* What a failure calls this address. */

@@ -130,6 +130,7 @@ struct weave {
         size_t bytes;
     } ignored[WEAVE_IGNORED];
     uint32_t ignored_count;
+    bool patient;
     struct {
         const volatile void *at;
         const char *name;

@@ -111,7 +111,6 @@ static int os_futex_wait(const struct commitlog_os *os, const _Atomic uint32_t *
 {
     struct weave_thread *self = weave.current;
     (void)os;
-    (void)shared;
     if (self == NULL)
         weave_fail(__FILE__, __LINE__, "futex_wait", "outside of all threads: waits for ever");
     os_point(word, WEAVE_WRITE);
@@ -122,7 +121,8 @@ static int os_futex_wait(const struct commitlog_os *os, const _Atomic uint32_t *
     self->word = weave_place(word);
     self->timed_out = false;
     self->queued = ++weave.queued;
-    self->deadline = timeout_ns >= INT64_MAX - now ? INT64_MAX : now + timeout_ns;
+    bool for_ever = timeout_ns >= INT64_MAX - now || (weave.patient && shared);
+    self->deadline = for_ever ? INT64_MAX : now + timeout_ns;
     weave_block();
     return self->timed_out ? -ETIMEDOUT : 0;
 }

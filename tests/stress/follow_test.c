@@ -33,6 +33,7 @@ struct scene {
     uint64_t engine;
     uint64_t live;
     bool retain;
+    bool unthreaded;
 };
 
 static struct commitlog_store *store_open(const struct scene *scene, uint64_t access)
@@ -47,6 +48,7 @@ static struct commitlog_store *store_open(const struct scene *scene, uint64_t ac
     CHECK_OK(commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, 256 << 10, &err), &err);
     CHECK_OK(commitlog_options_set(options, COMMITLOG_OPT_STAGE_BYTES, 64 << 10, &err), &err);
     CHECK_OK(commitlog_options_set(options, COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE, &err), &err);
+    CHECK_OK(commitlog_options_set(options, COMMITLOG_OPT_THREAD, !scene->unthreaded, &err), &err);
     CHECK_OK(commitlog_open(scene->path, options, &store, &err), &err);
     commitlog_options_free(options);
     return store;
@@ -366,6 +368,62 @@ static void wake_over_processes(const struct scene *scene)
     CHECK_OK(commitlog_close(store, &err), &err);
 }
 
+static _Noreturn void told_child(const struct scene *scene, int answers)
+{
+    struct commitlog_store *mine = store_open(scene, COMMITLOG_READ_ONLY);
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    struct commitlog_error err = {.message = ""};
+    uint32_t got = 0;
+    CHECK_OK(
+        commitlog_cursor_open(mine, topic_of(mine, 0), 1, COMMITLOG_FROM_END, 0, &cursor, &err),
+        &err);
+    for (;;) {
+        CHECK(write(answers, "r", 1) == 1);
+        CHECK_RC(commitlog_cursor_fetch(cursor, &message, 1, 20000, &got, NULL), COMMITLOG_OK);
+    }
+}
+
+/* Without the library's thread nothing drains what is appended at level none. Once a follower was
+ * found asleep the appends themselves wake it, long before its sleep would have ended by itself. */
+static void told_by_appends(const struct scene *scene)
+{
+    struct scene unthreaded = *scene;
+    struct commitlog_error err = {.message = ""};
+    struct rng rng;
+    int answers[2];
+    char byte = 0;
+    int64_t least_ms = INT64_MAX;
+    unthreaded.unthreaded = true;
+    struct commitlog_store *store = store_open(&unthreaded, COMMITLOG_READ_WRITE);
+    uint32_t topic = topic_of(store, QUEUES);
+    uint64_t end = queue_end(store, topic, 1);
+    rng_begin(&rng, 4);
+    append_load(store, topic, 1, 1, end++, &rng, COMMITLOG_LEVEL_DURABLE);
+    CHECK(pipe(answers) == 0);
+    fflush(stdout);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0)
+        told_child(scene, answers[1]);
+    CHECK(read(answers[0], &byte, 1) == 1); /* it is there, and will be asleep in a moment */
+    for (int i = 0; i < 5; i++) {
+        sleep_ms(100);
+        int64_t begin = clock_ms();
+        append_load(store, topic, 1, 1, end++, &rng,
+                    i == 0 ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE);
+        CHECK(read(answers[0], &byte, 1) == 1);
+        int64_t took = clock_ms() - begin;
+        least_ms = i > 0 && took < least_ms ? took : least_ms;
+    }
+    CHECKF(least_ms < 500, "told after %lld ms", (long long)least_ms);
+    printf("told after %lld ms\n", (long long)least_ms);
+    CHECK(kill(child, SIGKILL) == 0 && waitpid(child, NULL, 0) == child);
+    close(answers[0]);
+    close(answers[1]);
+    CHECK_OK(commitlog_close(store, &err), &err);
+}
+
 /* ---- idle ---- */
 
 static int idle_run(const char *path)
@@ -488,6 +546,7 @@ int main(int argc, char **argv)
         if (only == 0 || only == 2) {
             run_scene(engine, COMMITLOG_LIVE_AUTO, false, seed, waits_in_process);
             run_scene(engine, COMMITLOG_LIVE_AUTO, false, seed, wake_over_processes);
+            run_scene(engine, COMMITLOG_LIVE_AUTO, false, seed, told_by_appends);
         }
         if (only == 0 || only == 3)
             run_scene(engine, COMMITLOG_LIVE_AUTO, false, seed, idle_follower);
