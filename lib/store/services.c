@@ -22,6 +22,9 @@
 #include "store/store.h"
 
 #define SERVICE_DRAIN_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
+/* After so long without anything to drain the thread sleeps deeper, and the next append wakes it.
+ */
+#define SERVICE_LINGER_NS (INT64_C(5) * CLG_OS_NS_PER_MS)
 #define SERVICE_IDLE_NS (INT64_C(100) * CLG_OS_NS_PER_MS)
 #define SERVICE_RETAIN_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
 /* A clock that was set must not keep upkeep from what is due for longer. */
@@ -70,10 +73,17 @@ static void service_fold(struct service_step *step)
 static void service_drain(struct service_step *step)
 {
     struct clg_log *log = step->core->log;
+    int64_t *drained_ns = &step->store->services.drained_ns;
     clg_log_populate(log);
     if (clg_log_staged_bytes(log) == 0) {
+        /* A round that follows the last one at once finds nothing, and the next append comes in a
+         * moment: to be woken by it would take it ten times as long as it takes itself. */
+        if (step->now - *drained_ns < SERVICE_LINGER_NS) {
+            service_due(step, step->now + SERVICE_DRAIN_NS);
+        }
         return;
     }
+    *drained_ns = step->now;
     int rc = clg_log_drain(log, UINT64_MAX, UINT64_C(1) << 20, NULL);
     service_due(step, step->now + SERVICE_DRAIN_NS);
     step->again = step->again || (rc == COMMITLOG_OK && clg_log_staged_bytes(log) >= 262144);

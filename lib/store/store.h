@@ -64,6 +64,7 @@ struct clg_event_ring {
 /* Upkeep: who is due when. Under service_lock. */
 struct clg_services {
     int64_t flush_at_ns;
+    int64_t drained_ns; /* when there was something to drain last */
     int64_t idle_since_ns;
     int64_t retain_at_ns;
     int64_t expire_at_ns;
