@@ -23,6 +23,9 @@
  * and the records are still in the nearest cache. Readers fold what they need themselves. */
 #define APPEND_FOLD_BYTES (UINT64_C(16) << 10)
 #define APPEND_FOLD_BUDGET 512u
+/* Where the library's thread folds, and an appender helps it: not for long at a time. */
+#define APPEND_FOLD_HELP_BUDGET 64u
+#define APPEND_FOLD_HELP_BYTES (UINT64_C(1) << 20) /* mmap engine; of a ring a quarter */
 #define APPEND_ROOM_FOLD 4096u
 #define APPEND_UNSEALED_MAX 32u
 
@@ -40,7 +43,9 @@ int clg_store_make_room(struct commitlog_store *store, struct commitlog_error *e
     return rc;
 }
 
-/* With a thread an appender leaves the end of a segment to it, unless the ring gets full. */
+/* With a thread this is its work, because it may have to allocate, and fresh memory is a page fault
+ * for each 4 KiB. What it falls behind is bounded: beyond that each appender folds more than it
+ * adds, and beyond twice that the end of a segment, too. */
 void clg_append_fold(struct commitlog_store *store)
 {
     struct clg_core *core = store->core;
@@ -49,9 +54,19 @@ void clg_append_fold(struct commitlog_store *store)
     if (behind < APPEND_FOLD_BYTES) {
         return;
     }
-    bool may_seal = !store->has_thread || behind > core->live.ring_bytes / 2;
+    uint32_t budget = APPEND_FOLD_BUDGET;
+    bool may_seal = true;
+    if (store->has_thread) {
+        uint64_t leave =
+            core->live.ring_bytes > 0 ? core->live.ring_bytes / 4 : APPEND_FOLD_HELP_BYTES;
+        if (behind < leave) {
+            return;
+        }
+        budget = APPEND_FOLD_HELP_BUDGET;
+        may_seal = behind > 2 * leave;
+    }
     /* Out of memory is not this append's failure: the record is stored and folded later. */
-    int rc = clg_fold_run(core->fold, UINT64_MAX, APPEND_FOLD_BUDGET, CLG_FOLD_TRY, may_seal, NULL);
+    int rc = clg_fold_run(core->fold, UINT64_MAX, budget, CLG_FOLD_TRY, may_seal, NULL);
     (void)rc;
 }
 
