@@ -148,8 +148,9 @@ CLG_MUST_CHECK int clg_fold_sync_dir(struct clg_fold *fold, struct commitlog_err
 /*
  * Topics whose control state must be written again before the segments with base <= `base` may go:
  * their newest definition, or the newest evidence of some queue's next offset (a record or a
- * carried pair), lies there. Starts at topic id `from`; fills up to max ids; *out_next: where to
- * go on, UINT32_MAX at the end. A topic leaves the list once its new definition, with offsets, is
+ * carried pair), lies there. Starts at topic id `from`; fills up to max ids, fewer or none where
+ * the look at the others would hold the lock for long; *out_next: where to go on, UINT32_MAX at
+ * the end. A topic leaves the list once its new definition, with offsets, is
  * folded. *out_bytes (may be NULL): size of those definition records, the carry-forward debt.
  */
 CLG_MUST_CHECK int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uint32_t from,

@@ -2,9 +2,11 @@
 /*
  * topics_view.c -- definitions to registry, and what carry-forward has to write. See topics_view.h.
  *
- * Invariants: `oldest` of a topic is a lower bound of the newest evidence of any of its queues. As
- *       evidence only rises, a topic whose bound lies above a segment needs no look at its queues:
- *       retention's cost follows what last changed there, not the number of queues.
+ * Invariants: 1. `oldest` of a topic is a lower bound of the newest evidence of any of its queues.
+ *       As evidence only rises, a topic whose bound lies above a segment needs no look at its
+ *       queues: retention's cost follows what last changed there, not the number of queues.
+ *       2. `save_bytes` is the sum over the topics seen: it is asked for by every round of upkeep,
+ *       and a topic never leaves the view or changes its name.
  * Threads and locks: the fold lock; clg_registry_add takes the registry's.
  * Happy path, failure modes: topics_view.h.
  */
@@ -36,6 +38,9 @@ CLG_FORMAT_ASSERT(STATE_AT_NAME_BYTES == STATE_AT_DEFINED_BASE + 8u);
 CLG_FORMAT_ASSERT(STATE_AT_ZERO == STATE_AT_NAME_BYTES + 4u);
 CLG_FORMAT_ASSERT(STATE_TOPIC_BYTES == STATE_AT_ZERO + 4u);
 
+/* Topics and queues that one call of clg_topics_carry_list looks at, the fold lock being held. */
+#define CARRY_LOOKS UINT64_C(4096)
+
 struct topics_seen {
     uint64_t defined_base; /* + 1; 0: never seen */
     uint64_t oldest;
@@ -45,6 +50,7 @@ struct topics_view {
     struct clg_view view;
     struct topics_seen *seen; /* by topic id */
     uint32_t room;
+    uint64_t save_bytes; /* in .state, of all that are seen */
     uint64_t contradictions;
 };
 
@@ -69,6 +75,17 @@ static int topics_need(struct topics_view *topics, uint32_t id)
     return 0;
 }
 
+/* Topics this view has met. A writer may have created others whose definition is not folded. */
+static bool topics_is_seen(const struct topics_view *topics, uint32_t id)
+{
+    return id < topics->room && topics->seen[id].defined_base != 0;
+}
+
+static uint64_t topics_entry_bytes(uint32_t name_bytes)
+{
+    return clg_align_up(STATE_TOPIC_BYTES + name_bytes, 8);
+}
+
 static int topics_add(struct topics_view *topics, const void *name, uint32_t name_bytes,
                       uint32_t first_queue, uint32_t queues, uint64_t base_plus_1)
 {
@@ -89,10 +106,13 @@ static int topics_add(struct topics_view *topics, const void *name, uint32_t nam
     }
     CLG_ASSERT(topic != NULL);
     rc = topics_need(topics, topic->id);
-    if (rc == 0 && topics->seen[topic->id].defined_base < base_plus_1) {
-        topics->seen[topic->id].defined_base = base_plus_1;
+    if (rc != 0) {
+        return rc;
     }
-    return rc;
+    struct topics_seen *seen = &topics->seen[topic->id];
+    topics->save_bytes += seen->defined_base == 0 ? topics_entry_bytes(name_bytes) : 0;
+    seen->defined_base = clg_max_u64(seen->defined_base, base_plus_1);
+    return 0;
 }
 
 static int topics_apply(struct clg_view *view, const struct clg_record_view *record)
@@ -136,6 +156,7 @@ static void topics_reset(struct clg_view *view)
     view->context.os->free(view->context.os, topics->seen);
     topics->seen = NULL;
     topics->room = 0;
+    topics->save_bytes = 0;
     CLG_ASSERT(topics->seen == NULL);
 }
 
@@ -147,31 +168,12 @@ static void topics_destroy(struct clg_view *view)
     os->free(os, view);
 }
 
-/* Topics this view has met. A writer may have created others whose definition is not folded. */
-static bool topics_is_seen(const struct topics_view *topics, uint32_t id)
-{
-    return id < topics->room && topics->seen[id].defined_base != 0;
-}
-
-static uint64_t topics_entry_bytes(uint32_t name_bytes)
-{
-    return clg_align_up(STATE_TOPIC_BYTES + name_bytes, 8);
-}
-
 static uint64_t topics_save_bytes(const struct clg_view *view)
 {
     const struct topics_view *topics = (const struct topics_view *)view;
-    uint32_t count = clg_registry_topic_count(view->context.registry);
-    uint64_t bytes = 0;
-    for (uint32_t id = 0; id < count; id++) {
-        if (topics_is_seen(topics, id)) {
-            const struct clg_topic *topic = clg_registry_topic(view->context.registry, id);
-            CLG_ASSERT(topic->name_bytes > 0);
-            bytes += topics_entry_bytes(topic->name_bytes);
-        }
-    }
-    CLG_ASSERT(bytes % 8 == 0);
-    return bytes;
+    CLG_ASSERT(view->ops == &clg_topics_view_ops);
+    CLG_ASSERT(topics->save_bytes % 8 == 0);
+    return topics->save_bytes;
 }
 
 static void topics_save(const struct clg_view *view, uint8_t *out, uint64_t bytes)
@@ -256,10 +258,12 @@ void clg_topics_carry_list(struct clg_view *view, const struct clg_view *queues,
     struct topics_view *topics = (struct topics_view *)view;
     uint32_t topic_count = clg_registry_topic_count(view->context.registry);
     uint32_t count = 0;
+    uint64_t looks = 0;
     uint64_t bytes = 0;
     uint32_t id = from;
     CLG_ASSERT(max > 0);
-    for (; id < topic_count && count < max; id++) {
+    for (; id < topic_count && count < max && looks < CARRY_LOOKS; id++) {
+        looks++;
         if (!topics_is_seen(topics, id)) {
             continue;
         }
@@ -269,6 +273,7 @@ void clg_topics_carry_list(struct clg_view *view, const struct clg_view *queues,
             continue;
         }
         uint32_t pairs;
+        looks += topic->queues;
         seen->oldest = topics_oldest(queues, topic, &pairs);
         if (seen->defined_base - 1 <= base || seen->oldest <= base) {
             ids[count++] = id;
