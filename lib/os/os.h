@@ -73,7 +73,9 @@ enum clg_os_advice {
     CLG_OS_ADVISE_WILLNEED,
     CLG_OS_ADVISE_SEQUENTIAL,
     CLG_OS_ADVISE_RANDOM,
-    CLG_OS_ADVISE_DONTDUMP
+    CLG_OS_ADVISE_DONTDUMP,
+    CLG_OS_ADVISE_HUGE /* before the first touch; what alloc gave of 2 MiB or more may be advised it
+                        */
 };
 
 enum clg_os_type { CLG_OS_FILE, CLG_OS_DIRECTORY, CLG_OS_SYMLINK, CLG_OS_OTHER };

@@ -10,29 +10,76 @@
 #include "os/os_linux.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
 
 #include "base/invariant.h"
 
+/* In front of what alloc gives, on a cache line of its own. */
+struct alloc_head {
+    void *from;       /* of malloc, or of the map */
+    size_t map_bytes; /* 0: of malloc */
+};
+
+/* Whole pages from here on: they come zeroed, so that only what is used is ever touched, which for
+ * an array that is filled in any order may be little of it. A sanitizer sees what malloc gave. */
+#ifdef __has_feature
+#if __has_feature(address_sanitizer)
+#define ALLOC_SANITIZED
+#endif
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(ALLOC_SANITIZED)
+#define ALLOC_MAP_MIN SIZE_MAX
+#else
+#define ALLOC_MAP_MIN ((size_t)128 << 10)
+#endif
+#define ALLOC_HUGE_PAGE ((size_t)2 << 20)
+
+static void *alloc_map(size_t bytes)
+{
+    void *from = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    return from == MAP_FAILED ? NULL : from;
+}
+
+/* What could fill a huge page begins where one would, and its head lies in a page before, so that
+ * nothing of it has been touched when the caller advises CLG_OS_ADVISE_HUGE. */
 void *clg_linux_alloc(const struct commitlog_os *os, size_t bytes)
 {
     (void)os;
     CLG_ASSERT(bytes > 0);
-    if (bytes > SIZE_MAX - CLG_CACHE_LINE) {
+    if (bytes > SIZE_MAX - 2 * ALLOC_HUGE_PAGE) {
         return NULL;
     }
-    size_t rounded = (size_t)clg_align_up(bytes, CLG_CACHE_LINE);
-    void *ptr = aligned_alloc(CLG_CACHE_LINE, rounded);
-    if (ptr != NULL) {
-        memset(ptr, 0, rounded);
+    size_t align = bytes >= ALLOC_HUGE_PAGE ? ALLOC_HUGE_PAGE : CLG_CACHE_LINE;
+    size_t whole = (size_t)clg_align_up(bytes, CLG_CACHE_LINE) + CLG_CACHE_LINE + align;
+    struct alloc_head head = {.map_bytes = bytes >= ALLOC_MAP_MIN ? whole : 0};
+    head.from = head.map_bytes > 0 ? alloc_map(whole) : calloc(1, whole);
+    if (head.from == NULL) {
+        return NULL;
     }
-    CLG_ASSERT(clg_is_aligned((uintptr_t)ptr, CLG_CACHE_LINE));
-    return ptr;
+    uintptr_t skip =
+        clg_align_up((uintptr_t)head.from + CLG_CACHE_LINE, align) - (uintptr_t)head.from;
+    uint8_t *at = clg_at(head.from, skip);
+    CLG_ASSERT(skip + bytes <= whole);
+    memcpy(at - CLG_CACHE_LINE, &head, sizeof(head));
+    return at;
 }
 
 void clg_linux_free(const struct commitlog_os *os, void *ptr)
 {
+    struct alloc_head head;
     (void)os;
-    free(ptr);
+    if (ptr == NULL) {
+        return;
+    }
+    CLG_ASSERT(clg_is_aligned((uintptr_t)ptr, CLG_CACHE_LINE));
+    memcpy(&head, (uint8_t *)ptr - CLG_CACHE_LINE, sizeof(head));
+    if (head.map_bytes == 0) {
+        free(head.from);
+    } else {
+        /* A failing munmap leaves the pages where they are: a leak, nothing worse. */
+        (void)munmap(head.from, head.map_bytes);
+    }
 }
 
 static const struct commitlog_os linux_table = {

@@ -127,9 +127,10 @@ int clg_linux_advise(const struct commitlog_os *os, void *addr, size_t size,
         [CLG_OS_ADVISE_SEQUENTIAL] = MADV_SEQUENTIAL,
         [CLG_OS_ADVISE_RANDOM] = MADV_RANDOM,
         [CLG_OS_ADVISE_DONTDUMP] = MADV_DONTDUMP,
+        [CLG_OS_ADVISE_HUGE] = MADV_HUGEPAGE,
     };
     CLG_ASSERT(addr != NULL);
-    CLG_ASSERT(advice <= CLG_OS_ADVISE_DONTDUMP);
+    CLG_ASSERT(advice <= CLG_OS_ADVISE_HUGE);
     int rc;
     do {
         rc = madvise(addr, size, advices[advice]);
