@@ -9,6 +9,15 @@
 #include "format/limits.h"
 
 #define REGISTRY_SLOTS_FIRST 64u
+#define REGISTRY_NAMES_BYTES 32768u
+#define REGISTRY_HUGE_BYTES (UINT64_C(2) << 20)
+
+/* Names one behind the other: there may be millions of them, and none is ever given back. */
+struct clg_registry_names {
+    struct clg_registry_names *next;
+    uint32_t used;
+    char bytes[];
+};
 
 int clg_registry_init(struct clg_registry *registry, const struct commitlog_os *os)
 {
@@ -16,7 +25,7 @@ int clg_registry_init(struct clg_registry *registry, const struct commitlog_os *
     memset(registry, 0, sizeof(*registry));
     registry->os = os;
     clg_mutex_init(&registry->lock);
-    registry->slots = clg_os_alloc_array(os, REGISTRY_SLOTS_FIRST, sizeof(uint32_t));
+    registry->slots = clg_os_alloc_array(os, REGISTRY_SLOTS_FIRST, sizeof(*registry->slots));
     if (registry->slots == NULL) {
         return COMMITLOG_ENOMEM;
     }
@@ -30,11 +39,10 @@ void clg_registry_deinit(struct clg_registry *registry)
     if (os == NULL) {
         return;
     }
-    uint32_t count = clg_registry_topic_count(registry);
-    for (uint32_t i = 0; i < count; i++) {
-        struct clg_topic *topic = clg_registry_topic(registry, i);
-        os->free(os, topic->name);
-        os->free(os, topic);
+    while (registry->names != NULL) {
+        struct clg_registry_names *next = registry->names->next;
+        os->free(os, registry->names);
+        registry->names = next;
     }
     for (uint32_t i = 0; i < CLG_REGISTRY_CHUNKS; i++) {
         os->free(os, registry->topics[i]);
@@ -60,7 +68,7 @@ struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32
     if (id >= clg_registry_topic_count(registry)) {
         return NULL;
     }
-    return registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK];
+    return &registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK];
 }
 
 struct clg_queue *clg_registry_queue(const struct clg_registry *registry, uint32_t number)
@@ -88,6 +96,20 @@ void clg_registry_skip(struct clg_registry *registry, uint32_t numbers)
     clg_mutex_unlock(registry->os, &registry->lock);
 }
 
+struct clg_topic *clg_registry_same(const struct clg_registry *registry, const void *name,
+                                    size_t name_bytes, uint32_t first_queue, uint32_t queues)
+{
+    CLG_ASSERT(registry != NULL && name != NULL);
+    const struct clg_queue *queue = clg_registry_queue(registry, first_queue);
+    if (queue == NULL || queue->owner == 0) {
+        return NULL;
+    }
+    struct clg_topic *topic = clg_registry_topic(registry, queue->owner - 1);
+    bool same = topic->first_queue == first_queue && topic->queues == queues &&
+                topic->name_bytes == name_bytes && memcmp(topic->name, name, name_bytes) == 0;
+    return same ? topic : NULL;
+}
+
 /* The slot that holds the name, or the free one where it belongs. */
 static uint32_t registry_slot(const struct clg_registry *registry, uint64_t hash, const void *name,
                               size_t name_bytes)
@@ -95,15 +117,29 @@ static uint32_t registry_slot(const struct clg_registry *registry, uint64_t hash
     CLG_ASSERT((registry->slot_count & (registry->slot_count - 1)) == 0);
     uint32_t mask = registry->slot_count - 1;
     uint32_t at = (uint32_t)hash & mask;
-    while (registry->slots[at] != 0) {
-        const struct clg_topic *topic = clg_registry_topic(registry, registry->slots[at] - 1);
-        if (topic->name_hash == hash && topic->name_bytes == name_bytes &&
-            memcmp(topic->name, name, name_bytes) == 0) {
-            break;
+    while (registry->slots[at].topic != 0) {
+        if (registry->slots[at].hash == (uint32_t)hash) {
+            const struct clg_topic *topic =
+                clg_registry_topic(registry, registry->slots[at].topic - 1);
+            if (topic->name_hash == hash && topic->name_bytes == name_bytes &&
+                memcmp(topic->name, name, name_bytes) == 0) {
+                break;
+            }
         }
         at = (at + 1) & mask;
     }
     return at;
+}
+
+/* An array that look-ups meet in any order; on huge pages from where it fills one. */
+static void *registry_array(const struct commitlog_os *os, uint32_t count, size_t size, bool huge)
+{
+    void *array = clg_os_alloc_array(os, count, size);
+    CLG_ASSERT(count > 0 && size > 0);
+    if (array != NULL && huge) {
+        (void)os->advise(os, array, count * size, CLG_OS_ADVISE_HUGE); /* a hint */
+    }
+    return array;
 }
 
 static int registry_grow_slots(struct clg_registry *registry)
@@ -114,17 +150,25 @@ static int registry_grow_slots(struct clg_registry *registry)
     }
     const struct commitlog_os *os = registry->os;
     uint32_t slot_count = registry->slot_count * 2;
-    uint32_t *slots = clg_os_alloc_array(os, slot_count, sizeof(uint32_t));
+    bool huge = slot_count * sizeof(*registry->slots) >= REGISTRY_HUGE_BYTES;
+    struct clg_registry_slot *slots =
+        registry_array(os, slot_count, sizeof(*registry->slots), huge);
     if (slots == NULL) {
         return COMMITLOG_ENOMEM;
+    }
+    CLG_ASSERT(slot_count > count);
+    for (uint32_t i = 0; i < registry->slot_count; i++) {
+        if (registry->slots[i].topic != 0) {
+            uint32_t at = registry->slots[i].hash & (slot_count - 1);
+            while (slots[at].topic != 0) {
+                at = (at + 1) & (slot_count - 1);
+            }
+            slots[at] = registry->slots[i];
+        }
     }
     os->free(os, registry->slots);
     registry->slots = slots;
     registry->slot_count = slot_count;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct clg_topic *topic = clg_registry_topic(registry, i);
-        slots[registry_slot(registry, topic->name_hash, topic->name, topic->name_bytes)] = i + 1;
-    }
     return COMMITLOG_OK;
 }
 
@@ -134,7 +178,7 @@ int clg_registry_find(struct clg_registry *registry, const void *name, size_t na
     CLG_ASSERT(name != NULL && out != NULL);
     uint64_t hash = clg_topic_seed(name, name_bytes);
     clg_mutex_lock(registry->os, &registry->lock);
-    uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)];
+    uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)].topic;
     clg_mutex_unlock(registry->os, &registry->lock);
     if (id == 0) {
         return COMMITLOG_ENOTFOUND;
@@ -152,7 +196,7 @@ static int registry_reserve(struct clg_registry *registry, uint32_t end)
     for (uint32_t i = 0; i <= (end - 1) / CLG_REGISTRY_CHUNK; i++) {
         if (registry->queues[i] == NULL) {
             registry->queues[i] =
-                clg_os_alloc_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_queue));
+                registry_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_queue), i > 0);
         }
         if (registry->queues[i] == NULL) {
             return COMMITLOG_ENOMEM;
@@ -161,27 +205,47 @@ static int registry_reserve(struct clg_registry *registry, uint32_t end)
     uint32_t chunk = clg_registry_topic_count(registry) / CLG_REGISTRY_CHUNK;
     if (registry->topics[chunk] == NULL) {
         registry->topics[chunk] =
-            clg_os_alloc_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_topic *));
+            registry_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_topic), chunk > 0);
     }
     return registry->topics[chunk] == NULL ? COMMITLOG_ENOMEM : COMMITLOG_OK;
+}
+
+/* Room for a name and its NUL; taken only by who moves `used`. */
+static char *registry_name_room(struct clg_registry *registry, size_t bytes)
+{
+    const struct commitlog_os *os = registry->os;
+    struct clg_registry_names *names = registry->names;
+    CLG_ASSERT(bytes <= REGISTRY_NAMES_BYTES);
+    if (names == NULL || bytes > REGISTRY_NAMES_BYTES - names->used) {
+        names = os->alloc(os, sizeof(*names) + REGISTRY_NAMES_BYTES);
+        if (names == NULL) {
+            return NULL;
+        }
+        names->next = registry->names;
+        registry->names = names;
+    }
+    CLG_ASSERT(bytes <= REGISTRY_NAMES_BYTES - names->used);
+    return names->bytes + names->used;
 }
 
 static int registry_insert(struct clg_registry *registry, const void *name, size_t name_bytes,
                            uint32_t first, uint32_t queues, struct clg_topic **out)
 {
-    const struct commitlog_os *os = registry->os;
     uint32_t id = clg_registry_topic_count(registry);
     int rc = registry_reserve(registry, first + queues);
     if (rc == COMMITLOG_OK) {
         rc = registry_grow_slots(registry);
     }
-    struct clg_topic *topic = rc == COMMITLOG_OK ? os->alloc(os, sizeof(*topic)) : NULL;
-    char *copy = topic != NULL ? os->alloc(os, name_bytes + 1) : NULL;
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    char *copy = registry_name_room(registry, name_bytes + 1);
     if (copy == NULL) {
-        os->free(os, topic);
-        return rc != COMMITLOG_OK ? rc : COMMITLOG_ENOMEM;
+        return COMMITLOG_ENOMEM;
     }
     memcpy(copy, name, name_bytes);
+    registry->names->used += (uint32_t)name_bytes + 1;
+    struct clg_topic *topic = &registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK];
     *topic = (struct clg_topic){.id = id,
                                 .first_queue = first,
                                 .queues = queues,
@@ -193,8 +257,8 @@ static int registry_insert(struct clg_registry *registry, const void *name, size
         uint32_t number = first + i;
         registry->queues[number / CLG_REGISTRY_CHUNK][number % CLG_REGISTRY_CHUNK].owner = id + 1;
     }
-    registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK] = topic;
-    registry->slots[registry_slot(registry, topic->name_hash, name, name_bytes)] = id + 1;
+    registry->slots[registry_slot(registry, topic->name_hash, name, name_bytes)] =
+        (struct clg_registry_slot){.topic = id + 1, .hash = (uint32_t)topic->name_hash};
     /* ORDER(registry-1): whoever sees the counts sees what they count. */
     clg_raise_release_u32(&registry->queue_count, first + queues);
     clg_store_release_u32(&registry->topic_count, id + 1);
@@ -223,7 +287,7 @@ int clg_registry_add(struct clg_registry *registry, const void *name, size_t nam
     CLG_ASSERT(name_bytes >= 1 && name_bytes <= CLG_TOPIC_NAME_MAX && queues >= 1);
     uint64_t hash = clg_topic_seed(name, name_bytes);
     clg_mutex_lock(registry->os, &registry->lock);
-    uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)];
+    uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)].topic;
     uint32_t next = clg_registry_queue_count(registry);
     next = next < registry->spoken_for ? registry->spoken_for : next;
     int rc;

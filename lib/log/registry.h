@@ -21,8 +21,10 @@
 #include "os/lock.h"
 #include "os/os.h"
 
-#define CLG_REGISTRY_CHUNK 4096u
-#define CLG_REGISTRY_CHUNKS 4096u /* 16,777,216 queues, as many topics */
+/* 2 MiB of queues: all chunks but the first are on huge pages, and of the first only what is used
+ * takes memory. */
+#define CLG_REGISTRY_CHUNK 131072u
+#define CLG_REGISTRY_CHUNKS 128u /* 16,777,216 queues, as many topics */
 
 struct clg_topic {
     uint32_t id;          /* dense from 0, valid for this open store only */
@@ -32,7 +34,7 @@ struct clg_topic {
     uint64_t name_hash;    /* seed of its key hashes */
     uint64_t defined_base; /* segment that holds its newest definition; UINT64_MAX: none */
     uint64_t claim_mark;   /* ticket of the claim that last looked at it: each topic once */
-    char *name;            /* ends in NUL */
+    char *name;            /* ends in NUL; lies in one of the registry's blocks */
 };
 
 struct clg_queue {
@@ -41,16 +43,24 @@ struct clg_queue {
     uint32_t reserved;
 };
 
+struct clg_registry_slot {
+    uint32_t topic; /* id + 1; 0: free */
+    uint32_t hash;  /* the low half of the name's: most others are told apart by it */
+};
+
+struct clg_registry_names; /* registry.c */
+
 struct clg_registry {
     const struct commitlog_os *os;
     struct clg_mutex lock;
     _Atomic uint32_t topic_count;
     _Atomic uint32_t queue_count;
-    struct clg_topic **topics[CLG_REGISTRY_CHUNKS];
+    struct clg_topic *topics[CLG_REGISTRY_CHUNKS];
     struct clg_queue *queues[CLG_REGISTRY_CHUNKS];
     uint32_t spoken_for; /* numbers below are in records, maybe of no topic known; under lock */
-    uint32_t *slots;     /* open addressing by name: id + 1, 0 free */
+    struct clg_registry_slot *slots; /* open addressing by name */
     uint32_t slot_count;
+    struct clg_registry_names *names; /* newest block first */
 };
 
 CLG_MUST_CHECK int clg_registry_init(struct clg_registry *registry, const struct commitlog_os *os);
@@ -66,6 +76,11 @@ CLG_MUST_CHECK int clg_registry_find(struct clg_registry *registry, const void *
 CLG_MUST_CHECK int clg_registry_add(struct clg_registry *registry, const void *name,
                                     size_t name_bytes, uint32_t first_queue, uint32_t queues,
                                     struct clg_topic **out);
+
+/* The topic of exactly this name, first number and number of queues, found by the number: NULL if
+ * there is none. For who meets definitions of what is there already: no lock, no search. */
+struct clg_topic *clg_registry_same(const struct clg_registry *registry, const void *name,
+                                    size_t name_bytes, uint32_t first_queue, uint32_t queues);
 
 /* NULL when there is none of this number. */
 struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32_t id);

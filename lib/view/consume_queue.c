@@ -40,18 +40,29 @@ CLG_FORMAT_ASSERT(STATE_AT_CARRIED == STATE_AT_LINK + 8u);
 CLG_FORMAT_ASSERT(STATE_AT_ORDINAL == STATE_AT_CARRIED + 8u);
 CLG_FORMAT_ASSERT(STATE_AT_ZERO == STATE_AT_ORDINAL + 4u);
 CLG_FORMAT_ASSERT(STATE_QUEUE_BYTES == STATE_AT_ZERO + 4u);
-CLG_STATIC_ASSERT(sizeof(struct clg_queue_head) <= 64, "a million queues: 64 MB of heads");
+CLG_STATIC_ASSERT(sizeof(struct clg_queue_head) == 64, "a million queues: 64 MB of heads");
 
 struct clg_queue_head *clg_queue_head_find(const struct clg_consume_queue *cq, uint32_t queue)
 {
     uint32_t chunk = queue / CLG_HEADS_PER_CHUNK;
-    if (chunk >= cq->head_chunks || cq->chunks[chunk] == NULL) {
+    if (queue >= cq->numbers || cq->chunks[chunk] == NULL) {
         return NULL;
     }
     CLG_ASSERT(chunk < CLG_HEAD_CHUNKS);
     struct clg_queue_head *head = &cq->chunks[chunk]->heads[queue % CLG_HEADS_PER_CHUNK];
     CLG_ASSERT(head->count == 0 || head->last != NULL);
-    return head;
+    CLG_ASSERT(head->used != 0 || (head->count == 0 && head->next == 0));
+    return head->used != 0 ? head : NULL;
+}
+
+static struct clg_queue_heads *queue_heads_alloc(const struct commitlog_os *os, bool huge)
+{
+    struct clg_queue_heads *heads = os->alloc(os, sizeof(*heads));
+    CLG_ASSERT(sizeof(heads->heads) % ((size_t)2 << 20) == 0);
+    if (heads != NULL && huge) {
+        (void)os->advise(os, heads, sizeof(heads->heads), CLG_OS_ADVISE_HUGE); /* a hint */
+    }
+    return heads;
 }
 
 /* Makes the head if it is not there. */
@@ -63,25 +74,18 @@ static int queue_head_need(struct clg_consume_queue *cq, uint32_t queue,
         return COMMITLOG_ELIMIT;
     }
     if (cq->chunks[chunk] == NULL) {
-        const struct commitlog_os *os = cq->view.context.os;
-        struct clg_queue_heads *heads = os->alloc(os, sizeof(*heads));
-        if (heads == NULL) {
+        cq->chunks[chunk] = queue_heads_alloc(cq->view.context.os, chunk > 0);
+        if (cq->chunks[chunk] == NULL) {
             return COMMITLOG_ENOMEM;
         }
-        for (uint32_t i = 0; i < CLG_HEADS_PER_CHUNK; i++) {
-            heads->heads[i].link_base = CLG_LINK_NONE;
-            heads->heads[i].carried_base = CLG_LINK_NONE;
-        }
-        cq->chunks[chunk] = heads;
-        cq->head_bytes += sizeof(*heads);
-    }
-    if (chunk >= cq->head_chunks) {
-        cq->head_chunks = chunk + 1;
     }
     struct clg_queue_head *head = &cq->chunks[chunk]->heads[queue % CLG_HEADS_PER_CHUNK];
     if (head->used == 0) {
         head->used = 1;
+        head->link_base = CLG_LINK_NONE;
+        head->carried_base = CLG_LINK_NONE;
         cq->used_heads++;
+        cq->numbers = queue >= cq->numbers ? queue + 1 : cq->numbers;
     }
     *out = head;
     return 0;
@@ -265,16 +269,15 @@ static void queue_reset(struct clg_view *view)
 {
     struct clg_consume_queue *cq = clg_queue_of(view);
     const struct commitlog_os *os = view->context.os;
-    for (uint32_t i = 0; i < cq->head_chunks; i++) {
-        os->free(os, cq->chunks[i]);
+    for (uint32_t i = 0; i < CLG_HEAD_CHUNKS; i++) {
+        os->free(os, cq->chunks[i]); /* one may be there whose heads nobody came to use */
         cq->chunks[i] = NULL;
     }
     clg_queue_arena_free(os, &cq->arena);
-    cq->head_chunks = 0;
+    cq->numbers = 0;
     cq->used_heads = 0;
     cq->touched_heads = 0;
     cq->active_entries = 0;
-    cq->head_bytes = 0;
     CLG_ASSERT(cq->chunks[0] == NULL);
     CLG_ASSERT(cq->arena.blocks == NULL);
 }
@@ -290,7 +293,7 @@ static void queue_destroy(struct clg_view *view)
 static uint64_t queue_save_bytes(const struct clg_view *view)
 {
     const struct clg_consume_queue *cq = clg_queue_of_const(view);
-    CLG_ASSERT(cq->used_heads <= (uint64_t)cq->head_chunks * CLG_HEADS_PER_CHUNK);
+    CLG_ASSERT(cq->used_heads <= cq->numbers);
     return cq->used_heads * STATE_QUEUE_BYTES;
 }
 
@@ -298,26 +301,21 @@ static void queue_save(const struct clg_view *view, uint8_t *out, uint64_t bytes
 {
     const struct clg_consume_queue *cq = clg_queue_of_const(view);
     uint8_t *at = out;
-    for (uint32_t chunk = 0; chunk < cq->head_chunks; chunk++) {
-        if (cq->chunks[chunk] == NULL) {
+    for (uint32_t queue = 0; queue < cq->numbers; queue++) {
+        const struct clg_queue_head *head = clg_queue_head_find(cq, queue);
+        if (head == NULL) {
             continue;
         }
-        for (uint32_t i = 0; i < CLG_HEADS_PER_CHUNK; i++) {
-            const struct clg_queue_head *head = &cq->chunks[chunk]->heads[i];
-            if (head->used == 0) {
-                continue;
-            }
-            CLG_ASSERT(at + STATE_QUEUE_BYTES <= out + bytes);
-            clg_store_le32(at + STATE_AT_QUEUE, chunk * CLG_HEADS_PER_CHUNK + i);
-            clg_store_le32(at + STATE_AT_INDEX, head->link_index);
-            /* The active segment is folded again from its beginning. */
-            clg_store_le64(at + STATE_AT_NEXT, head->count > 0 ? head->first : head->next);
-            clg_store_le64(at + STATE_AT_LINK, head->link_base);
-            clg_store_le64(at + STATE_AT_CARRIED, head->carried_base);
-            clg_store_le32(at + STATE_AT_ORDINAL, head->link_ordinal);
-            clg_store_le32(at + STATE_AT_ZERO, 0);
-            at += STATE_QUEUE_BYTES;
-        }
+        CLG_ASSERT(at + STATE_QUEUE_BYTES <= out + bytes);
+        clg_store_le32(at + STATE_AT_QUEUE, queue);
+        clg_store_le32(at + STATE_AT_INDEX, head->link_index);
+        /* The active segment is folded again from its beginning. */
+        clg_store_le64(at + STATE_AT_NEXT, head->count > 0 ? head->first : head->next);
+        clg_store_le64(at + STATE_AT_LINK, head->link_base);
+        clg_store_le64(at + STATE_AT_CARRIED, head->carried_base);
+        clg_store_le32(at + STATE_AT_ORDINAL, head->link_ordinal);
+        clg_store_le32(at + STATE_AT_ZERO, 0);
+        at += STATE_QUEUE_BYTES;
     }
     CLG_ASSERT(at == out + bytes);
 }
@@ -373,7 +371,8 @@ static uint64_t queue_memory(const struct clg_view *view)
 {
     const struct clg_consume_queue *cq = clg_queue_of_const(view);
     CLG_ASSERT(view->ops == &clg_consume_queue_ops);
-    return sizeof(*cq) + cq->head_bytes + cq->arena.bytes + cq->frozen_bytes;
+    return sizeof(*cq) + cq->used_heads * sizeof(struct clg_queue_head) + cq->arena.bytes +
+           cq->frozen_bytes;
 }
 
 uint64_t clg_consume_queue_next(const struct clg_view *view, uint32_t queue)
@@ -385,18 +384,8 @@ uint64_t clg_consume_queue_next(const struct clg_view *view, uint32_t queue)
 
 uint32_t clg_consume_queue_numbers(const struct clg_view *view)
 {
-    const struct clg_consume_queue *cq = clg_queue_of_const(view);
     CLG_ASSERT(view->ops == &clg_consume_queue_ops);
-    if (cq->head_chunks == 0) {
-        return 0;
-    }
-    const struct clg_queue_heads *last = cq->chunks[cq->head_chunks - 1];
-    uint32_t in_last = CLG_HEADS_PER_CHUNK;
-    CLG_ASSERT(last != NULL);
-    while (in_last > 0 && last->heads[in_last - 1].used == 0) {
-        in_last--;
-    }
-    return (cq->head_chunks - 1) * CLG_HEADS_PER_CHUNK + in_last;
+    return clg_queue_of_const(view)->numbers;
 }
 
 bool clg_consume_queue_evidence(const struct clg_view *view, uint32_t queue, uint64_t *base)

@@ -21,8 +21,10 @@
 #include "format/queue_file.h"
 #include "view/consume_queue.h"
 
-#define CLG_HEADS_PER_CHUNK 4096u
-#define CLG_HEAD_CHUNKS CLG_REGISTRY_CHUNKS
+/* 2 MiB: all chunks but the first are on huge pages, and of the first only what is used takes
+ * memory. */
+#define CLG_HEADS_PER_CHUNK 32768u
+#define CLG_HEAD_CHUNKS (CLG_REGISTRY_CHUNK * CLG_REGISTRY_CHUNKS / CLG_HEADS_PER_CHUNK)
 
 #define CLG_CHUNK_FIRST_ROOM 2u
 #define CLG_CHUNK_MAX_ROOM 1024u
@@ -53,8 +55,9 @@ struct clg_queue_chunk {
     uint8_t entries[];
 };
 
+/* Zeros until something is said about the queue, which sets `used` and the links. */
 struct clg_queue_head {
-    uint64_t next;                /* folded: the offset the next record should have */
+    CLG_ALIGN_LINE uint64_t next; /* folded: the offset the next record should have */
     uint64_t first;               /* of the first active entry; with count > 0 */
     struct clg_queue_chunk *last; /* newest chunk; with count > 0 */
     uint64_t link_base;           /* newest finished segment with entries; CLG_LINK_NONE */
@@ -62,12 +65,12 @@ struct clg_queue_head {
     uint32_t link_index;
     uint32_t link_ordinal;
     uint32_t count; /* active entries */
-    uint32_t used;  /* not 0: something was ever said about this queue */
+    uint32_t used;  /* not 0: something was ever said about this queue; else not to be looked at */
 };
 
 struct clg_queue_heads {
-    uint64_t touched[CLG_HEADS_PER_CHUNK / 64]; /* has active entries */
     struct clg_queue_head heads[CLG_HEADS_PER_CHUNK];
+    uint64_t touched[CLG_HEADS_PER_CHUNK / 64]; /* has active entries */
 };
 
 struct clg_consume_queue {
@@ -76,10 +79,9 @@ struct clg_consume_queue {
     uint64_t used_heads;
     uint64_t touched_heads;
     uint64_t active_entries;
-    uint64_t head_bytes;
     uint64_t frozen_bytes;
     uint64_t contradictions;
-    uint32_t head_chunks; /* highest used chunk + 1 */
+    uint32_t numbers; /* highest queue number with a head in use + 1 */
     struct clg_queue_heads *chunks[CLG_HEAD_CHUNKS];
 };
 
@@ -137,7 +139,7 @@ const uint8_t *clg_queue_chunk_entry(const struct clg_queue_chunk *last, uint32_
 /* Chunk that holds entry i. */
 const struct clg_queue_chunk *clg_queue_chunk_find(const struct clg_queue_chunk *last, uint32_t i);
 
-/* consume_queue.c */
+/* consume_queue.c; NULL: nothing was ever said about this queue. */
 struct clg_queue_head *clg_queue_head_find(const struct clg_consume_queue *cq, uint32_t queue);
 /* A finished segment's directory entry becomes the queue's newest link. */
 CLG_MUST_CHECK int clg_queue_raise(struct clg_consume_queue *cq,

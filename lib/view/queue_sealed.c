@@ -42,7 +42,7 @@ static void freeze_heads(struct clg_consume_queue *cq, struct clg_queue_slot *sl
 {
     uint64_t entries = 0;
     uint32_t n = 0;
-    for (uint32_t chunk = 0; chunk < cq->head_chunks; chunk++) {
+    for (uint32_t chunk = 0; chunk * CLG_HEADS_PER_CHUNK < cq->numbers; chunk++) {
         struct clg_queue_heads *heads = cq->chunks[chunk];
         for (uint32_t word = 0; heads != NULL && word < CLG_HEADS_PER_CHUNK / 64; word++) {
             uint64_t bits = heads->touched[word];

@@ -89,14 +89,18 @@ static uint64_t topics_entry_bytes(uint32_t name_bytes)
 static int topics_add(struct topics_view *topics, const void *name, uint32_t name_bytes,
                       uint32_t first_queue, uint32_t queues, uint64_t base_plus_1)
 {
-    struct clg_topic *topic = NULL;
+    struct clg_topic *topic;
     CLG_ASSERT(name_bytes > 0);
     if (queues == 0 || first_queue >= CLG_QUEUE_NONE) {
         topics->contradictions++;
         return 0;
     }
-    int rc = clg_registry_add(topics->view.context.registry, name, name_bytes, first_queue, queues,
-                              &topic);
+    struct clg_registry *registry = topics->view.context.registry;
+    /* A segment defines again what it uses: nearly every definition is of a topic that is there. */
+    topic = clg_registry_same(registry, name, name_bytes, first_queue, queues);
+    int rc = topic != NULL
+                 ? 0
+                 : clg_registry_add(registry, name, name_bytes, first_queue, queues, &topic);
     if (rc == COMMITLOG_ENOMEM) {
         return rc;
     }
