@@ -7,7 +7,7 @@
  * log that does not have exactly these is not the log of this state.
  *
  * Invariants: written only when everything folded is durable, so recovery never cuts below it.
- * Threads and locks: files, then lock to collect, no lock to write.
+ * Threads and locks: files, then lock to collect; no lock to make room, to check and to write.
  * Happy path: save: collect -> write -> remove older ones. Restore: open -> compare -> views.
  * Failure modes: any doubt while restoring resets everything; the caller tries an older file, or
  *       folds the log.
@@ -26,6 +26,9 @@
 
 /* Old files removed per call; what is left goes with the next one. */
 #define STATE_OLD_MAX 16u
+/* Of a buffer, for what is created between making it and filling it. */
+#define STATE_SPARE_PART 16u
+#define STATE_SPARE_BYTES 4096u
 
 static uint64_t state_fold_bytes(const struct clg_fold *fold)
 {
@@ -68,18 +71,36 @@ static void state_put_fold(const struct clg_fold *fold, uint64_t salt, uint8_t *
     }
 }
 
-/* Under the lock: everything into one buffer. */
-static int state_collect(struct clg_fold *fold, uint64_t salt, uint32_t epoch,
-                         struct clg_image *out)
+/* A buffer for what the state takes, and the lock held from when it was found large enough. Its
+ * pages are there already: a million topics have some 80 MB of it, whose faults would keep readers
+ * waiting. On failure the lock is held too. */
+static int state_make_room(struct clg_fold *fold, struct clg_image *out)
 {
-    struct clg_image image;
-    int rc = clg_image_alloc(fold->config.os, state_bytes(fold), &image);
-    if (rc != 0) {
-        return rc;
+    const struct commitlog_os *os = fold->config.os;
+    int rc = 0;
+    clg_mutex_lock(os, &fold->lock);
+    for (uint64_t bytes = state_bytes(fold); rc == 0 && bytes > out->size;
+         bytes = state_bytes(fold)) {
+        clg_mutex_unlock(os, &fold->lock);
+        clg_image_free(os, out);
+        rc = clg_image_alloc(os, bytes + bytes / STATE_SPARE_PART + STATE_SPARE_BYTES, out);
+        if (rc == 0) {
+            memset(out->bytes, 0, (size_t)out->size);
+        }
+        clg_mutex_lock(os, &fold->lock);
     }
-    struct clg_state_writer writer;
-    clg_state_writer_init(&writer, image.bytes, image.size);
-    uint8_t *at = clg_state_writer_section(&writer, CLG_STATE_FOLD_ID, state_fold_bytes(fold));
+    CLG_ASSERT(rc != 0 || out->size >= state_bytes(fold));
+    return rc;
+}
+
+/* Under the lock: everything into the buffer. */
+static void state_collect(const struct clg_fold *fold, uint64_t salt, struct clg_image *image,
+                          struct clg_state_writer *writer)
+{
+    CLG_ASSERT(clg_mutex_is_held(&fold->lock));
+    image->size = state_bytes(fold);
+    clg_state_writer_init(writer, image->bytes, image->size);
+    uint8_t *at = clg_state_writer_section(writer, CLG_STATE_FOLD_ID, state_fold_bytes(fold));
     CLG_ASSERT(at != NULL);
     state_put_fold(fold, salt, at);
     for (uint32_t i = 0; i < fold->view_count; i++) {
@@ -88,17 +109,22 @@ static int state_collect(struct clg_fold *fold, uint64_t salt, uint32_t epoch,
             continue;
         }
         uint64_t bytes = view->ops->save_bytes(view);
-        at = clg_state_writer_section(&writer, view->ops->state_id, bytes);
+        at = clg_state_writer_section(writer, view->ops->state_id, bytes);
         CLG_ASSERT(at != NULL);
         view->ops->save(view, at, bytes);
     }
-    struct clg_state_info info = {.position = clg_load_relaxed_u64(&fold->folded), .epoch = epoch};
+}
+
+/* Without the lock: what was collected gets its header and checks. */
+static void state_finish(const struct clg_fold *fold, uint64_t position, uint32_t epoch,
+                         const struct clg_image *image, struct clg_state_writer *writer)
+{
+    struct clg_state_info info = {.position = position, .epoch = epoch};
     memcpy(info.uuid, fold->config.uuid, CLG_UUID_BYTES);
-    uint64_t size = clg_state_writer_finish(&writer, &info);
-    CLG_ASSERT(size == image.size);
+    uint64_t size = clg_state_writer_finish(writer, &info);
+    CLG_ASSERT(size == image->size);
     (void)size;
-    *out = image;
-    return 0;
+    (void)image;
 }
 
 struct state_old {
@@ -163,20 +189,25 @@ int clg_fold_save_state(struct clg_fold *fold, clg_fold_reach_fn reach, void *ct
         return clg_fail(err, COMMITLOG_EMISUSE, 0, CLG_NO_POSITION, "no directory for .state");
     }
     clg_mutex_lock(os, &fold->files);
-    clg_mutex_lock(os, &fold->lock);
+    struct clg_image image = {0};
+    struct clg_state_writer writer;
+    int rc = state_make_room(fold, &image);
     uint64_t position = clg_load_relaxed_u64(&fold->folded);
     uint64_t active = fold->segments.active_base;
     uint64_t salt = 0;
-    struct clg_image image = {0};
     /* A batch or a record that some views have and others not, for want of memory, is behind
      * `folded` and would be applied again by whoever loads this. */
     bool half = fold->applied > position || fold->resume_view != 0;
-    int rc = half ? COMMITLOG_EMISUSE : state_active_salt(fold, &salt);
+    rc = rc == 0 && half ? COMMITLOG_EMISUSE : rc;
     if (rc == 0) {
-        rc = state_collect(fold, salt, epoch, &image);
+        rc = state_active_salt(fold, &salt);
+    }
+    if (rc == 0) {
+        state_collect(fold, salt, &image, &writer);
     }
     clg_mutex_unlock(os, &fold->lock);
     if (rc == 0) {
+        state_finish(fold, position, epoch, &image, &writer);
         rc = reach(ctx, position);
     }
     if (rc != 0) {

@@ -10,6 +10,7 @@
 
 #include "log/registry.h"
 #include "support/scratch.h"
+#include "unit/view_fixture.h"
 
 enum {
     TOPICS = (int)CLG_REGISTRY_CHUNK + 1000,
@@ -20,6 +21,7 @@ enum {
 
 static struct clg_registry registry;
 static struct scratch s;
+static struct town *town;
 
 /* The default table, but for the number of allocations that still succeed. */
 static struct commitlog_os failing;
@@ -191,6 +193,58 @@ START_TEST(retention_carries_forward_thousands_of_topics)
 }
 END_TEST
 
+enum { LATE_FIRST = 16, LATE_TOPICS = 200 };
+
+/* Once, while an allocation is made: more topics and queues than a little room to spare has. */
+static void *late_alloc(const struct commitlog_os *os, size_t bytes)
+{
+    town->os.alloc = town_alloc;
+    for (uint32_t i = 0; i < LATE_TOPICS; i++) {
+        char name[16];
+        (void)snprintf(name, sizeof(name), "late-%u", i);
+        town_topic(town, name, LATE_FIRST + i, 1, false);
+        (void)town_message(town, LATE_FIRST + i, 0, 0, 50);
+    }
+    town_fold(town);
+    return town_alloc(os, bytes);
+}
+
+START_TEST(a_state_that_grows_while_room_is_made_for_it_is_whole)
+{
+    town = malloc(sizeof(*town));
+    town_begin(town, 1);
+    town_define(town, LATE_FIRST, false);
+    town_open(town, true);
+    for (uint32_t i = 0; i < 100; i++) {
+        (void)town_message(town, i % LATE_FIRST, 0, 0, 50);
+    }
+    town_fold(town);
+    uint64_t before = town->published;
+    uint64_t position = 0;
+    town->os.alloc = late_alloc;
+    TOWN_OK(town, clg_fold_save_state(town->fold, town_reach, &town->published, 1, &position,
+                                      &town->err));
+    ck_assert_uint_gt(town->published, before);
+    ck_assert_uint_eq(position, town->published);
+    town_write_images(town);
+    town_close(town);
+    town_open(town, true);
+    ck_assert_uint_eq(town->report.state_position, position);
+    ck_assert_uint_eq(clg_registry_topic_count(&town->registry), 4 + LATE_TOPICS);
+    town_check(town, LATE_FIRST + LATE_TOPICS, 3);
+    /* Without memory for the room nothing is written and nothing is held. */
+    town->fail_alloc_in = 0;
+    ck_assert_int_eq(
+        clg_fold_save_state(town->fold, town_reach, &town->published, 1, &position, &town->err),
+        COMMITLOG_ENOMEM);
+    town->fail_alloc_in = -1;
+    TOWN_OK(town, clg_fold_save_state(town->fold, town_reach, &town->published, 1, &position,
+                                      &town->err));
+    town_end(town);
+    free(town);
+}
+END_TEST
+
 static Suite *many_suite(void)
 {
     Suite *suite = suite_create("many");
@@ -201,6 +255,7 @@ static Suite *many_suite(void)
     tcase_add_test(many, without_memory_no_topic_is_added_and_later_it_is);
     tcase_add_test(many, offsets_go_on_in_queues_far_apart);
     tcase_add_test(many, retention_carries_forward_thousands_of_topics);
+    tcase_add_test(many, a_state_that_grows_while_room_is_made_for_it_is_whole);
     suite_add_tcase(suite, many);
     return suite;
 }
