@@ -73,32 +73,6 @@ START_TEST(allocated_memory_is_zero_and_on_a_line_of_its_own)
 }
 END_TEST
 
-/* Written from end to end, advised or not: what lies around it stays its neighbours'. */
-START_TEST(large_memory_is_zero_and_huge_pages_fit_into_it)
-{
-    static const size_t sizes[] = {131071, 131072, 300001, 2097151, 2097152, 5000000};
-    uint8_t *kept[6];
-    for (size_t i = 0; i < 6; i++) {
-        kept[i] = (uint8_t *)os->alloc(os, sizes[i]);
-        ck_assert_ptr_nonnull(kept[i]);
-        ck_assert(clg_is_aligned((uintptr_t)kept[i], 64));
-        if (sizes[i] >= 2097152) {
-            ck_assert(clg_is_aligned((uintptr_t)kept[i], 2097152));
-            int rc = os->advise(os, kept[i], sizes[i], CLG_OS_ADVISE_HUGE);
-            ck_assert(rc == 0 || rc == -EINVAL); /* a kernel without them */
-        }
-        ck_assert(clg_is_zero(kept[i], sizes[i]));
-        memset(kept[i], (int)(i + 1), sizes[i]);
-    }
-    for (size_t i = 0; i < 6; i++) {
-        ck_assert_uint_eq(kept[i][0], i + 1);
-        ck_assert_uint_eq(kept[i][sizes[i] - 1], i + 1);
-        os->free(os, kept[i]);
-    }
-    ck_assert_ptr_null(os->alloc(os, SIZE_MAX - 64));
-}
-END_TEST
-
 START_TEST(a_grown_array_keeps_its_items_and_ends_in_zeros)
 {
     uint32_t *p = (uint32_t *)clg_os_grow_array(os, NULL, 0, 3, sizeof(uint32_t));
@@ -580,7 +554,6 @@ static Suite *os_suite(void)
     TCase *memory = tcase_create("memory");
     tcase_add_checked_fixture(memory, setup, teardown);
     tcase_add_test(memory, allocated_memory_is_zero_and_on_a_line_of_its_own);
-    tcase_add_test(memory, large_memory_is_zero_and_huge_pages_fit_into_it);
     tcase_add_test(memory, a_grown_array_keeps_its_items_and_ends_in_zeros);
     suite_add_tcase(suite, memory);
     TCase *names = tcase_create("names");

@@ -169,11 +169,38 @@ START_TEST(the_host_answers)
 }
 END_TEST
 
+/* Written from end to end, advised or not: what lies around it stays its neighbours'. */
+START_TEST(large_memory_is_zero_and_huge_pages_fit_into_it)
+{
+    static const size_t sizes[] = {131071, 131072, 300001, 2097151, 2097152, 5000000};
+    uint8_t *kept[6];
+    for (size_t i = 0; i < 6; i++) {
+        kept[i] = (uint8_t *)os->alloc(os, sizes[i]);
+        ck_assert_ptr_nonnull(kept[i]);
+        ck_assert(clg_is_aligned((uintptr_t)kept[i], 64));
+        if (sizes[i] >= 2097152) {
+            ck_assert(clg_is_aligned((uintptr_t)kept[i], 2097152));
+            int rc = os->advise(os, kept[i], sizes[i], CLG_OS_ADVISE_HUGE);
+            ck_assert(rc == 0 || rc == -EINVAL); /* a kernel without them */
+        }
+        ck_assert(clg_is_zero(kept[i], sizes[i]));
+        memset(kept[i], (int)(i + 1), sizes[i]);
+    }
+    for (size_t i = 0; i < 6; i++) {
+        ck_assert_uint_eq(kept[i][0], i + 1);
+        ck_assert_uint_eq(kept[i][sizes[i] - 1], i + 1);
+        os->free(os, kept[i]);
+    }
+    ck_assert_ptr_null(os->alloc(os, SIZE_MAX - 64));
+}
+END_TEST
+
 static Suite *map_suite(void)
 {
     Suite *suite = suite_create("os_map");
     TCase *maps = tcase_create("maps");
     tcase_add_checked_fixture(maps, setup, NULL);
+    tcase_add_test(maps, large_memory_is_zero_and_huge_pages_fit_into_it);
     tcase_add_test(maps, a_doubled_map_is_contiguous_and_one_memory);
     tcase_add_test(maps, a_shared_map_shows_writes_and_takes_advice);
     tcase_add_test(maps, a_page_can_tell_the_child_that_it_is_one);
