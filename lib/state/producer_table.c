@@ -165,6 +165,7 @@ void clg_producer_apply_mark(struct clg_producer_table *table, const struct clg_
 {
     struct clg_producer *producer = table_hear(table, mark->id);
     struct clg_producer_state *state = &producer->state;
+    table->receipts -= state->count;
     if (mark->epoch == state->epoch && mark->sequence <= state->sequence &&
         state->sequence - mark->sequence < state->count) {
         /* Applied again, and so will be those behind it: what is remembered before it stays. */
@@ -178,6 +179,7 @@ void clg_producer_apply_mark(struct clg_producer_table *table, const struct clg_
         state->count--;
     }
     state->receipts[state->count++] = *receipt;
+    table->receipts += state->count;
     state->epoch = mark->epoch;
     state->sequence = mark->sequence;
     producer->heard_time = receipt->store_time;
@@ -190,6 +192,7 @@ static void table_remove(struct clg_producer_table *table, uint32_t slot)
     const struct commitlog_os *os = table->os;
     uint32_t mask = table->slot_count - 1;
     clg_list_remove(&table->slots[slot]->heard);
+    table->receipts -= table->slots[slot]->state.count;
     os->free(os, table->slots[slot]);
     table->slots[slot] = NULL;
     table->count--;
@@ -216,6 +219,8 @@ void clg_producer_apply_state(struct clg_producer_table *table,
     struct clg_producer *producer = clg_producer_find(table, state->id);
     producer = producer != NULL ? producer : table_hear(table, state->id);
     CLG_ASSERT(state->count > 0);
+    table->receipts += state->count;
+    table->receipts -= producer->state.count;
     producer->state = *state;
     producer->carried_position = position;
     producer->heard_time = state->receipts[state->count - 1].store_time;

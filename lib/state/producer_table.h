@@ -34,6 +34,7 @@ struct clg_producer_table {
     struct clg_producer **slots; /* open addressing by id; NULL free */
     uint32_t slot_count;
     uint32_t count;
+    uint64_t receipts; /* of all of them: what .state will take is asked for often */
     struct clg_list heard;
     struct clg_producer *spare; /* prepared; else NULL */
 };

@@ -117,14 +117,9 @@ static void producers_destroy(struct clg_view *view)
 
 static uint64_t producers_save_bytes(const struct clg_view *view)
 {
-    const struct producers_view *producers = (const struct producers_view *)view;
-    uint64_t bytes = 0;
-    for (const struct clg_producer *one = clg_producer_oldest(&producers->table); one != NULL;
-         one = clg_producer_next(&producers->table, one)) {
-        bytes += STATE_PRODUCER_BYTES + clg_producer_state_bytes(one->state.count);
-    }
-    CLG_ASSERT(bytes % 8 == 0);
-    return bytes;
+    const struct clg_producer_table *table = &((const struct producers_view *)view)->table;
+    return table->count * (STATE_PRODUCER_BYTES + (uint64_t)CLG_PRODUCER_FIXED_BYTES) +
+           table->receipts * CLG_PRODUCER_ENTRY_BYTES;
 }
 
 static void producers_save(const struct clg_view *view, uint8_t *out, uint64_t bytes)
