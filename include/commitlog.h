@@ -496,7 +496,8 @@ enum { /* kind of a record in the log */
     COMMITLOG_KIND_BATCH = 5,
     COMMITLOG_KIND_TOPIC = 6,
     COMMITLOG_KIND_EPOCH = 7,
-    COMMITLOG_KIND_FIRST = 8
+    COMMITLOG_KIND_FIRST = 8,
+    COMMITLOG_KIND_GROUP = 11
 };
 
 struct commitlog_message {
@@ -1001,7 +1002,8 @@ COMMITLOG_API int32_t commitlog_group_configure(struct commitlog_group *group,
 /*
  * Begins the next epoch: what its members are, and who of them has which queue,
  * is decided anew. Members give their epoch when they commit, and from now on
- * those of an earlier one are refused. Errors as commitlog_group_configure.
+ * those of an earlier one are refused. Errors as commitlog_group_configure;
+ * ELIMIT: there are no more numbers.
  */
 COMMITLOG_API int32_t commitlog_group_next_epoch(struct commitlog_group *group,
     uint32_t level, uint32_t *out_epoch, struct commitlog_error *err);

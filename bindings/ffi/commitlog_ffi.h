@@ -252,7 +252,8 @@ enum {
     COMMITLOG_KIND_BATCH = 5,
     COMMITLOG_KIND_TOPIC = 6,
     COMMITLOG_KIND_EPOCH = 7,
-    COMMITLOG_KIND_FIRST = 8
+    COMMITLOG_KIND_FIRST = 8,
+    COMMITLOG_KIND_GROUP = 11
 };
 struct commitlog_message {
     uint64_t position;
