@@ -57,6 +57,7 @@ int cli_status(int32_t code)
     case COMMITLOG_EROLLEDBACK:
     case COMMITLOG_EHOLE:
     case COMMITLOG_EEXPIRED:
+    case COMMITLOG_EFENCED:
     case COMMITLOG_EUNRECOVERED:
         return CLI_NO;
     default:

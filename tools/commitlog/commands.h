@@ -10,6 +10,7 @@ int command_bench(int argc, const char **argv);
 int command_create(int argc, const char **argv);
 int command_dump(int argc, const char **argv);
 int command_get(int argc, const char **argv);
+int command_group(int argc, const char **argv);
 int command_query(int argc, const char **argv);
 int command_read(int argc, const char **argv);
 int command_rebuild(int argc, const char **argv);

@@ -24,6 +24,7 @@ static const struct {
     {"get", command_get, "print one record by its position"},
     {"query", command_query, "print records by their key, newest first"},
     {"topics", command_topics, "list topics, queues, offsets and times"},
+    {"group", command_group, "list consumer groups, commit and reset their offsets"},
     {"stat", command_stat, "print positions, counters and latencies"},
     {"verify", command_verify, "check every record and file, change nothing"},
     {"recover", command_recover, "put a store right whose writer died"},

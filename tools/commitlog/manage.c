@@ -57,11 +57,12 @@ static int retain_run(struct cli *cli, struct store *store,
     }
     if (json) {
         (void)record_print_value(
-            &cli->out, json_pack("{s:I, s:I, s:I, s:I, s:I}", "segments_dropped",
-                                 (json_int_t)done.segments_dropped, "bytes_dropped",
-                                 (json_int_t)done.bytes_dropped, "bytes_carried",
-                                 (json_int_t)done.bytes_carried, "bytes_held",
-                                 (json_int_t)done.bytes_held, "first", (json_int_t)done.first));
+            &cli->out,
+            json_pack("{s:I, s:I, s:I, s:I, s:I, s:I}", "segments_dropped",
+                      (json_int_t)done.segments_dropped, "bytes_dropped",
+                      (json_int_t)done.bytes_dropped, "bytes_carried",
+                      (json_int_t)done.bytes_carried, "bytes_held", (json_int_t)done.bytes_held,
+                      "first", (json_int_t)done.first, "kept_from", (json_int_t)done.kept_from));
         return CLI_DONE;
     }
     char amount[32];
@@ -71,6 +72,12 @@ static int retain_run(struct cli *cli, struct store *store,
                      " bytes of state; the first position kept is %" PRIu64 "\n",
                      done.segments_dropped, done.segments_dropped == 1 ? "" : "s", amount,
                      done.bytes_carried, done.first);
+    if (done.kept_from != 0) {
+        (void)out_format(&cli->out,
+                         "more would go, but a group has yet to consume what lies from position "
+                         "%" PRIu64 " on (commitlog group lag)\n",
+                         done.kept_from);
+    }
     return CLI_DONE;
 }
 
