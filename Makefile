@@ -413,7 +413,7 @@ RUN_SCRIPTS := $(if $(filter release,$(VARIANT)),$(SCRIPT_TESTS))
 # `deps` comes first: what is asked of pkg-config above must be asked again once it is installed.
 check: deps ## build and run all tests; one summed line at the end
 	@$(MAKE) check-run
-check-run: tests $(TOOL) $(if $(filter release,$(VARIANT)),lib)
+check-run: tests $(TOOL) $(if $(filter release,$(VARIANT)),lib $(B)/examples/group)
 	@BUILD=$(B) $(VARIANT_ENV) RUNNER='$(RUNNER)' tools/check/run-tests.sh $(B)/logs \
 	    $(UNIT_PROGRAMS:%=check:%) $(PLAIN_PROGRAMS:%=plain:%) $(FUZZ_PROGRAMS:%=plain:%) \
 	    $(RUN_SCRIPTS:%=plain:%)
