@@ -21,9 +21,9 @@ import os
 import time
 from ctypes import (POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int64, c_size_t,
                     c_uint32, c_uint64, c_void_p)
-from typing import Iterable, Iterator, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-__all__ = ["Store", "Topic", "Cursor", "Message", "Receipt", "Record", "CommitlogError",
+__all__ = ["Store", "Topic", "Cursor", "Group", "Message", "Receipt", "Record", "CommitlogError",
            "UsageError", "HostError", "DataError", "StatusError", "StoreError", "version",
            "ALL_QUEUES", "AUTO_QUEUE", "FIRST", "END", "LEVELS", "STRATEGIES", "assign",
            "queue_by_key"]
@@ -40,6 +40,8 @@ _ENOTFOUND, _ETIMEDOUT, _EEND = -300, -302, -303
 _POSITION_NONE = 2 ** 64 - 1
 _CONTROL_TOPIC = 2 ** 32 - 1
 _MEMBER_NONE = 2 ** 32 - 1
+_GROUP_KEEP, _GROUP_CREATE = 1, 2
+_NO_OFFSET = 2 ** 64 - 1
 
 
 # ---- errors: one class for each band of codes ----------------------------------------------------
@@ -162,6 +164,20 @@ class _Recovery(_Sized):
             "views_rebuilt", "duration_ns", "damaged_ranges")]
 
 
+class _GroupInfo(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("epoch", c_uint32), ("flags", c_uint32),
+                ("queues", c_uint32), ("name_bytes", c_uint32), ("name", c_char * 256)]
+
+
+class _GroupOffset(Structure):
+    _fields_ = [("topic", c_uint32), ("queue", c_uint32), ("offset", c_uint64)]
+
+
+class _GroupLag(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("queues", c_uint32), ("messages", c_uint64),
+                ("dropped", c_uint64), ("oldest_time_ns", c_int64)]
+
+
 _HANDLE = c_void_p
 _OUT = POINTER(c_void_p)
 _ERR = POINTER(_Error)
@@ -216,6 +232,18 @@ _SIGNATURES = {
     "recovery_get": (c_int32, _HANDLE, POINTER(_Recovery)),
     "queue_by_key": (c_int32, c_char_p, c_size_t, c_uint32, _U32),
     "assign": (c_int32, c_uint32, POINTER(_Slice), c_uint32, c_uint32, _U32, _U32, _ERR),
+    "group_open": (c_int32, _HANDLE, c_char_p, c_size_t, c_uint32, _OUT, _ERR),
+    "group_close": (None, _HANDLE),
+    "group_info": (c_int32, _HANDLE, POINTER(_GroupInfo)),
+    "group_at": (c_int32, _HANDLE, c_uint32, POINTER(_GroupInfo)),
+    "group_configure": (c_int32, _HANDLE, c_uint32, c_uint32, _ERR),
+    "group_next_epoch": (c_int32, _HANDLE, c_uint32, _U32, _ERR),
+    "group_delete": (c_int32, _HANDLE, c_uint32, _ERR),
+    "group_commit": (c_int32, _HANDLE, c_uint32, POINTER(_GroupOffset), c_uint32, c_uint32,
+                     c_int32, POINTER(_Receipt), _ERR),
+    "group_fetch": (c_int32, _HANDLE, POINTER(_GroupOffset), c_uint32, _ERR),
+    "group_reset": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint32, c_uint64, c_uint32, _ERR),
+    "group_lag": (c_int32, _HANDLE, c_uint32, c_uint32, POINTER(_GroupLag), _ERR),
 }
 
 _loaded: Optional[ctypes.CDLL] = None
@@ -471,6 +499,26 @@ class Store:
     def topics(self) -> "list[Topic]":
         return [Topic(self, number)
                 for number in range(_lib().commitlog_topic_count(self.handle))]
+
+    def group(self, name: str, create: bool = False, keep: bool = False) -> "Group":
+        """The consumer group of this name; made, with `keep` or without, if create is given and it
+        is missing. keep: retention keeps what it has not consumed."""
+        handle, err, data = c_void_p(), _Error(), name.encode()
+        flags = (_GROUP_CREATE if create else 0) | (_GROUP_KEEP if keep else 0)
+        _check(_lib().commitlog_group_open(self.handle, data, len(data), flags, byref(handle),
+                                           byref(err)), err)
+        return Group(self, handle.value)
+
+    def groups(self) -> "list[dict]":
+        """What Group.info says of each group."""
+        found = []
+        while True:
+            out = _GroupInfo()
+            code = _lib().commitlog_group_at(self.handle, len(found), byref(out))
+            if code == _ENOTFOUND:
+                return found
+            _check(code)
+            found.append(_group_info(out))
 
     def append_batch(self, records: Iterable[Record],
                      timeout: Optional[float] = None) -> "list[Receipt]":
@@ -728,3 +776,100 @@ class Cursor:
         elif time_ns is not None:
             where, value = _TIME, time_ns
         _check(_lib().commitlog_cursor_seek(self.handle, where, value))
+
+
+def _group_info(raw: _GroupInfo) -> dict:
+    return {"name": _text(raw.name), "epoch": raw.epoch, "keep": bool(raw.flags & _GROUP_KEEP),
+            "queues": raw.queues}
+
+
+class Group:
+    """A consumer group of an open store: for each queue, the offset that is consumed next."""
+
+    def __init__(self, store: Store, handle: Optional[int]):
+        self.store = store  # also keeps it from being collected first
+        self._handle = handle
+
+    def __enter__(self) -> "Group":
+        return self
+
+    def __exit__(self, kind, value, trace) -> None:
+        self.close()
+
+    def __del__(self):
+        self.close()
+
+    @property
+    def handle(self) -> int:
+        if self._handle is None:
+            raise ValueError("the group is closed")
+        return self._handle
+
+    def close(self) -> None:
+        """Frees the handle; the group stays."""
+        if getattr(self, "_handle", None) is not None:
+            handle, self._handle = self._handle, None
+            _lib().commitlog_group_close(handle)
+
+    def info(self) -> dict:
+        """name, epoch, keep, and of how many queues it has committed an offset."""
+        out = _GroupInfo()
+        _check(_lib().commitlog_group_info(self.handle, byref(out)))
+        return _group_info(out)
+
+    def configure(self, keep: bool, level: str = "default") -> None:
+        err = _Error()
+        _check(_lib().commitlog_group_configure(self.handle, _GROUP_KEEP if keep else 0,
+                                                LEVELS[level], byref(err)), err)
+
+    def next_epoch(self, level: str = "default") -> int:
+        """Begins the next epoch: members of an earlier one can commit no more."""
+        epoch, err = c_uint32(), _Error()
+        _check(_lib().commitlog_group_next_epoch(self.handle, LEVELS[level], byref(epoch),
+                                                 byref(err)), err)
+        return epoch.value
+
+    def delete(self, level: str = "default") -> None:
+        """Forgets the group with its offsets."""
+        err = _Error()
+        _check(_lib().commitlog_group_delete(self.handle, LEVELS[level], byref(err)), err)
+
+    def commit(self, offsets: "Mapping[Tuple[Topic, int], int]", epoch: int = 0,
+               level: str = "default", timeout: Optional[float] = None) -> Receipt:
+        """Commits the next offset to consume of each (topic, queue), all or none. StatusError with
+        COMMITLOG_EFENCED: `epoch` is not the group's (0: not fenced)."""
+        raw = (_GroupOffset * len(offsets))(
+            *[_GroupOffset(topic.number, queue, offset)
+              for (topic, queue), offset in offsets.items()])
+        receipt, err = _Receipt(), _Error()
+        _check(_lib().commitlog_group_commit(self.handle, epoch, raw, len(raw), LEVELS[level],
+                                             _ms(timeout), byref(receipt), byref(err)), err)
+        return _receipt(receipt)
+
+    def offsets(self, topic: Topic) -> "dict[int, int]":
+        """The next offset to consume, by queue, of those that have one."""
+        raw = (_GroupOffset * topic.queues)(
+            *[_GroupOffset(topic.number, queue, 0) for queue in range(topic.queues)])
+        err = _Error()
+        _check(_lib().commitlog_group_fetch(self.handle, raw, len(raw), byref(err)), err)
+        return {each.queue: each.offset for each in raw if each.offset != _NO_OFFSET}
+
+    def reset(self, topic: Topic, queue: int = ALL_QUEUES, *, start: int = FIRST,
+              offset: Optional[int] = None, time_ns: Optional[int] = None,
+              level: str = "default") -> None:
+        """Sets offsets forth or back: to `start` (FIRST or END), to an offset of one queue, or to
+        the first message not before time_ns."""
+        where, value, err = start, 0, _Error()
+        if offset is not None:
+            where, value = _OFFSET, offset
+        elif time_ns is not None:
+            where, value = _TIME, time_ns
+        _check(_lib().commitlog_group_reset(self.handle, topic.number, queue, where, value,
+                                            LEVELS[level], byref(err)), err)
+
+    def lag(self, topic: Topic, queue: int = ALL_QUEUES) -> dict:
+        """queues counted, messages to be consumed, those dropped before, oldest_time_ns."""
+        out, err = _GroupLag(), _Error()
+        _check(_lib().commitlog_group_lag(self.handle, topic.number, queue, byref(out),
+                                          byref(err)), err)
+        return out.values()

@@ -61,10 +61,12 @@ class Interface(unittest.TestCase):
         self.assertEqual(values["COMMITLOG_EEND"], commitlog._EEND)
         self.assertEqual(values["COMMITLOG_ETIMEDOUT"], commitlog._ETIMEDOUT)
         self.assertEqual(values["COMMITLOG_ENOTFOUND"], commitlog._ENOTFOUND)
+        self.assertEqual(values["COMMITLOG_GROUP_KEEP"], commitlog._GROUP_KEEP)
+        self.assertEqual(values["COMMITLOG_GROUP_CREATE"], commitlog._GROUP_CREATE)
 
     def test_fields_of_structures(self):
         for name in ("Error", "Slice", "Header", "Receipt", "Record", "Message", "TopicInfo",
-                     "QueueInfo", "Positions", "Recovery"):
+                     "QueueInfo", "Positions", "Recovery", "GroupInfo", "GroupOffset", "GroupLag"):
             c_name = re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
             body = re.search(r"struct commitlog_%s [{](.*?)[}];" % c_name, self.header, re.S)
             declared = re.findall(r"(\w+)(?:\[\w+\])?;", body[1])
@@ -82,7 +84,9 @@ class Interface(unittest.TestCase):
         names = {"error": commitlog._Error, "receipt": commitlog._Receipt,
                  "record": commitlog._Record, "message": commitlog._Message,
                  "topic_info": commitlog._TopicInfo, "queue_info": commitlog._QueueInfo,
-                 "positions": commitlog._Positions, "recovery": commitlog._Recovery}
+                 "positions": commitlog._Positions, "recovery": commitlog._Recovery,
+                 "group_info": commitlog._GroupInfo, "group_offset": commitlog._GroupOffset,
+                 "group_lag": commitlog._GroupLag}
         checks = "".join(f'_Static_assert(sizeof(struct commitlog_{name}) == '
                          f'{ctypes.sizeof(kind)}, "{name}");\n' for name, kind in names.items())
         try:
@@ -341,6 +345,61 @@ class Groups(StoreCase):
         with self.assertRaises(commitlog.UsageError) as caught:
             commitlog.assign("circle", [b"red", b"red"], 8)
         self.assertIn("members 0 and 1", str(caught.exception))
+
+
+class ConsumerGroups(StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.store = self.open()
+        self.topic = self.store.topic("t", queues=3)
+        for number in range(12):
+            self.topic.append(b"%d" % number, number % 3, level="none")
+
+    def test_what_is_committed_is_remembered(self):
+        group = self.store.group("g", create=True)
+        self.assertEqual(group.offsets(self.topic), {})
+        receipt = group.commit({(self.topic, 0): 4, (self.topic, 2): 1})
+        self.assertEqual(receipt.level, "durable")
+        self.store.close()
+        with commitlog.Store(self.path, access="read-only") as store:
+            topic, group = store.topic("t"), store.group("g")
+            self.assertEqual(group.offsets(topic), {0: 4, 2: 1})
+            lag = group.lag(topic)
+            self.assertEqual((lag["queues"], lag["messages"], lag["dropped"]), (3, 7, 0))
+            self.assertGreater(lag["oldest_time_ns"], 0)
+            self.assertEqual(group.lag(topic, 0)["messages"], 0)
+            with self.assertRaises(commitlog.UsageError) as caught:
+                group.commit({(topic, 0): 4})
+            self.assertEqual(caught.exception.name, "COMMITLOG_EMISUSE")
+
+    def test_refusals(self):
+        group = self.store.group("g", create=True)
+        self.assertEqual([group.next_epoch(), group.next_epoch()], [1, 2])
+        group.commit({(self.topic, 0): 2}, epoch=2)
+        for offset, epoch, name in ((3, 1, "EFENCED"), (1, 2, "ETOOSMALL"), (5, 2, "EBEYOND")):
+            with self.assertRaises(commitlog.StatusError) as caught:
+                group.commit({(self.topic, 0): offset}, epoch=epoch)
+            self.assertEqual(caught.exception.name, "COMMITLOG_" + name)
+        self.assertEqual(group.offsets(self.topic), {0: 2})
+
+    def test_reset(self):
+        group = self.store.group("g", create=True)
+        group.reset(self.topic, start=commitlog.END)
+        self.assertEqual(group.offsets(self.topic), {0: 4, 1: 4, 2: 4})
+        group.reset(self.topic, 1, offset=3)
+        group.reset(self.topic, 2)
+        self.assertEqual(group.offsets(self.topic), {0: 4, 1: 3, 2: 0})
+
+    def test_groups_come_and_go(self):
+        with self.assertRaises(commitlog.StatusError):
+            self.store.group("g")
+        with self.store.group("g", create=True, keep=True) as group:
+            self.assertEqual(self.store.groups(),
+                             [{"name": "g", "epoch": 0, "keep": True, "queues": 0}])
+            group.configure(keep=False)
+            self.assertFalse(group.info()["keep"])
+            group.delete()
+        self.assertEqual(self.store.groups(), [])
 
 
 class Errors(StoreCase):
