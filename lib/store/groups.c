@@ -45,7 +45,7 @@ int clg_groups_look(struct commitlog_store *store, clg_fold_groups_fn look, void
     }
     struct clg_core *core = clg_store_core(store);
     uint64_t visible = 0;
-    int rc = clg_store_fold(store, &core, &visible, err);
+    int rc = clg_store_fold_now(store, &core, &visible, err);
     if (rc == COMMITLOG_OK) {
         rc = clg_fold_groups(core->fold, look, ctx);
     }

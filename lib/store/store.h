@@ -195,6 +195,10 @@ CLG_MUST_CHECK int clg_follow_poll(struct commitlog_store *store, uint64_t gener
  * overtaken begins anew: *core (a reference) is exchanged for another one. */
 CLG_MUST_CHECK int clg_store_fold(struct commitlog_store *store, struct clg_core **core,
                                   uint64_t *out_visible, struct commitlog_error *err);
+/* The same for calls that ask how things are: a reader first looks, at most twice a second, whether
+ * another writer has come, for nothing would ever tell one that only asks. */
+CLG_MUST_CHECK int clg_store_fold_now(struct commitlog_store *store, struct clg_core **core,
+                                      uint64_t *out_visible, struct commitlog_error *err);
 uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg_core *core);
 bool clg_store_is_durable_only(const struct commitlog_store *store);
 /* After something became visible. */

@@ -63,7 +63,7 @@ int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, si
     struct clg_topic *topic = NULL;
     uint64_t visible = 0;
     if (store->read_only) {
-        rc = clg_store_fold(store, &core, &visible, err);
+        rc = clg_store_fold_now(store, &core, &visible, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_registry_find(&core->registry, name, name_bytes, &topic);
@@ -94,7 +94,7 @@ uint32_t commitlog_topic_count(struct commitlog_store *store)
     }
     struct clg_core *core = clg_store_core(store);
     uint64_t visible = 0;
-    int rc = clg_store_fold(store, &core, &visible, NULL);
+    int rc = clg_store_fold_now(store, &core, &visible, NULL);
     (void)rc; /* what is known is counted */
     uint32_t count = clg_registry_topic_count(&core->registry);
     clg_core_unref(core);
@@ -141,7 +141,7 @@ static int queue_ask(struct commitlog_store *store, uint32_t topic, uint32_t que
         struct clg_core *core = clg_store_core(store);
         uint64_t visible = 0;
         uint32_t number = 0;
-        rc = clg_store_fold(store, &core, &visible, NULL);
+        rc = clg_store_fold_now(store, &core, &visible, NULL);
         if (rc == COMMITLOG_OK) {
             rc = clg_store_queue(core, topic, queue, &number);
         }

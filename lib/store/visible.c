@@ -61,6 +61,22 @@ int clg_store_fold(struct commitlog_store *store, struct clg_core **core, uint64
     }
 }
 
+int clg_store_fold_now(struct commitlog_store *store, struct clg_core **core, uint64_t *out_visible,
+                       struct commitlog_error *err)
+{
+    bool replaced = false;
+    int rc =
+        store->read_only ? clg_follow_poll(store, (*core)->generation, &replaced) : COMMITLOG_OK;
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "another writer has come");
+    }
+    if (replaced) {
+        clg_core_unref(*core);
+        *core = clg_store_core(store);
+    }
+    return clg_store_fold(store, core, out_visible, err);
+}
+
 int64_t clg_store_deadline(const struct commitlog_store *store, int32_t timeout_ms)
 {
     int64_t ns = timeout_ms < 0 ? -1 : (int64_t)timeout_ms * CLG_OS_NS_PER_MS;
