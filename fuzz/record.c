@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "format/attributes.h"
+#include "format/group_record.h"
 #include "format/record.h"
 #include "format/topic_record.h"
 #include "support/bundle.h"
@@ -133,6 +134,31 @@ static void record_topic(const uint8_t *body, size_t bytes)
     free(pairs);
 }
 
+static void record_group(const uint8_t *body, size_t bytes)
+{
+    struct clg_group_change change;
+    uint32_t before = 0;
+    if (clg_group_change_decode(body, bytes, &change) != 0) {
+        return;
+    }
+    FUZZ_CHECK(clg_topic_name_check(change.name, change.name_bytes) == 0);
+    FUZZ_CHECK(clg_group_change_bytes(change.name_bytes, change.count) == bytes);
+    FUZZ_CHECK((change.count > 0) == (change.operation == CLG_GROUP_OFFSETS));
+    uint8_t *again = malloc(bytes);
+    struct clg_group_entry *entries = malloc((change.count + 1u) * sizeof(*entries));
+    FUZZ_CHECK(again != NULL && entries != NULL);
+    for (uint32_t i = 0; i < change.count; i++) {
+        entries[i] = clg_group_change_entry(&change, i);
+        FUZZ_CHECK(i == 0 || entries[i].queue_number > before);
+        FUZZ_CHECK(entries[i].offset <= CLG_QUEUE_OFFSET_MAX);
+        before = entries[i].queue_number;
+    }
+    FUZZ_CHECK(clg_group_change_encode(again, bytes, &change, entries) == 0 &&
+               memcmp(again, body, bytes) == 0);
+    free(again);
+    free(entries);
+}
+
 static void record_bodies(const uint8_t *body, size_t bytes)
 {
     struct clg_epoch_start start;
@@ -140,6 +166,7 @@ static void record_bodies(const uint8_t *body, size_t bytes)
     uint64_t first;
     uint8_t again[CLG_BATCH_BODY_BYTES];
     record_topic(body, bytes);
+    record_group(body, bytes);
     if (clg_epoch_start_decode(body, bytes, &start) == 0) {
         clg_epoch_start_encode(again, &start);
         FUZZ_CHECK(memcmp(again, body, CLG_EPOCH_BODY_BYTES) == 0);

@@ -286,6 +286,84 @@ static void seeds_retained(void)
     fuzz_disk_free(&disk);
 }
 
+static void seeds_group_offsets(struct commitlog_group *group, const uint32_t *topics,
+                                uint32_t epoch, uint64_t offset)
+{
+    const struct commitlog_group_offset offsets[] = {
+        {topics[0], 0, offset}, {topics[0], 1, offset}, {topics[1], 1, offset / 2}};
+    FUZZ_CHECK(commitlog_group_commit(group, epoch, offsets, 3, COMMITLOG_LEVEL_NONE, 1000, NULL,
+                                      NULL) == COMMITLOG_OK);
+}
+
+/* Groups of every kind, in the log and in .state; the same after retention carried them. */
+static void seeds_groups(void)
+{
+    static const char *const names[] = {"fuzz", "billing", "gone"};
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 1};
+    struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
+    struct commitlog_group *groups[3];
+    struct fuzz_disk disk;
+    uint32_t topics[2];
+    uint32_t wait_ms;
+    uint32_t epoch;
+    fuzz_disk_make(&disk);
+    struct commitlog_store *store = seeds_open(&disk, COMMITLOG_ENGINE_STAGED, COMMITLOG_LIVE_DIR);
+    FUZZ_CHECK(commitlog_topic_open(store, "alpha", 5, 2, &topics[0], NULL) == COMMITLOG_OK);
+    FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topics[1], NULL) == COMMITLOG_OK);
+    for (uint32_t g = 0; g < 3; g++) {
+        FUZZ_CHECK(
+            commitlog_group_open(store, names[g], strlen(names[g]),
+                                 COMMITLOG_GROUP_CREATE | (g == 1 ? COMMITLOG_GROUP_KEEP : 0),
+                                 &groups[g], NULL) == COMMITLOG_OK);
+    }
+    for (uint32_t i = 0; i < 60; i++) {
+        seeds_append(store, topics[i / 2 % 2], i, COMMITLOG_LEVEL_NONE);
+        if (i % 20 == 5) {
+            seeds_group_offsets(groups[i / 20], topics, 0, i / 4);
+            FUZZ_CHECK(commitlog_group_next_epoch(groups[0], COMMITLOG_LEVEL_NONE, &epoch, NULL) ==
+                       COMMITLOG_OK);
+        }
+    }
+    FUZZ_CHECK(commitlog_group_delete(groups[2], COMMITLOG_LEVEL_DURABLE, NULL) == COMMITLOG_OK &&
+               commitlog_step(store, 1000000, &wait_ms) == COMMITLOG_OK);
+    seeds_all("groups", &disk);
+    FUZZ_CHECK(commitlog_group_reset(groups[1], topics[0], COMMITLOG_QUEUE_ALL, COMMITLOG_FROM_END,
+                                     0, COMMITLOG_LEVEL_NONE, NULL) == COMMITLOG_OK &&
+               commitlog_group_reset(groups[1], topics[1], COMMITLOG_QUEUE_ALL, COMMITLOG_FROM_END,
+                                     0, COMMITLOG_LEVEL_NONE, NULL) == COMMITLOG_OK &&
+               commitlog_retain(store, &policy, &retained, NULL) == COMMITLOG_OK &&
+               retained.segments_dropped > 0);
+    for (uint32_t g = 0; g < 3; g++) {
+        commitlog_group_close(groups[g]);
+    }
+    FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
+    seeds_all("groups-carried", &disk);
+    fuzz_disk_free(&disk);
+}
+
+/* A group of no more than what a record is made of, for the target of records. */
+static void seeds_group_records(void)
+{
+    struct fuzz_disk disk;
+    struct commitlog_group *group = NULL;
+    uint32_t topics[2];
+    uint32_t epoch;
+    fuzz_disk_make(&disk);
+    struct commitlog_store *store = seeds_open(&disk, COMMITLOG_ENGINE_MMAP, COMMITLOG_LIVE_DIR);
+    FUZZ_CHECK(commitlog_topic_open(store, "alpha", 5, 2, &topics[0], NULL) == COMMITLOG_OK);
+    FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topics[1], NULL) == COMMITLOG_OK);
+    FUZZ_CHECK(
+        commitlog_group_open(store, "g\xc3\xa9", 3, COMMITLOG_GROUP_CREATE | COMMITLOG_GROUP_KEEP,
+                             &group, NULL) == COMMITLOG_OK &&
+        commitlog_group_next_epoch(group, COMMITLOG_LEVEL_NONE, &epoch, NULL) == COMMITLOG_OK);
+    seeds_group_offsets(group, topics, epoch, 0);
+    FUZZ_CHECK(commitlog_group_delete(group, COMMITLOG_LEVEL_DURABLE, NULL) == COMMITLOG_OK);
+    commitlog_group_close(group);
+    seeds_all("group-records", &disk);
+    FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
+    fuzz_disk_free(&disk);
+}
+
 static void seeds_lines(void)
 {
     static const char *const lines[] = {
@@ -354,6 +432,8 @@ int main(int argc, char **argv)
     seeds_claimed("claimed", COMMITLOG_ENGINE_STAGED);
     seeds_claimed("claimed-mapped", COMMITLOG_ENGINE_MMAP);
     seeds_retained();
+    seeds_groups();
+    seeds_group_records();
     seeds_lines();
     seeds_filters();
     return 0;

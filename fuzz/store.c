@@ -14,8 +14,9 @@
  * under log/ (salvage does, and may still find that nothing can be made of it); 4. a second
  * recovery changes none either; 5. a store that opens for writing takes records, a reader beside
  * the writer sees them, and they are there when it is opened again (as far as upkeep has not
- * dropped them); 6. a call that fails is an error or nothing: what was undertaken gives back all
- * memory, maps and descriptors, and 2 to 5 hold after it.
+ * dropped them), and so is the offset that a consumer group commits; 6. a call that fails is an
+ * error or nothing: what was undertaken gives back all memory, maps and descriptors, and 2 to 5
+ * hold after it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -28,6 +29,7 @@
 #include "support/check.h"
 #include "support/disk.h"
 #include "support/fuzz.h"
+#include "support/groups.h"
 
 /* Hostile definitions may name a million queues. */
 #define STORE_TOPICS_MAX 8u
@@ -272,6 +274,7 @@ static void store_ask(struct store_run *run, struct commitlog_store *store)
     if (commitlog_cursor_open_log(store, 0, &cursor, NULL) == COMMITLOG_OK) {
         (void)store_cursor(run, cursor, false);
     }
+    fuzz_groups_ask(store);
     for (uint32_t i = 0; commitlog_damage_get(store, i, &damage) == COMMITLOG_OK; i++) {
         FUZZ_CHECK(memchr(damage.reason, '\0', sizeof(damage.reason)) != NULL);
     }
@@ -343,6 +346,9 @@ static bool store_append(struct store_run *run, struct commitlog_store *store, u
         *first = i == 0 ? receipt.queue_offset : *first;
         FUZZ_CHECK(receipt.queue_offset == *first + i);
     }
+    if (!fuzz_groups_change(store, topic, *first)) {
+        return false;
+    }
     /* One that waits in the ring until the store is closed. */
     return commitlog_append(store, topic, 0, body, 8, COMMITLOG_LEVEL_NONE, &receipt) ==
            COMMITLOG_OK;
@@ -360,6 +366,7 @@ static void store_appended(struct store_run *run, struct commitlog_store *store,
                                      NULL) == COMMITLOG_OK);
     uint32_t seen = store_cursor(run, cursor, true);
     FUZZ_CHECK(seen == appends + 1 || store_bits(run, STORE_UPKEEP, 1) != 0);
+    fuzz_groups_changed(store, topic, first);
 }
 
 static void store_rot(const struct store_run *run)

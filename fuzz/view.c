@@ -5,6 +5,9 @@
  * Input: a bundle; each file is read as what its kind says. What verify accepts must answer
  * without damage; what it refuses must answer something all the same, within the file.
  */
+#include <stdlib.h>
+#include <string.h>
+
 #include "commitlog.h"
 
 #include "base/bytes.h"
@@ -15,6 +18,7 @@
 #include "support/bundle.h"
 #include "support/check.h"
 #include "support/fuzz.h"
+#include "view/groups_view.h"
 
 #define VIEW_LOOKS 64u
 
@@ -91,6 +95,31 @@ static void view_key_file(const struct fuzz_file *file)
     }
 }
 
+/* What the view takes it can save, and takes again as the same. */
+static void view_groups(const struct clg_state_section *section)
+{
+    const struct clg_view_ops *ops = &clg_groups_view_ops;
+    const struct clg_view_context context = {.os = clg_os_default(), .view_dirfd = -1};
+    struct clg_view *view = NULL;
+    struct clg_view *again = NULL;
+    FUZZ_CHECK(ops->create(&context, 0, &view) == 0 && ops->create(&context, 0, &again) == 0);
+    if (ops->restore(view, section->data, section->bytes) == 0) {
+        uint64_t bytes = ops->save_bytes(view);
+        FUZZ_CHECK(bytes <= section->bytes); /* an offset that stood there twice is one now */
+        uint8_t *saved = malloc((size_t)bytes + 1);
+        uint8_t *twice = malloc((size_t)bytes + 1);
+        FUZZ_CHECK(saved != NULL && twice != NULL);
+        ops->save(view, saved, bytes);
+        FUZZ_CHECK(ops->restore(again, saved, bytes) == 0 && ops->save_bytes(again) == bytes);
+        ops->save(again, twice, bytes);
+        FUZZ_CHECK(memcmp(saved, twice, (size_t)bytes) == 0);
+        free(saved);
+        free(twice);
+    }
+    ops->destroy(view);
+    ops->destroy(again);
+}
+
 static void view_state_file(const struct fuzz_file *file)
 {
     struct clg_state_file state;
@@ -103,6 +132,9 @@ static void view_state_file(const struct fuzz_file *file)
         if (clg_state_file_find(&state, id, &section) == 0) {
             FUZZ_CHECK(section.data >= state.sections && section.bytes <= state.section_bytes);
             sum += clg_hash64(section.data, (size_t)section.bytes, sum);
+            if (id == clg_groups_view_ops.state_id) {
+                view_groups(&section);
+            }
         }
     }
 }
