@@ -11,6 +11,7 @@ export LC_ALL
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
 
+walk=$(dirname "$0")/../golden/walk.py
 example=$(dirname "$commitlog")/examples/group
 
 group() { # group STATUS ACTION OPTION...: on $store
@@ -153,6 +154,7 @@ test_offsets() {
     seq 3 | run 0 "$commitlog" append "$store" -t late
     group 0 lag -g g
     check "a topic it never consumed" [ "$(wc -l <"$out")" = 2 ]
+    run 0 python3 "$walk" "$store"
     group 0 lag -g g -t late
     prints "unless named" '^g  *late  *8  *3 '
     group 0 lag -t late
@@ -214,6 +216,9 @@ test_retain() {
     same "offsets stay" '0=500' "$(offsets quick)"
     group 1 reset -g quick -t r -q 0 --to 500
     says "dropped" 'queue 0 has the offsets [1-9][0-9]* to 3000, not 500'
+    group 0 epoch -g slow
+    run 0 python3 "$walk" "$store"
+    prints "as the page of the format says" '"kind": "group"'
     run 0 "$commitlog" rebuild "$store"
     same "offsets are in the log" '0=3000 0=500' "$(offsets slow) $(offsets quick)"
 }

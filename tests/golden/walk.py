@@ -16,7 +16,7 @@ import sys
 sys.dont_write_bytecode = True  # nothing is written in this folder
 
 import format1
-from format1 import (BATCH, EPOCH, FIRST, HOLE, KINDS, MESSAGE, NO_LINK, NO_QUEUE, PAD, PAGE,
+from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, NO_QUEUE, PAD, PAGE,
                      REFERENCE, TOPIC, Bytes, Segment, common_header, need, same)
 
 
@@ -34,6 +34,7 @@ class Log:
         self.pairs = {}        # queue number: base of the newest segment with a pair for it
         self.time, self.epoch, self.members, self.member_bytes = 0, None, 0, 0
         self.first, self.session, self.base, self.holes = None, None, 0, 0
+        self.groups = {}       # name: [epoch, flags, settings at, newest at, {queue: (offset, at)}]
 
     def begin_segment(self, segment):
         self.defined.clear()
@@ -57,7 +58,8 @@ class Log:
             need(self.member_bytes >= 0, where, "members larger than their batch says")
             if self.members == 0:
                 same(where, "bytes of the batch that are left", self.member_bytes, 0)
-        meaning = {BATCH: self.batch, TOPIC: self.topic, EPOCH: self.begin, FIRST: self.kept}
+        meaning = {BATCH: self.batch, TOPIC: self.topic, EPOCH: self.begin, FIRST: self.kept,
+                   GROUP: self.group}
         if record.kind in meaning:
             meaning[record.kind](record, Bytes(record.body, f"body of {where}"))
         elif record.has_entry():
@@ -67,7 +69,7 @@ class Log:
             self.entry(record)
         elif record.kind == HOLE:
             self.holes += 1
-        if record.kind in (PAD, BATCH, EPOCH, FIRST):
+        if record.kind in (PAD, BATCH, EPOCH, FIRST, GROUP):
             same(where, "queue", (record.queue, record.offset), (NO_QUEUE, 0))
 
     def entry(self, record):
@@ -94,6 +96,32 @@ class Log:
     def kept(self, record, body):
         same(body.where, "size", len(record.body), 8)
         self.first = body.u64(0)
+
+    def group(self, record, body):
+        what, name_bytes, epoch, flags, count = (body.u8(0), body.u16(2), body.u32(4), body.u32(8),
+                                                 body.u32(12))
+        same(body.where, "must be zero", body.u8(1), 0)
+        need(1 <= what <= 3 and 1 <= name_bytes <= 255 and count <= 2048, body.where, "limits")
+        need((count > 0) == (what == 2), body.where, "entries")
+        need(flags <= (what == 1), body.where, "flags")
+        name = body.take(16, name_bytes).decode("utf-8")
+        at = (16 + name_bytes + 7) // 8 * 8
+        same(body.where, "size", len(record.body), at + 16 * count)
+        group = self.groups.setdefault(name, [0, 0, NO_LINK, NO_LINK, {}])
+        group[0], group[3] = epoch, record.position
+        if what == 1:
+            group[1], group[2] = flags, record.position
+        before = -1
+        for _ in range(count):
+            queue = body.u32(at)
+            need(before < queue < NO_QUEUE, body.where, "queue of an entry")
+            same(body.where, "must be zero", body.u32(at + 4), 0)
+            group[4][queue] = (body.u64(at + 8), record.position)
+            before = queue
+            at += 16
+        if what == 3:
+            del self.groups[name]
+        body.room_is_zero()
 
     def topic(self, record, body):
         first, count, step, name_bytes, pairs = (body.u32(at) for at in (0, 4, 8, 12, 16))
@@ -275,7 +303,7 @@ def key_file(data, segment):
 
 
 def state_file(data, uuid, log, segments, files):
-    """Header and sections; the three that are known are held to the log."""
+    """Header and sections; the four that are known are held to the log."""
     head = Bytes(data.take(0, 256), f"{data.where} header")
     common_header(head, b"CLGSTAT", 256, uuid)
     position, size = head.u64(64), head.u64(72)
@@ -293,13 +321,15 @@ def state_file(data, uuid, log, segments, files):
         found[number] = Bytes(data.take(at + 16, size), f"{data.where} section {number}")
         at += 16 + (size + 7) // 8 * 8
     same(data.where, "end of the sections", at, len(data.data))
-    same(data.where, "sections", sorted(found), [1, 2, 3])
+    # Stores from before there were groups have no fourth one.
+    need(sorted(found) in ([1, 2, 3], [1, 2, 3, 4]), data.where, f"sections {sorted(found)}")
     # The goldens' states are those of a close: everything is folded.
     active = [segment for segment in segments if segment.records][-1]
     same(data.where, "position", position, active.end)
     state_segments(found[1], segments, active)
     state_topics(found[2], log, segments)
     state_queues(found[3], log, active, files)
+    state_groups(found.get(4, Bytes(b"", "no section 4")), log)
     for section in found.values():
         section.room_is_zero()
     return position
@@ -337,6 +367,23 @@ def state_topics(data, log, segments):
         at += 24 + (size + 7) // 8 * 8
     same(data.where, "length", at, len(data.data))
     same(data.where, "topics", names, set(log.steps))
+
+
+def state_groups(data, log):
+    at, found = 0, {}
+    while at < len(data.data):
+        epoch, flags, size, count = (data.u32(at + i) for i in (0, 4, 8, 12))
+        settings, newest = data.u64(at + 16), data.u64(at + 24)
+        name = data.take(at + 40, size).decode("utf-8")
+        at += 40 + (size + 7) // 8 * 8
+        offsets = {}
+        for _ in range(count):
+            same(data.where, "must be zero", data.u32(at + 4), 0)
+            offsets[data.u32(at)] = (data.u64(at + 8), data.u64(at + 16))
+            at += 24
+        found[name] = [epoch, flags, settings, newest, offsets]
+    same(data.where, "length", at, len(data.data))
+    same(data.where, "groups", found, log.groups)
 
 
 def state_queues(data, log, active, files):
