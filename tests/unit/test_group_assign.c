@@ -12,7 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
-#include "group_fixture.h"
+#include "unit/assign_fixture.h"
 
 static uint64_t seed;
 
