@@ -11,9 +11,10 @@ PAGE, RECORDS_AT, RECORD_HEADER = 4096, 8192, 48
 NO_QUEUE, NO_LINK = 0xffffffff, 0xffffffffffffffff
 COMMITTED = 5
 KINDS = {1: "message", 2: "reference", 3: "hole", 4: "pad", 5: "batch", 6: "topic", 7: "epoch",
-         8: "first", 11: "group"}
+         8: "first", 11: "group", 12: "producer"}
 MESSAGE, REFERENCE, HOLE, PAD, BATCH, TOPIC, EPOCH, FIRST = range(1, 9)
 GROUP = 11
+PRODUCER = 12
 checks = 0
 
 
@@ -162,6 +163,7 @@ class Record:
             else self.position - back
         self.attributes, self.body = b"", b""
         self.tag, self.keys, self.headers, self.producer_time = b"", [], [], None
+        self.producer = None  # id, sequence, epoch
         if bare:
             same(self.where, "check of a hole or pad", self.check, 0)
             data.take(at + RECORD_HEADER, self.size - RECORD_HEADER)  # means nothing
@@ -195,6 +197,12 @@ class Record:
             elif kind == 4:
                 need(size == 8 and self.producer_time is None, data.where, "producer time")
                 self.producer_time = Bytes(value, data.where).i64(0)
+            elif kind == 6:
+                need(size == 20 and at == 23, data.where, "producer, or its place")
+                part = Bytes(value, data.where)
+                self.producer = part.u64(0), part.u64(8), part.u32(16)
+                need(self.producer[0] != 0 and 0 < self.producer[1] < 1 << 63, data.where,
+                     "producer")
             else:
                 need(kind != 0 and kind < 128, data.where, f"type {kind}")
 

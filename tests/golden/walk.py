@@ -17,7 +17,7 @@ sys.dont_write_bytecode = True  # nothing is written in this folder
 
 import format1
 from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, NO_QUEUE, PAD, PAGE,
-                     REFERENCE, TOPIC, Bytes, Segment, common_header, need, same)
+                     PRODUCER, REFERENCE, TOPIC, Bytes, Segment, common_header, need, same)
 
 
 # ---- what the records mean ---------------------------------------------------------------------
@@ -34,6 +34,7 @@ class Log:
         self.pairs = {}        # queue number: base of the newest segment with a pair for it
         self.time, self.epoch, self.members, self.member_bytes = 0, None, 0, 0
         self.first, self.session, self.base, self.holes = None, None, 0, 0
+        self.producers = {}    # id: [epoch, sequence, carried at, receipts]; last heard last
         self.groups = {}       # name: [epoch, flags, settings at, newest at, {queue: (offset, at)}]
 
     def begin_segment(self, segment):
@@ -59,7 +60,7 @@ class Log:
             if self.members == 0:
                 same(where, "bytes of the batch that are left", self.member_bytes, 0)
         meaning = {BATCH: self.batch, TOPIC: self.topic, EPOCH: self.begin, FIRST: self.kept,
-                   GROUP: self.group}
+                   GROUP: self.group, PRODUCER: self.producer}
         if record.kind in meaning:
             meaning[record.kind](record, Bytes(record.body, f"body of {where}"))
         elif record.has_entry():
@@ -69,7 +70,9 @@ class Log:
             self.entry(record)
         elif record.kind == HOLE:
             self.holes += 1
-        if record.kind in (PAD, BATCH, EPOCH, FIRST, GROUP):
+        if record.producer is not None:
+            self.produced(record)
+        if record.kind in (PAD, BATCH, EPOCH, FIRST, GROUP, PRODUCER):
             same(where, "queue", (record.queue, record.offset), (NO_QUEUE, 0))
 
     def entry(self, record):
@@ -123,6 +126,24 @@ class Log:
             del self.groups[name]
         body.room_is_zero()
 
+    def produced(self, record):
+        """A message of an idempotent producer: the last five are remembered."""
+        number, sequence, epoch = record.producer
+        known = self.producers.pop(number, [epoch, 0, 0, []])
+        if (epoch, sequence) != (known[0], known[1] + 1):
+            known[3] = []
+        receipt = (record.position, record.position + record.size, record.offset, record.time,
+                   record.epoch)
+        self.producers[number] = [epoch, sequence, known[2], (known[3] + [receipt])[-5:]]
+
+    def producer(self, record, body):
+        what, number, state = producer_body(body, len(record.body))
+        if what == 2:
+            self.producers.pop(number, None)
+        else:  # where it is in the order it stays
+            self.producers[number] = [state[0], state[1], record.position, state[2]]
+        body.room_is_zero()
+
     def topic(self, record, body):
         first, count, step, name_bytes, pairs = (body.u32(at) for at in (0, 4, 8, 12, 16))
         same(body.where, "must be zero", body.u32(20), 0)
@@ -170,6 +191,22 @@ class Log:
         out["body" if isinstance(body, str) else "body_base64"] = \
             body if isinstance(body, str) else body["base64"]
         return json.dumps(out, ensure_ascii=False)
+
+
+def producer_body(data, size, at=0):
+    """Of a record or in a section of state: operation, id, (epoch, sequence, receipts)."""
+    what, epoch, number, sequence, count = (data.u32(at), data.u32(at + 4), data.u64(at + 8),
+                                            data.u64(at + 16), data.u32(at + 24))
+    same(data.where, "must be zero", data.u32(at + 28), 0)
+    need(1 <= what <= 2 and number != 0 and 0 < sequence < 1 << 63, data.where, "limits")
+    need((1 <= count <= 5) if what == 1 else count == 0, data.where, "entries")
+    same(data.where, "size", size, 32 + 40 * count)
+    receipts = []
+    for here in range(at + 32, at + size, 40):
+        receipts.append((data.u64(here), data.u64(here + 8), data.u64(here + 16),
+                         data.i64(here + 24), data.u32(here + 32)))
+        same(data.where, "must be zero", data.u32(here + 36), 0)
+    return what, number, (epoch, sequence, receipts)
 
 
 def text(data):
@@ -303,7 +340,7 @@ def key_file(data, segment):
 
 
 def state_file(data, uuid, log, segments, files):
-    """Header and sections; the four that are known are held to the log."""
+    """Header and sections; those that are known are held to the log."""
     head = Bytes(data.take(0, 256), f"{data.where} header")
     common_header(head, b"CLGSTAT", 256, uuid)
     position, size = head.u64(64), head.u64(72)
@@ -321,8 +358,8 @@ def state_file(data, uuid, log, segments, files):
         found[number] = Bytes(data.take(at + 16, size), f"{data.where} section {number}")
         at += 16 + (size + 7) // 8 * 8
     same(data.where, "end of the sections", at, len(data.data))
-    # Stores from before there were groups have no fourth one.
-    need(sorted(found) in ([1, 2, 3], [1, 2, 3, 4]), data.where, f"sections {sorted(found)}")
+    # Stores from before there were groups and producers have no fourth and fifth one.
+    need(sorted(found) in ([1, 2, 3], [1, 2, 3, 4, 5]), data.where, f"sections {sorted(found)}")
     # The goldens' states are those of a close: everything is folded.
     active = [segment for segment in segments if segment.records][-1]
     same(data.where, "position", position, active.end)
@@ -330,6 +367,7 @@ def state_file(data, uuid, log, segments, files):
     state_topics(found[2], log, segments)
     state_queues(found[3], log, active, files)
     state_groups(found.get(4, Bytes(b"", "no section 4")), log)
+    state_producers(found.get(5, Bytes(b"", "no section 5")), log)
     for section in found.values():
         section.room_is_zero()
     return position
@@ -384,6 +422,18 @@ def state_groups(data, log):
         found[name] = [epoch, flags, settings, newest, offsets]
     same(data.where, "length", at, len(data.data))
     same(data.where, "groups", found, log.groups)
+
+
+def state_producers(data, log):
+    at, found = 0, {}
+    while at < len(data.data):
+        carried, size = data.u64(at), data.u64(at + 8)
+        what, number, (epoch, sequence, receipts) = producer_body(data, size, at + 16)
+        same(data.where, "operation", what, 1)
+        found[number] = [epoch, sequence, carried, receipts]
+        at += 16 + size
+    same(data.where, "length", at, len(data.data))
+    same(data.where, "producers", list(found.items()), list(log.producers.items()))
 
 
 def state_queues(data, log, active, files):

@@ -34,7 +34,7 @@ const char *record_kind(uint32_t kind)
         [COMMITLOG_KIND_HOLE] = "hole",       [COMMITLOG_KIND_PAD] = "pad",
         [COMMITLOG_KIND_BATCH] = "batch",     [COMMITLOG_KIND_TOPIC] = "topic",
         [COMMITLOG_KIND_EPOCH] = "epoch",     [COMMITLOG_KIND_FIRST] = "first",
-        [COMMITLOG_KIND_GROUP] = "group",
+        [COMMITLOG_KIND_GROUP] = "group",     [COMMITLOG_KIND_PRODUCER] = "producer",
     };
     const bool known = kind < sizeof(kinds) / sizeof(kinds[0]) && kinds[kind] != NULL;
     return known ? kinds[kind] : "other";
