@@ -41,7 +41,7 @@ struct world {
     int fail_alloc;
     _Atomic uint64_t fsyncs;
     _Atomic uint64_t writes;
-    uint64_t read_bytes;
+    _Atomic uint64_t read_bytes;
     int written; /* what is_written answers */
 };
 
