@@ -217,6 +217,10 @@ static int open_file(const struct clg_segment_dir *dir, uint64_t base, bool writ
         uint32_t flags = CLG_OS_OPEN_READ | (writable ? (uint32_t)CLG_OS_OPEN_WRITE : 0);
         rc = os->open_at(os, dir->fd, name, flags, 0);
     }
+    if (rc == -ENOENT) { /* a live writer's retention took it between the two calls */
+        *state = CLG_SEGMENT_NO_FILE;
+        return open_fail(*state, base, err);
+    }
     if (rc < 0) {
         return clg_fail_os(err, rc, base, "segment %s: open", name);
     }

@@ -7,7 +7,7 @@
  * flipped back; a share of them also in a copy that is opened for writing, and in one that is
  * salvaged. Of all other kinds (spoil.h) some are tried on copies. judge.h has the rules.
  *
- * Environment: SEED; FLIPS, in all (default 6000), and TRIALS, other damages for each 100 flips
+ * Environment: SEED (1); FLIPS, in all (default 6000), and TRIALS, other damages for each 100 flips
  * (10); PARTS and PART: of the stores, only each PARTS-th; WRITE_SHARE and SALVAGE_SHARE, one in so
  * many of the flips (12, 24); STORE and TRIAL: one store, one trial only; KIND: one kind; ALL=1:
  * print all violations.
@@ -204,6 +204,9 @@ int main(void)
     uint64_t stores = (prog_env("FLIPS", 6000) + FLIPS_A_STORE - 1) / FLIPS_A_STORE;
     uint64_t made = 0;
     uint64_t foreign = 0;
+    /* The same stores each time: what another seed finds is for a row of the proof to find, not for
+     * a build that has changed nothing. */
+    CHECK(setenv("SEED", "1", 0) == 0);
     program.seed = prog_begin("damage_test");
     program.flips = FLIPS_A_STORE;
     program.trials = prog_env("TRIALS", 10) * FLIPS_A_STORE / 100;

@@ -15,6 +15,28 @@ static enum clg_segment_state open_state(uint64_t base, int *rc)
     return state;
 }
 
+/* The name is there when it is looked at, and gone when it is opened. */
+static int gone_open_at(const struct commitlog_os *os, int dirfd, const char *name, uint32_t flags,
+                        uint32_t mode)
+{
+    (void)os;
+    (void)dirfd;
+    (void)name;
+    (void)flags;
+    (void)mode;
+    return -ENOENT;
+}
+
+START_TEST(a_file_that_goes_while_it_is_opened_is_no_file)
+{
+    int rc;
+    clg_segment_unref(world_create(&world, 0, SMALL));
+    world.os.open_at = gone_open_at;
+    ck_assert_int_eq(open_state(0, &rc), CLG_SEGMENT_NO_FILE);
+    ck_assert_int_eq(rc, COMMITLOG_ENOTFOUND);
+}
+END_TEST
+
 START_TEST(each_damage_of_the_headers_has_its_verdict)
 {
     char path[DIRS_PATH_MAX];
@@ -155,6 +177,7 @@ static Suite *header_suite(void)
     Suite *suite = suite_create("segment header");
     TCase *headers = tcase_create("copies");
     tcase_add_checked_fixture(headers, setup, teardown);
+    tcase_add_test(headers, a_file_that_goes_while_it_is_opened_is_no_file);
     tcase_add_test(headers, each_damage_of_the_headers_has_its_verdict);
     tcase_add_test(headers, an_old_header_copy_gives_way_to_the_newer_one);
     tcase_add_test(headers, a_header_copy_of_another_segment_is_no_copy);
