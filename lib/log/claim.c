@@ -119,7 +119,8 @@ static struct clg_topic *claim_topic(const struct clg_log *log, const struct clg
 static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append *items,
                                     uint32_t count, uint64_t base)
 {
-    uint64_t bytes = log->epoch_written ? 0 : clg_record_bytes(0, CLG_EPOCH_BODY_BYTES);
+    bool written = log->epoch_written && base == log->active->base;
+    uint64_t bytes = written ? 0 : clg_record_bytes(0, CLG_EPOCH_BODY_BYTES);
     log->ticket++;
     for (uint32_t i = 0; i < count; i++) {
         if (!items[i].takes_offset) {
@@ -221,6 +222,7 @@ int clg_claim_switch(struct clg_log *log, struct commitlog_error *err)
     log->position = next->data_start;
     memset(&log->tally, 0, sizeof(log->tally));
     log->tally_complete = true;
+    log->epoch_written = false; /* each segment says where the session began */
     clg_store_release_u64(&log->active_base, next->base);
     clg_store_release_u64(&log->roll_count, rolls + 1); /* ORDER(roll-1) release */
     clg_publish(log);

@@ -377,8 +377,9 @@ static int reader_locate(struct clg_reader *reader, struct clg_log *log,
  * computed; the size that is hashed is the index's then, so a header that is damaged never leads
  * astray. Its state is compared with the word: nothing but a committed record is vouched for.
  */
-static int reader_check(const struct clg_reader *reader, const uint8_t *record, uint64_t position,
-                        uint64_t room, uint64_t seed, const struct clg_reader_expected *expected,
+static int reader_check(const struct clg_reader *reader, const struct clg_segment *segment,
+                        const uint8_t *record, uint64_t position, uint64_t room, uint64_t seed,
+                        const struct clg_reader_expected *expected,
                         struct clg_record_header *header, struct commitlog_error *err)
 {
     uint8_t bytes[CLG_RECORD_HEADER_BYTES];
@@ -388,6 +389,10 @@ static int reader_check(const struct clg_reader *reader, const uint8_t *record, 
                    header->word == clg_record_word(expected->size, CLG_RECORD_COMMITTED) &&
                    header->header_check == expected->header_check &&
                    !clg_record_is_filler(header->kind);
+    if (clg_segment_is_ghost(segment, position, header)) {
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, position,
+                        "record of a session whose end was cut here");
+    }
     bool good = clg_record_check_bounds(header, room);
     if (!good || (!vouched && !clg_record_verify_header(bytes, seed))) {
         return clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record header fails its check");
@@ -423,8 +428,8 @@ static int reader_get(struct clg_reader *reader, struct clg_log *log, uint64_t p
     const uint8_t *record = NULL;
     rc = reader_locate(reader, log, segment, position, seed, expected, &record, err);
     if (rc == COMMITLOG_OK) {
-        rc = reader_check(reader, record, position, segment->data_end - position, seed, expected,
-                          &out->header, err);
+        rc = reader_check(reader, segment, record, position, segment->data_end - position, seed,
+                          expected, &out->header, err);
     }
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -468,6 +473,8 @@ void clg_reader_run(const struct clg_reader *reader, struct clg_log *log, uint64
     *out = (struct clg_reader_run){.map = (const uint8_t *)(uintptr_t)map,
                                    .base = segment->base,
                                    .salt = segment->salt,
+                                   .session_from = segment->session_from,
+                                   .session_epoch = segment->session_epoch,
                                    .from = from < to ? from : to,
                                    .to = to,
                                    .end = segment->data_end};

@@ -29,7 +29,9 @@ struct clg_reader_run {
     uint64_t salt;
     uint64_t from; /* a record may begin in [from, to); none when they are equal */
     uint64_t to;
-    uint64_t end; /* and not reach beyond this */
+    uint64_t end;          /* and not reach beyond this */
+    uint64_t session_from; /* as clg_segment_is_ghost has it */
+    uint32_t session_epoch;
 };
 
 /* Of the segment that was pinned last. `limit` as for clg_reader_get. */
@@ -52,6 +54,7 @@ static inline bool clg_reader_run_header(const struct clg_reader_run *run, uint6
     clg_record_decode(bytes, header);
     return header->word == clg_record_word(expected->size, CLG_RECORD_COMMITTED) &&
            header->header_check == expected->header_check &&
+           (header->epoch >= run->session_epoch || position < run->session_from) &&
            CLG_RECORD_HEADER_BYTES + header->attribute_bytes +
                    (header->flags & CLG_RECORD_PADDING_MASK) <=
                expected->size &&

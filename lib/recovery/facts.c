@@ -11,6 +11,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "format/topic_record.h"
 #include "recovery/facts_internal.h"
 #include "segment/segment_name.h"
 
@@ -125,6 +126,31 @@ static int facts_raw_file(struct clg_facts *facts, const struct clg_store_dir *d
     return 0;
 }
 
+/* What its first record, an epoch's start or the repetition of one, says of where a session began.
+ */
+static void facts_read_session(struct clg_fact_segment *fact)
+{
+    uint8_t bytes[CLG_RECORD_HEADER_BYTES + CLG_EPOCH_BODY_BYTES];
+    const struct clg_segment *segment = fact->segment;
+    struct clg_record_header header;
+    struct clg_epoch_start start;
+    CLG_STATIC_ASSERT(sizeof(bytes) % CLG_RECORD_ALIGN == 0, "without padding");
+    if (clg_segment_pread(fact->segment, bytes, sizeof(bytes), segment->data_start, NULL) != 0) {
+        return;
+    }
+    clg_record_decode(bytes, &header);
+    uint64_t seed = clg_record_seed(segment->salt, segment->data_start);
+    if (header.word == clg_record_word(sizeof(bytes), CLG_RECORD_COMMITTED) &&
+        header.kind == CLG_KIND_EPOCH && header.attribute_bytes == 0 &&
+        clg_record_check_bounds(&header, segment->bytes) && clg_record_verify_header(bytes, seed) &&
+        clg_record_verify_body(&header, bytes, seed) &&
+        clg_epoch_start_decode(bytes + CLG_RECORD_HEADER_BYTES, CLG_EPOCH_BODY_BYTES, &start) ==
+            COMMITLOG_OK) {
+        fact->session_from = start.predecessor_end;
+        fact->session_epoch = header.epoch;
+    }
+}
+
 static int facts_open_one(struct clg_facts *facts, const struct clg_store_dir *dir,
                           struct clg_fact_segment *fact, bool writable, struct commitlog_error *err)
 {
@@ -137,6 +163,7 @@ static int facts_open_one(struct clg_facts *facts, const struct clg_store_dir *d
     if (rc == 0) {
         fact->bytes = fact->segment->bytes;
         fact->file_bytes = fact->segment->file_bytes;
+        facts_read_session(fact);
         if ((clg_segment_flags(fact->segment) & CLG_SEGMENT_SEALED) != 0) {
             fact->footer_code = 0;
             fact->footer_end = fact->segment->footer.end;
@@ -228,6 +255,7 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
     }
     fact->rebuilt = true;
     fact->bytes = header.size;
+    facts_read_session(fact);
     struct clg_segment_footer footer;
     fact->footer_code = clg_segment_read_footer(fact->segment, &footer, NULL);
     if (fact->footer_code == 0) {
@@ -297,6 +325,12 @@ static int facts_open_segments(struct clg_facts *facts, const struct clg_store_d
             facts_rebuild(facts, dir, i,
                           !options->read_only && (i + 1 == facts->segment_count ||
                                                   facts->segments[i + 1].base > sure));
+        }
+        const struct clg_fact_segment *next = fact + 1;
+        if (i + 1 < facts->segment_count && fact->segment != NULL && next->segment != NULL &&
+            fact->base + fact->bytes == next->base) {
+            fact->segment->session_from = next->session_from;
+            fact->segment->session_epoch = next->session_epoch;
         }
     }
     return rc;

@@ -53,6 +53,8 @@ struct clg_fact_segment {
     uint32_t views; /* of which kinds there is a view file: 1 << CLG_FILE_CQ, 1 << CLG_FILE_KEY */
     bool rebuilt;   /* segment was opened with a header put together from the neighbours */
     bool nonzero;   /* no segment: something in the file. Else: something behind X */
+    uint64_t session_from;  /* its first record says that a session of this epoch began there */
+    uint32_t session_epoch; /* 0: it does not say */
 };
 
 enum clg_range_kind {

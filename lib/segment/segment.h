@@ -28,6 +28,7 @@
 #include "commitlog.h"
 
 #include "base/error.h"
+#include "format/record.h"
 #include "format/segment_header.h"
 #include "os/lock.h"
 #include "os/os.h"
@@ -57,6 +58,11 @@ struct clg_segment {
     uint64_t data_end;
     uint64_t salt;
     struct clg_segment_header header;
+    /* The segment behind this one says that a session of this epoch began there. A record of a
+     * lower one at or behind it was cut: who has it has an older image of the file. 0, 0: not
+     * known. */
+    uint64_t session_from;
+    uint32_t session_epoch;
     bool reserved; /* blocks of the whole file are allocated: a write cannot find the disk full */
     /* All before this position was written once, be it with zeros; and nothing behind it, if that
      * is known. Who appends has them, under its own lock. */
@@ -84,6 +90,14 @@ struct clg_segment {
 
     uint64_t file_bytes; /* real length when opened */
 };
+
+/* A record that verifies, but was cut by the session that began there. */
+static inline bool clg_segment_is_ghost(const struct clg_segment *segment, uint64_t position,
+                                        const struct clg_record_header *header)
+{
+    return header->epoch < segment->session_epoch && position >= segment->session_from &&
+           !clg_record_is_filler(header->kind);
+}
 
 /* The file ended before its stated size when it was opened: pread only. */
 static inline bool clg_segment_is_short(const struct clg_segment *segment)

@@ -304,6 +304,9 @@ int clg_scan_examine_header(struct clg_scan *scan, const struct clg_scan_bounds 
     if (misfit != NULL) {
         return scan_say(out, CLG_SCAN_BAD_HEADER, misfit);
     }
+    if (clg_segment_is_ghost(segment, position, &header)) {
+        return scan_say(out, CLG_SCAN_BAD_HEADER, "of a session whose end was cut here");
+    }
     out->header = header;
     out->size = clg_record_size(header.word);
     out->next_position = position + out->size;

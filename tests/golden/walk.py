@@ -34,6 +34,7 @@ class Log:
         self.pairs = {}        # queue number: base of the newest segment with a pair for it
         self.time, self.epoch, self.members, self.member_bytes = 0, None, 0, 0
         self.first, self.session, self.base, self.holes = None, None, 0, 0
+        self.started = None    # epoch, end of the log, session
         self.producers = {}    # id: [epoch, sequence, carried at, receipts]; last heard last
         self.groups = {}       # name: [epoch, flags, settings at, newest at, {queue: (offset, at)}]
 
@@ -94,7 +95,10 @@ class Log:
     def begin(self, record, body):
         same(body.where, "size", len(record.body), 16)
         need(body.u64(0) <= record.position, body.where, "end of the log when the session began")
-        self.session = body.u64(8)
+        words = (record.epoch, body.u64(0), body.u64(8))
+        if self.started is not None and self.started[0] == record.epoch:
+            same(body.where, "the session's words", words, self.started)
+        self.started, self.session = words, body.u64(8)
 
     def kept(self, record, body):
         same(body.where, "size", len(record.body), 8)
