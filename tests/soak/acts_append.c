@@ -70,9 +70,7 @@ static uint32_t topic_draw(struct worker *worker, uint32_t *out_number)
 /* Where the library puts a record with this key, as the header says. */
 static uint32_t queue_of_key(const struct commitlog_slice *key, uint32_t queues)
 {
-    uint64_t hash = XXH3_64bits(key->data, key->bytes);
-    uint64_t low = (hash & UINT32_MAX) * queues;
-    return (uint32_t)(((hash >> 32) * queues + (low >> 32)) >> 32);
+    return (uint32_t)(XXH3_64bits(key->data, key->bytes) % queues);
 }
 
 static void draft_make(struct worker *worker, size_t bytes, uint32_t batch_first,
