@@ -2,7 +2,6 @@
 /* producer_record.c -- see producer_record.h */
 #include "format/producer_record.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/bytes.h"

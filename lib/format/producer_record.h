@@ -9,10 +9,14 @@
 #ifndef CLG_FORMAT_PRODUCER_RECORD_H
 #define CLG_FORMAT_PRODUCER_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
+#include "format/attributes.h"
 #include "format/limits.h"
+#include "format/record.h"
 
 #define CLG_PRODUCER_ATTRIBUTE_BYTES 20u /* the value */
 #define CLG_PRODUCER_FIXED_BYTES 32u
@@ -29,6 +33,17 @@ void clg_producer_mark_encode(uint8_t value[CLG_PRODUCER_ATTRIBUTE_BYTES],
                               const struct clg_producer_mark *mark);
 /* 0 or COMMITLOG_EDAMAGED. */
 int clg_producer_mark_decode(const uint8_t *value, size_t bytes, struct clg_producer_mark *out);
+
+/* The mark is the first attribute of its record, or there is none: a look at three bytes for all
+ * other records. `area` as long as the header says; its lengths are not checked otherwise. */
+static inline bool clg_producer_is_marked(const struct clg_record_header *header,
+                                          const uint8_t *area)
+{
+    return header->kind == CLG_KIND_MESSAGE &&
+           header->attribute_bytes >= CLG_ATTRIBUTE_HEADER_BYTES + CLG_PRODUCER_ATTRIBUTE_BYTES &&
+           (area[0] & ~CLG_ATTRIBUTE_CRITICAL) == CLG_ATTRIBUTE_PRODUCER &&
+           clg_load_le16(area + 1) == CLG_PRODUCER_ATTRIBUTE_BYTES;
+}
 
 enum clg_producer_operation {
     CLG_PRODUCER_STATE = 1, /* what is known of it */

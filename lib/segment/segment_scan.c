@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/invariant.h"
+#include "format/producer_record.h"
 #include "format/topic_record.h"
 #include "segment/segment_scan_internal.h"
 
@@ -364,6 +365,15 @@ int clg_scan_examine(struct clg_scan *scan, const struct clg_scan_bounds *bounds
     uint64_t need = whole ? out->size : CLG_RECORD_HEADER_BYTES + out->header.attribute_bytes;
     const uint8_t *bytes = NULL;
     rc = clg_scan_load(scan, position, need, &bytes, err);
+    if (rc != 0) {
+        return scan_say_read(out, rc);
+    }
+    if (!check && scan->mode == CLG_SCAN_HEADER_ONLY &&
+        clg_producer_is_marked(&out->header, clg_record_attributes(bytes))) {
+        check = true; /* like a control record: what is decided by the mark is built from it */
+        rc = whole ? 0 : clg_scan_load(scan, position, out->size, &bytes, err);
+        whole = true;
+    }
     if (rc != 0) {
         return scan_say_read(out, rc);
     }

@@ -6,9 +6,9 @@
  * map, so that a bad sector is an answer and not a signal, and what was checked is what is used.
  *
  * Modes: HEADER_ONLY hops by verified headers. Header and attributes are at hand, the body only if
- * the record has at most CLG_SCAN_SMALL_BYTES; bodies of control records are checked, those of
- * messages are not. FULL checks every byte, and a batch as one unit before its first record is
- * handed out.
+ * the record has at most CLG_SCAN_SMALL_BYTES. Control records are checked whole, and messages with
+ * a producer's mark, because state is built from them; other messages are not. FULL checks every
+ * byte, and a batch as one unit before its first record is handed out.
  *
  * A record is valid if its checks hold for this salt and position, its parts fit the segment (with
  * room for a pad behind it, or a pad that ends exactly at the data's end), its epoch and store time

@@ -4,8 +4,9 @@
  *
  * Per segment from the state's position on: the views whose file is good take it as applied; the
  * others, and those without files, get the records. The active segment is always read. Where only
- * views without files need a segment, headers and control records are verified; where entries or
- * keys are made from it, every byte is, because tag and keys lie behind the header.
+ * views without files need a segment, headers, control records and messages with a producer's mark
+ * are verified; where entries or keys are made from it, every byte is, because tag and keys lie
+ * behind the header.
  *
  * Invariants: nothing is read through a map before it was read by pread; no file is written. View
  *       files that belong to no finished segment are removed: after a cut the log would grow over

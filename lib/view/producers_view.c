@@ -68,21 +68,14 @@ static int producers_apply_mark(struct producers_view *producers,
     return rc;
 }
 
-/* The mark is the first attribute, or there is none: a look at four bytes for all other records. */
-static bool producers_is_marked(const struct clg_record_view *record)
-{
-    return record->header.attribute_bytes >=
-               CLG_ATTRIBUTE_HEADER_BYTES + CLG_PRODUCER_ATTRIBUTE_BYTES &&
-           (record->attributes[0] & ~CLG_ATTRIBUTE_CRITICAL) == CLG_ATTRIBUTE_PRODUCER &&
-           clg_load_le16(record->attributes + 1) == CLG_PRODUCER_ATTRIBUTE_BYTES;
-}
-
 static int producers_apply(struct clg_view *view, const struct clg_record_view *record)
 {
     struct producers_view *producers = (struct producers_view *)view;
     CLG_ASSERT(view->ops == &clg_producers_view_ops);
     if (CLG_LIKELY(record->header.kind == CLG_KIND_MESSAGE)) {
-        return producers_is_marked(record) ? producers_apply_mark(producers, record) : 0;
+        return clg_producer_is_marked(&record->header, record->attributes)
+                   ? producers_apply_mark(producers, record)
+                   : 0;
     }
     return record->header.kind == CLG_KIND_PRODUCER ? producers_apply_state(producers, record) : 0;
 }

@@ -4,6 +4,8 @@
  */
 #include "unit/segment_fixture.h"
 
+#include "format/attributes.h"
+#include "format/producer_record.h"
 #include "segment/segment_scan.h"
 
 static struct world world;
@@ -110,6 +112,55 @@ START_TEST(a_flipped_body_is_seen_in_full_mode_only_and_names_its_place)
     ck_assert_uint_eq(record.next_position, at + record.size);
     ck_assert_ptr_null(record.body);
     ck_assert_uint_eq(walk_new(CLG_SCAN_HEADER_ONLY, &record), 3);
+}
+END_TEST
+
+/* A message of an idempotent producer; also too long to be loaded whole for its header. */
+static uint64_t put_marked(uint32_t body_bytes)
+{
+    const struct clg_producer_mark mark = {.id = 5, .sequence = 6, .epoch = 7};
+    uint8_t area[CLG_ATTRIBUTE_HEADER_BYTES + CLG_PRODUCER_ATTRIBUTE_BYTES] = {
+        CLG_ATTRIBUTE_PRODUCER, CLG_PRODUCER_ATTRIBUTE_BYTES};
+    clg_producer_mark_encode(area + CLG_ATTRIBUTE_HEADER_BYTES, &mark);
+    uint32_t size = clg_record_bytes(sizeof(area), body_bytes);
+    uint8_t *record = calloc(1, size);
+    ck_assert_ptr_nonnull(record);
+    struct clg_record_header header = {.queue_offset = pen.offset++,
+                                       .store_time = pen.time++,
+                                       .epoch = pen.epoch,
+                                       .attribute_bytes = sizeof(area),
+                                       .kind = CLG_KIND_MESSAGE,
+                                       .flags = clg_record_padding(sizeof(area), body_bytes),
+                                       .durable_back = CLG_DURABLE_BACK_NONE};
+    clg_record_encode_header(record, &header);
+    memcpy(record + CLG_RECORD_HEADER_BYTES, area, sizeof(area));
+    uint64_t at = pen.at;
+    clg_store_le32(record, clg_record_seal(record, size, clg_record_seed(segment->salt, at)));
+    ck_assert_int_eq(clg_segment_pwrite(segment, record, size, at, NULL), 0);
+    free(record);
+    pen.at += size;
+    return at;
+}
+
+START_TEST(a_flipped_mark_of_a_producer_is_seen_in_both_modes)
+{
+    const uint32_t bodies[] = {10, 2 * CLG_SCAN_SMALL_BYTES};
+    clg_segment_unref(segment);
+    segment = world_create(&world, 2 * SMALL, 8 * SMALL);
+    pen = scribe_at(segment);
+    scribe_message(&pen, 10);
+    uint64_t at = put_marked(bodies[_i]);
+    scribe_message(&pen, 10);
+    struct clg_scan_record record;
+    ck_assert_uint_eq(walk_new(CLG_SCAN_HEADER_ONLY, &record), 3);
+    ck_assert_int_eq(record.verdict, CLG_SCAN_FREE);
+    world_flip(segment, at + CLG_RECORD_HEADER_BYTES + CLG_ATTRIBUTE_HEADER_BYTES);
+    for (int mode = 0; mode < 2; mode++) {
+        ck_assert_uint_eq(walk_new((enum clg_scan_mode)mode, &record), 1);
+        ck_assert_int_eq(record.verdict, CLG_SCAN_BAD_BODY);
+        ck_assert_uint_eq(record.position, at);
+        ck_assert_ptr_null(record.attributes);
+    }
 }
 END_TEST
 
@@ -502,6 +553,7 @@ static Suite *scan_suite(void)
     tcase_add_loop_test(walks, records_come_in_order_with_their_bytes_up_to_the_free_word, 0, 2);
     tcase_add_test(walks, a_pad_is_a_record_and_behind_it_is_the_end);
     tcase_add_test(walks, a_flipped_body_is_seen_in_full_mode_only_and_names_its_place);
+    tcase_add_loop_test(walks, a_flipped_mark_of_a_producer_is_seen_in_both_modes, 0, 2);
     tcase_add_loop_test(walks, a_flipped_bit_anywhere_in_the_header_is_seen_in_both_modes, 0, 48);
     tcase_add_test(walks, a_torn_record_whose_second_page_did_not_arrive_fails);
     tcase_add_test(walks, a_claimed_header_is_told_from_damage);
