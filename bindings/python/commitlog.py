@@ -692,14 +692,16 @@ class Topic:
         return out.value
 
 
-class Cursor:
-    """Yields messages. Iterating ends at the end of what is there now; follow() does not end."""
+class _Handle:
+    """What stays open until close(), the end of its with block or its collection."""
+
+    _what = ""  # as errors and the library's close function name it
 
     def __init__(self, store: Store, handle: Optional[int]):
         self.store = store  # also keeps it from being collected first
         self._handle = handle
 
-    def __enter__(self) -> "Cursor":
+    def __enter__(self):
         return self
 
     def __exit__(self, kind, value, trace) -> None:
@@ -711,13 +713,20 @@ class Cursor:
     @property
     def handle(self) -> int:
         if self._handle is None:
-            raise ValueError("the cursor is closed")
+            raise ValueError(f"the {self._what} is closed")
         return self._handle
 
     def close(self) -> None:
+        """Frees the handle; what is in the store stays."""
         if getattr(self, "_handle", None) is not None:
             handle, self._handle = self._handle, None
-            _lib().commitlog_cursor_close(handle)
+            getattr(_lib(), f"commitlog_{self._what}_close")(handle)
+
+
+class Cursor(_Handle):
+    """Yields messages. Iterating ends at the end of what is there now; follow() does not end."""
+
+    _what = "cursor"
 
     def set_tags(self, tags: Sequence[bytes]) -> None:
         """Only messages with one of these tags; none: all."""
@@ -783,33 +792,10 @@ def _group_info(raw: _GroupInfo) -> dict:
             "queues": raw.queues}
 
 
-class Group:
+class Group(_Handle):
     """A consumer group of an open store: for each queue, the offset that is consumed next."""
 
-    def __init__(self, store: Store, handle: Optional[int]):
-        self.store = store  # also keeps it from being collected first
-        self._handle = handle
-
-    def __enter__(self) -> "Group":
-        return self
-
-    def __exit__(self, kind, value, trace) -> None:
-        self.close()
-
-    def __del__(self):
-        self.close()
-
-    @property
-    def handle(self) -> int:
-        if self._handle is None:
-            raise ValueError("the group is closed")
-        return self._handle
-
-    def close(self) -> None:
-        """Frees the handle; the group stays."""
-        if getattr(self, "_handle", None) is not None:
-            handle, self._handle = self._handle, None
-            _lib().commitlog_group_close(handle)
+    _what = "group"
 
     def info(self) -> dict:
         """name, epoch, keep, and of how many queues it has committed an offset."""
