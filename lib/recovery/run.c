@@ -15,7 +15,6 @@
 #include "base/invariant.h"
 #include "base/plant.h"
 #include "recovery/run_internal.h"
-#include "segment/quarantine.h"
 #include "segment/segment_create.h"
 #include "segment/segment_cut.h"
 #include "segment/segment_name.h"
@@ -145,43 +144,6 @@ static int run_create(struct run *r, const struct clg_plan_step *step)
     clg_segment_unref(made);
     CLG_ASSERT(rc != 0 || made != NULL);
     return rc == COMMITLOG_EEXIST ? 0 : rc;
-}
-
-static int run_quarantine(struct run *r, const struct clg_plan_step *step)
-{
-    struct clg_quarantine quarantine = {r->dir->os, r->dir->quarantine_fd, r->plan->epoch,
-                                        r->dir->file_mode};
-    struct clg_quarantine_copy copy;
-    CLG_ASSERT(step->from < step->to);
-    int rc;
-    if (step->kind == CLG_STEP_QUARANTINE_FILE) {
-        char name[CLG_SEGMENT_NAME_BYTES];
-        clg_segment_name_make(name, CLG_FILE_LOG, step->from);
-        rc = clg_quarantine_file(&quarantine, r->dir->log_fd, name, step->from, "segment", &copy,
-                                 r->err);
-    } else {
-        const struct clg_fact_segment *fact = clg_facts_segment_at(r->facts, step->from);
-        if (fact == NULL || fact->segment == NULL) {
-            return clg_fail(r->err, COMMITLOG_EINTERNAL, 0, step->from, "quarantine: no segment");
-        }
-        struct clg_scan scan;
-        uint64_t nonzero;
-        clg_scan_init(&scan, fact->segment, 0, CLG_SCAN_FULL);
-        uint64_t end = clg_min_u64(step->to, fact->segment->data_end);
-        rc = clg_scan_all_zero(&scan, step->from, end, &nonzero, NULL);
-        clg_scan_free(&scan);
-        if (rc == 0 && nonzero == end && end == step->to) {
-            return 0; /* nothing in it to keep */
-        }
-        rc = clg_quarantine_range(&quarantine, fact->segment, step->from, step->to,
-                                  step->to <= r->plan->end ? "damage" : "tail", &copy, r->err);
-    }
-    if (rc != 0) {
-        clg_wrap(r->err, "nothing was cut, open read-only or make room");
-        return rc;
-    }
-    r->counts->quarantined++;
-    return 0;
 }
 
 static int run_restore(struct run *r, const struct clg_plan_step *step)
@@ -524,7 +486,7 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
         return run_extend(r, step);
     case CLG_STEP_QUARANTINE_RANGE:
     case CLG_STEP_QUARANTINE_FILE:
-        return run_quarantine(r, step);
+        return clg_run_quarantine(r, step);
     case CLG_STEP_RESTORE:
         return run_restore(r, step);
     case CLG_STEP_HOLE:

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * run_internal.h -- shared by run.c and run_salvage.c.
+ * run_internal.h -- shared by run.c, run_quarantine.c and run_salvage.c.
  */
 #ifndef CLG_RECOVERY_RUN_INTERNAL_H
 #define CLG_RECOVERY_RUN_INTERNAL_H
@@ -20,6 +20,9 @@ struct run {
     bool salvaged;                 /* holes were made that are not flushed */
     bool is_confirmed;             /* CHECKPOINT, as it was read, is durable */
 };
+
+/* QUARANTINE_RANGE and QUARANTINE_FILE. */
+CLG_MUST_CHECK int clg_run_quarantine(struct run *r, const struct clg_plan_step *step);
 
 /*
  * Makes holes of exactly [range->from, range->to): one per record whose header still verifies, with

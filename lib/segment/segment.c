@@ -305,6 +305,24 @@ int clg_segment_pread_raw(struct clg_segment *segment, void *buf, size_t size, u
     return rc < 0 ? rc : 0;
 }
 
+int clg_segment_ask_device(struct clg_segment *segment)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    uint8_t page[CLG_FORMAT_PAGE_BYTES];
+    int fd = segment_fd_get(segment, false);
+    if (fd < 0) {
+        return fd;
+    }
+    (void)os->drop_cache(os, fd, 0, 2 * sizeof(page));
+    int rc = clg_os_pread_all(os, fd, page, sizeof(page), 0);
+    if (rc < 0) {
+        rc = clg_os_pread_all(os, fd, page, sizeof(page), sizeof(page));
+    }
+    segment_fd_put(segment);
+    CLG_ASSERT(rc <= 0 || rc == (int)sizeof(page));
+    return rc < 0 ? rc : 0;
+}
+
 int64_t clg_segment_pread_some(struct clg_segment *segment, void *buf, size_t size,
                                uint64_t position)
 {

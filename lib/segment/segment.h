@@ -183,6 +183,9 @@ void clg_segment_unmap_write(struct clg_segment *segment);
  * name is gone and nobody kept the descriptor), ELIMIT. Opens the file again if it was idle. */
 CLG_MUST_CHECK int clg_segment_pread(struct clg_segment *segment, void *buf, size_t size,
                                      uint64_t position, struct commitlog_error *err);
+/* Asks the device itself, not the cache, for the header that was read when the segment was opened:
+ * 0 if a copy of it still reads, or a negative errno. */
+CLG_MUST_CHECK int clg_segment_ask_device(struct clg_segment *segment);
 /* As clg_segment_pread, the answer of the os table, no text: 0 or a negative errno. */
 CLG_MUST_CHECK int clg_segment_pread_raw(struct clg_segment *segment, void *buf, size_t size,
                                          uint64_t position);

@@ -236,10 +236,11 @@ END_TEST
 START_TEST(a_device_that_reads_nothing_loses_nothing)
 {
     struct commitlog_fault *origin = NULL;
+    const uint32_t count = _i < 2 ? 500 : 3; /* many blocks, and one: that could be a torn write */
     bool struck = true;
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-    store_put(500, COMMITLOG_LEVEL_DURABLE);
-    die(_i == 1);
+    store_put(count, COMMITLOG_LEVEL_DURABLE);
+    die(_i % 2 == 1);
     origin = machine;
     for (uint64_t nth = 1; struck; nth++) {
         ck_assert_int_eq(commitlog_fault_clone(origin, nth, &machine), 0);
@@ -249,12 +250,29 @@ START_TEST(a_device_that_reads_nothing_loses_nothing)
         ck_assert(rc == COMMITLOG_OK || rc == COMMITLOG_EIO || rc == COMMITLOG_EDAMAGED);
         die(false);
         ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-        ck_assert_uint_eq(store_count(), 500);
+        ck_assert_uint_eq(store_count(), count);
         ck_assert_int_eq(commitlog_close(store, NULL), 0);
         store = NULL;
         commitlog_fault_free(machine);
     }
     machine = origin;
+}
+END_TEST
+
+/* No witness says that they were durable: a sector that a torn write left, on a device that reads.
+ */
+START_TEST(one_block_that_does_not_read_above_the_witness_is_cut)
+{
+    static const char *const path = "/store/log/00000000000000000000.log";
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    die(true);
+    ck_assert_int_eq(commitlog_fault_bad_range(machine, path, 8192, 4096), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    struct commitlog_recovery recovery = {.struct_bytes = sizeof(recovery)};
+    ck_assert_int_eq(commitlog_recovery_get(store, &recovery), 0);
+    ck_assert_uint_eq(recovery.tail, COMMITLOG_TAIL_UNPROVABLE);
+    ck_assert_uint_eq(recovery.end, 8192);
 }
 END_TEST
 
@@ -465,7 +483,8 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, close_makes_everything_durable_without_memory, 0, 2);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage_when_checkpoint_is, 0, 6);
-    tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 2);
+    tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 4);
+    tcase_add_test(cases, one_block_that_does_not_read_above_the_witness_is_cut);
     tcase_add_test(cases, a_retention_that_was_killed_is_no_gap_after_a_power_cut);
     tcase_add_loop_test(cases, a_topic_that_is_not_in_the_log_is_not_created, 0, 2);
     tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
