@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/* timer_table.c -- see timer_table.h. */
+#include "state/timer_table.h"
+
+#include <stdbool.h>
+#include <string.h>
+
+#include "base/invariant.h"
+#include "commitlog.h"
+
+#define TIMER_BLOCK 2048u /* nodes */
+#define TIMER_NONE UINT32_MAX
+#define TIMER_CHILDREN                                                                             \
+    4u /* of a node of the heap: half the levels, and they share a cache line                      \
+        */
+#define TIMER_ROOM_MIN 64u
+
+void clg_timer_table_init(struct clg_timer_table *table, const struct commitlog_os *os)
+{
+    memset(table, 0, sizeof(*table));
+    table->os = os;
+    table->unused = TIMER_NONE;
+}
+
+void clg_timer_table_deinit(struct clg_timer_table *table)
+{
+    const struct commitlog_os *os = table->os;
+    for (uint32_t i = 0; i < table->block_count; i++) {
+        os->free(os, table->blocks[i]);
+    }
+    os->free(os, table->blocks);
+    os->free(os, table->heap);
+    os->free(os, table->slots);
+    clg_timer_table_init(table, os);
+}
+
+static struct clg_timer *timer_node(const struct clg_timer_table *table, uint32_t number)
+{
+    CLG_ASSERT(number / TIMER_BLOCK < table->block_count);
+    return &table->blocks[number / TIMER_BLOCK][number % TIMER_BLOCK];
+}
+
+/* ---- by id ---- */
+
+/* Ids are positions: multiples of eight that come in runs. The high half of the product with 2^64
+ * divided by the golden ratio, scaled to a table of any size (Lemire's reduction). */
+static uint32_t timer_home(uint32_t slot_count, uint64_t id)
+{
+    uint64_t hash = (id >> 3) * UINT64_C(0x9e3779b97f4a7c15);
+    return (uint32_t)(((hash >> 32) * slot_count) >> 32);
+}
+
+/* The slot that holds the id, or the free one where it belongs. */
+static uint32_t timer_slot(const struct clg_timer_table *table, uint64_t id)
+{
+    uint32_t at = timer_home(table->slot_count, id);
+    while (table->slots[at] != 0 && timer_node(table, table->slots[at] - 1)->id != id) {
+        at = at + 1 == table->slot_count ? 0 : at + 1;
+    }
+    return at;
+}
+
+const struct clg_timer *clg_timer_find(const struct clg_timer_table *table, uint64_t id)
+{
+    if (table->slot_count == 0) {
+        return NULL;
+    }
+    uint32_t number = table->slots[timer_slot(table, id)];
+    return number == 0 ? NULL : timer_node(table, number - 1);
+}
+
+/* What the removed one had pushed on moves up (Knuth, 6.4, algorithm R). */
+static void timer_free_slot(struct clg_timer_table *table, uint32_t slot)
+{
+    table->slots[slot] = 0;
+    for (uint32_t at = slot;;) {
+        at = at + 1 == table->slot_count ? 0 : at + 1;
+        uint32_t number = table->slots[at];
+        if (number == 0) {
+            return;
+        }
+        table->slots[at] = 0;
+        table->slots[timer_slot(table, timer_node(table, number - 1)->id)] = number;
+    }
+}
+
+/* ---- by time ---- */
+
+static bool timer_before(const struct clg_timer_table *table, uint32_t a, uint32_t b)
+{
+    const struct clg_timer *one = timer_node(table, a);
+    const struct clg_timer *other = timer_node(table, b);
+    return one->due_ms != other->due_ms ? one->due_ms < other->due_ms : one->id < other->id;
+}
+
+static void timer_place(struct clg_timer_table *table, uint32_t at, uint32_t number)
+{
+    table->heap[at] = number;
+    timer_node(table, number)->heap_at = at;
+}
+
+static void timer_rise(struct clg_timer_table *table, uint32_t at)
+{
+    uint32_t number = table->heap[at];
+    while (at > 0) {
+        uint32_t parent = (at - 1) / TIMER_CHILDREN;
+        if (!timer_before(table, number, table->heap[parent])) {
+            break;
+        }
+        timer_place(table, at, table->heap[parent]);
+        at = parent;
+    }
+    timer_place(table, at, number);
+}
+
+static void timer_sink(struct clg_timer_table *table, uint32_t at)
+{
+    uint32_t number = table->heap[at];
+    for (;;) {
+        uint64_t child = (uint64_t)at * TIMER_CHILDREN + 1;
+        uint64_t end =
+            child + TIMER_CHILDREN < table->count ? child + TIMER_CHILDREN : table->count;
+        if (child >= end) {
+            break;
+        }
+        uint32_t best = (uint32_t)child;
+        for (uint32_t i = best + 1; i < end; i++) {
+            best = timer_before(table, table->heap[i], table->heap[best]) ? i : best;
+        }
+        if (!timer_before(table, table->heap[best], number)) {
+            break;
+        }
+        timer_place(table, at, table->heap[best]);
+        at = best;
+    }
+    timer_place(table, at, number);
+}
+
+const struct clg_timer *clg_timer_first(const struct clg_timer_table *table)
+{
+    return table->count == 0 ? NULL : timer_node(table, table->heap[0]);
+}
+
+const struct clg_timer *clg_timer_at(const struct clg_timer_table *table, uint32_t index)
+{
+    CLG_ASSERT(index < table->count);
+    return timer_node(table, table->heap[index]);
+}
+
+/* ---- room ---- */
+
+static int timer_reserve_nodes(struct clg_timer_table *table)
+{
+    const struct commitlog_os *os = table->os;
+    if (table->unused != TIMER_NONE) {
+        return COMMITLOG_OK;
+    }
+    if (table->block_count == table->block_room) {
+        uint32_t room = table->block_room == 0 ? 8 : table->block_room * 2;
+        struct clg_timer **blocks = clg_os_grow_array(os, table->blocks, table->block_room, room,
+                                                      sizeof(struct clg_timer *));
+        if (blocks == NULL) {
+            return COMMITLOG_ENOMEM;
+        }
+        table->blocks = blocks;
+        table->block_room = room;
+    }
+    struct clg_timer *block = clg_os_alloc_array(os, TIMER_BLOCK, sizeof(*block));
+    if (block == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    uint32_t first = table->block_count * TIMER_BLOCK;
+    table->blocks[table->block_count++] = block;
+    for (uint32_t i = 0; i < TIMER_BLOCK; i++) {
+        block[i].heap_at = i + 1 < TIMER_BLOCK ? first + i + 1 : TIMER_NONE;
+    }
+    table->unused = first;
+    return COMMITLOG_OK;
+}
+
+static int timer_reserve_heap(struct clg_timer_table *table)
+{
+    if (table->count < table->heap_room) {
+        return COMMITLOG_OK;
+    }
+    uint32_t room = table->heap_room == 0 ? TIMER_ROOM_MIN : table->heap_room / 2 * 3;
+    uint32_t *heap =
+        clg_os_grow_array(table->os, table->heap, table->heap_room, room, sizeof(*heap));
+    if (heap == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    table->heap = heap;
+    table->heap_room = room;
+    return COMMITLOG_OK;
+}
+
+/* At most four fifths full. */
+static int timer_reserve_slots(struct clg_timer_table *table)
+{
+    const struct commitlog_os *os = table->os;
+    if ((uint64_t)(table->count + 1) * 5 <= (uint64_t)table->slot_count * 4) {
+        return COMMITLOG_OK;
+    }
+    uint32_t slot_count = table->slot_count == 0 ? TIMER_ROOM_MIN * 2 : table->slot_count / 2 * 3;
+    uint32_t *slots = clg_os_alloc_array(os, slot_count, sizeof(*slots));
+    if (slots == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    os->free(os, table->slots);
+    table->slots = slots;
+    table->slot_count = slot_count;
+    for (uint32_t i = 0; i < table->count; i++) {
+        uint32_t number = table->heap[i];
+        table->slots[timer_slot(table, timer_node(table, number)->id)] = number + 1;
+    }
+    return COMMITLOG_OK;
+}
+
+int clg_timer_table_prepare(struct clg_timer_table *table)
+{
+    if (table->count >= UINT32_MAX / 4) {
+        return COMMITLOG_ENOMEM;
+    }
+    int rc = timer_reserve_nodes(table);
+    if (rc == COMMITLOG_OK) {
+        rc = timer_reserve_heap(table);
+    }
+    return rc == COMMITLOG_OK ? timer_reserve_slots(table) : rc;
+}
+
+void clg_timer_add(struct clg_timer_table *table, const struct clg_timer *timer)
+{
+    CLG_ASSERT(table->slot_count > 0);
+    uint32_t slot = timer_slot(table, timer->id);
+    if (table->slots[slot] != 0) {
+        struct clg_timer *known = timer_node(table, table->slots[slot] - 1);
+        uint32_t at = known->heap_at;
+        *known = *timer;
+        known->heap_at = at;
+        timer_rise(table, at);
+        timer_sink(table, known->heap_at);
+        return;
+    }
+    CLG_ASSERT(table->unused != TIMER_NONE && table->count < table->heap_room);
+    uint32_t number = table->unused;
+    struct clg_timer *node = timer_node(table, number);
+    table->unused = node->heap_at;
+    *node = *timer;
+    table->slots[slot] = number + 1;
+    table->heap[table->count] = number;
+    node->heap_at = table->count++;
+    timer_rise(table, node->heap_at);
+}
+
+void clg_timer_remove(struct clg_timer_table *table, uint64_t id)
+{
+    uint32_t slot = table->slot_count == 0 ? 0 : timer_slot(table, id);
+    if (table->slot_count == 0 || table->slots[slot] == 0) {
+        return;
+    }
+    uint32_t number = table->slots[slot] - 1;
+    struct clg_timer *node = timer_node(table, number);
+    uint32_t at = node->heap_at;
+    timer_free_slot(table, slot);
+    uint32_t last = table->heap[--table->count];
+    if (last != number) {
+        timer_place(table, at, last);
+        timer_rise(table, at);
+        timer_sink(table, timer_node(table, last)->heap_at);
+    }
+    node->heap_at = table->unused;
+    table->unused = number;
+}
+
+int clg_timer_table_copy(struct clg_timer_table *table, const struct clg_timer_table *from)
+{
+    CLG_ASSERT(table->count == 0);
+    for (uint32_t i = 0; i < from->count; i++) {
+        int rc = clg_timer_table_prepare(table);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        clg_timer_add(table, clg_timer_at(from, i));
+    }
+    return COMMITLOG_OK;
+}
+
+uint64_t clg_timer_table_memory(const struct clg_timer_table *table)
+{
+    return (uint64_t)table->block_count * TIMER_BLOCK * sizeof(struct clg_timer) +
+           (uint64_t)table->block_room * sizeof(struct clg_timer *) +
+           (uint64_t)table->heap_room * sizeof(*table->heap) +
+           (uint64_t)table->slot_count * sizeof(*table->slots);
+}
+
+void clg_timer_table_invariants(const struct clg_timer_table *table)
+{
+    uint32_t held = 0;
+    for (uint32_t i = 0; i < table->slot_count; i++) {
+        held += table->slots[i] != 0 ? 1 : 0;
+    }
+    CLG_ASSERT(held == table->count);
+    (void)held;
+    for (uint32_t i = 0; i < table->count; i++) {
+        CLG_ASSERT(timer_node(table, table->heap[i])->heap_at == i);
+        CLG_ASSERT(i == 0 ||
+                   !timer_before(table, table->heap[i], table->heap[(i - 1) / TIMER_CHILDREN]));
+        CLG_ASSERT(clg_timer_find(table, timer_node(table, table->heap[i])->id) ==
+                   timer_node(table, table->heap[i]));
+    }
+}

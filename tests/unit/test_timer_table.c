@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_timer_table.c -- timers by id and by time, beside a plain array; and the bodies of records
+ * that make, cancel and deliver them.
+ *
+ * SEED and STEPS in the environment.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "format/reference_record.h"
+#include "format/timer_record.h"
+#include "state/timer_table.h"
+#include "support/prog.h"
+
+enum { IDS = 300 };
+
+static struct clg_timer plain[IDS]; /* by id / 8 - 1; due_ms -1: not pending */
+
+static const struct clg_timer *plain_first(void)
+{
+    const struct clg_timer *first = NULL;
+    for (uint32_t i = 0; i < IDS; i++) {
+        const struct clg_timer *one = &plain[i];
+        if (one->due_ms >= 0 && (first == NULL || one->due_ms < first->due_ms)) {
+            first = one;
+        }
+    }
+    return first;
+}
+
+static void check_same(const struct clg_timer *is, const struct clg_timer *want)
+{
+    ck_assert((is == NULL) == (want == NULL));
+    if (want != NULL) {
+        ck_assert_uint_eq(is->id, want->id);
+        ck_assert_int_eq(is->due_ms, want->due_ms);
+        ck_assert_uint_eq(is->position, want->position);
+        ck_assert_uint_eq(is->queue_number, want->queue_number);
+    }
+}
+
+static void check_all(const struct clg_timer_table *table)
+{
+    uint32_t count = 0;
+    clg_timer_table_invariants(table);
+    check_same(clg_timer_first(table), plain_first());
+    for (uint32_t i = 0; i < IDS; i++) {
+        bool pending = plain[i].due_ms >= 0;
+        count += pending ? 1 : 0;
+        check_same(clg_timer_find(table, (i + 1) * UINT64_C(8)), pending ? &plain[i] : NULL);
+    }
+    ck_assert_uint_eq(table->count, count);
+}
+
+START_TEST(the_table_does_what_a_plain_array_does)
+{
+    struct rng rng;
+    struct clg_timer_table table;
+    uint64_t seed = prog_env("SEED", 1);
+    uint64_t steps = prog_env("STEPS", 20000);
+    printf("timer table: SEED=%llu STEPS=%llu\n", (unsigned long long)seed,
+           (unsigned long long)steps);
+    rng_begin(&rng, seed);
+    clg_timer_table_init(&table, clg_os_default());
+    for (uint32_t i = 0; i < IDS; i++) {
+        plain[i].due_ms = -1;
+    }
+    for (uint64_t step = 0; step < steps; step++) {
+        uint32_t i = (uint32_t)(rng_next(&rng) % IDS);
+        uint64_t id = (i + 1) * UINT64_C(8);
+        if (rng_next(&rng) % 5 < (step / 2000) % 5) { /* fuller and emptier by turns */
+            clg_timer_remove(&table, id);
+            plain[i].due_ms = -1;
+        } else {
+            const struct clg_timer timer = {.id = id,
+                                            .position = rng_next(&rng) % 1000,
+                                            .due_ms = (int64_t)(rng_next(&rng) % 50),
+                                            .queue_number = (uint32_t)(rng_next(&rng) % 7)};
+            ck_assert_int_eq(clg_timer_table_prepare(&table), 0);
+            clg_timer_add(&table, &timer);
+            plain[i] = timer;
+        }
+        if (step % 50 == 0) {
+            check_all(&table);
+        }
+    }
+    struct clg_timer_table copy;
+    clg_timer_table_init(&copy, clg_os_default());
+    ck_assert_int_eq(clg_timer_table_copy(&copy, &table), 0);
+    check_all(&copy);
+    while (table.count > 0) { /* in order of time, then of id */
+        check_same(clg_timer_first(&table), plain_first());
+        uint64_t id = clg_timer_first(&table)->id;
+        plain[id / 8 - 1].due_ms = -1;
+        clg_timer_remove(&table, id);
+    }
+    ck_assert_ptr_null(clg_timer_first(&table));
+    clg_timer_table_deinit(&copy);
+    clg_timer_table_deinit(&table);
+}
+END_TEST
+
+START_TEST(a_million_take_less_than_fifty_bytes_each)
+{
+    struct clg_timer_table table;
+    uint64_t worst = 0;
+    clg_timer_table_init(&table, clg_os_default());
+    for (uint64_t i = 1; i <= 1000000; i++) {
+        const struct clg_timer timer = {.id = i * 128, .due_ms = (int64_t)(i * 7919 % 1000003)};
+        ck_assert_int_eq(clg_timer_table_prepare(&table), 0);
+        clg_timer_add(&table, &timer);
+        if (i > 100000 && i % 10000 == 0) {
+            uint64_t each = clg_timer_table_memory(&table) / i;
+            worst = each > worst ? each : worst;
+        }
+    }
+    printf("timer table: at most %llu bytes a timer\n", (unsigned long long)worst);
+    ck_assert_uint_lt(worst, 50);
+    clg_timer_table_deinit(&table);
+}
+END_TEST
+
+START_TEST(bodies_say_what_they_were_made_of)
+{
+    uint8_t body[64];
+    const struct clg_reference in = {.position = 8192,
+                                     .size = 104,
+                                     .header_check = 7,
+                                     .tag_hash = 9,
+                                     .reason = CLG_REFERENCE_RETRY,
+                                     .origin = 3,
+                                     .origin_queue = 5,
+                                     .attempts = 2};
+    struct clg_reference out;
+    clg_reference_encode(body, &in);
+    ck_assert_int_eq(clg_reference_decode(body, CLG_REFERENCE_BODY_BYTES, &out), 0);
+    ck_assert_mem_eq(&in, &out, sizeof(in));
+    ck_assert_int_eq(clg_reference_decode(body, CLG_REFERENCE_BODY_BYTES - 1, &out),
+                     COMMITLOG_EDAMAGED);
+    clg_store_le32(body + 20, 5);
+    ck_assert_int_eq(clg_reference_decode(body, CLG_REFERENCE_BODY_BYTES, &out),
+                     COMMITLOG_EUNSUPPORTED);
+    clg_reference_encode(body, &in);
+    clg_store_le64(body, 8193);
+    ck_assert_int_eq(clg_reference_decode(body, CLG_REFERENCE_BODY_BYTES, &out),
+                     COMMITLOG_EDAMAGED);
+    clg_reference_encode(body, &in);
+    clg_store_le32(body + 8, 40);
+    ck_assert_int_eq(clg_reference_decode(body, CLG_REFERENCE_BODY_BYTES, &out),
+                     COMMITLOG_EDAMAGED);
+
+    const struct clg_deliver_at at = {.due_ms = 1700000000123, .id = 8200, .queue_number = 4};
+    struct clg_deliver_at back;
+    clg_deliver_at_encode(body, &at);
+    ck_assert_int_eq(clg_deliver_at_decode(body, CLG_DELIVER_AT_BYTES, &back), 0);
+    ck_assert_int_eq(back.due_ms, at.due_ms);
+    ck_assert_uint_eq(back.id, at.id);
+    ck_assert_uint_eq(back.queue_number, at.queue_number);
+    body[20] = 1;
+    ck_assert_int_eq(clg_deliver_at_decode(body, CLG_DELIVER_AT_BYTES, &back), COMMITLOG_EDAMAGED);
+    body[20] = 0;
+    clg_store_le64(body, UINT64_MAX); /* before 1970 */
+    ck_assert_int_eq(clg_deliver_at_decode(body, CLG_DELIVER_AT_BYTES, &back), COMMITLOG_EDAMAGED);
+
+    uint64_t id = 0;
+    clg_timer_cancel_encode(body, 8200);
+    ck_assert_int_eq(clg_timer_cancel_decode(body, CLG_TIMER_CANCEL_BYTES, &id), 0);
+    ck_assert_uint_eq(id, 8200);
+    for (size_t cut = 0; cut < CLG_TIMER_CANCEL_BYTES; cut++) {
+        ck_assert_int_eq(clg_timer_cancel_decode(body, cut, &id), COMMITLOG_EDAMAGED);
+    }
+    body[0] = 2;
+    ck_assert_int_eq(clg_timer_cancel_decode(body, CLG_TIMER_CANCEL_BYTES, &id),
+                     COMMITLOG_EUNSUPPORTED);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("timer table");
+    TCase *all = tcase_create("all");
+    tcase_set_timeout(all, 120);
+    tcase_add_test(all, the_table_does_what_a_plain_array_does);
+    tcase_add_test(all, a_million_take_less_than_fifty_bytes_each);
+    tcase_add_test(all, bodies_say_what_they_were_made_of);
+    suite_add_tcase(suite, all);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
