@@ -398,7 +398,18 @@ struct commitlog_record {
     uint64_t sequence;       /* of the producer: 1, 2, 3, ... in each epoch */
     uint32_t producer_epoch; /* a higher one shuts out those before it */
     uint32_t reserved;
+    int64_t deliver_at_ms; /* since 1970; 0: at once */
 };
+
+/*
+ * Delay: a record with deliver_at_ms is stored at once, with the level asked
+ * for, and lies in no queue. When the store's clock has reached that time, and
+ * never before, upkeep delivers it: a record of about 90 bytes in its queue
+ * refers to it. A crash may deliver it twice. The receipt's position is the
+ * handle for commitlog_timer_cancel; its queue_offset is 0. Other errors of an
+ * append then: ETOOSMALL (the time has passed), ETOOBIG (later than store times
+ * go: 9223372036854, in the year 2262).
+ */
 
 /*
  * Idempotent producers: a record with a producer_id is stored once. When it is
@@ -468,6 +479,13 @@ COMMITLOG_API int32_t commitlog_commit(
     struct commitlog_receipt *out_receipt, struct commitlog_error *err);
 COMMITLOG_API int32_t commitlog_abort(
     struct commitlog_reservation *reservation);
+
+/* Ends a message that waits for its time, `timer` being the position of its
+ * receipt: it will never be delivered. ENOTFOUND: it does not wait any more, or
+ * never did. EINVAL, EMISUSE, ENOSPC, EFAILED, EUNKNOWN (stored, level not
+ * reached). */
+COMMITLOG_API int32_t commitlog_timer_cancel(struct commitlog_store *store,
+    uint64_t timer, uint32_t level, struct commitlog_error *err);
 
 /* Makes everything before `position` durable (UINT64_MAX: all that is
  * published now). EFAILED, ETIMEDOUT, EBEYOND (more than was claimed). */

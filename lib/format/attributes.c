@@ -10,6 +10,7 @@
 #include "commitlog.h"
 #include "format/format.h"
 #include "format/producer_record.h"
+#include "format/timer_record.h"
 
 /* Offsets in an attribute, and in the value of a header. */
 #define ATTRIBUTE_AT_TYPE 0u
@@ -54,6 +55,7 @@ static bool attribute_value_ok(uint8_t type, const uint8_t *value, size_t bytes)
 {
     struct clg_attribute_header header;
     struct clg_producer_mark mark;
+    struct clg_deliver_at at;
     CLG_ASSERT((type & CLG_ATTRIBUTE_CRITICAL) == 0);
     CLG_ASSERT(type != 0);
     switch (type) {
@@ -65,6 +67,8 @@ static bool attribute_value_ok(uint8_t type, const uint8_t *value, size_t bytes)
         return attribute_header_split(value, bytes, &header);
     case CLG_ATTRIBUTE_PRODUCER_TIME:
         return bytes == sizeof(int64_t);
+    case CLG_ATTRIBUTE_DELIVER_AT:
+        return clg_deliver_at_decode(value, bytes, &at) == COMMITLOG_OK;
     case CLG_ATTRIBUTE_PRODUCER:
         return clg_producer_mark_decode(value, bytes, &mark) == COMMITLOG_OK;
     default:
@@ -182,11 +186,9 @@ int clg_attribute_next(struct clg_attribute_iterator *iterator, struct clg_attri
     return 1;
 }
 
-/* Reserved numbers are not known: this version gives them no meaning. */
 static bool attribute_is_known(uint8_t type)
 {
-    return (type >= CLG_ATTRIBUTE_TAG && type <= CLG_ATTRIBUTE_PRODUCER_TIME) ||
-           type == CLG_ATTRIBUTE_PRODUCER;
+    return type >= CLG_ATTRIBUTE_TAG && type <= CLG_ATTRIBUTE_PRODUCER;
 }
 
 int clg_attributes_check(const uint8_t *area, size_t bytes)
@@ -197,6 +199,7 @@ int clg_attributes_check(const uint8_t *area, size_t bytes)
     uint32_t keys = 0;
     uint32_t times = 0;
     uint32_t producers = 0;
+    uint32_t waits = 0;
     bool unsupported = false;
     if (bytes > CLG_ATTRIBUTES_MAX) {
         return COMMITLOG_EDAMAGED;
@@ -212,11 +215,12 @@ int clg_attributes_check(const uint8_t *area, size_t bytes)
         keys += attribute.type == CLG_ATTRIBUTE_KEY;
         times += attribute.type == CLG_ATTRIBUTE_PRODUCER_TIME;
         producers += attribute.type == CLG_ATTRIBUTE_PRODUCER;
+        waits += attribute.type == CLG_ATTRIBUTE_DELIVER_AT;
     }
     if (rc < 0) {
         return rc;
     }
-    if (tags > 1 || times > 1 || producers > 1 || keys > CLG_RECORD_KEYS_MAX) {
+    if (tags > 1 || times > 1 || producers > 1 || waits > 1 || keys > CLG_RECORD_KEYS_MAX) {
         return COMMITLOG_EDAMAGED;
     }
     return unsupported ? COMMITLOG_EUNSUPPORTED : COMMITLOG_OK;

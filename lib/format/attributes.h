@@ -29,8 +29,8 @@ enum clg_attribute_type {
     CLG_ATTRIBUTE_KEY = 2,           /* 1 to 4096 bytes, up to 64 */
     CLG_ATTRIBUTE_HEADER = 3,        /* u16 name length, name, value; repeatable */
     CLG_ATTRIBUTE_PRODUCER_TIME = 4, /* i64, ms since 1970; at most one */
-    CLG_ATTRIBUTE_DELIVER_AT = 5,    /* reserved */
-    CLG_ATTRIBUTE_PRODUCER = 6       /* producer_record.h; the first one, at most one */
+    CLG_ATTRIBUTE_DELIVER_AT = 5,    /* timer_record.h; the first one, at most one */
+    CLG_ATTRIBUTE_PRODUCER = 6       /* producer_record.h; before any but 5, at most one */
 };
 
 /* A view into an attribute area; lives as long as the area. */

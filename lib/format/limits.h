@@ -61,6 +61,9 @@
 /* Each takes some 300 bytes of memory, twice in a writer. */
 #define CLG_PRODUCERS_MAX 131072u
 
+/* Store times are nanoseconds in 63 bits: nothing can be due later. */
+#define CLG_DELIVER_AT_MAX_MS INT64_C(9223372036854)
+
 /* Queue numbers of a store: 0 to 2^32 - 2; the last value means "no queue". */
 #define CLG_QUEUE_NONE UINT32_C(0xffffffff)
 #define CLG_QUEUES_MAX UINT32_C(0xffffffff) /* number of queues, exclusive bound of numbers */

@@ -17,6 +17,7 @@
 #include "format/attributes.h"
 #include "format/limits.h"
 #include "format/record.h"
+#include "format/timer_record.h"
 
 #define CLG_PRODUCER_ATTRIBUTE_BYTES 20u /* the value */
 #define CLG_PRODUCER_FIXED_BYTES 32u
@@ -34,15 +35,37 @@ void clg_producer_mark_encode(uint8_t value[CLG_PRODUCER_ATTRIBUTE_BYTES],
 /* 0 or COMMITLOG_EDAMAGED. */
 int clg_producer_mark_decode(const uint8_t *value, size_t bytes, struct clg_producer_mark *out);
 
-/* The mark is the first attribute of its record, or there is none: a look at three bytes for all
- * other records. `area` as long as the header says; its lengths are not checked otherwise. */
-static inline bool clg_producer_is_marked(const struct clg_record_header *header,
-                                          const uint8_t *area)
+static inline bool clg_attribute_is(const uint8_t *attribute, size_t left, uint8_t type,
+                                    uint16_t bytes)
 {
-    return header->kind == CLG_KIND_MESSAGE &&
-           header->attribute_bytes >= CLG_ATTRIBUTE_HEADER_BYTES + CLG_PRODUCER_ATTRIBUTE_BYTES &&
-           (area[0] & ~CLG_ATTRIBUTE_CRITICAL) == CLG_ATTRIBUTE_PRODUCER &&
-           clg_load_le16(area + 1) == CLG_PRODUCER_ATTRIBUTE_BYTES;
+    return left >= CLG_ATTRIBUTE_HEADER_BYTES + (size_t)bytes &&
+           (attribute[0] & ~CLG_ATTRIBUTE_CRITICAL) == type &&
+           clg_load_le16(attribute + 1) == bytes;
+}
+
+/* The value of a record's mark, or NULL. It is the first attribute, or the one behind the time of
+ * delivery: a look at three bytes for most records. What is stored again of a delayed message is
+ * nobody's append. `area` as long as the header says; its lengths are not checked otherwise. */
+static inline const uint8_t *clg_producer_find_mark(const struct clg_record_header *header,
+                                                    const uint8_t *area)
+{
+    size_t left = header->attribute_bytes;
+    if (header->kind == CLG_KIND_TIMER) {
+        struct clg_deliver_at waits;
+        if (!clg_attribute_is(area, left, CLG_ATTRIBUTE_DELIVER_AT, CLG_DELIVER_AT_BYTES) ||
+            clg_deliver_at_decode(area + CLG_ATTRIBUTE_HEADER_BYTES, CLG_DELIVER_AT_BYTES,
+                                  &waits) != 0 ||
+            waits.id != 0) {
+            return NULL;
+        }
+        area += CLG_ATTRIBUTE_HEADER_BYTES + CLG_DELIVER_AT_BYTES;
+        left -= CLG_ATTRIBUTE_HEADER_BYTES + CLG_DELIVER_AT_BYTES;
+    } else if (header->kind != CLG_KIND_MESSAGE) {
+        return NULL;
+    }
+    return clg_attribute_is(area, left, CLG_ATTRIBUTE_PRODUCER, CLG_PRODUCER_ATTRIBUTE_BYTES)
+               ? area + CLG_ATTRIBUTE_HEADER_BYTES
+               : NULL;
 }
 
 enum clg_producer_operation {

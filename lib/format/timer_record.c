@@ -21,6 +21,7 @@ CLG_FORMAT_ASSERT(CLG_DELIVER_AT_BYTES == DELIVER_AT_ZERO + 4u);
 CLG_FORMAT_ASSERT(CANCEL_AT_OPERATION == 0u && CANCEL_AT_ZERO == 4u);
 CLG_FORMAT_ASSERT(CLG_TIMER_CANCEL_BYTES == CANCEL_AT_ID + 8u);
 CLG_FORMAT_ASSERT(TIMER_CANCEL == 1u);
+CLG_FORMAT_ASSERT(CLG_DELIVER_AT_MAX_MS == INT64_C(9223372036854));
 
 void clg_deliver_at_encode(uint8_t value[CLG_DELIVER_AT_BYTES], const struct clg_deliver_at *in)
 {
@@ -41,8 +42,9 @@ int clg_deliver_at_decode(const uint8_t *value, size_t bytes, struct clg_deliver
     uint64_t due = clg_load_le64(value + DELIVER_AT_DUE);
     uint64_t id = clg_load_le64(value + DELIVER_AT_ID);
     uint32_t queue_number = clg_load_le32(value + DELIVER_AT_QUEUE);
-    if (due > (uint64_t)INT64_MAX || id > CLG_POSITION_MAX || id % CLG_RECORD_ALIGN != 0 ||
-        queue_number == CLG_QUEUE_NONE || !clg_is_zero(value + DELIVER_AT_ZERO, 4)) {
+    if (due > (uint64_t)CLG_DELIVER_AT_MAX_MS || id > CLG_POSITION_MAX ||
+        id % CLG_RECORD_ALIGN != 0 || queue_number == CLG_QUEUE_NONE ||
+        !clg_is_zero(value + DELIVER_AT_ZERO, 4)) {
         return COMMITLOG_EDAMAGED;
     }
     *out = (struct clg_deliver_at){.due_ms = (int64_t)due, .id = id, .queue_number = queue_number};

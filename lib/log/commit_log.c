@@ -157,6 +157,14 @@ int64_t clg_log_last_time(struct clg_log *log)
     return last;
 }
 
+int64_t clg_log_time(struct clg_log *log)
+{
+    clg_mutex_lock(log->os, &log->claim_lock);
+    int64_t now = clg_claim_time(log);
+    clg_mutex_unlock(log->os, &log->claim_lock);
+    return now;
+}
+
 int64_t clg_log_held_back(struct clg_log *log)
 {
     clg_mutex_lock(log->os, &log->claim_lock);

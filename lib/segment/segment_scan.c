@@ -369,7 +369,7 @@ int clg_scan_examine(struct clg_scan *scan, const struct clg_scan_bounds *bounds
         return scan_say_read(out, rc);
     }
     if (!check && scan->mode == CLG_SCAN_HEADER_ONLY &&
-        clg_producer_is_marked(&out->header, clg_record_attributes(bytes))) {
+        clg_producer_find_mark(&out->header, clg_record_attributes(bytes)) != NULL) {
         check = true; /* like a control record: what is decided by the mark is built from it */
         rc = whole ? 0 : clg_scan_load(scan, position, out->size, &bytes, err);
         whole = true;

@@ -149,12 +149,9 @@ const struct clg_timer *clg_timer_at(const struct clg_timer_table *table, uint32
 
 /* ---- room ---- */
 
-static int timer_reserve_nodes(struct clg_timer_table *table)
+static int timer_add_block(struct clg_timer_table *table)
 {
     const struct commitlog_os *os = table->os;
-    if (table->unused != TIMER_NONE) {
-        return COMMITLOG_OK;
-    }
     if (table->block_count == table->block_room) {
         uint32_t room = table->block_room == 0 ? 8 : table->block_room * 2;
         struct clg_timer **blocks = clg_os_grow_array(os, table->blocks, table->block_room, room,
@@ -172,18 +169,21 @@ static int timer_reserve_nodes(struct clg_timer_table *table)
     uint32_t first = table->block_count * TIMER_BLOCK;
     table->blocks[table->block_count++] = block;
     for (uint32_t i = 0; i < TIMER_BLOCK; i++) {
-        block[i].heap_at = i + 1 < TIMER_BLOCK ? first + i + 1 : TIMER_NONE;
+        block[i].heap_at = i + 1 < TIMER_BLOCK ? first + i + 1 : table->unused;
     }
     table->unused = first;
     return COMMITLOG_OK;
 }
 
-static int timer_reserve_heap(struct clg_timer_table *table)
+static int timer_reserve_heap(struct clg_timer_table *table, uint32_t count)
 {
-    if (table->count < table->heap_room) {
+    uint32_t room = table->heap_room == 0 ? TIMER_ROOM_MIN : table->heap_room;
+    while (room < count) {
+        room = room / 2 * 3;
+    }
+    if (room == table->heap_room) {
         return COMMITLOG_OK;
     }
-    uint32_t room = table->heap_room == 0 ? TIMER_ROOM_MIN : table->heap_room / 2 * 3;
     uint32_t *heap =
         clg_os_grow_array(table->os, table->heap, table->heap_room, room, sizeof(*heap));
     if (heap == NULL) {
@@ -195,13 +195,16 @@ static int timer_reserve_heap(struct clg_timer_table *table)
 }
 
 /* At most four fifths full. */
-static int timer_reserve_slots(struct clg_timer_table *table)
+static int timer_reserve_slots(struct clg_timer_table *table, uint32_t count)
 {
     const struct commitlog_os *os = table->os;
-    if ((uint64_t)(table->count + 1) * 5 <= (uint64_t)table->slot_count * 4) {
+    uint32_t slot_count = table->slot_count == 0 ? TIMER_ROOM_MIN : table->slot_count;
+    while ((uint64_t)count * 5 > (uint64_t)slot_count * 4) {
+        slot_count = slot_count / 2 * 3;
+    }
+    if (slot_count == table->slot_count) {
         return COMMITLOG_OK;
     }
-    uint32_t slot_count = table->slot_count == 0 ? TIMER_ROOM_MIN * 2 : table->slot_count / 2 * 3;
     uint32_t *slots = clg_os_alloc_array(os, slot_count, sizeof(*slots));
     if (slots == NULL) {
         return COMMITLOG_ENOMEM;
@@ -216,16 +219,20 @@ static int timer_reserve_slots(struct clg_timer_table *table)
     return COMMITLOG_OK;
 }
 
-int clg_timer_table_prepare(struct clg_timer_table *table)
+int clg_timer_table_prepare(struct clg_timer_table *table, uint32_t more)
 {
-    if (table->count >= UINT32_MAX / 4) {
+    uint64_t count = (uint64_t)table->count + more;
+    if (count > UINT32_MAX / 4) {
         return COMMITLOG_ENOMEM;
     }
-    int rc = timer_reserve_nodes(table);
-    if (rc == COMMITLOG_OK) {
-        rc = timer_reserve_heap(table);
+    int rc = COMMITLOG_OK;
+    while (rc == COMMITLOG_OK && (uint64_t)table->block_count * TIMER_BLOCK < count) {
+        rc = timer_add_block(table);
     }
-    return rc == COMMITLOG_OK ? timer_reserve_slots(table) : rc;
+    if (rc == COMMITLOG_OK) {
+        rc = timer_reserve_heap(table, (uint32_t)count);
+    }
+    return rc == COMMITLOG_OK ? timer_reserve_slots(table, (uint32_t)count) : rc;
 }
 
 void clg_timer_add(struct clg_timer_table *table, const struct clg_timer *timer)
@@ -275,14 +282,11 @@ void clg_timer_remove(struct clg_timer_table *table, uint64_t id)
 int clg_timer_table_copy(struct clg_timer_table *table, const struct clg_timer_table *from)
 {
     CLG_ASSERT(table->count == 0);
-    for (uint32_t i = 0; i < from->count; i++) {
-        int rc = clg_timer_table_prepare(table);
-        if (rc != COMMITLOG_OK) {
-            return rc;
-        }
+    int rc = clg_timer_table_prepare(table, from->count);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < from->count; i++) {
         clg_timer_add(table, clg_timer_at(from, i));
     }
-    return COMMITLOG_OK;
+    return rc;
 }
 
 uint64_t clg_timer_table_memory(const struct clg_timer_table *table)

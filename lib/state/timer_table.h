@@ -53,8 +53,8 @@ const struct clg_timer *clg_timer_first(const struct clg_timer_table *table);
 /* Any order; index < count. */
 const struct clg_timer *clg_timer_at(const struct clg_timer_table *table, uint32_t index);
 
-/* Room for one more. */
-CLG_MUST_CHECK int clg_timer_table_prepare(struct clg_timer_table *table);
+/* Room for so many more. */
+CLG_MUST_CHECK int clg_timer_table_prepare(struct clg_timer_table *table, uint32_t more);
 /* heap_at of `timer` is not used. */
 void clg_timer_add(struct clg_timer_table *table, const struct clg_timer *timer);
 void clg_timer_remove(struct clg_timer_table *table, uint64_t id);

@@ -18,6 +18,7 @@
 #include "store/encode.h"
 #include "store/producers.h"
 #include "store/store.h"
+#include "store/timers.h"
 
 /* An appender folds in runs: the lock, the segment and the view's code are fetched once for them,
  * and the records are still in the nearest cache. Readers fold what they need themselves. */
@@ -191,6 +192,17 @@ int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t co
     return rc;
 }
 
+/* By way of whatever has to decide on them first. */
+static int append_items(struct commitlog_store *store, const struct clg_append *items,
+                        uint32_t count, const struct clg_producer_mark *mark, int64_t deadline,
+                        struct commitlog_receipt *receipts, struct commitlog_error *err)
+{
+    if (CLG_UNLIKELY(mark->id != 0)) {
+        return clg_producers_append(store, items, count, mark, deadline, receipts, err);
+    }
+    return clg_timers_append_any(store, items, count, deadline, receipts, err);
+}
+
 static int append_enter(struct commitlog_store *store, struct commitlog_error *err)
 {
     int rc = clg_store_enter(store);
@@ -232,10 +244,7 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
     began = clg_append_begin_level(store, level, began);
     int64_t deadline = clg_store_deadline(store, timeout_ms);
     struct commitlog_receipt receipt = {0};
-    rc =
-        CLG_LIKELY(encoded.mark.id == 0)
-            ? clg_store_append(store, &encoded.item, 1, deadline, &receipt, err)
-            : clg_producers_append(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
+    rc = append_items(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
     clg_encoded_free(store, &encoded);
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -302,10 +311,7 @@ static int append_batch(struct commitlog_store *store, const struct commitlog_re
     began = clg_append_begin_level(store, level, began);
     rc = clg_producers_check(encoded, count, err);
     if (rc == COMMITLOG_OK) {
-        rc = encoded[0].mark.id == 0
-                 ? clg_store_append(store, items, count, deadline, receipts, err)
-                 : clg_producers_append(store, items, count, &encoded[0].mark, deadline, receipts,
-                                        err);
+        rc = append_items(store, items, count, &encoded[0].mark, deadline, receipts, err);
     }
     for (uint32_t i = 0; i < count; i++) {
         clg_encoded_free(store, &encoded[i]);

@@ -6,8 +6,10 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/attributes.h"
+#include "format/timer_record.h"
 #include "group/queue_choice.h"
 #include "store/store.h"
+#include "store/timers.h"
 
 int clg_store_queue(const struct clg_core *core, uint32_t topic, uint32_t queue,
                     uint32_t *out_number)
@@ -40,6 +42,7 @@ static uint64_t encode_attribute_bytes(const struct commitlog_record *record)
         bytes += CLG_ATTRIBUTE_HEADER_BYTES + 2 + record->headers[i].name.bytes +
                  record->headers[i].value.bytes;
     }
+    bytes += record->deliver_at_ms != 0 ? CLG_ATTRIBUTE_HEADER_BYTES + CLG_DELIVER_AT_BYTES : 0;
     bytes +=
         record->producer_id != 0 ? CLG_ATTRIBUTE_HEADER_BYTES + CLG_PRODUCER_ATTRIBUTE_BYTES : 0;
     return bytes + (record->has_time != 0 ? CLG_ATTRIBUTE_HEADER_BYTES + 8u : 0);
@@ -51,10 +54,19 @@ static struct clg_producer_mark encode_mark(const struct commitlog_record *recor
         .id = record->producer_id, .sequence = record->sequence, .epoch = record->producer_epoch};
 }
 
-static int encode_write(struct clg_attribute_writer *writer, const struct commitlog_record *record)
+static int encode_write(struct clg_attribute_writer *writer, const struct commitlog_record *record,
+                        uint32_t queue_number)
 {
     int rc = COMMITLOG_OK;
-    if (record->producer_id != 0) { /* first: the fold looks nowhere else for it */
+    if (record->deliver_at_ms != 0) { /* first, and the producer next: the fold looks only there */
+        const struct clg_deliver_at at = {.due_ms = record->deliver_at_ms,
+                                          .queue_number = queue_number};
+        uint8_t value[CLG_DELIVER_AT_BYTES];
+        clg_deliver_at_encode(value, &at);
+        rc = clg_attribute_add(writer, CLG_ATTRIBUTE_DELIVER_AT | CLG_ATTRIBUTE_CRITICAL, value,
+                               sizeof(value));
+    }
+    if (rc == COMMITLOG_OK && record->producer_id != 0) {
         const struct clg_producer_mark mark = encode_mark(record);
         uint8_t value[CLG_PRODUCER_ATTRIBUTE_BYTES];
         clg_producer_mark_encode(value, &mark);
@@ -79,7 +91,8 @@ static int encode_write(struct clg_attribute_writer *writer, const struct commit
 }
 
 static int encode_attributes(struct commitlog_store *store, const struct commitlog_record *record,
-                             struct clg_encoded *out, struct commitlog_error *err)
+                             uint32_t queue_number, struct clg_encoded *out,
+                             struct commitlog_error *err)
 {
     out->allocated = NULL;
     uint64_t bytes = encode_attribute_bytes(record);
@@ -98,7 +111,7 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
     }
     struct clg_attribute_writer writer;
     clg_attribute_writer_init(&writer, room, bytes > 0 ? bytes : sizeof(out->attributes));
-    int rc = encode_write(&writer, record);
+    int rc = encode_write(&writer, record, queue_number);
     if (rc != COMMITLOG_OK) {
         clg_encoded_free(store, out);
         return clg_fail(err, rc, 0, CLG_NO_POSITION,
@@ -178,17 +191,25 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
                         "a body of %llu bytes, max_body_bytes is %llu",
                         (unsigned long long)body_bytes, (unsigned long long)max);
     }
-    memset(&out->item, 0, sizeof(out->item));
-    rc = encode_attributes(store, record, out, err);
-    if (rc != COMMITLOG_OK) {
-        return rc;
+    bool waits = record->deliver_at_ms != 0;
+    if (CLG_UNLIKELY(waits)) {
+        rc = clg_timers_check(store, record->deliver_at_ms, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
     }
+    memset(&out->item, 0, sizeof(out->item));
     uint32_t queue = record->queue == COMMITLOG_QUEUE_AUTO
                          ? encode_choose_queue(store, topic, record)
                          : record->queue;
-    out->item.kind = CLG_KIND_MESSAGE;
-    out->item.queue_number = topic->first_queue + queue;
-    out->item.takes_offset = true;
+    uint32_t queue_number = topic->first_queue + queue;
+    rc = encode_attributes(store, record, queue_number, out, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    out->item.kind = waits ? CLG_KIND_TIMER : CLG_KIND_MESSAGE;
+    out->item.queue_number = waits ? CLG_QUEUE_NONE : queue_number;
+    out->item.takes_offset = !waits;
     out->item.body_bytes = body_bytes;
     out->level = record->level;
     out->mark = encode_mark(record);
@@ -201,10 +222,10 @@ int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_re
     struct commitlog_record room;
     const struct commitlog_record *record;
     int rc = encode_view(given, &room, &record, err);
-    if (rc == COMMITLOG_OK && record->producer_id != 0) {
+    if (rc == COMMITLOG_OK && (record->producer_id != 0 || record->deliver_at_ms != 0)) {
         /* Whether it is a repetition is known before it takes its place, and it may be aborted. */
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                        "a reservation has no producer: append the record");
+                        "a reservation has no producer and no time to wait for: append the record");
     }
     return rc == COMMITLOG_OK ? encode_item(store, record, body_bytes, out, err) : rc;
 }

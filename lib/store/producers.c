@@ -3,6 +3,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "store/timers.h"
 
 #define PRODUCERS_ROOM_MS 1000
 /* Upkeep ends so many at once. */
@@ -127,7 +128,7 @@ static int producers_append_new(struct commitlog_store *store, const struct clg_
 {
     int rc = producers_make_room(store, first, err);
     if (rc == COMMITLOG_OK) {
-        rc = clg_store_append(store, items, count, deadline_mono_ns, receipts, err);
+        rc = clg_timers_append_any(store, items, count, deadline_mono_ns, receipts, err);
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
         struct clg_producer_mark mark = *first;

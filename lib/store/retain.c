@@ -10,6 +10,7 @@
 #include "format/topic_record.h"
 #include "store/groups.h"
 #include "store/producers.h"
+#include "store/timers.h"
 #include "upkeep/retention.h"
 
 #define RETAIN_IDS 64u
@@ -35,8 +36,9 @@ static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *o
                                  &bytes);
         total += bytes;
     }
-    *out_bytes = total + clg_groups_carry_cost(store, end) + clg_producers_carry_cost(store, end);
-    return rc;
+    total += clg_groups_carry_cost(store, end) + clg_producers_carry_cost(store, end);
+    *out_bytes = total;
+    return rc == COMMITLOG_OK ? clg_timers_carry_cost(store, end, out_bytes) : rc;
 }
 
 static int retain_define(struct commitlog_store *store, uint32_t id, uint64_t *bytes,
@@ -81,6 +83,9 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_producers_carry(store, end, &bytes, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_timers_carry(store, end, &bytes, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = retain_fold_all(store, err);

@@ -20,6 +20,7 @@
 #include "store/producers.h"
 #include "store/retain.h"
 #include "store/store.h"
+#include "store/timers.h"
 
 #define SERVICE_DRAIN_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
 /* After so long without anything to drain the thread sleeps deeper, and the next append wakes it.
@@ -287,6 +288,25 @@ static void service_expire(struct service_step *step)
     }
 }
 
+/* At the latest after a second: a wall clock that is set forward makes timers due earlier. */
+static void service_timers(struct service_step *step)
+{
+    struct commitlog_error err;
+    clg_error_clear(&err);
+    int64_t wait_ns = 0;
+    int rc = clg_timers_deliver(step->store, &wait_ns, &err);
+    if (rc == COMMITLOG_EAGAIN) { /* no room in the stage: an open reservation */
+        wait_ns = SERVICE_DRAIN_NS;
+    } else if (rc != COMMITLOG_OK) {
+        service_report(step, rc, &err);
+        wait_ns = SERVICE_RETAIN_NS;
+    }
+    step->again = step->again || wait_ns == 0;
+    if (wait_ns != INT64_MAX) {
+        service_due(step, step->now + (wait_ns < SERVICE_RETAIN_NS ? wait_ns : SERVICE_RETAIN_NS));
+    }
+}
+
 static void service_scrub_damage(void *ctx, const struct commitlog_damage *damage)
 {
     struct commitlog_store *store = ctx;
@@ -394,6 +414,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
         service_idle(&step);
         service_retain(&step);
         service_expire(&step);
+        service_timers(&step);
         service_scrub(&step);
         (void)service_lock_hot(store);
         service_clock(&step);

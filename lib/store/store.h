@@ -10,8 +10,8 @@
  *
  * Threads and locks: `core` is constant in a writer; in a reader it is exchanged under core_lock.
  *       checkpoint_lock covers the CHECKPOINT file and what it says; service_lock admits one step
- *       of upkeep at a time. Order: service > retention > group, producer > checkpoint > fold's >
- * log's.
+ *       of upkeep at a time. Order: service > retention > group, producer > timer > checkpoint >
+ * fold's > log's.
  */
 #ifndef CLG_STORE_STORE_H
 #define CLG_STORE_STORE_H
@@ -95,6 +95,7 @@ enum clg_counter {
     CLG_COUNT_ENOSPC,
     CLG_COUNT_OPEN_NS, /* set once */
     CLG_COUNT_RECOVERY_NS,
+    CLG_COUNT_TIMER_COPIES,
     CLG_COUNT_READS = 32,
     CLG_COUNT_READ_BYTES,
     CLG_COUNTERS
@@ -124,6 +125,8 @@ struct commitlog_store {
     struct clg_group_table groups; /* a writer's, under group_lock: groups.h */
     struct clg_mutex producer_lock;
     struct clg_producer_table producers; /* a writer's, under producer_lock: producers.h */
+    struct clg_mutex timer_lock;
+    struct clg_timer_table timers; /* a writer's, under timer_lock: timers.h */
     struct clg_mutex service_lock;
     struct clg_services services;
     uint64_t thread;

@@ -14,6 +14,7 @@
 #include "store/producers.h"
 #include "store/progress.h"
 #include "store/store.h"
+#include "store/timers.h"
 
 void clg_store_ref(struct commitlog_store *store)
 {
@@ -104,6 +105,7 @@ static void store_teardown(struct commitlog_store *store)
     clg_os_close_fd(os, &fd);
     clg_groups_deinit(store);
     clg_producers_deinit(store);
+    clg_timers_deinit(store);
     clg_core_unref(store->core);
     store->core = NULL;
     store->counters = store->own_counters;
@@ -354,6 +356,9 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_producers_init(store, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_timers_init(store, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = store_open_checkpoint(store, &result, err);

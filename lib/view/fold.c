@@ -25,6 +25,7 @@
 #include "view/groups_view.h"
 #include "view/key_index.h"
 #include "view/producers_view.h"
+#include "view/timers_view.h"
 #include "view/topics_view.h"
 
 int clg_fold_create(const struct clg_fold_config *config, struct clg_fold **out,
@@ -345,6 +346,15 @@ int clg_fold_producers(struct clg_fold *fold, clg_fold_producers_fn look, void *
     return rc;
 }
 
+int clg_fold_timers(struct clg_fold *fold, clg_fold_timers_fn look, void *ctx)
+{
+    CLG_ASSERT(look != NULL);
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    int rc = look(ctx, clg_timers_view_table(fold->views[CLG_VIEW_TIMERS]));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}
+
 void clg_fold_set_first(struct clg_fold *fold, uint64_t first)
 {
     clg_mutex_lock(fold->config.os, &fold->lock);
@@ -391,7 +401,8 @@ void clg_fold_get_stats(struct clg_fold *fold, struct clg_fold_stats *out)
     stats.contradictions = clg_topics_contradictions(fold->views[CLG_VIEW_TOPICS]) +
                            clg_consume_queue_contradictions(fold->views[CLG_VIEW_QUEUES]) +
                            clg_groups_view_contradictions(fold->views[CLG_VIEW_GROUPS]) +
-                           clg_producers_view_contradictions(fold->views[CLG_VIEW_PRODUCERS]);
+                           clg_producers_view_contradictions(fold->views[CLG_VIEW_PRODUCERS]) +
+                           clg_timers_view_contradictions(fold->views[CLG_VIEW_TIMERS]);
     if (fold->views[CLG_VIEW_KEYS] != NULL) {
         stats.contradictions += clg_key_index_contradictions(fold->views[CLG_VIEW_KEYS]);
     }

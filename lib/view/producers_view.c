@@ -47,11 +47,10 @@ static int producers_apply_state(struct producers_view *producers,
 }
 
 static int producers_apply_mark(struct producers_view *producers,
-                                const struct clg_record_view *record)
+                                const struct clg_record_view *record, const uint8_t *value)
 {
     struct clg_producer_mark mark;
-    if (clg_producer_mark_decode(record->attributes + CLG_ATTRIBUTE_HEADER_BYTES,
-                                 CLG_PRODUCER_ATTRIBUTE_BYTES, &mark) != 0) {
+    if (clg_producer_mark_decode(value, CLG_PRODUCER_ATTRIBUTE_BYTES, &mark) != 0) {
         producers->contradictions++;
         return 0;
     }
@@ -72,12 +71,12 @@ static int producers_apply(struct clg_view *view, const struct clg_record_view *
 {
     struct producers_view *producers = (struct producers_view *)view;
     CLG_ASSERT(view->ops == &clg_producers_view_ops);
-    if (CLG_LIKELY(record->header.kind == CLG_KIND_MESSAGE)) {
-        return clg_producer_is_marked(&record->header, record->attributes)
-                   ? producers_apply_mark(producers, record)
-                   : 0;
+    uint8_t kind = record->header.kind;
+    if (CLG_LIKELY(kind == CLG_KIND_MESSAGE) || kind == CLG_KIND_TIMER) {
+        const uint8_t *mark = clg_producer_find_mark(&record->header, record->attributes);
+        return mark != NULL ? producers_apply_mark(producers, record, mark) : 0;
     }
-    return record->header.kind == CLG_KIND_PRODUCER ? producers_apply_state(producers, record) : 0;
+    return kind == CLG_KIND_PRODUCER ? producers_apply_state(producers, record) : 0;
 }
 
 static int producers_create(const struct clg_view_context *context, uint32_t slot,

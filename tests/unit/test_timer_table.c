@@ -80,7 +80,7 @@ START_TEST(the_table_does_what_a_plain_array_does)
                                             .position = rng_next(&rng) % 1000,
                                             .due_ms = (int64_t)(rng_next(&rng) % 50),
                                             .queue_number = (uint32_t)(rng_next(&rng) % 7)};
-            ck_assert_int_eq(clg_timer_table_prepare(&table), 0);
+            ck_assert_int_eq(clg_timer_table_prepare(&table, 1), 0);
             clg_timer_add(&table, &timer);
             plain[i] = timer;
         }
@@ -111,7 +111,7 @@ START_TEST(a_million_take_less_than_fifty_bytes_each)
     clg_timer_table_init(&table, clg_os_default());
     for (uint64_t i = 1; i <= 1000000; i++) {
         const struct clg_timer timer = {.id = i * 128, .due_ms = (int64_t)(i * 7919 % 1000003)};
-        ck_assert_int_eq(clg_timer_table_prepare(&table), 0);
+        ck_assert_int_eq(clg_timer_table_prepare(&table, 1), 0);
         clg_timer_add(&table, &timer);
         if (i > 100000 && i % 10000 == 0) {
             uint64_t each = clg_timer_table_memory(&table) / i;

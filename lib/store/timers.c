@@ -1,0 +1,339 @@
+/* timers.c -- see timers.h. */
+#include "store/timers.h"
+
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/reference_record.h"
+#include "format/timer_record.h"
+#include "log/reader.h"
+
+/* Upkeep delivers so many at once. */
+#define TIMERS_PIECE 256u
+#define TIMERS_CARRY_ROOM_MS 1000
+
+static int timers_take(void *ctx, const struct clg_timer_table *table)
+{
+    struct commitlog_store *store = ctx;
+    return clg_timer_table_copy(&store->timers, table);
+}
+
+int clg_timers_init(struct commitlog_store *store, struct commitlog_error *err)
+{
+    clg_timer_table_init(&store->timers, store->os);
+    int rc = clg_fold_timers(store->core->fold, timers_take, store);
+    return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "timers: out of memory");
+}
+
+void clg_timers_deinit(struct commitlog_store *store)
+{
+    if (store->timers.os != NULL) {
+        clg_timer_table_deinit(&store->timers);
+    }
+}
+
+int clg_timers_check(struct commitlog_store *store, int64_t due_ms, struct commitlog_error *err)
+{
+    int64_t now_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS;
+    if (due_ms < now_ms) {
+        return clg_fail(err, COMMITLOG_ETOOSMALL, 0, CLG_NO_POSITION,
+                        "deliver_at_ms %lld has passed: it is %lld", (long long)due_ms,
+                        (long long)now_ms);
+    }
+    if (due_ms > CLG_DELIVER_AT_MAX_MS) {
+        return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                        "deliver_at_ms %lld is behind the end of store times", (long long)due_ms);
+    }
+    return COMMITLOG_OK;
+}
+
+/* When and where to, of an item that waits; what encode.c has put first. */
+static bool timers_mark(const struct clg_append *item, struct clg_deliver_at *out)
+{
+    return item->kind == CLG_KIND_TIMER && item->attribute_bytes > CLG_ATTRIBUTE_HEADER_BYTES &&
+           clg_deliver_at_decode(item->attributes + CLG_ATTRIBUTE_HEADER_BYTES,
+                                 CLG_DELIVER_AT_BYTES, out) == COMMITLOG_OK;
+}
+
+int clg_timers_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
+                      int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                      struct commitlog_error *err)
+{
+    int rc = COMMITLOG_OK;
+    struct clg_deliver_at at;
+    clg_mutex_lock(store->os, &store->timer_lock);
+    rc = clg_timer_table_prepare(&store->timers, count);
+    if (rc != COMMITLOG_OK) {
+        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "a timer");
+    } else {
+        rc = clg_store_append(store, items, count, deadline_mono_ns, receipts, err);
+    }
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+        if (timers_mark(&items[i], &at)) {
+            const struct clg_timer timer = {.id = receipts[i].position,
+                                            .position = receipts[i].position,
+                                            .due_ms = at.due_ms,
+                                            .queue_number = at.queue_number};
+            clg_timer_add(&store->timers, &timer);
+        }
+    }
+    clg_mutex_unlock(store->os, &store->timer_lock);
+    return rc;
+}
+
+/* ---- delivery ---- */
+
+static void timers_reader(struct commitlog_store *store, struct clg_reader *reader)
+{
+    clg_reader_init(reader, store->os, clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
+                    true);
+}
+
+/* The message of a timer. */
+static int timers_read(struct commitlog_store *store, struct clg_reader *reader,
+                       const struct clg_timer *timer, struct clg_record_view *out,
+                       struct commitlog_error *err)
+{
+    struct clg_log *log = store->core->log;
+    clg_reader_begin(reader);
+    int rc = clg_reader_get(reader, log, timer->position, clg_log_published(log), out, err);
+    if (rc == COMMITLOG_OK && out->header.kind != CLG_KIND_TIMER) {
+        rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, timer->position, "no timer lies there");
+    }
+    return rc;
+}
+
+/* The message whole, as one that was delivered (kind message) or that waits still (kind timer). */
+static int timers_append_copy(struct commitlog_store *store, const struct clg_timer *timer,
+                              const struct clg_record_view *view, uint8_t kind, bool carry,
+                              struct commitlog_receipt *receipt, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = store->os;
+    const uint32_t bytes = view->header.attribute_bytes;
+    const struct clg_deliver_at at = {
+        .due_ms = timer->due_ms, .id = timer->id, .queue_number = timer->queue_number};
+    bool waits = kind == CLG_KIND_TIMER;
+    uint8_t *attributes = os->alloc(os, bytes);
+    if (attributes == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, timer->position, "copy a timer's message");
+    }
+    CLG_ASSERT(bytes >= CLG_ATTRIBUTE_HEADER_BYTES + CLG_DELIVER_AT_BYTES);
+    memcpy(attributes, view->attributes, bytes);
+    attributes[0] = (uint8_t)(CLG_ATTRIBUTE_DELIVER_AT | (waits ? CLG_ATTRIBUTE_CRITICAL : 0));
+    clg_deliver_at_encode(attributes + CLG_ATTRIBUTE_HEADER_BYTES, &at);
+    struct commitlog_slice body = {view->body, view->body_bytes};
+    const struct clg_append item = {.kind = kind,
+                                    .queue_number = waits ? CLG_QUEUE_NONE : timer->queue_number,
+                                    .takes_offset = !waits,
+                                    .takes_reserve = carry,
+                                    .attributes = attributes,
+                                    .attribute_bytes = bytes,
+                                    .body = &body,
+                                    .body_count = 1,
+                                    .body_bytes = view->body_bytes};
+    int64_t deadline = clg_store_deadline(store, carry ? TIMERS_CARRY_ROOM_MS : 0);
+    int rc = clg_store_append(store, &item, 1, deadline, receipt, err);
+    os->free(os, attributes);
+    return rc;
+}
+
+static int timers_append_reference(struct commitlog_store *store, const struct clg_timer *timer,
+                                   const struct clg_record_view *view, struct commitlog_error *err)
+{
+    struct clg_attribute tag = {0};
+    bool tagged = clg_attributes_tag(view->attributes, view->header.attribute_bytes, &tag) == 1;
+    const struct clg_reference reference = {.position = timer->position,
+                                            .size = clg_record_size(view->header.word),
+                                            .header_check = view->header.header_check,
+                                            .tag_hash =
+                                                tagged ? clg_tag_hash(tag.value, tag.bytes) : 0,
+                                            .reason = CLG_REFERENCE_TIMER,
+                                            .origin = timer->id,
+                                            .origin_queue = CLG_QUEUE_NONE};
+    uint8_t bytes[CLG_REFERENCE_BODY_BYTES];
+    clg_reference_encode(bytes, &reference);
+    struct commitlog_slice body = {bytes, sizeof(bytes)};
+    const struct clg_append item = {.kind = CLG_KIND_REFERENCE,
+                                    .queue_number = timer->queue_number,
+                                    .takes_offset = true,
+                                    .body = &body,
+                                    .body_count = 1,
+                                    .body_bytes = sizeof(bytes)};
+    struct commitlog_receipt receipt = {0};
+    return clg_store_append(store, &item, 1, clg_store_deadline(store, 0), &receipt, err);
+}
+
+/* In the older half of what is kept, and not in the segment that retention never takes. */
+static bool timers_is_old(const struct clg_log *log, uint64_t position)
+{
+    uint64_t first = clg_log_first(log);
+    return position < clg_log_active_base(log) &&
+           position < first + (clg_log_claimed(log) - first) / 2;
+}
+
+static int timers_append_cancel(struct commitlog_store *store, uint64_t id, int64_t deadline,
+                                struct commitlog_receipt *receipt, struct commitlog_error *err)
+{
+    uint8_t bytes[CLG_TIMER_CANCEL_BYTES];
+    clg_timer_cancel_encode(bytes, id);
+    struct commitlog_slice body = {bytes, sizeof(bytes)};
+    const struct clg_append item = {.kind = CLG_KIND_TIMER,
+                                    .queue_number = CLG_QUEUE_NONE,
+                                    .body = &body,
+                                    .body_count = 1,
+                                    .body_bytes = sizeof(bytes)};
+    return clg_store_append(store, &item, 1, deadline, receipt, err);
+}
+
+/* One whose time has come. One whose message does not read is given up: it is damage, and said. */
+static int timers_deliver_one(struct commitlog_store *store, struct clg_reader *reader,
+                              const struct clg_timer *timer, struct commitlog_error *err)
+{
+    struct clg_record_view view;
+    struct commitlog_receipt receipt = {0};
+    int rc = timers_read(store, reader, timer, &view, err);
+    if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL) {
+        clg_wrap(err, "a message that is due now cannot be delivered");
+        clg_store_event(store, COMMITLOG_EVENT_ERROR, err);
+        rc = timers_append_cancel(store, timer->id, clg_store_deadline(store, 0), &receipt, err);
+    } else if (rc == COMMITLOG_OK && timers_is_old(store->core->log, timer->position)) {
+        rc = timers_append_copy(store, timer, &view, CLG_KIND_MESSAGE, false, &receipt, err);
+        clg_count(store, CLG_COUNT_TIMER_COPIES, rc == COMMITLOG_OK);
+    } else if (rc == COMMITLOG_OK) {
+        rc = timers_append_reference(store, timer, &view, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        clg_timer_remove(&store->timers, timer->id);
+    }
+    return rc;
+}
+
+int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
+                       struct commitlog_error *err)
+{
+    struct clg_reader reader;
+    int rc = COMMITLOG_OK;
+    uint32_t delivered = 0;
+    *out_wait_ns = INT64_MAX;
+    clg_mutex_lock(store->os, &store->timer_lock);
+    if (store->timers.count == 0) {
+        clg_mutex_unlock(store->os, &store->timer_lock);
+        return COMMITLOG_OK;
+    }
+    timers_reader(store, &reader);
+    int64_t now = clg_log_time(store->core->log);
+    const struct clg_timer *first = clg_timer_first(&store->timers);
+    while (rc == COMMITLOG_OK && first != NULL && delivered < TIMERS_PIECE &&
+           first->due_ms * CLG_OS_NS_PER_MS <= now) {
+        rc = timers_deliver_one(store, &reader, first, err);
+        delivered++;
+        first = clg_timer_first(&store->timers);
+    }
+    if (first != NULL) {
+        int64_t wait = first->due_ms * CLG_OS_NS_PER_MS - now;
+        *out_wait_ns = wait > 0 ? wait : 0;
+    }
+    clg_reader_end(&reader);
+    clg_mutex_unlock(store->os, &store->timer_lock);
+    if (delivered > 0) {
+        clg_store_announce(store);
+    }
+    return rc == COMMITLOG_ETIMEDOUT ? COMMITLOG_EAGAIN : rc;
+}
+
+int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, uint32_t level,
+                               struct commitlog_error *err)
+{
+    int rc = clg_store_enter(store);
+    if (rc == COMMITLOG_OK && store->read_only) {
+        rc = COMMITLOG_EMISUSE;
+    } else if (rc == COMMITLOG_OK && level > COMMITLOG_LEVEL_DURABLE) {
+        rc = COMMITLOG_EINVAL;
+    }
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "cancel a timer");
+    }
+    struct commitlog_receipt receipt = {0};
+    int64_t deadline = clg_store_deadline(store, COMMITLOG_FOREVER);
+    clg_mutex_lock(store->os, &store->timer_lock);
+    if (clg_timer_find(&store->timers, timer) == NULL) {
+        rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, timer,
+                      "no message waits that was stored at %llu: delivered, cancelled or never",
+                      (unsigned long long)timer);
+    } else {
+        rc = timers_append_cancel(store, timer, deadline, &receipt, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        clg_timer_remove(&store->timers, timer);
+    }
+    clg_mutex_unlock(store->os, &store->timer_lock);
+    return rc == COMMITLOG_OK ? clg_append_finish(store, clg_append_level(store, level), 1,
+                                                  deadline, 0, &receipt, err)
+                              : rc;
+}
+
+/* ---- retention ---- */
+
+int clg_timers_carry_cost(struct commitlog_store *store, uint64_t end, uint64_t *out_bytes)
+{
+    struct clg_reader reader;
+    struct clg_record_view view;
+    int rc = COMMITLOG_OK;
+    timers_reader(store, &reader);
+    clg_mutex_lock(store->os, &store->timer_lock);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < store->timers.count; i++) {
+        const struct clg_timer *timer = clg_timer_at(&store->timers, i);
+        if (timer->position < end) {
+            rc = timers_read(store, &reader, timer, &view, NULL);
+            *out_bytes += rc == COMMITLOG_OK ? clg_record_size(view.header.word) : 0;
+            rc = rc == COMMITLOG_EDAMAGED ? COMMITLOG_OK : rc;
+        }
+    }
+    clg_mutex_unlock(store->os, &store->timer_lock);
+    clg_reader_end(&reader);
+    return rc;
+}
+
+static int timers_carry_one(struct commitlog_store *store, struct clg_reader *reader,
+                            const struct clg_timer *timer, uint64_t *bytes,
+                            struct commitlog_error *err)
+{
+    struct clg_record_view view;
+    struct commitlog_receipt receipt = {0};
+    struct clg_timer carried = *timer;
+    int rc = timers_read(store, reader, timer, &view, err);
+    if (rc == COMMITLOG_OK) {
+        rc = timers_append_copy(store, timer, &view, CLG_KIND_TIMER, true, &receipt, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        carried.position = receipt.position;
+        clg_timer_add(&store->timers, &carried); /* its time is the same: the heap stays */
+        *bytes += receipt.end_position - receipt.position;
+        clg_count(store, CLG_COUNT_TIMER_COPIES, 1);
+    }
+    return rc;
+}
+
+int clg_timers_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_bytes,
+                     struct commitlog_error *err)
+{
+    struct clg_reader reader;
+    int rc = COMMITLOG_OK;
+    timers_reader(store, &reader);
+    clg_mutex_lock(store->os, &store->timer_lock);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < store->timers.count; i++) {
+        const struct clg_timer *timer = clg_timer_at(&store->timers, i);
+        if (timer->position < end) {
+            rc = timers_carry_one(store, &reader, timer, out_bytes, err);
+        }
+    }
+    clg_mutex_unlock(store->os, &store->timer_lock);
+    clg_reader_end(&reader);
+    if (rc == COMMITLOG_ETIMEDOUT) {
+        return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+                        "an open reservation holds the log: timers cannot be carried forward");
+    }
+    return rc;
+}

@@ -1,0 +1,62 @@
+/*
+ * timers.h -- messages that are delivered later: stored at once, in no queue; when their time has
+ * come a reference in their queue delivers them.
+ *
+ * A writer keeps a table of its own, as of the last record that was appended, under `timer_lock`:
+ * whether a timer is still pending is decided by it before the record that ends it is appended. The
+ * view's table is the same as of what is folded.
+ *
+ * The clock is the store's: a message is delivered when its reference gets a store time that is not
+ * before the time it asks for. A wall clock that is set back delays, one that is set forward
+ * hastens, both by what the store time does (clg_claim_time).
+ *
+ * Copies, in place of references, are made of what lies in the older half of the kept log, because
+ * retention will take it first, and of what is still pending in a segment that goes.
+ *
+ * Threads and locks: timer_lock is taken before the fold's and the log's, after producer_lock and
+ * retention's.
+ */
+#ifndef CLG_STORE_TIMERS_H
+#define CLG_STORE_TIMERS_H
+
+#include "store/store.h"
+
+CLG_MUST_CHECK int clg_timers_init(struct commitlog_store *store, struct commitlog_error *err);
+void clg_timers_deinit(struct commitlog_store *store);
+
+/* 0, or why a message cannot ask for this time. */
+CLG_MUST_CHECK int clg_timers_check(struct commitlog_store *store, int64_t due_ms,
+                                    struct commitlog_error *err);
+/* As clg_store_append for records of which one at least is a timer. */
+CLG_MUST_CHECK int clg_timers_append(struct commitlog_store *store, const struct clg_append *items,
+                                     uint32_t count, int64_t deadline_mono_ns,
+                                     struct commitlog_receipt *receipts,
+                                     struct commitlog_error *err);
+
+/* Of which some may be. */
+static inline int clg_timers_append_any(struct commitlog_store *store,
+                                        const struct clg_append *items, uint32_t count,
+                                        int64_t deadline_mono_ns,
+                                        struct commitlog_receipt *receipts,
+                                        struct commitlog_error *err)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        if (CLG_UNLIKELY(items[i].kind == CLG_KIND_TIMER)) {
+            return clg_timers_append(store, items, count, deadline_mono_ns, receipts, err);
+        }
+    }
+    return clg_store_append(store, items, count, deadline_mono_ns, receipts, err);
+}
+
+/* Upkeep: delivers some of those whose time has come. *out_wait_ns: until the next one, 0: there
+ * are more now, INT64_MAX: none is pending. */
+CLG_MUST_CHECK int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
+                                      struct commitlog_error *err);
+
+/* Retention, as clg_groups_carry_cost and clg_groups_carry. */
+CLG_MUST_CHECK int clg_timers_carry_cost(struct commitlog_store *store, uint64_t end,
+                                         uint64_t *out_bytes);
+CLG_MUST_CHECK int clg_timers_carry(struct commitlog_store *store, uint64_t end,
+                                    uint64_t *out_bytes, struct commitlog_error *err);
+
+#endif
