@@ -538,6 +538,8 @@ struct commitlog_message {
     uint64_t sequence;
     uint32_t producer_epoch;
     uint32_t reserved;
+    int64_t deliver_at_ms;    /* 0: it was not delayed */
+    uint64_t origin_position; /* of the message, if this refers to it; else 0 */
 };
 
 /* Key or header by index; COMMITLOG_ENOTFOUND past the last. Borrows. */

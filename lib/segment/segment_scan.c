@@ -342,7 +342,7 @@ static bool scan_wants_body_check(const struct clg_scan *scan, const struct clg_
     if (clg_record_is_filler(kind)) {
         return false;
     }
-    if (kind != CLG_KIND_MESSAGE && kind != CLG_KIND_REFERENCE) {
+    if (kind != CLG_KIND_MESSAGE) {
         return true;
     }
     return scan->mode == CLG_SCAN_FULL && record->position >= scan->batch_end;

@@ -326,8 +326,14 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
         }
     }
     struct commitlog_message *message = &fetch->messages[fetch->count];
+    uint64_t origin = 0;
+    if (rc == COMMITLOG_OK && view.header.kind == CLG_KIND_REFERENCE &&
+        cursor->kind != &clg_cursor_log) {
+        rc = clg_store_resolve(&cursor->reader, fetch->core, fetch->visible, &view, &origin, &why);
+    }
     if (rc == COMMITLOG_OK) {
         rc = clg_message_fill(fetch->core, &view, message);
+        message->origin_position = origin;
         wanted = rc == COMMITLOG_OK ? cursor_wants(cursor, message) : 0;
         rc = wanted < 0 ? wanted : rc;
         if (rc == COMMITLOG_EDAMAGED) {

@@ -150,8 +150,13 @@ static int get_once(struct commitlog_store *store, struct clg_reader *reader, ui
             clg_store_damage(store, core, position, 0, UINT32_MAX, "record fails its check");
         }
     }
+    uint64_t origin = 0;
+    if (rc == COMMITLOG_OK && view.header.kind == CLG_KIND_REFERENCE) {
+        rc = clg_store_resolve(reader, core, visible, &view, &origin, err);
+    }
     if (rc == COMMITLOG_OK) {
         rc = clg_message_fill(core, &view, out_message);
+        out_message->origin_position = origin;
     }
     if (rc == COMMITLOG_OK && out_message->kind == COMMITLOG_KIND_HOLE) {
         rc = COMMITLOG_EHOLE;

@@ -5,6 +5,7 @@
 #include "base/invariant.h"
 #include "format/attributes.h"
 #include "format/producer_record.h"
+#include "format/timer_record.h"
 #include "store/store.h"
 
 static int message_count_attributes(const struct clg_record_view *view,
@@ -13,6 +14,7 @@ static int message_count_attributes(const struct clg_record_view *view,
     struct clg_attribute_iterator iterator;
     struct clg_attribute attribute;
     struct clg_producer_mark mark;
+    struct clg_deliver_at waits;
     clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
     int rc;
     while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
@@ -30,6 +32,11 @@ static int message_count_attributes(const struct clg_record_view *view,
             if (attribute.bytes == 8) {
                 uint64_t ms = clg_load_le64(attribute.value);
                 memcpy(&out->time_ms, &ms, sizeof(ms));
+            }
+            break;
+        case CLG_ATTRIBUTE_DELIVER_AT:
+            if (clg_deliver_at_decode(attribute.value, attribute.bytes, &waits) == COMMITLOG_OK) {
+                out->deliver_at_ms = waits.due_ms;
             }
             break;
         case CLG_ATTRIBUTE_PRODUCER:

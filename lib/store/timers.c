@@ -98,7 +98,7 @@ static int timers_read(struct commitlog_store *store, struct clg_reader *reader,
 {
     struct clg_log *log = store->core->log;
     clg_reader_begin(reader);
-    int rc = clg_reader_get(reader, log, timer->position, clg_log_published(log), out, err);
+    int rc = clg_reader_get(reader, log, timer->position, clg_log_published(log), NULL, out, err);
     if (rc == COMMITLOG_OK && out->header.kind != CLG_KIND_TIMER) {
         rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, timer->position, "no timer lies there");
     }

@@ -19,6 +19,7 @@
 #include "format/attributes.h"
 #include "format/format.h"
 #include "format/record.h"
+#include "format/reference_record.h"
 #include "format/topic_record.h"
 #include "view/queue_internal.h"
 
@@ -146,6 +147,11 @@ static int queue_fill_gap(struct clg_consume_queue *cq, uint32_t queue, struct c
 static uint32_t queue_tag_hash(struct clg_consume_queue *cq, const struct clg_record_view *record)
 {
     CLG_ASSERT(record->header.kind != CLG_KIND_PAD);
+    struct clg_reference reference;
+    if (record->header.kind == CLG_KIND_REFERENCE &&
+        clg_reference_decode(record->body, record->body_bytes, &reference) == COMMITLOG_OK) {
+        return reference.tag_hash;
+    }
     if (record->header.kind == CLG_KIND_HOLE || record->header.attribute_bytes == 0) {
         return 0; /* no check covers the attributes of a hole */
     }
