@@ -24,7 +24,7 @@ CLG_FORMAT_ASSERT(ATTRIBUTE_NAME_BYTES == 2u);
 CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_CRITICAL == 1u << 7);
 CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_TAG == 1 && CLG_ATTRIBUTE_KEY == 2 && CLG_ATTRIBUTE_HEADER == 3);
 CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_PRODUCER_TIME == 4 && CLG_ATTRIBUTE_DELIVER_AT == 5);
-CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_PRODUCER == 6);
+CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_PRODUCER == 6 && CLG_ATTRIBUTE_KEY_HASHES == 7);
 CLG_FORMAT_ASSERT(CLG_TAG_MAX == 255u && CLG_KEY_MAX == 4096u && CLG_RECORD_KEYS_MAX == 64u);
 CLG_FORMAT_ASSERT(CLG_HEADER_NAME_MAX == 255u);
 
@@ -67,6 +67,8 @@ static bool attribute_value_ok(uint8_t type, const uint8_t *value, size_t bytes)
         return attribute_header_split(value, bytes, &header);
     case CLG_ATTRIBUTE_PRODUCER_TIME:
         return bytes == sizeof(int64_t);
+    case CLG_ATTRIBUTE_KEY_HASHES:
+        return bytes > 0 && bytes % 8 == 0 && bytes / 8 <= CLG_RECORD_KEYS_MAX;
     case CLG_ATTRIBUTE_DELIVER_AT:
         return clg_deliver_at_decode(value, bytes, &at) == COMMITLOG_OK;
     case CLG_ATTRIBUTE_PRODUCER:
@@ -188,7 +190,7 @@ int clg_attribute_next(struct clg_attribute_iterator *iterator, struct clg_attri
 
 static bool attribute_is_known(uint8_t type)
 {
-    return type >= CLG_ATTRIBUTE_TAG && type <= CLG_ATTRIBUTE_PRODUCER;
+    return type >= CLG_ATTRIBUTE_TAG && type <= CLG_ATTRIBUTE_KEY_HASHES;
 }
 
 int clg_attributes_check(const uint8_t *area, size_t bytes)
@@ -200,6 +202,7 @@ int clg_attributes_check(const uint8_t *area, size_t bytes)
     uint32_t times = 0;
     uint32_t producers = 0;
     uint32_t waits = 0;
+    uint32_t hashes = 0;
     bool unsupported = false;
     if (bytes > CLG_ATTRIBUTES_MAX) {
         return COMMITLOG_EDAMAGED;
@@ -216,11 +219,12 @@ int clg_attributes_check(const uint8_t *area, size_t bytes)
         times += attribute.type == CLG_ATTRIBUTE_PRODUCER_TIME;
         producers += attribute.type == CLG_ATTRIBUTE_PRODUCER;
         waits += attribute.type == CLG_ATTRIBUTE_DELIVER_AT;
+        hashes += attribute.type == CLG_ATTRIBUTE_KEY_HASHES;
     }
     if (rc < 0) {
         return rc;
     }
-    if (tags > 1 || times > 1 || producers > 1 || waits > 1 || keys > CLG_RECORD_KEYS_MAX) {
+    if (tags > 1 || times > 1 || producers > 1 || waits > 1 || hashes > 1 || keys > CLG_RECORD_KEYS_MAX) {
         return COMMITLOG_EDAMAGED;
     }
     return unsupported ? COMMITLOG_EUNSUPPORTED : COMMITLOG_OK;

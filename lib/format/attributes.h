@@ -30,7 +30,8 @@ enum clg_attribute_type {
     CLG_ATTRIBUTE_HEADER = 3,        /* u16 name length, name, value; repeatable */
     CLG_ATTRIBUTE_PRODUCER_TIME = 4, /* i64, ms since 1970; at most one */
     CLG_ATTRIBUTE_DELIVER_AT = 5,    /* timer_record.h; the first one, at most one */
-    CLG_ATTRIBUTE_PRODUCER = 6       /* producer_record.h; before any but 5, at most one */
+    CLG_ATTRIBUTE_PRODUCER = 6,      /* producer_record.h; before any but 5, at most one */
+    CLG_ATTRIBUTE_KEY_HASHES = 7     /* of a reference: u64 each, 1 to 64; at most one */
 };
 
 /* A view into an attribute area; lives as long as the area. */

@@ -8,34 +8,34 @@
 #include "format/format.h"
 
 #define REFERENCE_AT_POSITION 0u
-#define REFERENCE_AT_SIZE 8u
-#define REFERENCE_AT_HEADER_CHECK 12u
-#define REFERENCE_AT_TAG_HASH 16u
-#define REFERENCE_AT_REASON 20u
-#define REFERENCE_AT_ORIGIN 24u
-#define REFERENCE_AT_ORIGIN_QUEUE 32u
-#define REFERENCE_AT_ATTEMPTS 36u
+#define REFERENCE_AT_HEADER_CHECK 8u
+#define REFERENCE_AT_TAG_HASH 12u
+#define REFERENCE_AT_ORIGIN 16u
+#define REFERENCE_AT_ORIGIN_QUEUE 24u
+#define REFERENCE_AT_ATTEMPTS 28u
+#define REFERENCE_AT_REASON 30u
+#define REFERENCE_AT_ZERO 31u
 
-CLG_FORMAT_ASSERT(REFERENCE_AT_POSITION == 0u && REFERENCE_AT_SIZE == 8u);
-CLG_FORMAT_ASSERT(REFERENCE_AT_HEADER_CHECK == 12u && REFERENCE_AT_TAG_HASH == 16u);
-CLG_FORMAT_ASSERT(REFERENCE_AT_REASON == 20u && REFERENCE_AT_ORIGIN == 24u);
-CLG_FORMAT_ASSERT(REFERENCE_AT_ORIGIN_QUEUE == 32u && REFERENCE_AT_ATTEMPTS == 36u);
-CLG_FORMAT_ASSERT(CLG_REFERENCE_BODY_BYTES == REFERENCE_AT_ATTEMPTS + 4u);
+CLG_FORMAT_ASSERT(REFERENCE_AT_POSITION == 0u && REFERENCE_AT_HEADER_CHECK == 8u);
+CLG_FORMAT_ASSERT(REFERENCE_AT_TAG_HASH == 12u && REFERENCE_AT_ORIGIN == 16u);
+CLG_FORMAT_ASSERT(REFERENCE_AT_ORIGIN_QUEUE == 24u && REFERENCE_AT_ATTEMPTS == 28u);
+CLG_FORMAT_ASSERT(REFERENCE_AT_REASON == 30u && REFERENCE_AT_ZERO == 31u);
+CLG_FORMAT_ASSERT(CLG_REFERENCE_BODY_BYTES == REFERENCE_AT_ZERO + 1u);
 CLG_FORMAT_ASSERT(CLG_REFERENCE_TIMER == 1 && CLG_REFERENCE_TRANSACTION == 2);
 CLG_FORMAT_ASSERT(CLG_REFERENCE_RETRY == 3 && CLG_REFERENCE_DEAD == 4);
 
 void clg_reference_encode(uint8_t body[CLG_REFERENCE_BODY_BYTES], const struct clg_reference *in)
 {
     CLG_ASSERT(in->position <= CLG_POSITION_MAX && in->position % CLG_RECORD_ALIGN == 0);
-    CLG_ASSERT(in->size >= CLG_RECORD_MIN && in->size <= CLG_RECORD_MAX);
+    CLG_ASSERT(in->reason >= CLG_REFERENCE_TIMER && in->reason <= CLG_REFERENCE_DEAD);
     clg_store_le64(body + REFERENCE_AT_POSITION, in->position);
-    clg_store_le32(body + REFERENCE_AT_SIZE, in->size);
     clg_store_le32(body + REFERENCE_AT_HEADER_CHECK, in->header_check);
     clg_store_le32(body + REFERENCE_AT_TAG_HASH, in->tag_hash);
-    clg_store_le32(body + REFERENCE_AT_REASON, in->reason);
     clg_store_le64(body + REFERENCE_AT_ORIGIN, in->origin);
     clg_store_le32(body + REFERENCE_AT_ORIGIN_QUEUE, in->origin_queue);
-    clg_store_le32(body + REFERENCE_AT_ATTEMPTS, in->attempts);
+    clg_store_le16(body + REFERENCE_AT_ATTEMPTS, in->attempts);
+    body[REFERENCE_AT_REASON] = in->reason;
+    body[REFERENCE_AT_ZERO] = 0;
 }
 
 int clg_reference_decode(const uint8_t *body, size_t bytes, struct clg_reference *out)
@@ -45,19 +45,17 @@ int clg_reference_decode(const uint8_t *body, size_t bytes, struct clg_reference
         return COMMITLOG_EDAMAGED;
     }
     struct clg_reference in = {.position = clg_load_le64(body + REFERENCE_AT_POSITION),
-                               .size = clg_load_le32(body + REFERENCE_AT_SIZE),
                                .header_check = clg_load_le32(body + REFERENCE_AT_HEADER_CHECK),
                                .tag_hash = clg_load_le32(body + REFERENCE_AT_TAG_HASH),
-                               .reason = clg_load_le32(body + REFERENCE_AT_REASON),
                                .origin = clg_load_le64(body + REFERENCE_AT_ORIGIN),
                                .origin_queue = clg_load_le32(body + REFERENCE_AT_ORIGIN_QUEUE),
-                               .attempts = clg_load_le32(body + REFERENCE_AT_ATTEMPTS)};
+                               .attempts = clg_load_le16(body + REFERENCE_AT_ATTEMPTS),
+                               .reason = body[REFERENCE_AT_REASON]};
     if (in.reason < CLG_REFERENCE_TIMER || in.reason > CLG_REFERENCE_DEAD) {
         return COMMITLOG_EUNSUPPORTED;
     }
     if (in.position > CLG_POSITION_MAX || in.position % CLG_RECORD_ALIGN != 0 ||
-        in.size < CLG_RECORD_MIN || in.size > CLG_RECORD_MAX || in.size % CLG_RECORD_ALIGN != 0 ||
-        in.origin > CLG_POSITION_MAX) {
+        in.origin > CLG_POSITION_MAX || body[REFERENCE_AT_ZERO] != 0) {
         return COMMITLOG_EDAMAGED;
     }
     *out = in;

@@ -20,11 +20,9 @@ int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, ui
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, view->position, "reference does not decode");
     }
-    const struct clg_reader_expected expected = {reference.size, reference.header_check};
-    rc = clg_reader_get(reader, core->log, reference.position, visible, &expected, &original, err);
+    rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, &original, err);
     bool same =
         rc == COMMITLOG_OK && original.header.header_check == reference.header_check &&
-        clg_record_size(original.header.word) == reference.size &&
         (original.header.kind == CLG_KIND_MESSAGE || original.header.kind == CLG_KIND_TIMER);
     if (rc == COMMITLOG_ETOOSMALL || (rc == COMMITLOG_OK && !same)) {
         return clg_fail(err, COMMITLOG_EEXPIRED, 0, view->position,

@@ -13,6 +13,7 @@
 /* Upkeep delivers so many at once. */
 #define TIMERS_PIECE 256u
 #define TIMERS_CARRY_ROOM_MS 1000
+#define TIMERS_HASHES_BYTES (CLG_ATTRIBUTE_HEADER_BYTES + 8u * CLG_RECORD_KEYS_MAX)
 
 static int timers_take(void *ctx, const struct clg_timer_table *table)
 {
@@ -139,13 +140,44 @@ static int timers_append_copy(struct commitlog_store *store, const struct clg_ti
     return rc;
 }
 
+/* An attribute with the hashes of the message's keys in the topic of the queue; bytes of it. */
+static uint32_t timers_key_hashes(struct commitlog_store *store, uint32_t queue_number,
+                                  const struct clg_record_view *view,
+                                  uint8_t out[TIMERS_HASHES_BYTES])
+{
+    const struct clg_queue *queue = clg_registry_queue(&store->core->registry, queue_number);
+    if (queue == NULL || queue->owner == 0) {
+        return 0;
+    }
+    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, queue->owner - 1);
+    uint8_t hashes[8 * CLG_RECORD_KEYS_MAX];
+    uint32_t count = 0;
+    struct clg_attribute_iterator iterator;
+    struct clg_attribute attribute;
+    clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
+    while (count < CLG_RECORD_KEYS_MAX && clg_attribute_next(&iterator, &attribute) == 1) {
+        if (attribute.type == CLG_ATTRIBUTE_KEY) {
+            uint64_t hash = clg_key_hash(topic->name_hash, attribute.value, attribute.bytes);
+            clg_store_le64(hashes + 8 * (size_t)count++, hash);
+        }
+    }
+    if (count == 0) {
+        return 0;
+    }
+    struct clg_attribute_writer writer;
+    clg_attribute_writer_init(&writer, out, TIMERS_HASHES_BYTES);
+    int rc = clg_attribute_add(&writer, CLG_ATTRIBUTE_KEY_HASHES, hashes, 8 * (size_t)count);
+    CLG_ASSERT(rc == COMMITLOG_OK);
+    (void)rc;
+    return (uint32_t)writer.used;
+}
+
 static int timers_append_reference(struct commitlog_store *store, const struct clg_timer *timer,
                                    const struct clg_record_view *view, struct commitlog_error *err)
 {
     struct clg_attribute tag = {0};
     bool tagged = clg_attributes_tag(view->attributes, view->header.attribute_bytes, &tag) == 1;
     const struct clg_reference reference = {.position = timer->position,
-                                            .size = clg_record_size(view->header.word),
                                             .header_check = view->header.header_check,
                                             .tag_hash =
                                                 tagged ? clg_tag_hash(tag.value, tag.bytes) : 0,
@@ -153,14 +185,18 @@ static int timers_append_reference(struct commitlog_store *store, const struct c
                                             .origin = timer->id,
                                             .origin_queue = CLG_QUEUE_NONE};
     uint8_t bytes[CLG_REFERENCE_BODY_BYTES];
+    uint8_t attributes[TIMERS_HASHES_BYTES];
     clg_reference_encode(bytes, &reference);
     struct commitlog_slice body = {bytes, sizeof(bytes)};
-    const struct clg_append item = {.kind = CLG_KIND_REFERENCE,
-                                    .queue_number = timer->queue_number,
-                                    .takes_offset = true,
-                                    .body = &body,
-                                    .body_count = 1,
-                                    .body_bytes = sizeof(bytes)};
+    const struct clg_append item = {
+        .kind = CLG_KIND_REFERENCE,
+        .queue_number = timer->queue_number,
+        .takes_offset = true,
+        .attributes = attributes,
+        .attribute_bytes = timers_key_hashes(store, timer->queue_number, view, attributes),
+        .body = &body,
+        .body_count = 1,
+        .body_bytes = sizeof(bytes)};
     struct commitlog_receipt receipt = {0};
     return clg_store_append(store, &item, 1, clg_store_deadline(store, 0), &receipt, err);
 }

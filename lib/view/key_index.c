@@ -42,6 +42,18 @@ static const struct clg_topic *key_topic(const struct clg_view *view, uint32_t q
                                               : clg_registry_topic(registry, queue->owner - 1);
 }
 
+/* A reference has the hashes of its original's keys, for the topic it is in. */
+static int key_add_hashes(struct clg_view *view, const struct clg_record_view *record,
+                          const struct clg_attribute *attribute)
+{
+    uint64_t place = (record->position - record->segment_base) / CLG_RECORD_ALIGN;
+    int rc = 0;
+    for (size_t at = 0; rc == 0 && at + 8 <= attribute->bytes; at += 8) {
+        rc = clg_key_index_add(view, clg_load_le64(attribute->value + at), (uint32_t)place);
+    }
+    return rc;
+}
+
 static int key_apply(struct clg_view *view, const struct clg_record_view *record)
 {
     struct clg_key_index *index = clg_key_of(view);
@@ -57,7 +69,14 @@ static int key_apply(struct clg_view *view, const struct clg_record_view *record
     clg_attribute_iterator_init(&iterator, record->attributes, header->attribute_bytes);
     int rc = clg_attribute_next(&iterator, &attribute);
     for (; rc == 1; rc = clg_attribute_next(&iterator, &attribute)) {
-        if (attribute.type != CLG_ATTRIBUTE_KEY) {
+        if (attribute.type == CLG_ATTRIBUTE_KEY_HASHES && header->kind == CLG_KIND_REFERENCE) {
+            int added = key_add_hashes(view, record, &attribute);
+            if (added != 0) {
+                return added;
+            }
+            continue;
+        }
+        if (attribute.type != CLG_ATTRIBUTE_KEY || header->kind != CLG_KIND_MESSAGE) {
             continue;
         }
         topic = topic == NULL ? key_topic(view, header->queue_number) : topic;

@@ -93,6 +93,10 @@ START_TEST(a_message_comes_when_it_is_due_and_whole)
     pass_ms(due - now_ms() - 1);
     step_all();
     ck_assert_uint_eq(queue_end(2), 0);
+    ck_assert_int_eq(
+        commitlog_cursor_open_key(store, topic, "key", 3, 0, INT64_MAX, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
     pass_ms(2);
     step_all();
     ck_assert_uint_eq(queue_end(2), 1);
@@ -117,6 +121,12 @@ START_TEST(a_message_comes_when_it_is_due_and_whole)
     ck_assert_uint_eq(message.origin_position, receipt.position);
     ck_assert_uint_eq(message.body.bytes, 4);
     commitlog_lease_release(lease);
+    ck_assert_int_eq(
+        commitlog_cursor_open_key(store, topic, "key", 3, 0, INT64_MAX, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), 0);
+    ck_assert_uint_eq(message.queue, 2);
+    ck_assert_uint_eq(message.origin_position, receipt.position);
+    commitlog_cursor_close(cursor);
     step_all();
     ck_assert_uint_eq(queue_end(2), 1);
 }
