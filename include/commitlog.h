@@ -12,6 +12,7 @@
  *   5  append                         10  recovery, verification, damage
  *                                     11  choice of queues, shares of members
  *                                     12  consumer groups
+ *                                     13  messages for later
  *
  * commitlog(7) tells the ideas and the caveats, commitlog-format(5) is the
  * authority for the bytes on disk, section 3 has a page with an example for
@@ -398,18 +399,8 @@ struct commitlog_record {
     uint64_t sequence;       /* of the producer: 1, 2, 3, ... in each epoch */
     uint32_t producer_epoch; /* a higher one shuts out those before it */
     uint32_t reserved;
-    int64_t deliver_at_ms; /* since 1970; 0: at once */
+    int64_t deliver_at_ms; /* since 1970; 0: at once. See "Delay" */
 };
-
-/*
- * Delay: a record with deliver_at_ms is stored at once, with the level asked
- * for, and lies in no queue. When the store's clock has reached that time, and
- * never before, upkeep delivers it: a record of about 90 bytes in its queue
- * refers to it. A crash may deliver it twice. The receipt's position is the
- * handle for commitlog_timer_cancel; its queue_offset is 0. Other errors of an
- * append then: ETOOSMALL (the time has passed), ETOOBIG (later than store times
- * go: 9223372036854, in the year 2262).
- */
 
 /*
  * Idempotent producers: a record with a producer_id is stored once. When it is
@@ -479,13 +470,6 @@ COMMITLOG_API int32_t commitlog_commit(
     struct commitlog_receipt *out_receipt, struct commitlog_error *err);
 COMMITLOG_API int32_t commitlog_abort(
     struct commitlog_reservation *reservation);
-
-/* Ends a message that waits for its time, `timer` being the position of its
- * receipt: it will never be delivered. ENOTFOUND: it does not wait any more, or
- * never did. EINVAL, EMISUSE, ENOSPC, EFAILED, EUNKNOWN (stored, level not
- * reached). */
-COMMITLOG_API int32_t commitlog_timer_cancel(struct commitlog_store *store,
-    uint64_t timer, uint32_t level, struct commitlog_error *err);
 
 /* Makes everything before `position` durable (UINT64_MAX: all that is
  * published now). EFAILED, ETIMEDOUT, EBEYOND (more than was claimed). */
@@ -1083,6 +1067,44 @@ struct commitlog_group_lag {
 COMMITLOG_API int32_t commitlog_group_lag(struct commitlog_group *group,
     uint32_t topic, uint32_t queue, struct commitlog_group_lag *out,
     struct commitlog_error *err);
+
+/* ------------------------------------------------------------------------ *
+ * Delay: a record with deliver_at_ms is stored at once, at the level asked
+ * for, and lies in no queue. When the store's clock has reached that time, and
+ * never before, upkeep delivers it: a record of about 90 bytes in its queue
+ * refers to it and is read in its place. A crash may deliver it twice. A time
+ * that has passed is as none: the record lies in its queue at once.
+ *
+ * The receipt of one that waits has queue_offset 0; its position is the handle
+ * of the timer, which keeps it while the log moves on. Retention stores again
+ * what waits. Any distance is good until the end of store times, in the year
+ * 2262 (ETOOBIG; ETOOSMALL: before 1970). Without the library's thread,
+ * commitlog_step delivers; its out_wait_ms knows the timers of that moment.
+ * ------------------------------------------------------------------------ */
+
+/* Ends a timer: its message will never be delivered. ENOTFOUND: it does not
+ * wait any more, or never did. EINVAL, EMISUSE, ENOSPC, EFAILED, EUNKNOWN
+ * (stored, level not reached). */
+COMMITLOG_API int32_t commitlog_timer_cancel(struct commitlog_store *store,
+    uint64_t timer, uint32_t level, struct commitlog_error *err);
+
+struct commitlog_timer_info {
+    uint32_t struct_bytes;
+    uint32_t topic;
+    uint32_t queue;
+    uint32_t reserved;
+    uint64_t timer;    /* the handle */
+    uint64_t position; /* of its message now, for commitlog_get */
+    int64_t deliver_at_ms;
+};
+/* The timers that wait: index 0 is due first, then 1, 2, ... until ENOTFOUND in
+ * no promised order; one that comes or goes meanwhile may shift them. */
+COMMITLOG_API int32_t commitlog_timer_at(struct commitlog_store *store,
+    uint32_t index, struct commitlog_timer_info *out);
+
+/* RocketMQ's delay levels 1 to 18, in milliseconds: 1, 5, 10, 30 s, 1 to 10, 20,
+ * 30 min, 1, 2 h. 0 is no delay; above 18 is as 18. */
+COMMITLOG_API int64_t commitlog_delay_level_ms(uint32_t level);
 
 #ifdef __cplusplus
 }

@@ -224,7 +224,8 @@ int clg_attributes_check(const uint8_t *area, size_t bytes)
     if (rc < 0) {
         return rc;
     }
-    if (tags > 1 || times > 1 || producers > 1 || waits > 1 || hashes > 1 || keys > CLG_RECORD_KEYS_MAX) {
+    if (tags > 1 || times > 1 || producers > 1 || waits > 1 || hashes > 1 ||
+        keys > CLG_RECORD_KEYS_MAX) {
         return COMMITLOG_EDAMAGED;
     }
     return unsupported ? COMMITLOG_EUNSUPPORTED : COMMITLOG_OK;

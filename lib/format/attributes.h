@@ -34,6 +34,14 @@ enum clg_attribute_type {
     CLG_ATTRIBUTE_KEY_HASHES = 7     /* of a reference: u64 each, 1 to 64; at most one */
 };
 
+/* Of a message's first attribute: does state come from it, so that where only headers are checked
+ * this record is checked whole? */
+static inline bool clg_attributes_steer(const uint8_t *area, size_t bytes)
+{
+    unsigned type = bytes > 0 ? area[0] & ~CLG_ATTRIBUTE_CRITICAL : 0;
+    return type == CLG_ATTRIBUTE_DELIVER_AT || type == CLG_ATTRIBUTE_PRODUCER;
+}
+
 /* A view into an attribute area; lives as long as the area. */
 struct clg_attribute {
     const uint8_t *value;

@@ -50,18 +50,18 @@ static inline const uint8_t *clg_producer_find_mark(const struct clg_record_head
                                                     const uint8_t *area)
 {
     size_t left = header->attribute_bytes;
-    if (header->kind == CLG_KIND_TIMER) {
-        struct clg_deliver_at waits;
-        if (!clg_attribute_is(area, left, CLG_ATTRIBUTE_DELIVER_AT, CLG_DELIVER_AT_BYTES) ||
-            clg_deliver_at_decode(area + CLG_ATTRIBUTE_HEADER_BYTES, CLG_DELIVER_AT_BYTES,
-                                  &waits) != 0 ||
-            waits.id != 0) {
+    if (header->kind != CLG_KIND_MESSAGE && header->kind != CLG_KIND_TIMER) {
+        return NULL;
+    }
+    if (clg_attribute_is(area, left, CLG_ATTRIBUTE_DELIVER_AT, CLG_DELIVER_AT_BYTES)) {
+        struct clg_deliver_at at;
+        if (clg_deliver_at_decode(area + CLG_ATTRIBUTE_HEADER_BYTES, CLG_DELIVER_AT_BYTES, &at) !=
+                0 ||
+            at.id != 0) {
             return NULL;
         }
         area += CLG_ATTRIBUTE_HEADER_BYTES + CLG_DELIVER_AT_BYTES;
         left -= CLG_ATTRIBUTE_HEADER_BYTES + CLG_DELIVER_AT_BYTES;
-    } else if (header->kind != CLG_KIND_MESSAGE) {
-        return NULL;
     }
     return clg_attribute_is(area, left, CLG_ATTRIBUTE_PRODUCER, CLG_PRODUCER_ATTRIBUTE_BYTES)
                ? area + CLG_ATTRIBUTE_HEADER_BYTES

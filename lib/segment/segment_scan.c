@@ -17,7 +17,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/invariant.h"
-#include "format/producer_record.h"
+#include "format/attributes.h"
 #include "format/topic_record.h"
 #include "segment/segment_scan_internal.h"
 
@@ -369,8 +369,8 @@ int clg_scan_examine(struct clg_scan *scan, const struct clg_scan_bounds *bounds
         return scan_say_read(out, rc);
     }
     if (!check && scan->mode == CLG_SCAN_HEADER_ONLY &&
-        clg_producer_find_mark(&out->header, clg_record_attributes(bytes)) != NULL) {
-        check = true; /* like a control record: what is decided by the mark is built from it */
+        clg_attributes_steer(clg_record_attributes(bytes), out->header.attribute_bytes)) {
+        check = true; /* like a control record: state is built from it */
         rc = whole ? 0 : clg_scan_load(scan, position, out->size, &bytes, err);
         whole = true;
     }

@@ -55,7 +55,7 @@ static struct clg_producer_mark encode_mark(const struct commitlog_record *recor
 }
 
 static int encode_write(struct clg_attribute_writer *writer, const struct commitlog_record *record,
-                        uint32_t queue_number)
+                        uint32_t queue_number, bool waits)
 {
     int rc = COMMITLOG_OK;
     if (record->deliver_at_ms != 0) { /* first, and the producer next: the fold looks only there */
@@ -63,7 +63,8 @@ static int encode_write(struct clg_attribute_writer *writer, const struct commit
                                           .queue_number = queue_number};
         uint8_t value[CLG_DELIVER_AT_BYTES];
         clg_deliver_at_encode(value, &at);
-        rc = clg_attribute_add(writer, CLG_ATTRIBUTE_DELIVER_AT | CLG_ATTRIBUTE_CRITICAL, value,
+        uint32_t critical = waits ? CLG_ATTRIBUTE_CRITICAL : 0;
+        rc = clg_attribute_add(writer, (uint8_t)(CLG_ATTRIBUTE_DELIVER_AT | critical), value,
                                sizeof(value));
     }
     if (rc == COMMITLOG_OK && record->producer_id != 0) {
@@ -91,7 +92,7 @@ static int encode_write(struct clg_attribute_writer *writer, const struct commit
 }
 
 static int encode_attributes(struct commitlog_store *store, const struct commitlog_record *record,
-                             uint32_t queue_number, struct clg_encoded *out,
+                             uint32_t queue_number, bool waits, struct clg_encoded *out,
                              struct commitlog_error *err)
 {
     out->allocated = NULL;
@@ -111,7 +112,7 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
     }
     struct clg_attribute_writer writer;
     clg_attribute_writer_init(&writer, room, bytes > 0 ? bytes : sizeof(out->attributes));
-    int rc = encode_write(&writer, record, queue_number);
+    int rc = encode_write(&writer, record, queue_number, waits);
     if (rc != COMMITLOG_OK) {
         clg_encoded_free(store, out);
         return clg_fail(err, rc, 0, CLG_NO_POSITION,
@@ -191,9 +192,9 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
                         "a body of %llu bytes, max_body_bytes is %llu",
                         (unsigned long long)body_bytes, (unsigned long long)max);
     }
-    bool waits = record->deliver_at_ms != 0;
-    if (CLG_UNLIKELY(waits)) {
-        rc = clg_timers_check(store, record->deliver_at_ms, err);
+    bool waits = false;
+    if (CLG_UNLIKELY(record->deliver_at_ms != 0)) {
+        rc = clg_timers_check(store, record->deliver_at_ms, &waits, err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
@@ -203,7 +204,7 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
                          ? encode_choose_queue(store, topic, record)
                          : record->queue;
     uint32_t queue_number = topic->first_queue + queue;
-    rc = encode_attributes(store, record, queue_number, out, err);
+    rc = encode_attributes(store, record, queue_number, waits, out, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }

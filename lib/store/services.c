@@ -451,12 +451,13 @@ static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
         clg_store_release_u32(&store->thread_word, depth);
     } else {
         clg_store_seqcst_u32(&store->thread_word, depth);
-        clg_fence_seqcst(); /* ORDER(service-1): what was left before we said so is seen here */
+        clg_fence_seqcst(); /* ORDER(service-1), ORDER(timer-1): what came before is seen */
     }
     bool left = clg_log_staged_bytes(log) > 0 && wait_ns > SERVICE_DRAIN_NS;
+    bool sooner = clg_timers_have_changed(store);
     bool moved =
         depth == SERVICE_ASLEEP && clg_log_published(log) != store->services.idle_checkpointed;
-    if (!left && !moved && clg_load_acquire_u32(&store->thread_stop) == 0) {
+    if (!left && !sooner && !moved && clg_load_acquire_u32(&store->thread_stop) == 0) {
         (void)store->os->futex_wait(store->os, &store->thread_word, depth, wait_ns, false);
     }
     clg_store_relaxed_u32(&store->thread_word, SERVICE_AWAKE);

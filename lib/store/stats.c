@@ -31,6 +31,8 @@ static const struct {
     {CLG_COUNT_ENOSPC, "appends_refused_no_space"},
     {CLG_COUNT_OPEN_NS, "open_ns"},
     {CLG_COUNT_RECOVERY_NS, "recovery_ns"},
+    {CLG_COUNT_TIMERS_DELIVERED, "timers_delivered"},
+    {CLG_COUNT_TIMER_COPIES, "timer_copies"},
 };
 
 #define STATS_COUNTERS (uint32_t)(sizeof(stats_counters) / sizeof(stats_counters[0]))
@@ -84,6 +86,7 @@ int32_t commitlog_stat(struct commitlog_store *store, uint32_t index, const char
         {"view_files_written", gauges.fold.images_written},
         {"view_files_rebuilt", gauges.fold.images_rebuilt},
         {"view_files_pending", gauges.fold.images_pending},
+        {"timers_waiting", gauges.fold.timers},
     };
     if (index - STATS_COUNTERS >= sizeof(rows) / sizeof(rows[0])) {
         return COMMITLOG_ENOTFOUND;

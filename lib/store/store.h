@@ -95,7 +95,8 @@ enum clg_counter {
     CLG_COUNT_ENOSPC,
     CLG_COUNT_OPEN_NS, /* set once */
     CLG_COUNT_RECOVERY_NS,
-    CLG_COUNT_TIMER_COPIES,
+    CLG_COUNT_TIMERS_DELIVERED,
+    CLG_COUNT_TIMER_COPIES, /* delivered or carried, not by reference */
     CLG_COUNT_READS = 32,
     CLG_COUNT_READ_BYTES,
     CLG_COUNTERS
@@ -127,6 +128,8 @@ struct commitlog_store {
     struct clg_producer_table producers; /* a writer's, under producer_lock: producers.h */
     struct clg_mutex timer_lock;
     struct clg_timer_table timers; /* a writer's, under timer_lock: timers.h */
+    _Atomic uint64_t timer_due_ms; /* of the first; UINT64_MAX: none */
+    uint64_t timer_seen_ms;        /* the same when upkeep looked last */
     struct clg_mutex service_lock;
     struct clg_services services;
     uint64_t thread;

@@ -15,6 +15,21 @@
 #define TIMERS_CARRY_ROOM_MS 1000
 #define TIMERS_HASHES_BYTES (CLG_ATTRIBUTE_HEADER_BYTES + 8u * CLG_RECORD_KEYS_MAX)
 
+/* When the first one is due, for upkeep to look at without the lock; true: sooner than before. */
+static bool timers_note_due(struct commitlog_store *store)
+{
+    const struct clg_timer *first = clg_timer_first(&store->timers);
+    uint64_t due_ms = first == NULL ? UINT64_MAX : (uint64_t)first->due_ms;
+    uint64_t before = clg_load_relaxed_u64(&store->timer_due_ms);
+    clg_store_relaxed_u64(&store->timer_due_ms, due_ms);
+    return due_ms < before;
+}
+
+bool clg_timers_have_changed(const struct commitlog_store *store)
+{
+    return clg_load_relaxed_u64(&store->timer_due_ms) != store->timer_seen_ms;
+}
+
 static int timers_take(void *ctx, const struct clg_timer_table *table)
 {
     struct commitlog_store *store = ctx;
@@ -25,6 +40,7 @@ int clg_timers_init(struct commitlog_store *store, struct commitlog_error *err)
 {
     clg_timer_table_init(&store->timers, store->os);
     int rc = clg_fold_timers(store->core->fold, timers_take, store);
+    (void)timers_note_due(store);
     return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "timers: out of memory");
 }
 
@@ -35,18 +51,18 @@ void clg_timers_deinit(struct commitlog_store *store)
     }
 }
 
-int clg_timers_check(struct commitlog_store *store, int64_t due_ms, struct commitlog_error *err)
+int clg_timers_check(struct commitlog_store *store, int64_t due_ms, bool *out_waits,
+                     struct commitlog_error *err)
 {
-    int64_t now_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS;
-    if (due_ms < now_ms) {
+    if (due_ms < 0) {
         return clg_fail(err, COMMITLOG_ETOOSMALL, 0, CLG_NO_POSITION,
-                        "deliver_at_ms %lld has passed: it is %lld", (long long)due_ms,
-                        (long long)now_ms);
+                        "deliver_at_ms %lld is before 1970", (long long)due_ms);
     }
     if (due_ms > CLG_DELIVER_AT_MAX_MS) {
         return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
                         "deliver_at_ms %lld is behind the end of store times", (long long)due_ms);
     }
+    *out_waits = due_ms * CLG_OS_NS_PER_MS > clg_log_time(store->core->log);
     return COMMITLOG_OK;
 }
 
@@ -79,6 +95,10 @@ int clg_timers_append(struct commitlog_store *store, const struct clg_append *it
                                             .queue_number = at.queue_number};
             clg_timer_add(&store->timers, &timer);
         }
+    }
+    if (rc == COMMITLOG_OK && timers_note_due(store)) {
+        clg_fence_seqcst(); /* ORDER(timer-1): the time is there before the thread's word is read */
+        clg_services_notify(store, COMMITLOG_LEVEL_NONE);
     }
     clg_mutex_unlock(store->os, &store->timer_lock);
     return rc;
@@ -230,7 +250,8 @@ static int timers_deliver_one(struct commitlog_store *store, struct clg_reader *
     struct clg_record_view view;
     struct commitlog_receipt receipt = {0};
     int rc = timers_read(store, reader, timer, &view, err);
-    if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL) {
+    bool lost = rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL;
+    if (lost) {
         clg_wrap(err, "a message that is due now cannot be delivered");
         clg_store_event(store, COMMITLOG_EVENT_ERROR, err);
         rc = timers_append_cancel(store, timer->id, clg_store_deadline(store, 0), &receipt, err);
@@ -242,6 +263,7 @@ static int timers_deliver_one(struct commitlog_store *store, struct clg_reader *
     }
     if (rc == COMMITLOG_OK) {
         clg_timer_remove(&store->timers, timer->id);
+        clg_count(store, CLG_COUNT_TIMERS_DELIVERED, !lost);
     }
     return rc;
 }
@@ -254,13 +276,9 @@ int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
     uint32_t delivered = 0;
     *out_wait_ns = INT64_MAX;
     clg_mutex_lock(store->os, &store->timer_lock);
-    if (store->timers.count == 0) {
-        clg_mutex_unlock(store->os, &store->timer_lock);
-        return COMMITLOG_OK;
-    }
     timers_reader(store, &reader);
-    int64_t now = clg_log_time(store->core->log);
     const struct clg_timer *first = clg_timer_first(&store->timers);
+    int64_t now = first != NULL ? clg_log_time(store->core->log) : 0;
     while (rc == COMMITLOG_OK && first != NULL && delivered < TIMERS_PIECE &&
            first->due_ms * CLG_OS_NS_PER_MS <= now) {
         rc = timers_deliver_one(store, &reader, first, err);
@@ -272,6 +290,8 @@ int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
         *out_wait_ns = wait > 0 ? wait : 0;
     }
     clg_reader_end(&reader);
+    (void)timers_note_due(store);
+    store->timer_seen_ms = clg_load_relaxed_u64(&store->timer_due_ms);
     clg_mutex_unlock(store->os, &store->timer_lock);
     if (delivered > 0) {
         clg_store_announce(store);
@@ -308,6 +328,81 @@ int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, ui
     return rc == COMMITLOG_OK ? clg_append_finish(store, clg_append_level(store, level), 1,
                                                   deadline, 0, &receipt, err)
                               : rc;
+}
+
+/* ---- what is asked of them ---- */
+
+struct timers_ask {
+    uint32_t index;
+    struct clg_timer timer;
+};
+
+static int timers_look(void *ctx, const struct clg_timer_table *table)
+{
+    struct timers_ask *ask = ctx;
+    if (ask->index >= table->count) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    ask->timer = *clg_timer_at(table, ask->index);
+    return COMMITLOG_OK;
+}
+
+/* The writer's table, or what is folded of the log. *core: of which the answer speaks. */
+static int timers_ask_core(struct commitlog_store *store, struct clg_core **core,
+                           struct timers_ask *ask)
+{
+    if (!store->read_only) {
+        clg_mutex_lock(store->os, &store->timer_lock);
+        int rc = timers_look(ask, &store->timers);
+        clg_mutex_unlock(store->os, &store->timer_lock);
+        return rc;
+    }
+    uint64_t visible = 0;
+    int rc = clg_store_fold_now(store, core, &visible, NULL);
+    return rc == COMMITLOG_OK ? clg_fold_timers((*core)->fold, timers_look, ask) : rc;
+}
+
+static void timers_fill_info(const struct clg_registry *registry, const struct clg_timer *timer,
+                             struct commitlog_timer_info *out)
+{
+    const struct clg_queue *queue = clg_registry_queue(registry, timer->queue_number);
+    *out = (struct commitlog_timer_info){.struct_bytes = sizeof(*out),
+                                         .topic = UINT32_MAX,
+                                         .queue = UINT32_MAX,
+                                         .timer = timer->id,
+                                         .position = timer->position,
+                                         .deliver_at_ms = timer->due_ms};
+    if (queue != NULL && queue->owner != 0) {
+        out->topic = queue->owner - 1;
+        out->queue = timer->queue_number - clg_registry_topic(registry, out->topic)->first_queue;
+    }
+}
+
+int32_t commitlog_timer_at(struct commitlog_store *store, uint32_t index,
+                           struct commitlog_timer_info *out)
+{
+    int rc = clg_store_enter(store);
+    if (rc != COMMITLOG_OK || out == NULL) {
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
+    }
+    struct timers_ask ask = {.index = index};
+    struct clg_core *core = clg_store_core(store);
+    rc = timers_ask_core(store, &core, &ask);
+    if (rc == COMMITLOG_OK) {
+        struct commitlog_timer_info info;
+        timers_fill_info(&core->registry, &ask.timer, &info);
+        clg_copy_out(out, &info, sizeof(info));
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
+int64_t commitlog_delay_level_ms(uint32_t level)
+{
+    static const int32_t seconds[] = {0,   1,   5,   10,  30,  60,   120,  180,  240, 300,
+                                      360, 420, 480, 540, 600, 1200, 1800, 3600, 7200};
+    const uint32_t last = sizeof(seconds) / sizeof(seconds[0]) - 1;
+    return (int64_t)seconds[level < last ? level : last] * 1000;
 }
 
 /* ---- retention ---- */

@@ -24,8 +24,8 @@
 CLG_MUST_CHECK int clg_timers_init(struct commitlog_store *store, struct commitlog_error *err);
 void clg_timers_deinit(struct commitlog_store *store);
 
-/* 0, or why a message cannot ask for this time. */
-CLG_MUST_CHECK int clg_timers_check(struct commitlog_store *store, int64_t due_ms,
+/* Does a message have to wait for this time? 0, or why it cannot be asked for. */
+CLG_MUST_CHECK int clg_timers_check(struct commitlog_store *store, int64_t due_ms, bool *out_waits,
                                     struct commitlog_error *err);
 /* As clg_store_append for records of which one at least is a timer. */
 CLG_MUST_CHECK int clg_timers_append(struct commitlog_store *store, const struct clg_append *items,
@@ -52,6 +52,9 @@ static inline int clg_timers_append_any(struct commitlog_store *store,
  * are more now, INT64_MAX: none is pending. */
 CLG_MUST_CHECK int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
                                       struct commitlog_error *err);
+
+/* Since upkeep looked, another one has become the first. */
+bool clg_timers_have_changed(const struct commitlog_store *store);
 
 /* Retention, as clg_groups_carry_cost and clg_groups_carry. */
 CLG_MUST_CHECK int clg_timers_carry_cost(struct commitlog_store *store, uint64_t end,

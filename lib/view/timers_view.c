@@ -73,7 +73,7 @@ static int timers_apply(struct clg_view *view, const struct clg_record_view *rec
     struct clg_deliver_at at;
     struct clg_reference reference;
     if (CLG_LIKELY(record->header.kind == CLG_KIND_MESSAGE)) {
-        if (timers_mark(record, &at)) { /* a copy of one that has been delivered */
+        if (timers_mark(record, &at) && at.id != 0) { /* a copy of one that has been delivered */
             clg_timer_remove(&timers->table, at.id);
         }
         return 0;

@@ -93,8 +93,8 @@ START_TEST(a_message_comes_when_it_is_due_and_whole)
     pass_ms(due - now_ms() - 1);
     step_all();
     ck_assert_uint_eq(queue_end(2), 0);
-    ck_assert_int_eq(
-        commitlog_cursor_open_key(store, topic, "key", 3, 0, INT64_MAX, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open_key(store, topic, "key", 3, 0, INT64_MAX, &cursor, &err),
+                     0);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), COMMITLOG_EEND);
     commitlog_cursor_close(cursor);
     pass_ms(2);
@@ -121,8 +121,8 @@ START_TEST(a_message_comes_when_it_is_due_and_whole)
     ck_assert_uint_eq(message.origin_position, receipt.position);
     ck_assert_uint_eq(message.body.bytes, 4);
     commitlog_lease_release(lease);
-    ck_assert_int_eq(
-        commitlog_cursor_open_key(store, topic, "key", 3, 0, INT64_MAX, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open_key(store, topic, "key", 3, 0, INT64_MAX, &cursor, &err),
+                     0);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), 0);
     ck_assert_uint_eq(message.queue, 2);
     ck_assert_uint_eq(message.origin_position, receipt.position);
@@ -132,15 +132,80 @@ START_TEST(a_message_comes_when_it_is_due_and_whole)
 }
 END_TEST
 
+START_TEST(a_time_that_has_passed_is_none)
+{
+    const int64_t times[] = {1, now_ms() - 1, now_ms()};
+    struct commitlog_receipt receipt;
+    struct commitlog_message message;
+    struct commitlog_lease *lease = NULL;
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(delay(1, i, times[i], 1, &receipt), 0);
+        ck_assert_uint_eq(receipt.queue_offset, i);
+        ck_assert_uint_eq(queue_end(1), i + 1);
+        ck_assert_int_eq(commitlog_get(store, receipt.position, &message, &lease, &err), 0);
+        ck_assert_uint_eq(message.kind, COMMITLOG_KIND_MESSAGE);
+        ck_assert_int_eq(message.deliver_at_ms, times[i]);
+        ck_assert_uint_eq(message.origin_position, 0);
+        commitlog_lease_release(lease);
+    }
+    step_all();
+    ck_assert_uint_eq(queue_end(1), 3);
+    restart(true);
+    step_all();
+    ck_assert_uint_le(queue_end(1), 3);
+}
+END_TEST
+
 START_TEST(times_that_cannot_be_are_refused)
 {
     uint64_t end = store_positions().claimed;
-    ck_assert_int_eq(delay(0, 1, now_ms() - 1, 1, NULL), COMMITLOG_ETOOSMALL);
     ck_assert_int_eq(delay(0, 1, -5, 1, NULL), COMMITLOG_ETOOSMALL);
     ck_assert_int_eq(delay(0, 1, INT64_C(9223372036855), 1, NULL), COMMITLOG_ETOOBIG);
     ck_assert_int_eq(delay(0, 1, INT64_MAX, 1, NULL), COMMITLOG_ETOOBIG);
     ck_assert_uint_eq(store_positions().claimed, end);
     ck_assert_int_eq(delay(0, 1, INT64_C(9223372036854), 1, NULL), 0);
+}
+END_TEST
+
+START_TEST(those_that_wait_are_told)
+{
+    struct commitlog_receipt receipts[3];
+    struct commitlog_timer_info info = {.struct_bytes = sizeof(info)};
+    const int64_t now = now_ms();
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(delay(i, i, now + 3000 - (int64_t)i * 1000, 3, &receipts[i]), 0);
+    }
+    for (int i = 0; i < 2; i++) {
+        uint64_t seen = 0;
+        for (uint32_t index = 0; index < 3; index++) {
+            ck_assert_int_eq(commitlog_timer_at(store, index, &info), 0);
+            ck_assert_uint_eq(info.topic, topic);
+            ck_assert_uint_lt(info.queue, 3);
+            ck_assert_uint_eq(info.timer, receipts[info.queue].position);
+            ck_assert_uint_eq(info.position, info.timer);
+            ck_assert_int_eq(info.deliver_at_ms, now + 3000 - (int64_t)info.queue * 1000);
+            ck_assert(index != 0 || info.queue == 2);
+            seen |= 1u << info.queue;
+        }
+        ck_assert_uint_eq(seen, 7);
+        ck_assert_int_eq(commitlog_timer_at(store, 3, &info), COMMITLOG_ENOTFOUND);
+        restart(i == 0);
+    }
+    ck_assert_int_eq(commitlog_timer_at(store, 0, NULL), COMMITLOG_EINVAL);
+    ck_assert_int_eq(commitlog_timer_cancel(store, receipts[2].position, 1, &err), 0);
+    ck_assert_int_eq(commitlog_timer_at(store, 0, &info), 0);
+    ck_assert_uint_eq(info.queue, 1);
+}
+END_TEST
+
+START_TEST(the_levels_are_those_of_rocketmq)
+{
+    static const int64_t seconds[] = {0,   1,   5,   10,  30,  60,   120,  180,  240,  300,
+                                      360, 420, 480, 540, 600, 1200, 1800, 3600, 7200, 7200};
+    for (uint32_t level = 0; level < 20; level++) {
+        ck_assert_int_eq(commitlog_delay_level_ms(level), seconds[level] * 1000);
+    }
+    ck_assert_int_eq(commitlog_delay_level_ms(UINT32_MAX), 7200000);
 }
 END_TEST
 
@@ -405,7 +470,10 @@ int main(void)
     TCase *single = tcase_create("single");
     tcase_add_checked_fixture(single, timers_setup, teardown);
     tcase_add_test(single, a_message_comes_when_it_is_due_and_whole);
+    tcase_add_test(single, a_time_that_has_passed_is_none);
     tcase_add_test(single, times_that_cannot_be_are_refused);
+    tcase_add_test(single, those_that_wait_are_told);
+    tcase_add_test(single, the_levels_are_those_of_rocketmq);
     tcase_add_test(single, what_is_cancelled_never_comes);
     tcase_add_test(single, what_waits_is_carried_and_keeps_its_handle);
     tcase_add_test(single, a_reference_whose_original_is_gone_is_expired);
