@@ -2,18 +2,51 @@
 /* timer_table.c -- see timer_table.h. */
 #include "state/timer_table.h"
 
-#include <stdbool.h>
 #include <string.h>
 
 #include "base/invariant.h"
 #include "commitlog.h"
+#include "format/limits.h"
 
 #define TIMER_BLOCK 2048u /* nodes */
 #define TIMER_NONE UINT32_MAX
-#define TIMER_CHILDREN                                                                             \
-    4u /* of a node of the heap: half the levels, and they share a cache line                      \
-        */
+/* Of a node of the heap: half the levels of two, and they share a cache line. */
+#define TIMER_CHILDREN 4u
 #define TIMER_ROOM_MIN 64u
+#define TIMER_UNITS_BITS 20u
+
+struct clg_timer_node {
+    uint64_t id; /* 0: unused */
+    uint64_t position;
+    uint64_t packed; /* due_ms, and in the lowest bits the size in units */
+    uint32_t queue_number;
+    uint32_t heap_at; /* its place in the heap; of an unused node: the next one */
+};
+
+CLG_STATIC_ASSERT(sizeof(struct clg_timer_node) == 32, "two in a cache line");
+CLG_STATIC_ASSERT(CLG_RECORD_MAX / CLG_TIMER_UNIT + 1 < 1u << TIMER_UNITS_BITS, "sizes fit");
+CLG_STATIC_ASSERT(CLG_DELIVER_AT_MAX_MS < INT64_C(1) << (64 - TIMER_UNITS_BITS), "times fit");
+
+static uint64_t timer_pack(const struct clg_timer *timer)
+{
+    uint64_t units = ((uint64_t)timer->size + CLG_TIMER_UNIT - 1) / CLG_TIMER_UNIT;
+    CLG_ASSERT(timer->due_ms >= 0 && timer->due_ms <= CLG_DELIVER_AT_MAX_MS);
+    return (uint64_t)timer->due_ms << TIMER_UNITS_BITS | units;
+}
+
+static uint32_t timer_size(const struct clg_timer_node *node)
+{
+    return (uint32_t)(node->packed & ((1u << TIMER_UNITS_BITS) - 1)) * CLG_TIMER_UNIT;
+}
+
+static void timer_give(const struct clg_timer_node *node, struct clg_timer *out)
+{
+    *out = (struct clg_timer){.id = node->id,
+                              .position = node->position,
+                              .due_ms = (int64_t)(node->packed >> TIMER_UNITS_BITS),
+                              .queue_number = node->queue_number,
+                              .size = timer_size(node)};
+}
 
 void clg_timer_table_init(struct clg_timer_table *table, const struct commitlog_os *os)
 {
@@ -34,7 +67,7 @@ void clg_timer_table_deinit(struct clg_timer_table *table)
     clg_timer_table_init(table, os);
 }
 
-static struct clg_timer *timer_node(const struct clg_timer_table *table, uint32_t number)
+static struct clg_timer_node *timer_node(const struct clg_timer_table *table, uint32_t number)
 {
     CLG_ASSERT(number / TIMER_BLOCK < table->block_count);
     return &table->blocks[number / TIMER_BLOCK][number % TIMER_BLOCK];
@@ -60,13 +93,13 @@ static uint32_t timer_slot(const struct clg_timer_table *table, uint64_t id)
     return at;
 }
 
-const struct clg_timer *clg_timer_find(const struct clg_timer_table *table, uint64_t id)
+bool clg_timer_find(const struct clg_timer_table *table, uint64_t id, struct clg_timer *out)
 {
-    if (table->slot_count == 0) {
-        return NULL;
+    uint32_t number = table->slot_count == 0 ? 0 : table->slots[timer_slot(table, id)];
+    if (number != 0 && out != NULL) {
+        timer_give(timer_node(table, number - 1), out);
     }
-    uint32_t number = table->slots[timer_slot(table, id)];
-    return number == 0 ? NULL : timer_node(table, number - 1);
+    return number != 0;
 }
 
 /* What the removed one had pushed on moves up (Knuth, 6.4, algorithm R). */
@@ -88,9 +121,11 @@ static void timer_free_slot(struct clg_timer_table *table, uint32_t slot)
 
 static bool timer_before(const struct clg_timer_table *table, uint32_t a, uint32_t b)
 {
-    const struct clg_timer *one = timer_node(table, a);
-    const struct clg_timer *other = timer_node(table, b);
-    return one->due_ms != other->due_ms ? one->due_ms < other->due_ms : one->id < other->id;
+    const struct clg_timer_node *one = timer_node(table, a);
+    const struct clg_timer_node *other = timer_node(table, b);
+    uint64_t due = one->packed >> TIMER_UNITS_BITS;
+    uint64_t other_due = other->packed >> TIMER_UNITS_BITS;
+    return due != other_due ? due < other_due : one->id < other->id;
 }
 
 static void timer_place(struct clg_timer_table *table, uint32_t at, uint32_t number)
@@ -136,15 +171,26 @@ static void timer_sink(struct clg_timer_table *table, uint32_t at)
     timer_place(table, at, number);
 }
 
-const struct clg_timer *clg_timer_first(const struct clg_timer_table *table)
+bool clg_timer_at(const struct clg_timer_table *table, uint32_t index, struct clg_timer *out)
 {
-    return table->count == 0 ? NULL : timer_node(table, table->heap[0]);
+    if (index >= table->count) {
+        return false;
+    }
+    timer_give(timer_node(table, table->heap[index]), out);
+    return true;
 }
 
-const struct clg_timer *clg_timer_at(const struct clg_timer_table *table, uint32_t index)
+bool clg_timer_next(const struct clg_timer_table *table, uint32_t *cursor, struct clg_timer *out)
 {
-    CLG_ASSERT(index < table->count);
-    return timer_node(table, table->heap[index]);
+    uint64_t end = (uint64_t)table->block_count * TIMER_BLOCK;
+    while (*cursor < end) {
+        const struct clg_timer_node *node = timer_node(table, (*cursor)++);
+        if (node->id != 0) {
+            timer_give(node, out);
+            return true;
+        }
+    }
+    return false;
 }
 
 /* ---- room ---- */
@@ -154,21 +200,22 @@ static int timer_add_block(struct clg_timer_table *table)
     const struct commitlog_os *os = table->os;
     if (table->block_count == table->block_room) {
         uint32_t room = table->block_room == 0 ? 8 : table->block_room * 2;
-        struct clg_timer **blocks = clg_os_grow_array(os, table->blocks, table->block_room, room,
-                                                      sizeof(struct clg_timer *));
+        struct clg_timer_node **blocks = clg_os_grow_array(os, table->blocks, table->block_room,
+                                                           room, sizeof(struct clg_timer_node *));
         if (blocks == NULL) {
             return COMMITLOG_ENOMEM;
         }
         table->blocks = blocks;
         table->block_room = room;
     }
-    struct clg_timer *block = clg_os_alloc_array(os, TIMER_BLOCK, sizeof(*block));
+    struct clg_timer_node *block = clg_os_alloc_array(os, TIMER_BLOCK, sizeof(*block));
     if (block == NULL) {
         return COMMITLOG_ENOMEM;
     }
     uint32_t first = table->block_count * TIMER_BLOCK;
     table->blocks[table->block_count++] = block;
     for (uint32_t i = 0; i < TIMER_BLOCK; i++) {
+        block[i].id = 0;
         block[i].heap_at = i + 1 < TIMER_BLOCK ? first + i + 1 : table->unused;
     }
     table->unused = first;
@@ -235,24 +282,34 @@ int clg_timer_table_prepare(struct clg_timer_table *table, uint32_t more)
     return rc == COMMITLOG_OK ? timer_reserve_slots(table, (uint32_t)count) : rc;
 }
 
+static void timer_fill(struct clg_timer_table *table, struct clg_timer_node *node,
+                       const struct clg_timer *timer)
+{
+    node->id = timer->id;
+    node->position = timer->position;
+    node->packed = timer_pack(timer);
+    node->queue_number = timer->queue_number;
+    table->bytes += timer_size(node);
+}
+
 void clg_timer_add(struct clg_timer_table *table, const struct clg_timer *timer)
 {
     CLG_ASSERT(table->slot_count > 0);
+    CLG_ASSERT(timer->id != 0);
     uint32_t slot = timer_slot(table, timer->id);
     if (table->slots[slot] != 0) {
-        struct clg_timer *known = timer_node(table, table->slots[slot] - 1);
-        uint32_t at = known->heap_at;
-        *known = *timer;
-        known->heap_at = at;
-        timer_rise(table, at);
+        struct clg_timer_node *known = timer_node(table, table->slots[slot] - 1);
+        table->bytes -= timer_size(known);
+        timer_fill(table, known, timer);
+        timer_rise(table, known->heap_at);
         timer_sink(table, known->heap_at);
         return;
     }
     CLG_ASSERT(table->unused != TIMER_NONE && table->count < table->heap_room);
     uint32_t number = table->unused;
-    struct clg_timer *node = timer_node(table, number);
+    struct clg_timer_node *node = timer_node(table, number);
     table->unused = node->heap_at;
-    *node = *timer;
+    timer_fill(table, node, timer);
     table->slots[slot] = number + 1;
     table->heap[table->count] = number;
     node->heap_at = table->count++;
@@ -266,7 +323,7 @@ void clg_timer_remove(struct clg_timer_table *table, uint64_t id)
         return;
     }
     uint32_t number = table->slots[slot] - 1;
-    struct clg_timer *node = timer_node(table, number);
+    struct clg_timer_node *node = timer_node(table, number);
     uint32_t at = node->heap_at;
     timer_free_slot(table, slot);
     uint32_t last = table->heap[--table->count];
@@ -275,6 +332,9 @@ void clg_timer_remove(struct clg_timer_table *table, uint64_t id)
         timer_rise(table, at);
         timer_sink(table, timer_node(table, last)->heap_at);
     }
+    CLG_ASSERT(table->bytes >= timer_size(node));
+    table->bytes -= timer_size(node);
+    node->id = 0;
     node->heap_at = table->unused;
     table->unused = number;
 }
@@ -283,16 +343,17 @@ int clg_timer_table_copy(struct clg_timer_table *table, const struct clg_timer_t
 {
     CLG_ASSERT(table->count == 0);
     int rc = clg_timer_table_prepare(table, from->count);
-    for (uint32_t i = 0; rc == COMMITLOG_OK && i < from->count; i++) {
-        clg_timer_add(table, clg_timer_at(from, i));
+    struct clg_timer timer;
+    for (uint32_t cursor = 0; rc == COMMITLOG_OK && clg_timer_next(from, &cursor, &timer);) {
+        clg_timer_add(table, &timer);
     }
     return rc;
 }
 
 uint64_t clg_timer_table_memory(const struct clg_timer_table *table)
 {
-    return (uint64_t)table->block_count * TIMER_BLOCK * sizeof(struct clg_timer) +
-           (uint64_t)table->block_room * sizeof(struct clg_timer *) +
+    return (uint64_t)table->block_count * TIMER_BLOCK * sizeof(struct clg_timer_node) +
+           (uint64_t)table->block_room * sizeof(struct clg_timer_node *) +
            (uint64_t)table->heap_room * sizeof(*table->heap) +
            (uint64_t)table->slot_count * sizeof(*table->slots);
 }
@@ -303,13 +364,19 @@ void clg_timer_table_invariants(const struct clg_timer_table *table)
     for (uint32_t i = 0; i < table->slot_count; i++) {
         held += table->slots[i] != 0 ? 1 : 0;
     }
-    CLG_ASSERT(held == table->count);
+    uint64_t bytes = 0;
+    uint32_t found = 0;
+    struct clg_timer timer;
+    for (uint32_t cursor = 0; clg_timer_next(table, &cursor, &timer); found++) {
+        bytes += timer.size;
+    }
+    CLG_ASSERT(held == table->count && found == table->count && bytes == table->bytes);
     (void)held;
     for (uint32_t i = 0; i < table->count; i++) {
         CLG_ASSERT(timer_node(table, table->heap[i])->heap_at == i);
         CLG_ASSERT(i == 0 ||
                    !timer_before(table, table->heap[i], table->heap[(i - 1) / TIMER_CHILDREN]));
-        CLG_ASSERT(clg_timer_find(table, timer_node(table, table->heap[i])->id) ==
-                   timer_node(table, table->heap[i]));
+        CLG_ASSERT(table->slots[timer_slot(table, timer_node(table, table->heap[i])->id)] ==
+                   table->heap[i] + 1);
     }
 }

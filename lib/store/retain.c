@@ -22,6 +22,23 @@ static int retain_fold_all(struct commitlog_store *store, struct commitlog_error
     return clg_fold_run(store->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, err);
 }
 
+/* Messages that wait may fill the segment that goes, for they move to the end only once for each
+ * time that the whole log is replaced: but no more of them than half of the log. */
+static int retain_check_waiting(struct commitlog_store *store, uint64_t end,
+                                struct commitlog_error *err)
+{
+    uint64_t total = 0;
+    uint64_t bytes = clg_timers_waiting(store, end, &total);
+    uint64_t kept = clg_segment_set_bytes(&store->core->set);
+    if (bytes == 0 || total <= kept / 2) {
+        return COMMITLOG_OK;
+    }
+    return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+                    "retention stopped: delayed messages of %llu bytes wait, more than half of the "
+                    "%llu that are kept",
+                    (unsigned long long)total, (unsigned long long)kept);
+}
+
 static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *out_bytes)
 {
     struct commitlog_store *store = ctx;
@@ -38,7 +55,7 @@ static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *o
     }
     total += clg_groups_carry_cost(store, end) + clg_producers_carry_cost(store, end);
     *out_bytes = total;
-    return rc == COMMITLOG_OK ? clg_timers_carry_cost(store, end, out_bytes) : rc;
+    return rc;
 }
 
 static int retain_define(struct commitlog_store *store, uint32_t id, uint64_t *bytes,
@@ -70,6 +87,9 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
     uint32_t ids[RETAIN_IDS];
     uint32_t from = 0;
     int rc = retain_fold_all(store, err);
+    if (rc == COMMITLOG_OK) {
+        rc = retain_check_waiting(store, end, err);
+    }
     while (rc == COMMITLOG_OK && from != UINT32_MAX) {
         uint32_t count = 0;
         rc = clg_fold_carry_list(store->core->fold, base, from, ids, RETAIN_IDS, &count, &from,
@@ -284,10 +304,15 @@ void clg_retain_update_reserve(struct commitlog_store *store)
 {
     struct clg_segment *oldest = clg_segment_set_pin_first(&store->core->set);
     uint64_t debt = 0;
+    uint64_t all = 0;
     if (oldest != NULL && oldest->base != clg_log_active_base(store->core->log) &&
         retain_carry_cost(store, oldest->base, oldest->base + oldest->bytes, &debt) !=
             COMMITLOG_OK) {
         debt = 0;
+    }
+    if (oldest != NULL) {
+        uint64_t end = oldest->base + oldest->bytes;
+        debt += clg_min_u64(clg_timers_waiting(store, end, &all), oldest->bytes / 2);
     }
     clg_segment_unref(oldest);
     clg_log_set_control_reserve(store->core->log, debt + RETAIN_RESERVE_MARGIN);

@@ -87,6 +87,7 @@ int32_t commitlog_stat(struct commitlog_store *store, uint32_t index, const char
         {"view_files_rebuilt", gauges.fold.images_rebuilt},
         {"view_files_pending", gauges.fold.images_pending},
         {"timers_waiting", gauges.fold.timers},
+        {"timers_waiting_bytes", gauges.fold.timer_bytes},
     };
     if (index - STATS_COUNTERS >= sizeof(rows) / sizeof(rows[0])) {
         return COMMITLOG_ENOTFOUND;

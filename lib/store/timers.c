@@ -18,8 +18,9 @@
 /* When the first one is due, for upkeep to look at without the lock; true: sooner than before. */
 static bool timers_note_due(struct commitlog_store *store)
 {
-    const struct clg_timer *first = clg_timer_first(&store->timers);
-    uint64_t due_ms = first == NULL ? UINT64_MAX : (uint64_t)first->due_ms;
+    struct clg_timer first;
+    bool some = clg_timer_at(&store->timers, 0, &first);
+    uint64_t due_ms = some ? (uint64_t)first.due_ms : UINT64_MAX;
     uint64_t before = clg_load_relaxed_u64(&store->timer_due_ms);
     clg_store_relaxed_u64(&store->timer_due_ms, due_ms);
     return due_ms < before;
@@ -89,10 +90,12 @@ int clg_timers_append(struct commitlog_store *store, const struct clg_append *it
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
         if (timers_mark(&items[i], &at)) {
-            const struct clg_timer timer = {.id = receipts[i].position,
-                                            .position = receipts[i].position,
-                                            .due_ms = at.due_ms,
-                                            .queue_number = at.queue_number};
+            const struct clg_timer timer = {
+                .id = receipts[i].position,
+                .position = receipts[i].position,
+                .due_ms = at.due_ms,
+                .queue_number = at.queue_number,
+                .size = (uint32_t)(receipts[i].end_position - receipts[i].position)};
             clg_timer_add(&store->timers, &timer);
         }
     }
@@ -277,16 +280,17 @@ int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
     *out_wait_ns = INT64_MAX;
     clg_mutex_lock(store->os, &store->timer_lock);
     timers_reader(store, &reader);
-    const struct clg_timer *first = clg_timer_first(&store->timers);
-    int64_t now = first != NULL ? clg_log_time(store->core->log) : 0;
-    while (rc == COMMITLOG_OK && first != NULL && delivered < TIMERS_PIECE &&
-           first->due_ms * CLG_OS_NS_PER_MS <= now) {
-        rc = timers_deliver_one(store, &reader, first, err);
+    struct clg_timer first;
+    bool some = clg_timer_at(&store->timers, 0, &first);
+    int64_t now = some ? clg_log_time(store->core->log) : 0;
+    while (rc == COMMITLOG_OK && some && delivered < TIMERS_PIECE &&
+           first.due_ms * CLG_OS_NS_PER_MS <= now) {
+        rc = timers_deliver_one(store, &reader, &first, err);
         delivered++;
-        first = clg_timer_first(&store->timers);
+        some = clg_timer_at(&store->timers, 0, &first);
     }
-    if (first != NULL) {
-        int64_t wait = first->due_ms * CLG_OS_NS_PER_MS - now;
+    if (some) {
+        int64_t wait = first.due_ms * CLG_OS_NS_PER_MS - now;
         *out_wait_ns = wait > 0 ? wait : 0;
     }
     clg_reader_end(&reader);
@@ -314,7 +318,7 @@ int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, ui
     struct commitlog_receipt receipt = {0};
     int64_t deadline = clg_store_deadline(store, COMMITLOG_FOREVER);
     clg_mutex_lock(store->os, &store->timer_lock);
-    if (clg_timer_find(&store->timers, timer) == NULL) {
+    if (!clg_timer_find(&store->timers, timer, NULL)) {
         rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, timer,
                       "no message waits that was stored at %llu: delivered, cancelled or never",
                       (unsigned long long)timer);
@@ -340,11 +344,7 @@ struct timers_ask {
 static int timers_look(void *ctx, const struct clg_timer_table *table)
 {
     struct timers_ask *ask = ctx;
-    if (ask->index >= table->count) {
-        return COMMITLOG_ENOTFOUND;
-    }
-    ask->timer = *clg_timer_at(table, ask->index);
-    return COMMITLOG_OK;
+    return clg_timer_at(table, ask->index, &ask->timer) ? COMMITLOG_OK : COMMITLOG_ENOTFOUND;
 }
 
 /* The writer's table, or what is folded of the log. *core: of which the answer speaks. */
@@ -407,24 +407,17 @@ int64_t commitlog_delay_level_ms(uint32_t level)
 
 /* ---- retention ---- */
 
-int clg_timers_carry_cost(struct commitlog_store *store, uint64_t end, uint64_t *out_bytes)
+uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total)
 {
-    struct clg_reader reader;
-    struct clg_record_view view;
-    int rc = COMMITLOG_OK;
-    timers_reader(store, &reader);
+    struct clg_timer timer;
+    uint64_t bytes = 0;
     clg_mutex_lock(store->os, &store->timer_lock);
-    for (uint32_t i = 0; rc == COMMITLOG_OK && i < store->timers.count; i++) {
-        const struct clg_timer *timer = clg_timer_at(&store->timers, i);
-        if (timer->position < end) {
-            rc = timers_read(store, &reader, timer, &view, NULL);
-            *out_bytes += rc == COMMITLOG_OK ? clg_record_size(view.header.word) : 0;
-            rc = rc == COMMITLOG_EDAMAGED ? COMMITLOG_OK : rc;
-        }
+    for (uint32_t cursor = 0; clg_timer_next(&store->timers, &cursor, &timer);) {
+        bytes += timer.position < end ? timer.size : 0;
     }
+    *out_total = store->timers.bytes;
     clg_mutex_unlock(store->os, &store->timer_lock);
-    clg_reader_end(&reader);
-    return rc;
+    return bytes;
 }
 
 static int timers_carry_one(struct commitlog_store *store, struct clg_reader *reader,
@@ -440,7 +433,8 @@ static int timers_carry_one(struct commitlog_store *store, struct clg_reader *re
     }
     if (rc == COMMITLOG_OK) {
         carried.position = receipt.position;
-        clg_timer_add(&store->timers, &carried); /* its time is the same: the heap stays */
+        carried.size = (uint32_t)(receipt.end_position - receipt.position);
+        clg_timer_add(&store->timers, &carried);
         *bytes += receipt.end_position - receipt.position;
         clg_count(store, CLG_COUNT_TIMER_COPIES, 1);
     }
@@ -452,12 +446,13 @@ int clg_timers_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_
 {
     struct clg_reader reader;
     int rc = COMMITLOG_OK;
+    struct clg_timer timer;
     timers_reader(store, &reader);
     clg_mutex_lock(store->os, &store->timer_lock);
-    for (uint32_t i = 0; rc == COMMITLOG_OK && i < store->timers.count; i++) {
-        const struct clg_timer *timer = clg_timer_at(&store->timers, i);
-        if (timer->position < end) {
-            rc = timers_carry_one(store, &reader, timer, out_bytes, err);
+    for (uint32_t cursor = 0;
+         rc == COMMITLOG_OK && clg_timer_next(&store->timers, &cursor, &timer);) {
+        if (timer.position < end) {
+            rc = timers_carry_one(store, &reader, &timer, out_bytes, err);
         }
     }
     clg_mutex_unlock(store->os, &store->timer_lock);

@@ -56,9 +56,9 @@ CLG_MUST_CHECK int clg_timers_deliver(struct commitlog_store *store, int64_t *ou
 /* Since upkeep looked, another one has become the first. */
 bool clg_timers_have_changed(const struct commitlog_store *store);
 
-/* Retention, as clg_groups_carry_cost and clg_groups_carry. */
-CLG_MUST_CHECK int clg_timers_carry_cost(struct commitlog_store *store, uint64_t end,
-                                         uint64_t *out_bytes);
+/* Bytes of the messages that wait before `end`, and of all that wait. */
+uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total);
+/* Retention, as clg_groups_carry. */
 CLG_MUST_CHECK int clg_timers_carry(struct commitlog_store *store, uint64_t end,
                                     uint64_t *out_bytes, struct commitlog_error *err);
 

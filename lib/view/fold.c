@@ -404,6 +404,7 @@ void clg_fold_get_stats(struct clg_fold *fold, struct clg_fold_stats *out)
                            clg_producers_view_contradictions(fold->views[CLG_VIEW_PRODUCERS]) +
                            clg_timers_view_contradictions(fold->views[CLG_VIEW_TIMERS]);
     stats.timers = clg_timers_view_table(fold->views[CLG_VIEW_TIMERS])->count;
+    stats.timer_bytes = clg_timers_view_table(fold->views[CLG_VIEW_TIMERS])->bytes;
     if (fold->views[CLG_VIEW_KEYS] != NULL) {
         stats.contradictions += clg_key_index_contradictions(fold->views[CLG_VIEW_KEYS]);
     }

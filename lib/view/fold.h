@@ -187,6 +187,7 @@ struct clg_fold_stats {
     uint64_t records;        /* applied since opening */
     uint64_t contradictions; /* records left out of a view */
     uint64_t timers;         /* that wait */
+    uint64_t timer_bytes;    /* of their messages */
     uint64_t memory_bytes;   /* views, frozen data, images not yet written */
     uint64_t mapped_bytes;
     uint64_t images_written;

@@ -16,10 +16,10 @@
 #define STATE_AT_POSITION 8u
 #define STATE_AT_DUE 16u
 #define STATE_AT_QUEUE 24u
-#define STATE_AT_ZERO 28u
+#define STATE_AT_SIZE 28u
 
 CLG_FORMAT_ASSERT(STATE_AT_ID == 0u && STATE_AT_POSITION == 8u && STATE_AT_DUE == 16u);
-CLG_FORMAT_ASSERT(STATE_AT_QUEUE == 24u && STATE_TIMER_BYTES == STATE_AT_ZERO + 4u);
+CLG_FORMAT_ASSERT(STATE_AT_QUEUE == 24u && STATE_TIMER_BYTES == STATE_AT_SIZE + 4u);
 
 struct timers_view {
     struct clg_view view;
@@ -45,7 +45,8 @@ static int timers_add(struct timers_view *timers, const struct clg_record_view *
         const struct clg_timer timer = {.id = at->id != 0 ? at->id : record->position,
                                         .position = record->position,
                                         .due_ms = at->due_ms,
-                                        .queue_number = at->queue_number};
+                                        .queue_number = at->queue_number,
+                                        .size = clg_record_size(record->header.word)};
         clg_timer_add(&timers->table, &timer);
     }
     return rc;
@@ -128,13 +129,14 @@ static void timers_save(const struct clg_view *view, uint8_t *out, uint64_t byte
 {
     const struct timers_view *timers = (const struct timers_view *)view;
     uint8_t *at = out;
-    for (uint32_t i = 0; i < timers->table.count; i++, at += STATE_TIMER_BYTES) {
-        const struct clg_timer *timer = clg_timer_at(&timers->table, i);
-        clg_store_le64(at + STATE_AT_ID, timer->id);
-        clg_store_le64(at + STATE_AT_POSITION, timer->position);
-        clg_store_le64(at + STATE_AT_DUE, (uint64_t)timer->due_ms);
-        clg_store_le32(at + STATE_AT_QUEUE, timer->queue_number);
-        clg_store_le32(at + STATE_AT_ZERO, 0);
+    struct clg_timer timer;
+    for (uint32_t cursor = 0; clg_timer_next(&timers->table, &cursor, &timer);) {
+        clg_store_le64(at + STATE_AT_ID, timer.id);
+        clg_store_le64(at + STATE_AT_POSITION, timer.position);
+        clg_store_le64(at + STATE_AT_DUE, (uint64_t)timer.due_ms);
+        clg_store_le32(at + STATE_AT_QUEUE, timer.queue_number);
+        clg_store_le32(at + STATE_AT_SIZE, timer.size);
+        at += STATE_TIMER_BYTES;
     }
     CLG_ASSERT(at == out + bytes);
     (void)bytes;
@@ -151,11 +153,13 @@ static int timers_restore(struct clg_view *view, const uint8_t *data, uint64_t b
         const struct clg_timer timer = {.id = clg_load_le64(at + STATE_AT_ID),
                                         .position = clg_load_le64(at + STATE_AT_POSITION),
                                         .due_ms = (int64_t)due,
-                                        .queue_number = clg_load_le32(at + STATE_AT_QUEUE)};
+                                        .queue_number = clg_load_le32(at + STATE_AT_QUEUE),
+                                        .size = clg_load_le32(at + STATE_AT_SIZE)};
         if (timer.id == 0 || timer.id > CLG_POSITION_MAX || timer.position < timer.id ||
             timer.position > CLG_POSITION_MAX || due > (uint64_t)CLG_DELIVER_AT_MAX_MS ||
-            timer.queue_number == CLG_QUEUE_NONE || !clg_is_zero(at + STATE_AT_ZERO, 4) ||
-            clg_timer_find(&timers->table, timer.id) != NULL) {
+            timer.queue_number == CLG_QUEUE_NONE || timer.size == 0 ||
+            timer.size % CLG_TIMER_UNIT != 0 || timer.size > CLG_RECORD_MAX + CLG_TIMER_UNIT ||
+            clg_timer_find(&timers->table, timer.id, NULL)) {
             return COMMITLOG_EDAMAGED;
         }
         int rc = clg_timer_table_prepare(&timers->table, 1);

@@ -34,26 +34,45 @@ static const struct clg_timer *plain_first(void)
 
 static void check_same(const struct clg_timer *is, const struct clg_timer *want)
 {
-    ck_assert((is == NULL) == (want == NULL));
+    ck_assert_uint_eq(is->id, want->id);
+    ck_assert_int_eq(is->due_ms, want->due_ms);
+    ck_assert_uint_eq(is->position, want->position);
+    ck_assert_uint_eq(is->queue_number, want->queue_number);
+    ck_assert_uint_ge(is->size, want->size);
+    ck_assert_uint_lt(is->size, want->size + CLG_TIMER_UNIT);
+}
+
+static void check_first(const struct clg_timer_table *table)
+{
+    const struct clg_timer *want = plain_first();
+    struct clg_timer is;
+    ck_assert(clg_timer_at(table, 0, &is) == (want != NULL));
     if (want != NULL) {
-        ck_assert_uint_eq(is->id, want->id);
-        ck_assert_int_eq(is->due_ms, want->due_ms);
-        ck_assert_uint_eq(is->position, want->position);
-        ck_assert_uint_eq(is->queue_number, want->queue_number);
+        check_same(&is, want);
     }
 }
 
 static void check_all(const struct clg_timer_table *table)
 {
     uint32_t count = 0;
+    uint64_t seen = 0;
+    struct clg_timer is;
     clg_timer_table_invariants(table);
-    check_same(clg_timer_first(table), plain_first());
+    check_first(table);
     for (uint32_t i = 0; i < IDS; i++) {
         bool pending = plain[i].due_ms >= 0;
         count += pending ? 1 : 0;
-        check_same(clg_timer_find(table, (i + 1) * UINT64_C(8)), pending ? &plain[i] : NULL);
+        ck_assert(clg_timer_find(table, (i + 1) * UINT64_C(8), &is) == pending);
+        if (pending) {
+            check_same(&is, &plain[i]);
+        }
     }
     ck_assert_uint_eq(table->count, count);
+    for (uint32_t cursor = 0; clg_timer_next(table, &cursor, &is); seen++) {
+        ck_assert_int_ge(plain[is.id / 8 - 1].due_ms, 0);
+    }
+    ck_assert_uint_eq(seen, count);
+    ck_assert(!clg_timer_at(table, count, &is));
 }
 
 START_TEST(the_table_does_what_a_plain_array_does)
@@ -79,7 +98,8 @@ START_TEST(the_table_does_what_a_plain_array_does)
             const struct clg_timer timer = {.id = id,
                                             .position = rng_next(&rng) % 1000,
                                             .due_ms = (int64_t)(rng_next(&rng) % 50),
-                                            .queue_number = (uint32_t)(rng_next(&rng) % 7)};
+                                            .queue_number = (uint32_t)(rng_next(&rng) % 7),
+                                            .size = (uint32_t)(rng_next(&rng) % 5000)};
             ck_assert_int_eq(clg_timer_table_prepare(&table, 1), 0);
             clg_timer_add(&table, &timer);
             plain[i] = timer;
@@ -93,12 +113,14 @@ START_TEST(the_table_does_what_a_plain_array_does)
     ck_assert_int_eq(clg_timer_table_copy(&copy, &table), 0);
     check_all(&copy);
     while (table.count > 0) { /* in order of time, then of id */
-        check_same(clg_timer_first(&table), plain_first());
-        uint64_t id = clg_timer_first(&table)->id;
-        plain[id / 8 - 1].due_ms = -1;
-        clg_timer_remove(&table, id);
+        struct clg_timer first;
+        check_first(&table);
+        ck_assert(clg_timer_at(&table, 0, &first));
+        plain[first.id / 8 - 1].due_ms = -1;
+        clg_timer_remove(&table, first.id);
     }
-    ck_assert_ptr_null(clg_timer_first(&table));
+    check_first(&table);
+    ck_assert_uint_eq(table.bytes, 0);
     clg_timer_table_deinit(&copy);
     clg_timer_table_deinit(&table);
 }

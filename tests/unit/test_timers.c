@@ -255,6 +255,42 @@ START_TEST(what_waits_is_carried_and_keeps_its_handle)
 }
 END_TEST
 
+static uint32_t fill_with_delayed(uint64_t bytes)
+{
+    struct commitlog_receipt receipt;
+    uint64_t end = store_positions().claimed + bytes;
+    uint32_t count = 0;
+    while (store_positions().claimed < end) {
+        ck_assert_int_eq(delay(1, count++, now_ms() + 100000, 1, &receipt), 0);
+    }
+    return count;
+}
+
+/* A segment of nothing else may go; but the log stays twice as large as what waits. */
+START_TEST(what_waits_may_be_half_of_the_log)
+{
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 1};
+    struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
+    uint32_t count = fill_with_delayed(70000);
+    ck_assert_int_eq(commitlog_retain(store, &policy, &retained, &err), COMMITLOG_EBUSY);
+    ck_assert_ptr_nonnull(strstr(err.message, "delayed messages"));
+    ck_assert_uint_eq(retained.segments_dropped, 0);
+    for (int i = 0; i < 60 && retained.segments_dropped == 0; i++) {
+        put(0, 1000);
+        int32_t rc = commitlog_retain(store, &policy, &retained, &err);
+        ck_assert(rc == COMMITLOG_OK || rc == COMMITLOG_EBUSY);
+    }
+    ck_assert_uint_gt(retained.segments_dropped, 0);
+    ck_assert_uint_gt(retained.bytes_carried, 30000);
+    restart(true);
+    pass_ms(200000);
+    for (int i = 0; i < 20 && queue_end(1) < count; i++) {
+        step_all();
+    }
+    ck_assert_uint_eq(queue_end(1), count);
+}
+END_TEST
+
 START_TEST(a_reference_whose_original_is_gone_is_expired)
 {
     struct commitlog_receipt one;
@@ -476,6 +512,7 @@ int main(void)
     tcase_add_test(single, the_levels_are_those_of_rocketmq);
     tcase_add_test(single, what_is_cancelled_never_comes);
     tcase_add_test(single, what_waits_is_carried_and_keeps_its_handle);
+    tcase_add_test(single, what_waits_may_be_half_of_the_log);
     tcase_add_test(single, a_reference_whose_original_is_gone_is_expired);
     suite_add_tcase(suite, single);
     TCase *random = tcase_create("random");
