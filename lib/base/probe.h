@@ -23,6 +23,9 @@
 
 #if defined(CLG_HAVE_PROBES)
 #include <sys/sdt.h>
+#if defined(__clang__) /* its macros leave out arguments that C11 wants */
+#pragma clang diagnostic ignored "-Wgnu-zero-variadic-macro-arguments"
+#endif
 #define CLG_PROBE1(name, a) DTRACE_PROBE1(commitlog, name, a)
 #define CLG_PROBE2(name, a, b) DTRACE_PROBE2(commitlog, name, a, b)
 #define CLG_PROBE3(name, a, b, c) DTRACE_PROBE3(commitlog, name, a, b, c)
