@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/checksum.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/attributes.h"
 #include "format/topic_record.h"
 #include "segment/segment_scan_internal.h"
@@ -368,7 +369,7 @@ int clg_scan_examine(struct clg_scan *scan, const struct clg_scan_bounds *bounds
     if (rc != 0) {
         return scan_say_read(out, rc);
     }
-    if (!check && scan->mode == CLG_SCAN_HEADER_ONLY &&
+    if (!check && scan->mode == CLG_SCAN_HEADER_ONLY && !CLG_PLANTED(MARK_UNCHECKED) &&
         clg_attributes_steer(clg_record_attributes(bytes), out->header.attribute_bytes)) {
         check = true; /* like a control record: state is built from it */
         rc = whole ? 0 : clg_scan_load(scan, position, out->size, &bytes, err);

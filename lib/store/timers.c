@@ -6,6 +6,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/reference_record.h"
 #include "format/timer_record.h"
 #include "log/reader.h"
@@ -284,7 +285,7 @@ int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
     bool some = clg_timer_at(&store->timers, 0, &first);
     int64_t now = some ? clg_log_time(store->core->log) : 0;
     while (rc == COMMITLOG_OK && some && delivered < TIMERS_PIECE &&
-           first.due_ms * CLG_OS_NS_PER_MS <= now) {
+           first.due_ms * CLG_OS_NS_PER_MS <= now + (CLG_PLANTED(TIMER_EARLY) ? 500000000 : 0)) {
         rc = timers_deliver_one(store, &reader, &first, err);
         delivered++;
         some = clg_timer_at(&store->timers, 0, &first);
@@ -451,7 +452,7 @@ int clg_timers_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_
     clg_mutex_lock(store->os, &store->timer_lock);
     for (uint32_t cursor = 0;
          rc == COMMITLOG_OK && clg_timer_next(&store->timers, &cursor, &timer);) {
-        if (timer.position < end) {
+        if (timer.position < end && !CLG_PLANTED(TIMER_UNCARRIED)) {
             rc = timers_carry_one(store, &reader, &timer, out_bytes, err);
         }
     }

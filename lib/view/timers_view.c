@@ -4,6 +4,7 @@
 
 #include "base/bytes.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/attributes.h"
 #include "format/format.h"
 #include "format/record.h"
@@ -85,7 +86,7 @@ static int timers_apply(struct clg_view *view, const struct clg_record_view *rec
     if (record->header.kind == CLG_KIND_REFERENCE) {
         if (clg_reference_decode(record->body, record->body_bytes, &reference) != COMMITLOG_OK) {
             timers->contradictions++;
-        } else if (reference.reason == CLG_REFERENCE_TIMER) {
+        } else if (reference.reason == CLG_REFERENCE_TIMER && !CLG_PLANTED(TIMER_TWICE)) {
             clg_timer_remove(&timers->table, reference.origin);
         }
     }

@@ -115,12 +115,13 @@ START_TEST(a_flipped_body_is_seen_in_full_mode_only_and_names_its_place)
 }
 END_TEST
 
-/* A message of an idempotent producer; also too long to be loaded whole for its header. */
-static uint64_t put_marked(uint32_t body_bytes)
+/* A message from whose first attribute state is built; also too long to be loaded whole for its
+ * header. */
+static uint64_t put_marked(uint32_t body_bytes, uint8_t type)
 {
     const struct clg_producer_mark mark = {.id = 5, .sequence = 6, .epoch = 7};
     uint8_t area[CLG_ATTRIBUTE_HEADER_BYTES + CLG_PRODUCER_ATTRIBUTE_BYTES] = {
-        CLG_ATTRIBUTE_PRODUCER, CLG_PRODUCER_ATTRIBUTE_BYTES};
+        type, CLG_PRODUCER_ATTRIBUTE_BYTES};
     clg_producer_mark_encode(area + CLG_ATTRIBUTE_HEADER_BYTES, &mark);
     uint32_t size = clg_record_bytes(sizeof(area), body_bytes);
     uint8_t *record = calloc(1, size);
@@ -142,14 +143,15 @@ static uint64_t put_marked(uint32_t body_bytes)
     return at;
 }
 
-START_TEST(a_flipped_mark_of_a_producer_is_seen_in_both_modes)
+START_TEST(a_flipped_mark_is_seen_in_both_modes)
 {
     const uint32_t bodies[] = {10, 2 * CLG_SCAN_SMALL_BYTES};
     clg_segment_unref(segment);
     segment = world_create(&world, 2 * SMALL, 8 * SMALL);
     pen = scribe_at(segment);
     scribe_message(&pen, 10);
-    uint64_t at = put_marked(bodies[_i]);
+    uint64_t at =
+        put_marked(bodies[_i % 2], _i < 2 ? CLG_ATTRIBUTE_PRODUCER : CLG_ATTRIBUTE_DELIVER_AT);
     scribe_message(&pen, 10);
     struct clg_scan_record record;
     ck_assert_uint_eq(walk_new(CLG_SCAN_HEADER_ONLY, &record), 3);
@@ -553,7 +555,7 @@ static Suite *scan_suite(void)
     tcase_add_loop_test(walks, records_come_in_order_with_their_bytes_up_to_the_free_word, 0, 2);
     tcase_add_test(walks, a_pad_is_a_record_and_behind_it_is_the_end);
     tcase_add_test(walks, a_flipped_body_is_seen_in_full_mode_only_and_names_its_place);
-    tcase_add_loop_test(walks, a_flipped_mark_of_a_producer_is_seen_in_both_modes, 0, 2);
+    tcase_add_loop_test(walks, a_flipped_mark_is_seen_in_both_modes, 0, 4);
     tcase_add_loop_test(walks, a_flipped_bit_anywhere_in_the_header_is_seen_in_both_modes, 0, 48);
     tcase_add_test(walks, a_torn_record_whose_second_page_did_not_arrive_fails);
     tcase_add_test(walks, a_claimed_header_is_told_from_damage);

@@ -322,6 +322,60 @@ START_TEST(a_reference_whose_original_is_gone_is_expired)
 }
 END_TEST
 
+static int32_t delay_once(uint64_t sequence, int64_t due_ms, struct commitlog_receipt *receipt)
+{
+    struct commitlog_slice body = {"once", 4};
+    struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                      .topic = topic,
+                                      .queue = 4,
+                                      .level = COMMITLOG_LEVEL_DURABLE,
+                                      .body = &body,
+                                      .body_count = 1,
+                                      .producer_id = 11,
+                                      .sequence = sequence,
+                                      .producer_epoch = 1,
+                                      .deliver_at_ms = due_ms};
+    return commitlog_append_record(store, &record, 0, receipt, &err);
+}
+
+/* Its producer gives it again before and after it was delivered, at once or later, to a store that
+ * was opened again: it is the same timer. What carry-forward stores again is nobody's append. */
+START_TEST(a_producer_may_repeat_what_waits)
+{
+    struct commitlog_receipt first;
+    struct commitlog_receipt again;
+    struct commitlog_retained retained;
+    const int64_t due = now_ms() + 1000;
+    ck_assert_int_eq(delay_once(1, due, &first), 0);
+    ck_assert_uint_eq(first.duplicate, 0);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_msg(delay_once(1, due + i, &again) == 0, "%s", err.message);
+        ck_assert_uint_eq(again.duplicate, 1);
+        ck_assert_uint_eq(again.position, first.position);
+        if (i == 0) {
+            put(0, 3000);
+            retained = retain_all();
+            ck_assert_uint_gt(retained.bytes_carried, 0);
+        } else {
+            forget_views();
+            restart(i == 2);
+        }
+    }
+    pass_ms(5000);
+    step_all();
+    ck_assert_uint_eq(queue_end(4), 1);
+    ck_assert_int_eq(delay_once(1, due, &again), 0);
+    ck_assert_uint_eq(again.duplicate, 1);
+    ck_assert_int_eq(delay_once(2, 1, &again), 0); /* has passed: at once, and is known too */
+    ck_assert_uint_eq(again.duplicate, 0);
+    restart(true);
+    ck_assert_int_eq(delay_once(2, 1, &again), 0);
+    ck_assert_uint_eq(again.duplicate, 1);
+    step_all();
+    ck_assert_uint_eq(queue_end(4), 2);
+}
+END_TEST
+
 /* ---- whatever happens ------------------------------------------------------------------------ */
 
 struct sent {
@@ -514,6 +568,7 @@ int main(void)
     tcase_add_test(single, what_waits_is_carried_and_keeps_its_handle);
     tcase_add_test(single, what_waits_may_be_half_of_the_log);
     tcase_add_test(single, a_reference_whose_original_is_gone_is_expired);
+    tcase_add_test(single, a_producer_may_repeat_what_waits);
     suite_add_tcase(suite, single);
     TCase *random = tcase_create("random");
     tcase_set_timeout(random, 300);
