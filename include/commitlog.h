@@ -499,6 +499,7 @@ enum { /* kind of a record in the log */
     COMMITLOG_KIND_TOPIC = 6,
     COMMITLOG_KIND_EPOCH = 7,
     COMMITLOG_KIND_FIRST = 8,
+    COMMITLOG_KIND_TIMER = 10, /* a message that waits, or what ends it */
     COMMITLOG_KIND_GROUP = 11,
     COMMITLOG_KIND_PRODUCER = 12
 };

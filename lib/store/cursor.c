@@ -340,7 +340,9 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
             (void)clg_fail(&why, rc, 0, position, "attributes contradict themselves");
         }
     }
-    if (rc == COMMITLOG_EDAMAGED) {
+    if (rc == COMMITLOG_EDAMAGED && origin != 0) {
+        clg_store_damage(cursor->store, fetch->core, origin, 0, CLG_QUEUE_NONE, why.message);
+    } else if (rc == COMMITLOG_EDAMAGED) {
         clg_store_damage(cursor->store, fetch->core, position, queue_offset, queue, why.message);
     }
     if (rc != COMMITLOG_OK) {

@@ -70,7 +70,8 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         if (rc == COMMITLOG_OK && !key_matches(cursor, &fetch->messages[fetch->count - 1])) {
             fetch->count--;
         }
-        if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL) {
+        /* What the query asks for is what there is: of an expired reference nothing is. */
+        if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL || rc == COMMITLOG_EEXPIRED) {
             rc = COMMITLOG_OK;
         }
         if (rc != COMMITLOG_OK) {

@@ -10,6 +10,7 @@
 /* Offsets in one record: small enough for a stack, and for any stage. */
 #define CARRY_ENTRIES 128u
 #define CARRY_ROOM_MS 1000
+#define KEPT_ENTRIES 64u
 
 static bool carry_needs_settings(const struct clg_group *group, uint64_t end)
 {
@@ -109,9 +110,51 @@ int clg_groups_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_
     return rc;
 }
 
-static int kept_from_queue(struct clg_core *core, const struct clg_group_offset *offset,
+/* Where the first segment ends: what lies before it keeps all. */
+static uint64_t kept_first_end(struct clg_core *core)
+{
+    struct clg_segment *segment = clg_segment_set_pin_first(&core->set);
+    uint64_t end = segment == NULL ? 0 : segment->base + segment->bytes;
+    clg_segment_unref(segment);
+    return end;
+}
+
+/* The lowest original that is still there and that what is unconsumed refers to, if it is below
+ * *position. Each entry is looked at, each reference is read: asked only when a segment is about to
+ * go. */
+static int kept_from_originals(struct commitlog_store *store, uint32_t queue_number, uint64_t from,
+                               uint64_t visible, uint64_t *position)
+{
+    struct clg_core *core = store->core;
+    struct clg_lookup_entry entries[KEPT_ENTRIES];
+    struct clg_reader reader;
+    const uint64_t first = clg_log_first(core->log);
+    const uint64_t enough = kept_first_end(core);
+    int rc = COMMITLOG_OK;
+    clg_reader_init(&reader, store->os, true, true);
+    while (rc == COMMITLOG_OK && *position >= enough) {
+        uint32_t count = 0;
+        uint64_t bound = 0;
+        rc = clg_lookup_entries(core->fold, queue_number, from, visible, entries, KEPT_ENTRIES,
+                                &count, &bound);
+        for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+            const struct clg_lookup_entry *entry = &entries[i];
+            from = entry->queue_offset + clg_max_u64(1, entry->lost);
+            if ((entry->flags & CLG_QUEUE_ENTRY_REFERENCE) != 0) {
+                uint64_t original = 0;
+                rc = clg_store_original(&reader, core, visible, entry->position, &original);
+                *position = original >= first ? clg_min_u64(*position, original) : *position;
+            }
+        }
+    }
+    clg_reader_end(&reader);
+    return rc == COMMITLOG_EEND ? COMMITLOG_OK : rc;
+}
+
+static int kept_from_queue(struct commitlog_store *store, const struct clg_group_offset *offset,
                            uint64_t visible, uint64_t *position)
 {
+    struct clg_core *core = store->core;
     struct clg_lookup_range range = {0};
     int rc = clg_lookup_range(core->fold, offset->queue_number, visible, &range);
     uint64_t from = clg_max_u64(offset->offset, range.min);
@@ -129,6 +172,7 @@ static int kept_from_queue(struct clg_core *core, const struct clg_group_offset 
         /* Of an offset the log has lost, only its place among the others is known. */
         *position = clg_min_u64(*position, entry.position == CLG_NO_POSITION ? entry.segment_base
                                                                              : entry.position);
+        rc = kept_from_originals(store, offset->queue_number, from, visible, position);
     }
     return rc == COMMITLOG_EEND ? COMMITLOG_OK : rc;
 }
@@ -146,7 +190,7 @@ int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
         for (uint32_t i = 0;
              (group->flags & CLG_GROUP_KEEP) != 0 && rc == COMMITLOG_OK && i < group->offset_count;
              i++) {
-            rc = kept_from_queue(core, &group->offsets[i], visible, &position);
+            rc = kept_from_queue(store, &group->offsets[i], visible, &position);
         }
     }
     clg_mutex_unlock(store->os, &store->group_lock);

@@ -20,6 +20,7 @@ int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, ui
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, view->position, "reference does not decode");
     }
+    *out_origin = reference.position;
     rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, &original, err);
     bool same =
         rc == COMMITLOG_OK && original.header.header_check == reference.header_check &&
@@ -36,6 +37,20 @@ int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, ui
     view->header.attribute_bytes = original.header.attribute_bytes;
     view->body = original.body;
     view->body_bytes = original.body_bytes;
-    *out_origin = original.position;
     return COMMITLOG_OK;
+}
+
+int clg_store_original(struct clg_reader *reader, const struct clg_core *core, uint64_t visible,
+                       uint64_t position, uint64_t *out_original)
+{
+    struct clg_reference reference;
+    struct clg_record_view view;
+    *out_original = UINT64_MAX;
+    clg_reader_begin(reader);
+    int rc = clg_reader_get(reader, core->log, position, visible, NULL, &view, NULL);
+    if (rc == COMMITLOG_OK && view.header.kind == CLG_KIND_REFERENCE &&
+        clg_reference_decode(view.body, view.body_bytes, &reference) == COMMITLOG_OK) {
+        *out_original = reference.position;
+    }
+    return rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL ? COMMITLOG_OK : rc;
 }

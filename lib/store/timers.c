@@ -255,7 +255,12 @@ static int timers_deliver_one(struct commitlog_store *store, struct clg_reader *
     struct commitlog_receipt receipt = {0};
     int rc = timers_read(store, reader, timer, &view, err);
     bool lost = rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL;
+    if (rc == COMMITLOG_EBEYOND) {
+        return COMMITLOG_EAGAIN; /* behind an open reservation: not to be read yet */
+    }
     if (lost) {
+        clg_store_damage(store, store->core, timer->position, 0, CLG_QUEUE_NONE,
+                         "a message that waits does not read");
         clg_wrap(err, "a message that is due now cannot be delivered");
         clg_store_event(store, COMMITLOG_EVENT_ERROR, err);
         rc = timers_append_cancel(store, timer->id, clg_store_deadline(store, 0), &receipt, err);

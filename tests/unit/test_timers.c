@@ -1,79 +1,14 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_timers.c -- delayed messages: never early, once, and not after a cancel. The last test runs
- * random appends, cancels and waits on a machine in memory whose clock is its own, whose process is
- * killed and whose power goes at random.
- *
- * SEED, TRIALS and STEPS in the environment.
+ * test_timers.c -- delayed messages: never early, once, not after a cancel; what is kept for them
+ * and what is said of them. test_timers_model.c does the same at random, test_timers_faults.c lets
+ * calls fail.
  */
-#include "unit/group_fixture.h"
-
-#include "support/prog.h"
-
-enum { MESSAGES = 2000, MS = 1000000 };
+#include "unit/timer_fixture.h"
 
 static void timers_setup(void)
 {
     setup();
-    open_store();
-}
-
-static int64_t now_ms(void)
-{
-    const struct commitlog_os *os = commitlog_fault_os(machine);
-    return os->clock_wall_ns(os) / MS;
-}
-
-static void pass_ms(int64_t ms)
-{
-    const struct commitlog_os *os = commitlog_fault_os(machine);
-    os->sleep_ns(os, ms * MS);
-}
-
-static void step_all(void)
-{
-    uint32_t wait_ms = 0;
-    for (int i = 0; i < 20; i++) {
-        ck_assert_int_eq(commitlog_step(store, 100000, &wait_ms), 0);
-    }
-}
-
-static int32_t delay(uint32_t queue, uint32_t number, int64_t due_ms, uint32_t level,
-                     struct commitlog_receipt *receipt)
-{
-    struct commitlog_slice body = {&number, sizeof(number)};
-    struct commitlog_slice key = {"key", 3};
-    struct commitlog_header header = {{"name", 4}, {"value", 5}};
-    struct commitlog_record record = {.struct_bytes = sizeof(record),
-                                      .topic = topic,
-                                      .queue = queue,
-                                      .level = level,
-                                      .body = &body,
-                                      .body_count = 1,
-                                      .keys = &key,
-                                      .key_count = 1,
-                                      .tag = {"late", 4},
-                                      .headers = &header,
-                                      .header_count = 1,
-                                      .deliver_at_ms = due_ms};
-    return commitlog_append_record(store, &record, 0, receipt, &err);
-}
-
-static uint64_t queue_end(uint32_t q)
-{
-    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
-    ck_assert_int_eq(commitlog_queue_info(store, topic, q, &info), 0);
-    return info.next_offset;
-}
-
-static void restart(bool power)
-{
-    if (power) {
-        die(true);
-    } else {
-        ck_assert_int_eq(commitlog_close(store, &err), 0);
-        store = NULL;
-    }
     open_store();
 }
 
@@ -319,6 +254,109 @@ START_TEST(a_reference_whose_original_is_gone_is_expired)
                          COMMITLOG_EEND);
     }
     commitlog_cursor_close(cursor);
+    /* A query by key gives what there is. */
+    ck_assert_int_eq(commitlog_cursor_open_key(store, topic, "key", 3, 0, INT64_MAX, &cursor, &err),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+/* A group that keeps what it has not consumed keeps what that refers to. */
+START_TEST(a_group_that_keeps_keeps_originals_too)
+{
+    struct commitlog_receipt one;
+    struct commitlog_group *group = NULL;
+    struct commitlog_message message;
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_group_offset offset = {.topic = 0, .queue = 3, .offset = 0};
+    uint32_t count = 0;
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1,
+                                          COMMITLOG_GROUP_CREATE | COMMITLOG_GROUP_KEEP, &group,
+                                          &err),
+                     0);
+    offset.topic = topic;
+    ck_assert_int_eq(commitlog_group_commit(group, 0, &offset, 1, 1, -1, NULL, &err), 0);
+    put(0, 4000);
+    ck_assert_int_eq(delay(3, 1, now_ms() + 1000, 1, &one), 0); /* in the newer half */
+    put(0, 1300);
+    pass_ms(2000);
+    step_all();
+    ck_assert_uint_eq(queue_end(3), 1);
+    put(0, 3000);
+    const struct commitlog_retained retained = retain_all();
+    ck_assert_uint_gt(retained.segments_dropped, 0); /* those before it */
+    ck_assert_uint_le(retained.first, one.position);
+    ck_assert_uint_eq(retained.kept_from, one.position);
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 3, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), 0);
+    ck_assert_uint_eq(message.origin_position, one.position);
+    commitlog_cursor_close(cursor);
+    offset.offset = 1;
+    ck_assert_int_eq(commitlog_group_commit(group, 0, &offset, 1, 1, -1, NULL, &err), 0);
+    ck_assert_uint_gt(retain_all().first, one.position);
+    commitlog_group_close(group);
+}
+END_TEST
+
+/* It is due, but what lies before it is not there yet: no error, and it comes when it can. */
+START_TEST(an_open_reservation_holds_it_back_and_nothing_is_reported)
+{
+    struct commitlog_receipt receipt;
+    struct commitlog_reservation *held = NULL;
+    struct commitlog_event event = {.struct_bytes = sizeof(event)};
+    void *body = NULL;
+    const struct commitlog_record record = {
+        .struct_bytes = sizeof(record), .topic = topic, .queue = 0, .level = 1};
+    ck_assert_int_eq(commitlog_reserve(store, &record, 10, 0, &held, &body, &err), 0);
+    ck_assert_int_eq(delay(2, 1, now_ms() + 100, 1, &receipt), 0);
+    pass_ms(200);
+    step_all();
+    while (commitlog_event_next(store, &event) == COMMITLOG_OK) {
+        ck_assert_msg(event.severity != COMMITLOG_EVENT_ERROR, "%s", event.detail.message);
+    }
+    memset(body, 0, 10);
+    ck_assert_int_eq(commitlog_commit(held, 0, &receipt, &err), 0);
+    step_all();
+    ck_assert_uint_eq(queue_end(2), 1);
+}
+END_TEST
+
+/* Of the message, not of what refers to it; and one that never came is damage too. */
+START_TEST(damage_is_named_where_it_lies)
+{
+    struct commitlog_receipt receipts[2];
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint32_t count = 0;
+    ck_assert_int_eq(delay(1, 1, now_ms() + 100, 3, &receipts[0]), 0);
+    ck_assert_int_eq(delay(1, 2, now_ms() + 100000, 3, &receipts[1]), 0);
+    pass_ms(200);
+    step_all();
+    ck_assert_uint_eq(queue_end(1), 1);
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, -1, &err), 0);
+    put(0, 2000); /* the segment is another's than the writer's ring */
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, -1, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
+                                              receipts[i].end_position - 12, 3),
+                         0);
+    }
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 1, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL),
+                     COMMITLOG_EDAMAGED);
+    commitlog_cursor_close(cursor);
+    ck_assert_int_eq(commitlog_damage_get(store, 0, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, receipts[0].position);
+    ck_assert_int_eq(commitlog_damage_get(store, 1, &damage), COMMITLOG_ENOTFOUND);
+    pass_ms(200000);
+    step_all();
+    ck_assert_int_eq(commitlog_damage_get(store, 1, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, receipts[1].position);
+    ck_assert_uint_eq(queue_end(1), 1);
 }
 END_TEST
 
@@ -376,184 +414,6 @@ START_TEST(a_producer_may_repeat_what_waits)
 }
 END_TEST
 
-/* ---- whatever happens ------------------------------------------------------------------------ */
-
-struct sent {
-    int64_t due_ms;
-    uint64_t handle;
-    uint64_t end;   /* of the log behind it */
-    uint64_t ended; /* the same behind its cancel; 0: none */
-    uint32_t queue;
-    bool lost;
-};
-
-static struct sent sent[MESSAGES];
-static uint32_t sent_count;
-static struct rng rng;
-
-static uint32_t draw(uint32_t below)
-{
-    return (uint32_t)(rng_next(&rng) % below);
-}
-
-/* Reads all queues: each message at most once, not before its time, not after its cancel. */
-static uint32_t check_queues(void)
-{
-    static uint8_t seen[MESSAGES];
-    uint32_t found = 0;
-    memset(seen, 0, sizeof(seen));
-    for (uint32_t q = 0; q < QUEUES; q++) {
-        struct commitlog_cursor *cursor = NULL;
-        struct commitlog_message messages[16];
-        uint32_t count = 0;
-        int32_t rc;
-        ck_assert_int_eq(
-            commitlog_cursor_open(store, topic, q, COMMITLOG_FROM_FIRST, 0, &cursor, &err), 0);
-        while ((rc = commitlog_cursor_fetch(cursor, messages, 16, 0, &count, NULL)) == 0) {
-            for (uint32_t i = 0; i < count; i++) {
-                uint32_t number;
-                if (messages[i].body.bytes != sizeof(number)) {
-                    continue; /* of put() */
-                }
-                memcpy(&number, messages[i].body.data, sizeof(number));
-                ck_assert_uint_lt(number, sent_count);
-                ck_assert_msg(seen[number]++ == 0, "message %u twice", number);
-                ck_assert_int_ge(messages[i].store_time_ns, sent[number].due_ms * MS);
-                ck_assert_uint_eq(q, sent[number].queue);
-                ck_assert_msg(!sent[number].lost && sent[number].ended == 0,
-                              "message %u was cancelled or lost, and is there", number);
-                found++;
-            }
-        }
-        ck_assert_msg(rc == COMMITLOG_EEND, "%d", rc);
-        commitlog_cursor_close(cursor);
-    }
-    return found;
-}
-
-static void random_restart(void)
-{
-    bool power = false;
-    if (draw(3) == 0) {
-        ck_assert_int_eq(commitlog_close(store, &err), 0);
-        store = NULL;
-    } else {
-        power = draw(2) == 0;
-        die(power);
-        commitlog_fault_set_survival(machine, draw(101));
-    }
-    if (draw(2) == 0) {
-        forget_views();
-    }
-    open_store();
-    struct commitlog_recovery recovery = {.struct_bytes = sizeof(recovery)};
-    ck_assert_int_eq(commitlog_recovery_get(store, &recovery), 0);
-    for (uint32_t i = 0; i < sent_count; i++) {
-        sent[i].lost = sent[i].lost || sent[i].end > recovery.end;
-        sent[i].ended = sent[i].ended > recovery.end ? 0 : sent[i].ended;
-        ck_assert(power || !sent[i].lost || sent[i].end == UINT64_MAX);
-        sent[i].end = sent[i].lost ? UINT64_MAX : sent[i].end; /* its place is another's now */
-    }
-}
-
-static void random_delay(void)
-{
-    struct sent *one = &sent[sent_count];
-    struct commitlog_receipt receipt;
-    *one = (struct sent){.due_ms = now_ms() + draw(3000), .queue = draw(QUEUES)};
-    ck_assert_msg(delay(one->queue, sent_count, one->due_ms, draw(5) == 0 ? 3 : 1, &receipt) == 0,
-                  "%s", err.message);
-    one->handle = receipt.position;
-    one->end = store_positions().claimed;
-    sent_count++;
-}
-
-static void random_cancel(void)
-{
-    if (sent_count == 0) {
-        return;
-    }
-    struct sent *one = &sent[draw(sent_count)];
-    if (one->lost || one->ended != 0) {
-        return;
-    }
-    int32_t rc = commitlog_timer_cancel(store, one->handle, draw(5) == 0 ? 3 : 1, &err);
-    if (rc == COMMITLOG_OK) {
-        one->ended = store_positions().claimed;
-    } else {
-        ck_assert_int_eq(rc, COMMITLOG_ENOTFOUND);
-        ck_assert_int_le(one->due_ms, now_ms());
-    }
-}
-
-static void trial(uint64_t seed, uint32_t steps)
-{
-    rng_begin(&rng, seed);
-    ck_assert_int_eq(commitlog_fault_create(seed, &machine), 0);
-    open_store();
-    sent_count = 0;
-    for (uint32_t i = 0; i < steps && sent_count < MESSAGES; i++) {
-        switch (draw(10)) {
-        case 0:
-            random_cancel();
-            break;
-        case 1:
-            pass_ms(draw(1500));
-            break;
-        case 2:
-            step_all();
-            break;
-        case 3:
-            put(draw(QUEUES), draw(60));
-            break;
-        case 4:
-            if (draw(8) == 0) {
-                random_restart();
-            }
-            break;
-        case 5:
-            if (draw(6) == 0) {
-                (void)check_queues();
-            }
-            break;
-        default:
-            random_delay();
-            break;
-        }
-    }
-    random_restart();
-    pass_ms(10000);
-    for (int i = 0; i < 20; i++) {
-        step_all();
-    }
-    uint32_t expected = 0;
-    for (uint32_t i = 0; i < sent_count; i++) {
-        expected += !sent[i].lost && sent[i].ended == 0 ? 1 : 0;
-    }
-    uint32_t found = check_queues();
-    ck_assert_msg(found == expected, "%u of %u came (seed %llu)", found, expected,
-                  (unsigned long long)seed);
-    ck_assert_int_eq(commitlog_close(store, &err), 0);
-    store = NULL;
-    ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_ALLOC), 0);
-    commitlog_fault_free(machine);
-    machine = NULL;
-}
-
-START_TEST(each_comes_once_and_none_early_whatever_happens)
-{
-    uint64_t seed = prog_env("SEED", 1);
-    uint32_t trials = (uint32_t)prog_env("TRIALS", 20);
-    uint32_t steps = (uint32_t)prog_env("STEPS", 400);
-    segment_bytes = 65536;
-    stage_bytes = 65536;
-    printf("timers: SEED=%llu TRIALS=%u STEPS=%u\n", (unsigned long long)seed, trials, steps);
-    for (uint32_t i = 0; i < trials; i++) {
-        trial(seed + i, steps);
-    }
-}
-END_TEST
-
 int main(void)
 {
     Suite *suite = suite_create("timers");
@@ -568,12 +428,11 @@ int main(void)
     tcase_add_test(single, what_waits_is_carried_and_keeps_its_handle);
     tcase_add_test(single, what_waits_may_be_half_of_the_log);
     tcase_add_test(single, a_reference_whose_original_is_gone_is_expired);
+    tcase_add_test(single, a_group_that_keeps_keeps_originals_too);
+    tcase_add_test(single, an_open_reservation_holds_it_back_and_nothing_is_reported);
+    tcase_add_test(single, damage_is_named_where_it_lies);
     tcase_add_test(single, a_producer_may_repeat_what_waits);
     suite_add_tcase(suite, single);
-    TCase *random = tcase_create("random");
-    tcase_set_timeout(random, 300);
-    tcase_add_test(random, each_comes_once_and_none_early_whatever_happens);
-    suite_add_tcase(suite, random);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);

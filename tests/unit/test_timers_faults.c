@@ -4,9 +4,9 @@
  * the process dies or the power goes. On a healthy machine what was acknowledged comes, once and
  * not early, and what was cancelled does not.
  */
-#include "unit/group_fixture.h"
+#include "unit/timer_fixture.h"
 
-enum { MS = 1000000, TIMERS = 3, ROLL = 1000 };
+enum { TIMERS = 3, ROLL = 1000 };
 
 struct life {
     int64_t due_ms[TIMERS];
@@ -15,18 +15,6 @@ struct life {
     bool cancelled;      /* durably: number 1 */
     bool may_be_cancelled;
 };
-
-static int64_t now_ms(void)
-{
-    const struct commitlog_os *os = commitlog_fault_os(machine);
-    return os->clock_wall_ns(os) / MS;
-}
-
-static void pass_ms(int64_t ms)
-{
-    const struct commitlog_os *os = commitlog_fault_os(machine);
-    os->sleep_ns(os, ms * MS);
-}
 
 static void steps(void)
 {
