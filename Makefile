@@ -47,6 +47,7 @@ PLAIN_SOURCES := $(if $(PLAIN_FILES),$(shell grep -lE '^int main\b' $(PLAIN_FILE
 SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/cli.sh \
     tests/cli/damage.sh tests/cli/groups.sh tests/cli/pmem.sh tests/cli/watch.sh tests/golden/golden.sh)
 SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c) $(filter-out $(PLAIN_SOURCES),$(PLAIN_FILES)))
+EXAMPLE_TESTS := $(sort $(wildcard tests/examples/*.sh))
 EXAMPLE_NAMES := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
 MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
 # Needs libfuse3 and root, so only its own target builds and runs it.
@@ -408,12 +409,14 @@ deps-arm64: ## install what check-arm64 needs
 # ---- tests ------------------------------------------------------------------------------------
 
 # They use the shared library, which only the release build has.
-RUN_SCRIPTS := $(if $(filter release,$(VARIANT)),$(SCRIPT_TESTS))
+RUN_SCRIPTS := $(if $(filter release,$(VARIANT)),$(SCRIPT_TESTS) $(EXAMPLE_TESTS))
+# What scripts run besides the command.
+RUN_EXAMPLES := $(if $(filter release,$(VARIANT)),$(B)/examples/group $(B)/examples/delay)
 
 # `deps` comes first: what is asked of pkg-config above must be asked again once it is installed.
 check: deps ## build and run all tests; one summed line at the end
 	@$(MAKE) check-run
-check-run: tests $(TOOL) $(if $(filter release,$(VARIANT)),lib $(B)/examples/group)
+check-run: tests $(TOOL) $(if $(filter release,$(VARIANT)),lib) $(RUN_EXAMPLES)
 	@BUILD=$(B) $(VARIANT_ENV) RUNNER='$(RUNNER)' tools/check/run-tests.sh $(B)/logs \
 	    $(UNIT_PROGRAMS:%=check:%) $(PLAIN_PROGRAMS:%=plain:%) $(FUZZ_PROGRAMS:%=plain:%) \
 	    $(RUN_SCRIPTS:%=plain:%)
