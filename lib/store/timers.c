@@ -234,36 +234,51 @@ static bool timers_is_old(const struct clg_log *log, uint64_t position)
 }
 
 static int timers_append_cancel(struct commitlog_store *store, uint64_t id, int64_t deadline,
-                                struct commitlog_receipt *receipt, struct commitlog_error *err)
+                                bool carry, struct commitlog_receipt *receipt,
+                                struct commitlog_error *err)
 {
     uint8_t bytes[CLG_TIMER_CANCEL_BYTES];
     clg_timer_cancel_encode(bytes, id);
     struct commitlog_slice body = {bytes, sizeof(bytes)};
     const struct clg_append item = {.kind = CLG_KIND_TIMER,
                                     .queue_number = CLG_QUEUE_NONE,
+                                    .takes_reserve = carry,
                                     .body = &body,
                                     .body_count = 1,
                                     .body_bytes = sizeof(bytes)};
     return clg_store_append(store, &item, 1, deadline, receipt, err);
 }
 
-/* One whose time has come. One whose message does not read is given up: it is damage, and said. */
+/* Its message does not read, and will not: that is damage, and is said; nothing waits any more. */
+static int timers_give_up(struct commitlog_store *store, const struct clg_timer *timer,
+                          int64_t deadline, bool carry, struct commitlog_error *err)
+{
+    struct commitlog_receipt receipt = {0};
+    clg_store_damage(store, store->core, timer->position, 0, CLG_QUEUE_NONE,
+                     "a message that waits does not read");
+    clg_wrap(err, "a message that waits is given up");
+    clg_store_event(store, COMMITLOG_EVENT_ERROR, err);
+    return timers_append_cancel(store, timer->id, deadline, carry, &receipt, err);
+}
+
+static bool timers_is_lost(int rc)
+{
+    return rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL;
+}
+
+/* One whose time has come. */
 static int timers_deliver_one(struct commitlog_store *store, struct clg_reader *reader,
                               const struct clg_timer *timer, struct commitlog_error *err)
 {
     struct clg_record_view view;
     struct commitlog_receipt receipt = {0};
     int rc = timers_read(store, reader, timer, &view, err);
-    bool lost = rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL;
+    bool lost = timers_is_lost(rc);
     if (rc == COMMITLOG_EBEYOND) {
         return COMMITLOG_EAGAIN; /* behind an open reservation: not to be read yet */
     }
     if (lost) {
-        clg_store_damage(store, store->core, timer->position, 0, CLG_QUEUE_NONE,
-                         "a message that waits does not read");
-        clg_wrap(err, "a message that is due now cannot be delivered");
-        clg_store_event(store, COMMITLOG_EVENT_ERROR, err);
-        rc = timers_append_cancel(store, timer->id, clg_store_deadline(store, 0), &receipt, err);
+        rc = timers_give_up(store, timer, clg_store_deadline(store, 0), false, err);
     } else if (rc == COMMITLOG_OK && timers_is_old(store->core->log, timer->position)) {
         rc = timers_append_copy(store, timer, &view, CLG_KIND_MESSAGE, false, &receipt, err);
         clg_count(store, CLG_COUNT_TIMER_COPIES, rc == COMMITLOG_OK);
@@ -329,7 +344,7 @@ int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, ui
                       "no message waits that was stored at %llu: delivered, cancelled or never",
                       (unsigned long long)timer);
     } else {
-        rc = timers_append_cancel(store, timer, deadline, &receipt, err);
+        rc = timers_append_cancel(store, timer, deadline, false, &receipt, err);
     }
     if (rc == COMMITLOG_OK) {
         clg_timer_remove(&store->timers, timer);
@@ -434,6 +449,14 @@ static int timers_carry_one(struct commitlog_store *store, struct clg_reader *re
     struct commitlog_receipt receipt = {0};
     struct clg_timer carried = *timer;
     int rc = timers_read(store, reader, timer, &view, err);
+    if (timers_is_lost(rc)) {
+        int64_t deadline = clg_store_deadline(store, TIMERS_CARRY_ROOM_MS);
+        rc = timers_give_up(store, timer, deadline, true, err);
+        if (rc == COMMITLOG_OK) {
+            clg_timer_remove(&store->timers, timer->id);
+        }
+        return rc;
+    }
     if (rc == COMMITLOG_OK) {
         rc = timers_append_copy(store, timer, &view, CLG_KIND_TIMER, true, &receipt, err);
     }

@@ -358,6 +358,38 @@ START_TEST(damage_is_named_where_it_lies)
 }
 END_TEST
 
+/* It cannot be carried forward; retention says so, and goes on. */
+START_TEST(what_waits_and_is_damaged_does_not_stop_retention)
+{
+    struct commitlog_receipt receipts[2];
+    struct commitlog_event event = {.struct_bytes = sizeof(event)};
+    uint64_t told = 0;
+    struct commitlog_timer_info info = {.struct_bytes = sizeof(info)};
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(delay(1, 1, now_ms() + 100000, 3, &receipts[i]), 0);
+    }
+    put(0, 3000);
+    ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
+                                          receipts[0].end_position - 12, 3),
+                     0);
+    ck_assert_uint_gt(retain_all().segments_dropped, 0);
+    while (told == 0 && commitlog_event_next(store, &event) == COMMITLOG_OK) {
+        told = event.severity == COMMITLOG_EVENT_ERROR ? event.detail.position : 0;
+    }
+    ck_assert_uint_eq(told, receipts[0].position);
+    ck_assert_int_eq(commitlog_timer_at(store, 0, &info), 0);
+    ck_assert_uint_eq(info.timer, receipts[1].position);
+    ck_assert_uint_gt(info.position, info.timer);
+    ck_assert_int_eq(commitlog_timer_at(store, 1, &info), COMMITLOG_ENOTFOUND);
+    forget_views();
+    restart(true);
+    ck_assert_int_eq(commitlog_timer_at(store, 1, &info), COMMITLOG_ENOTFOUND);
+    pass_ms(200000);
+    step_all();
+    ck_assert_uint_eq(queue_end(1), 1);
+}
+END_TEST
+
 static int32_t delay_once(uint64_t sequence, int64_t due_ms, struct commitlog_receipt *receipt)
 {
     struct commitlog_slice body = {"once", 4};
@@ -429,6 +461,7 @@ int main(void)
     tcase_add_test(single, a_group_that_keeps_keeps_originals_too);
     tcase_add_test(single, an_open_reservation_holds_it_back_and_nothing_is_reported);
     tcase_add_test(single, damage_is_named_where_it_lies);
+    tcase_add_test(single, what_waits_and_is_damaged_does_not_stop_retention);
     tcase_add_test(single, a_producer_may_repeat_what_waits);
     suite_add_tcase(suite, single);
     SRunner *runner = srunner_create(suite);
