@@ -391,7 +391,7 @@ START_TEST(attributes_hostile)
     ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\xe4\x00\x00", 3),
                      COMMITLOG_EUNSUPPORTED);
     ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x64\x00\x00", 3), 0);
-    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x85\x00\x00", 3),
+    ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\xbf\x00\x00", 3),
                      COMMITLOG_EUNSUPPORTED);
     ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x81\x01\x00x", 4), 0);
     ck_assert_int_eq(clg_attributes_check((const uint8_t *)"\x01\x01\x00x\x01\x01\x00y", 8),
