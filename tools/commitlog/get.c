@@ -28,6 +28,10 @@ static int get_fail(struct cli *cli, struct store *store, uint64_t position, int
         cli_error(cli,
                   "%s: position %" PRIu64 " is %s: the log holds positions %" PRIu64 " to %" PRIu64,
                   cli->dir, position, commitlog_error_text(rc), kept.first, kept.visible);
+    } else if (rc == COMMITLOG_EEXPIRED) {
+        cli_error(cli,
+                  "%s: position %" PRIu64 ": the message that this refers to is no longer kept",
+                  cli->dir, position);
     } else {
         cli_error(cli, "%s: position %" PRIu64 ": %s", cli->dir, position,
                   rc == COMMITLOG_ENOTFOUND ? "no record begins here" : commitlog_error_text(rc));
@@ -50,7 +54,7 @@ static int get_run(struct cli *cli, struct store *store, uint64_t position, bool
     const bool control = message.topic == UINT32_MAX;
     if (json) {
         (void)record_print_json(&cli->out, &names, &message, control);
-    } else if (control) {
+    } else if (control && !record_is_waiting(&message)) {
         (void)record_print_line(&cli->out, &names, &message);
     } else {
         (void)record_print_body(&cli->out, &message);

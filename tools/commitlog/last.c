@@ -54,8 +54,8 @@ static int32_t last_collect(struct commitlog_cursor *cursor, uint64_t next, stru
         if (rc == COMMITLOG_EEND || rc == COMMITLOG_EUNRECOVERED || rc == COMMITLOG_EBEYOND) {
             return COMMITLOG_OK;
         }
-        if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL) {
-            const uint64_t place = rc == COMMITLOG_EDAMAGED ? bound + 1 : bound;
+        if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EEXPIRED || rc == COMMITLOG_ETOOSMALL) {
+            const uint64_t place = rc == COMMITLOG_ETOOSMALL ? bound : bound + 1;
             const int32_t moved = commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, place);
             if (moved != COMMITLOG_OK) {
                 return moved;

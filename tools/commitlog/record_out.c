@@ -11,9 +11,20 @@
 #include "text.h"
 #include "when.h"
 
+/* What commitlog-format(5) says. */
 enum {
     RECORD_OBJECT_HEADERS = 64,
-    RECORD_PAD_GAP = 12288, /* from a pad's end to the next record: commitlog-format(5) */
+    RECORD_PAD_GAP = 12288, /* from a pad's end to the next record */
+    RECORD_CANCEL_BYTES = 16,
+    RECORD_CANCEL_AT_TIMER = 8,
+    RECORD_REFERENCE_BYTES = 32,
+    RECORD_REFERENCE_AT_POSITION = 0,
+    RECORD_DELIVER_AT = 5, /* attribute: type, u16 length, value */
+    RECORD_DELIVER_AT_BYTES = 24,
+    RECORD_DELIVER_AT_TIMER = 8, /* in its value */
+    RECORD_ATTRIBUTE_HEADER = 3,
+    RECORD_ATTRIBUTE_TYPE = 0x7f,
+    RECORD_MS_NS = 1000000
 };
 
 const char *record_topic(struct record_names *names, uint32_t topic)
@@ -35,9 +46,60 @@ const char *record_kind(uint32_t kind)
         [COMMITLOG_KIND_BATCH] = "batch",     [COMMITLOG_KIND_TOPIC] = "topic",
         [COMMITLOG_KIND_EPOCH] = "epoch",     [COMMITLOG_KIND_FIRST] = "first",
         [COMMITLOG_KIND_GROUP] = "group",     [COMMITLOG_KIND_PRODUCER] = "producer",
+        [RECORD_KIND_TIMER] = "timer",
     };
     const bool known = kind < sizeof(kinds) / sizeof(kinds[0]) && kinds[kind] != NULL;
     return known ? kinds[kind] : "other";
+}
+
+bool record_is_waiting(const struct commitlog_message *message)
+{
+    return message->kind == RECORD_KIND_TIMER && message->deliver_at_ms != 0;
+}
+
+static uint64_t record_number_at(struct commitlog_slice bytes, size_t at)
+{
+    assert(at + 8 <= bytes.bytes);
+    uint64_t number = 0;
+    for (size_t i = 8; i-- > 0;) {
+        number = number << 8 | ((const unsigned char *)bytes.data)[at + i];
+    }
+    return number;
+}
+
+/* What is stored again has it in its first attribute. */
+uint64_t record_timer(const struct commitlog_message *message)
+{
+    const struct commitlog_slice area = message->attributes;
+    const unsigned char *bytes = area.data;
+    if (message->kind != COMMITLOG_KIND_MESSAGE && message->kind != RECORD_KIND_TIMER) {
+        return 0;
+    }
+    if (area.bytes < RECORD_ATTRIBUTE_HEADER + RECORD_DELIVER_AT_BYTES ||
+        (bytes[0] & RECORD_ATTRIBUTE_TYPE) != RECORD_DELIVER_AT ||
+        bytes[1] != RECORD_DELIVER_AT_BYTES || bytes[2] != 0) {
+        return 0;
+    }
+    const uint64_t id = record_number_at(area, RECORD_ATTRIBUTE_HEADER + RECORD_DELIVER_AT_TIMER);
+    return id == 0 && message->kind == RECORD_KIND_TIMER ? message->position : id;
+}
+
+/* The handle of the timer that this cancels; 0: it is no cancel. */
+static uint64_t record_cancels(const struct commitlog_message *message)
+{
+    const bool cancel = message->kind == RECORD_KIND_TIMER && message->deliver_at_ms == 0 &&
+                        message->body.bytes == RECORD_CANCEL_BYTES;
+    return cancel ? record_number_at(message->body, RECORD_CANCEL_AT_TIMER) : 0;
+}
+
+/* Where the message of a reference lies: what the library has followed, or, as it lies in the log,
+ * its body says. */
+static uint64_t record_origin(const struct commitlog_message *message)
+{
+    const bool raw = message->kind == COMMITLOG_KIND_REFERENCE && message->origin_position == 0 &&
+                     message->body.bytes == RECORD_REFERENCE_BYTES;
+    return raw ? record_number_at(message->body, RECORD_REFERENCE_AT_POSITION)
+               : message->origin_position;
 }
 
 uint64_t record_size(const struct commitlog_message *message)
@@ -145,6 +207,42 @@ static bool record_put_place(struct out *out, struct record_names *names,
            record_put_number(out, ",\"queue_offset\":", message->queue_offset);
 }
 
+/* "  due 2024-05-01T12:00:00.000Z", of what was stored again "  timer 8336" too; "  cancels 8336",
+ * "  refers to 8336". */
+static bool record_put_delay(struct out *out, const struct commitlog_message *message)
+{
+    const uint64_t timer = record_timer(message);
+    const uint64_t cancels = record_cancels(message);
+    const uint64_t origin = record_origin(message);
+    bool good = true;
+    if (timer != 0 && timer != message->position) {
+        good = good && record_put_number(out, "  timer ", timer);
+    }
+    if (message->deliver_at_ms != 0) {
+        char due[32];
+        when_format(message->deliver_at_ms * RECORD_MS_NS, due, sizeof(due));
+        good = good && out_format(out, "  due %s", due);
+    }
+    if (cancels != 0) {
+        good = good && record_put_number(out, "  cancels ", cancels);
+    }
+    return good && (origin == 0 || record_put_number(out, "  refers to ", origin));
+}
+
+/* Left out where they say nothing. */
+static bool record_put_delay_json(struct out *out, const struct commitlog_message *message,
+                                  bool log)
+{
+    const uint64_t timer = log ? record_timer(message) : 0;
+    const uint64_t cancels = log ? record_cancels(message) : 0;
+    const uint64_t origin = record_origin(message);
+    return (message->deliver_at_ms == 0 ||
+            record_put_number(out, ",\"deliver_at_ms\":", (uint64_t)message->deliver_at_ms)) &&
+           (origin == 0 || record_put_number(out, ",\"origin_position\":", origin)) &&
+           (timer == 0 || record_put_number(out, ",\"timer\":", timer)) &&
+           (cancels == 0 || record_put_number(out, ",\"cancels\":", cancels));
+}
+
 bool record_print_line(struct out *out, struct record_names *names,
                        const struct commitlog_message *message)
 {
@@ -166,7 +264,8 @@ bool record_print_line(struct out *out, struct record_names *names,
     for (uint32_t i = 0; commitlog_message_key(message, i, &key) == COMMITLOG_OK; i++) {
         good = good && out_text(out, "  key ") && text_put_plain(out, key);
     }
-    return good && out_format(out, "  body %zu\n", message->body.bytes);
+    return good && record_put_delay(out, message) &&
+           out_format(out, "  body %zu\n", message->body.bytes);
 }
 
 bool record_print_json(struct out *out, struct record_names *names,
@@ -181,7 +280,7 @@ bool record_print_json(struct out *out, struct record_names *names,
     }
     good = good && record_put_place(out, names, message) &&
            record_put_number(out, ",\"store_time_ns\":", (uint64_t)message->store_time_ns) &&
-           record_put_time(out, message->time_ms) &&
+           record_put_time(out, message->time_ms) && record_put_delay_json(out, message, log) &&
            record_put_number(out, ",\"epoch\":", message->epoch) && record_put_keys(out, message) &&
            out_text(out, ",\"tag\":") && record_put_string(out, message->tag) &&
            record_put_headers(out, message);

@@ -5,9 +5,10 @@
  *       - a string that is UTF-8 without NUL is a JSON string, any other {"base64":"..."}; the body
  *         alone has a name for that, "body_base64";
  *       - headers are an object when every name is such a string, none occurs twice and there are
- * at most 64, else an array of [name, value] pairs; their order is kept. Threads and locks: one
- * thread. Failure modes: false: standard output failed (out.error) or no memory (out.error =
- * ENOMEM).
+ *         at most 64, else an array of [name, value] pairs; their order is kept;
+ *       - deliver_at_ms and origin_position are there when they are not 0.
+ * Threads and locks: one thread.
+ * Failure modes: false: standard output failed (out.error) or no memory (out.error = ENOMEM).
  */
 #ifndef COMMITLOG_TOOL_RECORD_OUT_H
 #define COMMITLOG_TOOL_RECORD_OUT_H
@@ -15,6 +16,9 @@
 #include <jansson.h>
 
 #include "cli.h"
+
+/* Of a message that waits for its time, and of what cancels one: commitlog-format(5). */
+enum { RECORD_KIND_TIMER = 10 };
 
 /* Remembers the name of the topic last asked for. */
 struct record_names {
@@ -27,6 +31,10 @@ struct record_names {
 const char *record_topic(struct record_names *names, uint32_t topic);
 /* "message", "hole", ... */
 const char *record_kind(uint32_t kind);
+/* A message that waits for its time, or has waited: it lies in no queue. */
+bool record_is_waiting(const struct commitlog_message *message);
+/* The handle of the timer that this makes, carries or delivers whole; 0: none. */
+uint64_t record_timer(const struct commitlog_message *message);
 /* Bytes that it takes in the log. */
 uint64_t record_size(const struct commitlog_message *message);
 

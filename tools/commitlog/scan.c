@@ -100,6 +100,35 @@ static int scan_damaged(struct scan *scan, uint64_t bound)
     return rc == COMMITLOG_OK ? SCAN_AGAIN : cli_fail(scan->cli, scan->cli->dir, rc, NULL);
 }
 
+/* A reference that outlives its message: retention has dropped that, and would drop this next. */
+static int scan_expired(struct scan *scan, uint64_t bound)
+{
+    const bool queue = scan->place == SCAN_QUEUE;
+    const bool again = scan->expired > 0 && scan->expired_at == bound;
+    scan->status = CLI_NO;
+    if (!again) {
+        scan->expired++;
+        scan->expired_at = bound;
+        if (scan->expired <= SCAN_DAMAGE_TOLD) {
+            cli_error(scan->cli,
+                      "%s: %s %" PRIu64
+                      ": the message that this refers to is no longer kept: left out",
+                      scan->cli->dir, queue ? "offset" : "position", bound);
+        }
+    }
+    if (scan->place == SCAN_KEY) {
+        if (again) { /* a cursor by key cannot be told to pass it */
+            cli_error(scan->cli, "%s: what is older than position %" PRIu64 " is not looked at",
+                      scan->cli->dir, bound);
+            return CLI_NO;
+        }
+        return SCAN_AGAIN;
+    }
+    const int32_t rc =
+        commitlog_cursor_seek(scan->cursor, COMMITLOG_FROM_OFFSET, bound + (queue ? 1 : 8));
+    return rc == COMMITLOG_OK ? SCAN_AGAIN : cli_fail(scan->cli, scan->cli->dir, rc, NULL);
+}
+
 /* The cursor's place is no longer kept, or was never: an error, but for one that follows. */
 static int scan_too_small(struct scan *scan, uint64_t bound)
 {
@@ -140,6 +169,8 @@ static int scan_status(struct scan *scan, int32_t rc, uint64_t bound)
         return scan->follow ? SCAN_AGAIN : scan->status;
     case COMMITLOG_EDAMAGED:
         return scan_damaged(scan, bound);
+    case COMMITLOG_EEXPIRED:
+        return scan_expired(scan, bound);
     case COMMITLOG_ETOOSMALL:
         return scan_too_small(scan, bound);
     case COMMITLOG_EUNRECOVERED:
@@ -192,6 +223,10 @@ int scan_run(struct scan *scan)
     if (scan->damaged > SCAN_DAMAGE_TOLD) {
         cli_error(scan->cli, "%s: damage at %" PRIu64 " places in all", scan->cli->dir,
                   scan->damaged);
+    }
+    if (scan->expired > SCAN_DAMAGE_TOLD) {
+        cli_error(scan->cli, "%s: %" PRIu64 " references in all whose messages are no longer kept",
+                  scan->cli->dir, scan->expired);
     }
     return status;
 }

@@ -2,12 +2,12 @@
  * scan.h -- the reading loop that read, query and dump share.
  *
  * Owns: one cursor and the array it fills.
- * Invariants: what is damaged is named on stderr and skipped, never printed; the exit code then is
- *       1. Without `follow` the scan ends at what was visible when it began, so that it ends also
- *       beside a writer that is faster. Before anything waits, the output is flushed.
- * Threads and locks: one thread; follow sleeps inside the library until a record comes.
- * Happy path: scan_begin -> scan_run -> scan_end.
- * Failure modes: reported here; the result is the exit code.
+ * Invariants: what is damaged is named on stderr and skipped, never printed, and so is a reference
+ *       whose message is no longer kept; the exit code then is 1. Without `follow` the scan ends at
+ * what was visible when it began, so that it ends also beside a writer that is faster. Before
+ * anything waits, the output is flushed. Threads and locks: one thread; follow sleeps inside the
+ * library until a record comes. Happy path: scan_begin -> scan_run -> scan_end. Failure modes:
+ * reported here; the result is the exit code.
  */
 #ifndef COMMITLOG_TOOL_SCAN_H
 #define COMMITLOG_TOOL_SCAN_H
@@ -36,8 +36,10 @@ struct scan {
     uint64_t begin; /* positions, for the bar */
     uint64_t end;   /* position where a scan without follow ends */
     bool told_hidden;
-    uint64_t damaged; /* places that were left out */
-    int status;       /* CLI_NO once damage was skipped */
+    uint64_t damaged;    /* places that were left out */
+    uint64_t expired;    /* references that were left out */
+    uint64_t expired_at; /* the last one */
+    int status;          /* CLI_NO once something was left out */
     struct commitlog_message messages[SCAN_CHUNK];
 };
 
