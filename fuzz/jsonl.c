@@ -61,6 +61,7 @@ static bool jsonl_message(const struct record_in *in, uint8_t *room, size_t room
     }
     *out = (struct commitlog_message){.next_position = 48,
                                       .time_ms = in->time_ms,
+                                      .deliver_at_ms = in->deliver_at_ms,
                                       .queue = in->queue & 0xfffffu,
                                       .kind = COMMITLOG_KIND_MESSAGE,
                                       .body = in->body,
@@ -77,6 +78,7 @@ static void jsonl_compare(const struct record_in *in, const struct record_in *ag
     FUZZ_CHECK(jsonl_same(in->body, again->body));
     FUZZ_CHECK(jsonl_same(in->tag, again->tag));
     FUZZ_CHECK(again->has_time == 1 && in->time_ms == again->time_ms);
+    FUZZ_CHECK(in->deliver_at_ms == again->deliver_at_ms && in->deliver_at_ms >= 0);
     FUZZ_CHECK(in->key_count == again->key_count && in->header_count == again->header_count);
     for (uint32_t i = 0; i < in->key_count; i++) {
         FUZZ_CHECK(jsonl_same(in->used_keys[i], again->used_keys[i]));

@@ -13,6 +13,7 @@
 #include "commands.h"
 #include "lines.h"
 #include "watch.h"
+#include "when.h"
 
 /* The shell's number for a program that lost the reader of its output (128 + SIGPIPE). */
 enum { APPEND_GONE = 141 };
@@ -24,6 +25,8 @@ struct append_options {
     char *tag;
     char *level;
     char *batch;
+    char *delay;
+    char *deliver_at;
     char **keys;
     int by_key;
     int jsonl;
@@ -37,16 +40,17 @@ static const struct cli_spec append_spec = {
     .about =
         "Appends one record per line of standard input to the store in DIR, which is created when\n"
         "it is not there. With --jsonl each line is an object\n"
-        "  {\"topic\",\"queue\",\"keys\":[],\"tag\",\"headers\":{},\"time_ms\",\"body\" | "
-        "\"body_base64\"}\n"
+        "  {\"topic\",\"queue\",\"keys\":[],\"tag\",\"headers\":{},\"time_ms\",\"deliver_at_ms\",\n"
+        "   \"body\" | \"body_base64\"}\n"
         "whose fields go before the options. A bad line is reported with its number and left out;\n"
         "the others are stored, and the exit status is 1.\n\n"
         "Examples:\n"
         "  journalctl -f | commitlog append /var/tmp/store --topic journal\n"
-        "  commitlog read a --topic t --json | commitlog append b --jsonl --level none",
+        "  commitlog read a --topic t --json | commitlog append b --jsonl --level none\n"
+        "  echo 'to be paid' | commitlog append /var/tmp/store --topic reminders --delay 2h",
 };
 
-enum { APPEND_TAG_MAX_BYTES = 255, APPEND_KEY_MAX_BYTES = 4096 };
+enum { APPEND_TAG_MAX_BYTES = 255, APPEND_KEY_MAX_BYTES = 4096, APPEND_MS_NS = 1000000 };
 
 static bool append_topic_option(struct append *append, const struct append_options *o)
 {
@@ -104,25 +108,56 @@ static bool append_queue_options(struct append *append, const struct append_opti
 
 static bool append_level_options(struct append *append, const struct append_options *o)
 {
-    static const char *const names[] = {"none", "written", "durable"};
-    struct cli *cli = append->cli;
-    append->level = COMMITLOG_LEVEL_DURABLE;
-    for (uint32_t i = 0; o->level != NULL; i++) {
-        if (i == 3) {
-            (void)cli_usage(cli, "--level: \"%s\" is not none, written or durable", o->level);
-            return false;
-        }
-        if (strcmp(o->level, names[i]) == 0) {
-            append->level = COMMITLOG_LEVEL_NONE + i;
-            break;
-        }
-    }
     uint64_t batch = 0;
-    if (o->batch != NULL && !cli_number(cli, "--batch", o->batch, 1, 65536, &batch)) {
+    if (!cli_level(append->cli, o->level, &append->level) ||
+        (o->batch != NULL && !cli_number(append->cli, "--batch", o->batch, 1, 65536, &batch))) {
         return false;
     }
     append->batch = (uint32_t)batch;
     append->acks = o->acks != 0;
+    return true;
+}
+
+/* --delay and --deliver-at; what rounds, rounds up: never early. */
+static bool append_delay_options(struct append *append, const struct append_options *o)
+{
+    struct cli *cli = append->cli;
+    const int64_t now_ns = when_now_ns();
+    int64_t at_ns = 0;
+    uint64_t ms = 0;
+    if (o->delay != NULL && o->deliver_at != NULL) {
+        (void)cli_usage(cli, "--delay and --deliver-at exclude each other");
+        return false;
+    }
+    if (o->delay != NULL) {
+        if (!when_parse_age(o->delay, &append->delay_ms)) {
+            (void)cli_usage(cli, "--delay: \"%s\" is not a duration such as 500ms, 10s or 1h30m",
+                            o->delay);
+            return false;
+        }
+        ms = append->delay_ms;
+        append->delayed = ms > 0;
+        if (ms > (uint64_t)(RECORD_DELIVER_AT_MAX_MS - now_ns / APPEND_MS_NS)) {
+            (void)cli_usage(cli, "--delay: %s ends behind the year 2262", o->delay);
+            return false;
+        }
+    } else if (o->deliver_at != NULL) {
+        if (when_parse_age(o->deliver_at, &ms)) {
+            (void)cli_usage(cli, "--deliver-at: \"%s\" is no time (--delay %s waits so long)",
+                            o->deliver_at, o->deliver_at);
+            return false;
+        }
+        if (!when_parse(o->deliver_at, now_ns, &at_ns)) {
+            (void)cli_usage(cli, "--deliver-at: \"%s\" is neither RFC 3339 nor Unix ms",
+                            o->deliver_at);
+            return false;
+        }
+        if (at_ns > RECORD_DELIVER_AT_MAX_MS * APPEND_MS_NS) {
+            (void)cli_usage(cli, "--deliver-at: %s lies behind the year 2262", o->deliver_at);
+            return false;
+        }
+        append->defaults.deliver_at_ms = at_ns / APPEND_MS_NS + (at_ns % APPEND_MS_NS != 0);
+    }
     return true;
 }
 
@@ -160,6 +195,10 @@ static int append_line(struct append *append, int got, const struct lines *lines
         return CLI_DONE;
     }
     struct record_in *in = append_place(append);
+    if (append->delayed) {
+        append->defaults.deliver_at_ms =
+            (when_now_ns() + APPEND_MS_NS - 1) / APPEND_MS_NS + (int64_t)append->delay_ms;
+    }
     const bool good = jsonl
                           ? record_in_json(in, &append->defaults, line, length)
                           : record_in_plain(in, &append->defaults, line, length, append->batch > 1);
@@ -263,11 +302,17 @@ int command_append(int argc, const char **argv)
          "what an acknowledged record survives: this process, the same from the page cache, the "
          "machine (default)",
          "none|written|durable"},
+        {"delay", '\0', POPT_ARG_STRING, &o.delay, 0,
+         "deliver each record so long after its line was read, as 500ms, 10s or 1h30m", "DURATION"},
+        {"deliver-at", '\0', POPT_ARG_STRING, &o.deliver_at, 0,
+         "deliver the records at TIME: RFC 3339 or Unix milliseconds", "TIME"},
         {"jsonl", 'j', POPT_ARG_NONE, &o.jsonl, 0, "each line is a JSON object", NULL},
         {"batch", 'b', POPT_ARG_STRING, &o.batch, 0,
          "store N records at a time, all or none of them", "N"},
         {"acks", 'a', POPT_ARG_NONE, &o.acks, 0,
-         "print \"POSITION QUEUE_OFFSET\" per record once its level is reached", NULL},
+         "print \"POSITION QUEUE_OFFSET\" per record once its level is reached, or \"TIMER -\" "
+         "if it waits for its time",
+         NULL},
         STORE_OPTIONS(&o.store),
         CLI_TABLE_END,
     };
@@ -278,7 +323,8 @@ int command_append(int argc, const char **argv)
     }
     struct append append = {.cli = &cli};
     if (!append_topic_option(&append, &o) || !append_queue_options(&append, &o) ||
-        !append_level_options(&append, &o) || !append_key_options(&append, &o)) {
+        !append_level_options(&append, &o) || !append_delay_options(&append, &o) ||
+        !append_key_options(&append, &o)) {
         status = CLI_CANNOT;
     } else {
         status = append_run(&append, &o);

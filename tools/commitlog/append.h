@@ -18,6 +18,7 @@
 struct append_ack {
     uint64_t position;
     uint64_t queue_offset;
+    bool waits; /* in no queue yet; position is the handle of its timer */
 };
 
 /* At most this much waits for one flush. */
@@ -31,6 +32,8 @@ struct append {
     bool queues_given;
     bool by_key;
     bool acks;
+    uint64_t delay_ms; /* --delay: defaults.deliver_at_ms is so much behind the line's reading */
+    bool delayed;
     uint32_t level;
     uint32_t batch; /* records per batch; 0: no batches */
     uint64_t body_max_bytes;

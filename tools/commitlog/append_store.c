@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "append.h"
+#include "record_out.h"
 #include "watch.h"
 #include "when.h"
 
@@ -15,6 +16,7 @@
 enum {
     APPEND_ATTRIBUTE = 3,
     APPEND_HEADER_NAME = 2,
+    APPEND_DELIVER_AT = 24,
     APPEND_ATTRIBUTES_MAX = 65535,
     APPEND_NAME_MAX = 255,
     APPEND_KEY_MAX = 4096,
@@ -154,6 +156,7 @@ static bool append_check_sizes(const struct append *append, struct record_in *in
 {
     size_t attributes = in->tag.bytes > 0 ? APPEND_ATTRIBUTE + in->tag.bytes : 0;
     attributes += in->has_time != 0 ? APPEND_ATTRIBUTE + sizeof(int64_t) : 0;
+    attributes += in->deliver_at_ms != 0 ? APPEND_ATTRIBUTE + APPEND_DELIVER_AT : 0;
     for (uint32_t i = 0; i < in->key_count; i++) {
         attributes += APPEND_ATTRIBUTE + in->used_keys[i].bytes;
     }
@@ -237,6 +240,7 @@ static int32_t append_prepare(struct append *append, const struct record_in *in,
         .header_count = in->header_count,
         .has_time = in->has_time,
         .time_ms = in->time_ms,
+        .deliver_at_ms = in->deliver_at_ms,
     };
     return COMMITLOG_OK;
 }
@@ -246,8 +250,13 @@ static int append_acknowledge(struct append *append)
 {
     struct out *out = &append->cli->out;
     for (uint32_t i = 0; append->acks && i < append->pending_count; i++) {
-        (void)out_format(out, "%llu %llu\n", (unsigned long long)append->pending[i].position,
-                         (unsigned long long)append->pending[i].queue_offset);
+        const struct append_ack *ack = &append->pending[i];
+        if (ack->waits) {
+            (void)out_format(out, "%llu -\n", (unsigned long long)ack->position);
+        } else {
+            (void)out_format(out, "%llu %llu\n", (unsigned long long)ack->position,
+                             (unsigned long long)ack->queue_offset);
+        }
         if (!out_flush(out)) {
             /* The reader is gone or the disk is full: nobody would read on. */
             append->pending_count = 0;
@@ -281,12 +290,29 @@ int append_settle(struct append *append)
     return append_acknowledge(append);
 }
 
+/* A time that had passed when the record was stored delayed nothing: only the record tells. */
+static bool append_waits(struct append *append, const struct record_in *in,
+                         const struct commitlog_receipt *receipt)
+{
+    struct commitlog_message message;
+    struct commitlog_lease *lease = NULL;
+    if (!append->acks || in->deliver_at_ms == 0 ||
+        commitlog_get(append->store.handle, receipt->position, &message, &lease, NULL) !=
+            COMMITLOG_OK) {
+        return false;
+    }
+    const bool waits = message.kind == RECORD_KIND_TIMER;
+    commitlog_lease_release(lease);
+    return waits;
+}
+
 static void append_note(struct append *append, uint32_t count)
 {
     for (uint32_t i = 0; i < count; i++) {
         const struct commitlog_receipt *receipt = &append->receipts[i];
         append->pending[append->pending_count++] =
-            (struct append_ack){receipt->position, receipt->queue_offset};
+            (struct append_ack){receipt->position, receipt->queue_offset,
+                                append_waits(append, &append->records[i], receipt)};
         append->pending_end = receipt->end_position;
         append->pending_bytes += append->records[i].body.bytes;
     }

@@ -258,3 +258,21 @@ bool cli_size(struct cli *cli, const char *option, const char *text, uint64_t *v
     *value = (uint64_t)number << shift;
     return true;
 }
+
+bool cli_level(struct cli *cli, const char *text, uint32_t *level)
+{
+    static const char *const names[] = {"none", "written", "durable"};
+    assert(level != NULL);
+    *level = COMMITLOG_LEVEL_DURABLE;
+    for (uint32_t i = 0; text != NULL; i++) {
+        if (i == 3) {
+            (void)cli_usage(cli, "--level: \"%s\" is not none, written or durable", text);
+            return false;
+        }
+        if (strcmp(text, names[i]) == 0) {
+            *level = COMMITLOG_LEVEL_NONE + i;
+            break;
+        }
+    }
+    return true;
+}

@@ -73,5 +73,7 @@ bool cli_number(struct cli *cli, const char *option, const char *text, uint64_t 
                 uint64_t maximum, uint64_t *value);
 /* The same with an optional K, M, G or T (powers of 1024). */
 bool cli_size(struct cli *cli, const char *option, const char *text, uint64_t *value);
+/* The level that --level names; NULL: durable. */
+bool cli_level(struct cli *cli, const char *text, uint32_t *level);
 
 #endif

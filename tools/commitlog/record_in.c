@@ -39,6 +39,7 @@ static void record_in_reset(struct record_in *in, const struct record_defaults *
 {
     record_in_free(in);
     in->queue = defaults->queue;
+    in->deliver_at_ms = defaults->deliver_at_ms;
     in->used_keys = defaults->keys;
     in->key_count = defaults->key_count;
     if (defaults->topic != NULL) {
@@ -208,6 +209,11 @@ static bool record_in_field(struct record_in *in, const char *name, json_t *valu
         in->time_ms = json_integer_value(value); /* before 1970 it is negative */
         return true;
     }
+    if (strcmp(name, "deliver_at_ms") == 0) {
+        const bool good = record_in_number(in, name, value, RECORD_DELIVER_AT_MAX_MS, &number);
+        in->deliver_at_ms = good ? number : in->deliver_at_ms;
+        return good;
+    }
     if (strcmp(name, "body") == 0 || strcmp(name, "body_base64") == 0) {
         if (*body) {
             return record_in_bad(in, "both \"body\" and \"body_base64\"");
@@ -221,7 +227,8 @@ static bool record_in_field(struct record_in *in, const char *name, json_t *valu
         }
         return record_in_string(in, name, value, &in->body);
     }
-    static const char *const ignored[] = {"position", "queue_offset", "store_time_ns", "epoch"};
+    static const char *const ignored[] = {"position", "origin_position", "queue_offset",
+                                          "store_time_ns", "epoch"};
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
         if (strcmp(name, ignored[i]) == 0) {
             return true;

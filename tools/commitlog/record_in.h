@@ -5,8 +5,10 @@
  *       into the same place or record_in_free.
  * Invariants: a field of the line replaces the option of the same name, also when it is empty; a
  *       field that is null counts as absent. Unknown fields are refused, so that a misspelt one is
- *       not lost; what `read --json` adds (position, queue_offset, store_time_ns, epoch) is
- * ignored. Threads and locks: one thread. Failure modes: false with a sentence in `reason`.
+ *       not lost; what `read --json` adds (position, origin_position, queue_offset,
+ *       store_time_ns, epoch) is ignored.
+ * Threads and locks: one thread.
+ * Failure modes: false with a sentence in `reason`.
  */
 #ifndef COMMITLOG_TOOL_RECORD_IN_H
 #define COMMITLOG_TOOL_RECORD_IN_H
@@ -17,13 +19,17 @@
 
 #include "commitlog.h"
 
+/* The end of store times, in the year 2262. */
+#define RECORD_DELIVER_AT_MAX_MS INT64_C(9223372036854)
+
 /* What the options give to every record. */
 struct record_defaults {
     const char *topic; /* NULL: none */
     const char *tag;   /* NULL: none */
     const struct commitlog_slice *keys;
     uint32_t key_count;
-    uint32_t queue; /* or COMMITLOG_QUEUE_AUTO */
+    uint32_t queue;        /* or COMMITLOG_QUEUE_AUTO */
+    int64_t deliver_at_ms; /* 0: at once */
 };
 
 struct record_in {
@@ -39,6 +45,7 @@ struct record_in {
     uint32_t queue;
     uint32_t has_time;
     int64_t time_ms;
+    int64_t deliver_at_ms;
     char *copy; /* body of a plain line that must outlive the input buffer */
     json_t *root;
     unsigned char *decoded; /* room for all base64 of the line */
