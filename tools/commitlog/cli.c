@@ -105,7 +105,7 @@ static void cli_help(struct cli *cli, const struct cli_spec *spec)
            spec->about);
 }
 
-/* The operand: exactly DIR when the command takes one. */
+/* The operands: exactly as many as the command takes. */
 static bool cli_operands(struct cli *cli, const struct cli_spec *spec, int *status)
 {
     const char *operand = poptGetArg(cli->popt);
@@ -115,6 +115,15 @@ static bool cli_operands(struct cli *cli, const struct cli_spec *spec, int *stat
             return false;
         }
         cli->dir = operand;
+        operand = poptGetArg(cli->popt);
+    }
+    const char *second = strchr(spec->operands, ' ');
+    if (second != NULL) {
+        if (operand == NULL) {
+            *status = cli_usage(cli, "the operand %s is missing", second + 1);
+            return false;
+        }
+        cli->operand = operand;
         operand = poptGetArg(cli->popt);
     }
     if (operand != NULL) {
@@ -147,7 +156,9 @@ bool cli_parse(struct cli *cli, const struct cli_spec *spec, struct poptOption *
         return false;
     }
     if (spec->operands[0] != '\0') {
-        poptSetOtherOptionHelp(cli->popt, "DIR [OPTION...]");
+        char usage[64];
+        (void)snprintf(usage, sizeof(usage), "%s [OPTION...]", spec->operands);
+        poptSetOtherOptionHelp(cli->popt, usage); /* which copies it */
     }
     int rc;
     while ((rc = poptGetNextOpt(cli->popt)) >= 0) {

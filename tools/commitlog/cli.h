@@ -27,6 +27,7 @@ struct watch;
 struct cli {
     const char *command; /* "append" */
     const char *dir;     /* the operand DIR, or NULL; owned by popt */
+    const char *operand; /* the one behind it, or NULL; likewise */
     poptContext popt;
     struct poptOption *table;
     struct watch *watch; /* signals and a vanished reader; NULL until watch_start */
@@ -36,7 +37,7 @@ struct cli {
 
 struct cli_spec {
     const char *command;
-    const char *operands; /* "DIR", or "" when the command takes none */
+    const char *operands; /* "DIR", "DIR TIMER", or "" when the command takes none */
     const char *about;    /* paragraphs for --help */
 };
 

@@ -17,6 +17,7 @@ int command_rebuild(int argc, const char **argv);
 int command_recover(int argc, const char **argv);
 int command_retain(int argc, const char **argv);
 int command_stat(int argc, const char **argv);
+int command_timer(int argc, const char **argv);
 int command_topics(int argc, const char **argv);
 int command_verify(int argc, const char **argv);
 

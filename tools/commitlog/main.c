@@ -25,6 +25,7 @@ static const struct {
     {"query", command_query, "print records by their key, newest first"},
     {"topics", command_topics, "list topics, queues, offsets and times"},
     {"group", command_group, "list consumer groups, commit and reset their offsets"},
+    {"timer", command_timer, "list and cancel messages that wait for their time"},
     {"stat", command_stat, "print positions, counters and latencies"},
     {"verify", command_verify, "check every record and file, change nothing"},
     {"recover", command_recover, "put a store right whose writer died"},

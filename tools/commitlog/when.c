@@ -196,6 +196,33 @@ void when_format(int64_t time_ns, char *text, size_t size)
     (void)snprintf(text, size, "%s.%03dZ", day, (int)(time_ns % WHEN_S_NS / 1000000));
 }
 
+void when_span(uint64_t ms, char *text, size_t size)
+{
+    assert(text != NULL);
+    assert(size >= 32);
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}};
+    enum { UNITS = sizeof(units) / sizeof(units[0]) };
+    size_t unit = 0;
+    while (unit < UNITS && ms < units[unit].ms) {
+        unit++;
+    }
+    if (unit == UNITS) {
+        (void)snprintf(text, size, "%dms", (int)ms);
+        return;
+    }
+    const uint64_t rest = ms % units[unit].ms;
+    const int used =
+        snprintf(text, size, "%llu%s", (unsigned long long)(ms / units[unit].ms), units[unit].name);
+    assert(used > 0 && (size_t)used < size);
+    if (unit + 1 < UNITS && rest >= units[unit + 1].ms) {
+        (void)snprintf(text + used, size - (size_t)used, "%llu%s",
+                       (unsigned long long)(rest / units[unit + 1].ms), units[unit + 1].name);
+    }
+}
+
 void when_amount(uint64_t bytes, char *text, size_t size)
 {
     assert(text != NULL);

@@ -25,6 +25,8 @@ double when_clock(void);
 
 /* "2024-05-01T12:00:00.500Z", or "-" for 0; at least 32 bytes. */
 void when_format(int64_t time_ns, char *text, size_t size);
+/* A length of time in its two largest units: "9m58s", "2d3h", "350ms"; at least 32 bytes. */
+void when_span(uint64_t ms, char *text, size_t size);
 /* "12.3 MiB". */
 void when_amount(uint64_t bytes, char *text, size_t size);
 
