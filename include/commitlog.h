@@ -625,6 +625,8 @@ COMMITLOG_API int32_t commitlog_cursor_set_filter(
  *               commitlog_cursor_seek past it to go on
  *   EUNSUPPORTED the record has a part that only a newer library knows and
  *               that must not be ignored: bound as for EDAMAGED
+ *   EEXPIRED    it refers to a message that is gone: bound as for EDAMAGED. A
+ *               cursor by key passes such
  *   EBUSY       read-only: a writer is just opening or closing, and has taken
  *               away what this reader had found: try again
  *   EUNRECOVERED, EINTERRUPTED, EIO, ECLOSED, EFORK, EFAILED

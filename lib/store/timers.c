@@ -13,6 +13,8 @@
 
 /* Upkeep delivers so many at once. */
 #define TIMERS_PIECE 256u
+/* A close does so many pieces at most: some ten milliseconds. */
+#define TIMERS_LAST_PIECES 16
 #define TIMERS_CARRY_ROOM_MS 1000
 #define TIMERS_HASHES_BYTES (CLG_ATTRIBUTE_HEADER_BYTES + 8u * CLG_RECORD_KEYS_MAX)
 
@@ -322,6 +324,17 @@ int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
         clg_store_announce(store);
     }
     return rc == COMMITLOG_ETIMEDOUT ? COMMITLOG_EAGAIN : rc;
+}
+
+void clg_timers_deliver_last(struct commitlog_store *store)
+{
+    struct commitlog_error ignored;
+    int64_t wait_ns = 0;
+    int rc = COMMITLOG_OK;
+    clg_error_clear(&ignored);
+    for (int i = 0; rc == COMMITLOG_OK && wait_ns == 0 && i < TIMERS_LAST_PIECES; i++) {
+        rc = clg_timers_deliver(store, &wait_ns, &ignored);
+    }
 }
 
 int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, uint32_t level,

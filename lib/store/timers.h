@@ -53,6 +53,9 @@ static inline int clg_timers_append_any(struct commitlog_store *store,
 CLG_MUST_CHECK int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
                                       struct commitlog_error *err);
 
+/* The store closes: what is due is delivered, or some of it, or, if that fails, by the next one. */
+void clg_timers_deliver_last(struct commitlog_store *store);
+
 /* Since upkeep looked, another one has become the first. */
 bool clg_timers_have_changed(const struct commitlog_store *store);
 

@@ -108,7 +108,7 @@ START_TEST(those_that_wait_are_told)
     struct commitlog_timer_info info = {.struct_bytes = sizeof(info)};
     const int64_t now = now_ms();
     for (uint32_t i = 0; i < 3; i++) {
-        ck_assert_int_eq(delay(i, i, now + 3000 - (int64_t)i * 1000, 3, &receipts[i]), 0);
+        ck_assert_int_eq(delay(i, i, now + 300000 - (int64_t)i * 100000, 3, &receipts[i]), 0);
     }
     for (int i = 0; i < 2; i++) {
         uint64_t seen = 0;
@@ -118,7 +118,7 @@ START_TEST(those_that_wait_are_told)
             ck_assert_uint_lt(info.queue, 3);
             ck_assert_uint_eq(info.timer, receipts[info.queue].position);
             ck_assert_uint_eq(info.position, info.timer);
-            ck_assert_int_eq(info.deliver_at_ms, now + 3000 - (int64_t)info.queue * 1000);
+            ck_assert_int_eq(info.deliver_at_ms, now + 300000 - (int64_t)info.queue * 100000);
             ck_assert(index != 0 || info.queue == 2);
             seen |= 1u << info.queue;
         }
@@ -298,6 +298,17 @@ START_TEST(a_group_that_keeps_keeps_originals_too)
 }
 END_TEST
 
+START_TEST(a_close_delivers_what_is_due)
+{
+    struct commitlog_receipt receipt;
+    ck_assert_int_eq(delay(2, 1, now_ms() + 100, 1, &receipt), 0);
+    ck_assert_int_eq(delay(2, 2, now_ms() + 1000, 1, &receipt), 0);
+    pass_ms(200);
+    restart(false);
+    ck_assert_uint_eq(queue_end(2), 1);
+}
+END_TEST
+
 /* It is due, but what lies before it is not there yet: no error, and it comes when it can. */
 START_TEST(an_open_reservation_holds_it_back_and_nothing_is_reported)
 {
@@ -459,6 +470,7 @@ int main(void)
     tcase_add_test(single, what_waits_may_be_half_of_the_log);
     tcase_add_test(single, a_reference_whose_original_is_gone_is_expired);
     tcase_add_test(single, a_group_that_keeps_keeps_originals_too);
+    tcase_add_test(single, a_close_delivers_what_is_due);
     tcase_add_test(single, an_open_reservation_holds_it_back_and_nothing_is_reported);
     tcase_add_test(single, damage_is_named_where_it_lies);
     tcase_add_test(single, what_waits_and_is_damaged_does_not_stop_retention);

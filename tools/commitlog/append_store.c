@@ -301,7 +301,7 @@ static bool append_waits(struct append *append, const struct record_in *in,
             COMMITLOG_OK) {
         return false;
     }
-    const bool waits = message.kind == RECORD_KIND_TIMER;
+    const bool waits = message.kind == COMMITLOG_KIND_TIMER;
     commitlog_lease_release(lease);
     return waits;
 }

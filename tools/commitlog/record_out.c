@@ -46,7 +46,7 @@ const char *record_kind(uint32_t kind)
         [COMMITLOG_KIND_BATCH] = "batch",     [COMMITLOG_KIND_TOPIC] = "topic",
         [COMMITLOG_KIND_EPOCH] = "epoch",     [COMMITLOG_KIND_FIRST] = "first",
         [COMMITLOG_KIND_GROUP] = "group",     [COMMITLOG_KIND_PRODUCER] = "producer",
-        [RECORD_KIND_TIMER] = "timer",
+        [COMMITLOG_KIND_TIMER] = "timer",
     };
     const bool known = kind < sizeof(kinds) / sizeof(kinds[0]) && kinds[kind] != NULL;
     return known ? kinds[kind] : "other";
@@ -54,7 +54,7 @@ const char *record_kind(uint32_t kind)
 
 bool record_is_waiting(const struct commitlog_message *message)
 {
-    return message->kind == RECORD_KIND_TIMER && message->deliver_at_ms != 0;
+    return message->kind == COMMITLOG_KIND_TIMER && message->deliver_at_ms != 0;
 }
 
 static uint64_t record_number_at(struct commitlog_slice bytes, size_t at)
@@ -72,7 +72,7 @@ uint64_t record_timer(const struct commitlog_message *message)
 {
     const struct commitlog_slice area = message->attributes;
     const unsigned char *bytes = area.data;
-    if (message->kind != COMMITLOG_KIND_MESSAGE && message->kind != RECORD_KIND_TIMER) {
+    if (message->kind != COMMITLOG_KIND_MESSAGE && message->kind != COMMITLOG_KIND_TIMER) {
         return 0;
     }
     if (area.bytes < RECORD_ATTRIBUTE_HEADER + RECORD_DELIVER_AT_BYTES ||
@@ -81,13 +81,13 @@ uint64_t record_timer(const struct commitlog_message *message)
         return 0;
     }
     const uint64_t id = record_number_at(area, RECORD_ATTRIBUTE_HEADER + RECORD_DELIVER_AT_TIMER);
-    return id == 0 && message->kind == RECORD_KIND_TIMER ? message->position : id;
+    return id == 0 && message->kind == COMMITLOG_KIND_TIMER ? message->position : id;
 }
 
 /* The handle of the timer that this cancels; 0: it is no cancel. */
 static uint64_t record_cancels(const struct commitlog_message *message)
 {
-    const bool cancel = message->kind == RECORD_KIND_TIMER && message->deliver_at_ms == 0 &&
+    const bool cancel = message->kind == COMMITLOG_KIND_TIMER && message->deliver_at_ms == 0 &&
                         message->body.bytes == RECORD_CANCEL_BYTES;
     return cancel ? record_number_at(message->body, RECORD_CANCEL_AT_TIMER) : 0;
 }

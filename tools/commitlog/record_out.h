@@ -17,9 +17,6 @@
 
 #include "cli.h"
 
-/* Of a message that waits for its time, and of what cancels one: commitlog-format(5). */
-enum { RECORD_KIND_TIMER = 10 };
-
 /* Remembers the name of the topic last asked for. */
 struct record_names {
     struct commitlog_store *store;
