@@ -168,7 +168,7 @@ int64_t clg_log_time(struct clg_log *log);
 int64_t clg_log_held_back(struct clg_log *log);
 /* User records leave this much of the last segment alone while no next one can be had: retention
  * appends there. */
-void clg_log_set_control_reserve(struct clg_log *log, uint64_t bytes);
+void clg_log_set_control_reserve(struct clg_log *log, uint64_t bytes, uint64_t waiting_bytes);
 /* fdatasync calls so far. */
 uint64_t clg_log_flushes(const struct clg_log *log);
 /* Statistics (measure.h). Is every append of this level timed? */

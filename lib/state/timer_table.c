@@ -13,37 +13,45 @@
 /* Of a node of the heap: half the levels of two, and they share a cache line. */
 #define TIMER_CHILDREN 4u
 #define TIMER_ROOM_MIN 64u
-#define TIMER_UNITS_BITS 20u
+/* Of a size: how often it is doubled, and below that a number of eights. Large records are not
+ * eight bytes more or less, small ones are not to count as 2 KiB: half of the log may wait. */
+#define TIMER_SIZE_BITS 20u
+#define TIMER_EIGHTS_BITS 16u
 
 struct clg_timer_node {
     uint64_t id; /* 0: unused */
     uint64_t position;
-    uint64_t packed; /* due_ms, and in the lowest bits the size in units */
+    uint64_t packed; /* due_ms, and in the lowest bits the size */
     uint32_t queue_number;
     uint32_t heap_at; /* its place in the heap; of an unused node: the next one */
 };
 
 CLG_STATIC_ASSERT(sizeof(struct clg_timer_node) == 32, "two in a cache line");
-CLG_STATIC_ASSERT(CLG_RECORD_MAX / CLG_TIMER_UNIT + 1 < 1u << TIMER_UNITS_BITS, "sizes fit");
-CLG_STATIC_ASSERT(CLG_DELIVER_AT_MAX_MS < INT64_C(1) << (64 - TIMER_UNITS_BITS), "times fit");
+CLG_STATIC_ASSERT(CLG_TIMER_SIZE_MAX / 8 < UINT64_C(1) << (TIMER_EIGHTS_BITS + 15), "sizes fit");
+CLG_STATIC_ASSERT(CLG_DELIVER_AT_MAX_MS < INT64_C(1) << (64 - TIMER_SIZE_BITS), "times fit");
 
 static uint64_t timer_pack(const struct clg_timer *timer)
 {
-    uint64_t units = ((uint64_t)timer->size + CLG_TIMER_UNIT - 1) / CLG_TIMER_UNIT;
+    uint64_t doubled = 0;
+    uint64_t eights = ((uint64_t)timer->size + 7) / 8;
     CLG_ASSERT(timer->due_ms >= 0 && timer->due_ms <= CLG_DELIVER_AT_MAX_MS);
-    return (uint64_t)timer->due_ms << TIMER_UNITS_BITS | units;
+    for (; eights >> TIMER_EIGHTS_BITS != 0; doubled++) {
+        eights = (eights + 1) / 2;
+    }
+    return (uint64_t)timer->due_ms << TIMER_SIZE_BITS | doubled << TIMER_EIGHTS_BITS | eights;
 }
 
 static uint32_t timer_size(const struct clg_timer_node *node)
 {
-    return (uint32_t)(node->packed & ((1u << TIMER_UNITS_BITS) - 1)) * CLG_TIMER_UNIT;
+    uint64_t eights = node->packed & ((UINT64_C(1) << TIMER_EIGHTS_BITS) - 1);
+    return (uint32_t)((eights * 8) << ((node->packed >> TIMER_EIGHTS_BITS) & 15));
 }
 
 static void timer_give(const struct clg_timer_node *node, struct clg_timer *out)
 {
     *out = (struct clg_timer){.id = node->id,
                               .position = node->position,
-                              .due_ms = (int64_t)(node->packed >> TIMER_UNITS_BITS),
+                              .due_ms = (int64_t)(node->packed >> TIMER_SIZE_BITS),
                               .queue_number = node->queue_number,
                               .size = timer_size(node)};
 }
@@ -123,8 +131,8 @@ static bool timer_before(const struct clg_timer_table *table, uint32_t a, uint32
 {
     const struct clg_timer_node *one = timer_node(table, a);
     const struct clg_timer_node *other = timer_node(table, b);
-    uint64_t due = one->packed >> TIMER_UNITS_BITS;
-    uint64_t other_due = other->packed >> TIMER_UNITS_BITS;
+    uint64_t due = one->packed >> TIMER_SIZE_BITS;
+    uint64_t other_due = other->packed >> TIMER_SIZE_BITS;
     return due != other_due ? due < other_due : one->id < other->id;
 }
 

@@ -20,16 +20,18 @@
 #include <stdint.h>
 
 #include "base/attr.h"
+#include "format/limits.h"
 #include "os/os.h"
 
-#define CLG_TIMER_UNIT 2048u
+/* Sizes are kept in 20 bits, rounded up by less than a 32768th. */
+#define CLG_TIMER_SIZE_MAX (CLG_RECORD_MAX + CLG_RECORD_MAX / 32768 + 8)
 
 struct clg_timer {
     uint64_t id;
     uint64_t position; /* of the message now: the id, or where it was carried to */
     int64_t due_ms;    /* 0 to CLG_DELIVER_AT_MAX_MS */
     uint32_t queue_number;
-    uint32_t size; /* of the message's record; the table rounds it up to CLG_TIMER_UNIT */
+    uint32_t size; /* of the message's record; the table rounds it up a little */
 };
 
 struct clg_timer_node;

@@ -20,6 +20,11 @@ int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, ui
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, view->position, "reference does not decode");
     }
+    if (reference.position >= view->position) { /* "beyond the end" is not what the caller is */
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, view->position,
+                        "reference to %llu, which does not lie before it",
+                        (unsigned long long)reference.position);
+    }
     *out_origin = reference.position;
     rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, &original, err);
     bool same =

@@ -310,12 +310,10 @@ void clg_retain_update_reserve(struct commitlog_store *store)
             COMMITLOG_OK) {
         debt = 0;
     }
-    if (oldest != NULL) {
-        uint64_t end = oldest->base + oldest->bytes;
-        debt += clg_min_u64(clg_timers_waiting(store, end, &all), oldest->bytes / 2);
-    }
+    uint64_t waiting =
+        oldest != NULL ? clg_timers_waiting(store, oldest->base + oldest->bytes, &all) : 0;
     clg_segment_unref(oldest);
-    clg_log_set_control_reserve(store->core->log, debt + RETAIN_RESERVE_MARGIN);
+    clg_log_set_control_reserve(store->core->log, debt + RETAIN_RESERVE_MARGIN, waiting);
 }
 
 int32_t commitlog_retain(struct commitlog_store *store, const struct commitlog_retention *policy,

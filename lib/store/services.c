@@ -406,6 +406,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
                                 .next = CLG_OS_FOREVER};
     if (clg_log_failure(step.core->log, NULL) == COMMITLOG_OK) {
         service_fold(&step);
+        service_timers(&step); /* what it delivers is to be drained and flushed, too */
         service_drain(&step);
         service_flush(&step);
         service_seal(&step);
@@ -414,7 +415,6 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
         service_idle(&step);
         service_retain(&step);
         service_expire(&step);
-        service_timers(&step);
         service_scrub(&step);
         (void)service_lock_hot(store);
         service_clock(&step);

@@ -7,19 +7,13 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/plant.h"
+#include "format/producer_record.h"
 #include "format/reference_record.h"
 #include "format/timer_record.h"
 #include "log/reader.h"
 
-/* Upkeep delivers so many at once. */
-#define TIMERS_PIECE 256u
-/* A close does so many pieces at most: some ten milliseconds. */
-#define TIMERS_LAST_PIECES 16
-#define TIMERS_CARRY_ROOM_MS 1000
-#define TIMERS_HASHES_BYTES (CLG_ATTRIBUTE_HEADER_BYTES + 8u * CLG_RECORD_KEYS_MAX)
-
 /* When the first one is due, for upkeep to look at without the lock; true: sooner than before. */
-static bool timers_note_due(struct commitlog_store *store)
+bool clg_timers_note_due(struct commitlog_store *store)
 {
     struct clg_timer first;
     bool some = clg_timer_at(&store->timers, 0, &first);
@@ -44,7 +38,7 @@ int clg_timers_init(struct commitlog_store *store, struct commitlog_error *err)
 {
     clg_timer_table_init(&store->timers, store->os);
     int rc = clg_fold_timers(store->core->fold, timers_take, store);
-    (void)timers_note_due(store);
+    (void)clg_timers_note_due(store);
     return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "timers: out of memory");
 }
 
@@ -78,9 +72,10 @@ static bool timers_mark(const struct clg_append *item, struct clg_deliver_at *ou
                                  CLG_DELIVER_AT_BYTES, out) == COMMITLOG_OK;
 }
 
-int clg_timers_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
-                      int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
-                      struct commitlog_error *err)
+/* COMMITLOG_ETIMEDOUT: there is no room now. */
+static int timers_append_now(struct commitlog_store *store, const struct clg_append *items,
+                             uint32_t count, struct commitlog_receipt *receipts,
+                             struct commitlog_error *err)
 {
     int rc = COMMITLOG_OK;
     struct clg_deliver_at at;
@@ -89,7 +84,7 @@ int clg_timers_append(struct commitlog_store *store, const struct clg_append *it
     if (rc != COMMITLOG_OK) {
         rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "a timer");
     } else {
-        rc = clg_store_append(store, items, count, deadline_mono_ns, receipts, err);
+        rc = clg_store_append(store, items, count, clg_store_deadline(store, 0), receipts, err);
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
         if (timers_mark(&items[i], &at)) {
@@ -102,7 +97,7 @@ int clg_timers_append(struct commitlog_store *store, const struct clg_append *it
             clg_timer_add(&store->timers, &timer);
         }
     }
-    if (rc == COMMITLOG_OK && timers_note_due(store)) {
+    if (rc == COMMITLOG_OK && clg_timers_note_due(store)) {
         clg_fence_seqcst(); /* ORDER(timer-1): the time is there before the thread's word is read */
         clg_services_notify(store, COMMITLOG_LEVEL_NONE);
     }
@@ -110,231 +105,53 @@ int clg_timers_append(struct commitlog_store *store, const struct clg_append *it
     return rc;
 }
 
-/* ---- delivery ---- */
-
-static void timers_reader(struct commitlog_store *store, struct clg_reader *reader)
+/* Not under the lock: who can make room may want it before. 0: perhaps there is some now. */
+static int timers_wait_room(struct commitlog_store *store, uint32_t ticket,
+                            int64_t deadline_mono_ns, struct commitlog_error *err)
 {
-    clg_reader_init(reader, store->os, clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
-                    true);
+    int rc = clg_log_wait_room(store->core->log, ticket, deadline_mono_ns);
+    return rc == COMMITLOG_OK ? rc
+                              : clg_fail(err, rc, 0, CLG_NO_POSITION,
+                                         "no room in the stage: a reservation is open too long");
 }
 
-/* The message of a timer. */
-static int timers_read(struct commitlog_store *store, struct clg_reader *reader,
-                       const struct clg_timer *timer, struct clg_record_view *out,
-                       struct commitlog_error *err)
+int clg_timers_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
+                      int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                      struct commitlog_error *err)
 {
-    struct clg_log *log = store->core->log;
-    clg_reader_begin(reader);
-    int rc = clg_reader_get(reader, log, timer->position, clg_log_published(log), NULL, out, err);
-    if (rc == COMMITLOG_OK && out->header.kind != CLG_KIND_TIMER) {
-        rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, timer->position, "no timer lies there");
-    }
+    uint32_t ticket;
+    bool full;
+    int rc;
+    do {
+        ticket = clg_log_room_ticket(store->core->log);
+        rc = timers_append_now(store, items, count, receipts, err);
+        full = rc == COMMITLOG_ETIMEDOUT;
+        rc = full ? timers_wait_room(store, ticket, deadline_mono_ns, err) : rc;
+    } while (full && rc == COMMITLOG_OK);
     return rc;
 }
 
-/* The message whole, as one that was delivered (kind message) or that waits still (kind timer). */
-static int timers_append_copy(struct commitlog_store *store, const struct clg_timer *timer,
-                              const struct clg_record_view *view, uint8_t kind, bool carry,
-                              struct commitlog_receipt *receipt, struct commitlog_error *err)
-{
-    const struct commitlog_os *os = store->os;
-    const uint32_t bytes = view->header.attribute_bytes;
-    const struct clg_deliver_at at = {
-        .due_ms = timer->due_ms, .id = timer->id, .queue_number = timer->queue_number};
-    bool waits = kind == CLG_KIND_TIMER;
-    uint8_t *attributes = os->alloc(os, bytes);
-    if (attributes == NULL) {
-        return clg_fail(err, COMMITLOG_ENOMEM, 0, timer->position, "copy a timer's message");
-    }
-    CLG_ASSERT(bytes >= CLG_ATTRIBUTE_HEADER_BYTES + CLG_DELIVER_AT_BYTES);
-    memcpy(attributes, view->attributes, bytes);
-    attributes[0] = (uint8_t)(CLG_ATTRIBUTE_DELIVER_AT | (waits ? CLG_ATTRIBUTE_CRITICAL : 0));
-    clg_deliver_at_encode(attributes + CLG_ATTRIBUTE_HEADER_BYTES, &at);
-    struct commitlog_slice body = {view->body, view->body_bytes};
-    const struct clg_append item = {.kind = kind,
-                                    .queue_number = waits ? CLG_QUEUE_NONE : timer->queue_number,
-                                    .takes_offset = !waits,
-                                    .takes_reserve = carry,
-                                    .attributes = attributes,
-                                    .attribute_bytes = bytes,
-                                    .body = &body,
-                                    .body_count = 1,
-                                    .body_bytes = view->body_bytes};
-    int64_t deadline = clg_store_deadline(store, carry ? TIMERS_CARRY_ROOM_MS : 0);
-    int rc = clg_store_append(store, &item, 1, deadline, receipt, err);
-    os->free(os, attributes);
-    return rc;
-}
+/* ---- cancel ---- */
 
-/* An attribute with the hashes of the message's keys in the topic of the queue; bytes of it. */
-static uint32_t timers_key_hashes(struct commitlog_store *store, uint32_t queue_number,
-                                  const struct clg_record_view *view,
-                                  uint8_t out[TIMERS_HASHES_BYTES])
+/* COMMITLOG_ETIMEDOUT: there is no room now. */
+static int timers_cancel_now(struct commitlog_store *store, uint64_t timer,
+                             struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
-    const struct clg_queue *queue = clg_registry_queue(&store->core->registry, queue_number);
-    if (queue == NULL || queue->owner == 0) {
-        return 0;
-    }
-    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, queue->owner - 1);
-    uint8_t hashes[8 * CLG_RECORD_KEYS_MAX];
-    uint32_t count = 0;
-    struct clg_attribute_iterator iterator;
-    struct clg_attribute attribute;
-    clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
-    while (count < CLG_RECORD_KEYS_MAX && clg_attribute_next(&iterator, &attribute) == 1) {
-        if (attribute.type == CLG_ATTRIBUTE_KEY) {
-            uint64_t hash = clg_key_hash(topic->name_hash, attribute.value, attribute.bytes);
-            clg_store_le64(hashes + 8 * (size_t)count++, hash);
-        }
-    }
-    if (count == 0) {
-        return 0;
-    }
-    struct clg_attribute_writer writer;
-    clg_attribute_writer_init(&writer, out, TIMERS_HASHES_BYTES);
-    int rc = clg_attribute_add(&writer, CLG_ATTRIBUTE_KEY_HASHES, hashes, 8 * (size_t)count);
-    CLG_ASSERT(rc == COMMITLOG_OK);
-    (void)rc;
-    return (uint32_t)writer.used;
-}
-
-static int timers_append_reference(struct commitlog_store *store, const struct clg_timer *timer,
-                                   const struct clg_record_view *view, struct commitlog_error *err)
-{
-    struct clg_attribute tag = {0};
-    bool tagged = clg_attributes_tag(view->attributes, view->header.attribute_bytes, &tag) == 1;
-    const struct clg_reference reference = {.position = timer->position,
-                                            .header_check = view->header.header_check,
-                                            .tag_hash =
-                                                tagged ? clg_tag_hash(tag.value, tag.bytes) : 0,
-                                            .reason = CLG_REFERENCE_TIMER,
-                                            .origin = timer->id,
-                                            .origin_queue = CLG_QUEUE_NONE};
-    uint8_t bytes[CLG_REFERENCE_BODY_BYTES];
-    uint8_t attributes[TIMERS_HASHES_BYTES];
-    clg_reference_encode(bytes, &reference);
-    struct commitlog_slice body = {bytes, sizeof(bytes)};
-    const struct clg_append item = {
-        .kind = CLG_KIND_REFERENCE,
-        .queue_number = timer->queue_number,
-        .takes_offset = true,
-        .attributes = attributes,
-        .attribute_bytes = timers_key_hashes(store, timer->queue_number, view, attributes),
-        .body = &body,
-        .body_count = 1,
-        .body_bytes = sizeof(bytes)};
-    struct commitlog_receipt receipt = {0};
-    return clg_store_append(store, &item, 1, clg_store_deadline(store, 0), &receipt, err);
-}
-
-/* In the older half of what is kept, and not in the segment that retention never takes. */
-static bool timers_is_old(const struct clg_log *log, uint64_t position)
-{
-    uint64_t first = clg_log_first(log);
-    return position < clg_log_active_base(log) &&
-           position < first + (clg_log_claimed(log) - first) / 2;
-}
-
-static int timers_append_cancel(struct commitlog_store *store, uint64_t id, int64_t deadline,
-                                bool carry, struct commitlog_receipt *receipt,
-                                struct commitlog_error *err)
-{
-    uint8_t bytes[CLG_TIMER_CANCEL_BYTES];
-    clg_timer_cancel_encode(bytes, id);
-    struct commitlog_slice body = {bytes, sizeof(bytes)};
-    const struct clg_append item = {.kind = CLG_KIND_TIMER,
-                                    .queue_number = CLG_QUEUE_NONE,
-                                    .takes_reserve = carry,
-                                    .body = &body,
-                                    .body_count = 1,
-                                    .body_bytes = sizeof(bytes)};
-    return clg_store_append(store, &item, 1, deadline, receipt, err);
-}
-
-/* Its message does not read, and will not: that is damage, and is said; nothing waits any more. */
-static int timers_give_up(struct commitlog_store *store, const struct clg_timer *timer,
-                          int64_t deadline, bool carry, struct commitlog_error *err)
-{
-    struct commitlog_receipt receipt = {0};
-    clg_store_damage(store, store->core, timer->position, 0, CLG_QUEUE_NONE,
-                     "a message that waits does not read");
-    clg_wrap(err, "a message that waits is given up");
-    clg_store_event(store, COMMITLOG_EVENT_ERROR, err);
-    return timers_append_cancel(store, timer->id, deadline, carry, &receipt, err);
-}
-
-static bool timers_is_lost(int rc)
-{
-    return rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL;
-}
-
-/* One whose time has come. */
-static int timers_deliver_one(struct commitlog_store *store, struct clg_reader *reader,
-                              const struct clg_timer *timer, struct commitlog_error *err)
-{
-    struct clg_record_view view;
-    struct commitlog_receipt receipt = {0};
-    int rc = timers_read(store, reader, timer, &view, err);
-    bool lost = timers_is_lost(rc);
-    if (rc == COMMITLOG_EBEYOND) {
-        return COMMITLOG_EAGAIN; /* behind an open reservation: not to be read yet */
-    }
-    if (lost) {
-        rc = timers_give_up(store, timer, clg_store_deadline(store, 0), false, err);
-    } else if (rc == COMMITLOG_OK && timers_is_old(store->core->log, timer->position)) {
-        rc = timers_append_copy(store, timer, &view, CLG_KIND_MESSAGE, false, &receipt, err);
-        clg_count(store, CLG_COUNT_TIMER_COPIES, rc == COMMITLOG_OK);
-    } else if (rc == COMMITLOG_OK) {
-        rc = timers_append_reference(store, timer, &view, err);
+    int rc;
+    clg_mutex_lock(store->os, &store->timer_lock);
+    if (!clg_timer_find(&store->timers, timer, NULL)) {
+        rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, timer,
+                      "no message waits that was stored at %llu: delivered, cancelled or never",
+                      (unsigned long long)timer);
+    } else {
+        rc = clg_timers_append_cancel(store, timer, false, clg_store_deadline(store, 0), receipt,
+                                      err);
     }
     if (rc == COMMITLOG_OK) {
-        clg_timer_remove(&store->timers, timer->id);
-        clg_count(store, CLG_COUNT_TIMERS_DELIVERED, !lost);
+        clg_timer_remove(&store->timers, timer);
     }
-    return rc;
-}
-
-int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
-                       struct commitlog_error *err)
-{
-    struct clg_reader reader;
-    int rc = COMMITLOG_OK;
-    uint32_t delivered = 0;
-    *out_wait_ns = INT64_MAX;
-    clg_mutex_lock(store->os, &store->timer_lock);
-    timers_reader(store, &reader);
-    struct clg_timer first;
-    bool some = clg_timer_at(&store->timers, 0, &first);
-    int64_t now = some ? clg_log_time(store->core->log) : 0;
-    while (rc == COMMITLOG_OK && some && delivered < TIMERS_PIECE &&
-           first.due_ms * CLG_OS_NS_PER_MS <= now + (CLG_PLANTED(TIMER_EARLY) ? 500000000 : 0)) {
-        rc = timers_deliver_one(store, &reader, &first, err);
-        delivered++;
-        some = clg_timer_at(&store->timers, 0, &first);
-    }
-    if (some) {
-        int64_t wait = first.due_ms * CLG_OS_NS_PER_MS - now;
-        *out_wait_ns = wait > 0 ? wait : 0;
-    }
-    clg_reader_end(&reader);
-    (void)timers_note_due(store);
-    store->timer_seen_ms = clg_load_relaxed_u64(&store->timer_due_ms);
     clg_mutex_unlock(store->os, &store->timer_lock);
-    if (delivered > 0) {
-        clg_store_announce(store);
-    }
-    return rc == COMMITLOG_ETIMEDOUT ? COMMITLOG_EAGAIN : rc;
-}
-
-void clg_timers_deliver_last(struct commitlog_store *store)
-{
-    struct commitlog_error ignored;
-    int64_t wait_ns = 0;
-    int rc = COMMITLOG_OK;
-    clg_error_clear(&ignored);
-    for (int i = 0; rc == COMMITLOG_OK && wait_ns == 0 && i < TIMERS_LAST_PIECES; i++) {
-        rc = clg_timers_deliver(store, &wait_ns, &ignored);
-    }
+    return rc;
 }
 
 int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, uint32_t level,
@@ -351,18 +168,14 @@ int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, ui
     }
     struct commitlog_receipt receipt = {0};
     int64_t deadline = clg_store_deadline(store, COMMITLOG_FOREVER);
-    clg_mutex_lock(store->os, &store->timer_lock);
-    if (!clg_timer_find(&store->timers, timer, NULL)) {
-        rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, timer,
-                      "no message waits that was stored at %llu: delivered, cancelled or never",
-                      (unsigned long long)timer);
-    } else {
-        rc = timers_append_cancel(store, timer, deadline, false, &receipt, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        clg_timer_remove(&store->timers, timer);
-    }
-    clg_mutex_unlock(store->os, &store->timer_lock);
+    uint32_t ticket;
+    bool full;
+    do {
+        ticket = clg_log_room_ticket(store->core->log);
+        rc = timers_cancel_now(store, timer, &receipt, err);
+        full = rc == COMMITLOG_ETIMEDOUT;
+        rc = full ? timers_wait_room(store, ticket, deadline, err) : rc;
+    } while (full && rc == COMMITLOG_OK);
     return rc == COMMITLOG_OK ? clg_append_finish(store, clg_append_level(store, level), 1,
                                                   deadline, 0, &receipt, err)
                               : rc;
@@ -437,71 +250,4 @@ int64_t commitlog_delay_level_ms(uint32_t level)
                                       360, 420, 480, 540, 600, 1200, 1800, 3600, 7200};
     const uint32_t last = sizeof(seconds) / sizeof(seconds[0]) - 1;
     return (int64_t)seconds[level < last ? level : last] * 1000;
-}
-
-/* ---- retention ---- */
-
-uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total)
-{
-    struct clg_timer timer;
-    uint64_t bytes = 0;
-    clg_mutex_lock(store->os, &store->timer_lock);
-    for (uint32_t cursor = 0; clg_timer_next(&store->timers, &cursor, &timer);) {
-        bytes += timer.position < end ? timer.size : 0;
-    }
-    *out_total = store->timers.bytes;
-    clg_mutex_unlock(store->os, &store->timer_lock);
-    return bytes;
-}
-
-static int timers_carry_one(struct commitlog_store *store, struct clg_reader *reader,
-                            const struct clg_timer *timer, uint64_t *bytes,
-                            struct commitlog_error *err)
-{
-    struct clg_record_view view;
-    struct commitlog_receipt receipt = {0};
-    struct clg_timer carried = *timer;
-    int rc = timers_read(store, reader, timer, &view, err);
-    if (timers_is_lost(rc)) {
-        int64_t deadline = clg_store_deadline(store, TIMERS_CARRY_ROOM_MS);
-        rc = timers_give_up(store, timer, deadline, true, err);
-        if (rc == COMMITLOG_OK) {
-            clg_timer_remove(&store->timers, timer->id);
-        }
-        return rc;
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = timers_append_copy(store, timer, &view, CLG_KIND_TIMER, true, &receipt, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        carried.position = receipt.position;
-        carried.size = (uint32_t)(receipt.end_position - receipt.position);
-        clg_timer_add(&store->timers, &carried);
-        *bytes += receipt.end_position - receipt.position;
-        clg_count(store, CLG_COUNT_TIMER_COPIES, 1);
-    }
-    return rc;
-}
-
-int clg_timers_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_bytes,
-                     struct commitlog_error *err)
-{
-    struct clg_reader reader;
-    int rc = COMMITLOG_OK;
-    struct clg_timer timer;
-    timers_reader(store, &reader);
-    clg_mutex_lock(store->os, &store->timer_lock);
-    for (uint32_t cursor = 0;
-         rc == COMMITLOG_OK && clg_timer_next(&store->timers, &cursor, &timer);) {
-        if (timer.position < end && !CLG_PLANTED(TIMER_UNCARRIED)) {
-            rc = timers_carry_one(store, &reader, &timer, out_bytes, err);
-        }
-    }
-    clg_mutex_unlock(store->os, &store->timer_lock);
-    clg_reader_end(&reader);
-    if (rc == COMMITLOG_ETIMEDOUT) {
-        return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
-                        "an open reservation holds the log: timers cannot be carried forward");
-    }
-    return rc;
 }

@@ -2,6 +2,10 @@
  * timers.h -- messages that are delivered later: stored at once, in no queue; when their time has
  * come a reference in their queue delivers them.
  *
+ *   timers.c          append, cancel, list
+ *   timer_delivery.c  what is due
+ *   timer_carry.c     what retention asks
+ *
  * A writer keeps a table of its own, as of the last record that was appended, under `timer_lock`:
  * whether a timer is still pending is decided by it before the record that ends it is appended. The
  * view's table is the same as of what is folded.
@@ -64,5 +68,30 @@ uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_
 /* Retention, as clg_groups_carry. */
 CLG_MUST_CHECK int clg_timers_carry(struct commitlog_store *store, uint64_t end,
                                     uint64_t *out_bytes, struct commitlog_error *err);
+
+/* ---- between the files of timers, all under the lock ---- */
+
+struct clg_reader;
+struct clg_record_view;
+
+/* When the first one is due, for upkeep to look at without the lock; true: sooner than before. */
+bool clg_timers_note_due(struct commitlog_store *store);
+void clg_timers_reader(struct commitlog_store *store, struct clg_reader *reader);
+/* The message of a timer. COMMITLOG_EDAMAGED or _ETOOSMALL: there is none; _EAGAIN: not yet. */
+CLG_MUST_CHECK int clg_timers_read(struct commitlog_store *store, struct clg_reader *reader,
+                                   const struct clg_timer *timer, struct clg_record_view *out,
+                                   struct commitlog_error *err);
+/* The message whole, as one that was delivered (kind message) or that waits still (kind timer). */
+CLG_MUST_CHECK int clg_timers_append_copy(struct commitlog_store *store,
+                                          const struct clg_timer *timer,
+                                          const struct clg_record_view *view, uint8_t kind,
+                                          bool carry, struct commitlog_receipt *receipt,
+                                          struct commitlog_error *err);
+CLG_MUST_CHECK int clg_timers_append_cancel(struct commitlog_store *store, uint64_t id, bool carry,
+                                            int64_t deadline, struct commitlog_receipt *receipt,
+                                            struct commitlog_error *err);
+/* The message of one is damaged or gone: it ends, and that is said. */
+CLG_MUST_CHECK int clg_timers_give_up(struct commitlog_store *store, const struct clg_timer *timer,
+                                      bool carry, struct commitlog_error *err);
 
 #endif

@@ -157,9 +157,10 @@ static int timers_restore(struct clg_view *view, const uint8_t *data, uint64_t b
                                         .queue_number = clg_load_le32(at + STATE_AT_QUEUE),
                                         .size = clg_load_le32(at + STATE_AT_SIZE)};
         if (timer.id == 0 || timer.id > CLG_POSITION_MAX || timer.position < timer.id ||
-            timer.position > CLG_POSITION_MAX || due > (uint64_t)CLG_DELIVER_AT_MAX_MS ||
-            timer.queue_number == CLG_QUEUE_NONE || timer.size == 0 ||
-            timer.size % CLG_TIMER_UNIT != 0 || timer.size > CLG_RECORD_MAX + CLG_TIMER_UNIT ||
+            timer.position > CLG_POSITION_MAX ||
+            !clg_is_aligned(timer.id | timer.position, CLG_RECORD_ALIGN) ||
+            due > (uint64_t)CLG_DELIVER_AT_MAX_MS || timer.queue_number == CLG_QUEUE_NONE ||
+            timer.size == 0 || timer.size % 8 != 0 || timer.size > CLG_TIMER_SIZE_MAX ||
             clg_timer_find(&timers->table, timer.id, NULL)) {
             return COMMITLOG_EDAMAGED;
         }

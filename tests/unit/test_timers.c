@@ -206,7 +206,7 @@ START_TEST(what_waits_may_be_half_of_the_log)
 {
     const struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 1};
     struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
-    uint32_t count = fill_with_delayed(70000);
+    uint32_t count = fill_with_delayed(120000);
     ck_assert_int_eq(commitlog_retain(store, &policy, &retained, &err), COMMITLOG_EBUSY);
     ck_assert_ptr_nonnull(strstr(err.message, "delayed messages"));
     ck_assert_uint_eq(retained.segments_dropped, 0);
