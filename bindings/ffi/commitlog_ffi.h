@@ -231,6 +231,7 @@ struct commitlog_record {
     uint64_t sequence;
     uint32_t producer_epoch;
     uint32_t reserved;
+    int64_t deliver_at_ms;
 };
 enum {
     COMMITLOG_QUEUE_AUTO = 0x7fffffff
@@ -253,6 +254,7 @@ enum {
     COMMITLOG_KIND_TOPIC = 6,
     COMMITLOG_KIND_EPOCH = 7,
     COMMITLOG_KIND_FIRST = 8,
+    COMMITLOG_KIND_TIMER = 10,
     COMMITLOG_KIND_GROUP = 11,
     COMMITLOG_KIND_PRODUCER = 12
 };
@@ -275,6 +277,8 @@ struct commitlog_message {
     uint64_t sequence;
     uint32_t producer_epoch;
     uint32_t reserved;
+    int64_t deliver_at_ms;
+    uint64_t origin_position;
 };
 int32_t commitlog_message_key(const struct commitlog_message *message, uint32_t index, struct commitlog_slice *out_key);
 int32_t commitlog_message_header(const struct commitlog_message *message, uint32_t index, struct commitlog_header *out_header);
@@ -487,3 +491,15 @@ struct commitlog_group_lag {
     int64_t oldest_time_ns;
 };
 int32_t commitlog_group_lag(struct commitlog_group *group, uint32_t topic, uint32_t queue, struct commitlog_group_lag *out, struct commitlog_error *err);
+int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, uint32_t level, struct commitlog_error *err);
+struct commitlog_timer_info {
+    uint32_t struct_bytes;
+    uint32_t topic;
+    uint32_t queue;
+    uint32_t reserved;
+    uint64_t timer;
+    uint64_t position;
+    int64_t deliver_at_ms;
+};
+int32_t commitlog_timer_at(struct commitlog_store *store, uint32_t index, struct commitlog_timer_info *out);
+int64_t commitlog_delay_level_ms(uint32_t level);

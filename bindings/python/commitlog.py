@@ -23,10 +23,10 @@ from ctypes import (POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int6
                     c_uint32, c_uint64, c_void_p)
 from typing import Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-__all__ = ["Store", "Topic", "Cursor", "Group", "Message", "Receipt", "Record", "CommitlogError",
-           "UsageError", "HostError", "DataError", "StatusError", "StoreError", "version",
-           "ALL_QUEUES", "AUTO_QUEUE", "FIRST", "END", "LEVELS", "STRATEGIES", "assign",
-           "queue_by_key"]
+__all__ = ["Store", "Topic", "Cursor", "Group", "Message", "Receipt", "Record", "Timer",
+           "CommitlogError", "UsageError", "HostError", "DataError", "StatusError", "StoreError",
+           "version", "ALL_QUEUES", "AUTO_QUEUE", "FIRST", "END", "LEVELS", "STRATEGIES", "assign",
+           "delay_level_ms", "queue_by_key"]
 
 ALL_QUEUES = 0x7ffffffe
 AUTO_QUEUE = 0x7fffffff
@@ -109,7 +109,8 @@ class _Record(Structure):
                 ("key_count", c_uint32), ("keys", POINTER(_Slice)), ("tag", _Slice),
                 ("headers", POINTER(_Header)), ("header_count", c_uint32),
                 ("has_time", c_uint32), ("time_ms", c_int64), ("producer_id", c_uint64),
-                ("sequence", c_uint64), ("producer_epoch", c_uint32), ("reserved", c_uint32)]
+                ("sequence", c_uint64), ("producer_epoch", c_uint32), ("reserved", c_uint32),
+                ("deliver_at_ms", c_int64)]
 
 
 class _Message(Structure):
@@ -118,7 +119,8 @@ class _Message(Structure):
                 ("queue", c_uint32), ("epoch", c_uint32), ("kind", c_uint32), ("body", _Slice),
                 ("tag", _Slice), ("attributes", _Slice), ("key_count", c_uint32),
                 ("header_count", c_uint32), ("producer_id", c_uint64), ("sequence", c_uint64),
-                ("producer_epoch", c_uint32), ("reserved", c_uint32)]
+                ("producer_epoch", c_uint32), ("reserved", c_uint32), ("deliver_at_ms", c_int64),
+                ("origin_position", c_uint64)]
 
 
 class _Sized(Structure):
@@ -176,6 +178,11 @@ class _GroupOffset(Structure):
 class _GroupLag(_Sized):
     _fields_ = [("struct_bytes", c_uint32), ("queues", c_uint32), ("messages", c_uint64),
                 ("dropped", c_uint64), ("oldest_time_ns", c_int64)]
+
+
+class _TimerInfo(_Sized):
+    _fields_ = [(name, c_uint32) for name in ("struct_bytes", "topic", "queue", "reserved")] + [
+        ("timer", c_uint64), ("position", c_uint64), ("deliver_at_ms", c_int64)]
 
 
 _HANDLE = c_void_p
@@ -244,6 +251,9 @@ _SIGNATURES = {
     "group_fetch": (c_int32, _HANDLE, POINTER(_GroupOffset), c_uint32, _ERR),
     "group_reset": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint32, c_uint64, c_uint32, _ERR),
     "group_lag": (c_int32, _HANDLE, c_uint32, c_uint32, POINTER(_GroupLag), _ERR),
+    "timer_cancel": (c_int32, _HANDLE, c_uint64, c_uint32, _ERR),
+    "timer_at": (c_int32, _HANDLE, c_uint32, POINTER(_TimerInfo)),
+    "delay_level_ms": (c_int64, c_uint32),
 }
 
 _loaded: Optional[ctypes.CDLL] = None
@@ -299,6 +309,11 @@ def assign(strategy: str, members: Sequence[bytes], queues: int,
     _check(_lib().commitlog_assign(STRATEGIES[strategy], (_Slice * len(ids))(*map(_slice, ids)),
                                    len(ids), queues, before, out, byref(err)), err)
     return list(out)
+
+
+def delay_level_ms(level: int) -> int:
+    """RocketMQ's delay levels 1 to 18 (1 s to 2 h) in milliseconds; 0: none, above 18: as 18."""
+    return _lib().commitlog_delay_level_ms(level)
 
 
 # ---- small helpers -------------------------------------------------------------------------------
@@ -362,7 +377,9 @@ class Receipt(NamedTuple):
 
 
 class Message(NamedTuple):
-    """A copy of a record. topic is None for control records."""
+    """A copy of a record. topic is None for control records. deliver_at_ms is None for one that was
+    not delayed; origin_position is where a delayed one was stored, if it is delivered from there,
+    else None."""
     position: int
     next_position: int
     topic: Optional[int]
@@ -377,6 +394,8 @@ class Message(NamedTuple):
     keys: Tuple[bytes, ...]
     headers: Tuple[Tuple[bytes, bytes], ...]
     producer: Optional[Tuple[int, int, int]] = None  # id, epoch, sequence
+    deliver_at_ms: Optional[int] = None
+    origin_position: Optional[int] = None
 
 
 class Record(NamedTuple):
@@ -390,6 +409,17 @@ class Record(NamedTuple):
     time_ms: Optional[int] = None
     level: str = "default"
     producer: Optional[Tuple[int, int, int]] = None  # id, epoch, sequence: stored once
+    deliver_at_ms: Optional[int] = None  # since 1970; None: at once
+
+
+class Timer(NamedTuple):
+    """A message that waits. handle is what Store.cancel_timer takes, position where the message
+    lies now; topic and queue, where it is to go, are None if they are not known."""
+    handle: int
+    topic: Optional[int]
+    queue: Optional[int]
+    position: int
+    deliver_at_ms: int
 
 
 def _receipt(raw: _Receipt) -> Receipt:
@@ -412,7 +442,8 @@ def _message(raw: _Message) -> Message:
                    None if raw.topic == _CONTROL_TOPIC else raw.topic, raw.queue,
                    raw.queue_offset, raw.store_time_ns, raw.time_ms, raw.epoch, raw.kind,
                    _copy(raw.body), _copy(raw.tag), tuple(keys), tuple(headers),
-                   (raw.producer_id, raw.producer_epoch, raw.sequence) if raw.producer_id else None)
+                   (raw.producer_id, raw.producer_epoch, raw.sequence) if raw.producer_id else None,
+                   raw.deliver_at_ms or None, raw.origin_position or None)
 
 
 def _fill(raw: _Record, record: Record) -> list:
@@ -436,6 +467,7 @@ def _fill(raw: _Record, record: Record) -> list:
     raw.has_time = record.time_ms is not None
     raw.time_ms = record.time_ms or 0
     raw.producer_id, raw.producer_epoch, raw.sequence = record.producer or (0, 0, 0)
+    raw.deliver_at_ms = record.deliver_at_ms or 0
     return [data, body, keys, key_slices, tag, headers, header_pairs]
 
 
@@ -519,6 +551,27 @@ class Store:
                 return found
             _check(code)
             found.append(_group_info(out))
+
+    def timers(self) -> Iterator[Timer]:
+        """The messages that wait: the first is due first, the others come in any order. One that
+        comes or goes while this is read may hide another or show it twice."""
+        index = 0
+        while True:
+            out = _TimerInfo()
+            code = _lib().commitlog_timer_at(self.handle, index, byref(out))
+            if code == _ENOTFOUND:
+                return
+            _check(code)
+            known = out.topic != _CONTROL_TOPIC
+            yield Timer(out.timer, out.topic if known else None, out.queue if known else None,
+                        out.position, out.deliver_at_ms)
+            index += 1
+
+    def cancel_timer(self, handle: int, level: str = "default") -> None:
+        """Ends a timer: its message is never delivered. handle: the position of its receipt.
+        StatusError with COMMITLOG_ENOTFOUND: it does not wait any more, or never did."""
+        err = _Error()
+        _check(_lib().commitlog_timer_cancel(self.handle, handle, LEVELS[level], byref(err)), err)
 
     def append_batch(self, records: Iterable[Record],
                      timeout: Optional[float] = None) -> "list[Receipt]":
@@ -641,13 +694,15 @@ class Topic:
                tag: bytes = b"", headers: Sequence[Tuple[bytes, bytes]] = (),
                time_ms: Optional[int] = None, level: str = "default",
                producer: Optional[Tuple[int, int, int]] = None,
+               deliver_at_ms: Optional[int] = None,
                timeout: Optional[float] = None) -> Receipt:
         """Appends one message and waits for its level. With a producer (id, epoch, sequence) it is
-        stored once, however often it is given. StoreError with COMMITLOG_EUNKNOWN: it is
-        stored, but the level was not reached in time."""
+        stored once, however often it is given. With deliver_at_ms (since 1970) it is in its queue
+        from that time on; the position of the receipt is then what Store.cancel_timer takes.
+        StoreError with COMMITLOG_EUNKNOWN: it is stored, but the level was not reached in time."""
         raw, receipt, err = _Record(), _Receipt(), _Error()
         kept = _fill(raw, Record(self, body, queue, keys, tag, headers, time_ms, level,
-                                 producer))
+                                 producer, deliver_at_ms))
         code = _lib().commitlog_append_record(self.store.handle, byref(raw), _ms(timeout),
                                               byref(receipt), byref(err))
         del kept

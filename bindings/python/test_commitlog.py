@@ -66,7 +66,8 @@ class Interface(unittest.TestCase):
 
     def test_fields_of_structures(self):
         for name in ("Error", "Slice", "Header", "Receipt", "Record", "Message", "TopicInfo",
-                     "QueueInfo", "Positions", "Recovery", "GroupInfo", "GroupOffset", "GroupLag"):
+                     "QueueInfo", "Positions", "Recovery", "GroupInfo", "GroupOffset", "GroupLag",
+                     "TimerInfo"):
             c_name = re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
             body = re.search(r"struct commitlog_%s [{](.*?)[}];" % c_name, self.header, re.S)
             declared = re.findall(r"(\w+)(?:\[\w+\])?;", body[1])
@@ -86,7 +87,7 @@ class Interface(unittest.TestCase):
                  "topic_info": commitlog._TopicInfo, "queue_info": commitlog._QueueInfo,
                  "positions": commitlog._Positions, "recovery": commitlog._Recovery,
                  "group_info": commitlog._GroupInfo, "group_offset": commitlog._GroupOffset,
-                 "group_lag": commitlog._GroupLag}
+                 "group_lag": commitlog._GroupLag, "timer_info": commitlog._TimerInfo}
         checks = "".join(f'_Static_assert(sizeof(struct commitlog_{name}) == '
                          f'{ctypes.sizeof(kind)}, "{name}");\n' for name, kind in names.items())
         try:
@@ -400,6 +401,70 @@ class ConsumerGroups(StoreCase):
             self.assertFalse(group.info()["keep"])
             group.delete()
         self.assertEqual(self.store.groups(), [])
+
+
+class Delays(StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.store = self.open()
+        self.topic = self.store.topic("t", queues=2)
+
+    def later(self, body, ms, **more):
+        due = int(time.time() * 1000) + ms
+        return due, self.topic.append(body, 1, deliver_at_ms=due, **more)
+
+    def test_a_message_comes_when_it_is_due(self):
+        due, receipt = self.later(b"late", 300, keys=[b"k"], tag=b"red", headers=[(b"h", b"v")])
+        early = list(self.topic.cursor(1))
+        self.assertTrue(early == [] or time.time() * 1000 >= due)
+        message, = self.topic.cursor(1).fetch(timeout=20)
+        self.assertGreaterEqual(message.store_time_ns, due * 1000000)
+        self.assertEqual((message.body, message.keys, message.tag, message.headers),
+                         (b"late", (b"k",), b"red", ((b"h", b"v"),)))
+        self.assertEqual((message.deliver_at_ms, message.origin_position, message.queue),
+                         (due, receipt.position, 1))
+        self.assertGreater(message.position, receipt.position)
+        self.assertEqual([found.position for found in self.topic.query(b"k")], [message.position])
+        self.assertEqual(list(self.store.timers()), [])
+
+    def test_what_is_cancelled_never_comes(self):
+        due, gone = self.later(b"gone", 1000, level="none")
+        self.later(b"kept", 1000, level="none")
+        self.store.cancel_timer(gone.position, level="durable")
+        for handle in (gone.position, 8):
+            with self.assertRaises(commitlog.StatusError) as caught:
+                self.store.cancel_timer(handle)
+            self.assertEqual(caught.exception.name, "COMMITLOG_ENOTFOUND")
+        self.assertEqual([message.body for message in self.topic.cursor(1).fetch(timeout=20)],
+                         [b"kept"])
+        time.sleep(max(0.0, due / 1000 + 0.1 - time.time()))
+        self.assertEqual([message.body for message in self.topic.cursor(1)], [b"kept"])
+
+    def test_those_that_wait_are_told(self):
+        hour = commitlog.delay_level_ms(17)
+        self.assertEqual((commitlog.delay_level_ms(0), hour, commitlog.delay_level_ms(99)),
+                         (0, 3600000, 7200000))
+        last, second = self.later(b"second", 2 * hour)
+        due, first = self.later(b"first", hour)
+        batch, = self.store.append_batch([commitlog.Record(self.topic, b"third", 0,
+                                                           deliver_at_ms=last)])
+        self.store.close()
+        with commitlog.Store(self.path, access="read-only") as store:
+            found = list(store.timers())
+        self.assertEqual(found[0], commitlog.Timer(first.position, self.topic.number, 1,
+                                                   first.position, due))
+        self.assertEqual({(each.handle, each.queue, each.deliver_at_ms) for each in found[1:]},
+                         {(second.position, 1, last), (batch.position, 0, last)})
+
+    def test_a_time_that_has_passed_is_none(self):
+        self.topic.append(b"now", 0, deliver_at_ms=1)
+        self.topic.append(b"at once", 0)
+        self.assertEqual([(message.body, message.deliver_at_ms, message.origin_position)
+                          for message in self.topic.cursor(0)],
+                         [(b"now", 1, None), (b"at once", None, None)])
+        with self.assertRaises(commitlog.UsageError) as caught:
+            self.topic.append(b"never", 0, deliver_at_ms=2 ** 62)
+        self.assertEqual(caught.exception.name, "COMMITLOG_ETOOBIG")
 
 
 class Errors(StoreCase):
