@@ -8,7 +8,7 @@
 # so they are never made again. A new version of the format gets files of its own, beside these.
 # To see what the present library writes, give another FOLDER.
 #
-# What it makes, with make_golden.c and a few bytes spoiled here and there:
+# What it makes, with make_golden.c, make_patches.c and a few bytes spoiled here and there:
 #
 #   clean      closed; segments of 64 KiB, seven of them full, with their views, and one prepared
 #              ahead; three sessions, one that filled up its flushes, one with the mmap engine;
@@ -45,35 +45,37 @@ done
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/commitlog-golden-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-# Flags are lists of words.
-# shellcheck disable=SC2046
-"${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -I"$root/include" "$here/make_golden.c" \
-    "$build/libcommitlog.a" -pthread $(pkg-config --libs libpmem 2>/dev/null) -o "$work/make_golden"
+for each in make_golden make_patches; do
+    # Flags are lists of words.
+    # shellcheck disable=SC2046
+    "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -I"$root/include" "$here/$each.c" \
+        "$build/libcommitlog.a" -pthread $(pkg-config --libs libpmem 2>/dev/null) -o "$work/$each"
+done
 cd "$work"
 mkdir made
 
 zero() { dd if=/dev/zero of="$1" bs=1 seek="$2" count="$3" conv=notrunc status=none; }
 
 ./make_golden clean clean
-./make_golden boot clean
+./make_patches boot clean
 cp -r clean retained
 ./make_golden retain retained
-./make_golden boot retained
-./make_golden patches clean >made/patches
+./make_patches boot retained
+./make_patches patches clean >made/patches
 
 position=$(./make_golden killed killed || [ $? = 137 ])
 zero killed/log/00000000000000000000.log $((position + 56)) 24
-./make_golden boot killed
+./make_patches boot killed
 
 position=$(./make_golden plain damaged)
 zero damaged/log/00000000000000000000.log $((position + 52)) 1
-./make_golden boot damaged
+./make_patches boot damaged
 
 position=$(./make_golden plain salvaged)
 zero salvaged/log/00000000000000000000.log $((position + 24)) 8
 "$commitlog" recover salvaged --mode salvage >/dev/null
 ./make_golden more salvaged
-./make_golden boot salvaged
+./make_patches boot salvaged
 
 for name in "${names[@]}"; do
     python3 "$here/sparse.py" pack "$name" >"made/$name.store"
