@@ -3,6 +3,7 @@
 
 Part of walk.py. Every comparison is counted; the first that fails ends the program.
 """
+import base64
 import os
 import struct
 import sys
@@ -11,10 +12,11 @@ PAGE, RECORDS_AT, RECORD_HEADER = 4096, 8192, 48
 NO_QUEUE, NO_LINK = 0xffffffff, 0xffffffffffffffff
 COMMITTED = 5
 KINDS = {1: "message", 2: "reference", 3: "hole", 4: "pad", 5: "batch", 6: "topic", 7: "epoch",
-         8: "first", 11: "group", 12: "producer"}
+         8: "first", 10: "timer", 11: "group", 12: "producer"}
 MESSAGE, REFERENCE, HOLE, PAD, BATCH, TOPIC, EPOCH, FIRST = range(1, 9)
-GROUP = 11
-PRODUCER = 12
+TIMER, GROUP, PRODUCER = 10, 11, 12
+CRITICAL = 0x80
+DUE_MAX, POSITION_MAX = 9223372036854, 0x7ffffffffffff000
 checks = 0
 
 
@@ -64,6 +66,16 @@ class Bytes:
             if byte != 0 and not self.seen[at]:
                 need(False, self.where, f"byte {at} is room and not zero")
         need(True, self.where, "")
+
+
+def text(data):
+    """Bytes as JSON has them: a text, or what says that it is none."""
+    try:
+        if b"\0" not in data:
+            return data.decode("utf-8")
+    except UnicodeDecodeError:
+        pass
+    return {"base64": base64.b64encode(data).decode("ascii")}
 
 
 def common_header(page, letters, header_bytes, uuid):
@@ -164,6 +176,9 @@ class Record:
         self.attributes, self.body = b"", b""
         self.tag, self.keys, self.headers, self.producer_time = b"", [], [], None
         self.producer = None  # id, sequence, epoch
+        self.deliver = None   # due, id, queue, whether that is critical
+        self.hashes = None    # of keys
+        self.original = None  # what a reference delivers
         if bare:
             same(self.where, "check of a hole or pad", self.check, 0)
             data.take(at + RECORD_HEADER, self.size - RECORD_HEADER)  # means nothing
@@ -197,14 +212,26 @@ class Record:
             elif kind == 4:
                 need(size == 8 and self.producer_time is None, data.where, "producer time")
                 self.producer_time = Bytes(value, data.where).i64(0)
+            elif kind & ~CRITICAL == 5:
+                need(size == 24 and at == 27, data.where, "deliver at, or its place")
+                part = Bytes(value, data.where)
+                self.deliver = part.u64(0), part.u64(8), part.u32(16), kind >= CRITICAL
+                due, number, queue, _ = self.deliver
+                need(due <= DUE_MAX and number <= POSITION_MAX and number % 8 == 0 and
+                     queue != NO_QUEUE and part.u32(20) == 0, data.where, "deliver at")
             elif kind == 6:
-                need(size == 20 and at == 23, data.where, "producer, or its place")
+                before = 27 if self.deliver is not None else 0
+                need(size == 20 and at == before + 23, data.where, "producer, or its place")
                 part = Bytes(value, data.where)
                 self.producer = part.u64(0), part.u64(8), part.u32(16)
                 need(self.producer[0] != 0 and 0 < self.producer[1] < 1 << 63, data.where,
                      "producer")
+            elif kind == 7:
+                need(8 <= size <= 8 * 64 and size % 8 == 0 and self.hashes is None, data.where,
+                     "hashes of keys")
+                self.hashes = list(struct.unpack(f"<{size // 8}Q", value))
             else:
-                need(kind != 0 and kind < 128, data.where, f"type {kind}")
+                need(kind != 0 and kind < CRITICAL, data.where, f"type {kind}")
 
     def has_entry(self):
         """Whether it is what a queue holds at its offset."""

@@ -2,13 +2,13 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """walk.py - a second reader of format version 1, written from commitlog-format(5) alone.
 
-walk.py STORE prints what `commitlog dump --json STORE` prints for a store that was closed, and
-holds every byte of its files to the tables of that page on the way: what a field must be, and that
-room is zero. Nothing of the library is used. XXH3 is not in Python's standard library, so checks
-and hashes are taken as they are; the library verifies them. Says "checks: N" on standard error;
-exit 1 at the first difference, which is named by file, place and field.
+walk.py STORE [TOPIC...] prints what `commitlog dump --json STORE` prints for a store that was
+closed, then what `commitlog read --json STORE -t TOPIC` prints for each topic, and holds every byte
+of its files to the tables of that page on the way: what a field must be, and that room is zero.
+Nothing of the library is used. XXH3 is not in Python's standard library, so checks and hashes are
+taken as they are; the library verifies them. Says "checks: N" on standard error; exit 1 at the
+first difference, which is named by file, place and field.
 """
-import base64
 import json
 import os
 import sys
@@ -17,7 +17,9 @@ sys.dont_write_bytecode = True  # nothing is written in this folder
 
 import format1
 from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, NO_QUEUE, PAD, PAGE,
-                     PRODUCER, REFERENCE, TOPIC, Bytes, Segment, common_header, need, same)
+                     PRODUCER, REFERENCE, TOPIC, Bytes, Segment, common_header, need, same,
+                     text)
+from timers1 import Timers, state_timers, told
 
 
 # ---- what the records mean ---------------------------------------------------------------------
@@ -37,6 +39,7 @@ class Log:
         self.started = None    # epoch, end of the log, session
         self.producers = {}    # id: [epoch, sequence, carried at, receipts]; last heard last
         self.groups = {}       # name: [epoch, flags, settings at, newest at, {queue: (offset, at)}]
+        self.timers = Timers()
 
     def begin_segment(self, segment):
         self.defined.clear()
@@ -71,8 +74,9 @@ class Log:
             self.entry(record)
         elif record.kind == HOLE:
             self.holes += 1
-        if record.producer is not None:
-            self.produced(record)
+        if record.producer is not None and (record.deliver is None or record.deliver[1] == 0):
+            self.produced(record)  # what is stored again of a delayed message is nobody's append
+        self.timers.take(record, self.names.get(record.queue, (None, 0))[0])
         if record.kind in (PAD, BATCH, EPOCH, FIRST, GROUP, PRODUCER):
             same(where, "queue", (record.queue, record.offset), (NO_QUEUE, 0))
 
@@ -176,24 +180,33 @@ class Log:
             at += 16
         body.room_is_zero()
 
-    def json(self, record):
-        """The line of `dump --json`."""
+    def delivered(self, record):
+        """The topic, if it is a message of one or refers to one that is still there."""
+        there = record.kind == MESSAGE or record.original is not None
+        return self.names[record.queue][0] if there and record.has_entry() else None
+
+    def json(self, record, message=None):
+        """A line of `dump --json`, or of `read --json`: of a message, which may lie elsewhere."""
         here = self.names.get(record.queue) if record.has_entry() else None
+        read, message = message is not None, message or record
         out = {"position": record.position, "kind": KINDS[record.kind], "size": record.size,
                "topic": here and here[0], "queue": here and here[1],
                "queue_offset": here and record.offset, "store_time_ns": record.time,
                "time_ms": record.time // 1000000, "epoch": record.epoch,
-               "keys": [text(key) for key in record.keys], "tag": text(record.tag)}
-        if record.producer_time is not None:
-            out["time_ms"] = record.producer_time
-        names = [name for name, _ in record.headers]
+               "keys": [text(key) for key in message.keys], "tag": text(message.tag)}
+        if message.producer_time is not None:
+            out["time_ms"] = message.producer_time
+        out.update(told(record, message, read))
+        names = [name for name, _ in message.headers]
         if len(set(names)) == len(names) and all(isinstance(text(n), str) for n in names):
-            out["headers"] = {text(name): text(value) for name, value in record.headers}
+            out["headers"] = {text(name): text(value) for name, value in message.headers}
         else:
-            out["headers"] = [[text(name), text(value)] for name, value in record.headers]
-        body = text(record.body)
+            out["headers"] = [[text(name), text(value)] for name, value in message.headers]
+        body = text(message.body)
         out["body" if isinstance(body, str) else "body_base64"] = \
             body if isinstance(body, str) else body["base64"]
+        if read:
+            del out["kind"], out["size"]
         return json.dumps(out, ensure_ascii=False)
 
 
@@ -211,15 +224,6 @@ def producer_body(data, size, at=0):
                          data.i64(here + 24), data.u32(here + 32)))
         same(data.where, "must be zero", data.u32(here + 36), 0)
     return what, number, (epoch, sequence, receipts)
-
-
-def text(data):
-    try:
-        if b"\0" not in data:
-            return data.decode("utf-8")
-    except UnicodeDecodeError:
-        pass
-    return {"base64": base64.b64encode(data).decode("ascii")}
 
 
 # ---- derived files, CHECKPOINT, LOCK -----------------------------------------------------------
@@ -253,7 +257,7 @@ class Lost:
         self.size, self.tag, self.header_check = 0, b"", 0
 
 
-def queue_file(data, segment, files):
+def queue_file(data, segment, files, timers):
     """Compares a .cq file with the records; returns its directory by index."""
     head = view_header(data, b"CLGQUEF", segment)
     entries, queues = head.u64(88), head.u32(96)
@@ -285,18 +289,23 @@ def queue_file(data, segment, files):
         queue_links(where, line, files)
         directory.append(line)
         for k, record in enumerate(group):
-            queue_entry(data, 256 + 64 * queues + 24 * (index + k), record, segment)
+            queue_entry(data, 256 + 64 * queues + 24 * (index + k), record, segment, timers)
         index += len(group)
     return directory
 
 
-def queue_entry(data, at, record, segment):
+def queue_entry(data, at, record, segment, timers):
     extra = {MESSAGE: 0, HOLE: 1, REFERENCE: 2}[record.kind]
     where = f"{data.where} entry of {record.where}"
     same(where, "store time", data.i64(at), record.time)
     same(where, "place", data.u32(at + 8), (record.position - segment.base) // 8)
     same(where, "size", data.u32(at + 12), record.size + extra)
-    same(where, "whether it has a tag", data.u32(at + 16) != 0, record.tag != b"")
+    tag_hash = data.u32(at + 16)
+    if record.kind == REFERENCE:
+        same(where, "hash of the tag", tag_hash, record.tag_hash)
+    else:
+        same(where, "whether it has a tag", tag_hash != 0, record.tag != b"")
+        timers.tag(where, record.tag, tag_hash)
     same(where, "header check", data.u32(at + 20), record.header_check)
 
 
@@ -320,8 +329,8 @@ def queue_links(where, line, files):
             need(line[name][0] < line["base"], where, f"{name} leads nowhere earlier")
 
 
-def key_file(data, segment):
-    """Structure and places; the hashes are not computed here."""
+def key_file(data, segment, log):
+    """Structure and places; of hashes those that references repeat, others are not computed."""
     head = view_header(data, b"CLGKEYF", segment)
     entries, bits = head.u64(88), head.u32(96)
     head.take(104, 16)
@@ -338,9 +347,21 @@ def key_file(data, segment):
     for begin, end in zip(starts, starts[1:]):
         part = lines[begin:end]
         same(data.where, "order of entries", part, sorted(part, key=lambda e: (e[0], -e[1])))
-    expected = sorted((record.position - segment.base) // 8 for record in segment.records
-                      if record.kind in (MESSAGE, REFERENCE) for _ in set(record.keys))
-    same(data.where, "places", sorted(place for _, place in lines), expected)
+    found = {}  # by place: as much as is kept of the hashes
+    for prefix, (begin, end) in enumerate(zip(starts, starts[1:])):
+        for kept, place in lines[begin:end]:
+            found.setdefault(place, []).append(prefix << 32 | kept)
+    for record in segment.records:
+        place = (record.position - segment.base) // 8
+        if record.kind == REFERENCE and record.hashes is not None:
+            same(data.where, f"hashes of {record.where}", sorted(found.pop(place, [])),
+                 sorted({each >> (32 - bits) for each in record.hashes}))
+        elif record.kind == MESSAGE and record.keys:
+            here, topic = found.pop(place, []), log.names[record.queue][0]
+            same(data.where, f"keys of {record.where}", len(here), len(set(record.keys)))
+            for each in {log.timers.keys.get((topic, key)) for key in record.keys} - {None}:
+                need(each >> (32 - bits) in here, data.where, f"hash of a key of {record.where}")
+    same(data.where, "other places", found, {})
 
 
 def state_file(data, uuid, log, segments, files):
@@ -362,8 +383,9 @@ def state_file(data, uuid, log, segments, files):
         found[number] = Bytes(data.take(at + 16, size), f"{data.where} section {number}")
         at += 16 + (size + 7) // 8 * 8
     same(data.where, "end of the sections", at, len(data.data))
-    # Stores from before there were groups and producers have no fourth and fifth one.
-    need(sorted(found) in ([1, 2, 3], [1, 2, 3, 4, 5]), data.where, f"sections {sorted(found)}")
+    # Stores from before there were groups, producers and timers lack their sections.
+    need(sorted(found) in [list(range(1, end)) for end in (4, 6, 7)], data.where,
+         f"sections {sorted(found)}")
     # The goldens' states are those of a close: everything is folded.
     active = [segment for segment in segments if segment.records][-1]
     same(data.where, "position", position, active.end)
@@ -372,6 +394,7 @@ def state_file(data, uuid, log, segments, files):
     state_queues(found[3], log, active, files)
     state_groups(found.get(4, Bytes(b"", "no section 4")), log)
     state_producers(found.get(5, Bytes(b"", "no section 5")), log)
+    state_timers(found.get(6, Bytes(b"", "no section 6")), log.timers)
     for section in found.values():
         section.room_is_zero()
     return position
@@ -527,7 +550,7 @@ def walk_segments(store):
 
 
 def main():
-    store = sys.argv[1]
+    store, read = sys.argv[1], {topic: [] for topic in sys.argv[2:]}
     segments = walk_segments(store)
     uuid = segments[0].uuid
     log, files, lines = Log(), [], []
@@ -538,14 +561,17 @@ def main():
         for record in segment.records:
             log.take(record)
             lines.append(log.json(record))
+            topic = log.delivered(record)
+            if topic in read:
+                read[topic].append(log.json(record, record.original or record))
         for name in sorted(os.listdir(os.path.join(store, "view"))):
             if name.startswith(f"{segment.base:020d}.") and not name.endswith(".state"):
                 need(sealed, name, "belongs to a segment that is not sealed")
                 data = load(store, os.path.join("view", name))
                 if name.endswith(".cq"):
-                    files.append(queue_file(data, segment, files))
+                    files.append(queue_file(data, segment, files, log.timers))
                 else:
-                    key_file(data, segment)
+                    key_file(data, segment, log)
                 data.room_is_zero()
     counts = checkpoint(load(store, "CHECKPOINT"), uuid)
     session = lock(load(store, "LOCK"), uuid)
@@ -564,7 +590,7 @@ def main():
             data = load(store, os.path.join("view", name))
             position = state_file(data, uuid, log, segments, files)
             same(name, "position", position, counts["state"])
-    print("\n".join(lines))
+    print("\n".join(sum(read.values(), lines)))
     print(f"checks: {format1.checks}", file=sys.stderr)
 
 
