@@ -45,24 +45,34 @@ observed() {
 
 records() { sed '/^# topics/,$d' "$here/$1.expected" | grep -c '^{'; } # records NAME: in its dump
 
-# walked TEXT: the reader of the format's page finds what dump finds, and every byte in its place
+# walked TEXT NAME: the reader of the format's page finds what dump and read find, and every byte in
+# its place; NAME: the golden store, whose topics are known
 walked() {
+    local topics topic
+    topics=$(golden_topics "$2" | sed 's/ [0-9][0-9]*//g')
     checks=$((checks + 1))
-    if ! "$here/walk.py" "$store" >"$work/walk" 2>"$err"; then
+    # Topics are words.
+    # shellcheck disable=SC2086
+    if ! "$here/walk.py" "$store" $topics >"$work/walk" 2>"$err"; then
         fail "$1: $(head -c 300 "$err")"
         return
     fi
     checks=$((checks + $(sed -n 's/^checks: //p' "$err")))
     run 0 "$commitlog" dump "$store" --json
+    cp "$out" "$work/lines"
+    for topic in $topics; do
+        run 0 "$commitlog" read "$store" --json -t "$topic"
+        cat "$out" >>"$work/lines"
+    done
     python3 "$here/stable.py" <"$work/walk" >"$work/expected"
-    python3 "$here/stable.py" <"$out" >"$work/found"
-    alike "$1: walk and dump" "$work/expected" "$work/found"
+    python3 "$here/stable.py" <"$work/lines" >"$work/found"
+    alike "$1: walk, dump and read" "$work/expected" "$work/found"
 }
 
 # Every tool that only reads, on the files as they are.
 test_read() {
     local name
-    for name in clean retained killed damaged salvaged; do
+    for name in clean retained delayed killed damaged salvaged; do
         section "read $name"
         unpack "$name"
         observed "$name" "$name" "$name"
@@ -72,10 +82,10 @@ test_read() {
 
 test_walk() {
     local name
-    for name in clean retained salvaged; do
+    for name in clean retained delayed salvaged; do
         section "walk $name"
         unpack "$name"
-        walked "$name"
+        walked "$name" "$name"
         dumped "$name" "$name"
         untouched "$name after the walk" "$here/$name.sha256"
     done
@@ -89,21 +99,21 @@ written() { # written NAME EXPECTED RECOVER...: the options of recover
     run 0 "$commitlog" append "$store" -t later --queues 1 <<<new
     run 0 "$commitlog" verify "$store"
     observed "$name, appended" "$name" "$expected" "$most"
-    walked "$name, appended"
+    walked "$name, appended" "$name"
     rm -f "$store"/CHECKPOINT "$store"/view/*
     run 0 "$commitlog" recover "$store"
     run 0 "$commitlog" verify "$store"
     observed "$name without derived files" "$name" "$expected" "$most"
     run 0 "$commitlog" append "$store" -t later <<<newer
     observed "$name, all derived files new" "$name" "$expected" "$most"
-    walked "$name, all derived files new"
+    walked "$name, all derived files new" "$name"
     run 0 "$commitlog" read "$store" -t later
     same "what was appended" 'new newer' "$(paste -sd ' ' "$out")"
 }
 
 test_write() {
     local name each made
-    for name in clean retained salvaged; do
+    for name in clean retained delayed salvaged; do
         section "write $name"
         unpack "$name"
         cp -r "$store" "$work/before"
@@ -112,7 +122,8 @@ test_write() {
         made=0
         for each in "$store"/view/*.cq; do
             made=$((made + 1))
-            [ "$name" = retained ] || alike "${each##*/}" "$work/before/view/${each##*/}" "$each"
+            [[ $name = retained || $name = delayed ]] ||
+                alike "${each##*/}" "$work/before/view/${each##*/}" "$each"
         done
         same "consume queues made again" "$(find "$work/before/view" -name '*.cq' | wc -l)" "$made"
         rm -rf "$work/before"

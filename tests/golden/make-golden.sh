@@ -5,8 +5,9 @@
 #   tests/golden/make-golden.sh [FOLDER]     after `make`; FOLDER: where to (tests/golden)
 #
 # It writes nothing where a file is there already: golden files are what a released version wrote,
-# so they are never made again. A new version of the format gets files of its own, beside these.
-# To see what the present library writes, give another FOLDER.
+# so they are never made again. A new version of the format gets files of its own, beside these, and
+# so does what is new in this one: make all into another FOLDER and take the new ones. That is also
+# how to see what the present library writes.
 #
 # What it makes, with make_golden.c, make_patches.c and a few bytes spoiled here and there:
 #
@@ -16,6 +17,8 @@
 #   retained   clean, after retention has dropped five segments and carried a topic forward
 #   killed     its writer was killed; a record torn, one claimed and one whole one behind it
 #   damaged    closed; one byte of an acknowledged body is wrong
+#   delayed    messages delivered later: by reference, as a copy, from where retention carried them;
+#              cancelled, waiting until 2100, and some whose time had passed; two sessions
 #   salvaged   one header was wrong: salvaged, and its segment filled up; a queue lacks an offset
 #   patches    of clean: what version 1 does not write
 #
@@ -33,7 +36,7 @@ target=$(realpath "${1:-$here}")
 # shellcheck source=tests/golden/observe.sh
 . "$here/observe.sh"
 
-names=(clean retained killed damaged salvaged)
+names=(clean retained delayed killed damaged salvaged)
 for name in "${names[@]}" patches; do
     for each in "$target/$name" "$target/$name".*; do
         [ ! -e "$each" ] || {
@@ -62,6 +65,9 @@ cp -r clean retained
 ./make_golden retain retained
 ./make_patches boot retained
 ./make_patches patches clean >made/patches
+
+./make_golden delayed delayed
+./make_patches boot delayed
 
 position=$(./make_golden killed killed || [ $? = 137 ])
 zero killed/log/00000000000000000000.log $((position + 56)) 24

@@ -8,6 +8,9 @@
  *   make_golden killed STORE    one segment; dies by SIGKILL with a record claimed
  *   make_golden plain STORE     one segment, closed
  *   make_golden more STORE      appends to plain until its segment is full, closes
+ *   make_golden delayed STORE   delayed messages: delivered by reference and as copies, cancelled,
+ *                               carried forward by retention, waiting until the year 2100, and
+ *                               some whose time had passed; closed
  *
  * killed and plain print the position of the record that make-golden.sh then spoils.
  *
@@ -15,12 +18,17 @@
  */
 #include <commitlog.h>
 #include <signal.h>
+#include <stdbool.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
 
-enum { SEGMENTS = 8, FILL_BYTES = 50000, KEYS = 64 };
+enum { SEGMENTS = 8, FILL_BYTES = 50000, KEYS = 64, SHORT_MS = 100 };
+
+#define YEAR_2023_MS INT64_C(1700000000000)
+#define YEAR_2100_MS INT64_C(4102444800000)
 
 struct maker {
     struct commitlog_store *store;
@@ -319,16 +327,146 @@ static void make_more(const char *path)
     close_store(store);
 }
 
+/* ---- delayed messages: they come when this program says so, for the store has no thread ----- */
+
+struct delay {
+    uint32_t queue;
+    int64_t due_ms;
+    const char *body, *tag;
+    uint32_t key_count;
+    uint64_t sequence; /* of producer 7; 0: of none */
+};
+
+static struct commitlog_record delayed_record(uint32_t number, const struct delay *delay,
+                                              const struct commitlog_slice *body)
+{
+    static const struct commitlog_slice keys[] = {{"alpha", 5}, {"beta", 4}, {"alpha", 5}};
+    static const struct commitlog_header header = {{"trace", 5}, {"\0\377", 2}};
+    const bool whole = delay->key_count == 3;
+    return (struct commitlog_record){.struct_bytes = sizeof(struct commitlog_record),
+                                     .topic = number,
+                                     .queue = delay->queue,
+                                     .level = COMMITLOG_LEVEL_NONE,
+                                     .body = body,
+                                     .body_count = 1,
+                                     .keys = keys,
+                                     .key_count = delay->key_count,
+                                     .tag = text(delay->tag),
+                                     .headers = &header,
+                                     .header_count = whole ? 1 : 0,
+                                     .has_time = whole ? 1 : 0,
+                                     .time_ms = YEAR_2023_MS,
+                                     .producer_id = delay->sequence > 0 ? 7 : 0,
+                                     .producer_epoch = delay->sequence > 0 ? 1 : 0,
+                                     .sequence = delay->sequence,
+                                     .deliver_at_ms = delay->due_ms};
+}
+
+static uint64_t put_delayed(struct commitlog_store *store, uint32_t number, struct delay delay)
+{
+    struct commitlog_record record = delayed_record(number, &delay, NULL);
+    return put(store, &record, text(delay.body));
+}
+
+static void put_delayed_batch(struct commitlog_store *store, uint32_t number, int64_t due_ms)
+{
+    const struct delay delays[] = {{0, due_ms, "late member", "red", 1, 0},
+                                   {1, 0, "member", "blue", 2, 0},
+                                   {1, YEAR_2100_MS, "waiting member", "", 0, 0}};
+    struct commitlog_slice bodies[3];
+    struct commitlog_record records[3];
+    struct commitlog_error err = {.message = ""};
+    for (uint32_t i = 0; i < 3; i++) {
+        bodies[i] = text(delays[i].body);
+        records[i] = delayed_record(number, &delays[i], &bodies[i]);
+    }
+    need(commitlog_append_batch(store, records, 3, COMMITLOG_FOREVER, NULL, &err), &err, "batch");
+}
+
+static int64_t soon_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000 + SHORT_MS;
+}
+
+/* Until none waits that does not wait for the year 2100. */
+static void deliver(struct commitlog_store *store)
+{
+    struct commitlog_timer_info info = {.struct_bytes = sizeof info};
+    struct commitlog_error err = {.message = ""};
+    uint32_t wait_ms;
+    do {
+        const struct timespec pause = {.tv_nsec = 1000000};
+        nanosleep(&pause, NULL);
+        need(commitlog_step(store, 1000, &wait_ms), &err, "step");
+        need(commitlog_timer_at(store, 0, &info), &err, "timer");
+    } while (info.deliver_at_ms != YEAR_2100_MS);
+}
+
+static void cancel(struct commitlog_store *store, uint64_t timer)
+{
+    struct commitlog_error err = {.message = ""};
+    need(commitlog_timer_cancel(store, timer, COMMITLOG_LEVEL_DURABLE, &err), &err, "cancel");
+}
+
+static void fill(struct commitlog_store *store, uint32_t number, uint32_t segments)
+{
+    for (uint32_t i = 0; i < segments; i++) {
+        put_fill(store, number, FILL_BYTES); /* two do not fit one segment */
+        put_text(store, number, 0, "behind a fill", "alpha", COMMITLOG_LEVEL_NONE);
+    }
+}
+
+static void make_delayed(const char *path)
+{
+    const struct commitlog_retention policy = {.struct_bytes = sizeof policy,
+                                               .keep_bytes = 5 * 65536};
+    struct commitlog_retained done = {.struct_bytes = sizeof done};
+    struct commitlog_error err = {.message = ""};
+    static char large[3000];
+    memset(large, 'x', sizeof large - 1);
+    struct commitlog_store *store = open_store(path, COMMITLOG_ENGINE_STAGED, 0);
+    const uint32_t filled = topic(store, "filled", 1);
+    const uint32_t number = topic(store, "delayed", 2);
+    int64_t due_ms = soon_ms();
+    put_delayed(store, number, (struct delay){0, due_ms, "delivered as a copy", "red", 3, 1});
+    put_delayed(store, number, (struct delay){1, YEAR_2100_MS, "carried", "blue", 3, 2});
+    put_delayed(store, number, (struct delay){1, YEAR_2100_MS, large, "", 0, 0});
+    const uint64_t later = put_delayed(
+        store, number, (struct delay){0, YEAR_2100_MS, "carried, then cancelled", "red", 1, 0});
+    cancel(store,
+           put_delayed(store, number, (struct delay){0, due_ms, "cancelled at once", "red", 2, 0}));
+    fill(store, filled, 2);
+    put_delayed(store, number, (struct delay){1, due_ms, "a copy, and kept", "blue", 3, 0});
+    fill(store, filled, 3);
+    put_delayed(store, number, (struct delay){0, due_ms, "delivered by reference", "red", 3, 3});
+    put_delayed(store, number, (struct delay){1, due_ms, "", "", 0, 0});
+    put_delayed(store, number, (struct delay){1, due_ms, "two keys", "gr\303\274n", 2, 0});
+    put_delayed_batch(store, number, due_ms);
+    put_delayed(store, number, (struct delay){1, YEAR_2023_MS, "had passed", "blue", 1, 4});
+    put_text(store, number, 0, "not delayed", "alpha", COMMITLOG_LEVEL_NONE);
+    deliver(store);
+    fill(store, filled, 1);
+    close_store(store);
+
+    store = open_store(path, COMMITLOG_ENGINE_MMAP, 0);
+    due_ms = soon_ms();
+    put_delayed(store, number, (struct delay){0, due_ms, "of the second session", "blue", 1, 5});
+    need(commitlog_retain(store, &policy, &done, &err), &err, "retain");
+    cancel(store, later);
+    deliver(store);
+    put_text(store, number, 1, "the last one", "omega", COMMITLOG_LEVEL_DURABLE);
+    close_store(store);
+}
+
 int main(int argc, char **argv)
 {
     static const struct {
         const char *name;
         void (*make)(const char *path);
-    } kinds[] = {{"clean", make_clean},
-                 {"retain", make_retained},
-                 {"killed", make_killed},
-                 {"plain", make_plain},
-                 {"more", make_more}};
+    } kinds[] = {{"clean", make_clean}, {"retain", make_retained}, {"killed", make_killed},
+                 {"plain", make_plain}, {"more", make_more},       {"delayed", make_delayed}};
     for (size_t i = 0; argc == 3 && i < sizeof kinds / sizeof kinds[0]; i++) {
         if (strcmp(argv[1], kinds[i].name) == 0) {
             kinds[i].make(argv[2]);
