@@ -18,7 +18,10 @@
 #include "base/checksum.h"
 #include "format/attributes.h"
 #include "format/group_record.h"
+#include "format/producer_record.h"
 #include "format/record.h"
+#include "format/reference_record.h"
+#include "format/timer_record.h"
 #include "format/topic_record.h"
 #include "support/bundle.h"
 #include "support/check.h"
@@ -68,6 +71,18 @@ static int record_attributes_again(const uint8_t *area, size_t bytes, size_t roo
     return rc;
 }
 
+static void record_deliver_at(const struct clg_attribute *attribute, bool sound)
+{
+    struct clg_deliver_at at;
+    uint8_t again[CLG_DELIVER_AT_BYTES];
+    int rc = clg_deliver_at_decode(attribute->value, attribute->bytes, &at);
+    FUZZ_CHECK(rc == 0 || (rc == COMMITLOG_EDAMAGED && !sound));
+    if (rc == 0) {
+        clg_deliver_at_encode(again, &at);
+        FUZZ_CHECK(memcmp(again, attribute->value, sizeof(again)) == 0);
+    }
+}
+
 static void record_attributes(const uint8_t *area, size_t bytes)
 {
     struct clg_attribute_iterator iterator;
@@ -78,15 +93,18 @@ static void record_attributes(const uint8_t *area, size_t bytes)
     uint32_t keys = 0;
     uint32_t tags = 0;
     int rc;
+    int verdict = clg_attributes_check(area, bytes);
     clg_attribute_iterator_init(&iterator, area, bytes);
     while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
         FUZZ_CHECK(attribute.value >= area && attribute.bytes <= bytes);
+        if (attribute.type == CLG_ATTRIBUTE_DELIVER_AT) {
+            record_deliver_at(&attribute, verdict == 0);
+        }
         sum += clg_hash64(attribute.value, attribute.bytes, attribute.type);
         keys += attribute.type == CLG_ATTRIBUTE_KEY;
         tags += attribute.type == CLG_ATTRIBUTE_TAG;
     }
     FUZZ_CHECK(rc == 0 || rc == COMMITLOG_EDAMAGED);
-    int verdict = clg_attributes_check(area, bytes);
     if (verdict == 0) {
         FUZZ_CHECK(rc == 0 && keys <= CLG_RECORD_KEYS_MAX && tags <= 1);
         FUZZ_CHECK(clg_attributes_tag(area, bytes, &attribute) == (int)tags);
@@ -159,6 +177,21 @@ static void record_group(const uint8_t *body, size_t bytes)
     free(entries);
 }
 
+static void record_timer(const uint8_t *body, size_t bytes)
+{
+    struct clg_reference reference;
+    uint8_t again[CLG_REFERENCE_BODY_BYTES];
+    uint64_t id = 0;
+    if (clg_reference_decode(body, bytes, &reference) == 0) {
+        clg_reference_encode(again, &reference);
+        FUZZ_CHECK(bytes == CLG_REFERENCE_BODY_BYTES && memcmp(again, body, bytes) == 0);
+    }
+    if (clg_timer_cancel_decode(body, bytes, &id) == 0) {
+        clg_timer_cancel_encode(again, id);
+        FUZZ_CHECK(bytes == CLG_TIMER_CANCEL_BYTES && memcmp(again, body, bytes) == 0);
+    }
+}
+
 static void record_bodies(const uint8_t *body, size_t bytes)
 {
     struct clg_epoch_start start;
@@ -167,6 +200,7 @@ static void record_bodies(const uint8_t *body, size_t bytes)
     uint8_t again[CLG_BATCH_BODY_BYTES];
     record_topic(body, bytes);
     record_group(body, bytes);
+    record_timer(body, bytes);
     if (clg_epoch_start_decode(body, bytes, &start) == 0) {
         clg_epoch_start_encode(again, &start);
         FUZZ_CHECK(memcmp(again, body, CLG_EPOCH_BODY_BYTES) == 0);
@@ -180,6 +214,19 @@ static void record_bodies(const uint8_t *body, size_t bytes)
         FUZZ_CHECK(batch.member_bytes <= CLG_BATCH_BYTES_MAX);
         clg_batch_encode(again, &batch);
         FUZZ_CHECK(memcmp(again, body, CLG_BATCH_BODY_BYTES) == 0);
+    }
+}
+
+/* What the fold takes out of the first attributes, before anybody has looked at the others. */
+static void record_mark(const struct clg_record_header *header, const uint8_t *area)
+{
+    struct clg_producer_mark mark;
+    const uint8_t *value = clg_producer_find_mark(header, area);
+    (void)clg_attributes_steer(area, header->attribute_bytes);
+    if (value != NULL) {
+        FUZZ_CHECK(value >= area &&
+                   value + CLG_PRODUCER_ATTRIBUTE_BYTES <= area + header->attribute_bytes);
+        (void)clg_producer_mark_decode(value, CLG_PRODUCER_ATTRIBUTE_BYTES, &mark);
     }
 }
 
@@ -212,6 +259,7 @@ static void record_one(const struct fuzz_file *file, uint64_t salt)
     }
     const uint8_t *body = clg_record_body(&header, file->data);
     record_attributes(clg_record_attributes(file->data), header.attribute_bytes);
+    record_mark(&header, clg_record_attributes(file->data));
     record_bodies(body, clg_record_body_bytes(&header));
     if (whole) { /* a flipped bit in it must be seen */
         file->data[CLG_RECORD_HEADER_BYTES - 1] ^= 0x80u;

@@ -19,8 +19,12 @@
 #include "format/segment_header.h"
 #include "support/check.h"
 #include "support/disk.h"
+#include "support/repair.h"
 
 #define SEEDS_RECORDS_MAX 12u
+#define SEEDS_SEGMENT_RECORDS_MAX 256u
+#define SEEDS_DELAYS 43          /* an option of store.c */
+#define SEEDS_HEADER_CHECK_AT 8u /* in the body of a reference */
 
 static const char *seeds_dir;
 
@@ -81,11 +85,14 @@ static void seeds_records(const char *name, const struct fuzz_file *segment)
 
 static void seeds_all(const char *name, struct fuzz_disk *disk)
 {
+    /* Of store.c: plain, borrowed reads, salvage, time that passes, the same and upkeep. */
+    static const uint64_t modes[] = {0, 9, 2, UINT64_C(1) << SEEDS_DELAYS,
+                                     UINT64_C(1) << SEEDS_DELAYS | 64};
     struct fuzz_bundle bundle;
     fuzz_disk_save(disk, &bundle);
-    for (uint32_t mode = 0; mode < 3; mode++) {
+    for (uint32_t mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++) {
         char each[128];
-        bundle.options = mode | (mode == 1 ? 8u : 0u);
+        bundle.options = modes[mode];
         (void)snprintf(each, sizeof(each), "%s-mode-%u", name, mode);
         seeds_bundle("store", each, &bundle);
     }
@@ -364,6 +371,121 @@ static void seeds_group_records(void)
     fuzz_disk_free(&disk);
 }
 
+/* A message that is due in so many ms; its handle. */
+static uint64_t seeds_delay(struct commitlog_store *store, const struct fuzz_disk *disk,
+                            uint32_t topic, int64_t delay_ms)
+{
+    static const struct commitlog_slice keys[] = {{"key-0", 5}, {"k", 1}};
+    struct commitlog_slice body = {"delayed", 7};
+    struct commitlog_header header = {{"name", 4}, {"value", 5}};
+    struct commitlog_receipt receipt;
+    const struct commitlog_record record = {
+        .struct_bytes = sizeof(record),
+        .topic = topic,
+        .queue = 1,
+        .level = COMMITLOG_LEVEL_NONE,
+        .body = &body,
+        .body_count = 1,
+        .keys = keys,
+        .key_count = 2,
+        .tag = {"tag", 3},
+        .headers = &header,
+        .header_count = 1,
+        .deliver_at_ms = disk->os.clock_wall_ns(&disk->os) / CLG_OS_NS_PER_MS + delay_ms};
+    FUZZ_CHECK(commitlog_append_record(store, &record, 1000, &receipt, NULL) == COMMITLOG_OK);
+    return receipt.position;
+}
+
+static void seeds_pass(struct commitlog_store *store, const struct fuzz_disk *disk, int64_t ms)
+{
+    uint32_t wait_ms;
+    disk->os.sleep_ns(&disk->os, ms * CLG_OS_NS_PER_MS);
+    FUZZ_CHECK(commitlog_step(store, 1000000, &wait_ms) == COMMITLOG_OK);
+}
+
+static void seeds_cancel(struct commitlog_store *store, uint64_t timer)
+{
+    FUZZ_CHECK(commitlog_timer_cancel(store, timer, COMMITLOG_LEVEL_DURABLE, NULL) == COMMITLOG_OK);
+}
+
+/* The last reference means another record than the one that lies there. */
+static void seeds_mistaken(const char *name, struct fuzz_disk *disk)
+{
+    static uint32_t offsets[SEEDS_SEGMENT_RECORDS_MAX];
+    struct fuzz_bundle bundle;
+    struct fuzz_file *holder = NULL;
+    uint32_t at = 0;
+    fuzz_disk_save(disk, &bundle);
+    for (uint32_t i = 0; i < bundle.count; i++) {
+        struct fuzz_file *file = &bundle.files[i];
+        uint32_t count = file->kind == FUZZ_LOG
+                             ? fuzz_segment_records(file, offsets, SEEDS_SEGMENT_RECORDS_MAX)
+                             : 0;
+        for (uint32_t r = 0; r < count; r++) {
+            if (file->data[offsets[r] + CLG_RECORD_AT_KIND] == CLG_KIND_REFERENCE) {
+                holder = file;
+                at = offsets[r];
+            }
+        }
+    }
+    FUZZ_CHECK(holder != NULL);
+    uint32_t attributes = clg_load_le16(holder->data + at + CLG_RECORD_AT_ATTRIBUTE_BYTES);
+    holder->data[at + CLG_RECORD_HEADER_BYTES + attributes + SEEDS_HEADER_CHECK_AT] ^= 0x40;
+    fuzz_repair_record(holder, at);
+    bundle.options = UINT64_C(1) << SEEDS_DELAYS;
+    seeds_bundle("store", name, &bundle);
+    fuzz_bundle_free(&bundle);
+}
+
+/* Messages that wait, were cancelled, delivered by reference and as a copy; the same after
+ * retention has taken the originals away and carried what waits. */
+static void seeds_timers(void)
+{
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 1};
+    struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
+    struct fuzz_disk disk;
+    uint32_t topic;
+    fuzz_disk_make(&disk);
+    struct commitlog_store *store = seeds_open(&disk, COMMITLOG_ENGINE_STAGED, COMMITLOG_LIVE_DIR);
+    FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topic, NULL) == COMMITLOG_OK);
+    (void)seeds_delay(store, &disk, topic, 1000); /* a copy of it is delivered */
+    (void)seeds_delay(store, &disk, topic, 600000);
+    for (uint32_t i = 0; i < 60; i++) {
+        seeds_append(store, topic, i, COMMITLOG_LEVEL_NONE);
+        if (i == 40) {
+            (void)seeds_delay(store, &disk, topic, 1000);
+            seeds_cancel(store, seeds_delay(store, &disk, topic, 1000));
+        }
+    }
+    seeds_pass(store, &disk, 2000);
+    (void)seeds_delay(store, &disk, topic, 0);
+    seeds_all("timers", &disk);
+    FUZZ_CHECK(commitlog_retain(store, &policy, &retained, NULL) == COMMITLOG_OK &&
+               retained.segments_dropped > 0 && retained.bytes_carried > 0);
+    FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
+    seeds_all("timers-carried", &disk);
+    fuzz_disk_free(&disk);
+}
+
+/* One of each, for the target of records. */
+static void seeds_timer_records(void)
+{
+    struct fuzz_disk disk;
+    uint32_t topic;
+    fuzz_disk_make(&disk);
+    struct commitlog_store *store = seeds_open(&disk, COMMITLOG_ENGINE_MMAP, COMMITLOG_LIVE_DIR);
+    FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topic, NULL) == COMMITLOG_OK);
+    (void)seeds_delay(store, &disk, topic, 1000);
+    seeds_cancel(store, seeds_delay(store, &disk, topic, 1000));
+    seeds_pass(store, &disk, 2000);
+    (void)seeds_delay(store, &disk, topic, 0);
+    (void)seeds_delay(store, &disk, topic, 1000);
+    seeds_all("timer-records", &disk);
+    seeds_mistaken("timer-records-mistaken", &disk);
+    FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
+    fuzz_disk_free(&disk);
+}
+
 static void seeds_lines(void)
 {
     static const char *const lines[] = {
@@ -434,6 +556,8 @@ int main(int argc, char **argv)
     seeds_retained();
     seeds_groups();
     seeds_group_records();
+    seeds_timers();
+    seeds_timer_records();
     seeds_lines();
     seeds_filters();
     return 0;

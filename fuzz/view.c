@@ -19,8 +19,10 @@
 #include "support/check.h"
 #include "support/fuzz.h"
 #include "view/groups_view.h"
+#include "view/timers_view.h"
 
 #define VIEW_LOOKS 64u
+#define VIEW_TIMER_BYTES 32u
 
 static void view_queue_of(const struct clg_queue_file *queues, uint32_t index, bool sound)
 {
@@ -95,10 +97,23 @@ static void view_key_file(const struct fuzz_file *file)
     }
 }
 
-/* What the view takes it can save, and takes again as the same. */
-static void view_groups(const struct clg_state_section *section)
+/* Each line of what a view saves stood in what it took; how they are sorted is its own affair. */
+static void view_lines(const struct clg_state_section *section, const uint8_t *saved,
+                       uint64_t bytes, uint32_t line)
 {
-    const struct clg_view_ops *ops = &clg_groups_view_ops;
+    FUZZ_CHECK(bytes == section->bytes && bytes % line == 0);
+    for (uint64_t at = 0; at < bytes; at += line) {
+        uint64_t from = 0;
+        while (from < bytes && memcmp(section->data + from, saved + at, line) != 0) {
+            from += line;
+        }
+        FUZZ_CHECK(from < bytes);
+    }
+}
+
+/* What the view takes it can save, and takes again as the same. */
+static void view_restore(const struct clg_view_ops *ops, const struct clg_state_section *section)
+{
     const struct clg_view_context context = {.os = clg_os_default(), .view_dirfd = -1};
     struct clg_view *view = NULL;
     struct clg_view *again = NULL;
@@ -113,6 +128,9 @@ static void view_groups(const struct clg_state_section *section)
         FUZZ_CHECK(ops->restore(again, saved, bytes) == 0 && ops->save_bytes(again) == bytes);
         ops->save(again, twice, bytes);
         FUZZ_CHECK(memcmp(saved, twice, (size_t)bytes) == 0);
+        if (ops == &clg_timers_view_ops) {
+            view_lines(section, saved, bytes, VIEW_TIMER_BYTES);
+        }
         free(saved);
         free(twice);
     }
@@ -133,7 +151,9 @@ static void view_state_file(const struct fuzz_file *file)
             FUZZ_CHECK(section.data >= state.sections && section.bytes <= state.section_bytes);
             sum += clg_hash64(section.data, (size_t)section.bytes, sum);
             if (id == clg_groups_view_ops.state_id) {
-                view_groups(&section);
+                view_restore(&clg_groups_view_ops, &section);
+            } else if (id == clg_timers_view_ops.state_id) {
+                view_restore(&clg_timers_view_ops, &section);
             }
         }
     }
