@@ -8,7 +8,7 @@ from format1 import HOLE, MESSAGE, NO_QUEUE, REFERENCE, TIMER, Bytes, need, same
 
 DELIVER_AT_BYTES = 3 + 24  # with its type and length: what is in front of the message's attributes
 REASONS = 4                # why there is a reference; 1: its time had come
-SIZE_UNIT = 2048           # of what section 6 says of a size
+SIZE_UNITS = 65536         # of what section 6 says of a size, exclusive
 
 
 class Timers:
@@ -59,8 +59,10 @@ class Timers:
         else:
             need(number < record.position, record.where, "carried forward from behind itself")
             self.again(record, self.end(record.where, number))
-        size = (record.size + SIZE_UNIT - 1) // SIZE_UNIT * SIZE_UNIT
-        self.waiting[number] = (record.position, due, queue, size)
+        unit = 8
+        while -(-record.size // unit) >= SIZE_UNITS:
+            unit *= 2
+        self.waiting[number] = (record.position, due, queue, -(-record.size // unit) * unit)
 
     def cancel(self, record, body):
         same(body.where, "size", len(record.body), 16)
