@@ -71,6 +71,15 @@ void clg_append_fold(struct commitlog_store *store)
     (void)rc;
 }
 
+int clg_store_wait_room(struct commitlog_store *store, uint32_t ticket, int64_t deadline_mono_ns,
+                        struct commitlog_error *err)
+{
+    int rc = clg_log_wait_room(store->core->log, ticket, deadline_mono_ns);
+    return rc == COMMITLOG_OK ? rc
+                              : clg_fail(err, rc, 0, CLG_NO_POSITION,
+                                         "no room in the stage: a reservation is open too long");
+}
+
 int clg_store_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
                      int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
                      struct commitlog_error *err)
@@ -101,10 +110,9 @@ int clg_store_append(struct commitlog_store *store, const struct clg_append *ite
         clg_count(store, CLG_COUNT_ROOM_WAITS, 1);
         waiting_ns = waiting_ns != 0 ? waiting_ns : store->os->clock_mono_ns(store->os);
         CLG_PROBE1(room__wait, clg_log_staged_bytes(log));
-        rc = clg_log_wait_room(log, ticket, deadline_mono_ns);
+        rc = clg_store_wait_room(store, ticket, deadline_mono_ns, err);
         if (rc != COMMITLOG_OK) {
-            return clg_fail(err, rc, 0, CLG_NO_POSITION,
-                            "no room in the stage: a reservation is open too long");
+            return rc;
         }
     }
 }

@@ -173,10 +173,10 @@ static int producers_repeat(struct commitlog_store *store, uint32_t count,
     return COMMITLOG_OK;
 }
 
-int clg_producers_append(struct commitlog_store *store, const struct clg_append *items,
-                         uint32_t count, const struct clg_producer_mark *first,
-                         int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
-                         struct commitlog_error *err)
+/* COMMITLOG_ETIMEDOUT: there is no room now. */
+static int producers_append_now(struct commitlog_store *store, const struct clg_append *items,
+                                uint32_t count, const struct clg_producer_mark *first,
+                                struct commitlog_receipt *receipts, struct commitlog_error *err)
 {
     struct clg_producer_receipt known;
     CLG_ASSERT(first->id != 0 && count > 0);
@@ -184,11 +184,30 @@ int clg_producers_append(struct commitlog_store *store, const struct clg_append 
     enum clg_producer_verdict verdict = clg_producer_judge(&store->producers, first, &known);
     int rc;
     if (verdict == CLG_PRODUCER_NEW) {
-        rc = producers_append_new(store, items, count, first, deadline_mono_ns, receipts, err);
+        rc = producers_append_new(store, items, count, first, clg_store_deadline(store, 0),
+                                  receipts, err);
     } else {
         rc = producers_repeat(store, count, first, receipts, err);
     }
     clg_mutex_unlock(store->os, &store->producer_lock);
+    return rc;
+}
+
+/* Room is waited for without the lock: who can make some may want it before. */
+int clg_producers_append(struct commitlog_store *store, const struct clg_append *items,
+                         uint32_t count, const struct clg_producer_mark *first,
+                         int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                         struct commitlog_error *err)
+{
+    uint32_t ticket;
+    bool full;
+    int rc;
+    do {
+        ticket = clg_log_room_ticket(store->core->log);
+        rc = producers_append_now(store, items, count, first, receipts, err);
+        full = rc == COMMITLOG_ETIMEDOUT;
+        rc = full ? clg_store_wait_room(store, ticket, deadline_mono_ns, err) : rc;
+    } while (full && rc == COMMITLOG_OK);
     return rc;
 }
 

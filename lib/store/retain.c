@@ -273,7 +273,11 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
     size_t drop = clg_retention_plan(&wanted, &input, NULL);
     bool held = false;
     if (drop > 0) { /* only now is it worth asking every group */
-        rc = clg_groups_kept_from(store, &input.kept_from, err);
+        clg_timers_set_going(store, segments[drop - 1].base + segments[drop - 1].size);
+        rc = retain_fold_all(store, err);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_groups_kept_from(store, &input.kept_from, err);
+        }
         drop = rc == COMMITLOG_OK ? clg_retention_plan(&wanted, &input, &held) : 0;
     }
     if (drop > 0) {
@@ -283,6 +287,7 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
         clg_count(store, CLG_COUNT_CARRIED_BYTES, out->bytes_carried);
         clg_retain_update_reserve(store);
     }
+    clg_timers_set_going(store, 0);
     out->kept_from = held ? input.kept_from : 0;
     store->os->free(store->os, segments);
     return rc;

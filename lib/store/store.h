@@ -130,6 +130,7 @@ struct commitlog_store {
     struct clg_timer_table timers; /* a writer's, under timer_lock: timers.h */
     _Atomic uint64_t timer_due_ms; /* of the first; UINT64_MAX: none */
     uint64_t timer_seen_ms;        /* the same when upkeep looked last */
+    uint64_t timer_going; /* retention is about to take what lies below; under timer_lock */
     struct clg_mutex service_lock;
     struct clg_services services;
     uint64_t thread;
@@ -238,6 +239,9 @@ void clg_store_lost(struct commitlog_store *store, struct clg_core *core, uint32
 
 /* append.c: makes room after COMMITLOG_EAGAIN, by folding, draining, sealing. */
 CLG_MUST_CHECK int clg_store_make_room(struct commitlog_store *store, struct commitlog_error *err);
+/* Waits until there may be room again since the ticket was taken. */
+CLG_MUST_CHECK int clg_store_wait_room(struct commitlog_store *store, uint32_t ticket,
+                                       int64_t deadline_mono_ns, struct commitlog_error *err);
 /* Appends, waiting for room until the deadline; then folds. */
 CLG_MUST_CHECK int clg_store_append(struct commitlog_store *store, const struct clg_append *items,
                                     uint32_t count, int64_t deadline_mono_ns,

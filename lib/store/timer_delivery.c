@@ -166,8 +166,8 @@ static int timers_append_reference(struct commitlog_store *store, const struct c
     return clg_store_append(store, &item, 1, clg_store_deadline(store, 0), &receipt, err);
 }
 
-/* In the older half of what is kept, by bytes and not in the segment that retention never takes, or
- * by age. */
+/* About to go; or in the older half of what is kept, by bytes and not in the segment that retention
+ * never takes, or by age. */
 static bool timers_must_copy(const struct commitlog_store *store,
                              const struct clg_record_view *view, int64_t now)
 {
@@ -175,7 +175,8 @@ static bool timers_must_copy(const struct commitlog_store *store,
     uint64_t first = clg_log_first(log);
     uint64_t keep_ms = clg_option(&store->options, COMMITLOG_OPT_RETAIN_AGE_MS);
     int64_t age_ms = now / CLG_OS_NS_PER_MS - view->header.store_time / CLG_OS_NS_PER_MS;
-    return (keep_ms != 0 && age_ms >= 0 && (uint64_t)age_ms > keep_ms / 2) ||
+    return view->position < store->timer_going ||
+           (keep_ms != 0 && age_ms >= 0 && (uint64_t)age_ms > keep_ms / 2) ||
            (view->position < clg_log_active_base(log) &&
             view->position < first + (clg_log_claimed(log) - first) / 2);
 }

@@ -105,16 +105,7 @@ static int timers_append_now(struct commitlog_store *store, const struct clg_app
     return rc;
 }
 
-/* Not under the lock: who can make room may want it before. 0: perhaps there is some now. */
-static int timers_wait_room(struct commitlog_store *store, uint32_t ticket,
-                            int64_t deadline_mono_ns, struct commitlog_error *err)
-{
-    int rc = clg_log_wait_room(store->core->log, ticket, deadline_mono_ns);
-    return rc == COMMITLOG_OK ? rc
-                              : clg_fail(err, rc, 0, CLG_NO_POSITION,
-                                         "no room in the stage: a reservation is open too long");
-}
-
+/* Room is waited for without the lock: who can make some may want it before. */
 int clg_timers_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
                       int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
                       struct commitlog_error *err)
@@ -126,7 +117,7 @@ int clg_timers_append(struct commitlog_store *store, const struct clg_append *it
         ticket = clg_log_room_ticket(store->core->log);
         rc = timers_append_now(store, items, count, receipts, err);
         full = rc == COMMITLOG_ETIMEDOUT;
-        rc = full ? timers_wait_room(store, ticket, deadline_mono_ns, err) : rc;
+        rc = full ? clg_store_wait_room(store, ticket, deadline_mono_ns, err) : rc;
     } while (full && rc == COMMITLOG_OK);
     return rc;
 }
@@ -174,7 +165,7 @@ int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, ui
         ticket = clg_log_room_ticket(store->core->log);
         rc = timers_cancel_now(store, timer, &receipt, err);
         full = rc == COMMITLOG_ETIMEDOUT;
-        rc = full ? timers_wait_room(store, ticket, deadline, err) : rc;
+        rc = full ? clg_store_wait_room(store, ticket, deadline, err) : rc;
     } while (full && rc == COMMITLOG_OK);
     return rc == COMMITLOG_OK ? clg_append_finish(store, clg_append_level(store, level), 1,
                                                   deadline, 0, &receipt, err)
