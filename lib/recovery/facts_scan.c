@@ -127,6 +127,10 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
         facts->max_epoch = header->epoch;
     }
     facts->valid_end = end;
+    /* Also of what lies behind X: salvage keeps it, and what is cut had this time for once. */
+    if (header->store_time > facts->last_store_time) {
+        facts->last_store_time = header->store_time;
+    }
     uint64_t start = end - clg_min_u64(end, clg_record_size(header->word));
     if (start < facts->sure && facts->sure < end) {
         facts->straddled = true;
@@ -138,9 +142,6 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
         return;
     }
     facts->prefix_epoch = header->epoch;
-    if (header->store_time > facts->last_store_time) {
-        facts->last_store_time = header->store_time;
-    }
     CLG_ASSERT(end > facts->first);
 }
 

@@ -42,11 +42,13 @@ START_TEST(salvage_makes_a_hole_and_keeps_the_rest)
     struct clg_recovery_result result;
     start(false);
     fill(20);
+    int64_t last = writer.time - 1;
     die(true);
     flip(record_at(5)->position + (uint64_t)_i);
     flip(record_at(9)->position + 60);
     ck_assert_int_eq(run(COMMITLOG_RECOVER_SALVAGE, false, &result), 0);
     ck_assert_uint_eq(result.end, history.acked);
+    ck_assert_int_ge(result.last_store_time, last); /* no later record may be older than it */
     ck_assert_uint_eq(result.summary.holes_made, 2);
     ck_assert_uint_ge(result.summary.quarantined, 2);
     uint64_t before = log_hash();
