@@ -179,11 +179,11 @@ struct clg_facts {
     enum clg_witness_source witness_source;
     uint64_t bytes_scanned;
     uint64_t bytes_total;
-    uint64_t records_scanned; /* before X */
-    uint64_t records_behind;  /* valid ones behind X */
-    uint32_t max_epoch;       /* seen in any record, header or checkpoint */
-    uint32_t prefix_epoch;    /* of the last record before X */
-    int64_t last_store_time;  /* of checkpoint, records, headers: none later may be lower */
+    uint64_t records_scanned;      /* before X */
+    uint64_t records_behind;       /* valid ones behind X */
+    uint32_t max_epoch;            /* seen in any record, header or checkpoint */
+    uint32_t prefix_epoch;         /* of the last record before X */
+    int64_t last_store_time;       /* of checkpoint, records, headers: none later may be lower */
     struct clg_fact_range *ranges; /* ascending, all >= X but for missing segments */
     size_t range_count;
     size_t range_room;
