@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libcommitlog. `make help` lists the targets. Everything built goes to build/<variant>/.
 #
-#   VARIANT=release|debug|asan|ubsan|tsan|fuzz|afl|coverage   which build (default release)
+#   VARIANT=release|debug|asan|tsan|fuzz|afl|coverage   which build (default release)
 #   STRICT=1                                warnings are errors
 #   V=1                                     show whole command lines
 #   CC, CFLAGS, LDFLAGS, PREFIX, LIBDIR, MANDIR, DESTDIR   as usual
@@ -101,14 +101,12 @@ VARIANT_CFLAGS := -O2 -g -DCLG_DEBUG
 else ifeq ($(VARIANT),debug)
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG
 VARIANT_ENV := BOUND=0
-else ifeq ($(VARIANT),asan)
-VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fsanitize=address
-VARIANT_LDFLAGS := -fsanitize=address
-VARIANT_ENV := $(FEWER_FLIPS) CK_FORK=no ASAN_OPTIONS=detect_stack_use_after_return=1
-else ifeq ($(VARIANT),ubsan)
-VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fsanitize=undefined -fno-sanitize-recover=all
-VARIANT_LDFLAGS := -fsanitize=undefined
-VARIANT_ENV := $(FEWER_FLIPS) CK_FORK=no UBSAN_OPTIONS=print_stacktrace=1
+else ifeq ($(VARIANT),asan) # and the one for undefined behaviour: they can share a build
+VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fno-sanitize-recover=all \
+    -fsanitize=address,undefined
+VARIANT_LDFLAGS := -fsanitize=address,undefined
+VARIANT_ENV := $(FEWER_FLIPS) CK_FORK=no ASAN_OPTIONS=detect_stack_use_after_return=1 \
+    UBSAN_OPTIONS=print_stacktrace=1
 else ifeq ($(VARIANT),tsan)
 CC := clang
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fsanitize=thread
@@ -130,7 +128,7 @@ VARIANT_CFLAGS := -O0 -g -DCLG_DEBUG --coverage -fprofile-update=atomic
 VARIANT_LDFLAGS := --coverage
 VARIANT_ENV := $(FEWER_FLIPS)
 else
-$(error VARIANT must be release, debug, asan, ubsan, tsan, fuzz, afl or coverage)
+$(error VARIANT must be release, debug, asan, tsan, fuzz, afl or coverage)
 endif
 
 # libpmem and the libraries of tools and tests, as far as they are there; a cross build has none.
@@ -425,8 +423,6 @@ check-debug: ## the tests with all assertions
 	@$(MAKE) VARIANT=debug check-run
 check-asan: ## the tests under AddressSanitizer
 	@$(MAKE) VARIANT=asan check-run
-check-ubsan: ## the tests under UndefinedBehaviorSanitizer
-	@$(MAKE) VARIANT=ubsan check-run
 check-tsan: ## the tests under ThreadSanitizer (clang)
 	@$(MAKE) VARIANT=tsan check-run
 check-arm64: ## the unit tests, cross-compiled and run by qemu-user
