@@ -119,7 +119,8 @@ int64_t clg_linux_clock_wall_ns(const struct commitlog_os *os)
 int64_t clg_linux_clock_mono_ns(const struct commitlog_os *os)
 {
     (void)os;
-    return wait_clock(CLOCK_MONOTONIC);
+    return wait_clock(
+        CLOCK_BOOTTIME); /* a machine that slept is older: its wall clock did not jump */
 }
 
 void clg_linux_sleep_ns(const struct commitlog_os *os, int64_t ns)
