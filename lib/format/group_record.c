@@ -31,6 +31,7 @@ CLG_FORMAT_ASSERT(CLG_GROUP_FIXED_BYTES == GROUP_AT_COUNT + 4u);
 CLG_FORMAT_ASSERT(ENTRY_AT_QUEUE == 0u && ENTRY_AT_ZERO == 4u && ENTRY_AT_OFFSET == 8u);
 CLG_FORMAT_ASSERT(CLG_GROUP_ENTRY_BYTES == ENTRY_AT_OFFSET + 8u);
 CLG_FORMAT_ASSERT(CLG_GROUP_SETTINGS == 1 && CLG_GROUP_OFFSETS == 2 && CLG_GROUP_DELETE == 3);
+CLG_FORMAT_ASSERT(CLG_GROUP_RESET == 4);
 CLG_FORMAT_ASSERT(CLG_GROUP_KEEP == 1u);
 CLG_FORMAT_ASSERT(CLG_GROUP_NAME_MAX == 255u && CLG_GROUP_ENTRIES_MAX == 2048u);
 
@@ -47,7 +48,7 @@ uint64_t clg_group_change_bytes(uint32_t name_bytes, uint32_t count)
 /* What holds on either side of the bytes; name and operation apart. */
 static bool group_numbers_ok(const struct clg_group_change *change)
 {
-    bool offsets = change->operation == CLG_GROUP_OFFSETS;
+    bool offsets = change->operation == CLG_GROUP_OFFSETS || change->operation == CLG_GROUP_RESET;
     return change->name_bytes >= 1 && change->name_bytes <= CLG_GROUP_NAME_MAX &&
            change->count <= CLG_GROUP_ENTRIES_MAX && (change->count > 0) == offsets &&
            (change->operation == CLG_GROUP_SETTINGS || change->flags == 0);
@@ -65,7 +66,7 @@ int clg_group_change_encode(uint8_t *body, size_t room, const struct clg_group_c
 {
     CLG_ASSERT(body != NULL);
     CLG_ASSERT(entries != NULL || change->count == 0);
-    if (change->operation < CLG_GROUP_SETTINGS || change->operation > CLG_GROUP_DELETE ||
+    if (change->operation < CLG_GROUP_SETTINGS || change->operation > CLG_GROUP_RESET ||
         (change->flags & ~CLG_GROUP_FLAGS_KNOWN) != 0 || !group_numbers_ok(change) ||
         clg_topic_name_check(change->name, change->name_bytes) != COMMITLOG_OK ||
         room != clg_group_change_bytes(change->name_bytes, change->count)) {
@@ -124,7 +125,7 @@ int clg_group_change_decode(const uint8_t *body, size_t bytes, struct clg_group_
                                       .epoch = clg_load_le32(body + GROUP_AT_EPOCH),
                                       .flags = clg_load_le32(body + GROUP_AT_FLAGS),
                                       .count = clg_load_le32(body + GROUP_AT_COUNT)};
-    if (change.operation < CLG_GROUP_SETTINGS || change.operation > CLG_GROUP_DELETE ||
+    if (change.operation < CLG_GROUP_SETTINGS || change.operation > CLG_GROUP_RESET ||
         (change.flags & ~CLG_GROUP_FLAGS_KNOWN) != 0) {
         return COMMITLOG_EUNSUPPORTED;
     }

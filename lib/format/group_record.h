@@ -23,7 +23,8 @@
 enum clg_group_operation {
     CLG_GROUP_SETTINGS = 1, /* the group exists, with these flags; no entries */
     CLG_GROUP_OFFSETS = 2,  /* the next offset to consume of each queue named */
-    CLG_GROUP_DELETE = 3    /* nothing of it is left; no entries */
+    CLG_GROUP_DELETE = 3,   /* nothing of it is left; no entries */
+    CLG_GROUP_RESET = 4     /* as OFFSETS, and all work on these queues is forgotten */
 };
 
 /* Flags of CLG_GROUP_SETTINGS. */

@@ -54,6 +54,10 @@
 #define CLG_GROUP_NAME_MAX 255u
 #define CLG_GROUP_ENTRIES_MAX 2048u
 
+/* Work of groups on single messages. A record of entries is at most twice one of offsets. */
+#define CLG_WORK_ENTRIES_MAX 2048u
+#define CLG_WORK_ATTEMPTS_MAX 65535u
+
 /* Idempotent producers. So many appends of one are remembered with their receipts: as many as may
  * be under way at once (Kafka allows as many). Sequences stay below 2^63 as positions do. */
 #define CLG_PRODUCER_RECEIPTS 5u

@@ -69,7 +69,8 @@ enum clg_record_kind {
     CLG_KIND_TIMER = 10,
     CLG_KIND_GROUP = 11,
     CLG_KIND_PRODUCER = 12,
-    CLG_KIND_TOMBSTONE = 13
+    CLG_KIND_TOMBSTONE = 13,
+    CLG_KIND_WORK = 14
 };
 
 struct clg_record_header {

@@ -27,6 +27,7 @@
 #include "view/producers_view.h"
 #include "view/timers_view.h"
 #include "view/topics_view.h"
+#include "view/work_view.h"
 
 int clg_fold_create(const struct clg_fold_config *config, struct clg_fold **out,
                     struct commitlog_error *err)
@@ -355,6 +356,15 @@ int clg_fold_timers(struct clg_fold *fold, clg_fold_timers_fn look, void *ctx)
     return rc;
 }
 
+int clg_fold_work(struct clg_fold *fold, clg_fold_work_fn look, void *ctx)
+{
+    CLG_ASSERT(look != NULL);
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    int rc = look(ctx, clg_work_view_table(fold->views[CLG_VIEW_WORK]));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}
+
 void clg_fold_set_first(struct clg_fold *fold, uint64_t first)
 {
     clg_mutex_lock(fold->config.os, &fold->lock);
@@ -402,7 +412,8 @@ void clg_fold_get_stats(struct clg_fold *fold, struct clg_fold_stats *out)
                            clg_consume_queue_contradictions(fold->views[CLG_VIEW_QUEUES]) +
                            clg_groups_view_contradictions(fold->views[CLG_VIEW_GROUPS]) +
                            clg_producers_view_contradictions(fold->views[CLG_VIEW_PRODUCERS]) +
-                           clg_timers_view_contradictions(fold->views[CLG_VIEW_TIMERS]);
+                           clg_timers_view_contradictions(fold->views[CLG_VIEW_TIMERS]) +
+                           clg_work_view_contradictions(fold->views[CLG_VIEW_WORK]);
     stats.timers = clg_timers_view_table(fold->views[CLG_VIEW_TIMERS])->count;
     stats.timer_bytes = clg_timers_view_table(fold->views[CLG_VIEW_TIMERS])->bytes;
     if (fold->views[CLG_VIEW_KEYS] != NULL) {

@@ -34,6 +34,7 @@
 #include "state/group_table.h"
 #include "state/producer_table.h"
 #include "state/timer_table.h"
+#include "state/work_table.h"
 #include "view/view.h"
 
 struct clg_log;
@@ -161,9 +162,11 @@ CLG_MUST_CHECK int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uin
 /* Calls `look` with the consumer groups as of what is folded, under the fold lock; its result. */
 typedef int (*clg_fold_groups_fn)(void *ctx, const struct clg_group_table *table);
 CLG_MUST_CHECK int clg_fold_groups(struct clg_fold *fold, clg_fold_groups_fn look, void *ctx);
-/* The same with the idempotent producers, and with the pending timers. */
+/* The same with the idempotent producers, the pending timers, and the work of groups. */
 typedef int (*clg_fold_timers_fn)(void *ctx, const struct clg_timer_table *table);
 CLG_MUST_CHECK int clg_fold_timers(struct clg_fold *fold, clg_fold_timers_fn look, void *ctx);
+typedef int (*clg_fold_work_fn)(void *ctx, const struct clg_work_table *table);
+CLG_MUST_CHECK int clg_fold_work(struct clg_fold *fold, clg_fold_work_fn look, void *ctx);
 typedef int (*clg_fold_producers_fn)(void *ctx, const struct clg_producer_table *table);
 CLG_MUST_CHECK int clg_fold_producers(struct clg_fold *fold, clg_fold_producers_fn look, void *ctx);
 

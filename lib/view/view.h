@@ -35,7 +35,7 @@
 #include "segment/segment_name.h"
 #include "view/image.h"
 
-#define CLG_VIEWS_MAX 6u
+#define CLG_VIEWS_MAX 8u
 
 enum clg_view_slot_state {
     CLG_SLOT_NONE,    /* nothing usable: rebuild from the segment */
