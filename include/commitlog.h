@@ -13,6 +13,7 @@
  *                                     11  choice of queues, shares of members
  *                                     12  consumer groups
  *                                     13  messages for later
+ *                                     14  work: message by message
  *
  * commitlog(7) tells the ideas and the caveats, commitlog-format(5) is the
  * authority for the bytes on disk, section 3 has a page with an example for
@@ -501,7 +502,8 @@ enum { /* kind of a record in the log */
     COMMITLOG_KIND_FIRST = 8,
     COMMITLOG_KIND_TIMER = 10, /* a message that waits, or what ends it */
     COMMITLOG_KIND_GROUP = 11,
-    COMMITLOG_KIND_PRODUCER = 12
+    COMMITLOG_KIND_PRODUCER = 12,
+    COMMITLOG_KIND_WORK = 14
 };
 
 struct commitlog_message {
@@ -525,6 +527,16 @@ struct commitlog_message {
     uint32_t reserved;
     int64_t deliver_at_ms;    /* 0: it was not delayed */
     uint64_t origin_position; /* of the message, if this refers to it; else 0 */
+    uint64_t origin_offset;   /* these five of a dead letter: where it was */
+    uint32_t origin_topic;    /* UINT32_MAX: it is none, or not known */
+    uint32_t origin_queue;
+    uint32_t attempts;        /* how often it was given out */
+    uint32_t reason;          /* COMMITLOG_DEAD_*; 0: it is none */
+};
+
+enum { /* why a message is a dead letter */
+    COMMITLOG_DEAD_EXPIRED = 4, /* its time ran out once more */
+    COMMITLOG_DEAD_REFUSED = 5  /* it was given back once more */
 };
 
 /* Key or header by index; COMMITLOG_ENOTFOUND past the last. Borrows. */
@@ -1108,6 +1120,91 @@ COMMITLOG_API int32_t commitlog_timer_at(struct commitlog_store *store,
 /* RocketMQ's delay levels 1 to 18, in milliseconds: 1, 5, 10, 30 s, 1 to 10, 20,
  * 30 min, 1, 2 h. 0 is no delay; above 18 is as 18. */
 COMMITLOG_API int64_t commitlog_delay_level_ms(uint32_t level);
+
+/* ------------------------------------------------------------------------ *
+ * 14  Work: message by message
+ *
+ * A receiver takes messages of a topic for a group one by one instead of in
+ * order by offset: any number of threads of the process that has the store open
+ * for writing share the work, each with a receiver of its own. What one is given
+ * is nobody else's until its time runs out; it is acknowledged, or given back,
+ * or comes again when the time is over. After max_attempts it goes to a topic of
+ * dead letters, by reference. What was given out, how often and until when is in
+ * the log, and survives what the log survives; a message may come twice, none is
+ * lost.
+ *
+ * All that lies below the group's committed offset is done: the lag of the group
+ * counts from it, retention may go by it, and commitlog_group_reset begins anew.
+ * Do not commit offsets of a queue that receivers work on.
+ * ------------------------------------------------------------------------ */
+
+struct commitlog_receiver;
+
+enum { COMMITLOG_RECEIVE_MAX = 64 };
+enum { /* flags of a receiver */
+    COMMITLOG_RECEIVE_ORDERED = 1 /* of each queue one message at a time */
+};
+
+struct commitlog_receiver_options {
+    uint32_t struct_bytes;
+    uint32_t flags;
+    uint32_t max_attempts;  /* 0: 16; UINT32_MAX: no limit; else at most 65,534 */
+    uint32_t dead_topic;    /* UINT32_MAX: "%DLQ%" and the group's name, which is
+                               made with one queue when it is needed */
+    int64_t visibility_ms;  /* 0: 60,000 */
+};
+
+/* What was given out; the caller's to keep or to send elsewhere. */
+struct commitlog_delivery {
+    uint64_t offset;
+    uint32_t queue;
+    uint32_t attempt; /* 1: the first time */
+};
+
+/*
+ * A receiver for the group and the topic; options NULL: all defaults. Queues of
+ * which the group has committed no offset begin at their first message. One
+ * thread at a time uses a receiver. Close it before or after the store.
+ * Errors: EINVAL, ENOTFOUND (the group is gone), EMISUSE (read-only), ETOOBIG
+ * (the group's name leaves no room for "%DLQ%"), ENOMEM.
+ */
+COMMITLOG_API int32_t commitlog_receiver_open(struct commitlog_group *group,
+    uint32_t topic, const struct commitlog_receiver_options *options,
+    struct commitlog_receiver **out_receiver, struct commitlog_error *err);
+COMMITLOG_API void commitlog_receiver_close(
+    struct commitlog_receiver *receiver);
+
+/*
+ * Fills up to max messages (64 are the most) of one queue, and in the same
+ * places what to acknowledge them by. Pointers in them are good until the next
+ * call with this receiver. Waits until there is something to give.
+ * EEND: nothing until the time was over; EINTERRUPTED, ENOTFOUND (the group is
+ * gone), ENOMEM, ENOSPC, EFAILED. EDAMAGED, EEXPIRED, EUNSUPPORTED: a message
+ * that cannot be read was passed, err names it; the next call goes on.
+ */
+COMMITLOG_API int32_t commitlog_receive(struct commitlog_receiver *receiver,
+    struct commitlog_message *messages, struct commitlog_delivery *deliveries,
+    uint32_t max, int32_t timeout_ms, uint32_t *out_count,
+    struct commitlog_error *err);
+
+/*
+ * Done with these, at the level asked for. ENOTFOUND: one at least was not, or
+ * not any more, given out for this attempt; the others are done. EINVAL,
+ * ETOOBIG (more than 2,048), EMISUSE, ENOMEM, ENOSPC, EFAILED, EUNKNOWN.
+ */
+COMMITLOG_API int32_t commitlog_ack(struct commitlog_receiver *receiver,
+    const struct commitlog_delivery *deliveries, uint32_t count, uint32_t level,
+    struct commitlog_error *err);
+/* They stay the receiver's for visibility_ms from now on. Errors as above. */
+COMMITLOG_API int32_t commitlog_extend(struct commitlog_receiver *receiver,
+    const struct commitlog_delivery *deliveries, uint32_t count,
+    int64_t visibility_ms, struct commitlog_error *err);
+/* Gives them back: they come again after delay_ms; -1: after RocketMQ's delay
+ * for the attempt, commitlog_delay_level_ms(2 + attempt): 10 s, 30 s, 1 min ...
+ * 2 h. One that was given out max_attempts times goes to the dead letters. */
+COMMITLOG_API int32_t commitlog_nack(struct commitlog_receiver *receiver,
+    const struct commitlog_delivery *deliveries, uint32_t count,
+    int64_t delay_ms, struct commitlog_error *err);
 
 #ifdef __cplusplus
 }

@@ -10,6 +10,7 @@
 #include "commitlog.h"
 #include "format/format.h"
 #include "format/producer_record.h"
+#include "format/reference_record.h"
 #include "format/timer_record.h"
 
 /* Offsets in an attribute, and in the value of a header. */
@@ -25,6 +26,7 @@ CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_CRITICAL == 1u << 7);
 CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_TAG == 1 && CLG_ATTRIBUTE_KEY == 2 && CLG_ATTRIBUTE_HEADER == 3);
 CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_PRODUCER_TIME == 4 && CLG_ATTRIBUTE_DELIVER_AT == 5);
 CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_PRODUCER == 6 && CLG_ATTRIBUTE_KEY_HASHES == 7);
+CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_ORIGIN == 8);
 CLG_FORMAT_ASSERT(CLG_TAG_MAX == 255u && CLG_KEY_MAX == 4096u && CLG_RECORD_KEYS_MAX == 64u);
 CLG_FORMAT_ASSERT(CLG_HEADER_NAME_MAX == 255u);
 
@@ -56,6 +58,7 @@ static bool attribute_value_ok(uint8_t type, const uint8_t *value, size_t bytes)
     struct clg_attribute_header header;
     struct clg_producer_mark mark;
     struct clg_deliver_at at;
+    struct clg_reference origin;
     CLG_ASSERT((type & CLG_ATTRIBUTE_CRITICAL) == 0);
     CLG_ASSERT(type != 0);
     switch (type) {
@@ -73,6 +76,8 @@ static bool attribute_value_ok(uint8_t type, const uint8_t *value, size_t bytes)
         return clg_deliver_at_decode(value, bytes, &at) == COMMITLOG_OK;
     case CLG_ATTRIBUTE_PRODUCER:
         return clg_producer_mark_decode(value, bytes, &mark) == COMMITLOG_OK;
+    case CLG_ATTRIBUTE_ORIGIN:
+        return clg_reference_decode_origin(value, bytes, &origin) == COMMITLOG_OK;
     default:
         return true;
     }
@@ -190,7 +195,7 @@ int clg_attribute_next(struct clg_attribute_iterator *iterator, struct clg_attri
 
 static bool attribute_is_known(uint8_t type)
 {
-    return type >= CLG_ATTRIBUTE_TAG && type <= CLG_ATTRIBUTE_KEY_HASHES;
+    return type >= CLG_ATTRIBUTE_TAG && type <= CLG_ATTRIBUTE_ORIGIN;
 }
 
 int clg_attributes_check(const uint8_t *area, size_t bytes)
@@ -203,6 +208,7 @@ int clg_attributes_check(const uint8_t *area, size_t bytes)
     uint32_t producers = 0;
     uint32_t waits = 0;
     uint32_t hashes = 0;
+    uint32_t origins = 0;
     bool unsupported = false;
     if (bytes > CLG_ATTRIBUTES_MAX) {
         return COMMITLOG_EDAMAGED;
@@ -220,11 +226,12 @@ int clg_attributes_check(const uint8_t *area, size_t bytes)
         producers += attribute.type == CLG_ATTRIBUTE_PRODUCER;
         waits += attribute.type == CLG_ATTRIBUTE_DELIVER_AT;
         hashes += attribute.type == CLG_ATTRIBUTE_KEY_HASHES;
+        origins += attribute.type == CLG_ATTRIBUTE_ORIGIN;
     }
     if (rc < 0) {
         return rc;
     }
-    if (tags > 1 || times > 1 || producers > 1 || waits > 1 || hashes > 1 ||
+    if (tags > 1 || times > 1 || producers > 1 || waits > 1 || hashes > 1 || origins > 1 ||
         keys > CLG_RECORD_KEYS_MAX) {
         return COMMITLOG_EDAMAGED;
     }

@@ -31,7 +31,8 @@ enum clg_attribute_type {
     CLG_ATTRIBUTE_PRODUCER_TIME = 4, /* i64, ms since 1970; at most one */
     CLG_ATTRIBUTE_DELIVER_AT = 5,    /* timer_record.h; the first one, at most one */
     CLG_ATTRIBUTE_PRODUCER = 6,      /* producer_record.h; before any but 5, at most one */
-    CLG_ATTRIBUTE_KEY_HASHES = 7     /* of a reference: u64 each, 1 to 64; at most one */
+    CLG_ATTRIBUTE_KEY_HASHES = 7,    /* of a reference: u64 each, 1 to 64; at most one */
+    CLG_ATTRIBUTE_ORIGIN = 8 /* reference_record.h: of a dead letter that is a copy; the first */
 };
 
 /* Of a message's first attribute: does state come from it, so that where only headers are checked

@@ -2,6 +2,8 @@
 /* reference_record.c -- see reference_record.h */
 #include "format/reference_record.h"
 
+#include <string.h>
+
 #include "base/bytes.h"
 #include "base/invariant.h"
 #include "commitlog.h"
@@ -22,12 +24,14 @@ CLG_FORMAT_ASSERT(REFERENCE_AT_ORIGIN_QUEUE == 24u && REFERENCE_AT_ATTEMPTS == 2
 CLG_FORMAT_ASSERT(REFERENCE_AT_REASON == 30u && REFERENCE_AT_ZERO == 31u);
 CLG_FORMAT_ASSERT(CLG_REFERENCE_BODY_BYTES == REFERENCE_AT_ZERO + 1u);
 CLG_FORMAT_ASSERT(CLG_REFERENCE_TIMER == 1 && CLG_REFERENCE_TRANSACTION == 2);
-CLG_FORMAT_ASSERT(CLG_REFERENCE_RETRY == 3 && CLG_REFERENCE_DEAD == 4);
+CLG_FORMAT_ASSERT(CLG_REFERENCE_RETRY == 3 && CLG_REFERENCE_EXPIRED == 4);
+CLG_FORMAT_ASSERT(CLG_REFERENCE_REFUSED == 5);
+CLG_FORMAT_ASSERT(CLG_REFERENCE_ORIGIN_AT == REFERENCE_AT_ORIGIN);
 
 void clg_reference_encode(uint8_t body[CLG_REFERENCE_BODY_BYTES], const struct clg_reference *in)
 {
     CLG_ASSERT(in->position <= CLG_POSITION_MAX && in->position % CLG_RECORD_ALIGN == 0);
-    CLG_ASSERT(in->reason >= CLG_REFERENCE_TIMER && in->reason <= CLG_REFERENCE_DEAD);
+    CLG_ASSERT(in->reason >= CLG_REFERENCE_TIMER && in->reason <= CLG_REFERENCE_REFUSED);
     clg_store_le64(body + REFERENCE_AT_POSITION, in->position);
     clg_store_le32(body + REFERENCE_AT_HEADER_CHECK, in->header_check);
     clg_store_le32(body + REFERENCE_AT_TAG_HASH, in->tag_hash);
@@ -51,7 +55,7 @@ int clg_reference_decode(const uint8_t *body, size_t bytes, struct clg_reference
                                .origin_queue = clg_load_le32(body + REFERENCE_AT_ORIGIN_QUEUE),
                                .attempts = clg_load_le16(body + REFERENCE_AT_ATTEMPTS),
                                .reason = body[REFERENCE_AT_REASON]};
-    if (in.reason < CLG_REFERENCE_TIMER || in.reason > CLG_REFERENCE_DEAD) {
+    if (in.reason < CLG_REFERENCE_TIMER || in.reason > CLG_REFERENCE_REFUSED) {
         return COMMITLOG_EUNSUPPORTED;
     }
     if (in.position > CLG_POSITION_MAX || in.position % CLG_RECORD_ALIGN != 0 ||
@@ -60,4 +64,14 @@ int clg_reference_decode(const uint8_t *body, size_t bytes, struct clg_reference
     }
     *out = in;
     return COMMITLOG_OK;
+}
+
+int clg_reference_decode_origin(const uint8_t *value, size_t bytes, struct clg_reference *out)
+{
+    uint8_t body[CLG_REFERENCE_BODY_BYTES] = {0};
+    if (bytes != CLG_REFERENCE_ORIGIN_BYTES) {
+        return COMMITLOG_EDAMAGED;
+    }
+    memcpy(body + CLG_REFERENCE_ORIGIN_AT, value, bytes);
+    return clg_reference_decode(body, sizeof(body), out);
 }

@@ -22,7 +22,8 @@ enum clg_reference_reason {
     CLG_REFERENCE_TIMER = 1,       /* its time had come */
     CLG_REFERENCE_TRANSACTION = 2, /* its transaction was committed */
     CLG_REFERENCE_RETRY = 3,       /* a consumer group gets it again */
-    CLG_REFERENCE_DEAD = 4         /* a consumer group has given it up */
+    CLG_REFERENCE_EXPIRED = 4,     /* a dead letter: its time ran out once more */
+    CLG_REFERENCE_REFUSED = 5      /* a dead letter: it was given back once more */
 };
 
 struct clg_reference {
@@ -35,8 +36,15 @@ struct clg_reference {
     uint8_t reason;        /* enum clg_reference_reason */
 };
 
+/* A dead letter that is a copy says the same of where it was as a reference would, as the value of
+ * CLG_ATTRIBUTE_ORIGIN: the end of the body, from `origin` on. */
+#define CLG_REFERENCE_ORIGIN_AT 16u
+#define CLG_REFERENCE_ORIGIN_BYTES (CLG_REFERENCE_BODY_BYTES - CLG_REFERENCE_ORIGIN_AT)
+
 void clg_reference_encode(uint8_t body[CLG_REFERENCE_BODY_BYTES], const struct clg_reference *in);
 /* 0, COMMITLOG_EDAMAGED, or COMMITLOG_EUNSUPPORTED: a reason of a newer version. */
 int clg_reference_decode(const uint8_t *body, size_t bytes, struct clg_reference *out);
+/* Of an attribute: position, header check and tag hash are 0 then. */
+int clg_reference_decode_origin(const uint8_t *value, size_t bytes, struct clg_reference *out);
 
 #endif

@@ -1,5 +1,6 @@
 /* cursor.c -- opening, fetching and waiting; what the kinds have in common. */
 #include "store/cursor.h"
+#include "store/reference.h"
 
 #include <string.h>
 
@@ -326,22 +327,24 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
         }
     }
     struct commitlog_message *message = &fetch->messages[fetch->count];
-    uint64_t origin = 0;
+    struct clg_reference reference = {0};
     if (rc == COMMITLOG_OK && view.header.kind == CLG_KIND_REFERENCE &&
         cursor->kind != &clg_cursor_log) {
-        rc = clg_store_resolve(&cursor->reader, fetch->core, fetch->visible, &view, &origin, &why);
+        rc = clg_store_resolve(&cursor->reader, fetch->core, fetch->visible, &view, &reference,
+                               &why);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_message_fill(fetch->core, &view, message);
-        message->origin_position = origin;
+        clg_message_set_origin(fetch->core, &reference, message);
         wanted = rc == COMMITLOG_OK ? cursor_wants(cursor, message) : 0;
         rc = wanted < 0 ? wanted : rc;
         if (rc == COMMITLOG_EDAMAGED) {
             (void)clg_fail(&why, rc, 0, position, "attributes contradict themselves");
         }
     }
-    if (rc == COMMITLOG_EDAMAGED && origin != 0) {
-        clg_store_damage(cursor->store, fetch->core, origin, 0, CLG_QUEUE_NONE, why.message);
+    if (rc == COMMITLOG_EDAMAGED && reference.position != 0) {
+        clg_store_damage(cursor->store, fetch->core, reference.position, 0, CLG_QUEUE_NONE,
+                         why.message);
     } else if (rc == COMMITLOG_EDAMAGED) {
         clg_store_damage(cursor->store, fetch->core, position, queue_offset, queue, why.message);
     }

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "store/groups.h"
+#include "store/reference.h"
 
 /* Offsets in one record: small enough for a stack, and for any stage. */
 #define CARRY_ENTRIES 128u

@@ -3,6 +3,7 @@
 #include "base/error.h"
 #include "segment/segment_scan.h"
 #include "store/cursor.h"
+#include "store/reference.h"
 
 struct commitlog_lease {
     struct commitlog_store *store;
@@ -150,13 +151,13 @@ static int get_once(struct commitlog_store *store, struct clg_reader *reader, ui
             clg_store_damage(store, core, position, 0, UINT32_MAX, "record fails its check");
         }
     }
-    uint64_t origin = 0;
+    struct clg_reference reference = {0};
     if (rc == COMMITLOG_OK && view.header.kind == CLG_KIND_REFERENCE) {
-        rc = clg_store_resolve(reader, core, visible, &view, &origin, err);
+        rc = clg_store_resolve(reader, core, visible, &view, &reference, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_message_fill(core, &view, out_message);
-        out_message->origin_position = origin;
+        clg_message_set_origin(core, &reference, out_message);
     }
     if (rc == COMMITLOG_OK && out_message->kind == COMMITLOG_KIND_HOLE) {
         rc = COMMITLOG_EHOLE;

@@ -6,15 +6,38 @@
 #include "format/attributes.h"
 #include "format/producer_record.h"
 #include "format/timer_record.h"
-#include "store/store.h"
+#include "store/reference.h"
 
-static int message_count_attributes(const struct clg_record_view *view,
+void clg_message_set_origin(const struct clg_core *core, const struct clg_reference *reference,
+                            struct commitlog_message *message)
+{
+    bool dead =
+        reference->reason == CLG_REFERENCE_EXPIRED || reference->reason == CLG_REFERENCE_REFUSED;
+    message->origin_position = reference->position;
+    message->origin_topic = UINT32_MAX;
+    message->origin_queue = UINT32_MAX;
+    if (!dead) {
+        return;
+    }
+    message->reason = reference->reason;
+    message->attempts = reference->attempts;
+    message->origin_offset = reference->origin;
+    const struct clg_queue *queue = clg_registry_queue(&core->registry, reference->origin_queue);
+    if (queue != NULL && queue->owner != 0) {
+        const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
+        message->origin_topic = topic->id;
+        message->origin_queue = reference->origin_queue - topic->first_queue;
+    }
+}
+
+static int message_count_attributes(const struct clg_core *core, const struct clg_record_view *view,
                                     struct commitlog_message *out)
 {
     struct clg_attribute_iterator iterator;
     struct clg_attribute attribute;
     struct clg_producer_mark mark;
     struct clg_deliver_at waits;
+    struct clg_reference origin;
     clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
     int rc;
     while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
@@ -37,6 +60,12 @@ static int message_count_attributes(const struct clg_record_view *view,
         case CLG_ATTRIBUTE_DELIVER_AT:
             if (clg_deliver_at_decode(attribute.value, attribute.bytes, &waits) == COMMITLOG_OK) {
                 out->deliver_at_ms = waits.due_ms;
+            }
+            break;
+        case CLG_ATTRIBUTE_ORIGIN:
+            if (clg_reference_decode_origin(attribute.value, attribute.bytes, &origin) ==
+                COMMITLOG_OK) {
+                clg_message_set_origin(core, &origin, out);
             }
             break;
         case CLG_ATTRIBUTE_PRODUCER:
@@ -69,6 +98,8 @@ int clg_message_fill(const struct clg_core *core, const struct clg_record_view *
     out->kind = view->header.kind;
     out->topic = UINT32_MAX;
     out->queue = UINT32_MAX;
+    out->origin_topic = UINT32_MAX;
+    out->origin_queue = UINT32_MAX;
     bool has_queue = view->header.kind == CLG_KIND_MESSAGE ||
                      view->header.kind == CLG_KIND_REFERENCE || view->header.kind == CLG_KIND_HOLE;
     const struct clg_queue *queue =
@@ -83,7 +114,8 @@ int clg_message_fill(const struct clg_core *core, const struct clg_record_view *
     }
     out->body = (struct commitlog_slice){view->body, view->body_bytes};
     out->attributes = (struct commitlog_slice){view->attributes, view->header.attribute_bytes};
-    return view->header.attribute_bytes > 0 ? message_count_attributes(view, out) : COMMITLOG_OK;
+    return view->header.attribute_bytes > 0 ? message_count_attributes(core, view, out)
+                                            : COMMITLOG_OK;
 }
 
 int32_t commitlog_message_key(const struct commitlog_message *message, uint32_t index,

@@ -4,13 +4,14 @@
  * The original is read and verified like any record; that it is the one the reference means, its
  * size and header check say. One that is gone, or is another, is expired.
  */
+#include "store/reference.h"
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/reference_record.h"
-#include "store/store.h"
 
 int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, uint64_t visible,
-                      struct clg_record_view *view, uint64_t *out_origin,
+                      struct clg_record_view *view, struct clg_reference *out_reference,
                       struct commitlog_error *err)
 {
     struct clg_reference reference;
@@ -25,7 +26,7 @@ int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, ui
                         "reference to %llu, which does not lie before it",
                         (unsigned long long)reference.position);
     }
-    *out_origin = reference.position;
+    *out_reference = reference;
     rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, &original, err);
     bool same =
         rc == COMMITLOG_OK && original.header.header_check == reference.header_check &&
@@ -58,4 +59,92 @@ int clg_store_original(struct clg_reader *reader, const struct clg_core *core, u
         *out_original = reference.position;
     }
     return rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL ? COMMITLOG_OK : rc;
+}
+
+int clg_reference_read(struct clg_reader *reader, const struct clg_core *core, uint64_t visible,
+                       uint64_t position, struct clg_record_view *out, struct commitlog_error *err)
+{
+    struct clg_reference reference;
+    int rc = clg_reader_get(reader, core->log, position, visible, NULL, out, err);
+    if (rc == COMMITLOG_OK && out->header.kind == CLG_KIND_REFERENCE) {
+        rc = clg_reference_decode(out->body, out->body_bytes, &reference);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, out, err);
+        }
+    }
+    return rc;
+}
+
+/* An attribute with the hashes of the message's keys in the topic of the queue; bytes of it. */
+static uint32_t reference_key_hashes(struct commitlog_store *store, uint32_t queue_number,
+                                     const struct clg_record_view *view,
+                                     uint8_t out[CLG_REFERENCE_HASHES_BYTES])
+{
+    const struct clg_queue *queue = clg_registry_queue(&store->core->registry, queue_number);
+    if (queue == NULL || queue->owner == 0) {
+        return 0;
+    }
+    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, queue->owner - 1);
+    uint8_t hashes[8 * CLG_RECORD_KEYS_MAX];
+    uint32_t count = 0;
+    struct clg_attribute_iterator iterator;
+    struct clg_attribute attribute;
+    clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
+    while (count < CLG_RECORD_KEYS_MAX && clg_attribute_next(&iterator, &attribute) == 1) {
+        if (attribute.type == CLG_ATTRIBUTE_KEY) {
+            uint64_t hash = clg_key_hash(topic->name_hash, attribute.value, attribute.bytes);
+            clg_store_le64(hashes + 8 * (size_t)count++, hash);
+        }
+    }
+    if (count == 0) {
+        return 0;
+    }
+    struct clg_attribute_writer writer;
+    clg_attribute_writer_init(&writer, out, CLG_REFERENCE_HASHES_BYTES);
+    int rc = clg_attribute_add(&writer, CLG_ATTRIBUTE_KEY_HASHES, hashes, 8 * (size_t)count);
+    CLG_ASSERT(rc == COMMITLOG_OK);
+    (void)rc;
+    return (uint32_t)writer.used;
+}
+
+void clg_reference_item(struct commitlog_store *store, uint32_t queue_number,
+                        const struct clg_record_view *original, const struct clg_reference *how,
+                        struct clg_reference_item *out)
+{
+    struct clg_attribute tag = {0};
+    struct clg_reference reference = *how;
+    bool tagged =
+        clg_attributes_tag(original->attributes, original->header.attribute_bytes, &tag) == 1;
+    reference.position = original->position;
+    reference.header_check = original->header.header_check;
+    reference.tag_hash = tagged ? clg_tag_hash(tag.value, tag.bytes) : 0;
+    clg_reference_encode(out->body_bytes, &reference);
+    out->body = (struct commitlog_slice){out->body_bytes, sizeof(out->body_bytes)};
+    out->item = (struct clg_append){
+        .kind = CLG_KIND_REFERENCE,
+        .queue_number = queue_number,
+        .takes_offset = true,
+        .attributes = out->attributes,
+        .attribute_bytes = reference_key_hashes(store, queue_number, original, out->attributes),
+        .body = &out->body,
+        .body_count = 1,
+        .body_bytes = sizeof(out->body_bytes)};
+}
+
+bool clg_reference_is_short_lived(struct commitlog_store *store,
+                                  const struct clg_record_view *original)
+{
+    const struct clg_log *log = store->core->log;
+    uint64_t position = original->position;
+    uint64_t first = clg_log_first(log);
+    uint64_t keep_ms = clg_option(&store->options, COMMITLOG_OPT_RETAIN_AGE_MS);
+    if (keep_ms != 0) {
+        int64_t age_ns = clg_log_time(store->core->log) - original->header.store_time;
+        if (age_ns >= 0 && (uint64_t)(age_ns / CLG_OS_NS_PER_MS) > keep_ms / 2) {
+            return true;
+        }
+    }
+    return position < clg_load_acquire_u64(&store->retention_goes_below) ||
+           (position < clg_log_active_base(log) &&
+            position < first + (clg_log_claimed(log) - first) / 2);
 }

@@ -240,6 +240,16 @@ static int retain_collect(struct commitlog_store *store, struct clg_retention_se
     return COMMITLOG_OK;
 }
 
+/* Whoever refers to what lies there has appended it before we look, or delivers a copy. */
+static void retain_announce(struct commitlog_store *store, uint64_t end)
+{
+    clg_store_release_u64(&store->retention_goes_below, end);
+    clg_mutex_lock(store->os, &store->timer_lock);
+    clg_mutex_unlock(store->os, &store->timer_lock);
+    clg_mutex_lock(store->os, &store->group_lock);
+    clg_mutex_unlock(store->os, &store->group_lock);
+}
+
 static int retain_locked(struct commitlog_store *store, const struct commitlog_retention *policy,
                          struct commitlog_retained *out, struct commitlog_error *err)
 {
@@ -273,7 +283,7 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
     size_t drop = clg_retention_plan(&wanted, &input, NULL);
     bool held = false;
     if (drop > 0) { /* only now is it worth asking every group */
-        clg_timers_set_going(store, segments[drop - 1].base + segments[drop - 1].size);
+        retain_announce(store, segments[drop - 1].base + segments[drop - 1].size);
         rc = retain_fold_all(store, err);
         if (rc == COMMITLOG_OK) {
             rc = clg_groups_kept_from(store, &input.kept_from, err);
@@ -287,7 +297,7 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
         clg_count(store, CLG_COUNT_CARRIED_BYTES, out->bytes_carried);
         clg_retain_update_reserve(store);
     }
-    clg_timers_set_going(store, 0);
+    clg_store_release_u64(&store->retention_goes_below, 0);
     out->kept_from = held ? input.kept_from : 0;
     store->os->free(store->os, segments);
     return rc;

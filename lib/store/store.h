@@ -122,6 +122,8 @@ struct commitlog_store {
     struct clg_checkpoint_file checkpoint_file;
     struct clg_checkpoint checkpoint; /* as last written */
     struct clg_mutex retention_lock;
+    _Atomic uint64_t
+        retention_goes_below; /* it is about to take what lies there: nothing refers to it */
     struct clg_mutex group_lock;
     struct clg_group_table groups; /* a writer's, under group_lock: groups.h */
     struct clg_mutex producer_lock;
@@ -272,16 +274,6 @@ CLG_MUST_CHECK int clg_append_finish(struct commitlog_store *store, uint32_t lev
                                      int64_t deadline_mono_ns, int64_t began_ns,
                                      struct commitlog_receipt *receipts,
                                      struct commitlog_error *err);
-
-/* reference.c: attributes and body of what the reference delivers, in place of its own; where that
- * lies, also when it does not read. COMMITLOG_EEXPIRED: it is gone. Else as clg_reader_get. */
-CLG_MUST_CHECK int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core,
-                                     uint64_t visible, struct clg_record_view *view,
-                                     uint64_t *out_origin, struct commitlog_error *err);
-
-/* What the reference at `position` refers to; UINT64_MAX: nothing that could be kept. */
-CLG_MUST_CHECK int clg_store_original(struct clg_reader *reader, const struct clg_core *core,
-                                      uint64_t visible, uint64_t position, uint64_t *out_original);
 
 /* message.c: fills the caller's struct from a record. */
 CLG_MUST_CHECK int clg_message_fill(const struct clg_core *core, const struct clg_record_view *view,

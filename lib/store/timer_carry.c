@@ -13,13 +13,6 @@
 /* So many under the lock at once: appends of delayed messages get in between. */
 #define CARRY_PIECE 256u
 
-void clg_timers_set_going(struct commitlog_store *store, uint64_t end)
-{
-    clg_mutex_lock(store->os, &store->timer_lock);
-    store->timer_going = end;
-    clg_mutex_unlock(store->os, &store->timer_lock);
-}
-
 uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total)
 {
     struct clg_timer timer;

@@ -11,9 +11,9 @@
 #include "base/invariant.h"
 #include "base/plant.h"
 #include "format/producer_record.h"
-#include "format/reference_record.h"
 #include "format/timer_record.h"
 #include "log/reader.h"
+#include "store/reference.h"
 
 /* Upkeep delivers so many at once. */
 #define TIMERS_PIECE 256u
@@ -21,7 +21,6 @@
 #define TIMERS_LAST_PIECES 16
 #define TIMERS_CARRY_ROOM_MS 1000
 #define TIMERS_AGAIN_MS 30000
-#define TIMERS_HASHES_BYTES (CLG_ATTRIBUTE_HEADER_BYTES + 8u * CLG_RECORD_KEYS_MAX)
 
 void clg_timers_reader(struct commitlog_store *store, struct clg_reader *reader)
 {
@@ -108,77 +107,15 @@ int clg_timers_append_copy(struct commitlog_store *store, const struct clg_timer
     return rc;
 }
 
-/* An attribute with the hashes of the message's keys in the topic of the queue; bytes of it. */
-static uint32_t timers_key_hashes(struct commitlog_store *store, uint32_t queue_number,
-                                  const struct clg_record_view *view,
-                                  uint8_t out[TIMERS_HASHES_BYTES])
-{
-    const struct clg_queue *queue = clg_registry_queue(&store->core->registry, queue_number);
-    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, queue->owner - 1);
-    uint8_t hashes[8 * CLG_RECORD_KEYS_MAX];
-    uint32_t count = 0;
-    struct clg_attribute_iterator iterator;
-    struct clg_attribute attribute;
-    clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
-    while (count < CLG_RECORD_KEYS_MAX && clg_attribute_next(&iterator, &attribute) == 1) {
-        if (attribute.type == CLG_ATTRIBUTE_KEY) {
-            uint64_t hash = clg_key_hash(topic->name_hash, attribute.value, attribute.bytes);
-            clg_store_le64(hashes + 8 * (size_t)count++, hash);
-        }
-    }
-    if (count == 0) {
-        return 0;
-    }
-    struct clg_attribute_writer writer;
-    clg_attribute_writer_init(&writer, out, TIMERS_HASHES_BYTES);
-    int rc = clg_attribute_add(&writer, CLG_ATTRIBUTE_KEY_HASHES, hashes, 8 * (size_t)count);
-    CLG_ASSERT(rc == COMMITLOG_OK);
-    (void)rc;
-    return (uint32_t)writer.used;
-}
-
 static int timers_append_reference(struct commitlog_store *store, const struct clg_timer *timer,
                                    const struct clg_record_view *view, struct commitlog_error *err)
 {
-    struct clg_attribute tag = {0};
-    bool tagged = clg_attributes_tag(view->attributes, view->header.attribute_bytes, &tag) == 1;
-    const struct clg_reference reference = {.position = timer->position,
-                                            .header_check = view->header.header_check,
-                                            .tag_hash =
-                                                tagged ? clg_tag_hash(tag.value, tag.bytes) : 0,
-                                            .reason = CLG_REFERENCE_TIMER,
-                                            .origin = timer->id,
-                                            .origin_queue = CLG_QUEUE_NONE};
-    uint8_t bytes[CLG_REFERENCE_BODY_BYTES];
-    uint8_t attributes[TIMERS_HASHES_BYTES];
-    clg_reference_encode(bytes, &reference);
-    struct commitlog_slice body = {bytes, sizeof(bytes)};
-    const struct clg_append item = {
-        .kind = CLG_KIND_REFERENCE,
-        .queue_number = timer->queue_number,
-        .takes_offset = true,
-        .attributes = attributes,
-        .attribute_bytes = timers_key_hashes(store, timer->queue_number, view, attributes),
-        .body = &body,
-        .body_count = 1,
-        .body_bytes = sizeof(bytes)};
+    const struct clg_reference how = {
+        .reason = CLG_REFERENCE_TIMER, .origin = timer->id, .origin_queue = CLG_QUEUE_NONE};
+    struct clg_reference_item reference;
     struct commitlog_receipt receipt = {0};
-    return clg_store_append(store, &item, 1, clg_store_deadline(store, 0), &receipt, err);
-}
-
-/* About to go; or in the older half of what is kept, by bytes and not in the segment that retention
- * never takes, or by age. */
-static bool timers_must_copy(const struct commitlog_store *store,
-                             const struct clg_record_view *view, int64_t now)
-{
-    const struct clg_log *log = store->core->log;
-    uint64_t first = clg_log_first(log);
-    uint64_t keep_ms = clg_option(&store->options, COMMITLOG_OPT_RETAIN_AGE_MS);
-    int64_t age_ms = now / CLG_OS_NS_PER_MS - view->header.store_time / CLG_OS_NS_PER_MS;
-    return view->position < store->timer_going ||
-           (keep_ms != 0 && age_ms >= 0 && (uint64_t)age_ms > keep_ms / 2) ||
-           (view->position < clg_log_active_base(log) &&
-            view->position < first + (clg_log_claimed(log) - first) / 2);
+    clg_reference_item(store, timer->queue_number, view, &how, &reference);
+    return clg_store_append(store, &reference.item, 1, clg_store_deadline(store, 0), &receipt, err);
 }
 
 int clg_timers_append_cancel(struct commitlog_store *store, uint64_t id, bool carry,
@@ -229,8 +166,7 @@ static int timers_put_off(struct commitlog_store *store, const struct clg_timer 
 
 /* One whose time has come. One whose message does not read is given up: it is damage, and said. */
 static int timers_deliver_one(struct commitlog_store *store, struct clg_reader *reader,
-                              const struct clg_timer *timer, int64_t now,
-                              struct commitlog_error *err)
+                              const struct clg_timer *timer, struct commitlog_error *err)
 {
     struct clg_record_view view;
     struct commitlog_receipt receipt = {0};
@@ -241,7 +177,7 @@ static int timers_deliver_one(struct commitlog_store *store, struct clg_reader *
     if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL) {
         return clg_timers_give_up(store, timer, false, err);
     }
-    if (rc == COMMITLOG_OK && timers_must_copy(store, &view, now)) {
+    if (rc == COMMITLOG_OK && clg_reference_is_short_lived(store, &view)) {
         rc = clg_timers_append_copy(store, timer, &view, CLG_KIND_MESSAGE, false, &receipt, err);
         clg_count(store, CLG_COUNT_TIMER_COPIES, rc == COMMITLOG_OK);
         if (rc == COMMITLOG_ETOOBIG) { /* segments have become smaller */
@@ -271,7 +207,7 @@ int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
     int64_t now = some ? clg_log_time(store->core->log) : 0;
     while (rc == COMMITLOG_OK && some && delivered < TIMERS_PIECE &&
            first.due_ms * CLG_OS_NS_PER_MS <= now + (CLG_PLANTED(TIMER_EARLY) ? 500000000 : 0)) {
-        rc = timers_deliver_one(store, &reader, &first, now, err);
+        rc = timers_deliver_one(store, &reader, &first, err);
         delivered++;
         some = clg_timer_at(&store->timers, 0, &first);
     }

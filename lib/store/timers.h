@@ -63,8 +63,6 @@ void clg_timers_deliver_last(struct commitlog_store *store);
 /* Since upkeep looked, another one has become the first. */
 bool clg_timers_have_changed(const struct commitlog_store *store);
 
-/* Retention is about to take what lies below `end` (0: no longer): no reference is made to it. */
-void clg_timers_set_going(struct commitlog_store *store, uint64_t end);
 /* Bytes of the messages that wait before `end`, and of all that wait. */
 uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total);
 /* Retention, as clg_groups_carry. */

@@ -168,7 +168,7 @@ START_TEST(bodies_say_what_they_were_made_of)
     ck_assert_uint_eq(out.attempts, 2);
     ck_assert_int_eq(clg_reference_decode(body, CLG_REFERENCE_BODY_BYTES - 1, &out),
                      COMMITLOG_EDAMAGED);
-    body[30] = 5;
+    body[30] = 6;
     ck_assert_int_eq(clg_reference_decode(body, CLG_REFERENCE_BODY_BYTES, &out),
                      COMMITLOG_EUNSUPPORTED);
     clg_reference_encode(body, &in);
