@@ -1,0 +1,75 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * work.h -- what groups do with single messages: the writer's table, and how a change gets into the
+ * log.
+ *
+ *   work.c      the table, changes, what retention asks
+ *   receiver.c  handles; who is given what
+ *   receipt.c   acknowledged, extended, given back
+ *   dead.c      to the dead letters
+ *
+ * As for groups a writer decides by a table of its own, under the lock of groups, and appends the
+ * record before the lock is given back; the view's table is the same as of what is folded.
+ *
+ * Threads and locks: group_lock.
+ */
+#ifndef CLG_STORE_WORK_H
+#define CLG_STORE_WORK_H
+
+#include "log/reader.h"
+#include "store/groups.h"
+
+/* Runs of one queue: beyond it nothing new is given out of the queue until some are done. */
+#define CLG_WORK_RUNS_LIMIT 65536u
+#define CLG_WORK_MAX_ATTEMPTS 16u
+#define CLG_WORK_VISIBILITY_MS 60000
+
+struct commitlog_receiver {
+    struct commitlog_store *store;
+    struct commitlog_group group; /* a copy of the caller's handle */
+    struct clg_reader reader;
+    uint32_t topic;
+    uint32_t first_queue; /* number of its queue 0 */
+    uint32_t queues;
+    uint32_t turn; /* queue that is asked first */
+    uint32_t max_attempts;
+    uint32_t dead_topic;   /* UINT32_MAX: not made yet */
+    uint32_t dead_queue;   /* number of its queue 0 */
+    uint32_t dead_turn;    /* queue of it that the next one goes to */
+    uint32_t dead_queues;  /* 0: not looked up yet */
+    int64_t visibility_ms;
+    bool ordered;
+};
+
+CLG_MUST_CHECK int clg_work_init(struct commitlog_store *store, struct commitlog_error *err);
+void clg_work_deinit(struct commitlog_store *store);
+
+/* Appends the entries, behind `before` in one batch if there is one, and applies them to the
+ * writer's table. Under the lock. */
+CLG_MUST_CHECK int clg_work_append(struct commitlog_store *store, const uint8_t *name,
+                                   uint32_t name_bytes, const struct clg_work_entry *entries,
+                                   uint32_t count, const struct clg_append *before, bool carry,
+                                   int64_t deadline_mono_ns, struct commitlog_receipt *receipt,
+                                   struct commitlog_error *err);
+/* NULL: nothing is known of it. Under the lock. */
+struct clg_work_queue *clg_work_find(const struct commitlog_receiver *receiver,
+                                     uint32_t queue_number);
+/* Commits what is done from the committed offset on. Under the lock. */
+CLG_MUST_CHECK int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_number,
+                                   struct commitlog_receipt *receipt, struct commitlog_error *err);
+
+/* Retention, as clg_groups_carry_cost and clg_groups_carry. */
+uint64_t clg_work_carry_cost(struct commitlog_store *store, uint64_t end);
+CLG_MUST_CHECK int clg_work_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_bytes,
+                                  struct commitlog_error *err);
+
+/* dead.c: the messages [offset, offset + count), whose attempts are over, to the dead letters; they
+ * are done then. Under the lock; COMMITLOG_EAGAIN: the topic must be made first. */
+CLG_MUST_CHECK int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number,
+                                 const struct clg_work_run *run, uint64_t offset, uint32_t count,
+                                 uint8_t reason, struct commitlog_error *err);
+/* Makes the topic. Not under the lock. */
+CLG_MUST_CHECK int clg_work_make_dead_topic(struct commitlog_receiver *receiver,
+                                            struct commitlog_error *err);
+
+#endif
