@@ -81,7 +81,8 @@ static int offsets_compare(struct offsets_commit *commit, const struct clg_group
                             commit->handle->name, (unsigned long long)known->offset,
                             (unsigned long long)entry.offset);
         }
-        if (known == NULL || entry.offset != known->offset) {
+        /* A reset also forgets what was given out. */
+        if (known == NULL || commit->reset || entry.offset != known->offset) {
             commit->entries[kept++] = entry;
         }
     }
@@ -109,7 +110,8 @@ static int offsets_append_locked(struct offsets_commit *commit, int64_t deadline
     }
     struct clg_group_change change = {.name = (const uint8_t *)handle->name,
                                       .name_bytes = handle->name_bytes,
-                                      .operation = CLG_GROUP_OFFSETS,
+                                      .operation =
+                                          commit->reset ? CLG_GROUP_RESET : CLG_GROUP_OFFSETS,
                                       .epoch = group->epoch,
                                       .count = commit->count};
     return clg_groups_append(handle->store, &change, commit->entries, false, deadline, receipt,

@@ -112,6 +112,7 @@ int clg_groups_append(struct commitlog_store *store, struct clg_group_change *ch
     }
     if (rc == COMMITLOG_OK) {
         clg_group_table_apply(&store->groups, change, receipt->position);
+        clg_work_table_apply_group(&store->work, change);
     }
     if (body != small) {
         os->free(os, body);

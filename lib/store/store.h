@@ -126,6 +126,7 @@ struct commitlog_store {
         retention_goes_below; /* it is about to take what lies there: nothing refers to it */
     struct clg_mutex group_lock;
     struct clg_group_table groups; /* a writer's, under group_lock: groups.h */
+    struct clg_work_table work;    /* the same: work.h */
     struct clg_mutex producer_lock;
     struct clg_producer_table producers; /* a writer's, under producer_lock: producers.h */
     struct clg_mutex timer_lock;

@@ -103,15 +103,15 @@ int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_nu
         queue->runs[0].state != CLG_WORK_DONE || queue->runs[0].offset > known->offset) {
         return COMMITLOG_OK;
     }
-    const struct clg_group_entry entry = {
-        .queue_number = queue_number, .offset = queue->runs[0].offset + queue->runs[0].count};
+    const struct clg_group_entry entry = {.queue_number = queue_number,
+                                          .offset = queue->runs[0].offset + queue->runs[0].count};
     struct clg_group_change change = {.name = group->name,
                                       .name_bytes = group->name_bytes,
                                       .operation = CLG_GROUP_OFFSETS,
                                       .epoch = group->epoch,
                                       .count = 1};
-    return clg_groups_append(store, &change, &entry, false,
-                             clg_store_deadline(store, WORK_ROOM_MS), receipt, err);
+    return clg_groups_append(store, &change, &entry, false, clg_store_deadline(store, WORK_ROOM_MS),
+                             receipt, err);
 }
 
 /* ---- retention ---- */

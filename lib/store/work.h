@@ -33,10 +33,10 @@ struct commitlog_receiver {
     uint32_t queues;
     uint32_t turn; /* queue that is asked first */
     uint32_t max_attempts;
-    uint32_t dead_topic;   /* UINT32_MAX: not made yet */
-    uint32_t dead_queue;   /* number of its queue 0 */
-    uint32_t dead_turn;    /* queue of it that the next one goes to */
-    uint32_t dead_queues;  /* 0: not looked up yet */
+    uint32_t dead_topic;  /* UINT32_MAX: not given */
+    uint32_t dead_queue;  /* number of its queue 0 */
+    uint32_t dead_queues; /* 0: not opened yet */
+    uint32_t dead_turn;   /* queue of it that the next one goes to */
     int64_t visibility_ms;
     bool ordered;
 };
@@ -64,11 +64,14 @@ CLG_MUST_CHECK int clg_work_carry(struct commitlog_store *store, uint64_t end, u
                                   struct commitlog_error *err);
 
 /* dead.c: the messages [offset, offset + count), whose attempts are over, to the dead letters; they
- * are done then. Under the lock; COMMITLOG_EAGAIN: the topic must be made first. */
+ * are done then. Under the lock; the topic is there. */
 CLG_MUST_CHECK int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number,
-                                 const struct clg_work_run *run, uint64_t offset, uint32_t count,
-                                 uint8_t reason, struct commitlog_error *err);
-/* Makes the topic. Not under the lock. */
+                                 uint64_t offset, uint32_t count, uint32_t attempts, uint8_t reason,
+                                 struct commitlog_error *err);
+/* At the opening: does the topic exist that was given, or can it have its name? */
+CLG_MUST_CHECK int clg_work_check_dead_topic(struct commitlog_receiver *receiver,
+                                             struct commitlog_error *err);
+/* Opens or makes the topic. Not under the lock. */
 CLG_MUST_CHECK int clg_work_make_dead_topic(struct commitlog_receiver *receiver,
                                             struct commitlog_error *err);
 

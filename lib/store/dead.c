@@ -1,0 +1,196 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * dead.c -- what was given out too often goes to the dead letters. See work.h.
+ *
+ * One batch for each message: what delivers it there, and that it is done here; so it is in one
+ * place at any moment, whatever happens. A reference delivers it, or a copy if retention will soon
+ * take the original; both say where it was, how often it was given out, and why it is dead.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/queue_file.h"
+#include "store/reference.h"
+#include "store/work.h"
+
+#define DEAD_PREFIX "%DLQ%"
+#define DEAD_PREFIX_BYTES 5u
+#define DEAD_ROOM_MS 5000
+#define DEAD_LOOKUPS 64u
+
+static int dead_use_topic(struct commitlog_receiver *receiver, uint32_t topic)
+{
+    struct commitlog_topic_info info = {.struct_bytes = sizeof(info)};
+    int rc = commitlog_topic_info(receiver->store, topic, &info);
+    if (rc == COMMITLOG_OK) {
+        struct clg_core *core = clg_store_core(receiver->store);
+        receiver->dead_queue = clg_registry_topic(&core->registry, topic)->first_queue;
+        receiver->dead_queues = info.queues;
+        clg_core_unref(core);
+    }
+    return rc;
+}
+
+int clg_work_check_dead_topic(struct commitlog_receiver *receiver, struct commitlog_error *err)
+{
+    if (receiver->max_attempts == UINT32_MAX) {
+        return COMMITLOG_OK;
+    }
+    if (receiver->dead_topic != UINT32_MAX) {
+        int rc = dead_use_topic(receiver, receiver->dead_topic);
+        return rc == COMMITLOG_OK
+                   ? rc
+                   : clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                              "open a receiver: no topic %u for dead letters is open",
+                              receiver->dead_topic);
+    }
+    return receiver->group.name_bytes + DEAD_PREFIX_BYTES <= CLG_TOPIC_NAME_MAX
+               ? COMMITLOG_OK
+               : clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                          "open a receiver: a topic %s%s would have too long a name: give one for "
+                          "the dead letters",
+                          DEAD_PREFIX, receiver->group.name);
+}
+
+int clg_work_make_dead_topic(struct commitlog_receiver *receiver, struct commitlog_error *err)
+{
+    char name[CLG_TOPIC_NAME_MAX];
+    size_t bytes = DEAD_PREFIX_BYTES + (size_t)receiver->group.name_bytes;
+    uint32_t topic = 0;
+    CLG_ASSERT(receiver->dead_queues == 0 && bytes <= sizeof(name));
+    memcpy(name, DEAD_PREFIX, DEAD_PREFIX_BYTES);
+    memcpy(name + DEAD_PREFIX_BYTES, receiver->group.name, receiver->group.name_bytes);
+    int rc = commitlog_topic_open(receiver->store, name, bytes, 0, &topic, err);
+    if (rc == COMMITLOG_ENOTFOUND) {
+        rc = commitlog_topic_open(receiver->store, name, bytes, 1, &topic, err);
+    }
+    return rc == COMMITLOG_OK ? dead_use_topic(receiver, topic) : rc;
+}
+
+/* The whole message, with where it was in front of its own attributes: so nobody takes it for an
+ * append of its producer, nor for a delivery of its timer. NULL: no memory, or no room for that. */
+static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record_view *original,
+                          const struct clg_reference *how, struct commitlog_slice *body,
+                          struct clg_append *out)
+{
+    const struct commitlog_os *os = store->os;
+    uint8_t reference[CLG_REFERENCE_BODY_BYTES];
+    struct clg_attribute_writer writer;
+    size_t bytes = CLG_ATTRIBUTE_HEADER_BYTES + CLG_REFERENCE_ORIGIN_BYTES +
+                   (size_t)original->header.attribute_bytes;
+    uint8_t *attributes = bytes <= CLG_ATTRIBUTES_MAX ? os->alloc(os, bytes) : NULL;
+    if (attributes == NULL) {
+        return NULL;
+    }
+    clg_reference_encode(reference, how);
+    clg_attribute_writer_init(&writer, attributes, bytes);
+    int rc = clg_attribute_add(&writer, CLG_ATTRIBUTE_ORIGIN, reference + CLG_REFERENCE_ORIGIN_AT,
+                               CLG_REFERENCE_ORIGIN_BYTES);
+    CLG_ASSERT(rc == COMMITLOG_OK);
+    (void)rc;
+    if (original->header.attribute_bytes > 0) {
+        memcpy(attributes + writer.used, original->attributes, original->header.attribute_bytes);
+    }
+    *body = (struct commitlog_slice){original->body, original->body_bytes};
+    *out = (struct clg_append){.kind = CLG_KIND_MESSAGE,
+                               .takes_offset = true,
+                               .attributes = attributes,
+                               .attribute_bytes = (uint32_t)bytes,
+                               .body = body,
+                               .body_count = 1,
+                               .body_bytes = original->body_bytes};
+    return attributes;
+}
+
+/* What delivers it there, and that it is done here. */
+static int dead_append(struct commitlog_receiver *receiver, const struct clg_record_view *original,
+                       const struct clg_reference *how, struct commitlog_error *err)
+{
+    struct commitlog_store *store = receiver->store;
+    const struct commitlog_group *group = &receiver->group;
+    const struct clg_work_entry entry = {.offset = how->origin,
+                                         .queue_number = how->origin_queue,
+                                         .count = 1,
+                                         .state = CLG_WORK_DONE};
+    struct clg_reference_item reference;
+    struct commitlog_slice body;
+    struct clg_append copy;
+    struct commitlog_receipt receipt = {0};
+    uint8_t *copied = NULL;
+    uint32_t queue_number = receiver->dead_queue + receiver->dead_turn % receiver->dead_queues;
+    if (clg_reference_is_short_lived(store->core->log, original->position)) {
+        copied = dead_copy(store, original, how, &body, &copy);
+        copy.queue_number = queue_number;
+    }
+    if (copied == NULL) {
+        clg_reference_item(store, queue_number, original, how, &reference);
+    }
+    int rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
+                             copied != NULL ? &copy : &reference.item, false,
+                             clg_store_deadline(store, DEAD_ROOM_MS), &receipt, err);
+    store->os->free(store->os, copied);
+    receiver->dead_turn += rc == COMMITLOG_OK ? 1 : 0;
+    return rc;
+}
+
+static int dead_one(struct commitlog_receiver *receiver, struct clg_reader *reader,
+                    const struct clg_lookup_entry *found, const struct clg_reference *how,
+                    struct commitlog_error *err)
+{
+    struct commitlog_store *store = receiver->store;
+    struct clg_core *core = store->core;
+    struct clg_record_view view;
+    int rc = COMMITLOG_EHOLE;
+    bool hole = found->position == CLG_NO_POSITION || (found->flags & CLG_QUEUE_ENTRY_HOLE) != 0;
+    clg_reader_begin(reader);
+    if (!hole) {
+        rc = clg_reference_read(reader, core, clg_log_published(core->log), found->position, &view,
+                                err);
+    }
+    if (rc == COMMITLOG_EDAMAGED) {
+        clg_store_damage(store, core, found->position, 0, CLG_QUEUE_NONE, "a dead letter");
+    }
+    if (rc == COMMITLOG_OK) {
+        return dead_append(receiver, &view, how, err);
+    }
+    if (rc != COMMITLOG_EHOLE && rc != COMMITLOG_EDAMAGED && rc != COMMITLOG_ETOOSMALL &&
+        rc != COMMITLOG_EUNSUPPORTED) {
+        return rc;
+    }
+    const struct clg_work_entry entry = {.offset = how->origin,
+                                         .queue_number = how->origin_queue,
+                                         .count = 1,
+                                         .state = CLG_WORK_DONE};
+    struct commitlog_receipt receipt = {0};
+    return clg_work_append(store, (const uint8_t *)receiver->group.name, receiver->group.name_bytes,
+                           &entry, 1, NULL, false, clg_store_deadline(store, DEAD_ROOM_MS),
+                           &receipt, err);
+}
+
+int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number, uint64_t offset,
+                  uint32_t count, uint32_t attempts, uint8_t reason, struct commitlog_error *err)
+{
+    struct commitlog_store *store = receiver->store;
+    struct clg_lookup_entry found[DEAD_LOOKUPS];
+    struct clg_reader reader;
+    uint32_t found_count = 0;
+    uint64_t bound = 0;
+    CLG_ASSERT(receiver->dead_queues > 0);
+    int rc = clg_lookup_entries(store->core->fold, queue_number, offset,
+                                clg_fold_position(store->core->fold), found,
+                                count < DEAD_LOOKUPS ? count : DEAD_LOOKUPS, &found_count, &bound);
+    clg_reader_init(&reader, store->os, true, true);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < found_count; i++) {
+        const struct clg_reference how = {.reason = reason,
+                                          .origin = found[i].queue_offset,
+                                          .origin_queue = queue_number,
+                                          .attempts = (uint16_t)attempts};
+        rc = found[i].queue_offset < offset + count
+                 ? dead_one(receiver, &reader, &found[i], &how, err)
+                 : COMMITLOG_OK;
+    }
+    clg_reader_end(&reader);
+    struct commitlog_receipt receipt = {0};
+    return rc == COMMITLOG_OK ? clg_work_settle(receiver, queue_number, &receipt, err) : rc;
+}

@@ -1,0 +1,404 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * receiver.c -- messages are given out one by one: which, to whom, until when. See work.h.
+ *
+ * Of a queue, what was given out before and whose time is over comes first, in the order of the
+ * offsets; then what nobody was given yet. What is given is read first, under the lock, so that the
+ * record that says so names exactly what was read, and holes and what does not read are done.
+ */
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/error.h"
+#include "base/invariant.h"
+#include "format/queue_file.h"
+#include "format/topic_record.h"
+#include "store/reference.h"
+#include "store/work.h"
+
+#define RECEIVE_ROOM_MS 5000
+
+int32_t commitlog_receiver_open(struct commitlog_group *group, uint32_t topic,
+                                const struct commitlog_receiver_options *options,
+                                struct commitlog_receiver **out_receiver,
+                                struct commitlog_error *err)
+{
+    struct commitlog_receiver_options wanted = {.struct_bytes = sizeof(wanted),
+                                                .dead_topic = UINT32_MAX};
+    if (group == NULL || out_receiver == NULL) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "open a receiver");
+    }
+    struct commitlog_store *store = group->store;
+    struct commitlog_topic_info info = {.struct_bytes = sizeof(info)};
+    int rc = clg_groups_enter_write(store, COMMITLOG_LEVEL_NONE, "open a receiver", err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    if (options != NULL) {
+        rc = clg_copy_in(&wanted, sizeof(wanted), options);
+    }
+    if (rc != COMMITLOG_OK || (wanted.flags & ~(uint32_t)COMMITLOG_RECEIVE_ORDERED) != 0 ||
+        (wanted.max_attempts >= CLG_WORK_ATTEMPTS_MAX && wanted.max_attempts != UINT32_MAX) ||
+        wanted.visibility_ms < 0 || wanted.visibility_ms > CLG_DELIVER_AT_MAX_MS ||
+        commitlog_topic_info(store, topic, &info) != COMMITLOG_OK) {
+        return clg_fail(err, rc == COMMITLOG_OK ? COMMITLOG_EINVAL : rc, 0, CLG_NO_POSITION,
+                        "open a receiver: an option, or no topic %u is open", topic);
+    }
+    struct commitlog_receiver *receiver = store->os->alloc(store->os, sizeof(*receiver));
+    if (receiver == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "open a receiver");
+    }
+    struct clg_core *core = clg_store_core(store);
+    *receiver = (struct commitlog_receiver){
+        .store = store,
+        .group = *group,
+        .topic = topic,
+        .first_queue = clg_registry_topic(&core->registry, topic)->first_queue,
+        .queues = info.queues,
+        .max_attempts = wanted.max_attempts == 0 ? CLG_WORK_MAX_ATTEMPTS : wanted.max_attempts,
+        .dead_topic = wanted.dead_topic,
+        .visibility_ms = wanted.visibility_ms == 0 ? CLG_WORK_VISIBILITY_MS : wanted.visibility_ms,
+        .ordered = (wanted.flags & COMMITLOG_RECEIVE_ORDERED) != 0};
+    clg_core_unref(core);
+    clg_reader_init(&receiver->reader, store->os,
+                    clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0, true);
+    rc = clg_work_check_dead_topic(receiver, err);
+    if (rc != COMMITLOG_OK) {
+        store->os->free(store->os, receiver);
+        return rc;
+    }
+    clg_store_ref(store);
+    *out_receiver = receiver;
+    return COMMITLOG_OK;
+}
+
+void commitlog_receiver_close(struct commitlog_receiver *receiver)
+{
+    if (receiver == NULL || clg_store_enter(receiver->store) == COMMITLOG_EFORK) {
+        return; /* the parent's memory */
+    }
+    struct commitlog_store *store = receiver->store;
+    clg_reader_end(&receiver->reader);
+    store->os->free(store->os, receiver);
+    clg_store_unref(store);
+}
+
+/* ---- one call ---- */
+
+/* What is read of a queue before it is given out. */
+struct receive_take {
+    struct commitlog_receiver *receiver;
+    struct clg_core *core;
+    uint64_t visible;
+    int64_t now_ms;
+    int64_t soonest_ms; /* out: when something comes back; INT64_MAX: nothing will by itself */
+    struct commitlog_message *messages;
+    struct commitlog_delivery *deliveries;
+    uint32_t max;
+    uint32_t count; /* out */
+    struct clg_work_entry entries[2 * COMMITLOG_RECEIVE_MAX];
+    uint32_t entry_count;
+    bool wants_topic; /* out: of dead letters, before anything else */
+};
+
+static int64_t receive_until(const struct receive_take *take)
+{
+    int64_t visibility_ms = take->receiver->visibility_ms;
+    return visibility_ms > CLG_DELIVER_AT_MAX_MS - take->now_ms ? CLG_DELIVER_AT_MAX_MS
+                                                                : take->now_ms + visibility_ms;
+}
+
+/* One more of the same kind lengthens the last entry. */
+static void receive_note(struct receive_take *take, uint32_t queue_number, uint64_t offset,
+                         uint64_t count, uint32_t attempts)
+{
+    struct clg_work_entry *last =
+        take->entry_count == 0 ? NULL : &take->entries[take->entry_count - 1];
+    CLG_ASSERT(count <= UINT32_MAX);
+    if (last != NULL && last->attempts == attempts && last->offset + last->count == offset &&
+        count <= UINT32_MAX - last->count) {
+        last->count += (uint32_t)count;
+        return;
+    }
+    CLG_ASSERT(take->entry_count < 2 * COMMITLOG_RECEIVE_MAX);
+    take->entries[take->entry_count++] =
+        (struct clg_work_entry){.offset = offset,
+                                .visible_at_ms = attempts == 0 ? 0 : receive_until(take),
+                                .queue_number = queue_number,
+                                .count = (uint32_t)count,
+                                .attempts = attempts,
+                                .state = attempts == 0 ? CLG_WORK_DONE : CLG_WORK_PENDING};
+}
+
+/* 0: one more message; else why this one cannot be read. */
+static int receive_read(struct receive_take *take, const struct clg_lookup_entry *entry,
+                        uint32_t attempts, struct commitlog_error *err)
+{
+    struct commitlog_receiver *receiver = take->receiver;
+    struct commitlog_message *message = &take->messages[take->count];
+    struct clg_record_view view;
+    struct clg_reference reference = {0};
+    int rc = clg_reader_get(&receiver->reader, take->core->log, entry->position, take->visible,
+                            NULL, &view, err);
+    if (rc == COMMITLOG_OK && view.header.kind == CLG_KIND_REFERENCE) {
+        rc =
+            clg_store_resolve(&receiver->reader, take->core, take->visible, &view, &reference, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_message_fill(take->core, &view, message);
+        clg_message_set_origin(take->core, &reference, message);
+    }
+    if (rc == COMMITLOG_EDAMAGED) {
+        clg_store_damage(receiver->store, take->core,
+                         reference.position != 0 ? reference.position : entry->position, 0,
+                         CLG_QUEUE_NONE, "a message that was to be given out");
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    clg_reader_keep(&receiver->reader);
+    take->deliveries[take->count] = (struct commitlog_delivery){
+        .offset = entry->queue_offset, .queue = message->queue, .attempt = attempts};
+    take->count++;
+    return COMMITLOG_OK;
+}
+
+static bool receive_is_unreadable(int rc)
+{
+    return rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EEXPIRED || rc == COMMITLOG_EUNSUPPORTED;
+}
+
+/* [offset, offset + count) as far as it goes: what is read is given out, holes are done. */
+static int receive_range(struct receive_take *take, uint32_t queue_number, uint64_t offset,
+                         uint64_t count, uint32_t attempt, struct commitlog_error *err)
+{
+    struct clg_lookup_entry found[COMMITLOG_RECEIVE_MAX];
+    uint32_t found_count = 0;
+    uint64_t bound = 0;
+    uint64_t end = offset + count;
+    uint32_t want = count < take->max ? (uint32_t)count : take->max;
+    int rc = clg_lookup_entries(take->core->fold, queue_number, offset, take->visible, found, want,
+                                &found_count, &bound);
+    clg_reader_begin(&take->receiver->reader);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < found_count && offset < end; i++) {
+        bool hole =
+            (found[i].flags & CLG_QUEUE_ENTRY_HOLE) != 0 || found[i].position == CLG_NO_POSITION;
+        uint64_t covers = found[i].lost > 1 ? found[i].lost : 1;
+        covers = clg_min_u64(covers, clg_min_u64(end - offset, UINT32_MAX / 2));
+        if (hole) {
+            receive_note(take, queue_number, offset, covers, 0);
+        } else {
+            rc = receive_read(take, &found[i], attempt, err);
+            if (rc != COMMITLOG_OK && take->count > 0) {
+                return COMMITLOG_OK; /* the next call begins with it, and tells */
+            }
+            bool given = rc == COMMITLOG_OK;
+            if (given || receive_is_unreadable(rc)) {
+                receive_note(take, queue_number, offset, 1, given ? attempt : 0);
+            }
+        }
+        offset += covers;
+    }
+    return rc;
+}
+
+/* The group begins here, or must go on here because retention has passed. */
+static int receive_begin_at(const struct commitlog_receiver *receiver, uint32_t queue_number,
+                            uint64_t offset, struct commitlog_error *err)
+{
+    struct commitlog_store *store = receiver->store;
+    const struct clg_group *group = clg_groups_find(&receiver->group, &store->groups);
+    const struct clg_group_entry entry = {.queue_number = queue_number, .offset = offset};
+    struct commitlog_receipt receipt = {0};
+    struct clg_group_change change = {.name = group->name,
+                                      .name_bytes = group->name_bytes,
+                                      .operation = CLG_GROUP_OFFSETS,
+                                      .epoch = group->epoch,
+                                      .count = 1};
+    return clg_groups_append(store, &change, &entry, false,
+                             clg_store_deadline(store, RECEIVE_ROOM_MS), &receipt, err);
+}
+
+/* What of the queue can be given out now. */
+struct receive_choice {
+    struct clg_work_run run; /* state 0: was never given out */
+    bool found;
+};
+
+static void receive_choose(struct receive_take *take, const struct clg_work_queue *queue,
+                           uint64_t committed, const struct clg_lookup_range *range,
+                           struct receive_choice *out)
+{
+    uint32_t run_count = queue == NULL ? 0 : queue->run_count;
+    bool pending = false;
+    *out = (struct receive_choice){.found = false};
+    for (uint32_t i = 0; i < run_count; i++) {
+        const struct clg_work_run *run = &queue->runs[i];
+        if (run->state != CLG_WORK_PENDING) {
+            continue;
+        }
+        if (run->visible_at_ms <= take->now_ms && !(take->receiver->ordered && pending)) {
+            *out = (struct receive_choice){.run = *run, .found = true};
+            return;
+        }
+        pending = true;
+        take->soonest_ms =
+            run->visible_at_ms < take->soonest_ms ? run->visible_at_ms : take->soonest_ms;
+    }
+    uint64_t next = committed;
+    if (run_count > 0) {
+        const struct clg_work_run *last = &queue->runs[run_count - 1];
+        next = clg_max_u64(next, last->offset + last->count);
+    }
+    if ((take->receiver->ordered && pending) || run_count >= CLG_WORK_RUNS_LIMIT ||
+        next >= range->next) {
+        return;
+    }
+    out->found = true;
+    out->run.offset = next;
+    out->run.count = (uint32_t)clg_min_u64(range->next - next, UINT32_MAX);
+}
+
+/* COMMITLOG_EAGAIN: look at this queue again. */
+static int receive_queue(struct receive_take *take, uint32_t queue_number,
+                         struct commitlog_error *err)
+{
+    struct commitlog_receiver *receiver = take->receiver;
+    struct commitlog_store *store = receiver->store;
+    const struct clg_group *group = clg_groups_find(&receiver->group, &store->groups);
+    if (group == NULL) {
+        return clg_groups_not_found(&receiver->group, err);
+    }
+    struct clg_lookup_range range = {0};
+    int rc = clg_lookup_range(take->core->fold, queue_number, take->visible, &range);
+    const struct clg_group_offset *known = clg_group_find_offset(group, queue_number);
+    if (rc == COMMITLOG_OK && (known == NULL || known->offset < range.min)) {
+        rc = receive_begin_at(receiver, queue_number, range.min, err);
+        known = clg_group_find_offset(group, queue_number);
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct receive_choice choice;
+    receive_choose(take, clg_work_find(receiver, queue_number), known->offset, &range, &choice);
+    if (!choice.found) {
+        return COMMITLOG_OK;
+    }
+    if (choice.run.attempts >= receiver->max_attempts && receiver->dead_queues == 0) {
+        take->wants_topic = true;
+        return COMMITLOG_OK;
+    }
+    if (choice.run.attempts >= receiver->max_attempts) {
+        uint32_t count = choice.run.count < take->max ? choice.run.count : take->max;
+        rc = clg_work_bury(receiver, queue_number, choice.run.offset, count, choice.run.attempts,
+                           COMMITLOG_DEAD_EXPIRED, err);
+        return rc == COMMITLOG_OK ? COMMITLOG_EAGAIN : rc;
+    }
+    uint32_t most = receiver->ordered ? 1 : choice.run.count;
+    uint32_t attempt = choice.run.attempts < CLG_WORK_ATTEMPTS_MAX ? choice.run.attempts + 1u
+                                                                   : CLG_WORK_ATTEMPTS_MAX;
+    int read = receive_range(take, queue_number, choice.run.offset, most, attempt, err);
+    if (read != COMMITLOG_OK && !receive_is_unreadable(read)) {
+        return read == COMMITLOG_ETOOSMALL ? COMMITLOG_EAGAIN : read; /* retention, just now */
+    }
+    struct commitlog_receipt receipt = {0};
+    if (take->entry_count > 0) {
+        rc =
+            clg_work_append(store, group->name, group->name_bytes, take->entries, take->entry_count,
+                            NULL, false, clg_store_deadline(store, RECEIVE_ROOM_MS), &receipt, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_work_settle(receiver, queue_number, &receipt, err);
+    }
+    if (rc != COMMITLOG_OK) {
+        take->count = 0;
+        return rc;
+    }
+    return take->count > 0 ? COMMITLOG_OK : read != COMMITLOG_OK ? read : COMMITLOG_EAGAIN;
+}
+
+/* All queues, from the one whose turn it is. */
+static int receive_round(struct receive_take *take, struct commitlog_error *err)
+{
+    struct commitlog_receiver *receiver = take->receiver;
+    struct commitlog_store *store = receiver->store;
+    int rc = COMMITLOG_OK;
+    clg_mutex_lock(store->os, &store->group_lock);
+    take->now_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS;
+    for (uint32_t i = 0;
+         rc == COMMITLOG_OK && take->count == 0 && !take->wants_topic && i < receiver->queues;
+         i++) {
+        uint32_t queue = (receiver->turn + i) % receiver->queues;
+        do {
+            take->entry_count = 0;
+            rc = receive_queue(take, receiver->first_queue + queue, err);
+        } while (rc == COMMITLOG_EAGAIN);
+        if (take->count > 0) {
+            receiver->turn = (queue + 1) % receiver->queues;
+        }
+    }
+    clg_mutex_unlock(store->os, &store->group_lock);
+    return rc;
+}
+
+static int receive_once(struct commitlog_receiver *receiver, struct receive_take *take,
+                        struct commitlog_error *err)
+{
+    struct commitlog_store *store = receiver->store;
+    take->core = clg_store_core(store);
+    take->soonest_ms = INT64_MAX;
+    int rc = clg_store_fold(store, &take->core, &take->visible, err);
+    if (rc == COMMITLOG_OK) {
+        rc = receive_round(take, err);
+    }
+    clg_core_unref(take->core);
+    return rc;
+}
+
+int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_message *messages,
+                          struct commitlog_delivery *deliveries, uint32_t max, int32_t timeout_ms,
+                          uint32_t *out_count, struct commitlog_error *err)
+{
+    if (receiver == NULL || messages == NULL || deliveries == NULL || max == 0 ||
+        out_count == NULL) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "receive");
+    }
+    struct commitlog_store *store = receiver->store;
+    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    *out_count = 0;
+    for (;;) {
+        struct receive_take take = {.receiver = receiver,
+                                    .messages = messages,
+                                    .deliveries = deliveries,
+                                    .max =
+                                        max < COMMITLOG_RECEIVE_MAX ? max : COMMITLOG_RECEIVE_MAX};
+        int rc = clg_store_enter(store);
+        if (rc != COMMITLOG_OK) {
+            return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive");
+        }
+        rc = receive_once(receiver, &take, err);
+        if (rc == COMMITLOG_OK && take.wants_topic) {
+            rc = clg_work_make_dead_topic(receiver, err);
+            if (rc == COMMITLOG_OK) {
+                continue;
+            }
+        }
+        if (rc != COMMITLOG_OK || take.count > 0) {
+            *out_count = take.count;
+            return rc;
+        }
+        int64_t until = deadline;
+        if (take.soonest_ms != INT64_MAX) {
+            int64_t wait_ns = take.soonest_ms * CLG_OS_NS_PER_MS - clg_log_time(store->core->log);
+            int64_t back = clg_os_deadline(store->os, wait_ns < 0 ? 0 : wait_ns);
+            until = back < deadline ? back : deadline;
+        }
+        rc = clg_store_wait(store, take.visible, until);
+        if (rc == COMMITLOG_ETIMEDOUT && clg_os_left(store->os, deadline) == 0) {
+            return COMMITLOG_EEND;
+        }
+        if (rc != COMMITLOG_OK && rc != COMMITLOG_ETIMEDOUT) {
+            return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive");
+        }
+    }
+}
