@@ -14,8 +14,6 @@ void clg_message_set_origin(const struct clg_core *core, const struct clg_refere
     bool dead =
         reference->reason == CLG_REFERENCE_EXPIRED || reference->reason == CLG_REFERENCE_REFUSED;
     message->origin_position = reference->position;
-    message->origin_topic = UINT32_MAX;
-    message->origin_queue = UINT32_MAX;
     if (!dead) {
         return;
     }

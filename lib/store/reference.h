@@ -28,7 +28,7 @@ CLG_MUST_CHECK int clg_store_original(struct clg_reader *reader, const struct cl
 CLG_MUST_CHECK int clg_reference_read(struct clg_reader *reader, const struct clg_core *core,
                                       uint64_t visible, uint64_t position,
                                       struct clg_record_view *out, struct commitlog_error *err);
-/* What the reference says of where a message came from. */
+/* What a reference says of where a message came from; nothing if it is all zeros. */
 void clg_message_set_origin(const struct clg_core *core, const struct clg_reference *reference,
                             struct commitlog_message *message);
 
