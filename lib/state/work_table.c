@@ -215,7 +215,6 @@ static void work_join(struct clg_work_queue *queue, uint32_t at)
         struct clg_work_run joined = queue->runs[at];
         const struct clg_work_run *next = &queue->runs[at + 1];
         joined.count += next->count;
-        joined.position = next->position < joined.position ? next->position : joined.position;
         work_splice(queue, at, 2, &joined, 1);
     }
 }
@@ -269,8 +268,7 @@ int clg_work_table_prepare(struct clg_work_table *table, const struct clg_work_c
     return COMMITLOG_OK;
 }
 
-void clg_work_table_apply(struct clg_work_table *table, const struct clg_work_change *change,
-                          uint64_t position)
+void clg_work_table_apply(struct clg_work_table *table, const struct clg_work_change *change)
 {
     uint64_t hash = clg_group_name_hash(change->name, change->name_bytes);
     for (uint32_t i = 0; i < change->count; i++) {
@@ -279,7 +277,6 @@ void clg_work_table_apply(struct clg_work_table *table, const struct clg_work_ch
             clg_work_table_find(table, change->name, change->name_bytes, hash, entry.queue_number);
         CLG_ASSERT(queue != NULL);
         const struct clg_work_run run = {.offset = entry.offset,
-                                         .position = position,
                                          .visible_at_ms = entry.visible_at_ms,
                                          .count = entry.count,
                                          .attempts = (uint16_t)entry.attempts,

@@ -5,11 +5,9 @@
  * Owns: for a group and a queue, runs of messages above the offset that the group has committed:
  *       done, or pending: given out so many times and nobody's before a time. What no run covers
  *       was never given out.
- * Invariants: 1. runs ascend and do not overlap; neighbours that say the same are one; 2. a run's
- *       position is that of the oldest record it comes from: when it is below what retention takes,
- *       the run is written again; 3. applying a run of records again, in order, to the state behind
- *       them changes nothing; 4. clg_work_table_apply after clg_work_table_prepare of the same
- *       change does not fail.
+ * Invariants: 1. runs ascend and do not overlap; neighbours that say the same are one; 2. applying
+ *       records again, in order, to the state behind them changes nothing; 3. clg_work_table_apply
+ *       after clg_work_table_prepare of the same change does not fail.
  * Threads and locks: the owner's: the fold lock, or the writer's lock of groups.
  * Happy path: init -> prepare, apply, apply_group -> find.
  * Failure modes: COMMITLOG_ENOMEM from prepare.
@@ -28,7 +26,6 @@
 
 struct clg_work_run {
     uint64_t offset;
-    uint64_t position;
     int64_t visible_at_ms;
     uint32_t count;
     uint16_t attempts;
@@ -68,9 +65,8 @@ struct clg_work_queue *clg_work_table_find(const struct clg_work_table *table, c
 /* Makes all room that applying the change takes. */
 CLG_MUST_CHECK int clg_work_table_prepare(struct clg_work_table *table,
                                           const struct clg_work_change *change);
-/* The change as the record at `position` says it. Only after prepare of it. */
-void clg_work_table_apply(struct clg_work_table *table, const struct clg_work_change *change,
-                          uint64_t position);
+/* Only after prepare of it. */
+void clg_work_table_apply(struct clg_work_table *table, const struct clg_work_change *change);
 /* What a group record says of the work on single messages: below an offset that was committed it
  * is over; of a queue that was reset, or a group that was deleted, nothing is known any more. */
 void clg_work_table_apply_group(struct clg_work_table *table,

@@ -16,7 +16,6 @@
 
 #define DEAD_PREFIX "%DLQ%"
 #define DEAD_PREFIX_BYTES 5u
-#define DEAD_ROOM_MS 5000
 #define DEAD_LOOKUPS 64u
 
 static int dead_use_topic(struct commitlog_receiver *receiver, uint32_t topic)
@@ -127,8 +126,7 @@ static int dead_append(struct commitlog_receiver *receiver, const struct clg_rec
         clg_reference_item(store, queue_number, original, how, &reference);
     }
     int rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
-                             copied != NULL ? &copy : &reference.item, false,
-                             clg_store_deadline(store, DEAD_ROOM_MS), &receipt, err);
+                             copied != NULL ? &copy : &reference.item, &receipt, err);
     store->os->free(store->os, copied);
     receiver->dead_turn += rc == COMMITLOG_OK ? 1 : 0;
     return rc;
@@ -164,8 +162,7 @@ static int dead_one(struct commitlog_receiver *receiver, struct clg_reader *read
                                          .state = CLG_WORK_DONE};
     struct commitlog_receipt receipt = {0};
     return clg_work_append(store, (const uint8_t *)receiver->group.name, receiver->group.name_bytes,
-                           &entry, 1, NULL, false, clg_store_deadline(store, DEAD_ROOM_MS),
-                           &receipt, err);
+                           &entry, 1, NULL, &receipt, err);
 }
 
 int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number, uint64_t offset,

@@ -4,14 +4,11 @@
  *
  * What was given out again since, or is done, is not touched: the attempt tells.
  */
-#include <stdlib.h>
-
 #include "base/error.h"
 #include "base/invariant.h"
 #include "store/work.h"
 
 #define RECEIPT_SMALL 32u
-#define RECEIPT_ROOM_MS 5000
 
 /* What is still given out for the attempt that is named, by queue and offset. */
 struct receipt_set {
@@ -86,8 +83,7 @@ static int receipt_append(struct receipt_set *set, const struct clg_work_entry *
     const struct commitlog_group *group = &set->receiver->group;
     struct commitlog_store *store = set->receiver->store;
     return clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, entries, count,
-                           NULL, false, clg_store_deadline(store, RECEIPT_ROOM_MS), &set->receipt,
-                           err);
+                           NULL, &set->receipt, err);
 }
 
 typedef int (*receipt_fn)(struct receipt_set *set, void *ctx, struct commitlog_error *err);
@@ -181,8 +177,8 @@ static void ack_add(struct clg_work_entry *done, uint32_t *count,
  * done by itself. */
 static int ack_apply(struct receipt_set *set, void *ctx, struct commitlog_error *err)
 {
-    struct commitlog_store *store = set->receiver->store;
-    const struct clg_group *group = clg_groups_find(&set->receiver->group, &store->groups);
+    const struct clg_group *group =
+        clg_groups_find(&set->receiver->group, &set->receiver->store->groups);
     struct clg_group_entry *offsets = ctx;
     uint32_t offset_count = 0;
     uint32_t done = 0;
@@ -201,13 +197,7 @@ static int ack_apply(struct receipt_set *set, void *ctx, struct commitlog_error 
     }
     int rc = done > 0 ? receipt_append(set, set->entries, done, err) : COMMITLOG_OK;
     if (rc == COMMITLOG_OK && offset_count > 0) {
-        struct clg_group_change change = {.name = group->name,
-                                          .name_bytes = group->name_bytes,
-                                          .operation = CLG_GROUP_OFFSETS,
-                                          .epoch = group->epoch,
-                                          .count = offset_count};
-        rc = clg_groups_append(store, &change, offsets, false,
-                               clg_store_deadline(store, RECEIPT_ROOM_MS), &set->receipt, err);
+        rc = clg_work_commit(set->receiver, offsets, offset_count, &set->receipt, err);
     }
     return rc;
 }

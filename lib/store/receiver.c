@@ -16,8 +16,6 @@
 #include "store/reference.h"
 #include "store/work.h"
 
-#define RECEIVE_ROOM_MS 5000
-
 int32_t commitlog_receiver_open(struct commitlog_group *group, uint32_t topic,
                                 const struct commitlog_receiver_options *options,
                                 struct commitlog_receiver **out_receiver,
@@ -202,23 +200,6 @@ static int receive_range(struct receive_take *take, uint32_t queue_number, uint6
     return rc;
 }
 
-/* The group begins here, or must go on here because retention has passed. */
-static int receive_begin_at(const struct commitlog_receiver *receiver, uint32_t queue_number,
-                            uint64_t offset, struct commitlog_error *err)
-{
-    struct commitlog_store *store = receiver->store;
-    const struct clg_group *group = clg_groups_find(&receiver->group, &store->groups);
-    const struct clg_group_entry entry = {.queue_number = queue_number, .offset = offset};
-    struct commitlog_receipt receipt = {0};
-    struct clg_group_change change = {.name = group->name,
-                                      .name_bytes = group->name_bytes,
-                                      .operation = CLG_GROUP_OFFSETS,
-                                      .epoch = group->epoch,
-                                      .count = 1};
-    return clg_groups_append(store, &change, &entry, false,
-                             clg_store_deadline(store, RECEIVE_ROOM_MS), &receipt, err);
-}
-
 /* What of the queue can be given out now. */
 struct receive_choice {
     struct clg_work_run run; /* state 0: was never given out */
@@ -273,7 +254,10 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     int rc = clg_lookup_range(take->core->fold, queue_number, take->visible, &range);
     const struct clg_group_offset *known = clg_group_find_offset(group, queue_number);
     if (rc == COMMITLOG_OK && (known == NULL || known->offset < range.min)) {
-        rc = receive_begin_at(receiver, queue_number, range.min, err);
+        /* The group begins here, or goes on here because retention has passed. */
+        const struct clg_group_entry begin = {.queue_number = queue_number, .offset = range.min};
+        struct commitlog_receipt ignored = {0};
+        rc = clg_work_commit(receiver, &begin, 1, &ignored, err);
         known = clg_group_find_offset(group, queue_number);
     }
     if (rc != COMMITLOG_OK) {
@@ -303,9 +287,8 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     }
     struct commitlog_receipt receipt = {0};
     if (take->entry_count > 0) {
-        rc =
-            clg_work_append(store, group->name, group->name_bytes, take->entries, take->entry_count,
-                            NULL, false, clg_store_deadline(store, RECEIVE_ROOM_MS), &receipt, err);
+        rc = clg_work_append(store, group->name, group->name_bytes, take->entries,
+                             take->entry_count, NULL, &receipt, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_work_settle(receiver, queue_number, &receipt, err);

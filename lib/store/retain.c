@@ -11,7 +11,6 @@
 #include "store/groups.h"
 #include "store/producers.h"
 #include "store/timers.h"
-#include "store/work.h"
 #include "upkeep/retention.h"
 
 #define RETAIN_IDS 64u
@@ -54,8 +53,7 @@ static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *o
                                  &bytes);
         total += bytes;
     }
-    total += clg_groups_carry_cost(store, end) + clg_producers_carry_cost(store, end) +
-             clg_work_carry_cost(store, end);
+    total += clg_groups_carry_cost(store, end) + clg_producers_carry_cost(store, end);
     *out_bytes = total;
     return rc;
 }
@@ -105,9 +103,6 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_producers_carry(store, end, &bytes, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = clg_work_carry(store, end, &bytes, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_timers_carry(store, end, &bytes, err);

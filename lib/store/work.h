@@ -3,13 +3,16 @@
  * work.h -- what groups do with single messages: the writer's table, and how a change gets into the
  * log.
  *
- *   work.c      the table, changes, what retention asks
+ *   work.c      the table, changes
  *   receiver.c  handles; who is given what
  *   receipt.c   acknowledged, extended, given back
  *   dead.c      to the dead letters
  *
  * As for groups a writer decides by a table of its own, under the lock of groups, and appends the
  * record before the lock is given back; the view's table is the same as of what is folded.
+ *
+ * Retention has nothing to carry forward: a record of work lies behind every message that it names,
+ * so when it goes, they have gone.
  *
  * Threads and locks: group_lock.
  */
@@ -48,20 +51,18 @@ void clg_work_deinit(struct commitlog_store *store);
  * writer's table. Under the lock. */
 CLG_MUST_CHECK int clg_work_append(struct commitlog_store *store, const uint8_t *name,
                                    uint32_t name_bytes, const struct clg_work_entry *entries,
-                                   uint32_t count, const struct clg_append *before, bool carry,
-                                   int64_t deadline_mono_ns, struct commitlog_receipt *receipt,
-                                   struct commitlog_error *err);
+                                   uint32_t count, const struct clg_append *before,
+                                   struct commitlog_receipt *receipt, struct commitlog_error *err);
 /* NULL: nothing is known of it. Under the lock. */
 struct clg_work_queue *clg_work_find(const struct commitlog_receiver *receiver,
                                      uint32_t queue_number);
+/* The group has consumed up to these offsets. Under the lock; the group is there. */
+CLG_MUST_CHECK int clg_work_commit(const struct commitlog_receiver *receiver,
+                                   const struct clg_group_entry *offsets, uint32_t count,
+                                   struct commitlog_receipt *receipt, struct commitlog_error *err);
 /* Commits what is done from the committed offset on. Under the lock. */
 CLG_MUST_CHECK int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_number,
                                    struct commitlog_receipt *receipt, struct commitlog_error *err);
-
-/* Retention, as clg_groups_carry_cost and clg_groups_carry. */
-uint64_t clg_work_carry_cost(struct commitlog_store *store, uint64_t end);
-CLG_MUST_CHECK int clg_work_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_bytes,
-                                  struct commitlog_error *err);
 
 /* dead.c: the messages [offset, offset + count), whose attempts are over, to the dead letters; they
  * are done then. Under the lock; the topic is there. */

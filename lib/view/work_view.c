@@ -18,19 +18,18 @@
 #define STATE_AT_NAME_BYTES 4u
 #define STATE_AT_COUNT 8u
 #define STATE_AT_ZERO 12u
-#define STATE_RUN_BYTES 40u
+#define STATE_RUN_BYTES 32u
 #define RUN_AT_OFFSET 0u
-#define RUN_AT_POSITION 8u
-#define RUN_AT_VISIBLE 16u
-#define RUN_AT_COUNT 24u
-#define RUN_AT_ATTEMPTS 28u
-#define RUN_AT_STATE 32u
-#define RUN_AT_ZERO 36u
+#define RUN_AT_VISIBLE 8u
+#define RUN_AT_COUNT 16u
+#define RUN_AT_ATTEMPTS 20u
+#define RUN_AT_STATE 24u
+#define RUN_AT_ZERO 28u
 
 CLG_FORMAT_ASSERT(STATE_AT_QUEUE == 0u && STATE_AT_NAME_BYTES == 4u && STATE_AT_COUNT == 8u);
 CLG_FORMAT_ASSERT(STATE_QUEUE_BYTES == STATE_AT_ZERO + 4u);
-CLG_FORMAT_ASSERT(RUN_AT_OFFSET == 0u && RUN_AT_POSITION == 8u && RUN_AT_VISIBLE == 16u);
-CLG_FORMAT_ASSERT(RUN_AT_COUNT == 24u && RUN_AT_ATTEMPTS == 28u && RUN_AT_STATE == 32u);
+CLG_FORMAT_ASSERT(RUN_AT_OFFSET == 0u && RUN_AT_VISIBLE == 8u && RUN_AT_COUNT == 16u);
+CLG_FORMAT_ASSERT(RUN_AT_ATTEMPTS == 20u && RUN_AT_STATE == 24u);
 CLG_FORMAT_ASSERT(STATE_RUN_BYTES == RUN_AT_ZERO + 4u);
 
 struct work_view {
@@ -48,7 +47,7 @@ static int work_apply_entries(struct work_view *work, const struct clg_record_vi
     }
     int rc = clg_work_table_prepare(&work->table, &change);
     if (rc == 0) {
-        clg_work_table_apply(&work->table, &change, record->position);
+        clg_work_table_apply(&work->table, &change);
     }
     return rc;
 }
@@ -128,7 +127,6 @@ static uint8_t *work_save_queue(const struct clg_work_queue *queue, uint8_t *at)
     for (uint32_t i = 0; i < queue->run_count; i++, at += STATE_RUN_BYTES) {
         const struct clg_work_run *run = &queue->runs[i];
         clg_store_le64(at + RUN_AT_OFFSET, run->offset);
-        clg_store_le64(at + RUN_AT_POSITION, run->position);
         clg_store_le64(at + RUN_AT_VISIBLE, (uint64_t)run->visible_at_ms);
         clg_store_le32(at + RUN_AT_COUNT, run->count);
         clg_store_le32(at + RUN_AT_ATTEMPTS, run->attempts);
@@ -165,15 +163,14 @@ static int work_load_run(struct work_view *work, const uint8_t *name, uint32_t n
                                          .state = clg_load_le32(at + RUN_AT_STATE)};
     struct clg_work_change change = {.name = name, .name_bytes = name_bytes, .count = 1};
     size_t bytes = (size_t)clg_work_change_bytes(name_bytes, 1);
-    uint64_t position = clg_load_le64(at + RUN_AT_POSITION);
-    if (!clg_is_zero(at + RUN_AT_ZERO, 4) || position > CLG_POSITION_MAX ||
+    if (!clg_is_zero(at + RUN_AT_ZERO, 4) ||
         clg_work_change_encode(body, bytes, &change, &entry) != 0 ||
         clg_work_change_decode(body, bytes, &change) != 0) {
         return COMMITLOG_EDAMAGED;
     }
     int rc = clg_work_table_prepare(&work->table, &change);
     if (rc == 0) {
-        clg_work_table_apply(&work->table, &change, position);
+        clg_work_table_apply(&work->table, &change);
     }
     return rc;
 }

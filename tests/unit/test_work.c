@@ -240,7 +240,7 @@ START_TEST(in_order_one_of_a_queue_at_a_time)
 }
 END_TEST
 
-START_TEST(retention_carries_what_was_given_out)
+START_TEST(what_retention_takes_is_over)
 {
     put(1, 10);
     put(0, 3000);
@@ -353,7 +353,7 @@ int main(void)
     tcase_add_test(single, time_is_extended_and_given_back);
     tcase_add_loop_test(single, after_the_last_attempt_it_is_a_dead_letter, 0, 2);
     tcase_add_test(single, in_order_one_of_a_queue_at_a_time);
-    tcase_add_test(single, retention_carries_what_was_given_out);
+    tcase_add_test(single, what_retention_takes_is_over);
     tcase_add_test(single, a_reset_begins_anew);
     tcase_add_test(single, holes_are_done_and_damage_is_told);
     tcase_add_test(single, what_cannot_be_is_refused);
