@@ -1206,6 +1206,29 @@ COMMITLOG_API int32_t commitlog_nack(struct commitlog_receiver *receiver,
     const struct commitlog_delivery *deliveries, uint32_t count,
     int64_t delay_ms, struct commitlog_error *err);
 
+enum { /* state of work */
+    COMMITLOG_WORK_PENDING = 1, /* given out; it comes again at visible_at_ms */
+    COMMITLOG_WORK_DONE = 2     /* but not yet something before it */
+};
+
+/* `count` messages of a queue, above the committed offset, of which the group
+ * has the same to say. */
+struct commitlog_work_info {
+    uint32_t struct_bytes;
+    uint32_t state;
+    uint64_t offset;
+    uint32_t count;
+    uint32_t attempts;     /* given out so often; 0: done */
+    int64_t visible_at_ms; /* since 1970; 0: done */
+};
+
+/* The first such run that ends behind `offset`; to go on, offset + count of it.
+ * Also on a read-only store. ENOTFOUND: there is none, or no such group; EINVAL;
+ * the errors of commitlog_group_fetch. */
+COMMITLOG_API int32_t commitlog_group_work(struct commitlog_group *group,
+    uint32_t topic, uint32_t queue, uint64_t offset,
+    struct commitlog_work_info *out, struct commitlog_error *err);
+
 #ifdef __cplusplus
 }
 #endif

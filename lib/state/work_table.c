@@ -157,10 +157,16 @@ static uint32_t work_first_behind(const struct clg_work_queue *queue, uint64_t o
     return low;
 }
 
-const struct clg_work_run *clg_work_queue_at(const struct clg_work_queue *queue, uint64_t offset)
+const struct clg_work_run *clg_work_queue_from(const struct clg_work_queue *queue, uint64_t offset)
 {
     uint32_t at = work_first_behind(queue, offset);
-    return at < queue->run_count && queue->runs[at].offset <= offset ? &queue->runs[at] : NULL;
+    return at < queue->run_count ? &queue->runs[at] : NULL;
+}
+
+const struct clg_work_run *clg_work_queue_at(const struct clg_work_queue *queue, uint64_t offset)
+{
+    const struct clg_work_run *run = clg_work_queue_from(queue, offset);
+    return run != NULL && run->offset <= offset ? run : NULL;
 }
 
 static int work_reserve_runs(const struct commitlog_os *os, struct clg_work_queue *queue,

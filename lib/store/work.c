@@ -121,3 +121,65 @@ int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_nu
                                           .offset = queue->runs[0].offset + queue->runs[0].count};
     return clg_work_commit(receiver, &entry, 1, receipt, err);
 }
+
+/* ---- what is asked of it ---- */
+
+struct work_ask {
+    const struct commitlog_group *group;
+    uint32_t queue_number;
+    uint64_t offset;
+    struct commitlog_work_info info;
+};
+
+static int work_look(void *ctx, const struct clg_work_table *table)
+{
+    struct work_ask *ask = ctx;
+    const struct clg_work_queue *queue = clg_work_table_find(
+        table, ask->group->name, ask->group->name_bytes, ask->group->hash, ask->queue_number);
+    const struct clg_work_run *run = queue == NULL ? NULL : clg_work_queue_from(queue, ask->offset);
+    if (run == NULL) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    ask->info = (struct commitlog_work_info){.struct_bytes = sizeof(ask->info),
+                                             .state = run->state,
+                                             .offset = run->offset,
+                                             .count = run->count,
+                                             .attempts = run->attempts,
+                                             .visible_at_ms = run->visible_at_ms};
+    return COMMITLOG_OK;
+}
+
+int32_t commitlog_group_work(struct commitlog_group *group, uint32_t topic, uint32_t queue,
+                             uint64_t offset, struct commitlog_work_info *out,
+                             struct commitlog_error *err)
+{
+    int rc = group == NULL || out == NULL ? COMMITLOG_EINVAL : clg_store_enter(group->store);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "work of a group");
+    }
+    struct commitlog_store *store = group->store;
+    struct work_ask ask = {.group = group, .offset = offset};
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = 0;
+    rc = clg_store_fold_now(store, &core, &visible, err);
+    if (rc == COMMITLOG_OK &&
+        clg_store_queue(core, topic, queue, &ask.queue_number) != COMMITLOG_OK) {
+        rc = clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                      "no topic %u with a queue %u is open", topic, queue);
+    }
+    if (rc == COMMITLOG_OK && store->read_only) {
+        rc = clg_fold_work(core->fold, work_look, &ask);
+    } else if (rc == COMMITLOG_OK) {
+        clg_mutex_lock(store->os, &store->group_lock);
+        rc = work_look(&ask, &store->work);
+        clg_mutex_unlock(store->os, &store->group_lock);
+    }
+    clg_core_unref(core);
+    if (rc == COMMITLOG_ENOTFOUND) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "group %s has no work there", group->name);
+    }
+    if (rc == COMMITLOG_OK) {
+        clg_copy_out(out, &ask.info, sizeof(ask.info));
+    }
+    return rc;
+}

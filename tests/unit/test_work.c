@@ -317,6 +317,34 @@ START_TEST(holes_are_done_and_damage_is_told)
 }
 END_TEST
 
+START_TEST(what_is_given_out_can_be_looked_at)
+{
+    struct commitlog_work_info info = {.struct_bytes = sizeof(info)};
+    put(1, 10);
+    ck_assert_int_eq(commitlog_group_work(group, topic, 1, 0, &info, &err), COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(receive(8), 0);
+    ck_assert_int_eq(commitlog_ack(receiver, &given[4], 2, 1, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(commitlog_group_work(group, topic, 1, 0, &info, &err), 0);
+        ck_assert_uint_eq(info.state, COMMITLOG_WORK_PENDING);
+        ck_assert_uint_eq(info.offset, 0);
+        ck_assert_uint_eq(info.count, 4);
+        ck_assert_uint_eq(info.attempts, 1);
+        ck_assert_int_gt(info.visible_at_ms, now_ms());
+        ck_assert_int_eq(commitlog_group_work(group, topic, 1, 4, &info, &err), 0);
+        ck_assert_uint_eq(info.state, COMMITLOG_WORK_DONE);
+        ck_assert_uint_eq(info.count, 2);
+        ck_assert_int_eq(commitlog_group_work(group, topic, 1, 6, &info, &err), 0);
+        ck_assert_uint_eq(info.offset, 6);
+        ck_assert_int_eq(commitlog_group_work(group, topic, 1, 8, &info, &err),
+                         COMMITLOG_ENOTFOUND);
+        reopen(true, i == 0);
+    }
+    ck_assert_int_eq(commitlog_group_work(group, topic, 77, 0, &info, &err), COMMITLOG_EINVAL);
+    ck_assert_int_eq(commitlog_group_work(group, topic, 1, 0, NULL, &err), COMMITLOG_EINVAL);
+}
+END_TEST
+
 START_TEST(what_cannot_be_is_refused)
 {
     struct commitlog_receiver *other = NULL;
@@ -356,6 +384,7 @@ int main(void)
     tcase_add_test(single, what_retention_takes_is_over);
     tcase_add_test(single, a_reset_begins_anew);
     tcase_add_test(single, holes_are_done_and_damage_is_told);
+    tcase_add_test(single, what_is_given_out_can_be_looked_at);
     tcase_add_test(single, what_cannot_be_is_refused);
     suite_add_tcase(suite, single);
     SRunner *runner = srunner_create(suite);
