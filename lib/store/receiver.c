@@ -218,6 +218,9 @@ static void receive_choose(struct receive_take *take, const struct clg_work_queu
         if (run->state != CLG_WORK_PENDING) {
             continue;
         }
+        if (run->offset >= range->next) {
+            return; /* a flush has failed, and what is not durable is not shown any more */
+        }
         if (run->visible_at_ms <= take->now_ms && !(take->receiver->ordered && pending)) {
             *out = (struct receive_choice){.run = *run, .found = true};
             return;
@@ -305,8 +308,9 @@ static int receive_round(struct receive_take *take, struct commitlog_error *err)
 {
     struct commitlog_receiver *receiver = take->receiver;
     struct commitlog_store *store = receiver->store;
-    int rc = COMMITLOG_OK;
     clg_mutex_lock(store->os, &store->group_lock);
+    /* Again: another receiver may have given out what was not there the first time. */
+    int rc = clg_store_fold(store, &take->core, &take->visible, err);
     take->now_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS;
     for (uint32_t i = 0;
          rc == COMMITLOG_OK && take->count == 0 && !take->wants_topic && i < receiver->queues;
