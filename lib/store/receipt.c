@@ -6,6 +6,7 @@
  */
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "store/work.h"
 
 #define RECEIPT_SMALL 32u
@@ -57,7 +58,8 @@ static void receipt_collect(struct receipt_set *set)
             delivery->queue < receiver->queues ? clg_work_find(receiver, number) : NULL;
         const struct clg_work_run *run =
             queue == NULL ? NULL : clg_work_queue_at(queue, delivery->offset);
-        if (run == NULL || run->state != CLG_WORK_PENDING || run->attempts != delivery->attempt) {
+        if (run == NULL || run->state != CLG_WORK_PENDING ||
+            (run->attempts != delivery->attempt && !CLG_PLANTED(ACK_STALE))) {
             set->missing++;
             continue;
         }

@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/queue_file.h"
 #include "format/topic_record.h"
 #include "store/reference.h"
@@ -221,7 +222,8 @@ static void receive_choose(struct receive_take *take, const struct clg_work_queu
         if (run->offset >= range->next) {
             return; /* a flush has failed, and what is not durable is not shown any more */
         }
-        if (run->visible_at_ms <= take->now_ms && !(take->receiver->ordered && pending)) {
+        if (run->visible_at_ms <= take->now_ms + (CLG_PLANTED(WORK_EARLY) ? 5000 : 0) &&
+            !(take->receiver->ordered && pending)) {
             *out = (struct receive_choice){.run = *run, .found = true};
             return;
         }

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/format.h"
 #include "format/group_record.h"
 #include "format/record.h"
@@ -63,7 +64,7 @@ static int work_apply(struct clg_view *view, const struct clg_record_view *recor
     if (record->header.kind == CLG_KIND_WORK) {
         return work_apply_entries(work, record);
     }
-    if (record->header.kind == CLG_KIND_GROUP &&
+    if (record->header.kind == CLG_KIND_GROUP && !CLG_PLANTED(WORK_UNTRIMMED) &&
         clg_group_change_decode(record->body, record->body_bytes, &change) == 0) {
         clg_work_table_apply_group(&work->table, &change);
     }
