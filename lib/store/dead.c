@@ -118,7 +118,7 @@ static int dead_append(struct commitlog_receiver *receiver, const struct clg_rec
     struct commitlog_receipt receipt = {0};
     uint8_t *copied = NULL;
     uint32_t queue_number = receiver->dead_queue + receiver->dead_turn % receiver->dead_queues;
-    if (clg_reference_is_short_lived(store->core->log, original->position)) {
+    if (clg_reference_is_short_lived(store, original)) {
         copied = dead_copy(store, original, how, &body, &copy);
         copy.queue_number = queue_number;
     }
