@@ -1142,15 +1142,16 @@ struct commitlog_receiver;
 
 enum { COMMITLOG_RECEIVE_MAX = 64 };
 enum { /* flags of a receiver */
-    COMMITLOG_RECEIVE_ORDERED = 1 /* of each queue one message at a time */
+    COMMITLOG_RECEIVE_ORDERED = 1,   /* of each queue one message at a time */
+    COMMITLOG_RECEIVE_DEAD_TOPIC = 2 /* dead_topic says where dead letters go */
 };
 
 struct commitlog_receiver_options {
     uint32_t struct_bytes;
     uint32_t flags;
     uint32_t max_attempts;  /* 0: 16; UINT32_MAX: no limit; else at most 65,534 */
-    uint32_t dead_topic;    /* UINT32_MAX: "%DLQ%" and the group's name, which is
-                               made with one queue when it is needed */
+    uint32_t dead_topic;    /* without the flag: "%DLQ%" and the group's name,
+                               which is made with one queue when it is needed */
     int64_t visibility_ms;  /* 0: 60,000 */
 };
 
@@ -1177,7 +1178,7 @@ COMMITLOG_API void commitlog_receiver_close(
 /*
  * Fills up to max messages (64 are the most) of one queue, and in the same
  * places what to acknowledge them by. Pointers in them are good until the next
- * call with this receiver. Waits until there is something to give.
+ * receive, or the close, of this receiver. Waits until there is something.
  * EEND: nothing until the time was over; EINTERRUPTED, ENOTFOUND (the group is
  * gone), ENOMEM, ENOSPC, EFAILED. EDAMAGED, EEXPIRED, EUNSUPPORTED: a message
  * that cannot be read was passed, err names it; the next call goes on.
@@ -1195,7 +1196,8 @@ COMMITLOG_API int32_t commitlog_receive(struct commitlog_receiver *receiver,
 COMMITLOG_API int32_t commitlog_ack(struct commitlog_receiver *receiver,
     const struct commitlog_delivery *deliveries, uint32_t count, uint32_t level,
     struct commitlog_error *err);
-/* They stay the receiver's for visibility_ms from now on. Errors as above. */
+/* They stay the receiver's for visibility_ms from now on: said at level none, as
+ * is what is given back. Errors as above. */
 COMMITLOG_API int32_t commitlog_extend(struct commitlog_receiver *receiver,
     const struct commitlog_delivery *deliveries, uint32_t count,
     int64_t visibility_ms, struct commitlog_error *err);

@@ -229,7 +229,6 @@ static void *run_worker(void *argument)
     options.struct_bytes = sizeof options;
     options.max_attempts = MAX_ATTEMPTS;
     options.visibility_ms = VISIBILITY_MS;
-    options.dead_topic = UINT32_MAX; /* not 0: that is a topic. "%DLQ%" and the group's name */
     worker->code = commitlog_receiver_open(group, topic, &options, &receiver, &err);
     if (worker->code != COMMITLOG_OK)
         complain("open a receiver", worker->code, &err);

@@ -6,6 +6,7 @@
  * place at any moment, whatever happens. A reference delivers it, or a copy if retention will soon
  * take the original; both say where it was, how often it was given out, and why it is dead.
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -14,7 +15,8 @@
 #include "store/reference.h"
 #include "store/work.h"
 
-#define DEAD_PREFIX "%DLQ%"
+/* As a format; the name is RocketMQ's. */
+#define DEAD_PREFIX "%%DLQ%%"
 #define DEAD_PREFIX_BYTES 5u
 #define DEAD_LOOKUPS 64u
 
@@ -47,24 +49,32 @@ int clg_work_check_dead_topic(struct commitlog_receiver *receiver, struct commit
     return receiver->group.name_bytes + DEAD_PREFIX_BYTES <= CLG_TOPIC_NAME_MAX
                ? COMMITLOG_OK
                : clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
-                          "open a receiver: a topic %s%s would have too long a name: give one for "
-                          "the dead letters",
-                          DEAD_PREFIX, receiver->group.name);
+                          "open a receiver: a topic " DEAD_PREFIX
+                          "%s would have too long a name: give one for the dead letters",
+                          receiver->group.name);
 }
 
 int clg_work_make_dead_topic(struct commitlog_receiver *receiver, struct commitlog_error *err)
 {
-    char name[CLG_TOPIC_NAME_MAX];
+    char name[DEAD_PREFIX_BYTES + CLG_GROUP_NAME_MAX + 1];
     size_t bytes = DEAD_PREFIX_BYTES + (size_t)receiver->group.name_bytes;
     uint32_t topic = 0;
-    CLG_ASSERT(receiver->dead_queues == 0 && bytes <= sizeof(name));
-    memcpy(name, DEAD_PREFIX, DEAD_PREFIX_BYTES);
-    memcpy(name + DEAD_PREFIX_BYTES, receiver->group.name, receiver->group.name_bytes);
+    CLG_ASSERT(receiver->dead_queues == 0 && bytes <= CLG_TOPIC_NAME_MAX);
+    (void)snprintf(name, sizeof(name), DEAD_PREFIX "%s", receiver->group.name);
     int rc = commitlog_topic_open(receiver->store, name, bytes, 0, &topic, err);
     if (rc == COMMITLOG_ENOTFOUND) {
         rc = commitlog_topic_open(receiver->store, name, bytes, 1, &topic, err);
     }
     return rc == COMMITLOG_OK ? dead_use_topic(receiver, topic) : rc;
+}
+
+/* What says of a copy where it was before: this time says it anew. */
+static uint32_t dead_skip(const struct clg_record_view *original)
+{
+    const uint32_t bytes = CLG_ATTRIBUTE_HEADER_BYTES + CLG_REFERENCE_ORIGIN_BYTES;
+    bool is_copy = original->header.attribute_bytes >= bytes &&
+                   (original->attributes[0] & ~CLG_ATTRIBUTE_CRITICAL) == CLG_ATTRIBUTE_ORIGIN;
+    return is_copy ? bytes : 0;
 }
 
 /* The whole message, with where it was in front of its own attributes: so nobody takes it for an
@@ -76,8 +86,9 @@ static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record
     const struct commitlog_os *os = store->os;
     uint8_t reference[CLG_REFERENCE_BODY_BYTES];
     struct clg_attribute_writer writer;
-    size_t bytes = CLG_ATTRIBUTE_HEADER_BYTES + CLG_REFERENCE_ORIGIN_BYTES +
-                   (size_t)original->header.attribute_bytes;
+    const uint32_t skip = dead_skip(original);
+    const size_t own = (size_t)original->header.attribute_bytes - skip;
+    size_t bytes = CLG_ATTRIBUTE_HEADER_BYTES + CLG_REFERENCE_ORIGIN_BYTES + own;
     uint8_t *attributes = bytes <= CLG_ATTRIBUTES_MAX ? os->alloc(os, bytes) : NULL;
     if (attributes == NULL) {
         return NULL;
@@ -88,8 +99,8 @@ static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record
                                CLG_REFERENCE_ORIGIN_BYTES);
     CLG_ASSERT(rc == COMMITLOG_OK);
     (void)rc;
-    if (original->header.attribute_bytes > 0) {
-        memcpy(attributes + writer.used, original->attributes, original->header.attribute_bytes);
+    if (own > 0) {
+        memcpy(attributes + writer.used, original->attributes + skip, own);
     }
     *body = (struct commitlog_slice){original->body, original->body_bytes};
     *out = (struct clg_append){.kind = CLG_KIND_MESSAGE,
@@ -122,11 +133,16 @@ static int dead_append(struct commitlog_receiver *receiver, const struct clg_rec
         copied = dead_copy(store, original, how, &body, &copy);
         copy.queue_number = queue_number;
     }
-    if (copied == NULL) {
-        clg_reference_item(store, queue_number, original, how, &reference);
+    int rc = COMMITLOG_ETOOBIG;
+    if (copied != NULL) {
+        rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
+                             &copy, &receipt, err);
     }
-    int rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
-                             copied != NULL ? &copy : &reference.item, &receipt, err);
+    if (rc == COMMITLOG_ETOOBIG) { /* not copied, or too large for one segment with the rest */
+        clg_reference_item(store, queue_number, original, how, &reference);
+        rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
+                             &reference.item, &receipt, err);
+    }
     store->os->free(store->os, copied);
     receiver->dead_turn += rc == COMMITLOG_OK ? 1 : 0;
     return rc;

@@ -246,7 +246,10 @@ int32_t commitlog_extend(struct commitlog_receiver *receiver,
                          const struct commitlog_delivery *deliveries, uint32_t count,
                          int64_t visibility_ms, struct commitlog_error *err)
 {
-    struct receipt_set set = {.receiver = receiver, .deliveries = deliveries, .asked = count};
+    struct receipt_set set = {.receiver = receiver,
+                              .deliveries = deliveries,
+                              .asked = count,
+                              .level = COMMITLOG_LEVEL_NONE};
     if (visibility_ms < 0) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "extend by %lld ms",
                         (long long)visibility_ms);
@@ -298,7 +301,10 @@ int32_t commitlog_nack(struct commitlog_receiver *receiver,
                         (long long)delay_ms);
     }
     for (;;) {
-        struct receipt_set set = {.receiver = receiver, .deliveries = deliveries, .asked = count};
+        struct receipt_set set = {.receiver = receiver,
+                                  .deliveries = deliveries,
+                                  .asked = count,
+                                  .level = COMMITLOG_LEVEL_NONE};
         back.wants_topic = false;
         int rc = receipt_run(&set, nack_apply, &back, "give back", err);
         if ((rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND) || !back.wants_topic) {

@@ -22,8 +22,8 @@ int32_t commitlog_receiver_open(struct commitlog_group *group, uint32_t topic,
                                 struct commitlog_receiver **out_receiver,
                                 struct commitlog_error *err)
 {
-    struct commitlog_receiver_options wanted = {.struct_bytes = sizeof(wanted),
-                                                .dead_topic = UINT32_MAX};
+    const uint32_t known = COMMITLOG_RECEIVE_ORDERED | COMMITLOG_RECEIVE_DEAD_TOPIC;
+    struct commitlog_receiver_options wanted = {.struct_bytes = sizeof(wanted)};
     if (group == NULL || out_receiver == NULL) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "open a receiver");
     }
@@ -36,7 +36,7 @@ int32_t commitlog_receiver_open(struct commitlog_group *group, uint32_t topic,
     if (options != NULL) {
         rc = clg_copy_in(&wanted, sizeof(wanted), options);
     }
-    if (rc != COMMITLOG_OK || (wanted.flags & ~(uint32_t)COMMITLOG_RECEIVE_ORDERED) != 0 ||
+    if (rc != COMMITLOG_OK || (wanted.flags & ~known) != 0 ||
         (wanted.max_attempts >= CLG_WORK_ATTEMPTS_MAX && wanted.max_attempts != UINT32_MAX) ||
         wanted.visibility_ms < 0 || wanted.visibility_ms > CLG_DELIVER_AT_MAX_MS ||
         commitlog_topic_info(store, topic, &info) != COMMITLOG_OK) {
@@ -55,7 +55,8 @@ int32_t commitlog_receiver_open(struct commitlog_group *group, uint32_t topic,
         .first_queue = clg_registry_topic(&core->registry, topic)->first_queue,
         .queues = info.queues,
         .max_attempts = wanted.max_attempts == 0 ? CLG_WORK_MAX_ATTEMPTS : wanted.max_attempts,
-        .dead_topic = wanted.dead_topic,
+        .dead_topic =
+            (wanted.flags & COMMITLOG_RECEIVE_DEAD_TOPIC) != 0 ? wanted.dead_topic : UINT32_MAX,
         .visibility_ms = wanted.visibility_ms == 0 ? CLG_WORK_VISIBILITY_MS : wanted.visibility_ms,
         .ordered = (wanted.flags & COMMITLOG_RECEIVE_ORDERED) != 0};
     clg_core_unref(core);

@@ -67,10 +67,8 @@ static void *writer_main(void *arg)
 
 static struct commitlog_receiver *open_receiver(struct stress *stress)
 {
-    const struct commitlog_receiver_options options = {.struct_bytes = sizeof options,
-                                                       .max_attempts = ATTEMPTS,
-                                                       .dead_topic = UINT32_MAX,
-                                                       .visibility_ms = VISIBILITY_MS};
+    const struct commitlog_receiver_options options = {
+        .struct_bytes = sizeof options, .max_attempts = ATTEMPTS, .visibility_ms = VISIBILITY_MS};
     struct commitlog_receiver *receiver = NULL;
     struct commitlog_error err = {.message = ""};
     CHECK_OK(commitlog_receiver_open(stress->group, stress->topic, &options, &receiver, &err),

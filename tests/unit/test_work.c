@@ -15,7 +15,6 @@ static void open_receiver(uint32_t flags, uint32_t max_attempts)
     const struct commitlog_receiver_options options = {.struct_bytes = sizeof(options),
                                                        .flags = flags,
                                                        .max_attempts = max_attempts,
-                                                       .dead_topic = UINT32_MAX,
                                                        .visibility_ms = 60000};
     ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
     ck_assert_msg(commitlog_receiver_open(group, topic, &options, &receiver, &err) == 0, "%s",
@@ -215,6 +214,72 @@ START_TEST(after_the_last_attempt_it_is_a_dead_letter)
 }
 END_TEST
 
+/* The group of the dead letters' readers gives them up, too: what they were before is not said. */
+START_TEST(a_dead_letter_can_die_again)
+{
+    struct commitlog_group *second = NULL;
+    struct commitlog_receiver *other = NULL;
+    const struct commitlog_receiver_options options = {.struct_bytes = sizeof(options),
+                                                       .max_attempts = 1};
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint32_t dead = 0;
+    uint32_t last = 0;
+    put(1, 1);
+    put(0, _i == 0 ? 0 : 3000);
+    for (uint32_t attempt = 0; attempt < 3;) {
+        ck_assert_int_eq(receive(1), 0);
+        bool one = given[0].queue == 1;
+        attempt += one ? 1 : 0;
+        ck_assert_int_eq(one ? commitlog_nack(receiver, given, 1, 0, &err)
+                             : commitlog_ack(receiver, given, 1, 1, &err),
+                         0);
+    }
+    ck_assert_int_eq(commitlog_topic_open(store, "%DLQ%g", 6, 0, &dead, &err), 0);
+    put(0, _i == 0 ? 0 : 6000);
+    ck_assert_int_eq(commitlog_group_open(store, "h", 1, COMMITLOG_GROUP_CREATE, &second, &err), 0);
+    ck_assert_int_eq(commitlog_receiver_open(second, dead, &options, &other, &err), 0);
+    ck_assert_int_eq(commitlog_receive(other, messages, given, 1, 0, &count, &err), 0);
+    ck_assert_uint_eq(messages[0].origin_topic, topic);
+    ck_assert_int_eq(commitlog_nack(other, given, 1, 0, &err), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "%DLQ%h", 6, 0, &last, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(store, last, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), 0);
+    ck_assert_uint_eq(message.origin_topic, dead);
+    ck_assert_uint_eq(message.origin_offset, 0);
+    ck_assert_uint_eq(message.attempts, 1);
+    ck_assert_uint_eq(message.attributes.bytes, _i == 0 ? 0 : 19);
+    commitlog_cursor_close(cursor);
+    commitlog_receiver_close(other);
+    commitlog_group_close(second);
+}
+END_TEST
+
+/* Too large to be copied in one batch with what says that it is done. */
+START_TEST(a_dead_letter_that_cannot_be_copied_is_referred_to)
+{
+    static uint8_t body[52900];
+    ck_assert_int_eq(
+        commitlog_append(store, topic, 1, body, sizeof(body), COMMITLOG_LEVEL_NONE, NULL), 0);
+    put(0, 3000);
+    for (uint32_t attempt = 0; attempt < 3;) {
+        ck_assert_msg(receive(1) == COMMITLOG_OK, "%s", err.message);
+        bool one = given[0].queue == 1;
+        attempt += one ? 1 : 0;
+        ck_assert_int_eq(one ? commitlog_nack(receiver, given, 1, 0, &err)
+                             : commitlog_ack(receiver, given, 1, 1, &err),
+                         0);
+    }
+    uint32_t dead = 0;
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    ck_assert_int_eq(commitlog_topic_open(store, "%DLQ%g", 6, 0, &dead, &err), 0);
+    ck_assert_int_eq(commitlog_queue_info(store, dead, 0, &info), 0);
+    ck_assert_uint_eq(info.next_offset, 1);
+    ck_assert_uint_eq(committed(1), 1);
+}
+END_TEST
+
 START_TEST(in_order_one_of_a_queue_at_a_time)
 {
     close_receiver();
@@ -348,14 +413,14 @@ END_TEST
 START_TEST(what_cannot_be_is_refused)
 {
     struct commitlog_receiver *other = NULL;
-    struct commitlog_receiver_options options = {.struct_bytes = sizeof(options), .flags = 2};
+    struct commitlog_receiver_options options = {.struct_bytes = sizeof(options), .flags = 4};
     ck_assert_int_eq(commitlog_receiver_open(group, topic, &options, &other, &err),
                      COMMITLOG_EINVAL);
-    options =
-        (struct commitlog_receiver_options){.struct_bytes = sizeof(options), .dead_topic = 77};
+    options = (struct commitlog_receiver_options){
+        .struct_bytes = sizeof(options), .flags = COMMITLOG_RECEIVE_DEAD_TOPIC, .dead_topic = 77};
     ck_assert_int_eq(commitlog_receiver_open(group, topic, &options, &other, &err),
                      COMMITLOG_EINVAL);
-    options.dead_topic = UINT32_MAX;
+    options.flags = 0;
     options.visibility_ms = -1;
     ck_assert_int_eq(commitlog_receiver_open(group, topic, &options, &other, &err),
                      COMMITLOG_EINVAL);
@@ -380,6 +445,8 @@ int main(void)
     tcase_add_test(single, what_is_acknowledged_never_comes_again);
     tcase_add_test(single, time_is_extended_and_given_back);
     tcase_add_loop_test(single, after_the_last_attempt_it_is_a_dead_letter, 0, 2);
+    tcase_add_loop_test(single, a_dead_letter_can_die_again, 0, 2);
+    tcase_add_test(single, a_dead_letter_that_cannot_be_copied_is_referred_to);
     tcase_add_test(single, in_order_one_of_a_queue_at_a_time);
     tcase_add_test(single, what_retention_takes_is_over);
     tcase_add_test(single, a_reset_begins_anew);

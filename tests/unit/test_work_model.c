@@ -40,7 +40,6 @@ static void open_all(void)
                                                        .flags =
                                                            ordered ? COMMITLOG_RECEIVE_ORDERED : 0,
                                                        .max_attempts = ATTEMPTS,
-                                                       .dead_topic = UINT32_MAX,
                                                        .visibility_ms = VISIBILITY_MS};
     open_store();
     ck_assert_int_eq(commitlog_group_open(store, "g", 1,
