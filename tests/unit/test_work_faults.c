@@ -1,0 +1,177 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_work_faults.c -- each call of a life in which messages are given out, acknowledged and given
+ * back fails, once or for ever; then the process dies or the power goes. On a healthy machine what
+ * was acknowledged durably never comes again, and of all others each ends, acknowledged or as one
+ * dead letter.
+ */
+#include "unit/timer_fixture.h"
+
+enum { MESSAGES = 6, ATTEMPTS = 2 };
+
+static struct commitlog_group *group;
+static struct commitlog_receiver *receiver;
+
+struct life {
+    uint64_t stored;     /* durably, of MESSAGES */
+    bool done[MESSAGES]; /* acknowledged durably */
+    bool may_be_done[MESSAGES];
+};
+
+static int32_t open_receiver(void)
+{
+    const struct commitlog_receiver_options options = {
+        .struct_bytes = sizeof(options), .max_attempts = ATTEMPTS, .visibility_ms = 1000};
+    int32_t rc = commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err);
+    return rc == COMMITLOG_OK ? commitlog_receiver_open(group, topic, &options, &receiver, &err)
+                              : rc;
+}
+
+static void close_receiver(void)
+{
+    commitlog_receiver_close(receiver);
+    commitlog_group_close(group);
+    receiver = NULL;
+    group = NULL;
+}
+
+/* Whatever fails, it goes on as far as it can. */
+static void live(struct life *life)
+{
+    struct commitlog_message messages[MESSAGES];
+    struct commitlog_delivery given[MESSAGES];
+    uint32_t count = 0;
+    memset(life, 0, sizeof(*life));
+    if (store_open(COMMITLOG_ENGINE_STAGED) != COMMITLOG_OK ||
+        commitlog_topic_open(store, "t", 1, QUEUES, &topic, &err) != COMMITLOG_OK) {
+        return;
+    }
+    for (uint32_t i = 0; i < MESSAGES; i++) {
+        if (commitlog_append(store, topic, 1, "0123456789", 10, COMMITLOG_LEVEL_DURABLE, NULL) ==
+            COMMITLOG_OK) {
+            life->stored = i + 1;
+        }
+    }
+    if (open_receiver() != COMMITLOG_OK) {
+        return;
+    }
+    for (uint32_t round = 0; round < 4; round++) {
+        if (commitlog_receive(receiver, messages, given, MESSAGES / 2, 0, &count, &err) !=
+            COMMITLOG_OK) {
+            continue;
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            if (given[i].offset % 3 == 0) {
+                life->may_be_done[given[i].offset] = true;
+                life->done[given[i].offset] =
+                    commitlog_ack(receiver, &given[i], 1, COMMITLOG_LEVEL_DURABLE, &err) ==
+                    COMMITLOG_OK;
+            } else if (given[i].offset % 3 == 1) {
+                (void)commitlog_nack(receiver, &given[i], 1, 0, &err);
+            }
+        }
+        pass_ms(600);
+    }
+}
+
+/* Nobody acknowledges any more: all that is not done dies. */
+static void end(const struct life *life)
+{
+    struct commitlog_message messages[MESSAGES];
+    struct commitlog_delivery given[MESSAGES];
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    struct commitlog_group_offset offset = {.topic = topic, .queue = 1};
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t dead = 0;
+    uint32_t died[MESSAGES] = {0};
+    uint32_t count = 0;
+    int32_t rc;
+    ck_assert_msg(open_receiver() == COMMITLOG_OK, "%s", err.message);
+    for (uint32_t idle = 0; idle < 3;) {
+        rc = commitlog_receive(receiver, messages, given, MESSAGES, 0, &count, &err);
+        ck_assert_msg(rc == COMMITLOG_OK || rc == COMMITLOG_EEND, "%s", err.message);
+        idle = rc == COMMITLOG_OK ? 0 : idle + 1;
+        for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+            ck_assert_msg(!life->done[given[i].offset], "%u comes again",
+                          (unsigned)given[i].offset);
+            ck_assert_uint_le(given[i].attempt, ATTEMPTS);
+        }
+        pass_ms(1100);
+    }
+    ck_assert_int_eq(commitlog_queue_info(store, topic, 1, &info), 0);
+    ck_assert_uint_ge(info.next_offset, life->stored);
+    ck_assert_int_eq(commitlog_group_fetch(group, &offset, 1, &err), 0);
+    ck_assert_uint_eq(offset.offset, info.next_offset);
+    if (commitlog_topic_open(store, "%DLQ%g", 6, 0, &dead, &err) == COMMITLOG_OK) {
+        ck_assert_int_eq(
+            commitlog_cursor_open(store, dead, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err), 0);
+        while (commitlog_cursor_fetch(cursor, messages, 1, 0, &count, NULL) == COMMITLOG_OK) {
+            ck_assert_uint_lt(messages[0].origin_offset, MESSAGES);
+            died[messages[0].origin_offset]++;
+        }
+        commitlog_cursor_close(cursor);
+    }
+    for (uint64_t o = 0; o < info.next_offset; o++) {
+        ck_assert_msg(died[o] <= (life->done[o] ? 0u : 1u), "%u died %u times", (unsigned)o,
+                      died[o]);
+        ck_assert_msg(died[o] == 1 || life->may_be_done[o], "%u is lost", (unsigned)o);
+    }
+    close_receiver();
+}
+
+START_TEST(each_call_may_fail)
+{
+    static const struct {
+        uint32_t kind;
+        int32_t os_errno;
+    } faults[] = {{COMMITLOG_FAULT_ALLOC, ENOMEM}, {COMMITLOG_FAULT_OPEN, EMFILE},
+                  {COMMITLOG_FAULT_READ, EIO},     {COMMITLOG_FAULT_WRITE, EIO},
+                  {COMMITLOG_FAULT_WRITE, ENOSPC}, {COMMITLOG_FAULT_SYNC, EIO}};
+    const uint32_t kind = faults[_i / 2].kind;
+    struct commitlog_fault *base = machine;
+    struct life life;
+    uint64_t struck = 0;
+    bool more = true;
+    for (uint64_t nth = 1; more; nth++) {
+        ck_assert_int_eq(commitlog_fault_clone(base, nth, &machine), 0);
+        uint64_t before = commitlog_fault_count(machine, kind);
+        (void)commitlog_fault_fail(machine, kind, nth, faults[_i / 2].os_errno, (uint32_t)_i % 2);
+        live(&life);
+        more = commitlog_fault_count(machine, kind) - before >= nth;
+        struck += more ? 1 : 0;
+        struct commitlog_fault *next = NULL; /* as it is now: what closes is not to be seen */
+        ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
+        close_receiver();
+        die_on(next, nth % 3 == 0);
+        (void)commitlog_fault_fail(machine, 0, 0, 0, 0);
+        ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == COMMITLOG_OK, "call %u: %s",
+                      (unsigned)nth, err.message);
+        ck_assert_int_eq(commitlog_topic_open(store, "t", 1, QUEUES, &topic, &err), 0);
+        end(&life);
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        store = NULL;
+        ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_ALLOC), 0);
+        commitlog_fault_free(machine);
+    }
+    ck_assert(life.stored == MESSAGES && life.done[0] && life.done[3]); /* nothing failed */
+    machine = base;
+    ck_assert_uint_gt(struck, 0);
+    printf("kind %u, errno %d, %s: %u calls failed\n", kind, faults[_i / 2].os_errno,
+           _i % 2 == 0 ? "once" : "for ever", (unsigned)struck);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("work and faults");
+    TCase *cases = tcase_create("cases");
+    tcase_set_timeout(cases, 120);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_loop_test(cases, each_call_may_fail, 0, 12);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
