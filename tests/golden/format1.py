@@ -12,10 +12,12 @@ PAGE, RECORDS_AT, RECORD_HEADER = 4096, 8192, 48
 NO_QUEUE, NO_LINK = 0xffffffff, 0xffffffffffffffff
 COMMITTED = 5
 KINDS = {1: "message", 2: "reference", 3: "hole", 4: "pad", 5: "batch", 6: "topic", 7: "epoch",
-         8: "first", 10: "timer", 11: "group", 12: "producer"}
+         8: "first", 10: "timer", 11: "group", 12: "producer", 14: "other"}
 MESSAGE, REFERENCE, HOLE, PAD, BATCH, TOPIC, EPOCH, FIRST = range(1, 9)
-TIMER, GROUP, PRODUCER = 10, 11, 12
+TIMER, GROUP, PRODUCER, WORK = 10, 11, 12, 14
 CRITICAL = 0x80
+# Attributes that come first, in this order, with type and length.
+ORIGIN_BYTES, DELIVER_AT_BYTES, PRODUCER_BYTES = 3 + 16, 3 + 24, 3 + 20
 DUE_MAX, POSITION_MAX = 9223372036854, 0x7ffffffffffff000
 checks = 0
 
@@ -150,6 +152,14 @@ class Segment:
         return True
 
 
+def read_origin(data, at):
+    """Where a dead letter was, and why it is one: queue, offset, attempts, reason."""
+    offset, queue, attempts, reason = (data.u64(at), data.u32(at + 8), data.u16(at + 12),
+                                       data.u8(at + 14))
+    same(data.where, "must be zero", data.u8(at + 15), 0)
+    return queue, offset, attempts, reason
+
+
 class Record:
     def __init__(self, segment, at):
         self.position = segment.base + at
@@ -175,10 +185,11 @@ class Record:
             else self.position - back
         self.attributes, self.body = b"", b""
         self.tag, self.keys, self.headers, self.producer_time = b"", [], [], None
+        self.origin = None    # of a dead letter: queue, offset, attempts, reason
         self.producer = None  # id, sequence, epoch
         self.deliver = None   # due, id, queue, whether that is critical
         self.hashes = None    # of keys
-        self.original = None  # what a reference delivers
+        self.original, self.refers_to = None, None  # what a reference delivers; its position
         if bare:
             same(self.where, "check of a hole or pad", self.check, 0)
             data.take(at + RECORD_HEADER, self.size - RECORD_HEADER)  # means nothing
@@ -213,15 +224,19 @@ class Record:
                 need(size == 8 and self.producer_time is None, data.where, "producer time")
                 self.producer_time = Bytes(value, data.where).i64(0)
             elif kind & ~CRITICAL == 5:
-                need(size == 24 and at == 27, data.where, "deliver at, or its place")
+                before = ORIGIN_BYTES if self.origin is not None else 0
+                need(size == 24 and at == before + DELIVER_AT_BYTES, data.where,
+                     "deliver at, or its place")
                 part = Bytes(value, data.where)
                 self.deliver = part.u64(0), part.u64(8), part.u32(16), kind >= CRITICAL
                 due, number, queue, _ = self.deliver
                 need(due <= DUE_MAX and number <= POSITION_MAX and number % 8 == 0 and
                      queue != NO_QUEUE and part.u32(20) == 0, data.where, "deliver at")
             elif kind == 6:
-                before = 27 if self.deliver is not None else 0
-                need(size == 20 and at == before + 23, data.where, "producer, or its place")
+                before = (ORIGIN_BYTES if self.origin is not None else 0) + \
+                    (DELIVER_AT_BYTES if self.deliver is not None else 0)
+                need(size == 20 and at == before + PRODUCER_BYTES, data.where,
+                     "producer, or its place")
                 part = Bytes(value, data.where)
                 self.producer = part.u64(0), part.u64(8), part.u32(16)
                 need(self.producer[0] != 0 and 0 < self.producer[1] < 1 << 63, data.where,
@@ -230,6 +245,10 @@ class Record:
                 need(8 <= size <= 8 * 64 and size % 8 == 0 and self.hashes is None, data.where,
                      "hashes of keys")
                 self.hashes = list(struct.unpack(f"<{size // 8}Q", value))
+            elif kind == 8:
+                need(size == 16 and at == ORIGIN_BYTES and self.kind == MESSAGE, data.where,
+                     "origin, or its place")
+                self.origin = read_origin(Bytes(value, data.where), 0)
             else:
                 need(kind != 0 and kind < CRITICAL, data.where, f"type {kind}")
 

@@ -4,11 +4,11 @@
 Part of walk.py. A timer is a message that waits (kind timer, attribute 5); its id is the position
 where it was first stored. It ends by the reference or the copy that delivers it, or by a cancel.
 """
-from format1 import HOLE, MESSAGE, NO_QUEUE, REFERENCE, TIMER, Bytes, need, same
+from format1 import (DELIVER_AT_BYTES, HOLE, MESSAGE, NO_QUEUE, REFERENCE, TIMER, Bytes, need,
+                     read_origin, same)
 
-DELIVER_AT_BYTES = 3 + 24  # with its type and length: what is in front of the message's attributes
-REASONS = 4                # why there is a reference; 1: its time had come
-SIZE_UNITS = 65536         # of what section 6 says of a size, exclusive
+DUE, DEAD = 1, (4, 5)  # why there is a reference: its time had come; it is a dead letter
+SIZE_UNITS = 65536     # of what section 6 says of a size, exclusive
 
 
 class Timers:
@@ -30,6 +30,8 @@ class Timers:
             self.messages[record.position] = record
         if record.kind == TIMER:
             self.timer(record)
+        elif record.kind == MESSAGE and record.origin is not None:
+            pass  # a dead letter: its time is that of the message it is a copy of
         elif record.kind == MESSAGE and record.deliver is not None:
             self.message(record)
         elif record.kind == REFERENCE:
@@ -93,24 +95,31 @@ class Timers:
     def reference(self, record, topic):
         body = Bytes(record.body, f"body of {record.where}")
         same(body.where, "size", len(record.body), 32)
-        position, header_check, record.tag_hash, number = (body.u64(0), body.u32(8), body.u32(12),
-                                                           body.u64(16))
-        queue, attempts, reason = body.u32(24), body.u16(28), body.u8(30)
-        same(body.where, "must be zero", body.u8(31), 0)
+        position, header_check, record.tag_hash = body.u64(0), body.u32(8), body.u32(12)
+        queue, number, attempts, reason = read_origin(body, 16)
         need(position % 8 == 0 and position < record.position, body.where, "position")
-        need(1 <= reason <= REASONS, body.where, "reason")
-        same(body.where, "reason, queue and attempts", (reason, queue, attempts), (1, NO_QUEUE, 0))
         need(record.deliver is None and not (record.tag or record.keys or record.headers),
              record.where, "attributes of a message")
-        before = self.end(body.where, number)
-        record.original = self.messages.get(position)
-        if before is None:
-            need(self.gone(position), body.where, "refers to what did not wait")
+        record.refers_to, record.original = position, self.messages.get(position)
+        if reason in DEAD:
+            record.origin = queue, number, attempts, reason
+        else:
+            same(body.where, "reason, queue and attempts", (reason, queue, attempts),
+                 (DUE, NO_QUEUE, 0))
+            self.due(record, position, self.end(body.where, number))
+        if record.original is None:
+            need(self.gone(position), body.where, "refers to what is not there")
             return
-        same(body.where, "where it waited", (position, record.queue), (before[0], before[2]))
-        need(before[1] * 1000000 <= record.time, record.where, "delivered before its time")
         same(body.where, "header check", header_check, record.original.header_check)
         self.hashes(record, topic)
+
+    def due(self, record, position, before):
+        """What waited is delivered where it was to be, and when."""
+        if before is None:
+            need(self.gone(position), record.where, "refers to what did not wait")
+            return
+        same(record.where, "where it waited", (position, record.queue), (before[0], before[2]))
+        need(before[1] * 1000000 <= record.time, record.where, "delivered before its time")
 
     def hashes(self, record, topic):
         """Tag and keys are the original's; a reference repeats only their hashes."""
@@ -137,7 +146,8 @@ def told(record, message, read):
         out["origin_position"] = Bytes(record.body, record.where).u64(0)
     if record.kind == TIMER and record.deliver is None:
         out["cancels"] = Bytes(record.body, record.where).u64(8)
-    elif record.deliver is not None and (record.kind == TIMER or record.deliver[1] != 0):
+    elif record.deliver is not None and record.origin is None and \
+            (record.kind == TIMER or record.deliver[1] != 0):
         out["timer"] = record.deliver[1] or record.position
     return {name: out[name] for name in out if not read or name not in ("cancels", "timer")}
 

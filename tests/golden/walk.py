@@ -17,9 +17,10 @@ sys.dont_write_bytecode = True  # nothing is written in this folder
 
 import format1
 from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, NO_QUEUE, PAD, PAGE,
-                     PRODUCER, REFERENCE, TOPIC, Bytes, Segment, common_header, need, same,
+                     PRODUCER, REFERENCE, TOPIC, WORK, Bytes, Segment, common_header, need, same,
                      text)
 from timers1 import Timers, state_timers, told
+from work1 import Groups, state_groups, state_work
 
 
 # ---- what the records mean ---------------------------------------------------------------------
@@ -38,8 +39,7 @@ class Log:
         self.first, self.session, self.base, self.holes = None, None, 0, 0
         self.started = None    # epoch, end of the log, session
         self.producers = {}    # id: [epoch, sequence, carried at, receipts]; last heard last
-        self.groups = {}       # name: [epoch, flags, settings at, newest at, {queue: (offset, at)}]
-        self.timers = Timers()
+        self.timers, self.groups = Timers(), Groups()
 
     def begin_segment(self, segment):
         self.defined.clear()
@@ -64,7 +64,7 @@ class Log:
             if self.members == 0:
                 same(where, "bytes of the batch that are left", self.member_bytes, 0)
         meaning = {BATCH: self.batch, TOPIC: self.topic, EPOCH: self.begin, FIRST: self.kept,
-                   GROUP: self.group, PRODUCER: self.producer}
+                   GROUP: self.groups.group, PRODUCER: self.producer, WORK: self.given}
         if record.kind in meaning:
             meaning[record.kind](record, Bytes(record.body, f"body of {where}"))
         elif record.has_entry():
@@ -74,10 +74,12 @@ class Log:
             self.entry(record)
         elif record.kind == HOLE:
             self.holes += 1
-        if record.producer is not None and (record.deliver is None or record.deliver[1] == 0):
-            self.produced(record)  # what is stored again of a delayed message is nobody's append
+        if record.producer is not None and record.origin is None and \
+                (record.deliver is None or record.deliver[1] == 0):
+            self.produced(record)  # what is stored again of another message is nobody's append
         self.timers.take(record, self.names.get(record.queue, (None, 0))[0])
-        if record.kind in (PAD, BATCH, EPOCH, FIRST, GROUP, PRODUCER):
+        self.groups.take(record, self.members)
+        if record.kind in (PAD, BATCH, EPOCH, FIRST, GROUP, PRODUCER, WORK):
             same(where, "queue", (record.queue, record.offset), (NO_QUEUE, 0))
 
     def entry(self, record):
@@ -108,31 +110,8 @@ class Log:
         same(body.where, "size", len(record.body), 8)
         self.first = body.u64(0)
 
-    def group(self, record, body):
-        what, name_bytes, epoch, flags, count = (body.u8(0), body.u16(2), body.u32(4), body.u32(8),
-                                                 body.u32(12))
-        same(body.where, "must be zero", body.u8(1), 0)
-        need(1 <= what <= 3 and 1 <= name_bytes <= 255 and count <= 2048, body.where, "limits")
-        need((count > 0) == (what == 2), body.where, "entries")
-        need(flags <= (what == 1), body.where, "flags")
-        name = body.take(16, name_bytes).decode("utf-8")
-        at = (16 + name_bytes + 7) // 8 * 8
-        same(body.where, "size", len(record.body), at + 16 * count)
-        group = self.groups.setdefault(name, [0, 0, NO_LINK, NO_LINK, {}])
-        group[0], group[3] = epoch, record.position
-        if what == 1:
-            group[1], group[2] = flags, record.position
-        before = -1
-        for _ in range(count):
-            queue = body.u32(at)
-            need(before < queue < NO_QUEUE, body.where, "queue of an entry")
-            same(body.where, "must be zero", body.u32(at + 4), 0)
-            group[4][queue] = (body.u64(at + 8), record.position)
-            before = queue
-            at += 16
-        if what == 3:
-            del self.groups[name]
-        body.room_is_zero()
+    def given(self, record, body):
+        self.groups.given(record, body, self.next_offset)
 
     def produced(self, record):
         """A message of an idempotent producer: the last five are remembered."""
@@ -383,8 +362,8 @@ def state_file(data, uuid, log, segments, files):
         found[number] = Bytes(data.take(at + 16, size), f"{data.where} section {number}")
         at += 16 + (size + 7) // 8 * 8
     same(data.where, "end of the sections", at, len(data.data))
-    # Stores from before there were groups, producers and timers lack their sections.
-    need(sorted(found) in [list(range(1, end)) for end in (4, 6, 7)], data.where,
+    # Stores from before there were groups, producers, timers and work lack their sections.
+    need(sorted(found) in [list(range(1, end)) for end in (4, 6, 7, 8)], data.where,
          f"sections {sorted(found)}")
     # The goldens' states are those of a close: everything is folded.
     active = [segment for segment in segments if segment.records][-1]
@@ -392,9 +371,10 @@ def state_file(data, uuid, log, segments, files):
     state_segments(found[1], segments, active)
     state_topics(found[2], log, segments)
     state_queues(found[3], log, active, files)
-    state_groups(found.get(4, Bytes(b"", "no section 4")), log)
+    state_groups(found.get(4, Bytes(b"", "no section 4")), log.groups)
     state_producers(found.get(5, Bytes(b"", "no section 5")), log)
     state_timers(found.get(6, Bytes(b"", "no section 6")), log.timers)
+    state_work(found.get(7, Bytes(b"", "no section 7")), log.groups)
     for section in found.values():
         section.room_is_zero()
     return position
@@ -432,23 +412,6 @@ def state_topics(data, log, segments):
         at += 24 + (size + 7) // 8 * 8
     same(data.where, "length", at, len(data.data))
     same(data.where, "topics", names, set(log.steps))
-
-
-def state_groups(data, log):
-    at, found = 0, {}
-    while at < len(data.data):
-        epoch, flags, size, count = (data.u32(at + i) for i in (0, 4, 8, 12))
-        settings, newest = data.u64(at + 16), data.u64(at + 24)
-        name = data.take(at + 40, size).decode("utf-8")
-        at += 40 + (size + 7) // 8 * 8
-        offsets = {}
-        for _ in range(count):
-            same(data.where, "must be zero", data.u32(at + 4), 0)
-            offsets[data.u32(at)] = (data.u64(at + 8), data.u64(at + 16))
-            at += 24
-        found[name] = [epoch, flags, settings, newest, offsets]
-    same(data.where, "length", at, len(data.data))
-    same(data.where, "groups", found, log.groups)
 
 
 def state_producers(data, log):
