@@ -72,7 +72,7 @@ walked() {
 # Every tool that only reads, on the files as they are.
 test_read() {
     local name
-    for name in clean retained delayed killed damaged salvaged; do
+    for name in clean retained delayed work killed damaged salvaged; do
         section "read $name"
         unpack "$name"
         observed "$name" "$name" "$name"
@@ -82,7 +82,7 @@ test_read() {
 
 test_walk() {
     local name
-    for name in clean retained delayed salvaged; do
+    for name in clean retained delayed work salvaged; do
         section "walk $name"
         unpack "$name"
         walked "$name" "$name"
@@ -113,7 +113,7 @@ written() { # written NAME EXPECTED RECOVER...: the options of recover
 
 test_write() {
     local name each made
-    for name in clean retained delayed salvaged; do
+    for name in clean retained delayed work salvaged; do
         section "write $name"
         unpack "$name"
         cp -r "$store" "$work/before"

@@ -9,7 +9,8 @@
 # so does what is new in this one: make all into another FOLDER and take the new ones. That is also
 # how to see what the present library writes.
 #
-# What it makes, with make_golden.c, make_patches.c and a few bytes spoiled here and there:
+# What it makes, with make_golden.c, make_work.c, make_patches.c, and a few bytes spoiled here and
+# there:
 #
 #   clean      closed; segments of 64 KiB, seven of them full, with their views, and one prepared
 #              ahead; three sessions, one that filled up its flushes, one with the mmap engine;
@@ -19,6 +20,8 @@
 #   damaged    closed; one byte of an acknowledged body is wrong
 #   delayed    messages delivered later: by reference, as a copy, from where retention carried them;
 #              cancelled, waiting until 2100, and some whose time had passed; two sessions
+#   work       messages given out one by one: pending, given back, committed, done ahead; dead
+#              letters by reference and as copies; a group that was reset, one deleted; two sessions
 #   salvaged   one header was wrong: salvaged, and its segment filled up; a queue lacks an offset
 #   patches    of clean: what version 1 does not write
 #
@@ -36,7 +39,7 @@ target=$(realpath "${1:-$here}")
 # shellcheck source=tests/golden/observe.sh
 . "$here/observe.sh"
 
-names=(clean retained delayed killed damaged salvaged)
+names=(clean retained delayed work killed damaged salvaged)
 for name in "${names[@]}" patches; do
     for each in "$target/$name" "$target/$name".*; do
         [ ! -e "$each" ] || {
@@ -48,7 +51,7 @@ done
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/commitlog-golden-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-for each in make_golden make_patches; do
+for each in make_golden make_work make_patches; do
     # Flags are lists of words.
     # shellcheck disable=SC2046
     "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -I"$root/include" "$here/$each.c" \
@@ -68,6 +71,9 @@ cp -r clean retained
 
 ./make_golden delayed delayed
 ./make_patches boot delayed
+
+./make_work work
+./make_patches boot work
 
 position=$(./make_golden killed killed || [ $? = 137 ])
 zero killed/log/00000000000000000000.log $((position + 56)) 24

@@ -89,14 +89,19 @@ class Groups:
             if self.letter is not None:
                 same(body.where, "what is done with a dead letter",
                      (queue, offset, messages, says[0]), self.letter.origin[:2] + (1, DONE))
-                same(body.where, "how often it was given out", said.get(offset, (0, 0, 0))[:2],
+                before = said.get(offset, (0, 0, 0))
+                same(body.where, "how often it was given out", before[:2],
                      (PENDING, self.letter.origin[2]))
+                need(self.letter.origin[3] != EXPIRED or before[2] * 1000000 <= record.time,
+                     body.where, "a dead letter before its time was over")
                 buried = True
             for each in range(offset, offset + messages):
-                before = said.get(each, (PENDING, 0, 0))
-                need(says[0] == DONE or (before[0] == PENDING and
-                                         says[1] in (before[1], before[1] + 1)), body.where,
-                     f"offset {each} of queue {queue} was {before}")
+                state, attempts, visible = said.get(each, (PENDING, 0, 0))
+                need(says[0] == DONE or (state == PENDING and (
+                    says[1] == attempts or
+                    (says[1] == attempts + 1 and visible * 1000000 <= record.time))), body.where,
+                     f"given out: offset {each} of queue {queue}, state {state}, {attempts} times, "
+                     f"until {visible}")
                 said[each] = says
         same(body.where, "whether a dead letter is done", buried, self.letter is not None)
         self.letter = None
@@ -116,7 +121,9 @@ class Groups:
         if record.kind == REFERENCE:
             same(record.where, "original", record.refers_to, there.refers_to or there.position)
         elif original is not None:
-            same(record.where, "attributes", record.attributes[ORIGIN_BYTES:], original.attributes)
+            before = 0 if original.origin is None else ORIGIN_BYTES
+            same(record.where, "attributes", record.attributes[ORIGIN_BYTES:],
+                 original.attributes[before:])
             same(record.where, "body", record.body, original.body)
 
 
