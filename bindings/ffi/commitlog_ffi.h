@@ -256,7 +256,8 @@ enum {
     COMMITLOG_KIND_FIRST = 8,
     COMMITLOG_KIND_TIMER = 10,
     COMMITLOG_KIND_GROUP = 11,
-    COMMITLOG_KIND_PRODUCER = 12
+    COMMITLOG_KIND_PRODUCER = 12,
+    COMMITLOG_KIND_WORK = 14
 };
 struct commitlog_message {
     uint64_t position;
@@ -279,6 +280,15 @@ struct commitlog_message {
     uint32_t reserved;
     int64_t deliver_at_ms;
     uint64_t origin_position;
+    uint64_t origin_offset;
+    uint32_t origin_topic;
+    uint32_t origin_queue;
+    uint32_t attempts;
+    uint32_t reason;
+};
+enum {
+    COMMITLOG_DEAD_EXPIRED = 4,
+    COMMITLOG_DEAD_REFUSED = 5
 };
 int32_t commitlog_message_key(const struct commitlog_message *message, uint32_t index, struct commitlog_slice *out_key);
 int32_t commitlog_message_header(const struct commitlog_message *message, uint32_t index, struct commitlog_header *out_header);
@@ -503,3 +513,41 @@ struct commitlog_timer_info {
 };
 int32_t commitlog_timer_at(struct commitlog_store *store, uint32_t index, struct commitlog_timer_info *out);
 int64_t commitlog_delay_level_ms(uint32_t level);
+struct commitlog_receiver;
+enum {
+    COMMITLOG_RECEIVE_MAX = 64
+};
+enum {
+    COMMITLOG_RECEIVE_ORDERED = 1
+};
+struct commitlog_receiver_options {
+    uint32_t struct_bytes;
+    uint32_t flags;
+    uint32_t max_attempts;
+    uint32_t dead_topic;
+    int64_t visibility_ms;
+};
+struct commitlog_delivery {
+    uint64_t offset;
+    uint32_t queue;
+    uint32_t attempt;
+};
+int32_t commitlog_receiver_open(struct commitlog_group *group, uint32_t topic, const struct commitlog_receiver_options *options, struct commitlog_receiver **out_receiver, struct commitlog_error *err);
+void commitlog_receiver_close(struct commitlog_receiver *receiver);
+int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_message *messages, struct commitlog_delivery *deliveries, uint32_t max, int32_t timeout_ms, uint32_t *out_count, struct commitlog_error *err);
+int32_t commitlog_ack(struct commitlog_receiver *receiver, const struct commitlog_delivery *deliveries, uint32_t count, uint32_t level, struct commitlog_error *err);
+int32_t commitlog_extend(struct commitlog_receiver *receiver, const struct commitlog_delivery *deliveries, uint32_t count, int64_t visibility_ms, struct commitlog_error *err);
+int32_t commitlog_nack(struct commitlog_receiver *receiver, const struct commitlog_delivery *deliveries, uint32_t count, int64_t delay_ms, struct commitlog_error *err);
+enum {
+    COMMITLOG_WORK_PENDING = 1,
+    COMMITLOG_WORK_DONE = 2
+};
+struct commitlog_work_info {
+    uint32_t struct_bytes;
+    uint32_t state;
+    uint64_t offset;
+    uint32_t count;
+    uint32_t attempts;
+    int64_t visible_at_ms;
+};
+int32_t commitlog_group_work(struct commitlog_group *group, uint32_t topic, uint32_t queue, uint64_t offset, struct commitlog_work_info *out, struct commitlog_error *err);

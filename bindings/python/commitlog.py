@@ -23,8 +23,8 @@ from ctypes import (POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int6
                     c_uint32, c_uint64, c_void_p)
 from typing import Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-__all__ = ["Store", "Topic", "Cursor", "Group", "Message", "Receipt", "Record", "Timer",
-           "CommitlogError", "UsageError", "HostError", "DataError", "StatusError", "StoreError",
+__all__ = ["Store", "Topic", "Cursor", "Group", "Receiver", "Message", "Receipt", "Record",
+           "Timer", "Delivery", "Work", "CommitlogError", "UsageError", "HostError", "DataError", "StatusError", "StoreError",
            "version", "ALL_QUEUES", "AUTO_QUEUE", "FIRST", "END", "LEVELS", "STRATEGIES", "assign",
            "delay_level_ms", "queue_by_key"]
 
@@ -42,6 +42,11 @@ _CONTROL_TOPIC = 2 ** 32 - 1
 _MEMBER_NONE = 2 ** 32 - 1
 _GROUP_KEEP, _GROUP_CREATE = 1, 2
 _NO_OFFSET = 2 ** 64 - 1
+_RECEIVE_MAX, _RECEIVE_ORDERED = 64, 1
+_NO_LIMIT = 2 ** 32 - 1  # of attempts
+_NO_TOPIC = 2 ** 32 - 1
+_REASONS = {4: "expired", 5: "refused"}    # why a message is a dead letter
+_WORK_STATES = {1: "pending", 2: "done"}
 
 
 # ---- errors: one class for each band of codes ----------------------------------------------------
@@ -120,7 +125,9 @@ class _Message(Structure):
                 ("tag", _Slice), ("attributes", _Slice), ("key_count", c_uint32),
                 ("header_count", c_uint32), ("producer_id", c_uint64), ("sequence", c_uint64),
                 ("producer_epoch", c_uint32), ("reserved", c_uint32), ("deliver_at_ms", c_int64),
-                ("origin_position", c_uint64)]
+                ("origin_position", c_uint64), ("origin_offset", c_uint64),
+                ("origin_topic", c_uint32), ("origin_queue", c_uint32), ("attempts", c_uint32),
+                ("reason", c_uint32)]
 
 
 class _Sized(Structure):
@@ -183,6 +190,20 @@ class _GroupLag(_Sized):
 class _TimerInfo(_Sized):
     _fields_ = [(name, c_uint32) for name in ("struct_bytes", "topic", "queue", "reserved")] + [
         ("timer", c_uint64), ("position", c_uint64), ("deliver_at_ms", c_int64)]
+
+
+class _ReceiverOptions(_Sized):
+    _fields_ = [(name, c_uint32) for name in ("struct_bytes", "flags", "max_attempts",
+                                              "dead_topic")] + [("visibility_ms", c_int64)]
+
+
+class _Delivery(Structure):
+    _fields_ = [("offset", c_uint64), ("queue", c_uint32), ("attempt", c_uint32)]
+
+
+class _WorkInfo(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("state", c_uint32), ("offset", c_uint64),
+                ("count", c_uint32), ("attempts", c_uint32), ("visible_at_ms", c_int64)]
 
 
 _HANDLE = c_void_p
@@ -254,6 +275,14 @@ _SIGNATURES = {
     "timer_cancel": (c_int32, _HANDLE, c_uint64, c_uint32, _ERR),
     "timer_at": (c_int32, _HANDLE, c_uint32, POINTER(_TimerInfo)),
     "delay_level_ms": (c_int64, c_uint32),
+    "receiver_open": (c_int32, _HANDLE, c_uint32, POINTER(_ReceiverOptions), _OUT, _ERR),
+    "receiver_close": (None, _HANDLE),
+    "receive": (c_int32, _HANDLE, POINTER(_Message), POINTER(_Delivery), c_uint32, c_int32, _U32,
+                _ERR),
+    "ack": (c_int32, _HANDLE, POINTER(_Delivery), c_uint32, c_uint32, _ERR),
+    "extend": (c_int32, _HANDLE, POINTER(_Delivery), c_uint32, c_int64, _ERR),
+    "nack": (c_int32, _HANDLE, POINTER(_Delivery), c_uint32, c_int64, _ERR),
+    "group_work": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint64, POINTER(_WorkInfo), _ERR),
 }
 
 _loaded: Optional[ctypes.CDLL] = None
@@ -378,8 +407,10 @@ class Receipt(NamedTuple):
 
 class Message(NamedTuple):
     """A copy of a record. topic is None for control records. deliver_at_ms is None for one that was
-    not delayed; origin_position is where a delayed one was stored, if it is delivered from there,
-    else None."""
+    not delayed; origin_position is where the message was stored, if it is delivered from there,
+    else None. A dead letter says where it was, how often it was given out, and why it is one:
+    "expired" or "refused"; these are None for another message, and origin_topic and origin_queue
+    also if they are not known."""
     position: int
     next_position: int
     topic: Optional[int]
@@ -396,6 +427,11 @@ class Message(NamedTuple):
     producer: Optional[Tuple[int, int, int]] = None  # id, epoch, sequence
     deliver_at_ms: Optional[int] = None
     origin_position: Optional[int] = None
+    origin_topic: Optional[int] = None
+    origin_queue: Optional[int] = None
+    origin_offset: Optional[int] = None
+    attempts: Optional[int] = None
+    reason: Optional[str] = None
 
 
 class Record(NamedTuple):
@@ -422,6 +458,23 @@ class Timer(NamedTuple):
     deliver_at_ms: int
 
 
+class Delivery(NamedTuple):
+    """What a Receiver was given: which message, and at which attempt (1: the first)."""
+    offset: int
+    queue: int
+    attempt: int
+
+
+class Work(NamedTuple):
+    """`count` messages from `offset` on, above what the group has committed: "done" already, or
+    "pending": given out so often, and nobody's before visible_at_ms (None: done)."""
+    state: str
+    offset: int
+    count: int
+    attempts: int
+    visible_at_ms: Optional[int]
+
+
 def _receipt(raw: _Receipt) -> Receipt:
     level = next(name for name, value in LEVELS.items() if value == raw.level)
     return Receipt(raw.position, raw.end_position, raw.queue_offset, raw.store_time_ns,
@@ -443,7 +496,15 @@ def _message(raw: _Message) -> Message:
                    raw.queue_offset, raw.store_time_ns, raw.time_ms, raw.epoch, raw.kind,
                    _copy(raw.body), _copy(raw.tag), tuple(keys), tuple(headers),
                    (raw.producer_id, raw.producer_epoch, raw.sequence) if raw.producer_id else None,
-                   raw.deliver_at_ms or None, raw.origin_position or None)
+                   raw.deliver_at_ms or None, raw.origin_position or None, *_origin(raw))
+
+
+def _origin(raw: _Message) -> tuple:
+    if raw.reason == 0:
+        return (None,) * 5
+    known = raw.origin_topic != _NO_TOPIC
+    return (raw.origin_topic if known else None, raw.origin_queue if known else None,
+            raw.origin_offset, raw.attempts, _REASONS.get(raw.reason, "other"))
 
 
 def _fill(raw: _Record, record: Record) -> list:
@@ -914,3 +975,81 @@ class Group(_Handle):
         _check(_lib().commitlog_group_lag(self.handle, topic.number, queue, byref(out),
                                           byref(err)), err)
         return out.values()
+
+    def receiver(self, topic: Topic, *, max_attempts: Optional[int] = 16,
+                 visibility_ms: int = 60000, dead_topic: Optional[Topic] = None,
+                 ordered: bool = False) -> "Receiver":
+        """One that shares the messages of the topic with all other receivers of the group. What it
+        is given is its own for visibility_ms (from 1 on); what was given out max_attempts times
+        (None: no limit) goes to dead_topic, or to "%DLQ%" and the group's name. ordered: of each
+        queue one message at a time."""
+        options, handle, err = _ReceiverOptions(), c_void_p(), _Error()
+        options.flags = _RECEIVE_ORDERED if ordered else 0
+        options.max_attempts = _NO_LIMIT if max_attempts is None else max_attempts
+        options.dead_topic = _NO_TOPIC if dead_topic is None else dead_topic.number
+        options.visibility_ms = visibility_ms
+        _check(_lib().commitlog_receiver_open(self.handle, topic.number, byref(options),
+                                              byref(handle), byref(err)), err)
+        return Receiver(self.store, handle.value)
+
+    def work(self, topic: Topic, queue: int) -> Iterator[Work]:
+        """What receivers have been given and have done of the queue, above the offset that is
+        committed, by offset; at the moment of each step. Also of a store that is only read."""
+        info, err, offset = _WorkInfo(), _Error(), 0
+        while True:
+            code = _lib().commitlog_group_work(self.handle, topic.number, queue, offset,
+                                               byref(info), byref(err))
+            if code == _ENOTFOUND:
+                self.info()  # is it the group that is not there?
+                return
+            _check(code, err)
+            yield Work(_WORK_STATES.get(info.state, "other"), info.offset, info.count,
+                       info.attempts, info.visible_at_ms or None)
+            offset = info.offset + info.count
+
+
+class Receiver(_Handle):
+    """Takes messages one by one: what it is given is nobody else's until its time is over, and
+    comes again then, unless it is acknowledged. For one thread at a time; others open their own."""
+
+    _what = "receiver"
+
+    def receive(self, max: int = _RECEIVE_MAX,
+                timeout_ms: Optional[int] = 0) -> "list[Tuple[Message, Delivery]]":
+        """Up to `max` messages (64 are the most) of one queue, each with what to acknowledge it by;
+        waits for the first, None: for ever. An empty list: nothing came in time. DataError or
+        StatusError: a message that cannot be read was passed; the next call goes on."""
+        raw, given = (_Message * max)(), (_Delivery * max)()
+        count, err = c_uint32(), _Error()
+        for slice_ms in _waits(None if timeout_ms is None else timeout_ms / 1000):
+            code = _lib().commitlog_receive(self.handle, raw, given, max, slice_ms, byref(count),
+                                            byref(err))
+            if code != _EEND:
+                _check(code, err)
+                return [(_message(raw[index]), Delivery(given[index].offset, given[index].queue,
+                                                        given[index].attempt))
+                        for index in range(count.value)]
+        return []
+
+    def ack(self, deliveries: Iterable[Delivery], level: str = "default") -> None:
+        """They are done. StatusError with COMMITLOG_ENOTFOUND: not all of them were still given out
+        for this attempt; the others are done."""
+        raw, err = _deliveries(deliveries), _Error()
+        _check(_lib().commitlog_ack(self.handle, raw, len(raw), LEVELS[level], byref(err)), err)
+
+    def extend(self, deliveries: Iterable[Delivery], visibility_ms: int) -> None:
+        """They stay this receiver's for visibility_ms from now on. Errors as of ack."""
+        raw, err = _deliveries(deliveries), _Error()
+        _check(_lib().commitlog_extend(self.handle, raw, len(raw), visibility_ms, byref(err)), err)
+
+    def nack(self, deliveries: Iterable[Delivery], delay_ms: Optional[int] = None) -> None:
+        """Gives them back: they come again after delay_ms (None: 10 s, 30 s, 1 min and so on, by
+        the attempt), or are dead letters after the last attempt. Errors as of ack."""
+        raw, err = _deliveries(deliveries), _Error()
+        _check(_lib().commitlog_nack(self.handle, raw, len(raw),
+                                     -1 if delay_ms is None else delay_ms, byref(err)), err)
+
+
+def _deliveries(deliveries: Iterable[Delivery]) -> ctypes.Array:
+    kept = list(deliveries)
+    return (_Delivery * len(kept))(*[_Delivery(*each) for each in kept])

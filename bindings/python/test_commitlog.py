@@ -63,11 +63,16 @@ class Interface(unittest.TestCase):
         self.assertEqual(values["COMMITLOG_ENOTFOUND"], commitlog._ENOTFOUND)
         self.assertEqual(values["COMMITLOG_GROUP_KEEP"], commitlog._GROUP_KEEP)
         self.assertEqual(values["COMMITLOG_GROUP_CREATE"], commitlog._GROUP_CREATE)
+        self.assertEqual(values["COMMITLOG_RECEIVE_MAX"], commitlog._RECEIVE_MAX)
+        self.assertEqual(values["COMMITLOG_RECEIVE_ORDERED"], commitlog._RECEIVE_ORDERED)
+        for prefix, names in (("DEAD", commitlog._REASONS), ("WORK", commitlog._WORK_STATES)):
+            for value, name in names.items():
+                self.assertEqual(values[f"COMMITLOG_{prefix}_{name.upper()}"], value)
 
     def test_fields_of_structures(self):
         for name in ("Error", "Slice", "Header", "Receipt", "Record", "Message", "TopicInfo",
                      "QueueInfo", "Positions", "Recovery", "GroupInfo", "GroupOffset", "GroupLag",
-                     "TimerInfo"):
+                     "TimerInfo", "ReceiverOptions", "Delivery", "WorkInfo"):
             c_name = re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
             body = re.search(r"struct commitlog_%s [{](.*?)[}];" % c_name, self.header, re.S)
             declared = re.findall(r"(\w+)(?:\[\w+\])?;", body[1])
@@ -87,7 +92,9 @@ class Interface(unittest.TestCase):
                  "topic_info": commitlog._TopicInfo, "queue_info": commitlog._QueueInfo,
                  "positions": commitlog._Positions, "recovery": commitlog._Recovery,
                  "group_info": commitlog._GroupInfo, "group_offset": commitlog._GroupOffset,
-                 "group_lag": commitlog._GroupLag, "timer_info": commitlog._TimerInfo}
+                 "group_lag": commitlog._GroupLag, "timer_info": commitlog._TimerInfo,
+                 "receiver_options": commitlog._ReceiverOptions,
+                 "delivery": commitlog._Delivery, "work_info": commitlog._WorkInfo}
         checks = "".join(f'_Static_assert(sizeof(struct commitlog_{name}) == '
                          f'{ctypes.sizeof(kind)}, "{name}");\n' for name, kind in names.items())
         try:
@@ -465,6 +472,109 @@ class Delays(StoreCase):
         with self.assertRaises(commitlog.UsageError) as caught:
             self.topic.append(b"never", 0, deliver_at_ms=2 ** 62)
         self.assertEqual(caught.exception.name, "COMMITLOG_ETOOBIG")
+
+
+class WorkQueues(StoreCase):
+    HOUR_MS = 3600000
+
+    def setUp(self):
+        super().setUp()
+        self.store = self.open()
+        self.topic = self.store.topic("jobs", queues=1)
+        for number in range(5):
+            self.topic.append(b"%d" % number, keys=[b"k"], tag=b"red", level="none")
+        self.group = self.store.group("g", create=True)
+
+    def runs(self):
+        return [(work.state, work.offset, work.count, work.attempts)
+                for work in self.group.work(self.topic, 0)]
+
+    def refused(self, name, call, *arguments, **more):
+        with self.assertRaises(commitlog.CommitlogError) as caught:
+            call(*arguments, **more)
+        self.assertEqual(caught.exception.name, "COMMITLOG_" + name)
+
+    def test_what_is_acknowledged_does_not_come_again(self):
+        with self.group.receiver(self.topic, visibility_ms=self.HOUR_MS) as receiver:
+            given = receiver.receive(3)
+            self.assertEqual([(message.body, message.tag, delivery) for message, delivery in given],
+                             [(b"%d" % n, b"red", commitlog.Delivery(n, 0, 1)) for n in range(3)])
+            self.assertEqual((given[0][0].reason, given[0][0].attempts), (None, None))
+            receiver.ack([given[0][1], given[2][1]], level="durable")
+            self.assertEqual(self.runs(), [("pending", 1, 1, 1), ("done", 2, 1, 0)])
+            self.assertEqual(self.group.offsets(self.topic), {0: 1})
+            self.assertEqual(self.group.lag(self.topic)["messages"], 4)
+            self.refused("ENOTFOUND", receiver.ack, [given[0][1]])
+            with self.group.receiver(self.topic) as other:  # another one gets the rest
+                rest = [delivery for _, delivery in other.receive()]
+                self.assertEqual([each.offset for each in rest], [3, 4])
+                other.ack(rest)
+            receiver.ack([given[1][1]])
+            self.assertEqual((self.runs(), receiver.receive(timeout_ms=10)), ([], []))
+            self.assertEqual(self.group.offsets(self.topic), {0: 5})
+        with self.assertRaises(ValueError):
+            receiver.receive()
+
+    def test_what_is_not_acknowledged_comes_again(self):
+        receiver = self.group.receiver(self.topic, visibility_ms=1)
+        (_, first), (_, second) = receiver.receive(2)
+        receiver.extend([first], self.HOUR_MS)
+        again, = receiver.receive(1, timeout_ms=20000)
+        self.assertEqual(again[1], commitlog.Delivery(1, 0, 2))
+        self.refused("ENOTFOUND", receiver.ack, [second])  # of the attempt before
+        before = int(time.time() * 1000)
+        receiver.nack([again[1]], self.HOUR_MS)
+        work = list(self.group.work(self.topic, 0))
+        self.assertEqual([(each.offset, each.attempts) for each in work], [(0, 1), (1, 2)])
+        self.assertTrue(all(each.visible_at_ms >= before + self.HOUR_MS - 5000 for each in work))
+        receiver.nack([first])
+        visible_ms = next(self.group.work(self.topic, 0)).visible_at_ms
+        self.assertTrue(5000 < visible_ms - before < 60000)  # ten seconds
+        self.store.close()
+        with commitlog.Store(self.path, access="read-only") as store:
+            group, topic = store.group("g"), store.topic("jobs")
+            self.assertEqual([each.attempts for each in group.work(topic, 0)], [1, 2])
+            self.refused("EMISUSE", group.receiver, topic)
+
+    def test_what_is_given_back_too_often_is_a_dead_letter(self):
+        receiver = self.group.receiver(self.topic, max_attempts=2, visibility_ms=self.HOUR_MS)
+        for _ in range(2):
+            (_, delivery), = receiver.receive(1)
+            receiver.nack([delivery], 0)
+        dead, = self.store.topic("%DLQ%g").cursor()
+        original = next(iter(self.topic.cursor()))
+        self.assertEqual((dead.body, dead.tag, dead.keys, dead.origin_position),
+                         (b"0", b"red", (b"k",), original.position))
+        self.assertEqual((dead.origin_topic, dead.origin_queue, dead.origin_offset, dead.attempts,
+                          dead.reason), (self.topic.number, 0, 0, 2, "refused"))
+        self.assertEqual((self.runs(), self.group.offsets(self.topic)), ([], {0: 1}))
+
+    def test_what_expires_too_often_goes_where_it_is_told(self):
+        lost = self.store.topic("lost", queues=1)
+        with self.group.receiver(self.topic, max_attempts=1, visibility_ms=1,
+                                 dead_topic=lost) as receiver:
+            self.assertEqual(len(receiver.receive(1)), 1)
+            time.sleep(0.02)
+            self.assertEqual([delivery.offset for _, delivery in receiver.receive(1)], [1])
+        dead, = lost.cursor()
+        self.assertEqual((dead.body, dead.attempts, dead.reason), (b"0", 1, "expired"))
+
+    def test_in_order_one_at_a_time(self):
+        receiver = self.group.receiver(self.topic, ordered=True, max_attempts=None)
+        (message, delivery), = receiver.receive()
+        self.assertEqual((message.body, receiver.receive()), (b"0", []))
+        receiver.ack([delivery])
+        self.assertEqual([message.body for message, _ in receiver.receive()], [b"1"])
+
+    def test_refusals(self):
+        self.refused("EINVAL", self.group.receiver, self.topic, max_attempts=65535)
+        receiver = self.group.receiver(self.topic)
+        self.refused("EINVAL", receiver.receive, 0)
+        self.refused("EINVAL", receiver.ack, [])
+        self.refused("EINVAL", receiver.nack, [commitlog.Delivery(0, 0, 1)], -2)
+        self.group.delete()
+        self.refused("ENOTFOUND", receiver.receive)
+        self.refused("ENOTFOUND", list, self.group.work(self.topic, 0))
 
 
 class Errors(StoreCase):
