@@ -23,6 +23,9 @@
 #include "format/reference_record.h"
 #include "format/timer_record.h"
 #include "format/topic_record.h"
+#include "format/work_record.h"
+#include "state/group_table.h"
+#include "state/work_table.h"
 #include "support/bundle.h"
 #include "support/check.h"
 #include "support/fuzz.h"
@@ -83,6 +86,20 @@ static void record_deliver_at(const struct clg_attribute *attribute, bool sound)
     }
 }
 
+static void record_origin(const struct clg_attribute *attribute, bool sound)
+{
+    struct clg_reference origin;
+    uint8_t again[CLG_REFERENCE_BODY_BYTES];
+    int rc = clg_reference_decode_origin(attribute->value, attribute->bytes, &origin);
+    FUZZ_CHECK(rc == 0 || !sound);
+    if (rc == 0) {
+        FUZZ_CHECK(origin.position == 0 && origin.header_check == 0 && origin.tag_hash == 0);
+        clg_reference_encode(again, &origin);
+        FUZZ_CHECK(memcmp(again + CLG_REFERENCE_ORIGIN_AT, attribute->value,
+                          CLG_REFERENCE_ORIGIN_BYTES) == 0);
+    }
+}
+
 static void record_attributes(const uint8_t *area, size_t bytes)
 {
     struct clg_attribute_iterator iterator;
@@ -99,6 +116,8 @@ static void record_attributes(const uint8_t *area, size_t bytes)
         FUZZ_CHECK(attribute.value >= area && attribute.bytes <= bytes);
         if (attribute.type == CLG_ATTRIBUTE_DELIVER_AT) {
             record_deliver_at(&attribute, verdict == 0);
+        } else if (attribute.type == CLG_ATTRIBUTE_ORIGIN) {
+            record_origin(&attribute, verdict == 0);
         }
         sum += clg_hash64(attribute.value, attribute.bytes, attribute.type);
         keys += attribute.type == CLG_ATTRIBUTE_KEY;
@@ -161,7 +180,8 @@ static void record_group(const uint8_t *body, size_t bytes)
     }
     FUZZ_CHECK(clg_topic_name_check(change.name, change.name_bytes) == 0);
     FUZZ_CHECK(clg_group_change_bytes(change.name_bytes, change.count) == bytes);
-    FUZZ_CHECK((change.count > 0) == (change.operation == CLG_GROUP_OFFSETS));
+    FUZZ_CHECK((change.count > 0) ==
+               (change.operation == CLG_GROUP_OFFSETS || change.operation == CLG_GROUP_RESET));
     uint8_t *again = malloc(bytes);
     struct clg_group_entry *entries = malloc((change.count + 1u) * sizeof(*entries));
     FUZZ_CHECK(again != NULL && entries != NULL);
@@ -173,6 +193,56 @@ static void record_group(const uint8_t *body, size_t bytes)
     }
     FUZZ_CHECK(clg_group_change_encode(again, bytes, &change, entries) == 0 &&
                memcmp(again, body, bytes) == 0);
+    free(again);
+    free(entries);
+}
+
+/* Applied twice, it says the same. */
+static void record_work_apply(const struct clg_work_change *change)
+{
+    struct clg_work_table table;
+    const struct clg_work_entry last = clg_work_change_entry(change, change->count - 1);
+    clg_work_table_init(&table, clg_os_default());
+    uint32_t runs = 0;
+    for (uint32_t i = 0; i < 2; i++) {
+        FUZZ_CHECK(clg_work_table_prepare(&table, change) == 0);
+        clg_work_table_apply(&table, change);
+        const struct clg_work_queue *queue = clg_work_table_find(
+            &table, change->name, change->name_bytes,
+            clg_group_name_hash(change->name, change->name_bytes), last.queue_number);
+        FUZZ_CHECK(queue != NULL && queue->run_count >= 1 && (i == 0 || queue->run_count == runs));
+        runs = queue->run_count;
+        clg_work_queue_invariants(queue);
+        for (uint32_t end = 0; end < 2; end++) {
+            const struct clg_work_run *run =
+                clg_work_queue_at(queue, last.offset + end * (last.count - 1u));
+            FUZZ_CHECK(run != NULL && run->state == last.state && run->attempts == last.attempts &&
+                       run->visible_at_ms == last.visible_at_ms);
+        }
+    }
+    clg_work_table_deinit(&table);
+}
+
+static void record_work(const uint8_t *body, size_t bytes)
+{
+    struct clg_work_change change;
+    if (clg_work_change_decode(body, bytes, &change) != 0) {
+        return;
+    }
+    FUZZ_CHECK(clg_topic_name_check(change.name, change.name_bytes) == 0);
+    FUZZ_CHECK(clg_work_change_bytes(change.name_bytes, change.count) == bytes);
+    uint8_t *again = malloc(bytes);
+    struct clg_work_entry *entries = malloc(change.count * sizeof(*entries));
+    FUZZ_CHECK(again != NULL && entries != NULL);
+    for (uint32_t i = 0; i < change.count; i++) {
+        entries[i] = clg_work_change_entry(&change, i);
+        FUZZ_CHECK(entries[i].count > 0 && entries[i].queue_number != CLG_QUEUE_NONE);
+        FUZZ_CHECK(entries[i].offset + entries[i].count - 1 <= CLG_QUEUE_OFFSET_MAX);
+        FUZZ_CHECK((entries[i].attempts > 0) == (entries[i].state == CLG_WORK_PENDING));
+    }
+    FUZZ_CHECK(clg_work_change_encode(again, bytes, &change, entries) == 0 &&
+               memcmp(again, body, bytes) == 0);
+    record_work_apply(&change);
     free(again);
     free(entries);
 }
@@ -200,6 +270,7 @@ static void record_bodies(const uint8_t *body, size_t bytes)
     uint8_t again[CLG_BATCH_BODY_BYTES];
     record_topic(body, bytes);
     record_group(body, bytes);
+    record_work(body, bytes);
     record_timer(body, bytes);
     if (clg_epoch_start_decode(body, bytes, &start) == 0) {
         clg_epoch_start_encode(again, &start);

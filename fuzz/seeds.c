@@ -20,8 +20,9 @@
 #include "support/check.h"
 #include "support/disk.h"
 #include "support/repair.h"
+#include "support/work.h"
 
-#define SEEDS_RECORDS_MAX 12u
+#define SEEDS_RECORDS_MAX 20u
 #define SEEDS_SEGMENT_RECORDS_MAX 256u
 #define SEEDS_DELAYS 43          /* an option of store.c */
 #define SEEDS_HEADER_CHECK_AT 8u /* in the body of a reference */
@@ -486,6 +487,38 @@ static void seeds_timer_records(void)
     fuzz_disk_free(&disk);
 }
 
+static void seeds_given(void *ctx, const struct commitlog_message *message)
+{
+    (void)ctx;
+    FUZZ_CHECK(message->kind != 0);
+}
+
+/* Messages that were given out one by one: done, back, kept, dead letters; behind `more` others,
+ * which make copies of the dead letters, the same again. */
+static void seeds_work(const char *name, uint64_t engine, uint32_t more)
+{
+    struct fuzz_disk disk;
+    char each[64];
+    uint32_t topic;
+    fuzz_disk_make(&disk);
+    struct commitlog_store *store = seeds_open(&disk, engine, COMMITLOG_LIVE_DIR);
+    FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topic, NULL) == COMMITLOG_OK);
+    for (uint32_t i = 0; i < 5; i++) {
+        seeds_append(store, topic, 2 * i, COMMITLOG_LEVEL_DURABLE);
+    }
+    FUZZ_CHECK(fuzz_work_change(store, topic, 0));
+    for (uint32_t i = 0; i < more; i++) {
+        seeds_append(store, topic, i, COMMITLOG_LEVEL_DURABLE);
+    }
+    FUZZ_CHECK(more == 0 || fuzz_work_change(store, topic, 1));
+    fuzz_work_receive(store, seeds_given, NULL);
+    seeds_all(name, &disk);
+    FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
+    (void)snprintf(each, sizeof(each), "%s-closed", name);
+    seeds_all(each, &disk);
+    fuzz_disk_free(&disk);
+}
+
 static void seeds_lines(void)
 {
     static const char *const lines[] = {
@@ -558,6 +591,8 @@ int main(int argc, char **argv)
     seeds_group_records();
     seeds_timers();
     seeds_timer_records();
+    seeds_work("work", COMMITLOG_ENGINE_STAGED, 60);
+    seeds_work("work-records", COMMITLOG_ENGINE_MMAP, 0);
     seeds_lines();
     seeds_filters();
     return 0;

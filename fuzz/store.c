@@ -16,9 +16,9 @@
  * does, and may still find that nothing can be made of it); 4. a second recovery changes none
  * either; 5. a store that opens for writing takes records, a reader beside the writer sees them,
  * and they are there when it is opened again (as far as upkeep has not dropped them), and so is the
- * offset that a consumer group commits; what waits comes in its time, and not after it was
- * cancelled; 6. a call that fails is an error or nothing: what was undertaken gives back all
- * memory, maps and descriptors, and 2 to 5 hold after it.
+ * offset that a consumer group commits, and what it has been given of single messages; what waits
+ * comes in its time, and not after it was cancelled; 6. a call that fails is an error or nothing:
+ * what was undertaken gives back all memory, maps and descriptors, and 2 to 5 hold after it.
  */
 #include <errno.h>
 #include <inttypes.h>
@@ -32,6 +32,7 @@
 #include "support/groups.h"
 #include "support/served.h"
 #include "support/timers.h"
+#include "support/work.h"
 
 /* Hostile definitions may name a million queues. */
 #define STORE_TOPICS_MAX 8u
@@ -232,6 +233,7 @@ static void store_ask(struct store_run *run, struct commitlog_store *store)
     }
     fuzz_groups_ask(store);
     fuzz_timers_ask(store);
+    fuzz_work_ask(store);
     for (uint32_t i = 0; commitlog_damage_get(store, i, &damage) == COMMITLOG_OK; i++) {
         FUZZ_CHECK(memchr(damage.reason, '\0', sizeof(damage.reason)) != NULL);
     }
@@ -304,7 +306,7 @@ static bool store_append(struct store_run *run, struct commitlog_store *store, u
         *first = i == 0 ? receipt.queue_offset : *first;
         FUZZ_CHECK(receipt.queue_offset == *first + i);
     }
-    if (!fuzz_groups_change(store, topic, *first)) {
+    if (!fuzz_groups_change(store, topic, *first) || !fuzz_work_change(store, topic, *first)) {
         return false;
     }
     run->delivered = 0;
@@ -335,6 +337,9 @@ static void store_appended(struct store_run *run, struct commitlog_store *store,
     FUZZ_CHECK(seen == expected || (seen > expected && run->others) ||
                store_bits(run, STORE_UPKEEP, 1) != 0);
     fuzz_groups_changed(store, topic, first);
+    if (store_bits(run, STORE_UPKEEP, 1) == 0) { /* retention forgets work with its messages */
+        fuzz_work_changed(store, topic, first);
+    }
 }
 
 static void store_rot(const struct store_run *run)
@@ -358,6 +363,14 @@ static void store_upkeep(struct store_run *run, struct commitlog_store *store)
     }
 }
 
+/* As receivers are given it. */
+static void store_given(void *ctx, const struct commitlog_message *message)
+{
+    struct store_run *run = ctx;
+    store_look(run);
+    store_message(run, message);
+}
+
 /* True: all appends were acknowledged and the store was closed well. */
 static bool store_session(struct store_run *run, const struct commitlog_options *options,
                           uint64_t *first)
@@ -371,6 +384,7 @@ static bool store_session(struct store_run *run, const struct commitlog_options 
     }
     run->writing = true;
     store_ask(run, store);
+    fuzz_work_receive(store, store_given, run);
     bool appended = store_append(run, store, first);
     if (store_bits(run, STORE_BESIDE, 1) != 0) {
         struct commitlog_options *reads = store_options(run, COMMITLOG_READ_ONLY);

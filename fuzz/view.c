@@ -20,9 +20,12 @@
 #include "support/fuzz.h"
 #include "view/groups_view.h"
 #include "view/timers_view.h"
+#include "view/work_view.h"
 
 #define VIEW_LOOKS 64u
 #define VIEW_TIMER_BYTES 32u
+#define VIEW_WORK_BYTES 16u /* in front of a name */
+#define VIEW_RUN_BYTES 32u
 
 static void view_queue_of(const struct clg_queue_file *queues, uint32_t index, bool sound)
 {
@@ -97,17 +100,42 @@ static void view_key_file(const struct fuzz_file *file)
     }
 }
 
-/* Each line of what a view saves stood in what it took; how they are sorted is its own affair. */
-static void view_lines(const struct clg_state_section *section, const uint8_t *saved,
-                       uint64_t bytes, uint32_t line)
+/* Each timer that is saved stood in what was taken, but that its size may be rounded up; how they
+ * are sorted is the view's own affair. */
+static void view_timers(const struct clg_state_section *section, const uint8_t *saved,
+                        uint64_t bytes)
 {
+    const uint32_t line = VIEW_TIMER_BYTES;
     FUZZ_CHECK(bytes == section->bytes && bytes % line == 0);
     for (uint64_t at = 0; at < bytes; at += line) {
         uint64_t from = 0;
-        while (from < bytes && memcmp(section->data + from, saved + at, line) != 0) {
+        while (from < bytes && memcmp(section->data + from, saved + at, line - 4) != 0) {
             from += line;
         }
         FUZZ_CHECK(from < bytes);
+        uint32_t size = clg_load_le32(section->data + from + line - 4);
+        uint32_t kept = clg_load_le32(saved + at + line - 4);
+        FUZZ_CHECK(kept >= size && kept - size <= size / 32768);
+    }
+}
+
+/* Runs of work as they are saved: they ascend, and neighbours differ. */
+static void view_runs(const uint8_t *saved, uint64_t bytes)
+{
+    const uint8_t *at = saved;
+    while (at < saved + bytes) {
+        uint32_t count = clg_load_le32(at + 8);
+        at += clg_align_up(VIEW_WORK_BYTES + (uint64_t)clg_load_le32(at + 4), 8);
+        FUZZ_CHECK(count > 0 && (uint64_t)count * VIEW_RUN_BYTES <= (uint64_t)(saved + bytes - at));
+        for (uint32_t i = 0; i < count; i++, at += VIEW_RUN_BYTES) {
+            uint64_t end = i == 0 ? 0 : clg_load_le64(at - 32) + clg_load_le32(at - 16);
+            bool same =
+                i > 0 && memcmp(at - 24, at + 8, 8) == 0 && memcmp(at - 12, at + 20, 8) == 0;
+            uint64_t joined =
+                i == 0 ? 0 : (uint64_t)clg_load_le32(at - 16) + clg_load_le32(at + 16);
+            FUZZ_CHECK(clg_load_le64(at) >= end && clg_load_le32(at + 16) > 0);
+            FUZZ_CHECK(!same || clg_load_le64(at) > end || joined > UINT32_MAX);
+        }
     }
 }
 
@@ -120,7 +148,8 @@ static void view_restore(const struct clg_view_ops *ops, const struct clg_state_
     FUZZ_CHECK(ops->create(&context, 0, &view) == 0 && ops->create(&context, 0, &again) == 0);
     if (ops->restore(view, section->data, section->bytes) == 0) {
         uint64_t bytes = ops->save_bytes(view);
-        FUZZ_CHECK(bytes <= section->bytes); /* an offset that stood there twice is one now */
+        /* An offset that stood there twice is one now; a run that another one splits is two. */
+        FUZZ_CHECK(bytes <= section->bytes * (ops == &clg_work_view_ops ? 2 : 1));
         uint8_t *saved = malloc((size_t)bytes + 1);
         uint8_t *twice = malloc((size_t)bytes + 1);
         FUZZ_CHECK(saved != NULL && twice != NULL);
@@ -129,7 +158,9 @@ static void view_restore(const struct clg_view_ops *ops, const struct clg_state_
         ops->save(again, twice, bytes);
         FUZZ_CHECK(memcmp(saved, twice, (size_t)bytes) == 0);
         if (ops == &clg_timers_view_ops) {
-            view_lines(section, saved, bytes, VIEW_TIMER_BYTES);
+            view_timers(section, saved, bytes);
+        } else if (ops == &clg_work_view_ops) {
+            view_runs(saved, bytes);
         }
         free(saved);
         free(twice);
@@ -154,6 +185,8 @@ static void view_state_file(const struct fuzz_file *file)
                 view_restore(&clg_groups_view_ops, &section);
             } else if (id == clg_timers_view_ops.state_id) {
                 view_restore(&clg_timers_view_ops, &section);
+            } else if (id == clg_work_view_ops.state_id) {
+                view_restore(&clg_work_view_ops, &section);
             }
         }
     }
