@@ -518,7 +518,8 @@ enum {
     COMMITLOG_RECEIVE_MAX = 64
 };
 enum {
-    COMMITLOG_RECEIVE_ORDERED = 1
+    COMMITLOG_RECEIVE_ORDERED = 1,
+    COMMITLOG_RECEIVE_DEAD_TOPIC = 2
 };
 struct commitlog_receiver_options {
     uint32_t struct_bytes;

@@ -42,7 +42,7 @@ _CONTROL_TOPIC = 2 ** 32 - 1
 _MEMBER_NONE = 2 ** 32 - 1
 _GROUP_KEEP, _GROUP_CREATE = 1, 2
 _NO_OFFSET = 2 ** 64 - 1
-_RECEIVE_MAX, _RECEIVE_ORDERED = 64, 1
+_RECEIVE_MAX, _RECEIVE_ORDERED, _RECEIVE_DEAD_TOPIC = 64, 1, 2
 _NO_LIMIT = 2 ** 32 - 1  # of attempts
 _NO_TOPIC = 2 ** 32 - 1
 _REASONS = {4: "expired", 5: "refused"}    # why a message is a dead letter
@@ -984,9 +984,10 @@ class Group(_Handle):
         (None: no limit) goes to dead_topic, or to "%DLQ%" and the group's name. ordered: of each
         queue one message at a time."""
         options, handle, err = _ReceiverOptions(), c_void_p(), _Error()
-        options.flags = _RECEIVE_ORDERED if ordered else 0
+        options.flags = ((_RECEIVE_ORDERED if ordered else 0) |
+                         (_RECEIVE_DEAD_TOPIC if dead_topic is not None else 0))
         options.max_attempts = _NO_LIMIT if max_attempts is None else max_attempts
-        options.dead_topic = _NO_TOPIC if dead_topic is None else dead_topic.number
+        options.dead_topic = 0 if dead_topic is None else dead_topic.number
         options.visibility_ms = visibility_ms
         _check(_lib().commitlog_receiver_open(self.handle, topic.number, byref(options),
                                               byref(handle), byref(err)), err)

@@ -519,6 +519,7 @@ class WorkQueues(StoreCase):
         receiver = self.group.receiver(self.topic, visibility_ms=1)
         (_, first), (_, second) = receiver.receive(2)
         receiver.extend([first], self.HOUR_MS)
+        time.sleep(0.01)
         again, = receiver.receive(1, timeout_ms=20000)
         self.assertEqual(again[1], commitlog.Delivery(1, 0, 2))
         self.refused("ENOTFOUND", receiver.ack, [second])  # of the attempt before
