@@ -8,6 +8,7 @@
 #include <inttypes.h>
 #include <string.h>
 
+#include "control_out.h"
 #include "text.h"
 #include "when.h"
 
@@ -19,7 +20,9 @@ enum {
     RECORD_CANCEL_AT_TIMER = 8,
     RECORD_REFERENCE_BYTES = 32,
     RECORD_REFERENCE_AT_POSITION = 0,
-    RECORD_DELIVER_AT = 5, /* attribute: type, u16 length, value */
+    RECORD_REFERENCE_AT_ORIGIN = 16,
+    RECORD_REFERENCE_AT_WHERE = 24, /* u32 queue number, u16 attempts, u8 reason */
+    RECORD_DELIVER_AT = 5,          /* attribute: type, u16 length, value */
     RECORD_DELIVER_AT_BYTES = 24,
     RECORD_DELIVER_AT_TIMER = 8, /* in its value */
     RECORD_ATTRIBUTE_HEADER = 3,
@@ -46,7 +49,7 @@ const char *record_kind(uint32_t kind)
         [COMMITLOG_KIND_BATCH] = "batch",     [COMMITLOG_KIND_TOPIC] = "topic",
         [COMMITLOG_KIND_EPOCH] = "epoch",     [COMMITLOG_KIND_FIRST] = "first",
         [COMMITLOG_KIND_GROUP] = "group",     [COMMITLOG_KIND_PRODUCER] = "producer",
-        [COMMITLOG_KIND_TIMER] = "timer",
+        [COMMITLOG_KIND_TIMER] = "timer",     [COMMITLOG_KIND_WORK] = "work",
     };
     const bool known = kind < sizeof(kinds) / sizeof(kinds[0]) && kinds[kind] != NULL;
     return known ? kinds[kind] : "other";
@@ -100,6 +103,49 @@ static uint64_t record_origin(const struct commitlog_message *message)
                      message->body.bytes == RECORD_REFERENCE_BYTES;
     return raw ? record_number_at(message->body, RECORD_REFERENCE_AT_POSITION)
                : message->origin_position;
+}
+
+/* Of a dead letter, where it was and why it is here. */
+struct record_dead {
+    uint64_t offset;
+    uint32_t topic;        /* UINT32_MAX: not known */
+    uint32_t queue;        /* of the topic, or else */
+    uint32_t queue_number; /* in the store; UINT32_MAX: not known */
+    uint32_t attempts;
+    uint32_t reason;
+};
+
+static const char *record_reason(uint32_t reason)
+{
+    return reason == COMMITLOG_DEAD_EXPIRED   ? "expired"
+           : reason == COMMITLOG_DEAD_REFUSED ? "refused"
+                                              : "other";
+}
+
+/* What the library says of it, or, of a reference as it lies in the log, its body; false: it is no
+ * dead letter. */
+static bool record_dead(const struct commitlog_message *message, struct record_dead *dead)
+{
+    const bool raw = message->kind == COMMITLOG_KIND_REFERENCE && message->origin_position == 0 &&
+                     message->body.bytes == RECORD_REFERENCE_BYTES;
+    if (!raw) {
+        *dead = (struct record_dead){.offset = message->origin_offset,
+                                     .topic = message->origin_topic,
+                                     .queue = message->origin_queue,
+                                     .queue_number = UINT32_MAX,
+                                     .attempts = message->attempts,
+                                     .reason = message->reason};
+        return dead->reason != 0;
+    }
+    const uint64_t where = record_number_at(message->body, RECORD_REFERENCE_AT_WHERE);
+    *dead =
+        (struct record_dead){.offset = record_number_at(message->body, RECORD_REFERENCE_AT_ORIGIN),
+                             .topic = UINT32_MAX,
+                             .queue = UINT32_MAX,
+                             .queue_number = (uint32_t)where,
+                             .attempts = (uint32_t)(where >> 32) & 0xffffu,
+                             .reason = (uint32_t)(where >> 48) & 0xffu};
+    return dead->reason == COMMITLOG_DEAD_EXPIRED || dead->reason == COMMITLOG_DEAD_REFUSED;
 }
 
 uint64_t record_size(const struct commitlog_message *message)
@@ -243,6 +289,50 @@ static bool record_put_delay_json(struct out *out, const struct commitlog_messag
            (cancels == 0 || record_put_number(out, ",\"cancels\":", cancels));
 }
 
+/* "  expired orders/0 @5 attempts 3"; of a queue whose topic is not known, "#0". */
+static bool record_put_dead(struct out *out, struct record_names *names,
+                            const struct commitlog_message *message)
+{
+    struct record_dead dead;
+    if (!record_dead(message, &dead)) {
+        return true;
+    }
+    bool good = out_format(out, "  %s ", record_reason(dead.reason));
+    if (dead.topic != UINT32_MAX) {
+        const char *topic = record_topic(names, dead.topic);
+        good = good && text_put_plain(out, (struct commitlog_slice){topic, strlen(topic)}) &&
+               out_format(out, "/%" PRIu32, dead.queue);
+    } else if (dead.queue_number != UINT32_MAX) {
+        good = good && out_format(out, "#%" PRIu32, dead.queue_number);
+    } else {
+        good = good && out_put(out, "-", 1);
+    }
+    return good && out_format(out, " @%" PRIu64 " attempts %" PRIu32, dead.offset, dead.attempts);
+}
+
+static bool record_put_dead_json(struct out *out, struct record_names *names,
+                                 const struct commitlog_message *message)
+{
+    struct record_dead dead;
+    bool good = true;
+    if (!record_dead(message, &dead)) {
+        return true;
+    }
+    if (dead.topic != UINT32_MAX) {
+        const char *topic = record_topic(names, dead.topic);
+        good = out_text(out, ",\"origin_topic\":") &&
+               text_put(out, (struct commitlog_slice){topic, strlen(topic)}) &&
+               record_put_number(out, ",\"origin_queue\":", dead.queue);
+    } else if (dead.queue_number != UINT32_MAX) {
+        good = record_put_number(out, ",\"origin_queue_number\":", dead.queue_number);
+    } else {
+        good = out_text(out, ",\"origin_topic\":null,\"origin_queue\":null");
+    }
+    return good && record_put_number(out, ",\"origin_offset\":", dead.offset) &&
+           record_put_number(out, ",\"attempts\":", dead.attempts) &&
+           out_format(out, ",\"reason\":\"%s\"", record_reason(dead.reason));
+}
+
 bool record_print_line(struct out *out, struct record_names *names,
                        const struct commitlog_message *message)
 {
@@ -264,12 +354,13 @@ bool record_print_line(struct out *out, struct record_names *names,
     for (uint32_t i = 0; commitlog_message_key(message, i, &key) == COMMITLOG_OK; i++) {
         good = good && out_text(out, "  key ") && text_put_plain(out, key);
     }
-    return good && record_put_delay(out, message) &&
-           out_format(out, "  body %zu\n", message->body.bytes);
+    return good && record_put_delay(out, message) && record_put_dead(out, names, message) &&
+           control_put_line(out, message) && out_format(out, "  body %zu\n", message->body.bytes);
 }
 
-bool record_print_json(struct out *out, struct record_names *names,
-                       const struct commitlog_message *message, bool log)
+static bool record_put_object(struct out *out, struct record_names *names,
+                              const struct commitlog_message *message,
+                              const struct commitlog_delivery *delivery, bool log)
 {
     assert(names != NULL && message != NULL);
     assert(message->next_position > message->position);
@@ -278,18 +369,38 @@ bool record_print_json(struct out *out, struct record_names *names,
         good = good && out_format(out, ",\"kind\":\"%s\",\"size\":%" PRIu64,
                                   record_kind(message->kind), record_size(message));
     }
-    good = good && record_put_place(out, names, message) &&
-           record_put_number(out, ",\"store_time_ns\":", (uint64_t)message->store_time_ns) &&
-           record_put_time(out, message->time_ms) && record_put_delay_json(out, message, log) &&
-           record_put_number(out, ",\"epoch\":", message->epoch) && record_put_keys(out, message) &&
-           out_text(out, ",\"tag\":") && record_put_string(out, message->tag) &&
-           record_put_headers(out, message);
+    good = good && record_put_place(out, names, message);
+    if (delivery != NULL) {
+        good = good && record_put_number(out, ",\"offset\":", delivery->offset) &&
+               record_put_number(out, ",\"attempt\":", delivery->attempt);
+    }
+    good =
+        good && record_put_number(out, ",\"store_time_ns\":", (uint64_t)message->store_time_ns) &&
+        record_put_time(out, message->time_ms) && record_put_delay_json(out, message, log) &&
+        record_put_dead_json(out, names, message) && (!log || control_put_fields(out, message)) &&
+        record_put_number(out, ",\"epoch\":", message->epoch) && record_put_keys(out, message) &&
+        out_text(out, ",\"tag\":") && record_put_string(out, message->tag) &&
+        record_put_headers(out, message);
     if (text_is_utf8(message->body)) {
         good = good && out_text(out, ",\"body\":") && text_put(out, message->body);
     } else {
         good = good && out_text(out, ",\"body_base64\":") && text_put_base64(out, message->body);
     }
     return good && out_put(out, "}\n", 2);
+}
+
+bool record_print_json(struct out *out, struct record_names *names,
+                       const struct commitlog_message *message, bool log)
+{
+    return record_put_object(out, names, message, NULL, log);
+}
+
+bool record_print_delivery(struct out *out, struct record_names *names,
+                           const struct commitlog_message *message,
+                           const struct commitlog_delivery *delivery)
+{
+    assert(delivery != NULL);
+    return record_put_object(out, names, message, delivery, false);
 }
 
 static int record_dump(const char *text, size_t length, void *data)

@@ -6,7 +6,8 @@
  *         alone has a name for that, "body_base64";
  *       - headers are an object when every name is such a string, none occurs twice and there are
  *         at most 64, else an array of [name, value] pairs; their order is kept;
- *       - deliver_at_ms and origin_position are there when they are not 0.
+ *       - deliver_at_ms and origin_position are there when they are not 0, and of a dead letter
+ *         where it was, how often it was given out, and why it is one.
  * Threads and locks: one thread.
  * Failure modes: false: standard output failed (out.error) or no memory (out.error = ENOMEM).
  */
@@ -43,6 +44,11 @@ bool record_print_line(struct out *out, struct record_names *names,
 /* One JSON object and a line feed; `log`: with kind and size, as dump prints it. */
 bool record_print_json(struct out *out, struct record_names *names,
                        const struct commitlog_message *message, bool log);
+/* The same of a message that was given out, with offset and attempt: with its queue, what
+ * acknowledges it. */
+bool record_print_delivery(struct out *out, struct record_names *names,
+                           const struct commitlog_message *message,
+                           const struct commitlog_delivery *delivery);
 
 /* A JSON value on a line of its own; takes `value`, which may be NULL (no memory). */
 bool record_print_value(struct out *out, json_t *value);
