@@ -105,7 +105,7 @@ static void cli_help(struct cli *cli, const struct cli_spec *spec)
            spec->about);
 }
 
-/* The operands: exactly as many as the command takes. */
+/* The operands: exactly as many as the command takes, or as many as there are. */
 static bool cli_operands(struct cli *cli, const struct cli_spec *spec, int *status)
 {
     const char *operand = poptGetArg(cli->popt);
@@ -115,6 +115,10 @@ static bool cli_operands(struct cli *cli, const struct cli_spec *spec, int *stat
             return false;
         }
         cli->dir = operand;
+        if (strstr(spec->operands, "...") != NULL) {
+            cli->operands = poptGetArgs(cli->popt);
+            return true;
+        }
         operand = poptGetArg(cli->popt);
     }
     const char *second = strchr(spec->operands, ' ');

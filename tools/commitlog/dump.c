@@ -13,8 +13,9 @@ static const struct cli_spec dump_spec = {
     .operands = "DIR",
     .about =
         "Prints one line per record: position, size, kind, store time, epoch, then topic/queue\n"
-        "@offset, tag, keys, when a delayed message is due, what a reference refers to, and the\n"
-        "size of the body. --json prints all of it and the body. It only reads.",
+        "@offset, tag, keys, when a delayed message is due, what a reference refers to, where a\n"
+        "dead letter was, what a record of a group says, and the size of the body. --json prints\n"
+        "all of it and the body. It only reads.",
 };
 
 static int dump_run(struct cli *cli, struct store *store, uint64_t from, uint64_t max, bool json)

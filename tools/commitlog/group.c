@@ -66,8 +66,11 @@ int group_open(struct group_run *run, int mode, uint32_t flags)
     assert(mode == STORE_READ || mode == STORE_WRITE);
     struct cli *cli = &run->cli;
     struct commitlog_error err = {0};
-    watch_start(cli, mode == STORE_READ ? WATCH_OUTPUT : WATCH_SIGNALS);
-    int status = store_open(cli, &run->store, mode, NULL);
+    const struct store_options given = {.patience_ms = run->patience_ms};
+    if (cli->watch == NULL) { /* who waits for input before has one */
+        watch_start(cli, mode == STORE_READ ? WATCH_OUTPUT : WATCH_SIGNALS);
+    }
+    int status = store_open(cli, &run->store, mode, &given);
     if (status == CLI_DONE && run->name != NULL) {
         const int32_t rc = commitlog_group_open(run->store.handle, run->name, strlen(run->name),
                                                 flags, &run->group, &err);
@@ -266,6 +269,11 @@ static const struct {
     {"set", group_set, "let retention keep what a group has not consumed, or not"},
     {"commit", group_commit, "commit offsets of a topic"},
     {"reset", group_reset, "set offsets forth or back: first, end, a time, an offset"},
+    {"work", group_work, "print what was given out, and what is done ahead"},
+    {"receive", group_receive, "give messages out, one by one"},
+    {"ack", group_ack, "acknowledge what was given out"},
+    {"extend", group_extend, "keep what was given out for longer"},
+    {"nack", group_nack, "give back what was given out: it comes again"},
     {"epoch", group_epoch, "begin the next epoch: earlier members are refused"},
     {"delete", group_delete, "forget a group and its offsets"},
 };

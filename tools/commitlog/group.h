@@ -20,6 +20,7 @@ struct group_run {
     char *name;                        /* --group, or NULL */
     char *topic_name;                  /* --topic, or NULL */
     int json;                          /* --json */
+    int patience_ms;                   /* so long another writer is waited for */
     struct commitlog_group *group;     /* of `name` */
     struct commitlog_topic_info topic; /* of `topic_name` */
 };
@@ -63,5 +64,10 @@ int group_show(int argc, const char **argv);
 int group_lag(int argc, const char **argv);
 int group_commit(int argc, const char **argv);
 int group_reset(int argc, const char **argv);
+int group_work(int argc, const char **argv);
+int group_receive(int argc, const char **argv);
+int group_ack(int argc, const char **argv);
+int group_extend(int argc, const char **argv);
+int group_nack(int argc, const char **argv);
 
 #endif

@@ -11,6 +11,8 @@
 #include "watch.h"
 #include "when.h"
 
+enum { STORE_LOCKED_MS = 20 };
+
 static int store_set(struct cli *cli, struct store *store, const char *name, const char *value,
                      const char *option)
 {
@@ -163,6 +165,20 @@ static void store_hint(struct cli *cli, int mode, int32_t code)
     }
 }
 
+/* Opens; while another writer holds the store, for so long. */
+static int32_t store_open_patiently(struct cli *cli, struct store *store, int patience_ms,
+                                    struct commitlog_error *err)
+{
+    int32_t rc = commitlog_open(cli->dir, store->options, &store->handle, err);
+    const double until = when_clock() + (double)patience_ms / 1000;
+    while (rc == COMMITLOG_ELOCKED && when_clock() < until &&
+           !watch_sleep(cli->watch, STORE_LOCKED_MS)) {
+        *err = (struct commitlog_error){0};
+        rc = commitlog_open(cli->dir, store->options, &store->handle, err);
+    }
+    return rc;
+}
+
 int store_open(struct cli *cli, struct store *store, int mode, const struct store_options *given)
 {
     const int status = store_prepare(cli, store, mode, given);
@@ -173,7 +189,8 @@ int store_open(struct cli *cli, struct store *store, int mode, const struct stor
     struct bar bar;
     watch_progress(cli->watch, store->progress);
     bar_start(&bar, cli, "opening", store->progress, false);
-    const int32_t rc = commitlog_open(cli->dir, store->options, &store->handle, &err);
+    const int32_t rc =
+        store_open_patiently(cli, store, given == NULL ? 0 : given->patience_ms, &err);
     bar_stop(&bar);
     watch_progress(cli->watch, NULL);
     if (rc != COMMITLOG_OK) {

@@ -17,7 +17,8 @@
 struct store_options {
     char *segment_size;
     char *engine;
-    char **others; /* NAME=VALUE */
+    char **others;   /* NAME=VALUE */
+    int patience_ms; /* no option: so long another writer is waited for */
 };
 
 #define STORE_OPTIONS(o)                                                                           \
