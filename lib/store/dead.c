@@ -49,8 +49,8 @@ int clg_work_check_dead_topic(struct commitlog_receiver *receiver, struct commit
     return receiver->group.name_bytes + DEAD_PREFIX_BYTES <= CLG_TOPIC_NAME_MAX
                ? COMMITLOG_OK
                : clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
-                          "open a receiver: a topic " DEAD_PREFIX
-                          "%s would have too long a name: give one for the dead letters",
+                          "open a receiver: give a topic for the dead letters, for " DEAD_PREFIX
+                          "%s would have too long a name",
                           receiver->group.name);
 }
 

@@ -147,6 +147,9 @@ static int receive_read(struct receive_take *take, const struct clg_lookup_entry
     if (rc == COMMITLOG_OK) {
         rc = clg_message_fill(take->core, &view, message);
         clg_message_set_origin(take->core, &reference, message);
+        if (rc != COMMITLOG_OK) {
+            rc = clg_fail(err, rc, 0, entry->position, "attributes of a message");
+        }
     }
     if (rc == COMMITLOG_EDAMAGED) {
         clg_store_damage(receiver->store, take->core,

@@ -239,7 +239,7 @@ END
     long=$(printf '%0254d' 0)
     group 0 create -g "$long"
     group 2 receive -g "$long" -t t
-    says "a long name" 'open a receiver: a topic %DLQ%000'
+    says "a long name" 'open a receiver: give a topic for the dead letters, for %DLQ%000'
     group 0 receive -g "$long" -t t --max 1 --dead-topic dead
     group 0 ack -g "$long" -t t 0:0:1
     group 1 extend -g "$long" -t t 0:0:1 --visibility 1s
