@@ -186,7 +186,7 @@ static void print_patches(const char *store)
         snprintf(name, sizeof name, "%s-queue", flags[i].name);
         print_patch(store, name, queue, 0, 256, flags[i].at, 1);
     }
-    print_record(store, "kind", first, "", AT_KIND, 5, 14);
+    print_record(store, "kind", first, "", AT_KIND, 5, 250);
     print_record(store, "attribute", first, "tag, keys", RECORD_HEADER, 1, 0x21);
     print_record(store, "critical", first, "tag, keys", RECORD_HEADER, 1, 0xa1);
 }
