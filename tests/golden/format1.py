@@ -12,7 +12,7 @@ PAGE, RECORDS_AT, RECORD_HEADER = 4096, 8192, 48
 NO_QUEUE, NO_LINK = 0xffffffff, 0xffffffffffffffff
 COMMITTED = 5
 KINDS = {1: "message", 2: "reference", 3: "hole", 4: "pad", 5: "batch", 6: "topic", 7: "epoch",
-         8: "first", 10: "timer", 11: "group", 12: "producer", 14: "other"}
+         8: "first", 10: "timer", 11: "group", 12: "producer", 14: "work"}
 MESSAGE, REFERENCE, HOLE, PAD, BATCH, TOPIC, EPOCH, FIRST = range(1, 9)
 TIMER, GROUP, PRODUCER, WORK = 10, 11, 12, 14
 CRITICAL = 0x80
@@ -190,6 +190,7 @@ class Record:
         self.deliver = None   # due, id, queue, whether that is critical
         self.hashes = None    # of keys
         self.original, self.refers_to = None, None  # what a reference delivers; its position
+        self.says = {}        # what dump tells of its body
         if bare:
             same(self.where, "check of a hole or pad", self.check, 0)
             data.take(at + RECORD_HEADER, self.size - RECORD_HEADER)  # means nothing

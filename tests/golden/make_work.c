@@ -183,10 +183,12 @@ static struct commitlog_group *group(struct commitlog_store *store, const char *
 static struct worker work(struct commitlog_group *of, uint32_t number, uint32_t max_attempts,
                           uint32_t dead_topic, int64_t visibility_ms)
 {
-    const struct commitlog_receiver_options options = {.struct_bytes = sizeof options,
-                                                       .max_attempts = max_attempts,
-                                                       .dead_topic = dead_topic,
-                                                       .visibility_ms = visibility_ms};
+    const struct commitlog_receiver_options options = {
+        .struct_bytes = sizeof options,
+        .flags = dead_topic == UINT32_MAX ? 0 : COMMITLOG_RECEIVE_DEAD_TOPIC,
+        .max_attempts = max_attempts,
+        .dead_topic = dead_topic,
+        .visibility_ms = visibility_ms};
     struct worker worker = {.receiver = NULL};
     struct commitlog_error err = {.message = ""};
     need(commitlog_receiver_open(of, number, &options, &worker.receiver, &err), &err, "receiver");
@@ -353,8 +355,11 @@ int main(int argc, char **argv)
     work_on_second(store, workers, jobs, dead);
     work_on_others(store, jobs);
     commitlog_group_close(workers);
-    work_on_dead(store, dead, topic(store, "buried", 1));
-    fill(store, filled, 2);
+    const uint32_t buried = topic(store, "buried", 1);
+    work_on_dead(store, dead, buried);
+    fill(store, filled, 4);
+    work_on_dead(store, topic(store, "%DLQ%workers", 0), buried); /* copies of copies */
+    fill(store, filled, 1);
     close_store(store);
 
     store = open_store(argv[1], COMMITLOG_ENGINE_MMAP);

@@ -20,7 +20,7 @@ from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, 
                      PRODUCER, REFERENCE, TOPIC, WORK, Bytes, Segment, common_header, need, same,
                      text)
 from timers1 import Timers, state_timers, told
-from work1 import Groups, state_groups, state_work
+from work1 import Groups, state_groups, state_work, told_of_work
 
 
 # ---- what the records mean ---------------------------------------------------------------------
@@ -176,6 +176,7 @@ class Log:
         if message.producer_time is not None:
             out["time_ms"] = message.producer_time
         out.update(told(record, message, read))
+        out.update(told_of_work(record, message, read, self.names))
         names = [name for name, _ in message.headers]
         if len(set(names)) == len(names) and all(isinstance(text(n), str) for n in names):
             out["headers"] = {text(name): text(value) for name, value in message.headers}

@@ -11,6 +11,8 @@ from format1 import (HOLE, NO_LINK, NO_QUEUE, ORIGIN_BYTES, REFERENCE, WORK, Byt
 SETTINGS, OFFSETS, DELETE, RESET = 1, 2, 3, 4  # operations of a group record
 PENDING, DONE = 1, 2
 EXPIRED, REFUSED = 4, 5                        # why a message is a dead letter
+NAMES = {SETTINGS: "settings", OFFSETS: "offsets", DELETE: "delete", RESET: "reset"}
+STATES, REASONS = {PENDING: "pending", DONE: "done"}, {EXPIRED: "expired", REFUSED: "refused"}
 DUE_MAX, OFFSET_MAX = 9223372036854, (1 << 63) - 1
 
 
@@ -50,14 +52,17 @@ class Groups:
         same(body.where, "size", len(record.body), at + 16 * count)
         group = self.groups.setdefault(name, [0, 0, NO_LINK, NO_LINK, {}])
         group[0], group[3] = epoch, record.position
+        record.says = {"group": name, "operation": NAMES[what], "group_epoch": epoch, "entries": []}
         if what == SETTINGS:
             group[1], group[2] = flags, record.position
+            record.says["keep"] = flags == 1
         before = -1
         for _ in range(count):
             queue, offset = body.u32(at), body.u64(at + 8)
             need(before < queue < NO_QUEUE, body.where, "queue of an entry")
             same(body.where, "must be zero", body.u32(at + 4), 0)
             group[4][queue] = (offset, record.position)
+            record.says["entries"].append({"queue_number": queue, "offset": offset})
             self.forget(name, queue, offset if what == OFFSETS else OFFSET_MAX + 1)
             before = queue
             at += 16
@@ -79,9 +84,13 @@ class Groups:
         same(body.where, "size", len(record.body), at + 32 * count)
         need(name in self.groups, body.where, f"no group {name}")
         offsets, buried = self.groups[name][4], False
+        record.says = {"group": name, "operation": "work", "entries": []}
         for here in range(at, at + 32 * count, 32):
             queue, messages, offset = body.u32(here), body.u32(here + 4), body.u64(here + 8)
             says = entry(body, body.u32(here + 28), body.u32(here + 24), body.u64(here + 16))
+            record.says["entries"].append(
+                {"queue_number": queue, "offset": offset, "count": messages,
+                 "state": STATES[says[0]], "attempts": says[1], "visible_at_ms": says[2]})
             need(messages > 0 and offset + messages <= ends.get(queue, 0), body.where,
                  f"messages that queue {queue} does not have")
             need(offset >= offsets.get(queue, (0, 0))[0], body.where, "below what is consumed")
@@ -135,6 +144,19 @@ def entry(data, state, attempts, visible):
     need(state == DONE or 1 <= attempts <= 65535, data.where, f"{attempts} attempts")
     need(visible <= DUE_MAX, data.where, f"visible at {visible}")
     return state, attempts, visible
+
+
+def told_of_work(record, message, read, names):
+    """The fields of a line of JSON that only groups, work and dead letters have."""
+    out, origin = {} if read else dict(record.says), record.origin or message.origin
+    if origin is not None:
+        queue, out["origin_offset"], out["attempts"], reason = origin
+        out["reason"] = REASONS[reason]
+        if record.kind == REFERENCE and not read:
+            out["origin_queue_number"] = queue
+        else:
+            out["origin_topic"], out["origin_queue"] = names.get(queue, (None, None))
+    return out
 
 
 def state_groups(data, groups):
