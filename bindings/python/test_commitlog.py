@@ -65,6 +65,7 @@ class Interface(unittest.TestCase):
         self.assertEqual(values["COMMITLOG_GROUP_CREATE"], commitlog._GROUP_CREATE)
         self.assertEqual(values["COMMITLOG_RECEIVE_MAX"], commitlog._RECEIVE_MAX)
         self.assertEqual(values["COMMITLOG_RECEIVE_ORDERED"], commitlog._RECEIVE_ORDERED)
+        self.assertEqual(values["COMMITLOG_RECEIVE_DEAD_TOPIC"], commitlog._RECEIVE_DEAD_TOPIC)
         for prefix, names in (("DEAD", commitlog._REASONS), ("WORK", commitlog._WORK_STATES)):
             for value, name in names.items():
                 self.assertEqual(values[f"COMMITLOG_{prefix}_{name.upper()}"], value)
@@ -519,7 +520,7 @@ class WorkQueues(StoreCase):
         receiver = self.group.receiver(self.topic, visibility_ms=1)
         (_, first), (_, second) = receiver.receive(2)
         receiver.extend([first], self.HOUR_MS)
-        time.sleep(0.01)
+        time.sleep(0.02)  # else one that was never given out comes first
         again, = receiver.receive(1, timeout_ms=20000)
         self.assertEqual(again[1], commitlog.Delivery(1, 0, 2))
         self.refused("ENOTFOUND", receiver.ack, [second])  # of the attempt before
@@ -542,7 +543,7 @@ class WorkQueues(StoreCase):
         for _ in range(2):
             (_, delivery), = receiver.receive(1)
             receiver.nack([delivery], 0)
-        dead, = self.store.topic("%DLQ%g").cursor()
+        dead, = self.store.topic("%DLQ%g").cursor().fetch(timeout=20)
         original = next(iter(self.topic.cursor()))
         self.assertEqual((dead.body, dead.tag, dead.keys, dead.origin_position),
                          (b"0", b"red", (b"k",), original.position))
@@ -557,7 +558,7 @@ class WorkQueues(StoreCase):
             self.assertEqual(len(receiver.receive(1)), 1)
             time.sleep(0.02)
             self.assertEqual([delivery.offset for _, delivery in receiver.receive(1)], [1])
-        dead, = lost.cursor()
+        dead, = lost.cursor().fetch(timeout=20)
         self.assertEqual((dead.body, dead.attempts, dead.reason), (b"0", 1, "expired"))
 
     def test_in_order_one_at_a_time(self):
