@@ -112,7 +112,6 @@ static void work_receive_topic(struct commitlog_group *group, uint32_t topic, ui
     const struct work_check *check = ctx;
     const struct commitlog_receiver_options options = {.struct_bytes = sizeof(options),
                                                        .max_attempts = WORK_ATTEMPTS,
-                                                       .dead_topic = UINT32_MAX,
                                                        .visibility_ms = WORK_VISIBILITY_MS};
     struct commitlog_receiver *receiver = NULL;
     struct commitlog_message messages[WORK_AT_ONCE];
@@ -199,7 +198,6 @@ bool fuzz_work_change(struct commitlog_store *store, uint32_t topic, uint64_t fi
 {
     const struct commitlog_receiver_options options = {.struct_bytes = sizeof(options),
                                                        .max_attempts = WORK_ATTEMPTS,
-                                                       .dead_topic = UINT32_MAX,
                                                        .visibility_ms = WORK_VISIBILITY_MS};
     struct commitlog_group *group = NULL;
     struct commitlog_receiver *receiver = NULL;
