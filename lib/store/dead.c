@@ -159,8 +159,8 @@ static int dead_one(struct commitlog_receiver *receiver, struct clg_reader *read
     bool hole = found->position == CLG_NO_POSITION || (found->flags & CLG_QUEUE_ENTRY_HOLE) != 0;
     clg_reader_begin(reader);
     if (!hole) {
-        rc = clg_reference_read(reader, core, clg_log_published(core->log), found->position, &view,
-                                err);
+        rc = clg_reference_read(reader, core, clg_log_published(core->log), how->origin_queue,
+                                found, &view, err);
     }
     if (rc == COMMITLOG_EDAMAGED) {
         clg_store_damage(store, core, found->position, 0, CLG_QUEUE_NONE, "a dead letter");

@@ -131,8 +131,9 @@ static void receive_note(struct receive_take *take, uint32_t queue_number, uint6
 }
 
 /* 0: one more message; else why this one cannot be read. */
-static int receive_read(struct receive_take *take, const struct clg_lookup_entry *entry,
-                        uint32_t attempts, struct commitlog_error *err)
+static int receive_read(struct receive_take *take, uint32_t queue_number,
+                        const struct clg_lookup_entry *entry, uint32_t attempts,
+                        struct commitlog_error *err)
 {
     struct commitlog_receiver *receiver = take->receiver;
     struct commitlog_message *message = &take->messages[take->count];
@@ -140,6 +141,10 @@ static int receive_read(struct receive_take *take, const struct clg_lookup_entry
     struct clg_reference reference = {0};
     int rc = clg_reader_get(&receiver->reader, take->core->log, entry->position, take->visible,
                             NULL, &view, err);
+    if (rc == COMMITLOG_OK && !clg_lookup_agrees(entry, queue_number, &view.header)) {
+        rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, entry->position,
+                      "record and queue entry disagree");
+    }
     if (rc == COMMITLOG_OK && view.header.kind == CLG_KIND_REFERENCE) {
         rc =
             clg_store_resolve(&receiver->reader, take->core, take->visible, &view, &reference, err);
@@ -187,11 +192,14 @@ static int receive_range(struct receive_take *take, uint32_t queue_number, uint6
         bool hole =
             (found[i].flags & CLG_QUEUE_ENTRY_HOLE) != 0 || found[i].position == CLG_NO_POSITION;
         uint64_t covers = found[i].lost > 1 ? found[i].lost : 1;
-        covers = clg_min_u64(covers, clg_min_u64(end - offset, UINT32_MAX / 2));
         if (hole) {
+            covers = clg_min_u64(covers, clg_min_u64(end - offset, UINT32_MAX / 2));
             receive_note(take, queue_number, offset, covers, 0);
+            if (covers < found[i].lost) {
+                break; /* the next call goes on in it */
+            }
         } else {
-            rc = receive_read(take, &found[i], attempt, err);
+            rc = receive_read(take, queue_number, &found[i], attempt, err);
             if (rc != COMMITLOG_OK && take->count > 0) {
                 return COMMITLOG_OK; /* the next call begins with it, and tells */
             }
@@ -326,7 +334,7 @@ static int receive_round(struct receive_take *take, struct commitlog_error *err)
             take->entry_count = 0;
             rc = receive_queue(take, receiver->first_queue + queue, err);
         } while (rc == COMMITLOG_EAGAIN);
-        if (take->count > 0) {
+        if (take->count > 0 || rc != COMMITLOG_OK) { /* a bad sector of one stops no other */
             receiver->turn = (queue + 1) % receiver->queues;
         }
     }

@@ -10,6 +10,13 @@
 #include "base/invariant.h"
 #include "format/reference_record.h"
 
+static bool reference_is_same(const struct clg_reference *reference,
+                              const struct clg_record_view *original)
+{
+    return original->header.header_check == reference->header_check &&
+           (original->header.kind == CLG_KIND_MESSAGE || original->header.kind == CLG_KIND_TIMER);
+}
+
 int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, uint64_t visible,
                       struct clg_record_view *view, struct clg_reference *out_reference,
                       struct commitlog_error *err)
@@ -28,10 +35,8 @@ int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, ui
     }
     *out_reference = reference;
     rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, &original, err);
-    bool same =
-        rc == COMMITLOG_OK && original.header.header_check == reference.header_check &&
-        (original.header.kind == CLG_KIND_MESSAGE || original.header.kind == CLG_KIND_TIMER);
-    if (rc == COMMITLOG_ETOOSMALL || (rc == COMMITLOG_OK && !same)) {
+    if (rc == COMMITLOG_ETOOSMALL ||
+        (rc == COMMITLOG_OK && !reference_is_same(&reference, &original))) {
         return clg_fail(err, COMMITLOG_EEXPIRED, 0, view->position,
                         "the message that this refers to, at %llu, is gone",
                         (unsigned long long)reference.position);
@@ -62,17 +67,27 @@ int clg_store_original(struct clg_reader *reader, const struct clg_core *core, u
 }
 
 int clg_reference_read(struct clg_reader *reader, const struct clg_core *core, uint64_t visible,
-                       uint64_t position, struct clg_record_view *out, struct commitlog_error *err)
+                       uint32_t queue_number, const struct clg_lookup_entry *entry,
+                       struct clg_record_view *out, struct commitlog_error *err)
 {
     struct clg_reference reference;
+    const uint64_t position = entry->position;
     int rc = clg_reader_get(reader, core->log, position, visible, NULL, out, err);
-    if (rc == COMMITLOG_OK && out->header.kind == CLG_KIND_REFERENCE) {
-        rc = clg_reference_decode(out->body, out->body_bytes, &reference);
-        if (rc == COMMITLOG_OK) {
-            rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, out, err);
-        }
+    if (rc == COMMITLOG_OK && !clg_lookup_agrees(entry, queue_number, &out->header)) {
+        rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record and queue entry disagree");
     }
-    return rc;
+    if (rc != COMMITLOG_OK || out->header.kind != CLG_KIND_REFERENCE) {
+        return rc;
+    }
+    rc = clg_reference_decode(out->body, out->body_bytes, &reference);
+    if (rc == COMMITLOG_OK && reference.position >= position) {
+        rc = COMMITLOG_EDAMAGED;
+    }
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, position, "reference does not decode");
+    }
+    rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, out, err);
+    return rc == COMMITLOG_OK && !reference_is_same(&reference, out) ? COMMITLOG_ETOOSMALL : rc;
 }
 
 /* An attribute with the hashes of the message's keys in the topic of the queue; bytes of it. */

@@ -11,6 +11,7 @@
 #include "format/attributes.h"
 #include "format/reference_record.h"
 #include "store/store.h"
+#include "view/lookup.h"
 
 #define CLG_REFERENCE_HASHES_BYTES (CLG_ATTRIBUTE_HEADER_BYTES + 8u * CLG_RECORD_KEYS_MAX)
 
@@ -24,9 +25,11 @@ CLG_MUST_CHECK int clg_store_resolve(struct clg_reader *reader, const struct clg
 /* What the reference at `position` refers to; UINT64_MAX: nothing that could be kept. */
 CLG_MUST_CHECK int clg_store_original(struct clg_reader *reader, const struct clg_core *core,
                                       uint64_t visible, uint64_t position, uint64_t *out_original);
-/* The record at `position`, or the one that it refers to, as it lies. */
+/* The record of the queue's entry, or the one that it refers to, as it lies. COMMITLOG_ETOOSMALL:
+ * gone. */
 CLG_MUST_CHECK int clg_reference_read(struct clg_reader *reader, const struct clg_core *core,
-                                      uint64_t visible, uint64_t position,
+                                      uint64_t visible, uint32_t queue_number,
+                                      const struct clg_lookup_entry *entry,
                                       struct clg_record_view *out, struct commitlog_error *err);
 /* What a reference says of where a message came from; nothing if it is all zeros. */
 void clg_message_set_origin(const struct clg_core *core, const struct clg_reference *reference,

@@ -24,6 +24,7 @@
 #include "commitlog.h"
 
 #include "base/error.h" /* CLG_NO_POSITION */
+#include "format/record.h"
 #include "view/fold.h"
 
 struct clg_lookup_entry {
@@ -37,6 +38,14 @@ struct clg_lookup_entry {
     uint32_t header_check;
     uint32_t flags; /* CLG_QUEUE_ENTRY_HOLE, CLG_QUEUE_ENTRY_REFERENCE */
 };
+
+/* Does the record that was found there say the same? An entry may lie. */
+static inline bool clg_lookup_agrees(const struct clg_lookup_entry *entry, uint32_t queue,
+                                     const struct clg_record_header *header)
+{
+    return header->header_check == entry->header_check && header->queue_number == queue &&
+           header->queue_offset == entry->queue_offset;
+}
 
 struct clg_lookup_range {
     uint64_t min;       /* first offset kept; = next when there is none */
