@@ -91,9 +91,9 @@ endif
 
 VARIANT_LDFLAGS :=
 VARIANT_ENV :=
-# A flip costs a fork, which the sanitizers' shadow memory makes slow; `check` flips every bit. An
-# odd step meets each bit of a byte. And schedules that preempt are walked once, by `check`, in a
-# library with all assertions.
+# A flip costs a fork, which the sanitizers' shadow memory makes slow; `check` flips every bit, and
+# once is enough. An odd step meets each bit of a byte. And schedules that preempt are walked once,
+# by `check`, in a library with all assertions.
 FEWER_FLIPS := EVERY=61 WRITE_EVERY=3 BOUND=0 FLIPS=1500
 ifeq ($(VARIANT),release)
 VARIANT_CFLAGS := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(HARDENING)
@@ -101,7 +101,7 @@ else ifeq ($(VARIANT),arm64)
 VARIANT_CFLAGS := -O2 -g -DCLG_DEBUG
 else ifeq ($(VARIANT),debug)
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG
-VARIANT_ENV := BOUND=0
+VARIANT_ENV := $(FEWER_FLIPS)
 else ifeq ($(VARIANT),asan) # and the one for undefined behaviour: they can share a build
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fno-sanitize-recover=all \
     -fsanitize=address,undefined
