@@ -70,6 +70,9 @@ run() {
     timeout -k 10 $limit_s "${command[@]}" >"$work/log" 2>&1 </dev/null
 }
 
+# The soak runs it.
+$make "build/release/commitlog" >"$work/log" 2>&1 || { cat "$work/log"; exit 1; }
+
 program() {
     local word
     for word in "$@"; do
