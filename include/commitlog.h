@@ -1086,7 +1086,7 @@ COMMITLOG_API int32_t commitlog_group_lag(struct commitlog_group *group,
 /* ------------------------------------------------------------------------ *
  * Delay: a record with deliver_at_ms is stored at once, at the level asked
  * for, and lies in no queue. When the store's clock has reached that time, and
- * never before, upkeep delivers it: a record of about 90 bytes in its queue
+ * never before, upkeep delivers it: a record of 80 bytes or more in its queue
  * refers to it and is read in its place. A crash may deliver it twice. A time
  * that has passed is as none: the record lies in its queue at once.
  *
