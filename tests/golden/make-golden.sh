@@ -9,8 +9,8 @@
 # so does what is new in this one: make all into another FOLDER and take the new ones. That is also
 # how to see what the present library writes.
 #
-# What it makes, with make_golden.c, make_work.c, make_patches.c, and a few bytes spoiled here and
-# there:
+# What it makes, with make_golden.c, make_work.c (both on maker.h), make_patches.c, and a few bytes
+# spoiled here and there:
 #
 #   clean      closed; segments of 64 KiB, seven of them full, with their views, and one prepared
 #              ahead; three sessions, one that filled up its flushes, one with the mmap engine;

@@ -9,11 +9,7 @@
  *
  * make does not build it: the files it made are what counts. It is kept to tell how.
  */
-#include <commitlog.h>
-#include <stdint.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "maker.h"
 #include <time.h>
 
 enum { FILL_BYTES = 50000, OFFSETS = 32, MOST = 64, SHORT_MS = 20 };
@@ -26,72 +22,6 @@ struct worker {
     struct commitlog_receiver *receiver;
     uint32_t attempts[OFFSETS];
 };
-
-static void need(int32_t rc, const struct commitlog_error *err, const char *what)
-{
-    if (rc == COMMITLOG_OK) {
-        return;
-    }
-    fprintf(stderr, "%s: %s %s\n", what, commitlog_error_name(rc), err->message);
-    exit(1);
-}
-
-static struct commitlog_store *open_store(const char *path, uint64_t engine)
-{
-    const struct {
-        int32_t id;
-        uint64_t value;
-    } set[] = {
-        {COMMITLOG_OPT_SEGMENT_BYTES, 65536},
-        {COMMITLOG_OPT_ENGINE, engine},
-        {COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE},
-        {COMMITLOG_OPT_THREAD, 0},
-        {COMMITLOG_OPT_LIVE_AREA, COMMITLOG_LIVE_PRIVATE},
-    };
-    struct commitlog_options *options = NULL;
-    struct commitlog_store *store = NULL;
-    struct commitlog_error err = {.message = ""};
-    need(commitlog_options_create(&options), &err, "options");
-    for (size_t i = 0; i < sizeof set / sizeof set[0]; i++) {
-        need(commitlog_options_set(options, set[i].id, set[i].value, &err), &err, "option");
-    }
-    need(commitlog_open(path, options, &store, &err), &err, path);
-    commitlog_options_free(options);
-    return store;
-}
-
-static void close_store(struct commitlog_store *store)
-{
-    struct commitlog_error err = {.message = ""};
-    need(commitlog_close(store, &err), &err, "close");
-}
-
-static uint32_t topic(struct commitlog_store *store, const char *name, uint32_t queues)
-{
-    struct commitlog_error err = {.message = ""};
-    uint32_t number = 0;
-    need(commitlog_topic_open(store, name, strlen(name), queues, &number, &err), &err, name);
-    return number;
-}
-
-/* ---- messages ---- */
-
-static struct commitlog_slice text(const char *data)
-{
-    return (struct commitlog_slice){data, strlen(data)};
-}
-
-static void put(struct commitlog_store *store, struct commitlog_record *record,
-                struct commitlog_slice body)
-{
-    struct commitlog_receipt receipt = {0};
-    struct commitlog_error err = {.message = ""};
-    record->struct_bytes = sizeof *record;
-    record->level = COMMITLOG_LEVEL_NONE;
-    record->body = &body;
-    record->body_count = 1;
-    need(commitlog_append_record(store, record, COMMITLOG_FOREVER, &receipt, &err), &err, "append");
-}
 
 static void put_text(struct commitlog_store *store, uint32_t number, uint32_t queue,
                      const char *body)
@@ -345,7 +275,7 @@ int main(int argc, char **argv)
         fprintf(stderr, "make_work: see the head of make_work.c\n");
         return 2;
     }
-    struct commitlog_store *store = open_store(argv[1], COMMITLOG_ENGINE_STAGED);
+    struct commitlog_store *store = open_store(argv[1], COMMITLOG_ENGINE_STAGED, 0);
     const uint32_t filled = topic(store, "filled", 1);
     const uint32_t jobs = topic(store, "jobs", 2);
     const uint32_t dead = topic(store, "dead", 1);
@@ -362,7 +292,7 @@ int main(int argc, char **argv)
     fill(store, filled, 1);
     close_store(store);
 
-    store = open_store(argv[1], COMMITLOG_ENGINE_MMAP);
+    store = open_store(argv[1], COMMITLOG_ENGINE_MMAP, 0);
     workers = group(store, "workers");
     put_text(store, jobs, 0, "given out in the second session");
     put_text(store, jobs, 0, "never given out");
