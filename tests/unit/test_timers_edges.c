@@ -211,7 +211,8 @@ START_TEST(one_that_does_not_fit_any_more_stops_no_other)
     pass_ms(2000);
     step_all();
     ck_assert_uint_eq(queue_end(3), 1);
-    ck_assert_int_eq(retain(1, &retained), COMMITLOG_ETOOBIG); /* nothing that waits is lost for it */
+    ck_assert_int_eq(retain(1, &retained),
+                     COMMITLOG_ETOOBIG); /* nothing that waits is lost for it */
 }
 END_TEST
 
