@@ -74,7 +74,7 @@ START_TEST(references_to_anything_do_not_stop_a_reader)
 }
 END_TEST
 
-static uint32_t expire_some(void)
+static void expire_some(void)
 {
     struct commitlog_retained retained;
     struct commitlog_receipt one;
@@ -86,7 +86,6 @@ static uint32_t expire_some(void)
     ck_assert_uint_eq(queue_end(3), 1);
     ck_assert_int_eq(retain(1, &retained), 0);
     ck_assert_uint_gt(retained.first, one.position);
-    return 1;
 }
 
 /* Newest first, the one that is gone is met before older ones. */
@@ -95,7 +94,7 @@ START_TEST(a_query_by_key_passes_what_has_expired)
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_message message;
     uint32_t count = 0;
-    (void)expire_some();
+    expire_some();
     ck_assert_int_eq(commitlog_cursor_open_key(store, topic, "key", 3, 0, INT64_MAX, &cursor, &err),
                      0);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL), COMMITLOG_EEND);
@@ -163,6 +162,57 @@ START_TEST(what_is_due_behind_a_reservation_waits_for_it)
     step_all();
     ck_assert_uint_eq(queue_end(1), 1);
     ck_assert_uint_eq(queue_end(2), 1);
+}
+END_TEST
+
+/* The stage has no room while a reservation in it is open: no error, and delivered when it has. */
+START_TEST(what_is_due_waits_for_room_and_nothing_is_reported)
+{
+    struct commitlog_reservation *reservation = NULL;
+    struct commitlog_record record = {
+        .struct_bytes = sizeof(record), .topic = topic, .queue = 0, .level = 1};
+    void *body = NULL;
+    uint32_t wait_ms = 0;
+    int32_t rc = 0;
+    ck_assert_int_eq(delay_bytes(2, 10, now_ms() + 10, 1, NULL), 0);
+    ck_assert_int_eq(commitlog_reserve(store, &record, 10, 0, &reservation, &body, &err), 0);
+    for (uint32_t i = 0; rc == 0 && i < 100000; i++) {
+        rc = commitlog_append_record(store, &record, 0, NULL, &err);
+    }
+    ck_assert_int_eq(rc, COMMITLOG_ETIMEDOUT);
+    pass_ms(20);
+    ck_assert_int_eq(commitlog_step(store, 0, &wait_ms), 0);
+    ck_assert_uint_eq(warnings(), 0);
+    ck_assert_uint_eq(queue_end(2), 0);
+    memset(body, 0, 10);
+    ck_assert_int_eq(commitlog_commit(reservation, 0, NULL, &err), 0);
+    step_all();
+    ck_assert_uint_eq(queue_end(2), 1);
+}
+END_TEST
+
+/* In the newer half a reference would do, were retention not about to take what it refers to. */
+START_TEST(what_retention_is_about_to_take_is_copied)
+{
+    struct commitlog_retained retained;
+    struct commitlog_message message;
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_receipt one;
+    uint32_t count = 0;
+    put(0, 4000);
+    ck_assert_int_eq(delay_bytes(3, 10, now_ms() + 1000, 1, &one), 0);
+    put(0, 1300);
+    clg_store_release_u64(&store->retention_goes_below, one.end_position);
+    pass_ms(2000);
+    step_all();
+    ck_assert_uint_eq(queue_end(3), 1);
+    ck_assert_int_eq(retain(1, &retained), 0);
+    ck_assert_uint_gt(retained.first, one.position);
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 3, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    int32_t rc = commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL);
+    ck_assert_msg(rc == 0, "%s", commitlog_error_name(rc));
+    commitlog_cursor_close(cursor);
 }
 END_TEST
 
@@ -354,6 +404,8 @@ int main(void)
     tcase_add_test(cases, a_query_by_key_passes_what_has_expired);
     tcase_add_test(cases, a_group_that_keeps_keeps_originals);
     tcase_add_test(cases, what_is_due_behind_a_reservation_waits_for_it);
+    tcase_add_test(cases, what_is_due_waits_for_room_and_nothing_is_reported);
+    tcase_add_test(cases, what_retention_is_about_to_take_is_copied);
     tcase_add_test(cases, a_step_that_delivers_comes_back_for_it);
     tcase_add_test(cases, one_that_does_not_fit_any_more_stops_no_other);
     tcase_add_loop_test(cases, one_in_a_bad_sector_stops_no_other, 0, 4);
