@@ -280,6 +280,56 @@ START_TEST(a_dead_letter_that_cannot_be_copied_is_referred_to)
 }
 END_TEST
 
+START_TEST(dead_letters_go_to_each_queue_in_turn)
+{
+    uint32_t dead = 0;
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    ck_assert_int_eq(commitlog_topic_open(store, "dead", 4, 2, &dead, &err), 0);
+    close_receiver();
+    const struct commitlog_receiver_options options = {.struct_bytes = sizeof(options),
+                                                       .flags = COMMITLOG_RECEIVE_DEAD_TOPIC,
+                                                       .max_attempts = 1,
+                                                       .dead_topic = dead};
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    ck_assert_int_eq(commitlog_receiver_open(group, topic, &options, &receiver, &err), 0);
+    put(1, 4);
+    ck_assert_int_eq(receive(4), 0);
+    ck_assert_int_eq(commitlog_nack(receiver, given, 4, 0, &err), 0);
+    for (uint32_t queue = 0; queue < 2; queue++) {
+        ck_assert_int_eq(commitlog_queue_info(store, dead, queue, &info), 0);
+        ck_assert_uint_eq(info.next_offset, 2);
+    }
+}
+END_TEST
+
+/* It cannot be given out, is told once, and is done. */
+START_TEST(what_refers_to_nothing_any_more_stops_no_worker)
+{
+    struct commitlog_receipt one;
+    uint32_t expired = 0;
+    int32_t rc = COMMITLOG_OK;
+    put(0, 4000);
+    ck_assert_int_eq(delay(3, 1, now_ms() + 1000, 1, &one), 0); /* in the newer half */
+    put(0, 1300);
+    pass_ms(2000);
+    step_all();
+    put(3, 1);
+    ck_assert_uint_gt(retain_all().first, one.position);
+    for (uint32_t i = 0; rc != COMMITLOG_EEND && i < 10000; i++) {
+        rc = receive(64);
+        expired += rc == COMMITLOG_EEXPIRED ? 1 : 0;
+        ck_assert_msg(rc == COMMITLOG_OK || rc == COMMITLOG_EEXPIRED || rc == COMMITLOG_EEND, "%s",
+                      commitlog_error_name(rc));
+        if (rc == COMMITLOG_OK) {
+            ck_assert_int_eq(commitlog_ack(receiver, given, count, 1, &err), 0);
+        }
+    }
+    ck_assert_int_eq(rc, COMMITLOG_EEND);
+    ck_assert_uint_eq(expired, 1);
+    ck_assert_uint_eq(committed(3), 2);
+}
+END_TEST
+
 START_TEST(in_order_one_of_a_queue_at_a_time)
 {
     close_receiver();
@@ -447,6 +497,8 @@ int main(void)
     tcase_add_loop_test(single, after_the_last_attempt_it_is_a_dead_letter, 0, 2);
     tcase_add_loop_test(single, a_dead_letter_can_die_again, 0, 2);
     tcase_add_test(single, a_dead_letter_that_cannot_be_copied_is_referred_to);
+    tcase_add_test(single, dead_letters_go_to_each_queue_in_turn);
+    tcase_add_test(single, what_refers_to_nothing_any_more_stops_no_worker);
     tcase_add_test(single, in_order_one_of_a_queue_at_a_time);
     tcase_add_test(single, what_retention_takes_is_over);
     tcase_add_test(single, a_reset_begins_anew);
