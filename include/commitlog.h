@@ -14,6 +14,7 @@
  *                                     12  consumer groups
  *                                     13  messages for later
  *                                     14  work: message by message
+ *                                     15  transactions
  *
  * commitlog(7) tells the ideas and the caveats, commitlog-format(5) is the
  * authority for the bytes on disk, section 3 has a page with an example for
@@ -500,6 +501,7 @@ enum { /* kind of a record in the log */
     COMMITLOG_KIND_TOPIC = 6,
     COMMITLOG_KIND_EPOCH = 7,
     COMMITLOG_KIND_FIRST = 8,
+    COMMITLOG_KIND_TRANSACTION = 9, /* a message of one, or what becomes of it */
     COMMITLOG_KIND_TIMER = 10, /* a message that waits, or what ends it */
     COMMITLOG_KIND_GROUP = 11,
     COMMITLOG_KIND_PRODUCER = 12,
@@ -1230,6 +1232,140 @@ struct commitlog_work_info {
 COMMITLOG_API int32_t commitlog_group_work(struct commitlog_group *group,
     uint32_t topic, uint32_t queue, uint64_t offset,
     struct commitlog_work_info *out, struct commitlog_error *err);
+
+/* ------------------------------------------------------------------------ *
+ * 15  Transactions
+ *
+ * Messages of any topics, and offsets of consumer groups, that take effect
+ * together or not at all. What is appended to a transaction is stored at once
+ * and lies in no queue; the commit is one batch of records, 80 bytes or more for
+ * each message, that refer to them: readers see all of it or nothing, whatever
+ * crashes. A transaction that is prepared outlives its process: it is listed,
+ * with its producer group and age, until somebody decides. One that is not is
+ * rolled back when its handle is closed or its process ends. None stays for
+ * ever: when its time is over it is rolled back, and an event says so.
+ *
+ * Its number is the position of its first record, which it keeps while retention
+ * moves its messages. Any number of transactions (65,536 at a time) go on beside
+ * one another; a handle is used by one thread at a time.
+ * ------------------------------------------------------------------------ */
+
+struct commitlog_transaction;
+
+enum { COMMITLOG_TRANSACTIONS_MAX = 65536 };
+enum { /* flags of a transaction */
+    COMMITLOG_TRANSACTION_PREPARED = 1 /* from its first message on: each that
+                                          is appended outlives the process */
+};
+
+struct commitlog_transaction_options {
+    uint32_t struct_bytes;
+    uint32_t flags;
+    int64_t timeout_ms;  /* from begin to prepare or commit; 0: 60,000 */
+    int64_t prepared_ms; /* then until it is decided; 0: 86,400,000, a day */
+};                       /* both at most 2,592,000,000, 30 days (ETOOBIG) */
+
+/*
+ * A handle to a new transaction of the producer group (1-255 bytes of UTF-8
+ * without NUL: who is asked how it ended); options NULL: all defaults. Nothing
+ * is stored yet. Errors: EINVAL, ETOOBIG, EMISUSE (read-only), ENOMEM.
+ */
+COMMITLOG_API int32_t commitlog_transaction_begin(struct commitlog_store *store,
+    const char *group, size_t group_bytes,
+    const struct commitlog_transaction_options *options,
+    struct commitlog_transaction **out_transaction,
+    struct commitlog_error *err);
+/* A handle to a prepared one, by its number. ENOTFOUND: none has this number;
+ * EMISUSE (not prepared; read-only), EINVAL, ENOMEM. */
+COMMITLOG_API int32_t commitlog_transaction_open(struct commitlog_store *store,
+    uint64_t transaction, struct commitlog_transaction **out_transaction,
+    struct commitlog_error *err);
+/* Frees the handle, and rolls back what is neither prepared nor committed.
+ * Before the store is closed, or after: then the next open rolls back. */
+COMMITLOG_API void commitlog_transaction_close(
+    struct commitlog_transaction *transaction);
+/* Its number, 0 until something of it is stored. */
+COMMITLOG_API uint64_t commitlog_transaction_id(
+    const struct commitlog_transaction *transaction);
+
+/*
+ * Stores a message of the transaction, at record->level. The receipt's
+ * queue_offset is 0: it has none before the commit. Errors: as
+ * commitlog_append_record; also EINVAL (the record has a producer or a time to
+ * be delivered at), ETOOBIG (one more would not fit a segment at the commit, or
+ * it is the 65,536th), EMISUSE (prepared, without the flag), ENOTFOUND
+ * (committed or rolled back, its time was over, say), ELIMIT (as many as may be
+ * open are).
+ */
+COMMITLOG_API int32_t commitlog_transaction_append(
+    struct commitlog_transaction *transaction,
+    const struct commitlog_record *record, int32_t timeout_ms,
+    struct commitlog_receipt *out_receipt, struct commitlog_error *err);
+/*
+ * The commit will commit these offsets of the group, too: of up to
+ * COMMITLOG_GROUP_OFFSETS_MAX queues in all. They are looked at now and at the
+ * commit as commitlog_group_commit would, with its errors, and nothing is stored
+ * before prepare or commit. EMISUSE: prepared; ENOTFOUND: it has ended.
+ */
+COMMITLOG_API int32_t commitlog_transaction_offsets(
+    struct commitlog_transaction *transaction, struct commitlog_group *group,
+    uint32_t epoch, const struct commitlog_group_offset *offsets,
+    uint32_t count, struct commitlog_error *err);
+
+/* From now on it outlives the process. Errors: EMISUSE (prepared already),
+ * ENOTFOUND (it has ended), ETOOBIG, ENOMEM, ENOSPC, ELIMIT, ETIMEDOUT,
+ * EFAILED, EUNKNOWN (stored, level not reached). */
+COMMITLOG_API int32_t commitlog_transaction_prepare(
+    struct commitlog_transaction *transaction, uint32_t level,
+    int32_t timeout_ms, struct commitlog_error *err);
+/*
+ * All of it takes effect. *out_receipt (may be NULL) is that of the first
+ * message, in its queue, with the end_position of all; of one without messages
+ * that of the last record written, and untouched if it is empty.
+ * Errors, with which nothing is changed: ENOTFOUND (it has ended), EFENCED,
+ * ETOOSMALL and ENOTFOUND for offsets (as commitlog_group_commit), EDAMAGED and
+ * EIO (a message does not read), ETOOBIG (segments are smaller than they were),
+ * ENOMEM, ENOSPC, ETIMEDOUT, EFAILED; EUNKNOWN (stored, level not reached).
+ */
+COMMITLOG_API int32_t commitlog_transaction_commit(
+    struct commitlog_transaction *transaction, uint32_t level,
+    int32_t timeout_ms, struct commitlog_receipt *out_receipt,
+    struct commitlog_error *err);
+/* None of it will ever take effect. ENOTFOUND (it has ended), ENOSPC,
+ * ETIMEDOUT, EFAILED, EUNKNOWN (stored, level not reached). */
+COMMITLOG_API int32_t commitlog_transaction_rollback(
+    struct commitlog_transaction *transaction, uint32_t level,
+    int32_t timeout_ms, struct commitlog_error *err);
+
+struct commitlog_transaction_info {
+    uint32_t struct_bytes;
+    uint32_t prepared; /* 0: still being written, or about to be rolled back */
+    uint64_t transaction;  /* its number */
+    int64_t begin_ms;      /* store time of its first record, since 1970 */
+    int64_t expires_at_ms; /* then it is rolled back */
+    uint64_t bytes;        /* of its messages, as they lie in the log */
+    uint32_t messages;
+    uint32_t offset_groups; /* prepared: consumer groups it has offsets of */
+    uint32_t group_bytes;
+    char group[256]; /* of its producer; ends in NUL */
+};
+/* The one with the lowest number above `after` (0: the oldest) of those of which
+ * something is stored. ENOTFOUND: that was the last. */
+COMMITLOG_API int32_t commitlog_transaction_next(struct commitlog_store *store,
+    uint64_t after, struct commitlog_transaction_info *out);
+
+struct commitlog_transaction_message {
+    uint32_t struct_bytes;
+    uint32_t topic;
+    uint32_t queue;
+    uint32_t reserved;
+    uint64_t position; /* for commitlog_get */
+};
+/* The messages of one, in the order they were appended: index 0, 1, ... until
+ * ENOTFOUND, which it is too when the transaction has ended. */
+COMMITLOG_API int32_t commitlog_transaction_message(
+    struct commitlog_store *store, uint64_t transaction, uint32_t index,
+    struct commitlog_transaction_message *out);
 
 #ifdef __cplusplus
 }

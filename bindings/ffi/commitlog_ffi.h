@@ -254,6 +254,7 @@ enum {
     COMMITLOG_KIND_TOPIC = 6,
     COMMITLOG_KIND_EPOCH = 7,
     COMMITLOG_KIND_FIRST = 8,
+    COMMITLOG_KIND_TRANSACTION = 9,
     COMMITLOG_KIND_TIMER = 10,
     COMMITLOG_KIND_GROUP = 11,
     COMMITLOG_KIND_PRODUCER = 12,
@@ -552,3 +553,46 @@ struct commitlog_work_info {
     int64_t visible_at_ms;
 };
 int32_t commitlog_group_work(struct commitlog_group *group, uint32_t topic, uint32_t queue, uint64_t offset, struct commitlog_work_info *out, struct commitlog_error *err);
+struct commitlog_transaction;
+enum {
+    COMMITLOG_TRANSACTIONS_MAX = 65536
+};
+enum {
+    COMMITLOG_TRANSACTION_PREPARED = 1
+};
+struct commitlog_transaction_options {
+    uint32_t struct_bytes;
+    uint32_t flags;
+    int64_t timeout_ms;
+    int64_t prepared_ms;
+};
+int32_t commitlog_transaction_begin(struct commitlog_store *store, const char *group, size_t group_bytes, const struct commitlog_transaction_options *options, struct commitlog_transaction **out_transaction, struct commitlog_error *err);
+int32_t commitlog_transaction_open(struct commitlog_store *store, uint64_t transaction, struct commitlog_transaction **out_transaction, struct commitlog_error *err);
+void commitlog_transaction_close(struct commitlog_transaction *transaction);
+uint64_t commitlog_transaction_id(const struct commitlog_transaction *transaction);
+int32_t commitlog_transaction_append(struct commitlog_transaction *transaction, const struct commitlog_record *record, int32_t timeout_ms, struct commitlog_receipt *out_receipt, struct commitlog_error *err);
+int32_t commitlog_transaction_offsets(struct commitlog_transaction *transaction, struct commitlog_group *group, uint32_t epoch, const struct commitlog_group_offset *offsets, uint32_t count, struct commitlog_error *err);
+int32_t commitlog_transaction_prepare(struct commitlog_transaction *transaction, uint32_t level, int32_t timeout_ms, struct commitlog_error *err);
+int32_t commitlog_transaction_commit(struct commitlog_transaction *transaction, uint32_t level, int32_t timeout_ms, struct commitlog_receipt *out_receipt, struct commitlog_error *err);
+int32_t commitlog_transaction_rollback(struct commitlog_transaction *transaction, uint32_t level, int32_t timeout_ms, struct commitlog_error *err);
+struct commitlog_transaction_info {
+    uint32_t struct_bytes;
+    uint32_t prepared;
+    uint64_t transaction;
+    int64_t begin_ms;
+    int64_t expires_at_ms;
+    uint64_t bytes;
+    uint32_t messages;
+    uint32_t offset_groups;
+    uint32_t group_bytes;
+    char group[256];
+};
+int32_t commitlog_transaction_next(struct commitlog_store *store, uint64_t after, struct commitlog_transaction_info *out);
+struct commitlog_transaction_message {
+    uint32_t struct_bytes;
+    uint32_t topic;
+    uint32_t queue;
+    uint32_t reserved;
+    uint64_t position;
+};
+int32_t commitlog_transaction_message(struct commitlog_store *store, uint64_t transaction, uint32_t index, struct commitlog_transaction_message *out);
