@@ -12,6 +12,7 @@
 #include "format/producer_record.h"
 #include "format/reference_record.h"
 #include "format/timer_record.h"
+#include "format/transaction_record.h"
 
 /* Offsets in an attribute, and in the value of a header. */
 #define ATTRIBUTE_AT_TYPE 0u
@@ -26,7 +27,7 @@ CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_CRITICAL == 1u << 7);
 CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_TAG == 1 && CLG_ATTRIBUTE_KEY == 2 && CLG_ATTRIBUTE_HEADER == 3);
 CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_PRODUCER_TIME == 4 && CLG_ATTRIBUTE_DELIVER_AT == 5);
 CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_PRODUCER == 6 && CLG_ATTRIBUTE_KEY_HASHES == 7);
-CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_ORIGIN == 8);
+CLG_FORMAT_ASSERT(CLG_ATTRIBUTE_ORIGIN == 8 && CLG_ATTRIBUTE_TRANSACTION == 9);
 CLG_FORMAT_ASSERT(CLG_TAG_MAX == 255u && CLG_KEY_MAX == 4096u && CLG_RECORD_KEYS_MAX == 64u);
 CLG_FORMAT_ASSERT(CLG_HEADER_NAME_MAX == 255u);
 
@@ -59,6 +60,7 @@ static bool attribute_value_ok(uint8_t type, const uint8_t *value, size_t bytes)
     struct clg_producer_mark mark;
     struct clg_deliver_at at;
     struct clg_reference origin;
+    struct clg_transaction_half half;
     CLG_ASSERT((type & CLG_ATTRIBUTE_CRITICAL) == 0);
     CLG_ASSERT(type != 0);
     switch (type) {
@@ -78,6 +80,8 @@ static bool attribute_value_ok(uint8_t type, const uint8_t *value, size_t bytes)
         return clg_producer_mark_decode(value, bytes, &mark) == COMMITLOG_OK;
     case CLG_ATTRIBUTE_ORIGIN:
         return clg_reference_decode_origin(value, bytes, &origin) == COMMITLOG_OK;
+    case CLG_ATTRIBUTE_TRANSACTION:
+        return clg_transaction_half_decode(value, bytes, &half) == COMMITLOG_OK;
     default:
         return true;
     }
@@ -195,7 +199,7 @@ int clg_attribute_next(struct clg_attribute_iterator *iterator, struct clg_attri
 
 static bool attribute_is_known(uint8_t type)
 {
-    return type >= CLG_ATTRIBUTE_TAG && type <= CLG_ATTRIBUTE_ORIGIN;
+    return type >= CLG_ATTRIBUTE_TAG && type <= CLG_ATTRIBUTE_TRANSACTION;
 }
 
 int clg_attributes_check(const uint8_t *area, size_t bytes)
@@ -209,6 +213,7 @@ int clg_attributes_check(const uint8_t *area, size_t bytes)
     uint32_t waits = 0;
     uint32_t hashes = 0;
     uint32_t origins = 0;
+    uint32_t halves = 0;
     bool unsupported = false;
     if (bytes > CLG_ATTRIBUTES_MAX) {
         return COMMITLOG_EDAMAGED;
@@ -227,12 +232,13 @@ int clg_attributes_check(const uint8_t *area, size_t bytes)
         waits += attribute.type == CLG_ATTRIBUTE_DELIVER_AT;
         hashes += attribute.type == CLG_ATTRIBUTE_KEY_HASHES;
         origins += attribute.type == CLG_ATTRIBUTE_ORIGIN;
+        halves += attribute.type == CLG_ATTRIBUTE_TRANSACTION;
     }
     if (rc < 0) {
         return rc;
     }
     if (tags > 1 || times > 1 || producers > 1 || waits > 1 || hashes > 1 || origins > 1 ||
-        keys > CLG_RECORD_KEYS_MAX) {
+        halves > 1 || keys > CLG_RECORD_KEYS_MAX) {
         return COMMITLOG_EDAMAGED;
     }
     return unsupported ? COMMITLOG_EUNSUPPORTED : COMMITLOG_OK;

@@ -32,7 +32,8 @@ enum clg_attribute_type {
     CLG_ATTRIBUTE_DELIVER_AT = 5,    /* timer_record.h; the first one, at most one */
     CLG_ATTRIBUTE_PRODUCER = 6,      /* producer_record.h; before any but 5, at most one */
     CLG_ATTRIBUTE_KEY_HASHES = 7,    /* of a reference: u64 each, 1 to 64; at most one */
-    CLG_ATTRIBUTE_ORIGIN = 8 /* reference_record.h: of a dead letter that is a copy; the first */
+    CLG_ATTRIBUTE_ORIGIN = 8, /* reference_record.h: of a dead letter that is a copy; the first */
+    CLG_ATTRIBUTE_TRANSACTION = 9 /* transaction_record.h; the first one, at most one */
 };
 
 /* Of a message's first attribute: does state come from it, so that where only headers are checked
@@ -40,7 +41,8 @@ enum clg_attribute_type {
 static inline bool clg_attributes_steer(const uint8_t *area, size_t bytes)
 {
     unsigned type = bytes > 0 ? area[0] & ~CLG_ATTRIBUTE_CRITICAL : 0;
-    return type == CLG_ATTRIBUTE_DELIVER_AT || type == CLG_ATTRIBUTE_PRODUCER;
+    return type == CLG_ATTRIBUTE_DELIVER_AT || type == CLG_ATTRIBUTE_PRODUCER ||
+           type == CLG_ATTRIBUTE_TRANSACTION;
 }
 
 /* A view into an attribute area; lives as long as the area. */

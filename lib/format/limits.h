@@ -68,6 +68,12 @@
 /* Store times are nanoseconds in 63 bits: nothing can be due later. */
 #define CLG_DELIVER_AT_MAX_MS INT64_C(9223372036854)
 
+/* Open transactions, and messages of one: what a batch may have. A time that is asked for ends. */
+#define CLG_TRANSACTIONS_MAX 65536u
+#define CLG_TRANSACTION_MESSAGES_MAX 65535u
+#define CLG_TRANSACTION_PREPARED_MS INT64_C(86400000)
+#define CLG_TRANSACTION_TIME_MAX_MS INT64_C(2592000000)
+
 /* Queue numbers of a store: 0 to 2^32 - 2; the last value means "no queue". */
 #define CLG_QUEUE_NONE UINT32_C(0xffffffff)
 #define CLG_QUEUES_MAX UINT32_C(0xffffffff) /* number of queues, exclusive bound of numbers */

@@ -80,6 +80,22 @@ int clg_store_wait_room(struct commitlog_store *store, uint32_t ticket, int64_t 
                                          "no room in the stage: a reservation is open too long");
 }
 
+int clg_store_attempt(struct commitlog_store *store, clg_attempt_fn attempt, void *ctx,
+                      int64_t deadline_mono_ns, struct commitlog_error *err)
+{
+    for (;;) {
+        uint32_t ticket = clg_log_room_ticket(store->core->log);
+        int rc = attempt(ctx, err);
+        if (rc == COMMITLOG_ETIMEDOUT) {
+            rc = clg_store_wait_room(store, ticket, deadline_mono_ns, err);
+            if (rc == COMMITLOG_OK) {
+                continue;
+            }
+        }
+        return rc;
+    }
+}
+
 int clg_store_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
                      int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
                      struct commitlog_error *err)

@@ -169,7 +169,7 @@ static int dead_one(struct commitlog_receiver *receiver, struct clg_reader *read
         return dead_append(receiver, &view, how, err);
     }
     if (rc != COMMITLOG_EHOLE && rc != COMMITLOG_EDAMAGED && rc != COMMITLOG_ETOOSMALL &&
-        rc != COMMITLOG_EUNSUPPORTED) {
+        rc != COMMITLOG_EEXPIRED && rc != COMMITLOG_EUNSUPPORTED) {
         return rc;
     }
     const struct clg_work_entry entry = {.offset = how->origin,

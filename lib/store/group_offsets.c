@@ -58,6 +58,20 @@ static int offsets_check_end(struct commitlog_store *store, const struct clg_gro
     return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "commit offsets");
 }
 
+/* Sorts them. */
+static int offsets_check(struct commitlog_store *store, struct clg_group_entry *entries,
+                         uint32_t count, struct commitlog_error *err)
+{
+    if (offsets_sort(entries, count) != COMMITLOG_OK) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "a queue is named twice");
+    }
+    int rc = COMMITLOG_OK;
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+        rc = offsets_check_end(store, &entries[i], err);
+    }
+    return rc;
+}
+
 struct offsets_commit {
     struct commitlog_group *handle;
     uint32_t epoch;
@@ -67,72 +81,77 @@ struct offsets_commit {
     uint64_t committed_position; /* nothing to be written: what says it already */
 };
 
-/* Those that are committed already fall out. Under the lock of groups. */
-static int offsets_compare(struct offsets_commit *commit, const struct clg_group *group,
+/* Those that are committed already fall out. */
+static int offsets_compare(const struct clg_group *group, bool reset,
+                           struct clg_group_entry *entries, uint32_t *count,
                            struct commitlog_error *err)
 {
     uint32_t kept = 0;
-    for (uint32_t i = 0; i < commit->count; i++) {
-        const struct clg_group_entry entry = commit->entries[i];
+    for (uint32_t i = 0; i < *count; i++) {
+        const struct clg_group_entry entry = entries[i];
         const struct clg_group_offset *known = clg_group_find_offset(group, entry.queue_number);
-        if (known != NULL && !commit->reset && entry.offset < known->offset) {
+        if (known != NULL && !reset && entry.offset < known->offset) {
             return clg_fail(err, COMMITLOG_ETOOSMALL, 0, CLG_NO_POSITION,
                             "group %s has committed %llu already, offset %llu lies before",
-                            commit->handle->name, (unsigned long long)known->offset,
+                            (const char *)group->name, (unsigned long long)known->offset,
                             (unsigned long long)entry.offset);
         }
         /* A reset also forgets what was given out. */
-        if (known == NULL || commit->reset || entry.offset != known->offset) {
-            commit->entries[kept++] = entry;
+        if (known == NULL || reset || entry.offset != known->offset) {
+            entries[kept++] = entry;
         }
     }
-    commit->count = kept;
-    commit->committed_position = group->last_position;
+    *count = kept;
     return COMMITLOG_OK;
+}
+
+int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch, bool reset,
+                            struct clg_group_entry *entries, uint32_t *count,
+                            struct clg_group_change *out, uint64_t *out_last_position,
+                            struct commitlog_error *err)
+{
+    CLG_ASSERT(clg_mutex_is_held(&handle->store->group_lock));
+    const struct clg_group *group = clg_groups_find(handle, &handle->store->groups);
+    if (group == NULL) {
+        return clg_groups_not_found(handle, err);
+    }
+    if (epoch != 0 && epoch != group->epoch) {
+        return clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
+                        "group %s is in epoch %u, the member in %u", handle->name, group->epoch,
+                        epoch);
+    }
+    int rc = offsets_compare(group, reset, entries, count, err);
+    *out = (struct clg_group_change){.name = (const uint8_t *)handle->name,
+                                     .name_bytes = handle->name_bytes,
+                                     .operation = reset ? CLG_GROUP_RESET : CLG_GROUP_OFFSETS,
+                                     .epoch = group->epoch,
+                                     .count = *count};
+    *out_last_position = group->last_position;
+    return rc;
 }
 
 static int offsets_append_locked(struct offsets_commit *commit, int64_t deadline,
                                  struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
-    struct commitlog_group *handle = commit->handle;
-    const struct clg_group *group = clg_groups_find(handle, &handle->store->groups);
-    if (group == NULL) {
-        return clg_groups_not_found(handle, err);
-    }
-    if (commit->epoch != 0 && commit->epoch != group->epoch) {
-        return clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
-                        "group %s is in epoch %u, the member in %u", handle->name, group->epoch,
-                        commit->epoch);
-    }
-    int rc = offsets_compare(commit, group, err);
-    if (rc != COMMITLOG_OK || commit->count == 0) {
-        return rc;
-    }
-    struct clg_group_change change = {.name = (const uint8_t *)handle->name,
-                                      .name_bytes = handle->name_bytes,
-                                      .operation =
-                                          commit->reset ? CLG_GROUP_RESET : CLG_GROUP_OFFSETS,
-                                      .epoch = group->epoch,
-                                      .count = commit->count};
-    return clg_groups_append(handle->store, &change, commit->entries, false, deadline, receipt,
-                             err);
+    struct clg_group_change change;
+    int rc = clg_group_offsets_judge(commit->handle, commit->epoch, commit->reset, commit->entries,
+                                     &commit->count, &change, &commit->committed_position, err);
+    return rc != COMMITLOG_OK || commit->count == 0
+               ? rc
+               : clg_groups_append(commit->handle->store, &change, commit->entries, false, deadline,
+                                   receipt, err);
 }
 
 static int offsets_commit(struct offsets_commit *commit, uint32_t level, int64_t deadline,
                           struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     struct commitlog_store *store = commit->handle->store;
-    if (offsets_sort(commit->entries, commit->count) != COMMITLOG_OK) {
-        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "a queue is named twice");
-    }
-    for (uint32_t i = 0; i < commit->count; i++) {
-        int rc = offsets_check_end(store, &commit->entries[i], err);
-        if (rc != COMMITLOG_OK) {
-            return rc;
-        }
+    int rc = offsets_check(store, commit->entries, commit->count, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
     }
     clg_mutex_lock(store->os, &store->group_lock);
-    int rc = offsets_append_locked(commit, deadline, receipt, err);
+    rc = offsets_append_locked(commit, deadline, receipt, err);
     clg_mutex_unlock(store->os, &store->group_lock);
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -164,6 +183,27 @@ static int offsets_number(struct commitlog_store *store, uint32_t topic, uint32_
                                          "no topic %u with a queue %u is open", topic, queue);
 }
 
+static int offsets_take(struct commitlog_store *store, const struct commitlog_group_offset *offsets,
+                        uint32_t count, struct clg_group_entry *entries,
+                        struct commitlog_error *err)
+{
+    int rc = COMMITLOG_OK;
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+        entries[i].offset = offsets[i].offset;
+        rc = offsets_number(store, offsets[i].topic, offsets[i].queue, &entries[i].queue_number,
+                            err);
+    }
+    return rc;
+}
+
+int clg_group_offsets_collect(struct commitlog_store *store,
+                              const struct commitlog_group_offset *offsets, uint32_t count,
+                              struct clg_group_entry *entries, struct commitlog_error *err)
+{
+    int rc = offsets_take(store, offsets, count, entries, err);
+    return rc == COMMITLOG_OK ? offsets_check(store, entries, count, err) : rc;
+}
+
 int32_t commitlog_group_commit(struct commitlog_group *group, uint32_t epoch,
                                const struct commitlog_group_offset *offsets, uint32_t count,
                                uint32_t level, int32_t timeout_ms,
@@ -187,11 +227,7 @@ int32_t commitlog_group_commit(struct commitlog_group *group, uint32_t epoch,
     if (entries == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "commit offsets");
     }
-    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
-        entries[i].offset = offsets[i].offset;
-        rc = offsets_number(store, offsets[i].topic, offsets[i].queue, &entries[i].queue_number,
-                            err);
-    }
+    rc = offsets_take(store, offsets, count, entries, err);
     struct offsets_commit commit = {
         .handle = group, .epoch = epoch, .entries = entries, .count = count};
     struct commitlog_receipt receipt = {0};

@@ -9,8 +9,6 @@
 
 /* A change of settings waits no longer than this for room in the stage. */
 #define GROUPS_ROOM_MS 5000
-/* Bodies of so many bytes need no memory of their own: one queue and the longest name. */
-#define GROUPS_BODY_BYTES 512u
 
 static int groups_take(void *ctx, const struct clg_group_table *table)
 {
@@ -79,44 +77,68 @@ int clg_groups_not_found(const struct commitlog_group *handle, struct commitlog_
                     handle->name);
 }
 
-int clg_groups_append(struct commitlog_store *store, struct clg_group_change *change,
+int clg_groups_make_item(struct commitlog_store *store, const struct clg_group_change *change,
+                         const struct clg_group_entry *entries, struct clg_group_item *out,
+                         struct commitlog_error *err)
+{
+    const struct commitlog_os *os = store->os;
+    size_t bytes = (size_t)clg_group_change_bytes(change->name_bytes, change->count);
+    out->body = bytes <= sizeof(out->small) ? out->small : os->alloc(os, bytes);
+    CLG_ASSERT(clg_mutex_is_held(&store->group_lock));
+    if (out->body == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "a change of a group");
+    }
+    int rc = clg_group_change_encode(out->body, bytes, change, entries);
+    if (rc == COMMITLOG_OK) { /* its pointers lead into the body */
+        rc = clg_group_change_decode(out->body, bytes, &out->change);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_group_table_prepare(&store->groups, &out->change);
+    }
+    if (rc != COMMITLOG_OK) {
+        clg_groups_free_item(store, out);
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "a change of a group");
+    }
+    out->slice = (struct commitlog_slice){out->body, bytes};
+    out->item = (struct clg_append){.kind = CLG_KIND_GROUP,
+                                    .queue_number = CLG_QUEUE_NONE,
+                                    .body = &out->slice,
+                                    .body_count = 1,
+                                    .body_bytes = bytes};
+    return COMMITLOG_OK;
+}
+
+void clg_groups_apply_item(struct commitlog_store *store, const struct clg_group_item *item,
+                           uint64_t position)
+{
+    CLG_ASSERT(clg_mutex_is_held(&store->group_lock));
+    clg_group_table_apply(&store->groups, &item->change, position);
+    clg_work_table_apply_group(&store->work, &item->change);
+}
+
+void clg_groups_free_item(struct commitlog_store *store, struct clg_group_item *item)
+{
+    if (item->body != item->small) {
+        store->os->free(store->os, item->body);
+    }
+    item->body = NULL;
+}
+
+int clg_groups_append(struct commitlog_store *store, const struct clg_group_change *change,
                       const struct clg_group_entry *entries, bool carry, int64_t deadline_mono_ns,
                       struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
-    const struct commitlog_os *os = store->os;
-    uint8_t small[GROUPS_BODY_BYTES];
-    size_t bytes = (size_t)clg_group_change_bytes(change->name_bytes, change->count);
-    uint8_t *body = bytes <= sizeof(small) ? small : os->alloc(os, bytes);
-    CLG_ASSERT(clg_mutex_is_held(&store->group_lock));
-    if (body == NULL) {
-        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "a change of a group");
-    }
-    int rc = clg_group_change_encode(body, bytes, change, entries);
-    if (rc == COMMITLOG_OK) {
-        rc = clg_group_change_decode(body, bytes, change); /* its pointers now lead into the body */
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = clg_group_table_prepare(&store->groups, change);
-    }
+    struct clg_group_item item;
+    int rc = clg_groups_make_item(store, change, entries, &item, err);
     if (rc != COMMITLOG_OK) {
-        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "a change of a group");
-    } else {
-        struct commitlog_slice slice = {body, bytes};
-        const struct clg_append item = {.kind = CLG_KIND_GROUP,
-                                        .queue_number = CLG_QUEUE_NONE,
-                                        .takes_reserve = carry,
-                                        .body = &slice,
-                                        .body_count = 1,
-                                        .body_bytes = bytes};
-        rc = clg_store_append(store, &item, 1, deadline_mono_ns, receipt, err);
+        return rc;
     }
+    item.item.takes_reserve = carry;
+    rc = clg_store_append(store, &item.item, 1, deadline_mono_ns, receipt, err);
     if (rc == COMMITLOG_OK) {
-        clg_group_table_apply(&store->groups, change, receipt->position);
-        clg_work_table_apply_group(&store->work, change);
+        clg_groups_apply_item(store, &item, receipt->position);
     }
-    if (body != small) {
-        os->free(os, body);
-    }
+    clg_groups_free_item(store, &item);
     return rc;
 }
 

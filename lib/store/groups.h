@@ -43,10 +43,41 @@ CLG_MUST_CHECK int clg_groups_not_found(const struct commitlog_group *handle,
 
 /* Appends the change and applies it to the writer's table. Under the lock. `carry`: it may use the
  * stretch of a full disk that is kept for retention. */
-CLG_MUST_CHECK int clg_groups_append(struct commitlog_store *store, struct clg_group_change *change,
+CLG_MUST_CHECK int clg_groups_append(struct commitlog_store *store,
+                                     const struct clg_group_change *change,
                                      const struct clg_group_entry *entries, bool carry,
                                      int64_t deadline_mono_ns, struct commitlog_receipt *receipt,
                                      struct commitlog_error *err);
+
+/* The same in steps, for a batch with others: make, append, apply at its position, free. Stays
+ * where it is until then. Under the lock. */
+struct clg_group_item {
+    struct clg_append item;
+    struct commitlog_slice slice;
+    struct clg_group_change change;
+    uint8_t *body;
+    uint8_t small[512]; /* one queue and the longest name need no memory of their own */
+};
+CLG_MUST_CHECK int clg_groups_make_item(struct commitlog_store *store,
+                                        const struct clg_group_change *change,
+                                        const struct clg_group_entry *entries,
+                                        struct clg_group_item *out, struct commitlog_error *err);
+void clg_groups_apply_item(struct commitlog_store *store, const struct clg_group_item *item,
+                           uint64_t position);
+void clg_groups_free_item(struct commitlog_store *store, struct clg_group_item *item);
+
+/* group_offsets.c: what is asked for as entries, sorted, each within its queue. */
+CLG_MUST_CHECK int clg_group_offsets_collect(struct commitlog_store *store,
+                                             const struct commitlog_group_offset *offsets,
+                                             uint32_t count, struct clg_group_entry *entries,
+                                             struct commitlog_error *err);
+/* May a member of this epoch (0: nobody's) commit them? Those that are committed already fall out
+ * of *count; *out: the change, and where the last one is said. Under the lock. */
+CLG_MUST_CHECK int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch,
+                                           bool reset, struct clg_group_entry *entries,
+                                           uint32_t *count, struct clg_group_change *out,
+                                           uint64_t *out_last_position,
+                                           struct commitlog_error *err);
 
 /* group_carry.c: bytes of the records that clg_groups_carry would write now. */
 uint64_t clg_groups_carry_cost(struct commitlog_store *store, uint64_t end);

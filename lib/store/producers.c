@@ -173,42 +173,43 @@ static int producers_repeat(struct commitlog_store *store, uint32_t count,
     return COMMITLOG_OK;
 }
 
+struct producers_append {
+    struct commitlog_store *store;
+    const struct clg_append *items;
+    uint32_t count;
+    const struct clg_producer_mark *first;
+    struct commitlog_receipt *receipts;
+};
+
 /* COMMITLOG_ETIMEDOUT: there is no room now. */
-static int producers_append_now(struct commitlog_store *store, const struct clg_append *items,
-                                uint32_t count, const struct clg_producer_mark *first,
-                                struct commitlog_receipt *receipts, struct commitlog_error *err)
+static int producers_append_now(void *ctx, struct commitlog_error *err)
 {
+    const struct producers_append *append = ctx;
+    struct commitlog_store *store = append->store;
     struct clg_producer_receipt known;
-    CLG_ASSERT(first->id != 0 && count > 0);
+    CLG_ASSERT(append->first->id != 0 && append->count > 0);
     clg_mutex_lock(store->os, &store->producer_lock);
-    enum clg_producer_verdict verdict = clg_producer_judge(&store->producers, first, &known);
+    enum clg_producer_verdict verdict =
+        clg_producer_judge(&store->producers, append->first, &known);
     int rc;
     if (verdict == CLG_PRODUCER_NEW) {
-        rc = producers_append_new(store, items, count, first, clg_store_deadline(store, 0),
-                                  receipts, err);
+        rc = producers_append_new(store, append->items, append->count, append->first,
+                                  clg_store_deadline(store, 0), append->receipts, err);
     } else {
-        rc = producers_repeat(store, count, first, receipts, err);
+        rc = producers_repeat(store, append->count, append->first, append->receipts, err);
     }
     clg_mutex_unlock(store->os, &store->producer_lock);
     return rc;
 }
 
-/* Room is waited for without the lock: who can make some may want it before. */
 int clg_producers_append(struct commitlog_store *store, const struct clg_append *items,
                          uint32_t count, const struct clg_producer_mark *first,
                          int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
                          struct commitlog_error *err)
 {
-    uint32_t ticket;
-    bool full;
-    int rc;
-    do {
-        ticket = clg_log_room_ticket(store->core->log);
-        rc = producers_append_now(store, items, count, first, receipts, err);
-        full = rc == COMMITLOG_ETIMEDOUT;
-        rc = full ? clg_store_wait_room(store, ticket, deadline_mono_ns, err) : rc;
-    } while (full && rc == COMMITLOG_OK);
-    return rc;
+    struct producers_append append = {
+        .store = store, .items = items, .count = count, .first = first, .receipts = receipts};
+    return clg_store_attempt(store, producers_append_now, &append, deadline_mono_ns, err);
 }
 
 int clg_producers_expire(struct commitlog_store *store, int64_t expire_ns, int64_t *out_wait_ns,

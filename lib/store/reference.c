@@ -14,41 +14,51 @@ static bool reference_is_same(const struct clg_reference *reference,
                               const struct clg_record_view *original)
 {
     return original->header.header_check == reference->header_check &&
-           (original->header.kind == CLG_KIND_MESSAGE || original->header.kind == CLG_KIND_TIMER);
+           (original->header.kind == CLG_KIND_MESSAGE || original->header.kind == CLG_KIND_TIMER ||
+            original->header.kind == CLG_KIND_TRANSACTION);
+}
+
+/* What the reference in `view` refers to, as it lies; *out_reference also when it does not read. */
+static int reference_follow(struct clg_reader *reader, const struct clg_core *core,
+                            uint64_t visible, const struct clg_record_view *view,
+                            struct clg_reference *out_reference, struct clg_record_view *out,
+                            struct commitlog_error *err)
+{
+    struct clg_reference reference;
+    const uint64_t from = view->position;
+    CLG_ASSERT(view->header.kind == CLG_KIND_REFERENCE);
+    int rc = clg_reference_decode(view->body, view->body_bytes, &reference);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, from, "reference does not decode");
+    }
+    if (reference.position >= from) { /* "beyond the end" is not what the caller is */
+        return clg_fail(err, COMMITLOG_EDAMAGED, 0, from,
+                        "reference to %llu, which does not lie before it",
+                        (unsigned long long)reference.position);
+    }
+    *out_reference = reference;
+    rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, out, err);
+    if (rc == COMMITLOG_ETOOSMALL || (rc == COMMITLOG_OK && !reference_is_same(&reference, out))) {
+        return clg_fail(err, COMMITLOG_EEXPIRED, 0, from,
+                        "the message that this refers to, at %llu, is gone",
+                        (unsigned long long)reference.position);
+    }
+    return rc;
 }
 
 int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, uint64_t visible,
                       struct clg_record_view *view, struct clg_reference *out_reference,
                       struct commitlog_error *err)
 {
-    struct clg_reference reference;
     struct clg_record_view original;
-    CLG_ASSERT(view->header.kind == CLG_KIND_REFERENCE);
-    int rc = clg_reference_decode(view->body, view->body_bytes, &reference);
-    if (rc != COMMITLOG_OK) {
-        return clg_fail(err, rc, 0, view->position, "reference does not decode");
+    int rc = reference_follow(reader, core, visible, view, out_reference, &original, err);
+    if (rc == COMMITLOG_OK) {
+        view->attributes = original.attributes;
+        view->header.attribute_bytes = original.header.attribute_bytes;
+        view->body = original.body;
+        view->body_bytes = original.body_bytes;
     }
-    if (reference.position >= view->position) { /* "beyond the end" is not what the caller is */
-        return clg_fail(err, COMMITLOG_EDAMAGED, 0, view->position,
-                        "reference to %llu, which does not lie before it",
-                        (unsigned long long)reference.position);
-    }
-    *out_reference = reference;
-    rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, &original, err);
-    if (rc == COMMITLOG_ETOOSMALL ||
-        (rc == COMMITLOG_OK && !reference_is_same(&reference, &original))) {
-        return clg_fail(err, COMMITLOG_EEXPIRED, 0, view->position,
-                        "the message that this refers to, at %llu, is gone",
-                        (unsigned long long)reference.position);
-    }
-    if (rc != COMMITLOG_OK) {
-        return rc;
-    }
-    view->attributes = original.attributes;
-    view->header.attribute_bytes = original.header.attribute_bytes;
-    view->body = original.body;
-    view->body_bytes = original.body_bytes;
-    return COMMITLOG_OK;
+    return rc;
 }
 
 int clg_store_original(struct clg_reader *reader, const struct clg_core *core, uint64_t visible,
@@ -71,23 +81,17 @@ int clg_reference_read(struct clg_reader *reader, const struct clg_core *core, u
                        struct clg_record_view *out, struct commitlog_error *err)
 {
     struct clg_reference reference;
-    const uint64_t position = entry->position;
-    int rc = clg_reader_get(reader, core->log, position, visible, NULL, out, err);
-    if (rc == COMMITLOG_OK && !clg_lookup_agrees(entry, queue_number, &out->header)) {
-        rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, position, "record and queue entry disagree");
+    struct clg_record_view view;
+    int rc = clg_reader_get(reader, core->log, entry->position, visible, NULL, &view, err);
+    if (rc == COMMITLOG_OK && !clg_lookup_agrees(entry, queue_number, &view.header)) {
+        rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, entry->position,
+                      "record and queue entry disagree");
     }
-    if (rc != COMMITLOG_OK || out->header.kind != CLG_KIND_REFERENCE) {
-        return rc;
+    if (rc == COMMITLOG_OK && view.header.kind == CLG_KIND_REFERENCE) {
+        return reference_follow(reader, core, visible, &view, &reference, out, err);
     }
-    rc = clg_reference_decode(out->body, out->body_bytes, &reference);
-    if (rc == COMMITLOG_OK && reference.position >= position) {
-        rc = COMMITLOG_EDAMAGED;
-    }
-    if (rc != COMMITLOG_OK) {
-        return clg_fail(err, rc, 0, position, "reference does not decode");
-    }
-    rc = clg_reader_get(reader, core->log, reference.position, visible, NULL, out, err);
-    return rc == COMMITLOG_OK && !reference_is_same(&reference, out) ? COMMITLOG_ETOOSMALL : rc;
+    *out = view;
+    return rc;
 }
 
 /* An attribute with the hashes of the message's keys in the topic of the queue; bytes of it. */

@@ -25,8 +25,8 @@ CLG_MUST_CHECK int clg_store_resolve(struct clg_reader *reader, const struct clg
 /* What the reference at `position` refers to; UINT64_MAX: nothing that could be kept. */
 CLG_MUST_CHECK int clg_store_original(struct clg_reader *reader, const struct clg_core *core,
                                       uint64_t visible, uint64_t position, uint64_t *out_original);
-/* The record of the queue's entry, or the one that it refers to, as it lies. COMMITLOG_ETOOSMALL:
- * gone. */
+/* The record of the queue's entry, or the one that it refers to, as it lies. COMMITLOG_ETOOSMALL or
+ * COMMITLOG_EEXPIRED: gone. */
 CLG_MUST_CHECK int clg_reference_read(struct clg_reader *reader, const struct clg_core *core,
                                       uint64_t visible, uint32_t queue_number,
                                       const struct clg_lookup_entry *entry,

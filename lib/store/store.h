@@ -245,6 +245,13 @@ CLG_MUST_CHECK int clg_store_make_room(struct commitlog_store *store, struct com
 /* Waits until there may be room again since the ticket was taken. */
 CLG_MUST_CHECK int clg_store_wait_room(struct commitlog_store *store, uint32_t ticket,
                                        int64_t deadline_mono_ns, struct commitlog_error *err);
+/* Calls `attempt`, which appends without waiting, until it is not COMMITLOG_ETIMEDOUT, or the
+ * deadline has passed. Room is waited for outside of it, for who can make some may want its lock.
+ */
+typedef int (*clg_attempt_fn)(void *ctx, struct commitlog_error *err);
+CLG_MUST_CHECK int clg_store_attempt(struct commitlog_store *store, clg_attempt_fn attempt,
+                                     void *ctx, int64_t deadline_mono_ns,
+                                     struct commitlog_error *err);
 /* Appends, waiting for room until the deadline; then folds. */
 CLG_MUST_CHECK int clg_store_append(struct commitlog_store *store, const struct clg_append *items,
                                     uint32_t count, int64_t deadline_mono_ns,

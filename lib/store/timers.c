@@ -72,11 +72,21 @@ static bool timers_mark(const struct clg_append *item, struct clg_deliver_at *ou
                                  CLG_DELIVER_AT_BYTES, out) == COMMITLOG_OK;
 }
 
+struct timers_append {
+    struct commitlog_store *store;
+    const struct clg_append *items;
+    uint32_t count;
+    struct commitlog_receipt *receipts;
+};
+
 /* COMMITLOG_ETIMEDOUT: there is no room now. */
-static int timers_append_now(struct commitlog_store *store, const struct clg_append *items,
-                             uint32_t count, struct commitlog_receipt *receipts,
-                             struct commitlog_error *err)
+static int timers_append_now(void *ctx, struct commitlog_error *err)
 {
+    const struct timers_append *append = ctx;
+    struct commitlog_store *store = append->store;
+    const struct clg_append *items = append->items;
+    struct commitlog_receipt *receipts = append->receipts;
+    const uint32_t count = append->count;
     int rc = COMMITLOG_OK;
     struct clg_deliver_at at;
     clg_mutex_lock(store->os, &store->timer_lock);
@@ -105,29 +115,29 @@ static int timers_append_now(struct commitlog_store *store, const struct clg_app
     return rc;
 }
 
-/* Room is waited for without the lock: who can make some may want it before. */
 int clg_timers_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
                       int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
                       struct commitlog_error *err)
 {
-    uint32_t ticket;
-    bool full;
-    int rc;
-    do {
-        ticket = clg_log_room_ticket(store->core->log);
-        rc = timers_append_now(store, items, count, receipts, err);
-        full = rc == COMMITLOG_ETIMEDOUT;
-        rc = full ? clg_store_wait_room(store, ticket, deadline_mono_ns, err) : rc;
-    } while (full && rc == COMMITLOG_OK);
-    return rc;
+    struct timers_append append = {
+        .store = store, .items = items, .count = count, .receipts = receipts};
+    return clg_store_attempt(store, timers_append_now, &append, deadline_mono_ns, err);
 }
 
 /* ---- cancel ---- */
 
+struct timers_cancel {
+    struct commitlog_store *store;
+    uint64_t timer;
+    struct commitlog_receipt receipt;
+};
+
 /* COMMITLOG_ETIMEDOUT: there is no room now. */
-static int timers_cancel_now(struct commitlog_store *store, uint64_t timer,
-                             struct commitlog_receipt *receipt, struct commitlog_error *err)
+static int timers_cancel_now(void *ctx, struct commitlog_error *err)
 {
+    struct timers_cancel *cancel = ctx;
+    struct commitlog_store *store = cancel->store;
+    const uint64_t timer = cancel->timer;
     int rc;
     clg_mutex_lock(store->os, &store->timer_lock);
     if (!clg_timer_find(&store->timers, timer, NULL)) {
@@ -135,8 +145,8 @@ static int timers_cancel_now(struct commitlog_store *store, uint64_t timer,
                       "no message waits that was stored at %llu: delivered, cancelled or never",
                       (unsigned long long)timer);
     } else {
-        rc = clg_timers_append_cancel(store, timer, false, clg_store_deadline(store, 0), receipt,
-                                      err);
+        rc = clg_timers_append_cancel(store, timer, false, clg_store_deadline(store, 0),
+                                      &cancel->receipt, err);
     }
     if (rc == COMMITLOG_OK) {
         clg_timer_remove(&store->timers, timer);
@@ -157,18 +167,11 @@ int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, ui
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "cancel a timer");
     }
-    struct commitlog_receipt receipt = {0};
+    struct timers_cancel cancel = {.store = store, .timer = timer};
     int64_t deadline = clg_store_deadline(store, COMMITLOG_FOREVER);
-    uint32_t ticket;
-    bool full;
-    do {
-        ticket = clg_log_room_ticket(store->core->log);
-        rc = timers_cancel_now(store, timer, &receipt, err);
-        full = rc == COMMITLOG_ETIMEDOUT;
-        rc = full ? clg_store_wait_room(store, ticket, deadline, err) : rc;
-    } while (full && rc == COMMITLOG_OK);
+    rc = clg_store_attempt(store, timers_cancel_now, &cancel, deadline, err);
     return rc == COMMITLOG_OK ? clg_append_finish(store, clg_append_level(store, level), 1,
-                                                  deadline, 0, &receipt, err)
+                                                  deadline, 0, &cancel.receipt, err)
                               : rc;
 }
 

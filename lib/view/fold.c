@@ -27,6 +27,7 @@
 #include "view/producers_view.h"
 #include "view/timers_view.h"
 #include "view/topics_view.h"
+#include "view/transactions_view.h"
 #include "view/work_view.h"
 
 int clg_fold_create(const struct clg_fold_config *config, struct clg_fold **out,
@@ -365,6 +366,15 @@ int clg_fold_work(struct clg_fold *fold, clg_fold_work_fn look, void *ctx)
     return rc;
 }
 
+int clg_fold_transactions(struct clg_fold *fold, clg_fold_transactions_fn look, void *ctx)
+{
+    CLG_ASSERT(look != NULL);
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    int rc = look(ctx, clg_transactions_view_table(fold->views[CLG_VIEW_TRANSACTIONS]));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}
+
 void clg_fold_set_first(struct clg_fold *fold, uint64_t first)
 {
     clg_mutex_lock(fold->config.os, &fold->lock);
@@ -413,9 +423,14 @@ void clg_fold_get_stats(struct clg_fold *fold, struct clg_fold_stats *out)
                            clg_groups_view_contradictions(fold->views[CLG_VIEW_GROUPS]) +
                            clg_producers_view_contradictions(fold->views[CLG_VIEW_PRODUCERS]) +
                            clg_timers_view_contradictions(fold->views[CLG_VIEW_TIMERS]) +
-                           clg_work_view_contradictions(fold->views[CLG_VIEW_WORK]);
+                           clg_work_view_contradictions(fold->views[CLG_VIEW_WORK]) +
+                           clg_transactions_view_contradictions(fold->views[CLG_VIEW_TRANSACTIONS]);
     stats.timers = clg_timers_view_table(fold->views[CLG_VIEW_TIMERS])->count;
     stats.timer_bytes = clg_timers_view_table(fold->views[CLG_VIEW_TIMERS])->bytes;
+    const struct clg_transaction_table *open =
+        clg_transactions_view_table(fold->views[CLG_VIEW_TRANSACTIONS]);
+    stats.transactions = open->count;
+    stats.transaction_bytes = open->bytes;
     if (fold->views[CLG_VIEW_KEYS] != NULL) {
         stats.contradictions += clg_key_index_contradictions(fold->views[CLG_VIEW_KEYS]);
     }

@@ -34,6 +34,7 @@
 #include "state/group_table.h"
 #include "state/producer_table.h"
 #include "state/timer_table.h"
+#include "state/transaction_table.h"
 #include "state/work_table.h"
 #include "view/view.h"
 
@@ -162,13 +163,17 @@ CLG_MUST_CHECK int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uin
 /* Calls `look` with the consumer groups as of what is folded, under the fold lock; its result. */
 typedef int (*clg_fold_groups_fn)(void *ctx, const struct clg_group_table *table);
 CLG_MUST_CHECK int clg_fold_groups(struct clg_fold *fold, clg_fold_groups_fn look, void *ctx);
-/* The same with the idempotent producers, the pending timers, and the work of groups. */
+/* The same with the idempotent producers, the pending timers, the work of groups, and the open
+ * transactions. */
 typedef int (*clg_fold_timers_fn)(void *ctx, const struct clg_timer_table *table);
 CLG_MUST_CHECK int clg_fold_timers(struct clg_fold *fold, clg_fold_timers_fn look, void *ctx);
 typedef int (*clg_fold_work_fn)(void *ctx, const struct clg_work_table *table);
 CLG_MUST_CHECK int clg_fold_work(struct clg_fold *fold, clg_fold_work_fn look, void *ctx);
 typedef int (*clg_fold_producers_fn)(void *ctx, const struct clg_producer_table *table);
 CLG_MUST_CHECK int clg_fold_producers(struct clg_fold *fold, clg_fold_producers_fn look, void *ctx);
+typedef int (*clg_fold_transactions_fn)(void *ctx, const struct clg_transaction_table *table);
+CLG_MUST_CHECK int clg_fold_transactions(struct clg_fold *fold, clg_fold_transactions_fn look,
+                                         void *ctx);
 
 /* 0 once everything before `position` is durable: flushes, or refuses. */
 typedef int (*clg_fold_reach_fn)(void *ctx, uint64_t position);
@@ -187,11 +192,13 @@ bool clg_fold_state_due(struct clg_fold *fold);
 
 struct clg_fold_stats {
     uint64_t folded;
-    uint64_t records;        /* applied since opening */
-    uint64_t contradictions; /* records left out of a view */
-    uint64_t timers;         /* that wait */
-    uint64_t timer_bytes;    /* of their messages */
-    uint64_t memory_bytes;   /* views, frozen data, images not yet written */
+    uint64_t records;           /* applied since opening */
+    uint64_t contradictions;    /* records left out of a view */
+    uint64_t timers;            /* that wait */
+    uint64_t timer_bytes;       /* of their messages */
+    uint64_t transactions;      /* open */
+    uint64_t transaction_bytes; /* of their messages */
+    uint64_t memory_bytes;      /* views, frozen data, images not yet written */
     uint64_t mapped_bytes;
     uint64_t images_written;
     uint64_t images_rebuilt;

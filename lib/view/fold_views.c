@@ -13,13 +13,18 @@
 #include "view/producers_view.h"
 #include "view/timers_view.h"
 #include "view/topics_view.h"
+#include "view/transactions_view.h"
 #include "view/work_view.h"
 
 CLG_STATIC_ASSERT(CLG_VIEW_COUNT <= CLG_VIEWS_MAX, "each view has a slot in every segment");
 
 const struct clg_view_ops *const clg_fold_views[CLG_VIEW_COUNT] = {
-    [CLG_VIEW_TOPICS] = &clg_topics_view_ops,       [CLG_VIEW_QUEUES] = &clg_consume_queue_ops,
-    [CLG_VIEW_KEYS] = &clg_key_index_ops,           [CLG_VIEW_GROUPS] = &clg_groups_view_ops,
-    [CLG_VIEW_PRODUCERS] = &clg_producers_view_ops, [CLG_VIEW_TIMERS] = &clg_timers_view_ops,
+    [CLG_VIEW_TOPICS] = &clg_topics_view_ops,
+    [CLG_VIEW_QUEUES] = &clg_consume_queue_ops,
+    [CLG_VIEW_KEYS] = &clg_key_index_ops,
+    [CLG_VIEW_GROUPS] = &clg_groups_view_ops,
+    [CLG_VIEW_PRODUCERS] = &clg_producers_view_ops,
+    [CLG_VIEW_TIMERS] = &clg_timers_view_ops,
     [CLG_VIEW_WORK] = &clg_work_view_ops,
+    [CLG_VIEW_TRANSACTIONS] = &clg_transactions_view_ops,
 };
