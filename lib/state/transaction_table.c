@@ -149,10 +149,17 @@ int clg_transaction_prepare_mark(struct clg_transaction_table *table,
 {
     const struct commitlog_os *os = table->os;
     struct clg_transaction *transaction = clg_transaction_find(table, mark->transaction);
-    if (mark->operation == CLG_TRANSACTION_STATE && transaction == NULL) {
-        return transaction_prepare_new(table);
+    if (mark->operation != CLG_TRANSACTION_STATE && mark->operation != CLG_TRANSACTION_OFFSETS) {
+        return COMMITLOG_OK;
     }
-    if (mark->operation != CLG_TRANSACTION_OFFSETS || transaction == NULL) {
+    if (transaction == NULL) {
+        int rc = transaction_prepare_new(table);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        transaction = table->spare;
+    }
+    if (mark->operation == CLG_TRANSACTION_STATE) {
         return COMMITLOG_OK;
     }
     os->free(os, table->spare_offsets);
@@ -257,11 +264,12 @@ static bool offsets_are_of(const struct clg_transaction_offsets *offsets,
 static void transaction_put_offsets(struct clg_transaction_table *table,
                                     struct clg_transaction *transaction,
                                     const struct clg_group_change *change, const uint8_t *body,
-                                    size_t body_bytes)
+                                    size_t body_bytes, uint64_t position)
 {
     struct clg_transaction_offsets *offsets = table->spare_offsets;
     CLG_ASSERT(offsets != NULL);
     table->spare_offsets = NULL;
+    offsets->position = position;
     offsets->bytes = body_bytes;
     memcpy(offsets->body, body, body_bytes);
     uint32_t at = 0;
@@ -294,13 +302,13 @@ void clg_transaction_apply_mark(struct clg_transaction_table *table,
         clg_transaction_end(table, id);
         return;
     }
-    struct clg_transaction *transaction = clg_transaction_find(table, id);
-    if (transaction == NULL) {
-        return; /* what is known of it follows, or it has ended */
-    }
     if (mark->operation == CLG_TRANSACTION_OFFSETS) {
-        transaction_put_offsets(table, transaction, &mark->offsets, body, body_bytes);
-    } else {
+        transaction_put_offsets(table, transaction_take(table, id, 0), &mark->offsets, body,
+                                body_bytes, position);
+        return;
+    }
+    struct clg_transaction *transaction = clg_transaction_find(table, id);
+    if (transaction != NULL) { /* else its state follows, or it has ended */
         transaction->prepared = true;
         transaction->expire_at_ms = mark->expire_at_ms;
     }

@@ -32,8 +32,9 @@ struct clg_transaction_message {
     uint32_t size; /* of its record */
 };
 
-/* The body of a mark of offsets. */
+/* The body of a mark of offsets, and where it lies. */
 struct clg_transaction_offsets {
+    uint64_t position;
     size_t bytes;
     uint8_t body[];
 };

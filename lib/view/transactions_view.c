@@ -14,24 +14,25 @@
 #include "format/record.h"
 #include "format/reference_record.h"
 
-/* One transaction in .state: this, then its state and its offsets as marks, each behind its length
- * and with zeros to a multiple of 8, then its messages. */
-#define STATE_TRANSACTION_BYTES 16u
-#define STATE_AT_POSITION 0u
-#define STATE_AT_MESSAGES 8u
-#define STATE_AT_OFFSETS 12u
-#define STATE_MARK_HEADER_BYTES 8u
-#define STATE_MARK_AT_BYTES 0u
-#define STATE_MARK_AT_ZERO 4u
+/* One transaction in .state: this, then its state and its offsets as marks, each behind its
+ * position and length and with zeros to a multiple of 8, then its messages. */
+#define STATE_TRANSACTION_BYTES 8u
+#define STATE_AT_MESSAGES 0u
+#define STATE_AT_OFFSETS 4u
+#define STATE_MARK_HEADER_BYTES 16u
+#define STATE_MARK_AT_POSITION 0u
+#define STATE_MARK_AT_BYTES 8u
+#define STATE_MARK_AT_ZERO 12u
 #define STATE_MESSAGE_BYTES 24u
 #define MESSAGE_AT_ID 0u
 #define MESSAGE_AT_POSITION 8u
 #define MESSAGE_AT_QUEUE 16u
 #define MESSAGE_AT_SIZE 20u
 
-CLG_FORMAT_ASSERT(STATE_AT_POSITION == 0u && STATE_AT_MESSAGES == 8u && STATE_AT_OFFSETS == 12u);
+CLG_FORMAT_ASSERT(STATE_AT_MESSAGES == 0u && STATE_AT_OFFSETS == 4u);
 CLG_FORMAT_ASSERT(STATE_TRANSACTION_BYTES == STATE_AT_OFFSETS + 4u);
-CLG_FORMAT_ASSERT(STATE_MARK_AT_BYTES == 0u && STATE_MARK_HEADER_BYTES == STATE_MARK_AT_ZERO + 4u);
+CLG_FORMAT_ASSERT(STATE_MARK_AT_POSITION == 0u && STATE_MARK_AT_BYTES == 8u);
+CLG_FORMAT_ASSERT(STATE_MARK_HEADER_BYTES == STATE_MARK_AT_ZERO + 4u);
 CLG_FORMAT_ASSERT(MESSAGE_AT_ID == 0u && MESSAGE_AT_POSITION == 8u && MESSAGE_AT_QUEUE == 16u);
 CLG_FORMAT_ASSERT(STATE_MESSAGE_BYTES == MESSAGE_AT_SIZE + 4u);
 
@@ -188,11 +189,12 @@ static uint64_t transactions_save_bytes(const struct clg_view *view)
 }
 
 /* Where the body goes, behind which zeros are written already. */
-static uint8_t *transactions_save_mark(uint8_t **at, size_t bytes)
+static uint8_t *transactions_save_mark(uint8_t **at, uint64_t position, size_t bytes)
 {
     uint64_t all = transactions_mark_bytes(bytes);
     uint8_t *body = *at + STATE_MARK_HEADER_BYTES;
     memset(*at, 0, (size_t)all);
+    clg_store_le64(*at + STATE_MARK_AT_POSITION, position);
     clg_store_le32(*at + STATE_MARK_AT_BYTES, (uint32_t)bytes);
     *at += all;
     return body;
@@ -201,17 +203,18 @@ static uint8_t *transactions_save_mark(uint8_t **at, size_t bytes)
 static uint8_t *transactions_save_one(const struct clg_transaction *transaction, uint8_t *at)
 {
     const struct clg_transaction_mark state = transactions_state(transaction);
-    clg_store_le64(at + STATE_AT_POSITION, transaction->state_position);
     clg_store_le32(at + STATE_AT_MESSAGES, transaction->message_count);
     clg_store_le32(at + STATE_AT_OFFSETS, transaction->offset_count);
     at += STATE_TRANSACTION_BYTES;
-    uint8_t *body = transactions_save_mark(&at, clg_transaction_mark_bytes(&state));
+    uint8_t *body = transactions_save_mark(&at, transaction->state_position,
+                                           clg_transaction_mark_bytes(&state));
     int rc = clg_transaction_mark_encode(body, &state, NULL);
     CLG_ASSERT(rc == COMMITLOG_OK);
     (void)rc;
     for (uint32_t i = 0; i < transaction->offset_count; i++) {
         const struct clg_transaction_offsets *offsets = transaction->offsets[i];
-        memcpy(transactions_save_mark(&at, offsets->bytes), offsets->body, offsets->bytes);
+        memcpy(transactions_save_mark(&at, offsets->position, offsets->bytes), offsets->body,
+               offsets->bytes);
     }
     for (uint32_t i = 0; i < transaction->message_count; i++, at += STATE_MESSAGE_BYTES) {
         const struct clg_transaction_message *message = &transaction->messages[i];
@@ -240,25 +243,31 @@ struct transactions_input {
     const uint8_t *end;
 };
 
-/* The next mark; COMMITLOG_EDAMAGED. */
+/* The next mark, of that operation and, unless it is 0, that transaction. */
 static int transactions_load_mark(struct transactions_view *transactions,
-                                  struct transactions_input *in, uint64_t position,
-                                  struct clg_transaction_mark *out)
+                                  struct transactions_input *in, uint32_t operation, uint64_t *id)
 {
+    struct clg_transaction_mark mark;
     uint64_t left = (uint64_t)(in->end - in->at);
-    uint32_t bytes = left < STATE_MARK_HEADER_BYTES ? 0 : clg_load_le32(in->at);
-    uint64_t all = transactions_mark_bytes(bytes);
-    if (bytes == 0 || all > left || !clg_is_zero(in->at + STATE_MARK_AT_ZERO, 4)) {
+    if (left < STATE_MARK_HEADER_BYTES || !clg_is_zero(in->at + STATE_MARK_AT_ZERO, 4)) {
         return COMMITLOG_EDAMAGED;
     }
+    const uint64_t position = clg_load_le64(in->at + STATE_MARK_AT_POSITION);
+    const uint32_t bytes = clg_load_le32(in->at + STATE_MARK_AT_BYTES);
     const uint8_t *body = in->at + STATE_MARK_HEADER_BYTES;
-    in->at += all;
-    if (clg_transaction_mark_decode(body, bytes, out) != 0 || out->transaction == 0) {
+    if (transactions_mark_bytes(bytes) > left ||
+        clg_transaction_mark_decode(body, bytes, &mark) != COMMITLOG_OK ||
+        mark.operation != operation || mark.transaction == 0 ||
+        (*id != 0 && mark.transaction != *id) ||
+        (position != CLG_NO_POSITION &&
+         (position < mark.transaction || position > CLG_POSITION_MAX))) {
         return COMMITLOG_EDAMAGED;
     }
-    int rc = clg_transaction_prepare_mark(&transactions->table, out, bytes);
+    in->at += transactions_mark_bytes(bytes);
+    int rc = clg_transaction_prepare_mark(&transactions->table, &mark, bytes);
     if (rc == 0) {
-        clg_transaction_apply_mark(&transactions->table, out, body, bytes, position);
+        clg_transaction_apply_mark(&transactions->table, &mark, body, bytes, position);
+        *id = mark.transaction;
     }
     return rc;
 }
@@ -289,22 +298,13 @@ static int transactions_load_one(struct transactions_view *transactions,
     if ((uint64_t)(in->end - in->at) < STATE_TRANSACTION_BYTES) {
         return COMMITLOG_EDAMAGED;
     }
-    const uint64_t position = clg_load_le64(in->at + STATE_AT_POSITION);
     const uint32_t messages = clg_load_le32(in->at + STATE_AT_MESSAGES);
     const uint32_t offsets = clg_load_le32(in->at + STATE_AT_OFFSETS);
-    struct clg_transaction_mark mark = {0};
+    uint64_t id = 0;
     in->at += STATE_TRANSACTION_BYTES;
-    int rc = transactions_load_mark(transactions, in, position, &mark);
-    if (rc == 0 && (mark.operation != CLG_TRANSACTION_STATE ||
-                    (position != CLG_NO_POSITION && position < mark.transaction))) {
-        rc = COMMITLOG_EDAMAGED;
-    }
-    const uint64_t id = mark.transaction;
+    int rc = transactions_load_mark(transactions, in, CLG_TRANSACTION_STATE, &id);
     for (uint32_t i = 0; rc == 0 && i < offsets; i++) {
-        rc = transactions_load_mark(transactions, in, position, &mark);
-        if (rc == 0 && (mark.operation != CLG_TRANSACTION_OFFSETS || mark.transaction != id)) {
-            rc = COMMITLOG_EDAMAGED;
-        }
+        rc = transactions_load_mark(transactions, in, CLG_TRANSACTION_OFFSETS, &id);
     }
     if (rc == 0 && (uint64_t)(in->end - in->at) / STATE_MESSAGE_BYTES < messages) {
         rc = COMMITLOG_EDAMAGED;
