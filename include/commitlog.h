@@ -534,6 +534,7 @@ struct commitlog_message {
     uint32_t origin_queue;
     uint32_t attempts;        /* how often it was given out */
     uint32_t reason;          /* COMMITLOG_DEAD_*; 0: it is none */
+    uint64_t transaction;     /* that it was appended to; 0: to none */
 };
 
 enum { /* why a message is a dead letter */

@@ -286,6 +286,7 @@ struct commitlog_message {
     uint32_t origin_queue;
     uint32_t attempts;
     uint32_t reason;
+    uint64_t transaction;
 };
 enum {
     COMMITLOG_DEAD_EXPIRED = 4,

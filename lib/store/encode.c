@@ -32,7 +32,15 @@ static uint32_t encode_choose_queue(struct commitlog_store *store, const struct 
     return clg_queue_by_key(record->keys[0].data, record->keys[0].bytes, topic->queues);
 }
 
-static uint64_t encode_attribute_bytes(const struct commitlog_record *record)
+/* What there is to be said of a record besides what its caller says. */
+struct encode_place {
+    uint32_t queue_number;
+    bool waits;                        /* for its time */
+    struct clg_transaction_half *half; /* NULL: of no transaction */
+};
+
+static uint64_t encode_attribute_bytes(const struct commitlog_record *record,
+                                       const struct encode_place *place)
 {
     uint64_t bytes = record->tag.bytes > 0 ? CLG_ATTRIBUTE_HEADER_BYTES + record->tag.bytes : 0;
     for (uint32_t i = 0; i < record->key_count; i++) {
@@ -42,6 +50,9 @@ static uint64_t encode_attribute_bytes(const struct commitlog_record *record)
         bytes += CLG_ATTRIBUTE_HEADER_BYTES + 2 + record->headers[i].name.bytes +
                  record->headers[i].value.bytes;
     }
+    bytes += place->half != NULL
+                 ? CLG_ATTRIBUTE_HEADER_BYTES + clg_transaction_half_bytes(place->half)
+                 : 0;
     bytes += record->deliver_at_ms != 0 ? CLG_ATTRIBUTE_HEADER_BYTES + CLG_DELIVER_AT_BYTES : 0;
     bytes +=
         record->producer_id != 0 ? CLG_ATTRIBUTE_HEADER_BYTES + CLG_PRODUCER_ATTRIBUTE_BYTES : 0;
@@ -54,16 +65,28 @@ static struct clg_producer_mark encode_mark(const struct commitlog_record *recor
         .id = record->producer_id, .sequence = record->sequence, .epoch = record->producer_epoch};
 }
 
+static int encode_write_half(struct clg_attribute_writer *writer,
+                             const struct clg_transaction_half *half)
+{
+    uint8_t value[CLG_TRANSACTION_HALF_BYTES_MAX];
+    clg_transaction_half_encode(value, half);
+    return clg_attribute_add(writer, CLG_ATTRIBUTE_TRANSACTION | CLG_ATTRIBUTE_CRITICAL, value,
+                             clg_transaction_half_bytes(half));
+}
+
 static int encode_write(struct clg_attribute_writer *writer, const struct commitlog_record *record,
-                        uint32_t queue_number, bool waits)
+                        const struct encode_place *place)
 {
     int rc = COMMITLOG_OK;
+    if (CLG_UNLIKELY(place->half != NULL)) { /* first, and nothing else that steers */
+        rc = encode_write_half(writer, place->half);
+    }
     if (record->deliver_at_ms != 0) { /* first, and the producer next: the fold looks only there */
         const struct clg_deliver_at at = {.due_ms = record->deliver_at_ms,
-                                          .queue_number = queue_number};
+                                          .queue_number = place->queue_number};
         uint8_t value[CLG_DELIVER_AT_BYTES];
         clg_deliver_at_encode(value, &at);
-        uint32_t critical = waits ? CLG_ATTRIBUTE_CRITICAL : 0;
+        uint32_t critical = place->waits ? CLG_ATTRIBUTE_CRITICAL : 0;
         rc = clg_attribute_add(writer, (uint8_t)(CLG_ATTRIBUTE_DELIVER_AT | critical), value,
                                sizeof(value));
     }
@@ -92,11 +115,11 @@ static int encode_write(struct clg_attribute_writer *writer, const struct commit
 }
 
 static int encode_attributes(struct commitlog_store *store, const struct commitlog_record *record,
-                             uint32_t queue_number, bool waits, struct clg_encoded *out,
+                             const struct encode_place *place, struct clg_encoded *out,
                              struct commitlog_error *err)
 {
     out->allocated = NULL;
-    uint64_t bytes = encode_attribute_bytes(record);
+    uint64_t bytes = encode_attribute_bytes(record, place);
     if (bytes > CLG_ATTRIBUTES_MAX || record->key_count > CLG_RECORD_KEYS_MAX) {
         return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
                         "tag, keys and headers: %llu bytes (at most %u), %u keys (at most %u)",
@@ -112,7 +135,7 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
     }
     struct clg_attribute_writer writer;
     clg_attribute_writer_init(&writer, room, bytes > 0 ? bytes : sizeof(out->attributes));
-    int rc = encode_write(&writer, record, queue_number, waits);
+    int rc = encode_write(&writer, record, place);
     if (rc != COMMITLOG_OK) {
         clg_encoded_free(store, out);
         return clg_fail(err, rc, 0, CLG_NO_POSITION,
@@ -173,7 +196,8 @@ static int encode_view(const struct commitlog_record *given, struct commitlog_re
 }
 
 static int encode_item(struct commitlog_store *store, const struct commitlog_record *record,
-                       size_t body_bytes, struct clg_encoded *out, struct commitlog_error *err)
+                       size_t body_bytes, struct clg_transaction_half *half,
+                       struct clg_encoded *out, struct commitlog_error *err)
 {
     int rc = encode_check(record, err);
     if (rc != COMMITLOG_OK) {
@@ -192,9 +216,9 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
                         "a body of %llu bytes, max_body_bytes is %llu",
                         (unsigned long long)body_bytes, (unsigned long long)max);
     }
-    bool waits = false;
+    struct encode_place place = {.half = half};
     if (CLG_UNLIKELY(record->deliver_at_ms != 0)) {
-        rc = clg_timers_check(store, record->deliver_at_ms, &waits, err);
+        rc = clg_timers_check(store, record->deliver_at_ms, &place.waits, err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
@@ -203,14 +227,20 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
     uint32_t queue = record->queue == COMMITLOG_QUEUE_AUTO
                          ? encode_choose_queue(store, topic, record)
                          : record->queue;
-    uint32_t queue_number = topic->first_queue + queue;
-    rc = encode_attributes(store, record, queue_number, waits, out, err);
+    place.queue_number = topic->first_queue + queue;
+    if (CLG_UNLIKELY(half != NULL)) {
+        half->queue_number = place.queue_number;
+    }
+    rc = encode_attributes(store, record, &place, out, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    out->item.kind = waits ? CLG_KIND_TIMER : CLG_KIND_MESSAGE;
-    out->item.queue_number = waits ? CLG_QUEUE_NONE : queue_number;
-    out->item.takes_offset = !waits;
+    bool queued = !place.waits && half == NULL;
+    out->item.kind = half != NULL  ? CLG_KIND_TRANSACTION
+                     : place.waits ? CLG_KIND_TIMER
+                                   : CLG_KIND_MESSAGE;
+    out->item.queue_number = queued ? place.queue_number : CLG_QUEUE_NONE;
+    out->item.takes_offset = queued;
     out->item.body_bytes = body_bytes;
     out->level = record->level;
     out->mark = encode_mark(record);
@@ -228,7 +258,23 @@ int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_re
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "a reservation has no producer and no time to wait for: append the record");
     }
-    return rc == COMMITLOG_OK ? encode_item(store, record, body_bytes, out, err) : rc;
+    return rc == COMMITLOG_OK ? encode_item(store, record, body_bytes, NULL, out, err) : rc;
+}
+
+static int encode_whole(struct commitlog_store *store, const struct commitlog_record *record,
+                        struct clg_transaction_half *half, struct clg_encoded *out,
+                        struct commitlog_error *err)
+{
+    uint64_t bytes = encode_body_bytes(record);
+    if (bytes == UINT64_MAX) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "a piece of the body is NULL");
+    }
+    int rc = encode_item(store, record, bytes, half, out, err);
+    if (rc == COMMITLOG_OK) {
+        out->item.body = record->body;
+        out->item.body_count = record->body_count;
+    }
+    return rc;
 }
 
 int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *given,
@@ -237,19 +283,21 @@ int clg_encode_record(struct commitlog_store *store, const struct commitlog_reco
     struct commitlog_record room;
     const struct commitlog_record *record;
     int rc = encode_view(given, &room, &record, err);
-    if (rc != COMMITLOG_OK) {
-        return rc;
+    return rc == COMMITLOG_OK ? encode_whole(store, record, NULL, out, err) : rc;
+}
+
+int clg_encode_half(struct commitlog_store *store, const struct commitlog_record *given,
+                    struct clg_transaction_half *half, struct clg_encoded *out,
+                    struct commitlog_error *err)
+{
+    struct commitlog_record room;
+    const struct commitlog_record *record;
+    int rc = encode_view(given, &room, &record, err);
+    if (rc == COMMITLOG_OK && (record->producer_id != 0 || record->deliver_at_ms != 0)) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "a message of a transaction has no producer id and no time to wait for");
     }
-    uint64_t bytes = encode_body_bytes(record);
-    if (bytes == UINT64_MAX) {
-        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "a piece of the body is NULL");
-    }
-    rc = encode_item(store, record, bytes, out, err);
-    if (rc == COMMITLOG_OK) {
-        out->item.body = record->body;
-        out->item.body_count = record->body_count;
-    }
-    return rc;
+    return rc == COMMITLOG_OK ? encode_whole(store, record, half, out, err) : rc;
 }
 
 void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded)

@@ -10,6 +10,7 @@
 #include "commitlog.h"
 
 #include "format/producer_record.h"
+#include "format/transaction_record.h"
 #include "log/commit_log.h"
 
 #define CLG_BATCH_RECORDS_MAX 65536u
@@ -27,6 +28,10 @@ struct clg_encoded {
 /* COMMITLOG_EINVAL, _ETOOBIG, _ENOMEM. On success clg_encoded_free. */
 int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *record,
                       struct clg_encoded *out, struct commitlog_error *err);
+/* As a message of a transaction, of which `half` tells; its queue number is filled in. */
+int clg_encode_half(struct commitlog_store *store, const struct commitlog_record *record,
+                    struct clg_transaction_half *half, struct clg_encoded *out,
+                    struct commitlog_error *err);
 void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded);
 /* With a body of that many bytes, to be written in place; record->body is not looked at. */
 int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_record *record,

@@ -6,6 +6,7 @@
 #include "format/attributes.h"
 #include "format/producer_record.h"
 #include "format/timer_record.h"
+#include "format/transaction_record.h"
 #include "store/reference.h"
 
 void clg_message_set_origin(const struct clg_core *core, const struct clg_reference *reference,
@@ -14,6 +15,10 @@ void clg_message_set_origin(const struct clg_core *core, const struct clg_refere
     bool dead =
         reference->reason == CLG_REFERENCE_EXPIRED || reference->reason == CLG_REFERENCE_REFUSED;
     message->origin_position = reference->position;
+    if (reference->position != 0 &&
+        message->transaction == message->position) { /* its first message says no number */
+        message->transaction = reference->position;
+    }
     if (!dead) {
         return;
     }
@@ -36,6 +41,7 @@ static int message_count_attributes(const struct clg_core *core, const struct cl
     struct clg_producer_mark mark;
     struct clg_deliver_at waits;
     struct clg_reference origin;
+    struct clg_transaction_half half;
     clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
     int rc;
     while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
@@ -58,6 +64,14 @@ static int message_count_attributes(const struct clg_core *core, const struct cl
         case CLG_ATTRIBUTE_DELIVER_AT:
             if (clg_deliver_at_decode(attribute.value, attribute.bytes, &waits) == COMMITLOG_OK) {
                 out->deliver_at_ms = waits.due_ms;
+            }
+            break;
+        case CLG_ATTRIBUTE_TRANSACTION:
+            if (clg_transaction_half_decode(attribute.value, attribute.bytes, &half) ==
+                COMMITLOG_OK) {
+                out->transaction = half.transaction != 0           ? half.transaction
+                                   : out->kind == CLG_KIND_MESSAGE ? 0
+                                                                   : out->position;
             }
             break;
         case CLG_ATTRIBUTE_ORIGIN:

@@ -11,6 +11,7 @@
 #include "store/groups.h"
 #include "store/producers.h"
 #include "store/timers.h"
+#include "store/transactions.h"
 #include "upkeep/retention.h"
 
 #define RETAIN_IDS 64u
@@ -22,21 +23,33 @@ static int retain_fold_all(struct commitlog_store *store, struct commitlog_error
     return clg_fold_run(store->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, err);
 }
 
+/* Bytes of messages that wait, for their time or for the end of their transaction, before `end`. */
+static uint64_t retain_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total)
+{
+    uint64_t timers = 0;
+    uint64_t transactions = 0;
+    uint64_t bytes = clg_timers_waiting(store, end, &timers);
+    bytes += clg_transactions_waiting(store, end, &transactions);
+    *out_total = timers + transactions;
+    return bytes;
+}
+
 /* Messages that wait may fill the segment that goes, for they move to the end only once for each
  * time that the whole log is replaced: but no more of them than half of the log. */
 static int retain_check_waiting(struct commitlog_store *store, uint64_t end,
                                 struct commitlog_error *err)
 {
     uint64_t total = 0;
-    uint64_t bytes = clg_timers_waiting(store, end, &total);
+    uint64_t bytes = retain_waiting(store, end, &total);
     uint64_t kept = clg_segment_set_bytes(&store->core->set);
     if (bytes == 0 || total <= kept / 2) {
         return COMMITLOG_OK;
     }
-    return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
-                    "retention stopped: delayed messages of %llu bytes wait, more than half of the "
-                    "%llu that are kept",
-                    (unsigned long long)total, (unsigned long long)kept);
+    return clg_fail(
+        err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+        "retention stopped: messages of %llu bytes wait for their time or for the end of "
+        "a transaction, more than half of the %llu that are kept",
+        (unsigned long long)total, (unsigned long long)kept);
 }
 
 static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *out_bytes)
@@ -106,6 +119,9 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_timers_carry(store, end, &bytes, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_transactions_carry(store, end, &bytes, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = retain_fold_all(store, err);
@@ -246,6 +262,8 @@ static void retain_announce(struct commitlog_store *store, uint64_t end)
     clg_store_release_u64(&store->retention_goes_below, end);
     clg_mutex_lock(store->os, &store->timer_lock);
     clg_mutex_unlock(store->os, &store->timer_lock);
+    clg_mutex_lock(store->os, &store->transaction_lock);
+    clg_mutex_unlock(store->os, &store->transaction_lock);
     clg_mutex_lock(store->os, &store->group_lock);
     clg_mutex_unlock(store->os, &store->group_lock);
 }
@@ -326,7 +344,7 @@ void clg_retain_update_reserve(struct commitlog_store *store)
         debt = 0;
     }
     uint64_t waiting =
-        oldest != NULL ? clg_timers_waiting(store, oldest->base + oldest->bytes, &all) : 0;
+        oldest != NULL ? retain_waiting(store, oldest->base + oldest->bytes, &all) : 0;
     clg_segment_unref(oldest);
     clg_log_set_control_reserve(store->core->log, debt + RETAIN_RESERVE_MARGIN, waiting);
 }

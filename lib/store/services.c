@@ -21,6 +21,7 @@
 #include "store/retain.h"
 #include "store/store.h"
 #include "store/timers.h"
+#include "store/transactions.h"
 
 #define SERVICE_DRAIN_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
 /* After so long without anything to drain the thread sleeps deeper, and the next append wakes it.
@@ -69,6 +70,25 @@ static void service_fold(struct service_step *step)
     clg_error_clear(&err);
     service_report(
         step, clg_fold_run(step->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, &err), &err);
+}
+
+/* Long before its end nobody asks: a clock that jumps makes it due earlier. */
+static void service_transactions(struct service_step *step)
+{
+    struct commitlog_error err;
+    clg_error_clear(&err);
+    int64_t wait_ns = 0;
+    int rc = clg_transactions_expire(step->store, &wait_ns, &err);
+    if (rc == COMMITLOG_EAGAIN) { /* no room in the stage: an open reservation */
+        wait_ns = SERVICE_DRAIN_NS;
+    } else if (rc != COMMITLOG_OK) {
+        service_report(step, rc, &err);
+        wait_ns = SERVICE_RETAIN_NS;
+    }
+    step->again = step->again || wait_ns == 0;
+    if (wait_ns != INT64_MAX) {
+        service_due(step, step->now + (wait_ns < SERVICE_RETAIN_NS ? wait_ns : SERVICE_RETAIN_NS));
+    }
 }
 
 static void service_drain(struct service_step *step)
@@ -407,6 +427,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
     if (clg_log_failure(step.core->log, NULL) == COMMITLOG_OK) {
         service_fold(&step);
         service_timers(&step); /* what it delivers is to be drained and flushed, too */
+        service_transactions(&step);
         service_drain(&step);
         service_flush(&step);
         service_seal(&step);

@@ -33,6 +33,9 @@ static const struct {
     {CLG_COUNT_RECOVERY_NS, "recovery_ns"},
     {CLG_COUNT_TIMERS_DELIVERED, "timers_delivered"},
     {CLG_COUNT_TIMER_COPIES, "timer_copies"},
+    {CLG_COUNT_TRANSACTIONS_COMMITTED, "transactions_committed"},
+    {CLG_COUNT_TRANSACTIONS_ROLLED_BACK, "transactions_rolled_back"},
+    {CLG_COUNT_TRANSACTION_COPIES, "transaction_copies"},
 };
 
 #define STATS_COUNTERS (uint32_t)(sizeof(stats_counters) / sizeof(stats_counters[0]))
@@ -88,6 +91,8 @@ int32_t commitlog_stat(struct commitlog_store *store, uint32_t index, const char
         {"view_files_pending", gauges.fold.images_pending},
         {"timers_waiting", gauges.fold.timers},
         {"timers_waiting_bytes", gauges.fold.timer_bytes},
+        {"transactions_open", gauges.fold.transactions},
+        {"transactions_open_bytes", gauges.fold.transaction_bytes},
     };
     if (index - STATS_COUNTERS >= sizeof(rows) / sizeof(rows[0])) {
         return COMMITLOG_ENOTFOUND;

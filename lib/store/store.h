@@ -10,8 +10,8 @@
  *
  * Threads and locks: `core` is constant in a writer; in a reader it is exchanged under core_lock.
  *       checkpoint_lock covers the CHECKPOINT file and what it says; service_lock admits one step
- *       of upkeep at a time. Order: service > retention > group, producer > timer > checkpoint >
- * fold's > log's.
+ *       of upkeep at a time. Order: service > retention > group, producer > timer, transaction >
+ *       checkpoint > fold's > log's.
  */
 #ifndef CLG_STORE_STORE_H
 #define CLG_STORE_STORE_H
@@ -97,6 +97,9 @@ enum clg_counter {
     CLG_COUNT_RECOVERY_NS,
     CLG_COUNT_TIMERS_DELIVERED,
     CLG_COUNT_TIMER_COPIES, /* delivered or carried, not by reference */
+    CLG_COUNT_TRANSACTIONS_COMMITTED,
+    CLG_COUNT_TRANSACTIONS_ROLLED_BACK,
+    CLG_COUNT_TRANSACTION_COPIES, /* delivered or carried, not by reference */
     CLG_COUNT_READS = 32,
     CLG_COUNT_READ_BYTES,
     CLG_COUNTERS
@@ -133,7 +136,9 @@ struct commitlog_store {
     struct clg_timer_table timers; /* a writer's, under timer_lock: timers.h */
     _Atomic uint64_t timer_due_ms; /* of the first; UINT64_MAX: none */
     uint64_t timer_seen_ms;        /* the same when upkeep looked last */
-    uint64_t timer_going; /* retention is about to take what lies below; under timer_lock */
+    struct clg_mutex transaction_lock;
+    struct clg_transaction_table transactions; /* a writer's, under the lock: transactions.h */
+    _Atomic uint64_t transaction_due_ms;       /* upkeep has to look; UINT64_MAX: never */
     struct clg_mutex service_lock;
     struct clg_services services;
     uint64_t thread;

@@ -15,6 +15,7 @@
 #include "store/progress.h"
 #include "store/store.h"
 #include "store/timers.h"
+#include "store/transactions.h"
 #include "store/work.h"
 
 void clg_store_ref(struct commitlog_store *store)
@@ -108,6 +109,7 @@ static void store_teardown(struct commitlog_store *store)
     clg_producers_deinit(store);
     clg_timers_deinit(store);
     clg_work_deinit(store);
+    clg_transactions_deinit(store);
     clg_core_unref(store->core);
     store->core = NULL;
     store->counters = store->own_counters;
@@ -364,6 +366,9 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_work_init(store, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_transactions_init(store, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = store_open_checkpoint(store, &result, err);

@@ -3,10 +3,11 @@
  * transactions.h -- messages and offsets that take effect together: stored at once, in no queue,
  * until one batch of references delivers them.
  *
- *   transaction.c        handles: begin, append, offsets, prepare
- *   transaction_end.c    commit, rollback, and those whose time is over
- *   transaction_carry.c  what retention asks
- *   transactions.c       the writer's table, and what is asked of it
+ *   transaction.c          handles; append
+ *   transaction_prepare.c  offsets, prepare
+ *   transaction_end.c      commit, rollback, and those whose time is over
+ *   transaction_carry.c    what retention asks
+ *   transactions.c         the writer's table, and what is asked of it
  *
  * A writer keeps a table of its own, as of the last record that was appended, under
  * `transaction_lock`: whether a transaction is still open is decided by it before the record that
@@ -68,7 +69,21 @@ uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, u
 CLG_MUST_CHECK int clg_transactions_carry(struct commitlog_store *store, uint64_t end,
                                           uint64_t *out_bytes, struct commitlog_error *err);
 
-/* ---- between the files of transactions, all under the lock ---- */
+/* ---- between the files of transactions; the first two not under the lock, the others under it
+ * ---- */
+
+CLG_MUST_CHECK int clg_transaction_enter(const struct commitlog_transaction *transaction,
+                                         uint32_t level, const char *what,
+                                         struct commitlog_error *err);
+/* Counts what the commit becomes, if that fits. */
+CLG_MUST_CHECK int clg_transaction_check_commit(struct commitlog_transaction *transaction,
+                                                uint64_t more_bytes, struct commitlog_error *err);
+/* It is there, and can still be changed; a new one may be begun. *out: NULL if it is new. */
+CLG_MUST_CHECK int clg_transaction_find_changing(struct commitlog_transaction *transaction,
+                                                 struct clg_transaction **out,
+                                                 struct commitlog_error *err);
+/* What the writer knows besides the log: whose it is, and until when. */
+void clg_transaction_own(const struct commitlog_transaction *transaction);
 
 struct clg_reader;
 struct clg_record_view;

@@ -1,0 +1,524 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * transaction_end.c -- commit, rollback, and transactions whose time is over. See transactions.h.
+ *
+ * A commit is one batch: for each message what delivers it in its queue, in the order in which they
+ * were appended, then what groups have consumed. That the transaction has ended says each of the
+ * references; one without messages says it by a mark.
+ */
+#include <string.h>
+
+#include "base/error.h"
+#include "base/invariant.h"
+#include "base/plant.h"
+#include "format/reference_record.h"
+#include "format/topic_record.h"
+#include "log/reader.h"
+#include "store/reference.h"
+#include "store/transactions.h"
+
+/* Upkeep ends so many at once. */
+#define TRANSACTIONS_EXPIRE_PIECE 64u
+
+/* ---- commit ---- */
+
+struct transaction_commit {
+    struct commitlog_transaction *transaction;
+    struct commitlog_store *store;
+    struct clg_append *items;
+    struct commitlog_slice *bodies;
+    struct commitlog_receipt *receipts;
+    uint8_t **memory;               /* of each item, or NULL */
+    struct clg_group_item *changes; /* of consumer groups */
+    uint32_t room;
+    uint32_t count;
+    uint32_t change_count;
+    uint64_t bytes; /* of the batch */
+    uint64_t copies;
+    bool may_copy;
+    uint8_t mark[CLG_TRANSACTION_MARK_BYTES];
+    struct commitlog_receipt receipt;
+};
+
+static void commit_free(struct transaction_commit *commit)
+{
+    const struct commitlog_os *os = commit->store->os;
+    for (uint32_t i = 0; commit->memory != NULL && i < commit->room; i++) {
+        os->free(os, commit->memory[i]);
+    }
+    for (uint32_t i = 0; i < commit->change_count; i++) {
+        clg_groups_free_item(commit->store, &commit->changes[i]);
+    }
+    os->free(os, commit->items);
+    os->free(os, commit->bodies);
+    os->free(os, commit->receipts);
+    os->free(os, commit->memory);
+    os->free(os, commit->changes);
+    commit->items = NULL;
+    commit->bodies = NULL;
+    commit->receipts = NULL;
+    commit->memory = NULL;
+    commit->changes = NULL;
+    commit->change_count = 0;
+    commit->count = 0;
+    commit->copies = 0;
+}
+
+static int commit_alloc(struct transaction_commit *commit, uint32_t messages, uint32_t changes,
+                        struct commitlog_error *err)
+{
+    const struct commitlog_os *os = commit->store->os;
+    size_t room = (size_t)messages + changes + 1;
+    commit->room = (uint32_t)room;
+    commit->bytes = clg_record_bytes(0, CLG_BATCH_BODY_BYTES);
+    commit->items = clg_os_alloc_array(os, room, sizeof(*commit->items));
+    commit->bodies = clg_os_alloc_array(os, room, sizeof(*commit->bodies));
+    commit->receipts = clg_os_alloc_array(os, room, sizeof(*commit->receipts));
+    commit->memory = clg_os_alloc_array(os, room, sizeof(*commit->memory));
+    commit->changes = clg_os_alloc_array(os, (size_t)changes + 1, sizeof(*commit->changes));
+    bool good = commit->items != NULL && commit->bodies != NULL && commit->receipts != NULL &&
+                commit->memory != NULL && commit->changes != NULL;
+    return good ? COMMITLOG_OK
+                : clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "commit a transaction");
+}
+
+static uint64_t commit_item_bytes(const struct clg_append *item)
+{
+    return clg_record_bytes(item->attribute_bytes, item->body_bytes);
+}
+
+/* A reference, moved to memory of its size. */
+static int commit_add_reference(struct transaction_commit *commit, uint64_t id,
+                                const struct clg_transaction_message *message,
+                                const struct clg_record_view *view, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = commit->store->os;
+    const struct clg_reference how = {
+        .reason = CLG_REFERENCE_TRANSACTION, .origin = id, .origin_queue = CLG_QUEUE_NONE};
+    struct clg_reference_item reference;
+    clg_reference_item(commit->store, message->queue_number, view, &how, &reference);
+    const size_t attribute_bytes = reference.item.attribute_bytes;
+    uint8_t *memory = os->alloc(os, CLG_REFERENCE_BODY_BYTES + attribute_bytes);
+    if (memory == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "commit a transaction");
+    }
+    uint32_t at = commit->count++;
+    memcpy(memory, reference.body_bytes, CLG_REFERENCE_BODY_BYTES);
+    memcpy(memory + CLG_REFERENCE_BODY_BYTES, reference.attributes, attribute_bytes);
+    commit->memory[at] = memory;
+    commit->bodies[at] = (struct commitlog_slice){memory, CLG_REFERENCE_BODY_BYTES};
+    commit->items[at] = reference.item;
+    commit->items[at].attributes = memory + CLG_REFERENCE_BODY_BYTES;
+    commit->items[at].body = &commit->bodies[at];
+    commit->bytes += commit_item_bytes(&commit->items[at]);
+    return COMMITLOG_OK;
+}
+
+/* A copy of what retention will soon take. COMMITLOG_ETOOBIG: by reference then. */
+static int commit_add_copy(struct transaction_commit *commit, uint64_t id,
+                           const struct clg_transaction_message *message,
+                           const struct clg_record_view *view, struct commitlog_error *err)
+{
+    const uint64_t most = clg_log_record_max(commit->store->core->log);
+    uint32_t at = commit->count;
+    uint64_t bytes = clg_record_bytes(view->header.attribute_bytes, view->body_bytes);
+    if (bytes == 0 || commit->bytes + bytes > most) {
+        return COMMITLOG_ETOOBIG;
+    }
+    int rc =
+        clg_transactions_copy(commit->store, id, message, view, CLG_KIND_MESSAGE, true,
+                              &commit->bodies[at], &commit->items[at], &commit->memory[at], err);
+    if (rc == COMMITLOG_OK) {
+        commit->count++;
+        commit->copies++;
+        commit->bytes += commit_item_bytes(&commit->items[at]);
+    }
+    return rc;
+}
+
+static int commit_add_messages(struct transaction_commit *commit,
+                               const struct clg_transaction *open, struct commitlog_error *err)
+{
+    struct commitlog_store *store = commit->store;
+    struct clg_reader reader;
+    int rc = COMMITLOG_OK;
+    clg_reader_init(&reader, store->os, clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
+                    true);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < open->message_count; i++) {
+        const struct clg_transaction_message *message = &open->messages[i];
+        struct clg_record_view view;
+        rc = clg_transactions_read(store, &reader, open->id, message, &view, err);
+        if (rc == COMMITLOG_ETOOSMALL) { /* carry-forward keeps them: it is nowhere */
+            rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, message->position,
+                          "a message of transaction %llu is gone", (unsigned long long)open->id);
+        }
+        if (rc == COMMITLOG_EDAMAGED) {
+            clg_store_damage(store, store->core, message->position, 0, CLG_QUEUE_NONE,
+                             "a message of a transaction does not read");
+        }
+        if (rc != COMMITLOG_OK) {
+            break;
+        }
+        rc = COMMITLOG_ETOOBIG;
+        if (commit->may_copy && clg_reference_is_short_lived(store, &view)) {
+            rc = commit_add_copy(commit, open->id, message, &view, err);
+        }
+        if (rc == COMMITLOG_ETOOBIG) {
+            rc = commit_add_reference(commit, open->id, message, &view, err);
+        }
+    }
+    clg_reader_end(&reader);
+    return rc;
+}
+
+/* What one consumer group has consumed, decided as of now. */
+static int commit_add_offsets(struct transaction_commit *commit,
+                              const struct commitlog_group *group, uint32_t epoch,
+                              const struct clg_group_entry *entries, uint32_t count,
+                              struct commitlog_error *err)
+{
+    struct commitlog_store *store = commit->store;
+    struct clg_group_item *item = &commit->changes[commit->change_count];
+    struct clg_group_change change;
+    uint64_t last_position;
+    struct clg_group_entry *kept = clg_os_alloc_array(store->os, count, sizeof(*kept));
+    if (kept == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "commit a transaction");
+    }
+    memcpy(kept, entries, count * sizeof(*kept));
+    int rc =
+        clg_group_offsets_judge(group, epoch, false, kept, &count, &change, &last_position, err);
+    if (rc == COMMITLOG_OK && count > 0) {
+        rc = clg_groups_make_item(store, &change, kept, item, err);
+        if (rc == COMMITLOG_OK) {
+            commit->items[commit->count++] = item->item;
+            commit->change_count++;
+        }
+    }
+    store->os->free(store->os, kept);
+    return rc;
+}
+
+/* Those that the log has of a prepared one. */
+static int commit_add_marks(struct transaction_commit *commit, const struct clg_transaction *open,
+                            struct commitlog_error *err)
+{
+    struct commitlog_store *store = commit->store;
+    int rc = COMMITLOG_OK;
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < open->offset_count; i++) {
+        struct clg_transaction_mark mark;
+        struct commitlog_group group = {.store = store};
+        rc = clg_transaction_mark_decode(open->offsets[i]->body, open->offsets[i]->bytes, &mark);
+        CLG_ASSERT(rc == COMMITLOG_OK);
+        const struct clg_group_change *change = &mark.offsets;
+        struct clg_group_entry *entries =
+            clg_os_alloc_array(store->os, change->count, sizeof(*entries));
+        if (entries == NULL) {
+            return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "commit a transaction");
+        }
+        for (uint32_t j = 0; j < change->count; j++) {
+            entries[j] = clg_group_change_entry(change, j);
+        }
+        memcpy(group.name, change->name, change->name_bytes);
+        group.name_bytes = change->name_bytes;
+        group.hash = clg_group_name_hash(change->name, change->name_bytes);
+        rc = commit_add_offsets(commit, &group, change->epoch, entries, change->count, err);
+        store->os->free(store->os, entries);
+    }
+    return rc;
+}
+
+static int commit_add_parts(struct transaction_commit *commit, struct commitlog_error *err)
+{
+    const struct commitlog_transaction *transaction = commit->transaction;
+    int rc = COMMITLOG_OK;
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < transaction->part_count; i++) {
+        const struct clg_transaction_part *part = &transaction->parts[i];
+        rc = commit_add_offsets(commit, &part->group, part->epoch, part->entries, part->count, err);
+    }
+    return rc;
+}
+
+/* One that is open, but has no messages. */
+static void commit_add_mark(struct transaction_commit *commit, const struct clg_transaction *open)
+{
+    const struct clg_transaction_mark mark = {.operation = CLG_TRANSACTION_COMMIT,
+                                              .transaction = open->id};
+    uint32_t at = commit->count++;
+    int rc = clg_transaction_mark_encode(commit->mark, &mark, NULL);
+    CLG_ASSERT(rc == COMMITLOG_OK);
+    (void)rc;
+    commit->bodies[at] = (struct commitlog_slice){commit->mark, sizeof(commit->mark)};
+    commit->items[at] = (struct clg_append){.kind = CLG_KIND_TRANSACTION,
+                                            .queue_number = CLG_QUEUE_NONE,
+                                            .body = &commit->bodies[at],
+                                            .body_count = 1,
+                                            .body_bytes = sizeof(commit->mark)};
+}
+
+/* NULL: nothing of it is in the log. */
+static int commit_build(struct transaction_commit *commit, const struct clg_transaction *open,
+                        struct commitlog_error *err)
+{
+    const bool prepared = open != NULL && open->prepared;
+    uint32_t changes = prepared ? open->offset_count : commit->transaction->part_count;
+    int rc = commit_alloc(commit, open != NULL ? open->message_count : 0, changes, err);
+    if (rc == COMMITLOG_OK && open != NULL) {
+        rc = commit_add_messages(commit, open, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = prepared ? commit_add_marks(commit, open, err) : commit_add_parts(commit, err);
+    }
+    if (rc == COMMITLOG_OK && open != NULL && open->message_count == 0) {
+        commit_add_mark(commit, open);
+    }
+    return rc;
+}
+
+static void commit_apply(struct transaction_commit *commit)
+{
+    struct commitlog_store *store = commit->store;
+    for (uint32_t i = 0, at = 0; i < commit->count; i++) {
+        if (commit->items[i].kind == CLG_KIND_GROUP) {
+            clg_groups_apply_item(store, &commit->changes[at++], commit->receipts[i].position);
+        }
+    }
+    if (commit->transaction->id != 0) {
+        clg_transaction_end(&store->transactions, commit->transaction->id);
+    }
+    clg_count(store, CLG_COUNT_TRANSACTIONS_COMMITTED, 1);
+    clg_count(store, CLG_COUNT_TRANSACTION_COPIES, commit->copies);
+    bool messages = commit->items[0].takes_offset;
+    commit->receipt = commit->receipts[messages ? 0 : commit->count - 1];
+    commit->transaction->ended = true;
+}
+
+static int commit_append(struct transaction_commit *commit, uint32_t from, uint32_t count,
+                         struct commitlog_error *err)
+{
+    return clg_store_append(commit->store, commit->items + from, count,
+                            clg_store_deadline(commit->store, 0), commit->receipts + from, err);
+}
+
+/* COMMITLOG_ETIMEDOUT: there is no room now, or a message cannot be read yet. */
+static int commit_try(struct transaction_commit *commit, const struct clg_transaction *open,
+                      struct commitlog_error *err)
+{
+    int rc = commit_build(commit, open, err);
+    uint32_t first = CLG_PLANTED(TRANSACTION_HALF) && commit->count > 1 ? 1 : 0; /* in two pieces */
+    if (rc != COMMITLOG_OK || commit->count == 0) { /* nothing to be said */
+        commit->transaction->ended = commit->transaction->ended || rc == COMMITLOG_OK;
+        return rc;
+    }
+    if (first > 0) {
+        rc = commit_append(commit, 0, first, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = commit_append(commit, first, commit->count - first, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        commit_apply(commit);
+    }
+    return rc;
+}
+
+static int commit_locked(struct transaction_commit *commit, struct commitlog_error *err)
+{
+    struct commitlog_transaction *transaction = commit->transaction;
+    struct commitlog_store *store = commit->store;
+    const struct clg_transaction *open =
+        transaction->id == 0 ? NULL : clg_transaction_find(&store->transactions, transaction->id);
+    if (transaction->ended || (transaction->id != 0 && open == NULL)) {
+        return clg_transactions_not_open(transaction->id, err);
+    }
+    commit->may_copy = true;
+    int rc = commit_try(commit, open, err);
+    if (rc == COMMITLOG_ETOOBIG && commit->copies > 0) { /* all by reference, it fits */
+        commit_free(commit);
+        commit->may_copy = false;
+        rc = commit_try(commit, open, err);
+    }
+    return rc;
+}
+
+/* Does it commit offsets? That does not change any more. */
+static bool commit_has_offsets(const struct commitlog_transaction *transaction)
+{
+    struct commitlog_store *store = transaction->store;
+    clg_mutex_lock(store->os, &store->transaction_lock);
+    const struct clg_transaction *open =
+        clg_transaction_find(&store->transactions, transaction->id);
+    bool some = transaction->part_count > 0 || (open != NULL && open->offset_count > 0);
+    clg_mutex_unlock(store->os, &store->transaction_lock);
+    return some;
+}
+
+static int commit_now(void *ctx, struct commitlog_error *err)
+{
+    struct transaction_commit *commit = ctx;
+    struct commitlog_store *store = commit->store;
+    const bool has_offsets = commit_has_offsets(commit->transaction);
+    if (has_offsets) {
+        clg_mutex_lock(store->os, &store->group_lock);
+    }
+    clg_mutex_lock(store->os, &store->transaction_lock);
+    int rc = commit_locked(commit, err);
+    clg_mutex_unlock(store->os, &store->transaction_lock);
+    commit_free(commit);
+    if (has_offsets) {
+        clg_mutex_unlock(store->os, &store->group_lock);
+    }
+    return rc;
+}
+
+int32_t commitlog_transaction_commit(struct commitlog_transaction *transaction, uint32_t level,
+                                     int32_t timeout_ms, struct commitlog_receipt *out_receipt,
+                                     struct commitlog_error *err)
+{
+    int rc = clg_transaction_enter(transaction, level, "commit a transaction", err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct commitlog_store *store = transaction->store;
+    struct transaction_commit commit = {.transaction = transaction, .store = store};
+    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    rc = clg_store_attempt(store, commit_now, &commit, deadline, err);
+    if (rc != COMMITLOG_OK || commit.receipt.end_position == 0) {
+        return rc;
+    }
+    rc = clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0, &commit.receipt,
+                           err);
+    if (out_receipt != NULL) {
+        *out_receipt = commit.receipt;
+    }
+    return rc;
+}
+
+/* ---- rollback ---- */
+
+struct transaction_rollback {
+    struct commitlog_transaction *transaction;
+    struct commitlog_receipt receipt;
+};
+
+/* COMMITLOG_ETIMEDOUT: there is no room now. */
+static int rollback_now(void *ctx, struct commitlog_error *err)
+{
+    struct transaction_rollback *rollback = ctx;
+    struct commitlog_transaction *transaction = rollback->transaction;
+    struct commitlog_store *store = transaction->store;
+    int rc = COMMITLOG_OK;
+    clg_mutex_lock(store->os, &store->transaction_lock);
+    bool open =
+        transaction->id == 0 || clg_transaction_find(&store->transactions, transaction->id) != NULL;
+    if (transaction->ended || !open) {
+        rc = clg_transactions_not_open(transaction->id, err);
+    } else if (transaction->id != 0) {
+        rc = clg_transactions_roll_back(store, transaction->id, CLG_TRANSACTION_ASKED, false,
+                                        clg_store_deadline(store, 0), &rollback->receipt, err);
+    }
+    transaction->ended = transaction->ended || rc == COMMITLOG_OK;
+    clg_mutex_unlock(store->os, &store->transaction_lock);
+    return rc;
+}
+
+int32_t commitlog_transaction_rollback(struct commitlog_transaction *transaction, uint32_t level,
+                                       int32_t timeout_ms, struct commitlog_error *err)
+{
+    int rc = clg_transaction_enter(transaction, level, "roll a transaction back", err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct commitlog_store *store = transaction->store;
+    struct transaction_rollback rollback = {.transaction = transaction};
+    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    rc = clg_store_attempt(store, rollback_now, &rollback, deadline, err);
+    if (rc != COMMITLOG_OK || rollback.receipt.end_position == 0) {
+        return rc;
+    }
+    return clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0,
+                             &rollback.receipt, err);
+}
+
+/* ---- upkeep ---- */
+
+static void expire_report(struct commitlog_store *store, uint64_t id, const char *group,
+                          uint32_t reason, bool prepared)
+{
+    struct commitlog_error detail;
+    clg_error_clear(&detail);
+    (void)clg_fail(&detail, COMMITLOG_ETIMEDOUT, 0, id,
+                   "transaction %llu of producer group %s was rolled back: %s",
+                   (unsigned long long)id, group,
+                   reason == CLG_TRANSACTION_ORPHANED ? "not prepared, and its process is gone"
+                   : prepared                         ? "prepared, and nobody decided in time"
+                                                      : "neither prepared nor committed in time");
+    clg_store_event(store, COMMITLOG_EVENT_WARNING, &detail);
+}
+
+/* One that is due; the reason, or UINT32_MAX. */
+static uint32_t expire_reason(const struct clg_transaction *open, int64_t now_ms)
+{
+    return !open->prepared && !open->is_open ? CLG_TRANSACTION_ORPHANED
+           : open->expire_at_ms <= now_ms    ? CLG_TRANSACTION_EXPIRED
+                                             : UINT32_MAX;
+}
+
+static int expire_some(struct commitlog_store *store, int64_t now_ms, uint32_t *ended,
+                       uint64_t *out_due_ms, struct commitlog_error *err)
+{
+    struct clg_transaction_table *table = &store->transactions;
+    int rc = COMMITLOG_OK;
+    uint64_t due_ms = UINT64_MAX;
+    struct clg_transaction *open = clg_transaction_next(table, 0);
+    while (rc == COMMITLOG_OK && open != NULL) {
+        const uint64_t id = open->id;
+        const uint32_t reason = expire_reason(open, now_ms);
+        if (reason == UINT32_MAX || *ended == TRANSACTIONS_EXPIRE_PIECE) {
+            uint64_t due = reason != UINT32_MAX ? 0 : (uint64_t)open->expire_at_ms;
+            due_ms = due < due_ms ? due : due_ms;
+        } else {
+            struct commitlog_receipt receipt = {0};
+            char group[CLG_GROUP_NAME_MAX + 1];
+            const bool prepared = open->prepared;
+            memcpy(group, open->group, sizeof(group));
+            rc = clg_transactions_roll_back(store, id, reason, false, clg_store_deadline(store, 0),
+                                            &receipt, err);
+            if (rc == COMMITLOG_OK) {
+                expire_report(store, id, group, reason, prepared);
+                (*ended)++;
+            }
+        }
+        open = clg_transaction_next(table, id);
+    }
+    *out_due_ms = rc == COMMITLOG_OK ? due_ms : 0;
+    return rc;
+}
+
+int clg_transactions_expire(struct commitlog_store *store, int64_t *out_wait_ns,
+                            struct commitlog_error *err)
+{
+    uint64_t due_ms = clg_load_relaxed_u64(&store->transaction_due_ms);
+    *out_wait_ns = INT64_MAX;
+    if (due_ms == UINT64_MAX) {
+        return COMMITLOG_OK;
+    }
+    int64_t now_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS;
+    uint32_t ended = 0;
+    int rc = COMMITLOG_OK;
+    if (due_ms <= (uint64_t)now_ms) {
+        clg_mutex_lock(store->os, &store->transaction_lock);
+        rc = expire_some(store, now_ms, &ended, &due_ms, err);
+        clg_store_relaxed_u64(&store->transaction_due_ms, due_ms);
+        clg_mutex_unlock(store->os, &store->transaction_lock);
+    }
+    if (ended > 0) {
+        clg_store_announce(store);
+    }
+    if (due_ms != UINT64_MAX) {
+        *out_wait_ns = due_ms <= (uint64_t)now_ms
+                           ? 0
+                           : (int64_t)(due_ms - (uint64_t)now_ms) * CLG_OS_NS_PER_MS;
+    }
+    return rc == COMMITLOG_ETIMEDOUT ? COMMITLOG_EAGAIN : rc;
+}
