@@ -1089,7 +1089,7 @@ COMMITLOG_API int32_t commitlog_group_lag(struct commitlog_group *group,
 /* ------------------------------------------------------------------------ *
  * Delay: a record with deliver_at_ms is stored at once, at the level asked
  * for, and lies in no queue. When the store's clock has reached that time, and
- * never before, upkeep delivers it: a record of 80 bytes or more in its queue
+ * never before, upkeep delivers it: a record of 64 bytes or more in its queue
  * refers to it and is read in its place. A crash may deliver it twice. A time
  * that has passed is as none: the record lies in its queue at once.
  *
@@ -1239,7 +1239,7 @@ COMMITLOG_API int32_t commitlog_group_work(struct commitlog_group *group,
  *
  * Messages of any topics, and offsets of consumer groups, that take effect
  * together or not at all. What is appended to a transaction is stored at once
- * and lies in no queue; the commit is one batch of records, 80 bytes or more for
+ * and lies in no queue; the commit is one batch of records, 64 bytes or more for
  * each message, that refer to them: readers see all of it or nothing, whatever
  * crashes. A transaction that is prepared outlives its process: it is listed,
  * with its producer group and age, until somebody decides. One that is not is

@@ -16,7 +16,7 @@
 
 #include "format/limits.h"
 
-#define CLG_REFERENCE_BODY_BYTES 32u
+#define CLG_REFERENCE_BODY_BYTES_MAX 32u
 
 enum clg_reference_reason {
     CLG_REFERENCE_TIMER = 1,       /* its time had come */
@@ -30,7 +30,8 @@ struct clg_reference {
     uint64_t position; /* of the original */
     uint32_t header_check;
     uint32_t tag_hash;
-    uint64_t origin;       /* timer: its id; retry, dead: queue offset where it was first */
+    uint64_t origin;       /* timer, transaction: its id; retry, dead: queue offset where it was
+                              first */
     uint32_t origin_queue; /* retry, dead: the queue's number; else CLG_QUEUE_NONE */
     uint16_t attempts;     /* retry, dead: deliveries so far */
     uint8_t reason;        /* enum clg_reference_reason */
@@ -39,9 +40,13 @@ struct clg_reference {
 /* A dead letter that is a copy says the same of where it was as a reference would, as the value of
  * CLG_ATTRIBUTE_ORIGIN: the end of the body, from `origin` on. */
 #define CLG_REFERENCE_ORIGIN_AT 16u
-#define CLG_REFERENCE_ORIGIN_BYTES (CLG_REFERENCE_BODY_BYTES - CLG_REFERENCE_ORIGIN_AT)
+#define CLG_REFERENCE_ORIGIN_BYTES (CLG_REFERENCE_BODY_BYTES_MAX - CLG_REFERENCE_ORIGIN_AT)
 
-void clg_reference_encode(uint8_t body[CLG_REFERENCE_BODY_BYTES], const struct clg_reference *in);
+/* 16 where the origin is the original's position, 24 where it is another, 32 where there is more to
+ * be said: most deliveries are of the first kind. */
+size_t clg_reference_bytes(const struct clg_reference *in);
+/* `body` has that many bytes. */
+void clg_reference_encode(uint8_t *body, const struct clg_reference *in);
 /* 0, COMMITLOG_EDAMAGED, or COMMITLOG_EUNSUPPORTED: a reason of a newer version. */
 int clg_reference_decode(const uint8_t *body, size_t bytes, struct clg_reference *out);
 /* Of an attribute: position, header check and tag hash are 0 then. */

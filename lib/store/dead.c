@@ -84,7 +84,7 @@ static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record
                           struct clg_append *out)
 {
     const struct commitlog_os *os = store->os;
-    uint8_t reference[CLG_REFERENCE_BODY_BYTES];
+    uint8_t reference[CLG_REFERENCE_BODY_BYTES_MAX];
     struct clg_attribute_writer writer;
     const uint32_t skip = dead_skip(original);
     const size_t own = (size_t)original->header.attribute_bytes - skip;
@@ -93,6 +93,7 @@ static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record
     if (attributes == NULL) {
         return NULL;
     }
+    CLG_ASSERT(clg_reference_bytes(how) == sizeof(reference));
     clg_reference_encode(reference, how);
     clg_attribute_writer_init(&writer, attributes, bytes);
     int rc = clg_attribute_add(&writer, CLG_ATTRIBUTE_ORIGIN, reference + CLG_REFERENCE_ORIGIN_AT,

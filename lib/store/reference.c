@@ -138,7 +138,7 @@ void clg_reference_item(struct commitlog_store *store, uint32_t queue_number,
     reference.header_check = original->header.header_check;
     reference.tag_hash = tagged ? clg_tag_hash(tag.value, tag.bytes) : 0;
     clg_reference_encode(out->body_bytes, &reference);
-    out->body = (struct commitlog_slice){out->body_bytes, sizeof(out->body_bytes)};
+    out->body = (struct commitlog_slice){out->body_bytes, clg_reference_bytes(&reference)};
     out->item = (struct clg_append){
         .kind = CLG_KIND_REFERENCE,
         .queue_number = queue_number,
@@ -147,7 +147,7 @@ void clg_reference_item(struct commitlog_store *store, uint32_t queue_number,
         .attribute_bytes = reference_key_hashes(store, queue_number, original, out->attributes),
         .body = &out->body,
         .body_count = 1,
-        .body_bytes = sizeof(out->body_bytes)};
+        .body_bytes = out->body.bytes};
 }
 
 bool clg_reference_is_short_lived(struct commitlog_store *store,

@@ -39,7 +39,7 @@ void clg_message_set_origin(const struct clg_core *core, const struct clg_refere
 struct clg_reference_item {
     struct clg_append item;
     struct commitlog_slice body;
-    uint8_t body_bytes[CLG_REFERENCE_BODY_BYTES];
+    uint8_t body_bytes[CLG_REFERENCE_BODY_BYTES_MAX];
     uint8_t attributes[CLG_REFERENCE_HASHES_BYTES];
 };
 

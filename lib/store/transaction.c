@@ -162,8 +162,9 @@ void commitlog_transaction_close(struct commitlog_transaction *transaction)
 static uint64_t transaction_more_bytes(struct commitlog_transaction *transaction,
                                        const struct clg_topic *topic, uint32_t key_count)
 {
+    const struct clg_reference reference = {.origin = 8, .origin_queue = CLG_QUEUE_NONE};
     uint32_t hashes = key_count == 0 ? 0 : CLG_ATTRIBUTE_HEADER_BYTES + 8 * key_count;
-    uint64_t bytes = clg_record_bytes(hashes, CLG_REFERENCE_BODY_BYTES);
+    uint64_t bytes = clg_record_bytes(hashes, clg_reference_bytes(&reference));
     for (uint32_t i = transaction->topic_count; i > 0; i--) {
         if (transaction->topics[i - 1] == topic->id) {
             return bytes;

@@ -15,6 +15,7 @@
 /* So many messages under the lock at once: appends to transactions get in between. */
 #define CARRY_PIECE 256u
 #define CARRY_ROOM_MS 1000
+#define CARRY_MORE_BYTES 16u
 
 static uint64_t carry_state_bytes(const struct clg_transaction *open, uint64_t end)
 {
@@ -29,6 +30,12 @@ static uint64_t carry_state_bytes(const struct clg_transaction *open, uint64_t e
     return bytes;
 }
 
+/* It says its id, the first time that it is stored again. */
+static uint64_t carry_bytes(const struct clg_transaction_message *message)
+{
+    return message->size + (message->position == message->id ? CARRY_MORE_BYTES : 0);
+}
+
 uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total)
 {
     const struct clg_transaction_table *table = &store->transactions;
@@ -40,7 +47,7 @@ uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, u
         bytes += carry_state_bytes(open, end);
         total += carry_state_bytes(open, UINT64_MAX);
         for (uint32_t j = 0; j < open->message_count; j++) {
-            bytes += open->messages[j].position < end ? open->messages[j].size : 0;
+            bytes += open->messages[j].position < end ? carry_bytes(&open->messages[j]) : 0;
         }
     }
     *out_total = total + table->bytes;

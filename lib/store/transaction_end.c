@@ -98,17 +98,18 @@ static int commit_add_reference(struct transaction_commit *commit, uint64_t id,
     struct clg_reference_item reference;
     clg_reference_item(commit->store, message->queue_number, view, &how, &reference);
     const size_t attribute_bytes = reference.item.attribute_bytes;
-    uint8_t *memory = os->alloc(os, CLG_REFERENCE_BODY_BYTES + attribute_bytes);
+    const size_t body_bytes = reference.body.bytes;
+    uint8_t *memory = os->alloc(os, body_bytes + attribute_bytes);
     if (memory == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "commit a transaction");
     }
     uint32_t at = commit->count++;
-    memcpy(memory, reference.body_bytes, CLG_REFERENCE_BODY_BYTES);
-    memcpy(memory + CLG_REFERENCE_BODY_BYTES, reference.attributes, attribute_bytes);
+    memcpy(memory, reference.body_bytes, body_bytes);
+    memcpy(memory + body_bytes, reference.attributes, attribute_bytes);
     commit->memory[at] = memory;
-    commit->bodies[at] = (struct commitlog_slice){memory, CLG_REFERENCE_BODY_BYTES};
+    commit->bodies[at] = (struct commitlog_slice){memory, body_bytes};
     commit->items[at] = reference.item;
-    commit->items[at].attributes = memory + CLG_REFERENCE_BODY_BYTES;
+    commit->items[at].attributes = memory + body_bytes;
     commit->items[at].body = &commit->bodies[at];
     commit->bytes += commit_item_bytes(&commit->items[at]);
     return COMMITLOG_OK;
@@ -482,7 +483,8 @@ static int expire_some(struct commitlog_store *store, int64_t now_ms, uint32_t *
             char group[CLG_GROUP_NAME_MAX + 1];
             const bool prepared = open->prepared;
             memcpy(group, open->group, sizeof(group));
-            rc = clg_transactions_roll_back(store, id, reason, false, clg_store_deadline(store, 0),
+            /* On a full disk, too: it makes room for retention to go on. */
+            rc = clg_transactions_roll_back(store, id, reason, true, clg_store_deadline(store, 0),
                                             &receipt, err);
             if (rc == COMMITLOG_OK) {
                 expire_report(store, id, group, reason, prepared);

@@ -94,9 +94,14 @@ class Timers:
 
     def reference(self, record, topic):
         body = Bytes(record.body, f"body of {record.where}")
-        same(body.where, "size", len(record.body), 32)
+        need(len(record.body) in (16, 24, 32), body.where, "size")
         position, header_check, record.tag_hash = body.u64(0), body.u32(8), body.u32(12)
-        queue, number, attempts, reason = read_origin(body, 16)
+        if len(record.body) == 32:
+            queue, number, attempts, reason = read_origin(body, 16)
+        else:
+            position, reason = position & ~7, position & 7
+            number = position if len(record.body) == 16 else body.u64(16)
+            queue, attempts = NO_QUEUE, 0
         need(position % 8 == 0 and position < record.position, body.where, "position")
         need(record.deliver is None and not (record.tag or record.keys or record.headers),
              record.where, "attributes of a message")

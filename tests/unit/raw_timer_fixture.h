@@ -85,19 +85,19 @@ static inline uint64_t append_timer_raw(const struct clg_deliver_at *at)
 
 static inline uint64_t append_reference_raw(uint32_t queue, uint64_t position, uint32_t check)
 {
-    uint8_t bytes[CLG_REFERENCE_BODY_BYTES];
+    uint8_t bytes[CLG_REFERENCE_BODY_BYTES_MAX];
     const struct clg_reference reference = {.position = position,
                                             .header_check = check,
                                             .reason = CLG_REFERENCE_TIMER,
                                             .origin_queue = CLG_QUEUE_NONE};
     clg_reference_encode(bytes, &reference);
-    struct commitlog_slice body = {bytes, sizeof(bytes)};
+    struct commitlog_slice body = {bytes, clg_reference_bytes(&reference)};
     return append_raw(&(struct clg_append){.kind = CLG_KIND_REFERENCE,
                                            .queue_number = queue,
                                            .takes_offset = true,
                                            .body = &body,
                                            .body_count = 1,
-                                           .body_bytes = sizeof(bytes)});
+                                           .body_bytes = body.bytes});
 }
 
 #endif

@@ -6,6 +6,8 @@
  */
 #include "unit/timer_fixture.h"
 
+static const uint8_t filling_bytes[64];
+
 static void timers_setup(void)
 {
     setup();
@@ -88,6 +90,34 @@ START_TEST(a_time_that_has_passed_is_none)
     restart(true);
     step_all();
     ck_assert_uint_le(queue_end(1), 3);
+}
+END_TEST
+
+START_TEST(a_delivery_costs_at_most_a_hundred_bytes)
+{
+    struct commitlog_receipt receipts[2];
+    uint64_t before = store_positions().claimed;
+    ck_assert_int_eq(delay(1, 1, now_ms() - 1, 1, &receipts[0]), 0);
+    const uint64_t plain = receipts[0].end_position - receipts[0].position;
+    before = store_positions().claimed;
+    ck_assert_int_eq(delay(1, 1, now_ms() + 10, 1, &receipts[1]), 0);
+    pass_ms(20);
+    step_all();
+    ck_assert_uint_eq(queue_end(1), 2);
+    /* The time to deliver is part of the message in both; one key. */
+    ck_assert_uint_le(store_positions().claimed - before - plain, 100);
+    const struct commitlog_slice body = {filling_bytes, 64};
+    struct commitlog_record record = {
+        .struct_bytes = sizeof(record), .topic = topic, .body = &body, .body_count = 1};
+    ck_assert_int_eq(commitlog_append_record(store, &record, 0, &receipts[0], &err), 0);
+    before = store_positions().claimed;
+    record.deliver_at_ms = now_ms() + 10;
+    ck_assert_int_eq(commitlog_append_record(store, &record, 0, &receipts[1], &err), 0);
+    pass_ms(20);
+    step_all();
+    ck_assert_uint_le(store_positions().claimed - before -
+                          (receipts[0].end_position - receipts[0].position),
+                      100);
 }
 END_TEST
 
@@ -208,7 +238,7 @@ START_TEST(what_waits_may_be_half_of_the_log)
     struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
     uint32_t count = fill_with_delayed(120000);
     ck_assert_int_eq(commitlog_retain(store, &policy, &retained, &err), COMMITLOG_EBUSY);
-    ck_assert_ptr_nonnull(strstr(err.message, "delayed messages"));
+    ck_assert_ptr_nonnull(strstr(err.message, "wait for their time"));
     ck_assert_uint_eq(retained.segments_dropped, 0);
     for (int i = 0; i < 60 && retained.segments_dropped == 0; i++) {
         put(0, 1000);
@@ -462,6 +492,7 @@ int main(void)
     tcase_add_checked_fixture(single, timers_setup, teardown);
     tcase_add_test(single, a_message_comes_when_it_is_due_and_whole);
     tcase_add_test(single, a_time_that_has_passed_is_none);
+    tcase_add_test(single, a_delivery_costs_at_most_a_hundred_bytes);
     tcase_add_test(single, times_that_cannot_be_are_refused);
     tcase_add_test(single, those_that_wait_are_told);
     tcase_add_test(single, the_levels_are_those_of_rocketmq);

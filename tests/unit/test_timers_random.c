@@ -274,7 +274,7 @@ static uint32_t hostile_attributes(uint8_t *out, size_t room)
     uint8_t value[CLG_DELIVER_AT_BYTES + 8 * 4];
     size_t used = 0;
     for (uint32_t count = draw(4); count > 0; count--) {
-        uint8_t type = (uint8_t)(1 + draw(8));
+        uint8_t type = (uint8_t)(1 + draw(9));
         uint16_t bytes = (uint16_t)draw(sizeof(value));
         for (size_t i = 0; i < sizeof(value); i++) {
             value[i] = (uint8_t)draw(256);
@@ -301,11 +301,14 @@ static void append_hostile(void)
                                     CLG_KIND_REFERENCE, CLG_KIND_MESSAGE};
     uint8_t kind = kinds[draw(5)];
     uint8_t attributes[200];
-    uint8_t body[CLG_REFERENCE_BODY_BYTES];
-    uint32_t bytes = draw(10) == 0 ? draw(sizeof(body)) : kind == CLG_KIND_TIMER ? 16 : 32;
+    uint8_t body[CLG_REFERENCE_BODY_BYTES_MAX];
+    uint32_t bytes = draw(10) == 0            ? draw(sizeof(body))
+                     : kind == CLG_KIND_TIMER ? 16
+                                              : 8 * (2 + draw(3));
+    uint64_t reason = bytes < 32 ? draw(6) : 0; /* of the short ones in the position */
     memset(body, 0, sizeof(body));
     if (kind == CLG_KIND_REFERENCE) {
-        clg_store_le64(body, hostile_position());
+        clg_store_le64(body, hostile_position() | reason);
         clg_store_le32(body + 8, (uint32_t)rng_next(&rng));
         clg_store_le64(body + 16, hostile_position());
         body[30] = (uint8_t)draw(6);
@@ -314,7 +317,7 @@ static void append_hostile(void)
         struct commitlog_lease *lease = NULL;
         if (draw(2) == 0 && clg_timer_at(&store->timers, 0, &timer) &&
             commitlog_get(store, timer.position, &message, &lease, &err) == 0) {
-            clg_store_le64(body, timer.position); /* with the check it has: it is served */
+            clg_store_le64(body, timer.position | reason); /* with the check it has: it is served */
             clg_store_le32(body + 8, clg_load_le32((const uint8_t *)message.attributes.data -
                                                    CLG_RECORD_HEADER_BYTES + 4));
             commitlog_lease_release(lease);
