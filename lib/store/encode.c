@@ -189,8 +189,9 @@ static int encode_view(const struct commitlog_record *given, struct commitlog_re
     }
     *out = room;
     if (given == NULL || clg_copy_in(room, sizeof(*room), given) != COMMITLOG_OK) {
-        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                        "record is NULL or of a newer version");
+        (void)clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                       "record is NULL or of a newer version");
+        return COMMITLOG_EINVAL;
     }
     return COMMITLOG_OK;
 }
@@ -261,15 +262,25 @@ int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_re
     return rc == COMMITLOG_OK ? encode_item(store, record, body_bytes, NULL, out, err) : rc;
 }
 
-static int encode_whole(struct commitlog_store *store, const struct commitlog_record *record,
+static int encode_given(struct commitlog_store *store, const struct commitlog_record *given,
                         struct clg_transaction_half *half, struct clg_encoded *out,
                         struct commitlog_error *err)
 {
+    struct commitlog_record room;
+    const struct commitlog_record *record;
+    int rc = encode_view(given, &room, &record, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
     uint64_t bytes = encode_body_bytes(record);
     if (bytes == UINT64_MAX) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "a piece of the body is NULL");
     }
-    int rc = encode_item(store, record, bytes, half, out, err);
+    if (CLG_UNLIKELY(half != NULL) && (record->producer_id != 0 || record->deliver_at_ms != 0)) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "a message of a transaction has no producer id and no time to wait for");
+    }
+    rc = encode_item(store, record, bytes, half, out, err);
     if (rc == COMMITLOG_OK) {
         out->item.body = record->body;
         out->item.body_count = record->body_count;
@@ -277,27 +288,17 @@ static int encode_whole(struct commitlog_store *store, const struct commitlog_re
     return rc;
 }
 
-int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *given,
+int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *record,
                       struct clg_encoded *out, struct commitlog_error *err)
 {
-    struct commitlog_record room;
-    const struct commitlog_record *record;
-    int rc = encode_view(given, &room, &record, err);
-    return rc == COMMITLOG_OK ? encode_whole(store, record, NULL, out, err) : rc;
+    return encode_given(store, record, NULL, out, err);
 }
 
-int clg_encode_half(struct commitlog_store *store, const struct commitlog_record *given,
+int clg_encode_half(struct commitlog_store *store, const struct commitlog_record *record,
                     struct clg_transaction_half *half, struct clg_encoded *out,
                     struct commitlog_error *err)
 {
-    struct commitlog_record room;
-    const struct commitlog_record *record;
-    int rc = encode_view(given, &room, &record, err);
-    if (rc == COMMITLOG_OK && (record->producer_id != 0 || record->deliver_at_ms != 0)) {
-        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                        "a message of a transaction has no producer id and no time to wait for");
-    }
-    return rc == COMMITLOG_OK ? encode_whole(store, record, half, out, err) : rc;
+    return encode_given(store, record, half, out, err);
 }
 
 void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded)

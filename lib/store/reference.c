@@ -50,7 +50,7 @@ int clg_store_resolve(struct clg_reader *reader, const struct clg_core *core, ui
                       struct clg_record_view *view, struct clg_reference *out_reference,
                       struct commitlog_error *err)
 {
-    struct clg_record_view original;
+    struct clg_record_view original = {0};
     int rc = reference_follow(reader, core, visible, view, out_reference, &original, err);
     if (rc == COMMITLOG_OK) {
         view->attributes = original.attributes;
