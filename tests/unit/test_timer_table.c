@@ -147,6 +147,42 @@ START_TEST(a_million_take_less_than_fifty_bytes_each)
 }
 END_TEST
 
+START_TEST(references_are_no_longer_than_they_have_to_be)
+{
+    uint8_t body[64];
+    struct clg_reference out;
+    struct clg_reference shorter = {.position = 8192,
+                                    .header_check = 7,
+                                    .tag_hash = 9,
+                                    .reason = CLG_REFERENCE_TRANSACTION,
+                                    .origin = 8192,
+                                    .origin_queue = CLG_QUEUE_NONE};
+    for (size_t bytes = 16; bytes <= 24; bytes += 8, shorter.origin = 4096) {
+        ck_assert_uint_eq(clg_reference_bytes(&shorter), bytes);
+        clg_reference_encode(body, &shorter);
+        for (size_t given = 0; given < 32; given++) {
+            int32_t rc = clg_reference_decode(body, given, &out);
+            ck_assert((rc == COMMITLOG_OK) == (given == 16 || given == 24));
+        }
+        ck_assert_int_eq(clg_reference_decode(body, bytes, &out), 0);
+        ck_assert_uint_eq(out.position, 8192);
+        ck_assert_uint_eq(out.header_check, 7);
+        ck_assert_uint_eq(out.tag_hash, 9);
+        ck_assert_uint_eq(out.origin, shorter.origin);
+        ck_assert_uint_eq(out.origin_queue, CLG_QUEUE_NONE);
+        ck_assert_uint_eq(out.attempts, 0);
+        ck_assert_uint_eq(out.reason, CLG_REFERENCE_TRANSACTION);
+        for (uint64_t reason = 0; reason < 8; reason++) {
+            clg_store_le64(body, 8192 | reason);
+            ck_assert_int_eq(clg_reference_decode(body, bytes, &out),
+                             reason == 1 || reason == 2  ? COMMITLOG_OK
+                             : reason == 0 || reason > 5 ? COMMITLOG_EUNSUPPORTED
+                                                         : COMMITLOG_EDAMAGED);
+        }
+    }
+}
+END_TEST
+
 START_TEST(bodies_say_what_they_were_made_of)
 {
     uint8_t body[64];
@@ -179,36 +215,6 @@ START_TEST(bodies_say_what_they_were_made_of)
     body[31] = 1;
     ck_assert_int_eq(clg_reference_decode(body, CLG_REFERENCE_BODY_BYTES_MAX, &out),
                      COMMITLOG_EDAMAGED);
-
-    struct clg_reference shorter = {.position = 8192,
-                                    .header_check = 7,
-                                    .tag_hash = 9,
-                                    .reason = CLG_REFERENCE_TRANSACTION,
-                                    .origin = 8192,
-                                    .origin_queue = CLG_QUEUE_NONE};
-    for (size_t bytes = 16; bytes <= 24; bytes += 8, shorter.origin = 4096) {
-        ck_assert_uint_eq(clg_reference_bytes(&shorter), bytes);
-        clg_reference_encode(body, &shorter);
-        for (size_t given = 0; given < 32; given++) {
-            int32_t rc = clg_reference_decode(body, given, &out);
-            ck_assert((rc == COMMITLOG_OK) == (given == 16 || given == 24));
-        }
-        ck_assert_int_eq(clg_reference_decode(body, bytes, &out), 0);
-        ck_assert_uint_eq(out.position, 8192);
-        ck_assert_uint_eq(out.header_check, 7);
-        ck_assert_uint_eq(out.tag_hash, 9);
-        ck_assert_uint_eq(out.origin, shorter.origin);
-        ck_assert_uint_eq(out.origin_queue, CLG_QUEUE_NONE);
-        ck_assert_uint_eq(out.attempts, 0);
-        ck_assert_uint_eq(out.reason, CLG_REFERENCE_TRANSACTION);
-        for (uint64_t reason = 0; reason < 8; reason++) {
-            clg_store_le64(body, 8192 | reason);
-            ck_assert_int_eq(clg_reference_decode(body, bytes, &out),
-                             reason == 1 || reason == 2  ? COMMITLOG_OK
-                             : reason == 0 || reason > 5 ? COMMITLOG_EUNSUPPORTED
-                                                         : COMMITLOG_EDAMAGED);
-        }
-    }
 
     const struct clg_deliver_at at = {.due_ms = 1700000000123, .id = 8200, .queue_number = 4};
     struct clg_deliver_at back;
@@ -244,6 +250,7 @@ int main(void)
     tcase_add_test(all, the_table_does_what_a_plain_array_does);
     tcase_add_test(all, a_million_take_less_than_fifty_bytes_each);
     tcase_add_test(all, bodies_say_what_they_were_made_of);
+    tcase_add_test(all, references_are_no_longer_than_they_have_to_be);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
