@@ -23,8 +23,9 @@ from ctypes import (POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int6
                     c_uint32, c_uint64, c_void_p)
 from typing import Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
-__all__ = ["Store", "Topic", "Cursor", "Group", "Receiver", "Message", "Receipt", "Record",
-           "Timer", "Delivery", "Work", "CommitlogError", "UsageError", "HostError", "DataError", "StatusError", "StoreError",
+__all__ = ["Store", "Topic", "Cursor", "Group", "Receiver", "Transaction", "Message", "Receipt",
+           "Record", "Timer", "Delivery", "Work", "TransactionInfo", "TransactionMessage",
+           "CommitlogError", "UsageError", "HostError", "DataError", "StatusError", "StoreError",
            "version", "ALL_QUEUES", "AUTO_QUEUE", "FIRST", "END", "LEVELS", "STRATEGIES", "assign",
            "delay_level_ms", "queue_by_key"]
 
@@ -36,7 +37,7 @@ STRATEGIES = {"average": 0, "circle": 1, "consistent-hash": 2, "sticky": 3}  # o
 
 _FOREVER = -1
 _SLICE_MS = 500  # the longest a single call waits: between two of them signals are handled
-_ENOTFOUND, _ETIMEDOUT, _EEND = -300, -302, -303
+_ENOTFOUND, _ETIMEDOUT, _EEND, _EUNKNOWN = -300, -302, -303, -401
 _POSITION_NONE = 2 ** 64 - 1
 _CONTROL_TOPIC = 2 ** 32 - 1
 _MEMBER_NONE = 2 ** 32 - 1
@@ -47,6 +48,7 @@ _NO_LIMIT = 2 ** 32 - 1  # of attempts
 _NO_TOPIC = 2 ** 32 - 1
 _REASONS = {4: "expired", 5: "refused"}    # why a message is a dead letter
 _WORK_STATES = {1: "pending", 2: "done"}
+_TRANSACTION_PREPARED = 1
 
 
 # ---- errors: one class for each band of codes ----------------------------------------------------
@@ -127,7 +129,7 @@ class _Message(Structure):
                 ("producer_epoch", c_uint32), ("reserved", c_uint32), ("deliver_at_ms", c_int64),
                 ("origin_position", c_uint64), ("origin_offset", c_uint64),
                 ("origin_topic", c_uint32), ("origin_queue", c_uint32), ("attempts", c_uint32),
-                ("reason", c_uint32)]
+                ("reason", c_uint32), ("transaction", c_uint64)]
 
 
 class _Sized(Structure):
@@ -204,6 +206,23 @@ class _Delivery(Structure):
 class _WorkInfo(_Sized):
     _fields_ = [("struct_bytes", c_uint32), ("state", c_uint32), ("offset", c_uint64),
                 ("count", c_uint32), ("attempts", c_uint32), ("visible_at_ms", c_int64)]
+
+
+class _TransactionOptions(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("flags", c_uint32), ("timeout_ms", c_int64),
+                ("prepared_ms", c_int64)]
+
+
+class _TransactionInfo(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("prepared", c_uint32), ("transaction", c_uint64),
+                ("begin_ms", c_int64), ("expires_at_ms", c_int64), ("bytes", c_uint64),
+                ("messages", c_uint32), ("offset_groups", c_uint32), ("group_bytes", c_uint32),
+                ("group", c_char * 256)]
+
+
+class _TransactionMessage(_Sized):
+    _fields_ = [(name, c_uint32) for name in ("struct_bytes", "topic", "queue", "reserved")] + [
+        ("position", c_uint64)]
 
 
 _HANDLE = c_void_p
@@ -283,6 +302,19 @@ _SIGNATURES = {
     "extend": (c_int32, _HANDLE, POINTER(_Delivery), c_uint32, c_int64, _ERR),
     "nack": (c_int32, _HANDLE, POINTER(_Delivery), c_uint32, c_int64, _ERR),
     "group_work": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint64, POINTER(_WorkInfo), _ERR),
+    "transaction_begin": (c_int32, _HANDLE, c_char_p, c_size_t, POINTER(_TransactionOptions), _OUT,
+                          _ERR),
+    "transaction_open": (c_int32, _HANDLE, c_uint64, _OUT, _ERR),
+    "transaction_close": (None, _HANDLE),
+    "transaction_id": (c_uint64, _HANDLE),
+    "transaction_append": (c_int32, _HANDLE, POINTER(_Record), c_int32, POINTER(_Receipt), _ERR),
+    "transaction_offsets": (c_int32, _HANDLE, _HANDLE, c_uint32, POINTER(_GroupOffset), c_uint32,
+                            _ERR),
+    "transaction_prepare": (c_int32, _HANDLE, c_uint32, c_int32, _ERR),
+    "transaction_commit": (c_int32, _HANDLE, c_uint32, c_int32, POINTER(_Receipt), _ERR),
+    "transaction_rollback": (c_int32, _HANDLE, c_uint32, c_int32, _ERR),
+    "transaction_next": (c_int32, _HANDLE, c_uint64, POINTER(_TransactionInfo)),
+    "transaction_message": (c_int32, _HANDLE, c_uint64, c_uint32, POINTER(_TransactionMessage)),
 }
 
 _loaded: Optional[ctypes.CDLL] = None
@@ -410,7 +442,8 @@ class Message(NamedTuple):
     not delayed; origin_position is where the message was stored, if it is delivered from there,
     else None. A dead letter says where it was, how often it was given out, and why it is one:
     "expired" or "refused"; these are None for another message, and origin_topic and origin_queue
-    also if they are not known."""
+    also if they are not known. transaction is the number of the one that it was appended to, None
+    for none."""
     position: int
     next_position: int
     topic: Optional[int]
@@ -432,6 +465,7 @@ class Message(NamedTuple):
     origin_offset: Optional[int] = None
     attempts: Optional[int] = None
     reason: Optional[str] = None
+    transaction: Optional[int] = None
 
 
 class Record(NamedTuple):
@@ -475,6 +509,27 @@ class Work(NamedTuple):
     visible_at_ms: Optional[int]
 
 
+class TransactionInfo(NamedTuple):
+    """One that is open. number is what Store.open_transaction takes; group that of its producer;
+    bytes what its messages take in the log. Not prepared: it is still being written."""
+    number: int
+    group: str
+    prepared: bool
+    begin_ms: int
+    expires_at_ms: int
+    messages: int
+    bytes: int
+    offset_groups: int
+
+
+class TransactionMessage(NamedTuple):
+    """Where a message of a transaction is to go (None: not known), and where it lies now: for
+    Store.get."""
+    topic: Optional[int]
+    queue: Optional[int]
+    position: int
+
+
 def _receipt(raw: _Receipt) -> Receipt:
     level = next(name for name, value in LEVELS.items() if value == raw.level)
     return Receipt(raw.position, raw.end_position, raw.queue_offset, raw.store_time_ns,
@@ -496,7 +551,8 @@ def _message(raw: _Message) -> Message:
                    raw.queue_offset, raw.store_time_ns, raw.time_ms, raw.epoch, raw.kind,
                    _copy(raw.body), _copy(raw.tag), tuple(keys), tuple(headers),
                    (raw.producer_id, raw.producer_epoch, raw.sequence) if raw.producer_id else None,
-                   raw.deliver_at_ms or None, raw.origin_position or None, *_origin(raw))
+                   raw.deliver_at_ms or None, raw.origin_position or None, *_origin(raw),
+                   raw.transaction or None)
 
 
 def _origin(raw: _Message) -> tuple:
@@ -633,6 +689,53 @@ class Store:
         StatusError with COMMITLOG_ENOTFOUND: it does not wait any more, or never did."""
         err = _Error()
         _check(_lib().commitlog_timer_cancel(self.handle, handle, LEVELS[level], byref(err)), err)
+
+    def transaction(self, group: str, *, prepared: bool = False, timeout_ms: int = 0,
+                    prepared_ms: int = 0) -> "Transaction":
+        """Begins one of the producer group, which can say how it ended. prepared: from its first
+        message on it outlives the process. It is rolled back after timeout_ms (0: a minute), and
+        once prepared after prepared_ms (0: a day)."""
+        options, handle, err, data = _TransactionOptions(), c_void_p(), _Error(), group.encode()
+        options.flags = _TRANSACTION_PREPARED if prepared else 0
+        options.timeout_ms = timeout_ms
+        options.prepared_ms = prepared_ms
+        _check(_lib().commitlog_transaction_begin(self.handle, data, len(data), byref(options),
+                                                  byref(handle), byref(err)), err)
+        return Transaction(self, handle.value, prepared)
+
+    def open_transaction(self, number: int) -> "Transaction":
+        """One that is prepared, by the number that transactions() says, to decide it. StatusError
+        with COMMITLOG_ENOTFOUND: it has been decided."""
+        handle, err = c_void_p(), _Error()
+        _check(_lib().commitlog_transaction_open(self.handle, number, byref(handle), byref(err)),
+               err)
+        return Transaction(self, handle.value, True)
+
+    def transactions(self) -> Iterator[TransactionInfo]:
+        """Those that are open and of which something is stored, the oldest first, at the moment of
+        each step. Also of a store that is only read."""
+        info = _TransactionInfo()
+        while True:
+            code = _lib().commitlog_transaction_next(self.handle, info.transaction, byref(info))
+            if code == _ENOTFOUND:
+                return
+            _check(code)
+            yield TransactionInfo(info.transaction, _text(info.group), info.prepared != 0,
+                                  info.begin_ms, info.expires_at_ms, info.messages, info.bytes,
+                                  info.offset_groups)
+
+    def transaction_messages(self, number: int) -> Iterator[TransactionMessage]:
+        """Those of an open transaction, in the order they were appended; none if it has ended."""
+        out, index = _TransactionMessage(), 0
+        while True:
+            code = _lib().commitlog_transaction_message(self.handle, number, index, byref(out))
+            if code == _ENOTFOUND:
+                return
+            _check(code)
+            known = out.topic != _NO_TOPIC
+            yield TransactionMessage(out.topic if known else None, out.queue if known else None,
+                                     out.position)
+            index += 1
 
     def append_batch(self, records: Iterable[Record],
                      timeout: Optional[float] = None) -> "list[Receipt]":
@@ -940,10 +1043,7 @@ class Group(_Handle):
                level: str = "default", timeout: Optional[float] = None) -> Receipt:
         """Commits the next offset to consume of each (topic, queue), all or none. StatusError with
         COMMITLOG_EFENCED: `epoch` is not the group's (0: not fenced)."""
-        raw = (_GroupOffset * len(offsets))(
-            *[_GroupOffset(topic.number, queue, offset)
-              for (topic, queue), offset in offsets.items()])
-        receipt, err = _Receipt(), _Error()
+        raw, receipt, err = _offsets(offsets), _Receipt(), _Error()
         _check(_lib().commitlog_group_commit(self.handle, epoch, raw, len(raw), LEVELS[level],
                                              _ms(timeout), byref(receipt), byref(err)), err)
         return _receipt(receipt)
@@ -1054,3 +1154,91 @@ class Receiver(_Handle):
 def _deliveries(deliveries: Iterable[Delivery]) -> ctypes.Array:
     kept = list(deliveries)
     return (_Delivery * len(kept))(*[_Delivery(*each) for each in kept])
+
+
+def _offsets(offsets: "Mapping[Tuple[Topic, int], int]") -> ctypes.Array:
+    return (_GroupOffset * len(offsets))(*[_GroupOffset(topic.number, queue, offset)
+                                           for (topic, queue), offset in offsets.items()])
+
+
+class Transaction(_Handle):
+    """Messages of any topics, and offsets of consumer groups, that take effect together or not at
+    all. For one thread at a time.
+
+        with store.transaction("shop") as transaction:
+            transaction.append(orders, b"one coffee")
+            transaction.append(mails, b"thank you")
+
+    Its with block commits at the end, unless it was decided within, and rolls back when an
+    exception leaves it. Not if it is prepared: an exception may come behind what it waited for, so
+    it stays for whoever looks at Store.transactions next, and decides.
+
+    A transaction that has ended, its time was over, say: StatusError with COMMITLOG_ENOTFOUND."""
+
+    _what = "transaction"
+
+    def __init__(self, store: Store, handle: Optional[int], prepared: bool):
+        super().__init__(store, handle)
+        self.prepared = prepared  # it outlives the process, from its first message on
+        self.decided = False      # committed, or rolled back
+
+    def __exit__(self, kind, value, trace) -> None:
+        try:
+            if kind is None and not self.decided and self._handle is not None:
+                self.commit()
+        finally:
+            self.close()
+
+    @property
+    def number(self) -> Optional[int]:
+        """What Store.open_transaction takes; None until something is stored."""
+        return _lib().commitlog_transaction_id(self.handle) or None
+
+    def append(self, topic: Topic, body: bytes, queue: int = AUTO_QUEUE, *,
+               keys: Sequence[bytes] = (), tag: bytes = b"",
+               headers: Sequence[Tuple[bytes, bytes]] = (), time_ms: Optional[int] = None,
+               level: str = "none", timeout: Optional[float] = None) -> Receipt:
+        """Stores a message, which nobody reads before the commit. What the commit makes durable,
+        this need not: level none will do. The receipt has no queue offset yet."""
+        raw, receipt, err = _Record(), _Receipt(), _Error()
+        kept = _fill(raw, Record(topic, body, queue, keys, tag, headers, time_ms, level))
+        code = _lib().commitlog_transaction_append(self.handle, byref(raw), _ms(timeout),
+                                                   byref(receipt), byref(err))
+        del kept
+        _check(code, err)
+        return _receipt(receipt)
+
+    def offsets(self, group: Group, offsets: "Mapping[Tuple[Topic, int], int]",
+                epoch: int = 0) -> None:
+        """The commit will commit these offsets of the group, too. Errors as of Group.commit, here
+        and at the commit."""
+        raw, err = _offsets(offsets), _Error()
+        _check(_lib().commitlog_transaction_offsets(self.handle, group.handle, epoch, raw, len(raw),
+                                                    byref(err)), err)
+
+    def prepare(self, level: str = "default", timeout: Optional[float] = None) -> None:
+        """From now on it outlives the process, until it is decided."""
+        err = _Error()
+        code = _lib().commitlog_transaction_prepare(self.handle, LEVELS[level], _ms(timeout),
+                                                    byref(err))
+        self.prepared = self.prepared or code in (0, _EUNKNOWN)
+        _check(code, err)
+
+    def commit(self, level: str = "default", timeout: Optional[float] = None) -> Optional[Receipt]:
+        """All of it takes effect. The receipt of the first message, in its queue; of offsets alone
+        that of what was written; None if there was nothing. StoreError with COMMITLOG_EUNKNOWN: it
+        is committed, but the level was not reached in time."""
+        receipt, err = _Receipt(), _Error()
+        code = _lib().commitlog_transaction_commit(self.handle, LEVELS[level], _ms(timeout),
+                                                   byref(receipt), byref(err))
+        self.decided = self.decided or code in (0, _EUNKNOWN)
+        _check(code, err)
+        return _receipt(receipt) if receipt.end_position else None
+
+    def rollback(self, level: str = "default", timeout: Optional[float] = None) -> None:
+        """None of it will ever take effect."""
+        err = _Error()
+        code = _lib().commitlog_transaction_rollback(self.handle, LEVELS[level], _ms(timeout),
+                                                     byref(err))
+        self.decided = self.decided or code in (0, _EUNKNOWN)
+        _check(code, err)

@@ -61,11 +61,13 @@ class Interface(unittest.TestCase):
         self.assertEqual(values["COMMITLOG_EEND"], commitlog._EEND)
         self.assertEqual(values["COMMITLOG_ETIMEDOUT"], commitlog._ETIMEDOUT)
         self.assertEqual(values["COMMITLOG_ENOTFOUND"], commitlog._ENOTFOUND)
+        self.assertEqual(values["COMMITLOG_EUNKNOWN"], commitlog._EUNKNOWN)
         self.assertEqual(values["COMMITLOG_GROUP_KEEP"], commitlog._GROUP_KEEP)
         self.assertEqual(values["COMMITLOG_GROUP_CREATE"], commitlog._GROUP_CREATE)
         self.assertEqual(values["COMMITLOG_RECEIVE_MAX"], commitlog._RECEIVE_MAX)
         self.assertEqual(values["COMMITLOG_RECEIVE_ORDERED"], commitlog._RECEIVE_ORDERED)
         self.assertEqual(values["COMMITLOG_RECEIVE_DEAD_TOPIC"], commitlog._RECEIVE_DEAD_TOPIC)
+        self.assertEqual(values["COMMITLOG_TRANSACTION_PREPARED"], commitlog._TRANSACTION_PREPARED)
         for prefix, names in (("DEAD", commitlog._REASONS), ("WORK", commitlog._WORK_STATES)):
             for value, name in names.items():
                 self.assertEqual(values[f"COMMITLOG_{prefix}_{name.upper()}"], value)
@@ -73,7 +75,8 @@ class Interface(unittest.TestCase):
     def test_fields_of_structures(self):
         for name in ("Error", "Slice", "Header", "Receipt", "Record", "Message", "TopicInfo",
                      "QueueInfo", "Positions", "Recovery", "GroupInfo", "GroupOffset", "GroupLag",
-                     "TimerInfo", "ReceiverOptions", "Delivery", "WorkInfo"):
+                     "TimerInfo", "ReceiverOptions", "Delivery", "WorkInfo", "TransactionOptions",
+                     "TransactionInfo", "TransactionMessage"):
             c_name = re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
             body = re.search(r"struct commitlog_%s [{](.*?)[}];" % c_name, self.header, re.S)
             declared = re.findall(r"(\w+)(?:\[\w+\])?;", body[1])
@@ -95,7 +98,10 @@ class Interface(unittest.TestCase):
                  "group_info": commitlog._GroupInfo, "group_offset": commitlog._GroupOffset,
                  "group_lag": commitlog._GroupLag, "timer_info": commitlog._TimerInfo,
                  "receiver_options": commitlog._ReceiverOptions,
-                 "delivery": commitlog._Delivery, "work_info": commitlog._WorkInfo}
+                 "delivery": commitlog._Delivery, "work_info": commitlog._WorkInfo,
+                 "transaction_options": commitlog._TransactionOptions,
+                 "transaction_info": commitlog._TransactionInfo,
+                 "transaction_message": commitlog._TransactionMessage}
         checks = "".join(f'_Static_assert(sizeof(struct commitlog_{name}) == '
                          f'{ctypes.sizeof(kind)}, "{name}");\n' for name, kind in names.items())
         try:
@@ -577,6 +583,183 @@ class WorkQueues(StoreCase):
         self.group.delete()
         self.refused("ENOTFOUND", receiver.receive)
         self.refused("ENOTFOUND", list, self.group.work(self.topic, 0))
+
+
+class Transactions(StoreCase):
+    def setUp(self):
+        super().setUp()
+        self.store = self.open()
+        self.one = self.store.topic("one", queues=1)
+        self.two = self.store.topic("two", queues=2)
+
+    def bodies(self, store=None):
+        store = store or self.store
+        return [[message.body for message in store.topic(name).cursor()] for name in ("one", "two")]
+
+    def refused(self, name, call, *arguments, **more):
+        with self.assertRaises(commitlog.CommitlogError) as caught:
+            call(*arguments, **more)
+        self.assertEqual(caught.exception.name, "COMMITLOG_" + name)
+
+    def test_all_of_it_is_there_from_the_commit_on(self):
+        self.one.append(b"before", level="none")
+        with self.store.transaction("g") as transaction:
+            self.assertEqual((transaction.number, list(self.store.transactions())), (None, []))
+            first = transaction.append(self.one, b"1", keys=[b"k"], tag=b"red",
+                                       headers=[(b"h", b"v")], time_ms=77)
+            self.assertEqual(first.level, "none")
+            self.assertEqual(transaction.number, first.position)
+            transaction.append(self.two, b"2", 1)
+            transaction.append(self.one, b"3")
+            self.assertEqual(self.bodies(), [[b"before"], []])
+            self.assertEqual(list(self.one.query(b"k")), [])
+        self.assertTrue(transaction.decided)
+        self.assertEqual(self.bodies(), [[b"before", b"1", b"3"], [b"2"]])
+        message, = self.one.query(b"k")
+        self.assertEqual((message.body, message.keys, message.tag, message.headers,
+                          message.time_ms, message.queue_offset, message.origin_position),
+                         (b"1", (b"k",), b"red", ((b"h", b"v"),), 77, 1, first.position))
+        self.assertGreater(message.position, first.position)
+        self.assertEqual([message.transaction for message in self.one.cursor()],
+                         [None, first.position, first.position])
+        self.assertEqual(list(self.store.transactions()), [])
+        with self.assertRaises(ValueError):
+            transaction.append(self.one, b"closed")
+
+    def test_the_receipt_of_a_commit(self):
+        self.one.append(b"before", level="none")
+        transaction = self.store.transaction("g")
+        self.assertIsNone(transaction.commit())
+        self.refused("ENOTFOUND", transaction.append, self.one, b"late")
+        transaction = self.store.transaction("g")
+        transaction.append(self.one, b"x")
+        transaction.append(self.two, b"y", 0)
+        receipt = transaction.commit(level="durable")
+        first, second = self.one.cursor(offset=1, queue=0).fetch()[0], self.two.cursor().fetch()[0]
+        self.assertEqual((receipt.position, receipt.queue_offset, receipt.level),
+                         (first.position, 1, "durable"))
+        self.assertEqual(receipt.store_time_ns, first.store_time_ns)
+        self.assertGreaterEqual(receipt.end_position, second.next_position)
+
+    def test_an_exception_rolls_back(self):
+        with self.assertRaises(ZeroDivisionError):
+            with self.store.transaction("g") as transaction:
+                transaction.append(self.one, b"gone")
+                number = transaction.number
+                raise ZeroDivisionError
+        self.assertFalse(transaction.decided)
+        self.assertEqual((self.bodies(), list(self.store.transactions())), ([[], []], []))
+        self.refused("ENOTFOUND", self.store.open_transaction, number)
+
+    def test_what_was_decided_within_stays_so(self):
+        with self.store.transaction("g") as transaction:
+            transaction.append(self.one, b"gone")
+            transaction.rollback()
+        with self.store.transaction("g") as transaction:
+            transaction.append(self.one, b"kept")
+            transaction.commit()
+            self.refused("ENOTFOUND", transaction.rollback)
+        with self.store.transaction("g") as transaction:
+            transaction.append(self.one, b"closed")
+            transaction.close()
+        self.assertEqual(self.bodies(), [[b"kept"], []])
+
+    def test_what_is_prepared_is_there_for_the_next_process(self):
+        before = int(time.time() * 1000)
+        with self.assertRaises(ZeroDivisionError):
+            with self.store.transaction("shop", prepared_ms=3600000) as transaction:
+                transaction.append(self.one, b"1")
+                transaction.append(self.two, b"2", 1)
+                transaction.prepare(level="durable")
+                self.refused("EMISUSE", transaction.append, self.one, b"late")
+                raise ZeroDivisionError
+        with self.assertRaises(ZeroDivisionError):
+            with self.store.transaction("bank", prepared=True) as transaction:
+                other = transaction.append(self.one, b"no")
+                raise ZeroDivisionError
+        self.store.close()
+        with commitlog.Store(self.path, access="read-only") as store:
+            shop, bank = store.transactions()
+            self.assertEqual((shop.group, shop.prepared, shop.messages, shop.offset_groups),
+                             ("shop", True, 2, 0))
+            self.assertTrue(before - 60000 <= shop.begin_ms <= int(time.time() * 1000) + 60000)
+            self.assertTrue(0 <= shop.expires_at_ms - shop.begin_ms - 3600000 <= 120000)
+            self.assertGreater(shop.bytes, 100)
+            self.assertEqual((bank.group, bank.number), ("bank", other.position))
+            found = list(store.transaction_messages(shop.number))
+            self.assertEqual([(each.topic, each.queue) for each in found],
+                             [(store.topic("one").number, 0), (store.topic("two").number, 1)])
+            self.assertEqual([store.get(each.position).body for each in found], [b"1", b"2"])
+            self.refused("EMISUSE", store.transaction, "g")
+            self.refused("EMISUSE", store.open_transaction, shop.number)
+        with commitlog.Store(self.path) as store:
+            with store.open_transaction(bank.number) as transaction:
+                transaction.rollback()
+            self.assertEqual(self.bodies(store), [[], []])
+            with store.open_transaction(shop.number) as transaction:
+                self.assertEqual(transaction.number, shop.number)
+            self.assertEqual(self.bodies(store), [[b"1"], [b"2"]])
+            self.assertEqual(list(store.transactions()), [])
+            self.assertEqual(list(store.transaction_messages(shop.number)), [])
+            self.refused("ENOTFOUND", store.open_transaction, shop.number)
+
+    def test_offsets_and_what_was_made_of_it_come_together(self):
+        for number in range(4):
+            self.one.append(b"%d" % number, level="none")
+        group = self.store.group("g", create=True)
+        epoch = group.next_epoch()
+
+        def double(fails):
+            begin = group.offsets(self.one).get(0, 0)
+            with self.store.transaction("doubles") as transaction:
+                messages = self.one.cursor(0, offset=begin).fetch(3)
+                for message in messages:
+                    transaction.append(self.two, message.body * 2, 0)
+                transaction.offsets(group, {(self.one, 0): begin + len(messages)}, epoch)
+                self.assertEqual(group.offsets(self.one).get(0, 0), begin)
+                if fails:
+                    raise ZeroDivisionError
+
+        with self.assertRaises(ZeroDivisionError):
+            double(fails=True)
+        self.assertEqual((self.bodies()[1], group.offsets(self.one)), ([], {}))
+        double(fails=False)
+        self.assertEqual((self.bodies()[1], group.offsets(self.one)),
+                         ([b"00", b"11", b"22"], {0: 3}))
+        with self.assertRaises(ZeroDivisionError):
+            double(fails=True)
+        double(fails=False)
+        self.assertEqual((self.bodies()[1][3:], group.offsets(self.one)), ([b"33"], {0: 4}))
+
+        late = self.store.transaction("doubles")
+        self.refused("EBEYOND", late.offsets, group, {(self.one, 0): 5}, epoch)
+        self.refused("ETOOSMALL", late.offsets, group, {(self.one, 0): 3}, epoch)
+        late.append(self.two, b"late", 0)
+        late.offsets(group, {(self.one, 0): 4}, epoch)
+        group.next_epoch()
+        self.refused("EFENCED", late.commit)
+        self.assertEqual([each.number for each in self.store.transactions()], [late.number])
+        late.rollback()
+        self.assertEqual(len(self.bodies()[1]), 4)
+
+    def test_its_time_is_over(self):
+        transaction = self.store.transaction("g", timeout_ms=1)
+        transaction.append(self.one, b"late")
+        end = time.monotonic() + 20
+        while list(self.store.transactions()) and time.monotonic() < end:
+            time.sleep(0.01)
+        self.refused("ENOTFOUND", transaction.commit)
+        self.assertEqual(self.bodies(), [[], []])
+
+    def test_refusals(self):
+        self.refused("EINVAL", self.store.transaction, "")
+        self.refused("EINVAL", self.store.transaction, "g", timeout_ms=-1)
+        self.refused("ETOOBIG", self.store.transaction, "g", prepared_ms=2592000001)
+        self.refused("EINVAL", self.store.transaction("g").append, self.one, b"x", 7)
+        self.refused("ENOTFOUND", self.store.open_transaction, 8)
+        with self.store.transaction("g") as transaction:
+            transaction.append(self.one, b"x")
+            self.refused("EMISUSE", self.store.open_transaction, transaction.number)
 
 
 class Errors(StoreCase):
