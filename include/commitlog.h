@@ -124,6 +124,7 @@ enum {
     COMMITLOG_EEXPIRED = -310,     /* a reference whose original is gone */
     COMMITLOG_EFENCED = -311,      /* the group or producer has a newer epoch */
     COMMITLOG_EGAP = -312,         /* the producer's sequence before is missing */
+    COMMITLOG_EFULL = -313,        /* commitlog_limits_set: too much waits */
     /* the store */
     COMMITLOG_EFAILED = -400,  /* a write or flush failed before: reopen */
     COMMITLOG_EUNKNOWN = -401, /* stored, level not reached: may appear later */
@@ -436,7 +437,8 @@ COMMITLOG_API int32_t commitlog_append(struct commitlog_store *store,
     uint32_t level, struct commitlog_receipt *out_receipt);
 
 /* The same for a full record. timeout_ms bounds the wait for room in the
- * stage (ETIMEDOUT, nothing stored) and for the level (EUNKNOWN, stored). */
+ * stage (ETIMEDOUT, nothing stored), for a limit (EFULL, nothing stored) and
+ * for the level (EUNKNOWN, stored). */
 COMMITLOG_API int32_t commitlog_append_record(struct commitlog_store *store,
     const struct commitlog_record *record, int32_t timeout_ms,
     struct commitlog_receipt *out_receipt, struct commitlog_error *err);
@@ -472,6 +474,26 @@ COMMITLOG_API int32_t commitlog_commit(
     struct commitlog_receipt *out_receipt, struct commitlog_error *err);
 COMMITLOG_API int32_t commitlog_abort(
     struct commitlog_reservation *reservation);
+
+/*
+ * Back-pressure: while so many bytes of the log are claimed but not durable, or
+ * lie behind the first message that a consumer group with COMMITLOG_GROUP_KEEP
+ * has yet to consume, appends wait until their time-out and are then refused
+ * with COMMITLOG_EFULL: nothing is stored. 0, the default: no limit. An append
+ * that finds too much unflushed flushes. Threads that append at the same moment
+ * go beyond a limit once; reservations count when they are made. Any time, any
+ * thread; not stored. EINVAL, EMISUSE (read-only).
+ */
+struct commitlog_limits {
+    uint32_t struct_bytes;
+    uint32_t reserved;
+    uint64_t unflushed_bytes;
+    uint64_t unconsumed_bytes;
+};
+COMMITLOG_API int32_t commitlog_limits_set(struct commitlog_store *store,
+    const struct commitlog_limits *limits, struct commitlog_error *err);
+COMMITLOG_API int32_t commitlog_limits_get(struct commitlog_store *store,
+    struct commitlog_limits *out);
 
 /* Makes everything before `position` durable (UINT64_MAX: all that is
  * published now). EFAILED, ETIMEDOUT, EBEYOND (more than was claimed). */
@@ -1256,13 +1278,15 @@ struct commitlog_transaction;
 enum { COMMITLOG_TRANSACTIONS_MAX = 65536 };
 enum { /* flags of a transaction */
     COMMITLOG_TRANSACTION_PREPARED = 1 /* from its first message on: each that
-                                          is appended outlives the process */
+                                          is appended outlives the process;
+                                          it commits no offsets (EMISUSE) */
 };
 
 struct commitlog_transaction_options {
     uint32_t struct_bytes;
     uint32_t flags;
-    int64_t timeout_ms;  /* from begin to prepare or commit; 0: 60,000 */
+    int64_t timeout_ms;  /* from the first record to prepare or commit;
+                            0: 60,000 */
     int64_t prepared_ms; /* then until it is decided; 0: 86,400,000, a day */
 };                       /* both at most 2,592,000,000, 30 days (ETOOBIG) */
 
@@ -1276,8 +1300,9 @@ COMMITLOG_API int32_t commitlog_transaction_begin(struct commitlog_store *store,
     const struct commitlog_transaction_options *options,
     struct commitlog_transaction **out_transaction,
     struct commitlog_error *err);
-/* A handle to a prepared one, by its number. ENOTFOUND: none has this number;
- * EMISUSE (not prepared; read-only), EINVAL, ENOMEM. */
+/* A handle to a prepared one, by its number, to commit or roll back: nothing is
+ * appended by it (EMISUSE). ENOTFOUND: none has this number; EMISUSE (not
+ * prepared; read-only), EINVAL, ENOMEM. */
 COMMITLOG_API int32_t commitlog_transaction_open(struct commitlog_store *store,
     uint64_t transaction, struct commitlog_transaction **out_transaction,
     struct commitlog_error *err);
@@ -1343,7 +1368,8 @@ struct commitlog_transaction_info {
     uint32_t prepared; /* 0: still being written, or about to be rolled back */
     uint64_t transaction;  /* its number */
     int64_t begin_ms;      /* store time of its first record, since 1970 */
-    int64_t expires_at_ms; /* then it is rolled back */
+    int64_t expires_at_ms; /* then it is rolled back; 0: not prepared, and of
+                              another process */
     uint64_t bytes;        /* of its messages, as they lie in the log */
     uint32_t messages;
     uint32_t offset_groups; /* prepared: consumer groups it has offsets of */

@@ -48,6 +48,7 @@ enum {
     COMMITLOG_EEXPIRED = -310,
     COMMITLOG_EFENCED = -311,
     COMMITLOG_EGAP = -312,
+    COMMITLOG_EFULL = -313,
     COMMITLOG_EFAILED = -400,
     COMMITLOG_EUNKNOWN = -401,
     COMMITLOG_EINTERNAL = -402
@@ -243,6 +244,14 @@ struct commitlog_reservation;
 int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_record *record, size_t body_bytes, int32_t timeout_ms, struct commitlog_reservation **out_reservation, void **out_body, struct commitlog_error *err);
 int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t timeout_ms, struct commitlog_receipt *out_receipt, struct commitlog_error *err);
 int32_t commitlog_abort(struct commitlog_reservation *reservation);
+struct commitlog_limits {
+    uint32_t struct_bytes;
+    uint32_t reserved;
+    uint64_t unflushed_bytes;
+    uint64_t unconsumed_bytes;
+};
+int32_t commitlog_limits_set(struct commitlog_store *store, const struct commitlog_limits *limits, struct commitlog_error *err);
+int32_t commitlog_limits_get(struct commitlog_store *store, struct commitlog_limits *out);
 int32_t commitlog_sync(struct commitlog_store *store, uint64_t position, int32_t timeout_ms, struct commitlog_error *err);
 int32_t commitlog_wait_durable(struct commitlog_store *store, uint64_t position, int32_t timeout_ms);
 enum {

@@ -65,6 +65,7 @@ static const struct error_entry error_table[] = {
     ERROR_ENTRY(COMMITLOG_EEXPIRED, "a reference whose original is gone"),
     ERROR_ENTRY(COMMITLOG_EFENCED, "a newer epoch has begun: this one is shut out"),
     ERROR_ENTRY(COMMITLOG_EGAP, "the producer's record before this one is missing"),
+    ERROR_ENTRY(COMMITLOG_EFULL, "too many bytes are not flushed or not consumed"),
     ERROR_ENTRY(COMMITLOG_EFAILED, "a write or flush failed before: close and open again"),
     ERROR_ENTRY(COMMITLOG_EUNKNOWN, "stored, but the level was not reached: it may appear later"),
     ERROR_ENTRY(COMMITLOG_EINTERNAL, "an internal invariant does not hold: please report it"),

@@ -16,6 +16,7 @@
 #include "base/plant.h"
 #include "base/probe.h"
 #include "store/encode.h"
+#include "store/limits.h"
 #include "store/producers.h"
 #include "store/store.h"
 #include "store/timers.h"
@@ -268,7 +269,10 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
     began = clg_append_begin_level(store, level, began);
     int64_t deadline = clg_store_deadline(store, timeout_ms);
     struct commitlog_receipt receipt = {0};
-    rc = append_items(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
+    rc = clg_limits_wait(store, deadline, err);
+    if (rc == COMMITLOG_OK) {
+        rc = append_items(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
+    }
     clg_encoded_free(store, &encoded);
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -334,6 +338,9 @@ static int append_batch(struct commitlog_store *store, const struct commitlog_re
     }
     began = clg_append_begin_level(store, level, began);
     rc = clg_producers_check(encoded, count, err);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_limits_wait(store, deadline, err);
+    }
     if (rc == COMMITLOG_OK) {
         rc = append_items(store, items, count, &encoded[0].mark, deadline, receipts, err);
     }

@@ -153,7 +153,7 @@ static int kept_from_originals(struct commitlog_store *store, uint32_t queue_num
 }
 
 static int kept_from_queue(struct commitlog_store *store, const struct clg_group_offset *offset,
-                           uint64_t visible, uint64_t *position)
+                           uint64_t visible, bool originals, uint64_t *position)
 {
     struct clg_core *core = store->core;
     struct clg_lookup_range range = {0};
@@ -173,13 +173,14 @@ static int kept_from_queue(struct commitlog_store *store, const struct clg_group
         /* Of an offset the log has lost, only its place among the others is known. */
         *position = clg_min_u64(*position, entry.position == CLG_NO_POSITION ? entry.segment_base
                                                                              : entry.position);
-        rc = kept_from_originals(store, offset->queue_number, from, visible, position);
+        rc = originals ? kept_from_originals(store, offset->queue_number, from, visible, position)
+                       : COMMITLOG_OK;
     }
     return rc == COMMITLOG_EEND ? COMMITLOG_OK : rc;
 }
 
-int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
-                         struct commitlog_error *err)
+static int kept_from(struct commitlog_store *store, bool originals, uint64_t *out_position,
+                     struct commitlog_error *err)
 {
     uint64_t position = UINT64_MAX;
     struct clg_core *core = store->core;
@@ -191,7 +192,7 @@ int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
         for (uint32_t i = 0;
              (group->flags & CLG_GROUP_KEEP) != 0 && rc == COMMITLOG_OK && i < group->offset_count;
              i++) {
-            rc = kept_from_queue(store, &group->offsets[i], visible, &position);
+            rc = kept_from_queue(store, &group->offsets[i], visible, originals, &position);
         }
     }
     clg_mutex_unlock(store->os, &store->group_lock);
@@ -200,4 +201,16 @@ int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
     }
     *out_position = position;
     return COMMITLOG_OK;
+}
+
+int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
+                         struct commitlog_error *err)
+{
+    return kept_from(store, true, out_position, err);
+}
+
+int clg_groups_unconsumed_from(struct commitlog_store *store, uint64_t *out_position,
+                               struct commitlog_error *err)
+{
+    return kept_from(store, false, out_position, err);
 }

@@ -88,5 +88,8 @@ CLG_MUST_CHECK int clg_groups_carry(struct commitlog_store *store, uint64_t end,
  * Everything is folded. */
 CLG_MUST_CHECK int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
                                         struct commitlog_error *err);
+/* The same of the messages as they lie in their queues, whatever they refer to. */
+CLG_MUST_CHECK int clg_groups_unconsumed_from(struct commitlog_store *store, uint64_t *out_position,
+                                              struct commitlog_error *err);
 
 #endif

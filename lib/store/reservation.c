@@ -8,6 +8,7 @@
 #include "base/invariant.h"
 #include "base/probe.h"
 #include "store/encode.h"
+#include "store/limits.h"
 #include "store/store.h"
 
 struct commitlog_reservation {
@@ -81,6 +82,9 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
     clg_store_ref(store);
     rc = clg_encode_reserved(store, record, body_bytes, &reservation->encoded, err);
     uint8_t *body = NULL;
+    if (rc == COMMITLOG_OK) {
+        rc = clg_limits_wait(store, clg_store_deadline(store, timeout_ms), err);
+    }
     if (rc == COMMITLOG_OK) {
         reservation->level = reservation->encoded.level;
         uint64_t bytes = body_bytes + reservation->encoded.item.attribute_bytes;

@@ -31,6 +31,7 @@ static const struct {
     {CLG_COUNT_ENOSPC, "appends_refused_no_space"},
     {CLG_COUNT_OPEN_NS, "open_ns"},
     {CLG_COUNT_RECOVERY_NS, "recovery_ns"},
+    {CLG_COUNT_LIMIT_WAITS, "limit_waits"},
     {CLG_COUNT_TIMERS_DELIVERED, "timers_delivered"},
     {CLG_COUNT_TIMER_COPIES, "timer_copies"},
     {CLG_COUNT_TRANSACTIONS_COMMITTED, "transactions_committed"},

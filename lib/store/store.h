@@ -100,6 +100,7 @@ enum clg_counter {
     CLG_COUNT_TRANSACTIONS_COMMITTED,
     CLG_COUNT_TRANSACTIONS_ROLLED_BACK,
     CLG_COUNT_TRANSACTION_COPIES, /* delivered or carried, not by reference */
+    CLG_COUNT_LIMIT_WAITS,
     CLG_COUNT_READS = 32,
     CLG_COUNT_READ_BYTES,
     CLG_COUNTERS
@@ -139,6 +140,10 @@ struct commitlog_store {
     struct clg_mutex transaction_lock;
     struct clg_transaction_table transactions; /* a writer's, under the lock: transactions.h */
     _Atomic uint64_t transaction_due_ms;       /* upkeep has to look; UINT64_MAX: never */
+    _Atomic uint32_t limits_on;                /* back-pressure: limits.h */
+    _Atomic uint64_t limit_unflushed_bytes;
+    _Atomic uint64_t limit_unconsumed_bytes;
+    _Atomic uint64_t unconsumed_from; /* not beyond what groups have yet to consume */
     struct clg_mutex service_lock;
     struct clg_services services;
     uint64_t thread;

@@ -8,6 +8,7 @@
 #include "format/reference_record.h"
 #include "format/topic_record.h"
 #include "store/encode.h"
+#include "store/limits.h"
 #include "store/transactions.h"
 
 #define TRANSACTION_TIMEOUT_MS INT64_C(60000)
@@ -294,6 +295,9 @@ static int transaction_append(struct commitlog_transaction *transaction,
     if (rc == COMMITLOG_OK) {
         rc = clg_transaction_check_commit(
             transaction, transaction_more_bytes(transaction, topic, record->key_count), err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_limits_wait(store, deadline, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_store_attempt(store, transaction_append_now, &append, deadline, err);

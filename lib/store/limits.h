@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * limits.h -- back-pressure: user appends wait, or are refused, while too much is not flushed or
+ * not consumed.
+ *
+ * A limit is looked at before the append and without a lock: what threads append at the same time
+ * goes beyond it once. Control records, retention and what is delivered later do not wait.
+ *
+ * Threads and locks: any thread; takes the flush's, the lock of groups and the fold's, alone.
+ */
+#ifndef CLG_STORE_LIMITS_H
+#define CLG_STORE_LIMITS_H
+
+#include "store/store.h"
+
+CLG_MUST_CHECK int clg_limits_wait_slow(struct commitlog_store *store, int64_t deadline_mono_ns,
+                                        struct commitlog_error *err);
+
+/* Before a user's append. COMMITLOG_EFULL: a limit holds until the deadline. */
+static inline int clg_limits_wait(struct commitlog_store *store, int64_t deadline_mono_ns,
+                                  struct commitlog_error *err)
+{
+    return CLG_LIKELY(clg_load_relaxed_u32(&store->limits_on) == 0)
+               ? COMMITLOG_OK
+               : clg_limits_wait_slow(store, deadline_mono_ns, err);
+}
+
+#endif
