@@ -144,6 +144,11 @@ class _Sized(Structure):
                 if name not in ("struct_bytes", "reserved")}
 
 
+class _Limits(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("reserved", c_uint32),
+                ("unflushed_bytes", c_uint64), ("unconsumed_bytes", c_uint64)]
+
+
 class _TopicInfo(_Sized):
     _fields_ = [("struct_bytes", c_uint32), ("topic", c_uint32), ("queues", c_uint32),
                 ("name_bytes", c_uint32), ("name", c_char * 256)]
@@ -251,6 +256,8 @@ _SIGNATURES = {
     "append_record": (c_int32, _HANDLE, POINTER(_Record), c_int32, POINTER(_Receipt), _ERR),
     "append_batch": (c_int32, _HANDLE, POINTER(_Record), c_uint32, c_int32, POINTER(_Receipt),
                      _ERR),
+    "limits_get": (c_int32, _HANDLE, POINTER(_Limits)),
+    "limits_set": (c_int32, _HANDLE, POINTER(_Limits), _ERR),
     "sync": (c_int32, _HANDLE, c_uint64, c_int32, _ERR),
     "wait_durable": (c_int32, _HANDLE, c_uint64, c_int32),
     "wait": (c_int32, _HANDLE, c_uint64, c_int32),
@@ -749,6 +756,18 @@ class Store:
         del kept
         _check(code, err)
         return [_receipt(receipt) for receipt in receipts]
+
+    def set_limits(self, unflushed_bytes: int = 0, unconsumed_bytes: int = 0) -> None:
+        """Beyond so many bytes that are not durable, or that groups with KEEP have yet to consume,
+        appends wait until their time-out: StatusError with COMMITLOG_EFULL. 0: no limit."""
+        limits, err = _Limits(), _Error()
+        limits.unflushed_bytes, limits.unconsumed_bytes = unflushed_bytes, unconsumed_bytes
+        _check(_lib().commitlog_limits_set(self.handle, byref(limits), byref(err)), err)
+
+    def limits(self) -> dict:
+        limits = _Limits()
+        _check(_lib().commitlog_limits_get(self.handle, byref(limits)))
+        return limits.values()
 
     def sync(self, position: Optional[int] = None, timeout: Optional[float] = None) -> None:
         """Makes everything before `position` durable (None: all that is published now)."""

@@ -762,6 +762,22 @@ class Transactions(StoreCase):
             self.refused("EMISUSE", self.store.open_transaction, transaction.number)
 
 
+class Limits(StoreCase):
+    def test_appends_are_refused(self):
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        group = store.group("g", create=True, keep=True)
+        group.commit({(topic, 0): 0})
+        store.set_limits(unconsumed_bytes=20000)
+        self.assertEqual(store.limits(), {"unflushed_bytes": 0, "unconsumed_bytes": 20000})
+        with self.assertRaises(commitlog.StatusError) as caught:
+            for _ in range(100):
+                topic.append(b"x" * 1000, timeout=0)
+        self.assertEqual(caught.exception.name, "COMMITLOG_EFULL")
+        store.set_limits()
+        topic.append(b"x", timeout=0)
+
+
 class Errors(StoreCase):
     def test_bands(self):
         self.open()
