@@ -22,8 +22,9 @@ static const struct cli_spec bench_spec = {
         "Parts: queues (100,000 queues: open files, memory, rate), overhead (bytes per record),\n"
         "append (1 KiB and 128 bytes, one thread, level none), durable (one thread and many), "
         "read\n"
-        "(back in order, every record verified), recover (reopen after kill -9). Rates are the\n"
-        "best of --runs; the median stands beside. All parts together need 8 GiB of disk.",
+        "(back in order, every record verified), recover (reopen after kill -9), consume (offsets\n"
+        "of groups, receive and acknowledge), deliver (delayed messages, transactions). Rates\n"
+        "are the best of --runs; the median stands beside. All parts together need 8 GiB of disk.",
 };
 
 static const struct {
@@ -32,6 +33,7 @@ static const struct {
 } bench_parts[] = {
     {"queues", bench_queues},   {"overhead", bench_overhead}, {"append", bench_append},
     {"durable", bench_durable}, {"read", bench_read},         {"recover", bench_recover},
+    {"consume", bench_consume}, {"deliver", bench_deliver},
 };
 
 enum { BENCH_PARTS = sizeof(bench_parts) / sizeof(bench_parts[0]) };

@@ -69,6 +69,8 @@ int bench_durable(struct bench *bench); /* one thread and many */
 int bench_recover(struct bench *bench); /* reopen after kill -9 */
 int bench_queues(struct bench *bench);  /* many queues: files, memory, rate */
 int bench_overhead(struct bench *bench);
+int bench_consume(struct bench *bench); /* offsets of groups, work */
+int bench_deliver(struct bench *bench); /* delayed messages, transactions */
 
 /* The process that bench_recover starts and that kills itself. */
 int bench_writer(struct bench *bench, const char *path, bool sync);
