@@ -15,6 +15,42 @@
 #include "open.h"
 #include "record_in.h"
 
+struct lines;
+
+/* Options that say what the records are. */
+struct append_options {
+    char *topic;
+    char *queues;
+    char *queue;
+    char *tag;
+    char **keys;
+    int by_key;
+    int jsonl;
+    struct store_options store;
+};
+
+/* The first entries of a table. */
+#define APPEND_RECORD_OPTIONS(o)                                                                   \
+    {"topic", 't', POPT_ARG_STRING, &(o)->topic, 0, "topic of the records", "TOPIC"},              \
+        {"queues",                                                                                 \
+         '\0',                                                                                     \
+         POPT_ARG_STRING,                                                                          \
+         &(o)->queues,                                                                             \
+         0,                                                                                        \
+         "queues of a topic that is created (default 8); an existing one must have as many",       \
+         "N"},                                                                                     \
+        {"queue",     'q', POPT_ARG_STRING,                                                        \
+         &(o)->queue, 0,   "queue of the records (default: by the first key, else in turn)",       \
+         "N"},                                                                                     \
+        {"by-key",     '\0', POPT_ARG_NONE,                                                        \
+         &(o)->by_key, 0,    "queue by the first key; a record without a key is a bad line",       \
+         NULL},                                                                                    \
+        {"key", 'k', POPT_ARG_ARGV, &(o)->keys, 0, "a key of the records (repeatable)", "KEY"},    \
+        {"tag", '\0', POPT_ARG_STRING, &(o)->tag, 0, "tag of the records", "TAG"},                 \
+    {                                                                                              \
+        "jsonl", 'j', POPT_ARG_NONE, &(o)->jsonl, 0, "each line is a JSON object", NULL            \
+    }
+
 struct append_ack {
     uint64_t position;
     uint64_t queue_offset;
@@ -31,6 +67,7 @@ struct append {
     uint32_t queues; /* of a topic to be created */
     bool queues_given;
     bool by_key;
+    bool jsonl;
     bool acks;
     uint64_t delay_ms; /* --delay: defaults.deliver_at_ms is so much behind the line's reading */
     bool delayed;
@@ -54,9 +91,13 @@ struct append {
     bool bad; /* a line was left out */
 };
 
+/* Takes the options; false: reported. */
+bool append_take_options(struct append *append, const struct append_options *o);
 /* Memory for the loop; the store is open. CLI_DONE or a reported failure. */
 int append_begin(struct append *append);
 void append_free(struct append *append);
+/* All lines, and what is left when they end; the store is open. CLI_DONE: nothing failed. */
+int append_lines(struct append *append, struct lines *lines, struct bar *bar);
 /* Where the next line is to be read into. */
 struct record_in *append_place(struct append *append);
 /* Reports a line that is left out. */

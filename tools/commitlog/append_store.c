@@ -88,7 +88,7 @@ void append_free(struct append *append)
     free(append->prepared);
     free(append->receipts);
     free(append->pending);
-    /* Ours: append_key_options made it; const only for those who read it. */
+    /* Ours: append_take_options made it; const only for those who read it. */
     free((void *)(uintptr_t)append->defaults.keys);
 }
 
