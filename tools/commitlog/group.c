@@ -32,19 +32,6 @@ bool group_begin(struct group_run *run, const struct cli_spec *spec, struct popt
     return false;
 }
 
-int group_missing(struct group_run *run, const char *name)
-{
-    struct cli *cli = &run->cli;
-    uint64_t end;
-    if (store_unrecovered(&run->store, &end) > 0) {
-        cli_error(cli, "%s: there is no group %s before position %" PRIu64, cli->dir, name, end);
-    } else {
-        cli_error(cli, "%s: there is no group %s (commitlog group list %s lists them)", cli->dir,
-                  name, cli->dir);
-    }
-    return CLI_NO;
-}
-
 static int group_open_topic(struct group_run *run)
 {
     struct commitlog_error err = {0};
@@ -75,7 +62,7 @@ int group_open(struct group_run *run, int mode, uint32_t flags)
         const int32_t rc = commitlog_group_open(run->store.handle, run->name, strlen(run->name),
                                                 flags, &run->group, &err);
         if (rc == COMMITLOG_ENOTFOUND) {
-            status = group_missing(run, run->name);
+            status = store_no_group(cli, &run->store, run->name);
         } else if (rc != COMMITLOG_OK) {
             status = cli_fail(cli, cli->dir, rc, &err);
         }

@@ -49,9 +49,6 @@ bool group_begin(struct group_run *run, const struct cli_spec *spec, struct popt
 int group_open(struct group_run *run, int mode, uint32_t flags);
 int group_end(struct group_run *run, int status);
 
-/* There is no such group: the report and its exit code. */
-int group_missing(struct group_run *run, const char *name);
-
 /* Offsets that `group` has committed, one for each queue of the topic, in memory to be freed. NULL:
  * *status, after a report. */
 struct commitlog_group_offset *group_committed(struct group_run *run, struct commitlog_group *group,

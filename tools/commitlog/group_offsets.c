@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "group.h"
+#include "offset_in.h"
 #include "record_out.h"
 #include "text.h"
 #include "when.h"
@@ -57,46 +58,15 @@ static int offsets_print_changed(struct group_run *run, const struct commitlog_g
 
 /* ---- commit ---------------------------------------------------------------------------------- */
 
-/* The library does not say which of the queues it was; nobody has changed them since. False: none
- * of these reasons. */
-static bool commit_tell_refused(struct group_run *run, const struct commitlog_group_offset *wanted,
-                                uint64_t committed)
-{
-    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
-    if (committed != UINT64_MAX && wanted->offset < committed) {
-        cli_error(&run->cli,
-                  "%s/%" PRIu32 ": offset %" PRIu64 " lies before %" PRIu64 ", which is committed "
-                  "already (commitlog group reset goes back)",
-                  run->topic_name, wanted->queue, wanted->offset, committed);
-        return true;
-    }
-    if (commitlog_queue_info(run->store.handle, wanted->topic, wanted->queue, &info) ==
-            COMMITLOG_OK &&
-        wanted->offset > info.next_offset) {
-        cli_error(&run->cli,
-                  "%s/%" PRIu32 ": offset %" PRIu64 " is beyond the end: %" PRIu64 " to %" PRIu64
-                  " can be committed",
-                  run->topic_name, wanted->queue, wanted->offset,
-                  committed != UINT64_MAX ? committed : info.first_offset, info.next_offset);
-        return true;
-    }
-    return false;
-}
-
 static int commit_fail(struct group_run *run, const struct commitlog_group_offset *wanted,
                        uint32_t count, int32_t code, const struct commitlog_error *err)
 {
-    int status = CLI_DONE;
-    bool told = false;
-    if (code == COMMITLOG_EBEYOND || code == COMMITLOG_ETOOSMALL) {
-        struct commitlog_group_offset *known =
-            group_committed(run, run->group, &run->topic, &status);
-        for (uint32_t i = 0; known != NULL && !told && i < count; i++) {
-            told = commit_tell_refused(run, &wanted[i], known[wanted[i].queue].offset);
+    for (uint32_t i = 0; i < count; i++) {
+        if (offset_tell_refused(&run->cli, run->store.handle, run->group, code, &wanted[i])) {
+            return cli_status(code);
         }
-        free(known);
     }
-    return told ? cli_status(code) : cli_fail(&run->cli, run->topic_name, code, err);
+    return cli_fail(&run->cli, run->topic_name, code, err);
 }
 
 static const struct cli_spec commit_spec = {
@@ -106,28 +76,6 @@ static const struct cli_spec commit_spec = {
              "An offset below the one committed, or beyond the end of the queue, is refused, and\n"
              "so is an --epoch that is not the group's.",
 };
-
-static bool commit_parse(struct cli *cli, char **texts, struct commitlog_group_offset *offsets,
-                         uint32_t count)
-{
-    for (uint32_t i = 0; i < count; i++) {
-        char queue_text[24];
-        uint64_t queue = 0;
-        const char *equals = strchr(texts[i], '=');
-        if (equals == NULL || (size_t)(equals - texts[i]) >= sizeof(queue_text)) {
-            (void)cli_usage(cli, "--offset: \"%s\" is not QUEUE=OFFSET", texts[i]);
-            return false;
-        }
-        (void)snprintf(queue_text, sizeof(queue_text), "%.*s", (int)(equals - texts[i]), texts[i]);
-        if (!cli_number(cli, "--offset QUEUE", queue_text, 0, COMMITLOG_TOPIC_QUEUES_MAX - 1,
-                        &queue) ||
-            !cli_number(cli, "--offset OFFSET", equals + 1, 0, INT64_MAX, &offsets[i].offset)) {
-            return false;
-        }
-        offsets[i].queue = (uint32_t)queue;
-    }
-    return true;
-}
 
 static int commit_run(struct group_run *run, struct commitlog_group_offset *offsets, uint32_t count,
                       uint32_t epoch)
@@ -177,9 +125,12 @@ int group_commit(int argc, const char **argv)
         return cli_end(&run.cli, CLI_CANNOT);
     }
     memset(offsets, 0, sizeof(offsets));
-    if (!commit_parse(&run.cli, texts, offsets, count) ||
-        (epoch_text != NULL &&
-         !cli_number(&run.cli, "--epoch", epoch_text, 1, UINT32_MAX, &epoch))) {
+    bool good =
+        epoch_text == NULL || cli_number(&run.cli, "--epoch", epoch_text, 1, UINT32_MAX, &epoch);
+    for (uint32_t i = 0; good && i < count; i++) {
+        good = offset_parse(&run.cli, texts[i], NULL, &offsets[i]);
+    }
+    if (!good) {
         return cli_end(&run.cli, CLI_CANNOT);
     }
     status = group_open(&run, STORE_WRITE, 0);

@@ -146,7 +146,7 @@ static int show_run(struct group_run *run)
     struct commitlog_group_info info = {.struct_bytes = sizeof(info)};
     int32_t rc = commitlog_group_info(run->group, &info);
     if (rc != COMMITLOG_OK) {
-        return rc == COMMITLOG_ENOTFOUND ? group_missing(run, run->name)
+        return rc == COMMITLOG_ENOTFOUND ? store_no_group(&run->cli, &run->store, run->name)
                                          : cli_fail(cli, cli->dir, rc, NULL);
     }
     json_t *list = run->json != 0 ? json_array() : NULL;

@@ -153,6 +153,19 @@ int store_no_topic(struct cli *cli, struct store *store, const char *topic)
     return CLI_NO;
 }
 
+int store_no_group(struct cli *cli, struct store *store, const char *group)
+{
+    uint64_t end;
+    if (store_unrecovered(store, &end) > 0) {
+        cli_error(cli, "%s: there is no group %s before position %llu", cli->dir, group,
+                  (unsigned long long)end);
+    } else {
+        cli_error(cli, "%s: there is no group %s (commitlog group list %s lists them)", cli->dir,
+                  group, cli->dir);
+    }
+    return CLI_NO;
+}
+
 static void store_hint(struct cli *cli, int mode, int32_t code)
 {
     if (code == COMMITLOG_EDAMAGED && mode != STORE_READ) {

@@ -56,6 +56,8 @@ uint64_t store_unrecovered(const struct store *store, uint64_t *end);
 bool store_tell_unrecovered(struct cli *cli, struct store *store);
 /* The report that a topic is not there, or not before that end; the exit code. */
 int store_no_topic(struct cli *cli, struct store *store, const char *topic);
+/* The same of a group. */
+int store_no_group(struct cli *cli, struct store *store, const char *group);
 /* Closes; `status` unless closing fails, which is reported. NULL handles are fine. */
 int store_close(struct cli *cli, struct store *store, int status);
 
