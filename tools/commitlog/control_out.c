@@ -47,8 +47,9 @@ struct control {
     bool keep;
 };
 
-static uint64_t control_number(const unsigned char *bytes, size_t size)
+uint64_t control_number(const unsigned char *bytes, size_t size)
 {
+    assert(bytes != NULL && size <= 8);
     uint64_t number = 0;
     for (size_t i = size; i-- > 0;) {
         number = number << 8 | bytes[i];

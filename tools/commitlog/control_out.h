@@ -12,10 +12,14 @@
 #define COMMITLOG_TOOL_CONTROL_OUT_H
 
 #include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
 
 #include "commitlog.h"
 #include "out.h"
 
+/* A whole number of so many bytes, as it lies in the log. */
+uint64_t control_number(const unsigned char *bytes, size_t size);
 /* "  group g  reset  #0 @5", "  group g  work  #0 @5-6 pending attempts 1 until 2026-..."; nothing
  * of another record. */
 bool control_put_line(struct out *out, const struct commitlog_message *message);

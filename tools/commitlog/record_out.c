@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "control_out.h"
+#include "reference_body.h"
 #include "text.h"
 #include "when.h"
 
@@ -18,11 +19,7 @@ enum {
     RECORD_PAD_GAP = 12288, /* from a pad's end to the next record */
     RECORD_CANCEL_BYTES = 16,
     RECORD_CANCEL_AT_TIMER = 8,
-    RECORD_REFERENCE_BYTES = 32,
-    RECORD_REFERENCE_AT_POSITION = 0,
-    RECORD_REFERENCE_AT_ORIGIN = 16,
-    RECORD_REFERENCE_AT_WHERE = 24, /* u32 queue number, u16 attempts, u8 reason */
-    RECORD_DELIVER_AT = 5,          /* attribute: type, u16 length, value */
+    RECORD_DELIVER_AT = 5, /* attribute: type, u16 length, value */
     RECORD_DELIVER_AT_BYTES = 24,
     RECORD_DELIVER_AT_TIMER = 8, /* in its value */
     RECORD_ATTRIBUTE_HEADER = 3,
@@ -99,10 +96,8 @@ static uint64_t record_cancels(const struct commitlog_message *message)
  * its body says. */
 static uint64_t record_origin(const struct commitlog_message *message)
 {
-    const bool raw = message->kind == COMMITLOG_KIND_REFERENCE && message->origin_position == 0 &&
-                     message->body.bytes == RECORD_REFERENCE_BYTES;
-    return raw ? record_number_at(message->body, RECORD_REFERENCE_AT_POSITION)
-               : message->origin_position;
+    struct reference_body body;
+    return reference_body(message, &body) ? body.position : message->origin_position;
 }
 
 /* Of a dead letter, where it was and why it is here. */
@@ -126,26 +121,23 @@ static const char *record_reason(uint32_t reason)
  * dead letter. */
 static bool record_dead(const struct commitlog_message *message, struct record_dead *dead)
 {
-    const bool raw = message->kind == COMMITLOG_KIND_REFERENCE && message->origin_position == 0 &&
-                     message->body.bytes == RECORD_REFERENCE_BYTES;
-    if (!raw) {
-        *dead = (struct record_dead){.offset = message->origin_offset,
-                                     .topic = message->origin_topic,
-                                     .queue = message->origin_queue,
-                                     .queue_number = UINT32_MAX,
-                                     .attempts = message->attempts,
-                                     .reason = message->reason};
-        return dead->reason != 0;
+    struct reference_body body;
+    if (reference_body(message, &body)) {
+        *dead = (struct record_dead){.offset = body.origin,
+                                     .topic = UINT32_MAX,
+                                     .queue = UINT32_MAX,
+                                     .queue_number = body.queue_number,
+                                     .attempts = body.attempts,
+                                     .reason = body.reason};
+        return dead->reason == COMMITLOG_DEAD_EXPIRED || dead->reason == COMMITLOG_DEAD_REFUSED;
     }
-    const uint64_t where = record_number_at(message->body, RECORD_REFERENCE_AT_WHERE);
-    *dead =
-        (struct record_dead){.offset = record_number_at(message->body, RECORD_REFERENCE_AT_ORIGIN),
-                             .topic = UINT32_MAX,
-                             .queue = UINT32_MAX,
-                             .queue_number = (uint32_t)where,
-                             .attempts = (uint32_t)(where >> 32) & 0xffffu,
-                             .reason = (uint32_t)(where >> 48) & 0xffu};
-    return dead->reason == COMMITLOG_DEAD_EXPIRED || dead->reason == COMMITLOG_DEAD_REFUSED;
+    *dead = (struct record_dead){.offset = message->origin_offset,
+                                 .topic = message->origin_topic,
+                                 .queue = message->origin_queue,
+                                 .queue_number = UINT32_MAX,
+                                 .attempts = message->attempts,
+                                 .reason = message->reason};
+    return dead->reason != 0;
 }
 
 uint64_t record_size(const struct commitlog_message *message)
