@@ -66,7 +66,7 @@ FUZZ_SOURCES := $(if $(FUZZ_FILES),$(shell grep -lE '^int LLVMFuzzerTestOneInput
 FUZZ_NAMES := $(FUZZ_SOURCES:fuzz/%.c=%)
 FUZZ_SUPPORT := $(filter-out %/mutate.c %/afl_mutator.c,$(sort $(wildcard fuzz/support/*.c)))
 FUZZ_TOOL_PARTS := $(patsubst %,tools/commitlog/%.c,base64 control_out out record_in record_out \
-    reference_body text when)
+    reference_body text transaction_out when)
 
 # $(call say,WORD) in front of a recipe line: one short line instead of the command, unless V=1.
 say = $(if $(filter 1,$(V)),,@printf '  %-4s %s\n' $(1) $@;)

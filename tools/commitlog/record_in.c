@@ -228,8 +228,9 @@ static bool record_in_field(struct record_in *in, const char *name, json_t *valu
         return record_in_string(in, name, value, &in->body);
     }
     static const char *const ignored[] = {
-        "position", "origin_position", "queue_offset", "store_time_ns", "epoch",    "offset",
-        "attempt",  "origin_topic",    "origin_queue", "origin_offset", "attempts", "reason"};
+        "position", "origin_position", "queue_offset", "store_time_ns", "epoch",
+        "offset",   "attempt",         "origin_topic", "origin_queue",  "origin_offset",
+        "attempts", "reason",          "transaction"};
     for (size_t i = 0; i < sizeof(ignored) / sizeof(ignored[0]); i++) {
         if (strcmp(name, ignored[i]) == 0) {
             return true;

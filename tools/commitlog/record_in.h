@@ -5,8 +5,9 @@
  *       into the same place or record_in_free.
  * Invariants: a field of the line replaces the option of the same name, also when it is empty; a
  *       field that is null counts as absent. Unknown fields are refused, so that a misspelt one is
- *       not lost; what `read --json` and `group receive --json` add (position, queue_offset,
- *       store_time_ns, epoch, offset, attempt, attempts, reason, origin_...) is ignored.
+ *       not lost; what `read --json`, `group receive --json` and `tx show --json` add (position,
+ *       queue_offset, store_time_ns, epoch, offset, attempt, attempts, reason, origin_...,
+ *       transaction) is ignored.
  * Threads and locks: one thread.
  * Failure modes: false with a sentence in `reason`.
  */

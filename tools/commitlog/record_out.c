@@ -11,6 +11,7 @@
 #include "control_out.h"
 #include "reference_body.h"
 #include "text.h"
+#include "transaction_out.h"
 #include "when.h"
 
 /* What commitlog-format(5) says. */
@@ -41,12 +42,19 @@ const char *record_topic(struct record_names *names, uint32_t topic)
 const char *record_kind(uint32_t kind)
 {
     static const char *const kinds[] = {
-        [COMMITLOG_KIND_MESSAGE] = "message", [COMMITLOG_KIND_REFERENCE] = "reference",
-        [COMMITLOG_KIND_HOLE] = "hole",       [COMMITLOG_KIND_PAD] = "pad",
-        [COMMITLOG_KIND_BATCH] = "batch",     [COMMITLOG_KIND_TOPIC] = "topic",
-        [COMMITLOG_KIND_EPOCH] = "epoch",     [COMMITLOG_KIND_FIRST] = "first",
-        [COMMITLOG_KIND_GROUP] = "group",     [COMMITLOG_KIND_PRODUCER] = "producer",
-        [COMMITLOG_KIND_TIMER] = "timer",     [COMMITLOG_KIND_WORK] = "work",
+        [COMMITLOG_KIND_MESSAGE] = "message",
+        [COMMITLOG_KIND_REFERENCE] = "reference",
+        [COMMITLOG_KIND_HOLE] = "hole",
+        [COMMITLOG_KIND_PAD] = "pad",
+        [COMMITLOG_KIND_BATCH] = "batch",
+        [COMMITLOG_KIND_TOPIC] = "topic",
+        [COMMITLOG_KIND_EPOCH] = "epoch",
+        [COMMITLOG_KIND_FIRST] = "first",
+        [COMMITLOG_KIND_GROUP] = "group",
+        [COMMITLOG_KIND_PRODUCER] = "producer",
+        [COMMITLOG_KIND_TIMER] = "timer",
+        [COMMITLOG_KIND_WORK] = "work",
+        [COMMITLOG_KIND_TRANSACTION] = "transaction",
     };
     const bool known = kind < sizeof(kinds) / sizeof(kinds[0]) && kinds[kind] != NULL;
     return known ? kinds[kind] : "other";
@@ -54,7 +62,8 @@ const char *record_kind(uint32_t kind)
 
 bool record_is_waiting(const struct commitlog_message *message)
 {
-    return message->kind == COMMITLOG_KIND_TIMER && message->deliver_at_ms != 0;
+    return (message->kind == COMMITLOG_KIND_TIMER && message->deliver_at_ms != 0) ||
+           transaction_is_message(message);
 }
 
 static uint64_t record_number_at(struct commitlog_slice bytes, size_t at)
@@ -242,7 +251,9 @@ static bool record_put_place(struct out *out, struct record_names *names,
     return out_text(out, ",\"topic\":") &&
            text_put(out, (struct commitlog_slice){topic, strlen(topic)}) &&
            record_put_number(out, ",\"queue\":", message->queue) &&
-           record_put_number(out, ",\"queue_offset\":", message->queue_offset);
+           (transaction_is_message(message) /* which has none before the commit */
+                ? out_text(out, ",\"queue_offset\":null")
+                : record_put_number(out, ",\"queue_offset\":", message->queue_offset));
 }
 
 /* "  due 2024-05-01T12:00:00.000Z", of what was stored again "  timer 8336" too; "  cancels 8336",
@@ -331,7 +342,7 @@ bool record_print_line(struct out *out, struct record_names *names,
     char when[32];
     when_format(message->store_time_ns, when, sizeof(when));
     bool good =
-        out_format(out, "%-12" PRIu64 " %8" PRIu64 "  %-9s %s epoch %" PRIu32, message->position,
+        out_format(out, "%-12" PRIu64 " %8" PRIu64 "  %-11s %s epoch %" PRIu32, message->position,
                    record_size(message), record_kind(message->kind), when, message->epoch);
     if (message->topic != UINT32_MAX) {
         const char *topic = record_topic(names, message->topic);
@@ -347,7 +358,8 @@ bool record_print_line(struct out *out, struct record_names *names,
         good = good && out_text(out, "  key ") && text_put_plain(out, key);
     }
     return good && record_put_delay(out, message) && record_put_dead(out, names, message) &&
-           control_put_line(out, message) && out_format(out, "  body %zu\n", message->body.bytes);
+           control_put_line(out, message) && transaction_put_line(out, message) &&
+           out_format(out, "  body %zu\n", message->body.bytes);
 }
 
 static bool record_put_object(struct out *out, struct record_names *names,
@@ -370,6 +382,7 @@ static bool record_put_object(struct out *out, struct record_names *names,
         good && record_put_number(out, ",\"store_time_ns\":", (uint64_t)message->store_time_ns) &&
         record_put_time(out, message->time_ms) && record_put_delay_json(out, message, log) &&
         record_put_dead_json(out, names, message) && (!log || control_put_fields(out, message)) &&
+        transaction_put_fields(out, message, log) &&
         record_put_number(out, ",\"epoch\":", message->epoch) && record_put_keys(out, message) &&
         out_text(out, ",\"tag\":") && record_put_string(out, message->tag) &&
         record_put_headers(out, message);

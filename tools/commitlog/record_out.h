@@ -6,6 +6,7 @@
  *         alone has a name for that, "body_base64";
  *       - headers are an object when every name is such a string, none occurs twice and there are
  *         at most 64, else an array of [name, value] pairs; their order is kept;
+ *       - transaction is there for a message of one that lies in no queue;
  *       - deliver_at_ms and origin_position are there when they are not 0, and of a dead letter
  *         where it was, how often it was given out, and why it is one.
  * Threads and locks: one thread.
@@ -29,7 +30,7 @@ struct record_names {
 const char *record_topic(struct record_names *names, uint32_t topic);
 /* "message", "hole", ... */
 const char *record_kind(uint32_t kind);
-/* A message that waits for its time, or has waited: it lies in no queue. */
+/* A message that waits for its time or for its transaction, or has waited: it lies in no queue. */
 bool record_is_waiting(const struct commitlog_message *message);
 /* The handle of the timer that this makes, carries or delivers whole; 0: none. */
 uint64_t record_timer(const struct commitlog_message *message);
