@@ -1,5 +1,6 @@
 /*
- * append.h -- the state of `commitlog append` between its options and its loop.
+ * append.h -- the state of `commitlog append`, and of `commitlog tx append`, between its options
+ * and its loop.
  *
  * Owns: the records gathered for a batch, the acknowledgements that wait for the disk.
  * Invariants: an acknowledgement is printed only once its level is reached, in the order of the
@@ -8,6 +9,7 @@
  * Happy path: line -> record_in -> append_check -> append_add -> (batch full) -> the log ->
  *       (level durable) one flush for all that came without waiting -> acknowledgements.
  * Failure modes: a bad line is reported with its number and left out; a failing store ends the run.
+ *       In a transaction a bad line ends the run too, and who began it rolls it back.
  */
 #ifndef COMMITLOG_TOOL_APPEND_H
 #define COMMITLOG_TOOL_APPEND_H
@@ -63,6 +65,7 @@ enum { APPEND_PENDING = 8192, APPEND_PENDING_BYTES = 4 * 1024 * 1024, APPEND_PEN
 struct append {
     struct cli *cli;
     struct store store;
+    struct commitlog_transaction *transaction; /* all is appended to it; NULL: there is none */
     struct record_defaults defaults;
     uint32_t queues; /* of a topic to be created */
     bool queues_given;
@@ -100,8 +103,8 @@ void append_free(struct append *append);
 int append_lines(struct append *append, struct lines *lines, struct bar *bar);
 /* Where the next line is to be read into. */
 struct record_in *append_place(struct append *append);
-/* Reports a line that is left out. */
-void append_reject(struct append *append, uint64_t line, const char *reason);
+/* Reports a line that is left out. CLI_DONE: go on without it. */
+int append_reject(struct append *append, uint64_t line, const char *reason);
 /* True: the record may be stored; else in->reason says why not, and nothing was changed. */
 bool append_check(struct append *append, struct record_in *in);
 /* Takes the record in append_place; stores it, or the batch it completes. */

@@ -18,8 +18,7 @@ static int append_line(struct append *append, int got, const struct lines *lines
                        size_t length)
 {
     if (got == LINES_TOO_LONG) {
-        append_reject(append, lines->number, "longer than 256 MiB");
-        return CLI_DONE;
+        return append_reject(append, lines->number, "longer than 256 MiB");
     }
     struct record_in *in = append_place(append);
     if (append->delayed) {
@@ -31,8 +30,7 @@ static int append_line(struct append *append, int got, const struct lines *lines
                           : record_in_plain(in, &append->defaults, line, length, append->batch > 1);
     in->line = lines->number;
     if (!good || !append_check(append, in)) {
-        append_reject(append, lines->number, in->reason);
-        return CLI_DONE;
+        return append_reject(append, lines->number, in->reason);
     }
     return append_add(append);
 }

@@ -20,7 +20,8 @@ enum {
     APPEND_ATTRIBUTES_MAX = 65535,
     APPEND_NAME_MAX = 255,
     APPEND_KEY_MAX = 4096,
-    APPEND_KEYS_MAX = 64
+    APPEND_KEYS_MAX = 64,
+    APPEND_MS_NS = 1000000
 };
 
 /* A topic or queue that does not fit is a mistake in the call, found before any line is read. */
@@ -98,11 +99,13 @@ struct record_in *append_place(struct append *append)
     return &append->records[append->gathered];
 }
 
-void append_reject(struct append *append, uint64_t line, const char *reason)
+int append_reject(struct append *append, uint64_t line, const char *reason)
 {
-    cli_error(append->cli, "standard input, line %llu: %s: not stored", (unsigned long long)line,
-              reason);
+    const bool whole = append->transaction != NULL;
+    cli_error(append->cli, "standard input, line %llu: %s: %s", (unsigned long long)line, reason,
+              whole ? "the transaction is rolled back" : "not stored");
     append->bad = true;
+    return whole ? CLI_NO : CLI_DONE;
 }
 
 /* Looks the topic up without creating it; false: there is none. */
@@ -179,6 +182,16 @@ static bool append_check_sizes(const struct append *append, struct record_in *in
     return true;
 }
 
+/* In a transaction: a time that has passed delays nothing, and another cannot be kept. */
+static bool append_check_at_once(struct record_in *in)
+{
+    if (in->deliver_at_ms > when_now_ns() / APPEND_MS_NS) {
+        return append_no(in, "a message of a transaction cannot have \"deliver_at_ms\"");
+    }
+    in->deliver_at_ms = 0;
+    return true;
+}
+
 bool append_check(struct append *append, struct record_in *in)
 {
     assert(append != NULL && in != NULL);
@@ -190,6 +203,9 @@ bool append_check(struct append *append, struct record_in *in)
     }
     if (append->by_key && in->queue == COMMITLOG_QUEUE_AUTO && in->key_count == 0) {
         return append_no(in, "no key, which --by-key needs");
+    }
+    if (append->transaction != NULL && !append_check_at_once(in)) {
+        return false;
     }
     if (!append_check_parts(in) || !append_check_sizes(append, in)) {
         return false;
@@ -327,17 +343,35 @@ static int append_failed(struct append *append, int32_t rc, const struct commitl
     if (rc == COMMITLOG_EINVAL || rc == COMMITLOG_ETOOBIG || rc == COMMITLOG_EEXIST ||
         rc == COMMITLOG_EUNSUPPORTED) {
         if (first == last) {
-            append_reject(append, first->line, text);
-            return CLI_DONE;
+            return append_reject(append, first->line, text);
         }
         cli_error(append->cli, "standard input, batch of lines %llu to %llu: %s: not stored",
                   (unsigned long long)first->line, (unsigned long long)last->line, text);
         append->bad = true;
         return CLI_DONE;
     }
-    cli_error(append->cli, "standard input: the lines from %llu on are not stored",
-              (unsigned long long)first->line);
+    if (append->transaction != NULL) {
+        cli_error(append->cli, "standard input, line %llu: the transaction is rolled back",
+                  (unsigned long long)first->line);
+    } else {
+        cli_error(append->cli, "standard input: the lines from %llu on are not stored",
+                  (unsigned long long)first->line);
+    }
     return cli_fail(append->cli, append->cli->dir, rc, err);
+}
+
+static int32_t append_put(struct append *append, uint32_t count, struct commitlog_error *err)
+{
+    if (append->transaction != NULL) {
+        assert(count == 1);
+        return commitlog_transaction_append(append->transaction, append->prepared,
+                                            COMMITLOG_FOREVER, append->receipts, err);
+    }
+    return append->batch == 0
+               ? commitlog_append_record(append->store.handle, append->prepared, COMMITLOG_FOREVER,
+                                         append->receipts, err)
+               : commitlog_append_batch(append->store.handle, append->prepared, count,
+                                        COMMITLOG_FOREVER, append->receipts, err);
 }
 
 int append_end_batch(struct append *append)
@@ -353,11 +387,7 @@ int append_end_batch(struct append *append)
         rc = append_prepare(append, &append->records[i], &append->prepared[i], &err);
     }
     if (rc == COMMITLOG_OK) {
-        rc = append->batch == 0
-                 ? commitlog_append_record(append->store.handle, append->prepared,
-                                           COMMITLOG_FOREVER, append->receipts, &err)
-                 : commitlog_append_batch(append->store.handle, append->prepared, count,
-                                          COMMITLOG_FOREVER, append->receipts, &err);
+        rc = append_put(append, count, &err);
     }
     const int status = rc == COMMITLOG_OK ? CLI_DONE : append_failed(append, rc, &err);
     append->gathered = 0;

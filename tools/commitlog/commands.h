@@ -19,6 +19,7 @@ int command_retain(int argc, const char **argv);
 int command_stat(int argc, const char **argv);
 int command_timer(int argc, const char **argv);
 int command_topics(int argc, const char **argv);
+int command_tx(int argc, const char **argv);
 int command_verify(int argc, const char **argv);
 
 #endif

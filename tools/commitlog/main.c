@@ -26,6 +26,7 @@ static const struct {
     {"topics", command_topics, "list topics, queues, offsets and times"},
     {"group", command_group, "list consumer groups, commit and reset their offsets"},
     {"timer", command_timer, "list and cancel messages that wait for their time"},
+    {"tx", command_tx, "append all or nothing; list, commit, roll back transactions"},
     {"stat", command_stat, "print positions, counters and latencies"},
     {"verify", command_verify, "check every record and file, change nothing"},
     {"recover", command_recover, "put a store right whose writer died"},
