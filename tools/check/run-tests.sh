@@ -1,6 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# run-tests.sh - runs test programs and sums them up: run-tests.sh LOGDIR KIND:PROGRAM...
+# run-tests.sh - runs test programs, as many at once as there are processors (JOBS), and sums them
+# up in their order: run-tests.sh LOGDIR KIND:PROGRAM...
 #
 #   check:PROGRAM  a Check program: its line "NN%: Checks: N, Failures: F, Errors: E" counts
 #   plain:PROGRAM  exit 0 passed, 77 skipped, else failed; a line "checks: N" says how many it made
@@ -10,10 +11,34 @@
 # (600). The last line is always "NN%: Checks: N, Failures: F, Errors: E"; exit 0 if all passed.
 set -u
 
+limit=${TEST_TIMEOUT_S:-600}
+
+name_of() { # name_of KIND:PROGRAM
+    echo "$(basename "$(dirname "${1#*:}")")/$(basename "${1#*:}")"
+}
+
+log_of() { # log_of LOGDIR KIND:PROGRAM
+    echo "$1/$(name_of "$2" | tr '/' '-').log"
+}
+
+if [ "$1" = --one ]; then # what xargs calls: --one LOGDIR KIND:PROGRAM
+    log=$(log_of "$2" "$3")
+    # RUNNER is a command with arguments: meant to be split.
+    # shellcheck disable=SC2086
+    timeout -k 10 "$limit" ${RUNNER:-} "${3#*:}" >"$log" 2>&1
+    status=$?
+    [ "$status" = 124 ] && echo "no end after $limit s" >>"$log"
+    echo "$status" >"$log.ending" && mv "$log.ending" "$log.status"
+    exit 0
+fi
+
 logs=$1
 shift
 mkdir -p "$logs"
-limit=${TEST_TIMEOUT_S:-600}
+rm -f "$logs"/*.status "$logs"/*.ending
+printf '%s\0' "$@" | xargs -0 -n 1 -P "${JOBS:-$(nproc)}" "$0" --one "$logs" &
+runner=$!
+trap 'kill "$runner" 2>/dev/null' EXIT
 checks=0
 failures=0
 errors=0
@@ -29,14 +54,13 @@ show() { # what a program that failed had to say
 
 for entry in "$@"; do
     kind=${entry%%:*}
-    program=${entry#*:}
-    name=$(basename "$(dirname "$program")")/$(basename "$program")
-    log=$logs/$(echo "$name" | tr '/' '-').log
-    # RUNNER is a command with arguments: meant to be split.
-    # shellcheck disable=SC2086
-    timeout -k 10 "$limit" ${RUNNER:-} "$program" >"$log" 2>&1
-    status=$?
-    [ "$status" = 124 ] && echo "no end after $limit s" >>"$log"
+    name=$(name_of "$entry")
+    log=$(log_of "$logs" "$entry")
+    until [ -e "$log.status" ]; do
+        kill -0 "$runner" 2>/dev/null || [ -e "$log.status" ] || echo 125 >"$log.status"
+        sleep 0.05
+    done
+    status=$(cat "$log.status")
 
     did=0
     failed=0
