@@ -104,7 +104,7 @@ static int layout(void)
     memset(&record, 0, sizeof record);
     record.struct_bytes = (uint32_t)sizeof record;
     return sizeof(struct commitlog_error) == 256 && sizeof(struct commitlog_slice) == 16 &&
-           sizeof(struct commitlog_receipt) == 48 && sizeof(struct commitlog_message) == 176 &&
+           sizeof(struct commitlog_receipt) == 48 && sizeof(struct commitlog_message) == 184 &&
            record.struct_bytes == 112;
 }
 

@@ -30,7 +30,7 @@ static void fill(uint8_t *to, size_t size, uint64_t seed)
 START_TEST(every_code_has_its_own_name_and_text)
 {
     uint32_t count = commitlog_error_count();
-    ck_assert_uint_eq(count, 37);
+    ck_assert_uint_eq(count, 38);
     ck_assert_int_eq(commitlog_error_at(0), COMMITLOG_OK);
     for (uint32_t i = 0; i < count; i++) {
         int32_t code = commitlog_error_at(i);

@@ -319,7 +319,7 @@ START_TEST(attributes_writer_limits)
     ck_assert_int_eq(clg_attribute_add(&writer, CLG_ATTRIBUTE_KEY, value, 4097), COMMITLOG_EINVAL);
     ck_assert_int_eq(clg_attribute_add(&writer, 0, value, 1), COMMITLOG_EINVAL);
     ck_assert_int_eq(clg_attribute_add(&writer, 0x80, value, 1), COMMITLOG_EINVAL);
-    ck_assert_int_eq(clg_attribute_add(&writer, 9, value, 65536), COMMITLOG_ETOOBIG);
+    ck_assert_int_eq(clg_attribute_add(&writer, 100, value, 65536), COMMITLOG_ETOOBIG);
     ck_assert_int_eq(clg_attribute_add_header(&writer, value, 256, "", 0), COMMITLOG_EINVAL);
     ck_assert_int_eq(clg_attribute_add_header(&writer, "", 0, "", 0), COMMITLOG_EINVAL);
     ck_assert_int_eq(clg_attribute_add_header(&writer, "a", 1, value, 5000), COMMITLOG_ETOOBIG);
@@ -327,7 +327,7 @@ START_TEST(attributes_writer_limits)
     clg_attribute_writer_init(&writer, area, 6);
     ck_assert_int_eq(clg_attribute_add(&writer, CLG_ATTRIBUTE_TAG, "four", 4), COMMITLOG_ETOOBIG);
     ck_assert_int_eq(clg_attribute_add(&writer, CLG_ATTRIBUTE_TAG, "abc", 3), 0);
-    ck_assert_int_eq(clg_attribute_add(&writer, 9, "", 0), COMMITLOG_ETOOBIG);
+    ck_assert_int_eq(clg_attribute_add(&writer, 100, "", 0), COMMITLOG_ETOOBIG);
 }
 END_TEST
 
