@@ -49,8 +49,9 @@ test_beside() {
 
 # So that the end of its process does not take it away.
 written() {
-    "$commitlog" stat "$store" --json |
-        python3 -c 'import json, sys; v = json.load(sys.stdin); sys.exit(v["written"] < v["claimed"])'
+    "$commitlog" stat "$store" --json | python3 -c 'import json, sys
+v = json.load(sys.stdin)
+sys.exit(v["written"] < v["claimed"])'
 }
 
 test_ends() {
