@@ -52,9 +52,10 @@ class Log:
         # After retention the log begins somewhere inside a session.
         before = record.epoch if self.epoch is None else self.epoch
         need(record.epoch >= before, where, "epoch decreases")
-        if record.epoch > before:
+        if record.epoch > before and record.kind != PAD:
             same(where, "first record of a session", record.kind, EPOCH)
-        self.time, self.epoch = record.time, record.epoch
+        self.time = record.time
+        self.epoch = before if record.kind == PAD else record.epoch
         if record.durable is not None:
             need(record.durable <= record.position, where, "durable beyond itself")
         if self.members > 0:
@@ -306,7 +307,8 @@ def queue_links(where, line, files):
             if name == "jump":
                 same(where, "jump's end", line["jump end"], old["end"])
         else:
-            need(line[name][0] < line["base"], where, f"{name} leads nowhere earlier")
+            need(line[name][0] < line["base"] or line[name][0] == NO_LINK, where,
+                 f"{name} leads to no earlier file")
 
 
 def key_file(data, segment, log):
@@ -371,7 +373,7 @@ def state_file(data, uuid, log, segments, files):
     same(data.where, "position", position, active.end)
     state_segments(found[1], segments, active)
     state_topics(found[2], log, segments)
-    state_queues(found[3], log, active, files)
+    state_queues(found[3], log, segments[0], active, files)
     state_groups(found.get(4, Bytes(b"", "no section 4")), log.groups)
     state_producers(found.get(5, Bytes(b"", "no section 5")), log)
     state_timers(found.get(6, Bytes(b"", "no section 6")), log.timers)
@@ -427,13 +429,15 @@ def state_producers(data, log):
     same(data.where, "producers", list(found.items()), list(log.producers.items()))
 
 
-def state_queues(data, log, active, files):
+def state_queues(data, log, first, active, files):
     same(data.where, "length", len(data.data) % 40, 0)
     queues = {}
     for at in range(0, len(data.data), 40):
         queue = data.u32(at)
         queues[queue] = (data.u64(at + 8), data.u64(at + 16), data.u32(at + 4), data.u32(at + 32))
-        same(data.where, f"pair of queue {queue}", data.u64(at + 24), log.pairs.get(queue, NO_LINK))
+        pair = data.u64(at + 24)
+        if queue in log.pairs or pair == NO_LINK or pair >= first.base:  # else retention took it
+            same(data.where, f"pair of queue {queue}", pair, log.pairs.get(queue, NO_LINK))
     same(data.where, "queues", set(queues), set(log.next_offset))
     for queue, (offset, base, index, ordinal) in queues.items():
         here = [record.offset for record in active.records
