@@ -4,6 +4,7 @@
 Part of walk.py. Every comparison is counted; the first that fails ends the program.
 """
 import base64
+import collections
 import os
 import struct
 import sys
@@ -12,13 +13,16 @@ PAGE, RECORDS_AT, RECORD_HEADER = 4096, 8192, 48
 NO_QUEUE, NO_LINK = 0xffffffff, 0xffffffffffffffff
 COMMITTED = 5
 KINDS = {1: "message", 2: "reference", 3: "hole", 4: "pad", 5: "batch", 6: "topic", 7: "epoch",
-         8: "first", 10: "timer", 11: "group", 12: "producer", 14: "work"}
+         8: "first", 9: "transaction", 10: "timer", 11: "group", 12: "producer", 14: "work"}
 MESSAGE, REFERENCE, HOLE, PAD, BATCH, TOPIC, EPOCH, FIRST = range(1, 9)
-TIMER, GROUP, PRODUCER, WORK = 10, 11, 12, 14
+TRANSACTION, TIMER, GROUP, PRODUCER, WORK = 9, 10, 11, 12, 14
 CRITICAL = 0x80
 # Attributes that come first, in this order, with type and length.
 ORIGIN_BYTES, DELIVER_AT_BYTES, PRODUCER_BYTES = 3 + 16, 3 + 24, 3 + 20
 DUE_MAX, POSITION_MAX = 9223372036854, 0x7ffffffffffff000
+# What a message says of its transaction: flags, and None for what goes without them; its length.
+Half = collections.namedtuple("Half", "queue flags ends group number message critical size")
+FIRST_ONE, PREPARED, ENDS, AGAIN = 1, 2, 4, 8
 checks = 0
 
 
@@ -160,6 +164,31 @@ def read_origin(data, at):
     return queue, offset, attempts, reason
 
 
+def is_position(number):
+    return 0 < number <= POSITION_MAX and number % 8 == 0
+
+
+def read_half(data, critical):
+    """The value of a transaction."""
+    queue, flags, size = data.u32(0), data.u8(4), len(data.data)
+    ends = group = number = message = None
+    need(queue != NO_QUEUE, data.where, "queue of a transaction")
+    if flags in (FIRST_ONE, FIRST_ONE + PREPARED, FIRST_ONE + PREPARED + ENDS):
+        ends = data.u64(5) if flags & ENDS else None
+        need(ends is None or 1 <= ends <= DUE_MAX, data.where, "when a transaction ends")
+        at = 13 if flags & ENDS else 5
+        group = data.take(at, size - at).decode("utf-8")
+        need(1 <= size - at <= 255 and "\0" not in group, data.where, "name of a producer group")
+    else:
+        need(flags in (0, AGAIN), data.where, f"flags {flags} of a transaction")
+        same(data.where, "bytes of a transaction", size, 21 if flags & AGAIN else 13)
+        number, message = data.u64(5), data.u64(13) if flags & AGAIN else None
+        need(is_position(number) and (message is None or (is_position(message) and
+                                                          message >= number)),
+             data.where, "number or id of a transaction")
+    return Half(queue, flags, ends, group, number, message, critical, size)
+
+
 class Record:
     def __init__(self, segment, at):
         self.position = segment.base + at
@@ -188,8 +217,10 @@ class Record:
         self.origin = None    # of a dead letter: queue, offset, attempts, reason
         self.producer = None  # id, sequence, epoch
         self.deliver = None   # due, id, queue, whether that is critical
+        self.half = None      # of a transaction
         self.hashes = None    # of keys
         self.original, self.refers_to = None, None  # what a reference delivers; its position
+        self.commits = None   # number of the transaction of which it delivers a message
         self.says = {}        # what dump tells of its body
         if bare:
             same(self.where, "check of a hole or pad", self.check, 0)
@@ -250,6 +281,10 @@ class Record:
                 need(size == 16 and at == ORIGIN_BYTES and self.kind == MESSAGE, data.where,
                      "origin, or its place")
                 self.origin = read_origin(Bytes(value, data.where), 0)
+            elif kind & ~CRITICAL == 9:
+                before = ORIGIN_BYTES if self.origin is not None else 0
+                need(at == before + 3 + size, data.where, "place of a transaction")
+                self.half = read_half(Bytes(value, data.where), kind >= CRITICAL)
             else:
                 need(kind != 0 and kind < CRITICAL, data.where, f"type {kind}")
 

@@ -7,7 +7,8 @@ where it was first stored. It ends by the reference or the copy that delivers it
 from format1 import (DELIVER_AT_BYTES, HOLE, MESSAGE, NO_QUEUE, REFERENCE, TIMER, Bytes, need,
                      read_origin, same)
 
-DUE, DEAD = 1, (4, 5)  # why there is a reference: its time had come; it is a dead letter
+# Why there is a reference: its time had come; its transaction was committed; it is a dead letter.
+DUE, COMMITTED, DEAD = 1, 2, (4, 5)
 SIZE_UNITS = 65536     # of what section 6 says of a size, exclusive
 
 
@@ -26,7 +27,7 @@ class Timers:
             self.start = record.position
         if record.kind == HOLE and record.queue == NO_QUEUE:
             self.holes.append((record.position, record.position + record.size))
-        if record.kind in (MESSAGE, TIMER):
+        if record.kind in (MESSAGE, TIMER) or record.half is not None:
             self.messages[record.position] = record
         if record.kind == TIMER:
             self.timer(record)
@@ -109,9 +110,12 @@ class Timers:
         if reason in DEAD:
             record.origin = queue, number, attempts, reason
         else:
-            same(body.where, "reason, queue and attempts", (reason, queue, attempts),
-                 (DUE, NO_QUEUE, 0))
-            self.due(record, position, self.end(body.where, number))
+            need(reason in (DUE, COMMITTED), body.where, f"reason {reason}")
+            same(body.where, "queue and attempts", (queue, attempts), (NO_QUEUE, 0))
+            if reason == COMMITTED:
+                record.commits = number
+            else:
+                self.due(record, position, self.end(body.where, number))
         if record.original is None:
             need(self.gone(position), body.where, "refers to what is not there")
             return

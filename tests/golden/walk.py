@@ -3,8 +3,10 @@
 """walk.py - a second reader of format version 1, written from commitlog-format(5) alone.
 
 walk.py STORE [TOPIC...] prints what `commitlog dump --json STORE` prints for a store that was
-closed, then what `commitlog read --json STORE -t TOPIC` prints for each topic, and holds every byte
-of its files to the tables of that page on the way: what a field must be, and that room is zero.
+closed, then what `commitlog read --json STORE -t TOPIC` prints for each topic, and of each open
+transaction what `commitlog tx list --json STORE` tells but for the clock, with its messages. On the
+way it holds every byte of the files to the tables of that page: what a field must be, and that room
+is zero.
 Nothing of the library is used. XXH3 is not in Python's standard library, so checks and hashes are
 taken as they are; the library verifies them. Says "checks: N" on standard error; exit 1 at the
 first difference, which is named by file, place and field.
@@ -20,6 +22,7 @@ from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, 
                      PRODUCER, REFERENCE, TOPIC, WORK, Bytes, Segment, common_header, need, same,
                      text)
 from timers1 import Timers, state_timers, told
+from transactions1 import Transactions, state_transactions, told_of_transactions
 from work1 import Groups, state_groups, state_work, told_of_work
 
 
@@ -40,6 +43,7 @@ class Log:
         self.started = None    # epoch, end of the log, session
         self.producers = {}    # id: [epoch, sequence, carried at, receipts]; last heard last
         self.timers, self.groups = Timers(), Groups()
+        self.transactions = Transactions(self.timers.messages)
 
     def begin_segment(self, segment):
         self.defined.clear()
@@ -80,6 +84,7 @@ class Log:
             self.produced(record)  # what is stored again of another message is nobody's append
         self.timers.take(record, self.names.get(record.queue, (None, 0))[0])
         self.groups.take(record, self.members)
+        self.transactions.take(record, self.members)
         if record.kind in (PAD, BATCH, EPOCH, FIRST, GROUP, PRODUCER, WORK):
             same(where, "queue", (record.queue, record.offset), (NO_QUEUE, 0))
 
@@ -178,6 +183,7 @@ class Log:
             out["time_ms"] = message.producer_time
         out.update(told(record, message, read))
         out.update(told_of_work(record, message, read, self.names))
+        out.update(told_of_transactions(record, read))
         names = [name for name, _ in message.headers]
         if len(set(names)) == len(names) and all(isinstance(text(n), str) for n in names):
             out["headers"] = {text(name): text(value) for name, value in message.headers}
@@ -365,8 +371,8 @@ def state_file(data, uuid, log, segments, files):
         found[number] = Bytes(data.take(at + 16, size), f"{data.where} section {number}")
         at += 16 + (size + 7) // 8 * 8
     same(data.where, "end of the sections", at, len(data.data))
-    # Stores from before there were groups, producers, timers and work lack their sections.
-    need(sorted(found) in [list(range(1, end)) for end in (4, 6, 7, 8)], data.where,
+    # Stores from before there were groups, producers, timers and so on lack their sections.
+    need(sorted(found) in [list(range(1, end)) for end in (4, 6, 7, 8, 9)], data.where,
          f"sections {sorted(found)}")
     # The goldens' states are those of a close: everything is folded.
     active = [segment for segment in segments if segment.records][-1]
@@ -378,6 +384,7 @@ def state_file(data, uuid, log, segments, files):
     state_producers(found.get(5, Bytes(b"", "no section 5")), log)
     state_timers(found.get(6, Bytes(b"", "no section 6")), log.timers)
     state_work(found.get(7, Bytes(b"", "no section 7")), log.groups)
+    state_transactions(found.get(8, Bytes(b"", "no section 8")), log.transactions)
     for section in found.values():
         section.room_is_zero()
     return position
@@ -558,7 +565,8 @@ def main():
             data = load(store, os.path.join("view", name))
             position = state_file(data, uuid, log, segments, files)
             same(name, "position", position, counts["state"])
-    print("\n".join(sum(read.values(), lines)))
+    lines = sum(read.values(), lines) + log.transactions.listed(log.names, log.json)
+    print("\n".join(lines))
     print(f"checks: {format1.checks}", file=sys.stderr)
 
 
