@@ -45,10 +45,10 @@ observed() {
 
 records() { sed '/^# topics/,$d' "$here/$1.expected" | grep -c '^{'; } # records NAME: in its dump
 
-# walked TEXT NAME: the reader of the format's page finds what dump and read find, and every byte in
-# its place; NAME: the golden store, whose topics are known
+# walked TEXT NAME: the reader of the format's page finds what dump, read and tx find, and every byte
+# in its place; NAME: the golden store, whose topics are known
 walked() {
-    local topics topic
+    local topics topic line
     topics=$(golden_topics "$2" | sed 's/ [0-9][0-9]*//g')
     checks=$((checks + 1))
     # Topics are words.
@@ -64,9 +64,17 @@ walked() {
         run 0 "$commitlog" read "$store" --json -t "$topic"
         cat "$out" >>"$work/lines"
     done
+    run 0 "$commitlog" tx list "$store" --json
+    cp "$out" "$work/open"
+    while read -r line; do # each open transaction, then its messages
+        echo "$line" >>"$work/lines"
+        line=${line#*'"transaction":'}
+        run 0 "$commitlog" tx show "$store" "${line%%[!0-9]*}" --json
+        cat "$out" >>"$work/lines"
+    done <"$work/open"
     python3 "$here/stable.py" <"$work/walk" >"$work/expected"
     python3 "$here/stable.py" <"$work/lines" >"$work/found"
-    alike "$1: walk, dump and read" "$work/expected" "$work/found"
+    alike "$1: walk, dump, read and tx" "$work/expected" "$work/found"
 }
 
 # Every tool that only reads, on the files as they are.

@@ -9,8 +9,8 @@
 # so does what is new in this one: make all into another FOLDER and take the new ones. That is also
 # how to see what the present library writes.
 #
-# What it makes, with make_golden.c, make_work.c (both on maker.h), make_patches.c, and a few bytes
-# spoiled here and there:
+# What it makes, with make_golden.c, make_work.c, make_transactions.c (all on maker.h),
+# make_patches.c, and a few bytes spoiled here and there:
 #
 #   clean      closed; segments of 64 KiB, seven of them full, with their views, and one prepared
 #              ahead; three sessions, one that filled up its flushes, one with the mmap engine;
@@ -22,6 +22,9 @@
 #              cancelled, waiting until 2100, and some whose time had passed; two sessions
 #   work       messages given out one by one: pending, given back, committed, done ahead; dead
 #              letters by reference and as copies; a group that was reset, one deleted; two sessions
+#   transactions   committed by reference, as copies and as carried forward, with offsets and of
+#              them alone; rolled back for each reason but damage; prepared in each way and left so,
+#              and one that is neither; three sessions
 #   salvaged   one header was wrong: salvaged, and its segment filled up; a queue lacks an offset
 #   patches    of clean: what version 1 does not write
 #
@@ -39,7 +42,7 @@ target=$(realpath "${1:-$here}")
 # shellcheck source=tests/golden/observe.sh
 . "$here/observe.sh"
 
-names=(clean retained delayed work killed damaged salvaged)
+names=(clean retained delayed work transactions killed damaged salvaged)
 for name in "${names[@]}" patches; do
     for each in "$target/$name" "$target/$name".*; do
         [ ! -e "$each" ] || {
@@ -51,7 +54,7 @@ done
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/commitlog-golden-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-for each in make_golden make_work make_patches; do
+for each in make_golden make_work make_transactions make_patches; do
     # Flags are lists of words.
     # shellcheck disable=SC2046
     "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -I"$root/include" "$here/$each.c" \
@@ -74,6 +77,9 @@ cp -r clean retained
 
 ./make_work work
 ./make_patches boot work
+
+./make_transactions transactions
+./make_patches boot transactions
 
 position=$(./make_golden killed killed || [ $? = 137 ])
 zero killed/log/00000000000000000000.log $((position + 56)) 24

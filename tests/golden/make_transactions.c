@@ -43,9 +43,9 @@ static struct commitlog_group *group(struct commitlog_store *store, const char *
 static void enter(struct shop *shop, const char *path, uint64_t engine)
 {
     shop->store = open_store(path, engine, 0);
-    shop->filled = topic(shop->store, "filled", 1);
-    shop->orders = topic(shop->store, "orders", 2);
+    shop->filled = topic(shop->store, "filled", 1); /* so they come in what is kept, too */
     shop->bills = topic(shop->store, "bills", 1);
+    shop->orders = topic(shop->store, "orders", 2);
     shop->clerks = group(shop->store, "clerks");
     shop->others = group(shop->store, "gr\303\266\303\237e");
 }

@@ -8,6 +8,7 @@ golden_topics() {
     clean | retained) echo orders 2 größe/β 3 once 1 ;;
     delayed) echo filled 1 delayed 2 ;;
     work) echo jobs 2 dead 1 %DLQ%workers 1 buried 1 ;;
+    transactions) echo filled 1 bills 1 orders 2 buried 1 ;;
     killed) echo tail 2 ;;
     damaged | salvaged) echo plain 2 ;;
     esac

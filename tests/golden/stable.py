@@ -4,8 +4,9 @@
 
 Fields are sorted by name. A body of more than 80 bytes becomes its size and SHA-256; that of a hole
 or pad is dropped: what an append left there means nothing. Of a report of verify goes what depends
-on boot, session and clock, and its words. A line "# TEXT" is kept; of the records behind a line
-"@ TEXT" only the positions are, as "# TEXT POSITION...".
+on boot, session and clock, and its words; of an open transaction, how old it is and what is left of
+its time. A line "# TEXT" is kept; of the records behind a line "@ TEXT" only the positions are, as
+"# TEXT POSITION...".
 """
 import base64
 import hashlib
@@ -14,9 +15,11 @@ import sys
 
 LONG = 80
 REPORT = {"duration_ns", "bytes_scanned", "same_boot", "epoch", "notes"}
+CLOCK = ("age_ms", "left_ms")
 
 
 def record(value):
+    value = {name: item for name, item in value.items() if name not in CLOCK}
     body = value.get("body", value.get("body_base64"))
     if body is None:
         return value
