@@ -111,21 +111,8 @@ static inline uint32_t draw(uint32_t below)
 
 static inline void open_all(void)
 {
-    struct commitlog_options *options = NULL;
-    ck_assert_int_eq(commitlog_options_create(&options), 0);
-    const uint64_t values[][2] = {{COMMITLOG_OPT_SEGMENT_BYTES, segment_bytes},
-                                  {COMMITLOG_OPT_STAGE_BYTES, stage_bytes},
-                                  {COMMITLOG_OPT_THREAD, 0},
-                                  {COMMITLOG_OPT_ENGINE, engine},
-                                  {COMMITLOG_OPT_BORROW, borrow}};
-    for (uint32_t i = 0; i < sizeof(values) / sizeof(values[0]); i++) {
-        ck_assert_int_eq(commitlog_options_set(options, (int32_t)values[i][0], values[i][1], NULL),
-                         0);
-    }
-    commitlog_options_set_os(options, commitlog_fault_os(machine));
-    int32_t rc = commitlog_open("/store", options, &store, &err);
-    ck_assert_msg(rc == COMMITLOG_OK, "%s", err.message);
-    commitlog_options_free(options);
+    const uint64_t values[][2] = {{COMMITLOG_OPT_ENGINE, engine}, {COMMITLOG_OPT_BORROW, borrow}};
+    ck_assert_msg(store_open_by(values, 2) == COMMITLOG_OK, "%s", err.message);
     for (uint32_t t = 0; t < TOPICS; t++) {
         ck_assert_int_eq(
             commitlog_topic_open(store, topic_names[t], 1, topic_queues[t], &topics[t], &err), 0);
