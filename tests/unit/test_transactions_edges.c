@@ -1,0 +1,308 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_transactions_edges.c -- transactions where something else is not as it should be: hostile or
+ * damaged stores, bad sectors, segments that are too small.
+ */
+#include "unit/raw_transaction_fixture.h"
+
+enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE };
+
+static struct commitlog_transaction_info info;
+
+/* One that is as it should be beside what is not; its messages go to queue 5. */
+static uint64_t prepare_good(void)
+{
+    struct commitlog_transaction *transaction = begin();
+    ck_assert_int_eq(half(transaction, 5, 1, NONE, NULL), 0);
+    ck_assert_int_eq(half(transaction, 5, 2, NONE, NULL), 0);
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, NONE, 0, &err), 0);
+    uint64_t id = commitlog_transaction_id(transaction);
+    commitlog_transaction_close(transaction);
+    return id;
+}
+
+static int32_t commit_number(uint64_t id)
+{
+    struct commitlog_transaction *transaction = NULL;
+    int32_t rc = commitlog_transaction_open(store, id, &transaction, &err);
+    rc = rc == COMMITLOG_OK ? commit(transaction, NONE, NULL) : rc;
+    commitlog_transaction_close(transaction);
+    return rc;
+}
+
+static int32_t roll_back_number(uint64_t id)
+{
+    struct commitlog_transaction *transaction = NULL;
+    int32_t rc = commitlog_transaction_open(store, id, &transaction, &err);
+    rc = rc == COMMITLOG_OK ? roll_back(transaction) : rc;
+    commitlog_transaction_close(transaction);
+    return rc;
+}
+
+static void check_good(uint64_t id)
+{
+    ck_assert_msg(commit_number(id) == COMMITLOG_OK, "%s", err.message);
+    ck_assert_uint_eq(queue_end(5), 2);
+    ck_assert_uint_eq(number_at(5, 0, NULL), 1);
+    ck_assert_uint_eq(number_at(5, 1, NULL), 2);
+}
+
+/* ---- logs that nobody writes ---- */
+
+/* As what is left where the first one was damaged. */
+START_TEST(a_message_without_what_began_its_transaction_is_rolled_back)
+{
+    const uint64_t good = prepare_good();
+    put(0, 10);
+    const uint64_t id = store_positions().claimed - 64;
+    (void)append_half_raw(&(struct clg_transaction_half){.transaction = id, .queue_number = 1});
+    reopen();
+    ck_assert_uint_eq(open_count(&info), 2);
+    ck_assert(info.transaction == id && info.messages == 1 && info.prepared == 0);
+    ck_assert_uint_eq(info.group_bytes, 0);
+    ck_assert_int_eq(commit_number(id), COMMITLOG_EMISUSE);
+    step_all();
+    ck_assert_uint_eq(open_count(&info), 1);
+    ck_assert_uint_eq(queue_end(1), 0);
+    ck_assert(was_told("its process is gone"));
+    check_good(good);
+}
+END_TEST
+
+START_TEST(marks_of_numbers_that_nobody_has_are_passed_over)
+{
+    const uint64_t good = prepare_good();
+    const uint32_t operations[] = {CLG_TRANSACTION_PREPARE, CLG_TRANSACTION_ROLLBACK,
+                                   CLG_TRANSACTION_COMMIT};
+    const uint64_t numbers[] = {8, good + 8, store_positions().claimed + 80,
+                                CLG_POSITION_MAX / 8 * 8};
+    for (uint32_t i = 0; i < 12; i++) {
+        (void)append_mark_raw(&(struct clg_transaction_mark){.operation = operations[i / 4],
+                                                             .transaction = numbers[i % 4],
+                                                             .expire_at_ms = 1},
+                              NULL);
+    }
+    reopen();
+    step_all();
+    ck_assert_uint_eq(open_count(&info), 1);
+    ck_assert(info.transaction == good && info.prepared == 1);
+    check_good(good);
+}
+END_TEST
+
+/* Of a transaction that nobody began a state or offsets make one, which ends like others. */
+START_TEST(a_state_or_offsets_by_themselves_are_an_empty_transaction)
+{
+    struct commitlog_group *group = NULL;
+    struct commitlog_group_offset offset = {.topic = topic, .queue = 3};
+    const struct clg_group_entry entry = {.queue_number = 3, .offset = 2};
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    put(3, 4);
+    const uint64_t number = store_positions().claimed - 64;
+    const struct clg_transaction_mark state = {.operation = CLG_TRANSACTION_STATE,
+                                               .transaction = number,
+                                               .prepared = true,
+                                               .begin_ms = now_ms(),
+                                               .expire_at_ms = now_ms() + 100000,
+                                               .group = (const uint8_t *)""};
+    const struct clg_transaction_mark offsets = {.operation = CLG_TRANSACTION_OFFSETS,
+                                                 .transaction = _i == 2 ? number - 64 : number,
+                                                 .offsets = {.name = (const uint8_t *)"g",
+                                                             .name_bytes = 1,
+                                                             .operation = CLG_GROUP_OFFSETS,
+                                                             .count = 1}};
+    if (_i != 1) {
+        (void)append_mark_raw(&state, NULL);
+    }
+    (void)append_mark_raw(&offsets, &entry);
+    commitlog_group_close(group);
+    reopen();
+    ck_assert_uint_eq(open_count(&info), _i == 2 ? 2 : 1);
+    step_all();
+    ck_assert_uint_eq(open_count(&info), _i == 1 ? 0 : 1);
+    ck_assert_int_eq(commit_number(number), _i == 1 ? COMMITLOG_ENOTFOUND : COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, 0, &group, &err), 0);
+    ck_assert_int_eq(commitlog_group_fetch(group, &offset, 1, &err), 0);
+    ck_assert_uint_eq(offset.offset, _i == 0 ? 2 : UINT64_MAX);
+    commitlog_group_close(group);
+    reopen();
+    step_all();
+    ck_assert_uint_eq(open_count(&info), 0);
+}
+END_TEST
+
+/* Offsets of a group that is not there, of queues that no topic has, beyond the end of a queue. */
+START_TEST(offsets_of_nothing_are_not_committed)
+{
+    struct commitlog_group *group = NULL;
+    const struct clg_group_entry entries[] = {{.queue_number = 3, .offset = 2},
+                                              {.queue_number = 999, .offset = 2},
+                                              {.queue_number = 3, .offset = 1u << 30}};
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    put(3, 4);
+    const uint64_t good = prepare_good();
+    (void)append_mark_raw(
+        &(struct clg_transaction_mark){.operation = CLG_TRANSACTION_OFFSETS,
+                                       .transaction = good,
+                                       .offsets = {.name = (const uint8_t *)(_i == 0 ? "n" : "g"),
+                                                   .name_bytes = 1,
+                                                   .operation = CLG_GROUP_OFFSETS,
+                                                   .count = 1}},
+        &entries[_i]);
+    commitlog_group_close(group);
+    reopen();
+    int32_t rc = commit_number(good);
+    ck_assert_msg(_i != 0 || rc == COMMITLOG_ENOTFOUND, "%s", commitlog_error_name(rc));
+    if (rc != COMMITLOG_OK) {
+        ck_assert_uint_eq(queue_end(5), 0);
+        ck_assert_int_eq(roll_back_number(good), COMMITLOG_OK);
+    }
+    reopen();
+    step_all();
+    ck_assert_uint_eq(open_count(&info), 0);
+}
+END_TEST
+
+/* References that say they deliver a message of a transaction, and lead elsewhere. */
+START_TEST(references_to_anything_do_not_stop_a_reader)
+{
+    struct commitlog_transaction *transaction = begin();
+    struct commitlog_receipt receipt;
+    struct commitlog_message message;
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t count = 0;
+    uint64_t bound = 99;
+    ck_assert_int_eq(half(transaction, 2, 7, NONE, &receipt), 0);
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, NONE, 0, &err), 0);
+    commitlog_transaction_close(transaction);
+    const uint64_t good = prepare_good();
+    const uint64_t end = store_positions().claimed;
+    const uint64_t positions[] = {
+        end,       end + 80, end + (1u << 20),       CLG_POSITION_MAX / 8 * 8,
+        8,         good,     CLG_SEGMENT_DATA_START, receipt.position,
+        good + 16, end - 64};
+    /* It says so of a number that is not open, its own, or the first's. */
+    (void)append_reference_raw(1, positions[_i], 77, _i % 2 == 0 ? 4096 : receipt.position);
+    reopen();
+    put(1, 1);
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 1, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    int32_t rc = commitlog_cursor_fetch(cursor, &message, 1, 0, &count, &bound);
+    ck_assert_msg(rc == COMMITLOG_EEXPIRED || rc == COMMITLOG_EDAMAGED, "%s",
+                  commitlog_error_name(rc));
+    ck_assert_uint_eq(bound, 0);
+    ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, 1), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, &bound), 0);
+    commitlog_cursor_close(cursor);
+    ck_assert_int_eq(commit_number(receipt.position),
+                     _i % 2 == 0 ? COMMITLOG_OK : COMMITLOG_ENOTFOUND);
+    check_good(good);
+}
+END_TEST
+
+/* A copy that was delivered of one that is open: it ends it, and is read like any message. */
+START_TEST(a_copy_that_nobody_delivered_ends_its_transaction)
+{
+    const uint64_t good = prepare_good();
+    uint8_t value[CLG_TRANSACTION_HALF_BYTES_MAX];
+    const struct clg_transaction_half copy = {
+        .transaction = good, .message = good, .queue_number = 1};
+    struct commitlog_message message;
+    clg_transaction_half_encode(value, &copy);
+    (void)append_value_raw(CLG_KIND_MESSAGE, 1, value, clg_transaction_half_bytes(&copy));
+    reopen();
+    ck_assert_uint_eq(number_at(1, 0, &message), UINT32_MAX);
+    ck_assert_uint_eq(message.transaction, good);
+    ck_assert_uint_eq(open_count(&info), 0);
+    ck_assert_int_eq(commit_number(good), COMMITLOG_ENOTFOUND);
+}
+END_TEST
+
+/* ---- damage ---- */
+
+/* A transaction of four messages, prepared and durable, one of which rots; 2 segments follow. */
+static uint64_t prepare_damaged(uint32_t index, bool unreadable)
+{
+    struct commitlog_transaction *transaction = begin();
+    struct commitlog_receipt receipts[4];
+    for (uint32_t i = 0; i < 4; i++) {
+        ck_assert_int_eq(half_bytes(transaction, 1, 300, &receipts[i]), 0);
+    }
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, NONE, 0, &err), 0);
+    commitlog_transaction_close(transaction);
+    put(0, 2000);
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, -1, &err), 0);
+    step_all();
+    spoil(&receipts[index], unreadable);
+    return receipts[0].position;
+}
+
+/* The writer knows that there is such a message: it was there when it opened. */
+START_TEST(one_that_is_damaged_is_not_committed_and_retention_goes_on)
+{
+    struct commitlog_retained retained;
+    const uint64_t good = prepare_good();
+    const uint64_t id = prepare_damaged((uint32_t)_i % 4, false);
+    if (_i >= 4) {
+        reopen();
+    }
+    ck_assert_int_eq(commit_number(id), COMMITLOG_EDAMAGED);
+    ck_assert_uint_eq(queue_end(1), 0);
+    ck_assert_uint_eq(open_count(&info), 2);
+    ck_assert_uint_eq(info.messages, 4);
+    ck_assert_msg(retain(1, &retained) == 0, "%s", err.message);
+    ck_assert_uint_gt(retained.first, id);
+    ck_assert(was_told("is rolled back"));
+    ck_assert_uint_eq(open_count(&info), 1);
+    ck_assert_int_eq(commit_number(id), COMMITLOG_ENOTFOUND);
+    reopen();
+    ck_assert_uint_eq(open_count(&info), 1);
+    ck_assert_uint_eq(queue_end(1), 0);
+    check_good(good);
+}
+END_TEST
+
+/* It may be read another time: it is not given up for that, and retention says which it is. */
+START_TEST(one_in_a_bad_sector_holds_retention_until_somebody_decides)
+{
+    struct commitlog_retained retained;
+    char name[64];
+    const uint64_t good = prepare_good();
+    const uint64_t id = prepare_damaged((uint32_t)_i, true);
+    (void)snprintf(name, sizeof(name), "transaction %llu", (unsigned long long)id);
+    store->options.values[COMMITLOG_OPT_BORROW] = 0; /* read by calls that can fail */
+    ck_assert_int_eq(commit_number(id), COMMITLOG_EIO);
+    ck_assert_uint_eq(queue_end(1), 0);
+    ck_assert_int_eq(retain(1, &retained), COMMITLOG_EIO);
+    ck_assert_msg(strstr(err.message, name) != NULL, "%s", err.message);
+    ck_assert_uint_eq(open_count(&info), 2);
+    ck_assert_int_eq(roll_back_number(id), 0);
+    ck_assert_msg(retain(1, &retained) == 0, "%s", err.message);
+    ck_assert_uint_gt(retained.first, id);
+    check_good(good);
+    reopen();
+    ck_assert_uint_eq(open_count(&info), 0);
+}
+END_TEST
+
+int main(void)
+{
+    (void)setvbuf(stdout, NULL, _IONBF, 0);
+    Suite *suite = suite_create("transactions, edges");
+    TCase *cases = tcase_create("cases");
+    tcase_add_checked_fixture(cases, edges_setup, teardown);
+    tcase_add_test(cases, a_message_without_what_began_its_transaction_is_rolled_back);
+    tcase_add_test(cases, marks_of_numbers_that_nobody_has_are_passed_over);
+    tcase_add_loop_test(cases, a_state_or_offsets_by_themselves_are_an_empty_transaction, 0, 3);
+    tcase_add_loop_test(cases, offsets_of_nothing_are_not_committed, 0, 3);
+    tcase_add_loop_test(cases, references_to_anything_do_not_stop_a_reader, 0, 10);
+    tcase_add_test(cases, a_copy_that_nobody_delivered_ends_its_transaction);
+    tcase_add_loop_test(cases, one_that_is_damaged_is_not_committed_and_retention_goes_on, 0, 8);
+    tcase_add_loop_test(cases, one_in_a_bad_sector_holds_retention_until_somebody_decides, 0, 4);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
