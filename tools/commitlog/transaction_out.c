@@ -41,6 +41,7 @@ enum {
     MARK_COMMIT = 3,
     MARK_STATE = 4,
     MARK_OFFSETS = 5,
+    MARK_REASONS = 4,
     NAME_MAX_BYTES = 255,
     TRANSACTION_MS_NS = 1000000
 };
@@ -159,7 +160,7 @@ static bool transaction_decode_mark(const struct commitlog_message *message,
         return flags == 0;
     case MARK_ROLLBACK:
         out->reason = flags;
-        return bytes == MARK_BYTES;
+        return flags < MARK_REASONS && bytes == MARK_BYTES;
     case MARK_COMMIT:
         return flags == 0 && bytes == MARK_BYTES;
     case MARK_STATE:
@@ -227,8 +228,9 @@ static const char *transaction_operation(const struct transaction_said *said)
 
 static const char *transaction_reason(const struct transaction_said *said)
 {
-    static const char *const names[] = {"asked", "expired", "orphaned", "unreadable"};
-    return said->reason < sizeof(names) / sizeof(names[0]) ? names[said->reason] : "other";
+    static const char *const names[MARK_REASONS] = {"asked", "expired", "orphaned", "unreadable"};
+    assert(said->reason < MARK_REASONS);
+    return names[said->reason];
 }
 
 /* The offsets of a mark, as a group's record says them. */
