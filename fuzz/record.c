@@ -23,8 +23,10 @@
 #include "format/reference_record.h"
 #include "format/timer_record.h"
 #include "format/topic_record.h"
+#include "format/transaction_record.h"
 #include "format/work_record.h"
 #include "state/group_table.h"
+#include "state/transaction_table.h"
 #include "state/work_table.h"
 #include "support/bundle.h"
 #include "support/check.h"
@@ -102,6 +104,39 @@ static void record_origin(const struct clg_attribute *attribute, bool sound)
     }
 }
 
+/* Applied twice, it says the same. */
+static void record_half_apply(const struct clg_transaction_half *half)
+{
+    struct clg_transaction_table table;
+    const uint64_t position = CLG_POSITION_MAX;
+    clg_transaction_table_init(&table, clg_os_default());
+    for (uint32_t i = 0; i < 2; i++) {
+        FUZZ_CHECK(clg_transaction_prepare_message(&table, half->transaction) == 0);
+        clg_transaction_apply_half(&table, half, position, CLG_RECORD_MIN, INT64_C(1) << 40);
+        clg_transaction_table_invariants(&table);
+        FUZZ_CHECK(table.count == 1 && table.messages == 1 && table.bytes == CLG_RECORD_MIN);
+        const struct clg_transaction *open = clg_transaction_next(&table, 0);
+        FUZZ_CHECK(open->id == (half->transaction != 0 ? half->transaction : position));
+        FUZZ_CHECK(open->prepared == half->prepared && open->group_bytes == half->group_bytes);
+    }
+    clg_transaction_table_deinit(&table);
+}
+
+static void record_half(const struct clg_attribute *attribute, bool sound)
+{
+    struct clg_transaction_half half;
+    uint8_t again[CLG_TRANSACTION_HALF_BYTES_MAX];
+    int rc = clg_transaction_half_decode(attribute->value, attribute->bytes, &half);
+    FUZZ_CHECK(rc == 0 || !sound);
+    if (rc == 0) {
+        FUZZ_CHECK(clg_transaction_half_bytes(&half) == attribute->bytes);
+        FUZZ_CHECK(attribute->bytes <= sizeof(again));
+        clg_transaction_half_encode(again, &half);
+        FUZZ_CHECK(memcmp(again, attribute->value, attribute->bytes) == 0);
+        record_half_apply(&half);
+    }
+}
+
 static void record_attributes(const uint8_t *area, size_t bytes)
 {
     struct clg_attribute_iterator iterator;
@@ -120,6 +155,8 @@ static void record_attributes(const uint8_t *area, size_t bytes)
             record_deliver_at(&attribute, verdict == 0);
         } else if (attribute.type == CLG_ATTRIBUTE_ORIGIN) {
             record_origin(&attribute, verdict == 0);
+        } else if (attribute.type == CLG_ATTRIBUTE_TRANSACTION) {
+            record_half(&attribute, verdict == 0);
         }
         sum += clg_hash64(attribute.value, attribute.bytes, attribute.type);
         keys += attribute.type == CLG_ATTRIBUTE_KEY;
@@ -265,6 +302,47 @@ static void record_timer(const uint8_t *body, size_t bytes)
     }
 }
 
+/* Twice, as a half. */
+static void record_mark_apply(const struct clg_transaction_mark *mark, const uint8_t *body,
+                              size_t bytes)
+{
+    struct clg_transaction_table table;
+    const bool begins =
+        mark->operation == CLG_TRANSACTION_STATE || mark->operation == CLG_TRANSACTION_OFFSETS;
+    clg_transaction_table_init(&table, clg_os_default());
+    for (uint32_t i = 0; i < 2; i++) {
+        FUZZ_CHECK(clg_transaction_prepare_mark(&table, mark, bytes) == 0);
+        clg_transaction_apply_mark(&table, mark, body, bytes, CLG_POSITION_MAX);
+        clg_transaction_table_invariants(&table);
+        FUZZ_CHECK(table.count == begins && table.messages == 0);
+        const struct clg_transaction *open = clg_transaction_next(&table, 0);
+        FUZZ_CHECK(!begins ||
+                   open->offset_count == (mark->operation == CLG_TRANSACTION_OFFSETS ? 1 : 0));
+    }
+    clg_transaction_table_deinit(&table);
+}
+
+static void record_transaction(const uint8_t *body, size_t bytes)
+{
+    struct clg_transaction_mark mark;
+    if (clg_transaction_mark_decode(body, bytes, &mark) != 0) {
+        return;
+    }
+    FUZZ_CHECK(clg_transaction_mark_bytes(&mark) == bytes);
+    const uint32_t count = mark.offsets.count;
+    uint8_t *again = malloc(bytes);
+    struct clg_group_entry *entries = malloc((count + 1u) * sizeof(*entries));
+    FUZZ_CHECK(again != NULL && entries != NULL);
+    for (uint32_t i = 0; i < count; i++) {
+        entries[i] = clg_group_change_entry(&mark.offsets, i);
+    }
+    FUZZ_CHECK(clg_transaction_mark_encode(again, &mark, entries) == 0 &&
+               memcmp(again, body, bytes) == 0);
+    record_mark_apply(&mark, body, bytes);
+    free(again);
+    free(entries);
+}
+
 static void record_bodies(const uint8_t *body, size_t bytes)
 {
     struct clg_epoch_start start;
@@ -275,6 +353,7 @@ static void record_bodies(const uint8_t *body, size_t bytes)
     record_group(body, bytes);
     record_work(body, bytes);
     record_timer(body, bytes);
+    record_transaction(body, bytes);
     if (clg_epoch_start_decode(body, bytes, &start) == 0) {
         clg_epoch_start_encode(again, &start);
         FUZZ_CHECK(memcmp(again, body, CLG_EPOCH_BODY_BYTES) == 0);

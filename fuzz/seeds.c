@@ -20,11 +20,14 @@
 #include "support/check.h"
 #include "support/disk.h"
 #include "support/repair.h"
+#include "support/texts.h"
+#include "support/transactions.h"
 #include "support/work.h"
 
 #define SEEDS_RECORDS_MAX 20u
 #define SEEDS_SEGMENT_RECORDS_MAX 256u
-#define SEEDS_DELAYS 43          /* an option of store.c */
+#define SEEDS_DELAYS 43 /* options of store.c */
+#define SEEDS_TRANSACTIONS 44
 #define SEEDS_HEADER_CHECK_AT 8u /* in the body of a reference */
 
 static const char *seeds_dir;
@@ -86,9 +89,14 @@ static void seeds_records(const char *name, const struct fuzz_file *segment)
 
 static void seeds_all(const char *name, struct fuzz_disk *disk)
 {
-    /* Of store.c: plain, borrowed reads, salvage, time that passes, the same and upkeep. */
-    static const uint64_t modes[] = {0, 9, 2, UINT64_C(1) << SEEDS_DELAYS,
-                                     UINT64_C(1) << SEEDS_DELAYS | 64};
+    /* Of store.c: plain, borrowed reads, salvage, time that passes, the same and upkeep,
+     * transactions. */
+    static const uint64_t modes[] = {0,
+                                     9,
+                                     2,
+                                     UINT64_C(1) << SEEDS_DELAYS,
+                                     UINT64_C(1) << SEEDS_DELAYS | 64,
+                                     UINT64_C(1) << SEEDS_TRANSACTIONS};
     struct fuzz_bundle bundle;
     fuzz_disk_save(disk, &bundle);
     for (uint32_t mode = 0; mode < sizeof(modes) / sizeof(modes[0]); mode++) {
@@ -519,57 +527,43 @@ static void seeds_work(const char *name, uint64_t engine, uint32_t more)
     fuzz_disk_free(&disk);
 }
 
-static void seeds_lines(void)
+/* Open and ended in each way, then `more` other messages; and, of many, the same after retention
+ * has carried what is open, a commit of which makes copies. */
+static void seeds_transactions(const char *name, uint64_t engine, uint32_t more)
 {
-    static const char *const lines[] = {
-        "{\"body\":\"hello\"}",
-        "{\"topic\":\"t\",\"queue\":3,\"tag\":\"red\",\"keys\":[\"a\",{\"base64\":\"AAE=\"}],"
-        "\"headers\":{\"h\":\"v\"},\"time_ms\":-5,\"body\":\"x\"}",
-        "{\"topic\":\"t\",\"headers\":[[\"h\",\"1\"],[\"h\",{\"base64\":\"/w==\"}]],"
-        "\"body_base64\":\"AAEC\"}",
-        "{\"position\":1,\"queue_offset\":2,\"store_time_ns\":3,\"epoch\":4,\"body\":null,"
-        "\"body_base64\":\"\"}\n{\"body\":\"\\u00e9\\n\\u0000\"}\nnot json\n[]\n",
-        "QUJD",
-        "{\"body\":\"\\ud83d\\ude00\",\"topic\":\"\xc3\xa9\"}"};
-    for (uint32_t i = 0; i < sizeof(lines) / sizeof(lines[0]); i++) {
-        char name[16];
-        (void)snprintf(name, sizeof(name), "line-%u", i);
-        seeds_write("jsonl", name, lines[i], strlen(lines[i]));
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 1};
+    struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
+    struct commitlog_transaction *whole = NULL;
+    struct fuzz_disk disk;
+    char each[64];
+    uint32_t topic;
+    uint64_t prepared;
+    fuzz_disk_make(&disk);
+    struct commitlog_store *store = seeds_open(&disk, engine, COMMITLOG_LIVE_DIR);
+    FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topic, NULL) == COMMITLOG_OK);
+    seeds_append(store, topic, 0, COMMITLOG_LEVEL_NONE);
+    seeds_append(store, topic, 1, COMMITLOG_LEVEL_DURABLE);
+    struct commitlog_transaction *left = fuzz_transactions_fill(store, topic, &prepared);
+    for (uint32_t i = 0; i < more; i++) {
+        seeds_append(store, topic, i, COMMITLOG_LEVEL_NONE);
     }
-}
-
-/* A text, a zero byte, attributes: the same for all of them. */
-static void seeds_filters(void)
-{
-    static const char *const texts[] = {
-        "a > 4 AND (s = 'it''s' OR t) AND missing IS NULL",
-        "a BETWEEN -1 AND 1e1 AND TAGS IN ('red', 'green') OR NOT f",
-        "\"content-type\" NOT STARTSWITH 'image' AND s NOT CONTAINS 'x' AND s ENDSWITH 's'",
-        "a = 5.000 AND b <= a AND 4 < b AND s <> TAGS AND NULL IS NULL",
-        "s NOT IN (1, 'x', TRUE) AND a NOT BETWEEN b AND 9007199254740993",
-        "NOT (NOT (a = 5e0) OR .5 > a OR f <> FALSE)",
-        "a ENDSWITH '................................................................' OR "
-        "b STARTSWITH '................................................................' OR "
-        "s CONTAINS '................................................................'",
-        "(a = 5",
-        "a = 'open"};
-    static const char *const headers[][2] = {{"a", "5"},    {"b", "05.0"},  {"s", "it's"},
-                                             {"t", "TRUE"}, {"f", "false"}, {"content-type", ""}};
-    for (uint32_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
-        uint8_t input[1024];
-        char name[16];
-        size_t text_bytes = strlen(texts[i]) + 1;
-        struct clg_attribute_writer writer;
-        memcpy(input, texts[i], text_bytes);
-        clg_attribute_writer_init(&writer, input + text_bytes, sizeof(input) - text_bytes);
-        FUZZ_CHECK(clg_attribute_add(&writer, CLG_ATTRIBUTE_TAG, "red", 3) == 0);
-        for (uint32_t j = 0; j < sizeof(headers) / sizeof(headers[0]); j++) {
-            FUZZ_CHECK(clg_attribute_add_header(&writer, headers[j][0], strlen(headers[j][0]),
-                                                headers[j][1], strlen(headers[j][1])) == 0);
-        }
-        (void)snprintf(name, sizeof(name), "filter-%u", i);
-        seeds_write("filter", name, input, text_bytes + writer.used);
+    FUZZ_CHECK(commitlog_sync(store, UINT64_MAX, 1000, NULL) == COMMITLOG_OK);
+    seeds_all(name, &disk);
+    if (more > 0) {
+        FUZZ_CHECK(commitlog_transaction_open(store, prepared, &whole, NULL) == COMMITLOG_OK);
+        FUZZ_CHECK(commitlog_transaction_commit(whole, COMMITLOG_LEVEL_DURABLE, -1, NULL, NULL) ==
+                   COMMITLOG_OK);
+        commitlog_transaction_close(whole);
+        FUZZ_CHECK(commitlog_retain(store, &policy, &retained, NULL) == COMMITLOG_OK &&
+                   retained.segments_dropped > 0 && retained.bytes_carried > 0);
+    } else {
+        seeds_mistaken("transaction-records-mistaken", &disk);
     }
+    FUZZ_CHECK(commitlog_close(store, NULL) == COMMITLOG_OK);
+    commitlog_transaction_close(left);
+    (void)snprintf(each, sizeof(each), "%s-closed", name);
+    seeds_all(each, &disk);
+    fuzz_disk_free(&disk);
 }
 
 int main(int argc, char **argv)
@@ -593,7 +587,8 @@ int main(int argc, char **argv)
     seeds_timer_records();
     seeds_work("work", COMMITLOG_ENGINE_STAGED, 60);
     seeds_work("work-records", COMMITLOG_ENGINE_MMAP, 0);
-    seeds_lines();
-    seeds_filters();
+    seeds_transactions("transactions", COMMITLOG_ENGINE_STAGED, 60);
+    seeds_transactions("transaction-records", COMMITLOG_ENGINE_MMAP, 0);
+    fuzz_texts(seeds_write);
     return 0;
 }

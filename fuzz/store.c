@@ -8,7 +8,7 @@
  * from 16-23 which of them on, 24-26 how, 27 for ever; 28-31 a file that has an unreadable sector
  * (0: none), 32-39 which one; 40 it does not read from the beginning, or a byte of it flips while a
  * writer is there; 41 a store that is not there is made; 42 a second writer comes; 43 time passes,
- * and what waited for it is delivered.
+ * and what waited for it is delivered; 44 transactions are made, and ended in each way.
  *
  * Held: 1. reading, verifying and planning change no byte; 2. a record is served only if its
  * checks hold in the file it is served from, through a reference only if those of both hold and it
@@ -17,7 +17,8 @@
  * either; 5. a store that opens for writing takes records, a reader beside the writer sees them,
  * and they are there when it is opened again (as far as upkeep has not dropped them), and so is the
  * offset that a consumer group commits, and what it has been given of single messages; what waits
- * comes in its time, and not after it was cancelled; 6. a call that fails is an error or nothing:
+ * comes in its time, and not after it was cancelled; of a transaction all is there when it was
+ * committed, and before and else nothing; 6. a call that fails is an error or nothing:
  * what was undertaken gives back all memory, maps and descriptors, and 2 to 5 hold after it.
  */
 #include <errno.h>
@@ -32,6 +33,7 @@
 #include "support/groups.h"
 #include "support/served.h"
 #include "support/timers.h"
+#include "support/transactions.h"
 #include "support/work.h"
 
 /* Hostile definitions may name a million queues. */
@@ -52,7 +54,8 @@ struct store_run {
     struct fuzz_bundle seen;       /* the files, for check 2 */
     char spoiled[FUZZ_PATH_BYTES]; /* a file that is to rot; "": none */
     uint64_t spoiled_at;
-    uint32_t delivered; /* of the messages that store_append delays */
+    uint32_t delivered; /* of the messages that store_append delays or commits */
+    uint64_t prepared;  /* a transaction that it leaves so; 0: none */
     bool others;        /* others waited before it, and may come */
     bool writing;       /* a writer has the store open */
     bool failing;       /* a call of the machine is to fail */
@@ -75,7 +78,8 @@ enum store_option {
     STORE_ROTS = 40,
     STORE_CREATES,
     STORE_SECOND,
-    STORE_DELAYS
+    STORE_DELAYS,
+    STORE_TRANSACTIONS
 };
 
 static uint32_t store_bits(const struct store_run *run, enum store_option first, uint32_t count)
@@ -233,6 +237,7 @@ static void store_ask(struct store_run *run, struct commitlog_store *store)
     }
     fuzz_groups_ask(store);
     fuzz_timers_ask(store);
+    fuzz_transactions_ask(store);
     fuzz_work_ask(store);
     for (uint32_t i = 0; commitlog_damage_get(store, i, &damage) == COMMITLOG_OK; i++) {
         FUZZ_CHECK(memchr(damage.reason, '\0', sizeof(damage.reason)) != NULL);
@@ -317,6 +322,12 @@ static bool store_append(struct store_run *run, struct commitlog_store *store, u
                             &run->delivered)) {
         return false;
     }
+    uint32_t committed = 0;
+    if (store_bits(run, STORE_TRANSACTIONS, 1) != 0 &&
+        !fuzz_transactions_change(store, topic, &committed, &run->prepared)) {
+        return false;
+    }
+    run->delivered += committed;
     /* One that waits in the ring until the store is closed. */
     return commitlog_append(store, topic, 0, body, 8, COMMITLOG_LEVEL_NONE, &receipt) ==
            COMMITLOG_OK;
@@ -339,6 +350,9 @@ static void store_appended(struct store_run *run, struct commitlog_store *store,
     fuzz_groups_changed(store, topic, first);
     if (store_bits(run, STORE_UPKEEP, 1) == 0) { /* retention forgets work with its messages */
         fuzz_work_changed(store, topic, first);
+    }
+    if (store_bits(run, STORE_TRANSACTIONS, 1) != 0) {
+        fuzz_transactions_changed(store, topic, run->prepared);
     }
 }
 

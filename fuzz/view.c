@@ -20,6 +20,7 @@
 #include "support/fuzz.h"
 #include "view/groups_view.h"
 #include "view/timers_view.h"
+#include "view/transactions_view.h"
 #include "view/work_view.h"
 
 #define VIEW_LOOKS 64u
@@ -157,7 +158,9 @@ static void view_restore(const struct clg_view_ops *ops, const struct clg_state_
         FUZZ_CHECK(ops->restore(again, saved, bytes) == 0 && ops->save_bytes(again) == bytes);
         ops->save(again, twice, bytes);
         FUZZ_CHECK(memcmp(saved, twice, (size_t)bytes) == 0);
-        if (ops == &clg_timers_view_ops) {
+        if (ops == &clg_transactions_view_ops) {
+            clg_transaction_table_invariants(clg_transactions_view_table(view));
+        } else if (ops == &clg_timers_view_ops) {
             view_timers(section, saved, bytes);
         } else if (ops == &clg_work_view_ops) {
             view_runs(saved, bytes);
@@ -187,6 +190,8 @@ static void view_state_file(const struct fuzz_file *file)
                 view_restore(&clg_timers_view_ops, &section);
             } else if (id == clg_work_view_ops.state_id) {
                 view_restore(&clg_work_view_ops, &section);
+            } else if (id == clg_transactions_view_ops.state_id) {
+                view_restore(&clg_transactions_view_ops, &section);
             }
         }
     }

@@ -240,7 +240,7 @@ static void mutate_once(struct fuzz_bundle *bundle)
     uint32_t what = mutate_below(16);
     if (what == 0 || bundle->count == 0) {
         bundle->options = mutate_below(2) == 0 ? mutate_random()
-                                               : bundle->options ^ UINT64_C(1) << mutate_below(43);
+                                               : bundle->options ^ UINT64_C(1) << mutate_below(45);
         return;
     }
     if (what == 1) {

@@ -67,7 +67,8 @@ static void served_referred(const struct fuzz_bundle *seen, bool writing,
     }
     FUZZ_CHECK(clg_record_verify_body(&original, there, seed));
     FUZZ_CHECK(original.header_check == reference.header_check);
-    FUZZ_CHECK(original.kind == CLG_KIND_MESSAGE || original.kind == CLG_KIND_TIMER);
+    FUZZ_CHECK(original.kind == CLG_KIND_MESSAGE || original.kind == CLG_KIND_TIMER ||
+               original.kind == CLG_KIND_TRANSACTION);
     served_same_body(message, &original, there);
 }
 
