@@ -1306,8 +1306,8 @@ COMMITLOG_API int32_t commitlog_transaction_begin(struct commitlog_store *store,
 COMMITLOG_API int32_t commitlog_transaction_open(struct commitlog_store *store,
     uint64_t transaction, struct commitlog_transaction **out_transaction,
     struct commitlog_error *err);
-/* Frees the handle, and rolls back what is neither prepared nor committed.
- * Before the store is closed, or after: then the next open rolls back. */
+/* Frees the handle, and rolls back what is neither prepared nor committed. It
+ * may be called after the store is closed, which has rolled back then. */
 COMMITLOG_API void commitlog_transaction_close(
     struct commitlog_transaction *transaction);
 /* Its number, 0 until something of it is stored. */

@@ -456,6 +456,7 @@ int32_t commitlog_close(struct commitlog_store *store, struct commitlog_error *e
         rc = clg_log_failure(store->core->log, err);
         if (rc == COMMITLOG_OK) {
             clg_timers_deliver_last(store);
+            clg_transactions_expire_last(store);
             rc = store_settle(store, err);
         }
         store->core->keeps_live_file = rc != COMMITLOG_OK;

@@ -63,6 +63,9 @@ void clg_transactions_deinit(struct commitlog_store *store);
 CLG_MUST_CHECK int clg_transactions_expire(struct commitlog_store *store, int64_t *out_wait_ns,
                                            struct commitlog_error *err);
 
+/* The store closes: what is not prepared is rolled back, or, if that fails, by the next one. */
+void clg_transactions_expire_last(struct commitlog_store *store);
+
 /* Bytes of what is open before `end`, and of all that is open. */
 uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total);
 /* Retention, as clg_groups_carry. */

@@ -45,8 +45,8 @@ observed() {
 
 records() { sed '/^# topics/,$d' "$here/$1.expected" | grep -c '^{'; } # records NAME: in its dump
 
-# walked TEXT NAME: the reader of the format's page finds what dump, read and tx find, and every byte
-# in its place; NAME: the golden store, whose topics are known
+# walked TEXT NAME: the reader of the format's page finds what dump, read and tx find, and every
+# byte in its place; NAME: the golden store, whose topics are known
 walked() {
     local topics topic line
     topics=$(golden_topics "$2" | sed 's/ [0-9][0-9]*//g')

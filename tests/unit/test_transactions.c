@@ -183,6 +183,23 @@ START_TEST(what_is_rolled_back_never_comes)
 }
 END_TEST
 
+START_TEST(the_close_of_the_store_rolls_back)
+{
+    struct commitlog_transaction *prepared = begin();
+    struct commitlog_transaction *other = begin();
+    ck_assert_int_eq(half(prepared, 1, 1, NONE, NULL), 0);
+    ck_assert_int_eq(half(other, 1, 1, NONE, NULL), 0);
+    ck_assert_int_eq(commitlog_transaction_prepare(prepared, NONE, 0, &err), 0);
+    restart(false);
+    ck_assert_uint_eq(open_count(&info), 1); /* without a step */
+    ck_assert_uint_eq(info.transaction, commitlog_transaction_id(prepared));
+    ck_assert_int_eq(commit(other, NONE, NULL), COMMITLOG_ECLOSED);
+    commitlog_transaction_close(other);
+    commitlog_transaction_close(prepared);
+    ck_assert_uint_eq(open_count(&info), 1);
+}
+END_TEST
+
 START_TEST(its_time_ends)
 {
     struct commitlog_transaction *transaction = begin_with(0, 1000, 0);
@@ -471,6 +488,7 @@ int main(void)
     tcase_add_test(all, a_prepared_one_outlives_its_process_and_others_do_not);
     tcase_add_test(all, one_that_begins_prepared_needs_no_more);
     tcase_add_test(all, what_is_rolled_back_never_comes);
+    tcase_add_test(all, the_close_of_the_store_rolls_back);
     tcase_add_test(all, its_time_ends);
     tcase_add_test(all, one_without_messages_commits_offsets_or_nothing);
     tcase_add_test(all, offsets_are_judged_at_once_and_at_the_commit);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * transaction_log_fixture.h -- open transactions in plain arrays, and random records of a log that are
- * applied to them and to what is tested beside them; memory that runs out and is counted.
+ * transaction_log_fixture.h -- open transactions in plain arrays, and random records of a log that
+ * are applied to them and to what is tested beside them; memory that runs out and is counted.
  *
  * Owns: the arrays, the newest records, and where the log ends; one test at a time.
  */
