@@ -530,22 +530,22 @@ int clg_transactions_expire(struct commitlog_store *store, int64_t *out_wait_ns,
     return rc == COMMITLOG_ETIMEDOUT ? COMMITLOG_EAGAIN : rc;
 }
 
+/* Those whose time is over have until upkeep looks. */
 void clg_transactions_expire_last(struct commitlog_store *store)
 {
     struct clg_transaction_table *table = &store->transactions;
     struct commitlog_error ignored;
-    int64_t wait_ns = 0;
-    int rc = COMMITLOG_OK;
+    uint64_t due_ms = UINT64_MAX;
+    uint32_t ended;
+    int rc;
     clg_error_clear(&ignored);
     clg_mutex_lock(store->os, &store->transaction_lock);
     for (uint32_t i = 0; i < table->count; i++) {
         table->transactions[i]->is_open = false;
     }
-    if (table->count > 0) {
-        clg_transactions_note_due(store, 0);
-    }
+    do {
+        ended = 0;
+        rc = expire_some(store, INT64_MIN, &ended, &due_ms, &ignored);
+    } while (rc == COMMITLOG_OK && ended > 0);
     clg_mutex_unlock(store->os, &store->transaction_lock);
-    while (rc == COMMITLOG_OK && wait_ns == 0) {
-        rc = clg_transactions_expire(store, &wait_ns, &ignored);
-    }
 }
