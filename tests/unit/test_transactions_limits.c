@@ -67,7 +67,7 @@ static int32_t append_to(struct commitlog_transaction *transaction, uint32_t id,
                                       .key_count = keys,
                                       .tag = {"tag", keys % 2 == 0 ? 3 : 0}};
     for (uint32_t i = 0; i < keys; i++) {
-        all_keys[i] = (struct commitlog_slice){"0123456789" + i % 10, 1};
+        all_keys[i] = (struct commitlog_slice){&"0123456789"[i % 10], 1};
     }
     return commitlog_transaction_append(transaction, &record, 0, NULL, &err);
 }
