@@ -1277,9 +1277,8 @@ struct commitlog_transaction;
 
 enum { COMMITLOG_TRANSACTIONS_MAX = 65536 };
 enum { /* flags of a transaction */
-    COMMITLOG_TRANSACTION_PREPARED = 1 /* from its first message on: each that
-                                          is appended outlives the process;
-                                          it commits no offsets (EMISUSE) */
+    COMMITLOG_TRANSACTION_PREPARED = 1 /* by its message, the only one: no
+                                          other, and no offsets (EMISUSE) */
 };
 
 struct commitlog_transaction_options {
@@ -1319,7 +1318,7 @@ COMMITLOG_API uint64_t commitlog_transaction_id(
  * queue_offset is 0: it has none before the commit. Errors: as
  * commitlog_append_record; also EINVAL (the record has a producer or a time to
  * be delivered at), ETOOBIG (one more would not fit a segment at the commit, or
- * it is the 65,536th), EMISUSE (prepared, without the flag), ENOTFOUND
+ * it is the 65,536th), EMISUSE (prepared), ENOTFOUND
  * (committed or rolled back, its time was over, say), ELIMIT (as many as may be
  * open are).
  */
@@ -1350,7 +1349,8 @@ COMMITLOG_API int32_t commitlog_transaction_prepare(
  * that of the last record written, and untouched if it is empty.
  * Errors, with which nothing is changed: ENOTFOUND (it has ended), EFENCED,
  * ETOOSMALL and ENOTFOUND for offsets (as commitlog_group_commit), EDAMAGED and
- * EIO (a message does not read), ETOOBIG (segments are smaller than they were),
+ * EIO (a message does not read, or not all that was prepared is left: it can
+ * be rolled back), ETOOBIG (segments are smaller than they were),
  * ENOMEM, ENOSPC, ETIMEDOUT, EFAILED; EUNKNOWN (stored, level not reached).
  */
 COMMITLOG_API int32_t commitlog_transaction_commit(

@@ -26,11 +26,15 @@
 #define MARK_AT_FLAGS 4u /* of a state: 1 prepared; of a rollback: its reason */
 #define MARK_AT_TRANSACTION 8u
 #define MARK_AT_PREPARE_EXPIRE 16u
+#define MARK_AT_PREPARE_MESSAGES 24u
+#define MARK_AT_PREPARE_GROUPS 28u
 #define MARK_AT_BEGIN 16u
 #define MARK_AT_EXPIRE 24u
 #define MARK_AT_NAME_BYTES 32u
-#define MARK_AT_ZERO 36u
-#define MARK_AT_NAME 40u
+#define MARK_AT_MESSAGES 36u
+#define MARK_AT_GROUPS 40u
+#define MARK_AT_ZERO 44u
+#define MARK_AT_NAME 48u
 #define MARK_AT_OFFSETS 16u
 #define MARK_PREPARED 1u
 
@@ -43,9 +47,11 @@ CLG_FORMAT_ASSERT(HALF_AGAIN_BYTES == HALF_AT_MESSAGE + 8u);
 CLG_FORMAT_ASSERT(CLG_TRANSACTION_HALF_BYTES_MAX == HALF_AT_EXPIRE + 8u + CLG_GROUP_NAME_MAX);
 CLG_FORMAT_ASSERT(MARK_AT_OPERATION == 0u && MARK_AT_FLAGS == 4u && MARK_AT_TRANSACTION == 8u);
 CLG_FORMAT_ASSERT(MARK_AT_PREPARE_EXPIRE == 16u && MARK_AT_BEGIN == 16u && MARK_AT_EXPIRE == 24u);
-CLG_FORMAT_ASSERT(MARK_AT_NAME_BYTES == 32u && MARK_AT_ZERO == 36u && MARK_AT_NAME == 40u);
+CLG_FORMAT_ASSERT(MARK_AT_PREPARE_MESSAGES == 24u && MARK_AT_PREPARE_GROUPS == 28u);
+CLG_FORMAT_ASSERT(MARK_AT_NAME_BYTES == 32u && MARK_AT_MESSAGES == 36u && MARK_AT_GROUPS == 40u);
+CLG_FORMAT_ASSERT(MARK_AT_ZERO == 44u && MARK_AT_NAME == MARK_AT_ZERO + 4u);
 CLG_FORMAT_ASSERT(MARK_AT_OFFSETS == CLG_TRANSACTION_MARK_BYTES && MARK_PREPARED == 1u);
-CLG_FORMAT_ASSERT(CLG_TRANSACTION_PREPARE_BYTES == MARK_AT_PREPARE_EXPIRE + 8u);
+CLG_FORMAT_ASSERT(CLG_TRANSACTION_PREPARE_BYTES == MARK_AT_PREPARE_GROUPS + 4u);
 CLG_FORMAT_ASSERT(CLG_TRANSACTION_STATE_BYTES == MARK_AT_NAME);
 CLG_FORMAT_ASSERT(CLG_TRANSACTION_PREPARE == 1 && CLG_TRANSACTION_ROLLBACK == 2);
 CLG_FORMAT_ASSERT(CLG_TRANSACTION_COMMIT == 3 && CLG_TRANSACTION_STATE == 4);
@@ -195,11 +201,16 @@ int clg_transaction_mark_encode(uint8_t *body, const struct clg_transaction_mark
     clg_store_le64(body + MARK_AT_TRANSACTION, in->transaction);
     if (in->operation == CLG_TRANSACTION_PREPARE) {
         clg_store_le64(body + MARK_AT_PREPARE_EXPIRE, (uint64_t)in->expire_at_ms);
+        clg_store_le32(body + MARK_AT_PREPARE_MESSAGES, in->messages);
+        clg_store_le32(body + MARK_AT_PREPARE_GROUPS, in->groups);
     } else if (in->operation == CLG_TRANSACTION_STATE) {
         CLG_ASSERT(in->group_bytes <= CLG_GROUP_NAME_MAX);
         clg_store_le64(body + MARK_AT_BEGIN, (uint64_t)in->begin_ms);
         clg_store_le64(body + MARK_AT_EXPIRE, (uint64_t)in->expire_at_ms);
+        CLG_ASSERT(in->prepared || (in->expire_at_ms == 0 && in->messages == 0 && in->groups == 0));
         clg_store_le32(body + MARK_AT_NAME_BYTES, in->group_bytes);
+        clg_store_le32(body + MARK_AT_MESSAGES, in->messages);
+        clg_store_le32(body + MARK_AT_GROUPS, in->groups);
         clg_store_le32(body + MARK_AT_ZERO, 0);
         memcpy(body + MARK_AT_NAME, in->group, in->group_bytes);
     } else if (in->operation == CLG_TRANSACTION_OFFSETS) {
@@ -224,8 +235,11 @@ static int mark_decode_state(const uint8_t *body, size_t bytes, uint32_t flags,
     uint64_t expire = clg_load_le64(body + MARK_AT_EXPIRE);
     uint32_t name_bytes = clg_load_le32(body + MARK_AT_NAME_BYTES);
     out->prepared = (flags & MARK_PREPARED) != 0;
+    out->messages = clg_load_le32(body + MARK_AT_MESSAGES);
+    out->groups = clg_load_le32(body + MARK_AT_GROUPS);
     if (!transaction_is_time(begin) || !transaction_is_time(expire) ||
         name_bytes != bytes - CLG_TRANSACTION_STATE_BYTES || !clg_is_zero(body + MARK_AT_ZERO, 4) ||
+        (!out->prepared && (expire != 0 || out->messages != 0 || out->groups != 0)) ||
         (name_bytes > 0 && clg_topic_name_check(body + MARK_AT_NAME, name_bytes) != COMMITLOG_OK)) {
         return COMMITLOG_EDAMAGED;
     }
@@ -243,6 +257,8 @@ static int mark_decode_prepare(const uint8_t *body, size_t bytes, struct clg_tra
         return COMMITLOG_EDAMAGED;
     }
     out->expire_at_ms = (int64_t)clg_load_le64(body + MARK_AT_PREPARE_EXPIRE);
+    out->messages = clg_load_le32(body + MARK_AT_PREPARE_MESSAGES);
+    out->groups = clg_load_le32(body + MARK_AT_PREPARE_GROUPS);
     return COMMITLOG_OK;
 }
 

@@ -34,7 +34,7 @@ struct clg_transaction_half {
     const uint8_t *group;  /* of the first: the producer group; into the value when decoded */
     uint32_t group_bytes;  /* of the first: 1 to CLG_GROUP_NAME_MAX */
     uint32_t queue_number; /* where to */
-    bool prepared;         /* of the first */
+    bool prepared;         /* of the first, which is the only one then */
 };
 
 size_t clg_transaction_half_bytes(const struct clg_transaction_half *in);
@@ -64,18 +64,20 @@ enum clg_transaction_reason { /* of a rollback */
 struct clg_transaction_mark {
     uint64_t transaction; /* its number; of a state that begins one 0: the mark's own position */
     uint32_t operation;
-    uint32_t reason;                 /* of a rollback */
-    bool prepared;                   /* of a state */
-    int64_t begin_ms;                /* of a state: store time when it began */
-    int64_t expire_at_ms;            /* of prepare and, when prepared, of a state; else 0 */
-    const uint8_t *group;            /* of a state; into the body when decoded */
-    uint32_t group_bytes;            /* 0: who began it is not known */
+    uint32_t reason;      /* of a rollback */
+    bool prepared;        /* of a state */
+    int64_t begin_ms;     /* of a state: store time when it began */
+    int64_t expire_at_ms; /* these three of prepare and, when prepared, of a state; else 0 */
+    uint32_t messages;    /* so many it has: fewer are left where salvage made holes of some */
+    uint32_t groups;      /* of so many consumer groups it has offsets */
+    const uint8_t *group; /* of a state; into the body when decoded */
+    uint32_t group_bytes; /* 0: who began it is not known */
     struct clg_group_change offsets; /* of offsets; epoch: the member's, 0 for none */
 };
 
 #define CLG_TRANSACTION_MARK_BYTES 16u /* of rollback, commit; before a group's change */
-#define CLG_TRANSACTION_PREPARE_BYTES 24u
-#define CLG_TRANSACTION_STATE_BYTES 40u /* and the name */
+#define CLG_TRANSACTION_PREPARE_BYTES 32u
+#define CLG_TRANSACTION_STATE_BYTES 48u /* and the name */
 
 size_t clg_transaction_mark_bytes(const struct clg_transaction_mark *in);
 /* `body` has that many bytes; `entries` are those of in->offsets. 0 or COMMITLOG_EINVAL. */

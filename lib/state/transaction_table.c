@@ -38,7 +38,7 @@ void clg_transaction_table_deinit(struct clg_transaction_table *table)
     }
     transaction_free(os, table->spare);
     os->free(os, table->spare_offsets);
-    os->free(os, table->transactions);
+    os->free(os, table->block);
     clg_transaction_table_init(table, os);
 }
 
@@ -97,12 +97,17 @@ static int transaction_prepare_new(struct clg_transaction_table *table)
 {
     const struct commitlog_os *os = table->os;
     if (table->count == table->room) {
-        uint32_t room = table->room == 0 ? TRANSACTION_ROOM_MIN : table->room * 2;
-        struct clg_transaction **grown =
-            clg_os_grow_array(os, table->transactions, table->room, room, sizeof(*grown));
+        uint32_t room =
+            table->count < TRANSACTION_ROOM_MIN / 2 ? TRANSACTION_ROOM_MIN : table->count * 2;
+        struct clg_transaction **grown = clg_os_alloc_array(os, room, sizeof(*grown));
         if (grown == NULL) {
             return COMMITLOG_ENOMEM;
         }
+        if (table->count > 0) {
+            memcpy(grown, table->transactions, table->count * sizeof(*grown));
+        }
+        os->free(os, table->block);
+        table->block = grown;
         table->transactions = grown;
         table->room = room;
     }
@@ -238,9 +243,12 @@ void clg_transaction_apply_half(struct clg_transaction_table *table,
         transaction->prepared = transaction->prepared || half->prepared;
         transaction_set_group(transaction, half->group, half->group_bytes);
         if (half->prepared) {
-            transaction->expire_at_ms = half->expire_at_ms != 0
-                                            ? half->expire_at_ms
-                                            : time_ms + CLG_TRANSACTION_PREPARED_MS;
+            transaction->whole_messages = 1;
+            transaction->expire_at_ms =
+                half->expire_at_ms != 0 ? half->expire_at_ms
+                : time_ms < CLG_DELIVER_AT_MAX_MS - CLG_TRANSACTION_PREPARED_MS
+                    ? time_ms + CLG_TRANSACTION_PREPARED_MS
+                    : CLG_DELIVER_AT_MAX_MS;
         }
     }
     const struct clg_transaction_message message = {.id = half->message != 0 ? half->message
@@ -295,6 +303,8 @@ void clg_transaction_apply_mark(struct clg_transaction_table *table,
         begun->state_position = position;
         begun->prepared = mark->prepared;
         begun->expire_at_ms = mark->expire_at_ms;
+        begun->whole_messages = mark->messages;
+        begun->whole_groups = mark->groups;
         transaction_set_group(begun, mark->group, mark->group_bytes);
         return;
     }
@@ -311,6 +321,8 @@ void clg_transaction_apply_mark(struct clg_transaction_table *table,
     if (transaction != NULL) { /* else its state follows, or it has ended */
         transaction->prepared = true;
         transaction->expire_at_ms = mark->expire_at_ms;
+        transaction->whole_messages = mark->messages;
+        transaction->whole_groups = mark->groups;
     }
 }
 
@@ -326,8 +338,13 @@ void clg_transaction_end(struct clg_transaction_table *table, uint64_t id)
     table->messages -= transaction->message_count;
     table->bytes -= transaction->bytes;
     table->count--;
-    memmove(table->transactions + at, table->transactions + at + 1,
-            (table->count - at) * sizeof(struct clg_transaction *));
+    if (at == 0) {
+        table->transactions++;
+        table->room--;
+    } else {
+        memmove(table->transactions + at, table->transactions + at + 1,
+                (table->count - at) * sizeof(struct clg_transaction *));
+    }
     transaction_free(table->os, transaction);
 }
 

@@ -52,6 +52,8 @@ struct clg_transaction {
     struct clg_transaction_offsets **offsets; /* one for each consumer group */
     uint32_t offset_count;
     uint32_t group_bytes;
+    uint32_t whole_messages; /* prepared: so many it had, and offsets of so many groups */
+    uint32_t whole_groups;
     bool prepared;
     bool is_open;                          /* the writer's: a handle has it */
     uint8_t group[CLG_GROUP_NAME_MAX + 1]; /* ends in NUL */
@@ -59,9 +61,10 @@ struct clg_transaction {
 
 struct clg_transaction_table {
     const struct commitlog_os *os;
-    struct clg_transaction **transactions;
+    struct clg_transaction **block;        /* its memory */
+    struct clg_transaction **transactions; /* in it: the first ones mostly end first */
     uint32_t count;
-    uint32_t room;
+    uint32_t room; /* from transactions on */
     uint64_t messages;
     uint64_t bytes;
     struct clg_transaction *spare;                 /* prepared; else NULL */

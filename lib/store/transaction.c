@@ -223,7 +223,7 @@ int clg_transaction_find_changing(struct commitlog_transaction *transaction,
     if (transaction->ended || (transaction->id != 0 && *out == NULL)) {
         return clg_transactions_not_open(transaction->id, err);
     }
-    if (*out != NULL && (*out)->prepared && !transaction->begins_prepared) {
+    if (*out != NULL && (*out)->prepared) {
         return clg_fail(err, COMMITLOG_EMISUSE, 0, transaction->id,
                         "transaction %llu is prepared: it is committed or rolled back as it is",
                         (unsigned long long)transaction->id);

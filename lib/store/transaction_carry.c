@@ -93,13 +93,16 @@ static int carry_state(struct commitlog_store *store, const struct clg_transacti
 {
     int rc = COMMITLOG_OK;
     if (open->state_position < end) {
-        const struct clg_transaction_mark state = {.operation = CLG_TRANSACTION_STATE,
-                                                   .transaction = open->id,
-                                                   .prepared = open->prepared,
-                                                   .begin_ms = open->begin_ms,
-                                                   .expire_at_ms = open->expire_at_ms,
-                                                   .group = open->group,
-                                                   .group_bytes = open->group_bytes};
+        const struct clg_transaction_mark state = {
+            .operation = CLG_TRANSACTION_STATE,
+            .transaction = open->id,
+            .prepared = open->prepared,
+            .begin_ms = open->begin_ms,
+            .expire_at_ms = open->prepared ? open->expire_at_ms : 0,
+            .messages = open->prepared ? open->whole_messages : 0,
+            .groups = open->prepared ? open->whole_groups : 0,
+            .group = open->group,
+            .group_bytes = open->group_bytes};
         rc = carry_mark(store, &state, NULL, bytes, err);
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < open->offset_count; i++) {

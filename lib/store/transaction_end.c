@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * transaction_end.c -- commit, rollback, and transactions whose time is over. See transactions.h.
+ * transaction_end.c -- commit and rollback. See transactions.h.
  *
  * A commit is one batch: for each message what delivers it in its queue, in the order in which they
  * were appended, then what groups have consumed. That the transaction has ended says each of the
@@ -20,8 +20,6 @@
 /* Messages that are only staged are copied to be read: mostly they are new, few and small. The
  * reader's own memory takes longer to get than the rest of a commit. */
 #define COMMIT_LENT_BYTES 4096u
-/* Upkeep ends so many at once. */
-#define TRANSACTIONS_EXPIRE_PIECE 64u
 
 /* ---- commit ---- */
 
@@ -140,6 +138,12 @@ static int commit_add_copy(struct transaction_commit *commit, uint64_t id,
     return rc;
 }
 
+static bool commit_has_topic(const struct commitlog_store *store, uint32_t queue_number)
+{
+    const struct clg_queue *queue = clg_registry_queue(&store->core->registry, queue_number);
+    return queue != NULL && queue->owner != 0;
+}
+
 static int commit_add_messages(struct transaction_commit *commit,
                                const struct clg_transaction *open, struct commitlog_error *err)
 {
@@ -154,6 +158,11 @@ static int commit_add_messages(struct transaction_commit *commit,
         const struct clg_transaction_message *message = &open->messages[i];
         struct clg_record_view view;
         rc = clg_transactions_read(store, &reader, open->id, message, &view, err);
+        if (rc == COMMITLOG_OK && !commit_has_topic(store, message->queue_number)) {
+            rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, message->position,
+                          "a message for queue number %u, which no topic has",
+                          message->queue_number);
+        }
         if (rc == COMMITLOG_ETOOSMALL) { /* carry-forward keeps them: it is nowhere */
             rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, message->position,
                           "a message of transaction %llu is gone", (unsigned long long)open->id);
@@ -262,13 +271,29 @@ static void commit_add_mark(struct transaction_commit *commit, const struct clg_
                                             .body_bytes = sizeof(commit->mark)};
 }
 
+/* Damage may have taken a part of one that was prepared: salvage leaves the rest. */
+static int commit_check_whole(const struct clg_transaction *open, struct commitlog_error *err)
+{
+    if (!open->prepared ||
+        (open->message_count == open->whole_messages && open->offset_count == open->whole_groups)) {
+        return COMMITLOG_OK;
+    }
+    return clg_fail(err, COMMITLOG_EDAMAGED, 0, open->id,
+                    "of transaction %llu %u of %u messages and offsets of %u of %u groups are left",
+                    (unsigned long long)open->id, open->message_count, open->whole_messages,
+                    open->offset_count, open->whole_groups);
+}
+
 /* NULL: nothing of it is in the log. */
 static int commit_build(struct transaction_commit *commit, const struct clg_transaction *open,
                         struct commitlog_error *err)
 {
     const bool prepared = open != NULL && open->prepared;
     uint32_t changes = prepared ? open->offset_count : commit->transaction->part_count;
-    int rc = commit_alloc(commit, open != NULL ? open->message_count : 0, changes, err);
+    int rc = open != NULL ? commit_check_whole(open, err) : COMMITLOG_OK;
+    if (rc == COMMITLOG_OK) {
+        rc = commit_alloc(commit, open != NULL ? open->message_count : 0, changes, err);
+    }
     if (rc == COMMITLOG_OK && open != NULL) {
         rc = commit_add_messages(commit, open, err);
     }
@@ -444,108 +469,4 @@ int32_t commitlog_transaction_rollback(struct commitlog_transaction *transaction
     }
     return clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0,
                              &rollback.receipt, err);
-}
-
-/* ---- upkeep ---- */
-
-static void expire_report(struct commitlog_store *store, uint64_t id, const char *group,
-                          uint32_t reason, bool prepared)
-{
-    struct commitlog_error detail;
-    clg_error_clear(&detail);
-    (void)clg_fail(&detail, COMMITLOG_ETIMEDOUT, 0, id,
-                   "transaction %llu of producer group %s was rolled back: %s",
-                   (unsigned long long)id, group,
-                   reason == CLG_TRANSACTION_ORPHANED ? "not prepared, and its process is gone"
-                   : prepared                         ? "prepared, and nobody decided in time"
-                                                      : "neither prepared nor committed in time");
-    clg_store_event(store, COMMITLOG_EVENT_WARNING, &detail);
-}
-
-/* One that is due; the reason, or UINT32_MAX. */
-static uint32_t expire_reason(const struct clg_transaction *open, int64_t now_ms)
-{
-    return !open->prepared && !open->is_open ? CLG_TRANSACTION_ORPHANED
-           : open->expire_at_ms <= now_ms    ? CLG_TRANSACTION_EXPIRED
-                                             : UINT32_MAX;
-}
-
-static int expire_some(struct commitlog_store *store, int64_t now_ms, uint32_t *ended,
-                       uint64_t *out_due_ms, struct commitlog_error *err)
-{
-    struct clg_transaction_table *table = &store->transactions;
-    int rc = COMMITLOG_OK;
-    uint64_t due_ms = UINT64_MAX;
-    struct clg_transaction *open = clg_transaction_next(table, 0);
-    while (rc == COMMITLOG_OK && open != NULL) {
-        const uint64_t id = open->id;
-        const uint32_t reason = expire_reason(open, now_ms);
-        if (reason == UINT32_MAX || *ended == TRANSACTIONS_EXPIRE_PIECE) {
-            uint64_t due = reason != UINT32_MAX ? 0 : (uint64_t)open->expire_at_ms;
-            due_ms = due < due_ms ? due : due_ms;
-        } else {
-            struct commitlog_receipt receipt = {0};
-            char group[CLG_GROUP_NAME_MAX + 1];
-            const bool prepared = open->prepared;
-            memcpy(group, open->group, sizeof(group));
-            /* On a full disk, too: it makes room for retention to go on. */
-            rc = clg_transactions_roll_back(store, id, reason, true, clg_store_deadline(store, 0),
-                                            &receipt, err);
-            if (rc == COMMITLOG_OK) {
-                expire_report(store, id, group, reason, prepared);
-                (*ended)++;
-            }
-        }
-        open = clg_transaction_next(table, id);
-    }
-    *out_due_ms = rc == COMMITLOG_OK ? due_ms : 0;
-    return rc;
-}
-
-int clg_transactions_expire(struct commitlog_store *store, int64_t *out_wait_ns,
-                            struct commitlog_error *err)
-{
-    uint64_t due_ms = clg_load_relaxed_u64(&store->transaction_due_ms);
-    *out_wait_ns = INT64_MAX;
-    if (due_ms == UINT64_MAX) {
-        return COMMITLOG_OK;
-    }
-    int64_t now_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS;
-    uint32_t ended = 0;
-    int rc = COMMITLOG_OK;
-    if (due_ms <= (uint64_t)now_ms) {
-        clg_mutex_lock(store->os, &store->transaction_lock);
-        rc = expire_some(store, now_ms, &ended, &due_ms, err);
-        clg_store_relaxed_u64(&store->transaction_due_ms, due_ms);
-        clg_mutex_unlock(store->os, &store->transaction_lock);
-    }
-    if (ended > 0) {
-        clg_store_announce(store);
-    }
-    if (due_ms != UINT64_MAX) {
-        *out_wait_ns = due_ms <= (uint64_t)now_ms
-                           ? 0
-                           : (int64_t)(due_ms - (uint64_t)now_ms) * CLG_OS_NS_PER_MS;
-    }
-    return rc == COMMITLOG_ETIMEDOUT ? COMMITLOG_EAGAIN : rc;
-}
-
-/* Those whose time is over have until upkeep looks. */
-void clg_transactions_expire_last(struct commitlog_store *store)
-{
-    struct clg_transaction_table *table = &store->transactions;
-    struct commitlog_error ignored;
-    uint64_t due_ms = UINT64_MAX;
-    uint32_t ended;
-    int rc;
-    clg_error_clear(&ignored);
-    clg_mutex_lock(store->os, &store->transaction_lock);
-    for (uint32_t i = 0; i < table->count; i++) {
-        table->transactions[i]->is_open = false;
-    }
-    do {
-        ended = 0;
-        rc = expire_some(store, INT64_MIN, &ended, &due_ms, &ignored);
-    } while (rc == COMMITLOG_OK && ended > 0);
-    clg_mutex_unlock(store->os, &store->transaction_lock);
 }

@@ -220,7 +220,9 @@ static int transaction_prepare_locked(struct transaction_prepare *prepare,
         const struct clg_transaction_mark mark = {
             .operation = CLG_TRANSACTION_PREPARE,
             .transaction = transaction->id,
-            .expire_at_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS + ms};
+            .expire_at_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS + ms,
+            .messages = transaction->message_count,
+            .groups = transaction->part_count};
         rc = clg_transactions_append_mark(store, &mark, NULL, false, deadline, &prepare->receipt,
                                           err);
     }

@@ -5,7 +5,8 @@
  *
  *   transaction.c          handles; append
  *   transaction_prepare.c  offsets, prepare
- *   transaction_end.c      commit, rollback, and those whose time is over
+ *   transaction_end.c      commit, rollback
+ *   transaction_expire.c   those that nobody ends
  *   transaction_carry.c    what retention asks
  *   transactions.c         the writer's table, and what is asked of it
  *

@@ -158,13 +158,16 @@ static void transactions_destroy(struct clg_view *view)
 
 static struct clg_transaction_mark transactions_state(const struct clg_transaction *transaction)
 {
-    return (struct clg_transaction_mark){.operation = CLG_TRANSACTION_STATE,
-                                         .transaction = transaction->id,
-                                         .prepared = transaction->prepared,
-                                         .begin_ms = transaction->begin_ms,
-                                         .expire_at_ms = transaction->expire_at_ms,
-                                         .group = transaction->group,
-                                         .group_bytes = transaction->group_bytes};
+    return (struct clg_transaction_mark){
+        .operation = CLG_TRANSACTION_STATE,
+        .transaction = transaction->id,
+        .prepared = transaction->prepared,
+        .begin_ms = transaction->begin_ms,
+        .expire_at_ms = transaction->prepared ? transaction->expire_at_ms : 0,
+        .messages = transaction->prepared ? transaction->whole_messages : 0,
+        .groups = transaction->prepared ? transaction->whole_groups : 0,
+        .group = transaction->group,
+        .group_bytes = transaction->group_bytes};
 }
 
 static uint64_t transactions_mark_bytes(size_t bytes)
