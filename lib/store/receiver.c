@@ -189,6 +189,15 @@ static int receive_range(struct receive_take *take, uint32_t queue_number, uint6
                                 &found_count, &bound);
     clg_reader_begin(&take->receiver->reader);
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < found_count && offset < end; i++) {
+        if (found[i].queue_offset < offset) {
+            continue; /* files that lie: it is among what was lost before it */
+        }
+        if (found[i].queue_offset > offset) { /* the same: nothing is there */
+            uint64_t gap =
+                clg_min_u64(clg_min_u64(found[i].queue_offset, end) - offset, UINT32_MAX / 2);
+            receive_note(take, queue_number, offset, gap, 0);
+            break; /* the next call goes on behind it */
+        }
         bool hole =
             (found[i].flags & CLG_QUEUE_ENTRY_HOLE) != 0 || found[i].position == CLG_NO_POSITION;
         uint64_t covers = found[i].lost > 1 ? found[i].lost : 1;
