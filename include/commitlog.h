@@ -481,8 +481,9 @@ COMMITLOG_API int32_t commitlog_abort(
  * has yet to consume, appends wait until their time-out and are then refused
  * with COMMITLOG_EFULL: nothing is stored. 0, the default: no limit. An append
  * that finds too much unflushed flushes. Threads that append at the same moment
- * go beyond a limit once; reservations count when they are made. Any time, any
- * thread; not stored. EINVAL, EMISUSE (read-only).
+ * go beyond a limit once. Who appends to a transaction that has offsets does not
+ * wait for what is not consumed. Any time, any thread; not stored. EINVAL, EMISUSE
+ * (read-only).
  */
 struct commitlog_limits {
     uint32_t struct_bytes;
@@ -1330,16 +1331,19 @@ COMMITLOG_API int32_t commitlog_transaction_append(
  * The commit will commit these offsets of the group, too: of up to
  * COMMITLOG_GROUP_OFFSETS_MAX queues in all. They are looked at now and at the
  * commit as commitlog_group_commit would, with its errors, and nothing is stored
- * before prepare or commit. EMISUSE: prepared; ENOTFOUND: it has ended.
+ * before prepare or commit. EMISUSE: prepared; ENOTFOUND: it has ended, or no such
+ * group; EINVAL also: another epoch than for the same group before.
  */
 COMMITLOG_API int32_t commitlog_transaction_offsets(
     struct commitlog_transaction *transaction, struct commitlog_group *group,
     uint32_t epoch, const struct commitlog_group_offset *offsets,
     uint32_t count, struct commitlog_error *err);
 
-/* From now on it outlives the process. Errors: EMISUSE (prepared already),
- * ENOTFOUND (it has ended), ETOOBIG, ENOMEM, ENOSPC, ELIMIT, ETIMEDOUT,
- * EFAILED, EUNKNOWN (stored, level not reached). */
+/* From now on it outlives the process. It does not reserve its groups: one whose
+ * epoch or offsets move on, or that is deleted, makes the commit impossible.
+ * Errors: EMISUSE (prepared already), ENOTFOUND (it has ended), ETOOBIG, ENOMEM,
+ * ENOSPC, ELIMIT, ETIMEDOUT, EFAILED: not prepared, but what was written of it may
+ * be listed; EUNKNOWN (stored, level not reached). */
 COMMITLOG_API int32_t commitlog_transaction_prepare(
     struct commitlog_transaction *transaction, uint32_t level,
     int32_t timeout_ms, struct commitlog_error *err);
@@ -1347,8 +1351,8 @@ COMMITLOG_API int32_t commitlog_transaction_prepare(
  * All of it takes effect. *out_receipt (may be NULL) is that of the first
  * message, in its queue, with the end_position of all; of one without messages
  * that of the last record written, and untouched if it is empty.
- * Errors, with which nothing is changed: ENOTFOUND (it has ended), EFENCED,
- * ETOOSMALL and ENOTFOUND for offsets (as commitlog_group_commit), EDAMAGED and
+ * Errors, with which nothing takes effect: ENOTFOUND (it has ended), EFENCED (also:
+ * the group was deleted) and ETOOSMALL for offsets, EDAMAGED and
  * EIO (a message does not read, or not all that was prepared is left: it can
  * be rolled back), ETOOBIG (segments are smaller than they were),
  * ENOMEM, ENOSPC, ETIMEDOUT, EFAILED; EUNKNOWN (stored, level not reached).

@@ -302,7 +302,9 @@ void clg_transaction_apply_mark(struct clg_transaction_table *table,
         begun->begin_ms = mark->begin_ms;
         begun->state_position = position;
         begun->prepared = mark->prepared;
-        begun->expire_at_ms = mark->expire_at_ms;
+        if (mark->prepared || !begun->is_open) { /* else the handle's own time goes on */
+            begun->expire_at_ms = mark->expire_at_ms;
+        }
         begun->whole_messages = mark->messages;
         begun->whole_groups = mark->groups;
         transaction_set_group(begun, mark->group, mark->group_bytes);

@@ -114,6 +114,10 @@ void clg_groups_apply_item(struct commitlog_store *store, const struct clg_group
     CLG_ASSERT(clg_mutex_is_held(&store->group_lock));
     clg_group_table_apply(&store->groups, &item->change, position);
     clg_work_table_apply_group(&store->work, &item->change);
+    if (item->change.operation !=
+        CLG_GROUP_OFFSETS) { /* it may have yet to consume what was done */
+        clg_store_relaxed_u64(&store->unconsumed_from, 0);
+    }
 }
 
 void clg_groups_free_item(struct commitlog_store *store, struct clg_group_item *item)

@@ -61,20 +61,24 @@ static int limits_flush(struct commitlog_store *store, int64_t deadline_mono_ns,
 {
     struct clg_log *log = store->core->log;
     const uint64_t most = clg_load_relaxed_u64(&store->limit_unflushed_bytes);
-    uint64_t bytes = limits_behind(clg_log_claimed(log), clg_log_durable(log));
-    if (most == 0 || bytes <= most) {
+    const uint64_t end = clg_log_claimed(log);
+    int rc = COMMITLOG_OK;
+    if (most == 0 || limits_behind(end, clg_log_durable(log)) <= most) {
         return COMMITLOG_OK;
     }
-    int rc = COMMITLOG_ETIMEDOUT;
     if (clg_os_left(store->os, deadline_mono_ns) != 0) {
         clg_count(store, CLG_COUNT_LIMIT_WAITS, 1);
-        rc = clg_log_flush(log, clg_log_claimed(log) - most / 2, deadline_mono_ns, err);
+        rc = clg_log_flush(log, end - most, deadline_mono_ns, err);
     }
-    bytes = limits_behind(clg_log_claimed(log), clg_log_durable(log));
-    return rc == COMMITLOG_ETIMEDOUT ? limits_full("flushed", bytes, most, err) : rc;
+    if (rc != COMMITLOG_OK && rc != COMMITLOG_ETIMEDOUT) {
+        return rc;
+    }
+    const uint64_t bytes = limits_behind(end, clg_log_durable(log));
+    return bytes <= most ? COMMITLOG_OK : limits_full("flushed", bytes, most, err);
 }
 
-/* As of now; what is kept in between is a bound, for consumers only go on. */
+/* As of now; what is kept in between is a bound, for consumers only go on, and a reset forgets it
+ * (clg_groups_apply_item). */
 static int limits_look(struct commitlog_store *store, struct commitlog_error *err)
 {
     struct clg_log *log = store->core->log;
@@ -95,38 +99,40 @@ static int limits_consume(struct commitlog_store *store, int64_t deadline_mono_n
                           struct commitlog_error *err)
 {
     struct clg_log *log = store->core->log;
-    const uint64_t most = clg_load_relaxed_u64(&store->limit_unconsumed_bytes);
     bool looked = false;
-    while (most != 0) {
+    for (;;) {
+        const uint64_t most = clg_load_relaxed_u64(&store->limit_unconsumed_bytes); /* may change */
         uint32_t ticket = clg_log_room_ticket(log);
         uint64_t bytes =
             limits_behind(clg_log_claimed(log), clg_load_relaxed_u64(&store->unconsumed_from));
-        if (bytes <= most) {
-            break;
+        if (most == 0 || bytes <= most) {
+            return COMMITLOG_OK;
         }
-        int rc = looked ? clg_log_wait_room(log, ticket, deadline_mono_ns) : COMMITLOG_OK;
-        clg_count(store, CLG_COUNT_LIMIT_WAITS, looked ? 1 : 0);
-        if (rc == COMMITLOG_OK) {
-            rc = limits_look(store, err);
-        } else if (rc == COMMITLOG_ETIMEDOUT) {
+        int rc = clg_log_failure(log, err);
+        if (rc == COMMITLOG_OK && looked) {
+            clg_count(store, CLG_COUNT_LIMIT_WAITS, 1);
+            rc = clg_log_wait_room(log, ticket, deadline_mono_ns);
+        }
+        if (rc == COMMITLOG_ETIMEDOUT) {
             return limits_full("consumed", bytes, most, err);
         }
+        if (rc == COMMITLOG_EINTERRUPTED) {
+            return clg_fail(err, rc, 0, CLG_NO_POSITION, "append: interrupted");
+        }
+        rc = rc == COMMITLOG_OK ? limits_look(store, err) : rc;
         if (rc != COMMITLOG_OK) {
-            return rc == COMMITLOG_EINTERRUPTED
-                       ? clg_fail(err, rc, 0, CLG_NO_POSITION, "append: interrupted")
-                       : rc;
+            return rc;
         }
         looked = true;
     }
-    return COMMITLOG_OK;
 }
 
-int clg_limits_wait_slow(struct commitlog_store *store, int64_t deadline_mono_ns,
+int clg_limits_wait_slow(struct commitlog_store *store, bool consumes, int64_t deadline_mono_ns,
                          struct commitlog_error *err)
 {
     int rc = clg_log_failure(store->core->log, err);
     if (rc == COMMITLOG_OK) {
         rc = limits_flush(store, deadline_mono_ns, err);
     }
-    return rc == COMMITLOG_OK ? limits_consume(store, deadline_mono_ns, err) : rc;
+    return rc == COMMITLOG_OK && !consumes ? limits_consume(store, deadline_mono_ns, err) : rc;
 }

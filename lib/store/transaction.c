@@ -297,9 +297,6 @@ static int transaction_append(struct commitlog_transaction *transaction,
             transaction, transaction_more_bytes(transaction, topic, record->key_count), err);
     }
     if (rc == COMMITLOG_OK) {
-        rc = clg_limits_wait(store, deadline, err);
-    }
-    if (rc == COMMITLOG_OK) {
         rc = clg_store_attempt(store, transaction_append_now, &append, deadline, err);
     }
     if (rc != COMMITLOG_OK) {
@@ -331,6 +328,13 @@ int32_t commitlog_transaction_append(struct commitlog_transaction *transaction,
         return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
                         "a transaction has %u messages at most", CLG_TRANSACTION_MESSAGES_MAX);
     }
+    const int64_t deadline = clg_store_deadline(store, timeout_ms);
+    if (clg_load_relaxed_u32(&store->limits_on) != 0) {
+        rc = clg_limits_wait_slow(store, transaction->part_count > 0, deadline, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+    }
     struct clg_transaction_half half = {.transaction = transaction->id};
     if (transaction->id == 0) {
         half.group = (const uint8_t *)transaction->group;
@@ -344,8 +348,7 @@ int32_t commitlog_transaction_append(struct commitlog_transaction *transaction,
     struct clg_encoded encoded;
     rc = clg_encode_half(store, record, &half, &encoded, err);
     if (rc == COMMITLOG_OK) {
-        rc = transaction_append(transaction, record, &half, &encoded,
-                                clg_store_deadline(store, timeout_ms), out_receipt, err);
+        rc = transaction_append(transaction, record, &half, &encoded, deadline, out_receipt, err);
         clg_encoded_free(store, &encoded);
     }
     return rc;

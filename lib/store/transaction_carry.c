@@ -10,6 +10,7 @@
 #include "base/invariant.h"
 #include "base/plant.h"
 #include "log/reader.h"
+#include "store/reference.h"
 #include "store/transactions.h"
 
 /* So many messages under the lock at once: appends to transactions get in between. */
@@ -126,31 +127,24 @@ static int carry_give_up(struct commitlog_store *store, uint64_t id, uint64_t po
                                       clg_store_deadline(store, CARRY_ROOM_MS), &receipt, err);
 }
 
-/* *out_gone: the transaction has ended for it. */
-static int carry_message(struct commitlog_store *store, struct clg_reader *reader, uint64_t id,
-                         const struct clg_transaction_message *message, bool *out_gone,
-                         uint64_t *bytes, struct commitlog_error *err)
+/* What was read of it, at the tail; `carry`: it may use the stretch that is kept for retention. */
+static int carry_copy(struct commitlog_store *store, uint64_t id,
+                      const struct clg_transaction_message *message,
+                      const struct clg_record_view *view, bool carry, int64_t deadline,
+                      uint64_t *bytes, struct commitlog_error *err)
 {
-    struct clg_record_view view;
     struct commitlog_receipt receipt = {0};
     struct commitlog_slice body;
     struct clg_append item;
     uint8_t *memory = NULL;
-    int rc = clg_transactions_read(store, reader, id, message, &view, err);
-    if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL) {
-        *out_gone = true;
-        return carry_give_up(store, id, message->position, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = clg_transactions_copy(store, id, message, &view, CLG_KIND_TRANSACTION, false, &body,
+    int rc = clg_transactions_copy(store, id, message, view, CLG_KIND_TRANSACTION, false, &body,
                                    &item, &memory, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
     }
-    if (rc == COMMITLOG_OK) {
-        item.takes_reserve = true;
-        rc = clg_store_append(store, &item, 1, clg_store_deadline(store, CARRY_ROOM_MS), &receipt,
-                              err);
-        store->os->free(store->os, memory);
-    }
+    item.takes_reserve = carry;
+    rc = clg_store_append(store, &item, 1, deadline, &receipt, err);
+    store->os->free(store->os, memory);
     if (rc == COMMITLOG_OK) {
         const struct clg_transaction_half half = {
             .transaction = id, .message = message->id, .queue_number = message->queue_number};
@@ -159,7 +153,49 @@ static int carry_message(struct commitlog_store *store, struct clg_reader *reade
                                    receipt.store_time_ns / CLG_OS_NS_PER_MS);
         *bytes += size;
         clg_count(store, CLG_COUNT_TRANSACTION_COPIES, 1);
-    } else if (rc != COMMITLOG_ETIMEDOUT) {
+    }
+    return rc;
+}
+
+int clg_transactions_renew(struct commitlog_store *store, uint64_t id, struct commitlog_error *err)
+{
+    const struct clg_transaction *open = clg_transaction_find(&store->transactions, id);
+    struct clg_reader reader;
+    int rc = COMMITLOG_OK;
+    uint64_t bytes = 0;
+    CLG_ASSERT(open != NULL && clg_mutex_is_held(&store->transaction_lock));
+    clg_reader_init(&reader, store->os, clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
+                    true);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < open->message_count; i++) {
+        const struct clg_transaction_message message = open->messages[i];
+        struct clg_record_view view;
+        rc = clg_transactions_read(store, &reader, id, &message, &view, err);
+        if (rc == COMMITLOG_OK && clg_reference_is_short_lived(store, &view)) {
+            rc = carry_copy(store, id, &message, &view, false, clg_store_deadline(store, 0), &bytes,
+                            err);
+            rc = rc == COMMITLOG_ETOOBIG ? COMMITLOG_OK : rc; /* segments are smaller than it */
+        }
+    }
+    clg_reader_end(&reader);
+    return rc;
+}
+
+/* *out_gone: the transaction has ended for it. */
+static int carry_message(struct commitlog_store *store, struct clg_reader *reader, uint64_t id,
+                         const struct clg_transaction_message *message, bool *out_gone,
+                         uint64_t *bytes, struct commitlog_error *err)
+{
+    struct clg_record_view view;
+    int rc = clg_transactions_read(store, reader, id, message, &view, err);
+    if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL) {
+        *out_gone = true;
+        return carry_give_up(store, id, message->position, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = carry_copy(store, id, message, &view, true, clg_store_deadline(store, CARRY_ROOM_MS),
+                        bytes, err);
+    }
+    if (rc != COMMITLOG_OK && rc != COMMITLOG_ETIMEDOUT) {
         clg_wrap(err, "retention: transaction %llu", (unsigned long long)id);
     }
     return rc;

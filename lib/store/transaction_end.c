@@ -116,7 +116,7 @@ static int commit_add_reference(struct transaction_commit *commit, uint64_t id,
     return COMMITLOG_OK;
 }
 
-/* A copy of what retention will soon take. COMMITLOG_ETOOBIG: by reference then. */
+/* A copy of what retention will soon take. COMMITLOG_ETOOBIG: it does not fit beside the others. */
 static int commit_add_copy(struct transaction_commit *commit, uint64_t id,
                            const struct clg_transaction_message *message,
                            const struct clg_record_view *view, struct commitlog_error *err)
@@ -125,7 +125,7 @@ static int commit_add_copy(struct transaction_commit *commit, uint64_t id,
     uint32_t at = commit->count;
     uint64_t bytes = clg_record_bytes(view->header.attribute_bytes, view->body_bytes);
     if (bytes == 0 || commit->bytes + bytes > most) {
-        return COMMITLOG_ETOOBIG;
+        return clg_fail(err, COMMITLOG_ETOOBIG, 0, message->position, "copies in one batch");
     }
     int rc =
         clg_transactions_copy(commit->store, id, message, view, CLG_KIND_MESSAGE, true,
@@ -174,13 +174,9 @@ static int commit_add_messages(struct transaction_commit *commit,
         if (rc != COMMITLOG_OK) {
             break;
         }
-        rc = COMMITLOG_ETOOBIG;
-        if (commit->may_copy && clg_reference_is_short_lived(store, &view)) {
-            rc = commit_add_copy(commit, open->id, message, &view, err);
-        }
-        if (rc == COMMITLOG_ETOOBIG) {
-            rc = commit_add_reference(commit, open->id, message, &view, err);
-        }
+        rc = commit->may_copy && clg_reference_is_short_lived(store, &view)
+                 ? commit_add_copy(commit, open->id, message, &view, err)
+                 : commit_add_reference(commit, open->id, message, &view, err);
     }
     clg_reader_end(&reader);
     return rc;
@@ -203,6 +199,10 @@ static int commit_add_offsets(struct transaction_commit *commit,
     memcpy(kept, entries, count * sizeof(*kept));
     int rc =
         clg_group_offsets_judge(group, epoch, false, kept, &count, &change, &last_position, err);
+    if (rc == COMMITLOG_ENOTFOUND) { /* which would say that the transaction has ended */
+        rc = clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
+                      "the group %s, whose offsets it has, was deleted", group->name);
+    }
     if (rc == COMMITLOG_OK && count > 0) {
         rc = clg_groups_make_item(store, &change, kept, item, err);
         if (rc == COMMITLOG_OK) {
@@ -364,10 +364,12 @@ static int commit_locked(struct transaction_commit *commit, struct commitlog_err
     }
     commit->may_copy = true;
     int rc = commit_try(commit, open, err);
-    if (rc == COMMITLOG_ETOOBIG && commit->copies > 0) { /* all by reference, it fits */
+    if (rc == COMMITLOG_ETOOBIG &&
+        open != NULL) { /* too much that is old for copies in one batch */
         commit_free(commit);
         commit->may_copy = false;
-        rc = commit_try(commit, open, err);
+        rc = clg_transactions_renew(store, transaction->id, err);
+        rc = rc == COMMITLOG_OK ? commit_try(commit, open, err) : rc;
     }
     return rc;
 }
@@ -445,7 +447,8 @@ static int rollback_now(void *ctx, struct commitlog_error *err)
     if (transaction->ended || !open) {
         rc = clg_transactions_not_open(transaction->id, err);
     } else if (transaction->id != 0) {
-        rc = clg_transactions_roll_back(store, transaction->id, CLG_TRANSACTION_ASKED, false,
+        /* On a full disk, too: it makes room for retention to go on. */
+        rc = clg_transactions_roll_back(store, transaction->id, CLG_TRANSACTION_ASKED, true,
                                         clg_store_deadline(store, 0), &rollback->receipt, err);
     }
     transaction->ended = transaction->ended || rc == COMMITLOG_OK;

@@ -65,6 +65,11 @@ static int transaction_put_entries(struct commitlog_transaction *transaction,
                                    struct clg_group_entry *room, struct commitlog_error *err)
 {
     const struct clg_transaction_part was = *part;
+    if (was.count > 0 && was.epoch != epoch) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "offsets of group %s were given in epoch %u, and now in %u",
+                        part->group.name, was.epoch, epoch);
+    }
     const struct commitlog_os *os = transaction->store->os;
     uint32_t count = transaction_merge(was.entries, was.count, more, more_count, room);
     uint32_t all = transaction->entry_count - was.count + count;

@@ -109,6 +109,10 @@ CLG_MUST_CHECK int clg_transactions_copy(struct commitlog_store *store, uint64_t
                                          bool keeps_body, struct commitlog_slice *out_body,
                                          struct clg_append *out_item, uint8_t **out_memory,
                                          struct commitlog_error *err);
+/* Stores again at the tail what retention will take before long: a commit of references to it would
+ * not keep it. COMMITLOG_ETIMEDOUT: there is no room now; what is done is done. */
+CLG_MUST_CHECK int clg_transactions_renew(struct commitlog_store *store, uint64_t id,
+                                          struct commitlog_error *err);
 /* Appends the mark and applies it to the writer's table; `entries` are those of its offsets. */
 CLG_MUST_CHECK int clg_transactions_append_mark(struct commitlog_store *store,
                                                 const struct clg_transaction_mark *mark,
