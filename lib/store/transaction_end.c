@@ -364,14 +364,26 @@ static int commit_locked(struct transaction_commit *commit, struct commitlog_err
     }
     commit->may_copy = true;
     int rc = commit_try(commit, open, err);
-    if (rc == COMMITLOG_ETOOBIG &&
-        open != NULL) { /* too much that is old for copies in one batch */
-        commit_free(commit);
-        commit->may_copy = false;
-        rc = clg_transactions_renew(store, transaction->id, err);
-        rc = rc == COMMITLOG_OK ? commit_try(commit, open, err) : rc;
+    if (rc != COMMITLOG_ETOOBIG || open == NULL) {
+        return rc;
     }
-    return rc;
+    /* Too much that is old for copies in one batch: if it fits by reference, that is stored again
+     * by itself, and referred to there. */
+    commit_free(commit);
+    commit->may_copy = false;
+    rc = commit_build(commit, open, err);
+    const uint64_t most = clg_log_record_max(commit->store->core->log);
+    if (rc == COMMITLOG_OK && commit->bytes > most) {
+        rc = clg_fail(err, COMMITLOG_ETOOBIG, 0, open->id,
+                      "transaction %llu takes %llu bytes to commit, a segment takes %llu",
+                      (unsigned long long)open->id, (unsigned long long)commit->bytes,
+                      (unsigned long long)most);
+    }
+    commit_free(commit);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_transactions_renew(commit->store, transaction->id, err);
+    }
+    return rc == COMMITLOG_OK ? commit_try(commit, open, err) : rc;
 }
 
 /* Does it commit offsets? That does not change any more. */
