@@ -1339,11 +1339,12 @@ COMMITLOG_API int32_t commitlog_transaction_offsets(
     uint32_t epoch, const struct commitlog_group_offset *offsets,
     uint32_t count, struct commitlog_error *err);
 
-/* From now on it outlives the process. It does not reserve its groups: one whose
- * epoch or offsets move on, or that is deleted, makes the commit impossible.
- * Errors: EMISUSE (prepared already), ENOTFOUND (it has ended), ETOOBIG, ENOMEM,
- * ENOSPC, ELIMIT, ETIMEDOUT, EFAILED: not prepared, but what was written of it may
- * be listed; EUNKNOWN (stored, level not reached). */
+/* From now on it outlives the process. Its offsets are judged here for the last
+ * time: at the commit, what a group has consumed meanwhile, or all of a group that
+ * was deleted, falls out. Errors: EMISUSE (prepared already), ENOTFOUND (it has
+ * ended), EFENCED (also: the group was deleted) and ETOOSMALL for offsets, ETOOBIG,
+ * ENOMEM, ENOSPC, ELIMIT, ETIMEDOUT, EFAILED: not prepared, but what was written of
+ * it may be listed; EUNKNOWN (stored, level not reached). */
 COMMITLOG_API int32_t commitlog_transaction_prepare(
     struct commitlog_transaction *transaction, uint32_t level,
     int32_t timeout_ms, struct commitlog_error *err);
@@ -1351,8 +1352,8 @@ COMMITLOG_API int32_t commitlog_transaction_prepare(
  * All of it takes effect. *out_receipt (may be NULL) is that of the first
  * message, in its queue, with the end_position of all; of one without messages
  * that of the last record written, and untouched if it is empty.
- * Errors, with which nothing takes effect: ENOTFOUND (it has ended), EFENCED (also:
- * the group was deleted) and ETOOSMALL for offsets, EDAMAGED and
+ * Errors, with which nothing takes effect: ENOTFOUND (it has ended); not prepared,
+ * EFENCED (also: the group was deleted) and ETOOSMALL for offsets; EDAMAGED and
  * EIO (a message does not read, or not all that was prepared is left: it can
  * be rolled back), ETOOBIG (segments are smaller than they were),
  * ENOMEM, ENOSPC, ETIMEDOUT, EFAILED; EUNKNOWN (stored, level not reached).

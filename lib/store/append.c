@@ -269,7 +269,9 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
     began = clg_append_begin_level(store, level, began);
     int64_t deadline = clg_store_deadline(store, timeout_ms);
     struct commitlog_receipt receipt = {0};
-    rc = clg_limits_wait(store, deadline, err);
+    if (CLG_LIKELY(encoded.mark.id == 0) || !clg_producers_know(store, &encoded.mark)) {
+        rc = clg_limits_wait(store, deadline, err);
+    }
     if (rc == COMMITLOG_OK) {
         rc = append_items(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
     }
@@ -338,7 +340,7 @@ static int append_batch(struct commitlog_store *store, const struct commitlog_re
     }
     began = clg_append_begin_level(store, level, began);
     rc = clg_producers_check(encoded, count, err);
-    if (rc == COMMITLOG_OK) {
+    if (rc == COMMITLOG_OK && !clg_producers_know(store, &encoded[0].mark)) {
         rc = clg_limits_wait(store, deadline, err);
     }
     if (rc == COMMITLOG_OK) {

@@ -182,27 +182,47 @@ static int commit_add_messages(struct transaction_commit *commit,
     return rc;
 }
 
-/* What one consumer group has consumed, decided as of now. */
+/* What one consumer group has consumed. That of a handle is judged now; that of a prepared one was,
+ * so what the group has consumed meanwhile, or all if it was deleted, falls out. */
+static int commit_judge(const struct commitlog_group *group, bool prepared, uint32_t epoch,
+                        struct clg_group_entry *entries, uint32_t *count,
+                        struct clg_group_change *out, struct commitlog_error *err)
+{
+    uint64_t last_position;
+    const struct clg_group *known = clg_groups_find(group, &group->store->groups);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; prepared && known != NULL && i < *count; i++) {
+        const struct clg_group_offset *has = clg_group_find_offset(known, entries[i].queue_number);
+        if (has == NULL || entries[i].offset > has->offset) {
+            entries[kept++] = entries[i];
+        }
+    }
+    *count = prepared ? kept : *count;
+    if (prepared && kept == 0) {
+        return COMMITLOG_OK;
+    }
+    int rc = clg_group_offsets_judge(group, prepared ? 0 : epoch, false, entries, count, out,
+                                     &last_position, err);
+    return rc != COMMITLOG_ENOTFOUND /* which would say that the transaction has ended */
+               ? rc
+               : clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
+                          "the group %s, whose offsets it has, was deleted", group->name);
+}
+
 static int commit_add_offsets(struct transaction_commit *commit,
-                              const struct commitlog_group *group, uint32_t epoch,
+                              const struct commitlog_group *group, bool prepared, uint32_t epoch,
                               const struct clg_group_entry *entries, uint32_t count,
                               struct commitlog_error *err)
 {
     struct commitlog_store *store = commit->store;
     struct clg_group_item *item = &commit->changes[commit->change_count];
     struct clg_group_change change;
-    uint64_t last_position;
     struct clg_group_entry *kept = clg_os_alloc_array(store->os, count, sizeof(*kept));
     if (kept == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "commit a transaction");
     }
     memcpy(kept, entries, count * sizeof(*kept));
-    int rc =
-        clg_group_offsets_judge(group, epoch, false, kept, &count, &change, &last_position, err);
-    if (rc == COMMITLOG_ENOTFOUND) { /* which would say that the transaction has ended */
-        rc = clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
-                      "the group %s, whose offsets it has, was deleted", group->name);
-    }
+    int rc = commit_judge(group, prepared, epoch, kept, &count, &change, err);
     if (rc == COMMITLOG_OK && count > 0) {
         rc = clg_groups_make_item(store, &change, kept, item, err);
         if (rc == COMMITLOG_OK) {
@@ -237,7 +257,7 @@ static int commit_add_marks(struct transaction_commit *commit, const struct clg_
         memcpy(group.name, change->name, change->name_bytes);
         group.name_bytes = change->name_bytes;
         group.hash = clg_group_name_hash(change->name, change->name_bytes);
-        rc = commit_add_offsets(commit, &group, change->epoch, entries, change->count, err);
+        rc = commit_add_offsets(commit, &group, true, change->epoch, entries, change->count, err);
         store->os->free(store->os, entries);
     }
     return rc;
@@ -249,7 +269,8 @@ static int commit_add_parts(struct transaction_commit *commit, struct commitlog_
     int rc = COMMITLOG_OK;
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < transaction->part_count; i++) {
         const struct clg_transaction_part *part = &transaction->parts[i];
-        rc = commit_add_offsets(commit, &part->group, part->epoch, part->entries, part->count, err);
+        rc = commit_add_offsets(commit, &part->group, false, part->epoch, part->entries,
+                                part->count, err);
     }
     return rc;
 }

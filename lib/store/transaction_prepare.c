@@ -237,13 +237,50 @@ static int transaction_prepare_locked(struct transaction_prepare *prepare,
     return rc;
 }
 
+/* For the last time: what is prepared can be committed. */
+static int transaction_judge_parts(const struct commitlog_transaction *transaction,
+                                   struct commitlog_error *err)
+{
+    const struct commitlog_os *os = transaction->store->os;
+    int rc = COMMITLOG_OK;
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < transaction->part_count; i++) {
+        const struct clg_transaction_part *part = &transaction->parts[i];
+        struct clg_group_change change;
+        uint64_t last_position;
+        uint32_t count = part->count;
+        struct clg_group_entry *scratch = clg_os_alloc_array(os, count, sizeof(*scratch));
+        if (scratch == NULL) {
+            return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "prepare a transaction");
+        }
+        memcpy(scratch, part->entries, count * sizeof(*scratch));
+        rc = clg_group_offsets_judge(&part->group, part->epoch, false, scratch, &count, &change,
+                                     &last_position, err);
+        os->free(os, scratch);
+        if (rc == COMMITLOG_ENOTFOUND) { /* which would say that the transaction has ended */
+            rc = clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
+                          "the group %s, whose offsets it has, was deleted", part->group.name);
+        }
+    }
+    return rc;
+}
+
 static int transaction_prepare_now(void *ctx, struct commitlog_error *err)
 {
     struct transaction_prepare *prepare = ctx;
     struct commitlog_store *store = prepare->transaction->store;
+    const bool has_offsets = prepare->transaction->part_count > 0;
+    if (has_offsets) {
+        clg_mutex_lock(store->os, &store->group_lock);
+    }
     clg_mutex_lock(store->os, &store->transaction_lock);
-    int rc = transaction_prepare_locked(prepare, err);
+    int rc = transaction_judge_parts(prepare->transaction, err);
+    if (rc == COMMITLOG_OK) {
+        rc = transaction_prepare_locked(prepare, err);
+    }
     clg_mutex_unlock(store->os, &store->transaction_lock);
+    if (has_offsets) {
+        clg_mutex_unlock(store->os, &store->group_lock);
+    }
     return rc;
 }
 
