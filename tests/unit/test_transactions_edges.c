@@ -90,6 +90,83 @@ START_TEST(marks_of_numbers_that_nobody_has_are_passed_over)
 }
 END_TEST
 
+/* Nothing can belong to what begins behind it. */
+START_TEST(numbers_ahead_are_no_transactions)
+{
+    struct commitlog_group *group = NULL;
+    const struct clg_group_entry entry = {.queue_number = 3};
+    const uint64_t good = prepare_good();
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    commitlog_group_close(group);
+    for (uint64_t ahead = 0; ahead < 8192; ahead += 4000) {
+        const struct clg_transaction_mark state = {.operation = CLG_TRANSACTION_STATE,
+                                                   .transaction = store_positions().claimed + ahead,
+                                                   .prepared = true,
+                                                   .expire_at_ms = now_ms() + 100000,
+                                                   .group = (const uint8_t *)""};
+        (void)append_mark_raw(&state, NULL);
+        (void)append_half_raw(&(struct clg_transaction_half){
+            .transaction = store_positions().claimed + ahead, .queue_number = 1});
+        (void)append_half_raw(&(struct clg_transaction_half){
+            .transaction = good, .message = store_positions().claimed + ahead, .queue_number = 1});
+        (void)append_mark_raw(
+            &(struct clg_transaction_mark){.operation = CLG_TRANSACTION_OFFSETS,
+                                           .transaction = store_positions().claimed + ahead,
+                                           .offsets = {.name = (const uint8_t *)"g",
+                                                       .name_bytes = 1,
+                                                       .operation = CLG_GROUP_OFFSETS,
+                                                       .count = 1}},
+            &entry);
+    }
+    reopen();
+    ck_assert_uint_eq(open_count(&info), 1);
+    ck_assert(info.transaction == good && info.messages == 2);
+    step_all();
+    check_good(good);
+}
+END_TEST
+
+/* As a .state that says so would have it: a message lies at nothing, at a mark, at a message of
+ * another, at another of its own, beyond the end. */
+START_TEST(a_message_that_lies_where_none_is_is_not_committed)
+{
+    struct commitlog_receipt receipts[3];
+    struct commitlog_retained retained;
+    struct commitlog_transaction *other = begin();
+    struct commitlog_transaction *transaction = begin();
+    const uint64_t good = prepare_good();
+    ck_assert_int_eq(half(other, 1, 8, NONE, &receipts[0]), 0);
+    ck_assert_int_eq(half(transaction, 1, 9, NONE, &receipts[1]), 0);
+    ck_assert_int_eq(half(transaction, 2, 10, NONE, &receipts[2]), 0);
+    const uint64_t mark = store_positions().claimed;
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, NONE, 0, &err), 0);
+    put(0, 3000);
+    const uint64_t positions[] = {mark,
+                                  receipts[0].position,
+                                  receipts[2].position,
+                                  receipts[1].position + 8,
+                                  CLG_SEGMENT_DATA_START,
+                                  CLG_POSITION_MAX / 8 * 8 - 800,
+                                  store_positions().claimed + 4096};
+    struct clg_transaction *open = clg_transaction_find(&store->transactions, receipts[1].position);
+    ck_assert(open != NULL && open->message_count == 2);
+    open->messages[0].position = positions[_i];
+    int32_t rc = commit(transaction, NONE, NULL);
+    ck_assert_msg(rc == COMMITLOG_EDAMAGED, "%s", commitlog_error_name(rc));
+    ck_assert_uint_eq(queue_end(1), 0);
+    ck_assert_uint_eq(queue_end(2), 0);
+    if (positions[_i] < CLG_SEGMENT_DATA_START + segment_bytes / 2) { /* it lies in what goes */
+        ck_assert_msg(retain(1, &retained) == 0, "%s", err.message);
+        ck_assert_int_eq(roll_back(transaction), COMMITLOG_ENOTFOUND);
+    }
+    commitlog_transaction_close(transaction);
+    ck_assert_int_eq(commit(other, NONE, NULL), 0);
+    commitlog_transaction_close(other);
+    ck_assert_uint_eq(number_at(1, 0, NULL), 8);
+    check_good(good);
+}
+END_TEST
+
 /* Of a transaction that nobody began a state or offsets make one, which ends like others. */
 START_TEST(a_state_or_offsets_by_themselves_are_an_empty_transaction)
 {
@@ -293,6 +370,8 @@ int main(void)
     tcase_add_checked_fixture(cases, edges_setup, teardown);
     tcase_add_test(cases, a_message_without_what_began_its_transaction_is_rolled_back);
     tcase_add_test(cases, marks_of_numbers_that_nobody_has_are_passed_over);
+    tcase_add_test(cases, numbers_ahead_are_no_transactions);
+    tcase_add_loop_test(cases, a_message_that_lies_where_none_is_is_not_committed, 0, 7);
     tcase_add_loop_test(cases, a_state_or_offsets_by_themselves_are_an_empty_transaction, 0, 3);
     tcase_add_loop_test(cases, offsets_of_nothing_are_not_committed, 0, 3);
     tcase_add_loop_test(cases, references_to_anything_do_not_stop_a_reader, 0, 10);
