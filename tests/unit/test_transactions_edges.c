@@ -69,6 +69,23 @@ START_TEST(a_message_without_what_began_its_transaction_is_rolled_back)
 }
 END_TEST
 
+/* What was prepared and lacks a message cannot be whole: it is not delivered in part. */
+START_TEST(what_lacks_its_first_message_is_not_committed)
+{
+    put(0, 10);
+    const uint64_t id = store_positions().claimed - 64;
+    (void)append_half_raw(&(struct clg_transaction_half){.transaction = id, .queue_number = 1});
+    (void)append_mark_raw(&(struct clg_transaction_mark){.operation = CLG_TRANSACTION_PREPARE,
+                                                         .transaction = id,
+                                                         .expire_at_ms = now_ms() + 1000000},
+                          NULL);
+    reopen();
+    step_all();
+    ck_assert_int_ne(commit_number(id), COMMITLOG_OK);
+    ck_assert_uint_eq(queue_end(1), 0);
+}
+END_TEST
+
 START_TEST(marks_of_numbers_that_nobody_has_are_passed_over)
 {
     const uint64_t good = prepare_good();
@@ -240,6 +257,72 @@ START_TEST(offsets_of_nothing_are_not_committed)
 }
 END_TEST
 
+START_TEST(what_does_not_decode_is_passed_over)
+{
+    const uint64_t good = prepare_good();
+    uint8_t bytes[600];
+    struct rng rng;
+    rng_begin(&rng, 1 + (uint64_t)_i);
+    for (uint32_t i = 0; i < 2000; i++) {
+        const size_t count = (size_t)rng_below(&rng, i % 2 == 0 ? 64 : sizeof(bytes));
+        bytes_fill(bytes, count, rng_next(&rng));
+        for (uint32_t at = 0; at + 4 <= count && at < 48; at += 4) { /* numbers that are near */
+            const uint32_t small = (uint32_t)rng_below(&rng, 8);
+            if (rng_chance(&rng, 2, 3)) {
+                memcpy(bytes + at, &small, sizeof(small));
+            }
+        }
+        if (i % 4 < 2) {
+            (void)append_value_raw(CLG_KIND_TRANSACTION, CLG_QUEUE_NONE, bytes,
+                                   count < 268 ? count : 268);
+        } else {
+            (void)append_raw(CLG_KIND_TRANSACTION, CLG_QUEUE_NONE, NULL, 0, bytes, count);
+        }
+    }
+    reopen();
+    for (uint32_t i = 0; i < 50; i++) {
+        step_all();
+    }
+    uint64_t after = 0;
+    info.struct_bytes = sizeof(info);
+    while (commitlog_transaction_next(store, after, &info) == COMMITLOG_OK) {
+        after = info.transaction;
+        int32_t rc = after == good ? COMMITLOG_OK : commit_number(after);
+        if (rc != COMMITLOG_OK) {
+            ck_assert_int_eq(roll_back_number(after), COMMITLOG_OK);
+        }
+    }
+    check_good(good);
+    reopen();
+    step_all();
+    ck_assert_uint_eq(open_count(&info), 0);
+}
+END_TEST
+
+/* A store may say so: by hostility, or because the topic's definition was lost with what was
+ * damaged. */
+START_TEST(a_message_for_a_queue_that_is_not_there_kills_nobody)
+{
+    struct commitlog_transaction_message message = {.struct_bytes = sizeof(message)};
+    struct commitlog_retained retained;
+    const uint8_t name[] = "bank";
+    const uint64_t good = prepare_good();
+    const uint64_t id = append_half_raw(&(struct clg_transaction_half){
+        .queue_number = 999, .group = name, .group_bytes = 4, .prepared = true});
+    reopen();
+    ck_assert_uint_eq(open_count(&info), 2);
+    ck_assert_int_eq(commitlog_transaction_message(store, id, 0, &message), 0);
+    ck_assert(message.topic == UINT32_MAX && message.queue == UINT32_MAX);
+    put(0, 2500);
+    ck_assert_int_eq(retain(1, &retained), 0);
+    ck_assert_uint_gt(retained.first, id);
+    int32_t rc = commit_number(id);
+    ck_assert_msg(rc == COMMITLOG_EDAMAGED, "%s: %s", commitlog_error_name(rc), err.message);
+    ck_assert_int_eq(roll_back_number(id), 0);
+    check_good(good);
+}
+END_TEST
+
 /* References that say they deliver a message of a transaction, and lead elsewhere. */
 START_TEST(references_to_anything_do_not_stop_a_reader)
 {
@@ -292,6 +375,39 @@ START_TEST(a_copy_that_nobody_delivered_ends_its_transaction)
     ck_assert_uint_eq(message.transaction, good);
     ck_assert_uint_eq(open_count(&info), 0);
     ck_assert_int_eq(commit_number(good), COMMITLOG_ENOTFOUND);
+}
+END_TEST
+
+/* What retention stores again says, as the format has it, when a prepared one ends, and of others
+ * nothing: their time is their writer's. */
+START_TEST(a_state_that_was_carried_has_a_time_if_it_is_prepared)
+{
+    struct commitlog_transaction *transaction = begin();
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    struct clg_transaction_mark mark;
+    uint32_t count = 0;
+    uint32_t states = 0;
+    ck_assert_int_eq(half(transaction, 1, 1, NONE, NULL), 0);
+    if (_i == 1) {
+        ck_assert_int_eq(commitlog_transaction_prepare(transaction, NONE, 0, &err), 0);
+    }
+    put(0, 2500);
+    (void)retain_all();
+    ck_assert_int_eq(commitlog_cursor_open_log(store, 0, &cursor, &err), 0);
+    while (commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL) == COMMITLOG_OK) {
+        if (message.kind == COMMITLOG_KIND_TRANSACTION && message.attributes.bytes == 0 &&
+            clg_transaction_mark_decode(message.body.data, message.body.bytes, &mark) == 0 &&
+            mark.operation == CLG_TRANSACTION_STATE) {
+            ck_assert(mark.prepared == (_i == 1));
+            ck_assert_msg(mark.prepared == (mark.expire_at_ms != 0), "it says %lld",
+                          (long long)mark.expire_at_ms);
+            states++;
+        }
+    }
+    commitlog_cursor_close(cursor);
+    commitlog_transaction_close(transaction);
+    ck_assert_uint_eq(states, 1);
 }
 END_TEST
 
@@ -362,6 +478,30 @@ START_TEST(one_in_a_bad_sector_holds_retention_until_somebody_decides)
 }
 END_TEST
 
+/* Whoever has only the log, and that damaged, does not deliver what is left. */
+START_TEST(one_that_is_damaged_is_not_committed_in_part)
+{
+    const uint64_t good = prepare_good();
+    const uint64_t id = prepare_damaged((uint32_t)_i % 4, false);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    forget_views();
+    if (_i >= 4) {
+        ck_assert_int_eq(commitlog_fault_remove(machine, "/store/CHECKPOINT"), 0);
+    }
+    ck_assert_msg(store_open_with(commitlog_fault_os(machine), COMMITLOG_ENGINE_STAGED,
+                                  COMMITLOG_RECOVER_SALVAGE) == COMMITLOG_OK,
+                  "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, QUEUES, &topic, &err), 0);
+    step_all();
+    int32_t rc = commit_number(id);
+    ck_assert_msg(rc != COMMITLOG_OK, "%llu of 4 messages were committed",
+                  (unsigned long long)queue_end(1));
+    ck_assert_uint_eq(queue_end(1), 0);
+    check_good(good);
+}
+END_TEST
+
 int main(void)
 {
     (void)setvbuf(stdout, NULL, _IONBF, 0);
@@ -369,15 +509,20 @@ int main(void)
     TCase *cases = tcase_create("cases");
     tcase_add_checked_fixture(cases, edges_setup, teardown);
     tcase_add_test(cases, a_message_without_what_began_its_transaction_is_rolled_back);
+    tcase_add_test(cases, what_lacks_its_first_message_is_not_committed);
     tcase_add_test(cases, marks_of_numbers_that_nobody_has_are_passed_over);
     tcase_add_test(cases, numbers_ahead_are_no_transactions);
     tcase_add_loop_test(cases, a_message_that_lies_where_none_is_is_not_committed, 0, 7);
     tcase_add_loop_test(cases, a_state_or_offsets_by_themselves_are_an_empty_transaction, 0, 3);
     tcase_add_loop_test(cases, offsets_of_nothing_are_not_committed, 0, 3);
+    tcase_add_loop_test(cases, what_does_not_decode_is_passed_over, 0, 5);
+    tcase_add_test(cases, a_message_for_a_queue_that_is_not_there_kills_nobody);
     tcase_add_loop_test(cases, references_to_anything_do_not_stop_a_reader, 0, 10);
     tcase_add_test(cases, a_copy_that_nobody_delivered_ends_its_transaction);
+    tcase_add_loop_test(cases, a_state_that_was_carried_has_a_time_if_it_is_prepared, 0, 2);
     tcase_add_loop_test(cases, one_that_is_damaged_is_not_committed_and_retention_goes_on, 0, 8);
     tcase_add_loop_test(cases, one_in_a_bad_sector_holds_retention_until_somebody_decides, 0, 4);
+    tcase_add_loop_test(cases, one_that_is_damaged_is_not_committed_in_part, 0, 8);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
