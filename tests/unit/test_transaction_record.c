@@ -98,6 +98,8 @@ static void check_same_mark(const struct clg_transaction_mark *is,
     ck_assert(is->prepared == want->prepared);
     ck_assert_int_eq(is->begin_ms, want->begin_ms);
     ck_assert_int_eq(is->expire_at_ms, want->expire_at_ms);
+    ck_assert_uint_eq(is->messages, want->messages);
+    ck_assert_uint_eq(is->groups, want->groups);
     ck_assert_uint_eq(is->group_bytes, want->group_bytes);
     if (want->group_bytes > 0) {
         ck_assert_mem_eq(is->group, want->group, want->group_bytes);
@@ -143,6 +145,7 @@ START_TEST(marks_say_what_they_were_made_of_at_every_limit)
 {
     static const uint64_t positions[] = {8, LAST_POSITION};
     static const int64_t times[] = {0, 1, LAST_MS};
+    static const uint32_t parts[] = {0, 1, UINT32_MAX};
     static uint8_t body[65536];
     struct clg_group_entry many[CLG_GROUP_ENTRIES_MAX];
     uint8_t name[NAME_MAX_BYTES];
@@ -153,12 +156,16 @@ START_TEST(marks_say_what_they_were_made_of_at_every_limit)
     for (size_t i = 0; i < 36; i++) {
         struct clg_transaction_mark mark = {.transaction = positions[i % 2],
                                             .operation = CLG_TRANSACTION_PREPARE,
-                                            .expire_at_ms = times[i / 2 % 3]};
+                                            .expire_at_ms = times[i / 2 % 3],
+                                            .messages = parts[i % 3],
+                                            .groups = parts[i / 3 % 3]};
         round_mark(&mark, NULL, body);
         mark.operation = CLG_TRANSACTION_STATE;
         mark.begin_ms = times[i / 6 % 3];
         mark.prepared = i >= 18;
-        mark.expire_at_ms = mark.prepared ? mark.expire_at_ms : 0;
+        if (!mark.prepared) {
+            mark.expire_at_ms = mark.messages = mark.groups = 0;
+        }
         mark.group = name;
         for (uint32_t n = 0; n <= NAME_MAX_BYTES; n += n == 0 ? 1 : NAME_MAX_BYTES - 1) {
             mark.group_bytes = n;

@@ -134,7 +134,9 @@ START_TEST(operations_reasons_and_flags_of_newer_versions_are_called_so)
                                : operation == CLG_TRANSACTION_STATE  ? 1
                                                                      : 0;
         for (uint32_t flags = 0; flags <= known; flags++) {
-            ck_assert_int_eq(mark_with(form, 4, 4, flags), COMMITLOG_OK);
+            /* Of one that is not prepared nothing is said of its end and its parts. */
+            int want = form == 4 && flags == 0 ? COMMITLOG_EDAMAGED : COMMITLOG_OK;
+            ck_assert_int_eq(mark_with(form, 4, 4, flags), want);
         }
         for (uint32_t bit = 0; bit < 32; bit++) {
             if (UINT32_C(1) << bit > known) {
@@ -161,14 +163,14 @@ START_TEST(lengths_of_marks_are_exact)
     ck_assert_int_eq(mark_with(4, 32, 4, 3), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(mark_with(4, 32, 4, 5), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(mark_with(4, 32, 4, UINT32_MAX), COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(mark_with(5, 32, 4, UINT32_MAX - 39), COMMITLOG_EDAMAGED);
-    static uint8_t longest[40 + NAME_MAX_BYTES + 1];
-    memcpy(longest, marks[4].body, 40);
-    memset(longest + 40, 'n', NAME_MAX_BYTES + 1);
+    ck_assert_int_eq(mark_with(5, 32, 4, UINT32_MAX - 47), COMMITLOG_EDAMAGED);
+    static uint8_t longest[48 + NAME_MAX_BYTES + 1];
+    memcpy(longest, marks[4].body, 48);
+    memset(longest + 48, 'n', NAME_MAX_BYTES + 1);
     clg_store_le32(longest + 32, NAME_MAX_BYTES);
-    ck_assert_int_eq(decode_mark(longest, 40 + NAME_MAX_BYTES), COMMITLOG_OK);
+    ck_assert_int_eq(decode_mark(longest, 48 + NAME_MAX_BYTES), COMMITLOG_OK);
     clg_store_le32(longest + 32, NAME_MAX_BYTES + 1);
-    ck_assert_int_eq(decode_mark(longest, 40 + NAME_MAX_BYTES + 1), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(decode_mark(longest, 48 + NAME_MAX_BYTES + 1), COMMITLOG_EDAMAGED);
 }
 END_TEST
 
@@ -186,16 +188,25 @@ START_TEST(a_mark_with_a_number_that_none_can_have_is_refused)
         ck_assert_int_eq(mark_with(4, 16, 8, no_times[i]), COMMITLOG_EDAMAGED);
         ck_assert_int_eq(mark_with(4, 24, 8, no_times[i]), COMMITLOG_EDAMAGED);
     }
-    for (size_t at = 36; at < 40; at++) { /* must be zero */
+    for (size_t at = 44; at < 48; at++) { /* must be zero */
         ck_assert_int_eq(mark_with(4, at, 1, 1), COMMITLOG_EDAMAGED);
         ck_assert_int_eq(mark_with(5, at, 1, 0x80), COMMITLOG_EDAMAGED);
     }
+    for (size_t at = 24; at < 44; at++) { /* and what only a prepared one has */
+        ck_assert_int_eq(mark_with(5, at, 1, 1), COMMITLOG_EDAMAGED);
+    }
+    for (uint32_t bit = 0; bit < 32; bit++) { /* how much it had is any number */
+        for (size_t at = 0; at < 8; at += 4) {
+            ck_assert_int_eq(mark_with(0, 24 + at, 4, UINT32_C(1) << bit), COMMITLOG_OK);
+            ck_assert_int_eq(mark_with(4, 36 + at, 4, UINT32_C(1) << bit), COMMITLOG_OK);
+        }
+    }
     for (size_t i = 0; i < COUNT(no_names); i++) {
         uint8_t body[64];
-        memcpy(body, marks[4].body, 40);
+        memcpy(body, marks[4].body, 48);
         clg_store_le32(body + 32, no_names[i].bytes);
-        memcpy(body + 40, no_names[i].text, no_names[i].bytes);
-        ck_assert_int_eq(decode_mark(body, 40 + no_names[i].bytes), COMMITLOG_EDAMAGED);
+        memcpy(body + 48, no_names[i].text, no_names[i].bytes);
+        ck_assert_int_eq(decode_mark(body, 48 + no_names[i].bytes), COMMITLOG_EDAMAGED);
     }
     /* Of a group only offsets. */
     ck_assert_int_eq(mark_with(6, 16, 1, CLG_GROUP_RESET), COMMITLOG_EDAMAGED);

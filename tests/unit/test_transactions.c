@@ -144,13 +144,15 @@ START_TEST(one_that_begins_prepared_needs_no_more)
     struct commitlog_transaction *transaction = begin_with(COMMITLOG_TRANSACTION_PREPARED, 0, 5000);
     struct commitlog_receipt receipt;
     ck_assert_int_eq(half(transaction, 1, 1, DURABLE, &receipt), 0);
-    ck_assert_int_eq(half(transaction, 2, 2, DURABLE, NULL), 0);
+    ck_assert_int_eq(half(transaction, 2, 2, DURABLE, NULL), COMMITLOG_EMISUSE);
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, DURABLE, 0, &err),
+                     COMMITLOG_EMISUSE);
     commitlog_transaction_close(transaction);
     restart(true);
     step_all();
     ck_assert_uint_eq(open_count(&info), 1);
     ck_assert_uint_eq(info.prepared, 1);
-    ck_assert_uint_eq(info.messages, 2);
+    ck_assert_uint_eq(info.messages, 1);
     ck_assert_int_le(info.expires_at_ms, now_ms() + 5000);
     pass_ms(6000);
     step_all();

@@ -77,11 +77,13 @@ START_TEST(what_lacks_its_first_message_is_not_committed)
     (void)append_half_raw(&(struct clg_transaction_half){.transaction = id, .queue_number = 1});
     (void)append_mark_raw(&(struct clg_transaction_mark){.operation = CLG_TRANSACTION_PREPARE,
                                                          .transaction = id,
-                                                         .expire_at_ms = now_ms() + 1000000},
+                                                         .expire_at_ms = now_ms() + 1000000,
+                                                         .messages = 2},
                           NULL);
     reopen();
     step_all();
-    ck_assert_int_ne(commit_number(id), COMMITLOG_OK);
+    ck_assert_int_eq(commit_number(id), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(roll_back_number(id), COMMITLOG_OK);
     ck_assert_uint_eq(queue_end(1), 0);
 }
 END_TEST
@@ -198,6 +200,7 @@ START_TEST(a_state_or_offsets_by_themselves_are_an_empty_transaction)
                                                .prepared = true,
                                                .begin_ms = now_ms(),
                                                .expire_at_ms = now_ms() + 100000,
+                                               .groups = _i == 0 ? 1 : 0,
                                                .group = (const uint8_t *)""};
     const struct clg_transaction_mark offsets = {.operation = CLG_TRANSACTION_OFFSETS,
                                                  .transaction = _i == 2 ? number - 64 : number,
@@ -243,6 +246,12 @@ START_TEST(offsets_of_nothing_are_not_committed)
                                                    .operation = CLG_GROUP_OFFSETS,
                                                    .count = 1}},
         &entries[_i]);
+    (void)append_mark_raw(&(struct clg_transaction_mark){.operation = CLG_TRANSACTION_PREPARE,
+                                                         .transaction = good,
+                                                         .expire_at_ms = now_ms() + 100000,
+                                                         .messages = 2,
+                                                         .groups = 1},
+                          NULL);
     commitlog_group_close(group);
     reopen();
     int32_t rc = commit_number(good);
@@ -378,8 +387,8 @@ START_TEST(a_copy_that_nobody_delivered_ends_its_transaction)
 }
 END_TEST
 
-/* What retention stores again says, as the format has it, when a prepared one ends, and of others
- * nothing: their time is their writer's. */
+/* What retention stores again says, as the format has it, when a prepared one ends and how much it
+ * had, and of others nothing: their time is their writer's. */
 START_TEST(a_state_that_was_carried_has_a_time_if_it_is_prepared)
 {
     struct commitlog_transaction *transaction = begin();
@@ -402,12 +411,33 @@ START_TEST(a_state_that_was_carried_has_a_time_if_it_is_prepared)
             ck_assert(mark.prepared == (_i == 1));
             ck_assert_msg(mark.prepared == (mark.expire_at_ms != 0), "it says %lld",
                           (long long)mark.expire_at_ms);
+            ck_assert_uint_eq(mark.messages, mark.prepared ? 1 : 0);
+            ck_assert_uint_eq(mark.groups, 0);
             states++;
         }
     }
     commitlog_cursor_close(cursor);
     commitlog_transaction_close(transaction);
     ck_assert_uint_eq(states, 1);
+}
+END_TEST
+
+/* It has all its time still: what the log does not say, the writer goes on knowing. */
+START_TEST(one_that_was_carried_and_is_not_prepared_is_as_open_as_before)
+{
+    struct commitlog_transaction *transaction = begin_with(0, 600000, 0);
+    ck_assert_int_eq(half(transaction, 1, 1, NONE, NULL), 0);
+    ck_assert_uint_eq(open_count(&info), 1);
+    const int64_t expires_at_ms = info.expires_at_ms;
+    put(0, 2500);
+    (void)retain_all();
+    ck_assert_uint_eq(open_count(&info), 1);
+    ck_assert_int_eq(info.expires_at_ms, expires_at_ms);
+    step_all();
+    ck_assert_uint_eq(open_count(&info), 1);
+    ck_assert_int_eq(commit(transaction, NONE, NULL), 0);
+    commitlog_transaction_close(transaction);
+    ck_assert_uint_eq(number_at(1, 0, NULL), 1);
 }
 END_TEST
 
@@ -520,6 +550,7 @@ int main(void)
     tcase_add_loop_test(cases, references_to_anything_do_not_stop_a_reader, 0, 10);
     tcase_add_test(cases, a_copy_that_nobody_delivered_ends_its_transaction);
     tcase_add_loop_test(cases, a_state_that_was_carried_has_a_time_if_it_is_prepared, 0, 2);
+    tcase_add_test(cases, one_that_was_carried_and_is_not_prepared_is_as_open_as_before);
     tcase_add_loop_test(cases, one_that_is_damaged_is_not_committed_and_retention_goes_on, 0, 8);
     tcase_add_loop_test(cases, one_in_a_bad_sector_holds_retention_until_somebody_decides, 0, 4);
     tcase_add_loop_test(cases, one_that_is_damaged_is_not_committed_in_part, 0, 8);

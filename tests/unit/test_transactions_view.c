@@ -222,20 +222,21 @@ START_TEST(the_view_folds_what_the_records_say)
 END_TEST
 
 /* A first message, prepared, and offsets of one group. */
-static const uint8_t saved_bytes[] = {1,  0,    0, 0, 1,   0, 0,    0, /* messages, groups */
-                                      0,  0x20, 0, 0, 0,   0, 0,    0,    41, 0,    0, 0, 0,   0,
-                                      0,  0, /* state: where, bytes */
-                                      4,  0,    0, 0, 1,   0, 0,    0,    0,  0x20, 0, 0, 0,   0,
-                                      0,  0,    7, 0, 0,   0, 0,    0,    0,  0,    9, 0, 0,   0,
-                                      0,  0,    0, 0, 1,   0, 0,    0,    0,  0,    0, 0, 'p', 0,
-                                      0,  0,    0, 0, 0,   0, 0x40, 0x20, 0,  0,    0, 0, 0,   0,
-                                      56, 0,    0, 0, 0,   0, 0,    0, /* offsets: where, bytes */
-                                      5,  0,    0, 0, 0,   0, 0,    0,    0,  0x20, 0, 0, 0,   0,
-                                      0,  0,    2, 0, 1,   0, 3,    0,    0,  0,    0, 0, 0,   0,
-                                      1,  0,    0, 0, 'g', 0, 0,    0,    0,  0,    0, 0, 6,   0,
-                                      0,  0,    0, 0, 0,   0, 5,    0,    0,  0,    0, 0, 0,   0,
-                                      0,  0x20, 0, 0, 0,   0, 0,    0,    0,  0x20, 0, 0, 0,   0,
-                                      0,  0,    2, 0, 0,   0, 0x40, 0,    0,  0};
+static const uint8_t saved_bytes[] = {1,    0,    0, 0, 1,   0, 0,    0, /* messages, groups */
+                                      0,    0x20, 0, 0, 0,   0, 0,    0, 49, 0,    0, 0, 0, 0,
+                                      0,    0, /* state: where, bytes */
+                                      4,    0,    0, 0, 1,   0, 0,    0, 0,  0x20, 0, 0, 0, 0,
+                                      0,    0,    7, 0, 0,   0, 0,    0, 0,  0,    9, 0, 0, 0,
+                                      0,    0,    0, 0, 1,   0, 0,    0, 1,  0,    0, 0, 0, 0,
+                                      0,    0,    0, 0, 0,   0, 'p',  0, 0,  0,    0, 0, 0, 0,
+                                      0x40, 0x20, 0, 0, 0,   0, 0,    0, 56, 0,    0, 0, 0, 0,
+                                      0,    0, /* offsets: where, bytes */
+                                      5,    0,    0, 0, 0,   0, 0,    0, 0,  0x20, 0, 0, 0, 0,
+                                      0,    0,    2, 0, 1,   0, 3,    0, 0,  0,    0, 0, 0, 0,
+                                      1,    0,    0, 0, 'g', 0, 0,    0, 0,  0,    0, 0, 6, 0,
+                                      0,    0,    0, 0, 0,   0, 5,    0, 0,  0,    0, 0, 0, 0,
+                                      0,    0x20, 0, 0, 0,   0, 0,    0, 0,  0x20, 0, 0, 0, 0,
+                                      0,    0,    2, 0, 0,   0, 0x40, 0, 0,  0};
 
 START_TEST(a_section_is_saved_in_these_bytes)
 {
@@ -300,32 +301,34 @@ START_TEST(each_number_of_a_section_has_its_bounds)
                    {8, 8, 0x1ff8}, /* where the state is said */
                    {8, 8, CLG_POSITION_MAX + 8},
                    {16, 4, 0},
-                   {16, 4, 40},
-                   {16, 4, 42},
+                   {16, 4, 48},
+                   {16, 4, 50},
                    {16, 4, UINT32_MAX},
                    {20, 4, 1},
                    {24, 4, CLG_TRANSACTION_COMMIT},
+                   {28, 4, 0}, /* not prepared, and yet it ends */
                    {32, 8, 0},
                    {32, 8, 0x2008},
-                   {72, 8, 0x1ff8}, /* and the offsets */
-                   {72, 8, CLG_POSITION_MAX + 8},
-                   {80, 4, 55},
-                   {80, 4, 57},
-                   {84, 4, 0x80000000},
-                   {96, 8, 0},
-                   {96, 8, 0x2008},
-                   {96, 8, 0x1ff8},
-                   {144, 8, 0}, /* the message */
-                   {144, 8, 0x1ff8},
-                   {144, 8, 0x2008},
+                   {68, 4, 1},
+                   {80, 8, 0x1ff8}, /* and the offsets */
+                   {80, 8, CLG_POSITION_MAX + 8},
+                   {88, 4, 55},
+                   {88, 4, 57},
+                   {92, 4, 0x80000000},
+                   {104, 8, 0},
+                   {104, 8, 0x2008},
+                   {104, 8, 0x1ff8},
+                   {152, 8, 0}, /* the message */
                    {152, 8, 0x1ff8},
-                   {152, 8, 0x2004},
-                   {152, 8, CLG_POSITION_MAX + 8},
-                   {152, 8, UINT64_MAX},
-                   {160, 4, CLG_QUEUE_NONE},
-                   {164, 4, 0},
-                   {164, 4, 40},
-                   {164, 4, 0x44}};
+                   {152, 8, 0x2008},
+                   {160, 8, 0x1ff8},
+                   {160, 8, 0x2004},
+                   {160, 8, CLG_POSITION_MAX + 8},
+                   {160, 8, UINT64_MAX},
+                   {168, 4, CLG_QUEUE_NONE},
+                   {172, 4, 0},
+                   {172, 4, 40},
+                   {172, 4, 0x44}};
     uint8_t section[sizeof(saved_bytes)] = {0};
     begin(1);
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
@@ -334,15 +337,17 @@ START_TEST(each_number_of_a_section_has_its_bounds)
     }
     ck_assert(restore_with(8, 8, UINT64_MAX)); /* of nobody */
     ck_assert(restore_with(8, 8, CLG_POSITION_MAX));
-    ck_assert(restore_with(152, 8, CLG_POSITION_MAX));
-    memcpy(section + 8, saved_bytes + 8, 64); /* a state alone */
-    ck_assert(restore(section, 72));
-    memcpy(section + 8, saved_bytes + 72, 72); /* offsets alone */
+    ck_assert(restore_with(160, 8, CLG_POSITION_MAX));
+    ck_assert(restore_with(60, 4, UINT32_MAX)); /* more than is left of it */
+    ck_assert(restore_with(64, 4, UINT32_MAX));
+    memcpy(section + 8, saved_bytes + 8, 72); /* a state alone */
+    ck_assert(restore(section, 80));
+    memcpy(section + 8, saved_bytes + 80, 72); /* offsets alone */
     ck_assert(!restore(section, 80));
-    memcpy(section, saved_bytes, 72); /* two states, one in place of offsets */
-    memcpy(section + 72, saved_bytes + 8, 64);
+    memcpy(section, saved_bytes, 80); /* two states, one in place of offsets */
+    memcpy(section + 80, saved_bytes + 8, 72);
     section[0] = 0;
-    ck_assert(!restore(section, 136));
+    ck_assert(!restore(section, 152));
 }
 END_TEST
 

@@ -42,6 +42,8 @@ struct plain {
     uint64_t state_position;
     int64_t begin_ms;
     int64_t expire_at_ms;
+    uint32_t whole_messages;
+    uint32_t whole_groups;
     bool prepared;
     const char *group;
     uint32_t message_count;
@@ -155,6 +157,7 @@ static inline void plain_half(const struct clg_transaction_half *half, const str
         one->group = (const char *)half->group;
         one->prepared = half->prepared;
         if (half->prepared) {
+            one->whole_messages = 1;
             one->expire_at_ms =
                 half->expire_at_ms != 0 ? half->expire_at_ms : record->time_ms + 86400000;
         }
@@ -189,6 +192,8 @@ static inline void plain_mark(const struct clg_transaction_mark *mark, const str
         one->begin_ms = mark->begin_ms;
         one->expire_at_ms = mark->expire_at_ms;
         one->prepared = mark->prepared;
+        one->whole_messages = mark->messages;
+        one->whole_groups = mark->groups;
         one->group = mark->group_bytes == 0 ? "" : (const char *)mark->group;
     } else if (mark->operation == CLG_TRANSACTION_OFFSETS) {
         one = plain_take(id, 0);
@@ -202,6 +207,8 @@ static inline void plain_mark(const struct clg_transaction_mark *mark, const str
         memcpy(one->offsets[g].body, record->body, record->bytes);
     } else if (mark->operation == CLG_TRANSACTION_PREPARE && one != NULL) {
         one->prepared = true;
+        one->whole_messages = mark->messages;
+        one->whole_groups = mark->groups;
         one->expire_at_ms = mark->expire_at_ms;
     } else if (mark->operation != CLG_TRANSACTION_PREPARE) {
         plain_end(id);
@@ -251,6 +258,8 @@ static inline void check_one(const struct clg_transaction *is, const struct plai
     ck_assert_int_eq(is->begin_ms, want->begin_ms);
     ck_assert(is->prepared == want->prepared);
     ck_assert_int_eq(is->expire_at_ms, want->expire_at_ms);
+    ck_assert_uint_eq(is->whole_messages, want->whole_messages);
+    ck_assert_uint_eq(is->whole_groups, want->whole_groups);
     ck_assert_str_eq((const char *)is->group, want->group);
     ck_assert_uint_eq(is->group_bytes, strlen(want->group));
     ck_assert(!is->is_open);
@@ -405,13 +414,17 @@ static inline void put_state(struct clg_transaction_table *table, uint64_t id)
     /* Sometimes it says something else: what a state says is true from it on. */
     bool known = one != NULL && one->state_position != CLG_NO_POSITION && draw(8) != 0;
     const char *group = known ? one->group : groups[draw(GROUPS)];
-    const struct clg_transaction_mark mark = {.operation = CLG_TRANSACTION_STATE,
-                                              .transaction = id,
-                                              .prepared = known ? one->prepared : draw(2) == 0,
-                                              .begin_ms = known ? one->begin_ms : log_ms,
-                                              .expire_at_ms = known ? one->expire_at_ms : 0,
-                                              .group = (const uint8_t *)group,
-                                              .group_bytes = (uint32_t)strlen(group)};
+    struct clg_transaction_mark mark = {.operation = CLG_TRANSACTION_STATE,
+                                        .transaction = id,
+                                        .prepared = known ? one->prepared : draw(2) == 0,
+                                        .begin_ms = known ? one->begin_ms : log_ms,
+                                        .expire_at_ms = known ? one->expire_at_ms : 0,
+                                        .group = (const uint8_t *)group,
+                                        .group_bytes = (uint32_t)strlen(group)};
+    if (mark.prepared) {
+        mark.messages = known ? one->whole_messages : draw(MESSAGES_MAX);
+        mark.groups = known ? one->whole_groups : draw(GROUPS);
+    }
     put_mark(table, &mark, NULL);
 }
 
@@ -533,7 +546,9 @@ static inline void put_stray(struct clg_transaction_table *table)
     } else { /* of one that is not known: changes nothing, for what is known of it follows */
         const struct clg_transaction_mark mark = {.operation = CLG_TRANSACTION_PREPARE,
                                                   .transaction = 8 + 8 * draw(1000),
-                                                  .expire_at_ms = log_ms};
+                                                  .expire_at_ms = log_ms,
+                                                  .messages = draw(MESSAGES_MAX),
+                                                  .groups = draw(GROUPS)};
         put_mark(table, &mark, NULL);
     }
 }
@@ -560,7 +575,9 @@ static inline void put_something(struct clg_transaction_table *table)
         put_mark(table,
                  &(struct clg_transaction_mark){.operation = CLG_TRANSACTION_PREPARE,
                                                 .transaction = id,
-                                                .expire_at_ms = log_ms + draw(1000)},
+                                                .expire_at_ms = log_ms + draw(1000),
+                                                .messages = draw(MESSAGES_MAX),
+                                                .groups = draw(GROUPS)},
                  NULL);
     } else if (what < 82) {
         put_state(table, id);

@@ -49,7 +49,7 @@ struct deal {
     enum deal_state state;
     uint32_t producer;
     uint32_t count;
-    bool begins_prepared;
+    bool begins_prepared; /* by its message, the only one */
     uint64_t id;
     uint64_t prepared_end; /* of the mark; 0: none says so */
     uint64_t ended_end;    /* of its commit, or of its rollback when it was asked for */
@@ -277,9 +277,9 @@ static inline bool deal_is_open(const struct deal *deal)
 /* Whether it can still be changed: 0, or what every such call says. */
 static inline int32_t change_status(const struct deal *deal)
 {
-    return deal_is_ended(deal)                                      ? COMMITLOG_ENOTFOUND
-           : deal->state == DEAL_PREPARED && !deal->begins_prepared ? COMMITLOG_EMISUSE
-                                                                    : COMMITLOG_OK;
+    return deal_is_ended(deal)            ? COMMITLOG_ENOTFOUND
+           : deal->state == DEAL_PREPARED ? COMMITLOG_EMISUSE
+                                          : COMMITLOG_OK;
 }
 
 /* How a commit of these would be judged now. */
