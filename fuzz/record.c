@@ -318,6 +318,8 @@ static void record_mark_apply(const struct clg_transaction_mark *mark, const uin
         const struct clg_transaction *open = clg_transaction_next(&table, 0);
         FUZZ_CHECK(!begins ||
                    open->offset_count == (mark->operation == CLG_TRANSACTION_OFFSETS ? 1 : 0));
+        FUZZ_CHECK(!begins ||
+                   (open->whole_messages == mark->messages && open->whole_groups == mark->groups));
     }
     clg_transaction_table_deinit(&table);
 }

@@ -699,8 +699,8 @@ class Store:
 
     def transaction(self, group: str, *, prepared: bool = False, timeout_ms: int = 0,
                     prepared_ms: int = 0) -> "Transaction":
-        """Begins one of the producer group, which can say how it ended. prepared: from its first
-        message on it outlives the process. It is rolled back after timeout_ms (0: a minute), and
+        """Begins one of the producer group, which can say how it ended. prepared: it is one
+        message, and outlives the process from that on. It is rolled back after timeout_ms (0: a minute), and
         once prepared after prepared_ms (0: a day)."""
         options, handle, err, data = _TransactionOptions(), c_void_p(), _Error(), group.encode()
         options.flags = _TRANSACTION_PREPARED if prepared else 0
@@ -1198,7 +1198,7 @@ class Transaction(_Handle):
 
     def __init__(self, store: Store, handle: Optional[int], prepared: bool):
         super().__init__(store, handle)
-        self.prepared = prepared  # it outlives the process, from its first message on
+        self.prepared = prepared  # it outlives the process, from its message on
         self.decided = False      # committed, or rolled back
 
     def __exit__(self, kind, value, trace) -> None:

@@ -676,6 +676,8 @@ class Transactions(StoreCase):
         with self.assertRaises(ZeroDivisionError):
             with self.store.transaction("bank", prepared=True) as transaction:
                 other = transaction.append(self.one, b"no")
+                self.refused("EMISUSE", transaction.append, self.one, b"another")
+                self.refused("EMISUSE", transaction.prepare)
                 raise ZeroDivisionError
         self.store.close()
         with commitlog.Store(self.path, access="read-only") as store:
@@ -685,7 +687,8 @@ class Transactions(StoreCase):
             self.assertTrue(before - 60000 <= shop.begin_ms <= int(time.time() * 1000) + 60000)
             self.assertTrue(0 <= shop.expires_at_ms - shop.begin_ms - 3600000 <= 120000)
             self.assertGreater(shop.bytes, 100)
-            self.assertEqual((bank.group, bank.number), ("bank", other.position))
+            self.assertEqual((bank.group, bank.number, bank.prepared, bank.messages),
+                             ("bank", other.position, True, 1))
             found = list(store.transaction_messages(shop.number))
             self.assertEqual([(each.topic, each.queue) for each in found],
                              [(store.topic("one").number, 0), (store.topic("two").number, 1)])

@@ -212,7 +212,7 @@ struct commitlog_transaction *fuzz_transactions_fill(struct commitlog_store *sto
                COMMITLOG_OK);
     struct commitlog_transaction *left = transactions_begin(store, topic, 0, 2);
     struct commitlog_transaction *whole = transactions_begin(store, topic, 0, 2);
-    struct commitlog_transaction *early = transactions_begin(store, topic, begun, 2);
+    struct commitlog_transaction *early = transactions_begin(store, topic, begun, 1);
     struct commitlog_transaction *bare = transactions_begin(store, topic, 0, 0);
     FUZZ_CHECK(left != NULL && whole != NULL && early != NULL && bare != NULL);
     transactions_consume(whole, group, topic);

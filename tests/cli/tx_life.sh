@@ -159,7 +159,8 @@ test_dump() {
 transaction $number  producer p  body 3\$"
     prints "another" "  transaction .* tag x  key k  transaction $number  body 3\$"
     prints "offsets" "  transaction .*  transaction $number  group g  offsets  #[0-9]* @3  body "
-    prints "prepare" "  transaction .*  transaction $number  prepare until 20[0-9T:.-]*Z  body 24\$"
+    prints "prepare" "  transaction .*  transaction $number  prepare  messages 2  groups 1 \
+until 20[0-9T:.-]*Z  body 32\$"
     second=$(sed -n "s/ .* key k  transaction $number  body 3\$//p" "$out")
     run 0 "$commitlog" dump "$store" --json
     same "half messages" "[(None, 'one', 'p', False), (None, 'two', None, None)]" \
@@ -171,15 +172,15 @@ transaction $number  producer p  body 3\$"
         "$(json '{o["transaction"] for o in v if o["kind"] == "transaction"}')"
     same "offsets" "[('g', 3)]" "$(json '[(o["group"], o["entries"][0]["offset"]) for o in v
         if o.get("operation") == "offsets" and o["kind"] == "transaction"]')"
-    same "prepare" 1 "$(json 'sum(o["expires_at_ms"] > 1e12 for o in v
-        if o.get("operation") == "prepare")')"
+    same "prepare" "[(True, 2, 1)]" "$(json '[(o["expires_at_ms"] > 1e12, o["messages"],
+        o["offset_groups"]) for o in v if o.get("operation") == "prepare"]')"
     run 0 "$commitlog" get "$store" --at "$second"
     same "get" two "$(cat "$out")"
     run 0 "$commitlog" get "$store" --at "$second" --json
     prints "get --json" "^{\"position\":$second,\"kind\":\"transaction\",.*\"transaction\":$number,"
-    first=$("$commitlog" dump "$store" | sed -n 's/ .*  prepare until .*//p')
+    first=$("$commitlog" dump "$store" | sed -n 's/ .*  prepare  messages .*//p')
     run 0 "$commitlog" get "$store" --at "$first"
-    prints "get of a mark" "^$first  *[0-9]*  transaction .*  transaction $number  prepare until "
+    prints "get of a mark" "^$first  *[0-9]*  transaction .*  transaction $number  prepare  messages 2 "
     tx 0 commit "$number"
     run 0 "$commitlog" dump "$store"
     prints "a batch" '  batch  '
@@ -225,7 +226,8 @@ test_retain() {
     run 0 "$commitlog" dump "$store"
     prints "dump" "  transaction  *20.*  transaction $number  first at $number  body 4\$"
     prints "dump" \
-        "  transaction $number  state  producer p  prepared since 20.* until 20.*  body 41\$"
+        "  transaction $number  state  producer p  prepared  messages 2  groups 0 since 20.* \
+until 20.*  body 49\$"
     tx 1 show $((number + 8))
     says "no number" "there is no transaction $((number + 8)): "
     tx 0 commit "$number"

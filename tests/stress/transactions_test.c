@@ -98,6 +98,10 @@ static bool append_all(struct worker *worker, struct slot *slot)
                                (uint32_t)rng_below(&worker->rng, MOST)};
     uint32_t next[TOPICS] = {0, 0};
     counts[0] += counts[0] + counts[1] == 0 ? 1 : 0;
+    if (slot->begins_prepared) { /* then it is one message */
+        counts[1] = (uint32_t)rng_below(&worker->rng, 2);
+        counts[0] = 1 - counts[1];
+    }
     slot->messages = counts[0] + counts[1];
     for (uint32_t i = 0; i < slot->messages; i++) {
         uint8_t bytes[LOAD_BODY_MAX];

@@ -31,11 +31,15 @@ enum {
     MARK_AT_TRANSACTION = 8,
     MARK_BYTES = 16,
     MARK_AT_PREPARE_EXPIRE = 16,
-    MARK_PREPARE_BYTES = 24,
+    MARK_AT_PREPARE_MESSAGES = 24,
+    MARK_AT_PREPARE_GROUPS = 28,
+    MARK_PREPARE_BYTES = 32,
     MARK_AT_BEGIN = 16,
     MARK_AT_EXPIRE = 24,
     MARK_AT_NAME_BYTES = 32,
-    MARK_STATE_BYTES = 40,
+    MARK_AT_MESSAGES = 36,
+    MARK_AT_GROUPS = 40,
+    MARK_STATE_BYTES = 48,
     MARK_PREPARE = 1,
     MARK_ROLLBACK = 2,
     MARK_COMMIT = 3,
@@ -48,13 +52,16 @@ enum {
 
 struct transaction_said {
     uint64_t number;
-    uint64_t stored_at;    /* of a message that was stored again: where it lay first; else 0 */
-    uint32_t operation;    /* MARK_..., 0: it is a message */
-    uint32_t reason;       /* of a rollback */
-    bool begins;           /* it says whose the transaction is */
-    bool prepared;         /* and then, that it is prepared */
-    int64_t begin_ms;      /* of a state */
-    int64_t expires_at_ms; /* 0: not said */
+    uint64_t stored_at; /* of a message that was stored again: where it lay first; else 0 */
+    uint32_t operation; /* MARK_..., 0: it is a message */
+    uint32_t reason;    /* of a rollback */
+    bool begins;        /* it says whose the transaction is */
+    bool prepared;      /* and then, that it is prepared */
+    bool counts;        /* it says how much the prepared one has: */
+    uint32_t messages;
+    uint32_t groups;               /* of which it has offsets */
+    int64_t begin_ms;              /* of a state */
+    int64_t expires_at_ms;         /* 0: not said */
     struct commitlog_slice name;   /* of the producer group, empty: not known */
     struct commitlog_slice change; /* of offsets: as the body of a group record */
 };
@@ -132,6 +139,9 @@ static bool transaction_decode_state(const struct commitlog_message *message, ui
     out->prepared = flags == 1;
     out->begin_ms = (int64_t)control_number(body + MARK_AT_BEGIN, 8);
     out->expires_at_ms = (int64_t)control_number(body + MARK_AT_EXPIRE, 8);
+    out->counts = out->prepared;
+    out->messages = (uint32_t)control_number(body + MARK_AT_MESSAGES, 4);
+    out->groups = (uint32_t)control_number(body + MARK_AT_GROUPS, 4);
     if (out->number == 0) {
         out->number = message->position;
     }
@@ -157,6 +167,9 @@ static bool transaction_decode_mark(const struct commitlog_message *message,
             return false;
         }
         out->expires_at_ms = (int64_t)control_number(body + MARK_AT_PREPARE_EXPIRE, 8);
+        out->counts = true;
+        out->messages = (uint32_t)control_number(body + MARK_AT_PREPARE_MESSAGES, 4);
+        out->groups = (uint32_t)control_number(body + MARK_AT_PREPARE_GROUPS, 4);
         return flags == 0;
     case MARK_ROLLBACK:
         out->reason = flags;
@@ -274,6 +287,10 @@ bool transaction_put_line(struct out *out, const struct commitlog_message *messa
                out_text(out, said.name.bytes > 0 ? "  producer " : "  producer not known") &&
                text_put_plain(out, said.name) && out_text(out, said.prepared ? "  prepared" : "");
     }
+    if (said.counts) {
+        good = good && out_format(out, "  messages %" PRIu32 "  groups %" PRIu32, said.messages,
+                                  said.groups);
+    }
     return good && transaction_put_time(out, "since", said.begin_ms) &&
            transaction_put_time(out, "until", said.expires_at_ms);
 }
@@ -305,6 +322,10 @@ bool transaction_put_fields(struct out *out, const struct commitlog_message *mes
         good = good && out_text(out, ",\"producer_group\":") &&
                (said.name.bytes > 0 ? text_put(out, said.name) : out_text(out, "null")) &&
                out_format(out, ",\"prepared\":%s", said.prepared ? "true" : "false");
+    }
+    if (said.counts) {
+        good = good && out_format(out, ",\"messages\":%" PRIu32 ",\"offset_groups\":%" PRIu32,
+                                  said.messages, said.groups);
     }
     if (said.begin_ms != 0) {
         good = good && out_format(out, ",\"begin_ms\":%" PRId64, said.begin_ms);
