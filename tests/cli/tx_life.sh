@@ -180,7 +180,8 @@ until 20[0-9T:.-]*Z  body 32\$"
     prints "get --json" "^{\"position\":$second,\"kind\":\"transaction\",.*\"transaction\":$number,"
     first=$("$commitlog" dump "$store" | sed -n 's/ .*  prepare  messages .*//p')
     run 0 "$commitlog" get "$store" --at "$first"
-    prints "get of a mark" "^$first  *[0-9]*  transaction .*  transaction $number  prepare  messages 2 "
+    prints "get of a mark" \
+        "^$first  *[0-9]*  transaction .*  transaction $number  prepare  messages 2 "
     tx 0 commit "$number"
     run 0 "$commitlog" dump "$store"
     prints "a batch" '  batch  '
