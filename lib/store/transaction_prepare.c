@@ -195,15 +195,9 @@ static int transaction_prepare_locked(struct transaction_prepare *prepare,
 {
     struct commitlog_transaction *transaction = prepare->transaction;
     struct commitlog_store *store = transaction->store;
-    struct clg_transaction *open;
     const int64_t deadline = clg_store_deadline(store, 0);
-    int rc = clg_transaction_find_changing(transaction, &open, err);
-    if (rc == COMMITLOG_OK && open != NULL && open->prepared) {
-        return clg_fail(err, COMMITLOG_EMISUSE, 0, transaction->id,
-                        "transaction %llu is prepared already",
-                        (unsigned long long)transaction->id);
-    }
-    if (rc == COMMITLOG_OK && transaction->id == 0) {
+    int rc = COMMITLOG_OK;
+    if (transaction->id == 0) {
         rc = transaction_append_state(transaction, deadline, &prepare->receipt, err);
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < transaction->part_count; i++) {
@@ -273,7 +267,11 @@ static int transaction_prepare_now(void *ctx, struct commitlog_error *err)
         clg_mutex_lock(store->os, &store->group_lock);
     }
     clg_mutex_lock(store->os, &store->transaction_lock);
-    int rc = transaction_judge_parts(prepare->transaction, err);
+    struct clg_transaction *open;
+    int rc = clg_transaction_find_changing(prepare->transaction, &open, err);
+    if (rc == COMMITLOG_OK) {
+        rc = transaction_judge_parts(prepare->transaction, err);
+    }
     if (rc == COMMITLOG_OK) {
         rc = transaction_prepare_locked(prepare, err);
     }

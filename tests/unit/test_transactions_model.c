@@ -186,7 +186,8 @@ static void prepare(struct deal *deal, uint32_t level)
 {
     const int64_t before_ms = now_ms();
     const uint64_t claimed = store_positions().claimed;
-    const int32_t expected = change_status(deal);
+    const int32_t changed = change_status(deal);
+    const int32_t expected = changed != COMMITLOG_OK ? changed : parts_status(deal);
     int32_t rc = commitlog_transaction_prepare(deal->handle, level, 0, &err);
     if (commitlog_fault_is_dead(machine) && rc != COMMITLOG_EUNKNOWN && rc != COMMITLOG_OK) {
         return;

@@ -218,7 +218,9 @@ static inline void model_commit(struct deal *deal, uint64_t end, const uint64_t 
     }
     for (uint32_t g = 0; g < GROUPS; g++) {
         for (uint32_t p = 0; p < PLACES; p++) {
-            if (deal->offsets[g][p] != UINT64_MAX) {
+            const uint64_t known = committed_offset(g, p); /* of a prepared one it may be further */
+            if (deal->offsets[g][p] != UINT64_MAX &&
+                (known == UINT64_MAX || deal->offsets[g][p] > known)) {
                 model_add_offset(g, p, deal->offsets[g][p], end);
             }
         }
@@ -291,11 +293,9 @@ static inline int32_t offset_status(uint32_t group, uint32_t place, uint64_t off
                                                    : COMMITLOG_OK;
 }
 
-static inline int32_t commit_status(const struct deal *deal)
+/* Those of a prepared one were judged when it was prepared. */
+static inline int32_t parts_status(const struct deal *deal)
 {
-    if (deal_is_ended(deal)) {
-        return COMMITLOG_ENOTFOUND;
-    }
     for (uint32_t g = 0; g < GROUPS; g++) {
         for (uint32_t p = 0; p < PLACES; p++) {
             const uint64_t known = committed_offset(g, p);
@@ -306,6 +306,13 @@ static inline int32_t commit_status(const struct deal *deal)
         }
     }
     return COMMITLOG_OK;
+}
+
+static inline int32_t commit_status(const struct deal *deal)
+{
+    return deal_is_ended(deal)            ? COMMITLOG_ENOTFOUND
+           : deal->state == DEAL_PREPARED ? COMMITLOG_OK
+                                          : parts_status(deal);
 }
 
 #endif
