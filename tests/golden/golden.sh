@@ -80,7 +80,7 @@ walked() {
 # Every tool that only reads, on the files as they are.
 test_read() {
     local name
-    for name in clean retained delayed work killed damaged salvaged; do
+    for name in clean retained delayed work transactions killed damaged salvaged; do
         section "read $name"
         unpack "$name"
         observed "$name" "$name" "$name"
@@ -90,7 +90,7 @@ test_read() {
 
 test_walk() {
     local name
-    for name in clean retained delayed work salvaged; do
+    for name in clean retained delayed work transactions salvaged; do
         section "walk $name"
         unpack "$name"
         walked "$name" "$name"
@@ -121,7 +121,7 @@ written() { # written NAME EXPECTED RECOVER...: the options of recover
 
 test_write() {
     local name each made
-    for name in clean retained delayed work salvaged; do
+    for name in clean retained delayed work transactions salvaged; do
         section "write $name"
         unpack "$name"
         cp -r "$store" "$work/before"
@@ -130,7 +130,7 @@ test_write() {
         made=0
         for each in "$store"/view/*.cq; do
             made=$((made + 1))
-            [[ $name = retained || $name = delayed ]] ||
+            [[ $name = retained || $name = delayed || $name = transactions ]] ||
                 alike "${each##*/}" "$work/before/view/${each##*/}" "$each"
         done
         same "consume queues made again" "$(find "$work/before/view" -name '*.cq' | wc -l)" "$made"

@@ -196,7 +196,9 @@ static void commit_in_each_way(struct shop *shop)
     commit(one);
     one = begin(shop, "gr\303\266\303\237e", COMMITLOG_TRANSACTION_PREPARED, 0, 0);
     add(one, shop->orders, 0, "begun prepared");
-    add(one, shop->orders, 1, "begun prepared, the second");
+    commit(one);
+    one = begin(shop, "shop", COMMITLOG_TRANSACTION_PREPARED, 0, 0);
+    add(one, shop->orders, 1, "begun prepared, another one");
     commit(one);
 }
 
@@ -243,28 +245,31 @@ static void bury(struct shop *shop, const char *by, uint32_t number, uint32_t bu
     commitlog_group_close(undertakers);
 }
 
-/* In segments that retention takes; of the numbers in `prepared` the first two are to be decided.
+/* In segments that retention takes; of the numbers in `prepared` the first three are to be decided.
  */
-static void carry_open_ones(struct shop *shop, uint64_t prepared[3])
+static void carry_open_ones(struct shop *shop, uint64_t prepared[4])
 {
-    struct commitlog_transaction *ones[3];
+    struct commitlog_transaction *ones[4];
     struct commitlog_transaction *open = begin(shop, "shop", 0, DAYS_30_MS, 0);
     ones[0] = begin(shop, "shop", 0, 0, DAYS_30_MS);
-    ones[1] = begin(shop, "bank", COMMITLOG_TRANSACTION_PREPARED, 0, 0);
-    ones[2] = begin(shop, "bank", 0, 0, DAYS_30_MS);
+    ones[1] = begin(shop, "bank", 0, 0, 0);
+    ones[2] = begin(shop, "bank", COMMITLOG_TRANSACTION_PREPARED, 0, 0);
+    ones[3] = begin(shop, "bank", 0, 0, DAYS_30_MS);
+    add(ones[2], shop->orders, 1, "carried forward, and begun prepared");
     for (int i = 0; i < 3; i++) {
         add_whole(ones[0], shop->orders, "carried forward");
-        add(ones[1], shop->orders, 1, "carried forward, and begun prepared");
+        add(ones[1], shop->orders, 1, "carried forward, without offsets");
         add(open, shop->bills, 0, "carried forward, and not prepared");
     }
     consume(ones[0], shop->clerks, shop->orders, 0, 3);
     consume(ones[0], shop->others, shop->orders, 1, 2);
-    consume(ones[2], shop->clerks, shop->bills, 0, 2);
+    consume(ones[3], shop->clerks, shop->bills, 0, 2);
     prepare(ones[0]);
-    prepare(ones[2]);
+    prepare(ones[1]);
+    prepare(ones[3]);
     fill(shop, 5);
     add(open, shop->bills, 0, "behind what was carried");
-    for (int i = 0; i < 3; i++) {
+    for (int i = 0; i < 4; i++) {
         prepared[i] = commitlog_transaction_id(ones[i]);
         commitlog_transaction_close(ones[i]);
     }
@@ -283,7 +288,6 @@ static struct commitlog_transaction *leave_some_open(struct shop *shop)
     commitlog_transaction_close(one);
     one = begin(shop, "bank", COMMITLOG_TRANSACTION_PREPARED, 0, DAYS_30_MS);
     add(one, shop->orders, 0, "left, and begun prepared");
-    add(one, shop->bills, 0, "left, and begun prepared, the second");
     commitlog_transaction_close(one);
     one = begin(shop, "gr\303\266\303\237e", COMMITLOG_TRANSACTION_PREPARED, 0, 0);
     add(one, shop->orders, 0, "left for a day");
@@ -300,7 +304,7 @@ int main(int argc, char **argv)
         return 2;
     }
     struct shop shop;
-    uint64_t prepared[3];
+    uint64_t prepared[4];
     enter(&shop, argv[1], COMMITLOG_ENGINE_STAGED);
     fill(&shop, 2);
     commit_in_each_way(&shop);
@@ -315,12 +319,14 @@ int main(int argc, char **argv)
     enter(&shop, argv[1], COMMITLOG_ENGINE_MMAP);
     upkeep(&shop);
     commit_by_number(&shop, prepared[0]);
-    struct commitlog_transaction *late = begin(&shop, "shop", COMMITLOG_TRANSACTION_PREPARED, 0, 0);
+    struct commitlog_transaction *late = begin(&shop, "shop", 0, 0, 0);
     add_whole(late, shop.bills, "a copy is delivered");
     add(late, shop.orders, 1, "a copy is delivered, the second");
+    prepare(late);
     fill(&shop, 6);
     commit(late); /* and of the next one some were stored again already */
     commit_by_number(&shop, prepared[1]);
+    commit_by_number(&shop, prepared[2]);
     retain(&shop, 262144);
     bury(&shop, "more undertakers", shop.orders, buried);
     orphan = leave_some_open(&shop);

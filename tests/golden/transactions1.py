@@ -28,12 +28,18 @@ class Open:
         self.number, self.begin = number, begin
         self.said = None      # position of the record that says what follows; None: of nobody
         self.ends, self.prepared, self.group = 0, False, ""
-        self.grows = True     # it takes messages, if it is not prepared by a mark
+        self.whole = 0, 0     # prepared: how many messages it has, and offsets of how many groups
         self.messages = {}    # id: (position, queue, size)
         self.offsets = {}     # group: (position, body of the mark, {queue: offset})
 
     def state(self):
-        return self.begin, self.ends, self.prepared, self.group
+        return self.begin, self.ends, self.prepared, self.group, self.whole
+
+    def is_whole(self, where):
+        """If it is prepared all is there that was when it was."""
+        need(not self.prepared or self.whole == (len(self.messages), len(self.offsets)), where,
+             f"{len(self.messages)} messages and offsets of {len(self.offsets)} groups, "
+             f"not {self.whole}")
 
 
 class Commit:
@@ -80,6 +86,10 @@ class Transactions:
     def gone(self, position):
         return position < self.start or any(at <= position < end for at, end in self.holes)
 
+    def is_known(self, number):
+        """All of it is in the log, from its beginning on."""
+        return number >= self.start and not self.holes
+
     def find(self, where, number):
         """None: it is not known any more, if it ever was."""
         if number not in self.open:
@@ -107,6 +117,7 @@ class Transactions:
             one.said, one.group, one.prepared = record.position, half.group, \
                 half.flags & PREPARED != 0
             one.ends = (half.ends or begin + DAY_MS) if one.prepared else 0
+            one.whole = (1, 0) if one.prepared else (0, 0)
         else:
             need(half.number < record.position, record.where, "number behind itself")
             one = self.take_open(record.where, half.number, begin)
@@ -114,7 +125,8 @@ class Transactions:
         if half.flags & AGAIN:
             self.again(record, number, one.messages.get(number))
         else:
-            need(one.grows, record.where, "a message behind the prepare")
+            need(not one.prepared or half.number is None, record.where,
+                 "a message behind the prepare")
         one.messages[number] = (record.position, half.queue, record.size)
 
     def again(self, record, number, before):
@@ -145,22 +157,24 @@ class Transactions:
         elif what == OFFSETS:
             self.offsets(record, body, number)
         else:
-            same(body.where, "size", len(record.body), 24 if what == PREPARE else 16)
+            same(body.where, "size", len(record.body), 32 if what == PREPARE else 16)
             one = self.find(body.where, number)
             if what == PREPARE:
-                record.says["expires_at_ms"] = self.prepare(body, one)
+                record.says.update(self.prepare(body, one))
             else:
                 self.open.pop(number, None)
                 self.ends(record, body, what, flags, one, members)
         body.room_is_zero()
 
     def prepare(self, body, one):
-        ends = body.u64(16)
+        ends, whole = body.u64(16), (body.u32(24), body.u32(28))
         need(0 < ends <= DUE_MAX, body.where, "when it ends")
         if one is not None:
             need(not one.prepared, body.where, "prepared twice")
-            one.prepared, one.ends, one.grows = True, ends, False
-        return ends
+            one.prepared, one.ends, one.whole = True, ends, whole
+            if self.is_known(one.number):
+                one.is_whole(body.where)
+        return {"messages": whole[0], "offset_groups": whole[1], "expires_at_ms": ends}
 
     def ends(self, record, body, what, reason, one, members):
         if what == COMMIT:
@@ -176,12 +190,14 @@ class Transactions:
 
     def state(self, record, body, number):
         begin, ends, size = body.u64(16), body.u64(24), body.u32(32)
+        whole = body.u32(36), body.u32(40)
         prepared = body.u32(4) == 1
-        same(body.where, "must be zero", body.u32(36), 0)
-        same(body.where, "size", len(record.body), 40 + size)
-        group = body.take(40, size).decode("utf-8")
+        same(body.where, "must be zero", body.u32(44), 0)
+        same(body.where, "size", len(record.body), 48 + size)
+        group = body.take(48, size).decode("utf-8")
         need(begin <= DUE_MAX and ends <= DUE_MAX and size <= 255, body.where, "limits")
         need(prepared == (ends != 0), body.where, "when one ends that is not prepared, or is")
+        need(prepared or whole == (0, 0), body.where, "how much one has that is not prepared")
         need(begin * 1000000 <= record.time, body.where, "begun later")
         if number == 0:
             need(not prepared and size > 0, body.where, "begun prepared, or by nobody")
@@ -189,10 +205,12 @@ class Transactions:
         else:
             one = self.take_open(body.where, number, begin)
             if one.said is not None:
-                same(body.where, "state", (begin, ends, prepared, group), one.state())
-        one.said, one.begin, one.ends, one.prepared, one.group = \
-            record.position, begin, ends, prepared, group
+                same(body.where, "state", (begin, ends, prepared, group, whole), one.state())
+        one.said, one.begin, one.ends, one.prepared, one.group, one.whole = \
+            record.position, begin, ends, prepared, group, whole
         record.says.update(producer_group=group or None, prepared=prepared)
+        if prepared:
+            record.says.update(messages=whole[0], offset_groups=whole[1])
         record.says.update({name: at for name, at in
                             (("begin_ms", begin), ("expires_at_ms", ends)) if at != 0})
 
@@ -231,8 +249,10 @@ class Transactions:
 
     def begin_commit(self, record, number):
         one = self.find(record.where, number)
-        # One that began within the log is known whole; of another one a part may lie before it.
-        self.commit = Commit(number, one, number >= self.start and not self.holes)
+        # Of one that began before the log does a part may lie there.
+        self.commit = Commit(number, one, self.is_known(number))
+        if one is not None and self.commit.whole:
+            one.is_whole(record.where)
         self.open.pop(number, None)
         self.deliver(record, number)
 
@@ -272,6 +292,8 @@ class Transactions:
         """What is told of those that are open, as `tx list` and `tx show` do but for the clock."""
         lines = []
         for number, one in sorted(self.open.items()):
+            if not self.holes:  # retention has kept all of it
+                one.is_whole(f"transaction {number}")
             lines.append(json.dumps({
                 "transaction": number, "state": "prepared" if one.prepared else "open",
                 "producer_group": one.group, "messages": len(one.messages),
@@ -307,12 +329,13 @@ def state_transactions(data, transactions):
         messages, groups = data.u32(at), data.u32(at + 4)
         said, body, at = section_mark(data, at + 8, STATE)
         number, size = body.u64(8), body.u32(32)
-        same(data.where, "must be zero", body.u32(36), 0)
+        same(data.where, "must be zero", body.u32(44), 0)
         one = found[number] = Open(number, body.u64(16))
         one.said = None if said == NO_LINK else said
         one.ends, one.prepared = body.u64(24), body.u32(4) == 1
-        one.group = body.take(40, size).decode("utf-8")
-        same(data.where, "bytes of a state", len(body.data), 40 + size)
+        one.whole = body.u32(36), body.u32(40)
+        one.group = body.take(48, size).decode("utf-8")
+        same(data.where, "bytes of a state", len(body.data), 48 + size)
         order.append(number)
         for _ in range(groups):
             said, body, at = section_mark(data, at, OFFSETS)
