@@ -311,13 +311,14 @@ COMMITLOG_API int32_t commitlog_interrupt(struct commitlog_store *store);
 
 enum {
     COMMITLOG_TOPIC_NAME_MAX_BYTES = 255,
-    COMMITLOG_TOPIC_QUEUES_MAX = 1048576
+    COMMITLOG_TOPIC_QUEUES_MAX = 1048576,
+    COMMITLOG_TOPIC_STEPS_MAX = 32
 };
 
 /*
  * Finds the topic of this name, or creates it with `queues` queues when it is
  * not there and queues > 0. The number in *out_topic is valid for this open
- * store only. A topic that exists with another number of queues is
+ * store only. A topic that exists and never had that number of queues is
  * COMMITLOG_EEXIST unless queues is 0. Creating appends the definition at level
  * none: sync makes it durable, and so does any later durable append.
  * Errors: EINVAL (name not 1-255 bytes of UTF-8 without NUL), ENOTFOUND,
@@ -331,14 +332,48 @@ COMMITLOG_API int32_t commitlog_topic_open(struct commitlog_store *store,
 struct commitlog_topic_info {
     uint32_t struct_bytes;
     uint32_t topic;
-    uint32_t queues;
+    uint32_t queues;       /* that COMMITLOG_QUEUE_AUTO chooses among */
     uint32_t name_bytes;
-    char name[256]; /* ends in NUL */
+    char name[256];        /* ends in NUL */
+    uint32_t queues_total; /* that can be read: more than `queues` once it shrank */
+    uint32_t step_count;   /* 1: it never grew */
+    uint32_t step_queues[COMMITLOG_TOPIC_STEPS_MAX]; /* queues there were with
+                              each step: [0] when it was created */
 };
 COMMITLOG_API uint32_t commitlog_topic_count(struct commitlog_store *store);
 /* Topics 0 ... count - 1, in no promised order. */
 COMMITLOG_API int32_t commitlog_topic_info(struct commitlog_store *store,
     uint32_t topic, struct commitlog_topic_info *out);
+
+/*
+ * The topic grows to `queues` queues, a multiple of those that it has. What is
+ * there stays where it is, with its offset. From one position of the log on the
+ * records of a key lie in a queue q + i * n if they lay in q of n before, and
+ * none of them does before that position: q is the parent of the queues n and
+ * above that keys move to. A group may read those when it has consumed their
+ * parent so far: commitlog_group_gate. With the number that it has already
+ * nothing is done.
+ * Errors, with which nothing has changed: EINVAL (no topic of this number; no
+ * multiple; it shrank and had another number before), ETOOBIG (more than
+ * COMMITLOG_TOPIC_QUEUES_MAX; or a segment is too small for the record), ELIMIT
+ * (COMMITLOG_TOPIC_STEPS_MAX; queues of the store), EMISUSE (read-only), ENOMEM,
+ * ENOSPC, ETIMEDOUT (an open reservation holds the log), EFAILED; EUNKNOWN
+ * (it has grown, level not reached).
+ */
+COMMITLOG_API int32_t commitlog_topic_grow(struct commitlog_store *store,
+    uint32_t topic, uint32_t queues, uint32_t level,
+    struct commitlog_error *err);
+/*
+ * Keys go to the first `queues` queues only, a number that the topic had before
+ * it grew. The others must be drained: each group that has committed an offset
+ * of the topic has consumed them to their ends, and no message waits to be
+ * delivered to them. They stay, can be read, and are used again if it grows.
+ * Errors as commitlog_topic_grow; EINVAL (it never had that number); EBUSY (not
+ * drained: the text names what).
+ */
+COMMITLOG_API int32_t commitlog_topic_shrink(struct commitlog_store *store,
+    uint32_t topic, uint32_t queues, uint32_t level,
+    struct commitlog_error *err);
 
 struct commitlog_queue_info {
     uint32_t struct_bytes;
@@ -1074,7 +1109,8 @@ enum { COMMITLOG_GROUP_OFFSETS_MAX = 2048 };
  * Errors, nothing is changed then: EINVAL (no topic or queue of this number, a
  * queue twice), ENOTFOUND (no such group), EFENCED (`epoch` is not the group's),
  * ETOOSMALL (an offset below the one committed: commitlog_group_reset),
- * EBEYOND (an offset beyond the end of its queue), ETOOBIG, EMISUSE, ENOMEM,
+ * EBEYOND (an offset beyond the end of its queue), EMISUSE (a queue that is not
+ * open for the group: commitlog_group_gate; read-only), ETOOBIG, ENOMEM,
  * ENOSPC, ETIMEDOUT, EFAILED; EUNKNOWN (stored, level not reached).
  */
 COMMITLOG_API int32_t commitlog_group_commit(struct commitlog_group *group,
@@ -1095,6 +1131,27 @@ COMMITLOG_API int32_t commitlog_group_fetch(struct commitlog_group *group,
 COMMITLOG_API int32_t commitlog_group_reset(struct commitlog_group *group,
     uint32_t topic, uint32_t queue, uint32_t from, uint64_t value,
     uint32_t level, struct commitlog_error *err);
+
+struct commitlog_group_gate {
+    uint32_t struct_bytes;
+    uint32_t open;      /* 1: the group may read and commit; 0: not yet */
+    uint32_t parent;    /* queue to be consumed first, or that was; UINT32_MAX:
+                           none, the topic was created with this queue */
+    uint32_t reserved;
+    uint64_t mark;      /* to this offset of it; 0: nothing below is kept */
+    uint64_t committed; /* the group's there; UINT64_MAX: none */
+};
+/*
+ * May the group consume this queue? One that the topic was created with, always;
+ * one that came when it grew, when its parent is open and the offset that the
+ * group committed there has reached the mark, the parent's end at that growth,
+ * or nothing below the mark is kept any more. Then every key's records are
+ * consumed in order. Commits and receivers keep to it by themselves. Also on a
+ * read-only store. EINVAL, ENOTFOUND.
+ */
+COMMITLOG_API int32_t commitlog_group_gate(struct commitlog_group *group,
+    uint32_t topic, uint32_t queue, struct commitlog_group_gate *out,
+    struct commitlog_error *err);
 
 struct commitlog_group_lag {
     uint32_t struct_bytes;

@@ -169,7 +169,8 @@ int32_t commitlog_close(struct commitlog_store *store, struct commitlog_error *e
 int32_t commitlog_interrupt(struct commitlog_store *store);
 enum {
     COMMITLOG_TOPIC_NAME_MAX_BYTES = 255,
-    COMMITLOG_TOPIC_QUEUES_MAX = 1048576
+    COMMITLOG_TOPIC_QUEUES_MAX = 1048576,
+    COMMITLOG_TOPIC_STEPS_MAX = 32
 };
 int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, size_t name_bytes, uint32_t queues, uint32_t *out_topic, struct commitlog_error *err);
 struct commitlog_topic_info {
@@ -178,9 +179,14 @@ struct commitlog_topic_info {
     uint32_t queues;
     uint32_t name_bytes;
     char name[256];
+    uint32_t queues_total;
+    uint32_t step_count;
+    uint32_t step_queues[COMMITLOG_TOPIC_STEPS_MAX];
 };
 uint32_t commitlog_topic_count(struct commitlog_store *store);
 int32_t commitlog_topic_info(struct commitlog_store *store, uint32_t topic, struct commitlog_topic_info *out);
+int32_t commitlog_topic_grow(struct commitlog_store *store, uint32_t topic, uint32_t queues, uint32_t level, struct commitlog_error *err);
+int32_t commitlog_topic_shrink(struct commitlog_store *store, uint32_t topic, uint32_t queues, uint32_t level, struct commitlog_error *err);
 struct commitlog_queue_info {
     uint32_t struct_bytes;
     uint32_t reserved;
@@ -504,6 +510,15 @@ enum {
 int32_t commitlog_group_commit(struct commitlog_group *group, uint32_t epoch, const struct commitlog_group_offset *offsets, uint32_t count, uint32_t level, int32_t timeout_ms, struct commitlog_receipt *out_receipt, struct commitlog_error *err);
 int32_t commitlog_group_fetch(struct commitlog_group *group, struct commitlog_group_offset *offsets, uint32_t count, struct commitlog_error *err);
 int32_t commitlog_group_reset(struct commitlog_group *group, uint32_t topic, uint32_t queue, uint32_t from, uint64_t value, uint32_t level, struct commitlog_error *err);
+struct commitlog_group_gate {
+    uint32_t struct_bytes;
+    uint32_t open;
+    uint32_t parent;
+    uint32_t reserved;
+    uint64_t mark;
+    uint64_t committed;
+};
+int32_t commitlog_group_gate(struct commitlog_group *group, uint32_t topic, uint32_t queue, struct commitlog_group_gate *out, struct commitlog_error *err);
 struct commitlog_group_lag {
     uint32_t struct_bytes;
     uint32_t queues;

@@ -18,6 +18,9 @@
 #define TOPIC_AT_NAME_BYTES 12u
 #define TOPIC_AT_PAIR_COUNT 16u
 #define TOPIC_AT_ZERO 20u
+/* In the growth step. */
+#define TOPIC_STEP_MARKS 0x80000000u
+#define TOPIC_STEP_CLOSED 0x40000000u
 /* In one of its pairs. */
 #define PAIR_AT_INDEX 0u
 #define PAIR_AT_ZERO 4u
@@ -117,6 +120,8 @@ static bool topic_numbers_ok(const struct clg_topic_definition *definition)
     return definition->queue_count >= 1 && definition->queue_count <= CLG_TOPIC_QUEUES_MAX &&
            definition->queue_count <= CLG_QUEUES_MAX - definition->first_queue &&
            definition->growth_step < CLG_GROWTH_STEPS_MAX &&
+           !(definition->marks && definition->closed) &&
+           (definition->growth_step > 0 || !(definition->marks || definition->closed)) &&
            definition->pair_count <= definition->queue_count && definition->name_bytes >= 1 &&
            definition->name_bytes <= CLG_TOPIC_NAME_MAX;
 }
@@ -147,7 +152,9 @@ int clg_topic_definition_encode(uint8_t *body, size_t room,
     memset(body, 0, room);
     clg_store_le32(body + TOPIC_AT_FIRST_QUEUE, definition->first_queue);
     clg_store_le32(body + TOPIC_AT_QUEUE_COUNT, definition->queue_count);
-    clg_store_le32(body + TOPIC_AT_GROWTH_STEP, definition->growth_step);
+    clg_store_le32(body + TOPIC_AT_GROWTH_STEP, definition->growth_step |
+                                                    (definition->marks ? TOPIC_STEP_MARKS : 0) |
+                                                    (definition->closed ? TOPIC_STEP_CLOSED : 0));
     clg_store_le32(body + TOPIC_AT_NAME_BYTES, definition->name_bytes);
     clg_store_le32(body + TOPIC_AT_PAIR_COUNT, definition->pair_count);
     memcpy(body + CLG_TOPIC_FIXED_BYTES, definition->name, definition->name_bytes);
@@ -195,7 +202,10 @@ int clg_topic_definition_decode(const uint8_t *body, size_t bytes,
     }
     decoded.first_queue = clg_load_le32(body + TOPIC_AT_FIRST_QUEUE);
     decoded.queue_count = clg_load_le32(body + TOPIC_AT_QUEUE_COUNT);
-    decoded.growth_step = clg_load_le32(body + TOPIC_AT_GROWTH_STEP);
+    uint32_t step = clg_load_le32(body + TOPIC_AT_GROWTH_STEP);
+    decoded.growth_step = step & ~(TOPIC_STEP_MARKS | TOPIC_STEP_CLOSED);
+    decoded.marks = (step & TOPIC_STEP_MARKS) != 0;
+    decoded.closed = (step & TOPIC_STEP_CLOSED) != 0;
     decoded.name_bytes = clg_load_le32(body + TOPIC_AT_NAME_BYTES);
     decoded.pair_count = clg_load_le32(body + TOPIC_AT_PAIR_COUNT);
     if (!topic_numbers_ok(&decoded) || clg_load_le32(body + TOPIC_AT_ZERO) != 0 ||

@@ -11,6 +11,7 @@
 #ifndef CLG_FORMAT_TOPIC_RECORD_H
 #define CLG_FORMAT_TOPIC_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -22,9 +23,10 @@
 #define CLG_FIRST_BODY_BYTES 8u
 #define CLG_BATCH_BODY_BYTES 24u
 
-/* Next offset of one queue, written by carry-forward so that offsets never restart. */
+/* Next offset of one queue, written by carry-forward so that offsets never restart; or, with marks,
+ * the next offset of a queue of the steps before when the topic grew. */
 struct clg_topic_offset {
-    uint32_t index; /* queue number minus the step's first queue number */
+    uint32_t index; /* queue number minus the step's first queue number; with marks, in the topic */
     uint64_t next_offset;
 };
 
@@ -35,6 +37,8 @@ struct clg_topic_definition {
     uint32_t first_queue; /* global number of the step's first queue */
     uint32_t queue_count; /* of this step */
     uint32_t growth_step; /* 0: creation */
+    bool marks;           /* the topic grows here, by this step: the pairs are marks of parents */
+    bool closed;          /* keys do not go to this step and those behind it (now) */
     uint32_t pair_count;
 };
 

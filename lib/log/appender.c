@@ -150,14 +150,11 @@ static int appender_help_drain(struct clg_log *log, struct commitlog_error *err)
     return rc;
 }
 
-static int appender_append(struct clg_log *log, const struct clg_append *items, uint32_t count,
-                           uint64_t bytes, uint8_t *checks, struct commitlog_receipt *receipts,
-                           struct commitlog_error *err)
+int clg_appender_locked(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                        uint64_t bytes, uint8_t *checks, struct commitlog_receipt *receipts,
+                        struct commitlog_error *err)
 {
-    if (log->ring != NULL && bytes > log->ring_bytes / 2) {
-        return clg_large_append(log, items, count, bytes, checks, receipts, err);
-    }
-    clg_mutex_lock(log->os, &log->claim_lock);
+    CLG_ASSERT(clg_mutex_is_held(&log->claim_lock));
     int rc = clg_claim_prepare(log, items, count, bytes, false, err);
     if (rc == COMMITLOG_OK) {
         uint8_t *at = log->engine->place(log, log->position);
@@ -174,6 +171,18 @@ static int appender_append(struct clg_log *log, const struct clg_append *items, 
             clg_append_count(log, count, bytes);
         }
     }
+    return rc;
+}
+
+static int appender_append(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                           uint64_t bytes, uint8_t *checks, struct commitlog_receipt *receipts,
+                           struct commitlog_error *err)
+{
+    if (log->ring != NULL && bytes > log->ring_bytes / 2) {
+        return clg_large_append(log, items, count, bytes, checks, receipts, err);
+    }
+    clg_mutex_lock(log->os, &log->claim_lock);
+    int rc = clg_appender_locked(log, items, count, bytes, checks, receipts, err);
     clg_mutex_unlock(log->os, &log->claim_lock);
     clg_publish_wake(log);
     if (rc == COMMITLOG_OK && log->ring != NULL) {
@@ -212,77 +221,5 @@ int clg_log_append(struct clg_log *log, const struct clg_append *items, uint32_t
     if (checks != on_stack) {
         log->os->free(log->os, checks);
     }
-    return rc;
-}
-
-/* The next offsets of the topic's queues, for the definition that carries them forward. */
-static uint32_t appender_collect_offsets(const struct clg_log *log, const struct clg_topic *topic,
-                                         struct clg_topic_offset *pairs)
-{
-    uint32_t count = 0;
-    for (uint32_t i = 0; i < topic->queues; i++) {
-        const struct clg_queue *queue = clg_registry_queue(log->registry, topic->first_queue + i);
-        if (queue != NULL && queue->next_offset > 0) {
-            pairs[count].index = i;
-            pairs[count].next_offset = queue->next_offset;
-            count++;
-        }
-    }
-    return count;
-}
-
-bool clg_log_topic_is_defined(struct clg_log *log, const struct clg_topic *topic)
-{
-    CLG_ASSERT(topic != NULL);
-    clg_mutex_lock(log->os, &log->claim_lock);
-    bool defined = topic->defined_base != UINT64_MAX;
-    clg_mutex_unlock(log->os, &log->claim_lock);
-    CLG_ASSERT(!log->is_follower);
-    return defined;
-}
-
-int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic, bool with_offsets,
-                         struct commitlog_error *err)
-{
-    const struct commitlog_os *os = log->os;
-    size_t most =
-        (size_t)clg_topic_definition_bytes(topic->name_bytes, with_offsets ? topic->queues : 0);
-    uint8_t *body = os->alloc(os, most);
-    struct clg_topic_offset *pairs =
-        clg_os_alloc_array(os, with_offsets ? topic->queues : 1, sizeof(*pairs));
-    if (body == NULL || pairs == NULL) {
-        os->free(os, body);
-        os->free(os, pairs);
-        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "define topic %s", topic->name);
-    }
-    clg_mutex_lock(os, &log->claim_lock);
-    uint32_t count = with_offsets ? appender_collect_offsets(log, topic, pairs) : 0;
-    clg_mutex_unlock(os, &log->claim_lock);
-    struct clg_topic_definition definition = {.name = (const uint8_t *)topic->name,
-                                              .name_bytes = topic->name_bytes,
-                                              .first_queue = topic->first_queue,
-                                              .queue_count = topic->queues,
-                                              .pair_count = count};
-    size_t bytes = (size_t)clg_topic_definition_bytes(topic->name_bytes, count);
-    int rc = clg_topic_definition_encode(body, bytes, &definition, pairs);
-    CLG_ASSERT(rc == COMMITLOG_OK);
-    struct commitlog_slice slice = {body, bytes};
-    struct clg_append item = {.kind = CLG_KIND_TOPIC,
-                              .queue_number = topic->first_queue,
-                              .takes_reserve = with_offsets,
-                              .body = &slice,
-                              .body_count = 1,
-                              .body_bytes = bytes};
-    struct commitlog_receipt receipt = {0};
-    rc = clg_log_append(log, &item, 1, &receipt, err);
-    if (rc == COMMITLOG_OK) {
-        clg_mutex_lock(os, &log->claim_lock);
-        if (clg_segment_holds(log->active, receipt.position)) {
-            topic->defined_base = log->active->base;
-        }
-        clg_mutex_unlock(os, &log->claim_lock);
-    }
-    os->free(os, body);
-    os->free(os, pairs);
     return rc;
 }

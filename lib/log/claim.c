@@ -2,19 +2,20 @@
  * claim.c -- the place of a record: position, store time, and what has to lie before it.
  *
  * Invariants: 1. a record never crosses a segment and leaves room for the pad that closes it;
- *       2. before the first record of a topic in a segment lies the topic's definition, before the
- *       first record of a session its epoch start: no crash leaves a record without a name;
+ *       2. before the first record of a topic in a segment lie the definitions of all its steps,
+ * before the first record of a session its epoch start: no crash leaves a record without a name;
  *       3. a claim that fails has moved nothing but, at most, to the next segment.
  * Threads and locks: everything under claim_lock.
  * Happy path: clg_claim_prepare -> build at place(position) -> clg_claim_advance.
- * Failure modes: COMMITLOG_EAGAIN (ring, or too many segments unsealed), COMMITLOG_ENOSPC (no next
- *       segment), COMMITLOG_ETOOBIG; see commit_log.h.
+ * Failure modes: CLG_LOG_ROUTED_ANEW; COMMITLOG_EAGAIN (ring, or too many segments unsealed),
+ * COMMITLOG_ENOSPC (no next segment), COMMITLOG_ETOOBIG; see commit_log.h.
  */
 #include <string.h>
 
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "format/attributes.h"
 #include "format/topic_record.h"
 #include "log/commit_log_internal.h"
@@ -88,27 +89,42 @@ static void claim_write_epoch(struct clg_log *log)
 
 static uint32_t claim_definition_bytes(const struct clg_topic *topic)
 {
-    return clg_record_bytes(0, clg_topic_definition_bytes(topic->name_bytes, 0));
+    return clg_topic_steps(topic) *
+           clg_record_bytes(0, clg_topic_definition_bytes(topic->name_bytes, 0));
 }
 
-static void claim_write_definition(struct clg_log *log, struct clg_topic *topic)
+struct clg_topic_definition clg_claim_definition(const struct clg_topic *topic, uint32_t step)
+{
+    const struct clg_topic_step is = clg_topic_step(topic, step);
+    return (struct clg_topic_definition){.name = (const uint8_t *)topic->name,
+                                         .name_bytes = topic->name_bytes,
+                                         .first_queue = is.first_queue,
+                                         .queue_count = is.queues,
+                                         .growth_step = step,
+                                         .closed = is.from >= clg_topic_routed(topic)};
+}
+
+static void claim_write_definitions(struct clg_log *log, struct clg_topic *topic)
 {
     uint8_t body[CLG_TOPIC_FIXED_BYTES + CLG_TOPIC_NAME_MAX + 8];
-    struct clg_topic_definition definition = {.name = (const uint8_t *)topic->name,
-                                              .name_bytes = topic->name_bytes,
-                                              .first_queue = topic->first_queue,
-                                              .queue_count = topic->queues};
     size_t bytes = (size_t)clg_topic_definition_bytes(topic->name_bytes, 0);
     CLG_ASSERT(bytes <= sizeof(body));
-    int rc = clg_topic_definition_encode(body, bytes, &definition, NULL);
-    CLG_ASSERT(rc == COMMITLOG_OK);
-    (void)rc;
-    clg_claim_control(log, CLG_KIND_TOPIC, topic->first_queue, body, bytes);
+    for (uint32_t step = 0; step < clg_topic_steps(topic); step++) {
+        struct clg_topic_definition definition = clg_claim_definition(topic, step);
+        int rc = clg_topic_definition_encode(body, bytes, &definition, NULL);
+        CLG_ASSERT(rc == COMMITLOG_OK);
+        (void)rc;
+        clg_claim_control(log, CLG_KIND_TOPIC, definition.first_queue, body, bytes);
+    }
     topic->defined_base = log->active->base;
 }
 
+/* The topic whose definitions have to lie before it; NULL: none has. */
 static struct clg_topic *claim_topic(const struct clg_log *log, const struct clg_append *item)
 {
+    if (!item->takes_offset) {
+        return item->defined;
+    }
     const struct clg_queue *queue = clg_registry_queue(log->registry, item->queue_number);
     CLG_ASSERT(queue != NULL && queue->owner != 0);
     return clg_registry_topic(log->registry, queue->owner - 1);
@@ -123,11 +139,8 @@ static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append
     uint64_t bytes = written ? 0 : clg_record_bytes(0, CLG_EPOCH_BODY_BYTES);
     log->ticket++;
     for (uint32_t i = 0; i < count; i++) {
-        if (!items[i].takes_offset) {
-            continue;
-        }
         struct clg_topic *topic = claim_topic(log, &items[i]);
-        if (topic->defined_base != base && topic->claim_mark != log->ticket) {
+        if (topic != NULL && topic->defined_base != base && topic->claim_mark != log->ticket) {
             topic->claim_mark = log->ticket;
             bytes += claim_definition_bytes(topic);
         }
@@ -141,11 +154,9 @@ static void claim_write_prelude(struct clg_log *log, const struct clg_append *it
         claim_write_epoch(log);
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (items[i].takes_offset) {
-            struct clg_topic *topic = claim_topic(log, &items[i]);
-            if (topic->defined_base != log->active->base) {
-                claim_write_definition(log, topic);
-            }
+        struct clg_topic *topic = claim_topic(log, &items[i]);
+        if (topic != NULL && topic->defined_base != log->active->base) {
+            claim_write_definitions(log, topic);
         }
     }
 }
@@ -260,12 +271,27 @@ int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commi
     return COMMITLOG_OK;
 }
 
+/* Were their queues chosen among those that there are? A topic grows and shrinks under this lock:
+ * what is claimed behind lies where keys go from then on. */
+static bool claim_is_routed(const struct clg_append *items, uint32_t count)
+{
+    bool good = true;
+    for (uint32_t i = 0; i < count; i++) {
+        good = good && (items[i].topic == NULL ||
+                        items[i].routed == clg_load_relaxed_u32(&items[i].topic->routed));
+    }
+    return good || CLG_PLANTED(GROWTH_UNROUTED);
+}
+
 int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint32_t count,
                       uint64_t bytes, bool large, struct commitlog_error *err)
 {
     CLG_ASSERT(count >= 1 && clg_is_aligned(bytes, CLG_RECORD_ALIGN));
     if (clg_load_acquire_u32(&log->latch) != 0) {
         return clg_log_failure(log, err);
+    }
+    if (CLG_UNLIKELY(!claim_is_routed(items, count))) {
+        return CLG_LOG_ROUTED_ANEW;
     }
     uint64_t prelude = claim_prelude_bytes(log, items, count, log->active->base);
     if (prelude + bytes + CLG_RECORD_MIN > log->active->data_end - log->position) {

@@ -61,12 +61,21 @@ struct clg_log_config {
 
 struct clg_log; /* commit_log_internal.h */
 
+/* Of a claim: the topic has grown or shrunk since the queue was chosen. Nothing was claimed; choose
+ * again. Never returned to a user. */
+#define CLG_LOG_ROUTED_ANEW (-1000)
+
 /* What one record is made of; pointers are only read during the call. */
 struct clg_append {
     uint8_t kind;
     uint32_t queue_number; /* the header's queue number; UINT32_MAX for control records */
     bool takes_offset;     /* claims the queue's next offset, needs its topic's definition */
     bool takes_reserve;    /* of retention: for it the last stretch of a full disk is kept */
+    uint32_t routed;       /* queues of `topic` when its queue was chosen */
+    /* Its queue was chosen among so many of this one: refused if it has others now. NULL: it is
+     * for no queue, or for that one whatever happens. */
+    const struct clg_topic *topic;
+    struct clg_topic *defined; /* its definitions come first; NULL: those of the queue's topic */
     const uint8_t *attributes;
     uint32_t attribute_bytes;
     const struct commitlog_slice *body;
@@ -82,7 +91,7 @@ void clg_log_free(struct clg_log *log);
 /*
  * Appends count records as one (count 1: a plain record; more: a batch with its header). Never
  * waits for room. receipts: one per record, filled but for the level.
- * COMMITLOG_EAGAIN: no room now; nothing was claimed.
+ * COMMITLOG_EAGAIN: no room now; nothing was claimed. CLG_LOG_ROUTED_ANEW.
  */
 CLG_MUST_CHECK int clg_log_append(struct clg_log *log, const struct clg_append *items,
                                   uint32_t count, struct commitlog_receipt *receipts,
@@ -94,6 +103,25 @@ bool clg_log_topic_is_defined(struct clg_log *log, const struct clg_topic *topic
  * `with_offsets` (carry-forward). COMMITLOG_EAGAIN as above. */
 CLG_MUST_CHECK int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic,
                                         bool with_offsets, struct commitlog_error *err);
+
+/*
+ * grow.c: one record that says where keys go from its position on. EAGAIN as above.
+ * Grows by `step`, which has numbers (clg_registry_add_step) or was shrunk away; the record says
+ * where each parent stands.
+ */
+CLG_MUST_CHECK int clg_log_grow_topic(struct clg_log *log, struct clg_topic *topic, uint32_t step,
+                                      struct commitlog_receipt *receipt,
+                                      struct commitlog_error *err);
+/* Shrinks to the steps before `step`, unless the next offsets of the queues that go have changed
+ * since their sum was `sum`: COMMITLOG_EBUSY. */
+CLG_MUST_CHECK int clg_log_shrink_topic(struct clg_log *log, struct clg_topic *topic, uint32_t step,
+                                        uint64_t sum, struct commitlog_receipt *receipt,
+                                        struct commitlog_error *err);
+/* The next offsets of the topic's queues [from, to), and their sum. `next` may be NULL. */
+uint64_t clg_log_next_offsets(struct clg_log *log, const struct clg_topic *topic, uint32_t from,
+                              uint32_t to, uint64_t *next);
+/* Position of the newest growth or shrink of a topic that has grown. */
+uint64_t clg_log_topic_changed_at(struct clg_log *log, const struct clg_topic *topic);
 
 /* Zero copy. *out_body has body_bytes bytes; attributes are written already. */
 struct clg_reserved {

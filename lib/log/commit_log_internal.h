@@ -8,6 +8,7 @@
 #ifndef CLG_LOG_COMMIT_LOG_INTERNAL_H
 #define CLG_LOG_COMMIT_LOG_INTERNAL_H
 
+#include "format/topic_record.h"
 #include "log/commit_log.h"
 #include "log/engine.h"
 #include "log/live.h"
@@ -164,6 +165,8 @@ uint32_t clg_record_build(struct clg_log *log, uint8_t *record, uint64_t positio
 void clg_word_store(uint8_t *record, uint32_t word);
 uint32_t clg_word_load(const uint8_t *record);
 uint32_t clg_append_bytes(const struct clg_append *item);
+/* What a definition of the topic's step says, without pairs. */
+struct clg_topic_definition clg_claim_definition(const struct clg_topic *topic, uint32_t step);
 /* One control record of one piece at the tail: build, commit, advance. Room was checked. */
 void clg_claim_control(struct clg_log *log, uint8_t kind, uint32_t queue_number, const void *body,
                        uint64_t body_bytes);
@@ -182,10 +185,17 @@ void clg_wake_all(struct clg_log *log);
 /* flush.c: wakes everybody who waits for a flush. */
 void clg_flush_wake(struct clg_log *log);
 
-/* large.c */
+/* large.c; the second one under drain_lock and claim_lock, with room for the record in `buffer` */
 int clg_large_append(struct clg_log *log, const struct clg_append *items, uint32_t count,
                      uint64_t bytes, uint8_t *checks, struct commitlog_receipt *receipts,
                      struct commitlog_error *err);
+int clg_large_locked(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                     uint64_t bytes, uint8_t *buffer, uint8_t *checks,
+                     struct commitlog_receipt *receipts, struct commitlog_error *err);
+/* appender.c: into the ring or the mapped segment, under claim_lock. */
+int clg_appender_locked(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                        uint64_t bytes, uint8_t *checks, struct commitlog_receipt *receipts,
+                        struct commitlog_error *err);
 /* appender.c: builds count items (with a batch header if count > 1) at `at`, whose first byte has
  * the log position `position`; everything committed but the first record's word, returned.
  * checks: room for 8 bytes per item, for a batch. */

@@ -30,10 +30,11 @@ static int large_write(struct clg_log *log, uint8_t *buffer, uint64_t bytes, uin
     return COMMITLOG_OK;
 }
 
-static int large_locked(struct clg_log *log, const struct clg_append *items, uint32_t count,
-                        uint64_t bytes, uint8_t *buffer, uint8_t *checks,
-                        struct commitlog_receipt *receipts, struct commitlog_error *err)
+int clg_large_locked(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                     uint64_t bytes, uint8_t *buffer, uint8_t *checks,
+                     struct commitlog_receipt *receipts, struct commitlog_error *err)
 {
+    CLG_ASSERT(clg_mutex_is_held(&log->drain_lock) && clg_mutex_is_held(&log->claim_lock));
     if (log->reserved > 0) {
         return COMMITLOG_EAGAIN;
     }
@@ -80,7 +81,7 @@ int clg_large_append(struct clg_log *log, const struct clg_append *items, uint32
     }
     clg_mutex_lock(os, &log->drain_lock);
     clg_mutex_lock(os, &log->claim_lock);
-    int rc = large_locked(log, items, count, bytes, buffer, checks, receipts, err);
+    int rc = clg_large_locked(log, items, count, bytes, buffer, checks, receipts, err);
     clg_mutex_unlock(os, &log->claim_lock);
     clg_mutex_unlock(os, &log->drain_lock);
     os->free(os, buffer);

@@ -44,6 +44,10 @@ void clg_registry_deinit(struct clg_registry *registry)
         os->free(os, registry->names);
         registry->names = next;
     }
+    uint32_t topics = clg_registry_topic_count(registry);
+    for (uint32_t id = 0; id < topics; id++) {
+        os->free(os, clg_registry_topic(registry, id)->growth);
+    }
     for (uint32_t i = 0; i < CLG_REGISTRY_CHUNKS; i++) {
         os->free(os, registry->topics[i]);
         os->free(os, registry->queues[i]);
@@ -105,9 +109,27 @@ struct clg_topic *clg_registry_same(const struct clg_registry *registry, const v
         return NULL;
     }
     struct clg_topic *topic = clg_registry_topic(registry, queue->owner - 1);
-    bool same = topic->first_queue == first_queue && topic->queues == queues &&
+    bool same = topic->first_queue == first_queue && clg_topic_step(topic, 0).queues == queues &&
                 topic->name_bytes == name_bytes && memcmp(topic->name, name, name_bytes) == 0;
     return same ? topic : NULL;
+}
+
+struct clg_topic_step clg_topic_step(const struct clg_topic *topic, uint32_t step)
+{
+    CLG_ASSERT(step < clg_topic_steps(topic));
+    return clg_topic_steps(topic) > 1 ? topic->growth->steps[step]
+                                      : (struct clg_topic_step){.first_queue = topic->first_queue,
+                                                                .queues = clg_topic_queues(topic)};
+}
+
+uint32_t clg_topic_step_of(const struct clg_topic *topic, uint32_t index)
+{
+    uint32_t step = clg_topic_steps(topic) - 1;
+    while (step > 0 && topic->growth->steps[step].from > index) {
+        step--;
+    }
+    CLG_ASSERT(index < clg_topic_queues(topic));
+    return step;
 }
 
 /* The slot that holds the name, or the free one where it belongs. */
@@ -228,6 +250,19 @@ static char *registry_name_room(struct clg_registry *registry, size_t bytes)
     return names->bytes + names->used;
 }
 
+/* The numbers are of the topic's queues from index `from` on. */
+static void registry_own(struct clg_registry *registry, const struct clg_topic *topic,
+                         uint32_t from, uint32_t first, uint32_t queues)
+{
+    for (uint32_t i = 0; i < queues; i++) {
+        uint32_t number = first + i;
+        struct clg_queue *queue =
+            &registry->queues[number / CLG_REGISTRY_CHUNK][number % CLG_REGISTRY_CHUNK];
+        queue->owner = topic->id + 1;
+        queue->index = from + i;
+    }
+}
+
 static int registry_insert(struct clg_registry *registry, const void *name, size_t name_bytes,
                            uint32_t first, uint32_t queues, struct clg_topic **out)
 {
@@ -246,17 +281,16 @@ static int registry_insert(struct clg_registry *registry, const void *name, size
     memcpy(copy, name, name_bytes);
     registry->names->used += (uint32_t)name_bytes + 1;
     struct clg_topic *topic = &registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK];
-    *topic = (struct clg_topic){.id = id,
-                                .first_queue = first,
-                                .queues = queues,
-                                .name_bytes = (uint32_t)name_bytes,
-                                .name_hash = clg_topic_seed(name, name_bytes),
-                                .defined_base = UINT64_MAX,
-                                .name = copy};
-    for (uint32_t i = 0; i < queues; i++) {
-        uint32_t number = first + i;
-        registry->queues[number / CLG_REGISTRY_CHUNK][number % CLG_REGISTRY_CHUNK].owner = id + 1;
-    }
+    CLG_ASSERT(topic->growth == NULL && topic->name == NULL);
+    topic->id = id;
+    topic->first_queue = first;
+    topic->name_bytes = (uint32_t)name_bytes;
+    topic->name_hash = clg_topic_seed(name, name_bytes);
+    topic->defined_base = UINT64_MAX;
+    topic->name = copy;
+    clg_store_relaxed_u32(&topic->queues, queues);
+    clg_store_relaxed_u32(&topic->routed, queues);
+    registry_own(registry, topic, 0, first, queues);
     registry->slots[registry_slot(registry, topic->name_hash, name, name_bytes)] =
         (struct clg_registry_slot){.topic = id + 1, .hash = (uint32_t)topic->name_hash};
     /* ORDER(registry-1): whoever sees the counts sees what they count. */
@@ -281,6 +315,13 @@ static bool registry_is_free(const struct clg_registry *registry, uint32_t first
     return true;
 }
 
+/* The lowest number that nothing has, nor any record. */
+static uint32_t registry_next(const struct clg_registry *registry)
+{
+    uint32_t next = clg_registry_queue_count(registry);
+    return next < registry->spoken_for ? registry->spoken_for : next;
+}
+
 int clg_registry_add(struct clg_registry *registry, const void *name, size_t name_bytes,
                      uint32_t first_queue, uint32_t queues, struct clg_topic **out)
 {
@@ -288,19 +329,17 @@ int clg_registry_add(struct clg_registry *registry, const void *name, size_t nam
     uint64_t hash = clg_topic_seed(name, name_bytes);
     clg_mutex_lock(registry->os, &registry->lock);
     uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)].topic;
-    uint32_t next = clg_registry_queue_count(registry);
-    next = next < registry->spoken_for ? registry->spoken_for : next;
     int rc;
     if (id != 0) {
         struct clg_topic *topic = clg_registry_topic(registry, id - 1);
-        bool same = topic->queues == queues &&
+        bool same = clg_topic_step(topic, 0).queues == queues &&
                     (first_queue == UINT32_MAX || first_queue == topic->first_queue);
         rc = same ? COMMITLOG_OK : COMMITLOG_EEXIST;
         if (same) {
             *out = topic;
         }
     } else {
-        uint32_t first = first_queue == UINT32_MAX ? next : first_queue;
+        uint32_t first = first_queue == UINT32_MAX ? registry_next(registry) : first_queue;
         if ((uint64_t)first + queues > (uint64_t)CLG_REGISTRY_CHUNK * CLG_REGISTRY_CHUNKS) {
             rc = COMMITLOG_ELIMIT;
         } else if (!registry_is_free(registry, first, queues)) {
@@ -311,4 +350,106 @@ int clg_registry_add(struct clg_registry *registry, const void *name, size_t nam
     }
     clg_mutex_unlock(registry->os, &registry->lock);
     return rc;
+}
+
+/* What is said of a step before it is given numbers. */
+static int registry_check_step(const struct clg_topic *topic, uint32_t step, uint32_t queues)
+{
+    uint32_t have = clg_topic_queues(topic);
+    if (step != clg_topic_steps(topic) || queues == 0 || queues % have != 0) {
+        return COMMITLOG_EINVAL;
+    }
+    bool few = step < CLG_GROWTH_STEPS_MAX && queues <= CLG_TOPIC_QUEUES_MAX - have;
+    return few ? COMMITLOG_OK : COMMITLOG_ELIMIT;
+}
+
+/* Its creation becomes the first one of its steps. */
+static int registry_need_growth(struct clg_registry *registry, struct clg_topic *topic)
+{
+    const struct commitlog_os *os = registry->os;
+    if (topic->growth != NULL) {
+        return COMMITLOG_OK;
+    }
+    topic->growth = os->alloc(os, sizeof(*topic->growth));
+    if (topic->growth == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    topic->growth->steps[0] = (struct clg_topic_step){.first_queue = topic->first_queue,
+                                                      .queues = clg_topic_queues(topic)};
+    return COMMITLOG_OK;
+}
+
+static int registry_add_step(struct clg_registry *registry, struct clg_topic *topic, uint32_t step,
+                             uint32_t first_queue, uint32_t queues)
+{
+    int rc = registry_check_step(topic, step, queues);
+    if (rc == COMMITLOG_OK) {
+        rc = registry_need_growth(registry, topic);
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    struct clg_topic_step *next = &topic->growth->steps[step];
+    bool kept = next->queues == queues; /* an attempt that failed had numbers already */
+    uint32_t first = first_queue != UINT32_MAX ? first_queue
+                     : kept                    ? next->first_queue
+                                               : registry_next(registry);
+    if (kept && first == next->first_queue) {
+        return COMMITLOG_OK;
+    }
+    if ((uint64_t)first + queues > (uint64_t)CLG_REGISTRY_CHUNK * CLG_REGISTRY_CHUNKS) {
+        return COMMITLOG_ELIMIT;
+    }
+    if (!registry_is_free(registry, first, queues)) {
+        return COMMITLOG_EEXIST;
+    }
+    rc = registry_reserve(registry, first + queues);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    for (uint32_t i = 0; i < next->queues; i++) { /* those of an attempt are nobody's any more */
+        clg_registry_queue(registry, next->first_queue + i)->owner = 0;
+    }
+    *next = (struct clg_topic_step){clg_topic_queues(topic), first, queues};
+    registry_own(registry, topic, next->from, first, queues);
+    /* ORDER(registry-1) */
+    clg_raise_release_u32(&registry->queue_count, first + queues);
+    return COMMITLOG_OK;
+}
+
+int clg_registry_add_step(struct clg_registry *registry, struct clg_topic *topic, uint32_t step,
+                          uint32_t first_queue, uint32_t queues)
+{
+    CLG_ASSERT(step > 0);
+    int rc;
+    clg_mutex_lock(registry->os, &registry->lock);
+    if (step < clg_topic_steps(topic)) {
+        const struct clg_topic_step *there = &topic->growth->steps[step];
+        bool same = there->first_queue == first_queue && there->queues == queues;
+        rc = same ? COMMITLOG_OK : COMMITLOG_EEXIST;
+    } else {
+        rc = registry_add_step(registry, topic, step, first_queue, queues);
+    }
+    clg_mutex_unlock(registry->os, &registry->lock);
+    return rc;
+}
+
+void clg_registry_show_step(struct clg_registry *registry, struct clg_topic *topic, uint32_t step)
+{
+    clg_mutex_lock(registry->os, &registry->lock);
+    if (step == clg_topic_steps(topic)) {
+        const struct clg_topic_step *next = &topic->growth->steps[step];
+        CLG_ASSERT(next->queues > 0 && next->from == clg_topic_queues(topic));
+        /* ORDER(growth-1) release: whoever sees a queue finds the step that has it. */
+        clg_store_release_u32(&topic->grown, step);
+        clg_store_release_u32(&topic->queues, next->from + next->queues);
+    }
+    clg_mutex_unlock(registry->os, &registry->lock);
+}
+
+void clg_registry_route(struct clg_topic *topic, uint32_t step)
+{
+    const struct clg_topic_step last = clg_topic_step(topic, step);
+    /* ORDER(growth-1) release */
+    clg_store_release_u32(&topic->routed, last.from + last.queues);
 }

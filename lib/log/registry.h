@@ -2,22 +2,27 @@
  * registry.h -- what a claim needs to know of topics and queues.
  *
  * Owns: topic by name and by id, queue by number, and of each queue the next offset to hand out.
- * Invariants: 1. a topic owns a run of queue numbers, no two topics the same one; 2. next_offset
- * never decreases; 3. topics and queues are never removed and never move in memory. Threads and
- * locks: look-ups by id and number from any thread without a lock (what they return was complete
- * before its number was handed out); adding and look-up by name take `lock`; next_offset and
- * defined_base belong to whoever holds the claim lock of the log, or to the only thread there is
- * while a store opens. Failure modes: COMMITLOG_ENOMEM, COMMITLOG_ELIMIT; nothing is added then.
+ * Invariants: 1. a topic owns a run of queue numbers for each of its growth steps, no two topics
+ * the same one; 2. next_offset never decreases; 3. topics, steps and queues are never removed and
+ * never move in memory; 4. keys go to the queues [0, routed), which end where a step ends. Threads
+ * and locks: look-ups by id and number from any thread without a lock (what they return was
+ * complete before its number was handed out); adding and look-up by name take `lock`; next_offset,
+ * defined_base and, in a writer, `routed` belong to whoever holds the claim lock of the log, or to
+ * the only thread there is while a store opens. Failure modes: COMMITLOG_ENOMEM, COMMITLOG_ELIMIT;
+ * nothing is added then.
  */
 #ifndef CLG_LOG_REGISTRY_H
 #define CLG_LOG_REGISTRY_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
 #include "commitlog.h"
 
 #include "base/attr.h"
+#include "base/order.h"
+#include "format/limits.h"
 #include "os/lock.h"
 #include "os/os.h"
 
@@ -26,22 +31,70 @@
 #define CLG_REGISTRY_CHUNK 131072u
 #define CLG_REGISTRY_CHUNKS 128u /* 16,777,216 queues, as many topics */
 
-struct clg_topic {
-    uint32_t id;          /* dense from 0, valid for this open store only */
-    uint32_t first_queue; /* number of its queue 0 */
+/* Queues [from, from + queues) of a topic, which have the numbers from first_queue on. */
+struct clg_topic_step {
+    uint32_t from;
+    uint32_t first_queue;
     uint32_t queues;
+};
+
+/* Of a topic that has grown, or is to: its creation is step 0. */
+struct clg_topic_growth {
+    uint64_t changed_at; /* position of the newest growth or shrink; claim lock */
+    /* One behind those that are shown: the numbers are the topic's already; under the registry's
+     * lock. */
+    struct clg_topic_step steps[CLG_GROWTH_STEPS_MAX];
+};
+
+struct clg_topic {
+    uint32_t id;             /* dense from 0, valid for this open store only */
+    uint32_t first_queue;    /* number of its queue 0 */
+    _Atomic uint32_t queues; /* that there are, of all steps; ORDER(growth-1) */
+    _Atomic uint32_t routed; /* that keys are routed among; ORDER(growth-1) */
+    _Atomic uint32_t grown;  /* steps behind the creation; ORDER(growth-1) */
     uint32_t name_bytes;
     uint64_t name_hash;    /* seed of its key hashes */
-    uint64_t defined_base; /* segment that holds its newest definition; UINT64_MAX: none */
+    uint64_t defined_base; /* segment that holds its newest definitions; UINT64_MAX: none */
     uint64_t claim_mark;   /* ticket of the claim that last looked at it: each topic once */
     char *name;            /* ends in NUL; lies in one of the registry's blocks */
+    struct clg_topic_growth *growth; /* only to be looked at if it has grown, or under `lock` */
 };
 
 struct clg_queue {
     uint64_t next_offset;
     uint32_t owner; /* id of its topic + 1; 0: no topic has this number (yet) */
-    uint32_t reserved;
+    uint32_t index; /* in its topic */
 };
+
+static inline uint32_t clg_topic_queues(const struct clg_topic *topic)
+{
+    return clg_load_acquire_u32(&topic->queues); /* ORDER(growth-1) acquire */
+}
+
+static inline uint32_t clg_topic_routed(const struct clg_topic *topic)
+{
+    return clg_load_acquire_u32(&topic->routed); /* ORDER(growth-1) acquire */
+}
+
+/* Steps it has, its creation counted. */
+static inline uint32_t clg_topic_steps(const struct clg_topic *topic)
+{
+    return clg_load_acquire_u32(&topic->grown) + 1; /* ORDER(growth-1) acquire */
+}
+
+struct clg_topic_step clg_topic_step(const struct clg_topic *topic, uint32_t step);
+/* The step that has the queue of this index. */
+uint32_t clg_topic_step_of(const struct clg_topic *topic, uint32_t index);
+
+/* Number of the queue of this index. */
+static inline uint32_t clg_topic_number(const struct clg_topic *topic, uint32_t index)
+{
+    if (CLG_LIKELY(clg_topic_steps(topic) == 1)) {
+        return topic->first_queue + index;
+    }
+    struct clg_topic_step step = clg_topic_step(topic, clg_topic_step_of(topic, index));
+    return step.first_queue + (index - step.from);
+}
 
 struct clg_registry_slot {
     uint32_t topic; /* id + 1; 0: free */
@@ -58,6 +111,7 @@ struct clg_registry {
     struct clg_topic *topics[CLG_REGISTRY_CHUNKS];
     struct clg_queue *queues[CLG_REGISTRY_CHUNKS];
     uint32_t spoken_for; /* numbers below are in records, maybe of no topic known; under lock */
+    bool is_claimed;     /* a claim says where keys go, and no fold of what was claimed before */
     struct clg_registry_slot *slots; /* open addressing by name */
     uint32_t slot_count;
     struct clg_registry_names *names; /* newest block first */
@@ -77,10 +131,21 @@ CLG_MUST_CHECK int clg_registry_add(struct clg_registry *registry, const void *n
                                     size_t name_bytes, uint32_t first_queue, uint32_t queues,
                                     struct clg_topic **out);
 
-/* The topic of exactly this name, first number and number of queues, found by the number: NULL if
- * there is none. For who meets definitions of what is there already: no lock, no search. */
+/* The topic of exactly this name, first number and number of queues when it was created, found by
+ * the number: NULL if there is none. For who meets definitions of what is there already: no lock,
+ * no search. */
 struct clg_topic *clg_registry_same(const struct clg_registry *registry, const void *name,
                                     size_t name_bytes, uint32_t first_queue, uint32_t queues);
+
+/* Gives the topic the numbers [first_queue, first_queue + queues) (UINT32_MAX: the next ones) for
+ * its next step, which is not shown yet; or finds that the step is there, with these. EEXIST: with
+ * others, or another topic has them; EINVAL: not the next step, or no whole factor. */
+CLG_MUST_CHECK int clg_registry_add_step(struct clg_registry *registry, struct clg_topic *topic,
+                                         uint32_t step, uint32_t first_queue, uint32_t queues);
+/* The step that was added is the topic's, for everybody to see. */
+void clg_registry_show_step(struct clg_registry *registry, struct clg_topic *topic, uint32_t step);
+/* Keys go to the steps up to `step`. By whoever holds the claim lock. */
+void clg_registry_route(struct clg_topic *topic, uint32_t step);
 
 /* NULL when there is none of this number. */
 struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32_t id);

@@ -261,21 +261,25 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
 {
     int64_t began = clg_append_begin(store);
     struct clg_encoded encoded;
-    int rc = clg_encode_record(store, record, &encoded, err);
-    if (rc != COMMITLOG_OK) {
-        return rc;
-    }
-    uint32_t level = clg_append_level(store, encoded.level);
-    began = clg_append_begin_level(store, level, began);
-    int64_t deadline = clg_store_deadline(store, timeout_ms);
     struct commitlog_receipt receipt = {0};
-    if (CLG_LIKELY(encoded.mark.id == 0) || !clg_producers_know(store, &encoded.mark)) {
-        rc = clg_limits_wait(store, deadline, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = append_items(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
-    }
-    clg_encoded_free(store, &encoded);
+    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    uint32_t level;
+    int rc;
+    do {
+        rc = clg_encode_record(store, record, &encoded, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        level = clg_append_level(store, encoded.level);
+        began = clg_append_begin_level(store, level, began);
+        if (CLG_LIKELY(encoded.mark.id == 0) || !clg_producers_know(store, &encoded.mark)) {
+            rc = clg_limits_wait(store, deadline, err);
+        }
+        if (rc == COMMITLOG_OK) {
+            rc = append_items(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
+        }
+        clg_encoded_free(store, &encoded);
+    } while (CLG_UNLIKELY(rc == CLG_LOG_ROUTED_ANEW));
     if (rc != COMMITLOG_OK) {
         return rc;
     }
@@ -334,21 +338,24 @@ static int append_batch(struct commitlog_store *store, const struct commitlog_re
 {
     uint32_t level = 0;
     int64_t began = clg_append_begin(store);
-    int rc = append_encode_batch(store, records, count, encoded, items, &level, err);
-    if (rc != COMMITLOG_OK) {
-        return rc;
-    }
-    began = clg_append_begin_level(store, level, began);
-    rc = clg_producers_check(encoded, count, err);
-    if (rc == COMMITLOG_OK && !clg_producers_know(store, &encoded[0].mark)) {
-        rc = clg_limits_wait(store, deadline, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = append_items(store, items, count, &encoded[0].mark, deadline, receipts, err);
-    }
-    for (uint32_t i = 0; i < count; i++) {
-        clg_encoded_free(store, &encoded[i]);
-    }
+    int rc;
+    do {
+        rc = append_encode_batch(store, records, count, encoded, items, &level, err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+        began = clg_append_begin_level(store, level, began);
+        rc = clg_producers_check(encoded, count, err);
+        if (rc == COMMITLOG_OK && !clg_producers_know(store, &encoded[0].mark)) {
+            rc = clg_limits_wait(store, deadline, err);
+        }
+        if (rc == COMMITLOG_OK) {
+            rc = append_items(store, items, count, &encoded[0].mark, deadline, receipts, err);
+        }
+        for (uint32_t i = 0; i < count; i++) {
+            clg_encoded_free(store, &encoded[i]);
+        }
+    } while (CLG_UNLIKELY(rc == CLG_LOG_ROUTED_ANEW));
     if (rc == COMMITLOG_OK) {
         clg_count(store, CLG_COUNT_BATCHES, 1);
         rc = clg_append_finish(store, level, count, deadline, began, receipts, err);

@@ -102,13 +102,13 @@ int clg_cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core,
 {
     const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
     bool all = queue == COMMITLOG_QUEUE_ALL;
-    if (found == NULL || (!all && queue >= found->queues)) {
+    if (found == NULL || (!all && queue >= clg_topic_queues(found))) {
         return found == NULL ? COMMITLOG_ENOTFOUND : COMMITLOG_EINVAL;
     }
     cursor->topic = topic;
-    cursor->queue = found->first_queue + (all ? 0 : queue);
+    cursor->queue = clg_topic_number(found, all ? 0 : queue);
     cursor->queue_in_topic = queue;
-    cursor->queues = all ? found->queues : 1;
+    cursor->queues = all ? clg_topic_queues(found) : 1;
     return COMMITLOG_OK;
 }
 
@@ -172,7 +172,7 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
         cursor->until_ns = until_ns;
         cursor->topic = topic;
         cursor->queue = found->first_queue;
-        cursor->queues = found->queues;
+        cursor->queues = clg_topic_queues(found);
         rc = cursor_seek(cursor, COMMITLOG_FROM_END, 0, err);
     }
     if (rc != COMMITLOG_OK) {

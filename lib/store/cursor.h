@@ -63,7 +63,7 @@ struct commitlog_cursor {
     uint32_t topic;
     uint32_t queue; /* number in the store */
     uint32_t queue_in_topic;
-    uint32_t queues; /* of the topic, for a merge */
+    uint32_t queues; /* of the topic, for a merge; it may have grown */
     uint64_t next;   /* offset, or position in log order */
     /* What it saw last: whether a recovery has cut it shows when the core changes. */
     bool has_last;

@@ -3,14 +3,21 @@
 #include "base/invariant.h"
 #include "store/cursor.h"
 
+/* All that lies below `visible` is in queues that there are now. */
 static int topic_open_merge(struct commitlog_cursor *cursor, struct clg_core *core)
 {
-    if (cursor->merge != NULL) {
+    const struct clg_topic *topic = clg_registry_topic(&core->registry, cursor->topic);
+    CLG_ASSERT(topic != NULL);
+    const uint32_t queues = clg_topic_queues(topic);
+    if (cursor->merge != NULL && cursor->queues == queues) {
         return COMMITLOG_OK;
     }
+    clg_merge_close(cursor->merge); /* it has grown: from here on with all of them */
+    cursor->merge = NULL;
     cursor->pending = 0;
-    return clg_merge_open(core->fold, cursor->store->os, cursor->queue, cursor->queues,
-                          cursor->next, &cursor->merge);
+    cursor->queues = queues;
+    return clg_merge_open_topic(core->fold, cursor->store->os, topic, queues, cursor->next,
+                                &cursor->merge);
 }
 
 /* Damage that the opening found lies between what was read last and the next entry: said once. */
@@ -100,19 +107,19 @@ static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 static int topic_position_of_time(struct commitlog_cursor *cursor, struct clg_core *core,
                                   uint64_t visible, int64_t time_ns, uint64_t *out)
 {
+    const struct clg_topic *topic = clg_registry_topic(&core->registry, cursor->topic);
     uint64_t least = visible;
-    for (uint32_t i = 0; i < cursor->queues; i++) {
+    for (uint32_t i = 0; i < clg_topic_queues(topic); i++) {
+        const uint32_t number = clg_topic_number(topic, i);
         uint64_t offset = 0;
         struct clg_lookup_entry entry;
         uint32_t count = 0;
         uint64_t bound = 0;
-        int rc = clg_lookup_time(core->fold, cursor->queue + i, time_ns, COMMITLOG_LOWER, visible,
-                                 &offset);
+        int rc = clg_lookup_time(core->fold, number, time_ns, COMMITLOG_LOWER, visible, &offset);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
-        rc = clg_lookup_entries(core->fold, cursor->queue + i, offset, visible, &entry, 1, &count,
-                                &bound);
+        rc = clg_lookup_entries(core->fold, number, offset, visible, &entry, 1, &count, &bound);
         if (rc == COMMITLOG_OK && entry.position < least) {
             least = entry.position;
         }

@@ -25,10 +25,8 @@ static int dead_use_topic(struct commitlog_receiver *receiver, uint32_t topic)
     struct commitlog_topic_info info = {.struct_bytes = sizeof(info)};
     int rc = commitlog_topic_info(receiver->store, topic, &info);
     if (rc == COMMITLOG_OK) {
-        struct clg_core *core = clg_store_core(receiver->store);
-        receiver->dead_queue = clg_registry_topic(&core->registry, topic)->first_queue;
-        receiver->dead_queues = info.queues;
-        clg_core_unref(core);
+        receiver->dead_topic = topic;
+        receiver->has_dead = true;
     }
     return rc;
 }
@@ -59,7 +57,7 @@ int clg_work_make_dead_topic(struct commitlog_receiver *receiver, struct commitl
     char name[DEAD_PREFIX_BYTES + CLG_GROUP_NAME_MAX + 1];
     size_t bytes = DEAD_PREFIX_BYTES + (size_t)receiver->group.name_bytes;
     uint32_t topic = 0;
-    CLG_ASSERT(receiver->dead_queues == 0 && bytes <= CLG_TOPIC_NAME_MAX);
+    CLG_ASSERT(!receiver->has_dead && bytes <= CLG_TOPIC_NAME_MAX);
     (void)snprintf(name, sizeof(name), DEAD_PREFIX "%s", receiver->group.name);
     int rc = commitlog_topic_open(receiver->store, name, bytes, 0, &topic, err);
     if (rc == COMMITLOG_ENOTFOUND) {
@@ -129,7 +127,9 @@ static int dead_append(struct commitlog_receiver *receiver, const struct clg_rec
     struct clg_append copy;
     struct commitlog_receipt receipt = {0};
     uint8_t *copied = NULL;
-    uint32_t queue_number = receiver->dead_queue + receiver->dead_turn % receiver->dead_queues;
+    const struct clg_topic *topic =
+        clg_registry_topic(&store->core->registry, receiver->dead_topic);
+    uint32_t queue_number = clg_topic_number(topic, receiver->dead_turn % clg_topic_routed(topic));
     if (clg_reference_is_short_lived(store, original)) {
         copied = dead_copy(store, original, how, &body, &copy);
         copy.queue_number = queue_number;
@@ -190,7 +190,7 @@ int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number, ui
     struct clg_reader reader;
     uint32_t found_count = 0;
     uint64_t bound = 0;
-    CLG_ASSERT(receiver->dead_queues > 0);
+    CLG_ASSERT(receiver->has_dead);
     int rc = clg_lookup_entries(store->core->fold, queue_number, offset,
                                 clg_fold_position(store->core->fold), found,
                                 count < DEAD_LOOKUPS ? count : DEAD_LOOKUPS, &found_count, &bound);

@@ -15,21 +15,21 @@ int clg_store_queue(const struct clg_core *core, uint32_t topic, uint32_t queue,
                     uint32_t *out_number)
 {
     const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
-    if (found == NULL || queue >= found->queues) {
+    if (found == NULL || queue >= clg_topic_queues(found)) {
         return COMMITLOG_EINVAL;
     }
-    *out_number = found->first_queue + queue;
+    *out_number = clg_topic_number(found, queue);
     return COMMITLOG_OK;
 }
 
-static uint32_t encode_choose_queue(struct commitlog_store *store, const struct clg_topic *topic,
+static uint32_t encode_choose_queue(struct commitlog_store *store, uint32_t queues,
                                     const struct commitlog_record *record)
 {
     if (record->key_count == 0) {
         uint32_t turn = atomic_fetch_add_explicit(&store->round_robin, 1, memory_order_relaxed);
-        return turn % topic->queues;
+        return turn % queues;
     }
-    return clg_queue_by_key(record->keys[0].data, record->keys[0].bytes, topic->queues);
+    return clg_queue_by_key(record->keys[0].data, record->keys[0].bytes, queues);
 }
 
 /* What there is to be said of a record besides what its caller says. */
@@ -205,8 +205,8 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
         return rc;
     }
     const struct clg_topic *topic = clg_registry_topic(&store->core->registry, record->topic);
-    if (topic == NULL ||
-        (record->queue != COMMITLOG_QUEUE_AUTO && record->queue >= topic->queues)) {
+    uint32_t queues = topic == NULL ? 0 : clg_topic_routed(topic);
+    if (topic == NULL || (record->queue != COMMITLOG_QUEUE_AUTO && record->queue >= queues)) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "no topic has number %u, or it has no queue %u", record->topic,
                         record->queue);
@@ -226,9 +226,9 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
     }
     memset(&out->item, 0, sizeof(out->item));
     uint32_t queue = record->queue == COMMITLOG_QUEUE_AUTO
-                         ? encode_choose_queue(store, topic, record)
+                         ? encode_choose_queue(store, queues, record)
                          : record->queue;
-    place.queue_number = topic->first_queue + queue;
+    place.queue_number = clg_topic_number(topic, queue);
     if (CLG_UNLIKELY(half != NULL)) {
         half->queue_number = place.queue_number;
     }
@@ -242,6 +242,8 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
                                    : CLG_KIND_MESSAGE;
     out->item.queue_number = queued ? place.queue_number : CLG_QUEUE_NONE;
     out->item.takes_offset = queued;
+    out->item.topic = topic; /* the caller's own choice is looked at again, too: there are fewer */
+    out->item.routed = queues;
     out->item.body_bytes = body_bytes;
     out->level = record->level;
     out->mark = encode_mark(record);
@@ -286,6 +288,26 @@ static int encode_given(struct commitlog_store *store, const struct commitlog_re
         out->item.body_count = record->body_count;
     }
     return rc;
+}
+
+int clg_encode_route_again(struct commitlog_store *store, bool is_auto, struct clg_append *item,
+                           struct commitlog_error *err)
+{
+    struct clg_attribute key;
+    uint32_t queues = clg_topic_routed(item->topic);
+    uint32_t queue = clg_registry_queue(&store->core->registry, item->queue_number)->index;
+    CLG_ASSERT(item->kind == CLG_KIND_MESSAGE && item->takes_offset);
+    if (is_auto) {
+        bool has_key = clg_attributes_key(item->attributes, item->attribute_bytes, 0, &key) == 1;
+        queue = has_key ? clg_queue_by_key(key.value, key.bytes, queues) : queue % queues;
+    }
+    if (queue >= queues) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "topic %s has shrunk: queue %u takes no records", item->topic->name, queue);
+    }
+    item->queue_number = clg_topic_number(item->topic, queue);
+    item->routed = queues;
+    return COMMITLOG_OK;
 }
 
 int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *record,

@@ -32,6 +32,10 @@ int clg_encode_record(struct commitlog_store *store, const struct commitlog_reco
 int clg_encode_half(struct commitlog_store *store, const struct commitlog_record *record,
                     struct clg_transaction_half *half, struct clg_encoded *out,
                     struct commitlog_error *err);
+/* The topic has grown or shrunk since the plain message was encoded: its queue anew, or
+ * the one that it has if the caller chose that. COMMITLOG_EINVAL: that one is closed. */
+CLG_MUST_CHECK int clg_encode_route_again(struct commitlog_store *store, bool is_auto,
+                                          struct clg_append *item, struct commitlog_error *err);
 void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded);
 /* With a body of that many bytes, to be written in place; record->body is not looked at. */
 int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_record *record,

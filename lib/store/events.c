@@ -56,7 +56,7 @@ static bool events_name_queue(struct clg_core *core, uint32_t queue_number,
         return false;
     }
     const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
-    damage->queue = queue_number - topic->first_queue;
+    damage->queue = queue->index;
     (void)snprintf(damage->topic, sizeof(damage->topic), "%s", topic->name);
     return true;
 }

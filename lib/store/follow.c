@@ -63,7 +63,7 @@ static int follow_recover(struct commitlog_store *store, struct clg_core *core,
     return rc;
 }
 
-/* Topics that this handle has numbered keep their numbers. */
+/* Topics that this handle has numbered keep their numbers. Whether they grew the log says. */
 static int follow_inherit_topics(const struct clg_core *old, struct clg_core *core,
                                  struct commitlog_error *err)
 {
@@ -72,7 +72,7 @@ static int follow_inherit_topics(const struct clg_core *old, struct clg_core *co
         const struct clg_topic *topic = clg_registry_topic(&old->registry, i);
         struct clg_topic *same = NULL;
         int rc = clg_registry_add(&core->registry, topic->name, topic->name_bytes,
-                                  topic->first_queue, topic->queues, &same);
+                                  topic->first_queue, clg_topic_step(topic, 0).queues, &same);
         if (rc != COMMITLOG_OK) {
             return clg_fail(err, rc, 0, CLG_NO_POSITION, "keep topic %s", topic->name);
         }

@@ -5,7 +5,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
-#include "store/groups.h"
+#include "store/gate.h"
 
 /* So many queues at once need no memory of their own. */
 #define OFFSETS_SMALL 16u
@@ -121,6 +121,9 @@ int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch
                         epoch);
     }
     int rc = offsets_compare(group, reset, entries, count, err);
+    if (rc == COMMITLOG_OK && !reset) {
+        rc = clg_gate_check(handle->store, group, entries, *count, err);
+    }
     *out = (struct clg_group_change){.name = (const uint8_t *)handle->name,
                                      .name_bytes = handle->name_bytes,
                                      .operation = reset ? CLG_GROUP_RESET : CLG_GROUP_OFFSETS,
@@ -330,12 +333,12 @@ static int offsets_queues(struct commitlog_store *store, uint32_t topic, uint32_
 {
     struct commitlog_topic_info info = {.struct_bytes = sizeof(info)};
     int rc = commitlog_topic_info(store, topic, &info);
-    if (rc != COMMITLOG_OK || (queue != COMMITLOG_QUEUE_ALL && queue >= info.queues)) {
+    if (rc != COMMITLOG_OK || (queue != COMMITLOG_QUEUE_ALL && queue >= info.queues_total)) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "no topic %u with a queue %u is open", topic, queue);
     }
     *first = queue == COMMITLOG_QUEUE_ALL ? 0 : queue;
-    *count = queue == COMMITLOG_QUEUE_ALL ? info.queues : 1;
+    *count = queue == COMMITLOG_QUEUE_ALL ? info.queues_total : 1;
     return COMMITLOG_OK;
 }
 

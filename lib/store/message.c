@@ -29,7 +29,7 @@ void clg_message_set_origin(const struct clg_core *core, const struct clg_refere
     if (queue != NULL && queue->owner != 0) {
         const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
         message->origin_topic = topic->id;
-        message->origin_queue = reference->origin_queue - topic->first_queue;
+        message->origin_queue = queue->index;
     }
 }
 
@@ -119,7 +119,7 @@ int clg_message_fill(const struct clg_core *core, const struct clg_record_view *
     if (queue != NULL && queue->owner != 0) {
         const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
         out->topic = topic->id;
-        out->queue = view->header.queue_number - topic->first_queue;
+        out->queue = queue->index;
     }
     if (view->header.kind == CLG_KIND_HOLE || view->header.kind == CLG_KIND_PAD) {
         return COMMITLOG_OK; /* nothing in them is covered by a check */

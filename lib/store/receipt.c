@@ -50,12 +50,14 @@ static void receipt_sort(struct clg_work_entry *entries, uint32_t count)
 static void receipt_collect(struct receipt_set *set)
 {
     const struct commitlog_receiver *receiver = set->receiver;
+    const struct clg_topic *topic =
+        clg_registry_topic(&receiver->store->core->registry, receiver->topic);
     uint32_t kept = 0;
     for (uint32_t i = 0; i < set->asked; i++) {
         const struct commitlog_delivery *delivery = &set->deliveries[i];
-        uint32_t number = receiver->first_queue + delivery->queue;
-        const struct clg_work_queue *queue =
-            delivery->queue < receiver->queues ? clg_work_find(receiver, number) : NULL;
+        bool known = delivery->queue < clg_topic_queues(topic);
+        uint32_t number = known ? clg_topic_number(topic, delivery->queue) : CLG_QUEUE_NONE;
+        const struct clg_work_queue *queue = known ? clg_work_find(receiver, number) : NULL;
         const struct clg_work_run *run =
             queue == NULL ? NULL : clg_work_queue_at(queue, delivery->offset);
         if (run == NULL || run->state != CLG_WORK_PENDING ||
@@ -271,7 +273,7 @@ static int nack_apply(struct receipt_set *set, void *ctx, struct commitlog_error
     for (uint32_t i = 0; i < set->count; i++) {
         back->wants_topic =
             back->wants_topic ||
-            (receiver->dead_queues == 0 && set->entries[i].attempts >= receiver->max_attempts);
+            (!receiver->has_dead && set->entries[i].attempts >= receiver->max_attempts);
     }
     if (back->wants_topic) {
         return COMMITLOG_OK; /* the caller makes it, and comes again */

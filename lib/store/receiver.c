@@ -14,6 +14,7 @@
 #include "base/plant.h"
 #include "format/queue_file.h"
 #include "format/topic_record.h"
+#include "store/gate.h"
 #include "store/reference.h"
 #include "store/work.h"
 
@@ -47,19 +48,15 @@ int32_t commitlog_receiver_open(struct commitlog_group *group, uint32_t topic,
     if (receiver == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "open a receiver");
     }
-    struct clg_core *core = clg_store_core(store);
     *receiver = (struct commitlog_receiver){
         .store = store,
         .group = *group,
         .topic = topic,
-        .first_queue = clg_registry_topic(&core->registry, topic)->first_queue,
-        .queues = info.queues,
         .max_attempts = wanted.max_attempts == 0 ? CLG_WORK_MAX_ATTEMPTS : wanted.max_attempts,
         .dead_topic =
             (wanted.flags & COMMITLOG_RECEIVE_DEAD_TOPIC) != 0 ? wanted.dead_topic : UINT32_MAX,
         .visibility_ms = wanted.visibility_ms == 0 ? CLG_WORK_VISIBILITY_MS : wanted.visibility_ms,
         .ordered = (wanted.flags & COMMITLOG_RECEIVE_ORDERED) != 0};
-    clg_core_unref(core);
     clg_reader_init(&receiver->reader, store->os,
                     clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0, true);
     rc = clg_work_check_dead_topic(receiver, err);
@@ -276,8 +273,13 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     if (group == NULL) {
         return clg_groups_not_found(&receiver->group, err);
     }
+    struct clg_gate gate;
+    int rc = clg_gate_look(take->core, take->visible, group, queue_number, &gate);
+    if (rc != COMMITLOG_OK || !gate.open) {
+        return rc; /* not before its parents are consumed so far */
+    }
     struct clg_lookup_range range = {0};
-    int rc = clg_lookup_range(take->core->fold, queue_number, take->visible, &range);
+    rc = clg_lookup_range(take->core->fold, queue_number, take->visible, &range);
     const struct clg_group_offset *known = clg_group_find_offset(group, queue_number);
     if (rc == COMMITLOG_OK && (known == NULL || known->offset < range.min)) {
         /* The group begins here, or goes on here because retention has passed. */
@@ -294,7 +296,7 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     if (!choice.found) {
         return COMMITLOG_OK;
     }
-    if (choice.run.attempts >= receiver->max_attempts && receiver->dead_queues == 0) {
+    if (choice.run.attempts >= receiver->max_attempts && !receiver->has_dead) {
         take->wants_topic = true;
         return COMMITLOG_OK;
     }
@@ -335,16 +337,17 @@ static int receive_round(struct receive_take *take, struct commitlog_error *err)
     /* Again: another receiver may have given out what was not there the first time. */
     int rc = clg_store_fold(store, &take->core, &take->visible, err);
     take->now_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS;
-    for (uint32_t i = 0;
-         rc == COMMITLOG_OK && take->count == 0 && !take->wants_topic && i < receiver->queues;
+    const struct clg_topic *topic = clg_registry_topic(&take->core->registry, receiver->topic);
+    const uint32_t queues = clg_topic_queues(topic);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && take->count == 0 && !take->wants_topic && i < queues;
          i++) {
-        uint32_t queue = (receiver->turn + i) % receiver->queues;
+        uint32_t queue = (receiver->turn + i) % queues;
         do {
             take->entry_count = 0;
-            rc = receive_queue(take, receiver->first_queue + queue, err);
+            rc = receive_queue(take, clg_topic_number(topic, queue), err);
         } while (rc == COMMITLOG_EAGAIN);
         if (take->count > 0 || rc != COMMITLOG_OK) { /* a bad sector of one stops no other */
-            receiver->turn = (queue + 1) % receiver->queues;
+            receiver->turn = (queue + 1) % queues;
         }
     }
     clg_mutex_unlock(store->os, &store->group_lock);

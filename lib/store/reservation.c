@@ -15,6 +15,7 @@ struct commitlog_reservation {
     struct commitlog_store *store;
     uint32_t level;
     bool in_place;
+    bool is_auto; /* no queue of the caller's choice */
     struct clg_reserved reserved;
     struct clg_encoded encoded; /* not in_place */
     struct commitlog_slice body;
@@ -32,6 +33,22 @@ static void reservation_free(struct commitlog_reservation *reservation)
     clg_store_unref(store);
 }
 
+static int reservation_try(struct commitlog_reservation *reservation, uint8_t **out_body,
+                           struct commitlog_error *err)
+{
+    struct commitlog_store *store = reservation->store;
+    struct clg_append *item = &reservation->encoded.item;
+    int rc;
+    do {
+        rc = clg_log_reserve(store->core->log, item, &reservation->reserved, out_body, err);
+        if (rc != CLG_LOG_ROUTED_ANEW) {
+            return rc;
+        }
+        rc = clg_encode_route_again(store, reservation->is_auto, item, err);
+    } while (rc == COMMITLOG_OK);
+    return rc;
+}
+
 static int reservation_claim(struct commitlog_store *store,
                              struct commitlog_reservation *reservation, int64_t deadline,
                              uint8_t **out_body, struct commitlog_error *err)
@@ -39,15 +56,13 @@ static int reservation_claim(struct commitlog_store *store,
     struct clg_log *log = store->core->log;
     for (;;) {
         uint32_t ticket = clg_log_room_ticket(log);
-        int rc =
-            clg_log_reserve(log, &reservation->encoded.item, &reservation->reserved, out_body, err);
+        int rc = reservation_try(reservation, out_body, err);
         if (rc != COMMITLOG_EAGAIN) {
             return rc;
         }
         rc = clg_store_make_room(store, err);
         if (rc == COMMITLOG_OK) {
-            rc = clg_log_reserve(log, &reservation->encoded.item, &reservation->reserved, out_body,
-                                 err);
+            rc = reservation_try(reservation, out_body, err);
         }
         if (rc != COMMITLOG_EAGAIN) {
             return rc;
@@ -86,6 +101,7 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
         rc = clg_limits_wait(store, clg_store_deadline(store, timeout_ms), err);
     }
     if (rc == COMMITLOG_OK) {
+        reservation->is_auto = record->queue == COMMITLOG_QUEUE_AUTO;
         reservation->level = reservation->encoded.level;
         uint64_t bytes = body_bytes + reservation->encoded.item.attribute_bytes;
         reservation->in_place = bytes <= clg_log_reserve_max(store->core->log);
@@ -118,7 +134,15 @@ static int reservation_append(struct commitlog_reservation *reservation, int64_t
     struct clg_append item = reservation->encoded.item;
     item.body = &reservation->body;
     item.body_count = 1;
-    return clg_store_append(reservation->store, &item, 1, deadline, receipt, err);
+    int rc;
+    do {
+        rc = clg_store_append(reservation->store, &item, 1, deadline, receipt, err);
+        if (rc != CLG_LOG_ROUTED_ANEW) {
+            return rc;
+        }
+        rc = clg_encode_route_again(reservation->store, reservation->is_auto, &item, err);
+    } while (rc == COMMITLOG_OK);
+    return rc;
 }
 
 int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t timeout_ms,

@@ -76,6 +76,7 @@ static int retain_define(struct commitlog_store *store, uint32_t id, uint64_t *b
 {
     struct clg_topic *topic = clg_registry_topic(&store->core->registry, id);
     CLG_ASSERT(topic != NULL);
+    clg_mutex_lock(store->os, &store->growth_lock);
     uint64_t before = clg_log_claimed(store->core->log);
     int rc = clg_log_define_topic(store->core->log, topic, true, err);
     if (rc == COMMITLOG_EAGAIN) {
@@ -84,11 +85,12 @@ static int retain_define(struct commitlog_store *store, uint32_t id, uint64_t *b
             rc = clg_log_define_topic(store->core->log, topic, true, err);
         }
     }
+    *bytes += clg_log_claimed(store->core->log) - before;
+    clg_mutex_unlock(store->os, &store->growth_lock);
     if (rc == COMMITLOG_EAGAIN) {
         return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
                         "an open reservation holds the log: topics cannot be carried forward");
     }
-    *bytes += clg_log_claimed(store->core->log) - before;
     return rc;
 }
 

@@ -215,7 +215,7 @@ static void timers_fill_info(const struct clg_registry *registry, const struct c
                                          .deliver_at_ms = timer->due_ms};
     if (queue != NULL && queue->owner != 0) {
         out->topic = queue->owner - 1;
-        out->queue = timer->queue_number - clg_registry_topic(registry, out->topic)->first_queue;
+        out->queue = queue->index;
     }
 }
 

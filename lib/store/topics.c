@@ -45,6 +45,17 @@ static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
     return rc == COMMITLOG_EAGAIN ? COMMITLOG_OK : rc;
 }
 
+/* Whoever opens a topic as he always did goes on doing so when it grows. */
+static bool topics_has_had(const struct clg_topic *topic, uint32_t queues)
+{
+    bool found = false;
+    for (uint32_t i = 0; i < clg_topic_steps(topic) && !found; i++) {
+        const struct clg_topic_step step = clg_topic_step(topic, i);
+        found = step.from + step.queues == queues;
+    }
+    return found;
+}
+
 int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, size_t name_bytes,
                              uint32_t queues, uint32_t *out_topic, struct commitlog_error *err)
 {
@@ -73,9 +84,9 @@ int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, si
     } else if (rc == COMMITLOG_ENOTFOUND) {
         rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "no topic is named %.*s", (int)name_bytes, name);
     }
-    if (rc == COMMITLOG_OK && queues > 0 && topic->queues != queues) {
+    if (rc == COMMITLOG_OK && queues > 0 && !topics_has_had(topic, queues)) {
         rc = clg_fail(err, COMMITLOG_EEXIST, 0, CLG_NO_POSITION, "topic %s has %u queues, not %u",
-                      topic->name, topic->queues, queues);
+                      topic->name, clg_topic_routed(topic), queues);
     }
     if (rc == COMMITLOG_OK && !store->read_only && !clg_log_topic_is_defined(core->log, topic)) {
         rc = topics_define(store, topic, err);
@@ -113,8 +124,14 @@ int32_t commitlog_topic_info(struct commitlog_store *store, uint32_t topic,
     if (found != NULL) {
         struct commitlog_topic_info info = {.struct_bytes = sizeof(info),
                                             .topic = topic,
-                                            .queues = found->queues,
-                                            .name_bytes = found->name_bytes};
+                                            .queues = clg_topic_routed(found),
+                                            .name_bytes = found->name_bytes,
+                                            .queues_total = clg_topic_queues(found),
+                                            .step_count = clg_topic_steps(found)};
+        for (uint32_t i = 0; i < info.step_count; i++) {
+            const struct clg_topic_step step = clg_topic_step(found, i);
+            info.step_queues[i] = step.from + step.queues;
+        }
         memcpy(info.name, found->name, found->name_bytes);
         clg_copy_out(out, &info, sizeof(info));
     }

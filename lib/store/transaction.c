@@ -174,7 +174,8 @@ static uint64_t transaction_more_bytes(struct commitlog_transaction *transaction
     if (transaction->topic_count < CLG_TRANSACTION_TOPICS) {
         transaction->topics[transaction->topic_count++] = topic->id;
     }
-    return bytes + clg_record_bytes(0, clg_topic_definition_bytes(topic->name_bytes, 0));
+    return bytes + clg_topic_steps(topic) *
+                       clg_record_bytes(0, clg_topic_definition_bytes(topic->name_bytes, 0));
 }
 
 int clg_transaction_check_commit(struct commitlog_transaction *transaction, uint64_t more_bytes,
@@ -346,10 +347,13 @@ int32_t commitlog_transaction_append(struct commitlog_transaction *transaction,
         }
     }
     struct clg_encoded encoded;
-    rc = clg_encode_half(store, record, &half, &encoded, err);
-    if (rc == COMMITLOG_OK) {
-        rc = transaction_append(transaction, record, &half, &encoded, deadline, out_receipt, err);
-        clg_encoded_free(store, &encoded);
-    }
+    do {
+        rc = clg_encode_half(store, record, &half, &encoded, err);
+        if (rc == COMMITLOG_OK) {
+            rc = transaction_append(transaction, record, &half, &encoded, deadline, out_receipt,
+                                    err);
+            clg_encoded_free(store, &encoded);
+        }
+    } while (CLG_UNLIKELY(rc == CLG_LOG_ROUTED_ANEW));
     return rc;
 }

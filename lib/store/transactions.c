@@ -234,7 +234,7 @@ static int transactions_fill_message(void *ctx, const struct clg_transaction_tab
     if (queue != NULL && queue->owner != 0) {
         const struct clg_topic *topic = clg_registry_topic(ask->registry, queue->owner - 1);
         ask->message.topic = topic->id;
-        ask->message.queue = message->queue_number - topic->first_queue;
+        ask->message.queue = queue->index;
     }
     return COMMITLOG_OK;
 }

@@ -32,14 +32,11 @@ struct commitlog_receiver {
     struct commitlog_group group; /* a copy of the caller's handle */
     struct clg_reader reader;
     uint32_t topic;
-    uint32_t first_queue; /* number of its queue 0 */
-    uint32_t queues;
     uint32_t turn; /* queue that is asked first */
     uint32_t max_attempts;
-    uint32_t dead_topic;  /* UINT32_MAX: not given */
-    uint32_t dead_queue;  /* number of its queue 0 */
-    uint32_t dead_queues; /* 0: not opened yet */
-    uint32_t dead_turn;   /* queue of it that the next one goes to */
+    uint32_t dead_topic; /* UINT32_MAX: not given */
+    uint32_t dead_turn;  /* queue of it that the next one goes to */
+    bool has_dead;       /* dead_topic is open */
     int64_t visibility_ms;
     bool ordered;
 };

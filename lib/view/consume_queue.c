@@ -210,7 +210,8 @@ static int queue_apply_topic(struct clg_consume_queue *cq, const struct clg_reco
         cq->contradictions++;
         return 0;
     }
-    for (uint32_t i = 0; i < definition.pair_count; i++) {
+    uint32_t pair_count = definition.marks ? 0 : definition.pair_count; /* marks are no news */
+    for (uint32_t i = 0; i < pair_count; i++) {
         struct clg_topic_offset pair;
         clg_topic_definition_pair(&definition, i, &pair);
         if (pair.index >= definition.queue_count || pair.next_offset > CLG_QUEUE_OFFSET_MAX) {

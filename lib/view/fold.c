@@ -330,6 +330,16 @@ int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uint32_t from, uin
     return 0;
 }
 
+uint32_t clg_fold_marks(struct clg_fold *fold, const struct clg_topic *topic, uint32_t index,
+                        struct clg_topic_offset *out)
+{
+    CLG_ASSERT(topic != NULL && out != NULL);
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    uint32_t count = clg_topics_marks(fold->views[CLG_VIEW_TOPICS], topic, index, out);
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return count;
+}
+
 int clg_fold_groups(struct clg_fold *fold, clg_fold_groups_fn look, void *ctx)
 {
     CLG_ASSERT(look != NULL);

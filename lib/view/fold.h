@@ -28,6 +28,7 @@
 
 #include "commitlog.h"
 
+#include "format/topic_record.h"
 #include "log/registry.h"
 #include "os/lock.h"
 #include "segment/segment_set.h"
@@ -159,6 +160,10 @@ CLG_MUST_CHECK int clg_fold_sync_dir(struct clg_fold *fold, struct commitlog_err
 CLG_MUST_CHECK int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uint32_t from,
                                        uint32_t *ids, uint32_t max, uint32_t *out_count,
                                        uint32_t *out_next, uint64_t *out_bytes);
+
+/* See clg_topics_marks. */
+uint32_t clg_fold_marks(struct clg_fold *fold, const struct clg_topic *topic, uint32_t index,
+                        struct clg_topic_offset *out);
 
 /* Calls `look` with the consumer groups as of what is folded, under the fold lock; its result. */
 typedef int (*clg_fold_groups_fn)(void *ctx, const struct clg_group_table *table);

@@ -60,6 +60,18 @@ int clg_merge_open(struct clg_fold *fold, const struct commitlog_os *os, uint32_
     return 0;
 }
 
+int clg_merge_open_topic(struct clg_fold *fold, const struct commitlog_os *os,
+                         const struct clg_topic *topic, uint32_t queues, uint64_t position,
+                         struct clg_merge **out)
+{
+    CLG_ASSERT(queues <= clg_topic_queues(topic));
+    int rc = clg_merge_open(fold, os, topic->first_queue, queues, position, out);
+    for (uint32_t i = 0; rc == 0 && i < queues; i++) {
+        (*out)->lanes[i].queue = clg_topic_number(topic, i);
+    }
+    return rc;
+}
+
 void clg_merge_close(struct clg_merge *merge)
 {
     if (merge == NULL) {

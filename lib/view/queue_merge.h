@@ -28,6 +28,10 @@ struct clg_merge; /* queue_merge.c */
 CLG_MUST_CHECK int clg_merge_open(struct clg_fold *fold, const struct commitlog_os *os,
                                   uint32_t first_queue, uint32_t queues, uint64_t position,
                                   struct clg_merge **out);
+/* Queues 0 ... queues - 1 of the topic. */
+CLG_MUST_CHECK int clg_merge_open_topic(struct clg_fold *fold, const struct commitlog_os *os,
+                                        const struct clg_topic *topic, uint32_t queues,
+                                        uint64_t position, struct clg_merge **out);
 void clg_merge_close(struct clg_merge *merge);
 /* Goes on at another position. */
 void clg_merge_seek(struct clg_merge *merge, uint64_t position);

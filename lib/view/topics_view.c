@@ -7,10 +7,12 @@
  *       queues: retention's cost follows what last changed there, not the number of queues.
  *       2. `save_bytes` is the sum over the topics seen: it is asked for by every round of upkeep,
  *       and a topic never leaves the view or changes its name.
+ *       3. of each step that is folded the marks are kept until the record that said them goes:
+ *       what lies below a mark lies before that record, so there is nothing left to wait for then.
  * Threads and locks: the fold lock; clg_registry_add takes the registry's.
  * Happy path, failure modes: topics_view.h.
  */
-#include "view/topics_view.h"
+#include "view/topics_internal.h"
 
 #include <string.h>
 
@@ -23,36 +25,8 @@
 #include "format/topic_record.h"
 #include "view/consume_queue.h"
 
-/* One topic in .state: fixed part, then the name, zeros to a multiple of 8. */
-#define STATE_TOPIC_BYTES 24u
-#define STATE_AT_FIRST_QUEUE 0u
-#define STATE_AT_QUEUES 4u
-#define STATE_AT_DEFINED_BASE 8u
-#define STATE_AT_NAME_BYTES 16u
-#define STATE_AT_ZERO 20u
-
-CLG_FORMAT_ASSERT(STATE_AT_FIRST_QUEUE == 0u);
-CLG_FORMAT_ASSERT(STATE_AT_QUEUES == STATE_AT_FIRST_QUEUE + 4u);
-CLG_FORMAT_ASSERT(STATE_AT_DEFINED_BASE == STATE_AT_QUEUES + 4u);
-CLG_FORMAT_ASSERT(STATE_AT_NAME_BYTES == STATE_AT_DEFINED_BASE + 8u);
-CLG_FORMAT_ASSERT(STATE_AT_ZERO == STATE_AT_NAME_BYTES + 4u);
-CLG_FORMAT_ASSERT(STATE_TOPIC_BYTES == STATE_AT_ZERO + 4u);
-
 /* Topics and queues that one call of clg_topics_carry_list looks at, the fold lock being held. */
 #define CARRY_LOOKS UINT64_C(4096)
-
-struct topics_seen {
-    uint64_t defined_base; /* + 1; 0: never seen */
-    uint64_t oldest;
-};
-
-struct topics_view {
-    struct clg_view view;
-    struct topics_seen *seen; /* by topic id */
-    uint32_t room;
-    uint64_t save_bytes; /* in .state, of all that are seen */
-    uint64_t contradictions;
-};
 
 static int topics_need(struct topics_view *topics, uint32_t id)
 {
@@ -75,22 +49,14 @@ static int topics_need(struct topics_view *topics, uint32_t id)
     return 0;
 }
 
-/* Topics this view has met. A writer may have created others whose definition is not folded. */
-static bool topics_is_seen(const struct topics_view *topics, uint32_t id)
-{
-    return id < topics->room && topics->seen[id].defined_base != 0;
-}
-
-static uint64_t topics_entry_bytes(uint32_t name_bytes)
-{
-    return clg_align_up(STATE_TOPIC_BYTES + name_bytes, 8);
-}
-
-static int topics_add(struct topics_view *topics, const void *name, uint32_t name_bytes,
-                      uint32_t first_queue, uint32_t queues, uint64_t base_plus_1)
+/* The topic as it was created. Contradictions are counted, and *out is NULL. */
+int clg_topics_add(struct topics_view *topics, const void *name, uint32_t name_bytes,
+                   uint32_t first_queue, uint32_t queues, uint64_t base_plus_1,
+                   struct clg_topic **out)
 {
     struct clg_topic *topic;
     CLG_ASSERT(name_bytes > 0);
+    *out = NULL;
     if (queues == 0 || first_queue >= CLG_QUEUE_NONE) {
         topics->contradictions++;
         return 0;
@@ -114,8 +80,129 @@ static int topics_add(struct topics_view *topics, const void *name, uint32_t nam
         return rc;
     }
     struct topics_seen *seen = &topics->seen[topic->id];
-    topics->save_bytes += seen->defined_base == 0 ? topics_entry_bytes(name_bytes) : 0;
+    topics->save_bytes += seen->defined_base == 0 ? clg_topics_entry_bytes(name_bytes) : 0;
     seen->defined_base = clg_max_u64(seen->defined_base, base_plus_1);
+    *out = topic;
+    return 0;
+}
+
+/* The topic that a step's definition is of: one whose creation is folded. */
+static struct clg_topic *topics_find(const struct topics_view *topics,
+                                     const struct clg_topic_definition *definition)
+{
+    struct clg_registry *registry = topics->view.context.registry;
+    const struct clg_queue *queue = clg_registry_queue(registry, definition->first_queue);
+    struct clg_topic *topic =
+        queue == NULL || queue->owner == 0 ? NULL : clg_registry_topic(registry, queue->owner - 1);
+    bool same = topic != NULL && topic->name_bytes == definition->name_bytes &&
+                memcmp(topic->name, definition->name, topic->name_bytes) == 0;
+    if (!same && clg_registry_find(registry, definition->name, definition->name_bytes, &topic) !=
+                     COMMITLOG_OK) {
+        return NULL;
+    }
+    CLG_ASSERT(topic != NULL);
+    return clg_topics_is_seen(topics, topic->id) ? topic : NULL;
+}
+
+/* What a reader is told, and what a claim begins with. */
+void clg_topics_route(const struct topics_view *topics, struct clg_topic *topic, uint32_t active)
+{
+    struct clg_registry *registry = topics->view.context.registry;
+    CLG_ASSERT(active < clg_topic_steps(topic));
+    if (!registry->is_claimed) {
+        clg_registry_route(topic, active);
+    }
+}
+
+/* Takes the step into the view. The marks become the view's in any case. */
+int clg_topics_set_step(struct topics_view *topics, struct clg_topic *topic, uint32_t step,
+                        uint64_t marked_at, struct clg_topic_offset *marks, uint32_t mark_count)
+{
+    const struct commitlog_os *os = topics->view.context.os;
+    struct topics_seen *seen = &topics->seen[topic->id];
+    CLG_ASSERT(step >= 1 && step < CLG_GROWTH_STEPS_MAX);
+    if (seen->growth == NULL) {
+        seen->growth = os->alloc(os, sizeof(*seen->growth));
+    }
+    if (seen->growth == NULL) {
+        os->free(os, marks);
+        return COMMITLOG_ENOMEM;
+    }
+    if (step > seen->growth->steps) {
+        seen->growth->steps = step;
+        topics->save_bytes += STATE_STEP_BYTES;
+    }
+    if (marked_at != 0) {
+        struct topics_step *is = &seen->growth->step[step];
+        topics->save_bytes += (uint64_t)mark_count * STATE_MARK_BYTES;
+        topics->save_bytes -= (uint64_t)is->mark_count * STATE_MARK_BYTES;
+        os->free(os, is->marks);
+        *is = (struct topics_step){marked_at, mark_count, marks};
+    }
+    return 0;
+}
+
+/* 0, and NULL where there is none; COMMITLOG_EDAMAGED: one of no parent. */
+static int topics_read_marks(const struct topics_view *topics,
+                             const struct clg_topic_definition *definition, uint32_t parents,
+                             struct clg_topic_offset **out)
+{
+    const struct commitlog_os *os = topics->view.context.os;
+    *out = NULL;
+    if (!definition->marks || definition->pair_count == 0) {
+        return 0;
+    }
+    struct clg_topic_offset *marks = clg_os_alloc_array(os, definition->pair_count, sizeof(*marks));
+    if (marks == NULL) {
+        return COMMITLOG_ENOMEM;
+    }
+    for (uint32_t i = 0; i < definition->pair_count; i++) {
+        clg_topic_definition_pair(definition, i, &marks[i]);
+    }
+    if (marks[definition->pair_count - 1].index >= parents) {
+        os->free(os, marks);
+        return COMMITLOG_EDAMAGED;
+    }
+    *out = marks;
+    return 0;
+}
+
+/* A step behind the creation. */
+static int topics_apply_step(struct topics_view *topics,
+                             const struct clg_topic_definition *definition,
+                             const struct clg_record_view *record)
+{
+    struct clg_registry *registry = topics->view.context.registry;
+    const uint32_t step = definition->growth_step;
+    struct clg_topic *topic = topics_find(topics, definition);
+    struct topics_seen *seen = topic == NULL ? NULL : &topics->seen[topic->id];
+    uint32_t folded = seen == NULL || seen->growth == NULL ? 0 : seen->growth->steps;
+    struct clg_topic_offset *marks = NULL;
+    int rc = topic == NULL || step > folded + 1
+                 ? COMMITLOG_EDAMAGED
+                 : clg_registry_add_step(registry, topic, step, definition->first_queue,
+                                         definition->queue_count);
+    if (rc == 0) {
+        clg_registry_show_step(registry, topic, step);
+        rc = topics_read_marks(topics, definition, clg_topic_step(topic, step).from, &marks);
+    }
+    if (rc == 0) {
+        rc = clg_topics_set_step(topics, topic, step, definition->marks ? record->position : 0,
+                                 marks, definition->marks ? definition->pair_count : 0);
+    }
+    if (rc == COMMITLOG_ENOMEM) {
+        return rc;
+    }
+    if (rc != 0) {
+        topics->contradictions++;
+        return 0;
+    }
+    struct topics_growth *growth = seen->growth;
+    growth->active = definition->marks    ? step
+                     : definition->closed ? (growth->active < step ? growth->active : step - 1)
+                                          : (growth->active > step ? growth->active : step);
+    clg_topics_route(topics, topic, growth->active);
+    seen->defined_base = clg_max_u64(seen->defined_base, record->segment_base + 1);
     return 0;
 }
 
@@ -128,14 +215,17 @@ static int topics_apply(struct clg_view *view, const struct clg_record_view *rec
     }
     struct clg_topic_definition definition;
     int rc = clg_topic_definition_decode(record->body, record->body_bytes, &definition);
-    if (rc != 0 || definition.growth_step != 0 ||
-        clg_topic_name_check(definition.name, definition.name_bytes) != 0) {
+    if (rc != 0 || clg_topic_name_check(definition.name, definition.name_bytes) != 0) {
         topics->contradictions++;
         return 0;
     }
     CLG_ASSERT(definition.name_bytes <= CLG_TOPIC_NAME_MAX);
-    return topics_add(topics, definition.name, definition.name_bytes, definition.first_queue,
-                      definition.queue_count, record->segment_base + 1);
+    struct clg_topic *topic;
+    return definition.growth_step > 0
+               ? topics_apply_step(topics, &definition, record)
+               : clg_topics_add(topics, definition.name, definition.name_bytes,
+                                definition.first_queue, definition.queue_count,
+                                record->segment_base + 1, &topic);
 }
 
 static int topics_create(const struct clg_view_context *context, uint32_t slot,
@@ -153,10 +243,24 @@ static int topics_create(const struct clg_view_context *context, uint32_t slot,
     return 0;
 }
 
+static void topics_free_growth(const struct commitlog_os *os, struct topics_growth *growth)
+{
+    if (growth == NULL) {
+        return;
+    }
+    for (uint32_t i = 0; i <= growth->steps; i++) {
+        os->free(os, growth->step[i].marks);
+    }
+    os->free(os, growth);
+}
+
 static void topics_reset(struct clg_view *view)
 {
     struct topics_view *topics = (struct topics_view *)view;
     CLG_ASSERT(view->ops == &clg_topics_view_ops);
+    for (uint32_t id = 0; id < topics->room; id++) {
+        topics_free_growth(view->context.os, topics->seen[id].growth);
+    }
     view->context.os->free(view->context.os, topics->seen);
     topics->seen = NULL;
     topics->room = 0;
@@ -172,64 +276,6 @@ static void topics_destroy(struct clg_view *view)
     os->free(os, view);
 }
 
-static uint64_t topics_save_bytes(const struct clg_view *view)
-{
-    const struct topics_view *topics = (const struct topics_view *)view;
-    CLG_ASSERT(view->ops == &clg_topics_view_ops);
-    CLG_ASSERT(topics->save_bytes % 8 == 0);
-    return topics->save_bytes;
-}
-
-static void topics_save(const struct clg_view *view, uint8_t *out, uint64_t bytes)
-{
-    const struct topics_view *topics = (const struct topics_view *)view;
-    uint8_t *at = out;
-    for (uint32_t id = 0; at < out + bytes; id++) {
-        if (!topics_is_seen(topics, id)) {
-            continue;
-        }
-        const struct clg_topic *topic = clg_registry_topic(view->context.registry, id);
-        CLG_ASSERT(topic != NULL);
-        uint64_t entry = topics_entry_bytes(topic->name_bytes);
-        memset(at, 0, (size_t)entry);
-        clg_store_le32(at + STATE_AT_FIRST_QUEUE, topic->first_queue);
-        clg_store_le32(at + STATE_AT_QUEUES, topic->queues);
-        clg_store_le64(at + STATE_AT_DEFINED_BASE, topics->seen[id].defined_base - 1);
-        clg_store_le32(at + STATE_AT_NAME_BYTES, topic->name_bytes);
-        memcpy(at + STATE_TOPIC_BYTES, topic->name, topic->name_bytes);
-        at += entry;
-    }
-    CLG_ASSERT(at == out + bytes);
-}
-
-static int topics_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes)
-{
-    struct topics_view *topics = (struct topics_view *)view;
-    uint64_t refused = topics->contradictions;
-    for (uint64_t at = 0; at < bytes;) {
-        if (bytes - at < STATE_TOPIC_BYTES) {
-            return COMMITLOG_EDAMAGED;
-        }
-        const uint8_t *from = data + at;
-        uint32_t name_bytes = clg_load_le32(from + STATE_AT_NAME_BYTES);
-        uint64_t base = clg_load_le64(from + STATE_AT_DEFINED_BASE);
-        if (name_bytes > CLG_TOPIC_NAME_MAX || topics_entry_bytes(name_bytes) > bytes - at ||
-            clg_topic_name_check(from + STATE_TOPIC_BYTES, name_bytes) != 0 ||
-            base > view->context.segments->active_base) {
-            return COMMITLOG_EDAMAGED;
-        }
-        int rc = topics_add(topics, from + STATE_TOPIC_BYTES, name_bytes,
-                            clg_load_le32(from + STATE_AT_FIRST_QUEUE),
-                            clg_load_le32(from + STATE_AT_QUEUES), base + 1);
-        if (rc != 0) {
-            return rc;
-        }
-        at += topics_entry_bytes(name_bytes);
-        CLG_ASSERT(at <= bytes);
-    }
-    return topics->contradictions == refused ? 0 : COMMITLOG_EDAMAGED;
-}
-
 static uint64_t topics_memory(const struct clg_view *view)
 {
     const struct topics_view *topics = (const struct topics_view *)view;
@@ -243,16 +289,63 @@ static uint64_t topics_oldest(const struct clg_view *queues, const struct clg_to
                               uint32_t *out_pairs)
 {
     uint64_t oldest = queues->context.segments->active_base;
-    CLG_ASSERT(topic->queues > 0);
     *out_pairs = 0;
-    for (uint32_t i = 0; i < topic->queues; i++) {
-        uint64_t base;
-        if (clg_consume_queue_evidence(queues, topic->first_queue + i, &base)) {
-            oldest = clg_min_u64(oldest, base);
-            (*out_pairs)++;
+    for (uint32_t s = 0; s < clg_topic_steps(topic); s++) {
+        const struct clg_topic_step step = clg_topic_step(topic, s);
+        CLG_ASSERT(step.queues > 0);
+        for (uint32_t i = 0; i < step.queues; i++) {
+            uint64_t base;
+            if (clg_consume_queue_evidence(queues, step.first_queue + i, &base)) {
+                oldest = clg_min_u64(oldest, base);
+                (*out_pairs)++;
+            }
         }
     }
     return oldest;
+}
+
+/* Marks that a dropped segment said are of no use any more: what lies below them is gone, too. */
+static void topics_forget_marks(struct topics_view *topics, struct topics_growth *growth)
+{
+    const struct commitlog_os *os = topics->view.context.os;
+    for (uint32_t i = 1; i <= growth->steps; i++) {
+        struct topics_step *step = &growth->step[i];
+        if (step->marked_at < topics->view.context.segments->first) {
+            topics->save_bytes -= (uint64_t)step->mark_count * STATE_MARK_BYTES;
+            os->free(os, step->marks);
+            *step = (struct topics_step){0};
+        }
+    }
+}
+
+uint32_t clg_topics_marks(const struct clg_view *view, const struct clg_topic *topic,
+                          uint32_t index, struct clg_topic_offset *out)
+{
+    const struct topics_view *topics = (const struct topics_view *)view;
+    const struct topics_growth *growth =
+        clg_topics_is_seen(topics, topic->id) ? topics->seen[topic->id].growth : NULL;
+    uint32_t count = 0;
+    CLG_ASSERT(view->ops == &clg_topics_view_ops);
+    for (uint32_t s = clg_topic_step_of(topic, index); s > 0; s = clg_topic_step_of(topic, index)) {
+        const struct topics_step none = {0};
+        const struct topics_step *step =
+            growth != NULL && s <= growth->steps ? &growth->step[s] : &none;
+        index %= clg_topic_step(topic, s).from;
+        uint32_t low = 0;
+        uint32_t high = step->mark_count;
+        while (low < high) {
+            uint32_t middle = low + (high - low) / 2;
+            if (step->marks[middle].index < index) {
+                low = middle + 1;
+            } else {
+                high = middle;
+            }
+        }
+        bool marked = low < step->mark_count && step->marks[low].index == index;
+        out[count++] = (struct clg_topic_offset){index, marked ? step->marks[low].next_offset : 0};
+        CLG_ASSERT(count < CLG_GROWTH_STEPS_MAX);
+    }
+    return count;
 }
 
 void clg_topics_carry_list(struct clg_view *view, const struct clg_view *queues, uint64_t base,
@@ -268,21 +361,25 @@ void clg_topics_carry_list(struct clg_view *view, const struct clg_view *queues,
     CLG_ASSERT(max > 0);
     for (; id < topic_count && count < max && looks < CARRY_LOOKS; id++) {
         looks++;
-        if (!topics_is_seen(topics, id)) {
+        if (!clg_topics_is_seen(topics, id)) {
             continue;
         }
         struct topics_seen *seen = &topics->seen[id];
         const struct clg_topic *topic = clg_registry_topic(view->context.registry, id);
+        if (seen->growth != NULL) {
+            topics_forget_marks(topics, seen->growth);
+        }
         if (seen->defined_base - 1 > base && seen->oldest > base) {
             continue;
         }
         uint32_t pairs;
-        looks += topic->queues;
+        looks += clg_topic_queues(topic);
         seen->oldest = topics_oldest(queues, topic, &pairs);
         if (seen->defined_base - 1 <= base || seen->oldest <= base) {
             ids[count++] = id;
-            bytes += CLG_RECORD_MIN +
-                     clg_align_up(clg_topic_definition_bytes(topic->name_bytes, pairs), 8);
+            bytes += clg_topic_steps(topic) *
+                         (CLG_RECORD_MIN + clg_topic_definition_bytes(topic->name_bytes, 0)) +
+                     (uint64_t)pairs * CLG_TOPIC_PAIR_BYTES;
         }
     }
     CLG_ASSERT(count <= max);
@@ -301,11 +398,12 @@ void clg_topics_publish(struct clg_view *view, const struct clg_view *queues)
     CLG_ASSERT(queues->ops == &clg_consume_queue_ops);
     uint32_t topic_count = clg_registry_topic_count(registry);
     for (uint32_t id = 0; id < topic_count; id++) {
-        if (topics_is_seen(topics, id)) {
+        if (clg_topics_is_seen(topics, id)) {
             clg_registry_topic(registry, id)->defined_base = topics->seen[id].defined_base - 1;
         }
     }
     clg_registry_skip(registry, CLG_PLANTED(NUMBERS_AGAIN) ? 0 : clg_consume_queue_numbers(queues));
+    registry->is_claimed = true;
     uint32_t queue_count = clg_registry_queue_count(registry);
     for (uint32_t number = 0; number < queue_count; number++) {
         clg_registry_raise_next(registry, number, clg_consume_queue_next(queues, number));
@@ -326,8 +424,8 @@ const struct clg_view_ops clg_topics_view_ops = {
     .destroy = topics_destroy,
     .reset = topics_reset,
     .apply = topics_apply,
-    .save_bytes = topics_save_bytes,
-    .save = topics_save,
-    .restore = topics_restore,
+    .save_bytes = clg_topics_save_bytes,
+    .save = clg_topics_save,
+    .restore = clg_topics_restore,
     .memory = topics_memory,
 };
