@@ -352,7 +352,7 @@ COMMITLOG_API int32_t commitlog_topic_info(struct commitlog_store *store,
  * none of them does before that position: q is the parent of the queues n and
  * above that keys move to. A group may read those when it has consumed their
  * parent so far: commitlog_group_gate. With the number that it has already
- * nothing is done.
+ * only the level is reached.
  * Errors, with which nothing has changed: EINVAL (no topic of this number; no
  * multiple; it shrank and had another number before), ETOOBIG (more than
  * COMMITLOG_TOPIC_QUEUES_MAX; or a segment is too small for the record), ELIMIT

@@ -112,34 +112,46 @@ static int growth_plan(struct growth *growth, struct commitlog_error *err)
 
 static int growth_grow(struct growth *growth, struct commitlog_error *err)
 {
+    int rc = growth_plan(growth, err);
+    growth->grows = true;
+    return rc == COMMITLOG_OK
+               ? growth_append(growth, 0, clg_store_deadline(growth->store, GROWTH_ROOM_MS), err)
+               : rc;
+}
+
+/* The record that says how many there are may not have the level yet. */
+static int growth_finish(struct growth *growth, uint32_t level, struct commitlog_error *err)
+{
     struct commitlog_store *store = growth->store;
-    clg_mutex_lock(store->os, &store->growth_lock);
-    int rc = COMMITLOG_OK;
-    growth->grows = growth->queues != clg_topic_routed(growth->topic);
-    if (growth->grows) {
-        rc = growth_plan(growth, err);
+    clg_append_fold(store);
+    return clg_append_finish(store, clg_append_level(store, level), 1, CLG_OS_FOREVER, 0,
+                             &growth->receipt, err);
+}
+
+static int growth_change(struct commitlog_store *store, uint32_t topic, uint32_t queues,
+                         uint32_t level, int (*change)(struct growth *, struct commitlog_error *),
+                         struct commitlog_error *err)
+{
+    struct growth growth;
+    int rc = growth_begin(store, topic, queues, level, &growth, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
     }
-    if (rc == COMMITLOG_OK && growth->grows) {
-        rc = growth_append(growth, 0, clg_store_deadline(store, GROWTH_ROOM_MS), err);
+    clg_mutex_lock(store->os, &store->growth_lock);
+    if (queues != clg_topic_routed(growth.topic)) {
+        rc = change(&growth, err);
+    } else if (clg_topic_steps(growth.topic) > 1) {
+        growth.receipt.position = clg_log_topic_changed_at(store->core->log, growth.topic);
+        growth.receipt.end_position = growth.receipt.position + 1;
     }
     clg_mutex_unlock(store->os, &store->growth_lock);
-    return rc;
+    return rc == COMMITLOG_OK ? growth_finish(&growth, level, err) : rc;
 }
 
 int32_t commitlog_topic_grow(struct commitlog_store *store, uint32_t topic, uint32_t queues,
                              uint32_t level, struct commitlog_error *err)
 {
-    struct growth growth;
-    int rc = growth_begin(store, topic, queues, level, &growth, err);
-    if (rc == COMMITLOG_OK) {
-        rc = growth_grow(&growth, err);
-    }
-    if (rc != COMMITLOG_OK || !growth.grows) {
-        return rc;
-    }
-    clg_append_fold(store);
-    return clg_append_finish(store, clg_append_level(store, level), 1, CLG_OS_FOREVER, 0,
-                             &growth.receipt, err);
+    return growth_change(store, topic, queues, level, growth_grow, err);
 }
 
 /* ---- shrink ---- */
@@ -275,9 +287,6 @@ static int growth_shrink(struct growth *growth, struct commitlog_error *err)
     while (step < clg_topic_steps(topic) && clg_topic_step(topic, step).from != growth->queues) {
         step++;
     }
-    if (growth->queues == have) {
-        return COMMITLOG_OK;
-    }
     if (growth->queues > have || step == clg_topic_steps(topic)) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "topic %s has %u queues and shrinks to a number that it had, not to %u",
@@ -297,18 +306,5 @@ static int growth_shrink(struct growth *growth, struct commitlog_error *err)
 int32_t commitlog_topic_shrink(struct commitlog_store *store, uint32_t topic, uint32_t queues,
                                uint32_t level, struct commitlog_error *err)
 {
-    struct growth growth;
-    int rc = growth_begin(store, topic, queues, level, &growth, err);
-    if (rc != COMMITLOG_OK) {
-        return rc;
-    }
-    clg_mutex_lock(store->os, &store->growth_lock);
-    rc = growth_shrink(&growth, err);
-    clg_mutex_unlock(store->os, &store->growth_lock);
-    if (rc != COMMITLOG_OK || growth.step == 0) {
-        return rc;
-    }
-    clg_append_fold(store);
-    return clg_append_finish(store, clg_append_level(store, level), 1, CLG_OS_FOREVER, 0,
-                             &growth.receipt, err);
+    return growth_change(store, topic, queues, level, growth_shrink, err);
 }

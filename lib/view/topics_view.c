@@ -403,7 +403,6 @@ void clg_topics_publish(struct clg_view *view, const struct clg_view *queues)
         }
     }
     clg_registry_skip(registry, CLG_PLANTED(NUMBERS_AGAIN) ? 0 : clg_consume_queue_numbers(queues));
-    registry->is_claimed = true;
     uint32_t queue_count = clg_registry_queue_count(registry);
     for (uint32_t number = 0; number < queue_count; number++) {
         clg_registry_raise_next(registry, number, clg_consume_queue_next(queues, number));
