@@ -34,7 +34,9 @@ class Log:
 
     def __init__(self):
         self.names = {}        # queue number: (name, queue in the topic)
-        self.steps = {}        # name: queues so far
+        self.steps = {}        # name: first queue and number of queues of each growth step
+        self.active = {}       # name: steps that keys go to
+        self.marks = {}        # name, step: position and marks of its newest growth
         self.next_offset = {}  # queue number: offset
         self.defined = set()   # first queues of definitions in this segment
         self.pairs = {}        # queue number: base of the newest segment with a pair for it
@@ -76,6 +78,7 @@ class Log:
             need(record.queue in self.names, where, f"queue {record.queue} is not defined")
             need(any(first <= record.queue < end for first, end in self.defined), where,
                  "no definition in its segment")
+            self.routed(record)
             self.entry(record)
         elif record.kind == HOLE:
             self.holes += 1
@@ -97,6 +100,17 @@ class Log:
         else:
             same(record.where, "queue offset", record.offset, expected)
         self.next_offset[record.queue] = record.offset + 1
+
+    def numbers(self, name, steps):
+        """The queue numbers of the first steps of a topic, by index."""
+        return [first + i for first, count in self.steps[name][:steps] for i in range(count)]
+
+    def routed(self, record):
+        """A message that was appended, not delivered later, is in a queue that keys go to."""
+        name, index = self.names[record.queue]
+        if record.kind == MESSAGE and record.origin is None and record.deliver is None:
+            routed = sum(count for _, count in self.steps[name][:self.active[name]])
+            need(index < routed, record.where, f"queue {index} of {routed}")
 
     def batch(self, record, body):
         same(body.where, "size", len(record.body), 24)
@@ -138,21 +152,34 @@ class Log:
         body.room_is_zero()
 
     def topic(self, record, body):
-        first, count, step, name_bytes, pairs = (body.u32(at) for at in (0, 4, 8, 12, 16))
+        first, count, word, name_bytes, pairs = (body.u32(at) for at in (0, 4, 8, 12, 16))
+        step, marked, closed = word & 0x3fffffff, word >> 31, word >> 30 & 1
         same(body.where, "must be zero", body.u32(20), 0)
         need(1 <= count <= 16777216 and step <= 31 and 1 <= name_bytes <= 255, body.where, "limits")
+        need(word == 0 or (step > 0 and not (marked and closed)), body.where, "growth step")
         need(pairs <= count, body.where, "more pairs than queues")
         same(body.where, "queue of the record", record.queue, first)
         same(body.where, "offset of the record", record.offset, 0)
         name = body.take(24, name_bytes).decode("utf-8")
         at = 24 + (name_bytes + 7) // 8 * 8
         same(body.where, "size", len(record.body), at + 16 * pairs)
-        begin = 0 if step == 0 else self.steps.get(name, 0)
+        steps = self.steps.setdefault(name, [])
+        need(step <= len(steps), body.where, "a step before it is not defined")
+        begin = sum(queues for _, queues in steps[:step])
+        need(step == 0 or count % begin == 0, body.where, "not a whole factor")
         for queue in range(count):
             same(body.where, f"name of queue {first + queue}",
                  self.names.setdefault(first + queue, (name, begin + queue)), (name, begin + queue))
-        self.steps[name] = max(self.steps.get(name, 0), begin + count)
+        if step == len(steps):
+            steps.append((first, count))
+        same(body.where, f"step {step}", (first, count), steps[step])
+        active = self.active.get(name, 1)
+        self.active[name] = step + 1 if marked else min(active, step) if closed else \
+            max(active, step + 1)
         self.defined.add((first, first + count))
+        if marked:
+            self.grown(record, body, name, step, at, pairs)
+            return
         before = -1
         for _ in range(pairs):
             index, offset = body.u32(at), body.u64(at + 8)
@@ -163,6 +190,24 @@ class Log:
             self.pairs[first + index] = self.base
             before = index
             at += 16
+        body.room_is_zero()
+
+    def grown(self, record, body, name, step, at, pairs):
+        """A growth: the marks are where its parents have come to."""
+        parents, found, before = self.numbers(name, step), {}, -1
+        for _ in range(pairs):
+            index, offset = body.u32(at), body.u64(at + 8)
+            need(before < index < len(parents), body.where, "index of a mark")
+            same(body.where, "must be zero", body.u32(at + 4), 0)
+            same(body.where, f"mark of queue {index}", offset,
+                 self.next_offset.setdefault(parents[index], offset))
+            found[index] = offset
+            before = index
+            at += 16
+        for index, number in enumerate(parents):
+            same(body.where, f"mark of queue {index}", found.get(index, 0),
+                 self.next_offset.get(number, 0))
+        self.marks[name, step] = record.position, found
         body.room_is_zero()
 
     def delivered(self, record):
@@ -413,15 +458,35 @@ def state_topics(data, log, segments):
         first, queues, base = data.u32(at), data.u32(at + 4), data.u64(at + 8)
         size = data.u32(at + 16)
         name = data.take(at + 24, size).decode("utf-8")
-        same(data.where, f"queues of {name}", queues, log.steps[name])
+        same(data.where, f"first step of {name}", (first, queues), log.steps[name][0])
         same(data.where, f"first queue of {name}", log.names[first], (name, 0))
         same(data.where, f"definition of {name}", base, max(
             segment.base for segment in segments for record in segment.records
             if record.kind == TOPIC and record.queue == first))
+        same(data.where, f"steps of {name}", data.u32(at + 20),
+             (len(log.steps[name]) - 1) | (log.active[name] - 1) << 16)
         names.add(name)
-        at += 24 + (size + 7) // 8 * 8
+        at = state_steps(data, log, segments, name, at + 24 + (size + 7) // 8 * 8)
     same(data.where, "length", at, len(data.data))
     same(data.where, "topics", names, set(log.steps))
+
+
+def state_steps(data, log, segments, name, at):
+    for step, line in enumerate(log.steps[name][1:], 1):
+        same(data.where, f"step {step} of {name}", (data.u32(at), data.u32(at + 4)), line)
+        marked, count = data.u64(at + 8), data.u32(at + 16)
+        same(data.where, "must be zero", data.u32(at + 20), 0)
+        at += 24
+        found = {}
+        for _ in range(count):
+            same(data.where, "must be zero", data.u32(at + 4), 0)
+            found[data.u32(at)] = data.u64(at + 8)
+            at += 16
+        if (name, step) in log.marks:
+            same(data.where, f"growth {step} of {name}", (marked, found), log.marks[name, step])
+        else:  # the record that said so is gone
+            need(marked < segments[0].base, data.where, f"growth {step} of {name}")
+    return at
 
 
 def state_producers(data, log):
