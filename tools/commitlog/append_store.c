@@ -24,6 +24,16 @@ enum {
     APPEND_MS_NS = 1000000
 };
 
+/* Has the topic so many queues, or had it before it grew or shrank? */
+static bool append_has_had(const struct commitlog_topic_info *info, uint64_t queues)
+{
+    bool had = info->queues == queues;
+    for (uint32_t i = 0; i < info->step_count && !had; i++) {
+        had = info->step_queues[i] == queues;
+    }
+    return had;
+}
+
 /* A topic or queue that does not fit is a mistake in the call, found before any line is read. */
 static int append_check_options(struct append *append)
 {
@@ -42,7 +52,7 @@ static int append_check_options(struct append *append)
     if (rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND) {
         return cli_fail(cli, cli->dir, rc, &err);
     }
-    if (append->queues_given && info.queues != append->queues) {
+    if (append->queues_given && !append_has_had(&info, append->queues)) {
         cli_error(cli,
                   "%s: topic %s has %" PRIu32 " queues, not %" PRIu32
                   ": leave --queues away, or name another topic",
@@ -212,7 +222,7 @@ bool append_check(struct append *append, struct record_in *in)
     }
     const bool found = append_find_topic(append, in);
     const uint32_t queues = found ? append->topic.queues : append->queues;
-    if (found && append->queues_given && queues != append->queues) {
+    if (found && append->queues_given && !append_has_had(&append->topic, append->queues)) {
         (void)snprintf(in->reason, sizeof(in->reason), "topic %.60s has %u queues, not %u",
                        append->topic.name, queues, append->queues);
         return false;

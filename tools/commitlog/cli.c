@@ -123,11 +123,15 @@ static bool cli_operands(struct cli *cli, const struct cli_spec *spec, int *stat
     }
     const char *second = strchr(spec->operands, ' ');
     if (second != NULL) {
-        if (operand == NULL) {
-            *status = cli_usage(cli, "the operand %s is missing", second + 1);
+        const char *third = strchr(second + 1, ' ');
+        cli->operand = operand;
+        cli->last_operand = third != NULL && operand != NULL ? poptGetArg(cli->popt) : NULL;
+        if (operand == NULL || (third != NULL && cli->last_operand == NULL)) {
+            const char *missing = operand == NULL ? second + 1 : third + 1;
+            *status =
+                cli_usage(cli, "the operand %.*s is missing", (int)strcspn(missing, " "), missing);
             return false;
         }
-        cli->operand = operand;
         operand = poptGetArg(cli->popt);
     }
     if (operand != NULL) {

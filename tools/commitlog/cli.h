@@ -25,10 +25,11 @@ struct bar;
 struct watch;
 
 struct cli {
-    const char *command;   /* "append" */
-    const char *dir;       /* the operand DIR, or NULL; owned by popt */
-    const char *operand;   /* the one behind it, or NULL; likewise */
-    const char **operands; /* those behind DIR when there may be any number, or NULL; likewise */
+    const char *command;      /* "append" */
+    const char *dir;          /* the operand DIR, or NULL; owned by popt */
+    const char *operand;      /* the one behind it, or NULL; likewise */
+    const char *last_operand; /* the third one, or NULL; likewise */
+    const char **operands;    /* those behind DIR when there may be any number, or NULL; likewise */
     poptContext popt;
     struct poptOption *table;
     struct watch *watch; /* signals and a vanished reader; NULL until watch_start */
@@ -38,7 +39,8 @@ struct cli {
 
 struct cli_spec {
     const char *command;
-    const char *operands; /* "DIR", "DIR TIMER", "DIR [X...]", or "" when the command takes none */
+    const char *operands; /* "DIR", "DIR TIMER", "DIR X Y", "DIR [X...]", or "" when the command
+                             takes none */
     const char *about;    /* paragraphs for --help */
 };
 

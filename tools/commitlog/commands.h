@@ -18,6 +18,7 @@ int command_recover(int argc, const char **argv);
 int command_retain(int argc, const char **argv);
 int command_stat(int argc, const char **argv);
 int command_timer(int argc, const char **argv);
+int command_topic(int argc, const char **argv);
 int command_topics(int argc, const char **argv);
 int command_tx(int argc, const char **argv);
 int command_verify(int argc, const char **argv);

@@ -83,17 +83,17 @@ struct commitlog_group_offset *group_committed(struct group_run *run, struct com
                                                int *status)
 {
     struct commitlog_error err = {0};
-    struct commitlog_group_offset *offsets = calloc(topic->queues, sizeof(*offsets));
+    struct commitlog_group_offset *offsets = calloc(topic->queues_total, sizeof(*offsets));
     if (offsets == NULL) {
         cli_error(&run->cli, "not enough memory");
         *status = CLI_CANNOT;
         return NULL;
     }
-    for (uint32_t queue = 0; queue < topic->queues; queue++) {
+    for (uint32_t queue = 0; queue < topic->queues_total; queue++) {
         offsets[queue].topic = topic->topic;
         offsets[queue].queue = queue;
     }
-    const int32_t rc = commitlog_group_fetch(group, offsets, topic->queues, &err);
+    const int32_t rc = commitlog_group_fetch(group, offsets, topic->queues_total, &err);
     if (rc != COMMITLOG_OK) {
         *status = cli_fail(&run->cli, run->cli.dir, rc, &err);
         free(offsets);
@@ -254,6 +254,7 @@ static const struct {
     {"lag", group_lag, "print how much groups have yet to consume"},
     {"create", group_create, "make a group"},
     {"set", group_set, "let retention keep what a group has not consumed, or not"},
+    {"gates", group_gates, "print which queues of a topic that grew are open for a group"},
     {"commit", group_commit, "commit offsets of a topic"},
     {"reset", group_reset, "set offsets forth or back: first, end, a time, an offset"},
     {"work", group_work, "print what was given out, and what is done ahead"},

@@ -59,6 +59,7 @@ struct commitlog_group_offset *group_committed(struct group_run *run, struct com
 int group_list(int argc, const char **argv);
 int group_show(int argc, const char **argv);
 int group_lag(int argc, const char **argv);
+int group_gates(int argc, const char **argv);
 int group_commit(int argc, const char **argv);
 int group_reset(int argc, const char **argv);
 int group_work(int argc, const char **argv);

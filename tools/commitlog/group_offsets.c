@@ -47,7 +47,7 @@ static int offsets_print_changed(struct group_run *run, const struct commitlog_g
     if (run->json == 0) {
         (void)out_format(&run->cli.out, "%-20s %6s %12s %12s\n", "TOPIC", "QUEUE", "BEFORE", "NOW");
     }
-    for (uint32_t i = 0; i < run->topic.queues; i++) {
+    for (uint32_t i = 0; i < run->topic.queues_total; i++) {
         if (after[i].offset != before[i].offset) {
             offsets_print(run, &before[i], &after[i]);
         }
@@ -84,9 +84,9 @@ static int commit_run(struct group_run *run, struct commitlog_group_offset *offs
     struct commitlog_error err = {0};
     for (uint32_t i = 0; i < count; i++) {
         offsets[i].topic = run->topic.topic;
-        if (offsets[i].queue >= run->topic.queues) {
+        if (offsets[i].queue >= run->topic.queues_total) {
             cli_error(cli, "%s: there is no queue %" PRIu32 ": the topic has %" PRIu32 " of them",
-                      run->topic_name, offsets[i].queue, run->topic.queues);
+                      run->topic_name, offsets[i].queue, run->topic.queues_total);
             return CLI_NO;
         }
     }
@@ -197,9 +197,9 @@ static bool reset_parse(struct cli *cli, const char *queue, const char *to, cons
 static int reset_run(struct group_run *run, const struct reset_place *place)
 {
     struct cli *cli = &run->cli;
-    if (place->queue != COMMITLOG_QUEUE_ALL && place->queue >= run->topic.queues) {
+    if (place->queue != COMMITLOG_QUEUE_ALL && place->queue >= run->topic.queues_total) {
         cli_error(cli, "%s: there is no queue %" PRIu32 ": the topic has %" PRIu32 " of them",
-                  run->topic_name, place->queue, run->topic.queues);
+                  run->topic_name, place->queue, run->topic.queues_total);
         return CLI_NO;
     }
     int status = CLI_DONE;

@@ -52,9 +52,9 @@ static int receipt_check(struct receipt *receipt, const struct commitlog_deliver
     struct commitlog_error err = {0};
     struct commitlog_work_info info = {.struct_bytes = sizeof(info)};
     why[0] = '\0';
-    if (what->queue >= run->topic.queues) {
+    if (what->queue >= run->topic.queues_total) {
         (void)snprintf(why, RECEIPT_WHY_BYTES, "the topic has %" PRIu32 " queues only",
-                       run->topic.queues);
+                       run->topic.queues_total);
         return CLI_DONE;
     }
     const uint64_t committed = receipt->committed[what->queue].offset;

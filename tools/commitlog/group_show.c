@@ -124,7 +124,7 @@ static int show_topic(struct group_run *run, const struct commitlog_topic_info *
 {
     int status = CLI_DONE;
     struct commitlog_group_offset *offsets = group_committed(run, run->group, topic, &status);
-    for (uint32_t i = 0; offsets != NULL && status == CLI_DONE && i < topic->queues; i++) {
+    for (uint32_t i = 0; offsets != NULL && status == CLI_DONE && i < topic->queues_total; i++) {
         struct commitlog_queue_info queue = {.struct_bytes = sizeof(queue)};
         if (offsets[i].offset == UINT64_MAX) {
             continue;
@@ -238,7 +238,7 @@ static int lag_topic(struct group_run *run, struct commitlog_group *group, const
     bool any = always;
     if (!always) {
         struct commitlog_group_offset *offsets = group_committed(run, group, topic, &status);
-        for (uint32_t i = 0; offsets != NULL && !any && i < topic->queues; i++) {
+        for (uint32_t i = 0; offsets != NULL && !any && i < topic->queues_total; i++) {
             any = offsets[i].offset != UINT64_MAX;
         }
         free(offsets);

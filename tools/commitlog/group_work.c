@@ -130,7 +130,7 @@ static int work_topic(struct work_print *print, const struct commitlog_topic_inf
     struct group_run *run = print->run;
     int status = CLI_DONE;
     struct commitlog_group_offset *offsets = group_committed(run, run->group, topic, &status);
-    for (uint32_t i = 0; offsets != NULL && status == CLI_DONE && i < topic->queues; i++) {
+    for (uint32_t i = 0; offsets != NULL && status == CLI_DONE && i < topic->queues_total; i++) {
         if (offsets[i].offset != UINT64_MAX) {
             status = work_queue(print, topic, i, offsets[i].offset);
         }

@@ -24,6 +24,7 @@ static const struct {
     {"get", command_get, "print one record by its position"},
     {"query", command_query, "print records by their key, newest first"},
     {"topics", command_topics, "list topics, queues, offsets and times"},
+    {"topic", command_topic, "let a topic grow, or shrink back"},
     {"group", command_group, "list consumer groups, commit and reset their offsets"},
     {"timer", command_timer, "list and cancel messages that wait for their time"},
     {"tx", command_tx, "append all or nothing; list, commit, roll back transactions"},

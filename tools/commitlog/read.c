@@ -156,7 +156,7 @@ static int read_begin(struct cli *cli, struct store *store, const struct read_op
         const struct last_selection selection = {o->tags, o->tag_count, o->filter};
         struct last last;
         const int status = last_find(cli, store, topic->topic, o->queue == NULL ? 0 : queue,
-                                     o->queue == NULL ? topic->queues : queue + 1, &selection,
+                                     o->queue == NULL ? topic->queues_total : queue + 1, &selection,
                                      o->last_count, &last);
         if (status != CLI_DONE) {
             return status;
@@ -183,9 +183,9 @@ static int read_topic(struct cli *cli, struct store *store, const struct read_op
     if (rc != COMMITLOG_OK) {
         return cli_fail(cli, cli->dir, rc, &err);
     }
-    if (o->queue != NULL && o->queue_number >= info->queues) {
+    if (o->queue != NULL && o->queue_number >= info->queues_total) {
         cli_error(cli, "%s: topic %s has no queue %s, only 0 to %u", cli->dir, o->topic, o->queue,
-                  info->queues - 1);
+                  info->queues_total - 1);
         return CLI_NO;
     }
     return CLI_DONE;

@@ -16,8 +16,8 @@ static const struct cli_spec topics_spec = {
     .command = "topics",
     .operands = "DIR",
     .about = "Lists topics and queues: the first offset kept, the next to be given, and the store\n"
-             "times of the first and the last record. --json prints one object per topic. It only\n"
-             "reads.",
+             "times of the first and the last record; of a topic that has grown also how. --json\n"
+             "prints one object per topic. It only reads.",
 };
 
 static bool topics_print_queue(struct cli *cli, const struct commitlog_topic_info *topic,
@@ -42,6 +42,31 @@ static json_t *topics_queue_object(uint32_t queue, const struct commitlog_queue_
                      (json_int_t)info->last_time_ns);
 }
 
+/* How many queues there were with each step, and among how many keys go. */
+static bool topics_print_steps(struct cli *cli, const struct commitlog_topic_info *topic)
+{
+    bool good =
+        text_put_plain(&cli->out, (struct commitlog_slice){topic->name, strlen(topic->name)}) &&
+        out_format(&cli->out, " was created with %" PRIu32 " queues", topic->step_queues[0]);
+    for (uint32_t i = 1; good && i < topic->step_count; i++) {
+        good = out_format(&cli->out, "%s%" PRIu32, i == 1 ? ", grew to " : ", ",
+                          topic->step_queues[i]);
+    }
+    return good &&
+           (topic->queues == topic->queues_total ||
+            out_format(&cli->out, "; keys go to %" PRIu32, topic->queues)) &&
+           out_text(&cli->out, "\n");
+}
+
+static json_t *topics_steps_array(const struct commitlog_topic_info *topic)
+{
+    json_t *list = json_array();
+    for (uint32_t i = 0; i < topic->step_count; i++) {
+        (void)json_array_append_new(list, json_integer((json_int_t)topic->step_queues[i]));
+    }
+    return list;
+}
+
 /* One topic; `json`: collects its queues into an object. */
 static int topics_print(struct cli *cli, struct commitlog_store *store,
                         const struct commitlog_topic_info *topic, bool json)
@@ -50,7 +75,10 @@ static int topics_print(struct cli *cli, struct commitlog_store *store,
     json_int_t records = 0;
     int64_t first_ns = 0;
     int64_t last_ns = 0;
-    for (uint32_t queue = 0; queue < topic->queues; queue++) {
+    if (!json && topic->step_count > 1 && !topics_print_steps(cli, topic)) {
+        return CLI_DONE;
+    }
+    for (uint32_t queue = 0; queue < topic->queues_total; queue++) {
         struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
         const int32_t rc = commitlog_queue_info(store, topic->topic, queue, &info);
         if (rc != COMMITLOG_OK) {
@@ -69,11 +97,14 @@ static int topics_print(struct cli *cli, struct commitlog_store *store,
         }
     }
     if (json) {
-        (void)record_print_value(&cli->out,
-                                 json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "topic", topic->name,
-                                           "queues", (json_int_t)topic->queues, "records", records,
-                                           "first_time_ns", (json_int_t)first_ns, "last_time_ns",
-                                           (json_int_t)last_ns, "queue", list));
+        json_t *object =
+            json_pack("{s:s, s:I, s:I, s:I, s:I, s:o}", "topic", topic->name, "queues",
+                      (json_int_t)topic->queues, "records", records, "first_time_ns",
+                      (json_int_t)first_ns, "last_time_ns", (json_int_t)last_ns, "queue", list);
+        if (topic->step_count > 1) {
+            (void)json_object_set_new(object, "steps", topics_steps_array(topic));
+        }
+        (void)record_print_value(&cli->out, object);
     }
     return CLI_DONE;
 }
