@@ -206,7 +206,7 @@ static void store_topic(struct store_run *run, struct commitlog_store *store, ui
         return;
     }
     FUZZ_CHECK(info.name_bytes > 0 && info.name[info.name_bytes] == '\0');
-    for (uint32_t q = 0; q < info.queues && q < STORE_QUEUES_MAX; q++) {
+    for (uint32_t q = 0; q < info.queues_total && q < STORE_QUEUES_MAX; q++) {
         store_queue(run, store, topic, q);
     }
     for (uint32_t k = 0; k < sizeof(keys) / sizeof(keys[0]); k++) {
@@ -216,7 +216,7 @@ static void store_topic(struct store_run *run, struct commitlog_store *store, ui
         }
     }
     /* A cursor over all queues merges them: thousands of them are no small thing. */
-    if (info.queues <= 1024 &&
+    if (info.queues_total <= 1024 &&
         commitlog_cursor_open(store, topic, COMMITLOG_QUEUE_ALL, COMMITLOG_FROM_FIRST, 0, &cursor,
                               NULL) == COMMITLOG_OK) {
         (void)store_cursor(run, cursor, false);

@@ -45,7 +45,7 @@ static void groups_ask_one(struct commitlog_store *store, const struct commitlog
         if (commitlog_topic_info(store, t, &topic) != COMMITLOG_OK) {
             continue;
         }
-        for (uint32_t q = 0; q < topic.queues && q < GROUPS_QUEUES_MAX; q++) {
+        for (uint32_t q = 0; q < topic.queues_total && q < GROUPS_QUEUES_MAX; q++) {
             groups_ask_queue(group, t, q);
         }
     }

@@ -25,7 +25,7 @@ static void timers_ask_one(struct commitlog_store *store, const struct commitlog
     if (info->topic != UINT32_MAX) {
         FUZZ_CHECK(info->topic < commitlog_topic_count(store));
         FUZZ_CHECK(commitlog_topic_info(store, info->topic, &topic) != COMMITLOG_OK ||
-                   info->queue < topic.queues);
+                   info->queue < topic.queues_total);
     }
     /* A state file may lie about where it is. */
     if (commitlog_get(store, info->position, &message, &lease, NULL) == COMMITLOG_OK) {

@@ -26,7 +26,7 @@ static void transactions_ask_message(struct commitlog_store *store,
     if (where->topic != UINT32_MAX) {
         FUZZ_CHECK(where->topic < commitlog_topic_count(store));
         FUZZ_CHECK(commitlog_topic_info(store, where->topic, &topic) != COMMITLOG_OK ||
-                   where->queue < topic.queues);
+                   where->queue < topic.queues_total);
     }
     /* A state file may lie about where it is. */
     if (commitlog_get(store, where->position, &message, &lease, NULL) == COMMITLOG_OK) {

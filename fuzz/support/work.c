@@ -57,7 +57,7 @@ static void work_each(struct commitlog_store *store, work_topic_fn call, void *c
         for (uint32_t t = 0; t < topics && t < WORK_TOPICS_MAX; t++) {
             struct commitlog_topic_info topic = {.struct_bytes = sizeof(topic)};
             if (commitlog_topic_info(store, t, &topic) == COMMITLOG_OK) {
-                call(group, t, topic.queues, ctx);
+                call(group, t, topic.queues_total, ctx);
             }
         }
         commitlog_group_close(group);

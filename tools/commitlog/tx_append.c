@@ -171,9 +171,9 @@ static int tx_find_queue(struct tx_append *tx, uint32_t i)
     if (rc != COMMITLOG_OK) {
         return cli_fail(cli, name, rc, &err);
     }
-    if (offset->queue >= info.queues) {
+    if (offset->queue >= info.queues_total) {
         cli_error(cli, "%s: there is no queue %" PRIu32 ": the topic has %" PRIu32 " of them", name,
-                  offset->queue, info.queues);
+                  offset->queue, info.queues_total);
         return CLI_NO;
     }
     return CLI_DONE;
