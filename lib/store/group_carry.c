@@ -152,13 +152,13 @@ static int kept_from_originals(struct commitlog_store *store, uint32_t queue_num
     return rc == COMMITLOG_EEND ? COMMITLOG_OK : rc;
 }
 
-static int kept_from_queue(struct commitlog_store *store, const struct clg_group_offset *offset,
+static int kept_from_queue(struct commitlog_store *store, uint32_t queue_number, uint64_t offset,
                            uint64_t visible, bool originals, uint64_t *position)
 {
     struct clg_core *core = store->core;
     struct clg_lookup_range range = {0};
-    int rc = clg_lookup_range(core->fold, offset->queue_number, visible, &range);
-    uint64_t from = clg_max_u64(offset->offset, range.min);
+    int rc = clg_lookup_range(core->fold, queue_number, visible, &range);
+    uint64_t from = clg_max_u64(offset, range.min);
     if (rc == COMMITLOG_ENOTFOUND || (rc == COMMITLOG_OK && from >= range.next)) {
         return COMMITLOG_OK; /* all is consumed */
     }
@@ -166,17 +166,56 @@ static int kept_from_queue(struct commitlog_store *store, const struct clg_group
     uint32_t count = 0;
     uint64_t bound = 0;
     if (rc == COMMITLOG_OK) {
-        rc = clg_lookup_entries(core->fold, offset->queue_number, from, visible, &entry, 1, &count,
-                                &bound);
+        rc = clg_lookup_entries(core->fold, queue_number, from, visible, &entry, 1, &count, &bound);
     }
     if (rc == COMMITLOG_OK) {
         /* Of an offset the log has lost, only its place among the others is known. */
         *position = clg_min_u64(*position, entry.position == CLG_NO_POSITION ? entry.segment_base
                                                                              : entry.position);
-        rc = originals ? kept_from_originals(store, offset->queue_number, from, visible, position)
+        rc = originals ? kept_from_originals(store, queue_number, from, visible, position)
                        : COMMITLOG_OK;
     }
     return rc == COMMITLOG_EEND ? COMMITLOG_OK : rc;
+}
+
+/* Of the queues before it in its line, is `index` the nearest one that the group has committed? */
+static bool kept_is_nearest(const struct clg_group *group, const struct clg_topic *topic,
+                            uint32_t index, uint32_t child)
+{
+    uint32_t at = child;
+    do {
+        if (clg_group_find_offset(group, clg_topic_number(topic, at)) != NULL) {
+            return false;
+        }
+        at %= clg_topic_step(topic, clg_topic_step_of(topic, at)).from;
+    } while (at != index);
+    return true;
+}
+
+/* A group that consumes a queue will consume those that its keys went to when the topic grew, from
+ * the first message on: it has not begun them. */
+static int kept_from_children(struct commitlog_store *store, const struct clg_group *group,
+                              uint32_t queue_number, uint64_t visible, bool originals,
+                              uint64_t *position)
+{
+    const struct clg_registry *registry = &store->core->registry;
+    const struct clg_queue *queue = clg_registry_queue(registry, queue_number);
+    if (queue == NULL || queue->owner == 0) {
+        return COMMITLOG_OK;
+    }
+    const struct clg_topic *topic = clg_registry_topic(registry, queue->owner - 1);
+    const uint32_t index = queue->index;
+    const struct clg_topic_step step = clg_topic_step(topic, clg_topic_step_of(topic, index));
+    const uint32_t queues = clg_topic_queues(topic);
+    int rc = COMMITLOG_OK;
+    for (uint32_t child = index + step.from + step.queues; rc == COMMITLOG_OK && child < queues;
+         child += step.from + step.queues) {
+        if (kept_is_nearest(group, topic, index, child)) {
+            rc = kept_from_queue(store, clg_topic_number(topic, child), 0, visible, originals,
+                                 position);
+        }
+    }
+    return rc;
 }
 
 static int kept_from(struct commitlog_store *store, bool originals, uint64_t *out_position,
@@ -192,7 +231,13 @@ static int kept_from(struct commitlog_store *store, bool originals, uint64_t *ou
         for (uint32_t i = 0;
              (group->flags & CLG_GROUP_KEEP) != 0 && rc == COMMITLOG_OK && i < group->offset_count;
              i++) {
-            rc = kept_from_queue(store, &group->offsets[i], visible, originals, &position);
+            const struct clg_group_offset *known = &group->offsets[i];
+            rc = kept_from_queue(store, known->queue_number, known->offset, visible, originals,
+                                 &position);
+            if (rc == COMMITLOG_OK) {
+                rc = kept_from_children(store, group, known->queue_number, visible, originals,
+                                        &position);
+            }
         }
     }
     clg_mutex_unlock(store->os, &store->group_lock);

@@ -210,6 +210,203 @@ START_TEST(retention_opens_what_it_takes)
 }
 END_TEST
 
+/* What a group with KEEP has not begun to consume, because it is not open or was not there, it
+ * keeps all the same. */
+START_TEST(a_group_keeps_what_lies_in_new_queues)
+{
+    begin();
+    ck_assert_int_eq(
+        commitlog_group_configure(group, COMMITLOG_GROUP_KEEP, COMMITLOG_LEVEL_NONE, &err), 0);
+    post_all();
+    ck_assert_int_eq(commit(0, queue_info(0).next_offset), COMMITLOG_OK);
+    ck_assert_int_eq(commit(1, queue_info(1).next_offset), COMMITLOG_OK);
+    ck_assert_int_eq(grow(4), COMMITLOG_OK);
+    ck_assert_int_eq(grow(8), COMMITLOG_OK);
+    for (int i = 0; i < 60; i++) {
+        post_all();
+    }
+    for (uint32_t q = 0; q < 4; q++) {
+        ck_assert_int_eq(commit(q, queue_info(q).next_offset), COMMITLOG_OK);
+    }
+    (void)retain_all();
+    for (uint32_t q = 4; q < 8; q++) {
+        ck_assert_uint_eq(queue_info(q).first_offset, 0);
+    }
+    for (uint32_t q = 4; q < 8; q++) {
+        ck_assert_int_eq(commit(q, queue_info(q).next_offset), COMMITLOG_OK);
+    }
+    ck_assert_uint_gt(retain_all().segments_dropped, 0);
+    commitlog_group_close(group);
+}
+END_TEST
+
+static void delay_key(uint32_t key, int64_t due_ms, uint32_t level)
+{
+    struct letter_record letter;
+    letter_make(&letter, key, level);
+    letter.record.deliver_at_ms = due_ms;
+    ck_assert_msg(commitlog_append_record(store, &letter.record, 0, NULL, &err) == COMMITLOG_OK,
+                  "%s", err.message);
+}
+
+static void pass(int64_t ms)
+{
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    uint32_t wait_ms = 0;
+    os->sleep_ns(os, ms * 1000000);
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(commitlog_step(store, 100000, &wait_ms), COMMITLOG_OK);
+    }
+}
+
+static int64_t now_ms(void)
+{
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    return os->clock_wall_ns(os) / 1000000;
+}
+
+static uint32_t moving_key(uint32_t from, uint32_t to)
+{
+    for (uint32_t key = 0; key < KEYS; key++) {
+        if (key_queue(key, to) >= from) {
+            return key;
+        }
+    }
+    ck_abort_msg("no key moves");
+    return 0;
+}
+
+/* It goes to the queue that it was routed to when it was appended, and keeps that from closing. */
+START_TEST(a_message_that_waits_goes_where_it_was_routed)
+{
+    begin();
+    const uint32_t key = moving_key(2, 4);
+    const uint32_t before = key_queue(key, 2);
+    const uint32_t after = key_queue(key, 4);
+    delay_key(key, now_ms() + 1000, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(grow(4), COMMITLOG_OK);
+    delay_key(key, now_ms() + 1000, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(shrink(2), COMMITLOG_EBUSY);
+    ck_assert_ptr_nonnull(strstr(err.message, "waits"));
+    pass(2000);
+    ck_assert_uint_eq(queue_info(before).next_offset, 1);
+    ck_assert_uint_eq(queue_info(after).next_offset, 1);
+    ck_assert_int_eq(shrink(2), COMMITLOG_OK); /* no group consumes the topic */
+    commitlog_group_close(group);
+}
+END_TEST
+
+START_TEST(a_transaction_goes_where_it_was_routed)
+{
+    struct commitlog_transaction *transaction = NULL;
+    struct letter_record letter;
+    begin();
+    const uint32_t key = moving_key(2, 4);
+    ck_assert_int_eq(commitlog_transaction_begin(store, "p", 1, NULL, &transaction, &err), 0);
+    letter_make(&letter, key, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(commitlog_transaction_append(transaction, &letter.record, 0, NULL, &err), 0);
+    ck_assert_int_eq(grow(4), COMMITLOG_OK);
+    letter_make(&letter, key, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(commitlog_transaction_append(transaction, &letter.record, 0, NULL, &err), 0);
+    ck_assert_int_eq(shrink(2), COMMITLOG_EBUSY);
+    ck_assert_int_eq(commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_NONE, 0, NULL, &err),
+                     0);
+    commitlog_transaction_close(transaction);
+    ck_assert_uint_eq(queue_info(key_queue(key, 2)).next_offset, 1);
+    ck_assert_uint_eq(queue_info(key_queue(key, 4)).next_offset, 1);
+    /* Its offsets keep to the gates, too. */
+    ck_assert_int_eq(grow(8), COMMITLOG_OK);
+    const struct commitlog_group_offset offset = {topic, key_queue(key, 4) + 4, 0};
+    ck_assert_int_eq(commitlog_transaction_begin(store, "p", 1, NULL, &transaction, &err), 0);
+    ck_assert_int_eq(commitlog_transaction_offsets(transaction, group, 0, &offset, 1, &err),
+                     COMMITLOG_EMISUSE);
+    commitlog_transaction_close(transaction);
+    commitlog_group_close(group);
+}
+END_TEST
+
+/* Given out: the parents first, whatever the turn. */
+START_TEST(a_receiver_keeps_to_the_gates)
+{
+    const struct commitlog_receiver_options options = {.struct_bytes = sizeof(options),
+                                                       .flags = COMMITLOG_RECEIVE_ORDERED};
+    struct commitlog_receiver *receiver = NULL;
+    uint32_t next[KEYS] = {0};
+    uint32_t count = 0;
+    begin();
+    ck_assert_int_eq(commitlog_receiver_open(group, topic, &options, &receiver, &err), 0);
+    post_all();
+    ck_assert_int_eq(grow(4), COMMITLOG_OK);
+    post_all();
+    ck_assert_int_eq(grow(12), COMMITLOG_OK);
+    post_all();
+    for (uint32_t left = 3 * KEYS; left > 0; left -= count) {
+        struct commitlog_message messages[4];
+        struct commitlog_delivery deliveries[4];
+        ck_assert_msg(commitlog_receive(receiver, messages, deliveries, 4, 0, &count, &err) ==
+                          COMMITLOG_OK,
+                      "%u left: %s", left, err.message);
+        for (uint32_t i = 0; i < count; i++) {
+            struct letter letter;
+            memcpy(&letter, messages[i].body.data, sizeof(letter));
+            ck_assert_uint_eq(letter.number, next[letter.key]);
+            ck_assert_uint_eq(deliveries[i].queue, messages[i].queue);
+            next[letter.key]++;
+        }
+        ck_assert_int_eq(commitlog_ack(receiver, deliveries, count, COMMITLOG_LEVEL_NONE, &err), 0);
+    }
+    struct commitlog_message message;
+    struct commitlog_delivery delivery;
+    ck_assert_int_eq(commitlog_receive(receiver, &message, &delivery, 1, 0, &count, &err),
+                     COMMITLOG_EEND);
+    commitlog_receiver_close(receiver);
+    commitlog_group_close(group);
+}
+END_TEST
+
+/* A cursor over all queues gets what comes in those that were not there when it was opened; offsets
+ * by time, by key and the lag are of all, too. */
+START_TEST(what_reads_all_queues_reads_new_ones)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[8];
+    uint32_t count = 0;
+    uint32_t got = 0;
+    begin();
+    post_all();
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, COMMITLOG_QUEUE_ALL, COMMITLOG_FROM_FIRST,
+                                           0, &cursor, &err),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 8, 0, &count, NULL), 0);
+    got += count;
+    ck_assert_int_eq(grow(4), COMMITLOG_OK);
+    post_all();
+    while (commitlog_cursor_fetch(cursor, messages, 8, 0, &count, NULL) == COMMITLOG_OK) {
+        for (uint32_t i = 0; i < count; i++) {
+            ck_assert_uint_eq(messages[i].position, sent[got + i].position);
+        }
+        got += count;
+    }
+    ck_assert_uint_eq(got, 2 * KEYS);
+    commitlog_cursor_close(cursor);
+    char name[8];
+    const uint32_t key = moving_key(2, 4);
+    ck_assert_int_eq(commitlog_cursor_open_key(store, topic, name, key_name(key, name), 0,
+                                               INT64_MAX, &cursor, &err),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 8, 0, &count, NULL), 0);
+    ck_assert_uint_eq(count, 2);
+    ck_assert_uint_eq(messages[0].queue, key_queue(key, 4));
+    ck_assert_uint_eq(messages[1].queue, key_queue(key, 2));
+    commitlog_cursor_close(cursor);
+    struct commitlog_group_lag lag = {.struct_bytes = sizeof(lag)};
+    ck_assert_int_eq(commitlog_group_lag(group, topic, COMMITLOG_QUEUE_ALL, &lag, &err), 0);
+    ck_assert_uint_eq(lag.messages, 2 * KEYS);
+    ck_assert_uint_eq(lag.queues, 4);
+    commitlog_group_close(group);
+}
+END_TEST
+
 /* Steps and offsets of an idle topic are carried on, as often as the log is replaced. */
 START_TEST(an_idle_topic_keeps_its_steps)
 {
@@ -337,6 +534,11 @@ static Suite *growth_suite(void)
     tcase_add_test(basics, a_grandchild_waits_for_all_before_it);
     tcase_add_test(basics, every_key_is_consumed_in_order);
     tcase_add_test(basics, retention_opens_what_it_takes);
+    tcase_add_test(basics, a_group_keeps_what_lies_in_new_queues);
+    tcase_add_test(basics, a_message_that_waits_goes_where_it_was_routed);
+    tcase_add_test(basics, a_transaction_goes_where_it_was_routed);
+    tcase_add_test(basics, a_receiver_keeps_to_the_gates);
+    tcase_add_test(basics, what_reads_all_queues_reads_new_ones);
     tcase_add_test(basics, an_idle_topic_keeps_its_steps);
     tcase_add_test(basics, a_topic_shrinks_when_it_is_drained);
     tcase_add_test(basics, a_shrunk_topic_stays_so);
