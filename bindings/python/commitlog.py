@@ -24,7 +24,7 @@ from ctypes import (POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int6
 from typing import Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
 
 __all__ = ["Store", "Topic", "Cursor", "Group", "Receiver", "Transaction", "Message", "Receipt",
-           "Record", "Timer", "Delivery", "Work", "TransactionInfo", "TransactionMessage",
+           "Record", "Timer", "Delivery", "Gate", "Work", "TransactionInfo", "TransactionMessage",
            "CommitlogError", "UsageError", "HostError", "DataError", "StatusError", "StoreError",
            "version", "ALL_QUEUES", "AUTO_QUEUE", "FIRST", "END", "LEVELS", "STRATEGIES", "assign",
            "delay_level_ms", "queue_by_key"]
@@ -45,6 +45,7 @@ _GROUP_KEEP, _GROUP_CREATE = 1, 2
 _NO_OFFSET = 2 ** 64 - 1
 _RECEIVE_MAX, _RECEIVE_ORDERED, _RECEIVE_DEAD_TOPIC = 64, 1, 2
 _NO_LIMIT = 2 ** 32 - 1  # of attempts
+_NO_QUEUE = 2 ** 32 - 1
 _NO_TOPIC = 2 ** 32 - 1
 _REASONS = {4: "expired", 5: "refused"}    # why a message is a dead letter
 _WORK_STATES = {1: "pending", 2: "done"}
@@ -151,7 +152,8 @@ class _Limits(_Sized):
 
 class _TopicInfo(_Sized):
     _fields_ = [("struct_bytes", c_uint32), ("topic", c_uint32), ("queues", c_uint32),
-                ("name_bytes", c_uint32), ("name", c_char * 256)]
+                ("name_bytes", c_uint32), ("name", c_char * 256), ("queues_total", c_uint32),
+                ("step_count", c_uint32), ("step_queues", c_uint32 * 32)]
 
 
 class _QueueInfo(_Sized):
@@ -187,6 +189,11 @@ class _GroupInfo(_Sized):
 
 class _GroupOffset(Structure):
     _fields_ = [("topic", c_uint32), ("queue", c_uint32), ("offset", c_uint64)]
+
+
+class _GroupGate(_Sized):
+    _fields_ = [("struct_bytes", c_uint32), ("open", c_uint32), ("parent", c_uint32),
+                ("reserved", c_uint32), ("mark", c_uint64), ("committed", c_uint64)]
 
 
 class _GroupLag(_Sized):
@@ -252,6 +259,8 @@ _SIGNATURES = {
     "topic_open": (c_int32, _HANDLE, c_char_p, c_size_t, c_uint32, _U32, _ERR),
     "topic_count": (c_uint32, _HANDLE),
     "topic_info": (c_int32, _HANDLE, c_uint32, POINTER(_TopicInfo)),
+    "topic_grow": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint32, _ERR),
+    "topic_shrink": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint32, _ERR),
     "queue_info": (c_int32, _HANDLE, c_uint32, c_uint32, POINTER(_QueueInfo)),
     "append_record": (c_int32, _HANDLE, POINTER(_Record), c_int32, POINTER(_Receipt), _ERR),
     "append_batch": (c_int32, _HANDLE, POINTER(_Record), c_uint32, c_int32, POINTER(_Receipt),
@@ -297,6 +306,7 @@ _SIGNATURES = {
                      c_int32, POINTER(_Receipt), _ERR),
     "group_fetch": (c_int32, _HANDLE, POINTER(_GroupOffset), c_uint32, _ERR),
     "group_reset": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint32, c_uint64, c_uint32, _ERR),
+    "group_gate": (c_int32, _HANDLE, c_uint32, c_uint32, POINTER(_GroupGate), _ERR),
     "group_lag": (c_int32, _HANDLE, c_uint32, c_uint32, POINTER(_GroupLag), _ERR),
     "timer_cancel": (c_int32, _HANDLE, c_uint64, c_uint32, _ERR),
     "timer_at": (c_int32, _HANDLE, c_uint32, POINTER(_TimerInfo)),
@@ -504,6 +514,14 @@ class Delivery(NamedTuple):
     offset: int
     queue: int
     attempt: int
+
+
+class Gate(NamedTuple):
+    """Whether a group may consume a queue, and which one comes before it, to which offset."""
+    open: bool
+    parent: Optional[int]  # None: the topic was created with this queue
+    mark: int  # 0: nothing below it is kept
+    committed: Optional[int]
 
 
 class Work(NamedTuple):
@@ -866,7 +884,32 @@ class Topic:
 
     @property
     def queues(self) -> int:
+        """Those that AUTO_QUEUE chooses among."""
         return self._info().queues
+
+    @property
+    def queues_total(self) -> int:
+        """Those that can be read: more than `queues` once the topic shrank."""
+        return self._info().queues_total
+
+    @property
+    def steps(self) -> "list[int]":
+        """How many queues there were with each step: the first is the creation."""
+        info = self._info()
+        return list(info.step_queues[:info.step_count])
+
+    def grow(self, queues: int, level: str = "default") -> None:
+        """To so many queues, a multiple of those there are. Keys go to children of their queues;
+        Group.gate tells which of these a group may consume."""
+        err = _Error()
+        _check(_lib().commitlog_topic_grow(self.store.handle, self.number, queues, LEVELS[level],
+                                           byref(err)), err)
+
+    def shrink(self, queues: int, level: str = "default") -> None:
+        """Back to a number that it had, when the queues above are drained, else an error."""
+        err = _Error()
+        _check(_lib().commitlog_topic_shrink(self.store.handle, self.number, queues,
+                                             LEVELS[level], byref(err)), err)
 
     def queue_info(self, queue: int) -> dict:
         out = _QueueInfo()
@@ -1069,8 +1112,9 @@ class Group(_Handle):
 
     def offsets(self, topic: Topic) -> "dict[int, int]":
         """The next offset to consume, by queue, of those that have one."""
-        raw = (_GroupOffset * topic.queues)(
-            *[_GroupOffset(topic.number, queue, 0) for queue in range(topic.queues)])
+        queues = topic.queues_total
+        raw = (_GroupOffset * queues)(
+            *[_GroupOffset(topic.number, queue, 0) for queue in range(queues)])
         err = _Error()
         _check(_lib().commitlog_group_fetch(self.handle, raw, len(raw), byref(err)), err)
         return {each.queue: each.offset for each in raw if each.offset != _NO_OFFSET}
@@ -1087,6 +1131,14 @@ class Group(_Handle):
             where, value = _TIME, time_ns
         _check(_lib().commitlog_group_reset(self.handle, topic.number, queue, where, value,
                                             LEVELS[level], byref(err)), err)
+
+    def gate(self, topic: Topic, queue: int) -> Gate:
+        """May the group consume the queue, and what has to be consumed first?"""
+        out, err = _GroupGate(), _Error()
+        _check(_lib().commitlog_group_gate(self.handle, topic.number, queue, byref(out),
+                                           byref(err)), err)
+        return Gate(out.open != 0, None if out.parent == _NO_QUEUE else out.parent, out.mark,
+                    None if out.committed == _NO_OFFSET else out.committed)
 
     def lag(self, topic: Topic, queue: int = ALL_QUEUES) -> dict:
         """queues counted, messages to be consumed, those dropped before, oldest_time_ns."""

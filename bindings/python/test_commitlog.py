@@ -405,6 +405,31 @@ class ConsumerGroups(StoreCase):
         group.reset(self.topic, 2)
         self.assertEqual(group.offsets(self.topic), {0: 4, 1: 3, 2: 0})
 
+    def test_a_topic_grows_and_shrinks(self):
+        topic, group = self.store.topic("grows", queues=2), self.store.group("g", create=True)
+        keys = [b"key %d" % number for number in range(20)]
+        for key in keys:
+            topic.append(b"before", keys=[key])
+        mark = topic.queue_info(1)["next_offset"]
+        topic.grow(4)
+        for key in keys:
+            topic.append(b"after", keys=[key])
+        self.assertEqual((topic.queues, topic.queues_total, topic.steps), (4, 4, [2, 4]))
+        self.assertEqual(group.gate(topic, 0), commitlog.Gate(True, None, 0, None))
+        self.assertEqual(group.gate(topic, 3), commitlog.Gate(False, 1, mark, None))
+        with self.assertRaises(commitlog.UsageError):
+            group.commit({(topic, 3): 1})
+        group.commit({(topic, 1): mark})
+        self.assertEqual(group.gate(topic, 3), commitlog.Gate(True, 1, mark, mark))
+        with self.assertRaises(commitlog.CommitlogError):
+            topic.shrink(2)
+        group.reset(topic, start=commitlog.END)
+        self.assertEqual(sorted(group.offsets(topic)), [0, 1, 2, 3])
+        topic.shrink(2)
+        self.assertEqual((topic.queues, topic.queues_total), (2, 4))
+        with self.assertRaises(commitlog.UsageError):
+            topic.grow(3)
+
     def test_groups_come_and_go(self):
         with self.assertRaises(commitlog.StatusError):
             self.store.group("g")
