@@ -22,6 +22,7 @@ from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, 
                      PRODUCER, REFERENCE, TOPIC, WORK, Bytes, Segment, common_header, need, same,
                      text)
 from timers1 import Timers, state_timers, told
+from topics1 import state_topics
 from transactions1 import Transactions, state_transactions, told_of_transactions
 from work1 import Groups, state_groups, state_work, told_of_work
 
@@ -100,10 +101,6 @@ class Log:
         else:
             same(record.where, "queue offset", record.offset, expected)
         self.next_offset[record.queue] = record.offset + 1
-
-    def numbers(self, name, steps):
-        """The queue numbers of the first steps of a topic, by index."""
-        return [first + i for first, count in self.steps[name][:steps] for i in range(count)]
 
     def routed(self, record):
         """A message that was appended, not delivered later, is in a queue that keys go to."""
@@ -194,7 +191,8 @@ class Log:
 
     def grown(self, record, body, name, step, at, pairs):
         """A growth: the marks are where its parents have come to."""
-        parents, found, before = self.numbers(name, step), {}, -1
+        parents = [first + i for first, count in self.steps[name][:step] for i in range(count)]
+        found, before = {}, -1
         for _ in range(pairs):
             index, offset = body.u32(at), body.u64(at + 8)
             need(before < index < len(parents), body.where, "index of a mark")
@@ -450,43 +448,6 @@ def state_segments(data, segments, active):
         need(data.i64(at + 24) <= segment.records[0].time, data.where, "oldest store time")
         newest = max([record.time for record in segment.records if record.kind != PAD], default=0)
         need(data.i64(at + 32) >= newest, data.where, "newest store time")
-
-
-def state_topics(data, log, segments):
-    at, names = 0, set()
-    while at < len(data.data):
-        first, queues, base = data.u32(at), data.u32(at + 4), data.u64(at + 8)
-        size = data.u32(at + 16)
-        name = data.take(at + 24, size).decode("utf-8")
-        same(data.where, f"first step of {name}", (first, queues), log.steps[name][0])
-        same(data.where, f"first queue of {name}", log.names[first], (name, 0))
-        same(data.where, f"definition of {name}", base, max(
-            segment.base for segment in segments for record in segment.records
-            if record.kind == TOPIC and record.queue == first))
-        same(data.where, f"steps of {name}", data.u32(at + 20),
-             (len(log.steps[name]) - 1) | (log.active[name] - 1) << 16)
-        names.add(name)
-        at = state_steps(data, log, segments, name, at + 24 + (size + 7) // 8 * 8)
-    same(data.where, "length", at, len(data.data))
-    same(data.where, "topics", names, set(log.steps))
-
-
-def state_steps(data, log, segments, name, at):
-    for step, line in enumerate(log.steps[name][1:], 1):
-        same(data.where, f"step {step} of {name}", (data.u32(at), data.u32(at + 4)), line)
-        marked, count = data.u64(at + 8), data.u32(at + 16)
-        same(data.where, "must be zero", data.u32(at + 20), 0)
-        at += 24
-        found = {}
-        for _ in range(count):
-            same(data.where, "must be zero", data.u32(at + 4), 0)
-            found[data.u32(at)] = data.u64(at + 8)
-            at += 16
-        if (name, step) in log.marks:
-            same(data.where, f"growth {step} of {name}", (marked, found), log.marks[name, step])
-        else:  # the record that said so is gone
-            need(marked < segments[0].base, data.where, f"growth {step} of {name}")
-    return at
 
 
 def state_producers(data, log):
