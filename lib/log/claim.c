@@ -125,6 +125,9 @@ static struct clg_topic *claim_topic(const struct clg_log *log, const struct clg
     if (!item->takes_offset) {
         return item->defined;
     }
+    if (CLG_LIKELY(item->topic != NULL)) {
+        return item->topic; /* the queue was chosen of it a moment ago */
+    }
     const struct clg_queue *queue = clg_registry_queue(log->registry, item->queue_number);
     CLG_ASSERT(queue != NULL && queue->owner != 0);
     return clg_registry_topic(log->registry, queue->owner - 1);

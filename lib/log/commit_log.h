@@ -74,7 +74,7 @@ struct clg_append {
     uint32_t routed;       /* queues of `topic` when its queue was chosen */
     /* Its queue was chosen among so many of this one: refused if it has others now. NULL: it is
      * for no queue, or for that one whatever happens. */
-    const struct clg_topic *topic;
+    struct clg_topic *topic;
     struct clg_topic *defined; /* its definitions come first; NULL: those of the queue's topic */
     const uint8_t *attributes;
     uint32_t attribute_bytes;

@@ -204,7 +204,7 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, record->topic);
+    struct clg_topic *topic = clg_registry_topic(&store->core->registry, record->topic);
     uint32_t queues = topic == NULL ? 0 : clg_topic_routed(topic);
     if (topic == NULL || (record->queue != COMMITLOG_QUEUE_AUTO && record->queue >= queues)) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,

@@ -84,6 +84,7 @@ static int growth_plan(struct growth *growth, struct commitlog_error *err)
     struct clg_topic *topic = growth->topic;
     const uint32_t have = clg_topic_routed(topic);
     const uint32_t queues = growth->queues;
+    CLG_ASSERT(have > 0);
     if (queues > COMMITLOG_TOPIC_QUEUES_MAX) {
         return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION, "a topic has %u queues at most",
                         (unsigned)COMMITLOG_TOPIC_QUEUES_MAX);
