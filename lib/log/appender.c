@@ -150,9 +150,9 @@ static int appender_help_drain(struct clg_log *log, struct commitlog_error *err)
     return rc;
 }
 
-int clg_appender_locked(struct clg_log *log, const struct clg_append *items, uint32_t count,
-                        uint64_t bytes, uint8_t *checks, struct commitlog_receipt *receipts,
-                        struct commitlog_error *err)
+static inline int appender_locked(struct clg_log *log, const struct clg_append *items,
+                                  uint32_t count, uint64_t bytes, uint8_t *checks,
+                                  struct commitlog_receipt *receipts, struct commitlog_error *err)
 {
     CLG_ASSERT(clg_mutex_is_held(&log->claim_lock));
     int rc = clg_claim_prepare(log, items, count, bytes, false, err);
@@ -182,7 +182,7 @@ static int appender_append(struct clg_log *log, const struct clg_append *items, 
         return clg_large_append(log, items, count, bytes, checks, receipts, err);
     }
     clg_mutex_lock(log->os, &log->claim_lock);
-    int rc = clg_appender_locked(log, items, count, bytes, checks, receipts, err);
+    int rc = appender_locked(log, items, count, bytes, checks, receipts, err);
     clg_mutex_unlock(log->os, &log->claim_lock);
     clg_publish_wake(log);
     if (rc == COMMITLOG_OK && log->ring != NULL) {
@@ -190,6 +190,13 @@ static int appender_append(struct clg_log *log, const struct clg_append *items, 
         (void)appender_help_drain(log, NULL);
     }
     return rc;
+}
+
+int clg_appender_locked(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                        uint64_t bytes, uint8_t *checks, struct commitlog_receipt *receipts,
+                        struct commitlog_error *err)
+{
+    return appender_locked(log, items, count, bytes, checks, receipts, err);
 }
 
 int clg_log_append(struct clg_log *log, const struct clg_append *items, uint32_t count,

@@ -22,6 +22,8 @@
 
 /* A wall clock that runs away from the monotonic one by more than this is held back. */
 #define CLAIM_JUMP_NS (INT64_C(3600) * CLG_OS_NS_PER_S)
+/* Instead of bytes. */
+#define CLAIM_ROUTED_ANEW UINT64_MAX
 
 int64_t clg_claim_time(struct clg_log *log)
 {
@@ -133,8 +135,16 @@ static struct clg_topic *claim_topic(const struct clg_log *log, const struct clg
     return clg_registry_topic(log->registry, queue->owner - 1);
 }
 
+/* Was its queue chosen among those that there are? A topic grows and shrinks under this lock: what
+ * is claimed behind lies where keys go from then on. */
+static inline bool claim_is_routed(const struct clg_append *item)
+{
+    return item->topic == NULL || item->routed == clg_load_relaxed_u32(&item->topic->routed) ||
+           CLG_PLANTED(GROWTH_UNROUTED);
+}
+
 /* Bytes of epoch start and definitions that must come first in the segment at `base`. Marks each
- * topic once. */
+ * topic once. CLAIM_ROUTED_ANEW: a topic has grown or shrunk. */
 static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append *items,
                                     uint32_t count, uint64_t base)
 {
@@ -143,6 +153,9 @@ static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append
     log->ticket++;
     for (uint32_t i = 0; i < count; i++) {
         struct clg_topic *topic = claim_topic(log, &items[i]);
+        if (CLG_UNLIKELY(!claim_is_routed(&items[i]))) {
+            return CLAIM_ROUTED_ANEW;
+        }
         if (topic != NULL && topic->defined_base != base && topic->claim_mark != log->ticket) {
             topic->claim_mark = log->ticket;
             bytes += claim_definition_bytes(topic);
@@ -274,18 +287,6 @@ int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commi
     return COMMITLOG_OK;
 }
 
-/* Were their queues chosen among those that there are? A topic grows and shrinks under this lock:
- * what is claimed behind lies where keys go from then on. */
-static bool claim_is_routed(const struct clg_append *items, uint32_t count)
-{
-    bool good = true;
-    for (uint32_t i = 0; i < count; i++) {
-        good = good && (items[i].topic == NULL ||
-                        items[i].routed == clg_load_relaxed_u32(&items[i].topic->routed));
-    }
-    return good || CLG_PLANTED(GROWTH_UNROUTED);
-}
-
 int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint32_t count,
                       uint64_t bytes, bool large, struct commitlog_error *err)
 {
@@ -293,10 +294,10 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
     if (clg_load_acquire_u32(&log->latch) != 0) {
         return clg_log_failure(log, err);
     }
-    if (CLG_UNLIKELY(!claim_is_routed(items, count))) {
+    uint64_t prelude = claim_prelude_bytes(log, items, count, log->active->base);
+    if (CLG_UNLIKELY(prelude == CLAIM_ROUTED_ANEW)) {
         return CLG_LOG_ROUTED_ANEW;
     }
-    uint64_t prelude = claim_prelude_bytes(log, items, count, log->active->base);
     if (prelude + bytes + CLG_RECORD_MIN > log->active->data_end - log->position) {
         uint64_t next_base = log->active->base + log->active->bytes;
         prelude = claim_prelude_bytes(log, items, count, next_base);
