@@ -172,14 +172,15 @@ static void begin(struct worker *worker, struct slot *slot)
 
 /* Returns whether it has been decided so. */
 static bool commit(struct stress *stress, struct commitlog_transaction *transaction,
-                   struct note *note, uint32_t messages, struct rng *rng)
+                   struct note *note, uint32_t messages, bool prepared, struct rng *rng)
 {
     struct commitlog_error err = {.message = ""};
     uint32_t level = rng_chance(rng, 1, 20) ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE;
     atomic_store(&note->outcome, OUTCOME_MAY_COME);
     int32_t rc = commitlog_transaction_commit(transaction, level, COMMITLOG_FOREVER, NULL, &err);
-    /* One that was begun later may have consumed more already. */
-    CHECKF(rc == COMMITLOG_OK || rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL,
+    /* One that was begun later may have consumed more already; the prepare looked at that. */
+    CHECKF(rc == COMMITLOG_OK || rc == COMMITLOG_ENOTFOUND ||
+               (rc == COMMITLOG_ETOOSMALL && !prepared),
            "commit: %s", err.message);
     if (rc == COMMITLOG_OK)
         atomic_fetch_add(&stress->owed, messages);
@@ -197,12 +198,20 @@ static void end(struct worker *worker, struct slot *slot)
     struct note *note = &stress->notes[worker->number][slot->serial];
     struct commitlog_error err = {.message = ""};
     bool prepares = slot->end_by >= 13 && slot->end_by < 19 && !slot->begins_prepared;
+    int32_t rc = COMMITLOG_OK;
     if (prepares)
-        CHECK_OK(commitlog_transaction_prepare(slot->transaction, COMMITLOG_LEVEL_NONE,
-                                               COMMITLOG_FOREVER, &err),
+        rc = commitlog_transaction_prepare(slot->transaction, COMMITLOG_LEVEL_NONE,
+                                           COMMITLOG_FOREVER, &err);
+    CHECKF(rc == COMMITLOG_OK || rc == COMMITLOG_ETOOSMALL, "prepare: %s", err.message);
+    if (rc != COMMITLOG_OK) { /* its offsets come too late */
+        atomic_store(&note->outcome, OUTCOME_NEVER);
+        CHECK_OK(commitlog_transaction_rollback(slot->transaction, COMMITLOG_LEVEL_NONE,
+                                                COMMITLOG_FOREVER, &err),
                  &err);
-    if (slot->end_by < 10 || slot->end_by == 19 || (slot->end_by >= 13 && slot->end_by < 16)) {
-        bool decided = commit(stress, slot->transaction, note, slot->messages, &worker->rng);
+    } else if (slot->end_by < 10 || slot->end_by == 19 ||
+               (slot->end_by >= 13 && slot->end_by < 16)) {
+        bool decided = commit(stress, slot->transaction, note, slot->messages,
+                              prepares || slot->begins_prepared, &worker->rng);
         CHECK(decided || slot->end_by == 19);
     } else if (slot->end_by < 12 || slot->begins_prepared) {
         atomic_store(&note->outcome, OUTCOME_NEVER);
@@ -296,7 +305,7 @@ static void decide(struct worker *worker, const struct commitlog_transaction_inf
                                                 COMMITLOG_FOREVER, &err),
                  &err);
     } else {
-        CHECK(commit(stress, transaction, note, info->messages, &worker->rng));
+        CHECK(commit(stress, transaction, note, info->messages, true, &worker->rng));
     }
     commitlog_transaction_close(transaction);
     atomic_fetch_add(&stress->decided, 1);
