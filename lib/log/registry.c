@@ -116,10 +116,11 @@ struct clg_topic *clg_registry_same(const struct clg_registry *registry, const v
 
 struct clg_topic_step clg_topic_step(const struct clg_topic *topic, uint32_t step)
 {
+    const uint32_t queues = clg_topic_queues(topic); /* before the steps: of one alone if so */
     CLG_ASSERT(step < clg_topic_steps(topic));
-    return clg_topic_steps(topic) > 1 ? topic->growth->steps[step]
-                                      : (struct clg_topic_step){.first_queue = topic->first_queue,
-                                                                .queues = clg_topic_queues(topic)};
+    return clg_topic_steps(topic) > 1
+               ? topic->growth->steps[step]
+               : (struct clg_topic_step){.first_queue = topic->first_queue, .queues = queues};
 }
 
 uint32_t clg_topic_step_of(const struct clg_topic *topic, uint32_t index)

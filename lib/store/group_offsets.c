@@ -106,7 +106,7 @@ static int offsets_compare(const struct clg_group *group, bool reset,
 }
 
 int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch, bool reset,
-                            struct clg_group_entry *entries, uint32_t *count,
+                            bool was_judged, struct clg_group_entry *entries, uint32_t *count,
                             struct clg_group_change *out, uint64_t *out_last_position,
                             struct commitlog_error *err)
 {
@@ -121,7 +121,7 @@ int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch
                         epoch);
     }
     int rc = offsets_compare(group, reset, entries, count, err);
-    if (rc == COMMITLOG_OK && !reset) {
+    if (rc == COMMITLOG_OK && !reset && !was_judged) {
         rc = clg_gate_check(handle->store, group, entries, *count, err);
     }
     *out = (struct clg_group_change){.name = (const uint8_t *)handle->name,
@@ -137,8 +137,9 @@ static int offsets_append_locked(struct offsets_commit *commit, int64_t deadline
                                  struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     struct clg_group_change change;
-    int rc = clg_group_offsets_judge(commit->handle, commit->epoch, commit->reset, commit->entries,
-                                     &commit->count, &change, &commit->committed_position, err);
+    int rc = clg_group_offsets_judge(commit->handle, commit->epoch, commit->reset, false,
+                                     commit->entries, &commit->count, &change,
+                                     &commit->committed_position, err);
     return rc != COMMITLOG_OK || commit->count == 0
                ? rc
                : clg_groups_append(commit->handle->store, &change, commit->entries, false, deadline,

@@ -71,11 +71,13 @@ CLG_MUST_CHECK int clg_group_offsets_collect(struct commitlog_store *store,
                                              const struct commitlog_group_offset *offsets,
                                              uint32_t count, struct clg_group_entry *entries,
                                              struct commitlog_error *err);
-/* May a member of this epoch (0: nobody's) commit them? Those that are committed already fall out
- * of *count; *out: the change, and where the last one is said. Under the lock. */
+/* May a member of this epoch (0: nobody's) commit them? `was_judged`: they were let through a gate.
+ * Those that are committed already fall out of *count; *out: the change, and where the last one is
+ * said. Under the lock. */
 CLG_MUST_CHECK int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch,
-                                           bool reset, struct clg_group_entry *entries,
-                                           uint32_t *count, struct clg_group_change *out,
+                                           bool reset, bool was_judged,
+                                           struct clg_group_entry *entries, uint32_t *count,
+                                           struct clg_group_change *out,
                                            uint64_t *out_last_position,
                                            struct commitlog_error *err);
 

@@ -28,6 +28,7 @@ struct growth {
     bool grows;
     uint64_t *next; /* shrink: ends of the queues that go; 0: nothing of it is to be consumed */
     struct commitlog_receipt receipt;
+    int (*change)(struct growth *growth, struct commitlog_error *err); /* under growth_lock */
 };
 
 static int growth_begin(struct commitlog_store *store, uint32_t topic, uint32_t queues,
@@ -115,9 +116,8 @@ static int growth_grow(struct growth *growth, struct commitlog_error *err)
 {
     int rc = growth_plan(growth, err);
     growth->grows = true;
-    return rc == COMMITLOG_OK
-               ? growth_append(growth, 0, clg_store_deadline(growth->store, GROWTH_ROOM_MS), err)
-               : rc;
+    return rc == COMMITLOG_OK ? growth_append(growth, 0, clg_store_deadline(growth->store, 0), err)
+                              : rc;
 }
 
 /* The record that says how many there are may not have the level yet. */
@@ -129,6 +129,24 @@ static int growth_finish(struct growth *growth, uint32_t level, struct commitlog
                              &growth->receipt, err);
 }
 
+/* COMMITLOG_ETIMEDOUT: there is no room now. */
+static int growth_attempt(void *ctx, struct commitlog_error *err)
+{
+    struct growth *growth = ctx;
+    struct commitlog_store *store = growth->store;
+    int rc = COMMITLOG_OK;
+    clg_mutex_lock(store->os, &store->growth_lock);
+    if (growth->queues != clg_topic_routed(growth->topic)) {
+        rc = growth->change(growth, err);
+    } else if (clg_topic_steps(growth->topic) > 1) {
+        growth->receipt.position = clg_log_topic_changed_at(store->core->log, growth->topic);
+        growth->receipt.end_position = growth->receipt.position + 1;
+    }
+    clg_mutex_unlock(store->os, &store->growth_lock);
+    return rc;
+}
+
+/* Room is waited for without the lock: retention defines topics under it, in upkeep's thread. */
 static int growth_change(struct commitlog_store *store, uint32_t topic, uint32_t queues,
                          uint32_t level, int (*change)(struct growth *, struct commitlog_error *),
                          struct commitlog_error *err)
@@ -138,14 +156,9 @@ static int growth_change(struct commitlog_store *store, uint32_t topic, uint32_t
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    clg_mutex_lock(store->os, &store->growth_lock);
-    if (queues != clg_topic_routed(growth.topic)) {
-        rc = change(&growth, err);
-    } else if (clg_topic_steps(growth.topic) > 1) {
-        growth.receipt.position = clg_log_topic_changed_at(store->core->log, growth.topic);
-        growth.receipt.end_position = growth.receipt.position + 1;
-    }
-    clg_mutex_unlock(store->os, &store->growth_lock);
+    growth.change = change;
+    rc = clg_store_attempt(store, growth_attempt, &growth,
+                           clg_store_deadline(store, GROWTH_ROOM_MS), err);
     return rc == COMMITLOG_OK ? growth_finish(&growth, level, err) : rc;
 }
 
@@ -245,9 +258,8 @@ static int growth_check_waiting(const struct growth *growth, struct commitlog_er
 }
 
 /* COMMITLOG_ETIMEDOUT: there is no room now. */
-static int growth_shrink_locked(void *ctx, struct commitlog_error *err)
+static int growth_shrink_locked(struct growth *growth, struct commitlog_error *err)
 {
-    struct growth *growth = ctx;
     struct commitlog_store *store = growth->store;
     const uint32_t count = clg_topic_routed(growth->topic) - growth->queues;
     uint64_t sum = 0;
@@ -298,8 +310,7 @@ static int growth_shrink(struct growth *growth, struct commitlog_error *err)
     if (growth->next == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "shrink topic %s", topic->name);
     }
-    int rc = clg_store_attempt(store, growth_shrink_locked, growth,
-                               clg_store_deadline(store, GROWTH_ROOM_MS), err);
+    int rc = growth_shrink_locked(growth, err);
     store->os->free(store->os, growth->next);
     return rc;
 }

@@ -31,13 +31,18 @@ static int topics_create(struct commitlog_store *store, const char *name, size_t
 static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
                          struct commitlog_error *err)
 {
-    int rc = clg_log_define_topic(store->core->log, topic, false, err);
-    if (rc == COMMITLOG_EAGAIN) {
-        rc = clg_store_make_room(store, err);
-        if (rc == COMMITLOG_OK) {
-            rc = clg_log_define_topic(store->core->log, topic, false, err);
+    int rc = COMMITLOG_OK;
+    clg_mutex_lock(store->os, &store->growth_lock); /* its steps stay as they are */
+    if (!clg_log_topic_is_defined(store->core->log, topic)) {
+        rc = clg_log_define_topic(store->core->log, topic, false, err);
+        if (rc == COMMITLOG_EAGAIN) {
+            rc = clg_store_make_room(store, err);
+            if (rc == COMMITLOG_OK) {
+                rc = clg_log_define_topic(store->core->log, topic, false, err);
+            }
         }
     }
+    clg_mutex_unlock(store->os, &store->growth_lock);
     if (rc == COMMITLOG_OK) {
         clg_append_fold(store);
         clg_services_notify(store, COMMITLOG_LEVEL_NONE);

@@ -201,8 +201,8 @@ static int commit_judge(const struct commitlog_group *group, bool prepared, uint
     if (prepared && kept == 0) {
         return COMMITLOG_OK;
     }
-    int rc = clg_group_offsets_judge(group, prepared ? 0 : epoch, false, entries, count, out,
-                                     &last_position, err);
+    int rc = clg_group_offsets_judge(group, prepared ? 0 : epoch, false, prepared, entries, count,
+                                     out, &last_position, err);
     return rc != COMMITLOG_ENOTFOUND /* which would say that the transaction has ended */
                ? rc
                : clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,

@@ -114,8 +114,8 @@ static int transaction_judge_offsets(struct commitlog_transaction *transaction,
     if (rc == COMMITLOG_OK) {
         memcpy(scratch, entries, count * sizeof(*entries));
         clg_mutex_lock(store->os, &store->group_lock);
-        rc = clg_group_offsets_judge(group, epoch, false, scratch, &count, &change, &last_position,
-                                     err);
+        rc = clg_group_offsets_judge(group, epoch, false, false, scratch, &count, &change,
+                                     &last_position, err);
         clg_mutex_unlock(store->os, &store->group_lock);
     }
     return rc;
@@ -247,8 +247,8 @@ static int transaction_judge_parts(const struct commitlog_transaction *transacti
             return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "prepare a transaction");
         }
         memcpy(scratch, part->entries, count * sizeof(*scratch));
-        rc = clg_group_offsets_judge(&part->group, part->epoch, false, scratch, &count, &change,
-                                     &last_position, err);
+        rc = clg_group_offsets_judge(&part->group, part->epoch, false, false, scratch, &count,
+                                     &change, &last_position, err);
         os->free(os, scratch);
         if (rc == COMMITLOG_ENOTFOUND) { /* which would say that the transaction has ended */
             rc = clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,

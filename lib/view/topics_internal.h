@@ -27,7 +27,10 @@ struct topics_growth {
 };
 
 struct topics_seen {
-    uint64_t defined_base; /* + 1; 0: never seen */
+    uint64_t defined_base; /* + 1, of the newest segment with definitions of all its steps; 0: never
+                              seen */
+    uint64_t newest_base;  /* + 1, of the newest segment with any of them, */
+    uint32_t newest_steps; /* and of which, a bit each: a crash may have kept some of them only */
     uint64_t oldest;
     struct topics_growth *growth; /* NULL: did not grow */
 };

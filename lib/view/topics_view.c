@@ -49,6 +49,25 @@ static int topics_need(struct topics_view *topics, uint32_t id)
     return 0;
 }
 
+/* A definition of the step in that segment. */
+static void topics_meet(struct topics_seen *seen, uint32_t step, uint64_t base_plus_1)
+{
+    const uint32_t steps = seen->growth == NULL ? 0 : seen->growth->steps;
+    const uint32_t all = UINT32_MAX >> (CLG_GROWTH_STEPS_MAX - 1 - steps);
+    CLG_ASSERT(step <= steps && steps < CLG_GROWTH_STEPS_MAX);
+    if (base_plus_1 < seen->newest_base) {
+        return;
+    }
+    if (base_plus_1 > seen->newest_base) {
+        seen->newest_base = base_plus_1;
+        seen->newest_steps = 0;
+    }
+    seen->newest_steps |= UINT32_C(1) << step;
+    if ((seen->newest_steps & all) == all) {
+        seen->defined_base = clg_max_u64(seen->defined_base, base_plus_1);
+    }
+}
+
 /* The topic as it was created. Contradictions are counted, and *out is NULL. */
 int clg_topics_add(struct topics_view *topics, const void *name, uint32_t name_bytes,
                    uint32_t first_queue, uint32_t queues, uint64_t base_plus_1,
@@ -81,7 +100,7 @@ int clg_topics_add(struct topics_view *topics, const void *name, uint32_t name_b
     }
     struct topics_seen *seen = &topics->seen[topic->id];
     topics->save_bytes += seen->defined_base == 0 ? clg_topics_entry_bytes(name_bytes) : 0;
-    seen->defined_base = clg_max_u64(seen->defined_base, base_plus_1);
+    topics_meet(seen, 0, base_plus_1);
     *out = topic;
     return 0;
 }
@@ -202,7 +221,7 @@ static int topics_apply_step(struct topics_view *topics,
                      : definition->closed ? (growth->active < step ? growth->active : step - 1)
                                           : (growth->active > step ? growth->active : step);
     clg_topics_route(topics, topic, growth->active);
-    seen->defined_base = clg_max_u64(seen->defined_base, record->segment_base + 1);
+    topics_meet(seen, step, record->segment_base + 1);
     return 0;
 }
 
