@@ -295,3 +295,35 @@ bool cli_level(struct cli *cli, const char *text, uint32_t *level)
     }
     return true;
 }
+
+static void cli_actions_usage(const struct cli_actions *set, FILE *stream)
+{
+    fprintf(stream, "Usage: commitlog %s ACTION %s\n\n%s\n\nActions:\n", set->command,
+            set->operands, set->about);
+    for (size_t i = 0; i < set->count; i++) {
+        fprintf(stream, "  %-8s  %s\n", set->actions[i].name, set->actions[i].summary);
+    }
+    fprintf(stream, "\n`commitlog %s ACTION --help' tells the options of an action.\n",
+            set->command);
+}
+
+int cli_run_action(const struct cli_actions *set, int argc, const char **argv)
+{
+    assert(argc >= 1);
+    if (argc < 2) {
+        cli_actions_usage(set, stderr);
+        return CLI_CANNOT;
+    }
+    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
+        cli_actions_usage(set, stdout);
+        return fflush(stdout) == 0 || errno == EPIPE ? CLI_DONE : CLI_CANNOT;
+    }
+    for (size_t i = 0; i < set->count; i++) {
+        if (strcmp(argv[1], set->actions[i].name) == 0) {
+            return set->actions[i].run(argc - 1, argv + 1);
+        }
+    }
+    fprintf(stderr, "commitlog %s: \"%s\" is not an action\n", set->command, argv[1]);
+    cli_actions_usage(set, stderr);
+    return CLI_CANNOT;
+}

@@ -13,6 +13,7 @@
 
 #include <popt.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdint.h>
 
 #include "commitlog.h"
@@ -43,6 +44,24 @@ struct cli_spec {
                              takes none */
     const char *about;    /* paragraphs for --help */
 };
+
+/* A command that is made of actions: `commitlog COMMAND ACTION ...`. */
+struct cli_action {
+    const char *name;
+    int (*run)(int argc, const char **argv); /* argv[0] is the action */
+    const char *summary;
+};
+
+struct cli_actions {
+    const char *command;
+    const char *operands; /* of the actions */
+    const char *about;
+    const struct cli_action *actions;
+    size_t count;
+};
+
+/* Runs the action that argv[1] names, or tells which there are; the exit code. */
+int cli_run_action(const struct cli_actions *set, int argc, const char **argv);
 
 /* The last entries of every option table. */
 #define CLI_TABLE_END                                                                              \

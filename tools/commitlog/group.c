@@ -4,9 +4,7 @@
 #include "group.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -244,11 +242,7 @@ static int group_delete(int argc, const char **argv)
     return group_end(&run, status);
 }
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, const char **argv);
-    const char *summary;
-} group_actions[] = {
+static const struct cli_action group_actions[] = {
     {"list", group_list, "list the groups"},
     {"show", group_show, "print what a group has committed, queue by queue"},
     {"lag", group_lag, "print how much groups have yet to consume"},
@@ -266,36 +260,15 @@ static const struct {
     {"delete", group_delete, "forget a group and its offsets"},
 };
 
-enum { GROUP_ACTIONS = sizeof(group_actions) / sizeof(group_actions[0]) };
-
-static void group_usage(FILE *stream)
-{
-    fprintf(stream, "Usage: commitlog group ACTION DIR [OPTION...]\n\n"
-                    "Consumer groups: names under which consumers remember, for each queue, the\n"
-                    "offset they consume next.\n\nActions:\n");
-    for (size_t i = 0; i < GROUP_ACTIONS; i++) {
-        fprintf(stream, "  %-8s  %s\n", group_actions[i].name, group_actions[i].summary);
-    }
-    fprintf(stream, "\n`commitlog group ACTION --help' tells the options of an action.\n");
-}
-
 int command_group(int argc, const char **argv)
 {
-    assert(argc >= 1);
-    if (argc < 2) {
-        group_usage(stderr);
-        return CLI_CANNOT;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        group_usage(stdout);
-        return fflush(stdout) == 0 || errno == EPIPE ? CLI_DONE : CLI_CANNOT;
-    }
-    for (size_t i = 0; i < GROUP_ACTIONS; i++) {
-        if (strcmp(argv[1], group_actions[i].name) == 0) {
-            return group_actions[i].run(argc - 1, argv + 1);
-        }
-    }
-    fprintf(stderr, "commitlog group: \"%s\" is not an action\n", argv[1]);
-    group_usage(stderr);
-    return CLI_CANNOT;
+    static const struct cli_actions set = {
+        .command = "group",
+        .operands = "DIR [OPTION...]",
+        .about = "Consumer groups: names under which consumers remember, for each queue, the\n"
+                 "offset they consume next.",
+        .actions = group_actions,
+        .count = sizeof(group_actions) / sizeof(group_actions[0]),
+    };
+    return cli_run_action(&set, argc, argv);
 }

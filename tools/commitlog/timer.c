@@ -9,8 +9,6 @@
  * Happy path: list: all timers into memory, sorted, printed. cancel: one record.
  * Failure modes: reported here, with the exit code as result. A timer that does not wait is CLI_NO.
  */
-#include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -310,46 +308,20 @@ static int timer_cancel(int argc, const char **argv)
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, const char **argv);
-    const char *summary;
-} timer_actions[] = {
+static const struct cli_action timer_actions[] = {
     {"list", timer_list, "list the messages that wait, by their time"},
     {"cancel", timer_cancel, "end a timer: its message is not delivered"},
 };
 
-enum { TIMER_ACTIONS = sizeof(timer_actions) / sizeof(timer_actions[0]) };
-
-static void timer_usage(FILE *stream)
-{
-    fprintf(stream, "Usage: commitlog timer ACTION DIR [OPTION...]\n\n"
-                    "Delayed messages: `commitlog append --delay' stores them, and a process that\n"
-                    "has the store open for writing delivers each when its time has come.\n\n"
-                    "Actions:\n");
-    for (size_t i = 0; i < TIMER_ACTIONS; i++) {
-        fprintf(stream, "  %-8s  %s\n", timer_actions[i].name, timer_actions[i].summary);
-    }
-    fprintf(stream, "\n`commitlog timer ACTION --help' tells the options of an action.\n");
-}
-
 int command_timer(int argc, const char **argv)
 {
-    assert(argc >= 1);
-    if (argc < 2) {
-        timer_usage(stderr);
-        return CLI_CANNOT;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        timer_usage(stdout);
-        return fflush(stdout) == 0 || errno == EPIPE ? CLI_DONE : CLI_CANNOT;
-    }
-    for (size_t i = 0; i < TIMER_ACTIONS; i++) {
-        if (strcmp(argv[1], timer_actions[i].name) == 0) {
-            return timer_actions[i].run(argc - 1, argv + 1);
-        }
-    }
-    fprintf(stderr, "commitlog timer: \"%s\" is not an action\n", argv[1]);
-    timer_usage(stderr);
-    return CLI_CANNOT;
+    static const struct cli_actions set = {
+        .command = "timer",
+        .operands = "DIR [OPTION...]",
+        .about = "Delayed messages: `commitlog append --delay' stores them, and a process that\n"
+                 "has the store open for writing delivers each when its time has come.",
+        .actions = timer_actions,
+        .count = sizeof(timer_actions) / sizeof(timer_actions[0]),
+    };
+    return cli_run_action(&set, argc, argv);
 }

@@ -7,10 +7,6 @@
  * Happy path: one record. Failure modes: reported here, with the exit code as result. No such topic
  *       is CLI_NO.
  */
-#include <assert.h>
-#include <errno.h>
-#include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
 
 #include "commands.h"
@@ -107,45 +103,19 @@ static int topic_shrink(int argc, const char **argv)
     return topic_change(&shrink_spec, commitlog_topic_shrink, argc, argv);
 }
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, const char **argv);
-    const char *summary;
-} topic_actions[] = {
+static const struct cli_action topic_actions[] = {
     {"grow", topic_grow, "more queues: a multiple of what there are"},
     {"shrink", topic_shrink, "fewer queues, as before it grew"},
 };
 
-enum { TOPIC_ACTIONS = sizeof(topic_actions) / sizeof(topic_actions[0]) };
-
-static void topic_usage(FILE *stream)
-{
-    fprintf(stream, "Usage: commitlog topic ACTION DIR TOPIC QUEUES [OPTION...]\n\n"
-                    "How many queues a topic has (commitlog topics DIR lists them).\n\n"
-                    "Actions:\n");
-    for (size_t i = 0; i < TOPIC_ACTIONS; i++) {
-        fprintf(stream, "  %-8s  %s\n", topic_actions[i].name, topic_actions[i].summary);
-    }
-    fprintf(stream, "\n`commitlog topic ACTION --help' tells the options of an action.\n");
-}
-
 int command_topic(int argc, const char **argv)
 {
-    assert(argc >= 1);
-    if (argc < 2) {
-        topic_usage(stderr);
-        return CLI_CANNOT;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        topic_usage(stdout);
-        return fflush(stdout) == 0 || errno == EPIPE ? CLI_DONE : CLI_CANNOT;
-    }
-    for (size_t i = 0; i < TOPIC_ACTIONS; i++) {
-        if (strcmp(argv[1], topic_actions[i].name) == 0) {
-            return topic_actions[i].run(argc - 1, argv + 1);
-        }
-    }
-    fprintf(stderr, "commitlog topic: \"%s\" is not an action\n", argv[1]);
-    topic_usage(stderr);
-    return CLI_CANNOT;
+    static const struct cli_actions set = {
+        .command = "topic",
+        .operands = "DIR TOPIC QUEUES [OPTION...]",
+        .about = "How many queues a topic has (commitlog topics DIR lists them).",
+        .actions = topic_actions,
+        .count = sizeof(topic_actions) / sizeof(topic_actions[0]),
+    };
+    return cli_run_action(&set, argc, argv);
 }

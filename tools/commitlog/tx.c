@@ -5,10 +5,8 @@
 #include "tx.h"
 
 #include <assert.h>
-#include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <string.h>
 
 #include "commands.h"
 #include "record_out.h"
@@ -169,11 +167,7 @@ static int tx_rollback(int argc, const char **argv)
 
 /* ---- the command ----------------------------------------------------------------------------- */
 
-static const struct {
-    const char *name;
-    int (*run)(int argc, const char **argv);
-    const char *summary;
-} tx_actions[] = {
+static const struct cli_action tx_actions[] = {
     {"append", tx_append, "append lines of standard input, all of them or none"},
     {"list", tx_list, "list the transactions that have not ended"},
     {"show", tx_show, "print the messages of one"},
@@ -181,37 +175,15 @@ static const struct {
     {"rollback", tx_rollback, "let prepared ones never take effect"},
 };
 
-enum { TX_ACTIONS = sizeof(tx_actions) / sizeof(tx_actions[0]) };
-
-static void tx_usage(FILE *stream)
-{
-    fprintf(stream, "Usage: commitlog tx ACTION DIR [OPTION...]\n\n"
-                    "Transactions: messages of any topics, and offsets of consumer groups, that\n"
-                    "take effect together or not at all.\n\n"
-                    "Actions:\n");
-    for (size_t i = 0; i < TX_ACTIONS; i++) {
-        fprintf(stream, "  %-8s  %s\n", tx_actions[i].name, tx_actions[i].summary);
-    }
-    fprintf(stream, "\n`commitlog tx ACTION --help' tells the options of an action.\n");
-}
-
 int command_tx(int argc, const char **argv)
 {
-    assert(argc >= 1);
-    if (argc < 2) {
-        tx_usage(stderr);
-        return CLI_CANNOT;
-    }
-    if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
-        tx_usage(stdout);
-        return fflush(stdout) == 0 || errno == EPIPE ? CLI_DONE : CLI_CANNOT;
-    }
-    for (size_t i = 0; i < TX_ACTIONS; i++) {
-        if (strcmp(argv[1], tx_actions[i].name) == 0) {
-            return tx_actions[i].run(argc - 1, argv + 1);
-        }
-    }
-    fprintf(stderr, "commitlog tx: \"%s\" is not an action\n", argv[1]);
-    tx_usage(stderr);
-    return CLI_CANNOT;
+    static const struct cli_actions set = {
+        .command = "tx",
+        .operands = "DIR [OPTION...]",
+        .about = "Transactions: messages of any topics, and offsets of consumer groups, that\n"
+                 "take effect together or not at all.",
+        .actions = tx_actions,
+        .count = sizeof(tx_actions) / sizeof(tx_actions[0]),
+    };
+    return cli_run_action(&set, argc, argv);
 }
