@@ -20,7 +20,9 @@ uint64_t clg_log_reserve_max(const struct clg_log *log)
 
 uint64_t clg_log_record_max(const struct clg_log *log)
 {
-    return log->segment_bytes - CLG_SEGMENT_GAP - 2 * CLG_RECORD_HEADER_BYTES - CLG_RECORD_ALIGN;
+    /* Before it lies the epoch start, behind it a pad. */
+    return log->segment_bytes - CLG_SEGMENT_GAP - clg_record_bytes(0, CLG_EPOCH_BODY_BYTES) -
+           2 * CLG_RECORD_HEADER_BYTES - CLG_RECORD_ALIGN;
 }
 
 static void reserve_build(struct clg_log *log, const struct clg_append *item, uint32_t size,

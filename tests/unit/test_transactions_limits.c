@@ -361,6 +361,28 @@ START_TEST(more_than_half_of_the_log_holds_retention)
 }
 END_TEST
 
+/* What fits a segment only as it was appended would stop retention. */
+START_TEST(the_largest_message_can_be_carried)
+{
+    struct commitlog_transaction *transaction = begin();
+    struct commitlog_retained retained;
+    uint32_t bytes = 53200; /* about what a segment of 65,536 takes */
+    int32_t rc;
+    while ((rc = half_bytes(transaction, 1, bytes, NULL)) != COMMITLOG_OK) {
+        ck_assert_int_eq(rc, COMMITLOG_ETOOBIG);
+        bytes--;
+        ck_assert_uint_gt(bytes, 53000);
+    }
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, NONE, 0, &err), 0);
+    put(0, 8000); /* of the log it is less than half */
+    step_all();
+    ck_assert_msg(retain(1, &retained) == 0, "%s", err.message);
+    ck_assert_uint_gt(retained.first, commitlog_transaction_id(transaction));
+    ck_assert_int_eq(commit(transaction, NONE, NULL), 0);
+    commitlog_transaction_close(transaction);
+}
+END_TEST
+
 int main(void)
 {
     (void)setvbuf(stdout, NULL, _IONBF, 0);
@@ -373,6 +395,7 @@ int main(void)
     tcase_add_test(cases, what_is_old_is_copied_and_outlives_its_segment);
     tcase_add_test(cases, a_transaction_has_65535_messages);
     tcase_add_test(cases, so_many_are_open_and_no_more);
+    tcase_add_test(cases, the_largest_message_can_be_carried);
     tcase_add_test(cases, one_that_does_not_fit_any_more_can_be_rolled_back);
     tcase_add_loop_test(
         cases, a_message_that_no_segment_takes_holds_retention_until_somebody_decides, 0, 2);
