@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "base/invariant.h"
 #include "commitlog.h"
+#include "format/attributes.h"
 #include "format/format.h"
 #include "format/topic_record.h"
 
@@ -168,6 +169,25 @@ int clg_transaction_half_decode(const uint8_t *value, size_t bytes,
         *out = in;
     }
     return rc;
+}
+
+int clg_transaction_half_first(const uint8_t *area, size_t bytes, struct clg_transaction_half *out,
+                               size_t *out_taken)
+{
+    struct clg_attribute_iterator iterator;
+    struct clg_attribute first;
+    if (bytes == 0 || (area[0] & ~CLG_ATTRIBUTE_CRITICAL) != CLG_ATTRIBUTE_TRANSACTION) {
+        return 0;
+    }
+    clg_attribute_iterator_init(&iterator, area, bytes);
+    if (clg_attribute_next(&iterator, &first) != 1 ||
+        clg_transaction_half_decode(first.value, first.bytes, out) != COMMITLOG_OK) {
+        return COMMITLOG_EDAMAGED;
+    }
+    if (out_taken != NULL) {
+        *out_taken = CLG_ATTRIBUTE_HEADER_BYTES + (size_t)first.bytes;
+    }
+    return 1;
 }
 
 /* ---- marks ---- */

@@ -44,6 +44,11 @@ void clg_transaction_half_encode(uint8_t *value, const struct clg_transaction_ha
 int clg_transaction_half_decode(const uint8_t *value, size_t bytes,
                                 struct clg_transaction_half *out);
 
+/* The first attribute of an area, if it says of what transaction: 1, 0, or COMMITLOG_EDAMAGED.
+ * *out_taken (may be NULL): bytes of it there. */
+int clg_transaction_half_first(const uint8_t *area, size_t bytes, struct clg_transaction_half *out,
+                               size_t *out_taken);
+
 enum clg_transaction_operation {
     CLG_TRANSACTION_PREPARE = 1,  /* it outlives its process, until expire_at_ms */
     CLG_TRANSACTION_ROLLBACK = 2, /* nothing of it is left */

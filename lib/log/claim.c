@@ -130,9 +130,9 @@ static struct clg_topic *claim_topic(const struct clg_log *log, const struct clg
     if (CLG_LIKELY(item->topic != NULL)) {
         return item->topic; /* the queue was chosen of it a moment ago */
     }
-    const struct clg_queue *queue = clg_registry_queue(log->registry, item->queue_number);
-    CLG_ASSERT(queue != NULL && queue->owner != 0);
-    return clg_registry_topic(log->registry, queue->owner - 1);
+    struct clg_topic *topic = clg_registry_owner(log->registry, item->queue_number, NULL);
+    CLG_ASSERT(topic != NULL);
+    return topic;
 }
 
 /* Was its queue chosen among those that there are? A topic grows and shrinks under this lock: what

@@ -83,6 +83,18 @@ struct clg_queue *clg_registry_queue(const struct clg_registry *registry, uint32
     return &registry->queues[number / CLG_REGISTRY_CHUNK][number % CLG_REGISTRY_CHUNK];
 }
 
+struct clg_topic *clg_registry_owner(const struct clg_registry *registry, uint32_t number,
+                                     uint32_t *out_index)
+{
+    const struct clg_queue *queue = clg_registry_queue(registry, number);
+    struct clg_topic *topic =
+        queue == NULL || queue->owner == 0 ? NULL : clg_registry_topic(registry, queue->owner - 1);
+    if (topic != NULL && out_index != NULL) {
+        *out_index = queue->index;
+    }
+    return topic;
+}
+
 void clg_registry_raise_next(struct clg_registry *registry, uint32_t number, uint64_t next)
 {
     struct clg_queue *queue = clg_registry_queue(registry, number);
@@ -104,13 +116,10 @@ struct clg_topic *clg_registry_same(const struct clg_registry *registry, const v
                                     size_t name_bytes, uint32_t first_queue, uint32_t queues)
 {
     CLG_ASSERT(registry != NULL && name != NULL);
-    const struct clg_queue *queue = clg_registry_queue(registry, first_queue);
-    if (queue == NULL || queue->owner == 0) {
-        return NULL;
-    }
-    struct clg_topic *topic = clg_registry_topic(registry, queue->owner - 1);
-    bool same = topic->first_queue == first_queue && clg_topic_step(topic, 0).queues == queues &&
-                topic->name_bytes == name_bytes && memcmp(topic->name, name, name_bytes) == 0;
+    struct clg_topic *topic = clg_registry_owner(registry, first_queue, NULL);
+    bool same = topic != NULL && topic->first_queue == first_queue &&
+                clg_topic_step(topic, 0).queues == queues && topic->name_bytes == name_bytes &&
+                memcmp(topic->name, name, name_bytes) == 0;
     return same ? topic : NULL;
 }
 

@@ -150,6 +150,10 @@ void clg_registry_route(struct clg_topic *topic, uint32_t step);
 /* NULL when there is none of this number. */
 struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32_t id);
 struct clg_queue *clg_registry_queue(const struct clg_registry *registry, uint32_t number);
+/* The topic that has the queue of this number, NULL if none has; *out_index (may be NULL): where.
+ */
+struct clg_topic *clg_registry_owner(const struct clg_registry *registry, uint32_t number,
+                                     uint32_t *out_index);
 uint32_t clg_registry_topic_count(const struct clg_registry *registry);
 uint32_t clg_registry_queue_count(const struct clg_registry *registry);
 

@@ -228,6 +228,15 @@ static int append_items(struct commitlog_store *store, const struct clg_append *
     return clg_timers_append_any(store, items, count, deadline, receipts, err);
 }
 
+/* For limits, unless it is a repetition of what is stored. */
+static int append_wait(struct commitlog_store *store, const struct clg_producer_mark *mark,
+                       int64_t deadline, struct commitlog_error *err)
+{
+    bool repeats =
+        CLG_UNLIKELY(clg_limits_hold(store)) && mark->id != 0 && clg_producers_know(store, mark);
+    return repeats ? COMMITLOG_OK : clg_limits_wait(store, false, deadline, err);
+}
+
 static int append_enter(struct commitlog_store *store, struct commitlog_error *err)
 {
     int rc = clg_store_enter(store);
@@ -272,9 +281,7 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
         }
         level = clg_append_level(store, encoded.level);
         began = clg_append_begin_level(store, level, began);
-        if (CLG_LIKELY(encoded.mark.id == 0) || !clg_producers_know(store, &encoded.mark)) {
-            rc = clg_limits_wait(store, deadline, err);
-        }
+        rc = append_wait(store, &encoded.mark, deadline, err);
         if (rc == COMMITLOG_OK) {
             rc = append_items(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
         }
@@ -346,8 +353,8 @@ static int append_batch(struct commitlog_store *store, const struct commitlog_re
         }
         began = clg_append_begin_level(store, level, began);
         rc = clg_producers_check(encoded, count, err);
-        if (rc == COMMITLOG_OK && !clg_producers_know(store, &encoded[0].mark)) {
-            rc = clg_limits_wait(store, deadline, err);
+        if (rc == COMMITLOG_OK) {
+            rc = append_wait(store, &encoded[0].mark, deadline, err);
         }
         if (rc == COMMITLOG_OK) {
             rc = append_items(store, items, count, &encoded[0].mark, deadline, receipts, err);

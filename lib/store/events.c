@@ -50,13 +50,12 @@ int32_t commitlog_event_next(struct commitlog_store *store, struct commitlog_eve
 static bool events_name_queue(struct clg_core *core, uint32_t queue_number,
                               struct commitlog_damage *damage)
 {
-    const struct clg_queue *queue = clg_registry_queue(&core->registry, queue_number);
-    if (queue == NULL || queue->owner == 0) {
-        damage->queue = UINT32_MAX;
+    damage->queue = UINT32_MAX;
+    const struct clg_topic *topic =
+        clg_registry_owner(&core->registry, queue_number, &damage->queue);
+    if (topic == NULL) {
         return false;
     }
-    const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
-    damage->queue = queue->index;
     (void)snprintf(damage->topic, sizeof(damage->topic), "%s", topic->name);
     return true;
 }

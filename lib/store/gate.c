@@ -65,10 +65,10 @@ int clg_gate_look(struct clg_core *core, uint64_t visible, const struct clg_grou
                   uint32_t number, struct clg_gate *out)
 {
     struct clg_gate_chain chain;
-    const struct clg_queue *queue = clg_registry_queue(&core->registry, number);
-    CLG_ASSERT(queue != NULL && queue->owner != 0);
-    const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
-    int rc = clg_gate_chain(core, visible, topic, queue->index, &chain);
+    uint32_t index = 0;
+    const struct clg_topic *topic = clg_registry_owner(&core->registry, number, &index);
+    CLG_ASSERT(topic != NULL);
+    int rc = clg_gate_chain(core, visible, topic, index, &chain);
     if (rc == COMMITLOG_OK) {
         clg_gate_judge(&chain, group, out);
     }
@@ -91,15 +91,12 @@ int clg_gate_check(struct commitlog_store *store, const struct clg_group *group,
     struct clg_core *core = store->core;
     CLG_ASSERT(clg_mutex_is_held(&store->group_lock) && !store->read_only);
     for (uint32_t i = 0; i < count; i++) {
-        const struct clg_queue *queue =
-            clg_registry_queue(&core->registry, entries[i].queue_number);
-        if (queue == NULL || queue->owner == 0) {
-            continue; /* of a prepared transaction, say: no topic has it */
-        }
-        const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
+        uint32_t index = 0;
         struct clg_gate gate = {.open = true};
-        if (queue->index < clg_topic_step(topic, 0).queues) {
-            continue;
+        const struct clg_topic *topic =
+            clg_registry_owner(&core->registry, entries[i].queue_number, &index);
+        if (topic == NULL || index < clg_topic_step(topic, 0).queues) {
+            continue; /* no topic has it: the record of a transaction may lie */
         }
         int rc = gate_fold(core, topic, err);
         if (rc == COMMITLOG_OK) {
@@ -113,7 +110,7 @@ int clg_gate_check(struct commitlog_store *store, const struct clg_group *group,
             return clg_fail(err, COMMITLOG_EMISUSE, 0, CLG_NO_POSITION,
                             "queue %u of topic %s is not open for group %s before it has consumed "
                             "queue %u to offset %llu",
-                            queue->index, topic->name, (const char *)group->name, gate.parent,
+                            index, topic->name, (const char *)group->name, gate.parent,
                             (unsigned long long)gate.mark);
         }
     }

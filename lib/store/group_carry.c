@@ -199,12 +199,11 @@ static int kept_from_children(struct commitlog_store *store, const struct clg_gr
                               uint64_t *position)
 {
     const struct clg_registry *registry = &store->core->registry;
-    const struct clg_queue *queue = clg_registry_queue(registry, queue_number);
-    if (queue == NULL || queue->owner == 0) {
+    uint32_t index = 0;
+    const struct clg_topic *topic = clg_registry_owner(registry, queue_number, &index);
+    if (topic == NULL) {
         return COMMITLOG_OK;
     }
-    const struct clg_topic *topic = clg_registry_topic(registry, queue->owner - 1);
-    const uint32_t index = queue->index;
     const struct clg_topic_step step = clg_topic_step(topic, clg_topic_step_of(topic, index));
     const uint32_t queues = clg_topic_queues(topic);
     int rc = COMMITLOG_OK;

@@ -195,9 +195,7 @@ static bool growth_knows_topic(const struct growth *growth, const struct clg_gro
     const struct clg_registry *registry = &growth->store->core->registry;
     bool knows = false;
     for (uint32_t i = 0; i < group->offset_count && !knows; i++) {
-        const struct clg_queue *queue =
-            clg_registry_queue(registry, group->offsets[i].queue_number);
-        knows = queue != NULL && queue->owner == growth->topic->id + 1;
+        knows = clg_registry_owner(registry, group->offsets[i].queue_number, NULL) == growth->topic;
     }
     return knows;
 }
@@ -229,8 +227,9 @@ static int growth_check_groups(const struct growth *growth, uint32_t count,
 
 static bool growth_goes(const struct growth *growth, uint32_t number)
 {
-    const struct clg_queue *queue = clg_registry_queue(&growth->store->core->registry, number);
-    return queue != NULL && queue->owner == growth->topic->id + 1 && queue->index >= growth->queues;
+    uint32_t index = 0;
+    return clg_registry_owner(&growth->store->core->registry, number, &index) == growth->topic &&
+           index >= growth->queues;
 }
 
 /* Does something wait that will be delivered there? */

@@ -25,12 +25,9 @@ void clg_message_set_origin(const struct clg_core *core, const struct clg_refere
     message->reason = reference->reason;
     message->attempts = reference->attempts;
     message->origin_offset = reference->origin;
-    const struct clg_queue *queue = clg_registry_queue(&core->registry, reference->origin_queue);
-    if (queue != NULL && queue->owner != 0) {
-        const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
-        message->origin_topic = topic->id;
-        message->origin_queue = queue->index;
-    }
+    const struct clg_topic *topic =
+        clg_registry_owner(&core->registry, reference->origin_queue, &message->origin_queue);
+    message->origin_topic = topic != NULL ? topic->id : message->origin_topic;
 }
 
 static int message_count_attributes(const struct clg_core *core, const struct clg_record_view *view,
@@ -108,19 +105,15 @@ int clg_message_fill(const struct clg_core *core, const struct clg_record_view *
     out->time_ms = view->header.store_time / 1000000;
     out->epoch = view->header.epoch;
     out->kind = view->header.kind;
-    out->topic = UINT32_MAX;
     out->queue = UINT32_MAX;
     out->origin_topic = UINT32_MAX;
     out->origin_queue = UINT32_MAX;
     bool has_queue = view->header.kind == CLG_KIND_MESSAGE ||
                      view->header.kind == CLG_KIND_REFERENCE || view->header.kind == CLG_KIND_HOLE;
-    const struct clg_queue *queue =
-        has_queue ? clg_registry_queue(&core->registry, view->header.queue_number) : NULL;
-    if (queue != NULL && queue->owner != 0) {
-        const struct clg_topic *topic = clg_registry_topic(&core->registry, queue->owner - 1);
-        out->topic = topic->id;
-        out->queue = queue->index;
-    }
+    const struct clg_topic *topic =
+        has_queue ? clg_registry_owner(&core->registry, view->header.queue_number, &out->queue)
+                  : NULL;
+    out->topic = topic != NULL ? topic->id : UINT32_MAX;
     if (view->header.kind == CLG_KIND_HOLE || view->header.kind == CLG_KIND_PAD) {
         return COMMITLOG_OK; /* nothing in them is covered by a check */
     }

@@ -176,9 +176,7 @@ static int producers_repeat(struct commitlog_store *store, uint32_t count,
 bool clg_producers_know(struct commitlog_store *store, const struct clg_producer_mark *mark)
 {
     struct clg_producer_receipt known;
-    if (mark->id == 0 || clg_load_relaxed_u32(&store->limits_on) == 0) {
-        return false;
-    }
+    CLG_ASSERT(mark->id != 0);
     clg_mutex_lock(store->os, &store->producer_lock);
     bool knows = clg_producer_judge(&store->producers, mark, &known) == CLG_PRODUCER_REPEATED;
     clg_mutex_unlock(store->os, &store->producer_lock);

@@ -16,7 +16,7 @@
 CLG_MUST_CHECK int clg_producers_init(struct commitlog_store *store, struct commitlog_error *err);
 void clg_producers_deinit(struct commitlog_store *store);
 
-/* Is it stored already? Then appending it takes no room. False without limits. */
+/* Is it stored already? Then appending it takes no room. */
 bool clg_producers_know(struct commitlog_store *store, const struct clg_producer_mark *mark);
 
 /* The marks of `count` encoded records are those of one producer in sequence, or none has one. */

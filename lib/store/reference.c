@@ -99,11 +99,10 @@ static uint32_t reference_key_hashes(struct commitlog_store *store, uint32_t que
                                      const struct clg_record_view *view,
                                      uint8_t out[CLG_REFERENCE_HASHES_BYTES])
 {
-    const struct clg_queue *queue = clg_registry_queue(&store->core->registry, queue_number);
-    if (queue == NULL || queue->owner == 0) {
+    const struct clg_topic *topic = clg_registry_owner(&store->core->registry, queue_number, NULL);
+    if (topic == NULL) {
         return 0;
     }
-    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, queue->owner - 1);
     uint8_t hashes[8 * CLG_RECORD_KEYS_MAX];
     uint32_t count = 0;
     struct clg_attribute_iterator iterator;

@@ -98,7 +98,7 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
     rc = clg_encode_reserved(store, record, body_bytes, &reservation->encoded, err);
     uint8_t *body = NULL;
     if (rc == COMMITLOG_OK) {
-        rc = clg_limits_wait(store, clg_store_deadline(store, timeout_ms), err);
+        rc = clg_limits_wait(store, false, clg_store_deadline(store, timeout_ms), err);
     }
     if (rc == COMMITLOG_OK) {
         reservation->is_auto = record->queue == COMMITLOG_QUEUE_AUTO;

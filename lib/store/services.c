@@ -72,25 +72,6 @@ static void service_fold(struct service_step *step)
         step, clg_fold_run(step->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, &err), &err);
 }
 
-/* Long before its end nobody asks: a clock that jumps makes it due earlier. */
-static void service_transactions(struct service_step *step)
-{
-    struct commitlog_error err;
-    clg_error_clear(&err);
-    int64_t wait_ns = 0;
-    int rc = clg_transactions_expire(step->store, &wait_ns, &err);
-    if (rc == COMMITLOG_EAGAIN) { /* no room in the stage: an open reservation */
-        wait_ns = SERVICE_DRAIN_NS;
-    } else if (rc != COMMITLOG_OK) {
-        service_report(step, rc, &err);
-        wait_ns = SERVICE_RETAIN_NS;
-    }
-    step->again = step->again || wait_ns == 0;
-    if (wait_ns != INT64_MAX) {
-        service_due(step, step->now + (wait_ns < SERVICE_RETAIN_NS ? wait_ns : SERVICE_RETAIN_NS));
-    }
-}
-
 static void service_drain(struct service_step *step)
 {
     struct clg_log *log = step->core->log;
@@ -308,13 +289,16 @@ static void service_expire(struct service_step *step)
     }
 }
 
-/* At the latest after a second: a wall clock that is set forward makes timers due earlier. */
-static void service_timers(struct service_step *step)
+/* What is due by the store's clock. At the latest after a second again: a wall clock that is set
+ * forward makes it due earlier. */
+static void service_clocked(struct service_step *step,
+                            int (*run)(struct commitlog_store *store, int64_t *out_wait_ns,
+                                       struct commitlog_error *err))
 {
     struct commitlog_error err;
     clg_error_clear(&err);
     int64_t wait_ns = 0;
-    int rc = clg_timers_deliver(step->store, &wait_ns, &err);
+    int rc = run(step->store, &wait_ns, &err);
     if (rc == COMMITLOG_EAGAIN) { /* no room in the stage: an open reservation */
         wait_ns = SERVICE_DRAIN_NS;
     } else if (rc != COMMITLOG_OK) {
@@ -426,8 +410,9 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
                                 .next = CLG_OS_FOREVER};
     if (clg_log_failure(step.core->log, NULL) == COMMITLOG_OK) {
         service_fold(&step);
-        service_timers(&step); /* what it delivers is to be drained and flushed, too */
-        service_transactions(&step);
+        /* What is delivered is to be drained and flushed, too. */
+        service_clocked(&step, clg_timers_deliver);
+        service_clocked(&step, clg_transactions_expire);
         service_drain(&step);
         service_flush(&step);
         service_seal(&step);

@@ -42,12 +42,6 @@ static bool timers_is_message(const struct clg_timer *timer, const struct clg_re
            timer->queue_number == at.queue_number && timer->due_ms >= at.due_ms;
 }
 
-static bool timers_has_topic(const struct commitlog_store *store, uint32_t queue_number)
-{
-    const struct clg_queue *queue = clg_registry_queue(&store->core->registry, queue_number);
-    return queue != NULL && queue->owner != 0;
-}
-
 /* The message of a timer. COMMITLOG_EDAMAGED or COMMITLOG_ETOOSMALL: there is none. */
 int clg_timers_read(struct commitlog_store *store, struct clg_reader *reader,
                     const struct clg_timer *timer, struct clg_record_view *out,
@@ -63,7 +57,8 @@ int clg_timers_read(struct commitlog_store *store, struct clg_reader *reader,
     if (rc == COMMITLOG_OK && !timers_is_message(timer, out)) {
         rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, timer->position, "no timer lies there");
     }
-    if (rc == COMMITLOG_OK && !timers_has_topic(store, timer->queue_number)) {
+    if (rc == COMMITLOG_OK &&
+        clg_registry_owner(&store->core->registry, timer->queue_number, NULL) == NULL) {
         rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, timer->position,
                       "a timer for queue number %u, which no topic has", timer->queue_number);
     }

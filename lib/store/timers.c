@@ -206,17 +206,13 @@ static int timers_ask_core(struct commitlog_store *store, struct clg_core **core
 static void timers_fill_info(const struct clg_registry *registry, const struct clg_timer *timer,
                              struct commitlog_timer_info *out)
 {
-    const struct clg_queue *queue = clg_registry_queue(registry, timer->queue_number);
     *out = (struct commitlog_timer_info){.struct_bytes = sizeof(*out),
-                                         .topic = UINT32_MAX,
                                          .queue = UINT32_MAX,
                                          .timer = timer->id,
                                          .position = timer->position,
                                          .deliver_at_ms = timer->due_ms};
-    if (queue != NULL && queue->owner != 0) {
-        out->topic = queue->owner - 1;
-        out->queue = queue->index;
-    }
+    const struct clg_topic *topic = clg_registry_owner(registry, timer->queue_number, &out->queue);
+    out->topic = topic != NULL ? topic->id : UINT32_MAX;
 }
 
 int32_t commitlog_timer_at(struct commitlog_store *store, uint32_t index,

@@ -285,8 +285,8 @@ static int transaction_append(struct commitlog_transaction *transaction,
                               struct commitlog_error *err)
 {
     struct commitlog_store *store = transaction->store;
-    const struct clg_queue *queue = clg_registry_queue(&store->core->registry, half->queue_number);
-    const struct clg_topic *topic = clg_registry_topic(&store->core->registry, queue->owner - 1);
+    const struct clg_topic *topic =
+        clg_registry_owner(&store->core->registry, half->queue_number, NULL);
     struct transaction_append append = {
         .transaction = transaction, .half = half, .item = &encoded->item};
     uint64_t before = transaction->commit_bytes;
@@ -330,11 +330,9 @@ int32_t commitlog_transaction_append(struct commitlog_transaction *transaction,
                         "a transaction has %u messages at most", CLG_TRANSACTION_MESSAGES_MAX);
     }
     const int64_t deadline = clg_store_deadline(store, timeout_ms);
-    if (clg_load_relaxed_u32(&store->limits_on) != 0) {
-        rc = clg_limits_wait_slow(store, transaction->part_count > 0, deadline, err);
-        if (rc != COMMITLOG_OK) {
-            return rc;
-        }
+    rc = clg_limits_wait(store, transaction->part_count > 0, deadline, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
     }
     struct clg_transaction_half half = {.transaction = transaction->id};
     if (transaction->id == 0) {

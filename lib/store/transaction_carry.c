@@ -56,39 +56,7 @@ uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, u
     return bytes;
 }
 
-/* Under the lock, as all that follows. */
-static int carry_mark(struct commitlog_store *store, const struct clg_transaction_mark *mark,
-                      const struct clg_group_entry *entries, uint64_t *bytes,
-                      struct commitlog_error *err)
-{
-    struct commitlog_receipt receipt = {0};
-    int rc = clg_transactions_append_mark(store, mark, entries, true,
-                                          clg_store_deadline(store, CARRY_ROOM_MS), &receipt, err);
-    *bytes += receipt.end_position - receipt.position;
-    return rc;
-}
-
-static int carry_offsets(struct commitlog_store *store,
-                         const struct clg_transaction_offsets *offsets, uint64_t *bytes,
-                         struct commitlog_error *err)
-{
-    struct clg_transaction_mark mark;
-    int rc = clg_transaction_mark_decode(offsets->body, offsets->bytes, &mark);
-    CLG_ASSERT(rc == COMMITLOG_OK);
-    const struct clg_group_change change = mark.offsets;
-    struct clg_group_entry *entries = clg_os_alloc_array(store->os, change.count, sizeof(*entries));
-    if (entries == NULL) {
-        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "carry a transaction");
-    }
-    for (uint32_t i = 0; i < change.count; i++) {
-        entries[i] = clg_group_change_entry(&change, i);
-    }
-    rc = carry_mark(store, &mark, entries, bytes, err);
-    store->os->free(store->os, entries);
-    return rc;
-}
-
-/* All but its messages. */
+/* All but its messages. Under the lock, as all that follows. */
 static int carry_state(struct commitlog_store *store, const struct clg_transaction *open,
                        uint64_t end, uint64_t *bytes, struct commitlog_error *err)
 {
@@ -104,11 +72,19 @@ static int carry_state(struct commitlog_store *store, const struct clg_transacti
             .groups = open->prepared ? open->whole_groups : 0,
             .group = open->group,
             .group_bytes = open->group_bytes};
-        rc = carry_mark(store, &state, NULL, bytes, err);
+        struct commitlog_receipt receipt = {0};
+        rc = clg_transactions_append_mark(store, &state, NULL, true,
+                                          clg_store_deadline(store, CARRY_ROOM_MS), &receipt, err);
+        *bytes += receipt.end_position - receipt.position;
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < open->offset_count; i++) {
         if (open->offsets[i]->position < end) {
-            rc = carry_offsets(store, open->offsets[i], bytes, err);
+            const struct clg_transaction_offsets *offsets = open->offsets[i];
+            struct commitlog_receipt receipt = {0};
+            rc = clg_transactions_append_body(store, offsets->body, offsets->bytes, true,
+                                              clg_store_deadline(store, CARRY_ROOM_MS), &receipt,
+                                              err);
+            *bytes += receipt.end_position - receipt.position;
         }
     }
     return rc;

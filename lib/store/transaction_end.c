@@ -138,12 +138,6 @@ static int commit_add_copy(struct transaction_commit *commit, uint64_t id,
     return rc;
 }
 
-static bool commit_has_topic(const struct commitlog_store *store, uint32_t queue_number)
-{
-    const struct clg_queue *queue = clg_registry_queue(&store->core->registry, queue_number);
-    return queue != NULL && queue->owner != 0;
-}
-
 static int commit_add_messages(struct transaction_commit *commit,
                                const struct clg_transaction *open, struct commitlog_error *err)
 {
@@ -158,7 +152,8 @@ static int commit_add_messages(struct transaction_commit *commit,
         const struct clg_transaction_message *message = &open->messages[i];
         struct clg_record_view view;
         rc = clg_transactions_read(store, &reader, open->id, message, &view, err);
-        if (rc == COMMITLOG_OK && !commit_has_topic(store, message->queue_number)) {
+        if (rc == COMMITLOG_OK &&
+            clg_registry_owner(&store->core->registry, message->queue_number, NULL) == NULL) {
             rc = clg_fail(err, COMMITLOG_EDAMAGED, 0, message->position,
                           "a message for queue number %u, which no topic has",
                           message->queue_number);
@@ -188,7 +183,6 @@ static int commit_judge(const struct commitlog_group *group, bool prepared, uint
                         struct clg_group_entry *entries, uint32_t *count,
                         struct clg_group_change *out, struct commitlog_error *err)
 {
-    uint64_t last_position;
     const struct clg_group *known = clg_groups_find(group, &group->store->groups);
     uint32_t kept = 0;
     for (uint32_t i = 0; prepared && known != NULL && i < *count; i++) {
@@ -201,12 +195,7 @@ static int commit_judge(const struct commitlog_group *group, bool prepared, uint
     if (prepared && kept == 0) {
         return COMMITLOG_OK;
     }
-    int rc = clg_group_offsets_judge(group, prepared ? 0 : epoch, false, prepared, entries, count,
-                                     out, &last_position, err);
-    return rc != COMMITLOG_ENOTFOUND /* which would say that the transaction has ended */
-               ? rc
-               : clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
-                          "the group %s, whose offsets it has, was deleted", group->name);
+    return clg_transaction_judge(group, prepared ? 0 : epoch, prepared, entries, count, out, err);
 }
 
 static int commit_add_offsets(struct transaction_commit *commit,

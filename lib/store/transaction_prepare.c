@@ -231,6 +231,20 @@ static int transaction_prepare_locked(struct transaction_prepare *prepare,
     return rc;
 }
 
+int clg_transaction_judge(const struct commitlog_group *group, uint32_t epoch, bool was_judged,
+                          struct clg_group_entry *entries, uint32_t *count,
+                          struct clg_group_change *out, struct commitlog_error *err)
+{
+    uint64_t last_position;
+    int rc = clg_group_offsets_judge(group, epoch, false, was_judged, entries, count, out,
+                                     &last_position, err);
+    return rc != COMMITLOG_ENOTFOUND
+               ? rc
+               : clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
+                          "the group %s, whose offsets the transaction has, was deleted",
+                          group->name);
+}
+
 /* For the last time: what is prepared can be committed. */
 static int transaction_judge_parts(const struct commitlog_transaction *transaction,
                                    struct commitlog_error *err)
@@ -240,20 +254,14 @@ static int transaction_judge_parts(const struct commitlog_transaction *transacti
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < transaction->part_count; i++) {
         const struct clg_transaction_part *part = &transaction->parts[i];
         struct clg_group_change change;
-        uint64_t last_position;
         uint32_t count = part->count;
         struct clg_group_entry *scratch = clg_os_alloc_array(os, count, sizeof(*scratch));
         if (scratch == NULL) {
             return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "prepare a transaction");
         }
         memcpy(scratch, part->entries, count * sizeof(*scratch));
-        rc = clg_group_offsets_judge(&part->group, part->epoch, false, false, scratch, &count,
-                                     &change, &last_position, err);
+        rc = clg_transaction_judge(&part->group, part->epoch, false, scratch, &count, &change, err);
         os->free(os, scratch);
-        if (rc == COMMITLOG_ENOTFOUND) { /* which would say that the transaction has ended */
-            rc = clg_fail(err, COMMITLOG_EFENCED, 0, CLG_NO_POSITION,
-                          "the group %s, whose offsets it has, was deleted", part->group.name);
-        }
     }
     return rc;
 }

@@ -53,26 +53,17 @@ int clg_transactions_not_open(uint64_t id, struct commitlog_error *err)
 
 /* ---- its records ---- */
 
-int clg_transactions_append_mark(struct commitlog_store *store,
-                                 const struct clg_transaction_mark *mark,
-                                 const struct clg_group_entry *entries, bool carry,
-                                 int64_t deadline_mono_ns, struct commitlog_receipt *receipt,
-                                 struct commitlog_error *err)
+int clg_transactions_append_body(struct commitlog_store *store, const uint8_t *body, size_t bytes,
+                                 bool carry, int64_t deadline_mono_ns,
+                                 struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
-    const struct commitlog_os *os = store->os;
-    size_t bytes = clg_transaction_mark_bytes(mark);
-    uint8_t *body = os->alloc(os, bytes);
-    struct clg_transaction_mark said;
+    struct clg_transaction_mark mark;
     CLG_ASSERT(clg_mutex_is_held(&store->transaction_lock));
-    int rc = body == NULL ? COMMITLOG_ENOMEM : clg_transaction_mark_encode(body, mark, entries);
-    if (rc == COMMITLOG_OK) { /* its pointers lead into the body */
-        rc = clg_transaction_mark_decode(body, bytes, &said);
-    }
+    int rc = clg_transaction_mark_decode(body, bytes, &mark);
     if (rc == COMMITLOG_OK) {
-        rc = clg_transaction_prepare_mark(&store->transactions, &said, bytes);
+        rc = clg_transaction_prepare_mark(&store->transactions, &mark, bytes);
     }
     if (rc != COMMITLOG_OK) {
-        os->free(os, body);
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "a mark of a transaction");
     }
     struct commitlog_slice slice = {body, bytes};
@@ -84,8 +75,24 @@ int clg_transactions_append_mark(struct commitlog_store *store,
                                     .body_bytes = bytes};
     rc = clg_store_append(store, &item, 1, deadline_mono_ns, receipt, err);
     if (rc == COMMITLOG_OK) {
-        clg_transaction_apply_mark(&store->transactions, &said, body, bytes, receipt->position);
+        clg_transaction_apply_mark(&store->transactions, &mark, body, bytes, receipt->position);
     }
+    return rc;
+}
+
+int clg_transactions_append_mark(struct commitlog_store *store,
+                                 const struct clg_transaction_mark *mark,
+                                 const struct clg_group_entry *entries, bool carry,
+                                 int64_t deadline_mono_ns, struct commitlog_receipt *receipt,
+                                 struct commitlog_error *err)
+{
+    const struct commitlog_os *os = store->os;
+    size_t bytes = clg_transaction_mark_bytes(mark);
+    uint8_t *body = os->alloc(os, bytes);
+    int rc = body == NULL ? COMMITLOG_ENOMEM : clg_transaction_mark_encode(body, mark, entries);
+    rc = rc != COMMITLOG_OK ? clg_fail(err, rc, 0, CLG_NO_POSITION, "a mark of a transaction")
+                            : clg_transactions_append_body(store, body, bytes, carry,
+                                                           deadline_mono_ns, receipt, err);
     os->free(os, body);
     return rc;
 }
@@ -107,13 +114,10 @@ static bool transactions_is_message(uint64_t transaction,
                                     const struct clg_transaction_message *message,
                                     const struct clg_record_view *view)
 {
-    struct clg_attribute_iterator iterator;
-    struct clg_attribute first;
     struct clg_transaction_half half;
-    clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
-    if (view->header.kind != CLG_KIND_TRANSACTION || clg_attribute_next(&iterator, &first) != 1 ||
-        first.type != CLG_ATTRIBUTE_TRANSACTION ||
-        clg_transaction_half_decode(first.value, first.bytes, &half) != COMMITLOG_OK) {
+    if (view->header.kind != CLG_KIND_TRANSACTION ||
+        clg_transaction_half_first(view->attributes, view->header.attribute_bytes, &half, NULL) !=
+            1) {
         return false;
     }
     uint64_t own = half.transaction != 0 ? half.transaction : view->position;
@@ -152,7 +156,11 @@ int clg_transactions_copy(struct commitlog_store *store, uint64_t transaction,
     const bool waits = kind == CLG_KIND_TRANSACTION;
     uint8_t value[CLG_TRANSACTION_HALF_BYTES_MAX];
     const size_t value_bytes = clg_transaction_half_bytes(&half);
-    const size_t was = CLG_ATTRIBUTE_HEADER_BYTES + (size_t)clg_load_le16(view->attributes + 1);
+    struct clg_transaction_half before;
+    size_t was = 0;
+    int rc =
+        clg_transaction_half_first(view->attributes, view->header.attribute_bytes, &before, &was);
+    CLG_ASSERT(rc == 1); /* clg_transactions_read has looked */
     const size_t rest = view->header.attribute_bytes - was;
     const size_t attribute_bytes = CLG_ATTRIBUTE_HEADER_BYTES + value_bytes + rest;
     if (attribute_bytes > CLG_ATTRIBUTES_MAX) {
@@ -165,7 +173,7 @@ int clg_transactions_copy(struct commitlog_store *store, uint64_t transaction,
     struct clg_attribute_writer writer;
     clg_attribute_writer_init(&writer, memory, attribute_bytes);
     clg_transaction_half_encode(value, &half);
-    int rc = clg_attribute_add(
+    rc = clg_attribute_add(
         &writer, (uint8_t)(CLG_ATTRIBUTE_TRANSACTION | (waits ? CLG_ATTRIBUTE_CRITICAL : 0)), value,
         value_bytes);
     CLG_ASSERT(rc == COMMITLOG_OK);
@@ -226,16 +234,11 @@ static int transactions_fill_message(void *ctx, const struct clg_transaction_tab
         return COMMITLOG_ENOTFOUND;
     }
     const struct clg_transaction_message *message = &transaction->messages[ask->index];
-    const struct clg_queue *queue = clg_registry_queue(ask->registry, message->queue_number);
-    ask->message = (struct commitlog_transaction_message){.struct_bytes = sizeof(ask->message),
-                                                          .topic = UINT32_MAX,
-                                                          .queue = UINT32_MAX,
-                                                          .position = message->position};
-    if (queue != NULL && queue->owner != 0) {
-        const struct clg_topic *topic = clg_registry_topic(ask->registry, queue->owner - 1);
-        ask->message.topic = topic->id;
-        ask->message.queue = queue->index;
-    }
+    ask->message = (struct commitlog_transaction_message){
+        .struct_bytes = sizeof(ask->message), .queue = UINT32_MAX, .position = message->position};
+    const struct clg_topic *topic =
+        clg_registry_owner(ask->registry, message->queue_number, &ask->message.queue);
+    ask->message.topic = topic != NULL ? topic->id : UINT32_MAX;
     return COMMITLOG_OK;
 }
 

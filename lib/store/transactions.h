@@ -86,6 +86,12 @@ CLG_MUST_CHECK int clg_transaction_check_commit(struct commitlog_transaction *tr
 CLG_MUST_CHECK int clg_transaction_find_changing(struct commitlog_transaction *transaction,
                                                  struct clg_transaction **out,
                                                  struct commitlog_error *err);
+/* As clg_group_offsets_judge, but a group that is not there is not said to be a transaction that is
+ * not: COMMITLOG_EFENCED. Under the lock of groups. */
+CLG_MUST_CHECK int clg_transaction_judge(const struct commitlog_group *group, uint32_t epoch,
+                                         bool was_judged, struct clg_group_entry *entries,
+                                         uint32_t *count, struct clg_group_change *out,
+                                         struct commitlog_error *err);
 /* What the writer knows besides the log: whose it is, and until when. */
 void clg_transaction_own(const struct commitlog_transaction *transaction);
 
@@ -113,7 +119,12 @@ CLG_MUST_CHECK int clg_transactions_copy(struct commitlog_store *store, uint64_t
  * not keep it. COMMITLOG_ETIMEDOUT: there is no room now; what is done is done. */
 CLG_MUST_CHECK int clg_transactions_renew(struct commitlog_store *store, uint64_t id,
                                           struct commitlog_error *err);
-/* Appends the mark and applies it to the writer's table; `entries` are those of its offsets. */
+/* Appends the mark that is encoded there, and applies it to the writer's table. */
+CLG_MUST_CHECK int clg_transactions_append_body(struct commitlog_store *store, const uint8_t *body,
+                                                size_t bytes, bool carry, int64_t deadline_mono_ns,
+                                                struct commitlog_receipt *receipt,
+                                                struct commitlog_error *err);
+/* The same of one that is not; `entries` are those of its offsets. */
 CLG_MUST_CHECK int clg_transactions_append_mark(struct commitlog_store *store,
                                                 const struct clg_transaction_mark *mark,
                                                 const struct clg_group_entry *entries, bool carry,

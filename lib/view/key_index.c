@@ -37,9 +37,7 @@ static const struct clg_topic *key_topic(const struct clg_view *view, uint32_t q
 {
     const struct clg_registry *registry = view->context.registry;
     CLG_ASSERT(registry != NULL);
-    const struct clg_queue *queue = clg_registry_queue(registry, queue_number);
-    return queue == NULL || queue->owner == 0 ? NULL
-                                              : clg_registry_topic(registry, queue->owner - 1);
+    return clg_registry_owner(registry, queue_number, NULL);
 }
 
 /* A reference has the hashes of its original's keys, for the topic it is in. */

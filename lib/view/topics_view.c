@@ -110,9 +110,7 @@ static struct clg_topic *topics_find(const struct topics_view *topics,
                                      const struct clg_topic_definition *definition)
 {
     struct clg_registry *registry = topics->view.context.registry;
-    const struct clg_queue *queue = clg_registry_queue(registry, definition->first_queue);
-    struct clg_topic *topic =
-        queue == NULL || queue->owner == 0 ? NULL : clg_registry_topic(registry, queue->owner - 1);
+    struct clg_topic *topic = clg_registry_owner(registry, definition->first_queue, NULL);
     bool same = topic != NULL && topic->name_bytes == definition->name_bytes &&
                 memcmp(topic->name, definition->name, topic->name_bytes) == 0;
     if (!same && clg_registry_find(registry, definition->name, definition->name_bytes, &topic) !=

@@ -42,22 +42,14 @@ struct transactions_view {
     uint64_t contradictions;
 };
 
-/* The first attribute, if it says of what transaction: 1, 0, or COMMITLOG_EDAMAGED. */
+/* What the record says of a transaction: 1, 0, or COMMITLOG_EDAMAGED, also of one ahead of it. */
 static int transactions_half(const struct clg_record_view *record, struct clg_transaction_half *out)
 {
-    struct clg_attribute_iterator iterator;
-    struct clg_attribute first;
-    if (record->header.attribute_bytes == 0 ||
-        (record->attributes[0] & ~CLG_ATTRIBUTE_CRITICAL) != CLG_ATTRIBUTE_TRANSACTION) {
-        return 0;
-    }
-    clg_attribute_iterator_init(&iterator, record->attributes, record->header.attribute_bytes);
-    if (clg_attribute_next(&iterator, &first) != 1 ||
-        clg_transaction_half_decode(first.value, first.bytes, out) != COMMITLOG_OK ||
-        out->transaction >= record->position || out->message >= record->position) {
-        return COMMITLOG_EDAMAGED;
-    }
-    return 1;
+    int found =
+        clg_transaction_half_first(record->attributes, record->header.attribute_bytes, out, NULL);
+    bool ahead =
+        found == 1 && (out->transaction >= record->position || out->message >= record->position);
+    return ahead ? COMMITLOG_EDAMAGED : found;
 }
 
 static int transactions_apply_half(struct transactions_view *transactions,
