@@ -325,6 +325,33 @@ START_TEST(a_transaction_goes_where_it_was_routed)
 }
 END_TEST
 
+/* A gate that closes again by a reset does not keep it back. */
+START_TEST(what_is_prepared_has_passed_the_gates)
+{
+    struct commitlog_transaction *transaction = NULL;
+    begin();
+    post_all();
+    ck_assert_int_eq(grow(4), COMMITLOG_OK);
+    post_all();
+    const struct commitlog_group_offset offset = {topic, 2, queue_info(2).next_offset};
+    ck_assert_uint_gt(offset.offset, 0);
+    ck_assert_int_eq(commit(0, gate_of(2).mark), COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_transaction_begin(store, "p", 1, NULL, &transaction, &err), 0);
+    ck_assert_int_eq(commitlog_transaction_offsets(transaction, group, 0, &offset, 1, &err), 0);
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, COMMITLOG_LEVEL_NONE, 0, &err), 0);
+    ck_assert_int_eq(
+        commitlog_group_reset(group, topic, 0, COMMITLOG_FROM_FIRST, 0, COMMITLOG_LEVEL_NONE, &err),
+        0);
+    ck_assert_int_eq(commit(2, offset.offset), COMMITLOG_EMISUSE);
+    ck_assert_msg(commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_NONE, 0, NULL, &err) ==
+                      COMMITLOG_OK,
+                  "%s", err.message);
+    ck_assert_uint_eq(committed(2), offset.offset);
+    commitlog_transaction_close(transaction);
+    commitlog_group_close(group);
+}
+END_TEST
+
 /* Given out: the parents first, whatever the turn. */
 START_TEST(a_receiver_keeps_to_the_gates)
 {
@@ -537,6 +564,7 @@ static Suite *growth_suite(void)
     tcase_add_test(basics, a_group_keeps_what_lies_in_new_queues);
     tcase_add_test(basics, a_message_that_waits_goes_where_it_was_routed);
     tcase_add_test(basics, a_transaction_goes_where_it_was_routed);
+    tcase_add_test(basics, what_is_prepared_has_passed_the_gates);
     tcase_add_test(basics, a_receiver_keeps_to_the_gates);
     tcase_add_test(basics, what_reads_all_queues_reads_new_ones);
     tcase_add_test(basics, an_idle_topic_keeps_its_steps);

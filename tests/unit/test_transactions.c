@@ -167,6 +167,23 @@ START_TEST(one_that_begins_prepared_needs_no_more)
 }
 END_TEST
 
+/* Which may end before the time to prepare would have. */
+START_TEST(a_prepared_one_has_a_time_of_its_own)
+{
+    struct commitlog_transaction *transaction = begin_with(0, 600000, 1000);
+    ck_assert_int_eq(half(transaction, 1, 1, NONE, NULL), 0);
+    step_all();
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, NONE, 0, &err), 0);
+    step_all();
+    ck_assert_uint_eq(open_count(&info), 1);
+    pass_ms(1100);
+    step_all();
+    ck_assert_uint_eq(open_count(&info), 0);
+    ck_assert_int_eq(commit(transaction, NONE, NULL), COMMITLOG_ENOTFOUND);
+    commitlog_transaction_close(transaction);
+}
+END_TEST
+
 START_TEST(what_is_rolled_back_never_comes)
 {
     struct commitlog_transaction *transaction = begin();
@@ -488,6 +505,7 @@ int main(void)
     tcase_add_test(all, a_commit_that_is_durable_is_whole_after_a_power_cut);
     tcase_add_test(all, a_prepared_one_outlives_its_process_and_others_do_not);
     tcase_add_test(all, one_that_begins_prepared_needs_no_more);
+    tcase_add_test(all, a_prepared_one_has_a_time_of_its_own);
     tcase_add_test(all, what_is_rolled_back_never_comes);
     tcase_add_test(all, the_close_of_the_store_rolls_back);
     tcase_add_test(all, its_time_ends);
