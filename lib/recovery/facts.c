@@ -390,16 +390,17 @@ static uint64_t facts_live_end(const struct clg_facts *facts)
 }
 
 /* What is going to be changed was looked at before: the views will read the segment in which the
- * checkpoint lies, those without view files and those that are reshaped from their beginning, all
- * of them when no .state before `end` is of this log, and an open that they refuse must not have
- * cut a tail, taken over the stage or repaired a header. And of a segment whose header was put
- * together nothing is taken on trust, by a reader either. What is verified here they need not
- * verify again. True: there is more to scan than there was. */
+ * checkpoint lies, those without view files and those that are reshaped from their beginning, and
+ * all from the one on that was active in the .state they begin with, which a cut to `end` may make
+ * an older one. An open that they refuse must not have cut a tail, taken over the stage or repaired
+ * a header. And of a segment whose header was put together nothing is taken on trust, by a reader
+ * either. What is verified here they need not verify again. True: there is more to scan than there
+ * was. */
 static bool facts_scan_more(struct clg_facts *facts, const struct clg_store_dir *dir, uint64_t end)
 {
     const uint32_t both = UINT32_C(1) << CLG_FILE_CQ | UINT32_C(1) << CLG_FILE_KEY;
     uint64_t before = facts->scan_from;
-    uint64_t from = clg_facts_has_state(facts, dir, end) ? before : facts->first;
+    uint64_t from = clg_min_u64(before, clg_facts_views_from(facts, dir, end));
     for (size_t i = facts->segment_count; i-- > 0;) {
         const struct clg_fact_segment *fact = &facts->segments[i];
         bool sealed = fact->base + fact->bytes <= before && fact->footer_code == 0;

@@ -31,10 +31,11 @@ CLG_MUST_CHECK int clg_facts_list(struct clg_facts *facts, const struct clg_stor
 CLG_MUST_CHECK int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
                                   const struct clg_facts_options *options, uint64_t *first_record,
                                   struct commitlog_error *err);
-/* The views need not begin at the first record: a .state of a position up to `end` is there, and
- * the newest record that it has seen is still in the log. */
-bool clg_facts_has_state(const struct clg_facts *facts, const struct clg_store_dir *dir,
-                         uint64_t end);
+/* Where the views will begin to read: with the segment that was active in the newest .state of a
+ * position up to `end` whose newest record is still in the log; with the first record if there is
+ * none. */
+uint64_t clg_facts_views_from(const struct clg_facts *facts, const struct clg_store_dir *dir,
+                              uint64_t end);
 /* Forget what a scan found. */
 void clg_facts_reset_scan(struct clg_facts *facts);
 

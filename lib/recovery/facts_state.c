@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * facts_state.c -- is there a .state that the views will begin with? See facts_internal.h.
+ * facts_state.c -- where the views will begin to read the log. See facts_internal.h.
  *
  * The views ask more of the file; what is asked here is what damage of the log makes false.
  */
@@ -33,28 +33,43 @@ static bool state_read(const struct commitlog_os *os, const struct clg_store_dir
     return n == STATE_READ_BYTES;
 }
 
-bool clg_facts_has_state(const struct clg_facts *facts, const struct clg_store_dir *dir,
-                         uint64_t end)
+/* Is it of this log? *active: the segment from which on the views will read. */
+static bool state_is_of_log(const struct clg_facts *facts, uint64_t position,
+                            const uint8_t bytes[STATE_READ_BYTES], uint64_t *active)
+{
+    const uint8_t *fold = bytes + STATE_FOLD;
+    if (clg_load_le64(bytes + CLG_STATE_AT_POSITION) != position ||
+        clg_load_le32(bytes + STATE_SECTION) != CLG_STATE_FOLD_ID) {
+        return false;
+    }
+    *active = clg_load_le64(fold + CLG_STATE_FOLD_AT_ACTIVE);
+    if (*active > position || *active + CLG_SEGMENT_DATA_START < facts->first) {
+        return false;
+    }
+    uint64_t last = clg_load_le64(fold + CLG_STATE_FOLD_AT_LAST);
+    uint32_t check = clg_load_le32(fold + CLG_STATE_FOLD_AT_LAST_CHECK);
+    const struct clg_fact_segment *fact = clg_facts_segment_at(facts, last);
+    return last == CLG_NO_POSITION || (fact != NULL && fact->segment != NULL &&
+                                       clg_scan_is_record(fact->segment, last, check));
+}
+
+uint64_t clg_facts_views_from(const struct clg_facts *facts, const struct clg_store_dir *dir,
+                              uint64_t end)
 {
     uint8_t bytes[STATE_READ_BYTES];
+    uint64_t newest = 0;
+    uint64_t from = facts->first;
     CLG_ASSERT(facts->state_count <= CLG_FACTS_STATES);
     for (uint32_t i = 0; i < facts->state_count; i++) {
         uint64_t position = facts->states[i];
-        if (position < facts->first || position > end ||
-            !state_read(facts->os, dir, position, bytes) ||
-            clg_load_le64(bytes + CLG_STATE_AT_POSITION) != position ||
-            clg_load_le32(bytes + STATE_SECTION) != CLG_STATE_FOLD_ID) {
-            continue;
-        }
-        const uint8_t *fold = bytes + STATE_FOLD;
-        uint64_t last = clg_load_le64(fold + CLG_STATE_FOLD_AT_LAST);
-        uint32_t check = clg_load_le32(fold + CLG_STATE_FOLD_AT_LAST_CHECK);
-        const struct clg_fact_segment *fact = clg_facts_segment_at(facts, last);
-        bool there =
-            fact != NULL && fact->segment != NULL && clg_scan_is_record(fact->segment, last, check);
-        if (last == CLG_NO_POSITION || there) {
-            return true;
+        uint64_t active = 0;
+        if (position >= clg_max_u64(facts->first, newest) && position <= end &&
+            state_read(facts->os, dir, position, bytes) &&
+            state_is_of_log(facts, position, bytes, &active)) {
+            newest = position;
+            from = active + CLG_SEGMENT_DATA_START;
         }
     }
-    return false;
+    CLG_ASSERT(from >= facts->first);
+    return from;
 }

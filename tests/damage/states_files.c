@@ -88,23 +88,54 @@ static void next_segment_name(const struct states *states, char out[DIRS_PATH_MA
     path_join(out, log, file);
 }
 
-/* An open takes the files of finished segments and looks at the segments only when there is no
- * .state to begin with: if it then finds damage, it has found it before the tail is cut. */
-void states_below_views(struct states *states)
+/* The only file of this kind in view/. */
+static void only_view(const struct states *states, const char *suffix, char out[DIRS_PATH_MAX])
+{
+    char view[DIRS_PATH_MAX];
+    in_store(states, "view", view);
+    struct name_list names = dirs_list(view, suffix);
+    CHECK(names.count == 1);
+    path_join(out, view, names.names[0]);
+    names_free(&names);
+}
+
+/* Garbage behind the last record, and in the header of the first one of a segment. */
+static void spoil_tail_and(const struct states *states, uint32_t index)
 {
     static const uint8_t garbage[64] = {0xde, 0xad, 0xbe, 0xef};
-    char view[DIRS_PATH_MAX], last[DIRS_PATH_MAX], path[DIRS_PATH_MAX];
-    states_fresh(states, "a torn tail, and damage below view files; no .state");
-    path_join(view, states->path, "view");
-    struct name_list names = dirs_list(view, ".state");
-    CHECK(names.count == 1);
-    path_join(path, view, names.names[0]);
-    dirs_remove(path);
-    names_free(&names);
-    states_segment(states, UINT32_MAX, last);
-    file_patch(last, (file_used(last) + 7) / 8 * 8, garbage, sizeof garbage);
-    states_segment(states, 0, path);
+    char log[DIRS_PATH_MAX], path[DIRS_PATH_MAX];
+    in_store(states, "log", log);
+    struct name_list names = dirs_list(log, ".log");
+    CHECK(index + 1 < names.count);
+    path_join(path, log, names.names[names.count - 1]);
+    file_patch(path, (file_used(path) + 7) / 8 * 8, garbage, sizeof garbage);
+    path_join(path, log, names.names[index]);
     file_patch(path, DATA + 24, garbage, 4);
+    names_free(&names);
+}
+
+/* An open takes the files of finished segments and looks at the segments only from the .state on
+ * that it begins with: if it then finds damage, it has found it before the tail is cut. */
+void states_below_views(struct states *states)
+{
+    char old[DIRS_PATH_MAX], newer[DIRS_PATH_MAX];
+    states_fresh(states, "a torn tail, and damage below view files; no .state");
+    only_view(states, ".state", old);
+    dirs_remove(old);
+    spoil_tail_and(states, 0);
+    states_damaged(states, COMMITLOG_EDAMAGED);
+
+    states_fresh(states, "a torn tail, and damage below view files; an old .state");
+    only_view(states, ".state", old);
+    struct file_bytes state = file_read(old);
+    uint32_t active = states->segments.count - 1;
+    small_extend(states->path, COMMITLOG_ENGINE_STAGED, 6, 27000);
+    only_view(states, ".state", newer);
+    CHECK(strcmp(old, newer) != 0);
+    dirs_remove(newer);
+    file_write(old, state.data, state.size);
+    file_free(&state);
+    spoil_tail_and(states, active + 1);
     states_damaged(states, COMMITLOG_EDAMAGED);
 }
 
