@@ -5,6 +5,8 @@ import dataclasses
 # How long the short run of a row may take, about.
 SHORT_SECONDS = 60
 BUILD = "build/release"
+# Of a short run: the one in the environment, or one by chance.
+SEED = "SEED=${SEED:-$$}"
 POWERCUT = ["deps-powercut", "powercut-programs"]
 FUZZ_TARGETS = ["record", "checkpoint", "segment", "view", "live", "store", "jsonl", "filter"]
 
@@ -43,29 +45,29 @@ def simulation(program, slices):
 
 ROWS = [
     Row("sim-cuts", "power cuts and kills at every call of every sequence, simulated", 24,
-        simulation("powercut_sim", 8), f"SEED=$$ EVERY=12 {BUILD}/tests/fault/powercut_sim",
+        simulation("powercut_sim", 8), f"{SEED} EVERY=12 {BUILD}/tests/fault/powercut_sim",
         {"outcomes": 1_000_000, "crashes_in_recovery": 1, "faults_in_recovery": 1}, ["tests"]),
     Row("nth", "every call of every sequence fails, with every error, once and for ever", 8,
-        simulation("nth_test", 8), f"SEED=$$ EVERY=100 {BUILD}/tests/fault/nth_test",
+        simulation("nth_test", 8), f"{SEED} EVERY=100 {BUILD}/tests/fault/nth_test",
         {"injected": 1, "left_out": 0}, ["tests"]),
     Row("damage", "bits of acknowledged data flipped; pages, files and names spoiled", 16,
         lambda part: f"SEED=1 PARTS=16 PART={part} FLIPS=1060000 "
                      f"{BUILD}/tests/damage/damage_test",
-        f"SEED=$$ FLIPS=20000 {BUILD}/tests/damage/damage_test",
+        f"{SEED} FLIPS=20000 {BUILD}/tests/damage/damage_test",
         {"flips_acknowledged": 1_000_000, "unnoticed": 0, "torn_after_clean": 0, "altered": 0,
          "lost_by_salvage": 0, "other_damage": 1, "violations": 0}, ["tests"]),
     Row("real-cuts", "power cuts under this kernel, on a disk that loses its cache: ext4, xfs, "
         "btrfs", 4, lambda part: f"SEED=1 PART={part} CUTS=30 tests/powercut/powercut.sh",
-        "SEED=$$ CUTS=4 tests/powercut/powercut.sh",
+        f"{SEED} CUTS=4 tests/powercut/powercut.sh",
         {"cuts": 300, "acknowledged": 1, "lost": 0}, POWERCUT),
     Row("flush", "each kind of request of a disk fails under this kernel; the store after it", 8,
         lambda part: f"SEED=1 PARTS=8 PART={part} tests/powercut/flush.sh",
-        "SEED=$$ SAMPLE=24 tests/powercut/flush.sh",
+        f"{SEED} SAMPLE=24 tests/powercut/flush.sh",
         {"cases": 2000, "acks": 1, "lost": 0, "false_acks": 0, "ghosts": 0, "latched_missing": 0,
          "broken": 0}, POWERCUT),
     Row("disk", "full disks: ext4, xfs, btrfs, tmpfs", 2,
         lambda part: f"SEED=1 PARTS=2 PART={part} tests/disk/disk.sh",
-        "SEED=$$ tests/disk/disk.sh --short",
+        f"{SEED} tests/disk/disk.sh --short",
         {"cases": 140, "lost": 0, "sigbus": 0, "wrong": 0}, ["deps-powercut", "disk-programs"]),
     *(Row(f"fuzz-{target}", f"fuzzing `fuzz/{target}.c` (CPU time)", 6,
           lambda part, target=target: f"${{MAKE:-make}} fuzz-run SEED={1 + part} SECONDS=305 "
@@ -77,21 +79,21 @@ ROWS = [
         lambda part: "${MAKE:-make} coverage", "", {"permille": 950}, []),
     Row("plants", "mistakes planted in the library, each found by a test", 2,
         lambda part: f"PARTS=2 PART={part} tools/check/plants.sh",
-        "DRAW=4 SEED=$$ tools/check/plants.sh", {"planted": 30, "missed": 0}, ["tests"]),
+        f"DRAW=4 {SEED} tools/check/plants.sh", {"planted": 30, "missed": 0}, ["tests"]),
     Row("peers", "libcommitlog in the comparison of tests/PEERS.md", 1,
         lambda part: "SEED=1 tests/peers/peers.sh",
-        "SEED=$$ SHORT=1 ENGINES='commitlog sqlite' tests/peers/peers.sh",
+        f"{SEED} SHORT=1 ENGINES='commitlog sqlite' tests/peers/peers.sh",
         {"engines": 7, "acknowledged": 1, "commitlog_lost": 0, "commitlog_unnoticed": 0,
          "commitlog_broken": 0},
         ["deps-peers", "peers", *POWERCUT]),
     Row("races", "every order of a few threads' steps through claim, commit, publish, fold, drain, "
         "flush", 6, lambda part: f"SEED=1 BOUND=2 PARTS=6 PART={part} SECONDS=400 DRAWS=500 "
         f"{BUILD}/tests/concurrency/races_test",
-        f"SEED=$$ SECONDS=15 DRAWS=20 {BUILD}/tests/concurrency/races_test",
+        f"{SEED} SECONDS=15 DRAWS=20 {BUILD}/tests/concurrency/races_test",
         {"schedules": 1_000_000, "random_schedules": 1, "violations": 0}, ["tests"],
         joins={"cases": max}),
     Row("soak", "random everything with kill -9, followers, retention and an oracle", 6,
         lambda part: f"SEED={1 + part} MINUTES=10 {BUILD}/tests/soak/soak",
-        f"SEED=$$ SECONDS=30 {BUILD}/tests/soak/soak",
+        f"{SEED} SECONDS=30 {BUILD}/tests/soak/soak",
         {"minutes": 60, "kills": 1, "acknowledged": 1, "violations": 0}, ["all", "tests"]),
 ]
