@@ -339,6 +339,9 @@ struct commitlog_topic_info {
     uint32_t step_count;   /* 1: it never grew */
     uint32_t step_queues[COMMITLOG_TOPIC_STEPS_MAX]; /* queues there were with
                               each step: [0] when it was created */
+    uint64_t keep_age_ms;   /* its messages expire at this age; 0: they do not */
+    uint64_t expired_below; /* those stored before this position have expired;
+                               0: none that is kept */
 };
 COMMITLOG_API uint32_t commitlog_topic_count(struct commitlog_store *store);
 /* Topics 0 ... count - 1, in no promised order. */
@@ -373,6 +376,33 @@ COMMITLOG_API int32_t commitlog_topic_grow(struct commitlog_store *store,
  */
 COMMITLOG_API int32_t commitlog_topic_shrink(struct commitlog_store *store,
     uint32_t topic, uint32_t queues, uint32_t level,
+    struct commitlog_error *err);
+
+/*
+ * Messages expire: the first offset of their queue rises over them, and to
+ * cursors, receivers, groups and searches by key they are as if retention had
+ * taken them. Their bytes stay in the log until it does, and are there to
+ * commitlog_read and to cursors over the log. What a group with
+ * COMMITLOG_GROUP_KEEP has yet to consume does not expire. A message that waits,
+ * for its time or for its transaction, is as old as its delivery.
+ *
+ * commitlog_topic_expire_after: by themselves, when they were stored keep_age_ms
+ * ago (0: not any more), as upkeep finds them: at the latest a second, or a
+ * hundredth of that time up to an hour, later. commitlog_topic_expire: now,
+ * those that were stored before a time (INT64_MAX: all that are there).
+ * Both are records of the log: they survive the process, and expiring does not
+ * go back, whatever the clock does.
+ *
+ * Errors, with which nothing has changed: EINVAL (no topic of this number; an
+ * age of more than 9223372036854 ms), EMISUSE (read-only), ENOMEM, ENOSPC,
+ * ETIMEDOUT (an open reservation holds the log), EIO, EDAMAGED (a segment needed
+ * to find them does not read), EFAILED; EUNKNOWN (done, level not reached).
+ */
+COMMITLOG_API int32_t commitlog_topic_expire_after(
+    struct commitlog_store *store, uint32_t topic, uint64_t keep_age_ms,
+    uint32_t level, struct commitlog_error *err);
+COMMITLOG_API int32_t commitlog_topic_expire(struct commitlog_store *store,
+    uint32_t topic, int64_t before_ns, uint32_t level,
     struct commitlog_error *err);
 
 struct commitlog_queue_info {
@@ -563,6 +593,7 @@ enum { /* kind of a record in the log */
     COMMITLOG_KIND_TIMER = 10, /* a message that waits, or what ends it */
     COMMITLOG_KIND_GROUP = 11,
     COMMITLOG_KIND_PRODUCER = 12,
+    COMMITLOG_KIND_TOMBSTONE = 13, /* messages of a topic have expired */
     COMMITLOG_KIND_WORK = 14
 };
 

@@ -182,11 +182,15 @@ struct commitlog_topic_info {
     uint32_t queues_total;
     uint32_t step_count;
     uint32_t step_queues[COMMITLOG_TOPIC_STEPS_MAX];
+    uint64_t keep_age_ms;
+    uint64_t expired_below;
 };
 uint32_t commitlog_topic_count(struct commitlog_store *store);
 int32_t commitlog_topic_info(struct commitlog_store *store, uint32_t topic, struct commitlog_topic_info *out);
 int32_t commitlog_topic_grow(struct commitlog_store *store, uint32_t topic, uint32_t queues, uint32_t level, struct commitlog_error *err);
 int32_t commitlog_topic_shrink(struct commitlog_store *store, uint32_t topic, uint32_t queues, uint32_t level, struct commitlog_error *err);
+int32_t commitlog_topic_expire_after(struct commitlog_store *store, uint32_t topic, uint64_t keep_age_ms, uint32_t level, struct commitlog_error *err);
+int32_t commitlog_topic_expire(struct commitlog_store *store, uint32_t topic, int64_t before_ns, uint32_t level, struct commitlog_error *err);
 struct commitlog_queue_info {
     uint32_t struct_bytes;
     uint32_t reserved;
@@ -273,6 +277,7 @@ enum {
     COMMITLOG_KIND_TIMER = 10,
     COMMITLOG_KIND_GROUP = 11,
     COMMITLOG_KIND_PRODUCER = 12,
+    COMMITLOG_KIND_TOMBSTONE = 13,
     COMMITLOG_KIND_WORK = 14
 };
 struct commitlog_message {

@@ -67,6 +67,7 @@
 
 /* Store times are nanoseconds in 63 bits: nothing can be due later. */
 #define CLG_DELIVER_AT_MAX_MS INT64_C(9223372036854)
+#define CLG_AGE_MAX_MS UINT64_C(9223372036854)
 
 /* Open transactions, and messages of one: what a batch may have. A time that is asked for ends. */
 #define CLG_TRANSACTIONS_MAX 65536u

@@ -86,8 +86,8 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 /* The candidates that were taken ahead are of the old core, and so is where its table was left. */
 static void key_renew(struct commitlog_cursor *cursor)
 {
-    clg_lookup_key_init(&cursor->query, cursor->query.hash, cursor->since_ns, cursor->until_ns,
-                        cursor->next);
+    clg_lookup_key_init(&cursor->query, cursor->query.queue, cursor->query.hash, cursor->since_ns,
+                        cursor->until_ns, cursor->next);
 }
 
 /* Places it at the newest record of now, whatever is asked for: the order is newest first. */
@@ -101,7 +101,7 @@ static int key_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
     const struct clg_topic *topic = clg_registry_topic(&core->registry, cursor->topic);
     CLG_ASSERT(topic != NULL);
     cursor->next = visible;
-    clg_lookup_key_init(&cursor->query,
+    clg_lookup_key_init(&cursor->query, topic->first_queue,
                         clg_key_hash(topic->name_hash, cursor->key, cursor->key_bytes),
                         cursor->since_ns, cursor->until_ns, visible);
     return COMMITLOG_OK;

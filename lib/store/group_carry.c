@@ -217,8 +217,9 @@ static int kept_from_children(struct commitlog_store *store, const struct clg_gr
     return rc;
 }
 
-static int kept_from(struct commitlog_store *store, bool originals, uint64_t *out_position,
-                     struct commitlog_error *err)
+/* `topic`: NULL, or the only one that is asked for. */
+static int kept_from(struct commitlog_store *store, const struct clg_topic *topic, bool originals,
+                     uint64_t *out_position, struct commitlog_error *err)
 {
     uint64_t position = UINT64_MAX;
     struct clg_core *core = store->core;
@@ -231,6 +232,10 @@ static int kept_from(struct commitlog_store *store, bool originals, uint64_t *ou
              (group->flags & CLG_GROUP_KEEP) != 0 && rc == COMMITLOG_OK && i < group->offset_count;
              i++) {
             const struct clg_group_offset *known = &group->offsets[i];
+            if (topic != NULL &&
+                clg_registry_owner(&core->registry, known->queue_number, NULL) != topic) {
+                continue;
+            }
             rc = kept_from_queue(store, known->queue_number, known->offset, visible, originals,
                                  &position);
             if (rc == COMMITLOG_OK) {
@@ -250,11 +255,18 @@ static int kept_from(struct commitlog_store *store, bool originals, uint64_t *ou
 int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
                          struct commitlog_error *err)
 {
-    return kept_from(store, true, out_position, err);
+    return kept_from(store, NULL, true, out_position, err);
 }
 
 int clg_groups_unconsumed_from(struct commitlog_store *store, uint64_t *out_position,
                                struct commitlog_error *err)
 {
-    return kept_from(store, false, out_position, err);
+    return kept_from(store, NULL, false, out_position, err);
+}
+
+int clg_groups_unconsumed_of(struct commitlog_store *store, const struct clg_topic *topic,
+                             uint64_t *out_position, struct commitlog_error *err)
+{
+    CLG_ASSERT(topic != NULL);
+    return kept_from(store, topic, false, out_position, err);
 }

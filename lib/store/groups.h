@@ -93,5 +93,9 @@ CLG_MUST_CHECK int clg_groups_kept_from(struct commitlog_store *store, uint64_t 
 /* The same of the messages as they lie in their queues, whatever they refer to. */
 CLG_MUST_CHECK int clg_groups_unconsumed_from(struct commitlog_store *store, uint64_t *out_position,
                                               struct commitlog_error *err);
+/* Of one topic's messages only. */
+CLG_MUST_CHECK int clg_groups_unconsumed_of(struct commitlog_store *store,
+                                            const struct clg_topic *topic, uint64_t *out_position,
+                                            struct commitlog_error *err);
 
 #endif

@@ -8,6 +8,7 @@
 #include "base/order.h"
 #include "base/plant.h"
 #include "format/topic_record.h"
+#include "store/expiry.h"
 #include "store/groups.h"
 #include "store/producers.h"
 #include "store/timers.h"
@@ -66,7 +67,8 @@ static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *o
                                  &bytes);
         total += bytes;
     }
-    total += clg_groups_carry_cost(store, end) + clg_producers_carry_cost(store, end);
+    total += clg_groups_carry_cost(store, end) + clg_producers_carry_cost(store, end) +
+             clg_expiry_carry_cost(store, end);
     *out_bytes = total;
     return rc;
 }
@@ -118,6 +120,9 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_producers_carry(store, end, &bytes, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_expiry_carry(store, end, &bytes, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_timers_carry(store, end, &bytes, err);

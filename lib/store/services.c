@@ -17,6 +17,7 @@
 #include "base/invariant.h"
 #include "base/order.h"
 #include "base/plant.h"
+#include "store/expiry.h"
 #include "store/producers.h"
 #include "store/retain.h"
 #include "store/store.h"
@@ -413,6 +414,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
         /* What is delivered is to be drained and flushed, too. */
         service_clocked(&step, clg_timers_deliver);
         service_clocked(&step, clg_transactions_expire);
+        service_clocked(&step, clg_expiry_run);
         service_drain(&step);
         service_flush(&step);
         service_seal(&step);

@@ -127,8 +127,10 @@ struct commitlog_store {
     struct clg_checkpoint checkpoint; /* as last written */
     struct clg_mutex retention_lock;
     _Atomic uint64_t
-        retention_goes_below;     /* it is about to take what lies there: nothing refers to it */
-    struct clg_mutex growth_lock; /* which steps a topic has; before group_lock */
+        retention_goes_below;       /* it is about to take what lies there: nothing refers to it */
+    struct clg_mutex growth_lock;   /* which steps a topic has; before group_lock */
+    struct clg_mutex expiry_lock;   /* before group_lock */
+    struct clg_expiry_table expiry; /* a writer's, under expiry_lock: expiry.h */
     struct clg_mutex group_lock;
     struct clg_group_table groups; /* a writer's, under group_lock: groups.h */
     struct clg_work_table work;    /* the same: work.h */

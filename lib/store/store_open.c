@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "store/expiry.h"
 #include "store/groups.h"
 #include "store/producers.h"
 #include "store/progress.h"
@@ -110,6 +111,7 @@ static void store_teardown(struct commitlog_store *store)
     clg_timers_deinit(store);
     clg_work_deinit(store);
     clg_transactions_deinit(store);
+    clg_expiry_deinit(store);
     clg_core_unref(store->core);
     store->core = NULL;
     store->counters = store->own_counters;
@@ -369,6 +371,9 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_transactions_init(store, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_expiry_init(store, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = store_open_checkpoint(store, &result, err);

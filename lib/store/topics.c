@@ -4,6 +4,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/topic_record.h"
+#include "store/expiry.h"
 #include "store/store.h"
 
 static int topics_create(struct commitlog_store *store, const char *name, size_t name_bytes,
@@ -133,6 +134,10 @@ int32_t commitlog_topic_info(struct commitlog_store *store, uint32_t topic,
                                             .name_bytes = found->name_bytes,
                                             .queues_total = clg_topic_queues(found),
                                             .step_count = clg_topic_steps(found)};
+        const struct clg_expiry expiry = clg_expiry_of(store, core, found);
+        info.keep_age_ms = expiry.age_ms;
+        info.expired_below =
+            expiry.below > clg_log_first(core->log) ? expiry.below : 0; /* else all of it is gone */
         for (uint32_t i = 0; i < info.step_count; i++) {
             const struct clg_topic_step step = clg_topic_step(found, i);
             info.step_queues[i] = step.from + step.queues;

@@ -17,6 +17,7 @@
 #ifndef CLG_VIEW_CONSUME_QUEUE_H
 #define CLG_VIEW_CONSUME_QUEUE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "view/lookup.h"
@@ -24,19 +25,28 @@
 
 extern const struct clg_view_ops clg_consume_queue_ops;
 
-/* Look-ups, under the fold lock; `visible` is not beyond the folded position. Contracts as those
- * of the same name in lookup.h; EDAMAGED: a slot became NONE, rebuild and ask again. */
-CLG_MUST_CHECK int clg_consume_queue_range(struct clg_view *view, uint32_t queue, uint64_t visible,
-                                           bool all_visible, struct clg_lookup_range *out);
+/* Look-ups, under the fold lock, for who sees what lies in [expired, visible), which is not beyond
+ * the folded position; all_visible: nothing folded is hidden. Contracts as those of the same name
+ * in lookup.h; EDAMAGED: a slot became NONE, rebuild and ask again. */
+struct clg_queue_bounds {
+    uint64_t expired; /* messages at positions below have; 0: none */
+    uint64_t visible;
+    bool all_visible;
+};
+
+CLG_MUST_CHECK int clg_consume_queue_range(struct clg_view *view, uint32_t queue,
+                                           const struct clg_queue_bounds *bounds,
+                                           struct clg_lookup_range *out);
 CLG_MUST_CHECK int clg_consume_queue_entries(struct clg_view *view, uint32_t queue, uint64_t offset,
-                                             uint64_t visible, bool all_visible,
+                                             const struct clg_queue_bounds *bounds,
                                              struct clg_lookup_entry *entries, uint32_t max,
                                              uint32_t *out_count, uint64_t *out_bound);
 CLG_MUST_CHECK int clg_consume_queue_time(struct clg_view *view, uint32_t queue, int64_t time_ns,
-                                          uint32_t bound, uint64_t visible, bool all_visible,
+                                          uint32_t bound, const struct clg_queue_bounds *bounds,
                                           uint64_t *out_offset);
 CLG_MUST_CHECK int clg_consume_queue_position(struct clg_view *view, uint32_t queue,
-                                              uint64_t position, uint64_t visible, bool all_visible,
+                                              uint64_t position,
+                                              const struct clg_queue_bounds *bounds,
                                               uint64_t *out_offset);
 
 /* One more than the highest queue number that the log carries, whether a topic owns it or not. */

@@ -21,6 +21,7 @@
 #include "format/record.h"
 #include "format/topic_record.h"
 #include "view/consume_queue.h"
+#include "view/expiry_view.h"
 #include "view/fold_internal.h"
 #include "view/groups_view.h"
 #include "view/key_index.h"
@@ -385,6 +386,15 @@ int clg_fold_transactions(struct clg_fold *fold, clg_fold_transactions_fn look, 
     return rc;
 }
 
+int clg_fold_expiry(struct clg_fold *fold, clg_fold_expiry_fn look, void *ctx)
+{
+    CLG_ASSERT(look != NULL);
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    int rc = look(ctx, clg_expiry_view_table(fold->views[CLG_VIEW_EXPIRY]));
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return rc;
+}
+
 void clg_fold_set_first(struct clg_fold *fold, uint64_t first)
 {
     clg_mutex_lock(fold->config.os, &fold->lock);
@@ -428,13 +438,15 @@ void clg_fold_get_stats(struct clg_fold *fold, struct clg_fold_stats *out)
             stats.memory_bytes += fold->views[i]->ops->memory(fold->views[i]);
         }
     }
-    stats.contradictions = clg_topics_contradictions(fold->views[CLG_VIEW_TOPICS]) +
-                           clg_consume_queue_contradictions(fold->views[CLG_VIEW_QUEUES]) +
-                           clg_groups_view_contradictions(fold->views[CLG_VIEW_GROUPS]) +
-                           clg_producers_view_contradictions(fold->views[CLG_VIEW_PRODUCERS]) +
-                           clg_timers_view_contradictions(fold->views[CLG_VIEW_TIMERS]) +
-                           clg_work_view_contradictions(fold->views[CLG_VIEW_WORK]) +
-                           clg_transactions_view_contradictions(fold->views[CLG_VIEW_TRANSACTIONS]);
+    stats.contradictions =
+        clg_topics_contradictions(fold->views[CLG_VIEW_TOPICS]) +
+        clg_consume_queue_contradictions(fold->views[CLG_VIEW_QUEUES]) +
+        clg_groups_view_contradictions(fold->views[CLG_VIEW_GROUPS]) +
+        clg_producers_view_contradictions(fold->views[CLG_VIEW_PRODUCERS]) +
+        clg_timers_view_contradictions(fold->views[CLG_VIEW_TIMERS]) +
+        clg_work_view_contradictions(fold->views[CLG_VIEW_WORK]) +
+        clg_transactions_view_contradictions(fold->views[CLG_VIEW_TRANSACTIONS]) +
+        clg_expiry_view_contradictions(fold->views[CLG_VIEW_EXPIRY]);
     stats.timers = clg_timers_view_table(fold->views[CLG_VIEW_TIMERS])->count;
     stats.timer_bytes = clg_timers_view_table(fold->views[CLG_VIEW_TIMERS])->bytes;
     const struct clg_transaction_table *open =

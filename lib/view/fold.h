@@ -32,6 +32,7 @@
 #include "log/registry.h"
 #include "os/lock.h"
 #include "segment/segment_set.h"
+#include "state/expiry_table.h"
 #include "state/group_table.h"
 #include "state/producer_table.h"
 #include "state/timer_table.h"
@@ -168,8 +169,8 @@ uint32_t clg_fold_marks(struct clg_fold *fold, const struct clg_topic *topic, ui
 /* Calls `look` with the consumer groups as of what is folded, under the fold lock; its result. */
 typedef int (*clg_fold_groups_fn)(void *ctx, const struct clg_group_table *table);
 CLG_MUST_CHECK int clg_fold_groups(struct clg_fold *fold, clg_fold_groups_fn look, void *ctx);
-/* The same with the idempotent producers, the pending timers, the work of groups, and the open
- * transactions. */
+/* The same with the idempotent producers, the pending timers, the work of groups, the open
+ * transactions, and what has expired. */
 typedef int (*clg_fold_timers_fn)(void *ctx, const struct clg_timer_table *table);
 CLG_MUST_CHECK int clg_fold_timers(struct clg_fold *fold, clg_fold_timers_fn look, void *ctx);
 typedef int (*clg_fold_work_fn)(void *ctx, const struct clg_work_table *table);
@@ -179,6 +180,8 @@ CLG_MUST_CHECK int clg_fold_producers(struct clg_fold *fold, clg_fold_producers_
 typedef int (*clg_fold_transactions_fn)(void *ctx, const struct clg_transaction_table *table);
 CLG_MUST_CHECK int clg_fold_transactions(struct clg_fold *fold, clg_fold_transactions_fn look,
                                          void *ctx);
+typedef int (*clg_fold_expiry_fn)(void *ctx, const struct clg_expiry_table *table);
+CLG_MUST_CHECK int clg_fold_expiry(struct clg_fold *fold, clg_fold_expiry_fn look, void *ctx);
 
 /* 0 once everything before `position` is durable: flushes, or refuses. */
 typedef int (*clg_fold_reach_fn)(void *ctx, uint64_t position);

@@ -7,6 +7,7 @@
  */
 #include "base/invariant.h"
 #include "view/consume_queue.h"
+#include "view/expiry_view.h"
 #include "view/fold_internal.h"
 #include "view/groups_view.h"
 #include "view/key_index.h"
@@ -27,4 +28,5 @@ const struct clg_view_ops *const clg_fold_views[CLG_VIEW_COUNT] = {
     [CLG_VIEW_TIMERS] = &clg_timers_view_ops,
     [CLG_VIEW_WORK] = &clg_work_view_ops,
     [CLG_VIEW_TRANSACTIONS] = &clg_transactions_view_ops,
+    [CLG_VIEW_EXPIRY] = &clg_expiry_view_ops,
 };

@@ -2,7 +2,7 @@
 /*
  * lookup.c -- questions to the views under the fold lock. See lookup.h.
  *
- * Invariants: nothing at or behind min(visible, folded) is shown.
+ * Invariants: nothing at or behind min(visible, folded) is shown, nor what has expired.
  * Threads and locks: lock for the length of one question.
  * Happy path: bound -> ask the view -> answer.
  * Failure modes: the view says EDAMAGED: its file is made again and the question asked again; each
@@ -16,23 +16,22 @@
 #include "base/invariant.h"
 #include "base/order.h"
 #include "view/consume_queue.h"
+#include "view/expiry_view.h"
 #include "view/fold_internal.h"
 #include "view/key_index.h"
 
-struct lookup_bound {
-    uint64_t visible;
-    bool all; /* nothing folded is hidden */
-};
-
 /* With the lock held. */
-static struct lookup_bound lookup_bound(const struct clg_fold *fold, uint64_t visible)
+static struct clg_queue_bounds lookup_bounds(const struct clg_fold *fold, uint32_t queue,
+                                             uint64_t visible)
 {
     uint64_t folded = clg_load_relaxed_u64(&fold->folded);
     CLG_ASSERT(clg_mutex_is_held(&fold->lock));
     /* A batch that ran out of memory half-way is in the views up to `applied`. */
     bool partial = fold->applied != folded || fold->resume_view != 0;
-    return (struct lookup_bound){.visible = clg_min_u64(visible, folded),
-                                 .all = visible >= folded && !partial};
+    return (struct clg_queue_bounds){.expired =
+                                         clg_expiry_view_below(fold->views[CLG_VIEW_EXPIRY], queue),
+                                     .visible = clg_min_u64(visible, folded),
+                                     .all_visible = visible >= folded && !partial};
 }
 
 /* True: a file was repaired, ask again. */
@@ -60,10 +59,9 @@ int clg_lookup_range(struct clg_fold *fold, uint32_t queue, uint64_t visible,
         return COMMITLOG_ENOTFOUND;
     }
     clg_mutex_lock(fold->config.os, &fold->lock);
-    struct lookup_bound bound = lookup_bound(fold, visible);
+    const struct clg_queue_bounds bounds = lookup_bounds(fold, queue, visible);
     do {
-        rc = clg_consume_queue_range(fold->views[CLG_VIEW_QUEUES], queue, bound.visible, bound.all,
-                                     out);
+        rc = clg_consume_queue_range(fold->views[CLG_VIEW_QUEUES], queue, &bounds, out);
     } while (lookup_again(fold, &rc));
     clg_mutex_unlock(fold->config.os, &fold->lock);
     return rc;
@@ -78,11 +76,11 @@ int clg_lookup_entries(struct clg_fold *fold, uint32_t queue, uint64_t offset, u
     CLG_ASSERT(entries != NULL && max > 0);
     CLG_ASSERT(out_count != NULL);
     clg_mutex_lock(fold->config.os, &fold->lock);
-    struct lookup_bound bound = lookup_bound(fold, visible);
+    const struct clg_queue_bounds bounds = lookup_bounds(fold, queue, visible);
     do {
-        rc = clg_consume_queue_entries(fold->views[CLG_VIEW_QUEUES], queue, offset, bound.visible,
-                                       bound.all, entries, max, out_count,
-                                       out_bound != NULL ? out_bound : &unused);
+        rc =
+            clg_consume_queue_entries(fold->views[CLG_VIEW_QUEUES], queue, offset, &bounds, entries,
+                                      max, out_count, out_bound != NULL ? out_bound : &unused);
     } while (lookup_again(fold, &rc));
     clg_mutex_unlock(fold->config.os, &fold->lock);
     return rc;
@@ -97,10 +95,10 @@ int clg_lookup_time(struct clg_fold *fold, uint32_t queue, int64_t time_ns, uint
         return COMMITLOG_EINVAL;
     }
     clg_mutex_lock(fold->config.os, &fold->lock);
-    struct lookup_bound bound = lookup_bound(fold, visible);
+    const struct clg_queue_bounds bounds = lookup_bounds(fold, queue, visible);
     do {
         rc = clg_consume_queue_time(fold->views[CLG_VIEW_QUEUES], queue, time_ns, bound_kind,
-                                    bound.visible, bound.all, out_offset);
+                                    &bounds, out_offset);
     } while (lookup_again(fold, &rc));
     clg_mutex_unlock(fold->config.os, &fold->lock);
     return rc;
@@ -112,20 +110,21 @@ int clg_lookup_position(struct clg_fold *fold, uint32_t queue, uint64_t position
     int rc;
     CLG_ASSERT(out_offset != NULL);
     clg_mutex_lock(fold->config.os, &fold->lock);
-    struct lookup_bound bound = lookup_bound(fold, visible);
+    const struct clg_queue_bounds bounds = lookup_bounds(fold, queue, visible);
     do {
-        rc = clg_consume_queue_position(fold->views[CLG_VIEW_QUEUES], queue, position,
-                                        bound.visible, bound.all, out_offset);
+        rc = clg_consume_queue_position(fold->views[CLG_VIEW_QUEUES], queue, position, &bounds,
+                                        out_offset);
     } while (lookup_again(fold, &rc));
     clg_mutex_unlock(fold->config.os, &fold->lock);
     return rc;
 }
 
-void clg_lookup_key_init(struct clg_lookup_key *query, uint64_t hash, int64_t since_ns,
-                         int64_t until_ns, uint64_t visible)
+void clg_lookup_key_init(struct clg_lookup_key *query, uint32_t queue, uint64_t hash,
+                         int64_t since_ns, int64_t until_ns, uint64_t visible)
 {
     CLG_ASSERT(query != NULL);
     *query = (struct clg_lookup_key){.hash = hash,
+                                     .queue = queue,
                                      .since_ns = since_ns,
                                      .until_ns = until_ns,
                                      .before = visible,
@@ -144,10 +143,19 @@ int clg_lookup_key_next(struct clg_fold *fold, struct clg_lookup_key *query, uin
         return COMMITLOG_EUNSUPPORTED;
     }
     clg_mutex_lock(fold->config.os, &fold->lock);
-    query->before = lookup_bound(fold, query->before).visible;
+    const struct clg_queue_bounds bounds = lookup_bounds(fold, query->queue, query->before);
+    query->before = bounds.visible;
     do {
         rc = clg_key_index_next(fold->views[CLG_VIEW_KEYS], query, positions, max, out_count);
     } while (lookup_again(fold, &rc));
     clg_mutex_unlock(fold->config.os, &fold->lock);
+    if (rc == 0 && bounds.expired > 0) { /* newest first: behind one that has, all have */
+        uint32_t kept = 0;
+        while (kept < *out_count && positions[kept] >= bounds.expired) {
+            kept++;
+        }
+        query->before = kept < *out_count ? 0 : query->before;
+        *out_count = kept;
+    }
     return rc;
 }

@@ -7,6 +7,8 @@
  * Results are copies; the caller pins the segment of a position and reads the record there. A
  * queue entry carries the record's header check: the reader compares, so a stale entry is found.
  *
+ * What has expired (expiry_view.h) is answered like what retention took.
+ *
  * Invariants: the entries of a queue between its min and next are contiguous. An offset the log
  *       lost (salvage) reads as a hole of size 0 at CLG_NO_POSITION.
  * Threads and locks: any thread; each call takes the fold lock once, for O(log segments) plus the
@@ -81,15 +83,16 @@ CLG_MUST_CHECK int clg_lookup_position(struct clg_fold *fold, uint32_t queue, ui
  * skipped; the caller compares the record's time. *out_count < max: there are no more.
  */
 struct clg_lookup_key {
-    uint64_t hash; /* clg_key_hash(topic's name_hash, key) */
+    uint64_t hash;  /* clg_key_hash(topic's name_hash, key) */
+    uint32_t queue; /* any one of the topic's: what has expired is not given */
     int64_t since_ns;
     int64_t until_ns;
     uint64_t before;     /* goes on below this position; starts as the visible end */
     uint64_t hint_base;  /* where the last call stopped in the table in memory; starts as */
     uint32_t hint_entry; /* CLG_NO_POSITION, 0 */
 };
-void clg_lookup_key_init(struct clg_lookup_key *query, uint64_t hash, int64_t since_ns,
-                         int64_t until_ns, uint64_t visible);
+void clg_lookup_key_init(struct clg_lookup_key *query, uint32_t queue, uint64_t hash,
+                         int64_t since_ns, int64_t until_ns, uint64_t visible);
 CLG_MUST_CHECK int clg_lookup_key_next(struct clg_fold *fold, struct clg_lookup_key *query,
                                        uint64_t *positions, uint32_t max, uint32_t *out_count);
 

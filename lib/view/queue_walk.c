@@ -258,29 +258,37 @@ static int walk_time(struct clg_consume_queue *cq, struct clg_queue_part *part, 
 
 /* The visible end. With everything visible it is the head's; else found by position. */
 static int walk_next(struct clg_consume_queue *cq, const struct clg_queue_part *newest,
-                     uint64_t visible, bool all_visible, uint64_t *out)
+                     const struct clg_queue_bounds *bounds, uint64_t *out)
 {
-    if (all_visible) {
+    if (bounds->all_visible) {
         /* A file that told the head less than the log has may have been made anew since. */
         *out = clg_max_u64(clg_consume_queue_next(&cq->view, newest->queue), part_end(newest));
         return 0;
     }
-    if (part_position(newest, newest->count - 1) < visible) {
+    if (part_position(newest, newest->count - 1) < bounds->visible) {
         *out = part_end(newest);
         return 0;
     }
     struct clg_queue_part part = *newest;
-    return walk_position(cq, &part, visible, out);
+    return walk_position(cq, &part, bounds->visible, out);
 }
 
+/* First offset that is kept and has not expired, `next` if there is none. */
 static int walk_min(struct clg_consume_queue *cq, const struct clg_queue_part *newest,
-                    uint64_t *out)
+                    const struct clg_queue_bounds *bounds, uint64_t next, uint64_t *out)
 {
     struct clg_queue_part part = *newest;
-    int rc = walk_to_oldest(cq, &part);
+    uint64_t min = next;
+    int rc = 0;
+    if (bounds->expired == 0) {
+        rc = walk_to_oldest(cq, &part);
+        min = part.first;
+        CLG_ASSERT(rc != 0 || part.first <= newest->first);
+    } else if (part_position(newest, newest->count - 1) >= bounds->expired) {
+        rc = walk_position(cq, &part, bounds->expired, &min);
+    }
     if (rc == 0) {
-        CLG_ASSERT(part.first <= newest->first);
-        *out = part.first;
+        *out = clg_min_u64(min, next);
     }
     return rc;
 }
@@ -300,8 +308,8 @@ static int walk_time_at(struct clg_consume_queue *cq, const struct clg_queue_par
     return rc == COMMITLOG_ENOTFOUND ? COMMITLOG_EINTERNAL : rc;
 }
 
-int clg_consume_queue_range(struct clg_view *view, uint32_t queue, uint64_t visible,
-                            bool all_visible, struct clg_lookup_range *out)
+int clg_consume_queue_range(struct clg_view *view, uint32_t queue,
+                            const struct clg_queue_bounds *bounds, struct clg_lookup_range *out)
 {
     struct clg_consume_queue *cq = clg_queue_of(view);
     CLG_ASSERT(out != NULL);
@@ -315,10 +323,10 @@ int clg_consume_queue_range(struct clg_view *view, uint32_t queue, uint64_t visi
         return 0;
     }
     if (rc == 0) {
-        rc = walk_next(cq, &newest, visible, all_visible, &range.next);
+        rc = walk_next(cq, &newest, bounds, &range.next);
     }
     if (rc == 0) {
-        rc = walk_min(cq, &newest, &range.min);
+        rc = walk_min(cq, &newest, bounds, range.next, &range.min);
     }
     if (rc == 0 && range.min < range.next) {
         rc = walk_time_at(cq, &newest, range.min, &range.first_time);
@@ -403,8 +411,9 @@ static int walk_copy(struct clg_view *view, const struct clg_queue_part *part, u
 }
 
 int clg_consume_queue_entries(struct clg_view *view, uint32_t queue, uint64_t offset,
-                              uint64_t visible, bool all_visible, struct clg_lookup_entry *entries,
-                              uint32_t max, uint32_t *out_count, uint64_t *out_bound)
+                              const struct clg_queue_bounds *bounds,
+                              struct clg_lookup_entry *entries, uint32_t max, uint32_t *out_count,
+                              uint64_t *out_bound)
 {
     struct clg_consume_queue *cq = clg_queue_of(view);
     CLG_ASSERT(max > 0);
@@ -414,14 +423,20 @@ int clg_consume_queue_entries(struct clg_view *view, uint32_t queue, uint64_t of
     bool empty = rc == COMMITLOG_ENOTFOUND;
     rc = empty ? 0 : rc;
     if (rc == 0 && !empty) {
-        rc = walk_next(cq, &newest, visible, all_visible, &next);
+        rc = walk_next(cq, &newest, bounds, &next);
+    }
+    uint64_t min = 0;
+    if (rc == 0 && !empty && bounds->expired > 0) {
+        rc = walk_min(cq, &newest, bounds, next, &min);
     }
     if (rc != 0) {
         return rc;
     }
-    if (offset >= next) {
-        *out_bound = next;
-        return offset == next ? COMMITLOG_EEND : COMMITLOG_EBEYOND;
+    if (offset >= next || offset < min) {
+        *out_bound = offset >= next ? next : min;
+        return offset < min     ? COMMITLOG_ETOOSMALL
+               : offset == next ? COMMITLOG_EEND
+                                : COMMITLOG_EBEYOND;
     }
     uint32_t count = 0;
     uint32_t want = (uint32_t)clg_min_u64(max, next - offset);
@@ -446,8 +461,8 @@ int clg_consume_queue_entries(struct clg_view *view, uint32_t queue, uint64_t of
         count += done;
     }
     if (empty) {
-        uint64_t min = next;
-        rc = newest.count > 0 ? walk_min(cq, &newest, &min) : 0;
+        min = next;
+        rc = newest.count > 0 ? walk_min(cq, &newest, bounds, next, &min) : 0;
         if (rc != 0) {
             return rc;
         }
@@ -459,7 +474,7 @@ int clg_consume_queue_entries(struct clg_view *view, uint32_t queue, uint64_t of
 }
 
 int clg_consume_queue_position(struct clg_view *view, uint32_t queue, uint64_t position,
-                               uint64_t visible, bool all_visible, uint64_t *out_offset)
+                               const struct clg_queue_bounds *bounds, uint64_t *out_offset)
 {
     struct clg_consume_queue *cq = clg_queue_of(view);
     CLG_ASSERT(out_offset != NULL);
@@ -472,8 +487,9 @@ int clg_consume_queue_position(struct clg_view *view, uint32_t queue, uint64_t p
     uint64_t next = 0;
     uint64_t found = 0;
     if (rc == 0) {
-        rc = walk_next(cq, &newest, visible, all_visible, &next);
+        rc = walk_next(cq, &newest, bounds, &next);
     }
+    position = clg_max_u64(position, bounds->expired);
     if (rc == 0 && part_position(&newest, newest.count - 1) < position) {
         found = next;
     } else if (rc == 0) {
@@ -487,7 +503,7 @@ int clg_consume_queue_position(struct clg_view *view, uint32_t queue, uint64_t p
 }
 
 int clg_consume_queue_time(struct clg_view *view, uint32_t queue, int64_t time_ns, uint32_t bound,
-                           uint64_t visible, bool all_visible, uint64_t *out_offset)
+                           const struct clg_queue_bounds *bounds, uint64_t *out_offset)
 {
     struct clg_consume_queue *cq = clg_queue_of(view);
     CLG_ASSERT(bound == COMMITLOG_LOWER || bound == COMMITLOG_UPPER);
@@ -503,7 +519,7 @@ int clg_consume_queue_time(struct clg_view *view, uint32_t queue, int64_t time_n
     uint64_t next = 0;
     uint64_t found = 0;
     if (rc == 0) {
-        rc = walk_next(cq, &newest, visible, all_visible, &next);
+        rc = walk_next(cq, &newest, bounds, &next);
     }
     /* Largest with time <= t is the one before the smallest with time > t. */
     if (rc == 0 && (part_time(&newest, newest.count - 1) < time_ns ||
@@ -514,16 +530,15 @@ int clg_consume_queue_time(struct clg_view *view, uint32_t queue, int64_t time_n
         rc = walk_time(cq, &part, upper ? time_ns + 1 : time_ns, &found);
         found = rc == 0 ? clg_min_u64(found, next) : found;
     }
-    if (rc != 0 || !upper) {
-        *out_offset = rc == 0 ? found : *out_offset;
-        return rc;
-    }
     uint64_t min = 0;
-    rc = walk_min(cq, &newest, &min);
-    if (rc == 0 && found <= min) {
+    if (rc == 0 && (upper || bounds->expired > 0)) {
+        rc = walk_min(cq, &newest, bounds, next, &min);
+    }
+    if (rc == 0 && upper && found <= min) {
         return COMMITLOG_ENOTFOUND;
     }
-    *out_offset = rc == 0 ? found - 1 : *out_offset;
-    CLG_ASSERT(rc != 0 || found > min);
+    if (rc == 0) {
+        *out_offset = upper ? found - 1 : clg_max_u64(found, min);
+    }
     return rc;
 }

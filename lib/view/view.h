@@ -35,7 +35,7 @@
 #include "segment/segment_name.h"
 #include "view/image.h"
 
-#define CLG_VIEWS_MAX 8u
+#define CLG_VIEWS_MAX 9u
 
 enum clg_view_slot_state {
     CLG_SLOT_NONE,    /* nothing usable: rebuild from the segment */

@@ -79,7 +79,7 @@ static uint32_t bare_count(struct bare *b, uint64_t hash, uint64_t before, uint3
     uint64_t last = before;
     uint32_t total = 0;
     uint64_t positions[64];
-    clg_lookup_key_init(&query, hash, INT64_MIN, INT64_MAX, before);
+    clg_lookup_key_init(&query, 0, hash, INT64_MIN, INT64_MAX, before);
     for (;;) {
         uint32_t count = 0;
         TOWN_OK(town, clg_key_index_next(b->view, &query, positions, max, &count));
@@ -169,7 +169,7 @@ START_TEST(a_miss_over_a_hundred_segments_is_cheap)
     uint64_t positions[8];
     uint32_t count = 1;
     b.view->context.segments->active_first_time = INT64_MAX;
-    clg_lookup_key_init(&query, 1, INT64_MAX, INT64_MAX, UINT64_MAX);
+    clg_lookup_key_init(&query, 0, 1, INT64_MAX, INT64_MAX, UINT64_MAX);
     TOWN_OK(town, clg_key_index_next(b.view, &query, positions, 8, &count));
     WANT_EQ(count, 0);
     bare_end(&b);
@@ -214,7 +214,7 @@ START_TEST(a_hostile_key_file_stays_in_bounds)
         struct clg_lookup_key query;
         uint64_t positions[16];
         uint32_t count = 0;
-        clg_lookup_key_init(&query, town_random(town), INT64_MIN, INT64_MAX, UINT64_MAX);
+        clg_lookup_key_init(&query, 0, town_random(town), INT64_MIN, INT64_MAX, UINT64_MAX);
         TOWN_OK(town, clg_lookup_key_next(town->fold, &query, positions, 16, &count));
         struct clg_lookup_entry entries[16];
         uint64_t bound = 0;

@@ -130,7 +130,7 @@ static inline void town_check_key(struct town *t, uint64_t hash, uint64_t visibl
                                   int64_t until)
 {
     struct clg_lookup_key query;
-    clg_lookup_key_init(&query, hash, since, until, visible);
+    clg_lookup_key_init(&query, 0, hash, since, until, visible);
     uint32_t at = t->log_count;
     uint64_t last = UINT64_MAX;
     uint32_t max = 1 + (uint32_t)town_below(t, 9);
