@@ -22,9 +22,11 @@
 #include "format/record.h"
 #include "format/reference_record.h"
 #include "format/timer_record.h"
+#include "format/tombstone_record.h"
 #include "format/topic_record.h"
 #include "format/transaction_record.h"
 #include "format/work_record.h"
+#include "state/expiry_table.h"
 #include "state/group_table.h"
 #include "state/transaction_table.h"
 #include "state/work_table.h"
@@ -345,6 +347,30 @@ static void record_transaction(const uint8_t *body, size_t bytes)
     free(entries);
 }
 
+/* Applied twice, it says the same, and what it says of the position never less. */
+static void record_tombstone(const uint8_t *body, size_t bytes)
+{
+    struct clg_tombstone said;
+    struct clg_expiry_table table;
+    uint8_t again[CLG_TOMBSTONE_BYTES];
+    if (clg_tombstone_decode(body, bytes, &said) != 0) {
+        return;
+    }
+    clg_tombstone_encode(again, &said);
+    FUZZ_CHECK(bytes == sizeof(again) && memcmp(again, body, bytes) == 0);
+    clg_expiry_table_init(&table, clg_os_default());
+    const struct clg_tombstone other = {said.first_queue, 1, 8192};
+    const struct clg_tombstone *all[] = {&said, &other, &said, &said};
+    for (uint32_t i = 0; i < 4; i++) {
+        FUZZ_CHECK(clg_expiry_table_prepare(&table) == 0);
+        clg_expiry_table_apply(&table, all[i], CLG_POSITION_MAX - 8 * (4 - i));
+    }
+    const struct clg_expiry *row = clg_expiry_find(&table, said.first_queue);
+    FUZZ_CHECK(table.count == 1 && row != NULL && row->age_ms == said.age_ms);
+    FUZZ_CHECK(row->below >= said.below && row->below >= other.below);
+    clg_expiry_table_deinit(&table);
+}
+
 static void record_bodies(const uint8_t *body, size_t bytes)
 {
     struct clg_epoch_start start;
@@ -356,6 +382,7 @@ static void record_bodies(const uint8_t *body, size_t bytes)
     record_work(body, bytes);
     record_timer(body, bytes);
     record_transaction(body, bytes);
+    record_tombstone(body, bytes);
     if (clg_epoch_start_decode(body, bytes, &start) == 0) {
         clg_epoch_start_encode(again, &start);
         FUZZ_CHECK(memcmp(again, body, CLG_EPOCH_BODY_BYTES) == 0);

@@ -277,6 +277,10 @@ static void seeds_retained(void)
     FUZZ_CHECK(commitlog_topic_open(store, "alpha", 5, 2, &topics[0], NULL) == COMMITLOG_OK);
     FUZZ_CHECK(commitlog_topic_open(store, "fuzz", 4, 2, &topics[1], NULL) == COMMITLOG_OK);
     for (uint32_t i = 0; i < 120; i++) { /* alpha has nothing in what is kept */
+        int32_t rc = i == 20    ? commitlog_topic_expire_after(store, topics[1], 9000, 1, NULL)
+                     : i == 100 ? commitlog_topic_expire(store, topics[1], INT64_MAX, 1, NULL)
+                                : COMMITLOG_OK;
+        FUZZ_CHECK(rc == COMMITLOG_OK);
         seeds_append(store, topics[i > 30 || i % 2 == 0], i, COMMITLOG_LEVEL_NONE);
     }
     FUZZ_CHECK(commitlog_sync(store, UINT64_MAX, 1000, NULL) == COMMITLOG_OK &&

@@ -153,7 +153,8 @@ class _Limits(_Sized):
 class _TopicInfo(_Sized):
     _fields_ = [("struct_bytes", c_uint32), ("topic", c_uint32), ("queues", c_uint32),
                 ("name_bytes", c_uint32), ("name", c_char * 256), ("queues_total", c_uint32),
-                ("step_count", c_uint32), ("step_queues", c_uint32 * 32)]
+                ("step_count", c_uint32), ("step_queues", c_uint32 * 32),
+                ("keep_age_ms", c_uint64), ("expired_below", c_uint64)]
 
 
 class _QueueInfo(_Sized):
@@ -259,6 +260,8 @@ _SIGNATURES = {
     "topic_open": (c_int32, _HANDLE, c_char_p, c_size_t, c_uint32, _U32, _ERR),
     "topic_count": (c_uint32, _HANDLE),
     "topic_info": (c_int32, _HANDLE, c_uint32, POINTER(_TopicInfo)),
+    "topic_expire_after": (c_int32, _HANDLE, c_uint32, c_uint64, c_uint32, _ERR),
+    "topic_expire": (c_int32, _HANDLE, c_uint32, c_int64, c_uint32, _ERR),
     "topic_grow": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint32, _ERR),
     "topic_shrink": (c_int32, _HANDLE, c_uint32, c_uint32, c_uint32, _ERR),
     "queue_info": (c_int32, _HANDLE, c_uint32, c_uint32, POINTER(_QueueInfo)),
@@ -897,6 +900,23 @@ class Topic:
         """How many queues there were with each step: the first is the creation."""
         info = self._info()
         return list(info.step_queues[:info.step_count])
+
+    @property
+    def keep_age_ms(self) -> int:
+        """Messages expire at this age; 0: they do not by themselves."""
+        return self._info().keep_age_ms
+
+    def expire_after(self, keep_age_ms: int, level: str = "default") -> None:
+        """Messages expire so many milliseconds after they were stored; 0: they do not any more."""
+        err = _Error()
+        _check(_lib().commitlog_topic_expire_after(self.store.handle, self.number, keep_age_ms,
+                                                   LEVELS[level], byref(err)), err)
+
+    def expire(self, before_ns: int = (1 << 63) - 1, level: str = "default") -> None:
+        """Those stored before a time (since 1970) expire now; without one, all."""
+        err = _Error()
+        _check(_lib().commitlog_topic_expire(self.store.handle, self.number, before_ns,
+                                             LEVELS[level], byref(err)), err)
 
     def grow(self, queues: int, level: str = "default") -> None:
         """To so many queues, a multiple of those there are. Keys go to children of their queues;

@@ -405,6 +405,21 @@ class ConsumerGroups(StoreCase):
         group.reset(self.topic, 2)
         self.assertEqual(group.offsets(self.topic), {0: 4, 1: 3, 2: 0})
 
+    def test_messages_expire(self):
+        topic = self.store.topic("expires", queues=1)
+        for number in range(3):
+            receipt = topic.append(b"%d" % number)
+        topic.expire(receipt.store_time_ns)
+        self.assertEqual(topic.queue_info(0)["next_offset"], 3)
+        self.assertGreater(topic.queue_info(0)["first_offset"], 0)
+        topic.expire()
+        self.assertEqual(topic.queue_info(0)["first_offset"], 3)
+        self.assertEqual(topic.keep_age_ms, 0)
+        topic.expire_after(1000, level="durable")
+        self.assertEqual(topic.keep_age_ms, 1000)
+        with self.assertRaises(commitlog.UsageError):
+            topic.expire_after((1 << 64) - 1)
+
     def test_a_topic_grows_and_shrinks(self):
         topic, group = self.store.topic("grows", queues=2), self.store.group("g", create=True)
         keys = [b"key %d" % number for number in range(20)]

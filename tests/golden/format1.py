@@ -13,9 +13,10 @@ PAGE, RECORDS_AT, RECORD_HEADER = 4096, 8192, 48
 NO_QUEUE, NO_LINK = 0xffffffff, 0xffffffffffffffff
 COMMITTED = 5
 KINDS = {1: "message", 2: "reference", 3: "hole", 4: "pad", 5: "batch", 6: "topic", 7: "epoch",
-         8: "first", 9: "transaction", 10: "timer", 11: "group", 12: "producer", 14: "work"}
+         8: "first", 9: "transaction", 10: "timer", 11: "group", 12: "producer",
+         13: "tombstone", 14: "work"}
 MESSAGE, REFERENCE, HOLE, PAD, BATCH, TOPIC, EPOCH, FIRST = range(1, 9)
-TRANSACTION, TIMER, GROUP, PRODUCER, WORK = 9, 10, 11, 12, 14
+TRANSACTION, TIMER, GROUP, PRODUCER, TOMBSTONE, WORK = range(9, 15)
 CRITICAL = 0x80
 # Attributes that come first, in this order, with type and length.
 ORIGIN_BYTES, DELIVER_AT_BYTES, PRODUCER_BYTES = 3 + 16, 3 + 24, 3 + 20

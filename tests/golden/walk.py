@@ -18,8 +18,10 @@ import sys
 sys.dont_write_bytecode = True  # nothing is written in this folder
 
 import format1
-from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, NO_QUEUE, PAD, PAGE,
-                     PRODUCER, REFERENCE, TOPIC, WORK, Bytes, Segment, common_header, need, same,
+from checkpoint1 import checkpoint, lock
+from expiry1 import Expiry, state_expiry, told_of_expiry
+from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, NO_QUEUE, PAD,
+                     PRODUCER, REFERENCE, TOMBSTONE, TOPIC, WORK, Bytes, Segment, common_header, need, same,
                      text)
 from timers1 import Timers, state_timers, told
 from topics1 import state_topics
@@ -46,7 +48,7 @@ class Log:
         self.started = None    # epoch, end of the log, session
         self.producers = {}    # id: [epoch, sequence, carried at, receipts]; last heard last
         self.timers, self.groups = Timers(), Groups()
-        self.transactions = Transactions(self.timers.messages)
+        self.transactions, self.expiry = Transactions(self.timers.messages), Expiry()
 
     def begin_segment(self, segment):
         self.defined.clear()
@@ -89,7 +91,8 @@ class Log:
         self.timers.take(record, self.names.get(record.queue, (None, 0))[0])
         self.groups.take(record, self.members)
         self.transactions.take(record, self.members)
-        if record.kind in (PAD, BATCH, EPOCH, FIRST, GROUP, PRODUCER, WORK):
+        self.expiry.take(record)
+        if record.kind in (PAD, BATCH, EPOCH, FIRST, GROUP, PRODUCER, TOMBSTONE, WORK):
             same(where, "queue", (record.queue, record.offset), (NO_QUEUE, 0))
 
     def entry(self, record):
@@ -227,6 +230,7 @@ class Log:
         out.update(told(record, message, read))
         out.update(told_of_work(record, message, read, self.names))
         out.update(told_of_transactions(record, read))
+        out.update(told_of_expiry(record))
         names = [name for name, _ in message.headers]
         if len(set(names)) == len(names) and all(isinstance(text(n), str) for n in names):
             out["headers"] = {text(name): text(value) for name, value in message.headers}
@@ -415,7 +419,7 @@ def state_file(data, uuid, log, segments, files):
         at += 16 + (size + 7) // 8 * 8
     same(data.where, "end of the sections", at, len(data.data))
     # Stores from before there were groups, producers, timers and so on lack their sections.
-    need(sorted(found) in [list(range(1, end)) for end in (4, 6, 7, 8, 9)], data.where,
+    need(sorted(found) in [list(range(1, end)) for end in (4, 6, 7, 8, 9, 10)], data.where,
          f"sections {sorted(found)}")
     # The goldens' states are those of a close: everything is folded.
     active = [segment for segment in segments if segment.records][-1]
@@ -428,6 +432,7 @@ def state_file(data, uuid, log, segments, files):
     state_timers(found.get(6, Bytes(b"", "no section 6")), log.timers)
     state_work(found.get(7, Bytes(b"", "no section 7")), log.groups)
     state_transactions(found.get(8, Bytes(b"", "no section 8")), log.transactions)
+    state_expiry(found.get(9, Bytes(b"", "no section 9")), log.expiry, segments)
     for section in found.values():
         section.room_is_zero()
     return position
@@ -484,42 +489,6 @@ def state_queues(data, log, first, active, files):
                  (line["base"], line["index"], line["ordinal"]))
 
 
-def checkpoint(data, uuid):
-    """The slot that counts, as a dictionary."""
-    same(data.where, "length", len(data.data), 2 * PAGE)
-    best = None
-    for slot in range(2):
-        page = Bytes(data.take(slot * PAGE, PAGE), f"{data.where} slot {slot}")
-        if page.data == bytes(PAGE):
-            continue
-        common_header(page, b"CLGCHKT", PAGE, uuid)
-        names = ("sequence", "first", "checkpointed", "durable", "state", "segment_bytes",
-                 "session", "time", "epoch", "clean")
-        forms = [(64 + 8 * i, "Q") for i in range(7)] + [(120, "q"), (128, "I"), (132, "I")]
-        line = dict(zip(names, (page.number(at, form) for at, form in forms)))
-        page.room_is_zero()
-        same(page.where, "slot", line["sequence"] % 2, slot)
-        need(line["first"] <= line["checkpointed"] <= line["durable"] >= line["state"],
-             page.where, "order of positions")
-        need(line["clean"] in (0, 1), page.where, "clean")
-        if best is None or line["sequence"] > best["sequence"]:
-            best = line
-    return best
-
-
-def lock(data, uuid):
-    same(data.where, "length", len(data.data), PAGE)
-    common_header(data, b"CLGLOCK", PAGE, uuid)
-    data.u64(64)
-    session = data.u64(72)
-    data.take(80, 16)
-    data.u32(96)
-    need(data.u32(100) <= 2048, data.where, "bytes of the path")
-    data.take(104, data.u32(100))
-    data.room_is_zero()
-    return session
-
-
 # ---- a store -----------------------------------------------------------------------------------
 
 
@@ -564,7 +533,7 @@ def main():
             lines.append(log.json(record))
             topic = log.delivered(record)
             if topic in read:
-                read[topic].append(log.json(record, record.original or record))
+                read[topic].append((record.position, log.json(record, record.original or record)))
         for name in sorted(os.listdir(os.path.join(store, "view"))):
             if name.startswith(f"{segment.base:020d}.") and not name.endswith(".state"):
                 need(sealed, name, "belongs to a segment that is not sealed")
@@ -591,7 +560,10 @@ def main():
             data = load(store, os.path.join("view", name))
             position = state_file(data, uuid, log, segments, files)
             same(name, "position", position, counts["state"])
-    lines = sum(read.values(), lines) + log.transactions.listed(log.names, log.json)
+    for topic, messages in read.items():
+        below = log.expiry.below(log.steps[topic][0][0]) if topic in log.steps else 0
+        lines += [line for position, line in messages if position >= below]
+    lines += log.transactions.listed(log.names, log.json)
     print("\n".join(lines))
     print(f"checks: {format1.checks}", file=sys.stderr)
 

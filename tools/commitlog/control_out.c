@@ -1,5 +1,5 @@
 /*
- * control_out.c -- bodies of group and work records: see control_out.h.
+ * control_out.c -- bodies of group and work records, and of tombstones: see control_out.h.
  */
 #include "control_out.h"
 
@@ -32,6 +32,10 @@ enum {
     ENTRY_AT_VISIBLE = 16,
     ENTRY_AT_ATTEMPTS = 24,
     ENTRY_AT_STATE = 28,
+    TOMBSTONE_AT_QUEUE = 0,
+    TOMBSTONE_AT_AGE = 8,
+    TOMBSTONE_AT_BELOW = 16,
+    TOMBSTONE_BYTES = 24,
     CONTROL_SHOWN = 8, /* entries of a line */
     CONTROL_MS_NS = 1000000
 };
@@ -55,6 +59,11 @@ uint64_t control_number(const unsigned char *bytes, size_t size)
         number = number << 8 | bytes[i];
     }
     return number;
+}
+
+static bool control_is_tombstone(const struct commitlog_message *message)
+{
+    return message->kind == COMMITLOG_KIND_TOMBSTONE && message->body.bytes == TOMBSTONE_BYTES;
 }
 
 static bool control_decode(const struct commitlog_message *message, struct control *out)
@@ -112,10 +121,24 @@ static bool control_put_work(struct out *out, const unsigned char *entry)
                               control_number(entry + ENTRY_AT_ATTEMPTS, 4), until);
 }
 
+static bool control_put_tombstone(struct out *out, const unsigned char *body)
+{
+    const uint64_t age_ms = control_number(body + TOMBSTONE_AT_AGE, 8);
+    char age[32];
+    when_span(age_ms, age, sizeof(age));
+    return out_format(out, "  #%" PRIu64 " below %" PRIu64,
+                      control_number(body + TOMBSTONE_AT_QUEUE, 4),
+                      control_number(body + TOMBSTONE_AT_BELOW, 8)) &&
+           (age_ms == 0 || out_format(out, " age %s", age));
+}
+
 bool control_put_line(struct out *out, const struct commitlog_message *message)
 {
     assert(out != NULL && message != NULL);
     struct control control;
+    if (control_is_tombstone(message)) {
+        return control_put_tombstone(out, message->body.data);
+    }
     if (!control_decode(message, &control)) {
         return true;
     }
@@ -163,6 +186,15 @@ bool control_put_fields(struct out *out, const struct commitlog_message *message
 {
     assert(out != NULL && message != NULL);
     struct control control;
+    if (control_is_tombstone(message)) {
+        const unsigned char *body = message->body.data;
+        return out_format(out,
+                          ",\"first_queue_number\":%" PRIu64 ",\"keep_age_ms\":%" PRIu64
+                          ",\"expired_below\":%" PRIu64,
+                          control_number(body + TOMBSTONE_AT_QUEUE, 4),
+                          control_number(body + TOMBSTONE_AT_AGE, 8),
+                          control_number(body + TOMBSTONE_AT_BELOW, 8));
+    }
     if (!control_decode(message, &control)) {
         return true;
     }

@@ -42,19 +42,13 @@ const char *record_topic(struct record_names *names, uint32_t topic)
 const char *record_kind(uint32_t kind)
 {
     static const char *const kinds[] = {
-        [COMMITLOG_KIND_MESSAGE] = "message",
-        [COMMITLOG_KIND_REFERENCE] = "reference",
-        [COMMITLOG_KIND_HOLE] = "hole",
-        [COMMITLOG_KIND_PAD] = "pad",
-        [COMMITLOG_KIND_BATCH] = "batch",
-        [COMMITLOG_KIND_TOPIC] = "topic",
-        [COMMITLOG_KIND_EPOCH] = "epoch",
-        [COMMITLOG_KIND_FIRST] = "first",
-        [COMMITLOG_KIND_GROUP] = "group",
-        [COMMITLOG_KIND_PRODUCER] = "producer",
-        [COMMITLOG_KIND_TIMER] = "timer",
-        [COMMITLOG_KIND_WORK] = "work",
-        [COMMITLOG_KIND_TRANSACTION] = "transaction",
+        [COMMITLOG_KIND_MESSAGE] = "message", [COMMITLOG_KIND_REFERENCE] = "reference",
+        [COMMITLOG_KIND_HOLE] = "hole",       [COMMITLOG_KIND_PAD] = "pad",
+        [COMMITLOG_KIND_BATCH] = "batch",     [COMMITLOG_KIND_TOPIC] = "topic",
+        [COMMITLOG_KIND_EPOCH] = "epoch",     [COMMITLOG_KIND_FIRST] = "first",
+        [COMMITLOG_KIND_GROUP] = "group",     [COMMITLOG_KIND_PRODUCER] = "producer",
+        [COMMITLOG_KIND_TIMER] = "timer",     [COMMITLOG_KIND_TOMBSTONE] = "tombstone",
+        [COMMITLOG_KIND_WORK] = "work",       [COMMITLOG_KIND_TRANSACTION] = "transaction",
     };
     const bool known = kind < sizeof(kinds) / sizeof(kinds[0]) && kinds[kind] != NULL;
     return known ? kinds[kind] : "other";

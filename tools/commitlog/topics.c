@@ -16,8 +16,9 @@ static const struct cli_spec topics_spec = {
     .command = "topics",
     .operands = "DIR",
     .about = "Lists topics and queues: the first offset kept, the next to be given, and the store\n"
-             "times of the first and the last record; of a topic that has grown also how. --json\n"
-             "prints one object per topic. It only reads.",
+             "times of the first and the last record; of a topic that has grown also how, and of\n"
+             "one whose messages expire at what age. --json prints one object per topic. It only\n"
+             "reads.",
 };
 
 static bool topics_print_queue(struct cli *cli, const struct commitlog_topic_info *topic,
@@ -67,6 +68,14 @@ static json_t *topics_steps_array(const struct commitlog_topic_info *topic)
     return list;
 }
 
+static bool topics_print_expiry(struct cli *cli, const struct commitlog_topic_info *topic)
+{
+    char age[32];
+    when_span(topic->keep_age_ms, age, sizeof(age));
+    return text_put_plain(&cli->out, (struct commitlog_slice){topic->name, strlen(topic->name)}) &&
+           out_format(&cli->out, " keeps its messages for %s\n", age);
+}
+
 /* One topic; `json`: collects its queues into an object. */
 static int topics_print(struct cli *cli, struct commitlog_store *store,
                         const struct commitlog_topic_info *topic, bool json)
@@ -76,6 +85,9 @@ static int topics_print(struct cli *cli, struct commitlog_store *store,
     int64_t first_ns = 0;
     int64_t last_ns = 0;
     if (!json && topic->step_count > 1 && !topics_print_steps(cli, topic)) {
+        return CLI_DONE;
+    }
+    if (!json && topic->keep_age_ms > 0 && !topics_print_expiry(cli, topic)) {
         return CLI_DONE;
     }
     for (uint32_t queue = 0; queue < topic->queues_total; queue++) {
@@ -103,6 +115,12 @@ static int topics_print(struct cli *cli, struct commitlog_store *store,
                       (json_int_t)first_ns, "last_time_ns", (json_int_t)last_ns, "queue", list);
         if (topic->step_count > 1) {
             (void)json_object_set_new(object, "steps", topics_steps_array(topic));
+        }
+        if (topic->keep_age_ms > 0 || topic->expired_below > 0) {
+            (void)json_object_set_new(object, "keep_age_ms",
+                                      json_integer((json_int_t)topic->keep_age_ms));
+            (void)json_object_set_new(object, "expired_below",
+                                      json_integer((json_int_t)topic->expired_below));
         }
         (void)record_print_value(&cli->out, object);
     }
