@@ -413,7 +413,7 @@ deps-arm64: ## install what check-arm64 needs
 RUN_SCRIPTS := $(if $(filter release,$(VARIANT)),$(SCRIPT_TESTS) $(EXAMPLE_TESTS))
 # What scripts run besides the command.
 RUN_EXAMPLES := $(if $(filter release,$(VARIANT)), \
-    $(addprefix $(B)/examples/,group delay transaction work-queue))
+    $(addprefix $(B)/examples/,group delay expiry transaction work-queue))
 
 # `deps` comes first: what is asked of pkg-config above must be asked again once it is installed.
 check: deps ## build and run all tests; one summed line at the end
