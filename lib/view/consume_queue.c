@@ -422,6 +422,8 @@ uint64_t clg_consume_queue_contradictions(const struct clg_view *view)
 const struct clg_view_ops clg_consume_queue_ops = {
     .name = "consume queues",
     .state_id = 3,
+    .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_REFERENCE) |
+             CLG_VIEW_TAKES(CLG_KIND_HOLE) | CLG_VIEW_TAKES(CLG_KIND_TOPIC),
     .sealed = true,
     .file = CLG_FILE_CQ,
     .create = queue_create,

@@ -25,9 +25,7 @@ static int expiry_apply(struct clg_view *view, const struct clg_record_view *rec
 {
     struct expiry_view *expiry = (struct expiry_view *)view;
     CLG_ASSERT(view->ops == &clg_expiry_view_ops);
-    if (CLG_LIKELY(record->header.kind != CLG_KIND_TOMBSTONE)) {
-        return 0;
-    }
+    CLG_ASSERT(record->header.kind == CLG_KIND_TOMBSTONE);
     struct clg_tombstone said;
     /* What lies behind it cannot have expired: one that says so is not of this log. */
     if (clg_tombstone_decode(record->body, record->body_bytes, &said) != 0 ||
@@ -144,6 +142,7 @@ uint64_t clg_expiry_view_contradictions(const struct clg_view *view)
 const struct clg_view_ops clg_expiry_view_ops = {
     .name = "expiry",
     .state_id = 9,
+    .kinds = CLG_VIEW_TAKES(CLG_KIND_TOMBSTONE),
     .sealed = false,
     .create = expiry_create,
     .destroy = expiry_destroy,

@@ -61,6 +61,9 @@ int clg_fold_create(const struct clg_fold_config *config, struct clg_fold **out,
             clg_fold_free(fold);
             return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "views: out of memory");
         }
+        for (uint32_t kind = 0; kind < CLG_VIEW_KINDS; kind++) {
+            fold->takers[kind] |= clg_view_takes(clg_fold_views[i], kind) ? 1u << i : 0;
+        }
     }
     *out = fold;
     return 0;
@@ -125,11 +128,11 @@ int clg_fold_apply(struct clg_fold *fold, const struct clg_record_view *record, 
     uint32_t from = record->position == fold->applied ? fold->resume_view : 0;
     CLG_ASSERT(from < CLG_VIEW_COUNT);
     CLG_ASSERT(record->position >= record->segment_base);
-    for (uint32_t i = from; i < fold->view_count; i++) {
+    const uint32_t kind = record->header.kind;
+    uint32_t takers = kind < CLG_VIEW_KINDS ? fold->takers[kind] & ~((1u << from) - 1u) : 0;
+    for (; takers != 0; takers &= takers - 1u) { /* topics first */
+        const uint32_t i = (uint32_t)__builtin_ctz(takers);
         struct clg_view *view = fold->views[i];
-        if (view == NULL) {
-            continue;
-        }
         int rc = 0;
         if ((mask & (1u << i)) != 0) {
             rc = view->ops->apply(view, record);

@@ -47,6 +47,7 @@ struct clg_fold {
     /* All under lock. */
     struct clg_view *views[CLG_VIEWS_MAX]; /* NULL: not kept (key index switched off) */
     uint32_t view_count;
+    uint32_t takers[CLG_VIEW_KINDS]; /* of records of this kind: views, a bit each */
     struct clg_view_segments segments;
     struct clg_fold_source source;
     bool attached;

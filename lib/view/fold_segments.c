@@ -220,7 +220,8 @@ static int rebuild_apply(void *ctx, const struct clg_record_view *record)
     struct clg_view *scratch = ctx;
     CLG_ASSERT(scratch != NULL);
     CLG_ASSERT(record != NULL);
-    return scratch->ops->apply(scratch, record);
+    return clg_view_takes(scratch->ops, record->header.kind) ? scratch->ops->apply(scratch, record)
+                                                             : 0;
 }
 
 /* The image of one segment from its records alone. */

@@ -44,9 +44,7 @@ static int groups_apply(struct clg_view *view, const struct clg_record_view *rec
 {
     struct groups_view *groups = (struct groups_view *)view;
     CLG_ASSERT(view->ops == &clg_groups_view_ops);
-    if (CLG_LIKELY(record->header.kind != CLG_KIND_GROUP)) {
-        return 0;
-    }
+    CLG_ASSERT(record->header.kind == CLG_KIND_GROUP);
     struct clg_group_change change;
     if (clg_group_change_decode(record->body, record->body_bytes, &change) != 0) {
         groups->contradictions++;
@@ -247,6 +245,7 @@ uint64_t clg_groups_view_contradictions(const struct clg_view *view)
 const struct clg_view_ops clg_groups_view_ops = {
     .name = "groups",
     .state_id = 4,
+    .kinds = CLG_VIEW_TAKES(CLG_KIND_GROUP),
     .sealed = false,
     .create = groups_create,
     .destroy = groups_destroy,

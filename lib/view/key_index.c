@@ -56,8 +56,8 @@ static int key_apply(struct clg_view *view, const struct clg_record_view *record
 {
     struct clg_key_index *index = clg_key_of(view);
     const struct clg_record_header *header = &record->header;
-    if ((header->kind != CLG_KIND_MESSAGE && header->kind != CLG_KIND_REFERENCE) ||
-        header->attribute_bytes == 0) {
+    CLG_ASSERT(header->kind == CLG_KIND_MESSAGE || header->kind == CLG_KIND_REFERENCE);
+    if (header->attribute_bytes == 0) {
         return 0;
     }
     CLG_ASSERT(record->position >= record->segment_base);
@@ -281,6 +281,7 @@ int clg_key_index_next(struct clg_view *view, struct clg_lookup_key *query, uint
 const struct clg_view_ops clg_key_index_ops = {
     .name = "key index",
     .state_id = 0,
+    .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_REFERENCE),
     .sealed = true,
     .file = CLG_FILE_KEY,
     .create = key_create,

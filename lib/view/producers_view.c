@@ -76,7 +76,8 @@ static int producers_apply(struct clg_view *view, const struct clg_record_view *
         const uint8_t *mark = clg_producer_find_mark(&record->header, record->attributes);
         return mark != NULL ? producers_apply_mark(producers, record, mark) : 0;
     }
-    return kind == CLG_KIND_PRODUCER ? producers_apply_state(producers, record) : 0;
+    CLG_ASSERT(kind == CLG_KIND_PRODUCER);
+    return producers_apply_state(producers, record);
 }
 
 static int producers_create(const struct clg_view_context *context, uint32_t slot,
@@ -179,6 +180,8 @@ uint64_t clg_producers_view_contradictions(const struct clg_view *view)
 const struct clg_view_ops clg_producers_view_ops = {
     .name = "producers",
     .state_id = 5,
+    .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_TIMER) |
+             CLG_VIEW_TAKES(CLG_KIND_PRODUCER),
     .sealed = false,
     .create = producers_create,
     .destroy = producers_destroy,

@@ -194,6 +194,8 @@ uint64_t clg_timers_view_contradictions(const struct clg_view *view)
 const struct clg_view_ops clg_timers_view_ops = {
     .name = "timers",
     .state_id = 6,
+    .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_TIMER) |
+             CLG_VIEW_TAKES(CLG_KIND_REFERENCE),
     .sealed = false,
     .create = timers_create,
     .destroy = timers_destroy,

@@ -227,9 +227,7 @@ static int topics_apply(struct clg_view *view, const struct clg_record_view *rec
 {
     struct topics_view *topics = (struct topics_view *)view;
     CLG_ASSERT(view->ops == &clg_topics_view_ops);
-    if (record->header.kind != CLG_KIND_TOPIC) {
-        return 0;
-    }
+    CLG_ASSERT(record->header.kind == CLG_KIND_TOPIC);
     struct clg_topic_definition definition;
     int rc = clg_topic_definition_decode(record->body, record->body_bytes, &definition);
     if (rc != 0 || clg_topic_name_check(definition.name, definition.name_bytes) != 0) {
@@ -435,6 +433,7 @@ uint64_t clg_topics_contradictions(const struct clg_view *view)
 const struct clg_view_ops clg_topics_view_ops = {
     .name = "topics",
     .state_id = 2,
+    .kinds = CLG_VIEW_TAKES(CLG_KIND_TOPIC),
     .sealed = false,
     .create = topics_create,
     .destroy = topics_destroy,

@@ -341,6 +341,8 @@ uint64_t clg_transactions_view_contradictions(const struct clg_view *view)
 const struct clg_view_ops clg_transactions_view_ops = {
     .name = "transactions",
     .state_id = 8,
+    .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_TRANSACTION) |
+             CLG_VIEW_TAKES(CLG_KIND_REFERENCE),
     .sealed = false,
     .create = transactions_create,
     .destroy = transactions_destroy,

@@ -8,10 +8,10 @@
  * from the frozen data (slow, without the lock) and later written to view/<base>.<extension>.
  * A new view is one file with a table of these functions and one line in fold_views.c.
  *
- * Invariants: 1. apply is called in log order, each record once; 2. a slot's data is immutable from
- *       freeze on, so build may read it without the lock; 3. an image says the same as the frozen
- *       data it was built from, at the same indices, so links into it stay good; 4. nothing here is
- *       trusted over the log: what does not verify is made again from the segment.
+ * Invariants: 1. apply is called in log order, each record of the kinds it takes once; 2. a slot's
+ *       data is immutable from freeze on, so build may read it without the lock; 3. an image says
+ *       the same as the frozen data it was built from, at the same indices, so links into it stay
+ *       good; 4. nothing here is trusted over the log: what does not verify is made again.
  * Threads and locks: every function but build is called under the fold lock. build is called for
  *       a slot in state FROZEN, which only the same caller may change.
  * Happy path: create -> restore -> adopt or apply per segment -> apply live; at a pad freeze;
@@ -36,6 +36,8 @@
 #include "view/image.h"
 
 #define CLG_VIEWS_MAX 9u
+#define CLG_VIEW_KINDS 32u /* of a kind from here on no view knows */
+#define CLG_VIEW_TAKES(kind) (UINT32_C(1) << (kind))
 
 enum clg_view_slot_state {
     CLG_SLOT_NONE,    /* nothing usable: rebuild from the segment */
@@ -89,6 +91,7 @@ struct clg_view;
 struct clg_view_ops {
     const char *name;
     uint32_t state_id;          /* section of .state; 0: keeps nothing there */
+    uint32_t kinds;             /* of the records it is given, a bit each */
     bool sealed;                /* has data per segment */
     enum clg_segment_file file; /* if so: the kind of its file */
 
@@ -96,7 +99,7 @@ struct clg_view_ops {
     void (*destroy)(struct clg_view *view);
     /* Forgets everything but the segments' slots. */
     void (*reset)(struct clg_view *view);
-    int (*apply)(struct clg_view *view, const struct clg_record_view *record);
+    int (*apply)(struct clg_view *view, const struct clg_record_view *record); /* of `kinds` */
     /* The same for a control record of a segment whose data came from its file: only what the
      * file does not hold. NULL: the file holds all. */
     int (*apply_control)(struct clg_view *view, const struct clg_record_view *record);
@@ -134,6 +137,11 @@ struct clg_view_ops {
 
     uint64_t (*memory)(const struct clg_view *view);
 };
+
+static inline bool clg_view_takes(const struct clg_view_ops *ops, uint32_t kind)
+{
+    return kind < CLG_VIEW_KINDS && (ops->kinds & CLG_VIEW_TAKES(kind)) != 0;
+}
 
 /* First member of every view. */
 struct clg_view {

@@ -58,13 +58,10 @@ static int work_apply(struct clg_view *view, const struct clg_record_view *recor
     struct work_view *work = (struct work_view *)view;
     CLG_ASSERT(view->ops == &clg_work_view_ops);
     struct clg_group_change change;
-    if (CLG_LIKELY(record->header.kind == CLG_KIND_MESSAGE)) {
-        return 0;
-    }
     if (record->header.kind == CLG_KIND_WORK) {
         return work_apply_entries(work, record);
     }
-    if (record->header.kind == CLG_KIND_GROUP && !CLG_PLANTED(WORK_UNTRIMMED) &&
+    if (!CLG_PLANTED(WORK_UNTRIMMED) &&
         clg_group_change_decode(record->body, record->body_bytes, &change) == 0) {
         clg_work_table_apply_group(&work->table, &change);
     }
@@ -232,6 +229,7 @@ uint64_t clg_work_view_contradictions(const struct clg_view *view)
 const struct clg_view_ops clg_work_view_ops = {
     .name = "work",
     .state_id = 7,
+    .kinds = CLG_VIEW_TAKES(CLG_KIND_WORK) | CLG_VIEW_TAKES(CLG_KIND_GROUP),
     .sealed = false,
     .create = work_create,
     .destroy = work_destroy,
