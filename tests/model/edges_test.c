@@ -216,6 +216,9 @@ static void held_reservation(uint64_t engine)
                  &s.err);
         blocked.done = 0;
         CHECK(pthread_create(&thread, NULL, append_until_done, &blocked) == 0);
+        for (uint32_t i = 0; i < 100 && blocked.done <= 10; i++) {
+            sleep_ms(100);
+        }
         sleep_ms(100);
         if (engine == COMMITLOG_ENGINE_STAGED) {
             /* 200 KB do not fit a stage of 64 KiB. */
