@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actors.h"
+#include "cases_growth.h"
 #include "scene.h"
 
 static const struct scene_options options_staged = {.flush = COMMITLOG_FLUSH_NONE};
@@ -512,6 +513,10 @@ const struct weave_case race_cases[] = {
     {"verify-roll", begin_verify_roll, scene_step, NULL, scene_finish},
     {"verify-retention", begin_verify_retention, scene_step, NULL, end_retention},
     {"close", begin_close, scene_step, NULL, scene_finish},
+    {"grow-open", begin_grow_open, scene_step, NULL, end_grow},
+    {"grow-undefined", begin_grow_undefined, scene_step, NULL, end_grow},
+    {"grow-append", begin_grow_append, scene_step, NULL, end_grow},
+    {"grow-retention", begin_grow_retention, scene_step, NULL, end_grow},
 };
 
 uint32_t race_case_count(void)
