@@ -6,6 +6,7 @@
 
 #include "actors.h"
 #include "cases_growth.h"
+#include "cases_kept.h"
 #include "scene.h"
 
 static const struct scene_options options_staged = {.flush = COMMITLOG_FLUSH_NONE};
@@ -517,6 +518,10 @@ const struct weave_case race_cases[] = {
     {"grow-undefined", begin_grow_undefined, scene_step, NULL, end_grow},
     {"grow-append", begin_grow_append, scene_step, NULL, end_grow},
     {"grow-retention", begin_grow_retention, scene_step, NULL, end_grow},
+    {"kept-timer", begin_kept_timer, scene_step, NULL, end_kept},
+    {"kept-transaction", begin_kept_transaction, scene_step, NULL, end_kept},
+    {"kept-dead", begin_kept_dead, scene_step, NULL, end_kept},
+    {"kept-reserved", begin_kept_reserved, scene_step, NULL, end_kept},
 };
 
 uint32_t race_case_count(void)
