@@ -269,6 +269,13 @@ static void begin_retention(void)
     weave_spawn("read", read_while_retained, number(scene.count + 1));
 }
 
+static void begin_retention_topic(void)
+{
+    begin_filled();
+    weave_spawn("retain", retain_all, NULL);
+    weave_spawn("read", read_topic_while_retained, number(scene.count));
+}
+
 static void end_retention(void)
 {
     scene_step();
@@ -500,6 +507,7 @@ const struct weave_case race_cases[] = {
     {"large-reserved", begin_large_reserved, scene_step, NULL, scene_finish},
     {"room", begin_room, scene_step, NULL, scene_finish},
     {"retention", begin_retention, scene_step, NULL, end_retention},
+    {"retention-topic", begin_retention_topic, scene_step, NULL, end_retention},
     {"upkeep", begin_upkeep, scene_step, quiet_upkeep, scene_finish},
     {"upkeep-asleep", begin_upkeep_asleep, scene_step, quiet_upkeep, scene_finish},
     {"upkeep-durable", begin_upkeep_durable, scene_step, quiet_upkeep, scene_finish},
