@@ -69,7 +69,8 @@ static void take_message(struct tail *tail, uint32_t topic, uint32_t lane,
     struct note note;
     item_check(book, message, topic, out_head);
     if (out_head->bytes > 0 && out_head->life == atomic_load(&book->life))
-        CHECKF(book_begun(book, out_head->thread, out_head->serial),
+        CHECKF(book_begun(book, out_head->thread, out_head->serial) ||
+                   atomic_load(&book->life) != out_head->life, /* the next one has just begun */
                "record %u/%u/%u was never begun", out_head->life, out_head->thread,
                out_head->serial);
     if (book_find(book, lane, message->queue_offset, &note)) {

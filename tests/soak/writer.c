@@ -13,7 +13,7 @@
 #include "settle.h"
 
 enum { BEAT_MAIN = 0, BEAT_WORKER = 1, BEAT_UPKEEP = BOOK_THREADS + 1 };
-enum { BEHIND_MAX = PLAN_KEEP_BYTES / 8 * 9 };
+enum { BEHIND_MAX = PLAN_KEEP_BYTES / 8 * 7 };
 
 /* About how many microseconds a worker rests after an act. */
 static void rest(struct worker *worker, uint64_t act)
@@ -116,13 +116,13 @@ static void life_begin(struct book *book, struct writer *writer)
 {
     struct commitlog_positions now;
     seat_positions(&writer->seat, &now);
+    atomic_fetch_add(&book->life, 1); /* first: what is begun is of this life */
     for (uint32_t i = 0; i < BOOK_THREADS; i++)
         book_begin(book, i, 0, 0, BOOK_TOPICS);
     atomic_store(&book->private, writer->plan.live == COMMITLOG_LIVE_PRIVATE);
     atomic_store(&book->published, now.published);
     atomic_store(&book->durable, now.durable);
     atomic_store(&book->epoch, now.epoch);
-    atomic_fetch_add(&book->life, 1);
     atomic_store(&book->alive, atomic_load(&book->life));
 }
 
