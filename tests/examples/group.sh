@@ -35,8 +35,8 @@ grown() { # $store with a topic that grew from 2 queues to 4 and to 12, with mes
     cp "$out" "$work/gates"
 }
 
-# in_order FILE: what was consumed, "QUEUE OFFSET KEY NUMBER" a line: of each key one number after the
-# other, but for what a kill brings again; and of each queue nothing before its parents' marks.
+# in_order FILE: what was consumed, "QUEUE OFFSET KEY NUMBER" a line: of each key one number after
+# the other, but for what a kill brings again; and of each queue nothing before its parents' marks.
 in_order() {
     python3 - "$1" "$work/gates" 24 <<'END'
 import json, sys

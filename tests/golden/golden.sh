@@ -152,7 +152,8 @@ test_gates() {
     run 0 "$commitlog" verify "$store"
     walked "grown again" grown
     run 0 "$commitlog" group gates "$store" --json -g slow -t orders
-    same "queues of the new step" 24 "$(grep -c '"queue":\(2[4-9]\|3[0-9]\|4[0-7]\),"open":false' "$out")"
+    same "queues of the new step" 24 \
+        "$(grep -c '"queue":\(2[4-9]\|3[0-9]\|4[0-7]\),"open":false' "$out")"
 }
 
 # The writer was killed: what is whole is kept, the rest goes to quarantine.
