@@ -164,13 +164,18 @@ static void remove_views(struct crew *crew)
 
 static void kill_followers(struct crew *crew)
 {
-    for (uint32_t i = 0; i < BOOK_FOLLOWERS; i++)
-        crew_kill(crew, 1 + i);
-    for (uint32_t i = 0; i < BOOK_FOLLOWERS; i++) {
-        /* A member that has ended is started again in turn; these wait until the files are gone. */
-        crew->members[1 + i].return_ms = INT64_MAX;
-        while (crew_runs(crew, 1 + i))
-            crew_await(crew, 1 + i);
+    bool any = true;
+    while (any) { /* one that has ended is started again in turn, while others are waited for */
+        any = false;
+        for (uint32_t i = 0; i < BOOK_FOLLOWERS; i++) {
+            if (crew_runs(crew, 1 + i)) {
+                any = true;
+                crew_kill(crew, 1 + i);
+                crew_await(crew, 1 + i);
+            }
+            if (!crew_runs(crew, 1 + i)) /* these wait until the files are gone */
+                crew->members[1 + i].return_ms = INT64_MAX;
+        }
     }
 }
 
