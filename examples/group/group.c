@@ -8,12 +8,19 @@
  * the last commit: what it prints a second time is at most the batch that was not committed. It
  * ends when there is nothing left. A member that is started meanwhile by another thread of the
  * process would begin the next epoch; the commits of this one are then refused, and it ends.
+ *
+ * When the topic has grown (commitlog topic grow), the records of some keys go on in new queues.
+ * Such a queue is not open for the group before it has consumed the parent to the mark, where the
+ * parent ended then; so this asks before it reads one, and each key's messages come in order. What
+ * it is told goes to standard error: "queue 2 waits for queue 0 to be consumed to 7", and later
+ * "queue 2 is open".
  */
 #define _POSIX_C_SOURCE 200809L
 
 #include <commitlog.h>
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -27,7 +34,8 @@ struct member {
     struct commitlog_topic_info topic;
     uint32_t epoch;
     long pause_ms;
-    struct commitlog_cursor *cursors[QUEUES_MAX];
+    struct commitlog_cursor *cursors[QUEUES_MAX];      /* NULL: the queue was not open yet */
+    bool waits[QUEUES_MAX];                            /* that was said */
     struct commitlog_group_offset offsets[QUEUES_MAX]; /* the next to be consumed */
 };
 
@@ -40,28 +48,47 @@ static int32_t join_group(struct member *member, const char *name, struct commit
                              COMMITLOG_GROUP_CREATE | COMMITLOG_GROUP_KEEP, &member->group, err);
     if (code == COMMITLOG_OK)
         code = commitlog_group_next_epoch(member->group, COMMITLOG_LEVEL_NONE, &member->epoch, err);
-    for (uint32_t i = 0; i < member->topic.queues; i++) {
+    for (uint32_t i = 0; i < member->topic.queues_total; i++) {
         member->offsets[i].topic = member->topic.topic;
         member->offsets[i].queue = i;
     }
     if (code == COMMITLOG_OK)
-        code = commitlog_group_fetch(member->group, member->offsets, member->topic.queues, err);
+        code =
+            commitlog_group_fetch(member->group, member->offsets, member->topic.queues_total, err);
     return code;
 }
 
-/* A cursor for each queue, where the group has stopped. */
-static int32_t open_cursors(struct member *member, struct commitlog_error *err)
+/* May the group read this queue? A queue that the topic was created with, always. Once one is open
+ * it stays so, unless the group is reset. */
+static int32_t ask_gate(struct member *member, uint32_t queue, bool *out_open,
+                        struct commitlog_error *err)
 {
-    int32_t code = COMMITLOG_OK;
-    for (uint32_t i = 0; code == COMMITLOG_OK && i < member->topic.queues; i++) {
-        const uint64_t offset = member->offsets[i].offset;
-        const uint32_t from = offset == UINT64_MAX ? COMMITLOG_FROM_FIRST : COMMITLOG_FROM_OFFSET;
-        code = commitlog_cursor_open(member->store, member->topic.topic, i, from,
-                                     from == COMMITLOG_FROM_FIRST ? 0 : offset, &member->cursors[i],
-                                     err);
-        if (code == COMMITLOG_OK && from == COMMITLOG_FROM_FIRST)
-            member->offsets[i].offset = commitlog_cursor_tell(member->cursors[i]);
-    }
+    struct commitlog_group_gate gate = {.struct_bytes = sizeof gate};
+    const int32_t code =
+        commitlog_group_gate(member->group, member->topic.topic, queue, &gate, err);
+    if (code != COMMITLOG_OK)
+        return code;
+    *out_open = gate.open == 1;
+    if (gate.open == 0 && !member->waits[queue])
+        fprintf(stderr,
+                "queue %" PRIu32 " waits for queue %" PRIu32 " to be consumed to %" PRIu64 "\n",
+                queue, gate.parent, gate.mark);
+    if (gate.open == 1 && member->waits[queue])
+        fprintf(stderr, "queue %" PRIu32 " is open\n", queue);
+    member->waits[queue] = gate.open == 0;
+    return COMMITLOG_OK;
+}
+
+/* A cursor where the group has stopped. */
+static int32_t open_cursor(struct member *member, uint32_t queue, struct commitlog_error *err)
+{
+    const uint64_t offset = member->offsets[queue].offset;
+    const uint32_t from = offset == UINT64_MAX ? COMMITLOG_FROM_FIRST : COMMITLOG_FROM_OFFSET;
+    const int32_t code = commitlog_cursor_open(member->store, member->topic.topic, queue, from,
+                                               from == COMMITLOG_FROM_FIRST ? 0 : offset,
+                                               &member->cursors[queue], err);
+    if (code == COMMITLOG_OK && from == COMMITLOG_FROM_FIRST)
+        member->offsets[queue].offset = commitlog_cursor_tell(member->cursors[queue]);
     return code;
 }
 
@@ -76,15 +103,28 @@ static void process(const struct member *member, const struct commitlog_message 
 }
 
 /* Up to a batch of one queue. */
-static int32_t consume_queue(struct member *member, uint32_t queue, uint32_t *out_count)
+static int32_t consume_queue(struct member *member, uint32_t queue, uint32_t *out_count,
+                             struct commitlog_error *err)
 {
     struct commitlog_message messages[BATCH];
-    struct commitlog_cursor *cursor = member->cursors[queue];
     uint64_t bound = 0;
+    int32_t code = COMMITLOG_OK;
     *out_count = 0;
-    int32_t code = commitlog_cursor_fetch(cursor, messages, BATCH, 0, out_count, &bound);
-    if (code == COMMITLOG_ETOOSMALL) /* dropped by retention before the group had KEEP */
-        return commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound);
+    if (member->cursors[queue] == NULL) {
+        bool is_open = false;
+        code = ask_gate(member, queue, &is_open, err);
+        if (code == COMMITLOG_OK && is_open)
+            code = open_cursor(member, queue, err);
+        if (code != COMMITLOG_OK || !is_open)
+            return code;
+    }
+    struct commitlog_cursor *cursor = member->cursors[queue];
+    code = commitlog_cursor_fetch(cursor, messages, BATCH, 0, out_count, &bound);
+    if (code == COMMITLOG_ETOOSMALL) { /* dropped by retention before the group had KEEP */
+        code = commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound);
+        if (code == COMMITLOG_OK)
+            code = commitlog_cursor_fetch(cursor, messages, BATCH, 0, out_count, &bound);
+    }
     for (uint32_t i = 0; code == COMMITLOG_OK && i < *out_count; i++)
         process(member, &messages[i]);
     if (code == COMMITLOG_OK)
@@ -93,15 +133,16 @@ static int32_t consume_queue(struct member *member, uint32_t queue, uint32_t *ou
 }
 
 /* Queue by queue; a commit when a batch of one has been processed. Level none survives that this
- * process is killed; what is lost with the machine is consumed again. */
+ * process is killed; what is lost with the machine is consumed again. The last round finds nothing
+ * in any queue that is open; then every mark is reached, and none is left that is not. */
 static int32_t consume(struct member *member, struct commitlog_error *err)
 {
     uint32_t seen = 1;
     while (seen > 0) {
         seen = 0;
-        for (uint32_t queue = 0; queue < member->topic.queues; queue++) {
+        for (uint32_t queue = 0; queue < member->topic.queues_total; queue++) {
             uint32_t count = 0;
-            int32_t code = consume_queue(member, queue, &count);
+            int32_t code = consume_queue(member, queue, &count, err);
             if (code == COMMITLOG_OK && count > 0)
                 code = commitlog_group_commit(member->group, member->epoch, &member->offsets[queue],
                                               1, COMMITLOG_LEVEL_NONE, -1, NULL, err);
@@ -129,12 +170,10 @@ int main(int argc, char **argv)
         code = commitlog_topic_open(member.store, argv[2], strlen(argv[2]), 0, &topic, &err);
     if (code == COMMITLOG_OK)
         code = commitlog_topic_info(member.store, topic, &member.topic);
-    if (code == COMMITLOG_OK && member.topic.queues > QUEUES_MAX)
+    if (code == COMMITLOG_OK && member.topic.queues_total > QUEUES_MAX)
         code = COMMITLOG_ETOOBIG;
     if (code == COMMITLOG_OK)
         code = join_group(&member, argv[3], &err);
-    if (code == COMMITLOG_OK)
-        code = open_cursors(&member, &err);
     if (code == COMMITLOG_OK)
         code = consume(&member, &err);
     if (code != COMMITLOG_OK)

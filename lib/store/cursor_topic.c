@@ -53,14 +53,17 @@ static int topic_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
         rc = clg_cursor_take(cursor, fetch, entry->position, merged->queue, entry->queue_offset,
                              &(struct clg_reader_expected){entry->size, entry->header_check});
     }
-    if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL) {
-        rc = COMMITLOG_OK; /* other tags; or retention passed over it */
+    if (rc == COMMITLOG_ENOTFOUND) {
+        rc = COMMITLOG_OK; /* other tags */
     }
     if (rc == COMMITLOG_OK) {
         cursor->next = entry->position + entry->size;
     } else {
         fetch->bound = entry->position;
         cursor->next = entry->position;
+    }
+    if (rc == COMMITLOG_ETOOSMALL) { /* retention, just now: what is kept begins there */
+        fetch->bound = clg_max_u64(entry->position, clg_log_first(fetch->core->log));
     }
     return rc;
 }

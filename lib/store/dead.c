@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/queue_file.h"
@@ -182,6 +183,20 @@ static int dead_one(struct commitlog_receiver *receiver, struct clg_reader *read
                            &entry, 1, NULL, &receipt, err);
 }
 
+/* Those before `first` that retention has taken: nothing is left to be buried, they are done. */
+static int dead_gone(struct commitlog_receiver *receiver, uint32_t queue_number, uint64_t offset,
+                     uint64_t end, uint64_t first, struct commitlog_error *err)
+{
+    CLG_ASSERT(offset < first && offset < end);
+    const struct clg_work_entry entry = {.offset = offset,
+                                         .queue_number = queue_number,
+                                         .count = (uint32_t)(clg_min_u64(first, end) - offset),
+                                         .state = CLG_WORK_DONE};
+    struct commitlog_receipt receipt = {0};
+    return clg_work_append(receiver->store, (const uint8_t *)receiver->group.name,
+                           receiver->group.name_bytes, &entry, 1, NULL, &receipt, err);
+}
+
 int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number, uint64_t offset,
                   uint32_t count, uint32_t attempts, uint8_t reason, struct commitlog_error *err)
 {
@@ -194,6 +209,9 @@ int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number, ui
     int rc = clg_lookup_entries(store->core->fold, queue_number, offset,
                                 clg_fold_position(store->core->fold), found,
                                 count < DEAD_LOOKUPS ? count : DEAD_LOOKUPS, &found_count, &bound);
+    if (rc == COMMITLOG_ETOOSMALL) {
+        rc = dead_gone(receiver, queue_number, offset, offset + count, bound, err);
+    }
     clg_reader_init(&reader, store->os, true, true);
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < found_count; i++) {
         const struct clg_reference how = {.reason = reason,

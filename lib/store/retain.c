@@ -309,7 +309,8 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
     bool held = false;
     if (drop > 0) { /* only now is it worth asking every group */
         retain_announce(store, segments[drop - 1].base + segments[drop - 1].size);
-        rc = retain_fold_all(store, err);
+        /* Also what lies behind an open reservation: a delivery that a group has yet to consume. */
+        rc = CLG_PLANTED(DELIVERY_UNSEEN) ? retain_fold_all(store, err) : retain_flush(store, err);
         if (rc == COMMITLOG_OK) {
             rc = clg_groups_kept_from(store, &input.kept_from, err);
         }

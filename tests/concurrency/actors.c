@@ -165,6 +165,38 @@ void read_while_retained(void *arg)
     read_retained(scene.store, scene.topic, number_of(arg));
 }
 
+void read_topic_while_retained(void *arg)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[2];
+    struct commitlog_error err = {.message = ""};
+    uint64_t next = 0;
+    bool told = true; /* the first one that is kept */
+    WEAVE_OK(commitlog_cursor_open(scene.store, scene.topic, COMMITLOG_QUEUE_ALL,
+                                   COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+             &err);
+    while (next < number_of(arg)) {
+        uint32_t got = 0;
+        uint64_t bound = 0;
+        int32_t rc = commitlog_cursor_fetch(cursor, messages, 2, COMMITLOG_FOREVER, &got, &bound);
+        if (rc == COMMITLOG_ETOOSMALL) {
+            told = true;
+            WEAVE_RC(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound), COMMITLOG_OK);
+            continue;
+        }
+        WEAVE_RC(rc, COMMITLOG_OK);
+        for (uint32_t i = 0; i < got; i++) {
+            WEAVE_CHECK(messages[i].queue_offset == next ||
+                            (told && messages[i].queue_offset > next),
+                        "offset %llu, not %llu, and nobody was told",
+                        (unsigned long long)messages[i].queue_offset, (unsigned long long)next);
+            next = messages[i].queue_offset + 1;
+            told = false;
+        }
+    }
+    commitlog_cursor_close(cursor);
+}
+
 /* A reader as another process has it: the store opened again, read-only, beside its writer. */
 static struct commitlog_store *follow_open(void)
 {

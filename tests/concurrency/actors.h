@@ -32,6 +32,8 @@ void look(void *arg);
 void retain_all(void *arg);
 /* Up to this offset, or what retention has left of it. */
 void read_while_retained(void *arg);
+/* The same over all queues of the topic: what is passed over, is said. */
+void read_topic_while_retained(void *arg);
 /* The same by a reader as another process has it: the store opened again, beside its writer. */
 void follow(void *arg);
 void follow_while_retained(void *arg);

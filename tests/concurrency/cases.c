@@ -5,6 +5,8 @@
 #include <string.h>
 
 #include "actors.h"
+#include "cases_growth.h"
+#include "cases_kept.h"
 #include "scene.h"
 
 static const struct scene_options options_staged = {.flush = COMMITLOG_FLUSH_NONE};
@@ -267,6 +269,13 @@ static void begin_retention(void)
     weave_spawn("read", read_while_retained, number(scene.count + 1));
 }
 
+static void begin_retention_topic(void)
+{
+    begin_filled();
+    weave_spawn("retain", retain_all, NULL);
+    weave_spawn("read", read_topic_while_retained, number(scene.count));
+}
+
 static void end_retention(void)
 {
     scene_step();
@@ -498,6 +507,7 @@ const struct weave_case race_cases[] = {
     {"large-reserved", begin_large_reserved, scene_step, NULL, scene_finish},
     {"room", begin_room, scene_step, NULL, scene_finish},
     {"retention", begin_retention, scene_step, NULL, end_retention},
+    {"retention-topic", begin_retention_topic, scene_step, NULL, end_retention},
     {"upkeep", begin_upkeep, scene_step, quiet_upkeep, scene_finish},
     {"upkeep-asleep", begin_upkeep_asleep, scene_step, quiet_upkeep, scene_finish},
     {"upkeep-durable", begin_upkeep_durable, scene_step, quiet_upkeep, scene_finish},
@@ -512,6 +522,14 @@ const struct weave_case race_cases[] = {
     {"verify-roll", begin_verify_roll, scene_step, NULL, scene_finish},
     {"verify-retention", begin_verify_retention, scene_step, NULL, end_retention},
     {"close", begin_close, scene_step, NULL, scene_finish},
+    {"grow-open", begin_grow_open, scene_step, NULL, end_grow},
+    {"grow-undefined", begin_grow_undefined, scene_step, NULL, end_grow},
+    {"grow-append", begin_grow_append, scene_step, NULL, end_grow},
+    {"grow-retention", begin_grow_retention, scene_step, NULL, end_grow},
+    {"kept-timer", begin_kept_timer, scene_step, NULL, end_kept},
+    {"kept-transaction", begin_kept_transaction, scene_step, NULL, end_kept},
+    {"kept-dead", begin_kept_dead, scene_step, NULL, end_kept},
+    {"kept-reserved", begin_kept_reserved, scene_step, NULL, end_kept},
 };
 
 uint32_t race_case_count(void)

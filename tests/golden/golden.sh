@@ -80,7 +80,7 @@ walked() {
 # Every tool that only reads, on the files as they are.
 test_read() {
     local name
-    for name in clean retained delayed work transactions killed damaged salvaged; do
+    for name in clean retained delayed work transactions grown killed damaged salvaged; do
         section "read $name"
         unpack "$name"
         observed "$name" "$name" "$name"
@@ -90,7 +90,7 @@ test_read() {
 
 test_walk() {
     local name
-    for name in clean retained delayed work transactions salvaged; do
+    for name in clean retained delayed work transactions grown salvaged; do
         section "walk $name"
         unpack "$name"
         walked "$name" "$name"
@@ -121,7 +121,7 @@ written() { # written NAME EXPECTED RECOVER...: the options of recover
 
 test_write() {
     local name each made
-    for name in clean retained delayed work transactions salvaged; do
+    for name in clean retained delayed work transactions grown salvaged; do
         section "write $name"
         unpack "$name"
         cp -r "$store" "$work/before"
@@ -130,12 +130,30 @@ test_write() {
         made=0
         for each in "$store"/view/*.cq; do
             made=$((made + 1))
-            [[ $name = retained || $name = delayed || $name = transactions ]] ||
+            [[ $name =~ ^(retained|delayed|transactions|grown)$ ]] ||
                 alike "${each##*/}" "$work/before/view/${each##*/}" "$each"
         done
         same "consume queues made again" "$(find "$work/before/view" -name '*.cq' | wc -l)" "$made"
         rm -rf "$work/before"
     done
+}
+
+# Growth is a fold, too: what is open for whom is the same from the log alone.
+test_gates() {
+    section gates
+    unpack grown
+    gates "$store" >"$work/gates"
+    alike "as it is" "$here/grown.gates" "$work/gates"
+    rm -f "$store"/CHECKPOINT "$store"/view/*
+    run 0 "$commitlog" recover "$store"
+    gates "$store" >"$work/gates"
+    alike "from the log alone" "$here/grown.gates" "$work/gates"
+    run 0 "$commitlog" topic grow "$store" orders 48
+    run 0 "$commitlog" verify "$store"
+    walked "grown again" grown
+    run 0 "$commitlog" group gates "$store" --json -g slow -t orders
+    same "queues of the new step" 24 \
+        "$(grep -c '"queue":\(2[4-9]\|3[0-9]\|4[0-7]\),"open":false' "$out")"
 }
 
 # The writer was killed: what is whole is kept, the rest goes to quarantine.
@@ -321,7 +339,7 @@ test_version_without_check() {
     untouched "both header pages" "$work/before"
 }
 
-for each in "${@:-read walk write killed damaged newer newer_views unknown \
+for each in "${@:-read walk write gates killed damaged newer newer_views unknown \
     version_without_check}"; do
     for name in $each; do
         "test_$name"

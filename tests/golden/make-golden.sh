@@ -9,8 +9,8 @@
 # so does what is new in this one: make all into another FOLDER and take the new ones. That is also
 # how to see what the present library writes.
 #
-# What it makes, with make_golden.c, make_work.c, make_transactions.c (all on maker.h),
-# make_patches.c, and a few bytes spoiled here and there:
+# What it makes, with make_golden.c, make_work.c, make_transactions.c, make_growth.c (all on
+# maker.h), make_patches.c, and a few bytes spoiled here and there:
 #
 #   clean      closed; segments of 64 KiB, seven of them full, with their views, and one prepared
 #              ahead; three sessions, one that filled up its flushes, one with the mmap engine;
@@ -25,6 +25,10 @@
 #   transactions   committed by reference, as copies and as carried forward, with offsets and of
 #              them alone; rolled back for each reason but damage; prepared in each way and left so,
 #              and one that is neither; three sessions
+#   grown      topics that grow, with messages and without, that shrink and grow again; whose growth
+#              retention has taken, and whose is kept, with its marks; what waited when they grew;
+#              groups before a mark, behind it, and in a child alone (grown.gates: what is open for
+#              them); three sessions
 #   salvaged   one header was wrong: salvaged, and its segment filled up; a queue lacks an offset
 #   patches    of clean: what version 1 does not write
 #
@@ -42,7 +46,7 @@ target=$(realpath "${1:-$here}")
 # shellcheck source=tests/golden/observe.sh
 . "$here/observe.sh"
 
-names=(clean retained delayed work transactions killed damaged salvaged)
+names=(clean retained delayed work transactions grown killed damaged salvaged)
 for name in "${names[@]}" patches; do
     for each in "$target/$name" "$target/$name".*; do
         [ ! -e "$each" ] || {
@@ -54,7 +58,7 @@ done
 
 work=$(mktemp -d "${TMPDIR:-/var/tmp}/commitlog-golden-XXXXXX")
 trap 'rm -rf "$work"' EXIT
-for each in make_golden make_work make_transactions make_patches; do
+for each in make_golden make_work make_transactions make_growth make_patches; do
     # Flags are lists of words.
     # shellcheck disable=SC2046
     "${CC:-cc}" -std=c11 -D_GNU_SOURCE -Wall -Wextra -I"$root/include" "$here/$each.c" \
@@ -81,6 +85,9 @@ cp -r clean retained
 ./make_transactions transactions
 ./make_patches boot transactions
 
+./make_growth grown
+./make_patches boot grown
+
 position=$(./make_golden killed killed || [ $? = 137 ])
 zero killed/log/00000000000000000000.log $((position + 56)) 24
 ./make_patches boot killed
@@ -100,6 +107,7 @@ for name in "${names[@]}"; do
     (cd "$name" && find . -type f | sort | xargs sha256sum) >"made/$name.sha256"
     observe "$name" "$name" >"made/$name.expected"
 done
+gates grown >made/grown.gates
 
 "$commitlog" recover killed >/dev/null
 observe killed killed >made/killed-recovered.expected

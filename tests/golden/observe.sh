@@ -9,6 +9,7 @@ golden_topics() {
     delayed) echo filled 1 delayed 2 ;;
     work) echo jobs 2 dead 1 %DLQ%workers 1 buried 1 ;;
     transactions) echo filled 1 bills 1 orders 2 buried 1 ;;
+    grown) echo filled 1 still 2 orders 24 größe 24 ;;
     killed) echo tail 2 ;;
     damaged | salvaged) echo plain 2 ;;
     esac
@@ -21,6 +22,15 @@ tell() {
     "$commitlog" "${@:2}" >"$work/told" 2>/dev/null || status=$?
     printf '%s %s: %s\n' "$1" "$2 ${*:4}" "$status"
     cat "$work/told"
+}
+
+# gates STORE: which queues of the golden store grown are open for whom
+gates() {
+    local group
+    for group in clerks slow there; do
+        echo "# $group"
+        "$commitlog" group gates "$1" --json -g "$group" -t orders
+    done
 }
 
 # observe NAME STORE [MAX]: as the golden store NAME, whose topics and queues are known; with MAX

@@ -152,7 +152,8 @@ def told(record, message, read):
     if message.deliver is not None:
         out["deliver_at_ms"] = message.deliver[0]
     if record.kind == REFERENCE:
-        out["origin_position"] = Bytes(record.body, record.where).u64(0)
+        # Of a shorter one the reason is in the low bits.
+        out["origin_position"] = Bytes(record.body, record.where).u64(0) & ~7
     if record.kind == TIMER and record.deliver is None:
         out["cancels"] = Bytes(record.body, record.where).u64(8)
     elif record.deliver is not None and record.origin is None and \

@@ -61,7 +61,7 @@ static void act_checkpoint(struct worker *worker)
            (ull)after.durable, (ull)after.checkpointed);
 }
 
-static void act_retain(struct worker *worker)
+void act_retain(struct worker *worker)
 {
     struct seat *seat = &worker->writer->seat;
     struct rng *rng = &worker->rng;

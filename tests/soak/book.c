@@ -16,6 +16,7 @@ struct book *book_make(uint64_t seed)
         mmap(NULL, sizeof *book, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     CHECK(book != MAP_FAILED);
     book->seed = seed;
+    book->ledger = ledger_make(seed);
     return book;
 }
 

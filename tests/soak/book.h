@@ -20,6 +20,7 @@
 #include <stdatomic.h>
 
 #include "../support/prog.h"
+#include "ledger.h"
 
 enum {
     BOOK_WIDE = 3,   /* topics with BOOK_QUEUES queues; the others have one */
@@ -77,6 +78,7 @@ enum book_count {
 
 struct book {
     uint64_t seed;
+    struct ledger *ledger;    /* what the library decides itself: ledger.h */
     _Atomic uint32_t life;    /* of the last writer that appended */
     _Atomic uint32_t alive;   /* the same while it runs, 0 as soon as it is to be killed */
     _Atomic uint32_t private; /* its live area is private: level none dies with it */

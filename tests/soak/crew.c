@@ -214,10 +214,11 @@ static void members_reap(struct crew *crew)
 
 void crew_await(struct crew *crew, uint32_t member)
 {
+    const pid_t pid = crew->members[member].pid; /* a follower may be started again at once */
     int64_t begin = clock_ms();
     char name[32];
     member_name(member, name);
-    while (crew->members[member].pid != 0) {
+    while (pid != 0 && crew->members[member].pid == pid) {
         usleep(200);
         crew_turn(crew);
         if (clock_ms() - begin > 2 * HANG_MS) {

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "tail.h"
+#include "witness.h"
 
 typedef unsigned long long ull;
 
@@ -26,6 +27,7 @@ struct follower {
     struct rng rng;
     struct tail tails[TAILS];
     struct held held[LEASES];
+    struct witness witness;
     uint32_t behind_life; /* the writer it is not at, and since when */
     uint32_t behind_loops;
     int64_t behind_since_ms;
@@ -170,6 +172,8 @@ static void follow_once(struct follower *follower)
         lease_turn(follower, tail);
     if (rng_chance(rng, 1, 6))
         seat_probe(&follower->seat, rng);
+    if (rng_chance(rng, 1, 40))
+        witness_look(&follower->witness, &follower->seat, rng);
     if (rng_chance(rng, 1, 400))
         tail_end(tail);
     if (rng_chance(rng, 1, 500))

@@ -3,12 +3,14 @@
  * soak.c -- random everything for a while: writers that are killed (-9) at any moment, also while
  * they recover or close, followers in other processes that are killed too, both stopped now and
  * then, retention, the command beside and between them, derived files that disappear; and an oracle
- * outside of all of them that every record is held against.
+ * outside of all of them that every record is held against. What the library decides itself has a
+ * second one (ledger.h): consumer groups, delayed messages, work, transactions, a topic that grows.
  *
  * A round is one life of a writer: options, pace, length and end are drawn from the seed. What it
  * is told goes into the book (book.h). It begins by comparing the whole store with the book
- * (check.h); followers compare all the time (follower.h). Between rounds there is more of what may
- * happen to a store. The seed gives the same plans again, not the same interleaving.
+ * (check.h) and with the ledger (settle.h); followers compare all the time (follower.h, witness.h).
+ * Between rounds there is more of what may happen to a store. The seed gives the same plans again,
+ * not the same interleaving.
  *
  * Environment: MINUTES (default 1) or SECONDS, SEED, DIR (where the store is made), BUILD (where
  * the command is; default: beside this program's folder), KEEP=1 (the directory stays) or 0 (it
@@ -104,6 +106,17 @@ static void await_tool(struct crew *crew)
         crew_await(crew, CREW_TOOL);
 }
 
+/* Not only between two acts, where most of the time goes: in the middle of one. */
+static void await_act(struct crew *crew)
+{
+    uint64_t begin_us = rng_below(&crew->rng, 60);
+    for (int64_t until = clock_ms() + 20; clock_ms() < until;)
+        if (atomic_load(&crew->book->ledger->acting) != 0)
+            break;
+    for (int64_t until = clock_wall_ns() + (int64_t)begin_us * 1000; clock_wall_ns() < until;)
+        continue;
+}
+
 static void life(struct soak *soak, const struct plan *plan)
 {
     struct crew *crew = &soak->crew;
@@ -119,6 +132,8 @@ static void life(struct soak *soak, const struct plan *plan)
         crew_ask_close(crew);
     if (plan->end == PLAN_KILL_CLOSING)
         usleep((useconds_t)rng_below(&crew->rng, 15000));
+    if (plan->end == PLAN_KILL && rng_chance(&crew->rng, 2, 3))
+        await_act(crew);
     if (plan->end != PLAN_CLOSE)
         crew_kill(crew, CREW_WRITER);
     crew_await(crew, CREW_WRITER);
@@ -149,13 +164,18 @@ static void remove_views(struct crew *crew)
 
 static void kill_followers(struct crew *crew)
 {
-    for (uint32_t i = 0; i < BOOK_FOLLOWERS; i++)
-        crew_kill(crew, 1 + i);
-    for (uint32_t i = 0; i < BOOK_FOLLOWERS; i++) {
-        /* A member that has ended is started again in turn; these wait until the files are gone. */
-        crew->members[1 + i].return_ms = INT64_MAX;
-        while (crew_runs(crew, 1 + i))
-            crew_await(crew, 1 + i);
+    bool any = true;
+    while (any) { /* one that has ended is started again in turn, while others are waited for */
+        any = false;
+        for (uint32_t i = 0; i < BOOK_FOLLOWERS; i++) {
+            if (crew_runs(crew, 1 + i)) {
+                any = true;
+                crew_kill(crew, 1 + i);
+                crew_await(crew, 1 + i);
+            }
+            if (!crew_runs(crew, 1 + i)) /* these wait until the files are gone */
+                crew->members[1 + i].return_ms = INT64_MAX;
+        }
     }
 }
 
@@ -292,6 +312,7 @@ static void finish(struct soak *soak)
     crew_end(crew);
     if (crew->round < ENOUGH_ROUNDS)
         return;
+    ledger_enough(book->ledger);
     for (uint32_t i = 0; i < BOOK_COUNTS; i++)
         CHECKF(book_counted(book, (enum book_count)i) > 0, "count %u: nothing was tried", i);
     CHECK(crew->kills > 0 && crew->stops > 0 && crew->closes > 0 && crew->removals > 0);
@@ -320,6 +341,7 @@ int main(int argc, char **argv)
     }
     finish(&soak);
     tell_progress(&soak);
+    ledger_tell(book->ledger);
     if (!prog_env_is("KEEP")) {
         store_live_remove(crew->path);
         dirs_remove(crew->root);

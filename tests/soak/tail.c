@@ -4,6 +4,8 @@
 
 #include <string.h>
 
+#include "clerk.h"
+
 typedef unsigned long long ull;
 
 enum { LOOK_BEHIND = 32 };
@@ -67,7 +69,8 @@ static void take_message(struct tail *tail, uint32_t topic, uint32_t lane,
     struct note note;
     item_check(book, message, topic, out_head);
     if (out_head->bytes > 0 && out_head->life == atomic_load(&book->life))
-        CHECKF(book_begun(book, out_head->thread, out_head->serial),
+        CHECKF(book_begun(book, out_head->thread, out_head->serial) ||
+                   atomic_load(&book->life) != out_head->life, /* the next one has just begun */
                "record %u/%u/%u was never begun", out_head->life, out_head->thread,
                out_head->serial);
     if (book_find(book, lane, message->queue_offset, &note)) {
@@ -85,13 +88,16 @@ static void take(struct tail *tail, const struct commitlog_message *message)
                    (message->kind == COMMITLOG_KIND_HOLE && message->topic != UINT32_MAX);
     if (of_lane) {
         topic = seat_topic(tail->seat, message->topic);
+        of_lane = topic < BOOK_TOPICS || !desk_owns(tail->seat, message->topic);
+    }
+    if (of_lane) {
         CHECKF(topic < BOOK_TOPICS && message->queue < book_queues(topic),
                "topic %u queue %u at %llu", message->topic, message->queue, (ull)message->position);
         lane = book_lane(topic, message->queue);
         CHECKF(covers(tail, lane), "lane %u in the cursor of topic %u queue %u", lane, tail->topic,
                tail->queue);
     }
-    if (message->kind == COMMITLOG_KIND_MESSAGE)
+    if (message->kind == COMMITLOG_KIND_MESSAGE && of_lane)
         take_message(tail, topic, lane, message, &head);
     else
         CHECKF(of_log(tail), "kind %u at %llu", message->kind, (ull)message->position);

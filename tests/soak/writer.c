@@ -10,8 +10,10 @@
 #include <unistd.h>
 
 #include "check.h"
+#include "settle.h"
 
 enum { BEAT_MAIN = 0, BEAT_WORKER = 1, BEAT_UPKEEP = BOOK_THREADS + 1 };
+enum { BEHIND_MAX = PLAN_KEEP_BYTES / 8 * 7 };
 
 /* About how many microseconds a worker rests after an act. */
 static void rest(struct worker *worker, uint64_t act)
@@ -35,18 +37,40 @@ static void rest(struct worker *worker, uint64_t act)
         usleep((useconds_t)us);
 }
 
+/* Groups keep what they have not consumed, and the log would grow: first they catch up. */
+static bool is_behind(struct writer *writer)
+{
+    struct commitlog_positions now;
+    seat_positions(&writer->seat, &now);
+    return now.published - now.first > BEHIND_MAX;
+}
+
+static void catch_up(struct worker *worker)
+{
+    clerk_catch_up(&worker->clerk);
+    if (rng_chance(&worker->rng, 1, 4))
+        act_retain(worker);
+    else
+        act_other(worker);
+}
+
 static void *worker_main(void *arg)
 {
     struct worker *worker = arg;
     struct writer *writer = worker->writer;
     for (uint64_t act = 0; !atomic_load(&writer->stop); act++) {
-        if (rng_chance(&worker->rng, 4, 5))
+        if (is_behind(writer))
+            catch_up(worker);
+        else if (rng_chance(&worker->rng, 1, 4))
+            clerk_act(&worker->clerk);
+        else if (rng_chance(&worker->rng, 4, 5))
             act_append(worker);
         else
             act_other(worker);
         book_beat(writer->seat.book, 0, BEAT_WORKER + worker->thread);
         rest(worker, act);
     }
+    clerk_end(&worker->clerk);
     act_end(worker);
     book_rest(writer->seat.book, 0, BEAT_WORKER + worker->thread);
     return NULL;
@@ -92,13 +116,13 @@ static void life_begin(struct book *book, struct writer *writer)
 {
     struct commitlog_positions now;
     seat_positions(&writer->seat, &now);
+    atomic_fetch_add(&book->life, 1); /* first: what is begun is of this life */
     for (uint32_t i = 0; i < BOOK_THREADS; i++)
         book_begin(book, i, 0, 0, BOOK_TOPICS);
     atomic_store(&book->private, writer->plan.live == COMMITLOG_LIVE_PRIVATE);
     atomic_store(&book->published, now.published);
     atomic_store(&book->durable, now.durable);
     atomic_store(&book->epoch, now.epoch);
-    atomic_fetch_add(&book->life, 1);
     atomic_store(&book->alive, atomic_load(&book->life));
 }
 
@@ -117,6 +141,14 @@ static void store_close(struct writer *writer)
     commitlog_cursor_close(cursor);
 }
 
+static void ledger_begin(struct writer *writer)
+{
+    bool ready = atomic_load(&writer->seat.book->ledger->ready) != 0;
+    desk_open(&writer->desk, &writer->seat, writer->plan.live == COMMITLOG_LIVE_PRIVATE);
+    if (ready)
+        ledger_settle(&writer->desk);
+}
+
 _Noreturn void writer_run(struct book *book, const char *path, const struct plan *plan)
 {
     static struct writer writer;
@@ -133,10 +165,12 @@ _Noreturn void writer_run(struct book *book, const char *path, const struct plan
     store_open(&writer, plan);
     book_count(book, BOOK_OPENS, 1);
     check_store(&writer.seat, was_clean, &rng);
+    ledger_begin(&writer);
     life_begin(book, &writer);
     for (uint32_t i = 0; i < BOOK_THREADS; i++) {
         workers[i] = (struct worker){.writer = &writer, .thread = i, .serial = 1};
         rng_begin(&workers[i].rng, plan->seed * 31 + i);
+        clerk_begin(&workers[i].clerk, &writer.desk, i, &workers[i].rng);
         CHECK(pthread_create(&ids[i], NULL, worker_main, &workers[i]) == 0);
     }
     if (plan->thread == 0)

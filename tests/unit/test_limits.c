@@ -127,6 +127,81 @@ START_TEST(too_much_that_is_not_consumed_is_refused)
 }
 END_TEST
 
+/* What is kept of where consumers are is a bound for those that only go on. */
+START_TEST(a_group_that_is_set_back_has_all_to_consume_again)
+{
+    struct commitlog_group *group = NULL;
+    struct commitlog_group_offset offset = {.topic = topic, .queue = 0, .offset = 0};
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1,
+                                          COMMITLOG_GROUP_CREATE | COMMITLOG_GROUP_KEEP, &group,
+                                          &err),
+                     0);
+    ck_assert_int_eq(
+        commitlog_group_commit(group, 0, &offset, 1, COMMITLOG_LEVEL_NONE, 0, NULL, &err), 0);
+    limit(0, 10000);
+    for (int i = 0; i < 40; i++) { /* consumed as they come */
+        ck_assert_int_eq(append(0), 0);
+        offset.offset++;
+        ck_assert_int_eq(
+            commitlog_group_commit(group, 0, &offset, 1, COMMITLOG_LEVEL_NONE, 0, NULL, &err), 0);
+    }
+    for (int way = 0; way < 2; way++) {
+        ck_assert_int_eq(append(0), 0);
+        if (way == 0) {
+            ck_assert_int_eq(commitlog_group_reset(group, topic, 0, COMMITLOG_FROM_FIRST, 0,
+                                                   COMMITLOG_LEVEL_NONE, &err),
+                             0);
+        } else { /* it keeps again what it has not consumed */
+            ck_assert_int_eq(
+                commitlog_group_configure(group, COMMITLOG_GROUP_KEEP, COMMITLOG_LEVEL_NONE, &err),
+                0);
+        }
+        ck_assert_int_eq(append(0), COMMITLOG_EFULL);
+        ck_assert_ptr_nonnull(strstr(err.message, "consumed"));
+        ck_assert_int_eq(commitlog_group_configure(group, 0, COMMITLOG_LEVEL_NONE, &err), 0);
+    }
+    commitlog_group_close(group);
+}
+END_TEST
+
+/* What is delivered by reference lies where it was delivered, as far as consumers are concerned. */
+START_TEST(a_message_counts_from_its_delivery)
+{
+    struct commitlog_group *group = NULL;
+    struct commitlog_group_offset offset = {.topic = topic, .queue = 0, .offset = 0};
+    teardown(); /* small segments from the first one on */
+    setup();
+    open_store();
+    for (int i = 0; i < 80; i++) { /* more than one */
+        ck_assert_int_eq(append(0), 0);
+    }
+    struct commitlog_transaction *transaction = begin();
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1,
+                                          COMMITLOG_GROUP_CREATE | COMMITLOG_GROUP_KEEP, &group,
+                                          &err),
+                     0);
+    ck_assert_int_eq(half(transaction, 0, 1, COMMITLOG_LEVEL_NONE, NULL), 0);
+    for (int i = 0; i < 40; i++) {
+        ck_assert_int_eq(append(0), 0);
+    }
+    offset.offset = 120;
+    ck_assert_int_eq(
+        commitlog_group_commit(group, 0, &offset, 1, COMMITLOG_LEVEL_NONE, 0, NULL, &err), 0);
+    ck_assert_int_eq(commit(transaction, COMMITLOG_LEVEL_NONE, NULL), 0);
+    commitlog_transaction_close(transaction);
+    limit(0, 10000);
+    uint32_t more = 0;
+    int32_t rc = 0;
+    while ((rc = append(0)) == 0 && more < 100) {
+        more++;
+    }
+    ck_assert_int_eq(rc, COMMITLOG_EFULL);
+    ck_assert_uint_ge(more, 8);
+    ck_assert_uint_le(more, 11);
+    commitlog_group_close(group);
+}
+END_TEST
+
 START_TEST(limits_that_cannot_be_are_refused)
 {
     struct commitlog_limits limits = {.struct_bytes = sizeof(limits), .reserved = 1};
@@ -144,6 +219,8 @@ int main(void)
     tcase_add_checked_fixture(all, limits_setup, teardown);
     tcase_add_test(all, too_much_that_is_not_flushed_is_flushed_or_refused);
     tcase_add_test(all, too_much_that_is_not_consumed_is_refused);
+    tcase_add_test(all, a_group_that_is_set_back_has_all_to_consume_again);
+    tcase_add_test(all, a_message_counts_from_its_delivery);
     tcase_add_test(all, limits_that_cannot_be_are_refused);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);

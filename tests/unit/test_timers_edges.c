@@ -392,6 +392,41 @@ START_TEST(what_has_just_come_is_not_too_old)
 }
 END_TEST
 
+static int64_t set_forward_ns; /* somebody sets the machine's clock */
+
+static int64_t other_wall(const struct commitlog_os *os)
+{
+    return commitlog_fault_os(machine)->clock_wall_ns(os) + set_forward_ns;
+}
+
+/* However far away the next one is: upkeep is told to come back within a second, and finds a clock
+ * that was set meanwhile. Nothing else is due. */
+START_TEST(a_clock_that_is_set_is_seen_within_a_second)
+{
+    struct commitlog_os table = *commitlog_fault_os(machine);
+    struct commitlog_receipt receipt;
+    uint32_t wait_ms = 0;
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    set_forward_ns = 0;
+    table.clock_wall_ns = other_wall;
+    ck_assert_int_eq(store_open_with(&table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, QUEUES, &topic, &err), 0);
+    ck_assert_int_eq(delay(1, 7, now_ms() + 1800000, COMMITLOG_LEVEL_NONE, &receipt), 0);
+    for (int i = 0; i < 100; i++) { /* all that traffic left is done */
+        pass_ms(100);
+        ck_assert_int_eq(commitlog_step(store, 100000, &wait_ms), 0);
+    }
+    ck_assert_uint_gt(wait_ms, 0);
+    ck_assert_uint_le(wait_ms, 1000);
+    set_forward_ns = INT64_C(1800001) * MS;
+    pass_ms(wait_ms);
+    ck_assert_int_eq(commitlog_step(store, 100000, &wait_ms), 0);
+    ck_assert_uint_eq(queue_end(1), 1);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+END_TEST
+
 int main(void)
 {
     (void)setvbuf(stdout, NULL, _IONBF, 0);
@@ -412,6 +447,7 @@ int main(void)
     tcase_add_test(cases, a_full_disk_does_not_stop_retention_for_ever);
     tcase_add_test(cases, small_messages_count_as_what_they_are);
     tcase_add_test(cases, what_has_just_come_is_not_too_old);
+    tcase_add_test(cases, a_clock_that_is_set_is_seen_within_a_second);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

@@ -508,6 +508,26 @@ START_TEST(one_in_a_bad_sector_holds_retention_until_somebody_decides)
 }
 END_TEST
 
+/* Carry-forward keeps what is open: one that lies before the first is nowhere, which is damage and
+ * no matter of where the caller stands. */
+START_TEST(one_whose_message_is_gone_is_damaged)
+{
+    struct commitlog_transaction *transaction = begin();
+    struct commitlog_retained retained;
+    put(0, 3000);
+    ck_assert_int_eq(retain(1, &retained), 0);
+    ck_assert_uint_gt(retained.segments_dropped, 0);
+    ck_assert_int_eq(half(transaction, 1, 1, COMMITLOG_LEVEL_NONE, NULL), 0);
+    store->transactions.transactions[0]->messages[0].position = retained.first - 4096;
+    ck_assert_int_eq(commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_NONE, 0, NULL, &err),
+                     COMMITLOG_EDAMAGED);
+    ck_assert_ptr_nonnull(strstr(err.message, "is gone"));
+    ck_assert_uint_eq(queue_end(1), 0);
+    ck_assert(was_told("a message of a transaction does not read"));
+    commitlog_transaction_close(transaction);
+}
+END_TEST
+
 /* Whoever has only the log, and that damaged, does not deliver what is left. */
 START_TEST(one_that_is_damaged_is_not_committed_in_part)
 {
@@ -553,6 +573,7 @@ int main(void)
     tcase_add_test(cases, one_that_was_carried_and_is_not_prepared_is_as_open_as_before);
     tcase_add_loop_test(cases, one_that_is_damaged_is_not_committed_and_retention_goes_on, 0, 8);
     tcase_add_loop_test(cases, one_in_a_bad_sector_holds_retention_until_somebody_decides, 0, 4);
+    tcase_add_test(cases, one_whose_message_is_gone_is_damaged);
     tcase_add_loop_test(cases, one_that_is_damaged_is_not_committed_in_part, 0, 8);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);

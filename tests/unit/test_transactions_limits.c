@@ -126,6 +126,35 @@ START_TEST(what_was_taken_can_be_committed)
 END_TEST
 
 /* Messages that are old are copied at the commit; where that does not fit, they are referred to. */
+/* A topic takes room for its definition with the first message of it that is taken, and not with
+ * one that is refused: else the next one would be taken, and not fit. */
+START_TEST(a_topic_whose_message_is_refused_is_not_counted)
+{
+    uint32_t ids[2];
+    uint32_t fit = 0;
+    (void)make_topics(ids, 2, 255);
+    struct commitlog_transaction *transaction = begin();
+    while (append_to(transaction, ids[0], 0, 1) == COMMITLOG_OK) {
+        fit++;
+    }
+    commitlog_transaction_close(transaction);
+    ck_assert_uint_gt(fit, 100);
+    transaction = begin();
+    for (uint32_t i = 0; i < fit - 2; i++) {
+        ck_assert_int_eq(append_to(transaction, ids[0], 0, 1), COMMITLOG_OK);
+    }
+    for (int i = 0; i < 3; i++) {
+        ck_assert_int_eq(append_to(transaction, ids[1], 0, 1), COMMITLOG_ETOOBIG);
+    }
+    ck_assert_int_eq(append_to(transaction, ids[0], 0, 1), COMMITLOG_OK);
+    ck_assert_int_eq(append_to(transaction, ids[0], 0, 1), COMMITLOG_OK);
+    ck_assert_msg(commit(transaction, NONE, NULL) == COMMITLOG_OK, "%s", err.message);
+    commitlog_transaction_close(transaction);
+    ck_assert_uint_eq(topic_end(ids[0], 1), fit);
+    ck_assert_uint_eq(topic_end(ids[1], 1), 0);
+}
+END_TEST
+
 START_TEST(more_than_a_segment_of_old_messages_is_committed)
 {
     struct commitlog_transaction *transaction = begin_with(0, 10000000, 0);
@@ -391,6 +420,7 @@ int main(void)
     tcase_set_timeout(cases, 120);
     tcase_add_checked_fixture(cases, edges_setup, teardown);
     tcase_add_loop_test(cases, what_was_taken_can_be_committed, 0, 36);
+    tcase_add_test(cases, a_topic_whose_message_is_refused_is_not_counted);
     tcase_add_test(cases, more_than_a_segment_of_old_messages_is_committed);
     tcase_add_test(cases, what_is_old_is_copied_and_outlives_its_segment);
     tcase_add_test(cases, a_transaction_has_65535_messages);

@@ -387,6 +387,25 @@ START_TEST(what_retention_takes_is_over)
 }
 END_TEST
 
+/* It would be a dead letter: there is nothing left to bury, and it is done. */
+START_TEST(what_retention_has_taken_can_be_given_back)
+{
+    close_receiver();
+    open_receiver(0, 1);
+    put(1, 2);
+    ck_assert_int_eq(receive(2), 0);
+    ck_assert_uint_eq(count, 2);
+    const struct commitlog_delivery one[] = {given[0], given[1]};
+    put(0, 3000);
+    ck_assert_uint_gt(retain_all().segments_dropped, 0);
+    ck_assert_msg(commitlog_nack(receiver, one, 2, 0, &err) == COMMITLOG_OK, "%s", err.message);
+    ck_assert_uint_eq(committed(1), 2);
+    ck_assert_int_eq(commitlog_nack(receiver, one, 2, 0, &err), COMMITLOG_ENOTFOUND);
+    reopen(true, true);
+    ck_assert_uint_eq(committed(1), 2);
+}
+END_TEST
+
 START_TEST(a_reset_begins_anew)
 {
     put(1, 4);
@@ -501,6 +520,7 @@ int main(void)
     tcase_add_test(single, what_refers_to_nothing_any_more_stops_no_worker);
     tcase_add_test(single, in_order_one_of_a_queue_at_a_time);
     tcase_add_test(single, what_retention_takes_is_over);
+    tcase_add_test(single, what_retention_has_taken_can_be_given_back);
     tcase_add_test(single, a_reset_begins_anew);
     tcase_add_test(single, holes_are_done_and_damage_is_told);
     tcase_add_test(single, what_is_given_out_can_be_looked_at);

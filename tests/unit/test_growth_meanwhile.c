@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_growth_meanwhile.c -- what others do while a topic waits for room to grow, or to shrink:
+ * upkeep defines topics under the same lock.
+ */
+#include "store/store.h"
+
+#include "unit/growth_fixture.h"
+
+static struct commitlog_os meddling;
+static struct commitlog_reservation *held;
+static uint32_t waits;
+
+/* The call that waits for room holds nothing that retention needs; then there is room. */
+static void meanwhile(void)
+{
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 1};
+    struct commitlog_error other = {.message = ""};
+    uint32_t again = 0;
+    if (held == NULL || waits++ > 0) {
+        return;
+    }
+    ck_assert(!clg_mutex_is_held(&store->growth_lock));
+    ck_assert(!clg_mutex_is_held(&store->group_lock));
+    ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &other), COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, FIRST_QUEUES, &again, &other), 0);
+    ck_assert_int_eq(commitlog_abort(held), COMMITLOG_OK);
+    held = NULL;
+}
+
+static void meddling_sleep(const struct commitlog_os *os, int64_t ns)
+{
+    meanwhile();
+    commitlog_fault_os(machine)->sleep_ns(os, ns);
+}
+
+static int meddling_wait(const struct commitlog_os *os, const _Atomic uint32_t *word,
+                         uint32_t expected, int64_t timeout_ns, bool shared)
+{
+    meanwhile();
+    return commitlog_fault_os(machine)->futex_wait(os, word, expected, timeout_ns, shared);
+}
+
+static void begin(void)
+{
+    letters_begin();
+    meddling = *commitlog_fault_os(machine);
+    meddling.sleep_ns = meddling_sleep;
+    meddling.futex_wait = meddling_wait;
+    waits = 0;
+    held = NULL;
+    ck_assert_msg(store_open_with(&meddling, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL) == 0,
+                  "%s", err.message);
+    topic_again();
+}
+
+/* Behind a reservation the stage is full. */
+static void fill_the_stage(void)
+{
+    static const uint8_t body[400];
+    const struct commitlog_slice slice = {body, sizeof(body)};
+    struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                      .level = COMMITLOG_LEVEL_NONE,
+                                      .body = &slice,
+                                      .body_count = 1};
+    struct commitlog_reservation *first = NULL;
+    void *place = NULL;
+    int32_t rc = COMMITLOG_OK;
+    ck_assert_int_eq(commitlog_topic_open(store, "other", 5, 1, &record.topic, &err), 0);
+    ck_assert_int_eq(commitlog_reserve(store, &record, 8, 0, &first, &place, &err), 0);
+    for (size_t bytes = sizeof(body); bytes > 0; bytes /= 2) {
+        const struct commitlog_slice less = {body, bytes};
+        record.body = &less;
+        while (rc == COMMITLOG_OK) {
+            rc = commitlog_append_record(store, &record, 0, NULL, &err);
+        }
+        ck_assert_int_eq(rc, COMMITLOG_ETIMEDOUT);
+        rc = COMMITLOG_OK;
+    }
+    held = first;
+}
+
+START_TEST(a_topic_that_waits_to_grow_holds_up_nobody)
+{
+    begin();
+    post_all();
+    fill_the_stage();
+    ck_assert_msg(grow(6) == COMMITLOG_OK, "%s", err.message);
+    ck_assert_uint_gt(waits, 0);
+    ck_assert_uint_eq(topic_info().queues, 6);
+    post_all();
+    check_letters();
+}
+END_TEST
+
+START_TEST(a_topic_that_waits_to_shrink_holds_up_nobody)
+{
+    begin();
+    post_all();
+    ck_assert_int_eq(grow(6), COMMITLOG_OK);
+    fill_the_stage();
+    ck_assert_msg(shrink(FIRST_QUEUES) == COMMITLOG_OK, "%s", err.message);
+    ck_assert_uint_gt(waits, 0);
+    ck_assert_uint_eq(topic_info().queues, FIRST_QUEUES);
+    post_all();
+    check_letters();
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("growth, meanwhile");
+    TCase *cases = tcase_create("cases");
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_test(cases, a_topic_that_waits_to_grow_holds_up_nobody);
+    tcase_add_test(cases, a_topic_that_waits_to_shrink_holds_up_nobody);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
