@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# expiry.sh - what the command promises of messages that expire: topic expire, what topics, read, query
-# and dump make of it.
+# expiry.sh - what the command promises of messages that expire: topic expire, what topics, read,
+# query and dump make of it.
 #
 # expiry.sh [TEST...]; see cli.sh.
 set -u
@@ -104,8 +104,8 @@ test_age() {
     prints "an object" '"kind":"tombstone".*"first_queue_number":0,"keep_age_ms":604800000'
 }
 
-# What the page of the format says of tombstones is what lies there, and what a second reader makes of
-# them is what the command prints; also after retention, and without derived files.
+# What the page of the format says of tombstones is what lies there, and what a second reader makes
+# of them is what the command prints; also after retention, and without derived files.
 test_format() {
     section format
     local walk round

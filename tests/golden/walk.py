@@ -21,8 +21,8 @@ import format1
 from checkpoint1 import checkpoint, lock
 from expiry1 import Expiry, state_expiry, told_of_expiry
 from format1 import (BATCH, EPOCH, FIRST, GROUP, HOLE, KINDS, MESSAGE, NO_LINK, NO_QUEUE, PAD,
-                     PRODUCER, REFERENCE, TOMBSTONE, TOPIC, WORK, Bytes, Segment, common_header, need, same,
-                     text)
+                     PRODUCER, REFERENCE, TOMBSTONE, TOPIC, WORK, Bytes, Segment, common_header,
+                     need, same, text)
 from timers1 import Timers, state_timers, told
 from topics1 import state_topics
 from transactions1 import Transactions, state_transactions, told_of_transactions
