@@ -5,9 +5,9 @@
  *
  *   each: size i32, magic i32, CRC i32, flag i32, length i32 and body, length i16 and properties
  *
- * Owns: the arrays for the records of a batch. Invariants: as send.c. Threads: the loop's.
- * Happy path: one pass checks and measures, one writes the bodies and makes the records, one
- * append. Failure modes: a length that leads out of the body: illegal.
+ * Owns: the arrays for the records of a batch, while it is stored. Invariants: as send.c. Threads:
+ * the loop's. Happy path: one pass checks and measures, one writes the bodies and makes the
+ * records, one append. Failure modes: a length that leads out of the body: illegal.
  */
 #include "codes.h"
 #include "crc32.h"
@@ -17,7 +17,7 @@
 
 #include <stdlib.h>
 
-enum { BATCH_MAX = 4096, INNER_FIXED = 22 };
+enum { BATCH_MAX = 65536, INNER_FIXED = 22 };
 
 struct inner {
     struct text body;
@@ -25,14 +25,33 @@ struct inner {
     uint32_t flag;
 };
 
-struct batch {
+struct batch { /* arrays of `room` elements */
     uint32_t count;
-    struct commitlog_record records[BATCH_MAX];
-    struct commitlog_slice bodies[BATCH_MAX];
-    struct commitlog_receipt receipts[BATCH_MAX];
+    uint32_t room;
+    struct commitlog_record *records;
+    struct commitlog_slice *bodies;
+    struct commitlog_receipt *receipts;
     struct buffer keys;    /* struct commitlog_slice, of all */
     struct buffer headers; /* struct commitlog_header, of all */
 };
+
+static bool batch_make(struct batch *batch, uint32_t count)
+{
+    batch->room = count;
+    batch->records = calloc(count, sizeof *batch->records);
+    batch->bodies = calloc(count, sizeof *batch->bodies);
+    batch->receipts = calloc(count, sizeof *batch->receipts);
+    return batch->records != NULL && batch->bodies != NULL && batch->receipts != NULL;
+}
+
+static void batch_free(struct batch *batch)
+{
+    free(batch->records);
+    free(batch->bodies);
+    free(batch->receipts);
+    buffer_free(&batch->keys);
+    buffer_free(&batch->headers);
+}
 
 /* The next one of `rest`, which is moved on. */
 static bool next_inner(struct text *rest, struct inner *out)
@@ -186,7 +205,6 @@ static void batch_store(struct connection *connection, const struct command *com
     struct broker *broker = connection->broker;
     struct commitlog_error err = {.code = COMMITLOG_ETOOBIG};
     int32_t code = COMMITLOG_ETOOBIG;
-    batch->count = 0;
     if (write_bodies(connection, send, message, command->body, batch) &&
         make_records(message, &broker->scratch, batch)) {
         code = commitlog_append_batch(broker->store, batch->records, batch->count, APPEND_WAIT_MS,
@@ -203,23 +221,24 @@ static void batch_store(struct connection *connection, const struct command *com
 
 void handle_send_batch(struct connection *connection, const struct command *command)
 {
-    static struct batch *batch; /* made with the first one, and kept */
+    struct batch batch = {0};
     struct send send;
     struct message message = {0};
     int32_t code;
     const char *why;
     send_parse(command, &send);
     message.topic = send_topic(connection->broker, &send, &code, &why);
-    if (batch == NULL)
-        batch = calloc(1, sizeof *batch);
-    if (message.topic == NULL || batch == NULL)
+    const uint32_t count = count_inner(command->body);
+    if (message.topic == NULL)
         reply_error(connection, command, code, "%s", why);
-    else if (topic_is_retry(message.topic) || command->body.bytes > SEND_BODY_MAX ||
-             count_inner(command->body) == 0)
+    else if (topic_is_retry(message.topic) || command->body.bytes > SEND_BODY_MAX || count == 0)
         reply_error(connection, command, REPLY_ILLEGAL, "not a batch that can be stored");
     else if (!send_queue(message.topic, send.queue, &message.queue))
         reply_error(connection, command, REPLY_INVALID, "there is no queue %lld",
                     (long long)send.queue);
+    else if (!batch_make(&batch, count))
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "no memory");
     else
-        batch_store(connection, command, &send, &message, batch);
+        batch_store(connection, command, &send, &message, &batch);
+    batch_free(&batch);
 }
