@@ -13,6 +13,7 @@
 #include "table.h"
 
 #include <commitlog.h>
+#include <time.h>
 #include <uv.h>
 
 struct connection;
@@ -44,6 +45,11 @@ struct broker {
 };
 
 /* Milliseconds since 1970. */
-int64_t broker_now_ms(void);
+static inline int64_t broker_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
 
 #endif

@@ -36,7 +36,6 @@
 #include <stdlib.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
-#include <time.h>
 
 enum { EVENTS_MS = 1000, SIGNALS = 3 };
 
@@ -45,13 +44,6 @@ static struct {
     uv_signal_t signals[SIGNALS];
     uv_timer_t events;
 } all;
-
-int64_t broker_now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_REALTIME, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static bool open_store(struct broker *broker)
 {
