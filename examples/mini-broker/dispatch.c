@@ -34,6 +34,8 @@ static const struct {
     {REQUEST_LOCK, handle_lock},
     {REQUEST_UNLOCK, handle_unlock},
     {REQUEST_SEND_BACK, handle_send_back},
+    {REQUEST_SEND_REPLY_V2, handle_send_reply},
+    {REQUEST_SEND_REPLY, handle_send_reply},
     {REQUEST_TRANSACTION_END, handle_transaction_end},
     {REQUEST_QUERY, handle_query},
     {REQUEST_VIEW, handle_view},

@@ -26,7 +26,7 @@ static const char *const consumed_names[] = {
 
 void send_parse(const struct command *command, struct send *out)
 {
-    const bool v1 = command->code == REQUEST_SEND;
+    const bool v1 = command->code == REQUEST_SEND || command->code == REQUEST_SEND_REPLY;
     out->group = command_text(command, v1 ? "producerGroup" : "a");
     out->topic = command_text(command, v1 ? "topic" : "b");
     out->default_topic = command_text(command, v1 ? "defaultTopic" : "c");
