@@ -123,8 +123,8 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
         return;
     struct noted *noted = noted_find(broker, group, topic, queue);
     if (noted == NULL) {
-        if (offsets->noted.count >= NOTED_MAX || offsets_get(broker, group, topic, queue) == offset)
-            return;
+        if (offsets->noted.count >= NOTED_MAX || offsets_get(broker, group, topic, queue) >= offset)
+            return; /* a pull that was overtaken sets nothing back */
         const struct text name = noted_name(broker, group, topic->stored, queue);
         noted = calloc(1, sizeof *noted + name.bytes);
         if (noted == NULL)
@@ -139,7 +139,8 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
             return;
         }
     }
-    noted->offset = (uint64_t)offset;
+    if ((uint64_t)offset > noted->offset)
+        noted->offset = (uint64_t)offset;
 }
 
 static void offsets_store(struct offsets *offsets)
