@@ -70,6 +70,9 @@ void handle_broker_status(struct connection *connection, const struct command *c
     put_pair(out, "brokerVersion", "%d", BROKER_VERSION);
     put_pair(out, "brokerActive", "true");
     put_pair(out, "bootTimestamp", "%lld", (long long)broker->started_ms);
+    const long long up = (broker_now_ms() - broker->started_ms) / 1000;
+    put_pair(out, "runtime", "[ %lld days, %lld hours, %lld minutes, %lld seconds ]", up / 86400,
+             up / 3600 % 24, up / 60 % 60, up % 60);
     put_counts(out, broker);
     put_pair(out, "sendThreadPoolQueueSize", "0");
     put_pair(out, "pullThreadPoolQueueSize", "0");

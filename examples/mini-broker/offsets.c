@@ -109,6 +109,8 @@ void offsets_set(struct broker *broker, struct text group, const struct topic *t
 {
     if (!offsets_check(broker, topic, queue, offset))
         return;
+    log_line(LOG_DEBUG, "group %.*s: %s %u: offset %lld", (int)group.bytes, group.data,
+             topic->entry.name.data, queue, (long long)offset);
     struct noted *noted = noted_find(broker, group, topic, queue);
     if (noted != NULL)
         noted_drop(broker->offsets, noted);
