@@ -19,6 +19,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@
 #include <unistd.h>
 
 enum { READ_BYTES = 262144, LISTENERS_MAX = 4, TICK_MS = 250, INPUT_KEEP = 65536 };
+enum { TRIM_FROM = 32 * 1024 * 1024 };
 
 struct listener {
     uv_poll_t poll;
@@ -40,6 +42,7 @@ struct connections {
     uint32_t listener_count;
     size_t leased;
     size_t kept;
+    bool trim; /* much was kept: give it back to the system once it is not */
     struct listener listeners[LISTENERS_MAX];
     uv_prepare_t prepare;
     uv_timer_t tick;
@@ -199,6 +202,7 @@ static void connection_count(struct connection *connection)
         connection->output.bytes - connection->output.borrowed + connection->input.room;
     all->kept += kept - connection->kept;
     connection->kept = kept;
+    all->trim = all->trim || all->kept > TRIM_FROM;
     if (all->kept > CONNECTIONS_KEPT_MAX && kept > INPUT_KEEP)
         connection_close(connection, "too much is kept for it");
 }
@@ -300,6 +304,10 @@ static void on_tick(uv_timer_t *timer)
             connection_close(connection, "idle");
         else if (connection->stuck_ms != 0 && now - connection->stuck_ms > CONNECTION_IDLE_MS)
             connection_close(connection, "does not read");
+    }
+    if (all->trim && all->kept < TRIM_FROM / 2) {
+        all->trim = false;
+        (void)malloc_trim(0);
     }
 }
 

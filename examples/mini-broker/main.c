@@ -63,6 +63,12 @@ static bool open_store(struct broker *broker)
     if (code == COMMITLOG_OK)
         code = commitlog_options_set(options, COMMITLOG_OPT_MAX_BODY_BYTES, SEND_BODY_MAX + 65536,
                                      &err);
+    if (code == COMMITLOG_OK && broker->options->retain_bytes != NULL)
+        code = commitlog_options_set_text(options, "retain_bytes", broker->options->retain_bytes,
+                                          &err);
+    if (code == COMMITLOG_OK)
+        code = commitlog_options_set(options, COMMITLOG_OPT_RETAIN_AGE_MS,
+                                     (uint64_t)broker->options->retain_hours * 3600000, &err);
     if (code == COMMITLOG_OK)
         code = commitlog_open(path, options, &broker->store, &err);
     commitlog_options_free(options);

@@ -30,6 +30,8 @@ enum {
     OPT_NO_AUTO,
     OPT_CHECK_MS,
     OPT_CHECKS,
+    OPT_RETAIN_BYTES,
+    OPT_RETAIN_HOURS,
     OPT_LOG,
     OPT_HELP,
     OPT_VERSION
@@ -47,6 +49,8 @@ static const struct option long_options[] = {
     {"no-auto-topics", no_argument, NULL, OPT_NO_AUTO},
     {"check-interval", required_argument, NULL, OPT_CHECK_MS},
     {"checks", required_argument, NULL, OPT_CHECKS},
+    {"retain-bytes", required_argument, NULL, OPT_RETAIN_BYTES},
+    {"retain-hours", required_argument, NULL, OPT_RETAIN_HOURS},
     {"log", required_argument, NULL, OPT_LOG},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -67,6 +71,8 @@ static const char help[] =
     "  --no-auto-topics          producers create no topics\n"
     "  --check-interval MS       between questions after a transaction (30000)\n"
     "  --checks N                so often, then it is rolled back (15)\n"
+    "  --retain-bytes SIZE       keep about so much, 100G say (all)\n"
+    "  --retain-hours N          keep messages so long (for ever)\n"
     "  --log LEVEL               error, warn, info or debug (info)\n"
     "  --help, --version\n";
 
@@ -217,6 +223,12 @@ static enum options_status take(int option, const char *value, struct options *o
         break;
     case OPT_CHECKS:
         ok = parse_number(value, 10000, &out->transaction_checks);
+        break;
+    case OPT_RETAIN_BYTES:
+        out->retain_bytes = value;
+        break;
+    case OPT_RETAIN_HOURS:
+        ok = parse_number(value, 1000000, &out->retain_hours);
         break;
     case OPT_LOG:
         ok = log_level_of(value, &level) != 0;
