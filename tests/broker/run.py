@@ -26,6 +26,7 @@ import artifacts
 import cases
 import cases_admin  # noqa: F401  each registers its cases
 import cases_between  # noqa: F401
+import cases_hostile  # noqa: F401
 import cases_kill  # noqa: F401
 import cases_messages  # noqa: F401
 import engines
