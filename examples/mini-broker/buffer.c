@@ -102,7 +102,9 @@ void buffer_put_json(struct buffer *buffer, struct text text)
         } else if (c >= 0x20) {
             *at++ = c;
         } else {
-            memcpy(at, "\\u00", 4);
+            at[0] = '\\';
+            at[1] = 'u';
+            at[2] = at[3] = '0';
             at[4] = (uint8_t)hex[c >> 4];
             at[5] = (uint8_t)hex[c & 15];
             at += 6;

@@ -26,6 +26,7 @@
 #include "log.h"
 #include "namesrv.h"
 #include "offsets.h"
+#include "rates.h"
 #include "send.h"
 #include "topics.h"
 #include "transactions.h"
@@ -139,10 +140,11 @@ static void raise_limit(void)
 
 static bool start(struct broker *broker)
 {
-    return config_start(broker) && groups_start(broker) && topics_start(broker) &&
-           clients_start(broker) && locks_start(broker) && namesrv_start(broker) &&
-           offsets_start(broker) && transactions_start(broker) && connections_start(broker) &&
-           hold_start(broker) && durable_start(broker) && start_signals(broker) &&
+    return rates_start(broker) && config_start(broker) && groups_start(broker) &&
+           topics_start(broker) && clients_start(broker) && locks_start(broker) &&
+           namesrv_start(broker) && offsets_start(broker) && transactions_start(broker) &&
+           connections_start(broker) && hold_start(broker) && durable_start(broker) &&
+           start_signals(broker) &&
            connections_listen(broker, &broker->options->namesrv, "name server") &&
            connections_listen(broker, &broker->options->listen, "broker");
 }
@@ -161,6 +163,7 @@ static int32_t stop(struct broker *broker)
     locks_stop(broker);
     clients_stop(broker);
     config_stop(broker);
+    rates_stop(broker);
     topics_stop(broker);
     groups_stop(broker);
     for (int i = 0; i < SIGNALS; i++) {

@@ -111,6 +111,9 @@ void reply_body(struct connection *connection, const struct command *command, st
 }
 
 static void reply_remark(struct reply_to to, int32_t code, const char *format, va_list list)
+    __attribute__((format(printf, 3, 0)));
+
+static void reply_remark(struct reply_to to, int32_t code, const char *format, va_list list)
 {
     char remark[512];
     const int bytes = vsnprintf(remark, sizeof remark, format, list);
