@@ -23,6 +23,7 @@ static const struct {
     {"TIMER_DELIVER_MS", offsetof(struct properties, deliver_ms)},
     {"TRAN_MSG", offsetof(struct properties, prepared)},
     {"PGROUP", offsetof(struct properties, producer_group)},
+    {"REPLY_TO_CLIENT", offsetof(struct properties, reply_to)},
     {"POP_CK", offsetof(struct properties, pop)},
     {"CLUSTER", SIZE_MAX},
     {"MSG_REGION", SIZE_MAX},
