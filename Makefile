@@ -539,6 +539,8 @@ plants: deps ## each mistake planted in the library must be found; NAMES="NO_ZER
 
 broker: deps-broker ## build examples/mini-broker, a broker for clients of RocketMQ
 	@$(MAKE) $(BROKER)
+check-broker: broker check-broker-unit ## unmodified clients against the mini-broker; SHORT=1 for some minutes
+	@$(PYTHON) tests/broker/run.py --binary $(abspath $(BROKER)) $(if $(SHORT),--short)
 check-broker-unit: deps-broker ## the unit tests of the mini-broker, and what hostile clients send
 	@$(MAKE) $(BROKER) $(BROKER_TEST_PROGRAMS)
 	@$(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs $(BROKER_TEST_PROGRAMS:%=check:%)

@@ -44,7 +44,6 @@ static void hold_drop(struct holds *holds, struct held *held)
     else
         holds->first = held->next;
     holds->count--;
-    held->pull.topic->held--;
     reply_forget(&held->pull.to);
     pull_free(&held->pull);
     free(held);
@@ -115,8 +114,7 @@ bool hold_pull(struct broker *broker, const struct pull *pull)
     held->pull = *pull;
     held->seen = pull->offset; /* if it has grown since, the event is still to come */
     held->until_ms = (int64_t)uv_now(&broker->loop) + pull->hold_ms;
-    connection_waits(connection_ref(held->pull.to.connection), 1);
-    pull->topic->held++;
+    held->pull.to = reply_keep(pull->to);
     held->next = holds->first;
     if (holds->first != NULL)
         holds->first->previous = held;

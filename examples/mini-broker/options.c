@@ -184,6 +184,14 @@ static bool parse_number(const char *text, uint32_t most, uint32_t *out)
     return true;
 }
 
+static const char *option_name(int option)
+{
+    const struct option *at = long_options;
+    while (at->name != NULL && at->val != option)
+        at++;
+    return at->name == NULL ? "" : at->name;
+}
+
 static enum options_status take(int option, const char *value, struct options *out,
                                 const char **advertise)
 {
@@ -244,7 +252,10 @@ static enum options_status take(int option, const char *value, struct options *o
     default:
         return OPTIONS_WRONG;
     }
-    return ok ? OPTIONS_RUN : wrong("cannot be", value);
+    if (ok)
+        return OPTIONS_RUN;
+    fprintf(stderr, "mini-broker: --%s: cannot be %s\n", option_name(option), value);
+    return OPTIONS_WRONG;
 }
 
 enum options_status options_parse(int argc, char **argv, struct options *out)

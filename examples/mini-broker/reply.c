@@ -20,10 +20,10 @@ struct reply_to reply_to(struct connection *connection, const struct command *co
                              (command->flag & FLAG_ONEWAY) != 0};
 }
 
-struct reply_to reply_keep(struct connection *connection, const struct command *command)
+struct reply_to reply_keep(struct reply_to to)
 {
-    connection_waits(connection, 1);
-    return reply_to(connection_ref(connection), command);
+    connection_waits(connection_ref(to.connection), 1);
+    return to;
 }
 
 void reply_forget(struct reply_to *to)

@@ -35,7 +35,7 @@ struct topic {
     struct commitlog_cursor **cursors; /* by queue, made when needed */
     uint64_t put_count;
     uint32_t turn;
-    uint32_t held; /* pulls that wait */
+    uint32_t fetch; /* about so many messages fit an answer; 0: not known yet */
 };
 
 bool topics_start(struct broker *broker);
