@@ -105,6 +105,7 @@ static void on_signal(uv_signal_t *handle, int number)
         log_line(LOG_INFO, "%u connections, %llu messages taken, %llu given",
                  connections_count(broker), (unsigned long long)broker->put_count,
                  (unsigned long long)broker->get_count);
+        options_reload(broker->options);
         (void)config_save(broker);
         return;
     }

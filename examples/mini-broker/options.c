@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * options.c - the command line. See options.h, commitlog-mini-broker(1).
+ * options.c - the command line, and a file of the same options. See options.h,
+ * commitlog-mini-broker(1).
  *
- * Happy path: getopt_long, then what depends on several. Failure modes: OPTIONS_WRONG, and a line
- * on standard error says what.
+ * Happy path: the file, getopt_long over it, then what depends on several. Failure modes:
+ * OPTIONS_WRONG, and a line on standard error says what.
  */
 #include "options.h"
 
@@ -11,6 +12,7 @@
 #include "log.h"
 
 #include <commitlog.h>
+#include <jansson.h>
 
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -33,6 +35,7 @@ enum {
     OPT_RETAIN_BYTES,
     OPT_RETAIN_HOURS,
     OPT_LOG,
+    OPT_CONFIG,
     OPT_HELP,
     OPT_VERSION
 };
@@ -52,6 +55,7 @@ static const struct option long_options[] = {
     {"retain-bytes", required_argument, NULL, OPT_RETAIN_BYTES},
     {"retain-hours", required_argument, NULL, OPT_RETAIN_HOURS},
     {"log", required_argument, NULL, OPT_LOG},
+    {"config", required_argument, NULL, OPT_CONFIG},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {0}};
@@ -73,6 +77,7 @@ static const char help[] =
     "  --checks N                so often, then it is rolled back (15)\n"
     "  --retain-bytes SIZE       keep about so much, 100G say (all)\n"
     "  --retain-hours N          keep messages so long (for ever)\n"
+    "  --config FILE             a JSON object with these names; the command line goes first\n"
     "  --log LEVEL               error, warn, info or debug (info)\n"
     "  --help, --version\n";
 
@@ -243,6 +248,8 @@ static enum options_status take(int option, const char *value, struct options *o
         if (ok)
             log_set_level(level);
         break;
+    case OPT_CONFIG: /* see options_parse */
+        break;
     case OPT_HELP:
         fputs(help, stdout);
         return OPTIONS_DONE;
@@ -258,6 +265,65 @@ static enum options_status take(int option, const char *value, struct options *o
     return OPTIONS_WRONG;
 }
 
+/* Kept until the end of the process: the options point into it. */
+static json_t *config;
+
+static bool read_config(const char *path, json_t **out)
+{
+    json_error_t error;
+    json_t *fresh = json_load_file(path, 0, &error);
+    if (!json_is_object(fresh)) {
+        fprintf(stderr, "mini-broker: %s: line %d: %s\n", path, error.line,
+                fresh == NULL ? error.text : "not an object");
+        json_decref(fresh);
+        return false;
+    }
+    *out = fresh;
+    return true;
+}
+
+/* "name": "text", or a number, or true for an option without a value. */
+static enum options_status take_config(struct options *out, const char **advertise)
+{
+    static char numbers[32][24];
+    size_t count = 0;
+    const char *name;
+    json_t *value;
+    json_object_foreach(config, name, value)
+    {
+        const struct option *at = long_options;
+        while (at->name != NULL && strcmp(at->name, name) != 0)
+            at++;
+        const char *text = json_string_value(value);
+        if (json_is_integer(value) && count < sizeof numbers / sizeof *numbers) {
+            (void)snprintf(numbers[count], sizeof *numbers, "%lld",
+                           (long long)json_integer_value(value));
+            text = numbers[count++];
+        }
+        if (at->has_arg == no_argument && json_is_false(value))
+            continue;
+        if (at->name == NULL || at->val >= OPT_CONFIG ||
+            (at->has_arg == no_argument ? !json_is_true(value) : text == NULL))
+            return wrong("the file of options has what is none", name);
+        const enum options_status status = take(at->val, text, out, advertise);
+        if (status != OPTIONS_RUN)
+            return status;
+    }
+    return OPTIONS_RUN;
+}
+
+void options_reload(const struct options *options)
+{
+    enum log_level level;
+    json_t *fresh;
+    if (options->config == NULL || !read_config(options->config, &fresh))
+        return;
+    const char *text = json_string_value(json_object_get(fresh, "log"));
+    if (text != NULL && log_level_of(text, &level))
+        log_set_level(level);
+    json_decref(fresh);
+}
+
 enum options_status options_parse(int argc, char **argv, struct options *out)
 {
     const char *advertise = NULL;
@@ -271,6 +337,15 @@ enum options_status options_parse(int argc, char **argv, struct options *out)
     parse_address("0.0.0.0", NAMESRV_PORT, &out->namesrv);
     parse_address("0.0.0.0", BROKER_PORT, &out->listen);
     int option;
+    opterr = 0; /* what is wrong is said below */
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == OPT_CONFIG)
+            out->config = optarg;
+    }
+    if (out->config != NULL &&
+        (!read_config(out->config, &config) || take_config(out, &advertise) != OPTIONS_RUN))
+        return OPTIONS_WRONG;
+    opterr = optind = 1;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         const enum options_status status = take(option, optarg, out, &advertise);
         if (status != OPTIONS_RUN)

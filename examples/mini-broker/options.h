@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * options.h - what the command line says.
+ * options.h - what the command line says, and a file of options.
  *
- * Owns: the texts, which live as long as argv. Threads: written before there are any, then read.
+ * Owns: nothing; the texts live as long as the process. Threads: written before there are any, then
+ * read.
  */
 #ifndef MINI_BROKER_OPTIONS_H
 #define MINI_BROKER_OPTIONS_H
@@ -17,6 +18,7 @@ struct host { /* as messages have it: address, then the port as 32 bits */
 };
 
 struct options {
+    const char *config; /* a file with the same, or NULL */
     const char *data;
     struct sockaddr_storage listen;
     struct sockaddr_storage namesrv;
@@ -35,6 +37,8 @@ struct options {
 
 enum options_status { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
 enum options_status options_parse(int argc, char **argv, struct options *out);
+/* Reads the level of the log from the file again; the rest needs a new start. */
+void options_reload(const struct options *options);
 
 /* Address and port as messages have them; IPv4 within IPv6 becomes IPv4. */
 void host_of(const struct sockaddr_storage *address, struct host *out);

@@ -61,8 +61,7 @@ void reply_text(struct reply *reply, const char *name, struct text value)
 void reply_i64(struct reply *reply, const char *name, int64_t value)
 {
     char digits[24];
-    const int bytes = snprintf(digits, sizeof digits, "%lld", (long long)value);
-    reply_text(reply, name, (struct text){digits, (size_t)bytes});
+    reply_text(reply, name, text_of_i64(value, digits));
 }
 
 bool reply_end_header(struct reply *reply, size_t body_bytes)
