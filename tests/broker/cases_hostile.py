@@ -15,6 +15,7 @@ import wire
 from cases import Skipped, case, need, same
 
 FRAME_LIMIT = 16777216
+CLIENTS = 200
 
 
 class Watch:
@@ -187,6 +188,8 @@ def hostile_half_frames(ctx):
 
 @case((), alone=True)
 def hostile_never_reads(ctx):
+    if ctx.engine.name == "rocketmq":
+        raise Skipped("the official broker stops answering others for half a minute")
     topic = ctx.topic(1)
     with wire.Connection(ctx.engine.broker) as connection:
         for number in range(200):
@@ -200,7 +203,7 @@ def hostile_never_reads(ctx):
     with Watch(ctx) as watch:
         socks = []
         sent = 0
-        for number in range(40):
+        for number in range(CLIENTS):
             sock = socket.socket()
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
             sock.connect(ctx.engine.broker)
@@ -213,22 +216,25 @@ def hostile_never_reads(ctx):
             except OSError:
                 pass  # the server reads no more from who does not read
         time.sleep(6)
-        if ctx.engine.name == "mini":
-            growth = watch.growth(256, "answers that nobody reads")
-        else:
-            growth = f"memory +{(watch.peak - watch.before) >> 10} MiB"
-        slow = socks[0]
-        slow.setblocking(True)
-        slow.settimeout(10)
-        read = 0
-        while read < 200000:  # one that reads in the end gets what it asked for
-            piece = slow.recv(3000)
-            if not piece:
-                break
-            read += len(piece)
+        growth = watch.growth(384, "answers that nobody reads")
         for sock in socks:
             sock.close()
-    return f"40 clients that ask for {sent} pulls of some MB each and never read: " + growth
+        time.sleep(1)
+        # one that reads late and little by little gets all that it asked for, each byte right
+        slow = wire.Connection.__new__(wire.Connection)
+        slow.socket = socket.socket()
+        slow.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        slow.socket.settimeout(20)
+        slow.socket.connect(ctx.engine.broker)
+        for opaque in range(5):
+            slow.socket.sendall(wire.frame(11, {**pull, "queueOffset": opaque}, opaque=opaque))
+        time.sleep(2)
+        for _ in range(5):
+            header, body = slow.answer()
+            same("code of the answer to a slow reader", header["code"], 0)
+            same("first offset of it", next(wire.records(body))["off"], header["opaque"])
+        slow.close()
+    return f"{CLIENTS} clients that ask for {sent} pulls of some MB each and never read: " + growth
 
 
 @case((), short=False, alone=True)
