@@ -64,6 +64,7 @@ static const struct {
     {REQUEST_PRODUCER_CONNECTION, handle_producer_connection},
     {REQUEST_OFFSET_RESET, handle_offset_reset},
     {REQUEST_BROKER_STATUS, handle_broker_status},
+    {REQUEST_VIEW_STATS, handle_view_stats},
     {REQUEST_BROKER_CONFIG, handle_broker_config},
 };
 

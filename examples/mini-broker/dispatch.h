@@ -35,5 +35,7 @@ handler handle_topic_update, handle_topic_delete, handle_topic_delete_route, han
     handle_group_delete, handle_group_all, handle_group_config, handle_consume_status,
     handle_consumer_connection, handle_producer_connection, handle_broker_status,
     handle_broker_config;
+/* counters.c */
+handler handle_view_stats;
 
 #endif

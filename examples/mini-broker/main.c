@@ -19,6 +19,7 @@
 #include "clients.h"
 #include "config_store.h"
 #include "connection.h"
+#include "counters.h"
 #include "durable.h"
 #include "groups.h"
 #include "hold.h"
@@ -141,11 +142,11 @@ static void raise_limit(void)
 
 static bool start(struct broker *broker)
 {
-    return rates_start(broker) && config_start(broker) && groups_start(broker) &&
-           topics_start(broker) && clients_start(broker) && locks_start(broker) &&
-           namesrv_start(broker) && offsets_start(broker) && transactions_start(broker) &&
-           connections_start(broker) && hold_start(broker) && durable_start(broker) &&
-           start_signals(broker) &&
+    return rates_start(broker) && counters_start(broker) && config_start(broker) &&
+           groups_start(broker) && topics_start(broker) && clients_start(broker) &&
+           locks_start(broker) && namesrv_start(broker) && offsets_start(broker) &&
+           transactions_start(broker) && connections_start(broker) && hold_start(broker) &&
+           durable_start(broker) && start_signals(broker) &&
            connections_listen(broker, &broker->options->namesrv, "name server") &&
            connections_listen(broker, &broker->options->listen, "broker");
 }
@@ -165,6 +166,7 @@ static int32_t stop(struct broker *broker)
     clients_stop(broker);
     config_stop(broker);
     rates_stop(broker);
+    counters_stop(broker);
     topics_stop(broker);
     groups_stop(broker);
     for (int i = 0; i < SIGNALS; i++) {

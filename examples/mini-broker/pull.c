@@ -16,6 +16,7 @@
 
 #include "clients.h"
 #include "codes.h"
+#include "counters.h"
 #include "dispatch.h"
 #include "groups.h"
 #include "hold.h"
@@ -95,6 +96,8 @@ static bool pull_send(struct broker *broker, struct pull *pull, struct found *fo
                           message->body.bytes - bytes, holding);
         }
         broker->get_count += found->count;
+        counters_add(broker, COUNTER_GET, pull->topic->entry.name,
+                     (struct text){pull->group, pull->group_bytes}, found->count);
     }
     holding_release(holding);
     return true;

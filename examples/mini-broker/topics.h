@@ -33,7 +33,8 @@ struct topic {
     bool deleted;                      /* remembered for its generation */
     json_t *attributes;                /* an object, or NULL */
     struct commitlog_cursor **cursors; /* by queue, made when needed */
-    uint64_t put_count;
+    uint64_t put_count;                /* messages taken */
+    uint64_t put_told;                 /* of them, by counters.c */
     uint32_t turn;
     uint32_t fetch; /* about so many messages fit an answer; 0: not known yet */
 };

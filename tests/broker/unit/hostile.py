@@ -27,17 +27,17 @@ SLOW_READERS, SLOW_MESSAGES, SLOW_BYTES = 200, 200, 60000
 KEPT_MAX_KB = 256 * 1024  # CONNECTIONS_KEPT_MAX
 CODES = [10, 11, 12, 14, 15, 17, 21, 26, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 41, 42, 46,
          100, 101, 102, 105, 106, 200, 201, 202, 203, 204, 206, 207, 208, 215, 216, 219, 222, 224,
-         300, 304, 310, 320, 324, 325, 351, 352, 361, 999, -5]
+         300, 304, 310, 315, 320, 324, 325, 351, 352, 361, 999, -5]
 NAMES = list("abcdefghijklmn") + """topic consumerGroup queueId queueOffset maxMsgNums sysFlag
     commitOffset suspendTimeoutMillis subscription expressionType group offset delayLevel key maxNum
     beginTimestamp endTimestamp producerGroup timestamp commitLogOffset commitOrRollback clientID
     namespace value readQueueNums writeQueueNums perm attributes groupName cluster
-    boundaryType""".split()
+    boundaryType statsName statsKey""".split()
 VALUES = ["", "0", "1", "-1", "3", "true", "x", "T", "TBW102", "%RETRY%g", "%DLQ%g", "g",
           str(2**63 - 1), str(-2**63), "9" * 20, "4294967296",
           "KEYS\1a b c\2UNIQ_KEY\1u\2DELAY\0011\2", "DELAY\00199999999999\2",
           "TRAN_MSG\1true\2PGROUP\1g\2", "REPLY_TO_CLIENT\1c\2", "a > 3 and b is not null", "SQL92",
-          "TAG", "*", "TagA || TagB || ", "+a=b,-c,=,+=,+,,-", "x" * 300, "x" * 40000, "\0", "%",
+          "TOPIC_PUT_NUMS", "TAG", "*", "TagA || TagB || ", "+a=b,-c,=,+=,+,,-", "x" * 300, "x" * 40000, "\0", "%",
           "a/b", "LOWER", "UPPER", "100000", "8", "12"]
 BODIES = [b"", b"x", b"{}", b"[1,2", b"null", b"\xff" * 50, b'{"clientID":3,"consumerDataSet":{}}',
           b'{"clientID":"c","producerDataSet":[{"groupName":"g"}],"consumerDataSet":[{"groupName":'
