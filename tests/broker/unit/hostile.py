@@ -37,7 +37,8 @@ VALUES = ["", "0", "1", "-1", "3", "true", "x", "T", "TBW102", "%RETRY%g", "%DLQ
           str(2**63 - 1), str(-2**63), "9" * 20, "4294967296",
           "KEYS\1a b c\2UNIQ_KEY\1u\2DELAY\0011\2", "DELAY\00199999999999\2",
           "TRAN_MSG\1true\2PGROUP\1g\2", "REPLY_TO_CLIENT\1c\2", "a > 3 and b is not null", "SQL92",
-          "TOPIC_PUT_NUMS", "TAG", "*", "TagA || TagB || ", "+a=b,-c,=,+=,+,,-", "x" * 300, "x" * 40000, "\0", "%",
+          "TOPIC_PUT_NUMS", "TAG", "*", "TagA || TagB || ", "+a=b,-c,=,+=,+,,-", "x" * 300,
+          "x" * 40000, "\0", "%",
           "a/b", "LOWER", "UPPER", "100000", "8", "12"]
 BODIES = [b"", b"x", b"{}", b"[1,2", b"null", b"\xff" * 50, b'{"clientID":3,"consumerDataSet":{}}',
           b'{"clientID":"c","producerDataSet":[{"groupName":"g"}],"consumerDataSet":[{"groupName":'
