@@ -50,7 +50,10 @@ SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/c
     tests/cli/watch.sh tests/cli/work.sh tests/golden/golden.sh)
 SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c) $(filter-out $(PLAIN_SOURCES),$(PLAIN_FILES)))
 EXAMPLE_TESTS := $(sort $(wildcard tests/examples/*.sh))
-EXAMPLE_NAMES := $(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c))))
+EXAMPLE_NAMES := $(filter-out mini-broker,$(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c)))))
+# Needs libuv, so only its own target builds it.
+BROKER_SOURCES := $(sort $(wildcard examples/mini-broker/*.c))
+BROKER_TESTS := $(sort $(wildcard tests/broker/unit/test_*.c))
 MAN_PAGES := $(sort $(wildcard man/*.[1-9]))
 # Needs libfuse3 and root, so only its own target builds and runs it.
 POWERCUT_FILES := $(sort $(wildcard tests/powercut/*.c))
@@ -188,6 +191,8 @@ PLAIN_PROGRAMS := $(PLAIN_SOURCES:%.c=$(B)/%)
 WOVEN_PROGRAMS := $(filter $(B)/tests/concurrency/%,$(PLAIN_PROGRAMS))
 FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$(B)/fuzz/%)
 EXAMPLE_PROGRAMS := $(EXAMPLE_NAMES:%=$(B)/examples/%)
+BROKER := $(B)/mini-broker
+BROKER_TEST_PROGRAMS := $(BROKER_TESTS:%.c=$(B)/%)
 # What has one thread only has no races, and takes ten times as long under that sanitizer.
 ifeq ($(VARIANT),tsan)
 PLAIN_PROGRAMS := $(filter $(B)/tests/stress/% $(B)/tests/model/% $(B)/tests/crash/%,$(PLAIN_PROGRAMS))
@@ -371,6 +376,17 @@ $(EXAMPLE_PROGRAMS): $(B)/examples/%: $$(call object,$$(wildcard examples/$$*/*.
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
 
+$(call object,$(BROKER_SOURCES) $(BROKER_TESTS)): FILE_CFLAGS = -Iexamples/mini-broker \
+    $(shell $(PKG_CONFIG) --cflags libuv jansson)
+BROKER_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson)
+$(BROKER): $(call object,$(BROKER_SOURCES)) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(BROKER_LIBS) -pthread -o $@
+$(BROKER_TEST_PROGRAMS): $(B)/%: $(B)/obj/%.o $(call object,$(filter-out %/main.c,$(BROKER_SOURCES))) \
+    $(SUPPORT) $(STATIC)
+	@mkdir -p $(@D)
+	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(BROKER_LIBS) $(CHECK_LIBS) -pthread -o $@
+
 # Rewritten by each run, because PREFIX and LIBDIR may differ from those of the last one.
 $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
 	@mkdir -p $(@D)
@@ -390,6 +406,7 @@ DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
 DEPS_BENCH := $(DEPS_PEERS) libleveldb-dev libwiredtiger-dev libpmemlog-dev libjansson-dev \
     libpopt-dev python3-matplotlib xfsprogs e2fsprogs util-linux
 DEPS_BENCH_JAVA := openjdk-17-jdk-headless maven
+DEPS_BROKER := libuv1-dev libjansson-dev
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)
@@ -404,6 +421,9 @@ deps-bench: ## install what bench needs
 	@tools/check/deps.sh $(DEPS_BENCH)
 deps-bench-java: ## install what bench-rocketmq needs
 	@tools/check/deps.sh $(DEPS_BENCH_JAVA)
+SECONDS_HOSTILE ?= 8
+deps-broker: ## install what broker needs
+	@tools/check/deps.sh $(DEPS_BROKER)
 deps-arm64: ## install what check-arm64 needs
 	@tools/check/deps.sh $(DEPS_ARM64)
 
@@ -516,6 +536,15 @@ proof-table: ## write tests/PROOF.md from what has been run
 	@$(PYTHON) tools/check/proof.py --table
 plants: deps ## each mistake planted in the library must be found; NAMES="NO_ZERO" or DRAW=4 SEED=1
 	@MAKE='$(MAKE)' B='$(B)' tools/check/plants.sh $(NAMES)
+
+broker: deps-broker ## build examples/mini-broker, a broker for clients of RocketMQ
+	@$(MAKE) $(BROKER)
+check-broker: broker check-broker-unit ## unmodified clients against the mini-broker; SHORT=1 for some minutes
+	@$(PYTHON) tests/broker/run.py --binary $(abspath $(BROKER)) $(if $(SHORT),--short)
+check-broker-unit: deps-broker ## the unit tests of the mini-broker, and what hostile clients send
+	@$(MAKE) $(BROKER) $(BROKER_TEST_PROGRAMS)
+	@$(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs $(BROKER_TEST_PROGRAMS:%=check:%)
+	@$(PYTHON) tests/broker/unit/hostile.py $(BROKER) $(SECONDS_HOSTILE)
 
 demo: deps ## build and run examples/demo/demo.sh
 	@$(MAKE) all examples

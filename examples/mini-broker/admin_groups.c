@@ -1,0 +1,159 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * admin_groups.c - what administrators ask and change of groups, and who is in them.
+ *
+ * Owns: nothing. Invariants: a change is on disk before it is answered. Threads: the loop's.
+ * Happy path: as admin_topics.c. Failure modes: nobody is there: REPLY_NOT_ONLINE.
+ */
+#include "clients.h"
+#include "codes.h"
+#include "config_store.h"
+#include "dispatch.h"
+#include "groups.h"
+#include "json.h"
+#include "offsets.h"
+#include "queue_table.h"
+#include "reply.h"
+
+static void reply_saved(struct connection *connection, const struct command *command)
+{
+    if (config_save(connection->broker))
+        reply_ok(connection, command);
+    else
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "the settings cannot be written");
+}
+
+void handle_group_update(struct connection *connection, const struct command *command)
+{
+    json_error_t error = {0};
+    json_t *json = json_loadb(command->body.data, command->body.bytes, 0, &error);
+    if (json == NULL || !group_update(connection->broker, json))
+        reply_error(connection, command, REPLY_INVALID, "no settings of a group: %s", error.text);
+    else
+        reply_saved(connection, command);
+    json_decref(json);
+}
+
+void handle_group_delete(struct connection *connection, const struct command *command)
+{
+    struct group *group = group_find(connection->broker, command_text(command, "groupName"));
+    if (group != NULL)
+        group_delete(connection->broker, group);
+    reply_saved(connection, command);
+}
+
+void handle_group_all(struct connection *connection, const struct command *command)
+{
+    struct broker *broker = connection->broker;
+    json_t *table = json_object();
+    for (const struct group *group = group_next(broker, NULL); group != NULL;
+         group = group_next(broker, group))
+        json_object_set_new(table, group->entry.name.data, group_settings(group));
+    reply_json(connection, command,
+               json_pack("{s:{s:I, s:I, s:I}, s:{}, s:o}", "dataVersion", "counter", (json_int_t)1,
+                         "stateVersion", (json_int_t)0, "timestamp", (json_int_t)broker->started_ms,
+                         "forbiddenTable", "subscriptionGroupTable", table));
+}
+
+void handle_group_config(struct connection *connection, const struct command *command)
+{
+    const struct text name = command_text(command, "group");
+    const struct group *group = group_find(connection->broker, name);
+    if (group == NULL)
+        reply_error(connection, command, REPLY_NO_GROUP, "No group in this broker: %.*s",
+                    (int)name.bytes, name.data);
+    else
+        reply_json(connection, command, group_settings(group));
+}
+
+static json_t *members_json(const struct audience *audience)
+{
+    json_t *list = json_array();
+    for (const struct member *member = audience->members; member != NULL; member = member->next)
+        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i}", "clientId", member->id,
+                                              "clientAddr", member->connection->host_text,
+                                              "language", language_name(member->language),
+                                              "version", (int)member->version));
+    return list;
+}
+
+void handle_consumer_connection(struct connection *connection, const struct command *command)
+{
+    const struct text group = command_text(command, "consumerGroup");
+    const struct audience *audience = clients_consumers(connection->broker, group);
+    if (audience == NULL) {
+        reply_error(connection, command, REPLY_NOT_ONLINE, "the consumer group[%.*s] not online",
+                    (int)group.bytes, group.data);
+        return;
+    }
+    json_t *table = json_object();
+    for (const struct table_entry *entry = table_next(&audience->subscriptions, NULL);
+         entry != NULL; entry = table_next(&audience->subscriptions, entry)) {
+        const struct subscription *one = (const struct subscription *)(const void *)entry;
+        json_object_set(table, entry->name.data, one->data);
+    }
+    reply_json(connection, command,
+               json_pack("{s:o, s:o, s:s, s:s, s:s}", "connectionSet", members_json(audience),
+                         "subscriptionTable", table, "consumeType",
+                         audience->active ? "CONSUME_ACTIVELY" : "CONSUME_PASSIVELY",
+                         "messageModel", audience->broadcast ? "BROADCASTING" : "CLUSTERING",
+                         "consumeFromWhere",
+                         audience->from_where[0] == '\0' ? "CONSUME_FROM_LAST_OFFSET"
+                                                         : audience->from_where));
+}
+
+void handle_producer_connection(struct connection *connection, const struct command *command)
+{
+    const struct text group = command_text(command, "producerGroup");
+    const struct audience *audience = clients_producers(connection->broker, group);
+    if (audience == NULL)
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "the producer group[%.*s] not exist",
+                    (int)group.bytes, group.data);
+    else
+        reply_json(connection, command,
+                   json_pack("{s:o}", "connectionSet", members_json(audience)));
+}
+
+/* The queues of a topic, if the group has come anywhere in it. True: they are in the table. */
+static bool put_consumed(struct buffer *out, struct broker *broker, struct text group,
+                         const struct topic *topic, bool first)
+{
+    bool any = false;
+    for (uint32_t queue = 0; queue < topic->read_queues && !any; queue++)
+        any = offsets_get(broker, group, topic, queue) >= 0;
+    for (uint32_t queue = 0; queue < topic->read_queues && any; queue++) {
+        struct commitlog_queue_info info;
+        int64_t offset = offsets_get(broker, group, topic, queue);
+        topic_bounds(broker, topic, queue, &info);
+        if (offset < 0)
+            offset = 0;
+        queue_table_key(out, broker, topic, queue, first && queue == 0);
+        buffer_format(out,
+                      "{\"brokerOffset\":%llu,\"consumerOffset\":%lld,\"lastTimestamp\":%lld,"
+                      "\"pullOffset\":%lld}",
+                      (unsigned long long)info.next_offset, (long long)offset,
+                      (long long)(info.last_time_ns / 1000000), (long long)offset);
+    }
+    return any;
+}
+
+void handle_consume_status(struct connection *connection, const struct command *command)
+{
+    struct broker *broker = connection->broker;
+    const struct text group = command_text(command, "consumerGroup");
+    const struct text wanted = command_text(command, "topic");
+    struct buffer *out = &broker->properties; /* the other one is offsets.c's */
+    bool first = true;
+    buffer_clear(out);
+    buffer_put_text(out, TEXT("{\"consumeTps\":0.0,\"offsetTable\":{"));
+    for (const struct topic *topic = topic_next(broker, NULL); topic != NULL;
+         topic = topic_next(broker, topic)) {
+        if (topic->deleted || topic->stored == TOPIC_NOT_STORED ||
+            (wanted.bytes > 0 && !text_equal(wanted, topic->entry.name)))
+            continue;
+        if (put_consumed(out, broker, group, topic, first))
+            first = false;
+    }
+    buffer_put_text(out, TEXT("}}"));
+    reply_body(connection, command, buffer_text(out));
+}

@@ -1,0 +1,116 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * admin_status.c - what the broker says of itself.
+ *
+ * Owns: nothing. Threads: the loop's. Happy path: a table of names and values, all text. Failure
+ * modes: none.
+ */
+#include "codes.h"
+#include "dispatch.h"
+#include "rates.h"
+#include "reply.h"
+#include "topics.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/statvfs.h>
+
+static void put_pair(struct buffer *out, const char *name, const char *format, ...)
+    __attribute__((format(printf, 3, 4)));
+
+static void put_pair(struct buffer *out, const char *name, const char *format, ...)
+{
+    char value[256];
+    va_list list;
+    va_start(list, format);
+    (void)vsnprintf(value, sizeof value, format, list);
+    va_end(list);
+    if (out->data[out->used - 1] != '{')
+        buffer_put_byte(out, ',');
+    buffer_put_json(out, text_of(name));
+    buffer_put_byte(out, ':');
+    buffer_put_json(out, text_of(value));
+}
+
+static double disk_ratio(const struct broker *broker)
+{
+    struct statvfs info;
+    if (statvfs(broker->options->data, &info) != 0 || info.f_blocks == 0)
+        return 0;
+    return 1 - (double)info.f_bavail / (double)info.f_blocks;
+}
+
+static void put_rates(struct buffer *out, const struct broker *broker, const char *name,
+                      enum rates_of which)
+{
+    put_pair(out, name, "%.2f %.2f %.2f", rates_over(broker, which, 10),
+             rates_over(broker, which, 60), rates_over(broker, which, 600));
+}
+
+static void put_counts(struct buffer *out, const struct broker *broker)
+{
+    put_rates(out, broker, "putTps", RATES_PUT);
+    put_rates(out, broker, "getTransferredTps", RATES_GET);
+    put_rates(out, broker, "getTransferedTps", RATES_GET); /* what 4.x calls it */
+    put_rates(out, broker, "getFoundTps", RATES_GET);
+    put_rates(out, broker, "getTotalTps", RATES_GET);
+    put_pair(out, "getMissTps", "0.00 0.00 0.00");
+    put_pair(out, "msgPutTotalYesterdayMorning", "0");
+    put_pair(out, "msgPutTotalTodayMorning", "0");
+    put_pair(out, "msgPutTotalTodayNow", "%llu", (unsigned long long)broker->put_count);
+    put_pair(out, "msgGetTotalYesterdayMorning", "0");
+    put_pair(out, "msgGetTotalTodayMorning", "0");
+    put_pair(out, "msgGetTotalTodayNow", "%llu", (unsigned long long)broker->get_count);
+}
+
+void handle_broker_status(struct connection *connection, const struct command *command)
+{
+    struct broker *broker = connection->broker;
+    struct commitlog_positions positions = {.struct_bytes = sizeof positions};
+    struct buffer *out = &broker->scratch;
+    (void)commitlog_positions_get(broker->store, &positions);
+    buffer_clear(out);
+    buffer_put_text(out, TEXT("{\"table\":{"));
+    put_pair(out, "brokerVersionDesc", "mini-broker %s", commitlog_version_text());
+    put_pair(out, "brokerVersion", "%d", BROKER_VERSION);
+    put_pair(out, "brokerActive", "true");
+    put_pair(out, "bootTimestamp", "%lld", (long long)broker->started_ms);
+    const long long up = (broker_now_ms() - broker->started_ms) / 1000;
+    put_pair(out, "runtime", "[ %lld days, %lld hours, %lld minutes, %lld seconds ]", up / 86400,
+             up / 3600 % 24, up / 60 % 60, up % 60);
+    put_counts(out, broker);
+    put_pair(out, "sendThreadPoolQueueSize", "0");
+    put_pair(out, "pullThreadPoolQueueSize", "0");
+    put_pair(out, "sendThreadPoolQueueHeadWaitTimeMills", "0");
+    put_pair(out, "pullThreadPoolQueueHeadWaitTimeMills", "0");
+    put_pair(out, "queryThreadPoolQueueSize", "0");
+    put_pair(out, "pageCacheLockTimeMills", "0");
+    put_pair(out, "timerReadBehind", "0");
+    put_pair(out, "timerOffsetBehind", "0");
+    put_pair(out, "timerCongestNum", "0");
+    put_pair(out, "timerEnqueueTps", "0.0");
+    put_pair(out, "timerDequeueTps", "0.0");
+    put_pair(out, "earliestMessageTimeStamp", "%lld", (long long)broker->started_ms);
+    put_pair(out, "commitLogMinOffset", "%llu", (unsigned long long)positions.first);
+    put_pair(out, "commitLogMaxOffset", "%llu", (unsigned long long)positions.published);
+    put_pair(out, "durableOffset", "%llu", (unsigned long long)positions.durable);
+    put_pair(out, "commitLogDiskRatio", "%.4f", disk_ratio(broker));
+    put_pair(out, "consumeQueueDiskRatio", "%.4f", disk_ratio(broker));
+    put_pair(out, "connections", "%u", connections_count(broker));
+    buffer_put_text(out, TEXT("}}"));
+    reply_body(connection, command, buffer_text(out));
+}
+
+void handle_broker_config(struct connection *connection, const struct command *command)
+{
+    struct broker *broker = connection->broker;
+    const struct options *options = broker->options;
+    struct buffer *out = &broker->scratch;
+    buffer_clear(out);
+    buffer_format(out,
+                  "brokerClusterName=%s\nbrokerName=%s\nbrokerId=0\nflushDiskType=%s\n"
+                  "autoCreateTopicEnable=%s\ndefaultTopicQueueNums=%u\nmaxMessageSize=4194304\n",
+                  options->cluster, options->name, options->sync ? "SYNC_FLUSH" : "ASYNC_FLUSH",
+                  options->auto_topics ? "true" : "false", options->queues);
+    reply_body(connection, command, buffer_text(out));
+}

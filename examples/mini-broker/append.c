@@ -1,0 +1,99 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * append.c - the record of a message: keys for queries, tag and headers for selection, and the body
+ * that clients decode. See append.h.
+ *
+ * Happy path: reserve, write in place, commit. A message for later cannot be reserved, so its body
+ * is written into the scratch buffer first. Failure modes: those of the store; nothing is stored.
+ */
+#include "append.h"
+
+#include "codes.h"
+
+static uint32_t append_keys(const struct properties *known,
+                            struct commitlog_slice keys[APPEND_KEYS_MAX])
+{
+    uint32_t count = 0;
+    if (known->unique.bytes > 0 && known->unique.bytes <= 4096)
+        keys[count++] = (struct commitlog_slice){known->unique.data, known->unique.bytes};
+    const char *at = known->keys.data, *const end = at + known->keys.bytes;
+    while (known->keys.bytes > 0 && at < end && count < APPEND_KEYS_MAX) {
+        const char *blank = memchr(at, ' ', (size_t)(end - at));
+        const size_t bytes = (size_t)((blank == NULL ? end : blank) - at);
+        if (bytes > 0 && bytes <= 4096)
+            keys[count++] = (struct commitlog_slice){at, bytes};
+        at += bytes + 1;
+    }
+    return count;
+}
+
+void append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
+                   struct commitlog_record *out)
+{
+    const struct properties *known = message->known;
+    message->layout.topic = message->topic->entry.name;
+    message->layout.queue = message->queue;
+    *out = (struct commitlog_record){.struct_bytes = sizeof *out,
+                                     .topic = message->topic->stored,
+                                     .queue = message->queue,
+                                     .level = COMMITLOG_LEVEL_NONE,
+                                     .keys = keys,
+                                     .key_count = append_keys(known, keys),
+                                     .headers = known->headers,
+                                     .header_count = known->header_count,
+                                     .deliver_at_ms = message->deliver_at_ms};
+    if (known->tag.bytes <= 255)
+        out->tag = (struct commitlog_slice){known->tag.data, known->tag.bytes};
+}
+
+static int32_t append_for_later(struct broker *broker, const struct message *message,
+                                struct commitlog_record record,
+                                struct commitlog_receipt *out_receipt, struct commitlog_error *err)
+{
+    struct buffer *out = &broker->scratch;
+    const size_t bytes = layout_bytes(&message->layout);
+    buffer_clear(out);
+    uint8_t *to = buffer_room(out, bytes);
+    if (to == NULL)
+        return COMMITLOG_ENOMEM;
+    layout_write(&message->layout, to);
+    const struct commitlog_slice body = {to, bytes};
+    record.body = &body;
+    record.body_count = 1;
+    return commitlog_append_record(broker->store, &record, APPEND_WAIT_MS, out_receipt, err);
+}
+
+int32_t append_message(struct broker *broker, struct message *message,
+                       struct commitlog_receipt *out_receipt, struct commitlog_error *err)
+{
+    struct commitlog_slice keys[APPEND_KEYS_MAX];
+    struct commitlog_record record;
+    struct commitlog_reservation *reservation;
+    void *body;
+    append_record(message, keys, &record);
+    if (message->deliver_at_ms != 0)
+        return append_for_later(broker, message, record, out_receipt, err);
+    const int32_t code = commitlog_reserve(broker->store, &record, layout_bytes(&message->layout),
+                                           APPEND_WAIT_MS, &reservation, &body, err);
+    if (code != COMMITLOG_OK)
+        return code;
+    layout_write(&message->layout, body);
+    return commitlog_commit(reservation, APPEND_WAIT_MS, out_receipt, err);
+}
+
+int32_t append_reply_code(int32_t code)
+{
+    switch (code) {
+    case COMMITLOG_ETOOBIG:
+    case COMMITLOG_EINVAL:
+        return REPLY_ILLEGAL;
+    case COMMITLOG_ENOSPC:
+    case COMMITLOG_EFAILED:
+        return REPLY_NOT_AVAILABLE;
+    case COMMITLOG_ETIMEDOUT:
+    case COMMITLOG_EFULL:
+        return REPLY_SYSTEM_BUSY;
+    default:
+        return REPLY_SYSTEM_ERROR;
+    }
+}

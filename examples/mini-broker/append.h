@@ -1,0 +1,32 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * append.h - a message into the store.
+ *
+ * Owns: nothing. Invariants: level none: who answers waits by durable.h. Threads: the loop's.
+ */
+#ifndef MINI_BROKER_APPEND_H
+#define MINI_BROKER_APPEND_H
+
+#include "message_layout.h"
+#include "properties.h"
+#include "topics.h"
+
+enum { APPEND_KEYS_MAX = 64, APPEND_WAIT_MS = 1000 };
+
+struct message {
+    struct topic *topic; /* stored already: topic_store */
+    uint32_t queue;
+    int64_t deliver_at_ms;          /* 0: at once */
+    const struct properties *known; /* of layout.properties */
+    struct layout layout;           /* topic and queue are set by append_* */
+};
+
+/* The record of it, all but the body. Keys are put into `keys`. */
+void append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
+                   struct commitlog_record *out);
+int32_t append_message(struct broker *broker, struct message *message,
+                       struct commitlog_receipt *out_receipt, struct commitlog_error *err);
+/* What clients are told of a code of the store. */
+int32_t append_reply_code(int32_t code);
+
+#endif

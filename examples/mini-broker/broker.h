@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * broker.h - what all parts of the broker share.
+ *
+ * Owns: one struct broker, made in main.c. Each part keeps its own state behind a pointer here.
+ * Threads: the loop's thread only; durable.c has a second one that touches the store alone.
+ */
+#ifndef MINI_BROKER_BROKER_H
+#define MINI_BROKER_BROKER_H
+
+#include "buffer.h"
+#include "options.h"
+#include "table.h"
+
+#include <commitlog.h>
+#include <time.h>
+#include <uv.h>
+
+struct connection;
+
+struct broker {
+    uv_loop_t loop;
+    const struct options *options;
+    struct commitlog_store *store;
+    int64_t started_ms;
+    bool stopping;
+    struct buffer fields;     /* of the reply or request that is being written */
+    struct buffer header;     /* and its header */
+    struct buffer properties; /* of a message that is being stored */
+    struct buffer scratch;    /* of whoever is at work; never across a call of another part */
+    struct connections *connections;
+    struct topics *topics;
+    struct groups *groups;
+    struct clients *clients;
+    struct durable *durable;
+    struct holds *holds;
+    struct offsets *offsets;
+    struct locks *locks;
+    struct checks *checks; /* of transactions */
+    struct namesrv *namesrv;
+    struct config *config;
+    struct rates *rates;
+    struct counters *counters;
+    uint64_t put_count;  /* messages taken */
+    uint64_t get_count;  /* messages given */
+    int32_t next_opaque; /* of our own requests */
+};
+
+/* Milliseconds since 1970. */
+static inline int64_t broker_now_ms(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_REALTIME, &now);
+    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
+}
+
+#endif

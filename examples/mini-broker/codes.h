@@ -1,0 +1,115 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * codes.h - the numbers of RocketMQ's remoting protocol that this broker knows.
+ *
+ * Owns: nothing. What is asked for and is not here is answered REPLY_NOT_SUPPORTED.
+ */
+#ifndef MINI_BROKER_CODES_H
+#define MINI_BROKER_CODES_H
+
+enum request_code {
+    REQUEST_SEND = 10,
+    REQUEST_PULL = 11,
+    REQUEST_QUERY = 12,
+    REQUEST_OFFSET_QUERY = 14,
+    REQUEST_OFFSET_UPDATE = 15,
+    REQUEST_TOPIC_UPDATE = 17,
+    REQUEST_TOPIC_ALL = 21,
+    REQUEST_BROKER_CONFIG = 26,
+    REQUEST_BROKER_STATUS = 28,
+    REQUEST_OFFSET_BY_TIME = 29,
+    REQUEST_OFFSET_MAX = 30,
+    REQUEST_OFFSET_MIN = 31,
+    REQUEST_EARLIEST_TIME = 32,
+    REQUEST_VIEW = 33,
+    REQUEST_HEARTBEAT = 34,
+    REQUEST_UNREGISTER = 35,
+    REQUEST_SEND_BACK = 36,
+    REQUEST_TRANSACTION_END = 37,
+    REQUEST_CONSUMERS = 38,
+    REQUEST_TRANSACTION_CHECK = 39, /* to clients */
+    REQUEST_CONSUMERS_CHANGED = 40, /* to clients */
+    REQUEST_LOCK = 41,
+    REQUEST_UNLOCK = 42,
+    REQUEST_OFFSET_ALL = 43,
+    REQUEST_CLIENT_CHECK = 46,
+    REQUEST_KV_PUT = 100,
+    REQUEST_KV_GET = 101,
+    REQUEST_KV_DELETE = 102,
+    REQUEST_ROUTE = 105,
+    REQUEST_CLUSTER = 106,
+    REQUEST_GROUP_UPDATE = 200,
+    REQUEST_GROUP_ALL = 201,
+    REQUEST_TOPIC_STATUS = 202,
+    REQUEST_CONSUMER_CONNECTION = 203,
+    REQUEST_PRODUCER_CONNECTION = 204,
+    REQUEST_TOPICS = 206,
+    REQUEST_GROUP_DELETE = 207,
+    REQUEST_CONSUME_STATUS = 208,
+    REQUEST_TOPIC_DELETE = 215,
+    REQUEST_TOPIC_DELETE_ROUTE = 216,
+    REQUEST_KV_LIST = 219,
+    REQUEST_OFFSET_RESET_CLIENT = 220, /* to clients */
+    REQUEST_OFFSET_RESET = 222,
+    REQUEST_TOPICS_OF_CLUSTER = 224,
+    REQUEST_TOPIC_GROUPS = 300,
+    REQUEST_TOPICS_SYSTEM = 304,
+    REQUEST_SEND_V2 = 310,
+    REQUEST_VIEW_STATS = 315,
+    REQUEST_SEND_BATCH = 320,
+    REQUEST_SEND_REPLY = 324,
+    REQUEST_SEND_REPLY_V2 = 325,
+    REQUEST_PUSH_REPLY = 326, /* to clients */
+    REQUEST_TOPIC_CONFIG = 351,
+    REQUEST_GROUP_CONFIG = 352,
+    REQUEST_PULL_LITE = 361
+};
+
+enum reply_code {
+    REPLY_OK = 0,
+    REPLY_SYSTEM_ERROR = 1,
+    REPLY_SYSTEM_BUSY = 2,
+    REPLY_NOT_SUPPORTED = 3,
+    REPLY_FLUSH_TIMEOUT = 10,
+    REPLY_ILLEGAL = 13,
+    REPLY_NOT_AVAILABLE = 14,
+    REPLY_NO_PERMISSION = 16,
+    REPLY_NO_TOPIC = 17,
+    REPLY_PULL_NOT_FOUND = 19,
+    REPLY_PULL_RETRY = 20,
+    REPLY_PULL_MOVED = 21,
+    REPLY_NOT_FOUND = 22,
+    REPLY_BAD_SUBSCRIPTION = 23,
+    REPLY_NO_SUBSCRIPTION = 24,
+    REPLY_NO_GROUP = 26,
+    REPLY_INVALID = 29,
+    REPLY_NOT_ONLINE = 206
+};
+
+enum { /* flag of a header */
+       FLAG_RESPONSE = 1,
+       FLAG_ONEWAY = 2
+};
+enum { /* sysFlag of a message */
+       MESSAGE_COMPRESSED = 1,
+       MESSAGE_PREPARED = 4,
+       MESSAGE_COMMITTED = 8,
+       MESSAGE_ROLLED_BACK = 12, /* and the mask of the two */
+       MESSAGE_BORN_V6 = 0x10,
+       MESSAGE_STORED_V6 = 0x20
+};
+enum { /* sysFlag of a pull */
+       PULL_HAS_COMMIT = 1,
+       PULL_SUSPEND = 2,
+       PULL_HAS_SUBSCRIPTION = 4
+};
+enum { /* permissions of a topic */
+       PERM_INHERIT = 1,
+       PERM_WRITE = 2,
+       PERM_READ = 4
+};
+
+/* What replies say of us: V5_1_4, at which clients know all that is offered. */
+enum { BROKER_VERSION = 441, LANGUAGE_OTHER = 7, LANGUAGE_COUNT = 14 };
+
+#endif

@@ -1,0 +1,154 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * config_store.c - DATA/broker.json. See config_store.h.
+ *
+ * Happy path: load at the start; a change sets a timer, and the file is written once for all
+ * changes until then; what an administrator asked for is written before the answer. Failure modes:
+ * a file that is no JSON stops the start, and is left as it is; one that cannot be written is tried
+ * again, and the log says so.
+ */
+#include "config_store.h"
+
+#include "groups.h"
+#include "log.h"
+#include "topics.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+enum { SAVE_AFTER_MS = 200, RETRY_MS = 5000 };
+
+struct config {
+    uv_timer_t timer;
+    struct broker *broker;
+    bool changed;
+    bool started;
+};
+
+static void config_path(const struct broker *broker, const char *suffix, char *out, size_t room)
+{
+    (void)snprintf(out, room, "%s/broker.json%s", broker->options->data, suffix);
+}
+
+bool config_load(struct broker *broker)
+{
+    char path[4096];
+    json_error_t error;
+    config_path(broker, "", path, sizeof path);
+    if (access(path, F_OK) != 0 && errno == ENOENT)
+        return true;
+    json_t *json = json_load_file(path, 0, &error);
+    if (json == NULL) {
+        log_line(LOG_ERROR, "%s: line %d: %s", path, error.line, error.text);
+        return false;
+    }
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(json, "topics"), i, item) topic_from_json(broker, item);
+    json_array_foreach(json_object_get(json, "groups"), i, item) group_from_json(broker, item);
+    json_decref(json);
+    broker->config->changed = false;
+    return true;
+}
+
+static json_t *config_to_json(const struct broker *broker)
+{
+    json_t *topics = json_array(), *groups = json_array();
+    for (const struct topic *topic = topic_next(broker, NULL); topic != NULL;
+         topic = topic_next(broker, topic))
+        json_array_append_new(topics, topic_to_json(topic));
+    groups_to_json(broker, groups);
+    return json_pack("{s:i, s:o, s:o}", "version", 1, "topics", topics, "groups", groups);
+}
+
+static bool write_all(int fd, const char *text, size_t bytes)
+{
+    while (bytes > 0) {
+        const ssize_t done = write(fd, text, bytes);
+        if (done < 0 && errno == EINTR)
+            continue;
+        if (done <= 0)
+            return false;
+        text += done;
+        bytes -= (size_t)done;
+    }
+    return true;
+}
+
+static bool config_write(const struct broker *broker, const char *text)
+{
+    char path[4096], fresh[4096];
+    config_path(broker, "", path, sizeof path);
+    config_path(broker, ".new", fresh, sizeof fresh);
+    const int fd = open(fresh, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+    if (fd < 0)
+        return false;
+    const bool written = write_all(fd, text, strlen(text)) && fsync(fd) == 0;
+    if (close(fd) != 0 || !written || rename(fresh, path) != 0)
+        return false;
+    const int folder = open(broker->options->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool synced = folder >= 0 && fsync(folder) == 0;
+    if (folder >= 0)
+        close(folder);
+    return synced;
+}
+
+bool config_save(struct broker *broker)
+{
+    struct config *config = broker->config;
+    if (!config->changed)
+        return true;
+    json_t *json = config_to_json(broker);
+    char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS);
+    json_decref(json);
+    const bool written = text != NULL && config_write(broker, text);
+    free(text);
+    if (written)
+        config->changed = false;
+    else
+        log_line(LOG_ERROR, "%s/broker.json cannot be written: %s", broker->options->data,
+                 strerror(errno));
+    return written;
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct config *config = timer->data;
+    if (!config_save(config->broker))
+        uv_timer_start(timer, on_timer, RETRY_MS, 0);
+}
+
+void config_changed(struct broker *broker)
+{
+    struct config *config = broker->config;
+    config->changed = true;
+    if (config->started && !uv_is_active((uv_handle_t *)&config->timer))
+        uv_timer_start(&config->timer, on_timer, SAVE_AFTER_MS, 0);
+}
+
+bool config_start(struct broker *broker)
+{
+    struct config *config = calloc(1, sizeof *config);
+    if (config == NULL)
+        return false;
+    config->broker = broker;
+    broker->config = config;
+    uv_timer_init(&broker->loop, &config->timer);
+    config->timer.data = config;
+    config->started = true;
+    return true;
+}
+
+void config_stop(struct broker *broker)
+{
+    if (broker->config == NULL)
+        return;
+    (void)config_save(broker);
+    uv_close((uv_handle_t *)&broker->config->timer, NULL);
+    (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
+    free(broker->config);
+    broker->config = NULL;
+}

@@ -1,0 +1,439 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * connection.c - sockets, by uv_poll, read and written by ourselves. See connection.h.
+ *
+ * All connections read into one block of memory; only what is left of a frame that is not whole is
+ * kept, and grows with what came, not with what was announced. Replies are collected over a turn
+ * of the loop and sent before it sleeps.
+ *
+ * Happy path: accept, read, dispatch each whole frame, write. Failure modes: a bad frame or header
+ * closes the connection; one that does not read is not read from; one that says nothing for
+ * CONNECTION_IDLE_MS, and waits for nothing, is closed.
+ */
+#include "connection.h"
+
+#include "clients.h"
+#include "dispatch.h"
+#include "frame.h"
+#include "log.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <malloc.h>
+#include <netinet/tcp.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+enum { READ_BYTES = 262144, LISTENERS_MAX = 4, TICK_MS = 250, INPUT_KEEP = 65536 };
+enum { TRIM_FROM = 32 * 1024 * 1024 };
+
+struct listener {
+    uv_poll_t poll;
+    struct broker *broker;
+    int fd;
+};
+
+struct connections {
+    struct connection *first;
+    struct connection *dirty;
+    uint32_t count;
+    uint32_t listener_count;
+    size_t leased;
+    size_t kept;
+    bool trim; /* much was kept: give it back to the system once it is not */
+    struct listener listeners[LISTENERS_MAX];
+    uv_prepare_t prepare;
+    uv_timer_t tick;
+    struct command *command;
+    uint8_t *block; /* READ_BYTES */
+};
+
+struct connection *connection_ref(struct connection *connection)
+{
+    connection->refs++;
+    return connection;
+}
+
+/* Not inlined: a compiler that follows two of them in a row warns of what cannot be. */
+__attribute__((noinline)) void connection_unref(struct connection *connection)
+{
+    if (--connection->refs == 0) {
+        buffer_free(&connection->input);
+        output_free(&connection->output);
+        free(connection);
+    }
+}
+
+static void on_closed(uv_handle_t *handle)
+{
+    connection_unref(handle->data);
+}
+
+void connection_close(struct connection *connection, const char *why)
+{
+    struct connections *all = connection->broker->connections;
+    if (connection->closed)
+        return;
+    log_line(LOG_DEBUG, "%s: closed: %s", connection->host_text, why);
+    connection->closed = true;
+    connection_ref(connection);
+    clients_gone(connection);
+    if (connection->next != NULL)
+        connection->next->previous = connection->previous;
+    if (connection->previous != NULL)
+        connection->previous->next = connection->next;
+    else
+        all->first = connection->next;
+    all->count--;
+    output_free(&connection->output);
+    all->leased -= connection->leased;
+    all->kept -= connection->kept;
+    uv_poll_stop(&connection->poll);
+    uv_close((uv_handle_t *)&connection->poll, on_closed);
+    close(connection->fd);
+    connection_unref(connection);
+}
+
+static bool connection_is_full(const struct connection *connection)
+{
+    return connection->output.bytes > CONNECTION_OUTPUT_MAX ||
+           connection->waiting > CONNECTION_WAITING_MAX;
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events);
+
+static void connection_poll(struct connection *connection)
+{
+    const int events = (connection_is_full(connection) ? 0 : UV_READABLE) |
+                       (connection->stuck_ms != 0 ? UV_WRITABLE : 0);
+    if (connection->closed || events == connection->events)
+        return;
+    connection->events = events;
+    if (events == 0)
+        uv_poll_stop(&connection->poll);
+    else if (uv_poll_start(&connection->poll, events, on_ready) != 0)
+        connection_close(connection, "cannot be polled");
+}
+
+struct output *connection_output(struct connection *connection)
+{
+    if (!connection->dirty && !connection->closed) {
+        connection->dirty = true;
+        connection->next_dirty = connection->broker->connections->dirty;
+        connection->broker->connections->dirty = connection_ref(connection);
+    }
+    return &connection->output;
+}
+
+void connection_waits(struct connection *connection, int change)
+{
+    connection->waiting += (uint32_t)change;
+    if (change < 0)
+        (void)connection_output(connection); /* looked at once more before the loop sleeps */
+}
+
+/* Whole frames of these bytes are handled; how many bytes that were, or -1. */
+static int64_t connection_frames(struct connection *connection, uint8_t *data, size_t bytes)
+{
+    struct command *command = connection->broker->connections->command;
+    size_t done = 0;
+    while (!connection->closed && !connection_is_full(connection)) {
+        struct frame frame;
+        const enum frame_status status = frame_take(data + done, bytes - done, &frame);
+        if (status == FRAME_PART)
+            break;
+        if (status == FRAME_BAD ||
+            !(frame.type == HEADER_BINARY
+                  ? header_binary_decode(frame.header, frame.header_bytes, command)
+                  : header_json_decode(frame.header, frame.header_bytes, command)))
+            return -1;
+        command->body = (struct text){(const char *)frame.body, frame.body_bytes};
+        done += frame.bytes;
+        dispatch(connection, command);
+    }
+    return (int64_t)done;
+}
+
+/* Handles what is kept, and keeps what is left of it. */
+static void connection_kept(struct connection *connection)
+{
+    struct buffer *input = &connection->input;
+    const int64_t done = connection_frames(connection, input->data, input->used);
+    if (done < 0) {
+        connection_close(connection, "not a frame of this protocol");
+        return;
+    }
+    input->used -= (size_t)done;
+    if (input->used == 0 && input->room > INPUT_KEEP)
+        buffer_free(input);
+    else if (input->used > 0 && done > 0)
+        memmove(input->data, input->data + done, input->used);
+}
+
+static void connection_fresh(struct connection *connection, uint8_t *data, size_t bytes)
+{
+    const int64_t done = connection_frames(connection, data, bytes);
+    if (done < 0) {
+        connection_close(connection, "not a frame of this protocol");
+        return;
+    }
+    if (connection->closed)
+        return;
+    buffer_put(&connection->input, data + done, bytes - (size_t)done);
+    if (connection->input.failed)
+        connection_close(connection, "no memory");
+}
+
+/* The sums of what is borrowed and kept by all. Past their limits this one's is copied, or it is
+ * closed if it has more than its share. */
+static void connection_count(struct connection *connection)
+{
+    struct connections *all = connection->broker->connections;
+    if (connection->closed)
+        return;
+    if (connection->stuck_ms != 0 &&
+        all->leased + connection->output.borrowed > CONNECTIONS_LEASED_MAX)
+        output_detach(&connection->output);
+    all->leased += connection->output.borrowed - connection->leased;
+    connection->leased = connection->output.borrowed;
+    const size_t kept =
+        connection->output.bytes - connection->output.borrowed + connection->input.room;
+    all->kept += kept - connection->kept;
+    connection->kept = kept;
+    all->trim = all->trim || all->kept > TRIM_FROM;
+    if (all->kept > CONNECTIONS_KEPT_MAX && kept > INPUT_KEEP)
+        connection_close(connection, "too much is kept for it");
+}
+
+static void connection_read(struct connection *connection)
+{
+    struct buffer *input = &connection->input;
+    uint8_t *to = connection->broker->connections->block;
+    size_t room = READ_BYTES;
+    if (input->used > 0) {
+        const size_t spare = input->room - input->used;
+        room = spare >= 4096 ? spare : input->used < READ_BYTES ? READ_BYTES : input->used;
+        to = buffer_room(input, room);
+        if (to == NULL) {
+            connection_close(connection, "no memory");
+            return;
+        }
+    }
+    const ssize_t got = recv(connection->fd, to, room, MSG_DONTWAIT);
+    if (got < 0 && (errno == EAGAIN || errno == EINTR))
+        return;
+    if (got <= 0) {
+        connection_close(connection, got == 0 ? "by the client" : strerror(errno));
+        return;
+    }
+    connection->heard_ms = (int64_t)uv_now(&connection->broker->loop);
+    connection_ref(connection);
+    if (input->used > 0) {
+        input->used += (size_t)got;
+        connection_kept(connection);
+    } else {
+        connection_fresh(connection, to, (size_t)got);
+    }
+    connection_count(connection);
+    connection_poll(connection);
+    connection_unref(connection);
+}
+
+static void connection_write(struct connection *connection)
+{
+    if (connection->closed)
+        return;
+    connection_ref(connection);
+    const int status = output_write(&connection->output, connection->fd);
+    if (status < 0) {
+        connection_close(connection, "cannot be written to");
+    } else {
+        const int64_t now = (int64_t)uv_now(&connection->broker->loop) + 1;
+        connection->stuck_ms = status == 1 ? 0 : connection->stuck_ms ? connection->stuck_ms : now;
+        connection_count(connection);
+        if (connection->input.used > 0 && !connection_is_full(connection))
+            connection_kept(connection);
+        connection_poll(connection);
+    }
+    connection_unref(connection);
+}
+
+static void on_ready(uv_poll_t *poll, int status, int events)
+{
+    struct connection *connection = poll->data;
+    if (status < 0) {
+        connection_close(connection, uv_strerror(status));
+        return;
+    }
+    connection_ref(connection);
+    if (events & UV_WRITABLE)
+        connection_write(connection);
+    if ((events & UV_READABLE) && !connection->closed && !connection_is_full(connection))
+        connection_read(connection);
+    connection_unref(connection);
+}
+
+/* Before the loop sleeps: all that was answered in this turn. */
+static void on_prepare(uv_prepare_t *prepare)
+{
+    struct connections *all = prepare->data;
+    while (all->dirty != NULL) {
+        struct connection *connection = all->dirty;
+        all->dirty = connection->next_dirty;
+        connection->dirty = false;
+        connection_write(connection);
+        connection_unref(connection);
+    }
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct connections *all = timer->data;
+    const int64_t now = (int64_t)uv_now(timer->loop);
+    struct connection *next;
+    for (struct connection *connection = all->first; connection != NULL; connection = next) {
+        next = connection->next;
+        if (connection->output.borrowed > 0 && connection->stuck_ms != 0 &&
+            now - connection->stuck_ms > CONNECTION_LEASE_MS) {
+            output_detach(&connection->output);
+            connection_count(connection);
+        }
+        if (now - connection->heard_ms > CONNECTION_IDLE_MS && connection->waiting == 0)
+            connection_close(connection, "idle");
+        else if (connection->stuck_ms != 0 && now - connection->stuck_ms > CONNECTION_IDLE_MS)
+            connection_close(connection, "does not read");
+    }
+    if (all->trim && all->kept < TRIM_FROM / 2) {
+        all->trim = false;
+        (void)malloc_trim(0);
+    }
+}
+
+static void connection_begin(struct broker *broker, int fd, const struct sockaddr_storage *peer)
+{
+    struct connections *all = broker->connections;
+    const int on = 1;
+    (void)setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &on, sizeof on);
+    (void)setsockopt(fd, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof on);
+    struct connection *connection = calloc(1, sizeof *connection);
+    if (connection == NULL || uv_poll_init(&broker->loop, &connection->poll, fd) != 0) {
+        free(connection);
+        close(fd);
+        return;
+    }
+    connection->poll.data = connection;
+    connection->broker = broker;
+    connection->fd = fd;
+    connection->refs = 1; /* the handle's */
+    connection->heard_ms = (int64_t)uv_now(&broker->loop);
+    host_of(peer, &connection->host);
+    (void)host_text(&connection->host, connection->host_text, sizeof connection->host_text);
+    connection->next = all->first;
+    if (all->first != NULL)
+        all->first->previous = connection;
+    all->first = connection;
+    all->count++;
+    connection_poll(connection);
+}
+
+static void on_accept(uv_poll_t *poll, int status, int events)
+{
+    struct listener *listener = poll->data;
+    (void)events;
+    for (int i = 0; status >= 0 && i < 64; i++) {
+        struct sockaddr_storage peer = {0};
+        socklen_t bytes = sizeof peer;
+        const int fd =
+            accept4(listener->fd, (struct sockaddr *)&peer, &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        if (fd >= 0) {
+            connection_begin(listener->broker, fd, &peer);
+            continue;
+        }
+        if (errno == EMFILE || errno == ENFILE)
+            log_line(LOG_WARN, "a connection was not accepted: %s", strerror(errno));
+        if (errno != EINTR && errno != ECONNABORTED)
+            return;
+    }
+}
+
+bool connections_listen(struct broker *broker, const struct sockaddr_storage *address,
+                        const char *what)
+{
+    struct connections *all = broker->connections;
+    struct listener *listener = &all->listeners[all->listener_count];
+    const int on = 1, off = 0;
+    struct host host;
+    char text[64] = "";
+    host_of(address, &host);
+    (void)host_text(&host, text, sizeof text);
+    const bool v6 = address->ss_family == AF_INET6;
+    const socklen_t bytes = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
+    const int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (v6 && fd >= 0)
+        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+        bind(fd, (const struct sockaddr *)address, bytes) != 0 || listen(fd, 4096) != 0 ||
+        uv_poll_init(&broker->loop, &listener->poll, fd) != 0) {
+        log_line(LOG_ERROR, "%s: cannot listen at %s: %s", what, text, strerror(errno));
+        if (fd >= 0)
+            close(fd);
+        return false;
+    }
+    listener->fd = fd;
+    listener->broker = broker;
+    listener->poll.data = listener;
+    all->listener_count++;
+    log_line(LOG_INFO, "%s: listening at %s", what, text);
+    return uv_poll_start(&listener->poll, UV_READABLE, on_accept) == 0;
+}
+
+uint32_t connections_count(const struct broker *broker)
+{
+    return broker->connections->count;
+}
+
+bool connections_start(struct broker *broker)
+{
+    struct connections *all = calloc(1, sizeof *all);
+    if (all == NULL)
+        return false;
+    broker->connections = all;
+    all->command = malloc(sizeof *all->command);
+    all->block = malloc(READ_BYTES);
+    if (all->command == NULL || all->block == NULL)
+        return false;
+    uv_prepare_init(&broker->loop, &all->prepare);
+    uv_timer_init(&broker->loop, &all->tick);
+    all->prepare.data = all;
+    all->tick.data = all;
+    return uv_prepare_start(&all->prepare, on_prepare) == 0 &&
+           uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS) == 0;
+}
+
+void connections_stop(struct broker *broker)
+{
+    struct connections *all = broker->connections;
+    if (all == NULL)
+        return;
+    on_prepare(&all->prepare); /* what is answered already */
+    for (uint32_t i = 0; i < all->listener_count; i++) {
+        uv_close((uv_handle_t *)&all->listeners[i].poll, NULL);
+        close(all->listeners[i].fd);
+    }
+    while (all->first != NULL)
+        connection_close(all->first, "the broker stops");
+    uv_close((uv_handle_t *)&all->prepare, NULL);
+    uv_close((uv_handle_t *)&all->tick, NULL);
+    (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
+    while (all->dirty != NULL) {
+        struct connection *connection = all->dirty;
+        all->dirty = connection->next_dirty;
+        connection_unref(connection);
+    }
+    free(all->command);
+    free(all->block);
+    free(all);
+    broker->connections = NULL;
+}

@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * connection.h - the connections of clients: bytes in, requests out of them, replies back.
+ *
+ * Owns: the sockets, what was read of a frame that is not whole, what is to be sent.
+ * Invariants: 1. one that is closed stays in memory until nobody refers to it; 2. nothing is read
+ * while too much waits to be sent or answered, so its memory is bounded by CONNECTION_OUTPUT_MAX,
+ * one answer and one frame; 3. leases are held CONNECTION_LEASE_MS, or so, then what they hold is
+ * copied; 4. past CONNECTIONS_KEPT_MAX for all together, who has much is closed.
+ * Threads: the loop's.
+ */
+#ifndef MINI_BROKER_CONNECTION_H
+#define MINI_BROKER_CONNECTION_H
+
+#include "broker.h"
+#include "output.h"
+
+enum {
+    CONNECTION_OUTPUT_MAX = 4 * 1024 * 1024,
+    CONNECTION_WAITING_MAX = 16384, /* requests not answered yet */
+    CONNECTION_LEASE_MS = 500,
+    CONNECTION_IDLE_MS = 120000,
+    CONNECTIONS_LEASED_MAX = 64 * 1024 * 1024, /* bytes, of all together */
+    CONNECTIONS_KEPT_MAX = 256 * 1024 * 1024   /* likewise: waits to be sent, or read in part */
+};
+
+struct connection {
+    uv_poll_t poll;
+    struct broker *broker;
+    struct connection *next, *previous;
+    struct connection *next_dirty;
+    struct host host;
+    char host_text[64];
+    struct buffer input;
+    struct output output;
+    int64_t heard_ms;
+    int64_t stuck_ms; /* since when the socket has been full; 0: it is not */
+    size_t leased;    /* of the output, as it was counted */
+    size_t kept;      /* bytes of output and input, likewise */
+    uint32_t refs;
+    uint32_t waiting;
+    int fd;
+    int events; /* polled for */
+    bool closed;
+    bool dirty;
+    bool is_client; /* a member of some group */
+};
+
+bool connections_start(struct broker *broker);
+void connections_stop(struct broker *broker);
+/* Listens there; false and a line in the log: cannot. */
+bool connections_listen(struct broker *broker, const struct sockaddr_storage *address,
+                        const char *what);
+uint32_t connections_count(const struct broker *broker);
+
+struct connection *connection_ref(struct connection *connection);
+void connection_unref(struct connection *connection);
+/* At the end of the turn, what was put into the output is sent. */
+struct output *connection_output(struct connection *connection);
+void connection_close(struct connection *connection, const char *why);
+/* One request less, or more, waits. */
+void connection_waits(struct connection *connection, int change);
+
+#endif

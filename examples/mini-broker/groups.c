@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * groups.c - settings of consumer groups. See groups.h.
+ *
+ * Happy path: a consumer's first heartbeat makes one with the usual settings; an administrator
+ * changes them. Failure modes: no memory: NULL; those of the store: NULL, and the log says why.
+ */
+#include "groups.h"
+
+#include "config_store.h"
+#include "log.h"
+#include "topics.h"
+
+#include <stdlib.h>
+
+enum { GROUPS_MAX = 100000 };
+
+struct groups {
+    struct table table;
+};
+
+struct group *group_find(const struct broker *broker, struct text name)
+{
+    return (struct group *)(void *)table_find(&broker->groups->table, name);
+}
+
+struct group *group_next(const struct broker *broker, const struct group *group)
+{
+    return (struct group *)(void *)table_next(&broker->groups->table,
+                                              group == NULL ? NULL : &group->entry);
+}
+
+struct group *group_make(struct broker *broker, struct text name)
+{
+    struct group *group = group_find(broker, name);
+    if (group != NULL || !group_name_is_good(name) || broker->groups->table.count >= GROUPS_MAX)
+        return group;
+    group = calloc(1, sizeof *group + name.bytes + 1);
+    if (group == NULL)
+        return NULL;
+    memcpy(group + 1, name.data, name.bytes);
+    group->entry.name = (struct text){(char *)(group + 1), name.bytes};
+    group->consume = group->from_min = group->broadcast = true;
+    group->retry_queues = 1;
+    group->retry_max = 16;
+    if (!table_insert(&broker->groups->table, &group->entry)) {
+        free(group);
+        return NULL;
+    }
+    config_changed(broker);
+    return group;
+}
+
+struct commitlog_group *group_stored(struct broker *broker, struct text name, bool create)
+{
+    struct commitlog_error err = {0};
+    struct group *group = group_find(broker, name);
+    if (group == NULL && create)
+        group = group_make(broker, name);
+    if (group == NULL)
+        return NULL;
+    if (group->stored == NULL) {
+        const int32_t code =
+            commitlog_group_open(broker->store, name.data, name.bytes,
+                                 create ? COMMITLOG_GROUP_CREATE : 0, &group->stored, &err);
+        if (code != COMMITLOG_OK && code != COMMITLOG_ENOTFOUND)
+            log_line(LOG_ERROR, "group %s: %s", group->entry.name.data, err.message);
+    }
+    return group->stored;
+}
+
+bool group_update(struct broker *broker, json_t *settings)
+{
+    const char *name = NULL;
+    int consume = 1, from_min = 1, broadcast = 1, retry_queues = 1, retry_max = 16;
+    if (json_unpack(settings, "{s:s, s?b, s?b, s?b, s?i, s?i}", "groupName", &name, "consumeEnable",
+                    &consume, "consumeFromMinEnable", &from_min, "consumeBroadcastEnable",
+                    &broadcast, "retryQueueNums", &retry_queues, "retryMaxTimes", &retry_max) != 0)
+        return false;
+    struct group *group = group_make(broker, text_of(name));
+    if (group == NULL)
+        return false;
+    group->consume = consume != 0;
+    group->from_min = from_min != 0;
+    group->broadcast = broadcast != 0;
+    group->retry_queues = retry_queues;
+    group->retry_max = retry_max;
+    json_decref(group->settings);
+    group->settings = json_incref(settings);
+    config_changed(broker);
+    return true;
+}
+
+void group_delete(struct broker *broker, struct group *group)
+{
+    struct commitlog_error err = {0};
+    struct commitlog_group *stored = group_stored(broker, group->entry.name, false);
+    const int32_t code =
+        stored == NULL ? COMMITLOG_OK : commitlog_group_delete(stored, COMMITLOG_LEVEL_NONE, &err);
+    if (code != COMMITLOG_OK && code != COMMITLOG_ENOTFOUND)
+        log_line(LOG_ERROR, "group %s: %s", group->entry.name.data, err.message);
+    commitlog_group_close(group->stored);
+    json_decref(group->settings);
+    table_remove(&broker->groups->table, &group->entry);
+    free(group);
+    config_changed(broker);
+}
+
+json_t *group_settings(const struct group *group)
+{
+    if (group->settings != NULL)
+        return json_incref(group->settings);
+    return json_pack("{s:s, s:b, s:b, s:b, s:b, s:i, s:i, s:i, s:i, s:b, s:i, s:i, s:{}}",
+                     "groupName", group->entry.name.data, "consumeEnable", group->consume,
+                     "consumeFromMinEnable", group->from_min, "consumeBroadcastEnable",
+                     group->broadcast, "consumeMessageOrderly", 0, "retryQueueNums",
+                     group->retry_queues, "retryMaxTimes", group->retry_max, "brokerId", 0,
+                     "whichBrokerWhenConsumeSlowly", 1, "notifyConsumerIdsChangedEnable", 1,
+                     "groupSysFlag", 0, "consumeTimeoutMinute", 15, "attributes");
+}
+
+void groups_to_json(const struct broker *broker, json_t *array)
+{
+    for (const struct group *group = group_next(broker, NULL); group != NULL;
+         group = group_next(broker, group))
+        json_array_append_new(array, group_settings(group));
+}
+
+void group_from_json(struct broker *broker, json_t *json)
+{
+    (void)group_update(broker, json);
+}
+
+/* Groups that the store has offsets of. */
+static void groups_of_store(struct broker *broker)
+{
+    struct commitlog_group_info info = {.struct_bytes = sizeof info};
+    for (uint32_t i = 0; commitlog_group_at(broker->store, i, &info) == COMMITLOG_OK; i++)
+        (void)group_make(broker, (struct text){info.name, info.name_bytes});
+}
+
+bool groups_start(struct broker *broker)
+{
+    broker->groups = calloc(1, sizeof *broker->groups);
+    if (broker->groups == NULL)
+        return false;
+    groups_of_store(broker);
+    return true;
+}
+
+void groups_stop(struct broker *broker)
+{
+    if (broker->groups == NULL)
+        return;
+    struct table_entry *entry = table_next(&broker->groups->table, NULL);
+    while (entry != NULL) {
+        struct group *group = (struct group *)(void *)entry;
+        entry = table_next(&broker->groups->table, entry);
+        commitlog_group_close(group->stored);
+        json_decref(group->settings);
+        free(group);
+    }
+    table_free(&broker->groups->table);
+    free(broker->groups);
+    broker->groups = NULL;
+}

@@ -1,0 +1,44 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * groups.h - the settings of consumer groups, as administrators see them.
+ *
+ * Owns: struct group, all of them, each with its handle to the group of the store, which has the
+ * offsets. Invariants: a group that is here was seen or made by somebody, and stays. Threads: the
+ * loop's.
+ */
+#ifndef MINI_BROKER_GROUPS_H
+#define MINI_BROKER_GROUPS_H
+
+#include "broker.h"
+
+#include <jansson.h>
+
+struct group {
+    struct table_entry entry;       /* NUL behind the name */
+    struct commitlog_group *stored; /* NULL until offsets are asked for */
+    bool consume;
+    bool from_min;
+    bool broadcast;
+    int32_t retry_queues;
+    int32_t retry_max;
+    json_t *settings; /* all as it was given, or NULL */
+};
+
+bool groups_start(struct broker *broker);
+void groups_stop(struct broker *broker);
+struct group *group_find(const struct broker *broker, struct text name);
+/* Finds or makes it; NULL: no memory, or no such name can be. */
+struct group *group_make(struct broker *broker, struct text name);
+/* The store's; NULL: there is none (and `create` is false), or it cannot be made. */
+struct commitlog_group *group_stored(struct broker *broker, struct text name, bool create);
+/* False: the settings are no JSON that makes sense. */
+bool group_update(struct broker *broker, json_t *settings);
+void group_delete(struct broker *broker, struct group *group);
+struct group *group_next(const struct broker *broker, const struct group *group);
+/* As clients know it; a new reference. */
+json_t *group_settings(const struct group *group);
+
+void groups_to_json(const struct broker *broker, json_t *array);
+void group_from_json(struct broker *broker, json_t *json);
+
+#endif

@@ -1,0 +1,144 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * heartbeat.c - heartbeats, farewells, and the question who else is in a group.
+ *
+ * Owns: nothing; clients.c keeps what is said here. Invariants: 1. a heartbeat is never refused for
+ * what a newer client says in it; 2. each consumer group has its topic of retries. Threads: the
+ * loop's.
+ * Happy path: JSON, join, subscribe, tell the others. Failure modes: a body that is no JSON:
+ * REPLY_SYSTEM_ERROR; a subscription that cannot be parsed is left out, and its pulls say so.
+ */
+#include "clients.h"
+#include "codes.h"
+#include "dispatch.h"
+#include "groups.h"
+#include "json.h"
+#include "log.h"
+#include "reply.h"
+#include "topics.h"
+
+/* True: other messages than before are wanted. */
+static bool subscribe(struct audience *audience, json_t *data)
+{
+    struct commitlog_error err = {0};
+    const struct text type = json_text(data, "expressionType");
+    const struct text topic = json_text(data, "topic");
+    struct subscription *subscription =
+        subscription_new(topic, json_text(data, "subString"), text_equal(type, TEXT("SQL92")),
+                         json_number(data, "subVersion"), &err);
+    if (subscription == NULL) {
+        log_line(LOG_WARN, "group %.*s, topic %.*s: subscription: %s",
+                 (int)audience->entry.name.bytes, audience->entry.name.data, (int)topic.bytes,
+                 topic.data, err.message);
+        return false;
+    }
+    subscription->data = json_incref(data);
+    return clients_subscribe(audience, subscription);
+}
+
+static void consumer_beats(struct connection *connection, const struct command *command,
+                           struct text id, const json_t *data, bool without_subscriptions)
+{
+    struct broker *broker = connection->broker;
+    const struct text group = json_text(data, "groupName");
+    bool changed = false;
+    if (group_make(broker, group) == NULL)
+        return;
+    struct audience *audience =
+        clients_join(broker, false, group, id, connection, command, &changed);
+    if (audience == NULL)
+        return;
+    (void)topic_of_group(broker, RETRY_PREFIX, group, PERM_READ | PERM_WRITE);
+    audience->broadcast = text_equal(json_text(data, "messageModel"), TEXT("BROADCASTING"));
+    audience->active = text_equal(json_text(data, "consumeType"), TEXT("CONSUME_ACTIVELY")) ||
+                       text_equal(json_text(data, "consumeType"), TEXT("PULL"));
+    const struct text from = json_text(data, "consumeFromWhere");
+    if (from.bytes < sizeof audience->from_where && from.bytes > 0) {
+        memcpy(audience->from_where, from.data, from.bytes);
+        audience->from_where[from.bytes] = '\0';
+    }
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(data, "subscriptionDataSet"), i, item) changed |=
+        subscribe(audience, item);
+    if (!without_subscriptions)
+        changed |= clients_unsubscribe_unseen(audience);
+    if (changed)
+        clients_notify(broker, audience);
+}
+
+void handle_heartbeat(struct connection *connection, const struct command *command)
+{
+    json_error_t error = {0};
+    json_t *json = json_loadb(command->body.data, command->body.bytes, 0, &error);
+    if (!json_is_object(json)) {
+        json_decref(json);
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "heartbeat: %s", error.text);
+        return;
+    }
+    const struct text id = json_text(json, "clientID");
+    const bool without = json_is_true(json_object_get(json, "withoutSub"));
+    size_t i;
+    json_t *item;
+    json_array_foreach(json_object_get(json, "producerDataSet"), i, item)
+    {
+        bool is_new;
+        const struct text group = json_text(item, "groupName");
+        (void)clients_join(connection->broker, true, group, id, connection, command, &is_new);
+    }
+    json_array_foreach(json_object_get(json, "consumerDataSet"), i, item)
+        consumer_beats(connection, command, id, item, without);
+    json_decref(json);
+    reply_ok(connection, command);
+}
+
+void handle_unregister(struct connection *connection, const struct command *command)
+{
+    const struct text id = command_text(command, "clientID");
+    struct text group;
+    if (command_find(command, TEXT("producerGroup"), &group))
+        clients_leave(connection->broker, true, group, id);
+    if (command_find(command, TEXT("consumerGroup"), &group))
+        clients_leave(connection->broker, false, group, id);
+    reply_ok(connection, command);
+}
+
+void handle_consumers(struct connection *connection, const struct command *command)
+{
+    const struct text group = command_text(command, "consumerGroup");
+    const struct audience *audience = clients_consumers(connection->broker, group);
+    if (audience == NULL) {
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "no consumer for this group, %.*s",
+                    (int)group.bytes, group.data);
+        return;
+    }
+    struct buffer *out = &connection->broker->scratch;
+    const char *separator = "";
+    buffer_clear(out);
+    buffer_put_text(out, TEXT("{\"consumerIdList\":["));
+    for (const struct member *member = audience->members; member != NULL; member = member->next) {
+        buffer_put_text(out, text_of(separator));
+        buffer_put_json(out, (struct text){member->id, member->id_bytes});
+        separator = ",";
+    }
+    buffer_put_text(out, TEXT("]}"));
+    reply_body(connection, command, buffer_text(out));
+}
+
+/* Before a consumer with a condition begins: is it one? */
+void handle_client_check(struct connection *connection, const struct command *command)
+{
+    struct commitlog_error err = {0};
+    json_error_t error = {0};
+    json_t *json = json_loadb(command->body.data, command->body.bytes, 0, &error);
+    const json_t *data = json_object_get(json, "subscriptionData");
+    const bool sql = text_equal(json_text(data, "expressionType"), TEXT("SQL92"));
+    struct subscription *subscription =
+        subscription_new(json_text(data, "topic"), json_text(data, "subString"), sql, 0, &err);
+    if (subscription == NULL)
+        reply_error(connection, command, REPLY_BAD_SUBSCRIPTION, "%s", err.message);
+    else
+        reply_ok(connection, command);
+    subscription_free(subscription);
+    json_decref(json);
+}

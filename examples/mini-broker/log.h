@@ -1,0 +1,18 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * log.h - lines of the operator's log, to standard error.
+ *
+ * Owns: the level below which nothing is said. Invariants: one line, one write. Threads: any.
+ */
+#ifndef MINI_BROKER_LOG_H
+#define MINI_BROKER_LOG_H
+
+enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
+
+/* Once, before threads. */
+void log_set_level(enum log_level level);
+/* False: no such level. */
+int log_level_of(const char *name, enum log_level *out);
+void log_line(enum log_level level, const char *format, ...) __attribute__((format(printf, 2, 3)));
+
+#endif

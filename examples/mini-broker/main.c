@@ -1,0 +1,210 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * main.c - the mini-broker: a message broker for clients of RocketMQ, on libcommitlog's public
+ * interface alone.
+ *
+ * The way of a message, by file names: connection.c reads frames, frame.c and header_json.c or
+ * header_binary.c take them apart, dispatch.c finds who handles them; send.c checks, topics.c and
+ * properties.c know what is asked for, append.c puts it into the store in the layout of
+ * message_layout.c, durable.c answers when the disk has it. And back: pull.c reads, hold.c waits,
+ * output.c sends what lies in the store without copying it.
+ *
+ * Owns: the store, the loop, and the order in which the parts start and stop.
+ * Threads: one runs the loop and all handlers; durable.c has one that flushes; the store has one.
+ * Happy path: open, start, run until a signal, stop, close. Failure modes: what cannot start says
+ * why, status 1; a store that failed later refuses what is sent, and only a new start clears that.
+ */
+#include "broker.h"
+
+#include "clients.h"
+#include "config_store.h"
+#include "connection.h"
+#include "counters.h"
+#include "durable.h"
+#include "groups.h"
+#include "hold.h"
+#include "locks.h"
+#include "log.h"
+#include "namesrv.h"
+#include "offsets.h"
+#include "rates.h"
+#include "send.h"
+#include "topics.h"
+#include "transactions.h"
+
+#include <errno.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+
+enum { EVENTS_MS = 1000, SIGNALS = 3 };
+
+static struct {
+    struct broker broker;
+    uv_signal_t signals[SIGNALS];
+    uv_timer_t events;
+} all;
+
+static bool open_store(struct broker *broker)
+{
+    struct commitlog_error err = {0};
+    struct commitlog_options *options = NULL;
+    char path[4096];
+    if (mkdir(broker->options->data, 0700) != 0 && errno != EEXIST) {
+        log_line(LOG_ERROR, "%s: %s", broker->options->data, strerror(errno));
+        return false;
+    }
+    (void)snprintf(path, sizeof path, "%s/store", broker->options->data);
+    int32_t code = commitlog_options_create(&options);
+    if (code == COMMITLOG_OK)
+        code = commitlog_options_set(
+            options, COMMITLOG_OPT_FLUSH,
+            broker->options->sync ? COMMITLOG_FLUSH_SYNC : COMMITLOG_FLUSH_ASYNC, &err);
+    if (code == COMMITLOG_OK)
+        code = commitlog_options_set(options, COMMITLOG_OPT_MAX_BODY_BYTES, SEND_BODY_MAX + 65536,
+                                     &err);
+    if (code == COMMITLOG_OK && broker->options->retain_bytes != NULL)
+        code = commitlog_options_set_text(options, "retain_bytes", broker->options->retain_bytes,
+                                          &err);
+    if (code == COMMITLOG_OK)
+        code = commitlog_options_set(options, COMMITLOG_OPT_RETAIN_AGE_MS,
+                                     (uint64_t)broker->options->retain_hours * 3600000, &err);
+    if (code == COMMITLOG_OK)
+        code = commitlog_open(path, options, &broker->store, &err);
+    commitlog_options_free(options);
+    if (code != COMMITLOG_OK)
+        log_line(LOG_ERROR, "store %s: %s", path, err.message);
+    return code == COMMITLOG_OK;
+}
+
+static void say_recovery(struct broker *broker)
+{
+    struct commitlog_recovery recovery = {.struct_bytes = sizeof recovery};
+    if (commitlog_recovery_get(broker->store, &recovery) == COMMITLOG_OK)
+        log_line(LOG_INFO, "store: %s, from %llu to %llu, opened in %llu ms",
+                 recovery.clean_close ? "was closed" : "recovered",
+                 (unsigned long long)recovery.first, (unsigned long long)recovery.end,
+                 (unsigned long long)recovery.duration_ns / 1000000);
+}
+
+static void on_events(uv_timer_t *timer)
+{
+    static const enum log_level levels[] = {LOG_INFO, LOG_WARN, LOG_ERROR};
+    struct broker *broker = timer->data;
+    struct commitlog_event event = {.struct_bytes = sizeof event};
+    while (commitlog_event_next(broker->store, &event) == COMMITLOG_OK)
+        log_line(levels[event.severity > 2 ? 2 : event.severity], "store: %s",
+                 event.detail.message);
+}
+
+static void on_signal(uv_signal_t *handle, int number)
+{
+    struct broker *broker = handle->data;
+    if (number == SIGHUP) {
+        log_line(LOG_INFO, "%u connections, %llu messages taken, %llu given",
+                 connections_count(broker), (unsigned long long)broker->put_count,
+                 (unsigned long long)broker->get_count);
+        options_reload(broker->options);
+        (void)config_save(broker);
+        return;
+    }
+    log_line(LOG_INFO, "stopping");
+    broker->stopping = true;
+    uv_stop(&broker->loop);
+}
+
+static bool start_signals(struct broker *broker)
+{
+    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
+    bool good = true;
+    for (int i = 0; i < SIGNALS; i++) {
+        good = good && uv_signal_init(&broker->loop, &all.signals[i]) == 0;
+        all.signals[i].data = broker;
+        good = good && uv_signal_start(&all.signals[i], on_signal, numbers[i]) == 0;
+    }
+    (void)signal(SIGPIPE, SIG_IGN);
+    uv_timer_init(&broker->loop, &all.events);
+    all.events.data = broker;
+    return good && uv_timer_start(&all.events, on_events, EVENTS_MS, EVENTS_MS) == 0;
+}
+
+/* As many descriptors as the system grants: one for each client. */
+static void raise_limit(void)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur < limit.rlim_max) {
+        limit.rlim_cur = limit.rlim_max;
+        (void)setrlimit(RLIMIT_NOFILE, &limit);
+    }
+}
+
+static bool start(struct broker *broker)
+{
+    return rates_start(broker) && counters_start(broker) && config_start(broker) &&
+           groups_start(broker) && topics_start(broker) && clients_start(broker) &&
+           locks_start(broker) && namesrv_start(broker) && offsets_start(broker) &&
+           transactions_start(broker) && connections_start(broker) && hold_start(broker) &&
+           durable_start(broker) && start_signals(broker) &&
+           connections_listen(broker, &broker->options->namesrv, "name server") &&
+           connections_listen(broker, &broker->options->listen, "broker");
+}
+
+/* What waits is answered, then connections end, then the store. */
+static int32_t stop(struct broker *broker)
+{
+    struct commitlog_error err = {0};
+    broker->stopping = true;
+    durable_stop(broker);
+    hold_stop(broker);
+    connections_stop(broker);
+    transactions_stop(broker);
+    offsets_stop(broker);
+    namesrv_stop(broker);
+    locks_stop(broker);
+    clients_stop(broker);
+    config_stop(broker);
+    rates_stop(broker);
+    counters_stop(broker);
+    topics_stop(broker);
+    groups_stop(broker);
+    for (int i = 0; i < SIGNALS; i++) {
+        if (all.signals[i].data != NULL)
+            uv_close((uv_handle_t *)&all.signals[i], NULL);
+    }
+    if (all.events.data != NULL)
+        uv_close((uv_handle_t *)&all.events, NULL);
+    (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
+    (void)uv_loop_close(&broker->loop);
+    buffer_free(&broker->fields);
+    buffer_free(&broker->header);
+    buffer_free(&broker->properties);
+    buffer_free(&broker->scratch);
+    const int32_t code = commitlog_close(broker->store, &err);
+    if (code != COMMITLOG_OK)
+        log_line(LOG_ERROR, "store: %s", err.message);
+    return code;
+}
+
+int main(int argc, char **argv)
+{
+    struct broker *broker = &all.broker;
+    struct options options;
+    const enum options_status status = options_parse(argc, argv, &options);
+    if (status != OPTIONS_RUN)
+        return status == OPTIONS_DONE ? 0 : 2;
+    broker->options = &options;
+    broker->started_ms = broker_now_ms();
+    raise_limit();
+    if (!open_store(broker) || uv_loop_init(&broker->loop) != 0)
+        return 1;
+    say_recovery(broker);
+    const bool started = start(broker);
+    if (started) {
+        log_line(LOG_INFO, "broker %s of %s, reached at %s, flush %s", options.name,
+                 options.cluster, options.advertise_text, options.sync ? "sync" : "async");
+        (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
+    }
+    return stop(broker) == COMMITLOG_OK && started ? 0 : 1;
+}

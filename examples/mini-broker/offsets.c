@@ -1,0 +1,187 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * offsets.c - offsets of groups, in the store. See offsets.h.
+ *
+ * Happy path: commit, which the store forgets in no crash that its level survives. A consumer may
+ * also go back, which the store calls a reset. What pulls carry comes with every pull, and becomes
+ * one record for many of them. Failure modes: an offset that no message will have is not taken;
+ * one that was carried by a pull is lost when the process is killed at once, and some messages come
+ * twice.
+ */
+#include "offsets.h"
+
+#include "groups.h"
+#include "log.h"
+
+#include <stdlib.h>
+
+enum { OFFSETS_MS = 1000, NOTED_MAX = 100000 };
+
+struct noted {
+    struct table_entry entry; /* "group NUL topic's number and queue" */
+    size_t group_bytes;
+    uint32_t topic;
+    uint32_t queue;
+    uint64_t offset;
+};
+
+struct offsets {
+    struct broker *broker;
+    struct table noted;
+    uv_timer_t timer;
+};
+
+static void offsets_commit(struct broker *broker, struct text group, uint32_t topic, uint32_t queue,
+                           uint64_t offset)
+{
+    struct commitlog_error err = {0};
+    struct commitlog_group *stored = group_stored(broker, group, true);
+    const struct commitlog_group_offset one = {topic, queue, offset};
+    if (stored == NULL)
+        return;
+    int32_t code =
+        commitlog_group_commit(stored, 0, &one, 1, COMMITLOG_LEVEL_NONE, 1000, NULL, &err);
+    /* Back, or in a queue that the group would get to later: consumers of this protocol may. */
+    if (code == COMMITLOG_ETOOSMALL || code == COMMITLOG_EMISUSE)
+        code = commitlog_group_reset(stored, topic, queue, COMMITLOG_FROM_OFFSET, offset,
+                                     COMMITLOG_LEVEL_NONE, &err);
+    if (code == COMMITLOG_ETOOSMALL)
+        code = commitlog_group_reset(stored, topic, queue, COMMITLOG_FROM_FIRST, 0,
+                                     COMMITLOG_LEVEL_NONE, &err);
+    if (code != COMMITLOG_OK)
+        log_line(LOG_WARN, "group %.*s: offset %llu: %s", (int)group.bytes, group.data,
+                 (unsigned long long)offset, err.message);
+}
+
+static struct text noted_name(struct broker *broker, struct text group, uint32_t topic,
+                              uint32_t queue)
+{
+    struct buffer *out = &broker->scratch;
+    buffer_clear(out);
+    buffer_put_text(out, group);
+    buffer_put_byte(out, 0);
+    buffer_put_u32(out, topic);
+    buffer_put_u32(out, queue);
+    return buffer_text(out);
+}
+
+static struct noted *noted_find(struct broker *broker, struct text group, const struct topic *topic,
+                                uint32_t queue)
+{
+    return (struct noted *)(void *)table_find(&broker->offsets->noted,
+                                              noted_name(broker, group, topic->stored, queue));
+}
+
+static void noted_drop(struct offsets *offsets, struct noted *noted)
+{
+    table_remove(&offsets->noted, &noted->entry);
+    free(noted);
+}
+
+int64_t offsets_get(struct broker *broker, struct text group, const struct topic *topic,
+                    uint32_t queue)
+{
+    if (topic->stored == TOPIC_NOT_STORED || queue >= topic->stored_queues)
+        return -1;
+    const struct noted *noted = noted_find(broker, group, topic, queue);
+    if (noted != NULL)
+        return (int64_t)noted->offset;
+    struct commitlog_group *stored = group_stored(broker, group, false);
+    struct commitlog_group_offset one = {topic->stored, queue, UINT64_MAX};
+    if (stored == NULL || commitlog_group_fetch(stored, &one, 1, NULL) != COMMITLOG_OK ||
+        one.offset == UINT64_MAX)
+        return -1;
+    return (int64_t)one.offset;
+}
+
+static bool offsets_check(const struct broker *broker, const struct topic *topic, uint32_t queue,
+                          int64_t offset)
+{
+    struct commitlog_queue_info info;
+    if (offset < 0 || topic->stored == TOPIC_NOT_STORED || queue >= topic->stored_queues)
+        return false;
+    topic_bounds(broker, topic, queue, &info);
+    return (uint64_t)offset <= info.next_offset;
+}
+
+void offsets_set(struct broker *broker, struct text group, const struct topic *topic,
+                 uint32_t queue, int64_t offset)
+{
+    if (!offsets_check(broker, topic, queue, offset))
+        return;
+    log_line(LOG_DEBUG, "group %.*s: %s %u: offset %lld", (int)group.bytes, group.data,
+             topic->entry.name.data, queue, (long long)offset);
+    struct noted *noted = noted_find(broker, group, topic, queue);
+    if (noted != NULL)
+        noted_drop(broker->offsets, noted);
+    offsets_commit(broker, group, topic->stored, queue, (uint64_t)offset);
+}
+
+void offsets_note(struct broker *broker, struct text group, const struct topic *topic,
+                  uint32_t queue, int64_t offset)
+{
+    struct offsets *offsets = broker->offsets;
+    if (!offsets_check(broker, topic, queue, offset))
+        return;
+    struct noted *noted = noted_find(broker, group, topic, queue);
+    if (noted == NULL) {
+        if (offsets->noted.count >= NOTED_MAX || offsets_get(broker, group, topic, queue) >= offset)
+            return; /* a pull that was overtaken sets nothing back */
+        const struct text name = noted_name(broker, group, topic->stored, queue);
+        noted = calloc(1, sizeof *noted + name.bytes);
+        if (noted == NULL)
+            return;
+        memcpy(noted + 1, name.data, name.bytes);
+        noted->entry.name = (struct text){(char *)(noted + 1), name.bytes};
+        noted->group_bytes = group.bytes;
+        noted->topic = topic->stored;
+        noted->queue = queue;
+        if (!table_insert(&offsets->noted, &noted->entry)) {
+            free(noted);
+            return;
+        }
+    }
+    if ((uint64_t)offset > noted->offset)
+        noted->offset = (uint64_t)offset;
+}
+
+static void offsets_store(struct offsets *offsets)
+{
+    struct table_entry *entry;
+    while ((entry = table_next(&offsets->noted, NULL)) != NULL) {
+        struct noted *noted = (struct noted *)(void *)entry;
+        const struct text group = {entry->name.data, noted->group_bytes};
+        offsets_commit(offsets->broker, group, noted->topic, noted->queue, noted->offset);
+        noted_drop(offsets, noted);
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    offsets_store(timer->data);
+}
+
+bool offsets_start(struct broker *broker)
+{
+    struct offsets *offsets = calloc(1, sizeof *offsets);
+    if (offsets == NULL)
+        return false;
+    offsets->broker = broker;
+    broker->offsets = offsets;
+    uv_timer_init(&broker->loop, &offsets->timer);
+    offsets->timer.data = offsets;
+    return uv_timer_start(&offsets->timer, on_timer, OFFSETS_MS, OFFSETS_MS) == 0;
+}
+
+void offsets_stop(struct broker *broker)
+{
+    struct offsets *offsets = broker->offsets;
+    if (offsets == NULL)
+        return;
+    offsets_store(offsets);
+    uv_close((uv_handle_t *)&offsets->timer, NULL);
+    (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
+    table_free(&offsets->noted);
+    free(offsets);
+    broker->offsets = NULL;
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * offsets.h - how far consumer groups have come.
+ *
+ * Owns: the offsets that pulls carry and that are not yet in the store; all others are in the
+ * store's groups. Invariants: 1. what was told in a request of its own is in the store before the
+ * answer; 2. what a pull carried is so within OFFSETS_MS; 3. an offset is never beyond the end of
+ * its queue. Threads: the loop's.
+ */
+#ifndef MINI_BROKER_OFFSETS_H
+#define MINI_BROKER_OFFSETS_H
+
+#include "topics.h"
+
+bool offsets_start(struct broker *broker);
+void offsets_stop(struct broker *broker);
+/* -1: the group has none. */
+int64_t offsets_get(struct broker *broker, struct text group, const struct topic *topic,
+                    uint32_t queue);
+/* In the store when it returns, at level none. Sets it back, too. */
+void offsets_set(struct broker *broker, struct text group, const struct topic *topic,
+                 uint32_t queue, int64_t offset);
+/* As a pull says it by the way: stored soon. */
+void offsets_note(struct broker *broker, struct text group, const struct topic *topic,
+                  uint32_t queue, int64_t offset);
+
+#endif

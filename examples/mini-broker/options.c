@@ -1,0 +1,357 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * options.c - the command line, and a file of the same options. See options.h,
+ * commitlog-mini-broker(1).
+ *
+ * Happy path: the file, getopt_long over it, then what depends on several. Failure modes:
+ * OPTIONS_WRONG, and a line on standard error says what.
+ */
+#include "options.h"
+
+#include "command.h"
+#include "log.h"
+
+#include <commitlog.h>
+#include <jansson.h>
+
+#include <arpa/inet.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { NAMESRV_PORT = 9876, BROKER_PORT = 10911, OPTION_FIRST = 256 };
+enum {
+    OPT_NAMESRV = OPTION_FIRST,
+    OPT_LISTEN,
+    OPT_ADVERTISE,
+    OPT_DATA,
+    OPT_FLUSH,
+    OPT_CLUSTER,
+    OPT_NAME,
+    OPT_QUEUES,
+    OPT_NO_AUTO,
+    OPT_CHECK_MS,
+    OPT_CHECKS,
+    OPT_RETAIN_BYTES,
+    OPT_RETAIN_HOURS,
+    OPT_LOG,
+    OPT_CONFIG,
+    OPT_HELP,
+    OPT_VERSION
+};
+
+static const struct option long_options[] = {
+    {"namesrv-listen", required_argument, NULL, OPT_NAMESRV},
+    {"listen", required_argument, NULL, OPT_LISTEN},
+    {"advertise", required_argument, NULL, OPT_ADVERTISE},
+    {"data", required_argument, NULL, OPT_DATA},
+    {"flush", required_argument, NULL, OPT_FLUSH},
+    {"cluster", required_argument, NULL, OPT_CLUSTER},
+    {"name", required_argument, NULL, OPT_NAME},
+    {"queues", required_argument, NULL, OPT_QUEUES},
+    {"no-auto-topics", no_argument, NULL, OPT_NO_AUTO},
+    {"check-interval", required_argument, NULL, OPT_CHECK_MS},
+    {"checks", required_argument, NULL, OPT_CHECKS},
+    {"retain-bytes", required_argument, NULL, OPT_RETAIN_BYTES},
+    {"retain-hours", required_argument, NULL, OPT_RETAIN_HOURS},
+    {"log", required_argument, NULL, OPT_LOG},
+    {"config", required_argument, NULL, OPT_CONFIG},
+    {"help", no_argument, NULL, OPT_HELP},
+    {"version", no_argument, NULL, OPT_VERSION},
+    {0}};
+
+static const char help[] =
+    "usage: mini-broker --data DIR [options]\n"
+    "A message broker for clients of RocketMQ, name server included.\n"
+    "  --data DIR                where the messages are; made if it is not there\n"
+    "  --namesrv-listen ADDR:PORT  the name server (0.0.0.0:9876)\n"
+    "  --listen ADDR:PORT        the broker (0.0.0.0:10911)\n"
+    "  --advertise ADDR[:PORT]   by which clients reach the broker (that of --listen, or\n"
+    "                            127.0.0.1)\n"
+    "  --flush sync|async        answer producers when the disk has it, or at once (sync)\n"
+    "  --cluster NAME            (DefaultCluster)\n"
+    "  --name NAME               of the broker (broker-a)\n"
+    "  --queues N                most queues of a topic that a producer creates (8)\n"
+    "  --no-auto-topics          producers create no topics\n"
+    "  --check-interval MS       between questions after a transaction (30000)\n"
+    "  --checks N                so often, then it is rolled back (15)\n"
+    "  --retain-bytes SIZE       keep about so much, 100G say (all)\n"
+    "  --retain-hours N          keep messages so long (for ever)\n"
+    "  --config FILE             a JSON object with these names; the command line goes first\n"
+    "  --log LEVEL               error, warn, info or debug (info)\n"
+    "  --help, --version\n";
+
+static enum options_status wrong(const char *what, const char *value)
+{
+    fprintf(stderr, "mini-broker: %s: %s\n", what, value);
+    return OPTIONS_WRONG;
+}
+
+/* "1.2.3.4:80", "[::1]:80", ":80", "1.2.3.4". */
+static bool parse_address(const char *text, uint16_t port, struct sockaddr_storage *out)
+{
+    char address[INET6_ADDRSTRLEN + 1] = "";
+    const char *colon = strrchr(text, ':');
+    const char *bracket = strchr(text, ']');
+    const bool v6 = text[0] == '[';
+    if (v6 && (bracket == NULL || (bracket[1] != '\0' && bracket[1] != ':')))
+        return false;
+    if (v6 && bracket[1] == '\0')
+        colon = NULL;
+    const char *begin = v6 ? text + 1 : text;
+    const char *end = v6 ? bracket : colon != NULL ? colon : text + strlen(text);
+    if ((size_t)(end - begin) >= sizeof address)
+        return false;
+    memcpy(address, begin, (size_t)(end - begin));
+    if (colon != NULL) {
+        char *rest;
+        const long number = strtol(colon + 1, &rest, 10);
+        if (colon[1] == '\0' || *rest != '\0' || number < 1 || number > 65535)
+            return false;
+        port = (uint16_t)number;
+    }
+    memset(out, 0, sizeof *out);
+    struct sockaddr_in *v4_address = (struct sockaddr_in *)(void *)out;
+    struct sockaddr_in6 *v6_address = (struct sockaddr_in6 *)(void *)out;
+    if (v6) {
+        v6_address->sin6_family = AF_INET6;
+        v6_address->sin6_port = htons(port);
+        return inet_pton(AF_INET6, address, &v6_address->sin6_addr) == 1;
+    }
+    v4_address->sin_family = AF_INET;
+    v4_address->sin_port = htons(port);
+    return address[0] == '\0' || inet_pton(AF_INET, address, &v4_address->sin_addr) == 1;
+}
+
+void host_of(const struct sockaddr_storage *address, struct host *out)
+{
+    static const uint8_t mapped[12] = {0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff};
+    uint16_t port;
+    *out = (struct host){.count = 8};
+    if (address->ss_family == AF_INET6) {
+        const struct sockaddr_in6 *v6 = (const struct sockaddr_in6 *)(const void *)address;
+        port = ntohs(v6->sin6_port);
+        if (memcmp(&v6->sin6_addr, mapped, sizeof mapped) == 0) {
+            memcpy(out->bytes, (const uint8_t *)&v6->sin6_addr + 12, 4);
+        } else {
+            out->count = 20;
+            memcpy(out->bytes, &v6->sin6_addr, 16);
+        }
+    } else {
+        const struct sockaddr_in *v4 = (const struct sockaddr_in *)(const void *)address;
+        port = ntohs(v4->sin_port);
+        memcpy(out->bytes, &v4->sin_addr, 4);
+    }
+    bytes_put32(out->bytes + out->count - 4, port);
+}
+
+size_t host_text(const struct host *host, char *out, size_t room)
+{
+    char address[INET6_ADDRSTRLEN];
+    const bool v6 = host->count == 20;
+    if (inet_ntop(v6 ? AF_INET6 : AF_INET, host->bytes, address, sizeof address) == NULL)
+        address[0] = '\0';
+    const int bytes = snprintf(out, room, v6 ? "[%s]:%u" : "%s:%u", address,
+                               bytes_get32(host->bytes + host->count - 4));
+    return bytes < 0 || (size_t)bytes >= room ? 0 : (size_t)bytes;
+}
+
+static bool is_any(const struct host *host)
+{
+    static const uint8_t zeros[16];
+    return memcmp(host->bytes, zeros, host->count - 4) == 0;
+}
+
+static enum options_status finish(struct options *out, const char *advertise)
+{
+    struct sockaddr_storage address = out->listen;
+    host_of(&out->listen, &out->advertise);
+    const uint16_t port = (uint16_t)bytes_get32(out->advertise.bytes + out->advertise.count - 4);
+    if (advertise == NULL && is_any(&out->advertise))
+        advertise = "127.0.0.1";
+    if (advertise != NULL && !parse_address(advertise, port, &address))
+        return wrong("--advertise takes a numeric address", advertise);
+    host_of(&address, &out->advertise);
+    if (host_text(&out->advertise, out->advertise_text, sizeof out->advertise_text) == 0 ||
+        is_any(&out->advertise))
+        return wrong("--advertise", "no address that a client can reach");
+    if (out->data == NULL)
+        return wrong("--data DIR", "is missing; --help says more");
+    return OPTIONS_RUN;
+}
+
+static bool parse_number(const char *text, uint32_t most, uint32_t *out)
+{
+    int64_t value;
+    if (!text_to_i64(text_of(text), &value) || value < 1 || value > most)
+        return false;
+    *out = (uint32_t)value;
+    return true;
+}
+
+static const char *option_name(int option)
+{
+    const struct option *at = long_options;
+    while (at->name != NULL && at->val != option)
+        at++;
+    return at->name == NULL ? "" : at->name;
+}
+
+static enum options_status take(int option, const char *value, struct options *out,
+                                const char **advertise)
+{
+    enum log_level level;
+    bool ok = true;
+    switch (option) {
+    case OPT_NAMESRV:
+        ok = parse_address(value, NAMESRV_PORT, &out->namesrv);
+        break;
+    case OPT_LISTEN:
+        ok = parse_address(value, BROKER_PORT, &out->listen);
+        break;
+    case OPT_ADVERTISE:
+        *advertise = value;
+        break;
+    case OPT_DATA:
+        out->data = value;
+        break;
+    case OPT_FLUSH:
+        out->sync = strcmp(value, "sync") == 0;
+        ok = out->sync || strcmp(value, "async") == 0;
+        break;
+    case OPT_CLUSTER:
+        out->cluster = value;
+        break;
+    case OPT_NAME:
+        out->name = value;
+        break;
+    case OPT_QUEUES:
+        ok = parse_number(value, 1024, &out->queues);
+        break;
+    case OPT_NO_AUTO:
+        out->auto_topics = false;
+        break;
+    case OPT_CHECK_MS:
+        ok = parse_number(value, 86400000, &out->transaction_check_ms);
+        break;
+    case OPT_CHECKS:
+        ok = parse_number(value, 10000, &out->transaction_checks);
+        break;
+    case OPT_RETAIN_BYTES:
+        out->retain_bytes = value;
+        break;
+    case OPT_RETAIN_HOURS:
+        ok = parse_number(value, 1000000, &out->retain_hours);
+        break;
+    case OPT_LOG:
+        ok = log_level_of(value, &level) != 0;
+        if (ok)
+            log_set_level(level);
+        break;
+    case OPT_CONFIG: /* see options_parse */
+        break;
+    case OPT_HELP:
+        fputs(help, stdout);
+        return OPTIONS_DONE;
+    case OPT_VERSION:
+        printf("mini-broker %s\n", commitlog_version_text());
+        return OPTIONS_DONE;
+    default:
+        return OPTIONS_WRONG;
+    }
+    if (ok)
+        return OPTIONS_RUN;
+    fprintf(stderr, "mini-broker: --%s: cannot be %s\n", option_name(option), value);
+    return OPTIONS_WRONG;
+}
+
+/* Kept until the end of the process: the options point into it. */
+static json_t *config;
+
+static bool read_config(const char *path, json_t **out)
+{
+    json_error_t error;
+    json_t *fresh = json_load_file(path, 0, &error);
+    if (!json_is_object(fresh)) {
+        fprintf(stderr, "mini-broker: %s: line %d: %s\n", path, error.line,
+                fresh == NULL ? error.text : "not an object");
+        json_decref(fresh);
+        return false;
+    }
+    *out = fresh;
+    return true;
+}
+
+/* "name": "text", or a number, or true for an option without a value. */
+static enum options_status take_config(struct options *out, const char **advertise)
+{
+    static char numbers[32][24];
+    size_t count = 0;
+    const char *name;
+    json_t *value;
+    json_object_foreach(config, name, value)
+    {
+        const struct option *at = long_options;
+        while (at->name != NULL && strcmp(at->name, name) != 0)
+            at++;
+        const char *text = json_string_value(value);
+        if (json_is_integer(value) && count < sizeof numbers / sizeof *numbers) {
+            (void)snprintf(numbers[count], sizeof *numbers, "%lld",
+                           (long long)json_integer_value(value));
+            text = numbers[count++];
+        }
+        if (at->has_arg == no_argument && json_is_false(value))
+            continue;
+        if (at->name == NULL || at->val >= OPT_CONFIG ||
+            (at->has_arg == no_argument ? !json_is_true(value) : text == NULL))
+            return wrong("the file of options has what is none", name);
+        const enum options_status status = take(at->val, text, out, advertise);
+        if (status != OPTIONS_RUN)
+            return status;
+    }
+    return OPTIONS_RUN;
+}
+
+void options_reload(const struct options *options)
+{
+    enum log_level level;
+    json_t *fresh;
+    if (options->config == NULL || !read_config(options->config, &fresh))
+        return;
+    const char *text = json_string_value(json_object_get(fresh, "log"));
+    if (text != NULL && log_level_of(text, &level))
+        log_set_level(level);
+    json_decref(fresh);
+}
+
+enum options_status options_parse(int argc, char **argv, struct options *out)
+{
+    const char *advertise = NULL;
+    *out = (struct options){.cluster = "DefaultCluster",
+                            .name = "broker-a",
+                            .sync = true,
+                            .auto_topics = true,
+                            .queues = 8,
+                            .transaction_check_ms = 30000,
+                            .transaction_checks = 15};
+    parse_address("0.0.0.0", NAMESRV_PORT, &out->namesrv);
+    parse_address("0.0.0.0", BROKER_PORT, &out->listen);
+    int option;
+    opterr = 0; /* what is wrong is said below */
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == OPT_CONFIG)
+            out->config = optarg;
+    }
+    if (out->config != NULL &&
+        (!read_config(out->config, &config) || take_config(out, &advertise) != OPTIONS_RUN))
+        return OPTIONS_WRONG;
+    opterr = optind = 1;
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        const enum options_status status = take(option, optarg, out, &advertise);
+        if (status != OPTIONS_RUN)
+            return status;
+    }
+    if (optind < argc)
+        return wrong("not an option", argv[optind]);
+    return finish(out, advertise);
+}

@@ -1,0 +1,291 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * pull.c - PULL_MESSAGE and LITE_PULL_MESSAGE. See pull.h.
+ *
+ * The answer is a header, and for each message a copy of its first bytes with offset, position and
+ * store time, and the rest as it lies in the store: borrowed, by a lease that ends when all is
+ * sent.
+ *
+ * Owns: the array that a fetch fills. Invariants: 1. the next offset is behind all that was looked
+ * at, so no client asks for the same again for nothing; 2. the four offsets are in every answer.
+ * Threads: the loop's.
+ * Happy path: seek, fetch, lease, answer. Failure modes: an offset outside the queue: moved, with
+ * the one to go on from; a record that cannot be read is passed, and the log says so.
+ */
+#include "pull.h"
+
+#include "clients.h"
+#include "codes.h"
+#include "counters.h"
+#include "dispatch.h"
+#include "groups.h"
+#include "hold.h"
+#include "log.h"
+#include "message_layout.h"
+#include "offsets.h"
+
+#include <stdlib.h>
+
+enum { PASS_MAX = 1000 }; /* records that cannot be read, for one pull */
+
+struct found {
+    struct commitlog_message messages[PULL_MESSAGES_MAX];
+    uint32_t count;
+    size_t bytes;
+};
+
+static struct reply pull_reply(struct pull *pull, int32_t code, uint64_t next,
+                               const struct commitlog_queue_info *info)
+{
+    struct reply reply = reply_begin(pull->to, code);
+    reply_i64(&reply, "suggestWhichBrokerId", 0);
+    reply_i64(&reply, "nextBeginOffset", (int64_t)next);
+    reply_i64(&reply, "minOffset", (int64_t)info->first_offset);
+    reply_i64(&reply, "maxOffset", (int64_t)info->next_offset);
+    return reply;
+}
+
+static bool pull_answer(struct pull *pull, int32_t code, uint64_t next,
+                        const struct commitlog_queue_info *info)
+{
+    struct reply reply = pull_reply(pull, code, next, info);
+    reply_end(&reply, (struct text){0});
+    return true;
+}
+
+/* Drops what is too much for one answer, or not of our layout. *next: behind what is left. */
+static void pull_trim(struct found *found, uint64_t *next)
+{
+    uint32_t kept = 0;
+    uint8_t ignored[LAYOUT_PATCH_MAX];
+    found->bytes = 0;
+    for (uint32_t i = 0; i < found->count; i++) {
+        const struct commitlog_message *message = &found->messages[i];
+        if (kept > 0 && found->bytes + message->body.bytes > PULL_BYTES_MAX) {
+            *next = message->queue_offset;
+            break;
+        }
+        if (layout_patch(message, ignored) == 0)
+            continue;
+        found->bytes += message->body.bytes;
+        found->messages[kept++] = *message;
+    }
+    found->count = kept;
+}
+
+static bool pull_send(struct broker *broker, struct pull *pull, struct found *found,
+                      struct commitlog_cursor *cursor, uint64_t next,
+                      const struct commitlog_queue_info *info)
+{
+    struct commitlog_lease *lease;
+    struct connection *connection = pull->to.connection;
+    struct reply reply = pull_reply(pull, REPLY_OK, next, info);
+    if (commitlog_cursor_lease(cursor, &lease) != COMMITLOG_OK)
+        return pull_answer(pull, REPLY_SYSTEM_ERROR, pull->offset, info);
+    struct holding *holding = holding_of_lease(lease);
+    if (holding == NULL)
+        return pull_answer(pull, REPLY_SYSTEM_ERROR, pull->offset, info);
+    if (reply_end_header(&reply, found->bytes)) {
+        struct output *output = connection_output(connection);
+        for (uint32_t i = 0; i < found->count; i++) {
+            const struct commitlog_message *message = &found->messages[i];
+            uint8_t patched[LAYOUT_PATCH_MAX];
+            const size_t bytes = layout_patch(message, patched);
+            output_copy(output, patched, bytes);
+            output_borrow(output, (const uint8_t *)message->body.data + bytes,
+                          message->body.bytes - bytes, holding);
+        }
+        broker->get_count += found->count;
+        counters_add(broker, COUNTER_GET, pull->topic->entry.name,
+                     (struct text){pull->group, pull->group_bytes}, found->count);
+    }
+    holding_release(holding);
+    return true;
+}
+
+static const struct subscription *pull_subscription(const struct broker *broker,
+                                                    const struct pull *pull)
+{
+    if (pull->own != NULL)
+        return pull->own;
+    return clients_subscription(broker, (struct text){pull->group, pull->group_bytes},
+                                pull->topic->entry.name);
+}
+
+/* How many to fetch: what does not fit the answer would be read, and checked, for nothing. */
+static uint32_t pull_count(const struct pull *pull)
+{
+    const uint32_t fit = pull->topic->fetch == 0 ? PULL_MESSAGES_MAX : pull->topic->fetch;
+    return pull->max < fit ? pull->max : fit;
+}
+
+static void pull_learn(struct topic *topic, uint32_t fetched, const struct found *found)
+{
+    if (found->count < fetched && found->count > 0)
+        topic->fetch = found->count;
+    else if (topic->fetch != 0 && topic->fetch < PULL_MESSAGES_MAX &&
+             found->bytes < PULL_BYTES_MAX / 2)
+        topic->fetch *= 2;
+}
+
+/* Fills `found`, passing what cannot be read. EEND: there is nothing more, *next is the end. */
+static int32_t pull_fetch(struct commitlog_cursor *cursor, struct pull *pull, struct found *found,
+                          uint64_t *next)
+{
+    int32_t code = commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, pull->offset);
+    for (int i = 0; code == COMMITLOG_OK && i < PASS_MAX; i++) {
+        uint64_t bound = pull->offset;
+        code = commitlog_cursor_fetch(cursor, found->messages, pull_count(pull), 0, &found->count,
+                                      &bound);
+        *next = code == COMMITLOG_OK ? commitlog_cursor_tell(cursor) : bound;
+        if (code != COMMITLOG_EDAMAGED && code != COMMITLOG_EEXPIRED &&
+            code != COMMITLOG_EUNSUPPORTED)
+            return code;
+        log_line(LOG_WARN, "topic %s, queue %u: offset %llu: %s", pull->topic->entry.name.data,
+                 pull->queue, (unsigned long long)bound, commitlog_error_text(code));
+        code = commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1);
+    }
+    return code;
+}
+
+/* The offset lies in the queue, and there is something behind it. */
+static bool pull_read(struct broker *broker, struct pull *pull,
+                      const struct commitlog_queue_info *info)
+{
+    static struct found found;
+    const struct subscription *wanted = pull_subscription(broker, pull);
+    struct commitlog_cursor *cursor = topic_cursor(broker, pull->topic, pull->queue);
+    uint64_t next = pull->offset;
+    if (cursor == NULL || wanted == NULL ||
+        commitlog_cursor_set_tags(cursor, wanted->tags, wanted->tag_count) != COMMITLOG_OK ||
+        commitlog_cursor_set_filter(cursor, wanted->filter) != COMMITLOG_OK)
+        return pull_answer(pull, wanted == NULL ? REPLY_NO_SUBSCRIPTION : REPLY_SYSTEM_ERROR,
+                           pull->offset, info);
+    const int32_t code = pull_fetch(cursor, pull, &found, &next);
+    if (code == COMMITLOG_EEND) {
+        pull->offset = next; /* nobody wanted those before */
+        return false;
+    }
+    if (code != COMMITLOG_OK) {
+        log_line(LOG_ERROR, "topic %s, queue %u: %s", pull->topic->entry.name.data, pull->queue,
+                 commitlog_error_text(code));
+        return pull_answer(pull, REPLY_SYSTEM_ERROR, pull->offset, info);
+    }
+    const uint32_t fetched = found.count;
+    pull_trim(&found, &next);
+    pull_learn(pull->topic, fetched, &found);
+    if (found.count == 0)
+        return pull_answer(pull, REPLY_PULL_RETRY, next, info);
+    return pull_send(broker, pull, &found, cursor, next, info);
+}
+
+bool pull_try(struct broker *broker, struct pull *pull)
+{
+    struct commitlog_queue_info info;
+    if (pull->topic->deleted) {
+        reply_error_to(pull->to, REPLY_NO_TOPIC, "the topic was deleted");
+        return true;
+    }
+    topic_bounds(broker, pull->topic, pull->queue, &info);
+    if (pull->offset > info.next_offset)
+        return pull_answer(pull, REPLY_PULL_MOVED, info.next_offset, &info);
+    if (pull->offset < info.first_offset)
+        return pull_answer(pull, REPLY_PULL_MOVED, info.first_offset, &info);
+    if (pull->offset == info.next_offset)
+        return false;
+    return pull_read(broker, pull, &info);
+}
+
+void pull_give_up(struct broker *broker, struct pull *pull)
+{
+    struct commitlog_queue_info info;
+    topic_bounds(broker, pull->topic, pull->queue, &info);
+    pull_answer(pull, pull->offset == pull->asked ? REPLY_PULL_NOT_FOUND : REPLY_PULL_RETRY,
+                pull->offset, &info);
+}
+
+void pull_free(struct pull *pull)
+{
+    subscription_free(pull->own);
+    pull->own = NULL;
+}
+
+/* True: what the consumer wants is known, by this request or a heartbeat. */
+static bool pull_wants(struct connection *connection, const struct command *command,
+                       struct pull *pull, int64_t flags)
+{
+    struct commitlog_error err = {0};
+    struct text expression;
+    const struct subscription *known = pull_subscription(connection->broker, pull);
+    const bool has =
+        (flags & PULL_HAS_SUBSCRIPTION) && command_find(command, TEXT("subscription"), &expression);
+    const bool sql = text_equal(command_text(command, "expressionType"), TEXT("SQL92"));
+    if (has && !(known != NULL && known->sql == sql && text_equal(known->expression, expression)))
+        pull->own = subscription_new(pull->topic->entry.name, expression, sql, 0, &err);
+    if (pull->own != NULL || (known != NULL && !has) || (known != NULL && err.code == 0))
+        return true;
+    if (has)
+        reply_error(connection, command, REPLY_BAD_SUBSCRIPTION, "%s", err.message);
+    else
+        reply_error(connection, command, REPLY_NO_SUBSCRIPTION,
+                    "the consumer's group info not exist");
+    return false;
+}
+
+static bool pull_parse(struct connection *connection, const struct command *command,
+                       struct pull *out, int64_t flags)
+{
+    struct broker *broker = connection->broker;
+    const struct text group = command_text(command, "consumerGroup");
+    const struct text topic = command_text(command, "topic");
+    const int64_t queue = command_i64(command, "queueId", -1);
+    const int64_t offset = command_i64(command, "queueOffset", 0);
+    int64_t max = command_i64(command, "maxMsgNums", 32);
+    max = max < 1 ? 1 : max > PULL_MESSAGES_MAX ? PULL_MESSAGES_MAX : max;
+    *out = (struct pull){.to = reply_to(connection, command),
+                         .topic = topic_find(broker, topic),
+                         .queue = (uint32_t)queue,
+                         .max = (uint32_t)max,
+                         .asked = offset < 0 ? 0 : (uint64_t)offset,
+                         .offset = offset < 0 ? 0 : (uint64_t)offset,
+                         .group_bytes = group.bytes};
+    if (flags & PULL_SUSPEND)
+        out->hold_ms = command_i64(command, "suspendTimeoutMillis", 0);
+    if (out->hold_ms > PULL_HOLD_MAX_MS)
+        out->hold_ms = PULL_HOLD_MAX_MS;
+    const struct group *settings = group_find(broker, group);
+    if (settings != NULL && !settings->consume)
+        reply_error(connection, command, REPLY_NO_PERMISSION, "the group may not consume");
+    else if (!group_name_is_good(group))
+        reply_error(connection, command, REPLY_NO_GROUP, "a group cannot have this name");
+    else if (out->topic == NULL)
+        reply_error(connection, command, REPLY_NO_TOPIC, "topic %.*s not exist", (int)topic.bytes,
+                    topic.data);
+    else if (!(out->topic->perm & PERM_READ))
+        reply_error(connection, command, REPLY_NO_PERMISSION, "the topic is not to be read");
+    else if (queue < 0 || queue >= (int64_t)topic_queues(out->topic))
+        reply_error(connection, command, REPLY_INVALID, "there is no queue %lld", (long long)queue);
+    else {
+        memcpy(out->group, group.data, group.bytes);
+        return pull_wants(connection, command, out, flags);
+    }
+    return false;
+}
+
+void handle_pull(struct connection *connection, const struct command *command)
+{
+    struct broker *broker = connection->broker;
+    const int64_t flags = command_i64(command, "sysFlag", 0);
+    struct pull pull;
+    if (!pull_parse(connection, command, &pull, flags))
+        return;
+    if (flags & PULL_HAS_COMMIT)
+        offsets_note(broker, (struct text){pull.group, pull.group_bytes}, pull.topic, pull.queue,
+                     command_i64(command, "commitOffset", -1));
+    if (pull_try(broker, &pull)) {
+        pull_free(&pull);
+    } else if (pull.hold_ms <= 0 || !hold_pull(broker, &pull)) {
+        pull_give_up(broker, &pull);
+        pull_free(&pull);
+    }
+}

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * reset.c - an administrator sets a group to a moment: INVOKE_BROKER_TO_RESET_OFFSET.
+ *
+ * Owns: nothing. Invariants: the store has the new offsets before any consumer is told, so one that
+ * is not there begins with them, too. Threads: the loop's.
+ * Happy path: the offset of each queue by time, set, told to the members, answered as a table.
+ * Failure modes: no such topic: REPLY_NO_TOPIC.
+ */
+#include "clients.h"
+#include "codes.h"
+#include "dispatch.h"
+#include "offsets.h"
+#include "queue_table.h"
+#include "reply.h"
+
+static uint64_t reset_offset(struct broker *broker, const struct topic *topic, uint32_t queue,
+                             int64_t ms)
+{
+    struct commitlog_queue_info info;
+    topic_bounds(broker, topic, queue, &info);
+    uint64_t offset = ms < 0 ? info.next_offset : info.first_offset;
+    if (ms > INT64_MAX / 1000000 - 1)
+        return info.next_offset;
+    if (ms > 0 && topic->stored != TOPIC_NOT_STORED && queue < topic->stored_queues)
+        (void)commitlog_offset_by_time(broker->store, topic->stored, queue, ms * 1000000,
+                                       COMMITLOG_LOWER, &offset);
+    return offset;
+}
+
+static void tell(const struct audience *audience, struct text group, const struct topic *topic,
+                 int64_t ms, struct text table)
+{
+    for (const struct member *member = audience->members; member != NULL; member = member->next) {
+        if (member->connection->closed)
+            continue;
+        struct reply request = request_begin(member->connection, REQUEST_OFFSET_RESET_CLIENT);
+        reply_text(&request, "topic", topic->entry.name);
+        reply_text(&request, "group", group);
+        reply_i64(&request, "timestamp", ms);
+        reply_text(&request, "isForce", TEXT("true"));
+        reply_end(&request, table);
+    }
+}
+
+void handle_offset_reset(struct connection *connection, const struct command *command)
+{
+    struct broker *broker = connection->broker;
+    const struct text name = command_text(command, "topic");
+    const struct text group = command_text(command, "group");
+    const struct topic *topic = topic_find(broker, name);
+    const int64_t ms = command_i64(command, "timestamp", -1);
+    if (topic == NULL) {
+        reply_error(connection, command, REPLY_NO_TOPIC, "topic %.*s not exist", (int)name.bytes,
+                    name.data);
+        return;
+    }
+    struct buffer *out = &broker->properties; /* the other one is offsets.c's */
+    buffer_clear(out);
+    buffer_put_text(out, TEXT("{\"offsetTable\":{"));
+    for (uint32_t queue = 0; queue < topic->read_queues; queue++) {
+        const uint64_t offset = reset_offset(broker, topic, queue, ms);
+        offsets_set(broker, group, topic, queue, (int64_t)offset);
+        queue_table_key(out, broker, topic, queue, queue == 0);
+        buffer_format(out, "%llu", (unsigned long long)offset);
+    }
+    buffer_put_text(out, TEXT("}}"));
+    const struct audience *audience = clients_consumers(broker, group);
+    if (audience != NULL)
+        tell(audience, group, topic, ms, buffer_text(out));
+    reply_body(connection, command, buffer_text(out));
+}

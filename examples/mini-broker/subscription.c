@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * subscription.c - "TagA || TagB", "*", or "price > 3". See subscription.h.
+ *
+ * Happy path: one block of memory for the names, one for the tags, a compiled filter. Failure
+ * modes: NULL with err.
+ */
+#include "subscription.h"
+
+#include <stdlib.h>
+
+enum { TAGS_MAX = 1024 };
+
+static struct text trim(struct text text)
+{
+    while (text.bytes > 0 && text.data[0] == ' ') {
+        text.data++;
+        text.bytes--;
+    }
+    while (text.bytes > 0 && text.data[text.bytes - 1] == ' ')
+        text.bytes--;
+    return text;
+}
+
+/* The next part of a list with "||" between, which is cut off in front. */
+static bool next_tag(struct text *rest, struct text *out)
+{
+    if (rest->data == NULL)
+        return false;
+    const char *bar = memmem(rest->data, rest->bytes, "||", 2);
+    const size_t bytes = bar == NULL ? rest->bytes : (size_t)(bar - rest->data);
+    *out = trim((struct text){rest->data, bytes});
+    *rest = bar == NULL ? (struct text){0} : (struct text){bar + 2, rest->bytes - bytes - 2};
+    return true;
+}
+
+static bool parse_tags(struct subscription *subscription)
+{
+    const struct text all = trim(subscription->expression);
+    if (all.bytes == 0 || text_equal(all, TEXT("*")))
+        return true;
+    struct text rest = all, tag;
+    uint32_t count = 0;
+    while (next_tag(&rest, &tag))
+        count += tag.bytes > 0;
+    if (count > TAGS_MAX)
+        return false;
+    subscription->tags = calloc(count == 0 ? 1 : count, sizeof *subscription->tags);
+    if (subscription->tags == NULL)
+        return false;
+    rest = all;
+    while (next_tag(&rest, &tag)) {
+        if (tag.bytes > 0)
+            subscription->tags[subscription->tag_count++] =
+                (struct commitlog_slice){tag.data, tag.bytes};
+    }
+    return true;
+}
+
+struct subscription *subscription_new(struct text topic, struct text expression, bool sql,
+                                      int64_t version, struct commitlog_error *err)
+{
+    struct subscription *made = calloc(1, sizeof *made + topic.bytes + expression.bytes + 2);
+    err->code = COMMITLOG_ENOMEM;
+    if (made == NULL)
+        return NULL;
+    char *at = (char *)(made + 1);
+    if (topic.bytes > 0)
+        memcpy(at, topic.data, topic.bytes);
+    made->entry.name = (struct text){at, topic.bytes};
+    at += topic.bytes + 1;
+    if (expression.bytes > 0)
+        memcpy(at, expression.data, expression.bytes);
+    made->expression = (struct text){at, expression.bytes};
+    made->version = version;
+    made->sql = sql;
+    const bool made_it =
+        sql ? commitlog_filter_compile(at, expression.bytes, &made->filter, err) == COMMITLOG_OK
+            : parse_tags(made);
+    if (!made_it) {
+        subscription_free(made);
+        return NULL;
+    }
+    return made;
+}
+
+void subscription_free(struct subscription *subscription)
+{
+    if (subscription == NULL)
+        return;
+    commitlog_filter_free(subscription->filter);
+    json_decref(subscription->data);
+    free(subscription->tags);
+    free(subscription);
+}

@@ -1,0 +1,342 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * topics.c - settings of topics, and their topics of the store. See topics.h.
+ *
+ * What is in the store and not in the file of settings gets the usual settings, so a topic is never
+ * lost when its messages are not.
+ * Happy path: find, make at the first send, store. Failure modes: those of the store, to the
+ * caller; no memory: NULL.
+ */
+#include "topics.h"
+
+#include "codes.h"
+#include "config_store.h"
+#include "log.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+struct topics {
+    struct table table;
+    struct topic **by_stored;
+    size_t by_stored_room;
+};
+
+struct topic *topic_find(const struct broker *broker, struct text name)
+{
+    struct topic *topic = (struct topic *)(void *)table_find(&broker->topics->table, name);
+    return topic == NULL || topic->deleted ? NULL : topic;
+}
+
+struct topic *topic_next(const struct broker *broker, const struct topic *topic)
+{
+    return (struct topic *)(void *)table_next(&broker->topics->table,
+                                              topic == NULL ? NULL : &topic->entry);
+}
+
+static bool name_is_good(struct text name, size_t most)
+{
+    for (size_t i = 0; i < name.bytes; i++) {
+        const char c = name.data[i];
+        if (!((c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+              c == '_' || c == '-' || c == '%' || c == '|'))
+            return false;
+    }
+    return name.bytes > 0 && name.bytes <= most;
+}
+
+bool topic_name_is_good(struct text name)
+{
+    const bool of_group =
+        text_begins(name, TEXT(RETRY_PREFIX)) || text_begins(name, TEXT(DEAD_PREFIX));
+    return name_is_good(name, of_group ? GROUP_NAME_MAX + 7 : TOPIC_NAME_MAX);
+}
+
+bool group_name_is_good(struct text name)
+{
+    return name_is_good(name, GROUP_NAME_MAX);
+}
+
+bool topic_is_retry(const struct topic *topic)
+{
+    return text_begins(topic->entry.name, TEXT(RETRY_PREFIX));
+}
+
+uint32_t topic_queues(const struct topic *topic)
+{
+    return topic->read_queues > topic->write_queues ? topic->read_queues : topic->write_queues;
+}
+
+static struct topic *topic_new(struct broker *broker, struct text name)
+{
+    struct topic *topic = calloc(1, sizeof *topic + name.bytes + 1);
+    if (topic == NULL)
+        return NULL;
+    char *copy = (char *)(topic + 1);
+    memcpy(copy, name.data, name.bytes);
+    topic->entry.name = (struct text){copy, name.bytes};
+    topic->stored = TOPIC_NOT_STORED;
+    if (!table_insert(&broker->topics->table, &topic->entry)) {
+        free(topic);
+        return NULL;
+    }
+    return topic;
+}
+
+struct topic *topic_make(struct broker *broker, struct text name, uint32_t queues, uint32_t perm)
+{
+    struct topic *topic = (struct topic *)(void *)table_find(&broker->topics->table, name);
+    if (topic != NULL && !topic->deleted)
+        return topic;
+    if (topic == NULL && broker->topics->table.count < TOPICS_MAX)
+        topic = topic_new(broker, name);
+    if (topic == NULL)
+        return NULL;
+    topic->deleted = false;
+    topic->read_queues = topic->write_queues = queues;
+    topic->perm = perm;
+    topic->order = false;
+    topic->sys_flag = 0;
+    log_line(LOG_INFO, "topic %.*s: made, %u queues", (int)name.bytes, name.data, queues);
+    config_changed(broker);
+    return topic;
+}
+
+struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group,
+                             uint32_t perm)
+{
+    char name[GROUP_NAME_MAX + 16];
+    const int bytes = snprintf(name, sizeof name, "%s%.*s", prefix, (int)group.bytes, group.data);
+    if (bytes < 0 || (size_t)bytes >= sizeof name)
+        return NULL;
+    return topic_make(broker, (struct text){name, (size_t)bytes}, 1, perm);
+}
+
+static bool topic_note_stored(struct broker *broker, struct topic *topic)
+{
+    struct topics *topics = broker->topics;
+    if (topic->stored >= topics->by_stored_room) {
+        const size_t room = ((size_t)topic->stored + 64) & ~(size_t)63;
+        struct topic **grown = realloc(topics->by_stored, room * sizeof *grown);
+        if (grown == NULL)
+            return false;
+        memset(grown + topics->by_stored_room, 0, (room - topics->by_stored_room) * sizeof *grown);
+        topics->by_stored = grown;
+        topics->by_stored_room = room;
+    }
+    topics->by_stored[topic->stored] = topic;
+    return true;
+}
+
+struct topic *topic_of_stored(const struct broker *broker, uint32_t stored)
+{
+    const struct topics *topics = broker->topics;
+    return stored < topics->by_stored_room ? topics->by_stored[stored] : NULL;
+}
+
+static void topic_drop_cursors(struct topic *topic)
+{
+    for (uint32_t i = 0; topic->cursors != NULL && i < topic->stored_queues; i++)
+        commitlog_cursor_close(topic->cursors[i]);
+    free(topic->cursors);
+    topic->cursors = NULL;
+}
+
+/* The store's topic is there: as large as it has to be. */
+static int32_t topic_grow(struct broker *broker, struct topic *topic, uint32_t number,
+                          struct commitlog_error *err)
+{
+    struct commitlog_topic_info info = {.struct_bytes = sizeof info};
+    int32_t code = commitlog_topic_info(broker->store, number, &info);
+    const uint32_t wanted = topic_queues(topic);
+    if (code == COMMITLOG_OK && info.queues_total < wanted) {
+        const uint32_t now = info.queues;
+        code = commitlog_topic_grow(broker->store, number, (wanted + now - 1) / now * now,
+                                    COMMITLOG_LEVEL_NONE, err);
+        if (code == COMMITLOG_OK)
+            code = commitlog_topic_info(broker->store, number, &info);
+    }
+    if (code != COMMITLOG_OK)
+        return code;
+    topic_drop_cursors(topic);
+    topic->stored = number;
+    topic->stored_queues = info.queues_total;
+    return topic_note_stored(broker, topic) ? COMMITLOG_OK : COMMITLOG_ENOMEM;
+}
+
+int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog_error *err)
+{
+    if (topic->stored != TOPIC_NOT_STORED && topic->stored_queues >= topic_queues(topic))
+        return COMMITLOG_OK;
+    char name[COMMITLOG_TOPIC_NAME_MAX_BYTES + 16];
+    int bytes = snprintf(name, sizeof name, "%s", topic->entry.name.data);
+    if (topic->generation > 0)
+        bytes = snprintf(name, sizeof name, "%s#%u", topic->entry.name.data, topic->generation);
+    uint32_t number;
+    int32_t code = commitlog_topic_open(broker->store, name, (size_t)bytes, 0, &number, err);
+    if (code == COMMITLOG_ENOTFOUND)
+        code = commitlog_topic_open(broker->store, name, (size_t)bytes, topic_queues(topic),
+                                    &number, err);
+    return code == COMMITLOG_OK ? topic_grow(broker, topic, number, err) : code;
+}
+
+void topic_delete(struct broker *broker, struct topic *topic)
+{
+    topic_drop_cursors(topic);
+    if (topic->stored != TOPIC_NOT_STORED)
+        broker->topics->by_stored[topic->stored] = NULL;
+    topic->stored = TOPIC_NOT_STORED;
+    topic->stored_queues = 0;
+    topic->generation++;
+    topic->deleted = true;
+    json_decref(topic->attributes);
+    topic->attributes = NULL;
+    log_line(LOG_INFO, "topic %s: deleted", topic->entry.name.data);
+    config_changed(broker);
+}
+
+void topic_bounds(const struct broker *broker, const struct topic *topic, uint32_t queue,
+                  struct commitlog_queue_info *out)
+{
+    *out = (struct commitlog_queue_info){.struct_bytes = sizeof *out};
+    if (topic->stored == TOPIC_NOT_STORED || queue >= topic->stored_queues)
+        return;
+    if (commitlog_queue_info(broker->store, topic->stored, queue, out) != COMMITLOG_OK)
+        *out = (struct commitlog_queue_info){.struct_bytes = sizeof *out};
+}
+
+struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic, uint32_t queue)
+{
+    if (topic->cursors == NULL)
+        topic->cursors = calloc(topic->stored_queues, sizeof *topic->cursors);
+    if (topic->cursors == NULL)
+        return NULL;
+    if (topic->cursors[queue] == NULL &&
+        commitlog_cursor_open(broker->store, topic->stored, queue, COMMITLOG_FROM_FIRST, 0,
+                              &topic->cursors[queue], NULL) != COMMITLOG_OK)
+        return NULL;
+    return topic->cursors[queue];
+}
+
+json_t *topic_to_json(const struct topic *topic)
+{
+    json_t *json = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "name",
+                             topic->entry.name.data, "readQueues", (int)topic->read_queues,
+                             "writeQueues", (int)topic->write_queues, "perm", (int)topic->perm,
+                             "sysFlag", (int)topic->sys_flag, "generation", (int)topic->generation,
+                             "order", (int)topic->order, "deleted", (int)topic->deleted);
+    if (json != NULL && topic->attributes != NULL)
+        json_object_set(json, "attributes", topic->attributes);
+    return json;
+}
+
+void topic_from_json(struct broker *broker, json_t *json)
+{
+    const char *name = NULL;
+    int read = 0, write = 0, perm = 0, flag = 0, generation = 0, order = 0, deleted = 0;
+    json_t *attributes = NULL;
+    if (json_unpack(json, "{s:s, s:i, s:i, s:i, s?i, s?i, s?b, s?b, s?o}", "name", &name,
+                    "readQueues", &read, "writeQueues", &write, "perm", &perm, "sysFlag", &flag,
+                    "generation", &generation, "order", &order, "deleted", &deleted, "attributes",
+                    &attributes) != 0 ||
+        !topic_name_is_good(text_of(name)) || read < 1 || write < 1 || read > TOPIC_QUEUES_MAX ||
+        write > TOPIC_QUEUES_MAX)
+        return;
+    struct topic *topic = topic_make(broker, text_of(name), (uint32_t)read, (uint32_t)perm);
+    if (topic == NULL)
+        return;
+    topic->write_queues = (uint32_t)write;
+    topic->read_queues = (uint32_t)read;
+    topic->perm = (uint32_t)perm;
+    topic->sys_flag = (uint32_t)flag;
+    topic->generation = (uint32_t)generation;
+    topic->order = order != 0;
+    topic->deleted = deleted != 0;
+    topic->attributes = json_incref(attributes);
+}
+
+/* What the store has: topics that the settings do not know, and the numbers of those they do. */
+static bool topics_of_store(struct broker *broker)
+{
+    for (uint32_t i = 0; i < commitlog_topic_count(broker->store); i++) {
+        struct commitlog_topic_info info = {.struct_bytes = sizeof info};
+        if (commitlog_topic_info(broker->store, i, &info) != COMMITLOG_OK)
+            continue;
+        const struct text name = {info.name, info.name_bytes};
+        if (memchr(name.data, '#', name.bytes) != NULL || !topic_name_is_good(name))
+            continue; /* of one that was made again: it is in the settings */
+        const struct table_entry *known = table_find(&broker->topics->table, name);
+        if (known != NULL && ((const struct topic *)(const void *)known)->deleted)
+            continue;
+        const bool dead = text_begins(name, TEXT(DEAD_PREFIX));
+        struct topic *topic =
+            topic_make(broker, name, info.queues, dead ? PERM_WRITE : PERM_READ | PERM_WRITE);
+        if (topic != NULL && topic->system)
+            (void)topic_store(broker, topic, NULL); /* the others follow below */
+    }
+    for (struct topic *topic = topic_next(broker, NULL); topic != NULL;
+         topic = topic_next(broker, topic)) {
+        struct commitlog_error err = {0};
+        if (topic->deleted || topic->system)
+            continue;
+        const int32_t code = topic_store(broker, topic, &err);
+        if (code != COMMITLOG_OK) {
+            log_line(LOG_ERROR, "topic %s: %s", topic->entry.name.data, err.message);
+            return false;
+        }
+    }
+    return true;
+}
+
+static void topics_system(struct broker *broker)
+{
+    const struct options *options = broker->options;
+    char reply[160];
+    (void)snprintf(reply, sizeof reply, "%s_REPLY_TOPIC", options->cluster);
+    const struct {
+        const char *name;
+        uint32_t queues;
+        uint32_t perm;
+    } list[] = {{"TBW102", options->queues, PERM_READ | PERM_WRITE | PERM_INHERIT},
+                {"SELF_TEST_TOPIC", 1, PERM_READ | PERM_WRITE},
+                {"BenchmarkTest", 1024, PERM_READ | PERM_WRITE},
+                {"OFFSET_MOVED_EVENT", 1, PERM_READ | PERM_WRITE},
+                {options->cluster, 16, PERM_READ},
+                {options->name, 1, PERM_READ | PERM_WRITE},
+                {reply, 1, PERM_READ | PERM_WRITE}};
+    for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        struct topic *topic =
+            topic_make(broker, text_of(list[i].name), list[i].queues, list[i].perm);
+        if (topic != NULL)
+            topic->system = true;
+    }
+}
+
+bool topics_start(struct broker *broker)
+{
+    if (broker->topics == NULL)
+        broker->topics = calloc(1, sizeof *broker->topics);
+    if (broker->topics == NULL || !config_load(broker))
+        return false;
+    topics_system(broker);
+    return topics_of_store(broker);
+}
+
+void topics_stop(struct broker *broker)
+{
+    struct topics *topics = broker->topics;
+    if (topics == NULL)
+        return;
+    struct table_entry *entry = table_next(&topics->table, NULL);
+    while (entry != NULL) {
+        struct topic *topic = (struct topic *)(void *)entry;
+        entry = table_next(&topics->table, entry);
+        topic_drop_cursors(topic);
+        json_decref(topic->attributes);
+        free(topic);
+    }
+    table_free(&topics->table);
+    free(topics->by_stored);
+    free(topics);
+    broker->topics = NULL;
+}

@@ -1,0 +1,74 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * topics.h - the topics: their settings, and where their messages are in the store.
+ *
+ * Owns: struct topic, all of them, until the broker stops.
+ * Invariants: 1. a topic that was deleted and made again has another topic of the store, whose name
+ * ends in "#" and a number; 2. the store's topic has at least as many queues as it has queues to
+ * read or to write, once there is one. Threads: the loop's.
+ */
+#ifndef MINI_BROKER_TOPICS_H
+#define MINI_BROKER_TOPICS_H
+
+#include "broker.h"
+
+#include <jansson.h>
+
+enum { TOPIC_NAME_MAX = 127, GROUP_NAME_MAX = 240, TOPIC_QUEUES_MAX = 4096, TOPICS_MAX = 100000 };
+#define TOPIC_NOT_STORED UINT32_MAX
+#define RETRY_PREFIX "%RETRY%"
+#define DEAD_PREFIX "%DLQ%"
+
+struct topic {
+    struct table_entry entry; /* entry.name is the name, NUL behind it */
+    uint32_t stored;          /* number in the store, or TOPIC_NOT_STORED */
+    uint32_t stored_queues;
+    uint32_t read_queues;
+    uint32_t write_queues;
+    uint32_t perm;
+    uint32_t sys_flag;
+    uint32_t generation;
+    bool order;
+    bool system;                       /* the broker's own */
+    bool deleted;                      /* remembered for its generation */
+    json_t *attributes;                /* an object, or NULL */
+    struct commitlog_cursor **cursors; /* by queue, made when needed */
+    uint64_t put_count;                /* messages taken */
+    uint64_t put_told;                 /* of them, by counters.c */
+    uint32_t turn;
+    uint32_t fetch; /* about so many messages fit an answer; 0: not known yet */
+};
+
+bool topics_start(struct broker *broker);
+void topics_stop(struct broker *broker);
+
+/* NULL: there is none, or it was deleted. */
+struct topic *topic_find(const struct broker *broker, struct text name);
+/* Finds or makes it. NULL: no memory. Settings of one that is there stay. */
+struct topic *topic_make(struct broker *broker, struct text name, uint32_t queues, uint32_t perm);
+/* %RETRY%group and its like, one queue. */
+struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group,
+                             uint32_t perm);
+/* Makes the store's topic if there is none, and grows it. */
+int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog_error *err);
+void topic_delete(struct broker *broker, struct topic *topic);
+bool topic_name_is_good(struct text name);
+/* A name of a group. */
+bool group_name_is_good(struct text name);
+bool topic_is_retry(const struct topic *topic);
+/* All, deleted ones too: NULL begins and ends. */
+struct topic *topic_next(const struct broker *broker, const struct topic *topic);
+uint32_t topic_queues(const struct topic *topic);
+/* First and end of a queue; 0 and 0 when nothing of it is stored. */
+void topic_bounds(const struct broker *broker, const struct topic *topic, uint32_t queue,
+                  struct commitlog_queue_info *out);
+/* The cursor of a queue that is stored, for one use at once; NULL: no memory. */
+struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic, uint32_t queue);
+/* Of the record of a message, by the store's number; NULL: of none. */
+struct topic *topic_of_stored(const struct broker *broker, uint32_t stored);
+
+/* For the file of settings. */
+json_t *topic_to_json(const struct topic *topic);
+void topic_from_json(struct broker *broker, json_t *json);
+
+#endif

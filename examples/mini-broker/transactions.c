@@ -1,0 +1,274 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * transactions.c - prepare, END_TRANSACTION, and the question CHECK_TRANSACTION_STATE to some
+ * producer of the group when nobody has decided. See transactions.h.
+ *
+ * Happy path: the store prepares, the client decides, the store delivers by reference. Failure
+ * modes: a client that dies: any other of its group is asked; none knows: rolled back after so many
+ * questions, or when the store's time for it is over; a decision about one that has ended already
+ * is not an error, since clients may be asked twice.
+ */
+#include "transactions.h"
+
+#include "clients.h"
+#include "codes.h"
+#include "dispatch.h"
+#include "log.h"
+#include "reply.h"
+
+#include <stdlib.h>
+
+enum { FIRST_CHECK_MS = 6000, TICK_MS = 1000, PREPARED_MS = 86400000 };
+
+struct check {
+    struct table_entry entry; /* by number, 8 bytes */
+    uint64_t transaction;
+    int64_t last_ms;
+    uint32_t times;
+    bool seen;
+};
+
+struct checks {
+    struct broker *broker;
+    struct table table;
+    uv_timer_t timer;
+};
+
+int32_t transactions_prepare(struct broker *broker, struct text group, struct message *message,
+                             struct commitlog_receipt *out_receipt, struct commitlog_error *err)
+{
+    struct commitlog_slice keys[APPEND_KEYS_MAX];
+    struct commitlog_record record;
+    struct commitlog_transaction *transaction;
+    const int64_t all_checks =
+        (int64_t)broker->options->transaction_check_ms * (broker->options->transaction_checks + 2) +
+        FIRST_CHECK_MS;
+    const struct commitlog_transaction_options options = {
+        .struct_bytes = sizeof options,
+        .flags = COMMITLOG_TRANSACTION_PREPARED,
+        .prepared_ms = all_checks > INT64_C(2592000000) ? INT64_C(2592000000)
+                       : all_checks > PREPARED_MS       ? all_checks
+                                                        : PREPARED_MS};
+    struct buffer *out = &broker->scratch;
+    message->layout.sys_flag |= MESSAGE_COMMITTED; /* nobody reads it before it is */
+    append_record(message, keys, &record);
+    const size_t bytes = layout_bytes(&message->layout);
+    buffer_clear(out);
+    uint8_t *to = buffer_room(out, bytes);
+    if (to == NULL)
+        return COMMITLOG_ENOMEM;
+    layout_write(&message->layout, to);
+    const struct commitlog_slice body = {to, bytes};
+    record.body = &body;
+    record.body_count = 1;
+    int32_t code = commitlog_transaction_begin(broker->store, group.data, group.bytes, &options,
+                                               &transaction, err);
+    if (code != COMMITLOG_OK)
+        return code;
+    code = commitlog_transaction_append(transaction, &record, APPEND_WAIT_MS, out_receipt, err);
+    if (code == COMMITLOG_OK)
+        out_receipt->position = commitlog_transaction_id(transaction);
+    commitlog_transaction_close(transaction);
+    return code;
+}
+
+static int32_t transaction_info(struct broker *broker, uint64_t number,
+                                struct commitlog_transaction_info *out)
+{
+    *out = (struct commitlog_transaction_info){.struct_bytes = sizeof *out};
+    if (number == 0)
+        return COMMITLOG_ENOTFOUND;
+    const int32_t code = commitlog_transaction_next(broker->store, number - 1, out);
+    return code == COMMITLOG_OK && out->transaction != number ? COMMITLOG_ENOTFOUND : code;
+}
+
+static int32_t transaction_decide(struct broker *broker, uint64_t number, bool commit,
+                                  struct commitlog_error *err)
+{
+    struct commitlog_transaction *transaction;
+    struct commitlog_transaction_message message = {.struct_bytes = sizeof message};
+    const bool known =
+        commitlog_transaction_message(broker->store, number, 0, &message) == COMMITLOG_OK;
+    int32_t code = commitlog_transaction_open(broker->store, number, &transaction, err);
+    if (code != COMMITLOG_OK)
+        return code;
+    code = commit ? commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_NONE, APPEND_WAIT_MS,
+                                                 NULL, err)
+                  : commitlog_transaction_rollback(transaction, COMMITLOG_LEVEL_NONE,
+                                                   APPEND_WAIT_MS, err);
+    commitlog_transaction_close(transaction);
+    struct topic *topic = known ? topic_of_stored(broker, message.topic) : NULL;
+    if (code == COMMITLOG_OK && commit && topic != NULL)
+        topic->put_count++;
+    return code;
+}
+
+void handle_transaction_end(struct connection *connection, const struct command *command)
+{
+    struct broker *broker = connection->broker;
+    struct commitlog_transaction_info info;
+    struct commitlog_error err = {0};
+    const int64_t number = command_i64(command, "commitLogOffset", 0);
+    const int64_t decision = command_i64(command, "commitOrRollback", 0);
+    const struct text group = command_text(command, "producerGroup");
+    if (decision != MESSAGE_COMMITTED && decision != MESSAGE_ROLLED_BACK) {
+        reply_ok(connection, command); /* not known yet: it will be asked after */
+        return;
+    }
+    int32_t code = transaction_info(broker, (uint64_t)(number < 0 ? 0 : number), &info);
+    if (code == COMMITLOG_OK && !text_equal((struct text){info.group, info.group_bytes}, group)) {
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "another group's transaction");
+        return;
+    }
+    if (code == COMMITLOG_OK)
+        code = transaction_decide(broker, info.transaction, decision == MESSAGE_COMMITTED, &err);
+    if (code == COMMITLOG_OK)
+        reply_ok(connection, command);
+    else
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "transaction %lld: %s",
+                    (long long)number, commitlog_error_text(code));
+}
+
+static void put_unique(struct reply *request, const struct layout *layout)
+{
+    const struct text unique = properties_find(layout->properties, "UNIQ_KEY");
+    reply_text(request, "msgId", unique);
+    reply_text(request, "transactionId", unique);
+}
+
+/* Asks; false: there is nobody, or the message does not read. */
+static bool check_ask(struct broker *broker, const struct commitlog_transaction_info *info)
+{
+    struct commitlog_transaction_message where = {.struct_bytes = sizeof where};
+    struct commitlog_message message;
+    struct commitlog_lease *lease = NULL;
+    struct layout layout;
+    uint8_t patched[LAYOUT_PATCH_MAX];
+    char id[LAYOUT_ID_MAX];
+    struct connection *connection =
+        clients_any_producer(broker, (struct text){info->group, info->group_bytes});
+    if (connection == NULL || connection->closed ||
+        commitlog_transaction_message(broker->store, info->transaction, 0, &where) !=
+            COMMITLOG_OK ||
+        commitlog_get(broker->store, where.position, &message, &lease, NULL) != COMMITLOG_OK)
+        return false;
+    message.queue = where.queue;
+    message.position = info->transaction;
+    message.queue_offset = info->transaction;
+    const size_t bytes = layout_patch(&message, patched);
+    const bool good = bytes > 0 && layout_read(message.body, &layout);
+    if (good) {
+        struct reply request = request_begin(connection, REQUEST_TRANSACTION_CHECK);
+        reply_text(&request, "topic", layout.topic);
+        reply_i64(&request, "tranStateTableOffset", (int64_t)info->transaction);
+        reply_i64(&request, "commitLogOffset", (int64_t)info->transaction);
+        put_unique(&request, &layout);
+        reply_text(
+            &request, "offsetMsgId",
+            (struct text){id, layout_id(&broker->options->advertise, info->transaction, id)});
+        reply_text(&request, "bname", text_of(broker->options->name));
+        if (reply_end_header(&request, message.body.bytes)) {
+            struct output *output = connection_output(connection);
+            output_copy(output, patched, bytes);
+            output_copy(output, (const uint8_t *)message.body.data + bytes,
+                        message.body.bytes - bytes);
+        }
+    }
+    commitlog_lease_release(lease);
+    return good;
+}
+
+static struct check *check_of(struct checks *checks, uint64_t number)
+{
+    const struct text name = {(const char *)&number, sizeof number};
+    struct check *check = (struct check *)(void *)table_find(&checks->table, name);
+    if (check != NULL)
+        return check;
+    check = calloc(1, sizeof *check);
+    if (check == NULL)
+        return NULL;
+    check->transaction = number;
+    check->entry.name = (struct text){(const char *)&check->transaction, sizeof number};
+    if (!table_insert(&checks->table, &check->entry)) {
+        free(check);
+        return NULL;
+    }
+    return check;
+}
+
+static void check_one(struct checks *checks, const struct commitlog_transaction_info *info,
+                      int64_t now)
+{
+    const struct options *options = checks->broker->options;
+    const int64_t interval = options->transaction_check_ms;
+    const int64_t first = interval < FIRST_CHECK_MS ? interval : FIRST_CHECK_MS;
+    struct check *check = check_of(checks, info->transaction);
+    if (check == NULL)
+        return;
+    check->seen = true;
+    if (now - (check->times == 0 ? info->begin_ms + first - interval : check->last_ms) < interval)
+        return;
+    if (check->times >= options->transaction_checks) {
+        struct commitlog_error err = {0};
+        log_line(LOG_WARN, "transaction %llu of group %s: nobody knows how it ended: rolled back",
+                 (unsigned long long)info->transaction, info->group);
+        (void)transaction_decide(checks->broker, info->transaction, false, &err);
+        return;
+    }
+    check->last_ms = now;
+    check->times += check_ask(checks->broker, info) ? 1 : 0;
+}
+
+static void checks_forget(struct checks *checks)
+{
+    struct table_entry *entry = table_next(&checks->table, NULL);
+    while (entry != NULL) {
+        struct check *check = (struct check *)(void *)entry;
+        entry = table_next(&checks->table, entry);
+        if (!check->seen) {
+            table_remove(&checks->table, &check->entry);
+            free(check);
+            continue;
+        }
+        check->seen = false;
+    }
+}
+
+static void on_timer(uv_timer_t *timer)
+{
+    struct checks *checks = timer->data;
+    struct commitlog_transaction_info info = {.struct_bytes = sizeof info};
+    const int64_t now = broker_now_ms();
+    while (commitlog_transaction_next(checks->broker->store, info.transaction, &info) ==
+           COMMITLOG_OK) {
+        if (info.prepared)
+            check_one(checks, &info, now);
+    }
+    checks_forget(checks);
+}
+
+bool transactions_start(struct broker *broker)
+{
+    struct checks *checks = calloc(1, sizeof *checks);
+    if (checks == NULL)
+        return false;
+    checks->broker = broker;
+    broker->checks = checks;
+    uv_timer_init(&broker->loop, &checks->timer);
+    checks->timer.data = checks;
+    return uv_timer_start(&checks->timer, on_timer, TICK_MS, TICK_MS) == 0;
+}
+
+void transactions_stop(struct broker *broker)
+{
+    struct checks *checks = broker->checks;
+    if (checks == NULL)
+        return;
+    checks_forget(checks);
+    checks_forget(checks);
+    uv_close((uv_handle_t *)&checks->timer, NULL);
+    (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
+    table_free(&checks->table);
+    free(checks);
+    broker->checks = NULL;
+}

@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: BSD-2-Clause
+"""The server is killed while clients run. What was acknowledged is there afterwards, unaltered."""
+
+import collections
+import random
+import time
+
+import messages
+import wire
+from cases import case, need, same
+
+ROUNDS = {True: 2, False: 6}
+
+
+def begin(ctx, agent, name, topic, **values):
+    task = agent.begin("produce", topic=topic, seed=f"{ctx.seed}-{name}", n=10 ** 7, again=1, pause=2,
+                       timeout=3000, group=f"P-{ctx.name}-{name}", **values)
+    task.seed, task.ordered = f"{ctx.seed}-{name}", values.get("mode") == "ordered"
+    return task
+
+
+def check_stored(ctx, topic, tasks):
+    """Each acknowledged message once or more (an unanswered send is sent again), with its bytes."""
+    stored = collections.defaultdict(list)
+    for record in wire.read_topic(ctx.engine.namesrv, ctx.engine.broker, topic):
+        seed, index, _ = record["body"].split(b":", 2)
+        key = (seed.decode(), int(index))
+        need(record["body"] == messages.body(*key), f"message {key} was altered")
+        stored[key].append(record)
+    count = 0
+    for task in tasks:
+        for ack in task.of("ack"):
+            found = stored.get((task.seed, ack["i"]), [])
+            need(found, f"acknowledged, but not there: {task.seed}, {ack}")
+            need(any((r["q"], r["off"]) == (ack["q"], ack["off"]) for r in found),
+                 "acknowledged for another place", ack, [(r["q"], r["off"]) for r in found])
+            count += 1
+    for task in tasks:
+        if task.ordered:
+            last = collections.defaultdict(int)
+            for (seed, index), records in stored.items():
+                for record in records if seed == task.seed else ():
+                    last[record["q"], record["off"]] = index
+            before = {}
+            for (queue, _), index in sorted(last.items()):
+                need(index >= before.get(queue, -1), f"queue {queue}: {index} after "
+                     f"{before.get(queue)}")
+                before[queue] = index
+    return count, sum(len(r) for r in stored.values())
+
+
+@case((), alone=True)
+def kill_nine(ctx):
+    agents = [ctx.other("java 5.3")]
+    for kind in ("java 4.9", "go"):
+        agents += [agent for agent in ctx.agents if agent.name.startswith(kind)][:1]
+    draw = random.Random(ctx.seed)
+    topic = ctx.topic(4)
+    tasks = []
+    for number, agent in enumerate(agents):
+        tasks.append(begin(ctx, agent, f"ordered{number}", topic, mode="ordered", streams=4))
+        tasks.append(begin(ctx, agent, f"sync{number}", topic))
+    consumer = agents[0].begin("consume", topic=topic, group=ctx.group()).started()
+    moments = []
+    rounds = ROUNDS[ctx.short]
+    for _ in range(rounds):
+        before = [len(task.of("ack")) for task in tasks]
+        end = time.monotonic() + 90
+        while any(len(task.of("ack")) < count + 20 for task, count in zip(tasks, before)):
+            need(time.monotonic() < end, "a producer does not go on", [
+                (t.agent.name, len(t.of("ack")), t.events[-1:]) for t in tasks])
+            time.sleep(0.05)
+        moment = draw.uniform(0.05, 1.5)
+        time.sleep(moment)
+        ctx.engine.kill()
+        moments.append(round(moment, 2))
+        time.sleep(0.3)
+        begun = time.monotonic()
+        ctx.engine.start()
+        ready = time.monotonic() - begun
+        count, _ = check_stored(ctx, topic, [])
+    time.sleep(2)
+    for task in tasks:
+        task.stop()
+    count, there = check_stored(ctx, topic, tasks)
+    wanted = {(task.seed, ack["i"]) for task in tasks for ack in task.of("ack")}
+    end = time.monotonic() + 120
+    while True:
+        received = {(m["s"], int(m["i"])): m for m in consumer.of("msg")}
+        if wanted <= received.keys():
+            break
+        need(time.monotonic() < end, "acknowledged, but not consumed",
+             len(wanted - received.keys()), sorted(wanted - received.keys())[:5])
+        time.sleep(0.5)
+    consumer.stop()
+    for (seed, index), message in received.items():
+        same(f"bytes of {seed} {index}", message["sum"], messages.expected(seed, index))
+    need(count > 20 * rounds * len(tasks) - 1, "too few messages for a verdict", count)
+    return (f"{rounds} times kill -9 ({len(tasks)} producers, {len(agents)} clients, sync flush): "
+            f"{count} acknowledged, {there} stored, all of them stored and consumed, bytes and order; "
+            f"serves again after {ready:.1f} s")
+
+
+@case((), alone=True)
+def ended_and_begun(ctx):
+    """Without kill: everything is where it was, positions of groups too."""
+    agent = ctx.other("java 5.3")
+    topic = ctx.topic(2)
+    ctx.agent = agent
+    first = agent.begin("consume", topic=topic, group=ctx.group(), tags="TagA").started()
+    acks = ctx.produce(topic, 20, tags="TagA", key=ctx.seed)
+    ctx.check_once(first.messages(20, 60), range(20))
+    level, wait = (4, 30) if ctx.engine.name == "rocketmq" else (3, 10)  # it takes long to begin
+    delayed = ctx.produce(topic + "-d", 1, delay=level)
+    first.stop()
+    begun = time.time()
+    ctx.engine.stop()
+    ctx.engine.start()
+    early = wire.read_topic(ctx.engine.namesrv, ctx.engine.broker, topic + "-d")
+    need(time.time() - begun < wait - 1, "the server took too long to begin for what follows")
+    same("delayed message before its time", early, [])
+    ctx.produce(topic, 10, tags="TagA", **{"from": 20})
+    second = agent.begin("consume", topic=topic, group=ctx.group(), tags="TagA").started()
+    second.messages(10, 60)
+    time.sleep(1)
+    second.stop()
+    ctx.check_once(second.of("msg"), range(20, 30))
+    found = agent.do("find", topic=topic, msgid=acks[7]["msgId"]).of("msg")
+    same("found by unique key", [m["i"] for m in found], ["7"])
+    found = agent.do("find", topic=topic, key=f"{ctx.seed}all").of("msg")
+    same("found by key", sorted(int(m["i"]) for m in found), list(range(20)))
+    end = time.monotonic() + 40
+    stored = []
+    while not stored:
+        need(time.monotonic() < end, "a delayed message did not come after the restart", delayed)
+        time.sleep(0.5)
+        stored = wire.read_topic(ctx.engine.namesrv, ctx.engine.broker, topic + "-d")
+    need(stored[0]["store"] - stored[0]["born"] >= 1000 * wait - 100, "a delayed message came early")
+    return "messages, positions, keys, unique keys and a delayed message outlive an orderly restart"
