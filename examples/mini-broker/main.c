@@ -180,8 +180,11 @@ int main(int argc, char **argv)
     struct broker *broker = &all.broker;
     struct options options;
     const enum options_status status = options_parse(argc, argv, &options);
-    if (status != OPTIONS_RUN)
+    if (status != OPTIONS_RUN) {
+        options_free(&options);
         return status == OPTIONS_DONE ? 0 : 2;
+    }
+    log_set_level(options.log_level);
     broker->options = &options;
     broker->started_ms = broker_now_ms();
     raise_limit();
@@ -194,5 +197,7 @@ int main(int argc, char **argv)
                  options.cluster, options.advertise_text, options.sync ? "sync" : "async");
         (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
     }
-    return stop(broker) == COMMITLOG_OK && started ? 0 : 1;
+    const int32_t code = stop(broker);
+    options_free(&options);
+    return code == COMMITLOG_OK && started ? 0 : 1;
 }
