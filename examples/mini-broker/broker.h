@@ -39,6 +39,7 @@ struct broker {
     struct checks *checks; /* of transactions */
     struct namesrv *namesrv;
     struct config *config;
+    struct ops *ops;
     uint64_t put_count;  /* messages taken */
     uint64_t get_count;  /* messages given */
     int32_t next_opaque; /* of our own requests */

@@ -26,6 +26,7 @@
 #include "log.h"
 #include "namesrv.h"
 #include "offsets.h"
+#include "ops.h"
 #include "send.h"
 #include "topics.h"
 #include "transactions.h"
@@ -99,6 +100,7 @@ static void on_signal(uv_signal_t *handle, int number)
                  connections_count(broker), (unsigned long long)broker->put_count,
                  (unsigned long long)broker->get_count);
         (void)config_save(broker);
+        ops_reload(broker);
         return;
     }
     log_line(LOG_INFO, "stopping");
@@ -146,6 +148,7 @@ static int32_t stop(struct broker *broker)
 {
     struct commitlog_error err = {0};
     broker->stopping = true;
+    ops_stop(broker);
     durable_stop(broker);
     hold_stop(broker);
     connections_stop(broker);
@@ -191,7 +194,7 @@ int main(int argc, char **argv)
     if (!open_store(broker) || uv_loop_init(&broker->loop) != 0)
         return 1;
     say_recovery(broker);
-    const bool started = start(broker);
+    const bool started = start(broker) && ops_start(broker, &options);
     if (started) {
         log_line(LOG_INFO, "broker %s of %s, reached at %s, flush %s", options.name,
                  options.cluster, options.advertise_text, options.sync ? "sync" : "async");
