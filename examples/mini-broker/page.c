@@ -40,11 +40,13 @@ static const char head[] =
     "th,td{padding:.3rem .6rem;border-bottom:1px solid var(--line);text-align:right;"
     "font-variant-numeric:tabular-nums}\n"
     "th{color:var(--dim);font-weight:500;font-size:.85rem;text-align:right}\n"
-    "th:first-child,td:first-child,.t{text-align:left}\n"
+    "th,td{white-space:nowrap}\n"
+    "th:first-child,td:first-child,.t{text-align:left;white-space:normal}\n"
     "@media(max-width:40em){thead{display:none}table,tbody{display:block}"
     "tr{display:flex;flex-wrap:wrap;gap:.1rem .9rem;padding:.4rem 0;"
     "border-bottom:1px solid var(--line)}"
-    "td{border:0;padding:0;font-size:.95rem}td:first-child{flex:0 0 100%;font-weight:600}"
+    "td{border:0;padding:0;font-size:.95rem;white-space:normal}td:first-child{flex:0 0 "
+    "100%;font-weight:600}"
     "td:empty{display:none}"
     "td[data-w]::before{content:attr(data-w) \" \";color:var(--dim);font-size:.85rem}}\n"
     "</style>\n";
@@ -81,8 +83,10 @@ static void put_duration(struct buffer *out, int64_t ms)
 /* How long ago; nothing when it never was. */
 static void put_age(struct buffer *out, const struct snapshot *snapshot, int64_t then_ms)
 {
-    if (then_ms > 0)
-        put_duration(out, snapshot->now_ms - then_ms);
+    if (then_ms <= 0)
+        return;
+    put_duration(out, snapshot->now_ms - then_ms);
+    buffer_put_text(out, TEXT(" ago"));
 }
 
 static void put_rate(struct buffer *out, double rate)
@@ -163,9 +167,9 @@ static void put_figures(struct buffer *out, const struct snapshot *snapshot)
     put_rate(out, rates_received(broker->ops->rates));
     figure(out, "delivered");
     put_rate(out, rates_delivered(broker->ops->rates));
-    figure(out, "received since the start");
+    figure(out, "received in all");
     put_u64(out, broker->put_count);
-    figure(out, "delivered since the start");
+    figure(out, "delivered in all");
     put_u64(out, broker->get_count);
     figure(out, "connections");
     put_u64(out, connections_count(broker));
@@ -255,7 +259,7 @@ static void put_queues(struct buffer *out, const struct snapshot *snapshot,
                               "</tr></thead><tbody>\n"));
     for (uint32_t queue = 0; queue < one->queue_count && queue < PAGE_ROWS_MAX; queue++) {
         const struct snapshot_queue *at = &snapshot->queues[one->queue + queue];
-        buffer_format(out, "<tr><td>%u", queue);
+        buffer_format(out, "<tr><td>queue %u", queue);
         cell(out, "first");
         put_u64(out, at->first);
         cell(out, "next");
