@@ -18,8 +18,9 @@
 #include "reload.h"
 
 #include <stdlib.h>
+#include <sys/resource.h>
 
-enum { TICK_MS = 1000, FLUSH_MS = 50 };
+enum { TICK_MS = 1000, FLUSH_MS = 50, DESCRIPTORS_KEPT = 512 };
 
 static void on_tick(uv_timer_t *timer)
 {
@@ -40,8 +41,24 @@ static void on_watchdog(uv_timer_t *timer)
     notify("WATCHDOG=1");
 }
 
+/* Clients must not take all descriptors: the store and the HTTP port need some. */
+static void bound_connections(struct options *options)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+        return;
+    const rlim_t kept =
+        limit.rlim_cur < 2 * DESCRIPTORS_KEPT ? limit.rlim_cur / 2 : DESCRIPTORS_KEPT;
+    if (options->connections <= limit.rlim_cur - kept)
+        return;
+    options->connections = (uint32_t)(limit.rlim_cur - kept);
+    log_line(LOG_INFO, "connections: at most %u, because of %llu descriptors", options->connections,
+             (unsigned long long)limit.rlim_cur);
+}
+
 static void ops_apply(struct ops *ops)
 {
+    bound_connections(ops->options);
     log_set_level(ops->options->log_level);
     if (ops->opened_sync && !ops->options->sync) {
         (void)uv_timer_start(&ops->flush, on_flush, FLUSH_MS, FLUSH_MS);

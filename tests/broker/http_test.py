@@ -286,6 +286,47 @@ def test_slow_readers(checks):
             connection.close()
 
 
+def test_descriptors(checks):
+    """Clients cannot take them all."""
+    broker = Broker()
+    broker.command = ["bash", "-c", 'ulimit -n 200 && exec "$@"', "bash", *broker.command]
+    with broker:
+        checks.same("half of them", 100, prometheus_text.value(
+            metrics(checks, broker), "mini_broker_connections_limit"))
+        clients = [socket.create_connection((ops.HOST, broker.port), 5) for _ in range(300)]
+        time.sleep(0.5)
+        before = metrics(checks, broker)
+        checks.same("so many are taken", 100,
+                    prometheus_text.value(before, "mini_broker_connections"))
+        time.sleep(1.5)
+        after = metrics(checks, broker)
+        cpu = [prometheus_text.value(m, "process_cpu_seconds_total") for m in (before, after)]
+        checks.check("it sleeps meanwhile", cpu[1] - cpu[0] < 0.5, cpu)
+        for client in clients:
+            client.close()
+        checks.until("they are gone", 5, lambda: prometheus_text.value(
+            metrics(checks, broker), "mini_broker_connections") == 0)
+        broker.send("then", 1)
+
+
+def test_ipv6(checks):
+    try:
+        with socket.socket(socket.AF_INET6) as probe:
+            probe.bind(("::1", 0))
+    except OSError as error:
+        checks.skip("HTTP by IPv6", str(error))
+        return
+    port = ops.free_ports(1)[0]
+    broker = Broker(["--http", f"[::1]:{port}"])
+    broker.spawn()
+    checks.until("it listens", 10, lambda: broker.says(f"http: listening at \\[::1\\]:{port}"),
+                 broker.log)
+    with socket.create_connection(("::1", port), 5) as connection:
+        connection.sendall(b"GET /health HTTP/1.1\r\nHost: h\r\n\r\n")
+        checks.same("and answers", 200, ops.Answer(ops.read_all(connection)).status)
+    checks.same("and ends", 0, broker.stop())
+
+
 def test_port_is_taken(checks):
     with Broker() as broker:
         second = Broker(["--http", f"{ops.HOST}:{broker.http_port}"])
@@ -362,4 +403,4 @@ def test_page(checks):
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([test_metrics, test_rates, test_many_topics, test_health,
                                test_requests, test_garbage, test_slow_clients, test_slow_readers,
-                               test_port_is_taken, test_page]))
+                               test_descriptors, test_ipv6, test_port_is_taken, test_page]))
