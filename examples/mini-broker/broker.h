@@ -40,6 +40,8 @@ struct broker {
     struct namesrv *namesrv;
     struct config *config;
     struct ops *ops;
+    struct rates *rates;
+    struct counters *counters;
     uint64_t put_count;  /* messages taken */
     uint64_t get_count;  /* messages given */
     int32_t next_opaque; /* of our own requests */

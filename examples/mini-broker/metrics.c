@@ -106,9 +106,11 @@ static void put_broker(struct buffer *out, const struct snapshot *snapshot)
             "Messages taken from producers.");
     counter(out, "mini_broker_messages_delivered_total", broker->get_count,
             "Messages given to consumers.");
-    gauge_f64(out, "mini_broker_messages_received_per_second", rates_received(ops->rates),
+    gauge_f64(out, "mini_broker_messages_received_per_second",
+              rates_over(broker, RATES_PUT, RATE_SECONDS),
               "Messages taken a second, over the last ten seconds.");
-    gauge_f64(out, "mini_broker_messages_delivered_per_second", rates_delivered(ops->rates),
+    gauge_f64(out, "mini_broker_messages_delivered_per_second",
+              rates_over(broker, RATES_GET, RATE_SECONDS),
               "Messages given a second, over the last ten seconds.");
     gauge(out, "mini_broker_connections", connections_count(broker), "Connections of clients.");
     gauge(out, "mini_broker_connections_limit", options->connections,

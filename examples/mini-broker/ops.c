@@ -14,8 +14,8 @@
 #include "http.h"
 #include "log.h"
 #include "notify.h"
-#include "rates.h"
 #include "reload.h"
+#include "topic_rates.h"
 
 #include <stdlib.h>
 #include <sys/resource.h>
@@ -25,7 +25,7 @@ enum { TICK_MS = 1000, FLUSH_MS = 50, DESCRIPTORS_KEPT = 512 };
 static void on_tick(uv_timer_t *timer)
 {
     const struct ops *ops = timer->data;
-    rates_tick(ops->rates);
+    topic_rates_tick(ops->topic_rates);
     http_tick(ops->http);
 }
 
@@ -88,8 +88,8 @@ bool ops_start(struct broker *broker, struct options *options)
     (void)uv_timer_init(&broker->loop, &ops->watchdog);
     ops->tick.data = ops->flush.data = ops->watchdog.data = ops;
     ops_apply(ops);
-    ops->rates = rates_start(broker);
-    if (ops->rates == NULL || uv_timer_start(&ops->tick, on_tick, TICK_MS, TICK_MS) != 0)
+    ops->topic_rates = topic_rates_start(broker);
+    if (ops->topic_rates == NULL || uv_timer_start(&ops->tick, on_tick, TICK_MS, TICK_MS) != 0)
         return false;
     if (options->has_http && (ops->http = http_start(broker, &options->http)) == NULL)
         return false;
@@ -125,7 +125,7 @@ void ops_stop(struct broker *broker)
     uv_close((uv_handle_t *)&ops->flush, NULL);
     uv_close((uv_handle_t *)&ops->watchdog, NULL);
     (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
-    rates_stop(ops->rates);
+    topic_rates_stop(ops->topic_rates);
     free(ops);
     broker->ops = NULL;
 }

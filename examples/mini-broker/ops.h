@@ -13,7 +13,7 @@
 struct ops {
     struct broker *broker;
     struct options *options; /* broker->options, to be changed by reload.c */
-    struct rates *rates;
+    struct topic_rates *topic_rates;
     struct http *http; /* NULL: not asked for */
     uv_timer_t tick;
     uv_timer_t flush;    /* runs while flush is async in a store that was opened as sync */

@@ -34,6 +34,8 @@ enum {
     OPT_NO_AUTO,
     OPT_CHECK_MS,
     OPT_CHECKS,
+    OPT_RETAIN_BYTES,
+    OPT_RETAIN_HOURS,
     OPT_LOG,
     OPT_HELP,
     OPT_VERSION
@@ -55,6 +57,8 @@ static const struct option long_options[] = {
     {"no-auto-topics", no_argument, NULL, OPT_NO_AUTO},
     {"check-interval", required_argument, NULL, OPT_CHECK_MS},
     {"checks", required_argument, NULL, OPT_CHECKS},
+    {"retain-bytes", required_argument, NULL, OPT_RETAIN_BYTES},
+    {"retain-hours", required_argument, NULL, OPT_RETAIN_HOURS},
     {"log", required_argument, NULL, OPT_LOG},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
@@ -79,6 +83,8 @@ static const char help[] =
     "  --no-auto-topics          producers create no topics\n"
     "  --check-interval MS       between questions after a transaction (30000)\n"
     "  --checks N                so often, then it is rolled back (15)\n"
+    "  --retain-bytes SIZE       keep about so much, 100G say (all)\n"
+    "  --retain-hours N          keep messages so long (for ever)\n"
     "  --log LEVEL               error, warn, info or debug (info)\n"
     "  --help, --version\n";
 
@@ -243,6 +249,12 @@ static enum options_status take(int option, const char *value, struct options *o
     case OPT_CHECKS:
         ok = parse_number(value, 10000, &out->transaction_checks);
         break;
+    case OPT_RETAIN_BYTES:
+        out->retain_bytes = value;
+        break;
+    case OPT_RETAIN_HOURS:
+        ok = parse_number(value, 1000000, &out->retain_hours);
+        break;
     case OPT_LOG:
         ok = log_level_of(value, &out->log_level) != 0;
         break;
@@ -259,14 +271,14 @@ static enum options_status take(int option, const char *value, struct options *o
 }
 
 /* Takes a copy of the value, which lives with the options. */
-static enum options_status keep(int option, const char *value, struct options *out,
+static enum options_status keep(size_t number, const char *value, struct options *out,
                                 const char **advertise)
 {
-    char **given = &out->given[option - OPTION_FIRST];
+    char **given = &out->given[number];
     char *copy = strdup(value == NULL ? "true" : value);
     if (copy == NULL)
         return OPTIONS_WRONG;
-    const enum options_status status = take(option, copy, out, advertise);
+    const enum options_status status = take(long_options[number].val, copy, out, advertise);
     free(*given);
     *given = copy;
     return status;
@@ -305,7 +317,8 @@ static const char *take_setting(void *context, const struct setting *setting)
         return setting->is_bool ? "cannot be true or false" : "has to be true or false";
     if (setting->is_bool && strcmp(setting->value, "false") == 0)
         return NULL;
-    return keep(option->val, setting->value, file->out, file->advertise) == OPTIONS_RUN
+    return keep((size_t)(option - long_options), setting->value, file->out, file->advertise) ==
+                   OPTIONS_RUN
                ? NULL
                : "has a value that cannot be";
 }
@@ -349,7 +362,7 @@ enum options_status options_parse(int argc, char **argv, struct options *out)
     while ((option = getopt_long(argc, argv, "", long_options, &number)) != -1) {
         if (option == '?')
             return OPTIONS_WRONG;
-        const enum options_status status = keep(option, optarg, out, &advertise);
+        const enum options_status status = keep((size_t)number, optarg, out, &advertise);
         if (status == OPTIONS_WRONG)
             log_line(LOG_ERROR, "--%s cannot be: %s", long_options[number].name, optarg);
         if (status != OPTIONS_RUN)

@@ -164,9 +164,9 @@ static void put_figures(struct buffer *out, const struct snapshot *snapshot)
     const struct broker *broker = snapshot->broker;
     const struct commitlog_positions *at = &snapshot->positions;
     buffer_put_text(out, TEXT("<dl><div><dt>received</dt><dd>"));
-    put_rate(out, rates_received(broker->ops->rates));
+    put_rate(out, rates_over(broker, RATES_PUT, RATE_SECONDS));
     figure(out, "delivered");
-    put_rate(out, rates_delivered(broker->ops->rates));
+    put_rate(out, rates_over(broker, RATES_GET, RATE_SECONDS));
     figure(out, "received in all");
     put_u64(out, broker->put_count);
     figure(out, "delivered in all");

@@ -1,115 +1,63 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rates.c - rings of counts, all written at the same moments. See rates.h.
- *
- * Happy path: tick, then newest less oldest by the time between. Failure modes: no memory: a topic
- * has the rate 0.
+ * rates.c - a ring of counts, one each RATES_EVERY_S seconds. See rates.h.
  */
 #include "rates.h"
 
-#include "topics.h"
-
 #include <stdlib.h>
 
-enum { RATES_RING = 11 }; /* ten seconds lie between the ends */
-
-struct ring {
-    uint64_t counts[RATES_RING];
-};
-
-struct topic_ring {
-    struct table_entry entry; /* by topic; the name lies behind */
-    struct ring ring;
-};
+enum { RATES_EVERY_S = 2, RATES_ROOM = 600 / RATES_EVERY_S + 1 };
 
 struct rates {
-    const struct broker *broker;
-    uint64_t times_ms[RATES_RING];
-    unsigned at; /* of the newest */
-    unsigned filled;
-    struct ring received, delivered;
-    struct table topics;
+    struct broker *broker;
+    uv_timer_t timer;
+    uint64_t times; /* that counts were kept */
+    struct {
+        int64_t at_ms;
+        uint64_t counts[2];
+    } ring[RATES_ROOM];
 };
 
-static struct topic_ring *ring_of(struct rates *rates, const struct topic *topic)
+static void on_timer(uv_timer_t *timer)
 {
-    const struct text name = topic->entry.name;
-    struct topic_ring *one = (struct topic_ring *)(void *)table_find(&rates->topics, name);
-    if (one != NULL)
-        return one;
-    one = calloc(1, sizeof *one + name.bytes);
-    if (one == NULL)
-        return NULL;
-    memcpy(one + 1, name.data, name.bytes);
-    one->entry.name = (struct text){(char *)(one + 1), name.bytes};
-    if (!table_insert(&rates->topics, &one->entry)) {
-        free(one);
-        return NULL;
-    }
-    return one;
+    struct rates *rates = timer->data;
+    const size_t at = rates->times++ % RATES_ROOM;
+    rates->ring[at].at_ms = (int64_t)uv_now(timer->loop);
+    rates->ring[at].counts[RATES_PUT] = rates->broker->put_count;
+    rates->ring[at].counts[RATES_GET] = rates->broker->get_count;
 }
 
-void rates_tick(struct rates *rates)
+double rates_over(const struct broker *broker, enum rates_of which, uint32_t seconds)
 {
-    rates->at = (rates->at + 1) % RATES_RING;
-    rates->filled += rates->filled < RATES_RING;
-    rates->times_ms[rates->at] = uv_now(&rates->broker->loop);
-    rates->received.counts[rates->at] = rates->broker->put_count;
-    rates->delivered.counts[rates->at] = rates->broker->get_count;
-    for (const struct topic *topic = topic_next(rates->broker, NULL); topic != NULL;
-         topic = topic_next(rates->broker, topic)) {
-        struct topic_ring *one = ring_of(rates, topic);
-        if (one != NULL)
-            one->ring.counts[rates->at] = topic->put_count;
-    }
+    const struct rates *rates = broker->rates;
+    const uint64_t kept = rates->times < RATES_ROOM ? rates->times : RATES_ROOM;
+    uint64_t back = seconds / RATES_EVERY_S;
+    back = back < 1 ? 1 : back > kept ? kept : back;
+    const size_t at = (rates->times - back) % RATES_ROOM;
+    const uint64_t now = which == RATES_PUT ? broker->put_count : broker->get_count;
+    const int64_t ms = (int64_t)uv_now(&broker->loop) - rates->ring[at].at_ms;
+    return ms <= 0 ? 0 : (double)(now - rates->ring[at].counts[which]) * 1000 / (double)ms;
 }
 
-static double rate(const struct rates *rates, const struct ring *ring)
-{
-    if (rates->filled < 2)
-        return 0;
-    const unsigned oldest = (rates->at + RATES_RING - (rates->filled - 1)) % RATES_RING;
-    const uint64_t ms = rates->times_ms[rates->at] - rates->times_ms[oldest];
-    const uint64_t count = ring->counts[rates->at] - ring->counts[oldest];
-    return ms == 0 ? 0 : (double)count * 1000 / (double)ms;
-}
-
-double rates_received(const struct rates *rates)
-{
-    return rate(rates, &rates->received);
-}
-
-double rates_delivered(const struct rates *rates)
-{
-    return rate(rates, &rates->delivered);
-}
-
-double rates_of_topic(const struct rates *rates, struct text topic)
-{
-    const struct topic_ring *one =
-        (const struct topic_ring *)(const void *)table_find(&rates->topics, topic);
-    return one == NULL ? 0 : rate(rates, &one->ring);
-}
-
-struct rates *rates_start(const struct broker *broker)
+bool rates_start(struct broker *broker)
 {
     struct rates *rates = calloc(1, sizeof *rates);
     if (rates == NULL)
-        return NULL;
+        return false;
     rates->broker = broker;
-    rates_tick(rates);
-    return rates;
+    broker->rates = rates;
+    uv_timer_init(&broker->loop, &rates->timer);
+    rates->timer.data = rates;
+    on_timer(&rates->timer);
+    return uv_timer_start(&rates->timer, on_timer, RATES_EVERY_S * 1000, RATES_EVERY_S * 1000) == 0;
 }
 
-void rates_stop(struct rates *rates)
+void rates_stop(struct broker *broker)
 {
-    if (rates == NULL)
+    if (broker->rates == NULL)
         return;
-    struct table_entry *entry;
-    while ((entry = table_next(&rates->topics, NULL)) != NULL) {
-        table_remove(&rates->topics, entry);
-        free((void *)entry);
-    }
-    table_free(&rates->topics);
-    free(rates);
+    uv_close((uv_handle_t *)&broker->rates->timer, NULL);
+    (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
+    free(broker->rates);
+    broker->rates = NULL;
 }

@@ -1,20 +1,19 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * rates.h - messages a second, over the last ten.
+ * rates.h - how many messages were taken and given a second, lately.
  *
- * Owns: the counts of the last seconds, of the broker and of each topic. Threads: the loop's.
+ * Owns: the two counts of the broker as they were at times before. Threads: the loop's.
  */
 #ifndef MINI_BROKER_RATES_H
 #define MINI_BROKER_RATES_H
 
 #include "broker.h"
 
-struct rates *rates_start(const struct broker *broker);
-void rates_stop(struct rates *rates);
-/* Once a second, or so: what really passed is measured. */
-void rates_tick(struct rates *rates);
-double rates_received(const struct rates *rates);
-double rates_delivered(const struct rates *rates);
-double rates_of_topic(const struct rates *rates, struct text topic);
+enum rates_of { RATES_PUT, RATES_GET };
+
+bool rates_start(struct broker *broker);
+void rates_stop(struct broker *broker);
+/* A second, over the last so many seconds, 600 at most, or since the start if that is less. */
+double rates_over(const struct broker *broker, enum rates_of which, uint32_t seconds);
 
 #endif

@@ -8,8 +8,9 @@
  */
 #include "snapshot.h"
 
+#include "hold.h"
 #include "ops.h"
-#include "rates.h"
+#include "topic_rates.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -42,7 +43,6 @@ static bool gather_topics(struct snapshot *out, const struct topic *only)
         if (topic->deleted)
             continue;
         out->topics[out->topic_count++].topic = topic;
-        out->held += topic->held;
     }
     qsort(out->topics, out->topic_count, sizeof *out->topics, by_name);
     if (out->topic_count > SNAPSHOT_TOPICS_MAX) {
@@ -57,7 +57,7 @@ static void gather_queues_of(struct snapshot *out, struct snapshot_topic *one)
     const struct topic *topic = one->topic;
     const uint32_t queues = topic->stored == TOPIC_NOT_STORED ? 0 : topic->stored_queues;
     one->queue = out->queue_count;
-    one->rate = rates_of_topic(out->broker->ops->rates, topic->entry.name);
+    one->rate = topic_rate(out->broker->ops->topic_rates, topic->entry.name);
     for (uint32_t queue = 0; queue < queues; queue++) {
         struct commitlog_queue_info info;
         if (out->queue_count == SNAPSHOT_QUEUES_MAX) {
@@ -203,6 +203,7 @@ static void gather_store(struct snapshot *out)
 bool snapshot_take(struct broker *broker, const struct topic *only, struct snapshot *out)
 {
     *out = (struct snapshot){.broker = broker, .now_ms = broker_now_ms()};
+    out->held = hold_count(broker);
     gather_process(out);
     gather_store(out);
     return gather_topics(out, only) && gather_queues(out) && gather_lags(out);

@@ -13,6 +13,7 @@
 #include "groups.h"
 #include "topics.h"
 
+enum { RATE_SECONDS = 10 };
 enum {
     SNAPSHOT_TOPICS_MAX = 5000,
     SNAPSHOT_QUEUES_MAX = 10000,
