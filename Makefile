@@ -28,6 +28,7 @@ LIBDIR ?= $(PREFIX)/lib
 INCLUDEDIR ?= $(PREFIX)/include
 MANDIR ?= $(PREFIX)/share/man
 BINDIR ?= $(PREFIX)/bin
+UNITDIR ?= $(PREFIX)/lib/systemd/system
 
 version_part = $(shell sed -n 's/^ *COMMITLOG_VERSION_$(1) = \([0-9]*\).*/\1/p' include/commitlog.h)
 VERSION := $(call version_part,MAJOR).$(call version_part,MINOR).$(call version_part,PATCH)
@@ -377,8 +378,8 @@ $(EXAMPLE_PROGRAMS): $(B)/examples/%: $$(call object,$$(wildcard examples/$$*/*.
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
 
 $(call object,$(BROKER_SOURCES) $(BROKER_TESTS)): FILE_CFLAGS = -Iexamples/mini-broker \
-    $(shell $(PKG_CONFIG) --cflags libuv jansson)
-BROKER_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson)
+    $(shell $(PKG_CONFIG) --cflags libuv jansson libmicrohttpd)
+BROKER_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson libmicrohttpd)
 $(BROKER): $(call object,$(BROKER_SOURCES)) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(BROKER_LIBS) -pthread -o $@
@@ -406,7 +407,8 @@ DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
 DEPS_BENCH := $(DEPS_PEERS) libleveldb-dev libwiredtiger-dev libpmemlog-dev libjansson-dev \
     libpopt-dev python3-matplotlib xfsprogs e2fsprogs util-linux
 DEPS_BENCH_JAVA := openjdk-17-jdk-headless maven
-DEPS_BROKER := libuv1-dev libjansson-dev
+DEPS_BROKER := libuv1-dev libjansson-dev libmicrohttpd-dev
+DEPS_BROKER_PAGE := chromium
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)
@@ -424,6 +426,8 @@ deps-bench-java: ## install what bench-rocketmq needs
 SECONDS_HOSTILE ?= 8
 deps-broker: ## install what broker needs
 	@tools/check/deps.sh $(DEPS_BROKER)
+deps-broker-page: ## install the browser of check-broker-ops
+	@tools/check/deps.sh $(DEPS_BROKER_PAGE)
 deps-arm64: ## install what check-arm64 needs
 	@tools/check/deps.sh $(DEPS_ARM64)
 
@@ -545,6 +549,17 @@ check-broker-unit: deps-broker ## the unit tests of the mini-broker, and what ho
 	@$(MAKE) $(BROKER) $(BROKER_TEST_PROGRAMS)
 	@$(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs $(BROKER_TEST_PROGRAMS:%=check:%)
 	@$(PYTHON) tests/broker/unit/hostile.py $(BROKER) $(SECONDS_HOSTILE)
+# Where there is no browser to be had, the test of the status page says that it was skipped.
+check-broker-ops: deps-broker ## configuration, signals, metrics and status page of the mini-broker
+	@$(MAKE) deps-broker-page || true
+	@$(MAKE) $(BROKER)
+	@BUILD=$(B) $(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs plain:tests/broker/http_test.py \
+	    plain:tests/broker/config_test.py
+install-broker: broker ## install the mini-broker and its systemd unit
+	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR)
+	install -m 755 $(BROKER) $(DESTDIR)$(BINDIR)/commitlog-mini-broker
+	sed 's|/usr/local/bin|$(BINDIR)|' examples/mini-broker/commitlog-mini-broker.service \
+	    >$(DESTDIR)$(UNITDIR)/commitlog-mini-broker.service
 
 demo: deps ## build and run examples/demo/demo.sh
 	@$(MAKE) all examples

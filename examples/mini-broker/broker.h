@@ -39,6 +39,7 @@ struct broker {
     struct checks *checks; /* of transactions */
     struct namesrv *namesrv;
     struct config *config;
+    struct ops *ops;
     struct rates *rates;
     struct counters *counters;
     uint64_t put_count;  /* messages taken */

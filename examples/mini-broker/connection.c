@@ -347,6 +347,13 @@ static void on_accept(uv_poll_t *poll, int status, int events)
         socklen_t bytes = sizeof peer;
         const int fd =
             accept4(listener->fd, (struct sockaddr *)&peer, &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
+        const struct broker *broker = listener->broker;
+        if (fd >= 0 && broker->connections->count >= broker->options->connections) {
+            log_line(LOG_DEBUG, "a connection was not taken: there are %u",
+                     broker->connections->count);
+            close(fd);
+            continue;
+        }
         if (fd >= 0) {
             connection_begin(listener->broker, fd, &peer);
             continue;

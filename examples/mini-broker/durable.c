@@ -134,6 +134,19 @@ void durable_reply(struct broker *broker, struct reply *reply, uint64_t end_posi
     uv_mutex_unlock(&durable->mutex);
 }
 
+void durable_soon(struct broker *broker)
+{
+    struct durable *durable = broker->durable;
+    struct commitlog_positions positions = {.struct_bytes = sizeof positions};
+    if (durable == NULL || commitlog_positions_get(broker->store, &positions) != COMMITLOG_OK)
+        return;
+    uv_mutex_lock(&durable->mutex);
+    if (positions.published > durable->wanted)
+        durable->wanted = positions.published;
+    uv_cond_signal(&durable->something);
+    uv_mutex_unlock(&durable->mutex);
+}
+
 bool durable_start(struct broker *broker)
 {
     struct durable *durable = calloc(1, sizeof *durable);

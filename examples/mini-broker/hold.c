@@ -123,6 +123,11 @@ bool hold_pull(struct broker *broker, const struct pull *pull)
     return true;
 }
 
+uint32_t hold_count(const struct broker *broker)
+{
+    return broker->holds->count;
+}
+
 bool hold_start(struct broker *broker)
 {
     struct holds *holds = calloc(1, sizeof *holds);

@@ -15,5 +15,6 @@ bool hold_start(struct broker *broker);
 void hold_stop(struct broker *broker);
 /* Takes over what the pull owns. False: too many are held, or no memory. */
 bool hold_pull(struct broker *broker, const struct pull *pull);
+uint32_t hold_count(const struct broker *broker);
 
 #endif

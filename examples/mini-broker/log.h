@@ -9,7 +9,6 @@
 
 enum log_level { LOG_ERROR, LOG_WARN, LOG_INFO, LOG_DEBUG };
 
-/* Once, before threads. */
 void log_set_level(enum log_level level);
 /* False: no such level. */
 int log_level_of(const char *name, enum log_level *out);

@@ -27,6 +27,7 @@
 #include "log.h"
 #include "namesrv.h"
 #include "offsets.h"
+#include "ops.h"
 #include "rates.h"
 #include "send.h"
 #include "topics.h"
@@ -106,8 +107,8 @@ static void on_signal(uv_signal_t *handle, int number)
         log_line(LOG_INFO, "%u connections, %llu messages taken, %llu given",
                  connections_count(broker), (unsigned long long)broker->put_count,
                  (unsigned long long)broker->get_count);
-        options_reload(broker->options);
         (void)config_save(broker);
+        ops_reload(broker);
         return;
     }
     log_line(LOG_INFO, "stopping");
@@ -156,6 +157,7 @@ static int32_t stop(struct broker *broker)
 {
     struct commitlog_error err = {0};
     broker->stopping = true;
+    ops_stop(broker);
     durable_stop(broker);
     hold_stop(broker);
     connections_stop(broker);
@@ -192,19 +194,24 @@ int main(int argc, char **argv)
     struct broker *broker = &all.broker;
     struct options options;
     const enum options_status status = options_parse(argc, argv, &options);
-    if (status != OPTIONS_RUN)
+    if (status != OPTIONS_RUN) {
+        options_free(&options);
         return status == OPTIONS_DONE ? 0 : 2;
+    }
+    log_set_level(options.log_level);
     broker->options = &options;
     broker->started_ms = broker_now_ms();
     raise_limit();
     if (!open_store(broker) || uv_loop_init(&broker->loop) != 0)
         return 1;
     say_recovery(broker);
-    const bool started = start(broker);
+    const bool started = start(broker) && ops_start(broker, &options);
     if (started) {
         log_line(LOG_INFO, "broker %s of %s, reached at %s, flush %s", options.name,
                  options.cluster, options.advertise_text, options.sync ? "sync" : "async");
         (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
     }
-    return stop(broker) == COMMITLOG_OK && started ? 0 : 1;
+    const int32_t code = stop(broker);
+    options_free(&options);
+    return code == COMMITLOG_OK && started ? 0 : 1;
 }

@@ -1,27 +1,29 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * options.c - the command line, and a file of the same options. See options.h,
- * commitlog-mini-broker(1).
+ * options.c - the command line. See options.h, settings.h, commitlog-mini-broker(1).
  *
- * Happy path: the file, getopt_long over it, then what depends on several. Failure modes:
- * OPTIONS_WRONG, and a line on standard error says what.
+ * Happy path: the configuration file if one is named, getopt_long over it, then what depends on
+ * several. Failure modes: OPTIONS_WRONG, and a line of the log says what.
  */
 #include "options.h"
 
 #include "command.h"
-#include "log.h"
+#include "settings.h"
 
 #include <commitlog.h>
-#include <jansson.h>
 
 #include <arpa/inet.h>
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAMESRV_PORT = 9876, BROKER_PORT = 10911, OPTION_FIRST = 256 };
+enum { NAMESRV_PORT = 9876, BROKER_PORT = 10911, HTTP_PORT = 10980, OPTION_FIRST = 256 };
 enum {
-    OPT_NAMESRV = OPTION_FIRST,
+    OPT_CONFIG = OPTION_FIRST,
+    OPT_HTTP,
+    OPT_CONNECTIONS,
+    OPT_UNFLUSHED,
+    OPT_NAMESRV,
     OPT_LISTEN,
     OPT_ADVERTISE,
     OPT_DATA,
@@ -35,12 +37,15 @@ enum {
     OPT_RETAIN_BYTES,
     OPT_RETAIN_HOURS,
     OPT_LOG,
-    OPT_CONFIG,
     OPT_HELP,
     OPT_VERSION
 };
 
 static const struct option long_options[] = {
+    {"config", required_argument, NULL, OPT_CONFIG},
+    {"http", required_argument, NULL, OPT_HTTP},
+    {"connections", required_argument, NULL, OPT_CONNECTIONS},
+    {"unflushed-bytes", required_argument, NULL, OPT_UNFLUSHED},
     {"namesrv-listen", required_argument, NULL, OPT_NAMESRV},
     {"listen", required_argument, NULL, OPT_LISTEN},
     {"advertise", required_argument, NULL, OPT_ADVERTISE},
@@ -55,7 +60,6 @@ static const struct option long_options[] = {
     {"retain-bytes", required_argument, NULL, OPT_RETAIN_BYTES},
     {"retain-hours", required_argument, NULL, OPT_RETAIN_HOURS},
     {"log", required_argument, NULL, OPT_LOG},
-    {"config", required_argument, NULL, OPT_CONFIG},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {0}};
@@ -64,6 +68,10 @@ static const char help[] =
     "usage: mini-broker --data DIR [options]\n"
     "A message broker for clients of RocketMQ, name server included.\n"
     "  --data DIR                where the messages are; made if it is not there\n"
+    "  --config FILE             options by their names, as JSON; those given here count first\n"
+    "  --http ADDR:PORT          status page, /metrics and /health (none)\n"
+    "  --connections N           of clients, at most (65536)\n"
+    "  --unflushed-bytes N       most that a power cut can take; 0: any (0)\n"
     "  --namesrv-listen ADDR:PORT  the name server (0.0.0.0:9876)\n"
     "  --listen ADDR:PORT        the broker (0.0.0.0:10911)\n"
     "  --advertise ADDR[:PORT]   by which clients reach the broker (that of --listen, or\n"
@@ -77,13 +85,12 @@ static const char help[] =
     "  --checks N                so often, then it is rolled back (15)\n"
     "  --retain-bytes SIZE       keep about so much, 100G say (all)\n"
     "  --retain-hours N          keep messages so long (for ever)\n"
-    "  --config FILE             a JSON object with these names; the command line goes first\n"
     "  --log LEVEL               error, warn, info or debug (info)\n"
     "  --help, --version\n";
 
 static enum options_status wrong(const char *what, const char *value)
 {
-    fprintf(stderr, "mini-broker: %s: %s\n", what, value);
+    log_line(LOG_ERROR, "%s: %s", what, value);
     return OPTIONS_WRONG;
 }
 
@@ -189,20 +196,25 @@ static bool parse_number(const char *text, uint32_t most, uint32_t *out)
     return true;
 }
 
-static const char *option_name(int option)
-{
-    const struct option *at = long_options;
-    while (at->name != NULL && at->val != option)
-        at++;
-    return at->name == NULL ? "" : at->name;
-}
-
 static enum options_status take(int option, const char *value, struct options *out,
                                 const char **advertise)
 {
-    enum log_level level;
     bool ok = true;
+    int64_t number;
     switch (option) {
+    case OPT_CONFIG:
+        break; /* was read before all others */
+    case OPT_HTTP:
+        ok = out->has_http = parse_address(value, HTTP_PORT, &out->http);
+        break;
+    case OPT_CONNECTIONS:
+        ok = parse_number(value, 1000000, &out->connections);
+        break;
+    case OPT_UNFLUSHED:
+        ok = text_to_i64(text_of(value), &number) && number >= 0;
+        if (ok)
+            out->unflushed_bytes = (uint64_t)number;
+        break;
     case OPT_NAMESRV:
         ok = parse_address(value, NAMESRV_PORT, &out->namesrv);
         break;
@@ -244,11 +256,7 @@ static enum options_status take(int option, const char *value, struct options *o
         ok = parse_number(value, 1000000, &out->retain_hours);
         break;
     case OPT_LOG:
-        ok = log_level_of(value, &level) != 0;
-        if (ok)
-            log_set_level(level);
-        break;
-    case OPT_CONFIG: /* see options_parse */
+        ok = log_level_of(value, &out->log_level) != 0;
         break;
     case OPT_HELP:
         fputs(help, stdout);
@@ -259,75 +267,84 @@ static enum options_status take(int option, const char *value, struct options *o
     default:
         return OPTIONS_WRONG;
     }
-    if (ok)
-        return OPTIONS_RUN;
-    fprintf(stderr, "mini-broker: --%s: cannot be %s\n", option_name(option), value);
-    return OPTIONS_WRONG;
+    return ok ? OPTIONS_RUN : OPTIONS_WRONG;
 }
 
-/* Kept until the end of the process: the options point into it. */
-static json_t *config;
-
-static bool read_config(const char *path, json_t **out)
+/* Takes a copy of the value, which lives with the options. */
+static enum options_status keep(size_t number, const char *value, struct options *out,
+                                const char **advertise)
 {
-    json_error_t error;
-    json_t *fresh = json_load_file(path, 0, &error);
-    if (!json_is_object(fresh)) {
-        fprintf(stderr, "mini-broker: %s: line %d: %s\n", path, error.line,
-                fresh == NULL ? error.text : "not an object");
-        json_decref(fresh);
-        return false;
+    char **given = &out->given[number];
+    char *copy = strdup(value == NULL ? "true" : value);
+    if (copy == NULL)
+        return OPTIONS_WRONG;
+    const enum options_status status = take(long_options[number].val, copy, out, advertise);
+    free(*given);
+    *given = copy;
+    return status;
+}
+
+static const char *find_config(int argc, char **argv)
+{
+    const char *path = NULL;
+    int option;
+    opterr = 0;
+    optind = 0; /* from the beginning, also when it is not the first time */
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == OPT_CONFIG)
+            path = optarg;
     }
-    *out = fresh;
-    return true;
+    opterr = 1;
+    optind = 0;
+    return path;
 }
 
-/* "name": "text", or a number, or true for an option without a value. */
-static enum options_status take_config(struct options *out, const char **advertise)
+struct from_file {
+    struct options *out;
+    const char **advertise;
+};
+
+static const char *take_setting(void *context, const struct setting *setting)
 {
-    static char numbers[32][24];
-    size_t count = 0;
-    const char *name;
-    json_t *value;
-    json_object_foreach(config, name, value)
-    {
-        const struct option *at = long_options;
-        while (at->name != NULL && strcmp(at->name, name) != 0)
-            at++;
-        const char *text = json_string_value(value);
-        if (json_is_integer(value) && count < sizeof numbers / sizeof *numbers) {
-            (void)snprintf(numbers[count], sizeof *numbers, "%lld",
-                           (long long)json_integer_value(value));
-            text = numbers[count++];
-        }
-        if (at->has_arg == no_argument && json_is_false(value))
-            continue;
-        if (at->name == NULL || at->val >= OPT_CONFIG ||
-            (at->has_arg == no_argument ? !json_is_true(value) : text == NULL))
-            return wrong("the file of options has what is none", name);
-        const enum options_status status = take(at->val, text, out, advertise);
-        if (status != OPTIONS_RUN)
-            return status;
+    const struct from_file *file = context;
+    const struct option *option = long_options;
+    while (option->name != NULL && strcmp(option->name, setting->name) != 0)
+        option++;
+    if (option->name == NULL || option->val == OPT_CONFIG || option->val == OPT_HELP ||
+        option->val == OPT_VERSION)
+        return "is not an option";
+    if (setting->is_bool != (option->has_arg == no_argument))
+        return setting->is_bool ? "cannot be true or false" : "has to be true or false";
+    if (setting->is_bool && strcmp(setting->value, "false") == 0)
+        return NULL;
+    return keep((size_t)(option - long_options), setting->value, file->out, file->advertise) ==
+                   OPTIONS_RUN
+               ? NULL
+               : "has a value that cannot be";
+}
+
+const char *options_name(unsigned number)
+{
+    return number < sizeof long_options / sizeof *long_options ? long_options[number].name : NULL;
+}
+
+void options_free(struct options *options)
+{
+    for (size_t i = 0; i < OPTIONS_MAX; i++) {
+        free(options->given[i]);
+        options->given[i] = NULL;
     }
-    return OPTIONS_RUN;
-}
-
-void options_reload(const struct options *options)
-{
-    enum log_level level;
-    json_t *fresh;
-    if (options->config == NULL || !read_config(options->config, &fresh))
-        return;
-    const char *text = json_string_value(json_object_get(fresh, "log"));
-    if (text != NULL && log_level_of(text, &level))
-        log_set_level(level);
-    json_decref(fresh);
 }
 
 enum options_status options_parse(int argc, char **argv, struct options *out)
 {
     const char *advertise = NULL;
-    *out = (struct options){.cluster = "DefaultCluster",
+    _Static_assert(sizeof long_options / sizeof *long_options <= OPTIONS_MAX, "given is too small");
+    *out = (struct options){.argc = argc,
+                            .argv = argv,
+                            .log_level = LOG_INFO,
+                            .connections = 65536,
+                            .cluster = "DefaultCluster",
                             .name = "broker-a",
                             .sync = true,
                             .auto_topics = true,
@@ -336,18 +353,18 @@ enum options_status options_parse(int argc, char **argv, struct options *out)
                             .transaction_checks = 15};
     parse_address("0.0.0.0", NAMESRV_PORT, &out->namesrv);
     parse_address("0.0.0.0", BROKER_PORT, &out->listen);
-    int option;
-    opterr = 0; /* what is wrong is said below */
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        if (option == OPT_CONFIG)
-            out->config = optarg;
-    }
-    if (out->config != NULL &&
-        (!read_config(out->config, &config) || take_config(out, &advertise) != OPTIONS_RUN))
+    struct from_file from_file = {out, &advertise};
+    const char *config = find_config(argc, argv);
+    if (config != NULL && !settings_read(config, take_setting, &from_file))
         return OPTIONS_WRONG;
-    opterr = optind = 1;
-    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
-        const enum options_status status = take(option, optarg, out, &advertise);
+    int option;
+    int number = 0;
+    while ((option = getopt_long(argc, argv, "", long_options, &number)) != -1) {
+        if (option == '?')
+            return OPTIONS_WRONG;
+        const enum options_status status = keep((size_t)number, optarg, out, &advertise);
+        if (status == OPTIONS_WRONG)
+            log_line(LOG_ERROR, "--%s cannot be: %s", long_options[number].name, optarg);
         if (status != OPTIONS_RUN)
             return status;
     }

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * options.h - what the command line says, and a file of options.
+ * options.h - what the command line says, and the configuration file where it does not.
  *
- * Owns: nothing; the texts live as long as the process. Threads: written before there are any, then
- * read.
+ * Owns: the texts, until options_free. Threads: the loop's; what reload.c changes is read by no
+ * other.
  */
 #ifndef MINI_BROKER_OPTIONS_H
 #define MINI_BROKER_OPTIONS_H
 
 #include "bytes.h"
+#include "log.h"
 
 #include <netinet/in.h>
 
@@ -17,8 +18,17 @@ struct host { /* as messages have it: address, then the port as 32 bits */
     uint8_t count; /* 8, or 20 with an address of IPv6 */
 };
 
+enum { OPTIONS_MAX = 64 };
+
 struct options {
-    const char *config; /* a file with the same, or NULL */
+    int argc;
+    char **argv;
+    char *given[OPTIONS_MAX]; /* what each option was set to, by number; NULL: by nobody */
+    enum log_level log_level;
+    struct sockaddr_storage http;
+    bool has_http;
+    uint32_t connections;     /* of clients, at most */
+    uint64_t unflushed_bytes; /* 0: no limit */
     const char *data;
     struct sockaddr_storage listen;
     struct sockaddr_storage namesrv;
@@ -36,9 +46,11 @@ struct options {
 };
 
 enum options_status { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };
+/* Good for options_free whatever is returned. */
 enum options_status options_parse(int argc, char **argv, struct options *out);
-/* Reads the level of the log from the file again; the rest needs a new start. */
-void options_reload(const struct options *options);
+void options_free(struct options *options);
+/* By its number in `given`; NULL: behind the last. */
+const char *options_name(unsigned number);
 
 /* Address and port as messages have them; IPv4 within IPv6 becomes IPv4. */
 void host_of(const struct sockaddr_storage *address, struct host *out);

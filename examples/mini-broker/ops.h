@@ -1,0 +1,33 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * ops.h - what operators need: HTTP port, rates, SIGHUP, word to the service manager.
+ *
+ * Owns: struct ops and what hangs on it. Invariants: the broker works the same without it.
+ * Threads: the loop's.
+ */
+#ifndef MINI_BROKER_OPS_H
+#define MINI_BROKER_OPS_H
+
+#include "broker.h"
+
+struct ops {
+    struct broker *broker;
+    struct options *options; /* broker->options, to be changed by reload.c */
+    struct topic_rates *topic_rates;
+    struct http *http; /* NULL: not asked for */
+    uv_timer_t tick;
+    uv_timer_t flush;    /* runs while flush is async in a store that was opened as sync */
+    uv_timer_t watchdog; /* runs when the service manager wants to hear from us */
+    bool opened_sync;
+    int64_t reloaded_ms; /* of the last one that was good, the start included */
+    bool reload_failed;
+};
+
+/* Last of all starts: the service manager is told that the broker is ready. */
+bool ops_start(struct broker *broker, struct options *options);
+/* First of all stops. */
+void ops_stop(struct broker *broker);
+/* SIGHUP. */
+void ops_reload(struct broker *broker);
+
+#endif
