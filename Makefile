@@ -541,6 +541,8 @@ broker: deps-broker ## build examples/mini-broker, a broker for clients of Rocke
 check-broker-unit: deps-broker ## the unit tests of the mini-broker
 	@$(MAKE) $(BROKER_TEST_PROGRAMS)
 	@$(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs $(BROKER_TEST_PROGRAMS:%=check:%)
+demo-broker: broker ## clients of RocketMQ against the mini-broker, kill -9 in the middle, a table
+	@BUILD=$(abspath $(B)) examples/mini-broker/demo.sh
 
 demo: deps ## build and run examples/demo/demo.sh
 	@$(MAKE) all examples
