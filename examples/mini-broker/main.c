@@ -22,6 +22,7 @@
 #include "durable.h"
 #include "groups.h"
 #include "hold.h"
+#include "join.h"
 #include "locks.h"
 #include "log.h"
 #include "namesrv.h"
@@ -138,7 +139,7 @@ static bool start(struct broker *broker)
            offsets_start(broker) && transactions_start(broker) && connections_start(broker) &&
            hold_start(broker) && durable_start(broker) && start_signals(broker) &&
            connections_listen(broker, &broker->options->namesrv, "name server") &&
-           connections_listen(broker, &broker->options->listen, "broker");
+           connections_listen(broker, &broker->options->listen, "broker") && join_start(broker);
 }
 
 /* What waits is answered, then connections end, then the store. */
@@ -146,6 +147,7 @@ static int32_t stop(struct broker *broker)
 {
     struct commitlog_error err = {0};
     broker->stopping = true;
+    join_stop(broker);
     durable_stop(broker);
     hold_stop(broker);
     connections_stop(broker);

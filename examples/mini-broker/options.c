@@ -48,6 +48,7 @@ static const struct option long_options[] = {
     {"check-interval", required_argument, NULL, OPT_CHECK_MS},
     {"checks", required_argument, NULL, OPT_CHECKS},
     {"log", required_argument, NULL, OPT_LOG},
+    OPTIONS_NET_ROWS,
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {0}};
@@ -67,8 +68,9 @@ static const char help[] =
     "  --no-auto-topics          producers create no topics\n"
     "  --check-interval MS       between questions after a transaction (30000)\n"
     "  --checks N                so often, then it is rolled back (15)\n"
-    "  --log LEVEL               error, warn, info or debug (info)\n"
-    "  --help, --version\n";
+    "  --log LEVEL               error, warn, info or debug (info)\n";
+
+static const char help_end[] = "  --help, --version\n";
 
 static enum options_status wrong(const char *what, const char *value)
 {
@@ -166,7 +168,8 @@ static enum options_status finish(struct options *out, const char *advertise)
         return wrong("--advertise", "no address that a client can reach");
     if (out->data == NULL)
         return wrong("--data DIR", "is missing; --help says more");
-    return OPTIONS_RUN;
+    const char *missing = options_net_check(&out->net);
+    return missing == NULL ? OPTIONS_RUN : wrong(missing, "--help says more");
 }
 
 static bool parse_number(const char *text, uint32_t most, uint32_t *out)
@@ -224,13 +227,15 @@ static enum options_status take(int option, const char *value, struct options *o
             log_set_level(level);
         break;
     case OPT_HELP:
-        fputs(help, stdout);
+        printf("%s%s%s", help, options_net_help, help_end);
         return OPTIONS_DONE;
     case OPT_VERSION:
         printf("mini-broker %s\n", commitlog_version_text());
         return OPTIONS_DONE;
     default:
-        return OPTIONS_WRONG;
+        if (option < OPTIONS_NET_FIRST || option >= OPTIONS_NET_END)
+            return OPTIONS_WRONG;
+        ok = options_net_take(option, value, &out->net);
     }
     return ok ? OPTIONS_RUN : wrong("cannot be", value);
 }

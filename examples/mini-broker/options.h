@@ -8,6 +8,7 @@
 #define MINI_BROKER_OPTIONS_H
 
 #include "bytes.h"
+#include "options_net.h"
 
 #include <netinet/in.h>
 
@@ -29,6 +30,7 @@ struct options {
     uint32_t queues; /* of a topic that a producer creates, at most */
     uint32_t transaction_check_ms;
     uint32_t transaction_checks;
+    struct options_net net;
 };
 
 enum options_status { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };

@@ -26,6 +26,7 @@ import artifacts
 import cases
 import cases_admin  # noqa: F401  each registers its cases
 import cases_between  # noqa: F401
+import cases_join  # noqa: F401
 import cases_kill  # noqa: F401
 import cases_messages  # noqa: F401
 import engines
@@ -74,7 +75,7 @@ def fetch(clients, options):
     """Everything from outside, before the network is left; what it is, for the reader of the log."""
     os.makedirs(artifacts.BUILD, exist_ok=True)
     sets = sorted({"client-" + c.split("-")[1] for c in clients if c.startswith("java")})
-    if options.engine == "rocketmq" or options.fetch:
+    if options.engine == "rocketmq" or options.fetch or joins(options):
         sets.append("broker-5.3")
     for name in sets:
         artifacts.get_jars(name)
@@ -93,6 +94,10 @@ def fetch(clients, options):
     if "go" in clients:
         artifacts.get_go()
         print("go           rocketmq-client-go v2.1.2, held against go/go.sum")
+
+
+def joins(options):
+    return any(case.name.startswith("join") and not case.short for case in chosen(options))
 
 
 def isolate():
