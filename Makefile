@@ -377,8 +377,8 @@ $(EXAMPLE_PROGRAMS): $(B)/examples/%: $$(call object,$$(wildcard examples/$$*/*.
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
 
 $(call object,$(BROKER_SOURCES) $(BROKER_TESTS)): FILE_CFLAGS = -Iexamples/mini-broker \
-    $(shell $(PKG_CONFIG) --cflags libuv jansson)
-BROKER_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson)
+    $(shell $(PKG_CONFIG) --cflags libuv jansson libssl libcrypto)
+BROKER_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson libssl libcrypto)
 $(BROKER): $(call object,$(BROKER_SOURCES)) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(BROKER_LIBS) -pthread -o $@
@@ -406,7 +406,7 @@ DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
 DEPS_BENCH := $(DEPS_PEERS) libleveldb-dev libwiredtiger-dev libpmemlog-dev libjansson-dev \
     libpopt-dev python3-matplotlib xfsprogs e2fsprogs util-linux
 DEPS_BENCH_JAVA := openjdk-17-jdk-headless maven
-DEPS_BROKER := libuv1-dev libjansson-dev
+DEPS_BROKER := libuv1-dev libjansson-dev libssl-dev
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)

@@ -38,7 +38,8 @@ struct broker {
     struct locks *locks;
     struct checks *checks; /* of transactions */
     struct namesrv *namesrv;
-    struct join *join; /* NULL: of no cluster but our own */
+    struct tls_setup *tls; /* NULL: none */
+    struct join *join;     /* NULL: of no cluster but our own */
     struct config *config;
     uint64_t put_count;  /* messages taken */
     uint64_t get_count;  /* messages given */

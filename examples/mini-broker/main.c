@@ -28,6 +28,7 @@
 #include "namesrv.h"
 #include "offsets.h"
 #include "send.h"
+#include "tls.h"
 #include "topics.h"
 #include "transactions.h"
 
@@ -136,8 +137,9 @@ static bool start(struct broker *broker)
 {
     return config_start(broker) && groups_start(broker) && topics_start(broker) &&
            clients_start(broker) && locks_start(broker) && namesrv_start(broker) &&
-           offsets_start(broker) && transactions_start(broker) && connections_start(broker) &&
-           hold_start(broker) && durable_start(broker) && start_signals(broker) &&
+           offsets_start(broker) && transactions_start(broker) && tls_start(broker) &&
+           connections_start(broker) && hold_start(broker) && durable_start(broker) &&
+           start_signals(broker) &&
            connections_listen(broker, &broker->options->namesrv, "name server") &&
            connections_listen(broker, &broker->options->listen, "broker") && join_start(broker);
 }
@@ -151,6 +153,7 @@ static int32_t stop(struct broker *broker)
     durable_stop(broker);
     hold_stop(broker);
     connections_stop(broker);
+    tls_stop(broker);
     transactions_stop(broker);
     offsets_stop(broker);
     namesrv_stop(broker);

@@ -168,7 +168,7 @@ static enum options_status finish(struct options *out, const char *advertise)
         return wrong("--advertise", "no address that a client can reach");
     if (out->data == NULL)
         return wrong("--data DIR", "is missing; --help says more");
-    const char *missing = options_net_check(&out->net);
+    const char *missing = options_net_finish(&out->net);
     return missing == NULL ? OPTIONS_RUN : wrong(missing, "--help says more");
 }
 
@@ -250,6 +250,7 @@ enum options_status options_parse(int argc, char **argv, struct options *out)
                             .queues = 8,
                             .transaction_check_ms = 30000,
                             .transaction_checks = 15};
+    options_net_begin(&out->net);
     parse_address("0.0.0.0", NAMESRV_PORT, &out->namesrv);
     parse_address("0.0.0.0", BROKER_PORT, &out->listen);
     int option;

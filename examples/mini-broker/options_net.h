@@ -9,22 +9,42 @@
 
 #include <stdbool.h>
 
+enum tls_mode { TLS_DISABLED, TLS_PERMISSIVE, TLS_ENFORCING, TLS_UNSAID };
+
 struct options_net {
     const char *join; /* addresses of name servers, or NULL */
+    enum tls_mode tls;
+    const char *tls_cert; /* files of PEM */
+    const char *tls_key;
+    const char *tls_client_ca; /* NULL: clients show no certificate */
 };
 
-enum { OPTIONS_NET_FIRST = 512, OPT_NET_JOIN = OPTIONS_NET_FIRST, OPTIONS_NET_END };
+enum {
+    OPTIONS_NET_FIRST = 512,
+    OPT_NET_JOIN = OPTIONS_NET_FIRST,
+    OPT_NET_TLS,
+    OPT_NET_TLS_CERT,
+    OPT_NET_TLS_KEY,
+    OPT_NET_TLS_CLIENT_CA,
+    OPTIONS_NET_END
+};
 
 /* Rows for getopt_long. */
 #define OPTIONS_NET_ROWS                                                                           \
+    {"join", required_argument, NULL, OPT_NET_JOIN},                                               \
+        {"tls", required_argument, NULL, OPT_NET_TLS},                                             \
+        {"tls-cert", required_argument, NULL, OPT_NET_TLS_CERT},                                   \
+        {"tls-key", required_argument, NULL, OPT_NET_TLS_KEY},                                     \
     {                                                                                              \
-        "join", required_argument, NULL, OPT_NET_JOIN                                              \
+        "tls-client-ca", required_argument, NULL, OPT_NET_TLS_CLIENT_CA                            \
     }
 
 extern const char options_net_help[];
+/* Before the first option. */
+void options_net_begin(struct options_net *out);
 /* False: that value cannot be. */
 bool options_net_take(int option, const char *value, struct options_net *out);
-/* NULL, or what is missing for those that are there. */
-const char *options_net_check(const struct options_net *net);
+/* At the end: NULL, or what is missing for those that are there. */
+const char *options_net_finish(struct options_net *net);
 
 #endif

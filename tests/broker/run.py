@@ -29,6 +29,7 @@ import cases_between  # noqa: F401
 import cases_join  # noqa: F401
 import cases_kill  # noqa: F401
 import cases_messages  # noqa: F401
+import cases_tls  # noqa: F401
 import engines
 import examples
 import wire
