@@ -16,6 +16,7 @@
  */
 #include "broker.h"
 
+#include "acl.h"
 #include "clients.h"
 #include "config_store.h"
 #include "connection.h"
@@ -101,6 +102,7 @@ static void on_signal(uv_signal_t *handle, int number)
                  connections_count(broker), (unsigned long long)broker->put_count,
                  (unsigned long long)broker->get_count);
         (void)config_save(broker);
+        acl_reload(broker);
         return;
     }
     log_line(LOG_INFO, "stopping");
@@ -137,9 +139,9 @@ static bool start(struct broker *broker)
 {
     return config_start(broker) && groups_start(broker) && topics_start(broker) &&
            clients_start(broker) && locks_start(broker) && namesrv_start(broker) &&
-           offsets_start(broker) && transactions_start(broker) && tls_start(broker) &&
-           connections_start(broker) && hold_start(broker) && durable_start(broker) &&
-           start_signals(broker) &&
+           offsets_start(broker) && transactions_start(broker) && acl_start(broker) &&
+           tls_start(broker) && connections_start(broker) && hold_start(broker) &&
+           durable_start(broker) && start_signals(broker) &&
            connections_listen(broker, &broker->options->namesrv, "name server") &&
            connections_listen(broker, &broker->options->listen, "broker") && join_start(broker);
 }
@@ -154,6 +156,7 @@ static int32_t stop(struct broker *broker)
     hold_stop(broker);
     connections_stop(broker);
     tls_stop(broker);
+    acl_stop(broker);
     transactions_stop(broker);
     offsets_stop(broker);
     namesrv_stop(broker);

@@ -15,7 +15,8 @@ const char options_net_help[] =
     "                            with --tls-cert)\n"
     "  --tls-cert FILE           the broker's certificate, and those between it and its root\n"
     "  --tls-key FILE            its key, without a passphrase\n"
-    "  --tls-client-ca FILE      clients show a certificate by one of these\n";
+    "  --tls-client-ca FILE      clients show a certificate by one of these\n"
+    "  --acl FILE                accounts, one of which signs each request\n";
 
 void options_net_begin(struct options_net *out)
 {
@@ -50,6 +51,9 @@ bool options_net_take(int option, const char *value, struct options_net *out)
         return true;
     case OPT_NET_TLS_CLIENT_CA:
         out->tls_client_ca = value;
+        return true;
+    case OPT_NET_ACL:
+        out->acl = value;
         return true;
     default:
         return false;

@@ -17,6 +17,7 @@ struct options_net {
     const char *tls_cert; /* files of PEM */
     const char *tls_key;
     const char *tls_client_ca; /* NULL: clients show no certificate */
+    const char *acl;           /* file of accounts; NULL: everybody may do everything */
 };
 
 enum {
@@ -26,6 +27,7 @@ enum {
     OPT_NET_TLS_CERT,
     OPT_NET_TLS_KEY,
     OPT_NET_TLS_CLIENT_CA,
+    OPT_NET_ACL,
     OPTIONS_NET_END
 };
 
@@ -35,8 +37,9 @@ enum {
         {"tls", required_argument, NULL, OPT_NET_TLS},                                             \
         {"tls-cert", required_argument, NULL, OPT_NET_TLS_CERT},                                   \
         {"tls-key", required_argument, NULL, OPT_NET_TLS_KEY},                                     \
+        {"tls-client-ca", required_argument, NULL, OPT_NET_TLS_CLIENT_CA},                         \
     {                                                                                              \
-        "tls-client-ca", required_argument, NULL, OPT_NET_TLS_CLIENT_CA                            \
+        "acl", required_argument, NULL, OPT_NET_ACL                                                \
     }
 
 extern const char options_net_help[];

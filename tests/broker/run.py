@@ -24,7 +24,8 @@ import traceback
 import agents
 import artifacts
 import cases
-import cases_admin  # noqa: F401  each registers its cases
+import cases_acl  # noqa: F401  each registers its cases
+import cases_admin  # noqa: F401
 import cases_between  # noqa: F401
 import cases_join  # noqa: F401
 import cases_kill  # noqa: F401
