@@ -158,9 +158,9 @@ def acl_clients(ctx):
             make_topic(server, admin, topic)
             ctx.agent = agent
             check_java(ctx, server, agent, topic)
-            producer = agent.begin("transact", topic=topic, group=f"G-tx-{kind[-1]}", n=4, seed="tx",
-                                   **as_account("both"))
-            consumer = agent.begin("consume", topic=topic, group=f"G-acl-tx-{kind[-1]}", **{"from": "first"},
+            producer = agent.begin("transact", topic=topic, group=f"G-tx-{kind[-1]}", n=4,
+                                   seed="tx", **as_account("both"))
+            consumer = agent.begin("consume", topic=topic, group=f"G-acl-tx-{kind[-1]}",
                                    **as_account("reader")).started()
             consumer.wait("a committed message", 30, lambda events: any(
                 e["ev"] == "msg" and e["s"] == "tx" and e["i"] == "0" for e in events))
@@ -272,7 +272,8 @@ def check_rights(server, message_id):
 def check_reload(server):
     process = server.engine.processes[0]
     body = b"x"
-    newcomer = {"accessKey": "newcomer", "secretKey": "newcomers-secret", "publish": ["T-acl-wire"]}
+    newcomer = {"accessKey": "newcomer", "secretKey": "newcomers-secret",
+                "publish": ["T-acl-wire"]}
     SECRETS["newcomer"] = newcomer["secretKey"]
     request = signed("newcomer", send_fields("T-acl-wire"), body)
     for wrong in ("{", '{"accounts":[{"accessKey":"a"}]}', '{"accounts":7}',
@@ -308,5 +309,5 @@ def acl_hostile(ctx):
                 raise Failed(f"a one-way request is answered: {connection.socket.recv(10)}")
             except TimeoutError:
                 pass
-    return "changed signatures and bodies, each request unsigned and as a stranger, groups, topics " \
-        "and positions of others: no permission; accounts read again, wrong files not taken"
+    return "changed signatures and bodies, each request unsigned and as a stranger, groups, " \
+        "topics and positions of others: no permission; accounts read again, wrong files not taken"

@@ -93,7 +93,8 @@ class Cluster:
 def check_both(ctx, here):
     """A topic that mqadmin makes on both; what a producer sends to it, and a consumer gets."""
     topic = f"T-{ctx.name}"
-    text = here.agent.admin("updateTopic", "-c", "DefaultCluster", "-t", topic, "-r", "4", "-w", "4")
+    text = here.agent.admin("updateTopic", "-c", "DefaultCluster", "-t", topic, "-r", "4",
+                            "-w", "4")
     need(text.count("success") >= 2, "updateTopic -c did not reach both", text)
     until("the topic on both", 10, lambda: places(here.official.namesrv, topic) == {
         "broker-a": 4, "broker-b": 4})

@@ -122,7 +122,7 @@ def tls_clients(ctx):
         other = certificates.Authority(server.certificates, "other")
         refused(server.java("client-5.3", other.path, suffix=" other"), topic,
                 "a message to a broker that the client does not trust")
-    return f"{' and '.join(texts)} by TLS, bodies to 200 kB, beside a plain client; a client that " \
+    return f"{' and '.join(texts)} by TLS, bodies to 200 kB, beside a plain client; one that " \
         "does not trust the broker sends nothing"
 
 
@@ -277,5 +277,5 @@ def tls_hostile(ctx):
         with open(os.path.join(server.certificates, "broker.key"), encoding="ascii") as key:
             lines = [line.strip() for line in key if not line.startswith("-")]
         need(not any(line in server.log() for line in lines), "the key is in the log")
-    return (f"garbage after the handshake, 300 changed hellos, pieces, renegotiation, TLS 1.1; half a "
-            f"handshake ends after {took:.0f} s; a client that never reads costs {grown} KiB")
+    return (f"garbage after the handshake, 300 changed hellos, pieces, renegotiation, TLS 1.1; "
+            f"half a handshake ends after {took:.0f} s; a client that never reads costs {grown} KiB")
