@@ -421,6 +421,7 @@ deps-bench: ## install what bench needs
 	@tools/check/deps.sh $(DEPS_BENCH)
 deps-bench-java: ## install what bench-rocketmq needs
 	@tools/check/deps.sh $(DEPS_BENCH_JAVA)
+SECONDS_HOSTILE ?= 8
 deps-broker: ## install what broker needs
 	@tools/check/deps.sh $(DEPS_BROKER)
 deps-arm64: ## install what check-arm64 needs
@@ -538,9 +539,12 @@ plants: deps ## each mistake planted in the library must be found; NAMES="NO_ZER
 
 broker: deps-broker ## build examples/mini-broker, a broker for clients of RocketMQ
 	@$(MAKE) $(BROKER)
-check-broker-unit: deps-broker ## the unit tests of the mini-broker
-	@$(MAKE) $(BROKER_TEST_PROGRAMS)
+check-broker: broker check-broker-unit ## unmodified clients against the mini-broker; SHORT=1 for some minutes
+	@$(PYTHON) tests/broker/run.py --binary $(abspath $(BROKER)) $(if $(SHORT),--short)
+check-broker-unit: deps-broker ## the unit tests of the mini-broker, and what hostile clients send
+	@$(MAKE) $(BROKER) $(BROKER_TEST_PROGRAMS)
 	@$(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs $(BROKER_TEST_PROGRAMS:%=check:%)
+	@$(PYTHON) tests/broker/unit/hostile.py $(BROKER) $(SECONDS_HOSTILE)
 demo-broker: broker ## clients of RocketMQ against the mini-broker, kill -9 in the middle, a table
 	@BUILD=$(abspath $(B)) examples/mini-broker/demo.sh
 

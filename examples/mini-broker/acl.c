@@ -10,6 +10,7 @@
 
 #include "acl_accounts.h"
 #include "codes.h"
+#include "json.h"
 #include "log.h"
 #include "reply.h"
 
@@ -44,6 +45,8 @@ static const struct {
     int32_t code;
     enum rule rule;
 } rules[] = {
+    {REQUEST_SEND_REPLY, RULE_SEND},
+    {REQUEST_SEND_REPLY_V2, RULE_SEND},
     {REQUEST_SEND_V2, RULE_SEND},
     {REQUEST_SEND, RULE_SEND},
     {REQUEST_SEND_BATCH, RULE_SEND},
@@ -69,12 +72,6 @@ static const struct {
     {REQUEST_CLUSTER, RULE_NOTHING},
     {REQUEST_KV_GET, RULE_NOTHING},
 };
-
-static struct text json_text(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-    return (struct text){json_string_value(value), json_string_length(value)};
-}
 
 static bool covers_consumer(const struct account *account, const json_t *data)
 {
@@ -122,6 +119,7 @@ static bool covers(const struct account *account, const struct command *command)
 {
     const struct text topic = command_text(command, "topic");
     const struct text group = command_text(command, "consumerGroup");
+    const bool v1 = command->code == REQUEST_SEND || command->code == REQUEST_SEND_REPLY;
     const enum rule rule = rule_of(command->code);
     if (account_is_admin(account))
         return true;
@@ -132,8 +130,7 @@ static bool covers(const struct account *account, const struct command *command)
     case RULE_LATE:
         return true;
     case RULE_SEND:
-        return account_may_write(
-            account, command->code == REQUEST_SEND ? topic : command_text(command, "b"));
+        return account_may_write(account, v1 ? topic : command_text(command, "b"));
     case RULE_PULL:
         return account_may_read(account, topic) && account_has_group(account, group);
     case RULE_TOPIC:

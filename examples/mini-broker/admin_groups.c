@@ -10,22 +10,10 @@
 #include "config_store.h"
 #include "dispatch.h"
 #include "groups.h"
+#include "json.h"
 #include "offsets.h"
 #include "queue_table.h"
 #include "reply.h"
-
-#include <stdlib.h>
-
-static void reply_json(struct connection *connection, const struct command *command, json_t *json)
-{
-    char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
-    if (text == NULL)
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "no memory");
-    else
-        reply_body(connection, command, text_of(text));
-    free(text);
-    json_decref(json);
-}
 
 static void reply_saved(struct connection *connection, const struct command *command)
 {

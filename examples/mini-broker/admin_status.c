@@ -7,6 +7,7 @@
  */
 #include "codes.h"
 #include "dispatch.h"
+#include "rates.h"
 #include "reply.h"
 #include "topics.h"
 
@@ -39,16 +40,20 @@ static double disk_ratio(const struct broker *broker)
     return 1 - (double)info.f_bavail / (double)info.f_blocks;
 }
 
+static void put_rates(struct buffer *out, const struct broker *broker, const char *name,
+                      enum rates_of which)
+{
+    put_pair(out, name, "%.2f %.2f %.2f", rates_over(broker, which, 10),
+             rates_over(broker, which, 60), rates_over(broker, which, 600));
+}
+
 static void put_counts(struct buffer *out, const struct broker *broker)
 {
-    const double seconds = (double)(broker_now_ms() - broker->started_ms + 1) / 1000;
-    const double put = (double)broker->put_count / seconds;
-    const double get = (double)broker->get_count / seconds;
-    put_pair(out, "putTps", "%.2f %.2f %.2f", put, put, put);
-    put_pair(out, "getTransferredTps", "%.2f %.2f %.2f", get, get, get);
-    put_pair(out, "getTransferedTps", "%.2f %.2f %.2f", get, get, get);
-    put_pair(out, "getFoundTps", "%.2f %.2f %.2f", get, get, get);
-    put_pair(out, "getTotalTps", "%.2f %.2f %.2f", get, get, get);
+    put_rates(out, broker, "putTps", RATES_PUT);
+    put_rates(out, broker, "getTransferredTps", RATES_GET);
+    put_rates(out, broker, "getTransferedTps", RATES_GET); /* what 4.x calls it */
+    put_rates(out, broker, "getFoundTps", RATES_GET);
+    put_rates(out, broker, "getTotalTps", RATES_GET);
     put_pair(out, "getMissTps", "0.00 0.00 0.00");
     put_pair(out, "msgPutTotalYesterdayMorning", "0");
     put_pair(out, "msgPutTotalTodayMorning", "0");
@@ -70,6 +75,9 @@ void handle_broker_status(struct connection *connection, const struct command *c
     put_pair(out, "brokerVersion", "%d", BROKER_VERSION);
     put_pair(out, "brokerActive", "true");
     put_pair(out, "bootTimestamp", "%lld", (long long)broker->started_ms);
+    const long long up = (broker_now_ms() - broker->started_ms) / 1000;
+    put_pair(out, "runtime", "[ %lld days, %lld hours, %lld minutes, %lld seconds ]", up / 86400,
+             up / 3600 % 24, up / 60 % 60, up % 60);
     put_counts(out, broker);
     put_pair(out, "sendThreadPoolQueueSize", "0");
     put_pair(out, "pullThreadPoolQueueSize", "0");

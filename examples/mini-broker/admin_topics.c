@@ -10,6 +10,7 @@
 #include "config_store.h"
 #include "dispatch.h"
 #include "groups.h"
+#include "json.h"
 #include "offsets.h"
 #include "queue_table.h"
 #include "reply.h"
@@ -113,17 +114,6 @@ static json_t *topic_settings(const struct topic *topic)
                             topic->attributes != NULL ? json_incref(topic->attributes)
                                                       : json_object());
     return json;
-}
-
-static void reply_json(struct connection *connection, const struct command *command, json_t *json)
-{
-    char *text = json == NULL ? NULL : json_dumps(json, JSON_COMPACT);
-    if (text == NULL)
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "no memory");
-    else
-        reply_body(connection, command, text_of(text));
-    free(text);
-    json_decref(json);
 }
 
 /* NULL: it was answered that there is none. */

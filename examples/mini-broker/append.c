@@ -47,7 +47,7 @@ void append_record(struct message *message, struct commitlog_slice keys[APPEND_K
 }
 
 static int32_t append_for_later(struct broker *broker, const struct message *message,
-                                struct commitlog_record *record,
+                                struct commitlog_record record,
                                 struct commitlog_receipt *out_receipt, struct commitlog_error *err)
 {
     struct buffer *out = &broker->scratch;
@@ -58,9 +58,9 @@ static int32_t append_for_later(struct broker *broker, const struct message *mes
         return COMMITLOG_ENOMEM;
     layout_write(&message->layout, to);
     const struct commitlog_slice body = {to, bytes};
-    record->body = &body;
-    record->body_count = 1;
-    return commitlog_append_record(broker->store, record, APPEND_WAIT_MS, out_receipt, err);
+    record.body = &body;
+    record.body_count = 1;
+    return commitlog_append_record(broker->store, &record, APPEND_WAIT_MS, out_receipt, err);
 }
 
 int32_t append_message(struct broker *broker, struct message *message,
@@ -72,7 +72,7 @@ int32_t append_message(struct broker *broker, struct message *message,
     void *body;
     append_record(message, keys, &record);
     if (message->deliver_at_ms != 0)
-        return append_for_later(broker, message, &record, out_receipt, err);
+        return append_for_later(broker, message, record, out_receipt, err);
     const int32_t code = commitlog_reserve(broker->store, &record, layout_bytes(&message->layout),
                                            APPEND_WAIT_MS, &reservation, &body, err);
     if (code != COMMITLOG_OK)

@@ -42,6 +42,8 @@ struct broker {
     struct tls_setup *tls; /* NULL: none */
     struct join *join;     /* NULL: of no cluster but our own */
     struct config *config;
+    struct rates *rates;
+    struct counters *counters;
     uint64_t put_count;  /* messages taken */
     uint64_t get_count;  /* messages given */
     int32_t next_opaque; /* of our own requests */

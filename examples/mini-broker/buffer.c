@@ -72,18 +72,23 @@ void buffer_put_u32(struct buffer *buffer, uint32_t value)
     buffer_put(buffer, bytes, sizeof bytes);
 }
 
-void buffer_put_i64(struct buffer *buffer, int64_t value)
+struct text text_of_i64(int64_t value, char to[24])
 {
-    char digits[24];
-    size_t at = sizeof digits;
+    size_t at = 24;
     uint64_t rest = value < 0 ? 0 - (uint64_t)value : (uint64_t)value;
     do {
-        digits[--at] = (char)('0' + rest % 10);
+        to[--at] = (char)('0' + rest % 10);
         rest /= 10;
     } while (rest > 0);
     if (value < 0)
-        digits[--at] = '-';
-    buffer_put(buffer, digits + at, sizeof digits - at);
+        to[--at] = '-';
+    return (struct text){to + at, 24 - at};
+}
+
+void buffer_put_i64(struct buffer *buffer, int64_t value)
+{
+    char digits[24];
+    buffer_put_text(buffer, text_of_i64(value, digits));
 }
 
 void buffer_put_json(struct buffer *buffer, struct text text)
@@ -102,7 +107,9 @@ void buffer_put_json(struct buffer *buffer, struct text text)
         } else if (c >= 0x20) {
             *at++ = c;
         } else {
-            memcpy(at, "\\u00", 4);
+            at[0] = '\\';
+            at[1] = 'u';
+            at[2] = at[3] = '0';
             at[4] = (uint8_t)hex[c >> 4];
             at[5] = (uint8_t)hex[c & 15];
             at += 6;

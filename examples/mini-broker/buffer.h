@@ -27,7 +27,9 @@ void buffer_put(struct buffer *buffer, const void *data, size_t bytes);
 void buffer_put_text(struct buffer *buffer, struct text text);
 void buffer_put_byte(struct buffer *buffer, uint8_t byte);
 void buffer_put_u32(struct buffer *buffer, uint32_t value);
-/* Decimal. */
+/* In decimal, somewhere in `to`. */
+struct text text_of_i64(int64_t value, char to[24]);
+/* The same. */
 void buffer_put_i64(struct buffer *buffer, int64_t value);
 /* As a JSON string, with its quotes. Bytes that are no UTF-8 are passed on as they are. */
 void buffer_put_json(struct buffer *buffer, struct text text);

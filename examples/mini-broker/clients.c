@@ -202,6 +202,20 @@ struct connection *clients_any_producer(const struct broker *broker, struct text
     return member->connection;
 }
 
+struct connection *clients_find_producer(const struct broker *broker, struct text id)
+{
+    const struct table *table = &broker->clients->producers;
+    for (const struct table_entry *entry = table_next(table, NULL); entry != NULL;
+         entry = table_next(table, entry)) {
+        const struct member *member = ((const struct audience *)(const void *)entry)->members;
+        for (; member != NULL; member = member->next) {
+            if (text_equal((struct text){member->id, member->id_bytes}, id))
+                return member->connection;
+        }
+    }
+    return NULL;
+}
+
 const struct subscription *clients_subscription(const struct broker *broker, struct text group,
                                                 struct text topic)
 {

@@ -50,6 +50,8 @@ void clients_gone(struct connection *connection);
 void clients_notify(struct broker *broker, const struct audience *audience);
 /* Some member's connection, not always the same; NULL: none. */
 struct connection *clients_any_producer(const struct broker *broker, struct text group);
+/* By its own id; NULL: it is not there. */
+struct connection *clients_find_producer(const struct broker *broker, struct text id);
 /* NULL: not subscribed. */
 const struct subscription *clients_subscription(const struct broker *broker, struct text group,
                                                 struct text topic);

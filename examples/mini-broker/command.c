@@ -98,9 +98,9 @@ const char *language_name(uint8_t language)
 
 uint8_t language_number(struct text name)
 {
-    for (uint8_t i = 0; i < LANGUAGE_COUNT; i++) {
+    for (unsigned i = 0; i < LANGUAGE_COUNT; i++) {
         if (text_equal(name, text_of(languages[i])))
-            return i;
+            return (uint8_t)i;
     }
     return LANGUAGE_OTHER;
 }

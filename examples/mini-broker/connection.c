@@ -20,6 +20,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <malloc.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -27,6 +28,7 @@
 #include <unistd.h>
 
 enum { READ_BYTES = 262144, LISTENERS_MAX = 4, TICK_MS = 250, INPUT_KEEP = 65536 };
+enum { TRIM_FROM = 32 * 1024 * 1024 };
 
 struct listener {
     uv_poll_t poll;
@@ -40,6 +42,8 @@ struct connections {
     uint32_t count;
     uint32_t listener_count;
     size_t leased;
+    size_t kept;
+    bool trim; /* much was kept: give it back to the system once it is not */
     struct listener listeners[LISTENERS_MAX];
     uv_prepare_t prepare;
     uv_timer_t tick;
@@ -87,6 +91,7 @@ void connection_close(struct connection *connection, const char *why)
     all->count--;
     output_free(&connection->output);
     all->leased -= connection->leased;
+    all->kept -= connection->kept;
     uv_poll_stop(&connection->poll);
     uv_close((uv_handle_t *)&connection->poll, on_closed);
     if (connection->tls != NULL)
@@ -186,6 +191,28 @@ static void connection_fresh(struct connection *connection, uint8_t *data, size_
         connection_close(connection, "no memory");
 }
 
+/* The sums of what is borrowed and kept by all. Past their limits this one's is copied, or it is
+ * closed if it has more than its share. */
+static void connection_count(struct connection *connection)
+{
+    struct connections *all = connection->broker->connections;
+    if (connection->closed)
+        return;
+    if (connection->stuck_ms != 0 &&
+        all->leased + connection->output.borrowed > CONNECTIONS_LEASED_MAX)
+        output_detach(&connection->output);
+    all->leased += connection->output.borrowed - connection->leased;
+    connection->leased = connection->output.borrowed;
+    const size_t kept = connection->output.bytes - connection->output.borrowed +
+                        connection->input.room +
+                        (connection->tls != NULL ? tls_waiting(connection->tls) : 0);
+    all->kept += kept - connection->kept;
+    connection->kept = kept;
+    all->trim = all->trim || all->kept > TRIM_FROM;
+    if (all->kept > CONNECTIONS_KEPT_MAX && kept > INPUT_KEEP)
+        connection_close(connection, "too much is kept for it");
+}
+
 /* Where bytes of frames go: behind what is kept, or into the block of all. NULL: no memory. */
 static uint8_t *connection_place(struct connection *connection, size_t *out_room)
 {
@@ -267,19 +294,9 @@ static void connection_read(struct connection *connection)
         connection_decrypt(connection);
     else
         connection_close(connection, "no memory");
+    connection_count(connection);
     connection_poll(connection);
     connection_unref(connection);
-}
-
-/* The sum of what is borrowed by all is kept; past its limit this one's is copied. */
-static void connection_count_leases(struct connection *connection)
-{
-    struct connections *all = connection->broker->connections;
-    if (connection->stuck_ms != 0 &&
-        all->leased + connection->output.borrowed > CONNECTIONS_LEASED_MAX)
-        output_detach(&connection->output);
-    all->leased += connection->output.borrowed - connection->leased;
-    connection->leased = connection->output.borrowed;
 }
 
 static void connection_write(struct connection *connection)
@@ -295,7 +312,7 @@ static void connection_write(struct connection *connection)
     } else {
         const int64_t now = (int64_t)uv_now(&connection->broker->loop) + 1;
         connection->stuck_ms = status == 1 ? 0 : connection->stuck_ms ? connection->stuck_ms : now;
-        connection_count_leases(connection);
+        connection_count(connection);
         if (connection->input.used > 0 && !connection_is_full(connection))
             connection_kept(connection);
         if (connection->unread && !connection_is_full(connection))
@@ -343,7 +360,7 @@ static void on_tick(uv_timer_t *timer)
         if (connection->output.borrowed > 0 && connection->stuck_ms != 0 &&
             now - connection->stuck_ms > CONNECTION_LEASE_MS) {
             output_detach(&connection->output);
-            connection_count_leases(connection);
+            connection_count(connection);
         }
         if (now - connection->heard_ms > CONNECTION_IDLE_MS && connection->waiting == 0)
             connection_close(connection, "idle");
@@ -351,6 +368,10 @@ static void on_tick(uv_timer_t *timer)
             connection_close(connection, "no TLS handshake in time");
         else if (connection->stuck_ms != 0 && now - connection->stuck_ms > CONNECTION_IDLE_MS)
             connection_close(connection, "does not read");
+    }
+    if (all->trim && all->kept < TRIM_FROM / 2) {
+        all->trim = false;
+        (void)malloc_trim(0);
     }
 }
 

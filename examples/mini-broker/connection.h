@@ -6,7 +6,8 @@
  * Invariants: 1. one that is closed stays in memory until nobody refers to it; 2. nothing is read
  * while too much waits to be sent or answered, so its memory is bounded by CONNECTION_OUTPUT_MAX,
  * one answer and one frame; 3. leases are held CONNECTION_LEASE_MS, or so, then what they hold is
- * copied. Threads: the loop's.
+ * copied; 4. past CONNECTIONS_KEPT_MAX for all together, who has much is closed.
+ * Threads: the loop's.
  */
 #ifndef MINI_BROKER_CONNECTION_H
 #define MINI_BROKER_CONNECTION_H
@@ -19,7 +20,8 @@ enum {
     CONNECTION_WAITING_MAX = 16384, /* requests not answered yet */
     CONNECTION_LEASE_MS = 500,
     CONNECTION_IDLE_MS = 120000,
-    CONNECTIONS_LEASED_MAX = 64 * 1024 * 1024 /* bytes, of all together */
+    CONNECTIONS_LEASED_MAX = 64 * 1024 * 1024, /* bytes, of all together */
+    CONNECTIONS_KEPT_MAX = 256 * 1024 * 1024   /* likewise: waits to be sent, or read in part */
 };
 
 struct connection {
@@ -35,6 +37,7 @@ struct connection {
     int64_t heard_ms;
     int64_t stuck_ms; /* since when the socket has been full; 0: it is not */
     size_t leased;    /* of the output, as it was counted */
+    size_t kept;      /* bytes of output and input, likewise */
     uint32_t refs;
     uint32_t waiting;
     int fd;

@@ -35,6 +35,8 @@ static const struct {
     {REQUEST_LOCK, handle_lock},
     {REQUEST_UNLOCK, handle_unlock},
     {REQUEST_SEND_BACK, handle_send_back},
+    {REQUEST_SEND_REPLY_V2, handle_send_reply},
+    {REQUEST_SEND_REPLY, handle_send_reply},
     {REQUEST_TRANSACTION_END, handle_transaction_end},
     {REQUEST_QUERY, handle_query},
     {REQUEST_VIEW, handle_view},
@@ -63,6 +65,7 @@ static const struct {
     {REQUEST_PRODUCER_CONNECTION, handle_producer_connection},
     {REQUEST_OFFSET_RESET, handle_offset_reset},
     {REQUEST_BROKER_STATUS, handle_broker_status},
+    {REQUEST_VIEW_STATS, handle_view_stats},
     {REQUEST_BROKER_CONFIG, handle_broker_config},
 };
 

@@ -20,8 +20,8 @@ handler handle_route, handle_cluster, handle_topics, handle_topics_of_cluster, h
     handle_kv_put, handle_kv_get, handle_kv_delete, handle_kv_list;
 /* clients.c, heartbeat.c */
 handler handle_heartbeat, handle_unregister, handle_consumers, handle_client_check;
-/* send.c, send_batch.c, send_back.c, transactions.c */
-handler handle_send, handle_send_batch, handle_send_back, handle_transaction_end;
+/* send.c, send_batch.c, send_back.c, request_reply.c, transactions.c */
+handler handle_send_reply, handle_send, handle_send_batch, handle_send_back, handle_transaction_end;
 /* pull.c */
 handler handle_pull;
 /* offsets.c, locks.c, reset.c */
@@ -35,5 +35,7 @@ handler handle_topic_update, handle_topic_delete, handle_topic_delete_route, han
     handle_group_delete, handle_group_all, handle_group_config, handle_consume_status,
     handle_consumer_connection, handle_producer_connection, handle_broker_status,
     handle_broker_config;
+/* counters.c */
+handler handle_view_stats;
 
 #endif

@@ -117,13 +117,12 @@ void durable_reply(struct broker *broker, struct reply *reply, uint64_t end_posi
         reply_end(reply, (struct text){0});
         return;
     }
-    *pending = (struct pending){.to = reply->to,
+    *pending = (struct pending){.to = reply_keep(reply->to),
                                 .end = end_position,
                                 .since_ms = (int64_t)uv_now(&broker->loop),
                                 .field_bytes = fields->used};
     if (fields->used > 0)
         memcpy(pending->fields, fields->data, fields->used);
-    connection_waits(connection_ref(pending->to.connection), 1);
     if (durable->last != NULL)
         durable->last->next = pending;
     else

@@ -13,6 +13,8 @@
 
 #include <stdlib.h>
 
+enum { GROUPS_MAX = 100000 };
+
 struct groups {
     struct table table;
 };
@@ -31,7 +33,7 @@ struct group *group_next(const struct broker *broker, const struct group *group)
 struct group *group_make(struct broker *broker, struct text name)
 {
     struct group *group = group_find(broker, name);
-    if (group != NULL || !group_name_is_good(name))
+    if (group != NULL || !group_name_is_good(name) || broker->groups->table.count >= GROUPS_MAX)
         return group;
     group = calloc(1, sizeof *group + name.bytes + 1);
     if (group == NULL)

@@ -12,23 +12,10 @@
 #include "codes.h"
 #include "dispatch.h"
 #include "groups.h"
+#include "json.h"
 #include "log.h"
 #include "reply.h"
 #include "topics.h"
-
-static struct text json_text(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-    return (struct text){json_string_value(value), json_string_length(value)};
-}
-
-static int64_t json_number(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-    return json_is_integer(value) ? json_integer_value(value)
-           : json_is_real(value)  ? (int64_t)json_real_value(value)
-                                  : 0;
-}
 
 /* True: other messages than before are wanted. */
 static bool subscribe(struct audience *audience, json_t *data)
@@ -82,7 +69,7 @@ static void consumer_beats(struct connection *connection, const struct command *
 
 void handle_heartbeat(struct connection *connection, const struct command *command)
 {
-    json_error_t error;
+    json_error_t error = {0};
     json_t *json = json_loadb(command->body.data, command->body.bytes, 0, &error);
     if (!json_is_object(json)) {
         json_decref(json);
@@ -142,7 +129,7 @@ void handle_consumers(struct connection *connection, const struct command *comma
 void handle_client_check(struct connection *connection, const struct command *command)
 {
     struct commitlog_error err = {0};
-    json_error_t error;
+    json_error_t error = {0};
     json_t *json = json_loadb(command->body.data, command->body.bytes, 0, &error);
     const json_t *data = json_object_get(json, "subscriptionData");
     const bool sql = text_equal(json_text(data, "expressionType"), TEXT("SQL92"));

@@ -44,7 +44,6 @@ static void hold_drop(struct holds *holds, struct held *held)
     else
         holds->first = held->next;
     holds->count--;
-    held->pull.topic->held--;
     reply_forget(&held->pull.to);
     pull_free(&held->pull);
     free(held);
@@ -87,17 +86,35 @@ static void on_tick(uv_timer_t *tick)
     }
 }
 
+/* The descriptor is asked for when somebody waits for the first time: from then on each append
+ * signals it. */
+static bool hold_listen(struct holds *holds)
+{
+    const uint64_t once = 1;
+    if (holds->fd >= 0)
+        return true;
+    if (commitlog_event_fd(holds->broker->store, &holds->fd) == COMMITLOG_OK &&
+        uv_poll_init(&holds->broker->loop, &holds->event, holds->fd) == 0 &&
+        uv_poll_start(&holds->event, UV_READABLE, on_event) == 0 &&
+        write(holds->fd, &once, sizeof once) == (ssize_t)sizeof once) /* what came meanwhile */
+        return true;
+    log_line(LOG_ERROR, "the store's event descriptor cannot be had");
+    holds->fd = -1;
+    return false;
+}
+
 bool hold_pull(struct broker *broker, const struct pull *pull)
 {
     struct holds *holds = broker->holds;
+    if (!hold_listen(holds))
+        return false;
     struct held *held = holds->count < HOLDS_MAX ? calloc(1, sizeof *held) : NULL;
     if (held == NULL)
         return false;
     held->pull = *pull;
-    held->seen = pull->offset;
+    held->seen = pull->offset; /* if it has grown since, the event is still to come */
     held->until_ms = (int64_t)uv_now(&broker->loop) + pull->hold_ms;
-    connection_waits(connection_ref(held->pull.to.connection), 1);
-    pull->topic->held++;
+    held->pull.to = reply_keep(pull->to);
     held->next = holds->first;
     if (holds->first != NULL)
         holds->first->previous = held;
@@ -109,17 +126,14 @@ bool hold_pull(struct broker *broker, const struct pull *pull)
 bool hold_start(struct broker *broker)
 {
     struct holds *holds = calloc(1, sizeof *holds);
-    int32_t fd;
-    if (holds == NULL || commitlog_event_fd(broker->store, &fd) != COMMITLOG_OK)
+    if (holds == NULL)
         return false;
     holds->broker = broker;
-    holds->fd = fd;
+    holds->fd = -1;
     broker->holds = holds;
     uv_timer_init(&broker->loop, &holds->tick);
     holds->event.data = holds->tick.data = holds;
-    return uv_poll_init(&broker->loop, &holds->event, fd) == 0 &&
-           uv_poll_start(&holds->event, UV_READABLE, on_event) == 0 &&
-           uv_timer_start(&holds->tick, on_tick, TICK_MS, TICK_MS) == 0;
+    return uv_timer_start(&holds->tick, on_tick, TICK_MS, TICK_MS) == 0;
 }
 
 void hold_stop(struct broker *broker)
@@ -131,7 +145,8 @@ void hold_stop(struct broker *broker)
         pull_give_up(broker, &holds->first->pull);
         hold_drop(holds, holds->first);
     }
-    uv_close((uv_handle_t *)&holds->event, NULL);
+    if (holds->fd >= 0)
+        uv_close((uv_handle_t *)&holds->event, NULL);
     uv_close((uv_handle_t *)&holds->tick, NULL);
     (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
     free(holds);

@@ -10,9 +10,9 @@
 
 #include "codes.h"
 #include "dispatch.h"
+#include "json.h"
 #include "reply.h"
 
-#include <jansson.h>
 #include <stdlib.h>
 
 enum { LOCK_MS = 60000, LOCKS_MAX = 1000000, CLIENT_MAX = 512 };
@@ -28,12 +28,6 @@ struct lock {
     size_t client_bytes;
     char client[CLIENT_MAX];
 };
-
-static struct text json_text(const json_t *object, const char *name)
-{
-    const json_t *value = json_object_get(object, name);
-    return (struct text){json_string_value(value), json_string_length(value)};
-}
 
 static struct text lock_name(struct broker *broker, struct text group, const json_t *queue)
 {
@@ -109,14 +103,12 @@ void handle_lock(struct connection *connection, const struct command *command)
         if (lock_take(lock_make(broker->locks, name, now), json_text(json, "clientId"), now))
             json_array_append(locked, queue);
     }
-    json_t *answer = json_pack("{s:o}", "lockOKMQSet", locked);
-    char *text = json_dumps(answer, JSON_COMPACT);
-    if (text == NULL || json == NULL)
+    if (json == NULL) {
+        json_decref(locked);
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "not a list of queues");
-    else
-        reply_body(connection, command, text_of(text));
-    free(text);
-    json_decref(answer);
+    } else {
+        reply_json(connection, command, json_pack("{s:o}", "lockOKMQSet", locked));
+    }
     json_decref(json);
 }
 

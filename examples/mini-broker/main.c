@@ -20,6 +20,7 @@
 #include "clients.h"
 #include "config_store.h"
 #include "connection.h"
+#include "counters.h"
 #include "durable.h"
 #include "groups.h"
 #include "hold.h"
@@ -28,6 +29,7 @@
 #include "log.h"
 #include "namesrv.h"
 #include "offsets.h"
+#include "rates.h"
 #include "send.h"
 #include "tls.h"
 #include "topics.h"
@@ -66,6 +68,12 @@ static bool open_store(struct broker *broker)
     if (code == COMMITLOG_OK)
         code = commitlog_options_set(options, COMMITLOG_OPT_MAX_BODY_BYTES, SEND_BODY_MAX + 65536,
                                      &err);
+    if (code == COMMITLOG_OK && broker->options->retain_bytes != NULL)
+        code = commitlog_options_set_text(options, "retain_bytes", broker->options->retain_bytes,
+                                          &err);
+    if (code == COMMITLOG_OK)
+        code = commitlog_options_set(options, COMMITLOG_OPT_RETAIN_AGE_MS,
+                                     (uint64_t)broker->options->retain_hours * 3600000, &err);
     if (code == COMMITLOG_OK)
         code = commitlog_open(path, options, &broker->store, &err);
     commitlog_options_free(options);
@@ -101,6 +109,7 @@ static void on_signal(uv_signal_t *handle, int number)
         log_line(LOG_INFO, "%u connections, %llu messages taken, %llu given",
                  connections_count(broker), (unsigned long long)broker->put_count,
                  (unsigned long long)broker->get_count);
+        options_reload(broker->options);
         (void)config_save(broker);
         acl_reload(broker);
         return;
@@ -137,11 +146,12 @@ static void raise_limit(void)
 
 static bool start(struct broker *broker)
 {
-    return config_start(broker) && groups_start(broker) && topics_start(broker) &&
-           clients_start(broker) && locks_start(broker) && namesrv_start(broker) &&
-           offsets_start(broker) && transactions_start(broker) && acl_start(broker) &&
-           tls_start(broker) && connections_start(broker) && hold_start(broker) &&
-           durable_start(broker) && start_signals(broker) &&
+    return rates_start(broker) && counters_start(broker) && config_start(broker) &&
+           groups_start(broker) && topics_start(broker) && clients_start(broker) &&
+           locks_start(broker) && namesrv_start(broker) && offsets_start(broker) &&
+           transactions_start(broker) && acl_start(broker) && tls_start(broker) &&
+           connections_start(broker) && hold_start(broker) && durable_start(broker) &&
+           start_signals(broker) &&
            connections_listen(broker, &broker->options->namesrv, "name server") &&
            connections_listen(broker, &broker->options->listen, "broker") && join_start(broker);
 }
@@ -163,6 +173,8 @@ static int32_t stop(struct broker *broker)
     locks_stop(broker);
     clients_stop(broker);
     config_stop(broker);
+    rates_stop(broker);
+    counters_stop(broker);
     topics_stop(broker);
     groups_stop(broker);
     for (int i = 0; i < SIGNALS; i++) {

@@ -57,6 +57,10 @@ void handle_offset_query(struct connection *connection, const struct command *co
     struct broker *broker = connection->broker;
     struct commitlog_queue_info info;
     uint32_t queue;
+    if (topic_find(broker, command_text(command, "topic")) == NULL) {
+        reply_error(connection, command, REPLY_NOT_FOUND, "the group has no offset there");
+        return;
+    }
     const struct topic *topic = asked_topic(connection, command, &queue);
     if (topic == NULL)
         return;

@@ -109,6 +109,8 @@ void offsets_set(struct broker *broker, struct text group, const struct topic *t
 {
     if (!offsets_check(broker, topic, queue, offset))
         return;
+    log_line(LOG_DEBUG, "group %.*s: %s %u: offset %lld", (int)group.bytes, group.data,
+             topic->entry.name.data, queue, (long long)offset);
     struct noted *noted = noted_find(broker, group, topic, queue);
     if (noted != NULL)
         noted_drop(broker->offsets, noted);
@@ -123,8 +125,8 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
         return;
     struct noted *noted = noted_find(broker, group, topic, queue);
     if (noted == NULL) {
-        if (offsets->noted.count >= NOTED_MAX || offsets_get(broker, group, topic, queue) == offset)
-            return;
+        if (offsets->noted.count >= NOTED_MAX || offsets_get(broker, group, topic, queue) >= offset)
+            return; /* a pull that was overtaken sets nothing back */
         const struct text name = noted_name(broker, group, topic->stored, queue);
         noted = calloc(1, sizeof *noted + name.bytes);
         if (noted == NULL)
@@ -139,7 +141,8 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
             return;
         }
     }
-    noted->offset = (uint64_t)offset;
+    if ((uint64_t)offset > noted->offset)
+        noted->offset = (uint64_t)offset;
 }
 
 static void offsets_store(struct offsets *offsets)

@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * options.c - the command line. See options.h, commitlog-mini-broker(1).
+ * options.c - the command line, and a file of the same options. See options.h,
+ * commitlog-mini-broker(1).
  *
- * Happy path: getopt_long, then what depends on several. Failure modes: OPTIONS_WRONG, and a line
- * on standard error says what.
+ * Happy path: the file, getopt_long over it, then what depends on several. Failure modes:
+ * OPTIONS_WRONG, and a line on standard error says what.
  */
 #include "options.h"
 
@@ -11,6 +12,7 @@
 #include "log.h"
 
 #include <commitlog.h>
+#include <jansson.h>
 
 #include <arpa/inet.h>
 #include <getopt.h>
@@ -30,7 +32,10 @@ enum {
     OPT_NO_AUTO,
     OPT_CHECK_MS,
     OPT_CHECKS,
+    OPT_RETAIN_BYTES,
+    OPT_RETAIN_HOURS,
     OPT_LOG,
+    OPT_CONFIG,
     OPT_HELP,
     OPT_VERSION
 };
@@ -47,8 +52,11 @@ static const struct option long_options[] = {
     {"no-auto-topics", no_argument, NULL, OPT_NO_AUTO},
     {"check-interval", required_argument, NULL, OPT_CHECK_MS},
     {"checks", required_argument, NULL, OPT_CHECKS},
+    {"retain-bytes", required_argument, NULL, OPT_RETAIN_BYTES},
+    {"retain-hours", required_argument, NULL, OPT_RETAIN_HOURS},
     {"log", required_argument, NULL, OPT_LOG},
     OPTIONS_NET_ROWS,
+    {"config", required_argument, NULL, OPT_CONFIG},
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {0}};
@@ -68,6 +76,9 @@ static const char help[] =
     "  --no-auto-topics          producers create no topics\n"
     "  --check-interval MS       between questions after a transaction (30000)\n"
     "  --checks N                so often, then it is rolled back (15)\n"
+    "  --retain-bytes SIZE       keep about so much, 100G say (all)\n"
+    "  --retain-hours N          keep messages so long (for ever)\n"
+    "  --config FILE             a JSON object with these names; the command line goes first\n"
     "  --log LEVEL               error, warn, info or debug (info)\n";
 
 static const char help_end[] = "  --help, --version\n";
@@ -181,6 +192,14 @@ static bool parse_number(const char *text, uint32_t most, uint32_t *out)
     return true;
 }
 
+static const char *option_name(int option)
+{
+    const struct option *at = long_options;
+    while (at->name != NULL && at->val != option)
+        at++;
+    return at->name == NULL ? "" : at->name;
+}
+
 static enum options_status take(int option, const char *value, struct options *out,
                                 const char **advertise)
 {
@@ -221,10 +240,18 @@ static enum options_status take(int option, const char *value, struct options *o
     case OPT_CHECKS:
         ok = parse_number(value, 10000, &out->transaction_checks);
         break;
+    case OPT_RETAIN_BYTES:
+        out->retain_bytes = value;
+        break;
+    case OPT_RETAIN_HOURS:
+        ok = parse_number(value, 1000000, &out->retain_hours);
+        break;
     case OPT_LOG:
         ok = log_level_of(value, &level) != 0;
         if (ok)
             log_set_level(level);
+        break;
+    case OPT_CONFIG: /* see options_parse */
         break;
     case OPT_HELP:
         printf("%s%s%s", help, options_net_help, help_end);
@@ -237,7 +264,69 @@ static enum options_status take(int option, const char *value, struct options *o
             return OPTIONS_WRONG;
         ok = options_net_take(option, value, &out->net);
     }
-    return ok ? OPTIONS_RUN : wrong("cannot be", value);
+    if (ok)
+        return OPTIONS_RUN;
+    fprintf(stderr, "mini-broker: --%s: cannot be %s\n", option_name(option), value);
+    return OPTIONS_WRONG;
+}
+
+/* Kept until the end of the process: the options point into it. */
+static json_t *config;
+
+static bool read_config(const char *path, json_t **out)
+{
+    json_error_t error;
+    json_t *fresh = json_load_file(path, 0, &error);
+    if (!json_is_object(fresh)) {
+        fprintf(stderr, "mini-broker: %s: line %d: %s\n", path, error.line,
+                fresh == NULL ? error.text : "not an object");
+        json_decref(fresh);
+        return false;
+    }
+    *out = fresh;
+    return true;
+}
+
+/* "name": "text", or a number, or true for an option without a value. */
+static enum options_status take_config(struct options *out, const char **advertise)
+{
+    static char numbers[32][24];
+    size_t count = 0;
+    const char *name;
+    json_t *value;
+    json_object_foreach(config, name, value)
+    {
+        const struct option *at = long_options;
+        while (at->name != NULL && strcmp(at->name, name) != 0)
+            at++;
+        const char *text = json_string_value(value);
+        if (json_is_integer(value) && count < sizeof numbers / sizeof *numbers) {
+            (void)snprintf(numbers[count], sizeof *numbers, "%lld",
+                           (long long)json_integer_value(value));
+            text = numbers[count++];
+        }
+        if (at->has_arg == no_argument && json_is_false(value))
+            continue;
+        if (at->name == NULL || at->val >= OPT_CONFIG ||
+            (at->has_arg == no_argument ? !json_is_true(value) : text == NULL))
+            return wrong("the file of options has what is none", name);
+        const enum options_status status = take(at->val, text, out, advertise);
+        if (status != OPTIONS_RUN)
+            return status;
+    }
+    return OPTIONS_RUN;
+}
+
+void options_reload(const struct options *options)
+{
+    enum log_level level;
+    json_t *fresh;
+    if (options->config == NULL || !read_config(options->config, &fresh))
+        return;
+    const char *text = json_string_value(json_object_get(fresh, "log"));
+    if (text != NULL && log_level_of(text, &level))
+        log_set_level(level);
+    json_decref(fresh);
 }
 
 enum options_status options_parse(int argc, char **argv, struct options *out)
@@ -254,6 +343,15 @@ enum options_status options_parse(int argc, char **argv, struct options *out)
     parse_address("0.0.0.0", NAMESRV_PORT, &out->namesrv);
     parse_address("0.0.0.0", BROKER_PORT, &out->listen);
     int option;
+    opterr = 0; /* what is wrong is said below */
+    while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
+        if (option == OPT_CONFIG)
+            out->config = optarg;
+    }
+    if (out->config != NULL &&
+        (!read_config(out->config, &config) || take_config(out, &advertise) != OPTIONS_RUN))
+        return OPTIONS_WRONG;
+    opterr = optind = 1;
     while ((option = getopt_long(argc, argv, "", long_options, NULL)) != -1) {
         const enum options_status status = take(option, optarg, out, &advertise);
         if (status != OPTIONS_RUN)

@@ -10,24 +10,25 @@
 #include <stddef.h>
 
 static const struct {
-    const char *name;
+    struct text name;
     size_t at; /* in struct properties; SIZE_MAX: of no interest here */
 } known[] = {
-    {"KEYS", offsetof(struct properties, keys)},
-    {"TAGS", offsetof(struct properties, tag)},
-    {"UNIQ_KEY", offsetof(struct properties, unique)},
-    {"WAIT", offsetof(struct properties, wait)},
-    {"DELAY", offsetof(struct properties, delay_level)},
-    {"TIMER_DELAY_SEC", offsetof(struct properties, delay_s)},
-    {"TIMER_DELAY_MS", offsetof(struct properties, delay_ms)},
-    {"TIMER_DELIVER_MS", offsetof(struct properties, deliver_ms)},
-    {"TRAN_MSG", offsetof(struct properties, prepared)},
-    {"PGROUP", offsetof(struct properties, producer_group)},
-    {"POP_CK", offsetof(struct properties, pop)},
-    {"CLUSTER", SIZE_MAX},
-    {"MSG_REGION", SIZE_MAX},
-    {"TRACE_ON", SIZE_MAX},
-    {"INSTANCE_ID", SIZE_MAX},
+    {{"KEYS", sizeof "KEYS" - 1}, offsetof(struct properties, keys)},
+    {{"TAGS", sizeof "TAGS" - 1}, offsetof(struct properties, tag)},
+    {{"UNIQ_KEY", sizeof "UNIQ_KEY" - 1}, offsetof(struct properties, unique)},
+    {{"WAIT", sizeof "WAIT" - 1}, offsetof(struct properties, wait)},
+    {{"DELAY", sizeof "DELAY" - 1}, offsetof(struct properties, delay_level)},
+    {{"TIMER_DELAY_SEC", sizeof "TIMER_DELAY_SEC" - 1}, offsetof(struct properties, delay_s)},
+    {{"TIMER_DELAY_MS", sizeof "TIMER_DELAY_MS" - 1}, offsetof(struct properties, delay_ms)},
+    {{"TIMER_DELIVER_MS", sizeof "TIMER_DELIVER_MS" - 1}, offsetof(struct properties, deliver_ms)},
+    {{"TRAN_MSG", sizeof "TRAN_MSG" - 1}, offsetof(struct properties, prepared)},
+    {{"PGROUP", sizeof "PGROUP" - 1}, offsetof(struct properties, producer_group)},
+    {{"REPLY_TO_CLIENT", sizeof "REPLY_TO_CLIENT" - 1}, offsetof(struct properties, reply_to)},
+    {{"POP_CK", sizeof "POP_CK" - 1}, offsetof(struct properties, pop)},
+    {{"CLUSTER", sizeof "CLUSTER" - 1}, SIZE_MAX},
+    {{"MSG_REGION", sizeof "MSG_REGION" - 1}, SIZE_MAX},
+    {{"TRACE_ON", sizeof "TRACE_ON" - 1}, SIZE_MAX},
+    {{"INSTANCE_ID", sizeof "INSTANCE_ID" - 1}, SIZE_MAX},
 };
 
 bool properties_next(struct text *rest, struct text *name, struct text *value)
@@ -54,7 +55,7 @@ static void scan_one(struct text name, struct text value, struct properties *out
     bool header = name.bytes <= 255;
     if (name.data[0] >= 'A' && name.data[0] <= 'Z') {
         for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
-            if (!text_equal(name, text_of(known[i].name)))
+            if (!text_equal(name, known[i].name))
                 continue;
             if (known[i].at != SIZE_MAX)
                 *(struct text *)(void *)((char *)out + known[i].at) = value;

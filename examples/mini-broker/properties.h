@@ -26,7 +26,8 @@ struct properties {
     struct text deliver_ms;
     struct text prepared; /* TRAN_MSG */
     struct text producer_group;
-    struct text pop; /* POP_CK, which clients must not send */
+    struct text reply_to; /* REPLY_TO_CLIENT: it is a request */
+    struct text pop;      /* POP_CK, which clients must not send */
     /* Those that conditions may ask for. */
     uint32_t header_count;
     struct commitlog_header headers[PROPERTIES_HEADERS_MAX];

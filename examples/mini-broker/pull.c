@@ -16,6 +16,7 @@
 
 #include "clients.h"
 #include "codes.h"
+#include "counters.h"
 #include "dispatch.h"
 #include "groups.h"
 #include "hold.h"
@@ -95,6 +96,8 @@ static bool pull_send(struct broker *broker, struct pull *pull, struct found *fo
                           message->body.bytes - bytes, holding);
         }
         broker->get_count += found->count;
+        counters_add(broker, COUNTER_GET, pull->topic->entry.name,
+                     (struct text){pull->group, pull->group_bytes}, found->count);
     }
     holding_release(holding);
     return true;
@@ -109,6 +112,22 @@ static const struct subscription *pull_subscription(const struct broker *broker,
                                 pull->topic->entry.name);
 }
 
+/* How many to fetch: what does not fit the answer would be read, and checked, for nothing. */
+static uint32_t pull_count(const struct pull *pull)
+{
+    const uint32_t fit = pull->topic->fetch == 0 ? PULL_MESSAGES_MAX : pull->topic->fetch;
+    return pull->max < fit ? pull->max : fit;
+}
+
+static void pull_learn(struct topic *topic, uint32_t fetched, const struct found *found)
+{
+    if (found->count < fetched && found->count > 0)
+        topic->fetch = found->count;
+    else if (topic->fetch != 0 && topic->fetch < PULL_MESSAGES_MAX &&
+             found->bytes < PULL_BYTES_MAX / 2)
+        topic->fetch *= 2;
+}
+
 /* Fills `found`, passing what cannot be read. EEND: there is nothing more, *next is the end. */
 static int32_t pull_fetch(struct commitlog_cursor *cursor, struct pull *pull, struct found *found,
                           uint64_t *next)
@@ -116,7 +135,8 @@ static int32_t pull_fetch(struct commitlog_cursor *cursor, struct pull *pull, st
     int32_t code = commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, pull->offset);
     for (int i = 0; code == COMMITLOG_OK && i < PASS_MAX; i++) {
         uint64_t bound = pull->offset;
-        code = commitlog_cursor_fetch(cursor, found->messages, pull->max, 0, &found->count, &bound);
+        code = commitlog_cursor_fetch(cursor, found->messages, pull_count(pull), 0, &found->count,
+                                      &bound);
         *next = code == COMMITLOG_OK ? commitlog_cursor_tell(cursor) : bound;
         if (code != COMMITLOG_EDAMAGED && code != COMMITLOG_EEXPIRED &&
             code != COMMITLOG_EUNSUPPORTED)
@@ -151,7 +171,9 @@ static bool pull_read(struct broker *broker, struct pull *pull,
                  commitlog_error_text(code));
         return pull_answer(pull, REPLY_SYSTEM_ERROR, pull->offset, info);
     }
+    const uint32_t fetched = found.count;
     pull_trim(&found, &next);
+    pull_learn(pull->topic, fetched, &found);
     if (found.count == 0)
         return pull_answer(pull, REPLY_PULL_RETRY, next, info);
     return pull_send(broker, pull, &found, cursor, next, info);

@@ -20,10 +20,10 @@ struct reply_to reply_to(struct connection *connection, const struct command *co
                              (command->flag & FLAG_ONEWAY) != 0};
 }
 
-struct reply_to reply_keep(struct connection *connection, const struct command *command)
+struct reply_to reply_keep(struct reply_to to)
 {
-    connection_waits(connection, 1);
-    return reply_to(connection_ref(connection), command);
+    connection_waits(connection_ref(to.connection), 1);
+    return to;
 }
 
 void reply_forget(struct reply_to *to)
@@ -61,8 +61,7 @@ void reply_text(struct reply *reply, const char *name, struct text value)
 void reply_i64(struct reply *reply, const char *name, int64_t value)
 {
     char digits[24];
-    const int bytes = snprintf(digits, sizeof digits, "%lld", (long long)value);
-    reply_text(reply, name, (struct text){digits, (size_t)bytes});
+    reply_text(reply, name, text_of_i64(value, digits));
 }
 
 bool reply_end_header(struct reply *reply, size_t body_bytes)
@@ -109,6 +108,9 @@ void reply_body(struct connection *connection, const struct command *command, st
     struct reply reply = reply_begin(reply_to(connection, command), REPLY_OK);
     reply_end(&reply, body);
 }
+
+static void reply_remark(struct reply_to to, int32_t code, const char *format, va_list list)
+    __attribute__((format(printf, 3, 0)));
 
 static void reply_remark(struct reply_to to, int32_t code, const char *format, va_list list)
 {

@@ -29,7 +29,8 @@ struct reply {
 };
 
 struct reply_to reply_to(struct connection *connection, const struct command *command);
-struct reply_to reply_keep(struct connection *connection, const struct command *command);
+/* For an answer in a later turn, which ends with reply_forget. */
+struct reply_to reply_keep(struct reply_to to);
 /* After the answer to one that was kept. */
 void reply_forget(struct reply_to *to);
 

@@ -26,7 +26,7 @@ static const char *const consumed_names[] = {
 
 void send_parse(const struct command *command, struct send *out)
 {
-    const bool v1 = command->code == REQUEST_SEND;
+    const bool v1 = command->code == REQUEST_SEND || command->code == REQUEST_SEND_REPLY;
     out->group = command_text(command, v1 ? "producerGroup" : "a");
     out->topic = command_text(command, v1 ? "topic" : "b");
     out->default_topic = command_text(command, v1 ? "defaultTopic" : "c");
@@ -125,7 +125,8 @@ static struct text send_properties(struct broker *broker, const struct send *sen
     const bool wishes = known->delay_level.bytes + known->delay_s.bytes + known->delay_ms.bytes +
                             known->deliver_ms.bytes + known->prepared.bytes + known->pop.bytes >
                         0;
-    if (!wishes && known->unique.bytes > 0)
+    const bool request = known->reply_to.bytes > 0;
+    if (!wishes && !request && known->unique.bytes > 0)
         return send->properties;
     buffer_clear(out);
     if (wishes)
@@ -141,6 +142,8 @@ static struct text send_properties(struct broker *broker, const struct send *sen
         (void)snprintf(text, sizeof text, "%lld", (long long)deliver_at_ms);
         properties_put(out, "TIMER_OUT_MS", text_of(text));
     }
+    if (request) /* by which the consumer finds the topic of answers */
+        properties_put(out, "CLUSTER", text_of(broker->options->cluster));
     properties_scan(buffer_text(out), known);
     return buffer_text(out);
 }

@@ -88,7 +88,7 @@ struct topic *topic_make(struct broker *broker, struct text name, uint32_t queue
     struct topic *topic = (struct topic *)(void *)table_find(&broker->topics->table, name);
     if (topic != NULL && !topic->deleted)
         return topic;
-    if (topic == NULL)
+    if (topic == NULL && broker->topics->table.count < TOPICS_MAX)
         topic = topic_new(broker, name);
     if (topic == NULL)
         return NULL;

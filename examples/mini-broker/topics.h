@@ -14,7 +14,7 @@
 
 #include <jansson.h>
 
-enum { TOPIC_NAME_MAX = 127, GROUP_NAME_MAX = 240, TOPIC_QUEUES_MAX = 4096 };
+enum { TOPIC_NAME_MAX = 127, GROUP_NAME_MAX = 240, TOPIC_QUEUES_MAX = 4096, TOPICS_MAX = 100000 };
 #define TOPIC_NOT_STORED UINT32_MAX
 #define RETRY_PREFIX "%RETRY%"
 #define DEAD_PREFIX "%DLQ%"
@@ -33,9 +33,10 @@ struct topic {
     bool deleted;                      /* remembered for its generation */
     json_t *attributes;                /* an object, or NULL */
     struct commitlog_cursor **cursors; /* by queue, made when needed */
-    uint64_t put_count;
+    uint64_t put_count;                /* messages taken */
+    uint64_t put_told;                 /* of them, by counters.c */
     uint32_t turn;
-    uint32_t held; /* pulls that wait */
+    uint32_t fetch; /* about so many messages fit an answer; 0: not known yet */
 };
 
 bool topics_start(struct broker *broker);

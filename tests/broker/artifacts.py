@@ -121,18 +121,21 @@ def record(names):
 
 
 def sources(directory, ending):
-    base = os.path.join(HERE, directory)
-    return sorted(os.path.join(base, f) for f in os.listdir(base) if f.endswith(ending))
+    """Below a directory of ours."""
+    return sorted(os.path.join(base, file)
+                  for base, _, files in os.walk(os.path.join(HERE, directory))
+                  for file in files if file.endswith(ending))
 
 
-def compile_agent(name):
-    files = sources("java/src", ".java") + [os.path.join(HERE, "java", name, "pom.xml")]
+def compile_java(name, directory):
+    """What is ours, against the jars of a set."""
+    files = sources(directory, ".java") + [os.path.join(HERE, "java", name, "pom.xml")]
     target = classes(name)
     if not fresh(target, files):
         shutil.rmtree(target, ignore_errors=True)
         os.makedirs(target)
-        run(["javac", "-nowarn", "-d", target, "-cp", os.path.join(jars(name), "*"), *files[:-1]], ROOT,
-            os.path.join(BUILD, name + ".log"))
+        run(["javac", "-nowarn", "-d", target, "-cp", os.path.join(jars(name), "*"), *files[:-1]],
+            ROOT, os.path.join(BUILD, name + ".log"))
         mark(target, files)
 
 

@@ -278,4 +278,4 @@ def tls_hostile(ctx):
             lines = [line.strip() for line in key if not line.startswith("-")]
         need(not any(line in server.log() for line in lines), "the key is in the log")
     return (f"garbage after the handshake, 300 changed hellos, pieces, renegotiation, TLS 1.1; "
-            f"half a handshake ends after {took:.0f} s; a client that never reads costs {grown} KiB")
+            f"half a handshake ends after {took:.0f} s; one that never reads costs {grown} KiB")

@@ -149,7 +149,7 @@ class Mini(Engine):
     name = "mini"
     version = "of this tree"
     binary = ""
-    options = []
+    options = ["--check-interval", "2000"]
 
     def start(self):
         self.spawn("mini", [self.binary, "--namesrv-listen", self.address, "--listen",

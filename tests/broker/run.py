@@ -27,12 +27,14 @@ import cases
 import cases_acl  # noqa: F401  each registers its cases
 import cases_admin  # noqa: F401
 import cases_between  # noqa: F401
+import cases_hostile  # noqa: F401
 import cases_join  # noqa: F401
 import cases_kill  # noqa: F401
 import cases_messages  # noqa: F401
 import cases_tls  # noqa: F401
 import engines
 import examples
+import integration
 import wire
 
 CLIENTS = ("java-4.9", "java-5.3", "java-5.5", "java-5.3-binary", "go", "node")
@@ -49,6 +51,8 @@ def arguments():
     parser.add_argument("--clients", default="", help=",".join(CLIENTS))
     parser.add_argument("--cases", default="", help="names, or beginnings of names")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED", "0")) or None)
+    parser.add_argument("--integration", action="store_true",
+                        help="RocketMQ's own integration tests, and nothing else")
     parser.add_argument("--jobs", type=int, default=4, help="cases at a time")
     parser.add_argument("--json", metavar="FILE", help="the table, a row a line")
     parser.add_argument("--keep", action="store_true", help="the directory of the run stays")
@@ -56,6 +60,10 @@ def arguments():
     parser.add_argument("--fetch", action="store_true", help="get the artifacts and nothing else")
     parser.add_argument("--record", action="store_true", help="write checksums.tsv anew")
     return parser.parse_args()
+
+
+def whole(options):
+    return not (options.short or options.cases or options.clients)
 
 
 class Table:
@@ -79,6 +87,8 @@ def fetch(clients, options):
     sets = sorted({"client-" + c.split("-")[1] for c in clients if c.startswith("java")})
     if options.engine == "rocketmq" or options.fetch or joins(options):
         sets.append("broker-5.3")
+    if options.integration or options.fetch or whole(options):
+        sets.append(integration.SET)
     for name in sets:
         artifacts.get_jars(name)
     if options.record:
@@ -89,7 +99,9 @@ def fetch(clients, options):
                                 "rocketmq-broker-", "rocketmq-namesrv-", "rocketmq-test-")):
                 print(f"{name:12} {file:36} sha256 {value}")
         if name.startswith("client"):
-            artifacts.compile_agent(name)
+            artifacts.compile_java(name, "java/src")
+    if integration.SET in sets:
+        artifacts.compile_java(integration.SET, "java/integration")
     if "node" in clients:
         artifacts.get_node()
         print("node         ali-ons 3.12.0, held against node/package-lock.json")
@@ -157,6 +169,18 @@ def chosen(options):
         yield case
 
 
+def run_integration(options, isolated, table):
+    base = fresh_directory("integration-")
+    engine = begin_engine(options, base, isolated)
+    try:
+        engine.start()
+        integration.run(engine, os.path.join(base, "tests"),
+                        [n for n in options.cases.split(",") if n], table, options.jobs)
+    finally:
+        engine.stop()
+        finish(base, options.keep or table.count("FAILED"))
+
+
 def wanted_examples(options):
     names = [name for name in options.cases.split(",") if name]
     for lane in examples.LANES:
@@ -179,7 +203,7 @@ def run_examples(options, clients, isolated, table):
     lanes = list(wanted_examples(options))
     versions = [c for c in clients if c.startswith("java") and c.count("-") == 1]
     for client in versions if lanes else []:
-        base = tempfile.mkdtemp(prefix="broker-examples-")
+        base = fresh_directory("examples-")
         engine = begin_engine(options, base, isolated)
         failed = table.count("FAILED")
         try:
@@ -197,6 +221,12 @@ def run_examples(options, clients, isolated, table):
             finish(base, options.keep or table.count("FAILED") > failed)
 
 
+def fresh_directory(prefix):
+    runs = os.path.join(artifacts.BUILD, "runs")
+    os.makedirs(runs, exist_ok=True)
+    return tempfile.mkdtemp(prefix=prefix, dir=runs)
+
+
 def finish(base, keep):
     if keep:
         print(f"kept: {base}")
@@ -211,7 +241,7 @@ def begin_engine(options, base, isolated):
 
 
 def run(options, clients, isolated, table):
-    base = tempfile.mkdtemp(prefix="broker-tests-")
+    base = fresh_directory("cases-")
     engine = begin_engine(options, base, isolated)
     failed = table.count("FAILED")
     running = []
@@ -251,7 +281,7 @@ def main():
                 print(f"{'example-' + function.__name__.replace('_', '-'):26} "
                       f"{'short' if function in examples.SHORT else '     '} java")
         return 0
-    clients = [c for c in options.clients.split(",") if c] or list(
+    clients = [] if options.integration else [c for c in options.clients.split(",") if c] or list(
         SHORT_CLIENTS if options.short else CLIENTS)
     if not os.environ.get(ISOLATED):
         fetch(clients, options)
@@ -268,9 +298,14 @@ def main():
           f"SEED={options.seed}{'' if isolated else ', not in a network of its own'}", flush=True)
     table = Table(options.engine)
     begin = time.monotonic()
-    if list(chosen(options)):
-        run(options, clients, isolated, table)
-    run_examples(options, clients, isolated, table)
+    if options.integration:
+        run_integration(options, isolated, table)
+    else:
+        if list(chosen(options)):
+            run(options, clients, isolated, table)
+        run_examples(options, clients, isolated, table)
+        if whole(options):
+            run_integration(options, isolated, table)
     if options.json:
         with open(options.json, "w", encoding="utf-8") as out:
             for row in table.rows:

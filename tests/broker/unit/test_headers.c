@@ -176,7 +176,7 @@ START_TEST(what_is_written_is_read_back)
 {
     struct rng rng = {seed + (uint64_t)_i};
     for (int round = 0; round < 200; round++) {
-        char names[8][16], values[8][64];
+        char names[8][24], values[8][64];
         struct text name[8], value[8];
         const uint8_t type = (uint8_t)rng_below(&rng, 2);
         const size_t count = rng_below(&rng, 9);
@@ -184,7 +184,7 @@ START_TEST(what_is_written_is_read_back)
         const struct header_out header = {type, (int32_t)rng_below(&rng, 400),
                                           (int32_t)rng_next(&rng), FLAG_RESPONSE, TEXT("re\"mark")};
         for (size_t i = 0; i < count; i++) {
-            (void)snprintf(names[i], sizeof names[i], "n%zu", i);
+            (void)snprintf(names[i], sizeof names[i], "n%u", (unsigned)i);
             name[i] = text_of(names[i]);
             value[i] = draw_text(&rng, values[i], sizeof values[i]);
             (type == HEADER_BINARY ? header_binary_field : header_json_field)(&fields, name[i],

@@ -132,12 +132,17 @@ public final class Agent {
         }
     }
 
-    /** mqadmin, as its script starts it; what it prints is said. One at a time. */
+    /**
+     * mqadmin, as its script starts it; what it prints is said. One at a time. Some of its commands
+     * end the process; what they printed is said all the same.
+     */
     private static synchronized void admin(Line line) {
         PrintStream out = System.out;
         PrintStream err = System.err;
         ByteArrayOutputStream bytes = new ByteArrayOutputStream();
         PrintStream capture = new PrintStream(bytes);
+        Thread atExit = new Thread(() -> line.say("output", "text", bytes.toString()));
+        Runtime.getRuntime().addShutdownHook(atExit);
         System.setOut(capture);
         System.setErr(capture);
         try {
@@ -147,6 +152,7 @@ public final class Agent {
             System.setErr(err);
         }
         capture.flush();
+        Runtime.getRuntime().removeShutdownHook(atExit);
         line.say("output", "text", bytes.toString());
     }
 }

@@ -1,0 +1,219 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""hostile.py - what no client of good faith sends, against a mini-broker of its own.
+
+Garbage, lengths that cannot be, half frames, changed frames, requests with odd fields, readers that
+do not read, and many connections that say nothing. The broker must go on, serve others meanwhile,
+and keep its memory bounded.
+
+  hostile.py BINARY [SECONDS]     SEED=n; IDLE=10000 connections that say nothing (1000)
+
+Prints "checks: N" and exits with 0 if all held.
+"""
+import json
+import os
+import random
+import resource
+import shutil
+import socket
+import struct
+import subprocess
+import sys
+import tempfile
+import time
+
+PORTS = int(os.environ.get("PORT", "17876"))
+SLOW_READERS, SLOW_MESSAGES, SLOW_BYTES = 200, 200, 60000
+KEPT_MAX_KB = 256 * 1024  # CONNECTIONS_KEPT_MAX
+CODES = [10, 11, 12, 14, 15, 17, 21, 26, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 41, 42, 46,
+         100, 101, 102, 105, 106, 200, 201, 202, 203, 204, 206, 207, 208, 215, 216, 219, 222, 224,
+         300, 304, 310, 315, 320, 324, 325, 351, 352, 361, 999, -5]
+NAMES = list("abcdefghijklmn") + """topic consumerGroup queueId queueOffset maxMsgNums sysFlag
+    commitOffset suspendTimeoutMillis subscription expressionType group offset delayLevel key maxNum
+    beginTimestamp endTimestamp producerGroup timestamp commitLogOffset commitOrRollback clientID
+    namespace value readQueueNums writeQueueNums perm attributes groupName cluster
+    boundaryType statsName statsKey""".split()
+VALUES = ["", "0", "1", "-1", "3", "true", "x", "T", "TBW102", "%RETRY%g", "%DLQ%g", "g",
+          str(2**63 - 1), str(-2**63), "9" * 20, "4294967296",
+          "KEYS\1a b c\2UNIQ_KEY\1u\2DELAY\0011\2", "DELAY\00199999999999\2",
+          "TRAN_MSG\1true\2PGROUP\1g\2", "REPLY_TO_CLIENT\1c\2", "a > 3 and b is not null", "SQL92",
+          "TOPIC_PUT_NUMS", "TAG", "*", "TagA || TagB || ", "+a=b,-c,=,+=,+,,-", "x" * 300,
+          "x" * 40000, "\0", "%",
+          "a/b", "LOWER", "UPPER", "100000", "8", "12"]
+BODIES = [b"", b"x", b"{}", b"[1,2", b"null", b"\xff" * 50, b'{"clientID":3,"consumerDataSet":{}}',
+          b'{"clientID":"c","producerDataSet":[{"groupName":"g"}],"consumerDataSet":[{"groupName":'
+          b'"g","subscriptionDataSet":[{"topic":"T","subString":"*","expressionType":"TAG"},{},'
+          b'{"topic":"U","subString":"a >","expressionType":"SQL92"}]}]}',
+          b'{"mqSet":[{"topic":"t","queueId":1},{},3],"clientId":"c","consumerGroup":"g"}',
+          b'{"groupName":"g2","retryMaxTimes":-1}',
+          struct.pack(">IIIII", 23, 0, 0, 0, 1) + b"y\0\0",
+          struct.pack(">IIIII", 2**32 - 1, 0, 0, 0, 1)]
+checks = 0
+
+
+def check(holds, text):
+    global checks
+    checks += 1
+    if not holds:
+        sys.exit(f"hostile.py: {text}; SEED={SEED}")
+
+
+def frame(header, body=b""):
+    header = json.dumps(header).encode()
+    return struct.pack(">II", 4 + len(header) + len(body), len(header)) + header + body
+
+
+def connect():
+    connection = socket.create_connection(("127.0.0.1", PORTS + 1))
+    connection.settimeout(10)
+    return connection
+
+
+def ask(connection, code, fields, body=b""):
+    connection.sendall(frame({"code": code, "opaque": 1, "flag": 0, "extFields": fields}, body))
+    got = b""
+    while len(got) < 4 or len(got) < 4 + struct.unpack(">I", got[:4])[0]:
+        more = connection.recv(1 << 20)
+        check(more, "a good connection was closed")
+        got += more
+    header = struct.unpack(">I", got[4:8])[0]
+    return json.loads(got[8:8 + header]), got[8 + header:]
+
+
+def send(connection, queue, size):
+    fields = dict(zip("abcdefgh", ("g", "GOOD", "TBW102", "4", str(queue), "0", "1", "0")))
+    header, _ = ask(connection, 310, fields, b"z" * size)
+    check(header["code"] == 0, f"a good message was refused: {header}")
+
+
+PULL = {"consumerGroup": "g", "topic": "GOOD", "queueId": 0, "queueOffset": 0, "maxMsgNums": 32,
+        "sysFlag": 4, "commitOffset": 0, "suspendTimeoutMillis": 0, "subVersion": 0,
+        "subscription": "*"}
+
+
+def odd_requests(connection):
+    for _ in range(random.randrange(1, 30)):
+        fields = {random.choice(NAMES): random.choice(VALUES) for _ in range(random.randrange(14))}
+        if random.random() < 0.5:
+            fields.update({"topic": "T", "b": "T", "a": "g", "c": "TBW102", "d": "4",
+                           "consumerGroup": "g"})
+        connection.sendall(frame({"code": random.choice(CODES), "opaque": 1, "extFields": fields,
+                                  "flag": random.choice([0, 0, 0, 2])}, random.choice(BODIES)))
+    if random.random() < 0.5:
+        connection.settimeout(0.05)
+        connection.recv(1000)
+
+
+def changed_frame(connection):
+    fields = dict(zip("abcdefghi", ("g", "T", "TBW102", "4", "0", "0", "1", "0", "K\1v\2")))
+    whole = bytearray(frame({"code": 310, "opaque": 1, "extFields": fields}, b"body"))
+    for _ in range(random.randrange(1, 6)):
+        whole[random.randrange(4, len(whole))] = random.randrange(256)
+    connection.sendall(bytes(whole))
+
+
+def one_attack():
+    connection = connect()
+    try:
+        kind = random.randrange(10)
+        if kind == 0:
+            connection.sendall(random.randbytes(random.randrange(1, 5000)))
+        elif kind == 1:
+            length = random.choice([0, 1, 3, 4, 5, 1 << 24, (1 << 24) + 5, 2**31, 2**32 - 1])
+            connection.sendall(struct.pack(">I", length) + random.randbytes(random.randrange(64)))
+        elif kind == 2:
+            connection.sendall(frame({"code": 310}, b"x" * 1000)[:random.randrange(1, 1000)])
+        elif kind == 3:
+            changed_frame(connection)
+        else:
+            odd_requests(connection)
+    except OSError:
+        pass  # closed on us, as it should
+    connection.close()
+
+
+def resident_kb(process):
+    with open(f"/proc/{process.pid}/status", encoding="ascii") as status:
+        return int(next(line for line in status if line.startswith("VmRSS")).split()[1])
+
+
+def slow_reader():
+    connection = socket.socket()
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    connection.connect(("127.0.0.1", PORTS + 1))
+    connection.setblocking(False)
+    try:
+        connection.send(frame({"code": 11, "opaque": 1, "flag": 0, "extFields": PULL}) * 200)
+    except BlockingIOError:
+        pass
+    return connection
+
+
+def slow_readers(process, good, bound_kb):
+    before = resident_kb(process)
+    slow = [slow_reader() for _ in range(SLOW_READERS)]
+    for _ in range(6):
+        time.sleep(0.5)
+        header, _ = ask(good, 11, PULL)
+        check(header["code"] == 0, f"a good pull was refused: {header}")
+        grown = resident_kb(process) - before
+        check(grown < bound_kb, f"{grown} KiB for readers that do not read")
+    for connection in slow:
+        connection.close()
+
+
+def idle(process, good, count, bound_kb):
+    before = resident_kb(process)
+    silent = [connect() for _ in range(count)]
+    for connection in silent[:count // 10]:
+        connection.sendall(struct.pack(">II", 16000000, 10) + b"x" * 20000)
+    time.sleep(0.5)
+    header, _ = ask(good, 11, PULL)
+    check(header["code"] == 0, f"a good pull was refused: {header}")
+    grown = resident_kb(process) - before
+    check(grown < bound_kb, f"{grown} KiB for {count} connections that say nothing")
+    for connection in silent:
+        connection.close()
+
+
+def start(binary, data):
+    process = subprocess.Popen([binary, "--data", data, "--flush", "async", "--log", "error",
+                                "--namesrv-listen", f"127.0.0.1:{PORTS}",
+                                "--listen", f"127.0.0.1:{PORTS + 1}"])
+    for _ in range(100):
+        try:
+            return process, connect()
+        except OSError:
+            time.sleep(0.1)
+    sys.exit("hostile.py: the broker does not begin")
+
+
+def main():
+    limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
+    silent = min(int(os.environ.get("IDLE", "1000")), limit - 500)
+    asan = 4 if "asan" in sys.argv[1] else 1
+    data = tempfile.mkdtemp(prefix="hostile-")
+    process, good = start(sys.argv[1], data)
+    try:
+        for _ in range(SLOW_MESSAGES):
+            send(good, 0, SLOW_BYTES)
+        until = time.time() + float(sys.argv[2] if len(sys.argv) > 2 else 8)
+        while time.time() < until:
+            one_attack()
+            send(good, 1, 10)
+            check(process.poll() is None, "the broker died")
+        slow_readers(process, good, (KEPT_MAX_KB + 100 * 1024) * asan)
+        idle(process, good, silent, (4 * silent + 50 * 1024) * asan)
+        process.terminate()
+        check(process.wait(20) == 0, f"the broker ended with {process.returncode}")
+    finally:
+        process.kill()
+        shutil.rmtree(data)
+    print(f"checks: {checks}")
+
+
+SEED = int(os.environ.get("SEED", "1"))
+random.seed(SEED)
+if __name__ == "__main__":
+    main()
