@@ -378,8 +378,8 @@ $(EXAMPLE_PROGRAMS): $(B)/examples/%: $$(call object,$$(wildcard examples/$$*/*.
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
 
 $(call object,$(BROKER_SOURCES) $(BROKER_TESTS)): FILE_CFLAGS = -Iexamples/mini-broker \
-    $(shell $(PKG_CONFIG) --cflags libuv jansson libmicrohttpd)
-BROKER_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson libmicrohttpd)
+    $(shell $(PKG_CONFIG) --cflags libuv jansson libmicrohttpd libssl libcrypto)
+BROKER_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson libmicrohttpd libssl libcrypto)
 $(BROKER): $(call object,$(BROKER_SOURCES)) $(STATIC)
 	@mkdir -p $(@D)
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(BROKER_LIBS) -pthread -o $@
@@ -407,7 +407,7 @@ DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
 DEPS_BENCH := $(DEPS_PEERS) libleveldb-dev libwiredtiger-dev libpmemlog-dev libjansson-dev \
     libpopt-dev python3-matplotlib xfsprogs e2fsprogs util-linux
 DEPS_BENCH_JAVA := openjdk-17-jdk-headless maven
-DEPS_BROKER := libuv1-dev libjansson-dev libmicrohttpd-dev
+DEPS_BROKER := libuv1-dev libjansson-dev libmicrohttpd-dev libssl-dev
 DEPS_BROKER_PAGE := chromium
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
@@ -560,6 +560,8 @@ install-broker: broker ## install the mini-broker and its systemd unit
 	install -m 755 $(BROKER) $(DESTDIR)$(BINDIR)/commitlog-mini-broker
 	sed 's|/usr/local/bin|$(BINDIR)|' examples/mini-broker/commitlog-mini-broker.service \
 	    >$(DESTDIR)$(UNITDIR)/commitlog-mini-broker.service
+demo-broker: broker ## clients of RocketMQ against the mini-broker, kill -9 in the middle, a table
+	@BUILD=$(abspath $(B)) examples/mini-broker/demo.sh
 
 demo: deps ## build and run examples/demo/demo.sh
 	@$(MAKE) all examples

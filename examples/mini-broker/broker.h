@@ -38,6 +38,9 @@ struct broker {
     struct locks *locks;
     struct checks *checks; /* of transactions */
     struct namesrv *namesrv;
+    struct acl *acl;       /* NULL: everybody may do everything */
+    struct tls_setup *tls; /* NULL: none */
+    struct join *join;     /* NULL: of no cluster but our own */
     struct config *config;
     struct ops *ops;
     struct rates *rates;

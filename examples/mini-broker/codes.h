@@ -36,6 +36,8 @@ enum request_code {
     REQUEST_KV_PUT = 100,
     REQUEST_KV_GET = 101,
     REQUEST_KV_DELETE = 102,
+    REQUEST_BROKER_REGISTER = 103,   /* to name servers */
+    REQUEST_BROKER_UNREGISTER = 104, /* to name servers */
     REQUEST_ROUTE = 105,
     REQUEST_CLUSTER = 106,
     REQUEST_GROUP_UPDATE = 200,

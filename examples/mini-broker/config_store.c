@@ -10,6 +10,7 @@
 #include "config_store.h"
 
 #include "groups.h"
+#include "join.h"
 #include "log.h"
 #include "topics.h"
 
@@ -125,6 +126,7 @@ void config_changed(struct broker *broker)
 {
     struct config *config = broker->config;
     config->changed = true;
+    join_changed(broker);
     if (config->started && !uv_is_active((uv_handle_t *)&config->timer))
         uv_timer_start(&config->timer, on_timer, SAVE_AFTER_MS, 0);
 }

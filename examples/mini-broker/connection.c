@@ -16,6 +16,7 @@
 #include "dispatch.h"
 #include "frame.h"
 #include "log.h"
+#include "tls.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -62,6 +63,7 @@ __attribute__((noinline)) void connection_unref(struct connection *connection)
     if (--connection->refs == 0) {
         buffer_free(&connection->input);
         output_free(&connection->output);
+        tls_free(connection->tls);
         free(connection);
     }
 }
@@ -92,6 +94,8 @@ void connection_close(struct connection *connection, const char *why)
     all->kept -= connection->kept;
     uv_poll_stop(&connection->poll);
     uv_close((uv_handle_t *)&connection->poll, on_closed);
+    if (connection->tls != NULL)
+        tls_end(connection->tls, connection->fd);
     close(connection->fd);
     connection_unref(connection);
 }
@@ -99,7 +103,8 @@ void connection_close(struct connection *connection, const char *why)
 static bool connection_is_full(const struct connection *connection)
 {
     return connection->output.bytes > CONNECTION_OUTPUT_MAX ||
-           connection->waiting > CONNECTION_WAITING_MAX;
+           connection->waiting > CONNECTION_WAITING_MAX ||
+           (connection->tls != NULL && tls_waiting(connection->tls) > TLS_WAITING_MAX);
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events);
@@ -198,8 +203,9 @@ static void connection_count(struct connection *connection)
         output_detach(&connection->output);
     all->leased += connection->output.borrowed - connection->leased;
     connection->leased = connection->output.borrowed;
-    const size_t kept =
-        connection->output.bytes - connection->output.borrowed + connection->input.room;
+    const size_t kept = connection->output.bytes - connection->output.borrowed +
+                        connection->input.room +
+                        (connection->tls != NULL ? tls_waiting(connection->tls) : 0);
     all->kept += kept - connection->kept;
     connection->kept = kept;
     all->trim = all->trim || all->kept > TRIM_FROM;
@@ -207,20 +213,70 @@ static void connection_count(struct connection *connection)
         connection_close(connection, "too much is kept for it");
 }
 
-static void connection_read(struct connection *connection)
+/* Where bytes of frames go: behind what is kept, or into the block of all. NULL: no memory. */
+static uint8_t *connection_place(struct connection *connection, size_t *out_room)
 {
     struct buffer *input = &connection->input;
-    uint8_t *to = connection->broker->connections->block;
-    size_t room = READ_BYTES;
-    if (input->used > 0) {
-        const size_t spare = input->room - input->used;
-        room = spare >= 4096 ? spare : input->used < READ_BYTES ? READ_BYTES : input->used;
-        to = buffer_room(input, room);
-        if (to == NULL) {
-            connection_close(connection, "no memory");
-            return;
-        }
+    *out_room = READ_BYTES;
+    if (input->used == 0)
+        return connection->broker->connections->block;
+    const size_t spare = input->room - input->used;
+    *out_room = spare >= 4096 ? spare : input->used < READ_BYTES ? READ_BYTES : input->used;
+    uint8_t *to = buffer_room(input, *out_room);
+    if (to == NULL)
+        connection_close(connection, "no memory");
+    return to;
+}
+
+static void connection_got(struct connection *connection, uint8_t *data, size_t bytes)
+{
+    if (connection->input.used > 0) {
+        connection->input.used += bytes;
+        connection_kept(connection);
+    } else {
+        connection_fresh(connection, data, bytes);
     }
+}
+
+/* Frames of what TLS has taken, until there are no more or enough waits. */
+static void connection_decrypt(struct connection *connection)
+{
+    connection->unread = true;
+    while (!connection->closed && !connection_is_full(connection)) {
+        size_t room;
+        uint8_t *to = connection_place(connection, &room);
+        const int64_t got = to == NULL ? -1 : tls_read(connection->tls, to, room);
+        if (got < 0)
+            connection_close(connection, tls_why(connection->tls));
+        connection->unread = got > 0;
+        if (got <= 0)
+            break;
+        connection_got(connection, to, (size_t)got);
+    }
+    if (!connection->closed && connection->stuck_ms == 0 && tls_waiting(connection->tls) > 0)
+        (void)connection_output(connection);
+}
+
+/* By its first byte: whether this is TLS. */
+static void connection_first(struct connection *connection, uint8_t byte)
+{
+    const enum tls_kind kind = tls_kind_of(connection->broker, byte);
+    connection->begun = true;
+    if (kind == TLS_BEGINS)
+        connection->tls = tls_accept(connection->broker);
+    if (kind == TLS_REFUSED)
+        connection_close(connection, "not TLS, as it has to be");
+    else if (kind == TLS_BEGINS && connection->tls == NULL)
+        connection_close(connection, "no memory");
+}
+
+static void connection_read(struct connection *connection)
+{
+    size_t room = TLS_TAKE_MAX;
+    uint8_t *to = connection->tls != NULL ? connection->broker->connections->block
+                                          : connection_place(connection, &room);
+    if (to == NULL)
+        return;
     const ssize_t got = recv(connection->fd, to, room, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
         return;
@@ -230,12 +286,14 @@ static void connection_read(struct connection *connection)
     }
     connection->heard_ms = (int64_t)uv_now(&connection->broker->loop);
     connection_ref(connection);
-    if (input->used > 0) {
-        input->used += (size_t)got;
-        connection_kept(connection);
-    } else {
-        connection_fresh(connection, to, (size_t)got);
-    }
+    if (!connection->begun)
+        connection_first(connection, to[0]);
+    if (connection->tls == NULL && !connection->closed)
+        connection_got(connection, to, (size_t)got);
+    else if (!connection->closed && tls_take(connection->tls, to, (size_t)got))
+        connection_decrypt(connection);
+    else
+        connection_close(connection, "no memory");
     connection_count(connection);
     connection_poll(connection);
     connection_unref(connection);
@@ -246,7 +304,9 @@ static void connection_write(struct connection *connection)
     if (connection->closed)
         return;
     connection_ref(connection);
-    const int status = output_write(&connection->output, connection->fd);
+    const int status = connection->tls != NULL
+                           ? tls_write(connection->tls, &connection->output, connection->fd)
+                           : output_write(&connection->output, connection->fd);
     if (status < 0) {
         connection_close(connection, "cannot be written to");
     } else {
@@ -255,6 +315,8 @@ static void connection_write(struct connection *connection)
         connection_count(connection);
         if (connection->input.used > 0 && !connection_is_full(connection))
             connection_kept(connection);
+        if (connection->unread && !connection_is_full(connection))
+            connection_decrypt(connection);
         connection_poll(connection);
     }
     connection_unref(connection);
@@ -302,6 +364,8 @@ static void on_tick(uv_timer_t *timer)
         }
         if (now - connection->heard_ms > CONNECTION_IDLE_MS && connection->waiting == 0)
             connection_close(connection, "idle");
+        else if (connection->tls != NULL && tls_is_late(connection->tls, now))
+            connection_close(connection, "no TLS handshake in time");
         else if (connection->stuck_ms != 0 && now - connection->stuck_ms > CONNECTION_IDLE_MS)
             connection_close(connection, "does not read");
     }

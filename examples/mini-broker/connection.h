@@ -33,6 +33,7 @@ struct connection {
     char host_text[64];
     struct buffer input;
     struct output output;
+    struct tls *tls; /* NULL: it is plain */
     int64_t heard_ms;
     int64_t stuck_ms; /* since when the socket has been full; 0: it is not */
     size_t leased;    /* of the output, as it was counted */
@@ -43,6 +44,8 @@ struct connection {
     int events; /* polled for */
     bool closed;
     bool dirty;
+    bool begun;     /* the first byte has come */
+    bool unread;    /* of what TLS has taken, something may be left */
     bool is_client; /* a member of some group */
 };
 

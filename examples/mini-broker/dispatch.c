@@ -8,6 +8,7 @@
  */
 #include "dispatch.h"
 
+#include "acl.h"
 #include "codes.h"
 #include "log.h"
 #include "reply.h"
@@ -71,6 +72,8 @@ static const struct {
 void dispatch(struct connection *connection, const struct command *command)
 {
     if (command->flag & FLAG_RESPONSE)
+        return;
+    if (!acl_admits(connection, command))
         return;
     for (size_t i = 0; i < sizeof handlers / sizeof *handlers; i++) {
         if (handlers[i].code == command->code) {

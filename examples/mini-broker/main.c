@@ -16,6 +16,7 @@
  */
 #include "broker.h"
 
+#include "acl.h"
 #include "clients.h"
 #include "config_store.h"
 #include "connection.h"
@@ -23,6 +24,7 @@
 #include "durable.h"
 #include "groups.h"
 #include "hold.h"
+#include "join.h"
 #include "locks.h"
 #include "log.h"
 #include "namesrv.h"
@@ -30,6 +32,7 @@
 #include "ops.h"
 #include "rates.h"
 #include "send.h"
+#include "tls.h"
 #include "topics.h"
 #include "transactions.h"
 
@@ -109,6 +112,7 @@ static void on_signal(uv_signal_t *handle, int number)
                  (unsigned long long)broker->get_count);
         (void)config_save(broker);
         ops_reload(broker);
+        acl_reload(broker);
         return;
     }
     log_line(LOG_INFO, "stopping");
@@ -146,10 +150,11 @@ static bool start(struct broker *broker)
     return rates_start(broker) && counters_start(broker) && config_start(broker) &&
            groups_start(broker) && topics_start(broker) && clients_start(broker) &&
            locks_start(broker) && namesrv_start(broker) && offsets_start(broker) &&
-           transactions_start(broker) && connections_start(broker) && hold_start(broker) &&
-           durable_start(broker) && start_signals(broker) &&
+           transactions_start(broker) && acl_start(broker) && tls_start(broker) &&
+           connections_start(broker) && hold_start(broker) && durable_start(broker) &&
+           start_signals(broker) &&
            connections_listen(broker, &broker->options->namesrv, "name server") &&
-           connections_listen(broker, &broker->options->listen, "broker");
+           connections_listen(broker, &broker->options->listen, "broker") && join_start(broker);
 }
 
 /* What waits is answered, then connections end, then the store. */
@@ -158,9 +163,12 @@ static int32_t stop(struct broker *broker)
     struct commitlog_error err = {0};
     broker->stopping = true;
     ops_stop(broker);
+    join_stop(broker);
     durable_stop(broker);
     hold_stop(broker);
     connections_stop(broker);
+    tls_stop(broker);
+    acl_stop(broker);
     transactions_stop(broker);
     offsets_stop(broker);
     namesrv_stop(broker);

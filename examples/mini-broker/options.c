@@ -60,6 +60,7 @@ static const struct option long_options[] = {
     {"retain-bytes", required_argument, NULL, OPT_RETAIN_BYTES},
     {"retain-hours", required_argument, NULL, OPT_RETAIN_HOURS},
     {"log", required_argument, NULL, OPT_LOG},
+    OPTIONS_NET_ROWS,
     {"help", no_argument, NULL, OPT_HELP},
     {"version", no_argument, NULL, OPT_VERSION},
     {0}};
@@ -85,8 +86,9 @@ static const char help[] =
     "  --checks N                so often, then it is rolled back (15)\n"
     "  --retain-bytes SIZE       keep about so much, 100G say (all)\n"
     "  --retain-hours N          keep messages so long (for ever)\n"
-    "  --log LEVEL               error, warn, info or debug (info)\n"
-    "  --help, --version\n";
+    "  --log LEVEL               error, warn, info or debug (info)\n";
+
+static const char help_end[] = "  --help, --version\n";
 
 static enum options_status wrong(const char *what, const char *value)
 {
@@ -184,7 +186,8 @@ static enum options_status finish(struct options *out, const char *advertise)
         return wrong("--advertise", "no address that a client can reach");
     if (out->data == NULL)
         return wrong("--data DIR", "is missing; --help says more");
-    return OPTIONS_RUN;
+    const char *missing = options_net_finish(&out->net);
+    return missing == NULL ? OPTIONS_RUN : wrong(missing, "--help says more");
 }
 
 static bool parse_number(const char *text, uint32_t most, uint32_t *out)
@@ -259,13 +262,15 @@ static enum options_status take(int option, const char *value, struct options *o
         ok = log_level_of(value, &out->log_level) != 0;
         break;
     case OPT_HELP:
-        fputs(help, stdout);
+        printf("%s%s%s", help, options_net_help, help_end);
         return OPTIONS_DONE;
     case OPT_VERSION:
         printf("mini-broker %s\n", commitlog_version_text());
         return OPTIONS_DONE;
     default:
-        return OPTIONS_WRONG;
+        if (option < OPTIONS_NET_FIRST || option >= OPTIONS_NET_END)
+            return OPTIONS_WRONG;
+        ok = options_net_take(option, value, &out->net);
     }
     return ok ? OPTIONS_RUN : OPTIONS_WRONG;
 }
@@ -351,6 +356,7 @@ enum options_status options_parse(int argc, char **argv, struct options *out)
                             .queues = 8,
                             .transaction_check_ms = 30000,
                             .transaction_checks = 15};
+    options_net_begin(&out->net);
     parse_address("0.0.0.0", NAMESRV_PORT, &out->namesrv);
     parse_address("0.0.0.0", BROKER_PORT, &out->listen);
     struct from_file from_file = {out, &advertise};

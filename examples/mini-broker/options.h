@@ -10,6 +10,7 @@
 
 #include "bytes.h"
 #include "log.h"
+#include "options_net.h"
 
 #include <netinet/in.h>
 
@@ -43,6 +44,7 @@ struct options {
     uint32_t queues; /* of a topic that a producer creates, at most */
     uint32_t transaction_check_ms;
     uint32_t transaction_checks;
+    struct options_net net;
 };
 
 enum options_status { OPTIONS_RUN, OPTIONS_DONE, OPTIONS_WRONG };

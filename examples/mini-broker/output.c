@@ -150,7 +150,19 @@ void output_borrow(struct output *output, const void *data, size_t bytes, struct
     output->borrowed += bytes;
 }
 
-static void output_sent(struct output *output, size_t bytes)
+size_t output_peek(const struct output *output, uint8_t *to, size_t room)
+{
+    size_t used = 0;
+    for (size_t i = 0; i < output->count && used < room; i++) {
+        const struct piece *piece = output_at(output, i);
+        const size_t bytes = piece->bytes < room - used ? piece->bytes : room - used;
+        memcpy(to + used, piece->data, bytes);
+        used += bytes;
+    }
+    return used;
+}
+
+void output_drop(struct output *output, size_t bytes)
 {
     output->bytes -= bytes;
     while (output->count > 0) {
@@ -183,7 +195,7 @@ int output_write(struct output *output, int fd)
             continue;
         if (sent < 0)
             return errno == EAGAIN || errno == EWOULDBLOCK ? 0 : -1;
-        output_sent(output, (size_t)sent);
+        output_drop(output, (size_t)sent);
     }
     return output->failed ? -1 : 1;
 }

@@ -47,6 +47,9 @@ void output_copy(struct output *output, const void *data, size_t bytes);
 void output_borrow(struct output *output, const void *data, size_t bytes, struct holding *holding);
 /* 1: all is sent, 0: the socket is full, -1: it is broken. */
 int output_write(struct output *output, int fd);
+/* The first bytes, at most so many, as a copy; how many. Then they may be dropped. */
+size_t output_peek(const struct output *output, uint8_t *to, size_t room);
+void output_drop(struct output *output, size_t bytes);
 /* Copies what is borrowed, and gives the leases back. */
 void output_detach(struct output *output);
 

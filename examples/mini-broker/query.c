@@ -8,6 +8,7 @@
  * Happy path: the store's index, newest first. Failure modes: none there: REPLY_NOT_FOUND, or
  * REPLY_SYSTEM_ERROR as clients expect it of a view.
  */
+#include "acl.h"
 #include "codes.h"
 #include "dispatch.h"
 #include "message_layout.h"
@@ -77,6 +78,13 @@ void handle_query(struct connection *connection, const struct command *command)
     reply_end(&reply, buffer_text(out));
 }
 
+static bool may_view(const struct broker *broker, const struct command *command,
+                     const struct commitlog_message *message)
+{
+    struct layout layout;
+    return layout_read(message->body, &layout) && acl_may_read(broker, command, layout.topic);
+}
+
 void handle_view(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
@@ -86,7 +94,8 @@ void handle_view(struct connection *connection, const struct command *command)
     struct buffer *out = &broker->scratch;
     buffer_clear(out);
     if (position >= 0 &&
-        commitlog_get(broker->store, (uint64_t)position, &message, &lease, NULL) == COMMITLOG_OK)
+        commitlog_get(broker->store, (uint64_t)position, &message, &lease, NULL) == COMMITLOG_OK &&
+        may_view(broker, command, &message))
         put_message(out, &message);
     commitlog_lease_release(lease);
     if (out->used > 0)

@@ -8,6 +8,7 @@
  * Happy path: read the original by its position, write it anew with a time to be delivered at.
  * Failure modes: the original is gone: REPLY_SYSTEM_ERROR, and the client sends the message itself.
  */
+#include "acl.h"
 #include "append.h"
 #include "codes.h"
 #include "delay.h"
@@ -97,6 +98,8 @@ void handle_send_back(struct connection *connection, const struct command *comma
                                      : commitlog_get(broker->store, (uint64_t)back.position,
                                                      &message, &lease, &err);
     if (code == COMMITLOG_OK && !layout_read(message.body, &original))
+        code = COMMITLOG_ENOTFOUND;
+    if (code == COMMITLOG_OK && !acl_may_read(broker, command, original.topic))
         code = COMMITLOG_ENOTFOUND;
     if (code == COMMITLOG_OK)
         code = back_append(broker, &back, &original, &receipt, &err);

@@ -10,6 +10,7 @@
  */
 #include "transactions.h"
 
+#include "acl.h"
 #include "clients.h"
 #include "codes.h"
 #include "dispatch.h"
@@ -103,6 +104,16 @@ static int32_t transaction_decide(struct broker *broker, uint64_t number, bool c
     return code;
 }
 
+/* The topic that the first of its messages goes to. */
+static bool may_decide(const struct broker *broker, const struct command *command, uint64_t number)
+{
+    struct commitlog_transaction_message message = {.struct_bytes = sizeof message};
+    if (commitlog_transaction_message(broker->store, number, 0, &message) != COMMITLOG_OK)
+        return broker->acl == NULL;
+    const struct topic *topic = topic_of_stored(broker, message.topic);
+    return acl_may_write(broker, command, topic == NULL ? (struct text){0} : topic->entry.name);
+}
+
 void handle_transaction_end(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
@@ -118,6 +129,10 @@ void handle_transaction_end(struct connection *connection, const struct command 
     int32_t code = transaction_info(broker, (uint64_t)(number < 0 ? 0 : number), &info);
     if (code == COMMITLOG_OK && !text_equal((struct text){info.group, info.group_bytes}, group)) {
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "another group's transaction");
+        return;
+    }
+    if (code == COMMITLOG_OK && !may_decide(broker, command, info.transaction)) {
+        reply_error(connection, command, REPLY_NO_PERMISSION, "the topic of another account");
         return;
     }
     if (code == COMMITLOG_OK)

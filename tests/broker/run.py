@@ -24,11 +24,14 @@ import traceback
 import agents
 import artifacts
 import cases
-import cases_admin  # noqa: F401  each registers its cases
+import cases_acl  # noqa: F401  each registers its cases
+import cases_admin  # noqa: F401
 import cases_between  # noqa: F401
 import cases_hostile  # noqa: F401
+import cases_join  # noqa: F401
 import cases_kill  # noqa: F401
 import cases_messages  # noqa: F401
+import cases_tls  # noqa: F401
 import engines
 import examples
 import integration
@@ -82,7 +85,7 @@ def fetch(clients, options):
     """Everything from outside, before the network is left; what it is, for the reader of the log."""
     os.makedirs(artifacts.BUILD, exist_ok=True)
     sets = sorted({"client-" + c.split("-")[1] for c in clients if c.startswith("java")})
-    if options.engine == "rocketmq" or options.fetch:
+    if options.engine == "rocketmq" or options.fetch or joins(options):
         sets.append("broker-5.3")
     if options.integration or options.fetch or whole(options):
         sets.append(integration.SET)
@@ -105,6 +108,10 @@ def fetch(clients, options):
     if "go" in clients:
         artifacts.get_go()
         print("go           rocketmq-client-go v2.1.2, held against go/go.sum")
+
+
+def joins(options):
+    return any(case.name.startswith("join") and not case.short for case in chosen(options))
 
 
 def isolate():

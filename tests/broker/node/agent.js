@@ -34,9 +34,13 @@ function bodyOf(seed, index, limit) {
   return Buffer.concat([ Buffer.from(`${seed}:${index}:`), Buffer.concat(parts).subarray(0, length) ]);
 }
 
+function signing(values) {
+  return values.access ? { accessKey: values.access, secretKey: values.secret } : {};
+}
+
 async function produce(id, values) {
-  const producer = new Producer({ httpclient, nameSrv, producerGroup: values.group || 'P-node',
-    instanceName: 'agent' + id, logger: silent });
+  const producer = new Producer({ httpclient, nameSrv, ...signing(values),
+    producerGroup: values.group || 'P-node', instanceName: 'agent' + id, logger: silent });
   producer.on('error', error => say(id, 'fail', { error: String(error) }));
   await producer.ready();
   const tags = (values.tags || '').split(',');
@@ -60,8 +64,9 @@ async function produce(id, values) {
 }
 
 async function consume(id, values, stopped) {
-  const consumer = new Consumer({ httpclient, nameSrv, consumerGroup: values.group,
-    isBroadcast: values.model === 'broadcasting', instanceName: 'agent' + id, logger: silent,
+  const consumer = new Consumer({ httpclient, nameSrv, ...signing(values),
+    consumerGroup: values.group, isBroadcast: values.model === 'broadcasting',
+    instanceName: 'agent' + id, logger: silent,
     consumeFromWhere: values.from === 'last'
       ? 'CONSUME_FROM_LAST_OFFSET' : 'CONSUME_FROM_FIRST_OFFSET' });
   consumer.on('error', error => say(id, 'fail', { error: String(error) }));

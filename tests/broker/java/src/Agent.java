@@ -90,7 +90,7 @@ public final class Agent {
     }
 
     private static DefaultMQProducer begin(Line line) throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer("asking-" + line.id);
+        DefaultMQProducer producer = new DefaultMQProducer("asking-" + line.id, Hook.of(line));
         producer.setInstanceName("agent" + line.id);
         producer.start();
         return producer;

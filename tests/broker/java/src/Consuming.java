@@ -14,6 +14,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeConcurrentlyStatus;
 import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
+import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
@@ -69,7 +70,8 @@ final class Consuming {
 
     /** A push consumer, until told to stop. */
     void consume() throws Exception {
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(line.text("group"));
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(line.text("group"), Hook.of(line),
+                new AllocateMessageQueueAveragely());
         consumer.setInstanceName("agent" + line.text("instance", line.id));
         consumer.setConsumeFromWhere(line.text("from", "first").equals("first")
                 ? ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET
@@ -118,7 +120,7 @@ final class Consuming {
 
     /** A pull consumer that takes part in its group, until told to stop. */
     void lite() throws Exception {
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(line.text("group"));
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(line.text("group"), Hook.of(line));
         consumer.setInstanceName("agent" + line.id);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(line.text("topic"), line.text("tags", "*"));
@@ -135,7 +137,7 @@ final class Consuming {
 
     /** A pull consumer that chose its queues itself and begins in the middle of each. */
     void assign() throws Exception {
-        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(line.text("group"));
+        DefaultLitePullConsumer consumer = new DefaultLitePullConsumer(line.text("group"), Hook.of(line));
         consumer.setInstanceName("agent" + line.id);
         consumer.setAutoCommit(false);
         consumer.start();
@@ -159,7 +161,8 @@ final class Consuming {
         DefaultMQProducer producer = new DefaultMQProducer(line.text("group") + "-answers");
         producer.setInstanceName("agent" + line.id);
         producer.start();
-        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(line.text("group"));
+        DefaultMQPushConsumer consumer = new DefaultMQPushConsumer(line.text("group"), Hook.of(line),
+                new AllocateMessageQueueAveragely());
         consumer.setInstanceName("agent" + line.id);
         consumer.setConsumeFromWhere(ConsumeFromWhere.CONSUME_FROM_FIRST_OFFSET);
         consumer.subscribe(line.text("topic"), "*");

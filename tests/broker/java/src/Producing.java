@@ -64,7 +64,7 @@ final class Producing {
     }
 
     private DefaultMQProducer begin() throws Exception {
-        DefaultMQProducer producer = new DefaultMQProducer(line.text("group", "P-" + seed));
+        DefaultMQProducer producer = new DefaultMQProducer(line.text("group", "P-" + seed), Hook.of(line));
         producer.setInstanceName("agent" + line.id);
         producer.setSendMsgTimeout((int) line.number("timeout", 10000));
         if (line.has("limit")) {
@@ -177,7 +177,7 @@ final class Producing {
      * unknown until the broker asks: then 2 is committed and 3 rolled back, at the second question.
      */
     void transact() throws Exception {
-        TransactionMQProducer producer = new TransactionMQProducer(line.text("group"));
+        TransactionMQProducer producer = new TransactionMQProducer(line.text("group"), Hook.of(line));
         ConcurrentHashMap<String, Integer> asked = new ConcurrentHashMap<>();
         ExecutorService checks = new ThreadPoolExecutor(1, 4, 9, TimeUnit.SECONDS,
                 new SynchronousQueue<>(), new ThreadPoolExecutor.CallerRunsPolicy());

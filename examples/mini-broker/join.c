@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * join.c - REGISTER_BROKER to name servers, and UNREGISTER_BROKER at the end. See join.h.
+ *
+ * A name server forgets a broker whose connection ends, or that is silent for two minutes. What
+ * it is told each time is everything: the broker's addresses, and all topics with a version, by
+ * which it sees whether it has to look at them.
+ *
+ * Happy path: resolve, connect, register, and again at each beat. Failure modes: not reached, or
+ * no answer in ANSWER_MS: the connection ends and is tried again after RETRY_MS; an answer that is
+ * none of this protocol: the same; a refusal: a line in the log, and again at the next beat. What
+ * a name server asks of us is not answered: nothing that a single master needs is asked.
+ */
+#include "join.h"
+
+#include "codes.h"
+#include "crc32.h"
+#include "frame.h"
+#include "join_body.h"
+#include "log.h"
+#include "reply.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+
+enum { TICK_MS = 500, RETRY_MS = 2000, ANSWER_MS = 10000, FAREWELL_MS = 2000 };
+enum { INPUT_MAX = 1048576, NAMESRV_PORT = 9876 };
+
+enum peer_state { PEER_IDLE, PEER_RESOLVING, PEER_CONNECTING, PEER_READY, PEER_CLOSING };
+
+struct peer {
+    uv_tcp_t tcp;
+    uv_connect_t connect;
+    uv_getaddrinfo_t resolve;
+    struct join *join;
+    struct buffer input;
+    enum peer_state state;
+    int32_t opaque;   /* of the request that is not answered */
+    int64_t asked_ms; /* when that was sent; 0: everything is answered */
+    int64_t told_ms;  /* of the last registration */
+    int64_t retry_ms;
+    uint64_t told;   /* the version it has, or is about to have */
+    bool registered; /* it has said so since it was reached */
+    bool silent;     /* its absence is in the log */
+    char host[256];
+    char port[8];
+};
+
+struct join {
+    struct broker *broker;
+    uv_timer_t tick;
+    uv_timer_t soon;
+    struct buffer frame;
+    uint64_t version;
+    uint32_t busy; /* handles and questions whose end is still to come */
+    uint32_t count;
+    bool leaving;
+    struct peer peers[JOIN_PEERS_MAX];
+};
+
+struct message { /* on its way */
+    uv_write_t write;
+    struct peer *peer;
+    uint8_t data[];
+};
+
+static int64_t now_ms(const struct join *join)
+{
+    return (int64_t)uv_now(&join->broker->loop);
+}
+
+static void peer_closed(uv_handle_t *handle)
+{
+    struct peer *peer = handle->data;
+    buffer_free(&peer->input);
+    peer->state = PEER_IDLE;
+    peer->asked_ms = 0;
+    peer->registered = false;
+    peer->retry_ms = now_ms(peer->join) + RETRY_MS;
+    peer->join->busy--;
+}
+
+static void peer_fail(struct peer *peer, const char *why)
+{
+    if (!peer->silent && !peer->join->leaving)
+        log_line(LOG_WARN, "name server %s:%s: %s", peer->host, peer->port, why);
+    peer->silent = true;
+    if (peer->state == PEER_RESOLVING || peer->state == PEER_IDLE) {
+        peer->state = PEER_IDLE;
+        peer->retry_ms = now_ms(peer->join) + RETRY_MS;
+    } else if (peer->state != PEER_CLOSING) {
+        peer->state = PEER_CLOSING;
+        uv_close((uv_handle_t *)&peer->tcp, peer_closed);
+    }
+}
+
+static void on_written(uv_write_t *write, int status)
+{
+    struct message *message = (struct message *)(void *)write;
+    struct peer *peer = message->peer;
+    free(message);
+    if (status < 0 && peer->state == PEER_READY)
+        peer_fail(peer, uv_strerror(status));
+}
+
+/* The request with the fields that the broker's buffer holds; the body may be empty. */
+static void peer_send(struct peer *peer, int32_t code, struct text body)
+{
+    struct broker *broker = peer->join->broker;
+    struct buffer *frame = &peer->join->frame;
+    const struct header_out header = {.type = HEADER_JSON, .code = code, .opaque = ++peer->opaque};
+    buffer_clear(frame);
+    if (buffer_room(frame, FRAME_PREFIX) != NULL)
+        frame->used = FRAME_PREFIX;
+    header_json_encode(frame, &header, buffer_text(&broker->fields));
+    const size_t header_bytes = frame->used - FRAME_PREFIX;
+    buffer_put_text(frame, body);
+    struct message *message = malloc(sizeof *message + frame->used);
+    if (frame->failed || broker->fields.failed || message == NULL || frame->used > FRAME_MAX) {
+        free(message);
+        peer_fail(peer, "a request that cannot be made");
+        return;
+    }
+    frame_prefix(frame->data, HEADER_JSON, header_bytes, body.bytes);
+    memcpy(message->data, frame->data, frame->used);
+    message->peer = peer;
+    peer->asked_ms = now_ms(peer->join);
+    uv_buf_t out = uv_buf_init((char *)message->data, (unsigned)frame->used);
+    if (uv_write(&message->write, (uv_stream_t *)&peer->tcp, &out, 1, on_written) != 0) {
+        free(message);
+        peer_fail(peer, "cannot be written to");
+    }
+}
+
+static void put_field(struct broker *broker, const char *name, const char *value)
+{
+    header_json_field(&broker->fields, text_of(name), text_of(value));
+}
+
+/* Who we are, as both requests say it. */
+static void put_identity(struct broker *broker)
+{
+    buffer_clear(&broker->fields);
+    put_field(broker, "brokerName", broker->options->name);
+    put_field(broker, "brokerAddr", broker->options->advertise_text);
+    put_field(broker, "clusterName", broker->options->cluster);
+    put_field(broker, "brokerId", "0");
+}
+
+static void peer_register(struct peer *peer)
+{
+    struct join *join = peer->join;
+    struct broker *broker = join->broker;
+    char *body = join_body(broker, join->version);
+    char crc[16];
+    if (body == NULL) {
+        peer_fail(peer, "no memory");
+        return;
+    }
+    (void)snprintf(crc, sizeof crc, "%u", crc32_of(text_of(body)) & 0x7fffffff);
+    put_identity(broker);
+    put_field(broker, "haServerAddr", broker->options->advertise_text);
+    put_field(broker, "compressed", "false");
+    put_field(broker, "enableActingMaster", "false");
+    put_field(broker, "bodyCrc32", crc);
+    peer->told = join->version;
+    peer->told_ms = now_ms(join);
+    peer_send(peer, REQUEST_BROKER_REGISTER, text_of(body));
+    free(body);
+}
+
+static void peer_answer(struct peer *peer, const struct command *command)
+{
+    if (!(command->flag & FLAG_RESPONSE) || peer->asked_ms == 0 || command->opaque != peer->opaque)
+        return;
+    peer->asked_ms = 0;
+    if (command->code != REPLY_OK) {
+        log_line(LOG_WARN, "name server %s:%s: refuses this broker: %d %.*s", peer->host,
+                 peer->port, command->code, (int)command->remark.bytes, command->remark.data);
+        return;
+    }
+    if (!peer->registered)
+        log_line(LOG_INFO, "name server %s:%s: knows this broker", peer->host, peer->port);
+    peer->registered = !peer->join->leaving;
+    peer->silent = false;
+    if (!peer->join->leaving && peer->told != peer->join->version)
+        peer_register(peer);
+}
+
+static void peer_frames(struct peer *peer)
+{
+    struct buffer *input = &peer->input;
+    struct command *command = malloc(sizeof *command);
+    size_t done = 0;
+    while (peer->state == PEER_READY && command != NULL) {
+        struct frame frame;
+        const enum frame_status status = frame_take(input->data + done, input->used - done, &frame);
+        if (status == FRAME_PART)
+            break;
+        if (status == FRAME_BAD ||
+            !(frame.type == HEADER_BINARY
+                  ? header_binary_decode(frame.header, frame.header_bytes, command)
+                  : header_json_decode(frame.header, frame.header_bytes, command))) {
+            peer_fail(peer, "what it says is not of this protocol");
+            break;
+        }
+        done += frame.bytes;
+        peer_answer(peer, command);
+    }
+    free(command);
+    if (peer->state != PEER_READY)
+        return;
+    input->used -= done;
+    if (input->used > 0)
+        memmove(input->data, input->data + done, input->used);
+    if (command == NULL || input->used > INPUT_MAX)
+        peer_fail(peer, "says too much");
+}
+
+static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
+{
+    struct peer *peer = handle->data;
+    uint8_t *room = buffer_room(&peer->input, 16384);
+    (void)suggested;
+    *out = uv_buf_init((char *)room, room == NULL ? 0 : 16384);
+}
+
+static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *where)
+{
+    struct peer *peer = stream->data;
+    (void)where;
+    if (got < 0) {
+        peer_fail(peer, got == UV_EOF ? "has closed the connection" : uv_strerror((int)got));
+        return;
+    }
+    peer->input.used += (size_t)got;
+    peer_frames(peer);
+}
+
+static void on_connected(uv_connect_t *connect, int status)
+{
+    struct peer *peer = connect->data;
+    if (peer->state != PEER_CONNECTING)
+        return;
+    if (status == 0)
+        status = uv_read_start((uv_stream_t *)&peer->tcp, on_room, on_read);
+    if (status < 0) {
+        peer_fail(peer, uv_strerror(status));
+        return;
+    }
+    peer->state = PEER_READY;
+    (void)uv_tcp_nodelay(&peer->tcp, 1);
+    (void)uv_tcp_keepalive(&peer->tcp, 1, 30);
+    peer_register(peer);
+}
+
+static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *found)
+{
+    struct peer *peer = resolve->data;
+    struct join *join = peer->join;
+    join->busy--;
+    if (status == 0 && !join->leaving) {
+        status = uv_tcp_init(&join->broker->loop, &peer->tcp);
+        if (status == 0) {
+            join->busy++;
+            peer->tcp.data = peer->connect.data = peer;
+            peer->state = PEER_CONNECTING;
+            peer->asked_ms = now_ms(join);
+            status = uv_tcp_connect(&peer->connect, &peer->tcp, found->ai_addr, on_connected);
+        }
+    }
+    if (status < 0 || join->leaving)
+        peer_fail(peer, uv_strerror(status));
+    uv_freeaddrinfo(found);
+}
+
+static void peer_reach(struct peer *peer)
+{
+    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
+    peer->resolve.data = peer;
+    peer->state = PEER_RESOLVING;
+    const int status = uv_getaddrinfo(&peer->join->broker->loop, &peer->resolve, on_resolved,
+                                      peer->host, peer->port, &hints);
+    if (status < 0)
+        peer_fail(peer, uv_strerror(status));
+    else
+        peer->join->busy++;
+}
+
+static void on_tick(uv_timer_t *timer)
+{
+    struct join *join = timer->data;
+    const int64_t now = now_ms(join);
+    for (uint32_t i = 0; i < join->count; i++) {
+        struct peer *peer = &join->peers[i];
+        if (peer->state == PEER_IDLE && now >= peer->retry_ms)
+            peer_reach(peer);
+        else if (peer->asked_ms != 0 && now - peer->asked_ms > ANSWER_MS)
+            peer_fail(peer, "does not answer");
+        else if (peer->state == PEER_READY && peer->asked_ms == 0 &&
+                 now - peer->told_ms >= JOIN_BEAT_MS)
+            peer_register(peer);
+    }
+}
+
+static void on_soon(uv_timer_t *timer)
+{
+    struct join *join = timer->data;
+    join->version++;
+    for (uint32_t i = 0; i < join->count; i++) {
+        struct peer *peer = &join->peers[i];
+        if (peer->state == PEER_READY && peer->asked_ms == 0)
+            peer_register(peer); /* else: when it has answered */
+    }
+}
+
+void join_changed(struct broker *broker)
+{
+    struct join *join = broker->join;
+    if (join != NULL && !join->leaving && !uv_is_active((uv_handle_t *)&join->soon))
+        uv_timer_start(&join->soon, on_soon, 0, 0);
+}
+
+/* "host", "host:80", "1.2.3.4:80", "[::1]:80". */
+static bool peer_of(struct text item, struct peer *out)
+{
+    struct text host = item;
+    struct text port = {0};
+    const char *bracket = memchr(item.data, ']', item.bytes);
+    const char *from = bracket != NULL ? bracket : item.data;
+    const char *colon = memchr(from, ':', item.bytes - (size_t)(from - item.data));
+    int64_t number = NAMESRV_PORT;
+    if (colon != NULL) {
+        host.bytes = (size_t)(colon - item.data);
+        port = (struct text){colon + 1, item.bytes - host.bytes - 1};
+        if (!text_to_i64(port, &number))
+            return false;
+    }
+    if (host.bytes > 1 && host.data[0] == '[' && host.data[host.bytes - 1] == ']')
+        host = (struct text){host.data + 1, host.bytes - 2};
+    if (host.bytes == 0 || host.bytes >= sizeof out->host || number < 1 || number > 65535)
+        return false;
+    memcpy(out->host, host.data, host.bytes);
+    out->host[host.bytes] = '\0';
+    (void)snprintf(out->port, sizeof out->port, "%u", (unsigned)number);
+    return true;
+}
+
+static bool peers_of(struct join *join, const char *list)
+{
+    while (*list != '\0') {
+        const size_t bytes = strcspn(list, ",;");
+        struct peer *peer = &join->peers[join->count];
+        peer->join = join;
+        if (join->count == JOIN_PEERS_MAX - 1 || !peer_of((struct text){list, bytes}, peer)) {
+            log_line(LOG_ERROR, "--join: no address, or too many: %s", list);
+            return false;
+        }
+        join->count++;
+        list += bytes + (list[bytes] != '\0' ? 1 : 0);
+    }
+    return join->count > 0;
+}
+
+bool join_start(struct broker *broker)
+{
+    if (broker->options->net.join == NULL)
+        return true;
+    struct join *join = calloc(1, sizeof *join);
+    if (join == NULL || !peers_of(join, broker->options->net.join)) {
+        free(join);
+        return false;
+    }
+    join->broker = broker;
+    join->version = 1;
+    uv_timer_init(&broker->loop, &join->tick);
+    uv_timer_init(&broker->loop, &join->soon);
+    join->tick.data = join->soon.data = join;
+    broker->join = join;
+    return uv_timer_start(&join->tick, on_tick, 0, TICK_MS) == 0;
+}
+
+static void on_late(uv_timer_t *timer)
+{
+    (void)timer; /* the loop wakes, that is all */
+}
+
+/* True when each name server that knew us has heard, or is gone. */
+static bool join_farewell_is_heard(const struct join *join)
+{
+    for (uint32_t i = 0; i < join->count; i++) {
+        if (join->peers[i].state == PEER_READY && join->peers[i].asked_ms != 0)
+            return false;
+    }
+    return true;
+}
+
+static void join_farewell(struct join *join)
+{
+    const uint64_t begin = uv_hrtime();
+    for (uint32_t i = 0; i < join->count; i++) {
+        struct peer *peer = &join->peers[i];
+        if (peer->state != PEER_READY || !(peer->registered || peer->asked_ms != 0))
+            continue;
+        put_identity(join->broker);
+        peer_send(peer, REQUEST_BROKER_UNREGISTER, (struct text){0});
+    }
+    uv_timer_start(&join->soon, on_late, 50, 50);
+    while (!join_farewell_is_heard(join) && uv_hrtime() - begin < (uint64_t)FAREWELL_MS * 1000000)
+        (void)uv_run(&join->broker->loop, UV_RUN_ONCE);
+}
+
+static void on_timer_closed(uv_handle_t *handle)
+{
+    struct join *join = handle->data;
+    join->busy--;
+}
+
+void join_stop(struct broker *broker)
+{
+    struct join *join = broker->join;
+    if (join == NULL)
+        return;
+    join->leaving = true;
+    uv_timer_stop(&join->tick);
+    join_farewell(join);
+    for (uint32_t i = 0; i < join->count; i++) {
+        struct peer *peer = &join->peers[i];
+        if (peer->state == PEER_RESOLVING)
+            (void)uv_cancel((uv_req_t *)&peer->resolve);
+        else if (peer->state != PEER_IDLE)
+            peer_fail(peer, "the broker stops");
+    }
+    join->busy += 2;
+    uv_close((uv_handle_t *)&join->tick, on_timer_closed);
+    uv_close((uv_handle_t *)&join->soon, on_timer_closed);
+    while (join->busy > 0)
+        (void)uv_run(&broker->loop, UV_RUN_ONCE);
+    buffer_free(&join->frame);
+    free(join);
+    broker->join = NULL;
+}
