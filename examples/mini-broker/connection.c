@@ -27,7 +27,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 262144, LISTENERS_MAX = 4, TICK_MS = 250, INPUT_KEEP = 65536 };
+enum { READ_BYTES = 262144, LAST_READS = 64, LISTENERS_MAX = 4, TICK_MS = 250, INPUT_KEEP = 65536 };
 enum { TRIM_FROM = 32 * 1024 * 1024 };
 
 struct listener {
@@ -102,6 +102,8 @@ void connection_close(struct connection *connection, const char *why)
 
 static bool connection_is_full(const struct connection *connection)
 {
+    if (connection->gone)
+        return false; /* nothing is answered any more */
     return connection->output.bytes > CONNECTION_OUTPUT_MAX ||
            connection->waiting > CONNECTION_WAITING_MAX ||
            (connection->tls != NULL && tls_waiting(connection->tls) > TLS_WAITING_MAX);
@@ -270,19 +272,20 @@ static void connection_first(struct connection *connection, uint8_t byte)
         connection_close(connection, "no memory");
 }
 
-static void connection_read(struct connection *connection)
+/* False: there was nothing to read. */
+static bool connection_read(struct connection *connection)
 {
     size_t room = TLS_TAKE_MAX;
     uint8_t *to = connection->tls != NULL ? connection->broker->connections->block
                                           : connection_place(connection, &room);
     if (to == NULL)
-        return;
+        return false;
     const ssize_t got = recv(connection->fd, to, room, MSG_DONTWAIT);
     if (got < 0 && (errno == EAGAIN || errno == EINTR))
-        return;
+        return false;
     if (got <= 0) {
         connection_close(connection, got == 0 ? "by the client" : strerror(errno));
-        return;
+        return false;
     }
     connection->heard_ms = (int64_t)uv_now(&connection->broker->loop);
     connection_ref(connection);
@@ -297,6 +300,25 @@ static void connection_read(struct connection *connection)
     connection_count(connection);
     connection_poll(connection);
     connection_unref(connection);
+    return true;
+}
+
+/* The other end has gone: what it had said before is still there, and a client that ends waits for
+ * no answer to its last. */
+static void connection_end(struct connection *connection, const char *why)
+{
+    connection_ref(connection);
+    connection->gone = true;
+    output_free(&connection->output);
+    connection_kept(connection); /* what had to wait until answers were taken */
+    if (connection->unread && !connection->closed)
+        connection_decrypt(connection);
+    for (unsigned i = 0; i < LAST_READS && !connection->closed; i++) {
+        if (!connection_read(connection))
+            break;
+    }
+    connection_close(connection, why);
+    connection_unref(connection);
 }
 
 static void connection_write(struct connection *connection)
@@ -308,7 +330,7 @@ static void connection_write(struct connection *connection)
                            ? tls_write(connection->tls, &connection->output, connection->fd)
                            : output_write(&connection->output, connection->fd);
     if (status < 0) {
-        connection_close(connection, "cannot be written to");
+        connection_end(connection, "cannot be written to");
     } else {
         const int64_t now = (int64_t)uv_now(&connection->broker->loop) + 1;
         connection->stuck_ms = status == 1 ? 0 : connection->stuck_ms ? connection->stuck_ms : now;
@@ -326,14 +348,14 @@ static void on_ready(uv_poll_t *poll, int status, int events)
 {
     struct connection *connection = poll->data;
     if (status < 0) {
-        connection_close(connection, uv_strerror(status));
+        connection_end(connection, uv_strerror(status));
         return;
     }
     connection_ref(connection);
     if (events & UV_WRITABLE)
         connection_write(connection);
     if ((events & UV_READABLE) && !connection->closed && !connection_is_full(connection))
-        connection_read(connection);
+        (void)connection_read(connection);
     connection_unref(connection);
 }
 

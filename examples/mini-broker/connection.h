@@ -43,6 +43,7 @@ struct connection {
     int fd;
     int events; /* polled for */
     bool closed;
+    bool gone; /* the other end is: what it said is read, and not answered */
     bool dirty;
     bool begun;     /* the first byte has come */
     bool unread;    /* of what TLS has taken, something may be left */

@@ -71,7 +71,7 @@ bool reply_end_header(struct reply *reply, size_t body_bytes)
     struct buffer *header = &broker->header;
     const struct header_out out = {reply->to.type, reply->code, reply->to.opaque, reply->flag,
                                    reply->remark};
-    if (connection->closed || reply->to.oneway)
+    if (connection->closed || connection->gone || reply->to.oneway)
         return false;
     buffer_clear(header);
     uint8_t *prefix = buffer_room(header, FRAME_PREFIX);

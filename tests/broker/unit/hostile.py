@@ -24,6 +24,7 @@ import time
 
 PORTS = int(os.environ.get("PORT", "17876"))
 SLOW_READERS, SLOW_MESSAGES, SLOW_BYTES = 200, 200, 60000
+LAST_WORDS = 100
 KEPT_MAX_KB = 256 * 1024  # CONNECTIONS_KEPT_MAX
 CODES = [10, 11, 12, 14, 15, 17, 21, 26, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 41, 42, 46,
          100, 101, 102, 105, 106, 200, 201, 202, 203, 204, 206, 207, 208, 215, 216, 219, 222, 224,
@@ -188,6 +189,27 @@ def start(binary, data):
     sys.exit("hostile.py: the broker does not begin")
 
 
+def last_words(good):
+    """One that ends says how far it is, does not wait, and leaves answers unread: the kernel resets
+    the connection, and what it said is heard all the same."""
+    group = {"consumerGroup": "last", "topic": "GOOD", "queueId": "1"}
+    for number in range(1, LAST_WORDS + 1):
+        send(good, 1, 10)
+        client = connect()
+        client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else it may not leave here
+        for _ in range(20):
+            client.sendall(frame({"code": 11, "opaque": 1, "extFields": PULL}))
+        time.sleep(random.random() * 0.004)
+        client.sendall(frame({"code": 15, "opaque": 2, "flag": 2,
+                              "extFields": {**group, "commitOffset": str(number)}}))
+        client.close()
+        until = time.time() + 10
+        while ask(good, 14, group)[0].get("extFields", {}).get("offset") != str(number):
+            check(time.time() < until, f"offset {number} was said, and not heard")
+            time.sleep(0.005)
+        check(True, "it was heard")
+
+
 def main():
     limit = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     resource.setrlimit(resource.RLIMIT_NOFILE, (limit, limit))
@@ -198,6 +220,7 @@ def main():
     try:
         for _ in range(SLOW_MESSAGES):
             send(good, 0, SLOW_BYTES)
+        last_words(good)
         until = time.time() + float(sys.argv[2] if len(sys.argv) > 2 else 8)
         while time.time() < until:
             one_attack()
