@@ -17,7 +17,7 @@ import engines
 import wire
 from cases import Failed, Skipped, case, need, same
 
-NAMESRV, PORT, NO_PERMISSION = 37876, 37911, 16
+NAMESRV, PORT, NO_PERMISSION = 17876, 17911, 16
 SECRETS = {name: f"secret-of-{name}-{hash(name) & 0xffff}" for name in
            ("chief", "writer", "reader", "both", "stranger")}
 ACCOUNTS = [

@@ -17,7 +17,7 @@ import engines
 import wire
 from cases import Failed, Skipped, case, need, same
 
-NAMESRV, PORT = 38876, 38911
+NAMESRV, PORT = 18876, 18911
 HANDSHAKE = 10  # seconds, as the broker has it
 
 
