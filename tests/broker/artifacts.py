@@ -52,6 +52,8 @@ def recorded():
 
 def run(command, directory, log):
     """Two tries: a registry may be slow to answer."""
+    if shutil.which(command[0]) is None:
+        raise ArtifactError(f"{command[0]} is not there")
     for attempt in (1, 2):
         with open(log, "ab") as out:
             done = subprocess.run(command, cwd=directory, stdin=subprocess.DEVNULL, stdout=out,

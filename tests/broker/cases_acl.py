@@ -144,7 +144,7 @@ def check_java(ctx, server, agent, topic):
     thief.stop()
 
 
-@case(())
+@case((), short=False)
 def acl_clients(ctx):
     names = []
     with Server(ctx, "acl") as server:

@@ -198,7 +198,7 @@ def known(here):
         return {}
 
 
-@case(())
+@case((), short=False)
 def join_hostile(ctx):
     """A name server that is none: garbage, silence, an answer without end; the broker serves on."""
     if ctx.engine.name != "mini":

@@ -110,6 +110,19 @@ def fetch(clients, options):
         print("go           rocketmq-client-go v2.1.2, held against go/go.sum")
 
 
+def fetch_most(clients, options):
+    """With ALLOW_SKIP: the clients that can be had, for a machine that lacks a tool or a registry."""
+    had = []
+    for client in clients:
+        try:
+            fetch([client], options)
+            had.append(client)
+        except artifacts.ArtifactError as error:
+            print(f"skip: {client}: {str(error).strip().splitlines()[0]}")
+    sys.argv += ["--clients", ",".join(had)]
+    return had
+
+
 def joins(options):
     return any(case.name.startswith("join") and not case.short for case in chosen(options))
 
@@ -283,7 +296,11 @@ def main():
         return 0
     clients = [] if options.integration else [c for c in options.clients.split(",") if c] or list(
         SHORT_CLIENTS if options.short else CLIENTS)
-    if not os.environ.get(ISOLATED):
+    if not os.environ.get(ISOLATED) and os.environ.get("ALLOW_SKIP") and clients:
+        clients = fetch_most(clients, options)
+        if not clients:
+            return 0
+    elif not os.environ.get(ISOLATED):
         fetch(clients, options)
     if options.fetch or options.record:
         return 0

@@ -53,7 +53,7 @@ ROWS = [
     Row("damage", "bits of acknowledged data flipped; pages, files and names spoiled", 16,
         lambda part: f"SEED=1 PARTS=16 PART={part} FLIPS=1060000 "
                      f"{BUILD}/tests/damage/damage_test",
-        f"{SEED} FLIPS=20000 {BUILD}/tests/damage/damage_test",
+        f"{SEED} FLIPS=12000 {BUILD}/tests/damage/damage_test",
         {"flips_acknowledged": 1_000_000, "unnoticed": 0, "torn_after_clean": 0, "altered": 0,
          "lost_by_salvage": 0, "other_damage": 1, "violations": 0}, ["tests"]),
     Row("real-cuts", "power cuts under this kernel, on a disk that loses its cache: ext4, xfs, "
