@@ -199,11 +199,19 @@ static bool parse_number(const char *text, uint32_t most, uint32_t *out)
     return true;
 }
 
+static bool parse_bytes(const char *value, uint64_t *out)
+{
+    int64_t number;
+    if (!text_to_i64(text_of(value), &number) || number < 0)
+        return false;
+    *out = (uint64_t)number;
+    return true;
+}
+
 static enum options_status take(int option, const char *value, struct options *out,
                                 const char **advertise)
 {
     bool ok = true;
-    int64_t number;
     switch (option) {
     case OPT_CONFIG:
         break; /* was read before all others */
@@ -214,9 +222,7 @@ static enum options_status take(int option, const char *value, struct options *o
         ok = parse_number(value, 1000000, &out->connections);
         break;
     case OPT_UNFLUSHED:
-        ok = text_to_i64(text_of(value), &number) && number >= 0;
-        if (ok)
-            out->unflushed_bytes = (uint64_t)number;
+        ok = parse_bytes(value, &out->unflushed_bytes);
         break;
     case OPT_NAMESRV:
         ok = parse_address(value, NAMESRV_PORT, &out->namesrv);

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """Processes with an unmodified client in them (java/src, go, node), and what they are told and say.
 
-An agent is told one line for each task and says lines of JSON that carry the number of the task. One
-thread for each agent reads them into the tasks; whoever waits is woken by the condition of the agent.
+An agent is told one line for each task and says lines of JSON that carry the number of the task.
+One thread for each agent reads them into the tasks; whoever waits is woken by the condition of the
+agent.
 """
 
 import itertools
@@ -16,8 +17,8 @@ import urllib.parse
 import artifacts
 
 
-# Else a new consumer may wait 20 s for its queues. That members of a group are told of each other at
-# once is asked for by itself (members-are-told).
+# Else a new consumer may wait 20 s for its queues. That members of a group are told of each other
+# at once is asked for by itself (members-are-told).
 REBALANCE = "-Drocketmq.client.rebalance.waitInterval=2000"
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The official jars and modules: got by Maven, npm and Go into build/broker-tests/, and held against
-the checksums in checksums.tsv at each run. What npm and Go get is held against package-lock.json and
-go.sum by npm and Go themselves.
+"""The official jars and modules: got by Maven, npm and Go into build/broker-tests/, and held
+against the checksums in checksums.tsv at each run. What npm and Go get is held against
+package-lock.json and go.sum by npm and Go themselves.
 """
 
 import hashlib
@@ -99,7 +99,7 @@ def get_jars(name):
 
 
 def verify_jars(name):
-    """Each recorded file is there with its checksum, and no main jar is unrecorded: [(file, sum)]."""
+    """Each recorded file is there with its checksum, and no main jar is unrecorded: (file, sum)."""
     wanted = recorded().get(name, {})
     if not wanted:
         raise ArtifactError(f"checksums.tsv says nothing about {name}")
@@ -115,7 +115,7 @@ def verify_jars(name):
 
 def record(names):
     with open(os.path.join(HERE, "checksums.tsv"), "w", encoding="ascii") as out:
-        out.write("# set\tfile\tSHA-256; written by run.py --record, after a look at what changed\n")
+        out.write("# set\tfile\tSHA-256; written by run.py --record after a look at it\n")
         for name in names:
             for file in sorted(os.listdir(jars(name))):
                 if file.startswith(CHECKED):

@@ -27,7 +27,7 @@ Case = collections.namedtuple("Case", "name clients short alone function")
 
 
 def case(clients, short=True, alone=False):
-    """`clients`: kinds that it is asked of; short: part of the short run; alone: nothing beside it."""
+    """`clients`: kinds that it is asked of; short: in the short run; alone: nothing beside it."""
     def register(function):
         CASES.append(Case(function.__name__.replace("_", "-"), clients, short, alone, function))
         return function
@@ -110,7 +110,7 @@ class Context:
                  messages.expected(seed or self.seed, message["i"], limit))
 
     def check_once(self, received, numbers, limit=200):
-        """Each of the numbers was taken exactly once, with the right bytes, and nothing else was."""
+        """Each of the numbers was taken once, with the right bytes, and nothing else was."""
         taken = [m for m in received if m["taken"]]
         counts = collections.Counter(int(m["i"]) for m in taken)
         missing = sorted(set(numbers) - set(counts))

@@ -35,7 +35,8 @@ def admin_topics(ctx):
     need('"readQueueNums":3' in re.sub(r"\s", "", text), "topicRoute", text)
     need(ctx.engine.broker_address in text, "topicRoute has no address of the broker", text)
     ctx.agent.admin("updateTopic", "-c", "DefaultCluster", "-t", topic, "-r", "5", "-w", "5")
-    until(20, "five queues after updateTopic -c", lambda: wire.route(ctx.engine.namesrv, topic) == 5)
+    until(20, "five queues after updateTopic -c",
+          lambda: wire.route(ctx.engine.namesrv, topic) == 5)
     ctx.produce(topic, 3)
     ctx.agent.admin("deleteTopic", "-c", "DefaultCluster", "-t", topic)
     until(20, "no route after deleteTopic",

@@ -155,7 +155,8 @@ def answers_to_strangers(ctx):
         same("code of the answer to an unknown request", header["code"], 3)
         header, _ = connection.ask(310, {"b": "x"})
         need(header["code"] != 0, "a send without what it needs was accepted", header)
-        header, _ = connection.ask(11, {"consumerGroup": "g", "topic": "no-such-topic", "queueId": 0,
+        header, _ = connection.ask(11, {"consumerGroup": "g", "topic": "no-such-topic",
+                                        "queueId": 0,
                                         "queueOffset": 0, "maxMsgNums": 1, "sysFlag": 0,
                                         "commitOffset": 0, "suspendTimeoutMillis": 0,
                                         "subVersion": 0})

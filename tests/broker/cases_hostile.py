@@ -75,7 +75,7 @@ class Watch:
     def growth(self, most, what):
         grown = (self.peak - self.before) >> 10
         need(grown <= most, f"MiB that the server grew by: {what}", grown, f"at most {most}")
-        return (f"memory +{grown} MiB (at most {most}); honest client: {self.sent} sent and pulled, "
+        return (f"memory +{grown} MiB (at most {most}); honest client: {self.sent} sent, pulled, "
                 f"slowest {1000 * self.slowest:.0f} ms")
 
 
@@ -136,12 +136,12 @@ def hostile_lengths(ctx):
                 with socket.create_connection(target, 5) as sock:
                     sock.sendall(struct.pack(">i", length) + b"\0\0\0\x10" + b"{" * 64)
                     if length > FRAME_LIMIT or length < 0:
-                        need(closed(sock), f"a frame of length {length} does not end the connection")
+                        need(closed(sock), f"a frame of length {length} does not end it")
                         ended += 1
             for header in (0x7FFFFF, 101, 0xFFFFFFFF, 0x05000010):
                 with socket.create_connection(target, 5) as sock:
                     sock.sendall(struct.pack(">iI", 104, header) + b"x" * 100)
-                    need(closed(sock), f"a header of length {header:#x} in a frame of 104 bytes does "
+                    need(closed(sock), f"a header of length {header:#x} in 104 bytes does "
                          "not end the connection")
                     ended += 1
         # a length that is allowed must not make the server take memory for what never comes

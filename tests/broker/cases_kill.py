@@ -13,7 +13,8 @@ ROUNDS = {True: 2, False: 6}
 
 
 def begin(ctx, agent, name, topic, **values):
-    task = agent.begin("produce", topic=topic, seed=f"{ctx.seed}-{name}", n=10 ** 7, again=1, pause=2,
+    task = agent.begin("produce", topic=topic, seed=f"{ctx.seed}-{name}", n=10 ** 7,
+                       again=1, pause=2,
                        timeout=3000, group=f"P-{ctx.name}-{name}", **values)
     task.seed, task.ordered = f"{ctx.seed}-{name}", values.get("mode") == "ordered"
     return task
@@ -97,7 +98,7 @@ def kill_nine(ctx):
         same(f"bytes of {seed} {index}", message["sum"], messages.expected(seed, index))
     need(count > 20 * rounds * len(tasks) - 1, "too few messages for a verdict", count)
     return (f"{rounds} times kill -9 ({len(tasks)} producers, {len(agents)} clients, sync flush): "
-            f"{count} acknowledged, {there} stored, all of them stored and consumed, bytes and order; "
+            f"{count} acknowledged, {there} stored, all stored and consumed, bytes and order; "
             f"serves again after {ready:.1f} s")
 
 
@@ -135,5 +136,5 @@ def ended_and_begun(ctx):
         need(time.monotonic() < end, "a delayed message did not come after the restart", delayed)
         time.sleep(0.5)
         stored = wire.read_topic(ctx.engine.namesrv, ctx.engine.broker, topic + "-d")
-    need(stored[0]["store"] - stored[0]["born"] >= 1000 * wait - 100, "a delayed message came early")
+    need(stored[0]["store"] - stored[0]["born"] >= 1000 * wait - 100, "a delayed one came early")
     return "messages, positions, keys, unique keys and a delayed message outlive an orderly restart"

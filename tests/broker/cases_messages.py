@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Producers and consumers: what was acknowledged is received, once, unaltered, where it should be."""
+"""Producers and consumers: what was acknowledged is received, once, unaltered, where it should."""
 
 import time
 
@@ -83,7 +83,7 @@ def send_batch(ctx):
                  (batch["q"], batch["off"] + n))
             if len(offset_ids) == 8:
                 same("offset id of a message of a batch", message["offsetMsgId"], offset_ids[n])
-    return "10 batches of 8: each message once, consecutive offsets from the acknowledged one, offset ids"
+    return "10 batches of 8: each message once, offsets from the acknowledged one on, offset ids"
 
 
 @case(JAVA)
@@ -139,7 +139,8 @@ def filter_tags(ctx):
 @case(ALL)
 def filter_sql(ctx):
     topic = ctx.topic()
-    sql = "(TAGS is not null and TAGS in ('TagA', 'TagB')) and (a is not null and a between 2 and 6)"
+    sql = "(TAGS is not null and TAGS in ('TagA', 'TagB')) and " \
+          "(a is not null and a between 2 and 6)"
     if ctx.agent.name.startswith("node"):
         ctx.produce(topic, 1, **{"from": 1000, "tags": "TagC"})
     consumer = ctx.agent.begin("consume", topic=topic, group=ctx.group(), sql=sql).started()
@@ -235,7 +236,7 @@ def orderly(ctx):
         before = streams.get(index % 8, index % 8 - 8)
         need(index <= before + 8, f"stream {index % 8}: {index} came after {before}")
         streams[index % 8] = max(before, index)
-    return f"8 streams, {len(tasks)} orderly consumers: no message of a stream comes before an earlier one"
+    return f"8 streams, {len(tasks)} orderly consumers: no message comes before an earlier one"
 
 
 @case(("java",))
@@ -491,7 +492,7 @@ def position_kept(ctx):
     first = ctx.agent.begin("consume", topic=topic, group=ctx.group()).started()
     ctx.produce(topic, 40)
     ctx.check_once(first.messages(40, 40), range(40))
-    # ali-ons writes its position each 5 s, not when it ends; the others once a listener has returned
+    # ali-ons writes its position each 5 s, not when it ends; the others when a listener returns
     time.sleep(6 if ctx.agent.name.startswith("node") else 1)
     first.stop()
     ctx.produce(topic, 20, **{"from": 40})

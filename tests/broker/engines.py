@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The server under test, started in a directory of its own: the mini-broker, or the official name
-server and broker, which answer for what is right. Both flush each message before it is acknowledged.
+server and broker, which answer for what is right. Both flush each message before they acknowledge.
 """
 
 import os

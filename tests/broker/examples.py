@@ -2,8 +2,9 @@
 """The official example programs, run as they are: what they print, and what the server then holds.
 
 The address of the name server comes from the environment, or is the one that the program has built
-in, 127.0.0.1:9876. Programs that use the same topic or group run one after the other, in a lane; the
-lanes run side by side. Each version gets a server that holds nothing yet, for the groups are fixed.
+in, 127.0.0.1:9876. Programs that use the same topic or group run one after the other, in a lane;
+the lanes run side by side. Each version gets a server that holds nothing yet, for the groups are
+fixed.
 """
 
 import collections
@@ -175,7 +176,7 @@ def once(received, sent, bodies=None):
 
 
 def make_topic(lane, name):
-    """Else a consumer that begins before the topic is there may wait for its queues half a minute."""
+    """Else a consumer that begins before its topic may wait half a minute for its queues."""
     Program(lane, "MQAdminStartup", "updateTopic", "-b", lane.engine.broker_address, "-t", name,
             "-r", "4", "-w", "4", package="org.apache.rocketmq.tools.command.").ended()
     end = time.monotonic() + 20
@@ -269,7 +270,7 @@ def oneway(lane):
 def asynchronous(lane):
     program = lane.start("simple.AsyncProducer").ended()
     same("results", len(re.findall(r"^\d+ +OK \w+", program.text(), re.M)), 100)
-    need("Exception" not in program.text(), "a message failed", program.text()[-300:])
+    need("Exception" not in program.text(), "one failed", program.text()[-300:])
     stored = lane.settled("Jodie_topic_1023", 100)
     same("bodies", {r["body"] for r in stored}, {b"Hello world"})
     return "simple.AsyncProducer: 100 callbacks with success, 100 messages are stored"
@@ -429,8 +430,8 @@ def benchmark(lane):
         program.await_text("its end", 90, lambda text: "[Complete]" in text)
         program.stop()
         stored = lane.settled("bench", 4000)
-        need(re.search(r"Send Failed: 0( \|)? Response Failed: 0", program.text()), "a message failed",
-             program.text()[-300:])
+        need(re.search(r"Send Failed: 0( \|)? Response Failed: 0", program.text()),
+             "a message failed", program.text()[-300:])
     # the 4.7 one sends a few bytes more than it is told
     same("sizes of the bodies", len({len(r["body"]) for r in stored}), 1)
     need(512 <= len(stored[0]["body"]) <= 520, "size of a body", len(stored[0]["body"]))

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""RocketMQ's own integration tests, as published in its test jar, against a server that runs already.
+"""RocketMQ's own integration tests, as published in its test jar, against a server that runs.
 
 Only BaseConf, which starts servers within the process, is ours (java/integration). A row for each
 class: how many of its tests passed, and what those said that did not.

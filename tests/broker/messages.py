@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Messages by seed: the same bytes as java/src/Body.java, go/messages.go and node/messages.js make."""
+"""Messages by seed: the bytes that java/src/Body.java, go/messages.go, node/messages.js make."""
 
 import hashlib
 

@@ -82,7 +82,7 @@ class Table:
 
 
 def fetch(clients, options):
-    """Everything from outside, before the network is left; what it is, for the reader of the log."""
+    """Everything from outside, before the network is left; what it is, for who reads the log."""
     os.makedirs(artifacts.BUILD, exist_ok=True)
     sets = sorted({"client-" + c.split("-")[1] for c in clients if c.startswith("java")})
     if options.engine == "rocketmq" or options.fetch or joins(options):
@@ -111,7 +111,7 @@ def fetch(clients, options):
 
 
 def fetch_most(clients, options):
-    """With ALLOW_SKIP: the clients that can be had, for a machine that lacks a tool or a registry."""
+    """The clients that can be had, with ALLOW_SKIP: where a tool or a registry is missing."""
     had = []
     for client in clients:
         try:

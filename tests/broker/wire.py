@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""A few requests of the remoting protocol, and the layout of a record, written from their description.
+"""A few requests of the remoting protocol, and the layout of a record, from their description.
 
 Used to see whether a server is there, to read what a topic holds without a client in between (each
 length, checksum and offset of a record is checked), and to send what no client would send.
@@ -127,7 +127,7 @@ def records(data):
 
 
 def route(namesrv, topic):
-    """{queue id: perm} is what a client makes of it; here: the number of queues to read, or None."""
+    """What a client makes of it is {queue id: perm}; here: the number of queues to read."""
     with Connection(namesrv) as connection:
         header, body = connection.ask(105, {"topic": topic, "acceptStandardJsonOnly": "true"})
         if header["code"] == 17:
