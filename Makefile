@@ -70,6 +70,9 @@ FUZZ_FILES := $(sort $(wildcard fuzz/*.c))
 FUZZ_SOURCES := $(if $(FUZZ_FILES),$(shell grep -lE '^int LLVMFuzzerTestOneInput' $(FUZZ_FILES)))
 FUZZ_NAMES := $(FUZZ_SOURCES:fuzz/%.c=%)
 FUZZ_SUPPORT := $(filter-out %/mutate.c %/afl_mutator.c,$(sort $(wildcard fuzz/support/*.c)))
+# What the mini-broker takes from strangers: nothing of it needs libuv.
+FUZZ_BROKER_PARTS := $(patsubst %,examples/mini-broker/%.c,buffer command frame header_binary \
+    header_json properties)
 FUZZ_TOOL_PARTS := $(patsubst %,tools/commitlog/%.c,base64 control_out out record_in record_out \
     reference_body text transaction_out when)
 
@@ -353,11 +356,12 @@ $(PLANTED)/tests/soak/soak: $(call object,$(filter-out %/soak.c,$(SOAK_SOURCES))
 # The same targets with libFuzzer and the mutator, or with a main that replays what it is given.
 ifeq ($(VARIANT),fuzz)
 FUZZ_LINK := -fsanitize=fuzzer
-FUZZ_MAIN = $(if $(filter %/jsonl %/filter,$@),,$(B)/obj/fuzz/support/mutate.o)
+FUZZ_MAIN = $(if $(filter %/jsonl %/filter %/remoting,$@),,$(B)/obj/fuzz/support/mutate.o)
 else
 FUZZ_MAIN = $(B)/obj/fuzz/replay.o
 endif
-FUZZ_PARTS := $(call object,$(FUZZ_SUPPORT) $(FUZZ_TOOL_PARTS))
+FUZZ_PARTS := $(call object,$(FUZZ_SUPPORT) $(FUZZ_TOOL_PARTS) $(FUZZ_BROKER_PARTS))
+$(call object,fuzz/remoting.c): FILE_CFLAGS = -Iexamples/mini-broker
 $(FUZZ_PROGRAMS): $(B)/%: $(B)/obj/%.o $(FUZZ_PARTS) $(FAULT) $(STATIC) \
     $(call object,fuzz/replay.c fuzz/support/mutate.c)
 	@mkdir -p $(@D)
@@ -378,7 +382,7 @@ $(EXAMPLE_PROGRAMS): $(B)/examples/%: $$(call object,$$(wildcard examples/$$*/*.
 	$(call say,LD)$(CC) $(LINK_FLAGS) $^ $(PMEM_LIBS) $(TOOL_LIBS) -pthread -o $@
 
 $(call object,$(BROKER_SOURCES) $(BROKER_TESTS)): FILE_CFLAGS = -Iexamples/mini-broker \
-    $(shell $(PKG_CONFIG) --cflags libuv jansson libmicrohttpd libssl libcrypto)
+    $(shell $(PKG_CONFIG) --cflags libuv jansson libmicrohttpd libssl libcrypto 2>/dev/null)
 BROKER_LIBS = $(shell $(PKG_CONFIG) --libs libuv jansson libmicrohttpd libssl libcrypto)
 $(BROKER): $(call object,$(BROKER_SOURCES)) $(STATIC)
 	@mkdir -p $(@D)

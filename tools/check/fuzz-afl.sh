@@ -14,9 +14,12 @@ mkdir -p build/afl/out
 
 export AFL_SKIP_CPUFREQ=1 AFL_I_DONT_CARE_ABOUT_MISSING_CRASHES=1 AFL_NO_UI=1 AFL_NO_AFFINITY=1
 export ASAN_OPTIONS=abort_on_error=1:symbolize=0:detect_leaks=0:quarantine_size_mb=16
-if [ "$target" != jsonl ] && [ "$target" != filter ]; then # those are text, not bundles
+case $target in
+jsonl | filter | remoting) ;; # those are text and frames, not bundles
+*)
     export AFL_CUSTOM_MUTATOR_LIBRARY=$PWD/build/release/fuzz/afl_mutator.so
-fi
+    ;;
+esac
 log=build/afl/$target.log
 if ! afl-fuzz -V "$seconds" -m none -t 20000 ${SEED:+-s "$SEED"} -i "fuzz/corpus/$target" \
     -o "$out" -- "build/afl/fuzz/$target" >"$log" 2>&1; then

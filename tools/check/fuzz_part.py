@@ -31,6 +31,7 @@ ASAN_OPTIONS = "quarantine_size_mb=16:malloc_context_size=8"
 # Stores are large inputs that reach thousands of edges: to count how rare each is costs as much as
 # to run them.
 TARGET_FLAGS = {"jsonl": ["-max_len=4096"], "filter": ["-max_len=4096"],
+                "remoting": ["-max_len=4096"],
                 "store": ["-max_len=65536", "-len_control=0", "-entropic=0"]}
 OTHER_FLAGS = ["-max_len=65536", "-len_control=0"]
 

@@ -8,7 +8,8 @@ BUILD = "build/release"
 # Of a short run: the one in the environment, or one by chance.
 SEED = "SEED=${SEED:-$$}"
 POWERCUT = ["deps-powercut", "powercut-programs"]
-FUZZ_TARGETS = ["record", "checkpoint", "segment", "view", "live", "store", "jsonl", "filter"]
+FUZZ_TARGETS = ["record", "checkpoint", "segment", "view", "live", "store", "jsonl", "filter",
+                "remoting"]
 
 
 @dataclasses.dataclass
