@@ -148,16 +148,17 @@ int clg_expiry_run(struct commitlog_store *store, int64_t *out_wait_ns, struct c
     clg_mutex_lock(store->os, &store->expiry_lock);
     const int64_t now_ns = store->expiry.count > 0 ? clg_log_time(store->core->log) : 0;
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < store->expiry.count; i++) {
-        const struct clg_expiry *row = &store->expiry.rows[i];
-        const struct clg_topic *topic = clg_registry_owner(registry, row->first_queue, NULL);
-        if (row->age_ms == 0 || topic == NULL) { /* its definition was lost */
+        const struct clg_expiry is = store->expiry.rows[i]; /* the rows may move */
+        const struct clg_topic *topic = clg_registry_owner(registry, is.first_queue, NULL);
+        if (is.age_ms == 0 || topic == NULL) { /* its definition was lost */
             continue;
         }
-        if (row->look_ns <= now_ns && looks < EXPIRY_LOOKS) {
+        if (is.look_ns <= now_ns && looks < EXPIRY_LOOKS) {
             looks += clg_topic_queues(topic);
             rc = expiry_look(store, i, now_ns, topic, err);
         }
-        int64_t wait_ns = row->look_ns > now_ns ? row->look_ns - now_ns : 0;
+        const int64_t look_ns = store->expiry.rows[i].look_ns;
+        int64_t wait_ns = look_ns > now_ns ? look_ns - now_ns : 0;
         *out_wait_ns = wait_ns < *out_wait_ns ? wait_ns : *out_wait_ns;
     }
     clg_mutex_unlock(store->os, &store->expiry_lock);

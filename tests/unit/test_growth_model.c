@@ -280,6 +280,12 @@ static void trial(uint64_t seed, uint32_t steps)
     for (uint32_t i = 0; i < steps && history_count < HISTORY - 4; i++) {
         step();
     }
+    consume_all();
+    if (now()->queues > FIRST_QUEUES) { /* all is drained: it goes back to what it was */
+        ck_assert_msg(shrink(FIRST_QUEUES) == COMMITLOG_OK, "%s", err.message);
+        changed(FIRST_QUEUES);
+        shrunk++;
+    }
     step_restart();
     consume_all();
     check_letters();
