@@ -200,6 +200,7 @@ BROKER_TEST_PROGRAMS := $(BROKER_TESTS:%.c=$(B)/%)
 # What has one thread only has no races, and takes ten times as long under that sanitizer.
 ifeq ($(VARIANT),tsan)
 PLAIN_PROGRAMS := $(filter $(B)/tests/stress/% $(B)/tests/model/% $(B)/tests/crash/%,$(PLAIN_PROGRAMS))
+UNIT_PROGRAMS := $(filter-out %_faults %_model %_table,$(UNIT_PROGRAMS))
 FUZZ_PROGRAMS :=
 endif
 FAULT_DISK := $(B)/tests/powercut/fault_disk
