@@ -13,7 +13,9 @@ org.apache.rocketmq.example.benchmark.Producer of 5.5.0 on client 5.3.3, unmodif
 thread; the server on the other. The engines take turns. What the first WARM seconds bring does not
 count. A run with a message that failed is recorded with how many, not left out. Throughput and the
 longest time of a message are what the producer prints for its windows of ten seconds; processor
-time is /proc's of the server process, over the same windows.
+time is /proc's of the server process, over the same windows. What was measured so far: fewer than
+the five rounds that figures should have, on a root file system without a journal. A heap of 4 GiB,
+as it is asked for, is most of the official broker's memory.
 """
 import json
 import os
