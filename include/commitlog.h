@@ -382,7 +382,7 @@ COMMITLOG_API int32_t commitlog_topic_shrink(struct commitlog_store *store,
  * Messages expire: the first offset of their queue rises over them, and to
  * cursors, receivers, groups and searches by key they are as if retention had
  * taken them. Their bytes stay in the log until it does, and are there to
- * commitlog_read and to cursors over the log. What a group with
+ * commitlog_get and to cursors over the log. What a group with
  * COMMITLOG_GROUP_KEEP has yet to consume does not expire. A message that waits,
  * for its time or for its transaction, is as old as its delivery.
  *

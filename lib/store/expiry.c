@@ -15,6 +15,8 @@
 #define EXPIRY_PART 100
 #define EXPIRY_LOOK_LEAST_NS (INT64_C(1) * CLG_OS_NS_PER_S)
 #define EXPIRY_LOOK_MOST_NS (INT64_C(3600) * CLG_OS_NS_PER_S)
+/* Until a topic whose segments do not read is tried again. */
+#define EXPIRY_AGAIN_NS (INT64_C(30) * CLG_OS_NS_PER_S)
 /* Queues that one round of upkeep looks at, those of the last topic on top. */
 #define EXPIRY_LOOKS 4096u
 
@@ -139,6 +141,15 @@ static int expiry_look(struct commitlog_store *store, uint32_t row, int64_t now_
     return rc;
 }
 
+/* What is wrong with this one is nothing to the others. */
+static int expiry_put_off(struct commitlog_store *store, uint32_t row, int64_t now_ns,
+                          const struct commitlog_error *err)
+{
+    clg_store_event(store, COMMITLOG_EVENT_WARNING, err);
+    store->expiry.rows[row].look_ns = now_ns + EXPIRY_AGAIN_NS;
+    return COMMITLOG_OK;
+}
+
 int clg_expiry_run(struct commitlog_store *store, int64_t *out_wait_ns, struct commitlog_error *err)
 {
     const struct clg_registry *registry = &store->core->registry;
@@ -156,6 +167,9 @@ int clg_expiry_run(struct commitlog_store *store, int64_t *out_wait_ns, struct c
         if (is.look_ns <= now_ns && looks < EXPIRY_LOOKS) {
             looks += clg_topic_queues(topic);
             rc = expiry_look(store, i, now_ns, topic, err);
+            rc = rc == COMMITLOG_EIO || rc == COMMITLOG_EDAMAGED
+                     ? expiry_put_off(store, i, now_ns, err)
+                     : rc;
         }
         const int64_t look_ns = store->expiry.rows[i].look_ns;
         int64_t wait_ns = look_ns > now_ns ? look_ns - now_ns : 0;

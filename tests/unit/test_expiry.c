@@ -306,6 +306,49 @@ START_TEST(a_group_that_keeps_holds_its_messages)
 }
 END_TEST
 
+/* What a topic had first lies in a segment that is gone, file and all. */
+START_TEST(one_that_does_not_read_holds_up_no_other)
+{
+    static const char filling[8000];
+    static const char *const gone[] = {"/store/log/00000000000000000000.log",
+                                       "/store/view/00000000000000000000.cq",
+                                       "/store/view/00000000000000000000.key"};
+    uint32_t other = 0;
+    uint32_t third = 0;
+    struct commitlog_event event = {.struct_bytes = sizeof(event)};
+    ck_assert_int_eq(commitlog_topic_open(store, "f", 1, 1, &third, &err), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "u", 1, 1, &other, &err), 0);
+    put(0, 3);
+    for (int i = 0; i < 20; i++) {
+        ck_assert_int_eq(
+            commitlog_append(store, third, 0, filling, sizeof(filling), COMMITLOG_LEVEL_NONE, NULL),
+            0);
+    }
+    ck_assert_int_eq(commitlog_append(store, other, 0, "x", 1, COMMITLOG_LEVEL_NONE, NULL), 0);
+    step_all();
+    restart(false);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(commitlog_fault_remove(machine, gone[i]), 0);
+    }
+    ck_assert_int_eq(commitlog_topic_open(store, "u", 1, 0, &other, &err), 0);
+    ck_assert_int_eq(expire_after(AGE_MS), 0);
+    ck_assert_int_eq(commitlog_topic_expire_after(store, other, AGE_MS, COMMITLOG_LEVEL_NONE, &err),
+                     0);
+    while (commitlog_event_next(store, &event) == 0) {
+    }
+    pass_ms(2 * AGE_MS);
+    step_all();
+    ck_assert_uint_eq(queue_of(other, 0).first_offset, 1);
+    uint32_t told = 0;
+    while (commitlog_event_next(store, &event) == 0) {
+        told += strstr(event.detail.message, "topic t") != NULL ? 1 : 0;
+    }
+    ck_assert_uint_eq(told, 1); /* not each time that upkeep looks */
+    ck_assert_int_ne(expire(INT64_MAX), 0);
+    ck_assert_uint_eq(info_of(topic).expired_below, 0);
+}
+END_TEST
+
 START_TEST(a_receiver_passes_over_what_has_expired)
 {
     struct commitlog_group *workers = NULL;
@@ -564,6 +607,7 @@ int main(void)
     tcase_add_test(states, a_key_does_not_find_what_has_expired);
     tcase_add_test(states, another_topic_keeps_its_messages);
     tcase_add_test(states, a_group_that_keeps_holds_its_messages);
+    tcase_add_test(states, one_that_does_not_read_holds_up_no_other);
     tcase_add_test(states, a_receiver_passes_over_what_has_expired);
     tcase_add_test(states, a_message_that_waited_is_as_old_as_its_delivery);
     tcase_add_test(states, it_survives_a_restart);

@@ -4,6 +4,7 @@
  * ever; then the process dies or the power goes. On a healthy machine the topic has grown as far as
  * was said, or not at all, and a group consumes every key in order.
  */
+#include "unit/each_call_fixture.h"
 #include "unit/growth_fixture.h"
 
 /* What may be true of the topic: bits by the number of queues. */
@@ -120,47 +121,31 @@ static void check_life(const struct life *life)
     commitlog_group_close(group);
 }
 
+static struct life one;
+
+static void live_one(void)
+{
+    live(&one);
+}
+
+static void forget_some_views(uint64_t nth)
+{
+    if (nth % 2 == 0) {
+        forget_views();
+    }
+}
+
+static void check_one(bool complete)
+{
+    check_life(&one);
+    ck_assert(!complete || one.complete);
+}
+
 START_TEST(each_call_may_fail)
 {
-    static const struct {
-        uint32_t kind;
-        int32_t os_errno;
-    } faults[] = {{COMMITLOG_FAULT_ALLOC, ENOMEM},    {COMMITLOG_FAULT_OPEN, EMFILE},
-                  {COMMITLOG_FAULT_READ, EIO},        {COMMITLOG_FAULT_WRITE, EIO},
-                  {COMMITLOG_FAULT_WRITE, ENOSPC},    {COMMITLOG_FAULT_SYNC, EIO},
-                  {COMMITLOG_FAULT_ALLOCATE, ENOSPC}, {COMMITLOG_FAULT_UNLINK, EIO}};
-    const uint32_t kind = faults[_i / 2].kind;
-    struct commitlog_fault *base = machine;
-    struct life life;
-    uint64_t struck = 0;
-    bool more = true;
-    for (uint64_t nth = 1; more; nth++) {
-        ck_assert_int_eq(commitlog_fault_clone(base, nth, &machine), 0);
-        uint64_t before = commitlog_fault_count(machine, kind);
-        (void)commitlog_fault_fail(machine, kind, nth, faults[_i / 2].os_errno, (uint32_t)_i % 2);
-        live(&life);
-        more = commitlog_fault_count(machine, kind) - before >= nth;
-        struck += more ? 1 : 0;
-        die(nth % 3 == 0);
-        (void)commitlog_fault_fail(machine, 0, 0, 0, 0);
-        if (nth % 2 == 0) {
-            forget_views();
-        }
-        ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == COMMITLOG_OK, "call %u: %s",
-                      (unsigned)nth, err.message);
-        check_life(&life);
-        if (!more) { /* nothing failed: all of it was done */
-            ck_assert(life.complete);
-        }
-        ck_assert_int_eq(commitlog_close(store, &err), 0);
-        store = NULL;
-        ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_ALLOC), 0);
-        commitlog_fault_free(machine);
-    }
-    machine = base;
-    ck_assert_uint_gt(struck, 0);
-    printf("kind %u, errno %d, %s: %u calls failed\n", kind, faults[_i / 2].os_errno,
-           _i % 2 == 0 ? "once" : "for ever", (unsigned)struck);
+    static const struct each_call calls = {
+        .live = live_one, .before = forget_some_views, .check = check_one};
+    each_call_fails(&calls, _i);
 }
 END_TEST
 
@@ -170,7 +155,7 @@ int main(void)
     TCase *faults = tcase_create("each call may fail");
     tcase_set_timeout(faults, 600);
     tcase_add_checked_fixture(faults, setup, teardown);
-    tcase_add_loop_test(faults, each_call_may_fail, 0, 16);
+    tcase_add_loop_test(faults, each_call_may_fail, 0, EACH_CALL_CASES);
     suite_add_tcase(suite, faults);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);

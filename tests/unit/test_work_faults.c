@@ -5,6 +5,7 @@
  * was acknowledged durably never comes again, and of all others each ends, acknowledged or as one
  * dead letter.
  */
+#include "unit/each_call_fixture.h"
 #include "unit/timer_fixture.h"
 
 enum { MESSAGES = 6, ATTEMPTS = 2 };
@@ -119,45 +120,25 @@ static void end(const struct life *life)
     close_receiver();
 }
 
+static struct life one;
+
+static void live_one(void)
+{
+    live(&one);
+}
+
+static void check_one(bool complete)
+{
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, QUEUES, &topic, &err), 0);
+    end(&one);
+    ck_assert(!complete || (one.stored == MESSAGES && one.done[0] && one.done[3]));
+}
+
 START_TEST(each_call_may_fail)
 {
-    static const struct {
-        uint32_t kind;
-        int32_t os_errno;
-    } faults[] = {{COMMITLOG_FAULT_ALLOC, ENOMEM}, {COMMITLOG_FAULT_OPEN, EMFILE},
-                  {COMMITLOG_FAULT_READ, EIO},     {COMMITLOG_FAULT_WRITE, EIO},
-                  {COMMITLOG_FAULT_WRITE, ENOSPC}, {COMMITLOG_FAULT_SYNC, EIO}};
-    const uint32_t kind = faults[_i / 2].kind;
-    struct commitlog_fault *base = machine;
-    struct life life;
-    uint64_t struck = 0;
-    bool more = true;
-    for (uint64_t nth = 1; more; nth++) {
-        ck_assert_int_eq(commitlog_fault_clone(base, nth, &machine), 0);
-        uint64_t before = commitlog_fault_count(machine, kind);
-        (void)commitlog_fault_fail(machine, kind, nth, faults[_i / 2].os_errno, (uint32_t)_i % 2);
-        live(&life);
-        more = commitlog_fault_count(machine, kind) - before >= nth;
-        struck += more ? 1 : 0;
-        struct commitlog_fault *next = NULL; /* as it is now: what closes is not to be seen */
-        ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
-        close_receiver();
-        die_on(next, nth % 3 == 0);
-        (void)commitlog_fault_fail(machine, 0, 0, 0, 0);
-        ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == COMMITLOG_OK, "call %u: %s",
-                      (unsigned)nth, err.message);
-        ck_assert_int_eq(commitlog_topic_open(store, "t", 1, QUEUES, &topic, &err), 0);
-        end(&life);
-        ck_assert_int_eq(commitlog_close(store, &err), 0);
-        store = NULL;
-        ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_ALLOC), 0);
-        commitlog_fault_free(machine);
-    }
-    ck_assert(life.stored == MESSAGES && life.done[0] && life.done[3]); /* nothing failed */
-    machine = base;
-    ck_assert_uint_gt(struck, 0);
-    printf("kind %u, errno %d, %s: %u calls failed\n", kind, faults[_i / 2].os_errno,
-           _i % 2 == 0 ? "once" : "for ever", (unsigned)struck);
+    static const struct each_call calls = {
+        .live = live_one, .leave = close_receiver, .check = check_one};
+    each_call_fails(&calls, _i);
 }
 END_TEST
 
@@ -167,7 +148,7 @@ int main(void)
     TCase *cases = tcase_create("cases");
     tcase_set_timeout(cases, 120);
     tcase_add_checked_fixture(cases, setup, teardown);
-    tcase_add_loop_test(cases, each_call_may_fail, 0, 12);
+    tcase_add_loop_test(cases, each_call_may_fail, 0, EACH_CALL_CASES_WITHOUT_FILES);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
