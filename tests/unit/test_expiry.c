@@ -3,8 +3,6 @@
  * test_expiry.c -- messages of a topic expire, by age and because somebody says so: what is still
  * given, to whom, and what survives. test_expiry_model.c does the same at random.
  */
-#include "format/limits.h"
-#include "state/expiry_table.h"
 #include "unit/timer_fixture.h"
 
 enum { SECOND_MS = 1000, AGE_MS = 100 * SECOND_MS };
@@ -498,54 +496,6 @@ START_TEST(what_is_set_meanwhile_is_not_taken_back)
 }
 END_TEST
 
-START_TEST(a_row_keeps_the_highest_position)
-{
-    struct clg_expiry_table table;
-    clg_expiry_table_init(&table, commitlog_fault_os(machine));
-    const struct clg_tombstone said[] = {{70, 5, 800}, {10, 0, 80}, {70, 3, 400}, {40, 9, 0}};
-    for (uint32_t i = 0; i < 4; i++) {
-        ck_assert_int_eq(clg_expiry_table_prepare(&table), 0);
-        clg_expiry_table_apply(&table, &said[i], 1000 + 8 * i);
-    }
-    ck_assert_uint_eq(table.count, 3);
-    const struct clg_expiry *row = clg_expiry_find(&table, 70);
-    ck_assert_ptr_nonnull(row);
-    ck_assert(row->below == 800 && row->age_ms == 3 && row->position == 1016);
-    row = clg_expiry_find(&table, 40);
-    ck_assert(row != NULL && row->below == 0 && row->age_ms == 9);
-    ck_assert_ptr_null(clg_expiry_find(&table, 41));
-    clg_expiry_table_deinit(&table);
-}
-END_TEST
-
-START_TEST(a_body_that_cannot_be_is_damage)
-{
-    const struct clg_tombstone in = {7, CLG_AGE_MAX_MS, 8192};
-    struct clg_tombstone out = {0};
-    uint8_t body[CLG_TOMBSTONE_BYTES + 1] = {0};
-    clg_tombstone_encode(body, &in);
-    ck_assert_int_eq(clg_tombstone_decode(body, CLG_TOMBSTONE_BYTES, &out), 0);
-    ck_assert(out.first_queue == 7 && out.age_ms == CLG_AGE_MAX_MS && out.below == 8192);
-    ck_assert_int_eq(clg_tombstone_decode(body, CLG_TOMBSTONE_BYTES - 1, &out), COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(clg_tombstone_decode(body, CLG_TOMBSTONE_BYTES + 1, &out), COMMITLOG_EDAMAGED);
-    /* No queue; not zero; an age too long by one bit, by the highest; no place of a record; beyond
-     * the end of all logs. */
-    static const struct {
-        uint32_t at;
-        uint8_t byte;
-    } spoil[] = {{3, 0xff}, {4, 1}, {7, 0x80}, {14, 0xff}, {15, 0x80}, {16, 1}, {23, 0x80}};
-    for (uint32_t i = 0; i < sizeof(spoil) / sizeof(spoil[0]); i++) {
-        uint8_t bad[CLG_TOMBSTONE_BYTES];
-        memcpy(bad, body, sizeof(bad));
-        bad[spoil[i].at] = spoil[i].byte;
-        if (i == 0) {
-            memset(bad, 0xff, 4);
-        }
-        ck_assert_msg(clg_tombstone_decode(bad, sizeof(bad), &out) == COMMITLOG_EDAMAGED, "%u", i);
-    }
-}
-END_TEST
-
 START_TEST(an_open_reservation_does_not_deceive)
 {
     struct commitlog_reservation *reservation = NULL;
@@ -613,8 +563,6 @@ int main(void)
     tcase_add_test(states, it_survives_a_restart);
     tcase_add_test(states, retention_carries_it_forward);
     tcase_add_test(states, what_is_set_meanwhile_is_not_taken_back);
-    tcase_add_test(states, a_row_keeps_the_highest_position);
-    tcase_add_test(states, a_body_that_cannot_be_is_damage);
     tcase_add_test(states, an_open_reservation_does_not_deceive);
     tcase_add_test(states, what_cannot_be_is_refused);
     suite_add_tcase(suite, states);
