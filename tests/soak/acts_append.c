@@ -116,6 +116,7 @@ static void draft_note(struct worker *worker, const struct draft *draft,
     CHECKF(receipt->end_position > receipt->position && receipt->epoch == atomic_load(&book->epoch),
            "receipt: [%llu, %llu) epoch %u", (ull)receipt->position, (ull)receipt->end_position,
            receipt->epoch);
+    atomic_store(&book->told, receipt->epoch);
     book_note(book, book_lane(head->topic, draft->queue), receipt->queue_offset, &note);
     book_count(book, BOOK_APPENDED, 1);
     book_count(book, BOOK_ACKNOWLEDGED, 1);

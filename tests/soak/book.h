@@ -83,6 +83,8 @@ struct book {
     _Atomic uint32_t alive;   /* the same while it runs, 0 as soon as it is to be killed */
     _Atomic uint32_t private; /* its live area is private: level none dies with it */
     _Atomic uint32_t epoch;   /* of the last writer that has opened the store */
+    _Atomic uint32_t told;    /* the last epoch that a receipt named */
+    _Atomic uint32_t bare;    /* CHECKPOINT is gone since that writer */
     _Atomic uint32_t clean;   /* it has closed the store, and nobody has touched it since */
     _Atomic uint32_t ask_close;
     _Atomic uint64_t first;     /* the first position of the log, as the writer has last seen it */

@@ -199,6 +199,7 @@ static void remove_all_but_log(struct crew *crew)
     }
     names_free(&names);
     atomic_store(&crew->book->clean, 0);
+    atomic_store(&crew->book->bare, 1);
     for (uint32_t i = 0; i < BOOK_FOLLOWERS; i++)
         crew->members[1 + i].return_ms = 0;
 }

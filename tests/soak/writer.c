@@ -123,6 +123,7 @@ static void life_begin(struct book *book, struct writer *writer)
     atomic_store(&book->published, now.published);
     atomic_store(&book->durable, now.durable);
     atomic_store(&book->epoch, now.epoch);
+    atomic_store(&book->bare, 0);
     atomic_store(&book->alive, atomic_load(&book->life));
 }
 

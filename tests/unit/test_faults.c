@@ -467,6 +467,27 @@ START_TEST(a_salvage_that_fails_gives_no_position_again)
 }
 END_TEST
 
+/* Of a writer that appended nothing only CHECKPOINT knows. */
+START_TEST(an_epoch_that_a_record_has_does_not_come_again_without_checkpoint)
+{
+    uint32_t had = 0;
+    for (int i = 0; i < 6; i++) {
+        ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+        const uint32_t epoch = store_positions().epoch;
+        ck_assert_uint_gt(epoch, had);
+        if (i % 3 == 0) {
+            store_put(1, COMMITLOG_LEVEL_NONE);
+            had = epoch;
+        }
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        store = NULL;
+        ck_assert_int_eq(commitlog_fault_remove(machine, "/store/CHECKPOINT"), 0);
+    }
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(store_count(), 2);
+}
+END_TEST
+
 static Suite *faults_suite(void)
 {
     Suite *suite = suite_create("faults");
@@ -479,6 +500,7 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, an_epoch_that_was_served_does_not_come_again, 0, 10);
     tcase_add_test(cases, an_epoch_does_not_come_again_when_its_slot_does_not_read);
     tcase_add_test(cases, an_epoch_does_not_come_again_when_its_slot_is_lost);
+    tcase_add_test(cases, an_epoch_that_a_record_has_does_not_come_again_without_checkpoint);
     tcase_add_test(cases, a_new_topic_gets_no_messages_of_one_that_was_lost);
     tcase_add_loop_test(cases, close_makes_everything_durable_without_memory, 0, 2);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
