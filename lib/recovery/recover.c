@@ -231,10 +231,7 @@ static int recover_think(struct recover *v)
                                             .close = v->options->close,
                                             .segment_bytes = v->options->segment_bytes};
     rc = clg_plan_make(&v->facts, &plan_options, &v->plan, v->err);
-    if (rc == 0) {
-        v->have_plan = true;
-        rc = recover_report(v);
-    }
+    v->have_plan = rc == 0;
     CLG_ASSERT(rc <= 0);
     return rc;
 }
@@ -279,6 +276,7 @@ static int recover_write(struct recover *v)
     for (uint32_t round = 0; round < RECOVER_ROUNDS_MAX; round++) {
         recover_drop_round(v);
         int rc = recover_think(v);
+        rc = rc == 0 ? recover_report(v) : rc;
         if (rc != 0) {
             return rc;
         }
@@ -323,24 +321,22 @@ static int recover_write(struct recover *v)
                     "recovery does not come to an end");
 }
 
-/* Reader: what a writer that appears meanwhile does to the files must not be judged. */
+/* Reader: what a writer that appears meanwhile does to the files must not be judged, and nothing is
+ * said of it. */
 static int recover_read(struct recover *v)
 {
     for (uint32_t i = 0; i < RECOVER_WRITER_RACES; i++) {
         recover_drop_round(v);
         int rc = clg_store_dir_probe(v->dir, v->err);
         bool live = v->dir->writer_live;
-        uint64_t session = v->dir->last.session;
+        const struct clg_lock_file last = v->dir->last;
         if (rc == 0) {
             rc = recover_think(v);
         }
-        int probe = clg_store_dir_probe(v->dir, NULL);
-        /* Or one came and went in between: what was read is of two moments. */
-        bool other = v->dir->writer_live != live || (!live && v->dir->last.session != session);
-        if (probe == 0 && other) {
-            v->damaged_ranges = 0;
+        if (clg_store_dir_moved(v->dir, live, &last)) {
             continue;
         }
+        rc = rc == 0 ? recover_report(v) : rc;
         if (rc == 0 && v->plan.code != 0) {
             rc = clg_fail(v->err, v->plan.code, 0, v->facts.prefix_end, "%s", v->plan.reason);
         }

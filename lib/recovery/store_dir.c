@@ -366,6 +366,19 @@ int clg_store_dir_probe(struct clg_store_dir *dir, struct commitlog_error *err)
     return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "read LOCK") : 0;
 }
 
+bool clg_store_dir_moved(struct clg_store_dir *dir, bool live, const struct clg_lock_file *last)
+{
+    CLG_ASSERT(last != NULL);
+    if (clg_store_dir_probe(dir, NULL) != 0) {
+        return false;
+    }
+    /* One that is killed while it recovers leaves its number beside the session of the one before.
+     */
+    bool other = dir->last.session != last->session || dir->last.pid != last->pid ||
+                 dir->last.start_time != last->start_time;
+    return dir->writer_live != live || (!live && other);
+}
+
 /* *fd stays -1 for a reader or a plan when the directory is not there. */
 static int store_open_sub(struct clg_store_dir *dir, const char *name, int *fd,
                           struct commitlog_error *err)

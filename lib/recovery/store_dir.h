@@ -84,6 +84,11 @@ void clg_store_dir_close(struct clg_store_dir *dir);
 /* Reader: is a writer there now? Sets writer_live and re-reads LOCK. */
 CLG_MUST_CHECK int clg_store_dir_probe(struct clg_store_dir *dir, struct commitlog_error *err);
 
+/* Reader: probes, and says whether another writer has come since `dir` was probed before, when it
+ * had `live` and `last`: what was read of the files since then is of two moments, and says nothing.
+ * false also if that cannot be found out. */
+bool clg_store_dir_moved(struct clg_store_dir *dir, bool live, const struct clg_lock_file *last);
+
 /* Writer, before recovery: LOCK names this process, but still the session and the live area of the
  * last writer (when they are of this boot). Not flushed: after a power cut nothing in it counts. */
 CLG_MUST_CHECK int clg_store_dir_take_over(struct clg_store_dir *dir, const uint8_t *uuid,

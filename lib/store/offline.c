@@ -9,6 +9,9 @@
 #include "store/store.h"
 #include "upkeep/verify.h"
 
+/* How often a store is looked at again because another writer has come. */
+#define OFFLINE_WRITER_RACES 5
+
 static int offline_options(const struct commitlog_options *given, struct commitlog_options *out,
                            struct commitlog_error *err)
 {
@@ -130,6 +133,49 @@ int32_t commitlog_recover(const char *path, const struct commitlog_options *give
     return rc;
 }
 
+/* One look at all of it. */
+static int offline_verify_once(const struct commitlog_options *options, struct clg_store_dir *dir,
+                               struct commitlog_report *report, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = options->os;
+    int64_t began = os->clock_mono_ns(os);
+    struct clg_verify_counts counts;
+    memset(&counts, 0, sizeof(counts));
+    struct clg_verify_options wanted = {.report = &report->sink,
+                                        .progress = clg_progress_report,
+                                        .progress_ctx = options->progress};
+    int rc = clg_verify_run(dir, &wanted, &counts, &report->recovery, err);
+    report->recovery.records_scanned = counts.records;
+    report->recovery.bytes_scanned = counts.bytes;
+    report->recovery.damaged_ranges = report->damage_count;
+    report->recovery.duration_ns = (uint64_t)(os->clock_mono_ns(os) - began);
+    return rc;
+}
+
+/* Nothing bad is said of files that a writer has changed since: they are looked at again. */
+static int offline_verify(const struct commitlog_options *options, struct clg_store_dir *dir,
+                          struct commitlog_report **out, struct commitlog_error *err)
+{
+    for (int i = 0; i < OFFLINE_WRITER_RACES; i++) {
+        struct commitlog_report *report = clg_report_create(options->os);
+        if (report == NULL) {
+            return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "report");
+        }
+        const bool live = dir->writer_live;
+        const struct clg_lock_file last = dir->last;
+        int rc = offline_verify_once(options, dir, report, err);
+        if (rc == COMMITLOG_OK || rc == COMMITLOG_EINTERRUPTED ||
+            !clg_store_dir_moved(dir, live, &last)) {
+            *out = report;
+            return rc;
+        }
+        commitlog_report_free(report);
+        clg_error_clear(err);
+    }
+    return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+                    "writers come and go while the store is being read");
+}
+
 int32_t commitlog_verify(const char *path, const struct commitlog_options *given,
                          struct commitlog_report **out_report, struct commitlog_error *err)
 {
@@ -141,28 +187,15 @@ int32_t commitlog_verify(const char *path, const struct commitlog_options *given
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    struct commitlog_report *report = clg_report_create(options.os);
-    if (report == NULL) {
-        return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "verify %s", path);
-    }
+    struct commitlog_report *report = NULL;
     struct clg_store_dir dir;
-    int64_t began = options.os->clock_mono_ns(options.os);
     rc = offline_open_dir(&options, path, true, false, &dir, err);
     bool opened = rc == COMMITLOG_OK; /* else the text names the store already */
     if (rc == COMMITLOG_OK) {
-        struct clg_verify_counts counts;
-        memset(&counts, 0, sizeof(counts));
-        struct clg_verify_options wanted = {.report = &report->sink,
-                                            .progress = clg_progress_report,
-                                            .progress_ctx = options.progress};
-        rc = clg_verify_run(&dir, &wanted, &counts, &report->recovery, err);
-        report->recovery.records_scanned = counts.records;
-        report->recovery.bytes_scanned = counts.bytes;
-        report->recovery.damaged_ranges = report->damage_count;
-        report->recovery.duration_ns = (uint64_t)(options.os->clock_mono_ns(options.os) - began);
+        rc = offline_verify(&options, &dir, &report, err);
         clg_store_dir_close(&dir);
     }
-    if (rc == COMMITLOG_OK || rc == COMMITLOG_EDAMAGED) {
+    if (report != NULL && (rc == COMMITLOG_OK || rc == COMMITLOG_EDAMAGED)) {
         offline_name_damage(path, &options, report);
         *out_report = report;
     } else {
