@@ -113,7 +113,8 @@ static void record_half_apply(const struct clg_transaction_half *half)
     const uint64_t position = CLG_POSITION_MAX;
     clg_transaction_table_init(&table, clg_os_default());
     for (uint32_t i = 0; i < 2; i++) {
-        FUZZ_CHECK(clg_transaction_prepare_message(&table, half->transaction) == 0);
+        FUZZ_CHECK(clg_transaction_prepare_message(
+                       &table, half->transaction != 0 ? half->transaction : position) == 0);
         clg_transaction_apply_half(&table, half, position, CLG_RECORD_MIN, INT64_C(1) << 40);
         clg_transaction_table_invariants(&table);
         FUZZ_CHECK(table.count == 1 && table.messages == 1 && table.bytes == CLG_RECORD_MIN);
@@ -313,7 +314,7 @@ static void record_mark_apply(const struct clg_transaction_mark *mark, const uin
         mark->operation == CLG_TRANSACTION_STATE || mark->operation == CLG_TRANSACTION_OFFSETS;
     clg_transaction_table_init(&table, clg_os_default());
     for (uint32_t i = 0; i < 2; i++) {
-        FUZZ_CHECK(clg_transaction_prepare_mark(&table, mark, bytes) == 0);
+        FUZZ_CHECK(clg_transaction_prepare_mark(&table, mark, CLG_POSITION_MAX, bytes) == 0);
         clg_transaction_apply_mark(&table, mark, body, bytes, CLG_POSITION_MAX);
         clg_transaction_table_invariants(&table);
         FUZZ_CHECK(table.count == begins && table.messages == 0);

@@ -147,7 +147,7 @@ static void view_restore(const struct clg_view_ops *ops, const struct clg_state_
     struct clg_view *view = NULL;
     struct clg_view *again = NULL;
     FUZZ_CHECK(ops->create(&context, 0, &view) == 0 && ops->create(&context, 0, &again) == 0);
-    if (ops->restore(view, section->data, section->bytes) == 0) {
+    if (ops->restore(view, section->data, section->bytes, UINT64_MAX) == 0) {
         uint64_t bytes = ops->save_bytes(view);
         /* An offset that stood there twice is one now; a run that another one splits is two. */
         FUZZ_CHECK(bytes <= section->bytes * (ops == &clg_work_view_ops ? 2 : 1));
@@ -155,7 +155,8 @@ static void view_restore(const struct clg_view_ops *ops, const struct clg_state_
         uint8_t *twice = malloc((size_t)bytes + 1);
         FUZZ_CHECK(saved != NULL && twice != NULL);
         ops->save(view, saved, bytes);
-        FUZZ_CHECK(ops->restore(again, saved, bytes) == 0 && ops->save_bytes(again) == bytes);
+        FUZZ_CHECK(ops->restore(again, saved, bytes, UINT64_MAX) == 0 &&
+                   ops->save_bytes(again) == bytes);
         ops->save(again, twice, bytes);
         FUZZ_CHECK(memcmp(saved, twice, (size_t)bytes) == 0);
         if (ops == &clg_transactions_view_ops) {

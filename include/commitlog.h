@@ -933,7 +933,8 @@ struct commitlog_recovery {
     uint64_t bytes_scanned;
     uint64_t records_scanned;
     uint64_t bytes_cut;
-    uint64_t records_cut;   /* valid ones among what was cut */
+    uint64_t records_cut;   /* valid ones among what was cut, if their writer
+                             * may have been done with them */
     uint64_t bytes_rewritten;
     uint64_t records_from_stage;
     uint64_t holes_made;

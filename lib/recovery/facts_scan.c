@@ -137,7 +137,8 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
         facts->straddling = start;
     }
     if (s->behind) {
-        facts->records_behind++;
+        /* Behind what the writer had claimed it was building a batch, the last member not yet. */
+        facts->records_behind += !facts->live.usable || start < facts->live.claimed ? 1 : 0;
         scan_count_queue(facts, header);
         return;
     }

@@ -150,10 +150,12 @@ int clg_transaction_prepare_message(struct clg_transaction_table *table, uint64_
 }
 
 int clg_transaction_prepare_mark(struct clg_transaction_table *table,
-                                 const struct clg_transaction_mark *mark, size_t body_bytes)
+                                 const struct clg_transaction_mark *mark, uint64_t position,
+                                 size_t body_bytes)
 {
     const struct commitlog_os *os = table->os;
-    struct clg_transaction *transaction = clg_transaction_find(table, mark->transaction);
+    struct clg_transaction *transaction =
+        clg_transaction_find(table, mark->transaction != 0 ? mark->transaction : position);
     if (mark->operation != CLG_TRANSACTION_STATE && mark->operation != CLG_TRANSACTION_OFFSETS) {
         return COMMITLOG_OK;
     }

@@ -84,17 +84,18 @@ struct clg_transaction *clg_transaction_find(const struct clg_transaction_table 
 struct clg_transaction *clg_transaction_next(const struct clg_transaction_table *table,
                                              uint64_t after);
 
-/* Makes all room that a message of the transaction takes; 0: of a new one. */
+/* Makes all room that a message of the transaction takes. A record that begins one has its number
+ * in its position; 0: that is not known yet, and nothing is known under it. */
 CLG_MUST_CHECK int clg_transaction_prepare_message(struct clg_transaction_table *table,
                                                    uint64_t id);
 /* The record at `position`, of that size and store time, says this. */
 void clg_transaction_apply_half(struct clg_transaction_table *table,
                                 const struct clg_transaction_half *half, uint64_t position,
                                 uint32_t size, int64_t time_ms);
-/* The same for a mark; `body` is that from which it was decoded. */
+/* The same for a mark, `position` 0 as above; `body` is that from which it was decoded. */
 CLG_MUST_CHECK int clg_transaction_prepare_mark(struct clg_transaction_table *table,
                                                 const struct clg_transaction_mark *mark,
-                                                size_t body_bytes);
+                                                uint64_t position, size_t body_bytes);
 void clg_transaction_apply_mark(struct clg_transaction_table *table,
                                 const struct clg_transaction_mark *mark, const uint8_t *body,
                                 size_t body_bytes, uint64_t position);

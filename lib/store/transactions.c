@@ -61,7 +61,7 @@ int clg_transactions_append_body(struct commitlog_store *store, const uint8_t *b
     CLG_ASSERT(clg_mutex_is_held(&store->transaction_lock));
     int rc = clg_transaction_mark_decode(body, bytes, &mark);
     if (rc == COMMITLOG_OK) {
-        rc = clg_transaction_prepare_mark(&store->transactions, &mark, bytes);
+        rc = clg_transaction_prepare_mark(&store->transactions, &mark, 0, bytes);
     }
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "a mark of a transaction");

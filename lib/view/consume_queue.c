@@ -327,8 +327,9 @@ static void queue_save(const struct clg_view *view, uint8_t *out, uint64_t bytes
     CLG_ASSERT(at == out + bytes);
 }
 
-static int queue_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes)
+static int queue_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes, uint64_t upto)
 {
+    (void)upto;
     struct clg_consume_queue *cq = clg_queue_of(view);
     CLG_ASSERT(cq->used_heads == 0);
     if (bytes % STATE_QUEUE_BYTES != 0) {

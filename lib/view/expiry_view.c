@@ -87,7 +87,7 @@ static void expiry_save(const struct clg_view *view, uint8_t *out, uint64_t byte
     (void)bytes;
 }
 
-static int expiry_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes)
+static int expiry_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes, uint64_t upto)
 {
     struct clg_expiry_table *table = &((struct expiry_view *)view)->table;
     if (bytes % STATE_EXPIRY_BYTES != 0) {
@@ -97,7 +97,7 @@ static int expiry_restore(struct clg_view *view, const uint8_t *data, uint64_t b
         struct clg_tombstone said;
         uint64_t position = clg_load_le64(at + STATE_AT_POSITION);
         if (clg_tombstone_decode(at, CLG_TOMBSTONE_BYTES, &said) != 0 || said.below > position ||
-            position > CLG_POSITION_MAX || clg_expiry_find(table, said.first_queue) != NULL) {
+            position >= upto || clg_expiry_find(table, said.first_queue) != NULL) {
             return COMMITLOG_EDAMAGED;
         }
         int rc = clg_expiry_table_prepare(table);

@@ -378,7 +378,7 @@ static int state_take_views(struct clg_fold *fold, const struct clg_state_file *
         }
         rc = clg_state_file_find(file, view->ops->state_id, &section);
         if (rc == 0) {
-            rc = view->ops->restore(view, section.data, section.bytes);
+            rc = view->ops->restore(view, section.data, section.bytes, file->info.position);
         }
         CLG_ASSERT(rc <= 0);
     }

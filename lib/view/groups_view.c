@@ -187,8 +187,9 @@ static int groups_load_offsets(struct groups_view *groups, const struct clg_grou
     return rc;
 }
 
-static int groups_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes)
+static int groups_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes, uint64_t upto)
 {
+    (void)upto;
     struct groups_view *groups = (struct groups_view *)view;
     for (uint64_t at = 0; at < bytes;) {
         struct clg_group head;

@@ -131,8 +131,10 @@ static void producers_save(const struct clg_view *view, uint8_t *out, uint64_t b
     (void)bytes;
 }
 
-static int producers_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes)
+static int producers_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes,
+                             uint64_t upto)
 {
+    (void)upto;
     struct producers_view *producers = (struct producers_view *)view;
     for (uint64_t at = 0; at < bytes;) {
         if (bytes - at < STATE_PRODUCER_BYTES) {

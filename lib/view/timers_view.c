@@ -143,7 +143,7 @@ static void timers_save(const struct clg_view *view, uint8_t *out, uint64_t byte
     (void)bytes;
 }
 
-static int timers_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes)
+static int timers_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes, uint64_t upto)
 {
     struct timers_view *timers = (struct timers_view *)view;
     if (bytes % STATE_TIMER_BYTES != 0) {
@@ -156,8 +156,7 @@ static int timers_restore(struct clg_view *view, const uint8_t *data, uint64_t b
                                         .due_ms = (int64_t)due,
                                         .queue_number = clg_load_le32(at + STATE_AT_QUEUE),
                                         .size = clg_load_le32(at + STATE_AT_SIZE)};
-        if (timer.id == 0 || timer.id > CLG_POSITION_MAX || timer.position < timer.id ||
-            timer.position > CLG_POSITION_MAX ||
+        if (timer.id == 0 || timer.position < timer.id || timer.position >= upto ||
             !clg_is_aligned(timer.id | timer.position, CLG_RECORD_ALIGN) ||
             due > (uint64_t)CLG_DELIVER_AT_MAX_MS || timer.queue_number == CLG_QUEUE_NONE ||
             timer.size == 0 || timer.size % 8 != 0 || timer.size > CLG_TIMER_SIZE_MAX ||

@@ -68,6 +68,7 @@ void clg_topics_route(const struct topics_view *topics, struct clg_topic *topic,
 /* topics_state.c */
 uint64_t clg_topics_save_bytes(const struct clg_view *view);
 void clg_topics_save(const struct clg_view *view, uint8_t *out, uint64_t bytes);
-CLG_MUST_CHECK int clg_topics_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes);
+CLG_MUST_CHECK int clg_topics_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes,
+                                      uint64_t end);
 
 #endif

@@ -177,8 +177,9 @@ static int topics_restore_growth(struct topics_view *topics, struct clg_topic *t
     return 0;
 }
 
-int clg_topics_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes)
+int clg_topics_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes, uint64_t upto)
 {
+    (void)upto;
     struct topics_view *topics = (struct topics_view *)view;
     struct topics_input in = {data, bytes};
     while (in.left > 0) {

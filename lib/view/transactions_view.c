@@ -56,7 +56,8 @@ static int transactions_apply_half(struct transactions_view *transactions,
                                    const struct clg_record_view *record,
                                    const struct clg_transaction_half *half)
 {
-    int rc = clg_transaction_prepare_message(&transactions->table, half->transaction);
+    int rc = clg_transaction_prepare_message(
+        &transactions->table, half->transaction != 0 ? half->transaction : record->position);
     if (rc == 0) {
         int64_t time_ms = record->header.store_time / CLG_OS_NS_PER_MS;
         clg_transaction_apply_half(&transactions->table, half, record->position,
@@ -74,7 +75,8 @@ static int transactions_apply_mark(struct transactions_view *transactions,
         transactions->contradictions++;
         return 0;
     }
-    int rc = clg_transaction_prepare_mark(&transactions->table, &mark, record->body_bytes);
+    int rc = clg_transaction_prepare_mark(&transactions->table, &mark, record->position,
+                                          record->body_bytes);
     if (rc == 0) {
         clg_transaction_apply_mark(&transactions->table, &mark, record->body, record->body_bytes,
                                    record->position);
@@ -236,6 +238,7 @@ static void transactions_save(const struct clg_view *view, uint8_t *out, uint64_
 struct transactions_input {
     const uint8_t *at;
     const uint8_t *end;
+    uint64_t position; /* of the .state: every record that it speaks of lies below */
 };
 
 /* The next mark, of that operation and, unless it is 0, that transaction. */
@@ -252,14 +255,14 @@ static int transactions_load_mark(struct transactions_view *transactions,
     const uint8_t *body = in->at + STATE_MARK_HEADER_BYTES;
     if (transactions_mark_bytes(bytes) > left ||
         clg_transaction_mark_decode(body, bytes, &mark) != COMMITLOG_OK ||
-        mark.operation != operation || mark.transaction == 0 ||
+        mark.operation != operation || mark.transaction == 0 || mark.transaction >= in->position ||
         (*id != 0 && mark.transaction != *id) ||
         (position != CLG_NO_POSITION &&
-         (position < mark.transaction || position > CLG_POSITION_MAX))) {
+         (position < mark.transaction || position >= in->position))) {
         return COMMITLOG_EDAMAGED;
     }
     in->at += transactions_mark_bytes(bytes);
-    int rc = clg_transaction_prepare_mark(&transactions->table, &mark, bytes);
+    int rc = clg_transaction_prepare_mark(&transactions->table, &mark, position, bytes);
     if (rc == 0) {
         clg_transaction_apply_mark(&transactions->table, &mark, body, bytes, position);
         *id = mark.transaction;
@@ -267,15 +270,16 @@ static int transactions_load_mark(struct transactions_view *transactions,
     return rc;
 }
 
-static int transactions_load_message(struct transactions_view *transactions, uint64_t id,
-                                     const uint8_t *at)
+static int transactions_load_message(struct transactions_view *transactions,
+                                     const struct transactions_input *in, uint64_t id)
 {
+    const uint8_t *at = in->at;
     const struct clg_transaction_half half = {.transaction = id,
                                               .message = clg_load_le64(at + MESSAGE_AT_ID),
                                               .queue_number = clg_load_le32(at + MESSAGE_AT_QUEUE)};
     uint64_t position = clg_load_le64(at + MESSAGE_AT_POSITION);
     uint32_t size = clg_load_le32(at + MESSAGE_AT_SIZE);
-    if (half.message < id || position < half.message || position > CLG_POSITION_MAX ||
+    if (half.message < id || position < half.message || position >= in->position ||
         !clg_is_aligned(half.message | position, CLG_RECORD_ALIGN) ||
         half.queue_number == CLG_QUEUE_NONE || size < CLG_RECORD_MIN || size % 8 != 0) {
         return COMMITLOG_EDAMAGED;
@@ -305,14 +309,15 @@ static int transactions_load_one(struct transactions_view *transactions,
         rc = COMMITLOG_EDAMAGED;
     }
     for (uint32_t i = 0; rc == 0 && i < messages; i++, in->at += STATE_MESSAGE_BYTES) {
-        rc = transactions_load_message(transactions, id, in->at);
+        rc = transactions_load_message(transactions, in, id);
     }
     return rc;
 }
 
-static int transactions_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes)
+static int transactions_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes,
+                                uint64_t upto)
 {
-    struct transactions_input in = {.at = data, .end = data + bytes};
+    struct transactions_input in = {.at = data, .end = data + bytes, .position = upto};
     int rc = 0;
     while (rc == 0 && in.at < in.end) {
         rc = transactions_load_one((struct transactions_view *)view, &in);

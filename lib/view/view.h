@@ -133,7 +133,8 @@ struct clg_view_ops {
     /* State as of the beginning of the active segment. NULL with state_id 0. */
     uint64_t (*save_bytes)(const struct clg_view *view);
     void (*save)(const struct clg_view *view, uint8_t *out, uint64_t bytes);
-    int (*restore)(struct clg_view *view, const uint8_t *data, uint64_t bytes);
+    /* Of records below `upto`; a state that names others is COMMITLOG_EDAMAGED. */
+    int (*restore)(struct clg_view *view, const uint8_t *data, uint64_t bytes, uint64_t upto);
 
     uint64_t (*memory)(const struct clg_view *view);
 };

@@ -173,8 +173,9 @@ static int work_load_run(struct work_view *work, const uint8_t *name, uint32_t n
     return rc;
 }
 
-static int work_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes)
+static int work_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes, uint64_t upto)
 {
+    (void)upto;
     struct work_view *work = (struct work_view *)view;
     const uint8_t *at = data;
     const uint8_t *end = data + bytes;

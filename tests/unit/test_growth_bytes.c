@@ -241,7 +241,7 @@ START_TEST(what_is_saved_is_restored)
     uint8_t *again = malloc(bytes);
     world.view->ops->save(world.view, saved, bytes);
     world_begin(&copy);
-    ck_assert_int_eq(copy.view->ops->restore(copy.view, saved, bytes), 0);
+    ck_assert_int_eq(copy.view->ops->restore(copy.view, saved, bytes, UINT64_MAX), 0);
     ck_assert_uint_eq(copy.view->ops->save_bytes(copy.view), bytes);
     copy.view->ops->save(copy.view, again, bytes);
     ck_assert_mem_eq(saved, again, bytes);
@@ -282,7 +282,7 @@ START_TEST(no_byte_of_a_state_is_believed)
             }
             struct world copy;
             world_begin(&copy);
-            int rc = copy.view->ops->restore(copy.view, broken, length);
+            int rc = copy.view->ops->restore(copy.view, broken, length, UINT64_MAX);
             ck_assert(rc == 0 || rc == COMMITLOG_EDAMAGED);
             ck_assert(at >= bytes || rc == COMMITLOG_EDAMAGED || at == 0);
             if (rc == 0 && at > 0) {

@@ -84,8 +84,10 @@ static void prepare_for_nothing(struct clg_transaction_table *table)
         const struct record *record = &history[i];
         if (record->kind == RECORD_MARK) {
             ck_assert_int_eq(clg_transaction_mark_decode(record->body, record->bytes, &mark), 0);
-            ck_assert_int_eq(clg_transaction_prepare_mark(table, &mark, record->bytes), 0);
-            ck_assert_int_eq(clg_transaction_prepare_mark(table, &mark, record->bytes), 0);
+            ck_assert_int_eq(
+                clg_transaction_prepare_mark(table, &mark, record->position, record->bytes), 0);
+            ck_assert_int_eq(
+                clg_transaction_prepare_mark(table, &mark, record->position, record->bytes), 0);
         }
     }
 }

@@ -8,13 +8,11 @@
  *
  * SEED, STEPS and ROUNDS in the environment.
  */
-#include "unit/transaction_log_fixture.h"
+#include "unit/transaction_shown_fixture.h"
 
 #include <stdio.h>
 
 #include "base/bytes.h"
-#include "format/attributes.h"
-#include "format/reference_record.h"
 #include "view/transactions_view.h"
 
 static const struct clg_view_ops *const ops = &clg_transactions_view_ops;
@@ -25,64 +23,6 @@ static struct clg_view *view_new(void)
     struct clg_view *view = NULL;
     ck_assert_int_eq(ops->create(&context, 0, &view), 0);
     return view;
-}
-
-/* ---- records as the fold sees them ------------------------------------------------------------
- */
-
-enum { AREA = 512 };
-
-struct shown {
-    struct clg_record_view view;
-    struct clg_attribute_writer writer;
-    uint8_t attributes[AREA];
-    uint8_t body[BODY];
-};
-
-static void show(struct shown *out, uint8_t kind, uint64_t position, uint32_t size, int64_t time_ms)
-{
-    memset(out, 0, sizeof(*out));
-    clg_attribute_writer_init(&out->writer, out->attributes, sizeof(out->attributes));
-    out->view.position = position;
-    out->view.header = (struct clg_record_header){.kind = kind,
-                                                  .word = clg_record_word(size, 5),
-                                                  .store_time = time_ms * CLG_OS_NS_PER_MS,
-                                                  .queue_number = CLG_QUEUE_NONE};
-    out->view.attributes = out->attributes;
-    out->view.body = out->body;
-}
-
-static void show_attribute(struct shown *out, uint8_t type, const void *value, size_t bytes)
-{
-    ck_assert_int_eq(clg_attribute_add(&out->writer, type, value, bytes), 0);
-    out->view.header.attribute_bytes = (uint16_t)out->writer.used;
-}
-
-static void show_body(struct shown *out, const void *body, size_t bytes)
-{
-    ck_assert_uint_le(bytes, sizeof(out->body));
-    memcpy(out->body, body, bytes);
-    out->view.body_bytes = bytes;
-}
-
-static void show_reference(struct shown *out, uint8_t reason, uint64_t origin)
-{
-    uint8_t body[CLG_REFERENCE_BODY_BYTES_MAX];
-    bool dead = reason > CLG_REFERENCE_TRANSACTION;
-    const struct clg_reference reference = {.position = origin + 8,
-                                            .reason = reason,
-                                            .origin = origin,
-                                            .origin_queue = dead ? 1 : CLG_QUEUE_NONE};
-    clg_reference_encode(body, &reference);
-    show_body(out, body, clg_reference_bytes(&reference));
-}
-
-static void show_copy(struct shown *out, uint64_t transaction, uint64_t message)
-{
-    uint8_t value[CLG_TRANSACTION_HALF_BYTES_MAX];
-    const struct clg_transaction_half half = {.transaction = transaction, .message = message};
-    clg_transaction_half_encode(value, &half);
-    show_attribute(out, CLG_ATTRIBUTE_TRANSACTION, value, clg_transaction_half_bytes(&half));
 }
 
 /* Of what is delivered every other one by reference. */
@@ -151,7 +91,7 @@ static bool restore(const uint8_t *data, uint64_t bytes)
     struct clg_view *view = view_new();
     uint8_t *block = need_alloc((size_t)bytes + (bytes == 0));
     memcpy(block, data, (size_t)bytes);
-    int rc = ops->restore(view, block, bytes);
+    int rc = ops->restore(view, block, bytes, CLG_POSITION_MAX + 1);
     free(block);
     clg_transaction_table_invariants(clg_transactions_view_table(view));
     ck_assert(rc == 0 || rc == COMMITLOG_EDAMAGED);
@@ -159,7 +99,7 @@ static bool restore(const uint8_t *data, uint64_t bytes)
         struct clg_view *other = view_new();
         struct section saved = save(view);
         ck_assert_uint_le(saved.bytes, bytes);
-        ck_assert_int_eq(ops->restore(other, saved.data, saved.bytes), 0);
+        ck_assert_int_eq(ops->restore(other, saved.data, saved.bytes, CLG_POSITION_MAX + 1), 0);
         struct section again = save(other);
         ck_assert_uint_eq(again.bytes, saved.bytes);
         ck_assert_mem_eq(again.data, saved.data, saved.bytes);
@@ -207,7 +147,7 @@ START_TEST(the_view_folds_what_the_records_say)
             struct section section = save(view);
             ops->reset(view);
             ck_assert_uint_eq(ops->save_bytes(view), 0);
-            ck_assert_int_eq(ops->restore(view, section.data, section.bytes), 0);
+            ck_assert_int_eq(ops->restore(view, section.data, section.bytes, log_end), 0);
             free(section.data);
             check_view(view);
             fold(view, draw(history_count));
@@ -351,6 +291,60 @@ START_TEST(each_number_of_a_section_has_its_bounds)
 }
 END_TEST
 
+/* A number that was none of a transaction got offsets; then a fold goes over the beginning of one
+ * of that number again. */
+START_TEST(one_that_begins_again_has_room)
+{
+    const struct clg_group_entry entry = {.queue_number = 6, .offset = 5};
+    const struct clg_transaction_half half = {.group = (const uint8_t *)"one", .group_bytes = 3};
+    const struct clg_transaction_mark mark = {.operation = CLG_TRANSACTION_OFFSETS,
+                                              .transaction = 0x2000,
+                                              .offsets = {.name = (const uint8_t *)"g",
+                                                          .name_bytes = 1,
+                                                          .operation = CLG_GROUP_OFFSETS,
+                                                          .count = 1}};
+    struct shown shown;
+    uint8_t bytes[BODY];
+    begin(1);
+    struct clg_view *view = view_new();
+    show(&shown, CLG_KIND_TRANSACTION, 0x3000, 0x68, 8);
+    ck_assert_int_eq(clg_transaction_mark_encode(bytes, &mark, &entry), 0);
+    show_body(&shown, bytes, clg_transaction_mark_bytes(&mark));
+    ck_assert_int_eq(ops->apply(view, &shown.view), 0);
+    clg_transaction_half_encode(bytes, &half);
+    for (int i = 0; i < 2; i++) {
+        show(&shown, CLG_KIND_TRANSACTION, 0x2000, 0x40, 7);
+        show_attribute(&shown, CLG_ATTRIBUTE_TRANSACTION, bytes, clg_transaction_half_bytes(&half));
+        ck_assert_int_eq(ops->apply(view, &shown.view), 0);
+    }
+    const struct clg_transaction *one =
+        clg_transaction_find(clg_transactions_view_table(view), 0x2000);
+    ck_assert(one != NULL && one->message_count == 1 && one->offset_count == 1);
+    ops->destroy(view);
+}
+END_TEST
+
+/* Nothing in it lies at or behind the position of the file. */
+START_TEST(a_section_speaks_of_what_lies_before_it)
+{
+    static const struct {
+        uint64_t end;
+        int rc;
+    } ends[] = {{0x2000, COMMITLOG_EDAMAGED},
+                {0x2040, COMMITLOG_EDAMAGED},
+                {0x2048, COMMITLOG_OK},
+                {UINT64_MAX, COMMITLOG_OK}};
+    begin(1);
+    for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+        struct clg_view *view = view_new();
+        ck_assert_msg(ops->restore(view, saved_bytes, sizeof(saved_bytes), ends[i].end) ==
+                          ends[i].rc,
+                      "%zu", i);
+        ops->destroy(view);
+    }
+}
+END_TEST
+
 START_TEST(a_section_with_any_bit_flipped_is_refused_or_sound)
 {
     uint64_t taken = 0;
@@ -436,13 +430,13 @@ START_TEST(a_restore_that_fails_for_want_of_memory_leaves_nothing)
         const uint64_t blocks = held_blocks;
         struct clg_view *other = view_new();
         allocs_left = nth;
-        rc = ops->restore(other, section.data, section.bytes);
+        rc = ops->restore(other, section.data, section.bytes, CLG_POSITION_MAX + 1);
         allocs_left = UINT64_MAX;
         ck_assert(rc == 0 || rc == COMMITLOG_ENOMEM);
         clg_transaction_table_invariants(clg_transactions_view_table(other));
         ops->reset(other);
         ck_assert_uint_eq(held_blocks, blocks + 1);
-        ck_assert_int_eq(ops->restore(other, section.data, section.bytes), 0);
+        ck_assert_int_eq(ops->restore(other, section.data, section.bytes, CLG_POSITION_MAX + 1), 0);
         check_view(other);
         ops->destroy(other);
         ck_assert_uint_eq(held_blocks, blocks);
@@ -574,6 +568,8 @@ int main(void)
     tcase_add_test(all, the_view_folds_what_the_records_say);
     tcase_add_test(all, a_section_is_saved_in_these_bytes);
     tcase_add_test(all, each_number_of_a_section_has_its_bounds);
+    tcase_add_test(all, one_that_begins_again_has_room);
+    tcase_add_test(all, a_section_speaks_of_what_lies_before_it);
     tcase_add_test(all, a_section_with_any_bit_flipped_is_refused_or_sound);
     tcase_add_test(all, a_section_of_any_bytes_is_refused_or_sound);
     tcase_add_test(all, a_restore_that_fails_for_want_of_memory_leaves_nothing);

@@ -310,14 +310,15 @@ static inline int apply(struct clg_transaction_table *table, const struct record
         clg_transaction_end(table, record->transaction);
     } else if (record->kind == RECORD_HALF) {
         ck_assert_int_eq(clg_transaction_half_decode(record->body, record->bytes, &half), 0);
-        rc = clg_transaction_prepare_message(table, half.transaction);
+        rc = clg_transaction_prepare_message(table, half.transaction != 0 ? half.transaction
+                                                                          : record->position);
         if (rc == 0) {
             clg_transaction_apply_half(table, &half, record->position, record->size,
                                        record->time_ms);
         }
     } else {
         ck_assert_int_eq(clg_transaction_mark_decode(record->body, record->bytes, &mark), 0);
-        rc = clg_transaction_prepare_mark(table, &mark, record->bytes);
+        rc = clg_transaction_prepare_mark(table, &mark, record->position, record->bytes);
         if (rc == 0) {
             clg_transaction_apply_mark(table, &mark, record->body, record->bytes, record->position);
         }
