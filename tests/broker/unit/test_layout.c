@@ -199,7 +199,9 @@ START_TEST(a_delay_is_a_level_or_a_time_or_nonsense)
                 {"TIMER_DELIVER_MS\0015\002", true, 0},
                 {"TIMER_DELIVER_MS\0011000005\002", true, NOW_MS + 5},
                 {"TIMER_DELIVER_MS\001soon\002", false, 0},
-                {"TIMER_DELAY_SEC\0019223372036854775807\002", false, 0}};
+                {"TIMER_DELAY_SEC\0019223372036854775807\002", false, 0},
+                {"TIMER_DELAY_SEC\001-9223372036854775807\002", true, 0},
+                {"TIMER_DELAY_MS\001-9223372036854775807\002", true, 0}};
     static struct properties known;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t at = -1;
