@@ -50,13 +50,10 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
         .prepared_ms = all_checks > INT64_C(2592000000) ? INT64_C(2592000000)
                        : all_checks > PREPARED_MS       ? all_checks
                                                         : PREPARED_MS};
-    struct buffer *out = &broker->scratch;
+    struct commitlog_slice body;
     message->layout.sys_flag |= MESSAGE_COMMITTED; /* nobody reads it before it is */
     append_record(message, keys, &record);
-    const size_t bytes = layout_bytes(&message->layout);
-    buffer_clear(out);
-    uint8_t *to = buffer_room(out, bytes);
-    if (to == NULL)
+    if (!append_body(broker, message, &body))
         return COMMITLOG_ENOMEM;
     layout_write(&message->layout, to);
     const struct commitlog_slice body = {to, bytes};
