@@ -100,13 +100,17 @@ void connection_close(struct connection *connection, const char *why)
     connection_unref(connection);
 }
 
+bool connection_is_behind(const struct connection *connection)
+{
+    return connection->output.bytes > CONNECTION_OUTPUT_MAX ||
+           (connection->tls != NULL && tls_waiting(connection->tls) > TLS_WAITING_MAX);
+}
+
 static bool connection_is_full(const struct connection *connection)
 {
     if (connection->gone)
         return false; /* nothing is answered any more */
-    return connection->output.bytes > CONNECTION_OUTPUT_MAX ||
-           connection->waiting > CONNECTION_WAITING_MAX ||
-           (connection->tls != NULL && tls_waiting(connection->tls) > TLS_WAITING_MAX);
+    return connection_is_behind(connection) || connection->waiting > CONNECTION_WAITING_MAX;
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events);

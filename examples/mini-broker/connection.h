@@ -62,6 +62,8 @@ void connection_unref(struct connection *connection);
 /* At the end of the turn, what was put into the output is sent. */
 struct output *connection_output(struct connection *connection);
 void connection_close(struct connection *connection, const char *why);
+/* Enough waits to be sent: what it did not ask for itself has to wait, too. */
+bool connection_is_behind(const struct connection *connection);
 /* One request less, or more, waits. */
 void connection_waits(struct connection *connection, int change);
 

@@ -55,8 +55,6 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
     append_record(message, keys, &record);
     if (!append_body(broker, message, &body))
         return COMMITLOG_ENOMEM;
-    layout_write(&message->layout, to);
-    const struct commitlog_slice body = {to, bytes};
     record.body = &body;
     record.body_count = 1;
     int32_t code = commitlog_transaction_begin(broker->store, group.data, group.bytes, &options,
@@ -148,7 +146,7 @@ static void put_unique(struct reply *request, const struct layout *layout)
     reply_text(request, "transactionId", unique);
 }
 
-/* Asks; false: there is nobody, or the message does not read. */
+/* Asks; false: there is nobody, or who is there does not read, or the message cannot be read. */
 static bool check_ask(struct broker *broker, const struct commitlog_transaction_info *info)
 {
     struct commitlog_transaction_message where = {.struct_bytes = sizeof where};
@@ -159,7 +157,7 @@ static bool check_ask(struct broker *broker, const struct commitlog_transaction_
     char id[LAYOUT_ID_MAX];
     struct connection *connection =
         clients_any_producer(broker, (struct text){info->group, info->group_bytes});
-    if (connection == NULL || connection->closed ||
+    if (connection == NULL || connection->closed || connection_is_behind(connection) ||
         commitlog_transaction_message(broker->store, info->transaction, 0, &where) !=
             COMMITLOG_OK ||
         commitlog_get(broker->store, where.position, &message, &lease, NULL) != COMMITLOG_OK)
