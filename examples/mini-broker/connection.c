@@ -108,6 +108,8 @@ bool connection_is_behind(const struct connection *connection)
 
 static bool connection_is_full(const struct connection *connection)
 {
+    if (connection->broker->stopping)
+        return true; /* who would answer is not there any more */
     if (connection->gone)
         return false; /* nothing is answered any more */
     return connection_is_behind(connection) || connection->waiting > CONNECTION_WAITING_MAX;
