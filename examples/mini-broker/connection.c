@@ -8,7 +8,7 @@
  *
  * Happy path: accept, read, dispatch each whole frame, write. Failure modes: a bad frame or header
  * closes the connection; one that does not read is not read from; one that says nothing for
- * CONNECTION_IDLE_MS, and waits for nothing, is closed.
+ * CONNECTION_IDLE_MS, and waits for nothing, is closed; no descriptors: accepted later.
  */
 #include "connection.h"
 
@@ -44,6 +44,7 @@ struct connections {
     size_t leased;
     size_t kept;
     bool trim; /* much was kept: give it back to the system once it is not */
+    bool deaf; /* no descriptors: listeners are not polled until the next tick */
     struct listener listeners[LISTENERS_MAX];
     uv_prepare_t prepare;
     uv_timer_t tick;
@@ -378,10 +379,25 @@ static void on_prepare(uv_prepare_t *prepare)
     }
 }
 
+static void on_accept(uv_poll_t *poll, int status, int events);
+
+static void listeners_poll(struct connections *all, bool on)
+{
+    for (uint32_t i = 0; i < all->listener_count; i++) {
+        if (on)
+            (void)uv_poll_start(&all->listeners[i].poll, UV_READABLE, on_accept);
+        else
+            (void)uv_poll_stop(&all->listeners[i].poll);
+    }
+    all->deaf = !on;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct connections *all = timer->data;
     const int64_t now = (int64_t)uv_now(timer->loop);
+    if (all->deaf)
+        listeners_poll(all, true);
     struct connection *next;
     for (struct connection *connection = all->first; connection != NULL; connection = next) {
         next = connection->next;
@@ -450,8 +466,11 @@ static void on_accept(uv_poll_t *poll, int status, int events)
             connection_begin(listener->broker, fd, &peer);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE)
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            /* It stays in the queue of the listener, which would be ready again at once. */
             log_line(LOG_WARN, "a connection was not accepted: %s", strerror(errno));
+            listeners_poll(listener->broker->connections, false);
+        }
         if (errno != EINTR && errno != ECONNABORTED)
             return;
     }
