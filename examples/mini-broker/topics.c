@@ -102,14 +102,13 @@ struct topic *topic_make(struct broker *broker, struct text name, uint32_t queue
     return topic;
 }
 
-struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group,
-                             uint32_t perm)
+struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group)
 {
     char name[GROUP_NAME_MAX + 16];
     const int bytes = snprintf(name, sizeof name, "%s%.*s", prefix, (int)group.bytes, group.data);
     if (bytes < 0 || (size_t)bytes >= sizeof name)
         return NULL;
-    return topic_make(broker, (struct text){name, (size_t)bytes}, 1, perm);
+    return topic_make(broker, (struct text){name, (size_t)bytes}, 1, PERM_READ | PERM_WRITE);
 }
 
 static bool topic_note_stored(struct broker *broker, struct topic *topic)

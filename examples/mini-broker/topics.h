@@ -46,9 +46,8 @@ void topics_stop(struct broker *broker);
 struct topic *topic_find(const struct broker *broker, struct text name);
 /* Finds or makes it. NULL: no memory. Settings of one that is there stay. */
 struct topic *topic_make(struct broker *broker, struct text name, uint32_t queues, uint32_t perm);
-/* %RETRY%group and its like, one queue. */
-struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group,
-                             uint32_t perm);
+/* %RETRY%group and its like, one queue, to be read and written. */
+struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group);
 /* Makes the store's topic if there is none, and grows it. */
 int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog_error *err);
 void topic_delete(struct broker *broker, struct topic *topic);
