@@ -146,6 +146,18 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
 }
 
 static void offsets_store(struct offsets *offsets)
+void offsets_forget(struct broker *broker, struct text group)
+{
+    struct offsets *offsets = broker->offsets;
+    struct table_entry *entry = table_next(&offsets->noted, NULL);
+    while (entry != NULL) {
+        struct noted *noted = (struct noted *)(void *)entry;
+        entry = table_next(&offsets->noted, entry);
+        if (text_equal((struct text){noted->entry.name.data, noted->group_bytes}, group))
+            noted_drop(offsets, noted);
+    }
+}
+
 {
     struct table_entry *entry;
     while ((entry = table_next(&offsets->noted, NULL)) != NULL) {

@@ -24,4 +24,6 @@ void offsets_set(struct broker *broker, struct text group, const struct topic *t
 void offsets_note(struct broker *broker, struct text group, const struct topic *topic,
                   uint32_t queue, int64_t offset);
 
+/* The group is about to be deleted: what pulls of it said is not stored any more. */
+void offsets_forget(struct broker *broker, struct text group);
 #endif
