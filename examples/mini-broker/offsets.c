@@ -31,14 +31,14 @@ struct offsets {
     uv_timer_t timer;
 };
 
-static void offsets_commit(struct broker *broker, struct text group, uint32_t topic, uint32_t queue,
+static bool offsets_commit(struct broker *broker, struct text group, uint32_t topic, uint32_t queue,
                            uint64_t offset)
 {
     struct commitlog_error err = {0};
     struct commitlog_group *stored = group_stored(broker, group, true);
     const struct commitlog_group_offset one = {topic, queue, offset};
     if (stored == NULL)
-        return;
+        return false;
     int32_t code =
         commitlog_group_commit(stored, 0, &one, 1, COMMITLOG_LEVEL_NONE, 1000, NULL, &err);
     /* Back, or in a queue that the group would get to later: consumers of this protocol may. */
@@ -51,6 +51,7 @@ static void offsets_commit(struct broker *broker, struct text group, uint32_t to
     if (code != COMMITLOG_OK)
         log_line(LOG_WARN, "group %.*s: offset %llu: %s", (int)group.bytes, group.data,
                  (unsigned long long)offset, err.message);
+    return code == COMMITLOG_OK;
 }
 
 static struct text noted_name(struct broker *broker, struct text group, uint32_t topic,
@@ -104,17 +105,17 @@ static bool offsets_check(const struct broker *broker, const struct topic *topic
     return (uint64_t)offset <= info.next_offset;
 }
 
-void offsets_set(struct broker *broker, struct text group, const struct topic *topic,
+bool offsets_set(struct broker *broker, struct text group, const struct topic *topic,
                  uint32_t queue, int64_t offset)
 {
     if (!offsets_check(broker, topic, queue, offset))
-        return;
+        return true;
     log_line(LOG_DEBUG, "group %.*s: %s %u: offset %lld", (int)group.bytes, group.data,
              topic->entry.name.data, queue, (long long)offset);
     struct noted *noted = noted_find(broker, group, topic, queue);
     if (noted != NULL)
         noted_drop(broker->offsets, noted);
-    offsets_commit(broker, group, topic->stored, queue, (uint64_t)offset);
+    return offsets_commit(broker, group, topic->stored, queue, (uint64_t)offset);
 }
 
 void offsets_note(struct broker *broker, struct text group, const struct topic *topic,
@@ -145,7 +146,6 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
         noted->offset = (uint64_t)offset;
 }
 
-static void offsets_store(struct offsets *offsets)
 void offsets_forget(struct broker *broker, struct text group)
 {
     struct offsets *offsets = broker->offsets;
@@ -158,12 +158,13 @@ void offsets_forget(struct broker *broker, struct text group)
     }
 }
 
+static void offsets_store(struct offsets *offsets)
 {
     struct table_entry *entry;
     while ((entry = table_next(&offsets->noted, NULL)) != NULL) {
         struct noted *noted = (struct noted *)(void *)entry;
         const struct text group = {entry->name.data, noted->group_bytes};
-        offsets_commit(offsets->broker, group, noted->topic, noted->queue, noted->offset);
+        (void)offsets_commit(offsets->broker, group, noted->topic, noted->queue, noted->offset);
         noted_drop(offsets, noted);
     }
 }
