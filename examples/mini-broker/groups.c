@@ -128,11 +128,6 @@ void groups_to_json(const struct broker *broker, json_t *array)
         json_array_append_new(array, group_settings(group));
 }
 
-void group_from_json(struct broker *broker, json_t *json)
-{
-    (void)group_update(broker, json);
-}
-
 /* Groups that the store has offsets of. */
 static void groups_of_store(struct broker *broker)
 {

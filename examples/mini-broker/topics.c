@@ -10,6 +10,7 @@
 #include "topics.h"
 
 #include "codes.h"
+#include "command.h"
 #include "config_store.h"
 #include "log.h"
 
@@ -229,7 +230,7 @@ json_t *topic_to_json(const struct topic *topic)
     return json;
 }
 
-void topic_from_json(struct broker *broker, json_t *json)
+bool topic_from_json(struct broker *broker, json_t *json)
 {
     const char *name = NULL;
     int read = 0, write = 0, perm = 0, flag = 0, generation = 0, order = 0, deleted = 0;
@@ -239,11 +240,11 @@ void topic_from_json(struct broker *broker, json_t *json)
                     "generation", &generation, "order", &order, "deleted", &deleted, "attributes",
                     &attributes) != 0 ||
         !topic_name_is_good(text_of(name)) || read < 1 || write < 1 || read > TOPIC_QUEUES_MAX ||
-        write > TOPIC_QUEUES_MAX)
-        return;
+        write > TOPIC_QUEUES_MAX || (attributes != NULL && !json_is_object(attributes)))
+        return false;
     struct topic *topic = topic_make(broker, text_of(name), (uint32_t)read, (uint32_t)perm);
     if (topic == NULL)
-        return;
+        return false;
     topic->write_queues = (uint32_t)write;
     topic->read_queues = (uint32_t)read;
     topic->perm = (uint32_t)perm;
@@ -251,7 +252,37 @@ void topic_from_json(struct broker *broker, json_t *json)
     topic->generation = (uint32_t)generation;
     topic->order = order != 0;
     topic->deleted = deleted != 0;
+    json_decref(topic->attributes);
     topic->attributes = json_incref(attributes);
+    return true;
+}
+
+/* A topic of the store: one that the settings do not know is made, with as many queues as can be
+ * read. "name#3" that they take for an older one was made when they could not be written. */
+static void topic_of_store(struct broker *broker, const struct commitlog_topic_info *info)
+{
+    const char *mark = memchr(info->name, '#', info->name_bytes);
+    const size_t bytes = mark == NULL ? info->name_bytes : (size_t)(mark - info->name);
+    const struct text name = {info->name, bytes};
+    int64_t generation = 0;
+    if (!topic_name_is_good(name) ||
+        (mark != NULL &&
+         (!text_to_i64((struct text){mark + 1, info->name_bytes - bytes - 1}, &generation) ||
+          generation < 1 || generation > UINT32_MAX)))
+        return;
+    struct topic *topic = (struct topic *)(void *)table_find(&broker->topics->table, name);
+    if (topic != NULL &&
+        (topic->generation > generation || (topic->generation == generation && topic->deleted)))
+        return;
+    const bool newer = topic == NULL || topic->generation < generation;
+    topic = topic_make(broker, name, info->queues_total, PERM_READ | PERM_WRITE);
+    if (topic == NULL)
+        return;
+    topic->generation = (uint32_t)generation;
+    if (newer && topic_queues(topic) < info->queues_total)
+        topic->read_queues = topic->write_queues = info->queues_total;
+    if (topic->system)
+        (void)topic_store(broker, topic, NULL); /* the others follow below */
 }
 
 /* What the store has: topics that the settings do not know, and the numbers of those they do. */
@@ -259,19 +290,8 @@ static bool topics_of_store(struct broker *broker)
 {
     for (uint32_t i = 0; i < commitlog_topic_count(broker->store); i++) {
         struct commitlog_topic_info info = {.struct_bytes = sizeof info};
-        if (commitlog_topic_info(broker->store, i, &info) != COMMITLOG_OK)
-            continue;
-        const struct text name = {info.name, info.name_bytes};
-        if (memchr(name.data, '#', name.bytes) != NULL || !topic_name_is_good(name))
-            continue; /* of one that was made again: it is in the settings */
-        const struct table_entry *known = table_find(&broker->topics->table, name);
-        if (known != NULL && ((const struct topic *)(const void *)known)->deleted)
-            continue;
-        const bool dead = text_begins(name, TEXT(DEAD_PREFIX));
-        struct topic *topic =
-            topic_make(broker, name, info.queues, dead ? PERM_WRITE : PERM_READ | PERM_WRITE);
-        if (topic != NULL && topic->system)
-            (void)topic_store(broker, topic, NULL); /* the others follow below */
+        if (commitlog_topic_info(broker->store, i, &info) == COMMITLOG_OK)
+            topic_of_store(broker, &info);
     }
     for (struct topic *topic = topic_next(broker, NULL); topic != NULL;
          topic = topic_next(broker, topic)) {

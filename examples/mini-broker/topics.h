@@ -68,6 +68,7 @@ struct topic *topic_of_stored(const struct broker *broker, uint32_t stored);
 
 /* For the file of settings. */
 json_t *topic_to_json(const struct topic *topic);
-void topic_from_json(struct broker *broker, json_t *json);
+/* False: no settings of a topic, or no memory. */
+bool topic_from_json(struct broker *broker, json_t *json);
 
 #endif
