@@ -239,8 +239,8 @@ bool topic_from_json(struct broker *broker, json_t *json)
                     "readQueues", &read, "writeQueues", &write, "perm", &perm, "sysFlag", &flag,
                     "generation", &generation, "order", &order, "deleted", &deleted, "attributes",
                     &attributes) != 0 ||
-        !topic_name_is_good(text_of(name)) || read < 1 || write < 1 || read > TOPIC_QUEUES_MAX ||
-        write > TOPIC_QUEUES_MAX || (attributes != NULL && !json_is_object(attributes)))
+        read < 1 || write < 1 || read > TOPIC_QUEUES_MAX || write > TOPIC_QUEUES_MAX ||
+        (attributes != NULL && !json_is_object(attributes)))
         return false;
     struct topic *topic = topic_make(broker, text_of(name), (uint32_t)read, (uint32_t)perm);
     if (topic == NULL)
@@ -252,6 +252,8 @@ bool topic_from_json(struct broker *broker, json_t *json)
     topic->generation = (uint32_t)generation;
     topic->order = order != 0;
     topic->deleted = deleted != 0;
+    if (!topic_name_is_good(text_of(name)))
+        return true; /* the broker's or the cluster's name, which may be any: made anew */
     json_decref(topic->attributes);
     topic->attributes = json_incref(attributes);
     return true;

@@ -32,8 +32,8 @@ class Kept:
     def __exit__(self, *_):
         shutil.rmtree(self.directory, ignore_errors=True)
 
-    def broker(self):
-        return Broker(directory=self.directory)
+    def broker(self, *options):
+        return Broker(options, directory=self.directory)
 
     @property
     def settings(self):
@@ -102,6 +102,19 @@ def test_settings_that_cannot_be_read_stay(checks):
         with kept.broker() as broker, broker.connect() as connection:
             checks.same("put right, it starts", (OK, [b"body"] * 3),
                         pull(connection, "readers", "orders"))
+
+
+def test_names_of_brokers_are_any(checks):
+    name = 'brö"ker'
+    with Kept() as kept:
+        for _ in range(2):
+            with kept.broker("--name", name) as broker, broker.connect() as connection:
+                connection.ask(17, {"topic": "orders", "readQueueNums": 3, "writeQueueNums": 3,
+                                    "perm": 6, "order": "true"})
+                checks.same("where it is", f"{name}:3", json.loads(
+                    connection.ask(105, {"topic": "orders"})[1]).get("orderTopicConf"))
+                checks.same("there is a topic of its name", OK,
+                            connection.ask(105, {"topic": name})[0]["code"])
 
 
 def test_messages_are_found_without_settings(checks):
