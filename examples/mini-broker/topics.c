@@ -218,6 +218,16 @@ struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic
     return topic->cursors[queue];
 }
 
+json_t *topic_settings(const struct topic *topic)
+{
+    json_t *attributes = topic->attributes != NULL ? json_incref(topic->attributes) : json_object();
+    return json_pack("{s:o, s:b, s:i, s:i, s:s, s:s, s:i, s:i}", "attributes", attributes, "order",
+                     (int)topic->order, "perm", (int)topic->perm, "readQueueNums",
+                     (int)topic->read_queues, "topicFilterType", "SINGLE_TAG", "topicName",
+                     topic->entry.name.data, "topicSysFlag", (int)topic->sys_flag, "writeQueueNums",
+                     (int)topic->write_queues);
+}
+
 json_t *topic_to_json(const struct topic *topic)
 {
     json_t *json = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "name",
@@ -242,6 +252,8 @@ bool topic_from_json(struct broker *broker, json_t *json)
         read < 1 || write < 1 || read > TOPIC_QUEUES_MAX || write > TOPIC_QUEUES_MAX ||
         (attributes != NULL && !json_is_object(attributes)))
         return false;
+    if (!topic_name_is_good(text_of(name)))
+        return true; /* the broker's or the cluster's name, which may be any: made anew */
     struct topic *topic = topic_make(broker, text_of(name), (uint32_t)read, (uint32_t)perm);
     if (topic == NULL)
         return false;
@@ -252,8 +264,6 @@ bool topic_from_json(struct broker *broker, json_t *json)
     topic->generation = (uint32_t)generation;
     topic->order = order != 0;
     topic->deleted = deleted != 0;
-    if (!topic_name_is_good(text_of(name)))
-        return true; /* the broker's or the cluster's name, which may be any: made anew */
     json_decref(topic->attributes);
     topic->attributes = json_incref(attributes);
     return true;

@@ -66,6 +66,8 @@ struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic
 /* Of the record of a message, by the store's number; NULL: of none. */
 struct topic *topic_of_stored(const struct broker *broker, uint32_t stored);
 
+/* As clients and name servers know it; a new reference, or NULL: no memory. */
+json_t *topic_settings(const struct topic *topic);
 /* For the file of settings. */
 json_t *topic_to_json(const struct topic *topic);
 /* False: no settings of a topic, or no memory. */
