@@ -274,6 +274,21 @@ def test_questions_wait_for_producers_within_bounds(checks):
         checks.check("memory of its own", most < 80 * MIB, most)
 
 
+def test_batches_are_bounded_as_they_are_stored(checks):
+    inner = struct.pack(">iiiii", 23, 0, 0, 0, 1) + b"x" + struct.pack(">h", 0)
+    with Broker() as broker, broker.connect() as connection:
+        fields = {"a": "p", "b": "orders", "c": "TBW102", "d": 4, "e": 0, "f": 0, "g": 1, "h": 0,
+                  "m": "true"}
+        checks.same("small ones", OK, connection.ask(320, {**fields, "i": "A\1b\2"},
+                                                     inner * 60000)[0]["code"])
+        checks.same("with 30000 bytes of properties each", ILLEGAL, connection.ask(
+            320, {**fields, "i": "A\1" + "b" * 30000}, inner * 60000)[0]["code"])
+        with open(f"/proc/{broker.process.pid}/status", encoding="ascii") as status:
+            most = int(next(x for x in status if x.startswith("VmHWM")).split()[1]) // 1024
+        print(f"   at most {most} MiB")
+        checks.check("memory", most < 400, most)
+
+
 def anonymous(broker):
     with open(f"/proc/{broker.process.pid}/status", encoding="ascii") as status:
         return int(next(x for x in status if x.startswith("RssAnon")).split()[1]) * 1024
