@@ -103,6 +103,15 @@ static bool write_all(int fd, const char *text, size_t bytes)
     return true;
 }
 
+bool config_sync_folder(const char *path)
+{
+    const int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool synced = folder >= 0 && fsync(folder) == 0;
+    if (folder >= 0)
+        close(folder);
+    return synced;
+}
+
 static bool config_write(const struct broker *broker, const char *text)
 {
     char path[4096], fresh[4096];
@@ -114,11 +123,7 @@ static bool config_write(const struct broker *broker, const char *text)
     const bool written = write_all(fd, text, strlen(text)) && fsync(fd) == 0;
     if (close(fd) != 0 || !written || rename(fresh, path) != 0)
         return false;
-    const int folder = open(broker->options->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool synced = folder >= 0 && fsync(folder) == 0;
-    if (folder >= 0)
-        close(folder);
-    return synced;
+    return config_sync_folder(broker->options->data);
 }
 
 bool config_save(struct broker *broker)
