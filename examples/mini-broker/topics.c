@@ -319,6 +319,15 @@ static bool topics_of_store(struct broker *broker)
     return true;
 }
 
+/* By the command line or its file: it then counts more than what was kept. */
+static bool queues_are_given(const struct options *options)
+{
+    unsigned i = 0;
+    while (options_name(i) != NULL && strcmp(options_name(i), "queues") != 0)
+        i++;
+    return options_name(i) != NULL && options->given[i] != NULL;
+}
+
 static void topics_system(struct broker *broker)
 {
     const struct options *options = broker->options;
@@ -338,8 +347,13 @@ static void topics_system(struct broker *broker)
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         struct topic *topic =
             topic_make(broker, text_of(list[i].name), list[i].queues, list[i].perm);
-        if (topic != NULL)
-            topic->system = true;
+        if (topic == NULL)
+            continue;
+        topic->system = true;
+        if (i == 0 && topic->write_queues != options->queues && queues_are_given(options)) {
+            topic->read_queues = topic->write_queues = options->queues;
+            config_changed(broker);
+        }
     }
 }
 

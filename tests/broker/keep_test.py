@@ -19,6 +19,7 @@ import wire
 from ops import Broker
 
 MIB = 1 << 20
+SLACK = 4 if "asan" in ops.BUILD else 1  # it keeps what was freed for a while
 OK, SYSTEM_ERROR, SYSTEM_BUSY, ILLEGAL, NO_TOPIC, NOT_FOUND, NO_GROUP = 0, 1, 2, 13, 17, 22, 26
 
 
@@ -115,6 +116,16 @@ def test_names_of_brokers_are_any(checks):
                     connection.ask(105, {"topic": "orders"})[1]).get("orderTopicConf"))
                 checks.same("there is a topic of its name", OK,
                             connection.ask(105, {"topic": name})[0]["code"])
+
+
+def test_queues_of_new_topics_are_as_the_option_says(checks):
+    with Kept() as kept:
+        for number, (options, queues) in enumerate((
+                (["--queues", "3"], 3), (["--queues", "5"], 5), ([], 5), (["--queues", "2"], 2))):
+            with kept.broker(*options) as broker, broker.connect() as connection:
+                send(connection, f"orders{number}", d=16)
+                route = json.loads(connection.ask(105, {"topic": f"orders{number}"})[1])
+                checks.same(f"{options}", queues, route["queueDatas"][0]["writeQueueNums"])
 
 
 def test_messages_are_found_without_settings(checks):
@@ -248,7 +259,7 @@ def test_answers_wait_for_who_asked_within_bounds(checks):
             b"x" * MIB)[0]["code"] for _ in range(60)]
         checks.same("some are taken, then no more", [OK, SYSTEM_BUSY],
                     sorted(set(codes)))
-        checks.check("memory", resident(broker) - before < 150 * MIB, resident(broker) - before)
+        checks.check("memory", resident(broker) - before < 150 * SLACK * MIB, resident(broker) - before)
     with Broker() as broker, broker.connect() as asks, broker.connect() as answers:
         join_producers(asks, "askers", "asker")
         header, _ = answers.ask(325, {"a": "r", "b": "t", "i": "REPLY_TO_CLIENT\1asker\2"},
@@ -271,7 +282,7 @@ def test_questions_wait_for_producers_within_bounds(checks):
             time.sleep(0.05)
             most = max(most, anonymous(broker))
         print(f"   {most >> 20} MiB of its own, {resident(broker) - before >> 20} MiB more in all")
-        checks.check("memory of its own", most < 80 * MIB, most)
+        checks.check("memory of its own", most < 80 * SLACK * MIB, most)
 
 
 def test_batches_are_bounded_as_they_are_stored(checks):
@@ -286,7 +297,7 @@ def test_batches_are_bounded_as_they_are_stored(checks):
         with open(f"/proc/{broker.process.pid}/status", encoding="ascii") as status:
             most = int(next(x for x in status if x.startswith("VmHWM")).split()[1]) // 1024
         print(f"   at most {most} MiB")
-        checks.check("memory", most < 400, most)
+        checks.check("memory", most < 400 * SLACK, most)
 
 
 def anonymous(broker):
