@@ -74,7 +74,7 @@ static void on_closed(uv_handle_t *handle)
     connection_unref(handle->data);
 }
 
-void connection_close(struct connection *connection, const char *why)
+static void connection_close(struct connection *connection, const char *why)
 {
     struct connections *all = connection->broker->connections;
     if (connection->closed)
