@@ -128,6 +128,35 @@ def test_queues_of_new_topics_are_as_the_option_says(checks):
                 checks.same(f"{options}", queues, route["queueDatas"][0]["writeQueueNums"])
 
 
+def test_the_time_of_the_oldest_message(checks):
+    def earliest(connection):
+        return int(json.loads(connection.ask(28)[1])["table"]["earliestMessageTimeStamp"])
+
+    with Kept() as kept:
+        with kept.broker() as broker, broker.connect() as connection:
+            checks.check("none", abs(earliest(connection) - time.time() * 1000) < 1000)
+            send(connection, "orders", e=1)
+            stored = time.time() * 1000
+            time.sleep(0.2)
+            send(connection, "orders", e=0)
+            send(connection, "later")
+        with kept.broker() as broker, broker.connect() as connection:
+            checks.check("that of the first", abs(earliest(connection) - stored) < 100,
+                         earliest(connection) - stored)
+
+
+def test_an_answer_that_no_frame_holds(checks):
+    with Broker() as broker, broker.connect() as connection, broker.connect() as other:
+        for number in range(280):
+            connection.ask(100, {"namespace": "n", "key": number, "value": "x" * 60000})
+        try:
+            connection.ask(219, {"namespace": "n"})
+            checks.check("ends the connection", False)
+        except wire.WireError as error:
+            checks.check("ends the connection", "closed" in str(error), error)
+        checks.same("and no other", OK, send(other, "orders")[0])
+
+
 def test_messages_are_found_without_settings(checks):
     with Kept() as kept:
         with kept.broker() as broker, broker.connect() as connection:
