@@ -5,11 +5,13 @@
   keep_test.py [TEST...]
 """
 
+import contextlib
 import json
 import os
 import resource
 import shutil
 import struct
+import subprocess
 import sys
 import tempfile
 import time
@@ -205,6 +207,42 @@ def test_a_deleted_group_stays_deleted(checks):
         checks.same("there is no group", NO_GROUP,
                     connection.ask(352, {"group": "readers"})[0]["code"])
         checks.same("and no offset", None, offset(connection, "readers", "orders") or None)
+
+
+def test_what_pulls_tell_outlives_a_full_disk(checks):
+    with Kept() as kept:
+        if os.geteuid() != 0 or subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=600m", "tmpfs", kept.directory],
+                stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            checks.skip("a full disk", "nothing can be mounted here")
+            return
+        try:
+            with kept.broker() as broker, broker.connect() as connection:
+                broker.send("orders", 5)
+                broker.consumed("readers", "orders", 0, 1)
+                filler = os.path.join(kept.directory, "filler")
+                with contextlib.suppress(OSError), open(filler, "wb", 0) as out:
+                    while out.write(bytes(MIB)):
+                        pass
+                for size in (MIB, 10000, 100, 1):
+                    while send(connection, "others", b"x" * size)[0] == OK:
+                        pass
+                for number in range(200):  # smaller than a message
+                    connection.ask(15, {"consumerGroup": "readers", "topic": "orders",
+                                        "queueId": 0, "commitOffset": number % 2})
+                pull(connection, "readers", "orders", offset=4, commit=3)
+                time.sleep(1.5)  # what pulls tell is stored within a second, if there is room
+                checks.same("there is none", SYSTEM_ERROR, connection.ask(15, {
+                    "consumerGroup": "others", "topic": "orders", "queueId": 0,
+                    "commitOffset": 2})[0]["code"])
+                checks.same("and it is still known", 3, offset(connection, "readers", "orders"))
+                os.unlink(filler)
+                checks.until("there is room again", 10,
+                             lambda: send(connection, "others")[0] == OK)
+            with kept.broker() as broker, broker.connect() as connection:
+                checks.same("it was stored", 3, offset(connection, "readers", "orders"))
+        finally:
+            subprocess.run(["umount", kept.directory], check=False)
 
 
 def test_an_offset_that_is_not_stored_is_not_confirmed(checks):
