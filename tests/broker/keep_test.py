@@ -212,7 +212,7 @@ def test_a_deleted_group_stays_deleted(checks):
 def test_what_pulls_tell_outlives_a_full_disk(checks):
     with Kept() as kept:
         if os.geteuid() != 0 or subprocess.run(
-                ["mount", "-t", "tmpfs", "-o", "size=600m", "tmpfs", kept.directory],
+                ["mount", "-t", "tmpfs", "-o", "size=900m", "tmpfs", kept.directory],
                 stderr=subprocess.DEVNULL, check=False).returncode != 0:
             checks.skip("a full disk", "nothing can be mounted here")
             return
