@@ -8,6 +8,7 @@
 import contextlib
 import json
 import os
+import re
 import resource
 import shutil
 import struct
@@ -408,7 +409,8 @@ def test_the_end_with_requests_that_wait_to_be_read(checks):
         with broker.connect() as connection:
             connection.socket.sendall(wire.frame(11, fields) * 17500)
             connection.socket.settimeout(20)
-            time.sleep(0.5)
+            checks.until("as many as can be are held", 20, lambda: re.search(
+                r"^mini_broker_held_pulls 1638\d$", ops.http(broker, "/metrics").text, re.M))
             checks.same("it ends", 0, broker_end(broker))
             answers = 0
             try:
