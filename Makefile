@@ -562,11 +562,11 @@ check-broker-unit: deps-broker ## the unit tests of the mini-broker, and what ho
 	@$(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs $(BROKER_TEST_PROGRAMS:%=check:%)
 	@$(PYTHON) tests/broker/unit/hostile.py $(BROKER) $(SECONDS_HOSTILE)
 # Where there is no browser to be had, the test of the status page says that it was skipped.
-check-broker-ops: deps-broker ## configuration, signals, metrics and status page of the mini-broker
+check-broker-ops: deps-broker ## configuration, signals, metrics, status page and state of the mini-broker
 	@$(if $(ALLOW_SKIP),,$(MAKE) deps-broker-page || true)
 	@$(MAKE) $(BROKER)
 	@BUILD=$(B) $(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs plain:tests/broker/http_test.py \
-	    plain:tests/broker/config_test.py
+	    plain:tests/broker/config_test.py plain:tests/broker/keep_test.py
 install-broker: broker ## install the mini-broker and its systemd unit
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR)
 	install -m 755 $(BROKER) $(DESTDIR)$(BINDIR)/commitlog-mini-broker

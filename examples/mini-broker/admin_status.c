@@ -63,6 +63,23 @@ static void put_counts(struct buffer *out, const struct broker *broker)
     put_pair(out, "msgGetTotalTodayNow", "%llu", (unsigned long long)broker->get_count);
 }
 
+/* Store time of the oldest message; now: there is none. */
+static int64_t earliest_ms(const struct broker *broker)
+{
+    int64_t earliest = broker_now_ms();
+    for (const struct topic *topic = topic_next(broker, NULL); topic != NULL;
+         topic = topic_next(broker, topic)) {
+        for (uint32_t queue = 0; queue < topic->stored_queues; queue++) {
+            struct commitlog_queue_info info;
+            topic_bounds(broker, topic, queue, &info);
+            const int64_t ms = info.first_time_ns / 1000000;
+            if (ms > 0 && ms < earliest)
+                earliest = ms;
+        }
+    }
+    return earliest;
+}
+
 void handle_broker_status(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
@@ -90,7 +107,7 @@ void handle_broker_status(struct connection *connection, const struct command *c
     put_pair(out, "timerCongestNum", "0");
     put_pair(out, "timerEnqueueTps", "0.0");
     put_pair(out, "timerDequeueTps", "0.0");
-    put_pair(out, "earliestMessageTimeStamp", "%lld", (long long)broker->started_ms);
+    put_pair(out, "earliestMessageTimeStamp", "%lld", (long long)earliest_ms(broker));
     put_pair(out, "commitLogMinOffset", "%llu", (unsigned long long)positions.first);
     put_pair(out, "commitLogMaxOffset", "%llu", (unsigned long long)positions.published);
     put_pair(out, "durableOffset", "%llu", (unsigned long long)positions.durable);

@@ -102,20 +102,6 @@ void handle_topic_delete_route(struct connection *connection, const struct comma
     reply_ok(connection, command);
 }
 
-static json_t *topic_settings(const struct topic *topic)
-{
-    json_t *json =
-        json_pack("{s:s, s:i, s:i, s:i, s:s, s:i, s:b}", "topicName", topic->entry.name.data,
-                  "readQueueNums", (int)topic->read_queues, "writeQueueNums",
-                  (int)topic->write_queues, "perm", (int)topic->perm, "topicFilterType",
-                  "SINGLE_TAG", "topicSysFlag", (int)topic->sys_flag, "order", (int)topic->order);
-    if (json != NULL)
-        json_object_set_new(json, "attributes",
-                            topic->attributes != NULL ? json_incref(topic->attributes)
-                                                      : json_object());
-    return json;
-}
-
 /* NULL: it was answered that there is none. */
 static struct topic *asked(struct connection *connection, const struct command *command)
 {

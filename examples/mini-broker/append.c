@@ -46,18 +46,26 @@ void append_record(struct message *message, struct commitlog_slice keys[APPEND_K
         out->tag = (struct commitlog_slice){known->tag.data, known->tag.bytes};
 }
 
+bool append_body(struct broker *broker, const struct message *message, struct commitlog_slice *out)
+{
+    struct buffer *scratch = &broker->scratch;
+    const size_t bytes = layout_bytes(&message->layout);
+    buffer_clear(scratch);
+    uint8_t *to = buffer_room(scratch, bytes);
+    if (to == NULL)
+        return false;
+    layout_write(&message->layout, to);
+    *out = (struct commitlog_slice){to, bytes};
+    return true;
+}
+
 static int32_t append_for_later(struct broker *broker, const struct message *message,
                                 struct commitlog_record record,
                                 struct commitlog_receipt *out_receipt, struct commitlog_error *err)
 {
-    struct buffer *out = &broker->scratch;
-    const size_t bytes = layout_bytes(&message->layout);
-    buffer_clear(out);
-    uint8_t *to = buffer_room(out, bytes);
-    if (to == NULL)
+    struct commitlog_slice body;
+    if (!append_body(broker, message, &body))
         return COMMITLOG_ENOMEM;
-    layout_write(&message->layout, to);
-    const struct commitlog_slice body = {to, bytes};
     record.body = &body;
     record.body_count = 1;
     return commitlog_append_record(broker->store, &record, APPEND_WAIT_MS, out_receipt, err);

@@ -24,6 +24,8 @@ struct message {
 /* The record of it, all but the body. Keys are put into `keys`. */
 void append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
                    struct commitlog_record *out);
+/* Its body in the scratch buffer, where it cannot be written in place. False: no memory. */
+bool append_body(struct broker *broker, const struct message *message, struct commitlog_slice *out);
 int32_t append_message(struct broker *broker, struct message *message,
                        struct commitlog_receipt *out_receipt, struct commitlog_error *err);
 /* What clients are told of a code of the store. */

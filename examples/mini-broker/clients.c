@@ -12,6 +12,7 @@
 #include "locks.h"
 #include "log.h"
 #include "reply.h"
+#include "topics.h"
 
 #include <stdlib.h>
 
@@ -59,7 +60,7 @@ static void audience_free(struct table *table, struct audience *audience)
 static struct audience *audience_make(struct table *table, struct text group)
 {
     struct audience *audience = (struct audience *)(void *)table_find(table, group);
-    if (audience != NULL || table->count >= GROUPS_MAX)
+    if (audience != NULL || table->count >= GROUPS_MAX || group.bytes > GROUP_NAME_MAX)
         return audience;
     audience = calloc(1, sizeof *audience + group.bytes + 1);
     if (audience == NULL)

@@ -40,7 +40,8 @@ struct audience *clients_producers(const struct broker *broker, struct text grou
 struct audience *clients_next_consumers(const struct broker *broker,
                                         const struct audience *audience);
 
-/* Joins, or is refreshed. *out_new: it was not there. NULL: no memory. */
+/* Joins, or is refreshed. *out_new: it was not there. NULL: no memory, too many, too long a name.
+ */
 struct audience *clients_join(struct broker *broker, bool producer, struct text group,
                               struct text id, struct connection *connection,
                               const struct command *command, bool *out_new);

@@ -31,7 +31,6 @@ enum request_code {
     REQUEST_CONSUMERS_CHANGED = 40, /* to clients */
     REQUEST_LOCK = 41,
     REQUEST_UNLOCK = 42,
-    REQUEST_OFFSET_ALL = 43,
     REQUEST_CLIENT_CHECK = 46,
     REQUEST_KV_PUT = 100,
     REQUEST_KV_GET = 101,
@@ -94,7 +93,6 @@ enum { /* flag of a header */
 };
 enum { /* sysFlag of a message */
        MESSAGE_COMPRESSED = 1,
-       MESSAGE_PREPARED = 4,
        MESSAGE_COMMITTED = 8,
        MESSAGE_ROLLED_BACK = 12, /* and the mask of the two */
        MESSAGE_BORN_V6 = 0x10,

@@ -4,8 +4,9 @@
  *
  * Happy path: load at the start; a change sets a timer, and the file is written once for all
  * changes until then; what an administrator asked for is written before the answer. Failure modes:
- * a file that is no JSON stops the start, and is left as it is; one that cannot be written is tried
- * again, and the log says so.
+ * a file that is no JSON, or has what is no topic and no group, stops the start, and is left as it
+ * is: nothing is written that was not read first; one that cannot be written is tried again, and
+ * the log says so.
  */
 #include "config_store.h"
 
@@ -26,7 +27,7 @@ struct config {
     uv_timer_t timer;
     struct broker *broker;
     bool changed;
-    bool started;
+    bool loaded; /* the file was read, or there is none: it may be written */
 };
 
 static void config_path(const struct broker *broker, const char *suffix, char *out, size_t room)
@@ -34,24 +35,47 @@ static void config_path(const struct broker *broker, const char *suffix, char *o
     (void)snprintf(out, room, "%s/broker.json%s", broker->options->data, suffix);
 }
 
+/* Each of the list, which may be missing. False: one of them is not to be taken. */
+static bool take_all(struct broker *broker, const char *path, const json_t *list,
+                     bool (*take)(struct broker *broker, json_t *json))
+{
+    size_t i;
+    json_t *item;
+    json_array_foreach(list, i, item)
+    {
+        if (take(broker, item))
+            continue;
+        log_line(LOG_ERROR, "%s: number %zu of a list: no settings of a topic or a group", path,
+                 i + 1);
+        return false;
+    }
+    return true;
+}
+
 bool config_load(struct broker *broker)
 {
     char path[4096];
     json_error_t error;
     config_path(broker, "", path, sizeof path);
-    if (access(path, F_OK) != 0 && errno == ENOENT)
+    if (access(path, F_OK) != 0 && errno == ENOENT) {
+        broker->config->loaded = true;
         return true;
+    }
     json_t *json = json_load_file(path, 0, &error);
     if (json == NULL) {
         log_line(LOG_ERROR, "%s: line %d: %s", path, error.line, error.text);
         return false;
     }
-    size_t i;
-    json_t *item;
-    json_array_foreach(json_object_get(json, "topics"), i, item) topic_from_json(broker, item);
-    json_array_foreach(json_object_get(json, "groups"), i, item) group_from_json(broker, item);
+    const bool good = json_is_object(json) &&
+                      take_all(broker, path, json_object_get(json, "topics"), topic_from_json) &&
+                      take_all(broker, path, json_object_get(json, "groups"), group_update);
+    if (!json_is_object(json))
+        log_line(LOG_ERROR, "%s: has to be an object", path);
     json_decref(json);
+    if (!good)
+        return false;
     broker->config->changed = false;
+    broker->config->loaded = true;
     return true;
 }
 
@@ -79,6 +103,15 @@ static bool write_all(int fd, const char *text, size_t bytes)
     return true;
 }
 
+bool config_sync_folder(const char *path)
+{
+    const int folder = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    const bool synced = folder >= 0 && fsync(folder) == 0;
+    if (folder >= 0)
+        close(folder);
+    return synced;
+}
+
 static bool config_write(const struct broker *broker, const char *text)
 {
     char path[4096], fresh[4096];
@@ -90,11 +123,7 @@ static bool config_write(const struct broker *broker, const char *text)
     const bool written = write_all(fd, text, strlen(text)) && fsync(fd) == 0;
     if (close(fd) != 0 || !written || rename(fresh, path) != 0)
         return false;
-    const int folder = open(broker->options->data, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    const bool synced = folder >= 0 && fsync(folder) == 0;
-    if (folder >= 0)
-        close(folder);
-    return synced;
+    return config_sync_folder(broker->options->data);
 }
 
 bool config_save(struct broker *broker)
@@ -102,6 +131,8 @@ bool config_save(struct broker *broker)
     struct config *config = broker->config;
     if (!config->changed)
         return true;
+    if (!config->loaded)
+        return false; /* what is in memory is not all that there was */
     json_t *json = config_to_json(broker);
     char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(json);
@@ -127,7 +158,7 @@ void config_changed(struct broker *broker)
     struct config *config = broker->config;
     config->changed = true;
     join_changed(broker);
-    if (config->started && !uv_is_active((uv_handle_t *)&config->timer))
+    if (!uv_is_active((uv_handle_t *)&config->timer))
         uv_timer_start(&config->timer, on_timer, SAVE_AFTER_MS, 0);
 }
 
@@ -140,7 +171,6 @@ bool config_start(struct broker *broker)
     broker->config = config;
     uv_timer_init(&broker->loop, &config->timer);
     config->timer.data = config;
-    config->started = true;
     return true;
 }
 

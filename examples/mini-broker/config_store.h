@@ -17,6 +17,8 @@ bool config_load(struct broker *broker);
 void config_changed(struct broker *broker);
 /* Now, if anything changed. */
 bool config_save(struct broker *broker);
+/* What is in this folder by name stays there in a power cut. */
+bool config_sync_folder(const char *path);
 bool config_start(struct broker *broker);
 void config_stop(struct broker *broker);
 

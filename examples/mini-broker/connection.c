@@ -8,7 +8,7 @@
  *
  * Happy path: accept, read, dispatch each whole frame, write. Failure modes: a bad frame or header
  * closes the connection; one that does not read is not read from; one that says nothing for
- * CONNECTION_IDLE_MS, and waits for nothing, is closed.
+ * CONNECTION_IDLE_MS, and waits for nothing, is closed; no descriptors: accepted later.
  */
 #include "connection.h"
 
@@ -44,6 +44,7 @@ struct connections {
     size_t leased;
     size_t kept;
     bool trim; /* much was kept: give it back to the system once it is not */
+    bool deaf; /* no descriptors: listeners are not polled until the next tick */
     struct listener listeners[LISTENERS_MAX];
     uv_prepare_t prepare;
     uv_timer_t tick;
@@ -73,7 +74,7 @@ static void on_closed(uv_handle_t *handle)
     connection_unref(handle->data);
 }
 
-void connection_close(struct connection *connection, const char *why)
+static void connection_close(struct connection *connection, const char *why)
 {
     struct connections *all = connection->broker->connections;
     if (connection->closed)
@@ -100,13 +101,19 @@ void connection_close(struct connection *connection, const char *why)
     connection_unref(connection);
 }
 
+bool connection_is_behind(const struct connection *connection)
+{
+    return connection->output.bytes > CONNECTION_OUTPUT_MAX ||
+           (connection->tls != NULL && tls_waiting(connection->tls) > TLS_WAITING_MAX);
+}
+
 static bool connection_is_full(const struct connection *connection)
 {
+    if (connection->broker->stopping)
+        return true; /* who would answer is not there any more */
     if (connection->gone)
         return false; /* nothing is answered any more */
-    return connection->output.bytes > CONNECTION_OUTPUT_MAX ||
-           connection->waiting > CONNECTION_WAITING_MAX ||
-           (connection->tls != NULL && tls_waiting(connection->tls) > TLS_WAITING_MAX);
+    return connection_is_behind(connection) || connection->waiting > CONNECTION_WAITING_MAX;
 }
 
 static void on_ready(uv_poll_t *poll, int status, int events);
@@ -372,10 +379,25 @@ static void on_prepare(uv_prepare_t *prepare)
     }
 }
 
+static void on_accept(uv_poll_t *poll, int status, int events);
+
+static void listeners_poll(struct connections *all, bool on)
+{
+    for (uint32_t i = 0; i < all->listener_count; i++) {
+        if (on)
+            (void)uv_poll_start(&all->listeners[i].poll, UV_READABLE, on_accept);
+        else
+            (void)uv_poll_stop(&all->listeners[i].poll);
+    }
+    all->deaf = !on;
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct connections *all = timer->data;
     const int64_t now = (int64_t)uv_now(timer->loop);
+    if (all->deaf)
+        listeners_poll(all, true);
     struct connection *next;
     for (struct connection *connection = all->first; connection != NULL; connection = next) {
         next = connection->next;
@@ -444,8 +466,11 @@ static void on_accept(uv_poll_t *poll, int status, int events)
             connection_begin(listener->broker, fd, &peer);
             continue;
         }
-        if (errno == EMFILE || errno == ENFILE)
+        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
+            /* It stays in the queue of the listener, which would be ready again at once. */
             log_line(LOG_WARN, "a connection was not accepted: %s", strerror(errno));
+            listeners_poll(listener->broker->connections, false);
+        }
         if (errno != EINTR && errno != ECONNABORTED)
             return;
     }

@@ -59,9 +59,12 @@ uint32_t connections_count(const struct broker *broker);
 
 struct connection *connection_ref(struct connection *connection);
 void connection_unref(struct connection *connection);
-/* At the end of the turn, what was put into the output is sent. */
+/* At the end of the turn, what was put into the output is sent; if it failed, or was set to have,
+ * the connection is closed then. No handler ends one at once, so none goes while it looks at many.
+ */
 struct output *connection_output(struct connection *connection);
-void connection_close(struct connection *connection, const char *why);
+/* Enough waits to be sent: what it did not ask for itself has to wait, too. */
+bool connection_is_behind(const struct connection *connection);
 /* One request less, or more, waits. */
 void connection_waits(struct connection *connection, int change);
 

@@ -26,7 +26,7 @@ bool delay_of(const struct properties *properties, int64_t now_ms, int64_t *out_
     if (properties->delay_s.bytes > 0) {
         if (!text_to_i64(properties->delay_s, &value) || value > DELAY_MOST_MS / 1000)
             return false;
-        value = now_ms + value * 1000;
+        value = value < 0 ? 0 : now_ms + value * 1000;
     } else if (properties->delay_ms.bytes > 0) {
         if (!text_to_i64(properties->delay_ms, &value) || value > DELAY_MOST_MS)
             return false;

@@ -9,6 +9,7 @@
 
 #include "config_store.h"
 #include "log.h"
+#include "offsets.h"
 #include "topics.h"
 
 #include <stdlib.h>
@@ -94,6 +95,7 @@ bool group_update(struct broker *broker, json_t *settings)
 void group_delete(struct broker *broker, struct group *group)
 {
     struct commitlog_error err = {0};
+    offsets_forget(broker, group->entry.name);
     struct commitlog_group *stored = group_stored(broker, group->entry.name, false);
     const int32_t code =
         stored == NULL ? COMMITLOG_OK : commitlog_group_delete(stored, COMMITLOG_LEVEL_NONE, &err);
@@ -124,11 +126,6 @@ void groups_to_json(const struct broker *broker, json_t *array)
     for (const struct group *group = group_next(broker, NULL); group != NULL;
          group = group_next(broker, group))
         json_array_append_new(array, group_settings(group));
-}
-
-void group_from_json(struct broker *broker, json_t *json)
-{
-    (void)group_update(broker, json);
 }
 
 /* Groups that the store has offsets of. */

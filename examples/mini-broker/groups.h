@@ -39,6 +39,5 @@ struct group *group_next(const struct broker *broker, const struct group *group)
 json_t *group_settings(const struct group *group);
 
 void groups_to_json(const struct broker *broker, json_t *array);
-void group_from_json(struct broker *broker, json_t *json);
 
 #endif

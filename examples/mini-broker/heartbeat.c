@@ -48,7 +48,7 @@ static void consumer_beats(struct connection *connection, const struct command *
         clients_join(broker, false, group, id, connection, command, &changed);
     if (audience == NULL)
         return;
-    (void)topic_of_group(broker, RETRY_PREFIX, group, PERM_READ | PERM_WRITE);
+    (void)topic_of_group(broker, RETRY_PREFIX, group);
     audience->broadcast = text_equal(json_text(data, "messageModel"), TEXT("BROADCASTING"));
     audience->active = text_equal(json_text(data, "consumeType"), TEXT("CONSUME_ACTIVELY")) ||
                        text_equal(json_text(data, "consumeType"), TEXT("PULL"));

@@ -10,16 +10,6 @@
 
 #include "topics.h"
 
-static json_t *topic_of(const struct topic *topic)
-{
-    json_t *attributes = topic->attributes != NULL ? json_incref(topic->attributes) : json_object();
-    return json_pack("{s:o, s:b, s:i, s:i, s:s, s:s, s:i, s:i}", "attributes", attributes, "order",
-                     (int)topic->order, "perm", (int)topic->perm, "readQueueNums",
-                     (int)topic->read_queues, "topicFilterType", "SINGLE_TAG", "topicName",
-                     topic->entry.name.data, "topicSysFlag", (int)topic->sys_flag, "writeQueueNums",
-                     (int)topic->write_queues);
-}
-
 static json_t *version_of(const struct broker *broker, uint64_t version)
 {
     return json_pack("{s:I, s:I, s:I}", "counter", (json_int_t)version, "stateVersion",
@@ -32,7 +22,7 @@ char *join_body(const struct broker *broker, uint64_t version)
     for (const struct topic *topic = topic_next(broker, NULL); topic != NULL;
          topic = topic_next(broker, topic)) {
         if (!topic->deleted)
-            json_object_set_new(topics, topic->entry.name.data, topic_of(topic));
+            json_object_set_new(topics, topic->entry.name.data, topic_settings(topic));
     }
     json_t *body = json_pack(
         "{s:[], s:{s:o, s:o, s:o, s:{}, s:{}}}", "filterServerList", "topicConfigSerializeWrapper",

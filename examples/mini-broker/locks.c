@@ -12,14 +12,16 @@
 #include "dispatch.h"
 #include "json.h"
 #include "reply.h"
+#include "topics.h"
 
 #include <stdlib.h>
 
-enum { LOCK_MS = 60000, LOCKS_MAX = 1000000, CLIENT_MAX = 512 };
+enum { LOCK_MS = 60000, LOCKS_MAX = 100000, CLIENT_MAX = 512, SWEEP_MS = 1000 };
 
 struct locks {
     struct table table;
     size_t sweep_at; /* at so many the table is looked through */
+    int64_t swept_ms;
 };
 
 struct lock {
@@ -29,9 +31,13 @@ struct lock {
     char client[CLIENT_MAX];
 };
 
+/* Empty: longer than any can be. */
 static struct text lock_name(struct broker *broker, struct text group, const json_t *queue)
 {
     struct buffer *out = &broker->scratch;
+    if (group.bytes > GROUP_NAME_MAX ||
+        json_text(queue, "topic").bytes > GROUP_NAME_MAX + sizeof RETRY_PREFIX)
+        return (struct text){0};
     buffer_clear(out);
     buffer_put_text(out, group);
     buffer_put_byte(out, 0);
@@ -52,7 +58,9 @@ static void locks_sweep(struct locks *locks, int64_t now)
             free(lock);
         }
     }
-    locks->sweep_at = locks->table.count * 2 + 1024;
+    const size_t next = locks->table.count * 2 + 1024;
+    locks->sweep_at = next < LOCKS_MAX ? next : LOCKS_MAX;
+    locks->swept_ms = now;
 }
 
 static struct lock *lock_make(struct locks *locks, struct text name, int64_t now)
@@ -60,9 +68,10 @@ static struct lock *lock_make(struct locks *locks, struct text name, int64_t now
     struct lock *lock = (struct lock *)(void *)table_find(&locks->table, name);
     if (lock != NULL)
         return lock;
-    if (locks->table.count >= locks->sweep_at)
+    if (locks->table.count >= locks->sweep_at &&
+        (locks->table.count < LOCKS_MAX || now - locks->swept_ms >= SWEEP_MS))
         locks_sweep(locks, now);
-    if (locks->table.count >= LOCKS_MAX)
+    if (name.bytes == 0 || locks->table.count >= LOCKS_MAX)
         return NULL;
     lock = calloc(1, sizeof *lock + name.bytes);
     if (lock == NULL)

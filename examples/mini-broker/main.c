@@ -37,6 +37,7 @@
 #include "transactions.h"
 
 #include <errno.h>
+#include <libgen.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -51,12 +52,23 @@ static struct {
     uv_timer_t events;
 } all;
 
+/* Made or there; one that was made is there after a power cut, too. */
+static bool make_folder(const char *path)
+{
+    if (mkdir(path, 0700) != 0)
+        return errno == EEXIST;
+    char *copy = strdup(path);
+    const bool synced = copy != NULL && config_sync_folder(dirname(copy));
+    free(copy);
+    return synced;
+}
+
 static bool open_store(struct broker *broker)
 {
     struct commitlog_error err = {0};
     struct commitlog_options *options = NULL;
     char path[4096];
-    if (mkdir(broker->options->data, 0700) != 0 && errno != EEXIST) {
+    if (!make_folder(broker->options->data)) {
         log_line(LOG_ERROR, "%s: %s", broker->options->data, strerror(errno));
         return false;
     }
@@ -210,8 +222,10 @@ int main(int argc, char **argv)
     broker->options = &options;
     broker->started_ms = broker_now_ms();
     raise_limit();
-    if (!open_store(broker) || uv_loop_init(&broker->loop) != 0)
+    if (!open_store(broker) || uv_loop_init(&broker->loop) != 0) {
+        options_free(&options);
         return 1;
+    }
     say_recovery(broker);
     const bool started = start(broker) && ops_start(broker, &options);
     if (started) {

@@ -132,22 +132,3 @@ size_t layout_id(const struct host *host, uint64_t position, char out[LAYOUT_ID_
     out[count * 2] = '\0';
     return count * 2;
 }
-
-bool layout_id_parse(struct text id, uint64_t *out_position)
-{
-    if (id.bytes != 32 && id.bytes != 56)
-        return false;
-    uint64_t position = 0;
-    for (size_t i = id.bytes - 16; i < id.bytes; i++) {
-        const char c = id.data[i];
-        const unsigned digit = c >= '0' && c <= '9'   ? (unsigned)(c - '0')
-                               : c >= 'A' && c <= 'F' ? (unsigned)(c - 'A') + 10
-                               : c >= 'a' && c <= 'f' ? (unsigned)(c - 'a') + 10
-                                                      : 16;
-        if (digit > 15)
-            return false;
-        position = position << 4 | digit;
-    }
-    *out_position = position;
-    return true;
-}

@@ -57,6 +57,5 @@ size_t layout_patch(const struct commitlog_message *message, uint8_t to[LAYOUT_P
 
 /* The id that clients call offsetMsgId: address, port and position in hexadecimal. */
 size_t layout_id(const struct host *host, uint64_t position, char out[LAYOUT_ID_MAX]);
-bool layout_id_parse(struct text id, uint64_t *out_position);
 
 #endif

@@ -49,23 +49,28 @@ void handle_kv_put(struct connection *connection, const struct command *command)
     struct namesrv *namesrv = connection->broker->namesrv;
     const struct text name = kv_name(connection->broker, command);
     const struct text value = command_text(command, "value");
-    kv_remove(namesrv, table_find(&namesrv->table, name));
-    struct kv *kv = namesrv->table.count < KV_MAX && name.bytes + value.bytes < KV_BYTES_MAX
-                        ? malloc(sizeof *kv + name.bytes + value.bytes)
-                        : NULL;
+    struct table_entry *old = table_find(&namesrv->table, name);
+    struct kv *kv =
+        (old != NULL || namesrv->table.count < KV_MAX) && name.bytes + value.bytes < KV_BYTES_MAX
+            ? malloc(sizeof *kv + name.bytes + value.bytes)
+            : NULL;
     if (kv == NULL) {
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "too many, or too large");
         return;
     }
+    kv_remove(namesrv, old);
     char *at = (char *)(kv + 1);
     memcpy(at, name.data, name.bytes);
     if (value.bytes > 0)
         memcpy(at + name.bytes, value.data, value.bytes);
     kv->entry.name = (struct text){at, name.bytes};
     kv->value = (struct text){at + name.bytes, value.bytes};
-    if (!table_insert(&namesrv->table, &kv->entry))
+    if (table_insert(&namesrv->table, &kv->entry)) {
+        reply_ok(connection, command);
+    } else {
         free(kv);
-    reply_ok(connection, command);
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "no memory");
+    }
 }
 
 void handle_kv_get(struct connection *connection, const struct command *command)

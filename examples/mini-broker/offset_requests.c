@@ -5,7 +5,8 @@
  * Owns: nothing. Invariants: a queue of which nothing is stored begins and ends at 0. Threads: the
  * loop's.
  * Happy path: topic, queue, number. Failure modes: no such topic: REPLY_NO_TOPIC; no offset:
- * REPLY_NOT_FOUND, and the client decides where it begins.
+ * REPLY_NOT_FOUND, and the client decides where it begins; a store that does not take one:
+ * REPLY_SYSTEM_ERROR.
  */
 #include "codes.h"
 #include "dispatch.h"
@@ -81,43 +82,44 @@ void handle_offset_update(struct connection *connection, const struct command *c
     const struct topic *topic = asked_topic(connection, command, &queue);
     if (topic == NULL)
         return;
-    offsets_set(connection->broker, command_text(command, "consumerGroup"), topic, queue,
-                command_i64(command, "commitOffset", -1));
-    reply_ok(connection, command);
+    if (offsets_set(connection->broker, command_text(command, "consumerGroup"), topic, queue,
+                    command_i64(command, "commitOffset", -1)))
+        reply_ok(connection, command);
+    else
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "the offset cannot be stored");
+}
+
+/* False: it was answered that there is no such queue. */
+static bool asked_bounds(struct connection *connection, const struct command *command,
+                         struct commitlog_queue_info *out)
+{
+    uint32_t queue;
+    const struct topic *topic = asked_topic(connection, command, &queue);
+    if (topic != NULL)
+        topic_bounds(connection->broker, topic, queue, out);
+    return topic != NULL;
 }
 
 void handle_offset_max(struct connection *connection, const struct command *command)
 {
     struct commitlog_queue_info info;
-    uint32_t queue;
-    const struct topic *topic = asked_topic(connection, command, &queue);
-    if (topic == NULL)
-        return;
-    topic_bounds(connection->broker, topic, queue, &info);
-    reply_number(connection, command, "offset", (int64_t)info.next_offset);
+    if (asked_bounds(connection, command, &info))
+        reply_number(connection, command, "offset", (int64_t)info.next_offset);
 }
 
 void handle_offset_min(struct connection *connection, const struct command *command)
 {
     struct commitlog_queue_info info;
-    uint32_t queue;
-    const struct topic *topic = asked_topic(connection, command, &queue);
-    if (topic == NULL)
-        return;
-    topic_bounds(connection->broker, topic, queue, &info);
-    reply_number(connection, command, "offset", (int64_t)info.first_offset);
+    if (asked_bounds(connection, command, &info))
+        reply_number(connection, command, "offset", (int64_t)info.first_offset);
 }
 
 void handle_earliest_time(struct connection *connection, const struct command *command)
 {
     struct commitlog_queue_info info;
-    uint32_t queue;
-    const struct topic *topic = asked_topic(connection, command, &queue);
-    if (topic == NULL)
-        return;
-    topic_bounds(connection->broker, topic, queue, &info);
-    reply_number(connection, command, "timestamp",
-                 info.first_time_ns == 0 ? -1 : info.first_time_ns / 1000000);
+    if (asked_bounds(connection, command, &info))
+        reply_number(connection, command, "timestamp",
+                     info.first_time_ns == 0 ? -1 : info.first_time_ns / 1000000);
 }
 
 void handle_offset_by_time(struct connection *connection, const struct command *command)

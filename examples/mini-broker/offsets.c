@@ -5,6 +5,7 @@
  * Happy path: commit, which the store forgets in no crash that its level survives. A consumer may
  * also go back, which the store calls a reset. What pulls carry comes with every pull, and becomes
  * one record for many of them. Failure modes: an offset that no message will have is not taken;
+ * where the disk is full, what pulls carried is stored once it is not;
  * one that was carried by a pull is lost when the process is killed at once, and some messages come
  * twice.
  */
@@ -31,14 +32,14 @@ struct offsets {
     uv_timer_t timer;
 };
 
-static void offsets_commit(struct broker *broker, struct text group, uint32_t topic, uint32_t queue,
-                           uint64_t offset)
+static int32_t offsets_commit(struct broker *broker, struct text group, uint32_t topic,
+                              uint32_t queue, uint64_t offset)
 {
     struct commitlog_error err = {0};
     struct commitlog_group *stored = group_stored(broker, group, true);
     const struct commitlog_group_offset one = {topic, queue, offset};
     if (stored == NULL)
-        return;
+        return COMMITLOG_ENOMEM;
     int32_t code =
         commitlog_group_commit(stored, 0, &one, 1, COMMITLOG_LEVEL_NONE, 1000, NULL, &err);
     /* Back, or in a queue that the group would get to later: consumers of this protocol may. */
@@ -51,6 +52,7 @@ static void offsets_commit(struct broker *broker, struct text group, uint32_t to
     if (code != COMMITLOG_OK)
         log_line(LOG_WARN, "group %.*s: offset %llu: %s", (int)group.bytes, group.data,
                  (unsigned long long)offset, err.message);
+    return code;
 }
 
 static struct text noted_name(struct broker *broker, struct text group, uint32_t topic,
@@ -104,17 +106,17 @@ static bool offsets_check(const struct broker *broker, const struct topic *topic
     return (uint64_t)offset <= info.next_offset;
 }
 
-void offsets_set(struct broker *broker, struct text group, const struct topic *topic,
+bool offsets_set(struct broker *broker, struct text group, const struct topic *topic,
                  uint32_t queue, int64_t offset)
 {
     if (!offsets_check(broker, topic, queue, offset))
-        return;
+        return true;
     log_line(LOG_DEBUG, "group %.*s: %s %u: offset %lld", (int)group.bytes, group.data,
              topic->entry.name.data, queue, (long long)offset);
     struct noted *noted = noted_find(broker, group, topic, queue);
     if (noted != NULL)
         noted_drop(broker->offsets, noted);
-    offsets_commit(broker, group, topic->stored, queue, (uint64_t)offset);
+    return offsets_commit(broker, group, topic->stored, queue, (uint64_t)offset) == COMMITLOG_OK;
 }
 
 void offsets_note(struct broker *broker, struct text group, const struct topic *topic,
@@ -145,13 +147,29 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
         noted->offset = (uint64_t)offset;
 }
 
+void offsets_forget(struct broker *broker, struct text group)
+{
+    struct offsets *offsets = broker->offsets;
+    struct table_entry *entry = table_next(&offsets->noted, NULL);
+    while (entry != NULL) {
+        struct noted *noted = (struct noted *)(void *)entry;
+        entry = table_next(&offsets->noted, entry);
+        if (text_equal((struct text){noted->entry.name.data, noted->group_bytes}, group))
+            noted_drop(offsets, noted);
+    }
+}
+
+/* All of them; while there is no room, what is left stays noted, and is tried again. */
 static void offsets_store(struct offsets *offsets)
 {
     struct table_entry *entry;
     while ((entry = table_next(&offsets->noted, NULL)) != NULL) {
         struct noted *noted = (struct noted *)(void *)entry;
         const struct text group = {entry->name.data, noted->group_bytes};
-        offsets_commit(offsets->broker, group, noted->topic, noted->queue, noted->offset);
+        const int32_t code =
+            offsets_commit(offsets->broker, group, noted->topic, noted->queue, noted->offset);
+        if (code == COMMITLOG_ENOSPC || code == COMMITLOG_EFULL || code == COMMITLOG_ETIMEDOUT)
+            return;
         noted_drop(offsets, noted);
     }
 }
@@ -179,6 +197,9 @@ void offsets_stop(struct broker *broker)
     if (offsets == NULL)
         return;
     offsets_store(offsets);
+    struct table_entry *entry;
+    while ((entry = table_next(&offsets->noted, NULL)) != NULL)
+        noted_drop(offsets, (struct noted *)(void *)entry);
     uv_close((uv_handle_t *)&offsets->timer, NULL);
     (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
     table_free(&offsets->noted);

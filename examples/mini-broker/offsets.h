@@ -17,11 +17,14 @@ void offsets_stop(struct broker *broker);
 /* -1: the group has none. */
 int64_t offsets_get(struct broker *broker, struct text group, const struct topic *topic,
                     uint32_t queue);
-/* In the store when it returns, at level none. Sets it back, too. */
-void offsets_set(struct broker *broker, struct text group, const struct topic *topic,
+/* In the store when it returns, at level none. Sets it back, too. False: the store did not take it;
+ * one that makes no sense is passed over. */
+bool offsets_set(struct broker *broker, struct text group, const struct topic *topic,
                  uint32_t queue, int64_t offset);
 /* As a pull says it by the way: stored soon. */
 void offsets_note(struct broker *broker, struct text group, const struct topic *topic,
                   uint32_t queue, int64_t offset);
+/* The group is about to be deleted: what pulls of it said is not stored any more. */
+void offsets_forget(struct broker *broker, struct text group);
 
 #endif

@@ -73,6 +73,16 @@ static void ops_apply(struct ops *ops)
         log_line(LOG_ERROR, "limits: %s", err.message);
 }
 
+/* Rates of topics are for its pages only. */
+static bool start_http(struct ops *ops)
+{
+    ops->topic_rates = topic_rates_start(ops->broker);
+    if (ops->topic_rates == NULL || uv_timer_start(&ops->tick, on_tick, TICK_MS, TICK_MS) != 0)
+        return false;
+    ops->http = http_start(ops->broker, &ops->options->http);
+    return ops->http != NULL;
+}
+
 bool ops_start(struct broker *broker, struct options *options)
 {
     struct ops *ops = calloc(1, sizeof *ops);
@@ -88,10 +98,7 @@ bool ops_start(struct broker *broker, struct options *options)
     (void)uv_timer_init(&broker->loop, &ops->watchdog);
     ops->tick.data = ops->flush.data = ops->watchdog.data = ops;
     ops_apply(ops);
-    ops->topic_rates = topic_rates_start(broker);
-    if (ops->topic_rates == NULL || uv_timer_start(&ops->tick, on_tick, TICK_MS, TICK_MS) != 0)
-        return false;
-    if (options->has_http && (ops->http = http_start(broker, &options->http)) == NULL)
+    if (options->has_http && !start_http(ops))
         return false;
     const uint64_t watchdog_ms = notify_watchdog_ms();
     if (watchdog_ms > 0)

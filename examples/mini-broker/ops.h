@@ -12,9 +12,9 @@
 
 struct ops {
     struct broker *broker;
-    struct options *options; /* broker->options, to be changed by reload.c */
-    struct topic_rates *topic_rates;
-    struct http *http; /* NULL: not asked for */
+    struct options *options;         /* broker->options, to be changed by reload.c */
+    struct http *http;               /* NULL: not asked for */
+    struct topic_rates *topic_rates; /* NULL, too, then */
     uv_timer_t tick;
     uv_timer_t flush;    /* runs while flush is async in a store that was opened as sync */
     uv_timer_t watchdog; /* runs when the service manager wants to hear from us */

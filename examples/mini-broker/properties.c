@@ -22,7 +22,7 @@ static const struct {
     {{"TIMER_DELAY_MS", sizeof "TIMER_DELAY_MS" - 1}, offsetof(struct properties, delay_ms)},
     {{"TIMER_DELIVER_MS", sizeof "TIMER_DELIVER_MS" - 1}, offsetof(struct properties, deliver_ms)},
     {{"TRAN_MSG", sizeof "TRAN_MSG" - 1}, offsetof(struct properties, prepared)},
-    {{"PGROUP", sizeof "PGROUP" - 1}, offsetof(struct properties, producer_group)},
+    {{"PGROUP", sizeof "PGROUP" - 1}, SIZE_MAX},
     {{"REPLY_TO_CLIENT", sizeof "REPLY_TO_CLIENT" - 1}, offsetof(struct properties, reply_to)},
     {{"POP_CK", sizeof "POP_CK" - 1}, offsetof(struct properties, pop)},
     {{"CLUSTER", sizeof "CLUSTER" - 1}, SIZE_MAX},

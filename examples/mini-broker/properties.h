@@ -25,7 +25,6 @@ struct properties {
     struct text delay_ms;
     struct text deliver_ms;
     struct text prepared; /* TRAN_MSG */
-    struct text producer_group;
     struct text reply_to; /* REPLY_TO_CLIENT: it is a request */
     struct text pop;      /* POP_CK, which clients must not send */
     /* Those that conditions may ask for. */

@@ -10,6 +10,7 @@
 
 #include "codes.h"
 #include "frame.h"
+#include "log.h"
 
 #include <stdarg.h>
 #include <stdio.h>
@@ -83,7 +84,9 @@ bool reply_end_header(struct reply *reply, size_t body_bytes)
         header_json_encode(header, &out, buffer_text(&broker->fields));
     const size_t header_bytes = header->used - FRAME_PREFIX;
     if (header->failed || broker->fields.failed || header_bytes + body_bytes + 8 > FRAME_MAX) {
-        connection_close(connection, "an answer that cannot be made");
+        /* Closed when the turn ends: who answers may be looking at others. */
+        log_line(LOG_DEBUG, "%s: an answer that cannot be made", connection->host_text);
+        connection_output(connection)->failed = true;
         return false;
     }
     frame_prefix(header->data, out.type, header_bytes, body_bytes);

@@ -6,7 +6,9 @@
  *
  * Owns: nothing. Threads: the loop's.
  * Happy path: the property REPLY_TO_CLIENT names the client, which is among the producers; the
- * answer is pushed to it. Failure modes: it is not there any more: REPLY_SYSTEM_ERROR.
+ * answer is pushed to it. Failure modes: it is not there any more: REPLY_SYSTEM_ERROR; it does not
+ * read, and enough waits for it: REPLY_SYSTEM_BUSY; the answer is larger than a message may be:
+ * REPLY_ILLEGAL.
  */
 #include "clients.h"
 #include "codes.h"
@@ -47,6 +49,15 @@ void handle_send_reply(struct connection *connection, const struct command *comm
     send_parse(command, &send);
     const struct text id = properties_find(send.properties, "REPLY_TO_CLIENT");
     struct connection *to = clients_find_producer(connection->broker, id);
+    if (command->body.bytes > SEND_BODY_MAX || send.properties.bytes > PROPERTIES_MAX_BYTES) {
+        reply_error(connection, command, REPLY_ILLEGAL, "an answer has at most %d bytes",
+                    SEND_BODY_MAX);
+        return;
+    }
+    if (to != NULL && connection_is_behind(to)) {
+        reply_error(connection, command, REPLY_SYSTEM_BUSY, "who asked does not read");
+        return;
+    }
     if (to == NULL || to->closed) {
         reply_error(connection, command, REPLY_SYSTEM_ERROR,
                     "push reply message fail, channel of <%.*s> not found.", (int)id.bytes,

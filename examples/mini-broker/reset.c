@@ -5,7 +5,8 @@
  * Owns: nothing. Invariants: the store has the new offsets before any consumer is told, so one that
  * is not there begins with them, too. Threads: the loop's.
  * Happy path: the offset of each queue by time, set, told to the members, answered as a table.
- * Failure modes: no such topic: REPLY_NO_TOPIC.
+ * Failure modes: no such topic: REPLY_NO_TOPIC; the store does not take it: REPLY_SYSTEM_ERROR, and
+ * nobody is told.
  */
 #include "clients.h"
 #include "codes.h"
@@ -58,11 +59,16 @@ void handle_offset_reset(struct connection *connection, const struct command *co
     struct buffer *out = &broker->properties; /* the other one is offsets.c's */
     buffer_clear(out);
     buffer_put_text(out, TEXT("{\"offsetTable\":{"));
+    bool stored = true;
     for (uint32_t queue = 0; queue < topic->read_queues; queue++) {
         const uint64_t offset = reset_offset(broker, topic, queue, ms);
-        offsets_set(broker, group, topic, queue, (int64_t)offset);
+        stored = stored && offsets_set(broker, group, topic, queue, (int64_t)offset);
         queue_table_key(out, broker, topic, queue, queue == 0);
         buffer_format(out, "%llu", (unsigned long long)offset);
+    }
+    if (!stored) {
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "an offset cannot be stored");
+        return;
     }
     buffer_put_text(out, TEXT("}}"));
     const struct audience *audience = clients_consumers(broker, group);

@@ -39,9 +39,14 @@ void handle_route(struct connection *connection, const struct command *command)
     buffer_put_text(out, TEXT("{\"brokerDatas\":["));
     put_broker(out, broker->options);
     buffer_put_text(out, TEXT("],\"filterServerTable\":{},"));
-    if (topic->order)
-        buffer_format(out, "\"orderTopicConf\":\"%s:%u\",", broker->options->name,
-                      topic->write_queues);
+    if (topic->order) {
+        struct buffer *order = &broker->properties;
+        buffer_clear(order);
+        buffer_format(order, "%s:%u", broker->options->name, topic->write_queues);
+        buffer_put_text(out, TEXT("\"orderTopicConf\":"));
+        buffer_put_json(out, buffer_text(order));
+        buffer_put_byte(out, ',');
+    }
     buffer_put_text(out, TEXT("\"queueDatas\":[{\"brokerName\":"));
     buffer_put_json(out, text_of(broker->options->name));
     buffer_format(out,

@@ -113,7 +113,7 @@ static struct topic *send_retry(struct broker *broker, const struct send *send, 
                                                   : 16;
     if (send->reconsumed < most)
         return topic;
-    struct topic *dead = topic_of_group(broker, DEAD_PREFIX, group, PERM_WRITE);
+    struct topic *dead = topic_of_group(broker, DEAD_PREFIX, group);
     return dead != NULL && topic_store(broker, dead, NULL) == COMMITLOG_OK ? dead : topic;
 }
 
@@ -206,7 +206,9 @@ void handle_send(struct connection *connection, const struct command *command)
     properties_scan(send.properties, &known);
     const bool prepared = text_equal(known.prepared, TEXT("true"));
     const bool wait = !text_equal(known.wait, TEXT("false"));
-    if (!send_queue(message.topic, send.queue, &message.queue)) {
+    /* The queue that is asked for is one of the retries': dead letters have their own. */
+    const bool dead = text_begins(message.topic->entry.name, TEXT(DEAD_PREFIX));
+    if (!send_queue(message.topic, dead ? -1 : send.queue, &message.queue)) {
         reply_error(connection, command, REPLY_INVALID, "there is no queue %lld",
                     (long long)send.queue);
         return;
@@ -219,7 +221,7 @@ void handle_send(struct connection *connection, const struct command *command)
                     "transaction");
         return;
     }
-    if (text_begins(message.topic->entry.name, TEXT(DEAD_PREFIX)))
+    if (dead)
         message.deliver_at_ms = 0;
     message.layout =
         (struct layout){.body = command->body,

@@ -32,8 +32,7 @@ static struct topic *back_topic(struct broker *broker, const struct back *back, 
 {
     const bool dead = back->level < 0 || (int64_t)reconsumed >= back->most;
     const int64_t level = back->level > 0 ? back->level : DELAY_RETRY_FIRST + (int64_t)reconsumed;
-    struct topic *topic = topic_of_group(broker, dead ? DEAD_PREFIX : RETRY_PREFIX, back->group,
-                                         PERM_READ | PERM_WRITE);
+    struct topic *topic = topic_of_group(broker, dead ? DEAD_PREFIX : RETRY_PREFIX, back->group);
     *out_at_ms = dead ? 0
                       : broker_now_ms() + commitlog_delay_level_ms(level > DELAY_LEVEL_MAX
                                                                        ? DELAY_LEVEL_MAX
@@ -72,8 +71,9 @@ static int32_t back_append(struct broker *broker, const struct back *back,
     properties_scan(message.layout.properties, &known);
     message.layout.reconsumed = original->reconsumed + 1;
     message.layout.stored = broker->options->advertise;
-    message.topic->put_count++;
-    return append_message(broker, &message, out_receipt, err);
+    const int32_t code = append_message(broker, &message, out_receipt, err);
+    message.topic->put_count += code == COMMITLOG_OK;
+    return code;
 }
 
 void handle_send_back(struct connection *connection, const struct command *command)

@@ -7,7 +7,8 @@
  *
  * Owns: the arrays for the records of a batch, while it is stored. Invariants: as send.c. Threads:
  * the loop's. Happy path: one pass checks and measures, one writes the bodies and makes the
- * records, one append. Failure modes: a length that leads out of the body: illegal.
+ * records, one append. Failure modes: a length that leads out of the body, or more than
+ * BATCH_BYTES_MAX once each has the properties of all: illegal.
  */
 #include "codes.h"
 #include "crc32.h"
@@ -18,6 +19,7 @@
 #include <stdlib.h>
 
 enum { BATCH_MAX = 65536, INNER_FIXED = 22 };
+enum { BATCH_BYTES_MAX = 64 * 1024 * 1024, SCRATCH_KEEP = 16 * 1024 * 1024 };
 
 struct inner {
     struct text body;
@@ -132,7 +134,7 @@ static bool write_bodies(struct connection *connection, const struct send *send,
         if (message->layout.properties.bytes > PROPERTIES_MAX_BYTES)
             return false;
         const size_t bytes = layout_bytes(&message->layout);
-        uint8_t *to = buffer_room(out, bytes);
+        uint8_t *to = out->used + bytes > BATCH_BYTES_MAX ? NULL : buffer_room(out, bytes);
         if (to == NULL)
             return false;
         layout_write(&message->layout, to);
@@ -241,4 +243,6 @@ void handle_send_batch(struct connection *connection, const struct command *comm
     else
         batch_store(connection, command, &send, &message, &batch);
     batch_free(&batch);
+    if (connection->broker->scratch.room > SCRATCH_KEEP)
+        buffer_free(&connection->broker->scratch);
 }

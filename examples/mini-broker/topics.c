@@ -10,6 +10,7 @@
 #include "topics.h"
 
 #include "codes.h"
+#include "command.h"
 #include "config_store.h"
 #include "log.h"
 
@@ -102,14 +103,13 @@ struct topic *topic_make(struct broker *broker, struct text name, uint32_t queue
     return topic;
 }
 
-struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group,
-                             uint32_t perm)
+struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group)
 {
     char name[GROUP_NAME_MAX + 16];
     const int bytes = snprintf(name, sizeof name, "%s%.*s", prefix, (int)group.bytes, group.data);
     if (bytes < 0 || (size_t)bytes >= sizeof name)
         return NULL;
-    return topic_make(broker, (struct text){name, (size_t)bytes}, 1, perm);
+    return topic_make(broker, (struct text){name, (size_t)bytes}, 1, PERM_READ | PERM_WRITE);
 }
 
 static bool topic_note_stored(struct broker *broker, struct topic *topic)
@@ -218,6 +218,16 @@ struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic
     return topic->cursors[queue];
 }
 
+json_t *topic_settings(const struct topic *topic)
+{
+    json_t *attributes = topic->attributes != NULL ? json_incref(topic->attributes) : json_object();
+    return json_pack("{s:o, s:b, s:i, s:i, s:s, s:s, s:i, s:i}", "attributes", attributes, "order",
+                     (int)topic->order, "perm", (int)topic->perm, "readQueueNums",
+                     (int)topic->read_queues, "topicFilterType", "SINGLE_TAG", "topicName",
+                     topic->entry.name.data, "topicSysFlag", (int)topic->sys_flag, "writeQueueNums",
+                     (int)topic->write_queues);
+}
+
 json_t *topic_to_json(const struct topic *topic)
 {
     json_t *json = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "name",
@@ -230,7 +240,7 @@ json_t *topic_to_json(const struct topic *topic)
     return json;
 }
 
-void topic_from_json(struct broker *broker, json_t *json)
+bool topic_from_json(struct broker *broker, json_t *json)
 {
     const char *name = NULL;
     int read = 0, write = 0, perm = 0, flag = 0, generation = 0, order = 0, deleted = 0;
@@ -239,12 +249,14 @@ void topic_from_json(struct broker *broker, json_t *json)
                     "readQueues", &read, "writeQueues", &write, "perm", &perm, "sysFlag", &flag,
                     "generation", &generation, "order", &order, "deleted", &deleted, "attributes",
                     &attributes) != 0 ||
-        !topic_name_is_good(text_of(name)) || read < 1 || write < 1 || read > TOPIC_QUEUES_MAX ||
-        write > TOPIC_QUEUES_MAX)
-        return;
+        read < 1 || write < 1 || read > TOPIC_QUEUES_MAX || write > TOPIC_QUEUES_MAX ||
+        (attributes != NULL && !json_is_object(attributes)))
+        return false;
+    if (!topic_name_is_good(text_of(name)))
+        return true; /* the broker's or the cluster's name, which may be any: made anew */
     struct topic *topic = topic_make(broker, text_of(name), (uint32_t)read, (uint32_t)perm);
     if (topic == NULL)
-        return;
+        return false;
     topic->write_queues = (uint32_t)write;
     topic->read_queues = (uint32_t)read;
     topic->perm = (uint32_t)perm;
@@ -252,7 +264,37 @@ void topic_from_json(struct broker *broker, json_t *json)
     topic->generation = (uint32_t)generation;
     topic->order = order != 0;
     topic->deleted = deleted != 0;
+    json_decref(topic->attributes);
     topic->attributes = json_incref(attributes);
+    return true;
+}
+
+/* A topic of the store: one that the settings do not know is made, with as many queues as can be
+ * read. "name#3" that they take for an older one was made when they could not be written. */
+static void topic_of_store(struct broker *broker, const struct commitlog_topic_info *info)
+{
+    const char *mark = memchr(info->name, '#', info->name_bytes);
+    const size_t bytes = mark == NULL ? info->name_bytes : (size_t)(mark - info->name);
+    const struct text name = {info->name, bytes};
+    int64_t generation = 0;
+    if (!topic_name_is_good(name) ||
+        (mark != NULL &&
+         (!text_to_i64((struct text){mark + 1, info->name_bytes - bytes - 1}, &generation) ||
+          generation < 1 || generation > UINT32_MAX)))
+        return;
+    struct topic *topic = (struct topic *)(void *)table_find(&broker->topics->table, name);
+    if (topic != NULL &&
+        (topic->generation > generation || (topic->generation == generation && topic->deleted)))
+        return;
+    const bool newer = topic == NULL || topic->generation < generation;
+    topic = topic_make(broker, name, info->queues_total, PERM_READ | PERM_WRITE);
+    if (topic == NULL)
+        return;
+    topic->generation = (uint32_t)generation;
+    if (newer && topic_queues(topic) < info->queues_total)
+        topic->read_queues = topic->write_queues = info->queues_total;
+    if (topic->system)
+        (void)topic_store(broker, topic, NULL); /* the others follow below */
 }
 
 /* What the store has: topics that the settings do not know, and the numbers of those they do. */
@@ -260,19 +302,8 @@ static bool topics_of_store(struct broker *broker)
 {
     for (uint32_t i = 0; i < commitlog_topic_count(broker->store); i++) {
         struct commitlog_topic_info info = {.struct_bytes = sizeof info};
-        if (commitlog_topic_info(broker->store, i, &info) != COMMITLOG_OK)
-            continue;
-        const struct text name = {info.name, info.name_bytes};
-        if (memchr(name.data, '#', name.bytes) != NULL || !topic_name_is_good(name))
-            continue; /* of one that was made again: it is in the settings */
-        const struct table_entry *known = table_find(&broker->topics->table, name);
-        if (known != NULL && ((const struct topic *)(const void *)known)->deleted)
-            continue;
-        const bool dead = text_begins(name, TEXT(DEAD_PREFIX));
-        struct topic *topic =
-            topic_make(broker, name, info.queues, dead ? PERM_WRITE : PERM_READ | PERM_WRITE);
-        if (topic != NULL && topic->system)
-            (void)topic_store(broker, topic, NULL); /* the others follow below */
+        if (commitlog_topic_info(broker->store, i, &info) == COMMITLOG_OK)
+            topic_of_store(broker, &info);
     }
     for (struct topic *topic = topic_next(broker, NULL); topic != NULL;
          topic = topic_next(broker, topic)) {
@@ -286,6 +317,15 @@ static bool topics_of_store(struct broker *broker)
         }
     }
     return true;
+}
+
+/* By the command line or its file: it then counts more than what was kept. */
+static bool queues_are_given(const struct options *options)
+{
+    unsigned i = 0;
+    while (options_name(i) != NULL && strcmp(options_name(i), "queues") != 0)
+        i++;
+    return options_name(i) != NULL && options->given[i] != NULL;
 }
 
 static void topics_system(struct broker *broker)
@@ -307,8 +347,13 @@ static void topics_system(struct broker *broker)
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
         struct topic *topic =
             topic_make(broker, text_of(list[i].name), list[i].queues, list[i].perm);
-        if (topic != NULL)
-            topic->system = true;
+        if (topic == NULL)
+            continue;
+        topic->system = true;
+        if (i == 0 && topic->write_queues != options->queues && queues_are_given(options)) {
+            topic->read_queues = topic->write_queues = options->queues;
+            config_changed(broker);
+        }
     }
 }
 

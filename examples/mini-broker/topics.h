@@ -46,9 +46,8 @@ void topics_stop(struct broker *broker);
 struct topic *topic_find(const struct broker *broker, struct text name);
 /* Finds or makes it. NULL: no memory. Settings of one that is there stay. */
 struct topic *topic_make(struct broker *broker, struct text name, uint32_t queues, uint32_t perm);
-/* %RETRY%group and its like, one queue. */
-struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group,
-                             uint32_t perm);
+/* %RETRY%group and its like, one queue, to be read and written. */
+struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group);
 /* Makes the store's topic if there is none, and grows it. */
 int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog_error *err);
 void topic_delete(struct broker *broker, struct topic *topic);
@@ -67,8 +66,11 @@ struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic
 /* Of the record of a message, by the store's number; NULL: of none. */
 struct topic *topic_of_stored(const struct broker *broker, uint32_t stored);
 
+/* As clients and name servers know it; a new reference, or NULL: no memory. */
+json_t *topic_settings(const struct topic *topic);
 /* For the file of settings. */
 json_t *topic_to_json(const struct topic *topic);
-void topic_from_json(struct broker *broker, json_t *json);
+/* False: no settings of a topic, or no memory. */
+bool topic_from_json(struct broker *broker, json_t *json);
 
 #endif

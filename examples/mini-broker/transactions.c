@@ -50,16 +50,11 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
         .prepared_ms = all_checks > INT64_C(2592000000) ? INT64_C(2592000000)
                        : all_checks > PREPARED_MS       ? all_checks
                                                         : PREPARED_MS};
-    struct buffer *out = &broker->scratch;
+    struct commitlog_slice body;
     message->layout.sys_flag |= MESSAGE_COMMITTED; /* nobody reads it before it is */
     append_record(message, keys, &record);
-    const size_t bytes = layout_bytes(&message->layout);
-    buffer_clear(out);
-    uint8_t *to = buffer_room(out, bytes);
-    if (to == NULL)
+    if (!append_body(broker, message, &body))
         return COMMITLOG_ENOMEM;
-    layout_write(&message->layout, to);
-    const struct commitlog_slice body = {to, bytes};
     record.body = &body;
     record.body_count = 1;
     int32_t code = commitlog_transaction_begin(broker->store, group.data, group.bytes, &options,
@@ -151,7 +146,7 @@ static void put_unique(struct reply *request, const struct layout *layout)
     reply_text(request, "transactionId", unique);
 }
 
-/* Asks; false: there is nobody, or the message does not read. */
+/* Asks; false: there is nobody, or who is there does not read, or the message cannot be read. */
 static bool check_ask(struct broker *broker, const struct commitlog_transaction_info *info)
 {
     struct commitlog_transaction_message where = {.struct_bytes = sizeof where};
@@ -162,7 +157,7 @@ static bool check_ask(struct broker *broker, const struct commitlog_transaction_
     char id[LAYOUT_ID_MAX];
     struct connection *connection =
         clients_any_producer(broker, (struct text){info->group, info->group_bytes});
-    if (connection == NULL || connection->closed ||
+    if (connection == NULL || connection->closed || connection_is_behind(connection) ||
         commitlog_transaction_message(broker->store, info->transaction, 0, &where) !=
             COMMITLOG_OK ||
         commitlog_get(broker->store, where.position, &message, &lease, NULL) != COMMITLOG_OK)

@@ -132,13 +132,11 @@ START_TEST(ids_are_address_port_and_position)
 {
     const struct host host = {.bytes = {127, 0, 0, 1, 0, 0, 0x2a, 0x9f}, .count = 8};
     char id[LAYOUT_ID_MAX];
-    uint64_t position = 0;
     ck_assert_uint_eq(layout_id(&host, 0x123456789a, id), 32);
     ck_assert_str_eq(id, "7F00000100002A9F000000123456789A");
-    ck_assert(layout_id_parse(text_of(id), &position));
-    ck_assert_uint_eq(position, 0x123456789a);
-    ck_assert(!layout_id_parse(TEXT("7F00"), &position));
-    ck_assert(!layout_id_parse(TEXT("7F00000100002A9F00000012345678ZZ"), &position));
+    const struct host v6 = {.bytes = {[15] = 1, [18] = 0x2a, 0x9f}, .count = 20};
+    ck_assert_uint_eq(layout_id(&v6, UINT64_MAX, id), 56);
+    ck_assert_str_eq(id, "0000000000000000000000000000000100002A9FFFFFFFFFFFFFFFFF");
 }
 END_TEST
 
@@ -199,7 +197,9 @@ START_TEST(a_delay_is_a_level_or_a_time_or_nonsense)
                 {"TIMER_DELIVER_MS\0015\002", true, 0},
                 {"TIMER_DELIVER_MS\0011000005\002", true, NOW_MS + 5},
                 {"TIMER_DELIVER_MS\001soon\002", false, 0},
-                {"TIMER_DELAY_SEC\0019223372036854775807\002", false, 0}};
+                {"TIMER_DELAY_SEC\0019223372036854775807\002", false, 0},
+                {"TIMER_DELAY_SEC\001-9223372036854775807\002", true, 0},
+                {"TIMER_DELAY_MS\001-9223372036854775807\002", true, 0}};
     static struct properties known;
     for (size_t i = 0; i < sizeof rows / sizeof *rows; i++) {
         int64_t at = -1;
