@@ -154,6 +154,9 @@ PMEM_LIBS := $(shell $(PKG_CONFIG) --libs libpmem)
 PMEM_REQUIRES := libpmem
 endif
 CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+ifneq ($(filter CK_FORK=no,$(VARIANT_ENV)),)
+CHECK_LIBS += -Wl,--wrap=_mark_point
+endif
 TOOL_LIBS := $(foreach p,jansson popt,$(shell $(PKG_CONFIG) --libs $(p) 2>/dev/null))
 endif
 
