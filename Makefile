@@ -154,6 +154,9 @@ PMEM_LIBS := $(shell $(PKG_CONFIG) --libs libpmem)
 PMEM_REQUIRES := libpmem
 endif
 CHECK_LIBS := $(shell $(PKG_CONFIG) --libs check 2>/dev/null)
+ifneq ($(filter CK_FORK=no,$(VARIANT_ENV)),)
+CHECK_LIBS += -Wl,--wrap=_mark_point
+endif
 TOOL_LIBS := $(foreach p,jansson popt,$(shell $(PKG_CONFIG) --libs $(p) 2>/dev/null))
 endif
 
@@ -405,7 +408,7 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
 
 DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev strace \
     systemtap-sdt-dev
-DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 mandoc
+DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 python3-matplotlib mandoc
 DEPS_AFL := afl++ clang libclang-rt-14-dev
 DEPS_POWERCUT := libfuse3-dev fuse3 procps e2fsprogs xfsprogs btrfs-progs
 DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
@@ -413,6 +416,7 @@ DEPS_BENCH := $(DEPS_PEERS) libleveldb-dev libwiredtiger-dev libpmemlog-dev libj
     libpopt-dev python3-matplotlib xfsprogs e2fsprogs util-linux
 DEPS_BENCH_JAVA := openjdk-17-jdk-headless maven
 DEPS_BROKER := libuv1-dev libjansson-dev libmicrohttpd-dev libssl-dev
+DEPS_BROKER_CLIENTS := openjdk-17-jdk-headless maven iproute2 util-linux openssl
 DEPS_BROKER_PAGE := chromium
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
@@ -429,11 +433,11 @@ deps-bench: ## install what bench needs
 deps-bench-java: ## install what bench-rocketmq needs
 	@tools/check/deps.sh $(DEPS_BENCH_JAVA)
 deps-broker-clients: ## install what the clients of check-broker need
-	@tools/check/deps.sh openjdk-17-jdk-headless maven iproute2 util-linux
+	@tools/check/deps.sh $(DEPS_BROKER_CLIENTS)
 	@command -v npm >/dev/null || tools/check/deps.sh nodejs npm
 	@command -v go >/dev/null || tools/check/deps.sh golang-go
 SECONDS_HOSTILE ?= 8
-deps-broker: ## install what broker needs
+deps-broker: deps ## install what broker needs
 	@tools/check/deps.sh $(DEPS_BROKER)
 deps-broker-page: ## install the browser of check-broker-ops
 	@tools/check/deps.sh $(DEPS_BROKER_PAGE)
@@ -557,15 +561,14 @@ check-broker: broker check-broker-unit check-broker-ops ## unmodified clients ag
 	@$(MAKE) deps-broker-clients
 	@$(PYTHON) tests/broker/run.py --binary $(abspath $(BROKER)) $(if $(SHORT),--short --jobs 6) \
 	    $(if $(CLIENTS),--clients $(CLIENTS))
-check-broker-unit: deps-broker ## the unit tests of the mini-broker, and what hostile clients send
-	@$(MAKE) $(BROKER) $(BROKER_TEST_PROGRAMS)
+check-broker-unit: broker ## the unit tests of the mini-broker, and what hostile clients send
+	@$(MAKE) $(BROKER_TEST_PROGRAMS)
 	@$(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs $(BROKER_TEST_PROGRAMS:%=check:%)
 	@$(PYTHON) tests/broker/unit/hostile.py $(BROKER) $(SECONDS_HOSTILE)
 # Where there is no browser to be had, the test of the status page says that it was skipped.
-check-broker-ops: deps-broker ## configuration, signals, metrics, status page and state of the mini-broker
+check-broker-ops: broker ## configuration, signals, metrics, status page and state of the mini-broker
 	@$(if $(ALLOW_SKIP),,$(MAKE) deps-broker-page || true)
-	@$(MAKE) $(BROKER)
-	@BUILD=$(B) $(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs plain:tests/broker/http_test.py \
+	@BUILD=$(B) $(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs/ops plain:tests/broker/http_test.py \
 	    plain:tests/broker/config_test.py plain:tests/broker/keep_test.py
 install-broker: broker ## install the mini-broker and its systemd unit
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR)

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """What the tests of operations share: a broker on its own ports, HTTP by hand, counted checks."""
 
+import concurrent.futures
 import json
 import os
 import re
@@ -33,16 +34,25 @@ def free_ports(count):
     return ports
 
 
+def sending(topic, queue=0, queues=4):
+    """The fields of request 10, which names them in full."""
+    return {"producerGroup": "producers", "topic": topic, "defaultTopic": "TBW102",
+            "defaultTopicQueueNums": queues, "queueId": queue, "sysFlag": 0,
+            "bornTimestamp": int(time.time() * 1000), "flag": 0, "properties": "",
+            "reconsumeTimes": 0, "unitMode": "false", "batch": "false"}
+
+
 class Checks:
-    """Counts; each that fails is a line."""
+    """Counts; each that fails is a line. Tests may run at the same time."""
 
     def __init__(self):
-        self.made, self.failed, self.skipped = 0, 0, 0
+        self.made, self.failed, self.skipped, self.lock = 0, 0, 0, threading.Lock()
 
     def check(self, what, good, detail=""):
-        self.made += 1
+        with self.lock:
+            self.made += 1
+            self.failed += 0 if good else 1
         if not good:
-            self.failed += 1
             print(f"FAIL: {what}: {str(detail)[:600]}", flush=True)
         return bool(good)
 
@@ -50,7 +60,8 @@ class Checks:
         return self.check(what, wanted == found, f"expected {wanted!r}, found {found!r}")
 
     def skip(self, what, why):
-        self.skipped += 1
+        with self.lock:
+            self.skipped += 1
         print(f"skip: {what}: {why}", flush=True)
 
     def until(self, what, seconds, look, *detail):
@@ -62,20 +73,28 @@ class Checks:
             time.sleep(0.05)
         return self.check(what, look(), " ".join(str(d() if callable(d) else d) for d in detail))
 
-    def run(self, tests):
-        """Those that are named on the command line, or all; the exit code."""
+    def run_one(self, test):
+        print(f"== {test.__name__}", flush=True)
+        begin = time.monotonic()
+        try:
+            test(self)
+        except Exception as error:  # pylint: disable=broad-except  a mistake of ours fails, too
+            self.check(test.__name__, False, f"{type(error).__name__}: {error}")
+        print(f"   {test.__name__}: {time.monotonic() - begin:.1f} s", flush=True)
+
+    def run(self, tests, waiting=()):
+        """Those that are named on the command line, or all; the exit code. Those that mostly wait
+        for a time to be over wait beside each other, and first."""
         names = sys.argv[1:]
         if not os.path.exists(BINARY):
             print(f"skip: there is no {BINARY}: make broker")
             return 77
-        for test in tests:
-            if names and test.__name__ not in names:
-                continue
-            print(f"== {test.__name__}", flush=True)
-            try:
-                test(self)
-            except Exception as error:  # pylint: disable=broad-except  a mistake of ours fails, too
-                self.check(test.__name__, False, f"{type(error).__name__}: {error}")
+        wanted = [test for test in (*waiting, *tests) if not names or test.__name__ in names]
+        with concurrent.futures.ThreadPoolExecutor(max(1, len(waiting))) as pool:
+            list(pool.map(self.run_one, [test for test in wanted if test in waiting]))
+        for test in wanted:
+            if test not in waiting:
+                self.run_one(test)
         print(f"checks: {self.made}")
         return 1 if self.failed else 0
 
@@ -185,11 +204,7 @@ class Broker:
     def send(self, topic, count=1, queue=0, body=b"body"):
         with self.connect() as connection:
             for _ in range(count):
-                header, _ = connection.ask(10, {
-                    "producerGroup": "producers", "topic": topic, "defaultTopic": "TBW102",
-                    "defaultTopicQueueNums": 4, "queueId": queue, "sysFlag": 0,
-                    "bornTimestamp": int(time.time() * 1000), "flag": 0, "properties": "",
-                    "reconsumeTimes": 0, "unitMode": "false", "batch": "false"}, body)
+                header, _ = connection.ask(10, sending(topic, queue), body)
                 if header["code"] != 0:
                     raise RuntimeError(f"send to {topic}: {header}")
 

@@ -39,7 +39,7 @@ import wire
 
 CLIENTS = ("java-4.9", "java-5.3", "java-5.5", "java-5.3-binary", "go", "node")
 SHORT_CLIENTS = ("java-4.9", "java-5.3", "go", "node")
-ISOLATED = "BROKER_TESTS_ISOLATED"
+ISOLATED, MISSING = "BROKER_TESTS_ISOLATED", "BROKER_TESTS_MISSING"
 
 
 def arguments():
@@ -47,7 +47,7 @@ def arguments():
     parser.add_argument("--engine", choices=engines.ENGINES, default="mini")
     parser.add_argument("--binary", default=os.path.join(artifacts.ROOT, "build", "release",
                                                          "mini-broker"))
-    parser.add_argument("--short", action="store_true", help="about 4 minutes")
+    parser.add_argument("--short", action="store_true", help="some minutes")
     parser.add_argument("--clients", default="", help=",".join(CLIENTS))
     parser.add_argument("--cases", default="", help="names, or beginnings of names")
     parser.add_argument("--seed", type=int, default=int(os.environ.get("SEED", "0")) or None)
@@ -112,13 +112,15 @@ def fetch(clients, options):
 
 def fetch_most(clients, options):
     """The clients that can be had, with ALLOW_SKIP: where a tool or a registry is missing."""
-    had = []
+    had, missing = [], {}
     for client in clients:
         try:
             fetch([client], options)
             had.append(client)
         except artifacts.ArtifactError as error:
-            print(f"skip: {client}: {str(error).strip().splitlines()[0]}")
+            missing[client] = str(error).strip().splitlines()[0]
+            print(f"skip: {client}: {missing[client]}")
+    os.environ[MISSING] = json.dumps(missing)
     sys.argv += ["--clients", ",".join(had)]
     return had
 
@@ -299,6 +301,7 @@ def main():
     if not os.environ.get(ISOLATED) and os.environ.get("ALLOW_SKIP") and clients:
         clients = fetch_most(clients, options)
         if not clients:
+            print(f"0 passed, 0 failed, {len(json.loads(os.environ[MISSING]))} skipped")
             return 0
     elif not os.environ.get(ISOLATED):
         fetch(clients, options)
@@ -314,6 +317,8 @@ def main():
     print(f"engine {options.engine} ({engines.ENGINES[options.engine].version}), "
           f"SEED={options.seed}{'' if isolated else ', not in a network of its own'}", flush=True)
     table = Table(options.engine)
+    for client, why in json.loads(os.environ.get(MISSING, "{}")).items():
+        table.add("client", client, "skipped", why, 0)
     begin = time.monotonic()
     if options.integration:
         run_integration(options, isolated, table)

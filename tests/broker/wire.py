@@ -19,11 +19,29 @@ class WireError(Exception):
     pass
 
 
+def framed(header, body=b""):
+    """Whatever the header says."""
+    text = json.dumps(header, separators=(",", ":")).encode()
+    return struct.pack(">ii", 4 + len(text) + len(body), len(text)) + text + body
+
+
 def frame(code, ext=None, body=b"", opaque=1, flag=0):
-    header = json.dumps({"code": code, "language": "OTHER", "version": 399, "opaque": opaque,
-                         "flag": flag, "extFields": {k: str(v) for k, v in (ext or {}).items()}},
-                        separators=(",", ":")).encode()
-    return struct.pack(">ii", 4 + len(header) + len(body), len(header)) + header + body
+    return framed({"code": code, "language": "OTHER", "version": 399, "opaque": opaque,
+                   "flag": flag, "extFields": {k: str(v) for k, v in (ext or {}).items()}}, body)
+
+
+def sending(topic, queue=0, queues=4, group="p", properties=""):
+    """The fields of request 310, with their short names."""
+    return dict(zip("abcdefghijklm", (group, topic, "TBW102", queues, queue, 0,
+                                      int(time.time() * 1000), 0, properties, 0, "false", 0,
+                                      "false")))
+
+
+def pulling(group, topic, queue, offset, most=32):
+    """The fields of request 11, which is answered at once."""
+    return {"consumerGroup": group, "topic": topic, "queueId": queue, "queueOffset": offset,
+            "maxMsgNums": most, "sysFlag": 4, "commitOffset": 0, "suspendTimeoutMillis": 0,
+            "subscription": "*", "subVersion": 0, "expressionType": "TAG"}
 
 
 class Connection:
@@ -148,11 +166,7 @@ def read_topic(namesrv, broker, topic):
             header, _ = connection.ask(31, {"topic": topic, "queueId": queue})
             offset = int(header["extFields"]["offset"])
             while True:
-                header, body = connection.ask(11, {
-                    "consumerGroup": "reader", "topic": topic, "queueId": queue,
-                    "queueOffset": offset, "maxMsgNums": 32, "sysFlag": 4, "commitOffset": 0,
-                    "suspendTimeoutMillis": 0, "subscription": "*", "subVersion": 0,
-                    "expressionType": "TAG"})
+                header, body = connection.ask(11, pulling("reader", topic, queue, offset))
                 if header["code"] == 0:
                     for record in records(body):
                         if record["off"] != offset or record["q"] != queue:

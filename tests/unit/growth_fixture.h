@@ -26,7 +26,16 @@ struct sent {
 static struct sent sent[SENT_MAX];
 static uint32_t sent_count;
 static uint32_t key_next[KEYS];
+/* Where to look on for what is still to be consumed of a key: nothing of it is before. */
+static uint32_t key_oldest[KEYS];
 static struct commitlog_group *group;
+
+static inline void letters_begin(void)
+{
+    sent_count = 0;
+    memset(key_next, 0, sizeof(key_next));
+    memset(key_oldest, 0, sizeof(key_oldest));
+}
 
 static inline void topic_again(void)
 {
@@ -104,6 +113,9 @@ static inline void letter_sent(uint32_t key, uint32_t queue,
                                const struct commitlog_receipt *receipt)
 {
     ck_assert_uint_lt(sent_count, SENT_MAX);
+    if (key_oldest[key] > sent_count) { /* the end of the list was taken off */
+        key_oldest[key] = sent_count;
+    }
     sent[sent_count++] =
         (struct sent){key, key_next[key]++, queue, receipt->queue_offset, receipt->position, false};
 }
@@ -167,8 +179,7 @@ static inline void letters_from_log(void)
     struct commitlog_message message;
     uint32_t count = 0;
     int32_t rc;
-    sent_count = 0;
-    memset(key_next, 0, sizeof(key_next));
+    letters_begin();
     ck_assert_msg(commitlog_cursor_open(store, topic, COMMITLOG_QUEUE_ALL, COMMITLOG_FROM_FIRST, 0,
                                         &cursor, &err) == COMMITLOG_OK,
                   "%s", err.message);
@@ -215,14 +226,37 @@ static inline int32_t commit(uint32_t queue, uint64_t offset)
     return commitlog_group_commit(group, 0, &offsets, 1, COMMITLOG_LEVEL_NONE, 0, NULL, &err);
 }
 
-static inline struct sent *find_sent(uint32_t queue, uint64_t offset)
+/* The list is in the order of the log. */
+static inline struct sent *find_sent(uint32_t queue, uint64_t offset, uint64_t position)
 {
-    for (uint32_t i = 0; i < sent_count; i++) {
-        if (sent[i].queue == queue && sent[i].offset == offset) {
-            return &sent[i];
+    uint32_t from = 0;
+    uint32_t to = sent_count;
+    while (from < to) {
+        const uint32_t middle = from + (to - from) / 2;
+        if (sent[middle].position < position) {
+            from = middle + 1;
+        } else {
+            to = middle;
         }
     }
-    return NULL;
+    struct sent *one = &sent[from];
+    return from < sent_count && one->position == position && one->queue == queue &&
+                   one->offset == offset
+               ? one
+               : NULL;
+}
+
+/* The first message of a key that is kept and not consumed; its numbers rise in the list. NULL: all
+ * are. */
+static inline const struct sent *oldest_of(uint32_t key, uint64_t first)
+{
+    uint32_t at = key_oldest[key];
+    while (at < sent_count &&
+           (sent[at].key != key || sent[at].consumed || sent[at].position < first)) {
+        at++;
+    }
+    key_oldest[key] = at;
+    return at < sent_count ? &sent[at] : NULL;
 }
 
 /* What the group has consumed by what it has committed. */
@@ -237,6 +271,7 @@ static inline void consumed_again(void)
         uint64_t offset = sent[i].queue < queues ? offsets[sent[i].queue] : UINT64_MAX;
         sent[i].consumed = offset != UINT64_MAX && sent[i].offset < offset;
     }
+    memset(key_oldest, 0, sizeof(key_oldest));
 }
 
 /* Up to `most` messages of a queue, if it is open: of a key everything before was consumed. Returns
@@ -261,15 +296,13 @@ static inline uint32_t consume(uint32_t queue, uint32_t most)
            commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL) == COMMITLOG_OK) {
         struct letter letter;
         memcpy(&letter, message.body.data, sizeof(letter));
-        struct sent *one = find_sent(queue, message.queue_offset);
+        struct sent *one = find_sent(queue, message.queue_offset, message.position);
         ck_assert_ptr_nonnull(one);
         ck_assert(one->key == letter.key && one->number == letter.number);
-        for (uint32_t i = 0; i < sent_count; i++) {
-            ck_assert_msg(sent[i].key != letter.key || sent[i].number >= letter.number ||
-                              sent[i].consumed || sent[i].position < first,
-                          "key %u: number %u in queue %u before number %u in queue %u", letter.key,
-                          letter.number, queue, sent[i].number, sent[i].queue);
-        }
+        const struct sent *oldest = oldest_of(letter.key, first);
+        ck_assert_msg(oldest == NULL || oldest->number >= letter.number,
+                      "key %u: number %u in queue %u before number %u in queue %u", letter.key,
+                      letter.number, queue, oldest->number, oldest->queue);
         ck_assert(!one->consumed);
         one->consumed = true;
         offset = message.queue_offset + 1;
@@ -326,12 +359,6 @@ static inline struct commitlog_retained retain_all(void)
     ck_assert_msg(commitlog_retain(store, &policy, &retained, &err) == COMMITLOG_OK, "%s",
                   err.message);
     return retained;
-}
-
-static inline void letters_begin(void)
-{
-    sent_count = 0;
-    memset(key_next, 0, sizeof(key_next));
 }
 
 #endif

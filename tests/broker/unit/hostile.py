@@ -10,7 +10,6 @@ and keep its memory bounded.
 
 Prints "checks: N" and exits with 0 if all held.
 """
-import json
 import os
 import random
 import resource
@@ -21,6 +20,11 @@ import subprocess
 import sys
 import tempfile
 import time
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+sys.dont_write_bytecode = True
+
+import wire  # noqa: E402
 
 PORTS = int(os.environ.get("PORT", "17876"))
 SLOW_READERS, SLOW_MESSAGES, SLOW_BYTES = 200, 200, 60000
@@ -59,11 +63,6 @@ def check(holds, text):
         sys.exit(f"hostile.py: {text}; SEED={SEED}")
 
 
-def frame(header, body=b""):
-    header = json.dumps(header).encode()
-    return struct.pack(">II", 4 + len(header) + len(body), len(header)) + header + body
-
-
 def connect():
     connection = socket.create_connection(("127.0.0.1", PORTS + 1))
     connection.settimeout(10)
@@ -71,25 +70,18 @@ def connect():
 
 
 def ask(connection, code, fields, body=b""):
-    connection.sendall(frame({"code": code, "opaque": 1, "flag": 0, "extFields": fields}, body))
-    got = b""
-    while len(got) < 4 or len(got) < 4 + struct.unpack(">I", got[:4])[0]:
-        more = connection.recv(1 << 20)
-        check(more, "a good connection was closed")
-        got += more
-    header = struct.unpack(">I", got[4:8])[0]
-    return json.loads(got[8:8 + header]), got[8 + header:]
+    try:
+        return connection.ask(code, fields, body)
+    except (OSError, wire.WireError) as error:
+        return check(False, f"a good connection: {error}")
 
 
 def send(connection, queue, size):
-    fields = dict(zip("abcdefgh", ("g", "GOOD", "TBW102", "4", str(queue), "0", "1", "0")))
-    header, _ = ask(connection, 310, fields, b"z" * size)
+    header, _ = ask(connection, 310, wire.sending("GOOD", queue), b"z" * size)
     check(header["code"] == 0, f"a good message was refused: {header}")
 
 
-PULL = {"consumerGroup": "g", "topic": "GOOD", "queueId": 0, "queueOffset": 0, "maxMsgNums": 32,
-        "sysFlag": 4, "commitOffset": 0, "suspendTimeoutMillis": 0, "subVersion": 0,
-        "subscription": "*"}
+PULL = wire.pulling("g", "GOOD", 0, 0)
 
 
 def odd_requests(connection):
@@ -98,8 +90,9 @@ def odd_requests(connection):
         if random.random() < 0.5:
             fields.update({"topic": "T", "b": "T", "a": "g", "c": "TBW102", "d": "4",
                            "consumerGroup": "g"})
-        connection.sendall(frame({"code": random.choice(CODES), "opaque": 1, "extFields": fields,
-                                  "flag": random.choice([0, 0, 0, 2])}, random.choice(BODIES)))
+        connection.sendall(wire.framed({
+            "code": random.choice(CODES), "opaque": 1, "extFields": fields,
+            "flag": random.choice([0, 0, 0, 2])}, random.choice(BODIES)))
     if random.random() < 0.5:
         connection.settimeout(0.05)
         connection.recv(1000)
@@ -107,7 +100,7 @@ def odd_requests(connection):
 
 def changed_frame(connection):
     fields = dict(zip("abcdefghi", ("g", "T", "TBW102", "4", "0", "0", "1", "0", "K\1v\2")))
-    whole = bytearray(frame({"code": 310, "opaque": 1, "extFields": fields}, b"body"))
+    whole = bytearray(wire.framed({"code": 310, "opaque": 1, "extFields": fields}, b"body"))
     for _ in range(random.randrange(1, 6)):
         whole[random.randrange(4, len(whole))] = random.randrange(256)
     connection.sendall(bytes(whole))
@@ -123,7 +116,7 @@ def one_attack():
             length = random.choice([0, 1, 3, 4, 5, 1 << 24, (1 << 24) + 5, 2**31, 2**32 - 1])
             connection.sendall(struct.pack(">I", length) + random.randbytes(random.randrange(64)))
         elif kind == 2:
-            connection.sendall(frame({"code": 310}, b"x" * 1000)[:random.randrange(1, 1000)])
+            connection.sendall(wire.framed({"code": 310}, b"x" * 1000)[:random.randrange(1, 1000)])
         elif kind == 3:
             changed_frame(connection)
         else:
@@ -144,7 +137,7 @@ def slow_reader():
     connection.connect(("127.0.0.1", PORTS + 1))
     connection.setblocking(False)
     try:
-        connection.send(frame({"code": 11, "opaque": 1, "flag": 0, "extFields": PULL}) * 200)
+        connection.send(wire.frame(11, PULL) * 200)
     except BlockingIOError:
         pass
     return connection
@@ -181,9 +174,9 @@ def start(binary, data):
     process = subprocess.Popen([binary, "--data", data, "--flush", "async", "--log", "error",
                                 "--namesrv-listen", f"127.0.0.1:{PORTS}",
                                 "--listen", f"127.0.0.1:{PORTS + 1}"])
-    for _ in range(100):
+    for _ in range(600):
         try:
-            return process, connect()
+            return process, wire.Connection(("127.0.0.1", PORTS + 1), 60)
         except OSError:
             time.sleep(0.1)
     sys.exit("hostile.py: the broker does not begin")
@@ -198,10 +191,9 @@ def last_words(good):
         client = connect()
         client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # else it may not leave here
         for _ in range(20):
-            client.sendall(frame({"code": 11, "opaque": 1, "extFields": PULL}))
+            client.sendall(wire.frame(11, PULL))
         time.sleep(random.random() * 0.004)
-        client.sendall(frame({"code": 15, "opaque": 2, "flag": 2,
-                              "extFields": {**group, "commitOffset": str(number)}}))
+        client.sendall(wire.frame(15, {**group, "commitOffset": number}, opaque=2, flag=2))
         client.close()
         until = time.time() + 10
         while ask(good, 14, group)[0].get("extFields", {}).get("offset") != str(number):
