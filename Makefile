@@ -436,6 +436,7 @@ deps-broker-clients: ## install what the clients of check-broker need
 	@tools/check/deps.sh $(DEPS_BROKER_CLIENTS)
 	@command -v npm >/dev/null || tools/check/deps.sh nodejs npm
 	@command -v go >/dev/null || tools/check/deps.sh golang-go
+	@$(PYTHON) -m pip --version >/dev/null 2>&1 || tools/check/deps.sh python3-pip
 SECONDS_HOSTILE ?= 8
 deps-broker: deps ## install what broker needs
 	@tools/check/deps.sh $(DEPS_BROKER)

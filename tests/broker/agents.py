@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Processes with an unmodified client in them (java/src, go, node), and what they are told and say.
+"""Processes with an unmodified client in them (java/src, go, node, python), and what they are told
+and say.
 
 An agent is told one line for each task and says lines of JSON that carry the number of the task.
 One thread for each agent reads them into the tasks; whoever waits is woken by the condition of the
@@ -10,6 +11,7 @@ import itertools
 import json
 import os
 import subprocess
+import sys
 import threading
 import time
 import urllib.parse
@@ -205,3 +207,10 @@ def go(directory, namesrv):
 def node(directory, namesrv):
     return Agent("node 3.12.0", ["node", os.path.join(artifacts.BUILD, "node", "agent.js")],
                  directory, namesrv)
+
+
+def python(directory, namesrv):
+    path = os.pathsep.join([os.path.join(artifacts.BUILD, "python"), artifacts.HERE])
+    return Agent(f"python {artifacts.python_pin()[0]}",
+                 ["env", f"PYTHONPATH={path}", sys.executable,
+                  os.path.join(artifacts.HERE, "python", "agent.py")], directory, namesrv)

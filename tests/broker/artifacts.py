@@ -1,13 +1,16 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""The official jars and modules: got by Maven, npm and Go into build/broker-tests/, and held
-against the checksums in checksums.tsv at each run. What npm and Go get is held against
-package-lock.json and go.sum by npm and Go themselves.
+"""The official jars and modules: got by Maven, npm, Go and pip into build/broker-tests/, and held
+against the checksums in checksums.tsv at each run. What npm, Go and pip get is held against
+package-lock.json, go.sum and requirements.txt by themselves.
 """
 
 import hashlib
 import os
+import platform
+import re
 import shutil
 import subprocess
+import sys
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(HERE))
@@ -164,3 +167,25 @@ def get_go():
         run(["go", "build", "-mod=readonly", "-o", os.path.join(target, "agent"), "."],
             os.path.join(HERE, "go"), os.path.join(BUILD, "go.log"))
         mark(target, files)
+
+
+def python_pin():
+    """(version, SHA-256 of its wheel)"""
+    with open(os.path.join(HERE, "python", "requirements.txt"), encoding="ascii") as text:
+        return re.search(r"^rocketmq==([0-9.]+).*?sha256:([0-9a-f]{64})", text.read(),
+                         re.DOTALL | re.MULTILINE).groups()
+
+
+def python_fits():
+    return (sys.platform, platform.machine()) == ("linux", "x86_64")
+
+
+def get_python():
+    target = os.path.join(BUILD, "python")
+    pinned = os.path.join(HERE, "python", "requirements.txt")
+    if not fresh(target, [pinned]):
+        shutil.rmtree(target, ignore_errors=True)
+        run([sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--require-hashes",
+             "--only-binary", ":all:", "--disable-pip-version-check", "--target", target,
+             "--requirement", pinned], ROOT, os.path.join(BUILD, "python.log"))
+        mark(target, [pinned])

@@ -50,6 +50,8 @@ class Context:
         self.engine, self.agents, self.agent = engine, agents, agent
         plain = agent.name.replace(" ", "-").replace(".", "_") if agent else "all"
         self.seed = f"{seed}-{case_name}-{plain}"
+        if agent and agent.name.startswith("python"):
+            self.seed += messages.TEXT
         self.name = f"{case_name}-{plain}"
         self.twins = []
 

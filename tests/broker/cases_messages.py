@@ -8,8 +8,10 @@ import wire
 from cases import Skipped, case, need, same
 
 JAVA = ("java",)
-ALL = ("java", "go", "node")
+ALL = ("java", "go", "node", "python")
 JAVA_GO = ("java", "go")
+JAVA_GO_NODE = ("java", "go", "node")
+JAVA_GO_PYTHON = ("java", "go", "python")
 
 
 def produced_and_consumed(ctx, mode, count, **values):
@@ -38,12 +40,12 @@ def send_sync(ctx):
     return produced_and_consumed(ctx, "sync", 100)
 
 
-@case(JAVA_GO)
+@case(JAVA_GO_PYTHON)
 def send_async(ctx):
     return produced_and_consumed(ctx, "async", 200)
 
 
-@case(JAVA_GO)
+@case(JAVA_GO_PYTHON)
 def send_ordered(ctx):
     return produced_and_consumed(ctx, "ordered", 60, streams=5)
 
@@ -53,7 +55,7 @@ def send_compressed(ctx):
     return produced_and_consumed(ctx, "sync", 30, max=60000)
 
 
-@case(JAVA_GO)
+@case(JAVA_GO_PYTHON)
 def send_oneway(ctx):
     topic = ctx.topic()
     consumer = ctx.agent.begin("consume", topic=topic, group=ctx.group()).started()
@@ -136,7 +138,7 @@ def filter_tags(ctx):
     return "of 60 messages with three tags the 40 of two of them, each once"
 
 
-@case(ALL)
+@case(JAVA_GO_NODE)
 def filter_sql(ctx):
     topic = ctx.topic()
     sql = "(TAGS is not null and TAGS in ('TagA', 'TagB')) and " \
@@ -181,7 +183,7 @@ def clustering_shares(ctx):
     return "two consumers of a group: each message once in one of them, queues not shared"
 
 
-@case(JAVA_GO, short=False)
+@case(JAVA_GO_PYTHON, short=False)
 def clustering_changes(ctx):
     topic = ctx.topic(8)
     producer = ctx.agent.begin("produce", topic=topic, n=600, seed=ctx.seed, pause=15)
@@ -217,7 +219,7 @@ def broadcasting(ctx):
     return "two consumers in broadcasting mode: each message once in each of them"
 
 
-@case(JAVA_GO)
+@case(JAVA_GO_PYTHON)
 def orderly(ctx):
     topic = ctx.topic()
     ctx.produce(topic, 200, mode="ordered", streams=8)
@@ -254,7 +256,7 @@ def orderly_suspends(ctx):
     return "an orderly consumer that refuses a message gets it again before the next one"
 
 
-@case(ALL)
+@case(JAVA_GO_NODE)
 def retried(ctx):
     topic = ctx.topic()
     consumer = ctx.agent.begin("consume", topic=topic, group=ctx.group(), fail=1,
@@ -504,7 +506,7 @@ def position_kept(ctx):
     return "a group that ends and begins again goes on where it was"
 
 
-@case(JAVA_GO)
+@case(JAVA_GO_PYTHON)
 def idle_consumer_woken(ctx):
     topic = ctx.topic(1)
     consumer = ctx.agent.begin("consume", topic=topic, group=ctx.group()).started()
@@ -522,7 +524,7 @@ def idle_consumer_woken(ctx):
     return f"10 messages to a held pull: {delays[5]} ms after the acknowledgement (median)"
 
 
-@case(JAVA_GO)
+@case(JAVA_GO_PYTHON)
 def topic_made_by_sending(ctx):
     name = f"T-{ctx.name}-auto"
     acks = ctx.produce(name, 12)

@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""Messages by seed: the bytes that java/src/Body.java, go/messages.go, node/messages.js make."""
+"""Messages by seed: the bytes that java/src/Body.java, go/messages.go, node/messages.js make.
+
+Seeds that end in TEXT, for the Python client, have bodies of printable characters only.
+"""
 
 import hashlib
 
 BLOCK = 32
 REPEATS = 8
+TEXT = "-text"
 
 
 def _hash(text):
@@ -23,7 +27,7 @@ def body(seed, index, limit=200):
             block = _hash(f"{seed}:{index}:{number // REPEATS}")
         out += block
         number += 1
-    return head + bytes(out[:length])
+    return head + (out.hex().encode() if seed.endswith(TEXT) else bytes(out))[:length]
 
 
 def checksum(data):

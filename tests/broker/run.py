@@ -31,15 +31,16 @@ import cases_hostile  # noqa: F401
 import cases_join  # noqa: F401
 import cases_kill  # noqa: F401
 import cases_messages  # noqa: F401
+import cases_python  # noqa: F401
 import cases_tls  # noqa: F401
 import engines
 import examples
 import integration
 import wire
 
-CLIENTS = ("java-4.9", "java-5.3", "java-5.5", "java-5.3-binary", "go", "node")
-SHORT_CLIENTS = ("java-4.9", "java-5.3", "go", "node")
-ISOLATED, MISSING = "BROKER_TESTS_ISOLATED", "BROKER_TESTS_MISSING"
+CLIENTS = ("java-4.9", "java-5.3", "java-5.5", "java-5.3-binary", "go", "node", "python")
+SHORT_CLIENTS = ("java-4.9", "java-5.3", "go", "node", "python")
+ISOLATED = "BROKER_TESTS_ISOLATED"
 
 
 def arguments():
@@ -58,6 +59,7 @@ def arguments():
     parser.add_argument("--keep", action="store_true", help="the directory of the run stays")
     parser.add_argument("--list", action="store_true", help="the cases, and which are short")
     parser.add_argument("--fetch", action="store_true", help="get the artifacts and nothing else")
+    parser.add_argument("--left-out", type=json.loads, default={}, help=argparse.SUPPRESS)
     parser.add_argument("--record", action="store_true", help="write checksums.tsv anew")
     return parser.parse_args()
 
@@ -108,6 +110,10 @@ def fetch(clients, options):
     if "go" in clients:
         artifacts.get_go()
         print("go           rocketmq-client-go v2.1.2, held against go/go.sum")
+    if "python" in clients:
+        artifacts.get_python()
+        version, value = artifacts.python_pin()
+        print(f"python       rocketmq {version:27} sha256 {value}")
 
 
 def fetch_most(clients, options):
@@ -118,11 +124,21 @@ def fetch_most(clients, options):
             fetch([client], options)
             had.append(client)
         except artifacts.ArtifactError as error:
-            missing[client] = str(error).strip().splitlines()[0]
-            print(f"skip: {client}: {missing[client]}")
-    os.environ[MISSING] = json.dumps(missing)
-    sys.argv += ["--clients", ",".join(had)]
+            options.left_out[client] = str(error).strip().splitlines()[0]
+            print(f"skip: {client}: {options.left_out[client]}")
+    sys.argv += ["--clients", ",".join(had), "--left-out", json.dumps(options.left_out)]
     return had
+
+
+def leave_out(clients, options):
+    """What is not published for this machine. Whether a client is left, or none was asked for."""
+    if "python" in clients and not artifacts.python_fits():
+        clients.remove("python")
+        options.left_out["python"] = "its wheel is for Linux on x86-64 only"
+        if not os.environ.get(ISOLATED):
+            print(f"skip: python: {options.left_out['python']}")
+        return bool(clients)
+    return True
 
 
 def joins(options):
@@ -167,6 +183,8 @@ def begin_agent(client, directory, namesrv):
         return agents.go(directory, namesrv)
     if client == "node":
         return agents.node(directory, namesrv)
+    if client == "python":
+        return agents.python(directory, namesrv)
     words = client.split("-")
     binary = len(words) > 2
     return agents.java("client-" + words[1], directory, namesrv,
@@ -298,6 +316,8 @@ def main():
         return 0
     clients = [] if options.integration else [c for c in options.clients.split(",") if c] or list(
         SHORT_CLIENTS if options.short else CLIENTS)
+    if not leave_out(clients, options):
+        return 0
     if not os.environ.get(ISOLATED) and os.environ.get("ALLOW_SKIP") and clients:
         clients = fetch_most(clients, options)
         if not clients:
@@ -317,8 +337,8 @@ def main():
     print(f"engine {options.engine} ({engines.ENGINES[options.engine].version}), "
           f"SEED={options.seed}{'' if isolated else ', not in a network of its own'}", flush=True)
     table = Table(options.engine)
-    for client, why in json.loads(os.environ.get(MISSING, "{}")).items():
-        table.add("client", client, "skipped", why, 0)
+    for client, reason in options.left_out.items():
+        table.add("-", client, "skipped", reason, 0)
     begin = time.monotonic()
     if options.integration:
         run_integration(options, isolated, table)
