@@ -118,7 +118,7 @@ def fetch(clients, options):
 
 def fetch_most(clients, options):
     """The clients that can be had, with ALLOW_SKIP: where a tool or a registry is missing."""
-    had, missing = [], {}
+    had = []
     for client in clients:
         try:
             fetch([client], options)
