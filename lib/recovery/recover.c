@@ -116,6 +116,7 @@ static int recover_report_live(struct recover *v, uint64_t from, uint64_t to)
     if (rc != 0) {
         return rc;
     }
+    v->plan.first = clg_min_u64(clg_max_u64(v->plan.first, now), v->plan.end);
     uint64_t first = clg_max_u64(from, now - CLG_SEGMENT_DATA_START);
     return first < to ? recover_report_segment(v, first, to) : 0;
 }

@@ -117,6 +117,8 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
         return rc;
     }
     core->writer_session = store->dir.last.session;
+    core->writer_pid = store->dir.last.pid;
+    core->writer_start_time = store->dir.last.start_time;
     bool closed = result.summary.clean_close != 0;
     if (result.writer_live) {
         rc = follow_attach(store, old, core, &result, last_try, err);
@@ -325,7 +327,16 @@ int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *ou
     return rc;
 }
 
-/* As clg_follow_check; COMMITLOG_EBUSY: a writer is just opening or closing. */
+/* LOCK has nobody else in it since the core was made: one that recovers is there with its number,
+ * beside the session of the writer before. */
+static bool follow_is_untouched(const struct clg_core *core, const struct clg_lock_file *last)
+{
+    return last->session == core->writer_session && last->pid == core->writer_pid &&
+           last->start_time == core->writer_start_time;
+}
+
+/* As clg_follow_check; COMMITLOG_EBUSY: a writer is just opening or closing, and may take files
+ * away. */
 static int follow_look(struct commitlog_store *store, struct commitlog_error *err)
 {
     atomic_store_explicit(&store->follow_checked_ns, store->os->clock_mono_ns(store->os),
@@ -333,11 +344,15 @@ static int follow_look(struct commitlog_store *store, struct commitlog_error *er
     clg_mutex_lock(store->os, &store->service_lock);
     int rc = clg_store_dir_probe(&store->dir, err);
     struct clg_core *old = store->core;
-    /* A writer may also have come and gone between two looks. */
-    bool changed = rc == COMMITLOG_OK && (store->dir.last.session != old->writer_session ||
-                                          (store->dir.writer_live && !old->follows));
-    if (changed) {
+    bool live = store->dir.writer_live;
+    bool untouched = follow_is_untouched(old, &store->dir.last);
+    /* A writer may also have come and gone between two looks, or died while it recovered. */
+    bool changed =
+        store->dir.last.session != old->writer_session || (live ? !old->follows : !untouched);
+    if (rc == COMMITLOG_OK && changed) {
         rc = follow_replace(store, err);
+    } else if (rc == COMMITLOG_OK && live && !untouched) {
+        rc = COMMITLOG_EBUSY;
     }
     clg_mutex_unlock(store->os, &store->service_lock);
     return rc;

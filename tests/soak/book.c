@@ -81,6 +81,13 @@ void book_forget(struct book *book, uint32_t lane, uint64_t offset)
         atomic_store(&slot->stamp, 0);
 }
 
+void book_keep(struct book *book, uint32_t lane, uint64_t offset)
+{
+    struct slot *slot = &book->lanes[lane][offset % BOOK_SLOTS];
+    CHECK(atomic_load(&slot->stamp) == offset + 1); /* the only writer of notes just now */
+    slot->note.must = 1;
+}
+
 bool book_find(const struct book *book, uint32_t lane, uint64_t offset, struct note *out)
 {
     const struct slot *slot = &book->lanes[lane][offset % BOOK_SLOTS];

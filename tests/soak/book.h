@@ -114,6 +114,9 @@ uint32_t book_topic(const char *name);
 
 void book_note(struct book *book, uint32_t lane, uint64_t offset, const struct note *note);
 void book_forget(struct book *book, uint32_t lane, uint64_t offset);
+/* Its record must be there from now on. The note is never away meanwhile: who checks may be killed
+ * at any moment. */
+void book_keep(struct book *book, uint32_t lane, uint64_t offset);
 /* False if there is no note of this offset (any more). */
 bool book_find(const struct book *book, uint32_t lane, uint64_t offset, struct note *out);
 /* The slot of another offset, a later one, has taken this one's place. */

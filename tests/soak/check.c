@@ -282,9 +282,12 @@ static void settle_entry(struct check *check, uint32_t lane, const struct entry 
     CHECKF(entry->kind != COMMITLOG_KIND_MESSAGE || entry->queued,
            "lane %u: the queue has no offset %llu, the log has it at %llu", lane,
            (ull)entry->offset, (ull)entry->note.position);
-    if (known)
+    if (known) {
         entry_against_note(lane, entry, &noted);
-    else if (entry->kind == COMMITLOG_KIND_MESSAGE)
+        book_keep(book, lane, entry->offset);
+        return;
+    }
+    if (entry->kind == COMMITLOG_KIND_MESSAGE)
         entry_without_note(check, lane, entry);
     else
         return;
