@@ -4,13 +4,14 @@
 
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "clerk.h"
 #include "order.h"
 
 typedef unsigned long long ull;
 
-enum { FETCH = 256 };
+enum { FETCH = 256, RETENTION_STEP_MS = 10000 };
 
 struct entry {
     struct note note;
@@ -177,7 +178,25 @@ static void read_queue(struct check *check, uint32_t lane, uint32_t number, uint
     check->lanes[lane].next = info.next_offset;
 }
 
-/* How many live messages of the topic the log has with this key, and how many the index yields. */
+/* How many live messages of the topic the log has with this key. */
+static uint64_t key_expected(const struct check *check, uint32_t topic, uint32_t key,
+                             uint64_t first)
+{
+    uint64_t expected = 0;
+    for (uint32_t queue = 0; queue < book_queues(topic); queue++) {
+        const struct lane *lane = &check->lanes[book_lane(topic, queue)];
+        for (uint32_t i = 0; i < lane->count; i++) {
+            bool carries = false;
+            for (uint32_t k = 0; k < lane->entries[i].key_count; k++)
+                carries |= lane->entries[i].keys[k] == key;
+            expected += carries && lane->entries[i].note.position >= first;
+        }
+    }
+    return expected;
+}
+
+/* The same as the index yields. Retention tells the index of the new first position a moment before
+ * it is the store's, so what it leaves out too early must be below the first position soon. */
 static void read_key(struct check *check, uint32_t topic, uint32_t key)
 {
     uint8_t bytes[CONTENT_SHORT_MAX];
@@ -186,7 +205,7 @@ static void read_key(struct check *check, uint32_t topic, uint32_t key)
     struct commitlog_message messages[FETCH];
     struct commitlog_positions now;
     struct commitlog_error err = {.message = ""};
-    uint64_t before = UINT64_MAX, yielded = 0, expected = 0;
+    uint64_t before = UINT64_MAX, yielded = 0;
     uint32_t got = 0;
     CHECK_OK(commitlog_cursor_open_key(check->seat->store, seat_number(check->seat, topic), bytes,
                                        size, 0, INT64_MAX, &cursor, &err),
@@ -207,14 +226,11 @@ static void read_key(struct check *check, uint32_t topic, uint32_t key)
     }
     commitlog_cursor_close(cursor);
     seat_positions(check->seat, &now);
-    for (uint32_t queue = 0; queue < book_queues(topic); queue++) {
-        const struct lane *lane = &check->lanes[book_lane(topic, queue)];
-        for (uint32_t i = 0; i < lane->count; i++) {
-            bool carries = false;
-            for (uint32_t k = 0; k < lane->entries[i].key_count; k++)
-                carries |= lane->entries[i].keys[k] == key;
-            expected += carries && lane->entries[i].note.position >= now.first;
-        }
+    uint64_t expected = key_expected(check, topic, key, now.first);
+    for (uint32_t ms = 0; yielded < expected && ms < RETENTION_STEP_MS; ms += 10) {
+        usleep(10000);
+        seat_positions(check->seat, &now);
+        expected = key_expected(check, topic, key, now.first);
     }
     CHECKF(now.first != lowest ? yielded >= expected : yielded == expected,
            "topic %u key %u: %llu messages, the log has %llu", topic, key, (ull)yielded,
