@@ -414,6 +414,7 @@ DEPS_POWERCUT := libfuse3-dev fuse3 procps e2fsprogs xfsprogs btrfs-progs
 DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
 DEPS_BENCH := $(DEPS_PEERS) libleveldb-dev libwiredtiger-dev libpmemlog-dev libjansson-dev \
     libpopt-dev python3-matplotlib xfsprogs e2fsprogs util-linux
+DEPS_BENCH_COST := linux-perf
 DEPS_BENCH_JAVA := openjdk-17-jdk-headless maven
 DEPS_BROKER := libuv1-dev libjansson-dev libmicrohttpd-dev libssl-dev
 DEPS_BROKER_CLIENTS := openjdk-17-jdk-headless maven iproute2 util-linux openssl
@@ -490,6 +491,13 @@ bench-short: deps ## each program of bench/ with each engine once, with little t
 	@BUILD=$(B) $(PYTHON) bench/run.py --short $(WHAT)
 bench-table: ## write bench/RESULTS.md and its plots from what has been measured
 	@$(PLOT_PYTHON) bench/report.py
+# perf(1) follows frame pointers.
+bench-cost: deps ## what an append is made of, for bench/COST.md; sees where threads are, by perf
+	@$(MAKE) deps-bench
+	@tools/check/deps.sh $(DEPS_BENCH_COST)
+	@$(MAKE) B=build/frames CFLAGS='-fno-omit-frame-pointer -mno-omit-leaf-frame-pointer' \
+	    build/frames/bench/append
+	@$(PYTHON) bench/cost.py build/frames/bench/append
 proof-peers: deps ## SQLite, LMDB and RocksDB beside libcommitlog on failing disks; root; SHORT=1 for a minute
 	@$(MAKE) deps-peers peers powercut-programs
 	@BUILD=$(B) tests/peers/peers.sh
