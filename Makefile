@@ -419,6 +419,7 @@ DEPS_BENCH_JAVA := openjdk-17-jdk-headless maven
 DEPS_BROKER := libuv1-dev libjansson-dev libmicrohttpd-dev libssl-dev
 DEPS_BROKER_CLIENTS := openjdk-17-jdk-headless maven iproute2 util-linux openssl
 DEPS_BROKER_PAGE := chromium
+DEPS_BROKER_SYSTEMD := systemd systemd-sysv systemd-container passwd
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)
@@ -566,7 +567,7 @@ plants: deps ## each mistake planted in the library must be found; NAMES="NO_ZER
 broker: deps-broker ## build examples/mini-broker, a broker for clients of RocketMQ
 	@$(MAKE) $(BROKER)
 # CLIENTS: "java-5.3,go" say. What is not Debian's is not installed over what is there.
-check-broker: broker check-broker-unit check-broker-ops ## unmodified clients against the mini-broker; SHORT=1 for some minutes
+check-broker: broker check-broker-unit check-broker-ops $(if $(SHORT),,check-broker-systemd) ## unmodified clients against the mini-broker; SHORT=1 for some minutes
 	@$(MAKE) deps-broker-clients
 	@$(PYTHON) tests/broker/run.py --binary $(abspath $(BROKER)) $(if $(SHORT),--short --jobs 6) \
 	    $(if $(CLIENTS),--clients $(CLIENTS))
@@ -579,6 +580,9 @@ check-broker-ops: broker ## configuration, signals, metrics, status page and sta
 	@$(if $(ALLOW_SKIP),,$(MAKE) deps-broker-page || true)
 	@BUILD=$(B) $(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs/ops plain:tests/broker/http_test.py \
 	    plain:tests/broker/config_test.py plain:tests/broker/keep_test.py
+check-broker-systemd: broker ## the service as it is installed, under a systemd in a container; root
+	@tools/check/deps.sh $(DEPS_BROKER_SYSTEMD)
+	@BUILD=$(B) tools/check/run-tests.sh $(B)/logs/systemd plain:tests/broker/systemd_test.py
 install-broker: broker ## install the mini-broker and its systemd unit
 	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR)
 	install -m 755 $(BROKER) $(DESTDIR)$(BINDIR)/commitlog-mini-broker
