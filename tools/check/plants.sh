@@ -22,7 +22,7 @@ make=${MAKE:-make}
 limit_s=300
 work=$(mktemp -d) || exit 1
 trap 'rm -rf "$work"' EXIT
-declare -A sound
+declare -A sound unsound_words
 
 # Table and library speak of the same mistakes, and none is where a build of single objects would
 # miss it.
@@ -108,7 +108,7 @@ try() { # NAME WORD...
             said="seed $seed: $(first_words)"
             [ "$status" -gt 128 ] || [ "$said" != "seed $seed: " ] || return 1
             passes "$seed" "$@" && return
-            said="the test fails also without it, seed $seed: $(first_words)"
+            said="the test fails also without it, seed $seed: ${unsound_words[$seed $*]:-}"
             return 1
             ;;
         esac
@@ -122,6 +122,7 @@ passes() { # SEED WORD...
         $make B="$build" "$build/$(program "${@:2}")" >"$work/log" 2>&1 || return 1
         run "$build" "$@"
         sound[$*]=$?
+        unsound_words[$*]=$(first_words)
     fi
     [ "${sound[$*]}" = 0 ]
 }
