@@ -588,6 +588,10 @@ install-broker: broker ## install the mini-broker and its systemd unit
 	install -m 755 $(BROKER) $(DESTDIR)$(BINDIR)/commitlog-mini-broker
 	sed 's|/usr/local/bin|$(BINDIR)|' examples/mini-broker/commitlog-mini-broker.service \
 	    >$(DESTDIR)$(UNITDIR)/commitlog-mini-broker.service
+# Not for CI: hours, on a machine that does nothing else.
+bench-broker: broker ## beside RocketMQ's own broker, what is missing of bench/BROKER.md; MINUTES=60 WHAT="send start"
+	@$(MAKE) deps-broker-clients deps-bench
+	@BINARY=$(abspath $(BROKER)) $(PLOT_PYTHON) bench/broker/run.py $(WHAT)
 demo-broker: broker ## clients of RocketMQ against the mini-broker, kill -9 in the middle, a table
 	@BUILD=$(abspath $(B)) examples/mini-broker/demo.sh
 

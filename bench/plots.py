@@ -218,6 +218,13 @@ PLOTS = (("throughput-by-size", "Throughput by size of a record", by_size),
          ("recovery", "Time to open after kill -9", recovery))
 
 
+def save(figure, path):
+    figure.tight_layout()
+    figure.savefig(path, format="svg", bbox_inches="tight",
+                   metadata={"Date": None, "Creator": None})
+    plt.close(figure)
+
+
 def draw(shown, directory):
     """[(name, title)] of those for which there are figures; others are removed."""
     drawn = []
@@ -229,9 +236,6 @@ def draw(shown, directory):
             if figure is None:
                 path.unlink(missing_ok=True)
                 continue
-            figure.tight_layout()
-            figure.savefig(path, format="svg", bbox_inches="tight",
-                           metadata={"Date": None, "Creator": None})
-            plt.close(figure)
+            save(figure, path)
             drawn.append((name, title))
     return drawn
