@@ -28,6 +28,7 @@ struct broker {
     struct buffer header;     /* and its header */
     struct buffer properties; /* of a message that is being stored */
     struct buffer scratch;    /* of whoever is at work; never across a call of another part */
+    struct listeners *listeners;
     struct connections *connections;
     struct topics *topics;
     struct groups *groups;

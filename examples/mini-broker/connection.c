@@ -8,7 +8,7 @@
  *
  * Happy path: accept, read, dispatch each whole frame, write. Failure modes: a bad frame or header
  * closes the connection; one that does not read is not read from; one that says nothing for
- * CONNECTION_IDLE_MS, and waits for nothing, is closed; no descriptors: accepted later.
+ * CONNECTION_IDLE_MS, and waits for nothing, is closed.
  */
 #include "connection.h"
 
@@ -27,25 +27,16 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 262144, LAST_READS = 64, LISTENERS_MAX = 4, TICK_MS = 250, INPUT_KEEP = 65536 };
+enum { READ_BYTES = 262144, LAST_READS = 64, TICK_MS = 250, INPUT_KEEP = 65536 };
 enum { TRIM_FROM = 32 * 1024 * 1024 };
-
-struct listener {
-    uv_poll_t poll;
-    struct broker *broker;
-    int fd;
-};
 
 struct connections {
     struct connection *first;
     struct connection *dirty;
     uint32_t count;
-    uint32_t listener_count;
     size_t leased;
     size_t kept;
     bool trim; /* much was kept: give it back to the system once it is not */
-    bool deaf; /* no descriptors: listeners are not polled until the next tick */
-    struct listener listeners[LISTENERS_MAX];
     uv_prepare_t prepare;
     uv_timer_t tick;
     struct command *command;
@@ -379,25 +370,10 @@ static void on_prepare(uv_prepare_t *prepare)
     }
 }
 
-static void on_accept(uv_poll_t *poll, int status, int events);
-
-static void listeners_poll(struct connections *all, bool on)
-{
-    for (uint32_t i = 0; i < all->listener_count; i++) {
-        if (on)
-            (void)uv_poll_start(&all->listeners[i].poll, UV_READABLE, on_accept);
-        else
-            (void)uv_poll_stop(&all->listeners[i].poll);
-    }
-    all->deaf = !on;
-}
-
 static void on_tick(uv_timer_t *timer)
 {
     struct connections *all = timer->data;
     const int64_t now = (int64_t)uv_now(timer->loop);
-    if (all->deaf)
-        listeners_poll(all, true);
     struct connection *next;
     for (struct connection *connection = all->first; connection != NULL; connection = next) {
         next = connection->next;
@@ -419,7 +395,7 @@ static void on_tick(uv_timer_t *timer)
     }
 }
 
-static void connection_begin(struct broker *broker, int fd, const struct sockaddr_storage *peer)
+void connection_begin(struct broker *broker, int fd, const struct sockaddr_storage *peer)
 {
     struct connections *all = broker->connections;
     const int on = 1;
@@ -444,67 +420,6 @@ static void connection_begin(struct broker *broker, int fd, const struct sockadd
     all->first = connection;
     all->count++;
     connection_poll(connection);
-}
-
-static void on_accept(uv_poll_t *poll, int status, int events)
-{
-    struct listener *listener = poll->data;
-    (void)events;
-    for (int i = 0; status >= 0 && i < 64; i++) {
-        struct sockaddr_storage peer = {0};
-        socklen_t bytes = sizeof peer;
-        const int fd =
-            accept4(listener->fd, (struct sockaddr *)&peer, &bytes, SOCK_NONBLOCK | SOCK_CLOEXEC);
-        const struct broker *broker = listener->broker;
-        if (fd >= 0 && broker->connections->count >= broker->options->connections) {
-            log_line(LOG_DEBUG, "a connection was not taken: there are %u",
-                     broker->connections->count);
-            close(fd);
-            continue;
-        }
-        if (fd >= 0) {
-            connection_begin(listener->broker, fd, &peer);
-            continue;
-        }
-        if (errno == EMFILE || errno == ENFILE || errno == ENOBUFS || errno == ENOMEM) {
-            /* It stays in the queue of the listener, which would be ready again at once. */
-            log_line(LOG_WARN, "a connection was not accepted: %s", strerror(errno));
-            listeners_poll(listener->broker->connections, false);
-        }
-        if (errno != EINTR && errno != ECONNABORTED)
-            return;
-    }
-}
-
-bool connections_listen(struct broker *broker, const struct sockaddr_storage *address,
-                        const char *what)
-{
-    struct connections *all = broker->connections;
-    struct listener *listener = &all->listeners[all->listener_count];
-    const int on = 1, off = 0;
-    struct host host;
-    char text[64] = "";
-    host_of(address, &host);
-    (void)host_text(&host, text, sizeof text);
-    const bool v6 = address->ss_family == AF_INET6;
-    const socklen_t bytes = v6 ? sizeof(struct sockaddr_in6) : sizeof(struct sockaddr_in);
-    const int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
-    if (v6 && fd >= 0)
-        (void)setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-    if (fd < 0 || setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-        bind(fd, (const struct sockaddr *)address, bytes) != 0 || listen(fd, 4096) != 0 ||
-        uv_poll_init(&broker->loop, &listener->poll, fd) != 0) {
-        log_line(LOG_ERROR, "%s: cannot listen at %s: %s", what, text, strerror(errno));
-        if (fd >= 0)
-            close(fd);
-        return false;
-    }
-    listener->fd = fd;
-    listener->broker = broker;
-    listener->poll.data = listener;
-    all->listener_count++;
-    log_line(LOG_INFO, "%s: listening at %s", what, text);
-    return uv_poll_start(&listener->poll, UV_READABLE, on_accept) == 0;
 }
 
 uint32_t connections_count(const struct broker *broker)
@@ -536,10 +451,6 @@ void connections_stop(struct broker *broker)
     if (all == NULL)
         return;
     on_prepare(&all->prepare); /* what is answered already */
-    for (uint32_t i = 0; i < all->listener_count; i++) {
-        uv_close((uv_handle_t *)&all->listeners[i].poll, NULL);
-        close(all->listeners[i].fd);
-    }
     while (all->first != NULL)
         connection_close(all->first, "the broker stops");
     uv_close((uv_handle_t *)&all->prepare, NULL);

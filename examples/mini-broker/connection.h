@@ -52,9 +52,8 @@ struct connection {
 
 bool connections_start(struct broker *broker);
 void connections_stop(struct broker *broker);
-/* Listens there; false and a line in the log: cannot. */
-bool connections_listen(struct broker *broker, const struct sockaddr_storage *address,
-                        const char *what);
+/* Takes over the socket, which was accepted from there. */
+void connection_begin(struct broker *broker, int fd, const struct sockaddr_storage *peer);
 uint32_t connections_count(const struct broker *broker);
 
 struct connection *connection_ref(struct connection *connection);

@@ -3,11 +3,11 @@
  * main.c - the mini-broker: a message broker for clients of RocketMQ, on libcommitlog's public
  * interface alone.
  *
- * The way of a message, by file names: connection.c reads frames, frame.c and header_json.c or
- * header_binary.c take them apart, dispatch.c finds who handles them; send.c checks, topics.c and
- * properties.c know what is asked for, append.c puts it into the store in the layout of
- * message_layout.c, durable.c answers when the disk has it. And back: pull.c reads, hold.c waits,
- * output.c sends what lies in the store without copying it.
+ * The way of a message, by file names: listeners.c accepts, connection.c reads frames, frame.c and
+ * header_json.c or header_binary.c take them apart, dispatch.c finds who handles them; send.c
+ * checks, topics.c and properties.c know what is asked for, append.c puts it into the store in the
+ * layout of message_layout.c, durable.c answers when the disk has it. And back: pull.c reads,
+ * hold.c waits, output.c sends what lies in the store without copying it.
  *
  * Owns: the store, the loop, and the order in which the parts start and stop.
  * Threads: one runs the loop and all handlers; durable.c has one that flushes; the store has one.
@@ -25,6 +25,7 @@
 #include "groups.h"
 #include "hold.h"
 #include "join.h"
+#include "listeners.h"
 #include "locks.h"
 #include "log.h"
 #include "namesrv.h"
@@ -163,10 +164,10 @@ static bool start(struct broker *broker)
            groups_start(broker) && topics_start(broker) && clients_start(broker) &&
            locks_start(broker) && namesrv_start(broker) && offsets_start(broker) &&
            transactions_start(broker) && acl_start(broker) && tls_start(broker) &&
-           connections_start(broker) && hold_start(broker) && durable_start(broker) &&
-           start_signals(broker) &&
-           connections_listen(broker, &broker->options->namesrv, "name server") &&
-           connections_listen(broker, &broker->options->listen, "broker") && join_start(broker);
+           connections_start(broker) && listeners_start(broker) && hold_start(broker) &&
+           durable_start(broker) && start_signals(broker) &&
+           listeners_add(broker, &broker->options->namesrv, "name server") &&
+           listeners_add(broker, &broker->options->listen, "broker") && join_start(broker);
 }
 
 /* What waits is answered, then connections end, then the store. */
@@ -178,6 +179,7 @@ static int32_t stop(struct broker *broker)
     join_stop(broker);
     durable_stop(broker);
     hold_stop(broker);
+    listeners_stop(broker);
     connections_stop(broker);
     tls_stop(broker);
     acl_stop(broker);
