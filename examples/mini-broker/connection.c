@@ -8,7 +8,8 @@
  *
  * Happy path: accept, read, dispatch each whole frame, write. Failure modes: a bad frame or header
  * closes the connection; one that does not read is not read from; one that says nothing for
- * CONNECTION_IDLE_MS, and waits for nothing, is closed.
+ * CONNECTION_IDLE_MS, and waits for nothing, is closed; the broker stops: nothing is read any more,
+ * and who has taken all that it was answered is closed.
  */
 #include "connection.h"
 
@@ -20,10 +21,12 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/sockios.h>
 #include <malloc.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -445,12 +448,61 @@ bool connections_start(struct broker *broker)
            uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS) == 0;
 }
 
+void connections_leave(struct broker *broker)
+{
+    struct connections *all = broker->connections;
+    if (all == NULL)
+        return;
+    for (struct connection *connection = all->first; connection != NULL;
+         connection = connection->next)
+        connection_poll(connection); /* not for what it says */
+}
+
+/* True: the other end's system has all, and has been told that it was all. With something unread,
+ * close(2) resets the connection: before that it would take back what is on its way, and after it
+ * some systems forget what they have not yet given to the client. */
+static bool connection_has_taken_all(struct connection *connection)
+{
+    int unsent = 0;
+    if (connection->output.bytes > 0 ||
+        (connection->tls != NULL && tls_waiting(connection->tls) > 0))
+        return false;
+    if (!connection->parted) {
+        connection->parted = true;
+        if (connection->tls != NULL)
+            tls_end(connection->tls, connection->fd);
+        (void)shutdown(connection->fd, SHUT_WR);
+    }
+    uint8_t *block = connection->broker->connections->block;
+    for (unsigned i = 0; i < LAST_READS; i++) {
+        if (recv(connection->fd, block, READ_BYTES, MSG_DONTWAIT) <= 0)
+            break;
+    }
+    return ioctl(connection->fd, SIOCOUTQ, &unsent) != 0 || unsent == 0;
+}
+
+bool connections_left(struct broker *broker)
+{
+    struct connections *all = broker->connections;
+    if (all == NULL)
+        return true;
+    on_prepare(&all->prepare); /* what was answered in this turn */
+    struct connection *next;
+    for (struct connection *connection = all->first; connection != NULL; connection = next) {
+        next = connection->next;
+        if (connection_has_taken_all(connection))
+            connection_close(connection, "the broker stops");
+    }
+    return all->first == NULL;
+}
+
 void connections_stop(struct broker *broker)
 {
     struct connections *all = broker->connections;
     if (all == NULL)
         return;
-    on_prepare(&all->prepare); /* what is answered already */
+    if (all->count > 0)
+        log_line(LOG_WARN, "%u clients did not take their answers in time", all->count);
     while (all->first != NULL)
         connection_close(all->first, "the broker stops");
     uv_close((uv_handle_t *)&all->prepare, NULL);

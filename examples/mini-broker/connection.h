@@ -47,10 +47,16 @@ struct connection {
     bool dirty;
     bool begun;     /* the first byte has come */
     bool unread;    /* of what TLS has taken, something may be left */
+    bool parted;    /* the broker stops: it was told that no more comes */
     bool is_client; /* a member of some group */
 };
 
 bool connections_start(struct broker *broker);
+/* The broker stops: nothing more is read. */
+void connections_leave(struct broker *broker);
+/* Closes those that have taken all that they were answered. True: none is left. */
+bool connections_left(struct broker *broker);
+/* After connections_leave: closes those that are left. */
 void connections_stop(struct broker *broker);
 /* Takes over the socket, which was accepted from there. */
 void connection_begin(struct broker *broker, int fd, const struct sockaddr_storage *peer);

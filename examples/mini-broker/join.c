@@ -23,7 +23,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { TICK_MS = 500, RETRY_MS = 2000, ANSWER_MS = 10000, FAREWELL_MS = 2000 };
+enum { TICK_MS = 500, RETRY_MS = 2000, ANSWER_MS = 10000 };
 enum { INPUT_MAX = 1048576, NAMESRV_PORT = 9876 };
 
 enum peer_state { PEER_IDLE, PEER_RESOLVING, PEER_CONNECTING, PEER_READY, PEER_CLOSING };
@@ -380,24 +380,14 @@ bool join_start(struct broker *broker)
     return uv_timer_start(&join->tick, on_tick, 0, TICK_MS) == 0;
 }
 
-static void on_late(uv_timer_t *timer)
+void join_leave(struct broker *broker)
 {
-    (void)timer; /* the loop wakes, that is all */
-}
-
-/* True when each name server that knew us has heard, or is gone. */
-static bool join_farewell_is_heard(const struct join *join)
-{
-    for (uint32_t i = 0; i < join->count; i++) {
-        if (join->peers[i].state == PEER_READY && join->peers[i].asked_ms != 0)
-            return false;
-    }
-    return true;
-}
-
-static void join_farewell(struct join *join)
-{
-    const uint64_t begin = uv_hrtime();
+    struct join *join = broker->join;
+    if (join == NULL)
+        return;
+    join->leaving = true;
+    uv_timer_stop(&join->tick);
+    uv_timer_stop(&join->soon);
     for (uint32_t i = 0; i < join->count; i++) {
         struct peer *peer = &join->peers[i];
         if (peer->state != PEER_READY || !(peer->registered || peer->asked_ms != 0))
@@ -405,9 +395,16 @@ static void join_farewell(struct join *join)
         put_identity(join->broker);
         peer_send(peer, REQUEST_BROKER_UNREGISTER, (struct text){0});
     }
-    uv_timer_start(&join->soon, on_late, 50, 50);
-    while (!join_farewell_is_heard(join) && uv_hrtime() - begin < (uint64_t)FAREWELL_MS * 1000000)
-        (void)uv_run(&join->broker->loop, UV_RUN_ONCE);
+}
+
+bool join_left(const struct broker *broker)
+{
+    const struct join *join = broker->join;
+    for (uint32_t i = 0; join != NULL && i < join->count; i++) {
+        if (join->peers[i].state == PEER_READY && join->peers[i].asked_ms != 0)
+            return false;
+    }
+    return true;
 }
 
 static void on_timer_closed(uv_handle_t *handle)
@@ -421,9 +418,6 @@ void join_stop(struct broker *broker)
     struct join *join = broker->join;
     if (join == NULL)
         return;
-    join->leaving = true;
-    uv_timer_stop(&join->tick);
-    join_farewell(join);
     for (uint32_t i = 0; i < join->count; i++) {
         struct peer *peer = &join->peers[i];
         if (peer->state == PEER_RESOLVING)

@@ -16,7 +16,11 @@ enum { JOIN_PEERS_MAX = 16, JOIN_BEAT_MS = 30000 };
 
 /* Nothing without --join. */
 bool join_start(struct broker *broker);
-/* Says farewell to each, and waits for a moment until they have heard it. */
+/* The broker stops: says farewell to each that knows it. */
+void join_leave(struct broker *broker);
+/* Each of those has heard it, or is gone. */
+bool join_left(const struct broker *broker);
+/* After join_leave. */
 void join_stop(struct broker *broker);
 /* Topics are not what they were. */
 void join_changed(struct broker *broker);

@@ -45,12 +45,13 @@
 #include <sys/resource.h>
 #include <sys/stat.h>
 
-enum { EVENTS_MS = 1000, SIGNALS = 3 };
+enum { EVENTS_MS = 1000, SIGNALS = 3, PART_MS = 2000, PART_LOOK_MS = 10 };
 
 static struct {
     struct broker broker;
     uv_signal_t signals[SIGNALS];
     uv_timer_t events;
+    uv_timer_t look;
 } all;
 
 /* Made or there; one that was made is there after a power cut, too. */
@@ -170,20 +171,41 @@ static bool start(struct broker *broker)
            listeners_add(broker, &broker->options->listen, "broker") && join_start(broker);
 }
 
-/* What waits is answered, then connections end, then the store. */
+static void on_look(uv_timer_t *timer)
+{
+    (void)timer; /* the loop wakes: no event tells what the other end's system has taken */
+}
+
+/* Clients take what they were answered, and name servers hear the farewell; who does neither holds
+ * up the end for PART_MS. */
+static void part(struct broker *broker)
+{
+    const uint64_t end = uv_hrtime() + (uint64_t)PART_MS * 1000000;
+    if (uv_timer_init(&broker->loop, &all.look) != 0)
+        return;
+    (void)uv_timer_start(&all.look, on_look, PART_LOOK_MS, PART_LOOK_MS);
+    while (uv_hrtime() < end && !(connections_left(broker) && join_left(broker)))
+        (void)uv_run(&broker->loop, UV_RUN_ONCE);
+    uv_close((uv_handle_t *)&all.look, NULL);
+}
+
+/* What waits is answered and taken, then connections end, then the store. */
 static int32_t stop(struct broker *broker)
 {
     struct commitlog_error err = {0};
     broker->stopping = true;
     ops_stop(broker);
-    join_stop(broker);
+    listeners_stop(broker);
+    connections_leave(broker);
+    join_leave(broker);
+    transactions_stop(broker);
     durable_stop(broker);
     hold_stop(broker);
-    listeners_stop(broker);
+    part(broker);
     connections_stop(broker);
+    join_stop(broker);
     tls_stop(broker);
     acl_stop(broker);
-    transactions_stop(broker);
     offsets_stop(broker);
     namesrv_stop(broker);
     locks_stop(broker);

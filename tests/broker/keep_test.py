@@ -8,20 +8,26 @@
 import contextlib
 import json
 import os
+import random
 import re
 import resource
 import shutil
+import socket
+import ssl
 import struct
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 
+import certificates
 import ops
 import wire
 from ops import Broker
 
 MIB = 1 << 20
+SEED = int(os.environ.get("SEED", "1"))
 SLACK = 4 if "asan" in ops.BUILD else 1  # it keeps what was freed for a while
 OK, SYSTEM_ERROR, SYSTEM_BUSY, ILLEGAL, NO_TOPIC, NOT_FOUND, NO_GROUP = 0, 1, 2, 13, 17, 22, 26
 
@@ -409,27 +415,120 @@ def test_the_end_with_requests_that_wait_to_be_read(checks):
         with broker.connect() as connection:
             connection.socket.sendall(wire.frame(11, fields) * 17500)
             connection.socket.settimeout(20)
-            checks.until("as many as can be are held", 20, lambda: re.search(
-                r"^mini_broker_held_pulls 1638\d$", ops.http(broker, "/metrics").text, re.M))
-            checks.same("it ends", 0, broker_end(broker))
-            answers = 0
-            try:
-                while header_of(connection):
-                    answers += 1
-            except (wire.WireError, OSError):
-                pass
-        checks.check("those that were held are answered, as far as the socket takes it",
-                     answers > 0, answers)
+            checks.until("as many as can be are held", 20, lambda: held_pulls(broker) >= 16384)
+            held = held_pulls(broker)
+            broker.process.terminate()
+            checks.same("those that were held are answered", held, len(answers_of(connection)))
+            checks.same("it ends", 0, broker.process.wait(20))
 
 
-def broker_end(broker):
-    broker.process.terminate()
-    return broker.process.wait(20)
+def held_pulls(broker):
+    text = ops.http(broker, "/metrics").text
+    return int(re.search(r"^mini_broker_held_pulls (\d+)$", text, re.M).group(1))
 
 
-def header_of(connection):
-    length, = struct.unpack(">i", connection.read(4))
-    return connection.read(length)
+def answers_of(connection):
+    """The codes of all that come until the connection ends."""
+    codes = []
+    with contextlib.suppress(wire.WireError, OSError):
+        while True:
+            codes.append(connection.answer()[0]["code"])
+    return codes
+
+
+class Slow(wire.Connection):
+    """One whose socket holds little; over TLS if there is a context."""
+
+    def __init__(self, broker, context=None):  # pylint: disable=super-init-not-called
+        self.socket, self.opaque = socket.socket(), 0
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        self.socket.settimeout(20)
+        self.socket.connect((ops.HOST, broker.port))
+        if context is not None:
+            self.socket = context.wrap_socket(self.socket)
+
+    def pulls(self, count):
+        fields = wire.pulling("readers", "orders", 0, 0)
+        self.socket.sendall(b"".join(wire.frame(11, fields, opaque=i) for i in range(count)))
+
+
+def end_while_answers_wait(checks, what, broker, context=None):
+    """Many bytes more than sockets hold are answered and not read when the end begins; then who
+    reads gets all of it, whatever he says meanwhile, and who does not is not waited for long."""
+    pulls = 10
+    broker.send("orders", 30, body=b"x" * 50000)
+    with Slow(broker, context) as reads, Slow(broker, context) as never:
+        reads.pulls(pulls)
+        never.pulls(pulls)
+        checks.until(f"{what}: they are answered", 20, lambda: int(re.search(
+            r"^mini_broker_messages_delivered_total (\d+)$", ops.http(broker, "/metrics").text,
+            re.M).group(1)) >= 2 * pulls)
+        time.sleep(0.3)
+        begin = time.monotonic()
+        broker.process.terminate()
+        checks.until(f"{what}: it stops", 5, lambda: broker.says("stopping"))
+        reads.pulls(5)
+        time.sleep(0.5)
+        checks.same(f"{what}: who reads gets all", [OK] * pulls, answers_of(reads))
+        checks.check(f"{what}: before the others", broker.process.poll() is None)
+        checks.same(f"{what}: it ends", 0, broker.process.wait(20))
+        took = time.monotonic() - begin
+        print(f"   {what}: {took:.1f} s")
+        checks.check(f"{what}: soon", 1.5 < took < 2.5 + 2 * SLACK, took)
+        checks.check(f"{what}: of who never reads, it is said", broker.says(
+            "warn .*1 clients did not take"), broker.log())
+
+
+def test_the_end_gives_answers_some_time(checks):
+    with Broker() as broker:
+        end_while_answers_wait(checks, "plain", broker)
+    with Kept() as kept:
+        certificate, key = certificates.Authority(os.path.join(kept.directory, "ca"),
+                                                  "authority").issue("broker")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        with kept.broker("--tls-cert", certificate, "--tls-key", key) as broker:
+            end_while_answers_wait(checks, "TLS", broker, context)
+
+
+def test_the_end_with_nobody_who_waits_is_at_once(checks):
+    with Broker() as broker, broker.connect() as connection, broker.connect():
+        send(connection, "orders")
+        begin = time.monotonic()
+        broker.process.terminate()
+        checks.same("it ends", 0, broker.process.wait(20))
+        took = time.monotonic() - begin
+        checks.check("at once", took < SLACK, took)
+        checks.same("no more is said", [], answers_of(connection))
+
+
+def test_what_is_stored_at_the_end_is_answered(checks):
+    """One that sends and sends, each durable, while the broker is told to end: as many answers as
+    there are messages."""
+    draws = random.Random(SEED)
+    for number in range(5):
+        with Kept() as kept:
+            with kept.broker() as broker, broker.connect() as connection:
+                fields = wire.sending("orders", 0)
+                sender = threading.Thread(target=send_on, args=(connection, fields))
+                timer = threading.Timer(draws.random(), broker.process.terminate)
+                sender.start()
+                timer.start()
+                codes = answers_of(connection)
+                checks.same("it ends", 0, broker.process.wait(20))
+                sender.join()
+                timer.join()
+            with kept.broker() as broker, broker.connect() as connection:
+                header, _ = connection.ask(30, {"topic": "orders", "queueId": 0})
+                stored = int(header.get("extFields", {}).get("offset", 0))
+            checks.same(f"end {number}, SEED={SEED}", stored, codes.count(OK))
+            checks.same("and no other answers", len(codes), codes.count(OK))
+
+
+def send_on(connection, fields):
+    with contextlib.suppress(OSError):
+        while True:
+            connection.socket.sendall(wire.frame(310, fields, b"x" * 1000))
 
 
 if __name__ == "__main__":
