@@ -3,7 +3,8 @@
  * broker.h - what all parts of the broker share.
  *
  * Owns: one struct broker, made in main.c. Each part keeps its own state behind a pointer here.
- * Threads: the loop's thread only; durable.c has a second one that touches the store alone.
+ * Threads: the loop's thread only; durable.c has a second one that touches the store alone, and
+ * those of lookup.c touch nothing here.
  */
 #ifndef MINI_BROKER_BROKER_H
 #define MINI_BROKER_BROKER_H

@@ -8,8 +8,9 @@
  *
  * Happy path: resolve, connect, register, and again at each beat. Failure modes: not reached, or
  * no answer in ANSWER_MS: the connection ends and is tried again after RETRY_MS; an answer that is
- * none of this protocol: the same; a refusal: a line in the log, and again at the next beat. What
- * a name server asks of us is not answered: nothing that a single master needs is asked.
+ * none of this protocol: the same; a refusal: a line in the log, and again at the next beat; a name
+ * that is never found nor refused: that one waits, and nobody else. What a name server asks of us
+ * is not answered: nothing that a single master needs is asked.
  */
 #include "join.h"
 
@@ -18,6 +19,7 @@
 #include "frame.h"
 #include "join_body.h"
 #include "log.h"
+#include "lookup.h"
 #include "reply.h"
 
 #include <stdio.h>
@@ -31,12 +33,12 @@ enum peer_state { PEER_IDLE, PEER_RESOLVING, PEER_CONNECTING, PEER_READY, PEER_C
 struct peer {
     uv_tcp_t tcp;
     uv_connect_t connect;
-    uv_getaddrinfo_t resolve;
+    struct lookup *lookup; /* while it is resolved */
     struct join *join;
     struct buffer input;
     enum peer_state state;
     int32_t opaque;   /* of the request that is not answered */
-    int64_t asked_ms; /* when that was sent; 0: everything is answered */
+    int64_t asked_ms; /* when that was sent, or the name looked up; 0: everything is answered */
     int64_t told_ms;  /* of the last registration */
     int64_t retry_ms;
     uint64_t told;   /* the version it has, or is about to have */
@@ -50,9 +52,10 @@ struct join {
     struct broker *broker;
     uv_timer_t tick;
     uv_timer_t soon;
+    uv_async_t found; /* the answer to some look-up */
     struct buffer frame;
     uint64_t version;
-    uint32_t busy; /* handles and questions whose end is still to come */
+    uint32_t busy; /* handles whose end is still to come */
     uint32_t count;
     bool leaving;
     struct peer peers[JOIN_PEERS_MAX];
@@ -80,13 +83,20 @@ static void peer_closed(uv_handle_t *handle)
     peer->join->busy--;
 }
 
-static void peer_fail(struct peer *peer, const char *why)
+/* Once for each absence. */
+static void peer_say(struct peer *peer, const char *why)
 {
     if (!peer->silent && !peer->join->leaving)
         log_line(LOG_WARN, "name server %s:%s: %s", peer->host, peer->port, why);
     peer->silent = true;
+}
+
+static void peer_fail(struct peer *peer, const char *why)
+{
+    peer_say(peer, why);
     if (peer->state == PEER_RESOLVING || peer->state == PEER_IDLE) {
         peer->state = PEER_IDLE;
+        peer->asked_ms = 0;
         peer->retry_ms = now_ms(peer->join) + RETRY_MS;
     } else if (peer->state != PEER_CLOSING) {
         peer->state = PEER_CLOSING;
@@ -254,37 +264,59 @@ static void on_connected(uv_connect_t *connect, int status)
     peer_register(peer);
 }
 
-static void on_resolved(uv_getaddrinfo_t *resolve, int status, struct addrinfo *found)
+/* Takes over the addresses. */
+static void peer_connect(struct peer *peer, struct addrinfo *found)
 {
-    struct peer *peer = resolve->data;
     struct join *join = peer->join;
-    join->busy--;
-    if (status == 0 && !join->leaving) {
-        status = uv_tcp_init(&join->broker->loop, &peer->tcp);
-        if (status == 0) {
-            join->busy++;
-            peer->tcp.data = peer->connect.data = peer;
-            peer->state = PEER_CONNECTING;
-            peer->asked_ms = now_ms(join);
-            status = uv_tcp_connect(&peer->connect, &peer->tcp, found->ai_addr, on_connected);
-        }
+    int status = uv_tcp_init(&join->broker->loop, &peer->tcp);
+    if (status == 0) {
+        join->busy++;
+        peer->tcp.data = peer->connect.data = peer;
+        peer->state = PEER_CONNECTING;
+        peer->asked_ms = now_ms(join);
+        status = uv_tcp_connect(&peer->connect, &peer->tcp, found->ai_addr, on_connected);
     }
-    if (status < 0 || join->leaving)
+    if (status < 0)
         peer_fail(peer, uv_strerror(status));
-    uv_freeaddrinfo(found);
+    freeaddrinfo(found);
+}
+
+static void on_found(uv_async_t *async)
+{
+    struct join *join = async->data;
+    for (uint32_t i = 0; i < join->count && !join->leaving; i++) {
+        struct peer *peer = &join->peers[i];
+        struct addrinfo *found;
+        const char *why;
+        if (peer->state != PEER_RESOLVING || !lookup_take(peer->lookup, &found, &why))
+            continue;
+        peer->lookup = NULL;
+        if (found == NULL)
+            peer_fail(peer, why);
+        else
+            peer_connect(peer, found);
+    }
 }
 
 static void peer_reach(struct peer *peer)
 {
-    const struct addrinfo hints = {.ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM};
-    peer->resolve.data = peer;
+    struct join *join = peer->join;
+    struct addrinfo *found = lookup_numeric(peer->host, peer->port);
+    if (found != NULL) {
+        peer_connect(peer, found);
+        return;
+    }
     peer->state = PEER_RESOLVING;
-    const int status = uv_getaddrinfo(&peer->join->broker->loop, &peer->resolve, on_resolved,
-                                      peer->host, peer->port, &hints);
-    if (status < 0)
-        peer_fail(peer, uv_strerror(status));
-    else
-        peer->join->busy++;
+    peer->asked_ms = now_ms(join);
+    peer->lookup = lookup_begin(peer->host, peer->port, &join->found);
+    if (peer->lookup == NULL)
+        peer_fail(peer, "no thread to look it up");
+}
+
+static void peer_beat(struct peer *peer, int64_t now)
+{
+    if (peer->state == PEER_READY && peer->asked_ms == 0 && now - peer->told_ms >= JOIN_BEAT_MS)
+        peer_register(peer);
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -295,11 +327,12 @@ static void on_tick(uv_timer_t *timer)
         struct peer *peer = &join->peers[i];
         if (peer->state == PEER_IDLE && now >= peer->retry_ms)
             peer_reach(peer);
-        else if (peer->asked_ms != 0 && now - peer->asked_ms > ANSWER_MS)
+        else if (peer->asked_ms == 0 || now - peer->asked_ms <= ANSWER_MS)
+            peer_beat(peer, now);
+        else if (peer->state == PEER_RESOLVING)
+            peer_say(peer, "its name is still being looked up");
+        else
             peer_fail(peer, "does not answer");
-        else if (peer->state == PEER_READY && peer->asked_ms == 0 &&
-                 now - peer->told_ms >= JOIN_BEAT_MS)
-            peer_register(peer);
     }
 }
 
@@ -373,9 +406,13 @@ bool join_start(struct broker *broker)
     }
     join->broker = broker;
     join->version = 1;
+    if (uv_async_init(&broker->loop, &join->found, on_found) != 0) {
+        free(join);
+        return false;
+    }
     uv_timer_init(&broker->loop, &join->tick);
     uv_timer_init(&broker->loop, &join->soon);
-    join->tick.data = join->soon.data = join;
+    join->tick.data = join->soon.data = join->found.data = join;
     broker->join = join;
     return uv_timer_start(&join->tick, on_tick, 0, TICK_MS) == 0;
 }
@@ -407,7 +444,7 @@ bool join_left(const struct broker *broker)
     return true;
 }
 
-static void on_timer_closed(uv_handle_t *handle)
+static void on_own_closed(uv_handle_t *handle)
 {
     struct join *join = handle->data;
     join->busy--;
@@ -421,13 +458,14 @@ void join_stop(struct broker *broker)
     for (uint32_t i = 0; i < join->count; i++) {
         struct peer *peer = &join->peers[i];
         if (peer->state == PEER_RESOLVING)
-            (void)uv_cancel((uv_req_t *)&peer->resolve);
+            lookup_forget(peer->lookup);
         else if (peer->state != PEER_IDLE)
             peer_fail(peer, "the broker stops");
     }
-    join->busy += 2;
-    uv_close((uv_handle_t *)&join->tick, on_timer_closed);
-    uv_close((uv_handle_t *)&join->soon, on_timer_closed);
+    join->busy += 3;
+    uv_close((uv_handle_t *)&join->tick, on_own_closed);
+    uv_close((uv_handle_t *)&join->soon, on_own_closed);
+    uv_close((uv_handle_t *)&join->found, on_own_closed);
     while (join->busy > 0)
         (void)uv_run(&broker->loop, UV_RUN_ONCE);
     buffer_free(&join->frame);

@@ -10,7 +10,8 @@
  * hold.c waits, output.c sends what lies in the store without copying it.
  *
  * Owns: the store, the loop, and the order in which the parts start and stop.
- * Threads: one runs the loop and all handlers; durable.c has one that flushes; the store has one.
+ * Threads: one runs the loop and all handlers; durable.c has one that flushes; lookup.c one for
+ * each name; the store has one.
  * Happy path: open, start, run until a signal, stop, close. Failure modes: what cannot start says
  * why, status 1; a store that failed later refuses what is sent, and only a new start clears that.
  */
