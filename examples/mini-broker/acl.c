@@ -4,7 +4,7 @@
  *
  * Happy path: the signature is an account's, the rule of the request's code asks for rights that it
  * has. Failure modes: refused with REPLY_NO_PERMISSION, in the same words whether the account or
- * its signature is wrong; the log has a line for it at most once in LOG_EVERY_MS.
+ * its signature is wrong; the log has a line for it at most once in LOG_SELDOM_MS.
  */
 #include "acl.h"
 
@@ -17,12 +17,9 @@
 #include <jansson.h>
 #include <stdlib.h>
 
-enum { LOG_EVERY_MS = 1000 };
-
 struct acl {
     struct accounts *accounts;
-    int64_t said_ms;
-    uint64_t refused;
+    struct log_seldom refused;
 };
 
 /* What a request needs beside a signature. */
@@ -155,15 +152,13 @@ static void say_refused(struct connection *connection, const struct command *com
 {
     struct acl *acl = connection->broker->acl;
     const int64_t now = (int64_t)uv_now(&connection->broker->loop);
-    acl->refused++;
-    if (acl->said_ms != 0 && now - acl->said_ms < LOG_EVERY_MS)
+    uint64_t count;
+    if (!log_seldom(&acl->refused, now, &count))
         return;
-    acl->said_ms = now + 1;
     log_line(LOG_WARN, "%s: request %d refused: %s; %llu since the last line",
              connection->host_text, command->code,
              account != NULL ? "beyond the rights of its account" : "not signed by an account",
-             (unsigned long long)acl->refused);
-    acl->refused = 0;
+             (unsigned long long)count);
 }
 
 bool acl_admits(struct connection *connection, const struct command *command)

@@ -90,7 +90,8 @@ void handle_consumer_connection(struct connection *connection, const struct comm
     for (const struct table_entry *entry = table_next(&audience->subscriptions, NULL);
          entry != NULL; entry = table_next(&audience->subscriptions, entry)) {
         const struct subscription *one = (const struct subscription *)(const void *)entry;
-        json_object_set(table, entry->name.data, one->data);
+        json_object_set_new(table, entry->name.data,
+                            one->data == NULL ? NULL : json_loads(one->data, 0, NULL));
     }
     reply_json(connection, command,
                json_pack("{s:o, s:o, s:s, s:s, s:s}", "connectionSet", members_json(audience),

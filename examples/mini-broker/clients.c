@@ -3,8 +3,9 @@
  * clients.c - tables of producers and consumers. See clients.h.
  *
  * Happy path: a heartbeat joins, the end of the connection leaves; each change of a consumer group
- * is told to its members, who then share out the queues anew. Failure modes: no memory: a member
- * is not taken, and tries again with its next heartbeat.
+ * is told to its members, who then share out the queues anew. Failure modes: no memory, or beyond
+ * what is kept: a member or subscription is not taken, what was there stays, and the client tries
+ * again with its next heartbeat.
  */
 #include "clients.h"
 
@@ -16,11 +17,13 @@
 
 #include <stdlib.h>
 
-enum { ID_MAX = 512, GROUPS_MAX = 100000, MEMBERS_MAX = 65536, SUBSCRIPTIONS_MAX = 4096 };
+enum { ID_MAX = 512, GROUPS_MAX = 100000, MEMBERS_MAX = 65536, ALLOCATIONS_COST = 96 };
 
 struct clients {
     struct table consumers;
     struct table producers;
+    size_t bytes; /* the costs of all members and subscriptions */
+    struct log_seldom full;
 };
 
 struct audience *clients_consumers(const struct broker *broker, struct text group)
@@ -45,13 +48,64 @@ static struct table *clients_table(struct broker *broker, bool producer)
     return producer ? &broker->clients->producers : &broker->clients->consumers;
 }
 
-static void audience_free(struct table *table, struct audience *audience)
+static void discharge(struct broker *broker, struct connection *by, size_t cost)
+{
+    broker->clients->bytes -= cost;
+    if (by != NULL)
+        by->told -= cost;
+}
+
+/* Whether there is room or not. */
+static void charge_anyway(struct broker *broker, struct connection *by, size_t cost)
+{
+    broker->clients->bytes += cost;
+    if (by != NULL)
+        by->told += cost;
+}
+
+static bool charge(struct connection *by, size_t cost)
+{
+    const size_t bytes = by->broker->clients->bytes;
+    if (bytes > CLIENTS_BYTES_MAX || cost > CLIENTS_BYTES_MAX - bytes ||
+        by->told > CLIENT_BYTES_MAX || cost > CLIENT_BYTES_MAX - by->told)
+        return false;
+    charge_anyway(by->broker, by, cost);
+    return true;
+}
+
+/* With a share of the audience, which is there as long as it has a member. */
+static size_t member_cost(const struct audience *audience, size_t id_bytes)
+{
+    return sizeof(struct member) + id_bytes + sizeof *audience + audience->entry.name.bytes +
+           ALLOCATIONS_COST;
+}
+
+/* The connection is a member no more, or one less: others bring anew what it had subscribed. */
+static void audience_disown(struct audience *audience, struct connection *by)
+{
+    for (struct table_entry *entry = table_next(&audience->subscriptions, NULL); entry != NULL;
+         entry = table_next(&audience->subscriptions, entry)) {
+        struct subscription *subscription = (struct subscription *)(void *)entry;
+        if (subscription->by != by)
+            continue;
+        by->told -= subscription->cost;
+        subscription->by = NULL;
+    }
+}
+
+static void audience_unsubscribe(struct broker *broker, struct audience *audience,
+                                 struct subscription *subscription)
+{
+    discharge(broker, subscription->by, subscription->cost);
+    table_remove(&audience->subscriptions, &subscription->entry);
+    subscription_free(subscription);
+}
+
+static void audience_free(struct broker *broker, struct table *table, struct audience *audience)
 {
     struct table_entry *entry;
-    while ((entry = table_next(&audience->subscriptions, NULL)) != NULL) {
-        table_remove(&audience->subscriptions, entry);
-        subscription_free((struct subscription *)(void *)entry);
-    }
+    while ((entry = table_next(&audience->subscriptions, NULL)) != NULL)
+        audience_unsubscribe(broker, audience, (struct subscription *)(void *)entry);
     table_free(&audience->subscriptions);
     table_remove(table, &audience->entry);
     free(audience);
@@ -91,29 +145,68 @@ static struct member *audience_add(struct audience *audience, struct text id)
     return member;
 }
 
-struct audience *clients_join(struct broker *broker, bool producer, struct text group,
-                              struct text id, struct connection *connection,
-                              const struct command *command, bool *out_new)
+/* To another connection than it had. */
+static bool member_move(struct audience *audience, struct member *member,
+                        struct connection *connection)
 {
+    const size_t cost = member_cost(audience, member->id_bytes);
+    discharge(connection->broker, member->connection, cost);
+    if (!charge(connection, cost)) {
+        charge_anyway(connection->broker, member->connection, cost);
+        return false;
+    }
+    audience_disown(audience, member->connection);
+    member->connection = connection;
+    return true;
+}
+
+/* NULL: *out_taken says why. */
+static struct member *member_make(struct audience *audience, struct text id,
+                                  struct connection *connection, enum taken *out_taken)
+{
+    const size_t cost = member_cost(audience, id.bytes);
+    *out_taken = TAKEN_FULL;
+    if (!charge(connection, cost))
+        return NULL;
+    struct member *member = audience_add(audience, id);
+    *out_taken = member == NULL ? TAKEN_NOT : TAKEN_NEW;
+    if (member == NULL)
+        discharge(connection->broker, connection, cost);
+    else
+        member->connection = connection;
+    return member;
+}
+
+struct audience *clients_join(struct connection *connection, const struct command *command,
+                              bool producer, struct text group, struct text id,
+                              enum taken *out_taken)
+{
+    struct broker *broker = connection->broker;
     struct table *table = clients_table(broker, producer);
     struct audience *audience = audience_make(table, group);
+    *out_taken = TAKEN_NOT;
     if (audience == NULL)
         return NULL;
     struct member *member = audience->members;
     while (member != NULL && !text_equal((struct text){member->id, member->id_bytes}, id))
         member = member->next;
-    *out_new = member == NULL;
-    if (member == NULL)
-        member = audience_add(audience, id);
+    if (member == NULL) {
+        member = member_make(audience, id, connection, out_taken);
+    } else {
+        *out_taken = TAKEN_SAME;
+        if (member->connection != connection && !member_move(audience, member, connection)) {
+            *out_taken = TAKEN_FULL;
+            return NULL;
+        }
+    }
     if (member == NULL) {
         if (audience->members == NULL)
-            audience_free(table, audience);
+            audience_free(broker, table, audience);
         return NULL;
     }
-    if (*out_new)
+    if (*out_taken == TAKEN_NEW)
         log_line(LOG_INFO, "%s: %.*s joins %s %.*s", connection->host_text, (int)id.bytes, id.data,
                  producer ? "producers" : "consumers", (int)group.bytes, group.data);
-    member->connection = connection;
     member->version = command->version;
     member->language = command->language;
     connection->is_client = true;
@@ -121,24 +214,27 @@ struct audience *clients_join(struct broker *broker, bool producer, struct text 
 }
 
 /* Members with this id (connection NULL), or of this connection. True: there were some. */
-static bool audience_remove(struct audience *audience, struct text id,
+static bool audience_remove(struct broker *broker, struct audience *audience, struct text id,
                             const struct connection *connection)
 {
-    bool removed = false;
+    struct connection *left = NULL;
     struct member **at = &audience->members;
     while (*at != NULL) {
         struct member *member = *at;
         if (connection != NULL ? member->connection == connection
                                : text_equal((struct text){member->id, member->id_bytes}, id)) {
             *at = member->next;
+            left = member->connection;
+            discharge(broker, left, member_cost(audience, member->id_bytes));
             free(member);
             audience->member_count--;
-            removed = true;
         } else {
             at = &member->next;
         }
     }
-    return removed;
+    if (left != NULL)
+        audience_disown(audience, left);
+    return left != NULL;
 }
 
 static void audience_changed(struct broker *broker, bool producer, struct audience *audience)
@@ -146,7 +242,7 @@ static void audience_changed(struct broker *broker, bool producer, struct audien
     log_line(LOG_INFO, "%s %.*s: %u members", producer ? "producers" : "consumers",
              (int)audience->entry.name.bytes, audience->entry.name.data, audience->member_count);
     if (audience->members == NULL)
-        audience_free(clients_table(broker, producer), audience);
+        audience_free(broker, clients_table(broker, producer), audience);
     else if (!producer)
         clients_notify(broker, audience);
 }
@@ -155,7 +251,7 @@ void clients_leave(struct broker *broker, bool producer, struct text group, stru
 {
     struct audience *audience =
         producer ? clients_producers(broker, group) : clients_consumers(broker, group);
-    if (audience == NULL || !audience_remove(audience, id, NULL))
+    if (audience == NULL || !audience_remove(broker, audience, id, NULL))
         return;
     if (!producer)
         locks_release_client(broker, group, id);
@@ -173,7 +269,7 @@ void clients_gone(struct connection *connection)
         while (entry != NULL) {
             struct audience *audience = (struct audience *)(void *)entry;
             entry = table_next(table, entry);
-            if (audience_remove(audience, (struct text){0}, connection))
+            if (audience_remove(broker, audience, (struct text){0}, connection))
                 audience_changed(broker, producer != 0, audience);
         }
     }
@@ -226,32 +322,46 @@ const struct subscription *clients_subscription(const struct broker *broker, str
     return (const struct subscription *)(const void *)table_find(&audience->subscriptions, topic);
 }
 
-bool clients_subscribe(struct audience *audience, struct subscription *subscription)
+enum taken clients_subscribe(struct connection *connection, struct audience *audience,
+                             struct subscription *subscription)
 {
+    struct broker *broker = connection->broker;
     struct table *table = &audience->subscriptions;
     struct table_entry *entry = table_find(table, subscription->entry.name);
     struct subscription *old = (struct subscription *)(void *)entry;
-    bool changed = old == NULL;
-    subscription->seen = true;
+    enum taken taken = TAKEN_NEW;
     if (old != NULL) {
+        old->seen = true;
         if (subscription->version < old->version) { /* of a member that is not up to date */
-            old->seen = true;
             subscription_free(subscription);
-            return false;
+            return TAKEN_SAME;
         }
-        changed =
-            old->sql != subscription->sql || !text_equal(old->expression, subscription->expression);
+        if (old->sql == subscription->sql && text_equal(old->expression, subscription->expression))
+            taken = TAKEN_SAME;
+        discharge(broker, old->by, old->cost);
+    }
+    if ((old == NULL && table->count >= CLIENTS_SUBSCRIPTIONS_MAX) ||
+        !charge(connection, subscription->cost)) {
+        if (old != NULL)
+            charge_anyway(broker, old->by, old->cost);
+        subscription_free(subscription);
+        return TAKEN_FULL;
+    }
+    if (old != NULL) {
         table_remove(table, entry);
         subscription_free(old);
     }
-    if (table->count >= SUBSCRIPTIONS_MAX || !table_insert(table, &subscription->entry)) {
+    subscription->seen = true;
+    subscription->by = connection;
+    if (!table_insert(table, &subscription->entry)) {
+        discharge(broker, connection, subscription->cost);
         subscription_free(subscription);
-        return false;
+        return TAKEN_NOT;
     }
-    return changed;
+    return taken;
 }
 
-bool clients_unsubscribe_unseen(struct audience *audience)
+bool clients_unsubscribe_unseen(struct broker *broker, struct audience *audience)
 {
     bool changed = false;
     struct table_entry *entry = table_next(&audience->subscriptions, NULL);
@@ -262,11 +372,22 @@ bool clients_unsubscribe_unseen(struct audience *audience)
             subscription->seen = false;
             continue;
         }
-        table_remove(&audience->subscriptions, &subscription->entry);
-        subscription_free(subscription);
+        audience_unsubscribe(broker, audience, subscription);
         changed = true;
     }
     return changed;
+}
+
+void clients_say_full(struct connection *connection)
+{
+    struct clients *clients = connection->broker->clients;
+    uint64_t count;
+    if (log_seldom(&clients->full, (int64_t)uv_now(&connection->broker->loop), &count))
+        log_line(LOG_WARN,
+                 "%s: a heartbeat is not kept as a whole: %zu bytes are of it, %zu of all clients; "
+                 "%llu since the last line",
+                 connection->host_text, connection->told, clients->bytes,
+                 (unsigned long long)count);
 }
 
 bool clients_start(struct broker *broker)

@@ -4,7 +4,9 @@
  *
  * Owns: struct audience, one for each group with members, and its members and subscriptions.
  * Invariants: 1. a member's connection is open; 2. an audience without members is gone; 3. members
- * of a consumer group are told of every change of members or subscriptions. Threads: the loop's.
+ * of a consumer group are told of every change of members or subscriptions; 4. what is kept is at
+ * most CLIENTS_BYTES_MAX, and of the heartbeats of one connection CLIENT_BYTES_MAX, so that a
+ * single one cannot keep others out. Threads: the loop's.
  */
 #ifndef MINI_BROKER_CLIENTS_H
 #define MINI_BROKER_CLIENTS_H
@@ -12,6 +14,20 @@
 #include "command.h"
 #include "connection.h"
 #include "subscription.h"
+
+enum {
+    CLIENT_BYTES_MAX = 8 * 1024 * 1024,
+    CLIENTS_BYTES_MAX = 128 * 1024 * 1024,
+    CLIENTS_SUBSCRIPTIONS_MAX = 4096 /* of a group */
+};
+
+/* What became of something that a heartbeat says. */
+enum taken {
+    TAKEN_SAME,
+    TAKEN_NEW,
+    TAKEN_NOT, /* no memory, too many, too long a name */
+    TAKEN_FULL /* it would be beyond what is kept */
+};
 
 struct member {
     struct member *next;
@@ -40,11 +56,10 @@ struct audience *clients_producers(const struct broker *broker, struct text grou
 struct audience *clients_next_consumers(const struct broker *broker,
                                         const struct audience *audience);
 
-/* Joins, or is refreshed. *out_new: it was not there. NULL: no memory, too many, too long a name.
- */
-struct audience *clients_join(struct broker *broker, bool producer, struct text group,
-                              struct text id, struct connection *connection,
-                              const struct command *command, bool *out_new);
+/* Joins, or is refreshed. NULL: *out_taken says why not. */
+struct audience *clients_join(struct connection *connection, const struct command *command,
+                              bool producer, struct text group, struct text id,
+                              enum taken *out_taken);
 void clients_leave(struct broker *broker, bool producer, struct text group, struct text id);
 /* The connection was closed. */
 void clients_gone(struct connection *connection);
@@ -56,9 +71,12 @@ struct connection *clients_find_producer(const struct broker *broker, struct tex
 /* NULL: not subscribed. */
 const struct subscription *clients_subscription(const struct broker *broker, struct text group,
                                                 struct text topic);
-/* Replaces, or adds. False: it is as it was. */
-bool clients_subscribe(struct audience *audience, struct subscription *subscription);
+/* Replaces, or adds; the subscription is taken over. Of a member. */
+enum taken clients_subscribe(struct connection *connection, struct audience *audience,
+                             struct subscription *subscription);
 /* Takes away what is not `seen`. True: something was. */
-bool clients_unsubscribe_unseen(struct audience *audience);
+bool clients_unsubscribe_unseen(struct broker *broker, struct audience *audience);
+/* Something was TAKEN_FULL: a line of the log, now and then. */
+void clients_say_full(struct connection *connection);
 
 #endif

@@ -38,6 +38,7 @@ struct connection {
     int64_t stuck_ms; /* since when the socket has been full; 0: it is not */
     size_t leased;    /* of the output, as it was counted */
     size_t kept;      /* bytes of output and input, likewise */
+    size_t told;      /* bytes that clients.c keeps of its heartbeats */
     uint32_t refs;
     uint32_t waiting;
     int fd;

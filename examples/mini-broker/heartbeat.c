@@ -3,10 +3,11 @@
  * heartbeat.c - heartbeats, farewells, and the question who else is in a group.
  *
  * Owns: nothing; clients.c keeps what is said here. Invariants: 1. a heartbeat is never refused for
- * what a newer client says in it; 2. each consumer group has its topic of retries. Threads: the
- * loop's.
- * Happy path: JSON, join, subscribe, tell the others. Failure modes: a body that is no JSON:
- * REPLY_SYSTEM_ERROR; a subscription that cannot be parsed is left out, and its pulls say so.
+ * what a newer client says in it, only for more than clients.h lets one client, or all, say; 2.
+ * each consumer group has its topic of retries. Threads: the loop's. Happy path: JSON, join,
+ * subscribe, tell the others. Failure modes: a body that is no JSON: REPLY_SYSTEM_ERROR; a
+ * subscription that cannot be parsed is left out, and its pulls say so; too much is said:
+ * REPLY_SYSTEM_BUSY, with what has room kept.
  */
 #include "clients.h"
 #include "codes.h"
@@ -17,8 +18,16 @@
 #include "reply.h"
 #include "topics.h"
 
+struct beat {
+    struct connection *connection;
+    const struct command *command;
+    struct text id;             /* of the client */
+    bool without_subscriptions; /* those that are there stay */
+    bool full;                  /* not all of it could be kept */
+};
+
 /* True: other messages than before are wanted. */
-static bool subscribe(struct audience *audience, json_t *data)
+static bool subscribe(struct beat *beat, struct audience *audience, const json_t *data)
 {
     struct commitlog_error err = {0};
     const struct text type = json_text(data, "expressionType");
@@ -32,20 +41,30 @@ static bool subscribe(struct audience *audience, json_t *data)
                  topic.data, err.message);
         return false;
     }
-    subscription->data = json_incref(data);
-    return clients_subscribe(audience, subscription);
+    subscription_keep(subscription, json_dumps(data, JSON_COMPACT));
+    const enum taken taken = clients_subscribe(beat->connection, audience, subscription);
+    beat->full |= taken == TAKEN_FULL;
+    return taken == TAKEN_NEW;
 }
 
-static void consumer_beats(struct connection *connection, const struct command *command,
-                           struct text id, const json_t *data, bool without_subscriptions)
+static struct audience *join(struct beat *beat, bool producer, struct text group, bool *out_new)
 {
-    struct broker *broker = connection->broker;
+    enum taken taken;
+    struct audience *audience =
+        clients_join(beat->connection, beat->command, producer, group, beat->id, &taken);
+    beat->full |= taken == TAKEN_FULL;
+    *out_new = taken == TAKEN_NEW;
+    return audience;
+}
+
+static void consumer_beats(struct beat *beat, const json_t *data)
+{
+    struct broker *broker = beat->connection->broker;
     const struct text group = json_text(data, "groupName");
-    bool changed = false;
+    bool changed;
     if (group_make(broker, group) == NULL)
         return;
-    struct audience *audience =
-        clients_join(broker, false, group, id, connection, command, &changed);
+    struct audience *audience = join(beat, false, group, &changed);
     if (audience == NULL)
         return;
     (void)topic_of_group(broker, RETRY_PREFIX, group);
@@ -60,9 +79,9 @@ static void consumer_beats(struct connection *connection, const struct command *
     size_t i;
     json_t *item;
     json_array_foreach(json_object_get(data, "subscriptionDataSet"), i, item) changed |=
-        subscribe(audience, item);
-    if (!without_subscriptions)
-        changed |= clients_unsubscribe_unseen(audience);
+        subscribe(beat, audience, item);
+    if (!beat->without_subscriptions)
+        changed |= clients_unsubscribe_unseen(broker, audience);
     if (changed)
         clients_notify(broker, audience);
 }
@@ -76,20 +95,29 @@ void handle_heartbeat(struct connection *connection, const struct command *comma
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "heartbeat: %s", error.text);
         return;
     }
-    const struct text id = json_text(json, "clientID");
-    const bool without = json_is_true(json_object_get(json, "withoutSub"));
+    struct beat beat = {.connection = connection,
+                        .command = command,
+                        .id = json_text(json, "clientID"),
+                        .without_subscriptions = json_is_true(json_object_get(json, "withoutSub"))};
     size_t i;
     json_t *item;
     json_array_foreach(json_object_get(json, "producerDataSet"), i, item)
     {
         bool is_new;
-        const struct text group = json_text(item, "groupName");
-        (void)clients_join(connection->broker, true, group, id, connection, command, &is_new);
+        (void)join(&beat, true, json_text(item, "groupName"), &is_new);
     }
     json_array_foreach(json_object_get(json, "consumerDataSet"), i, item)
-        consumer_beats(connection, command, id, item, without);
+        consumer_beats(&beat, item);
     json_decref(json);
-    reply_ok(connection, command);
+    if (!beat.full) {
+        reply_ok(connection, command);
+        return;
+    }
+    clients_say_full(connection);
+    reply_error(connection, command, REPLY_SYSTEM_BUSY,
+                "heartbeat: too many groups and subscriptions, of this client or of all: a client "
+                "has room for %d MiB, all for %d MiB, a group for %d subscriptions",
+                CLIENT_BYTES_MAX >> 20, CLIENTS_BYTES_MAX >> 20, CLIENTS_SUBSCRIPTIONS_MAX);
 }
 
 void handle_unregister(struct connection *connection, const struct command *command)

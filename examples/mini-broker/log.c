@@ -33,6 +33,15 @@ int log_level_of(const char *name, enum log_level *out)
     return 0;
 }
 
+int log_seldom(struct log_seldom *seldom, int64_t now_ms, uint64_t *out_count)
+{
+    *out_count = ++seldom->count;
+    if (seldom->said_ms != 0 && now_ms - seldom->said_ms < LOG_SELDOM_MS)
+        return 0;
+    *seldom = (struct log_seldom){.said_ms = now_ms + 1};
+    return 1;
+}
+
 void log_line(enum log_level level, const char *format, ...)
 {
     if ((int)level > atomic_load_explicit(&log_up_to, memory_order_relaxed))

@@ -8,8 +8,10 @@
 #include "subscription.h"
 
 #include <stdlib.h>
+#include <string.h>
 
-enum { TAGS_MAX = 1024 };
+enum { TAGS_MAX = 1024, ALLOCATIONS_COST = 96 };
+enum { FILTER_COST = 256, COMPARISON_COST = 96, COMPARISON_TEXT = 2 /* bytes, at least */ };
 
 static struct text trim(struct text text)
 {
@@ -84,12 +86,30 @@ struct subscription *subscription_new(struct text topic, struct text expression,
     return made;
 }
 
+/* The store does not say what a compiled condition takes: as much as so many comparisons can. */
+static size_t filter_cost(size_t bytes)
+{
+    const size_t most = COMMITLOG_FILTER_COMPARISONS_MAX;
+    const size_t comparisons = bytes / COMPARISON_TEXT < most ? bytes / COMPARISON_TEXT : most;
+    return FILTER_COST + bytes + comparisons * COMPARISON_COST;
+}
+
+void subscription_keep(struct subscription *subscription, char *data)
+{
+    subscription->data = data;
+    subscription->cost = sizeof *subscription + subscription->entry.name.bytes +
+                         subscription->expression.bytes +
+                         subscription->tag_count * sizeof *subscription->tags +
+                         (subscription->sql ? filter_cost(subscription->expression.bytes) : 0) +
+                         (data == NULL ? 0 : strlen(data)) + ALLOCATIONS_COST;
+}
+
 void subscription_free(struct subscription *subscription)
 {
     if (subscription == NULL)
         return;
     commitlog_filter_free(subscription->filter);
-    json_decref(subscription->data);
+    free(subscription->data);
     free(subscription->tags);
     free(subscription);
 }

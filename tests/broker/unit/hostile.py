@@ -3,13 +3,14 @@
 """hostile.py - what no client of good faith sends, against a mini-broker of its own.
 
 Garbage, lengths that cannot be, half frames, changed frames, requests with odd fields, readers that
-do not read, and many connections that say nothing. The broker must go on, serve others meanwhile,
-and keep its memory bounded.
+do not read, clients that subscribe without end, and many connections that say nothing. The broker
+must go on, serve others meanwhile, and keep its memory bounded.
 
   hostile.py BINARY [SECONDS]     SEED=n; IDLE=10000 connections that say nothing (1000)
 
 Prints "checks: N" and exits with 0 if all held.
 """
+import json
 import os
 import random
 import resource
@@ -30,6 +31,8 @@ PORTS = int(os.environ.get("PORT", "17876"))
 SLOW_READERS, SLOW_MESSAGES, SLOW_BYTES = 200, 200, 60000
 LAST_WORDS = 100
 KEPT_MAX_KB = 256 * 1024  # CONNECTIONS_KEPT_MAX
+SUBSCRIBERS, CLIENTS_MAX_KB = 24, 128 * 1024  # CLIENTS_BYTES_MAX
+OK, BUSY = 0, 2
 CODES = [10, 11, 12, 14, 15, 17, 21, 26, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 41, 42, 46,
          100, 101, 102, 105, 106, 200, 201, 202, 203, 204, 206, 207, 208, 215, 216, 219, 222, 224,
          300, 304, 310, 315, 320, 324, 325, 351, 352, 361, 999, -5]
@@ -170,6 +173,70 @@ def idle(process, good, count, bound_kb):
         connection.close()
 
 
+def odd_subscription(kind, number):
+    """One of many topics: small ones cost most beside what is sent, so they are most."""
+    data = {"topic": f"topic{number}", "subString": "*", "expressionType": "TAG"}
+    if kind == 0:
+        data["subString"] = "||".join(f"tag{i}" for i in range(1000))
+    elif kind == 1:
+        data.update({"expressionType": "SQL92", "subString": f"a in ({','.join('1' * 1000)})"})
+    elif kind == 2:
+        data["tagsSet"] = [0] * 5000
+    return data
+
+
+def heartbeat(connection, client, groups, subscriptions):
+    """The code of the answer."""
+    return ask(connection, 34, {}, json.dumps({"clientID": client, "consumerDataSet": [{
+        "groupName": group, "messageModel": "CLUSTERING", "subscriptionDataSet": subscriptions}
+        for group in groups]}, separators=(",", ":")).encode())[0]["code"]
+
+
+def subscribes_much(number):
+    """More and more groups with many topics, until no more is taken; the connection, and how many
+    heartbeats were."""
+    connection = wire.Connection(("127.0.0.1", PORTS + 1), 60)
+    for beat in range(200):
+        kind = random.randrange(10)
+        many = [odd_subscription(kind, i) for i in range(2000 if kind > 2 else 50)]
+        if heartbeat(connection, f"much{number}", [f"much{number}-{beat}"], many) == BUSY:
+            return connection, beat
+    return check(False, "a client subscribes without end")
+
+
+def subscribers(process, bound_kb):
+    """Many that subscribe all that they can: one alone keeps nobody out, and all together do not
+    take from others what those have."""
+    honest = wire.Connection(("127.0.0.1", PORTS + 1), 60)
+    topics = [{"topic": f"honest{i}", "subString": "a || b", "subVersion": 1} for i in range(20)]
+    check(heartbeat(honest, "honest", ["honest"], topics) == OK, "a good client was refused")
+    before = resident_kb(process)
+    much = []
+    for number in range(SUBSCRIBERS):
+        much.append(subscribes_much(number))
+        check(number > 0 or much[0][1] > 0, "a client is refused at once")
+        grown = resident_kb(process) - before
+        check(grown < bound_kb, f"{grown} KiB for what clients subscribe")
+        if number == 0:
+            with wire.Connection(("127.0.0.1", PORTS + 1), 60) as late:
+                check(heartbeat(late, "late", ["late"], topics) == OK, "one keeps others out")
+    check(much[-1][1] < much[0][1], f"not all together are bounded: {[n for _, n in much]}")
+    for version in (1, 2):
+        changed = [{**one, "subVersion": version} for one in topics]
+        check(heartbeat(honest, "honest", ["honest"], changed) == OK, "what one had is refused")
+        _, body = ask(honest, 203, {"consumerGroup": "honest"})
+        table = json.loads(body)["subscriptionTable"]
+        check(table == {one["topic"]: one for one in changed}, f"it is not kept: {table}")
+    for connection, _ in much:
+        connection.close()
+    with wire.Connection(("127.0.0.1", PORTS + 1), 60) as late:
+        until = time.time() + 30
+        while heartbeat(late, "late", [f"late{i}" for i in range(20)], topics) != OK:
+            check(time.time() < until, "what those had that are gone is not given back")
+            time.sleep(0.1)
+    honest.close()
+
+
 def start(binary, data):
     process = subprocess.Popen([binary, "--data", data, "--flush", "async", "--log", "error",
                                 "--namesrv-listen", f"127.0.0.1:{PORTS}",
@@ -218,6 +285,7 @@ def main():
             one_attack()
             send(good, 1, 10)
             check(process.poll() is None, "the broker died")
+        subscribers(process, (CLIENTS_MAX_KB + 50 * 1024) * asan)
         slow_readers(process, good, (KEPT_MAX_KB + 100 * 1024) * asan)
         idle(process, good, silent, (4 * silent + 50 * 1024) * asan)
         process.terminate()
