@@ -576,10 +576,11 @@ check-broker-unit: broker ## the unit tests of the mini-broker, and what hostile
 	@$(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs $(BROKER_TEST_PROGRAMS:%=check:%)
 	@$(PYTHON) tests/broker/unit/hostile.py $(BROKER) $(SECONDS_HOSTILE)
 # Where there is no browser to be had, the test of the status page says that it was skipped.
-check-broker-ops: broker ## configuration, signals, metrics, status page and state of the mini-broker
+check-broker-ops: broker ## configuration, signals, metrics, status page, state and name servers of the mini-broker
 	@$(if $(ALLOW_SKIP),,$(MAKE) deps-broker-page || true)
 	@BUILD=$(B) $(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs/ops plain:tests/broker/http_test.py \
-	    plain:tests/broker/config_test.py plain:tests/broker/keep_test.py
+	    plain:tests/broker/config_test.py plain:tests/broker/keep_test.py \
+	    plain:tests/broker/join_test.py
 check-broker-systemd: broker ## the service as it is installed, under a systemd in a container; root
 	@tools/check/deps.sh $(DEPS_BROKER_SYSTEMD)
 	@BUILD=$(B) tools/check/run-tests.sh $(B)/logs/systemd plain:tests/broker/systemd_test.py

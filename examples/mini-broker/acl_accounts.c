@@ -24,7 +24,7 @@
 #include <openssl/rand.h>
 #include <stdlib.h>
 
-enum { SHA1_BYTES = 20, SIGNATURE_BYTES = 28, SECRET_MIN = 8, KEY_MAX = 256 };
+enum { SHA1_BYTES = 20, SECRET_MIN = 8, KEY_MAX = 256 };
 
 struct account {
     struct table_entry entry; /* the access key */
@@ -203,6 +203,18 @@ const struct account *accounts_find(const struct accounts *accounts, struct text
     return (const struct account *)(const void *)table_find(&accounts->table, access_key);
 }
 
+const struct account *accounts_only(const struct accounts *accounts)
+{
+    return accounts->table.count == 1
+               ? (const struct account *)(const void *)table_next(&accounts->table, NULL)
+               : NULL;
+}
+
+struct text account_key(const struct account *account)
+{
+    return account->entry.name;
+}
+
 static int name_order(struct text a, struct text b)
 {
     const int order = memcmp(a.data, b.data, a.bytes < b.bytes ? a.bytes : b.bytes);
@@ -226,12 +238,13 @@ static size_t fields_in_order(const struct command *command, const char *without
     return count;
 }
 
-static bool is_signed(const struct account *account, const struct command *command,
-                      const char *without, struct text signature)
+/* Without the field that is called so. */
+static bool sign(const struct account *account, const struct command *command, const char *without,
+                 char out[ACCOUNT_SIGNATURE_BYTES + 1])
 {
     const struct command_field *fields[COMMAND_FIELDS_MAX];
     const size_t count = fields_in_order(command, without, fields);
-    uint8_t hash[SHA1_BYTES], text[SIGNATURE_BYTES + 1] = {0};
+    uint8_t hash[SHA1_BYTES];
     size_t hash_bytes = 0;
     EVP_MAC_CTX *mac = EVP_MAC_CTX_dup(account->mac);
     bool good = mac != NULL;
@@ -244,10 +257,22 @@ static bool is_signed(const struct account *account, const struct command *comma
             EVP_MAC_update(mac, (const uint8_t *)command->body.data, command->body.bytes) == 1);
     good = good && EVP_MAC_final(mac, hash, &hash_bytes, sizeof hash) == 1;
     EVP_MAC_CTX_free(mac);
-    good = good && hash_bytes == sizeof hash &&
-           EVP_EncodeBlock(text, hash, sizeof hash) == SIGNATURE_BYTES;
-    return good && signature.bytes == SIGNATURE_BYTES &&
-           CRYPTO_memcmp(text, signature.data, SIGNATURE_BYTES) == 0;
+    return good && hash_bytes == sizeof hash &&
+           EVP_EncodeBlock((uint8_t *)out, hash, sizeof hash) == ACCOUNT_SIGNATURE_BYTES;
+}
+
+bool account_sign(const struct account *account, const struct command *command,
+                  char out[ACCOUNT_SIGNATURE_BYTES + 1])
+{
+    return sign(account, command, "", out);
+}
+
+static bool is_signed(const struct account *account, const struct command *command,
+                      const char *without, struct text signature)
+{
+    char text[ACCOUNT_SIGNATURE_BYTES + 1] = {0};
+    return sign(account, command, without, text) && signature.bytes == ACCOUNT_SIGNATURE_BYTES &&
+           CRYPTO_memcmp(text, signature.data, ACCOUNT_SIGNATURE_BYTES) == 0;
 }
 
 const struct account *accounts_verify(const struct accounts *accounts,

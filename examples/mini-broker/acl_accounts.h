@@ -11,6 +11,8 @@
 
 #include "command.h"
 
+enum { ACCOUNT_SIGNATURE_BYTES = 28 };
+
 struct account;
 struct accounts;
 
@@ -23,6 +25,13 @@ const struct account *accounts_find(const struct accounts *accounts, struct text
 /* That of the request's AccessKey, if the signature is its own; else NULL. */
 const struct account *accounts_verify(const struct accounts *accounts,
                                       const struct command *command);
+
+/* The one that is there, if there is one alone; else NULL. */
+const struct account *accounts_only(const struct accounts *accounts);
+struct text account_key(const struct account *account);
+/* What a request with these fields and this body has to have as its Signature. False: no memory. */
+bool account_sign(const struct account *account, const struct command *command,
+                  char out[ACCOUNT_SIGNATURE_BYTES + 1]);
 
 bool account_is_admin(const struct account *account);
 bool account_has_group(const struct account *account, struct text group);

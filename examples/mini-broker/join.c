@@ -14,6 +14,7 @@
  */
 #include "join.h"
 
+#include "acl_accounts.h"
 #include "codes.h"
 #include "crc32.h"
 #include "frame.h"
@@ -21,12 +22,13 @@
 #include "log.h"
 #include "lookup.h"
 #include "reply.h"
+#include "tls.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 
 enum { TICK_MS = 500, RETRY_MS = 2000, ANSWER_MS = 10000 };
-enum { INPUT_MAX = 1048576, NAMESRV_PORT = 9876 };
+enum { INPUT_MAX = 1048576, READ_BYTES = 16384, NAMESRV_PORT = 9876 };
 
 enum peer_state { PEER_IDLE, PEER_RESOLVING, PEER_CONNECTING, PEER_READY, PEER_CLOSING };
 
@@ -35,6 +37,7 @@ struct peer {
     uv_connect_t connect;
     struct lookup *lookup; /* while it is resolved */
     struct join *join;
+    struct tls *tls; /* NULL: it is plain, or not connected */
     struct buffer input;
     enum peer_state state;
     int32_t opaque;   /* of the request that is not answered */
@@ -52,13 +55,16 @@ struct join {
     struct broker *broker;
     uv_timer_t tick;
     uv_timer_t soon;
-    uv_async_t found; /* the answer to some look-up */
+    uv_async_t found;          /* the answer to some look-up */
+    struct tls_setup *tls;     /* NULL: name servers are plain */
+    struct accounts *accounts; /* one, or NULL: nothing is signed */
     struct buffer frame;
     uint64_t version;
     uint32_t busy; /* handles whose end is still to come */
     uint32_t count;
     bool leaving;
     struct peer peers[JOIN_PEERS_MAX];
+    uint8_t block[READ_BYTES]; /* what came by TLS */
 };
 
 struct message { /* on its way */
@@ -76,6 +82,8 @@ static void peer_closed(uv_handle_t *handle)
 {
     struct peer *peer = handle->data;
     buffer_free(&peer->input);
+    tls_free(peer->tls);
+    peer->tls = NULL;
     peer->state = PEER_IDLE;
     peer->asked_ms = 0;
     peer->registered = false;
@@ -113,48 +121,100 @@ static void on_written(uv_write_t *write, int status)
         peer_fail(peer, uv_strerror(status));
 }
 
-/* The request with the fields that the broker's buffer holds; the body may be empty. */
-static void peer_send(struct peer *peer, int32_t code, struct text body)
+static void peer_write(struct peer *peer, const struct buffer *bytes)
 {
-    struct broker *broker = peer->join->broker;
-    struct buffer *frame = &peer->join->frame;
-    const struct header_out header = {.type = HEADER_JSON, .code = code, .opaque = ++peer->opaque};
-    buffer_clear(frame);
-    if (buffer_room(frame, FRAME_PREFIX) != NULL)
-        frame->used = FRAME_PREFIX;
-    header_json_encode(frame, &header, buffer_text(&broker->fields));
-    const size_t header_bytes = frame->used - FRAME_PREFIX;
-    buffer_put_text(frame, body);
-    struct message *message = malloc(sizeof *message + frame->used);
-    if (frame->failed || broker->fields.failed || message == NULL || frame->used > FRAME_MAX) {
-        free(message);
-        peer_fail(peer, "a request that cannot be made");
+    struct message *message = malloc(sizeof *message + bytes->used);
+    if (message == NULL) {
+        peer_fail(peer, "no memory");
         return;
     }
-    frame_prefix(frame->data, HEADER_JSON, header_bytes, body.bytes);
-    memcpy(message->data, frame->data, frame->used);
+    memcpy(message->data, bytes->data, bytes->used);
     message->peer = peer;
-    peer->asked_ms = now_ms(peer->join);
-    uv_buf_t out = uv_buf_init((char *)message->data, (unsigned)frame->used);
+    uv_buf_t out = uv_buf_init((char *)message->data, (unsigned)bytes->used);
     if (uv_write(&message->write, (uv_stream_t *)&peer->tcp, &out, 1, on_written) != 0) {
         free(message);
         peer_fail(peer, "cannot be written to");
     }
 }
 
-static void put_field(struct broker *broker, const char *name, const char *value)
+/* What TLS has to say. */
+static void peer_flush(struct peer *peer)
 {
-    header_json_field(&broker->fields, text_of(name), text_of(value));
+    struct buffer *out = &peer->join->frame;
+    buffer_clear(out);
+    tls_fetch(peer->tls, out);
+    if (out->failed)
+        peer_fail(peer, "no memory");
+    else if (out->used > 0)
+        peer_write(peer, out);
 }
 
-/* Who we are, as both requests say it. */
-static void put_identity(struct broker *broker)
+/* False: no memory, or more fields than can be. */
+static bool request_sign(const struct join *join, struct command *request,
+                         char signature[ACCOUNT_SIGNATURE_BYTES + 1])
 {
-    buffer_clear(&broker->fields);
-    put_field(broker, "brokerName", broker->options->name);
-    put_field(broker, "brokerAddr", broker->options->advertise_text);
-    put_field(broker, "clusterName", broker->options->cluster);
-    put_field(broker, "brokerId", "0");
+    if (join->accounts == NULL)
+        return true;
+    const struct account *account = accounts_only(join->accounts);
+    return command_add(request, TEXT("AccessKey"), account_key(account)) &&
+           account_sign(account, request, signature) &&
+           command_add(request, TEXT("Signature"),
+                       (struct text){signature, ACCOUNT_SIGNATURE_BYTES});
+}
+
+/* The whole of it in join->frame. */
+static bool request_encode(struct join *join, const struct command *request)
+{
+    struct buffer *frame = &join->frame, *fields = &join->broker->fields;
+    const struct header_out header = {
+        .type = HEADER_JSON, .code = request->code, .opaque = request->opaque};
+    buffer_clear(fields);
+    for (uint32_t i = 0; i < request->field_count; i++)
+        header_json_field(fields, request->fields[i].name, request->fields[i].value);
+    buffer_clear(frame);
+    if (buffer_room(frame, FRAME_PREFIX) != NULL)
+        frame->used = FRAME_PREFIX;
+    header_json_encode(frame, &header, buffer_text(fields));
+    const size_t header_bytes = frame->used - FRAME_PREFIX;
+    buffer_put_text(frame, request->body);
+    if (frame->failed || fields->failed || frame->used > FRAME_MAX)
+        return false;
+    frame_prefix(frame->data, HEADER_JSON, header_bytes, request->body.bytes);
+    return true;
+}
+
+static void peer_send(struct peer *peer, struct command *request)
+{
+    struct join *join = peer->join;
+    char signature[ACCOUNT_SIGNATURE_BYTES + 1];
+    request->opaque = ++peer->opaque;
+    if (!request_sign(join, request, signature) || !request_encode(join, request)) {
+        peer_fail(peer, "a request that cannot be made");
+        return;
+    }
+    peer->asked_ms = now_ms(join);
+    if (peer->tls == NULL)
+        peer_write(peer, &join->frame);
+    else if (!tls_put(peer->tls, join->frame.data, join->frame.used))
+        peer_fail(peer, tls_why(peer->tls));
+    else
+        peer_flush(peer);
+}
+
+static void add_field(struct command *request, const char *name, const char *value)
+{
+    (void)command_add(request, text_of(name), text_of(value));
+}
+
+/* With who we are, as both requests say it. */
+static void request_begin_as(struct command *request, int32_t code, const struct broker *broker)
+{
+    command_init(request);
+    request->code = code;
+    add_field(request, "brokerName", broker->options->name);
+    add_field(request, "brokerAddr", broker->options->advertise_text);
+    add_field(request, "clusterName", broker->options->cluster);
+    add_field(request, "brokerId", "0");
 }
 
 static void peer_register(struct peer *peer)
@@ -162,20 +222,22 @@ static void peer_register(struct peer *peer)
     struct join *join = peer->join;
     struct broker *broker = join->broker;
     char *body = join_body(broker, join->version);
+    struct command request;
     char crc[16];
     if (body == NULL) {
         peer_fail(peer, "no memory");
         return;
     }
     (void)snprintf(crc, sizeof crc, "%u", crc32_of(text_of(body)) & 0x7fffffff);
-    put_identity(broker);
-    put_field(broker, "haServerAddr", broker->options->advertise_text);
-    put_field(broker, "compressed", "false");
-    put_field(broker, "enableActingMaster", "false");
-    put_field(broker, "bodyCrc32", crc);
+    request_begin_as(&request, REQUEST_BROKER_REGISTER, broker);
+    add_field(&request, "haServerAddr", broker->options->advertise_text);
+    add_field(&request, "compressed", "false");
+    add_field(&request, "enableActingMaster", "false");
+    add_field(&request, "bodyCrc32", crc);
+    request.body = text_of(body);
     peer->told = join->version;
     peer->told_ms = now_ms(join);
-    peer_send(peer, REQUEST_BROKER_REGISTER, text_of(body));
+    peer_send(peer, &request);
     free(body);
 }
 
@@ -227,12 +289,39 @@ static void peer_frames(struct peer *peer)
         peer_fail(peer, "says too much");
 }
 
+static void peer_is_ready(struct peer *peer)
+{
+    peer->state = PEER_READY;
+    peer_register(peer);
+}
+
+/* So many bytes are in the block of all. */
+static void peer_decrypt(struct peer *peer, size_t bytes)
+{
+    int64_t got = tls_take(peer->tls, peer->join->block, bytes) ? 1 : -1;
+    while (got > 0 && peer->state != PEER_CLOSING) {
+        uint8_t *room = buffer_room(&peer->input, READ_BYTES);
+        got = room == NULL ? -1 : tls_read(peer->tls, room, READ_BYTES);
+        if (got > 0) {
+            peer->input.used += (size_t)got;
+            peer_frames(peer);
+        }
+    }
+    if (peer->state == PEER_CLOSING)
+        return;
+    peer_flush(peer); /* an alert, too */
+    if (got < 0)
+        peer_fail(peer, tls_why(peer->tls));
+    else if (peer->state == PEER_CONNECTING && tls_is_ready(peer->tls))
+        peer_is_ready(peer);
+}
+
 static void on_room(uv_handle_t *handle, size_t suggested, uv_buf_t *out)
 {
     struct peer *peer = handle->data;
-    uint8_t *room = buffer_room(&peer->input, 16384);
+    uint8_t *room = peer->tls != NULL ? peer->join->block : buffer_room(&peer->input, READ_BYTES);
     (void)suggested;
-    *out = uv_buf_init((char *)room, room == NULL ? 0 : 16384);
+    *out = uv_buf_init((char *)room, room == NULL ? 0 : READ_BYTES);
 }
 
 static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *where)
@@ -241,27 +330,36 @@ static void on_read(uv_stream_t *stream, ssize_t got, const uv_buf_t *where)
     (void)where;
     if (got < 0) {
         peer_fail(peer, got == UV_EOF ? "has closed the connection" : uv_strerror((int)got));
-        return;
+    } else if (peer->tls != NULL) {
+        peer_decrypt(peer, (size_t)got);
+    } else {
+        peer->input.used += (size_t)got;
+        peer_frames(peer);
     }
-    peer->input.used += (size_t)got;
-    peer_frames(peer);
 }
 
 static void on_connected(uv_connect_t *connect, int status)
 {
     struct peer *peer = connect->data;
+    const struct join *join = peer->join;
     if (peer->state != PEER_CONNECTING)
         return;
+    if (status == 0 && join->tls != NULL)
+        peer->tls = tls_connect(join->tls, peer->host);
+    if (status == 0 && join->tls != NULL && peer->tls == NULL)
+        status = UV_ENOMEM;
     if (status == 0)
         status = uv_read_start((uv_stream_t *)&peer->tcp, on_room, on_read);
     if (status < 0) {
         peer_fail(peer, uv_strerror(status));
         return;
     }
-    peer->state = PEER_READY;
     (void)uv_tcp_nodelay(&peer->tcp, 1);
     (void)uv_tcp_keepalive(&peer->tcp, 1, 30);
-    peer_register(peer);
+    if (peer->tls != NULL)
+        peer_decrypt(peer, 0); /* it begins */
+    else
+        peer_is_ready(peer);
 }
 
 /* Takes over the addresses. */
@@ -395,19 +493,41 @@ static bool peers_of(struct join *join, const char *list)
     return join->count > 0;
 }
 
+static void join_free(struct join *join)
+{
+    tls_setup_free(join->tls);
+    accounts_free(join->accounts);
+    buffer_free(&join->frame);
+    free(join);
+}
+
+/* Whom to trust, and as whom to speak. */
+static bool join_credentials(struct join *join, const struct options_net *net)
+{
+    if (net->join_tls_ca != NULL && (join->tls = tls_trust(net->join_tls_ca)) == NULL)
+        return false;
+    if (net->join_account == NULL)
+        return true;
+    join->accounts = accounts_read(net->join_account);
+    if (join->accounts == NULL || accounts_only(join->accounts) != NULL)
+        return join->accounts != NULL;
+    log_line(LOG_ERROR, "accounts %s: there has to be one, and one only", net->join_account);
+    return false;
+}
+
 bool join_start(struct broker *broker)
 {
-    if (broker->options->net.join == NULL)
+    const struct options_net *net = &broker->options->net;
+    if (net->join == NULL)
         return true;
     struct join *join = calloc(1, sizeof *join);
-    if (join == NULL || !peers_of(join, broker->options->net.join)) {
-        free(join);
+    if (join == NULL)
         return false;
-    }
     join->broker = broker;
     join->version = 1;
-    if (uv_async_init(&broker->loop, &join->found, on_found) != 0) {
-        free(join);
+    if (!peers_of(join, net->join) || !join_credentials(join, net) ||
+        uv_async_init(&broker->loop, &join->found, on_found) != 0) {
+        join_free(join);
         return false;
     }
     uv_timer_init(&broker->loop, &join->tick);
@@ -429,8 +549,9 @@ void join_leave(struct broker *broker)
         struct peer *peer = &join->peers[i];
         if (peer->state != PEER_READY || !(peer->registered || peer->asked_ms != 0))
             continue;
-        put_identity(join->broker);
-        peer_send(peer, REQUEST_BROKER_UNREGISTER, (struct text){0});
+        struct command request;
+        request_begin_as(&request, REQUEST_BROKER_UNREGISTER, join->broker);
+        peer_send(peer, &request);
     }
 }
 
@@ -468,7 +589,6 @@ void join_stop(struct broker *broker)
     uv_close((uv_handle_t *)&join->found, on_own_closed);
     while (join->busy > 0)
         (void)uv_run(&broker->loop, UV_RUN_ONCE);
-    buffer_free(&join->frame);
-    free(join);
+    join_free(join);
     broker->join = NULL;
 }

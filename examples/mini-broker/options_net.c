@@ -11,6 +11,8 @@
 
 const char options_net_help[] =
     "  --join ADDR[:PORT][,...]  name servers of RocketMQ that are told of this broker (9876)\n"
+    "  --join-tls-ca FILE        they speak TLS, with a certificate by one of these\n"
+    "  --join-account FILE       one account, which signs what they are told\n"
     "  --tls MODE                disabled, permissive (clients choose) or enforcing (permissive\n"
     "                            with --tls-cert)\n"
     "  --tls-cert FILE           the broker's certificate, and those between it and its root\n"
@@ -41,6 +43,12 @@ bool options_net_take(int option, const char *value, struct options_net *out)
     case OPT_NET_JOIN:
         out->join = value;
         return value[0] != '\0';
+    case OPT_NET_JOIN_TLS_CA:
+        out->join_tls_ca = value;
+        return true;
+    case OPT_NET_JOIN_ACCOUNT:
+        out->join_account = value;
+        return true;
     case OPT_NET_TLS:
         return take_mode(value, &out->tls);
     case OPT_NET_TLS_CERT:
@@ -68,5 +76,7 @@ const char *options_net_finish(struct options_net *net)
         return "TLS needs --tls-cert FILE and --tls-key FILE";
     if (net->tls == TLS_DISABLED && net->tls_client_ca != NULL)
         return "--tls-client-ca is of no use without TLS";
+    if (net->join == NULL && (net->join_tls_ca != NULL || net->join_account != NULL))
+        return "--join-tls-ca and --join-account are of no use without --join";
     return NULL;
 }

@@ -12,7 +12,9 @@
 enum tls_mode { TLS_DISABLED, TLS_PERMISSIVE, TLS_ENFORCING, TLS_UNSAID };
 
 struct options_net {
-    const char *join; /* addresses of name servers, or NULL */
+    const char *join;         /* addresses of name servers, or NULL */
+    const char *join_tls_ca;  /* file of PEM: who signs their certificates; NULL: they are plain */
+    const char *join_account; /* file of one account, which signs what they are told, or NULL */
     enum tls_mode tls;
     const char *tls_cert; /* files of PEM */
     const char *tls_key;
@@ -23,6 +25,8 @@ struct options_net {
 enum {
     OPTIONS_NET_FIRST = 512,
     OPT_NET_JOIN = OPTIONS_NET_FIRST,
+    OPT_NET_JOIN_TLS_CA,
+    OPT_NET_JOIN_ACCOUNT,
     OPT_NET_TLS,
     OPT_NET_TLS_CERT,
     OPT_NET_TLS_KEY,
@@ -34,6 +38,8 @@ enum {
 /* Rows for getopt_long. */
 #define OPTIONS_NET_ROWS                                                                           \
     {"join", required_argument, NULL, OPT_NET_JOIN},                                               \
+        {"join-tls-ca", required_argument, NULL, OPT_NET_JOIN_TLS_CA},                             \
+        {"join-account", required_argument, NULL, OPT_NET_JOIN_ACCOUNT},                           \
         {"tls", required_argument, NULL, OPT_NET_TLS},                                             \
         {"tls-cert", required_argument, NULL, OPT_NET_TLS_CERT},                                   \
         {"tls-key", required_argument, NULL, OPT_NET_TLS_KEY},                                     \

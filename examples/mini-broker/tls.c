@@ -100,13 +100,36 @@ bool tls_start(struct broker *broker)
     return true;
 }
 
+void tls_setup_free(struct tls_setup *setup)
+{
+    if (setup == NULL)
+        return;
+    SSL_CTX_free(setup->context);
+    free(setup);
+}
+
 void tls_stop(struct broker *broker)
 {
-    if (broker->tls == NULL)
-        return;
-    SSL_CTX_free(broker->tls->context);
-    free(broker->tls);
+    tls_setup_free(broker->tls);
     broker->tls = NULL;
+}
+
+struct tls_setup *tls_trust(const char *ca)
+{
+    struct tls_setup *setup = calloc(1, sizeof *setup);
+    if (setup == NULL)
+        return NULL;
+    ERR_clear_error();
+    setup->context = SSL_CTX_new(TLS_client_method());
+    if (setup->context == NULL || SSL_CTX_load_verify_locations(setup->context, ca, NULL) != 1) {
+        log_line(LOG_ERROR, "TLS: %s: %s", ca, reason("cannot be read"));
+        tls_setup_free(setup);
+        return NULL;
+    }
+    SSL_CTX_set_verify(setup->context, SSL_VERIFY_PEER, NULL);
+    (void)SSL_CTX_set_min_proto_version(setup->context, TLS1_2_VERSION);
+    (void)SSL_CTX_set_options(setup->context, SSL_OP_NO_RENEGOTIATION | SSL_OP_NO_COMPRESSION);
+    return setup;
 }
 
 enum tls_kind tls_kind_of(const struct broker *broker, uint8_t first)
@@ -118,14 +141,13 @@ enum tls_kind tls_kind_of(const struct broker *broker, uint8_t first)
     return broker->tls->mode == TLS_ENFORCING ? TLS_REFUSED : TLS_PLAIN;
 }
 
-struct tls *tls_accept(struct broker *broker)
+static struct tls *tls_new(const struct tls_setup *setup)
 {
     struct tls *tls = calloc(1, sizeof *tls);
     if (tls == NULL)
         return NULL;
-    tls->begun_ms = (int64_t)uv_now(&broker->loop);
     tls->why = "TLS: ended";
-    tls->ssl = SSL_new(broker->tls->context);
+    tls->ssl = SSL_new(setup->context);
     tls->in = BIO_new(BIO_s_mem());
     tls->out = BIO_new(BIO_s_mem());
     if (tls->ssl == NULL || tls->in == NULL || tls->out == NULL) {
@@ -136,7 +158,31 @@ struct tls *tls_accept(struct broker *broker)
         return NULL;
     }
     SSL_set_bio(tls->ssl, tls->in, tls->out);
+    return tls;
+}
+
+struct tls *tls_accept(struct broker *broker)
+{
+    struct tls *tls = tls_new(broker->tls);
+    if (tls == NULL)
+        return NULL;
+    tls->begun_ms = (int64_t)uv_now(&broker->loop);
     SSL_set_accept_state(tls->ssl);
+    return tls;
+}
+
+struct tls *tls_connect(const struct tls_setup *setup, const char *host)
+{
+    struct tls *tls = tls_new(setup);
+    if (tls == NULL)
+        return NULL;
+    SSL_set_connect_state(tls->ssl);
+    char *name = (char *)(uintptr_t)host; /* a macro of OpenSSL drops the const */
+    if (X509_VERIFY_PARAM_set1_ip_asc(SSL_get0_param(tls->ssl), host) != 1 &&
+        (SSL_set1_host(tls->ssl, host) != 1 || SSL_set_tlsext_host_name(tls->ssl, name) != 1)) {
+        tls_free(tls);
+        return NULL;
+    }
     return tls;
 }
 
@@ -266,4 +312,30 @@ void tls_end(struct tls *tls, int fd)
 const char *tls_why(const struct tls *tls)
 {
     return tls->why;
+}
+
+bool tls_is_ready(const struct tls *tls)
+{
+    return !tls->broken && SSL_is_init_finished(tls->ssl);
+}
+
+bool tls_put(struct tls *tls, const uint8_t *data, size_t bytes)
+{
+    ERR_clear_error();
+    const int done = tls->broken ? -1 : SSL_write(tls->ssl, data, (int)bytes);
+    if (done == (int)bytes)
+        return true;
+    if (!tls->broken)
+        (void)tls_goes_on(tls, done);
+    return false;
+}
+
+void tls_fetch(struct tls *tls, struct buffer *out)
+{
+    const size_t bytes = BIO_ctrl_pending(tls->out);
+    uint8_t *room = bytes == 0 ? NULL : buffer_room(out, bytes);
+    if (room == NULL)
+        return;
+    const int got = BIO_read(tls->out, room, (int)bytes);
+    out->used += got > 0 ? (size_t)got : 0;
 }

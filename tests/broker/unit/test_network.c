@@ -121,6 +121,10 @@ START_TEST(a_signature_is_of_values_in_the_order_of_names_and_the_body)
     }
     command_init(&command);
     ck_assert_ptr_null(accounts_verify(accounts, &command));
+    char made[ACCOUNT_SIGNATURE_BYTES + 1] = "";
+    request_of(&command, "is not signed");
+    ck_assert(account_sign(accounts_only(accounts), &command, made));
+    ck_assert_str_eq(made, SIGNATURE);
     accounts_free(accounts);
 }
 END_TEST
@@ -144,6 +148,20 @@ START_TEST(tls_is_permissive_with_a_certificate_and_wants_its_key)
     ck_assert(!options_net_take(OPTIONS_NET_END, "x", &net));
     ck_assert(options_net_take(OPT_NET_TLS_CLIENT_CA, "ca", &net));
     ck_assert_ptr_nonnull(options_net_finish(&net));
+}
+END_TEST
+
+START_TEST(what_is_for_name_servers_wants_one_to_join)
+{
+    static const int options[] = {OPT_NET_JOIN_TLS_CA, OPT_NET_JOIN_ACCOUNT};
+    for (size_t i = 0; i < sizeof options / sizeof *options; i++) {
+        struct options_net net;
+        options_net_begin(&net);
+        ck_assert(options_net_take(options[i], "file", &net));
+        ck_assert_ptr_nonnull(options_net_finish(&net));
+        ck_assert(options_net_take(OPT_NET_JOIN, "host", &net));
+        ck_assert_ptr_null(options_net_finish(&net));
+    }
 }
 END_TEST
 
@@ -183,6 +201,7 @@ static Suite *network_suite(void)
     tcase_add_test(cases, rights_are_those_of_the_lists_and_no_more);
     tcase_add_test(cases, a_signature_is_of_values_in_the_order_of_names_and_the_body);
     tcase_add_test(cases, tls_is_permissive_with_a_certificate_and_wants_its_key);
+    tcase_add_test(cases, what_is_for_name_servers_wants_one_to_join);
     tcase_add_loop_test(cases, what_is_peeked_at_and_dropped_is_what_was_put_in, 0, 5);
     suite_add_tcase(suite, cases);
     return suite;

@@ -1,0 +1,253 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""--join to name servers of ours that speak TLS, ask for signatures, or are not what they say.
+
+  join_test.py [TEST...]
+"""
+
+import base64
+import contextlib
+import hashlib
+import hmac
+import json
+import os
+import shutil
+import socket
+import ssl
+import struct
+import sys
+import tempfile
+import threading
+import time
+import zlib
+
+import certificates
+import ops
+import wire
+from ops import Broker
+
+OK, NO_PERMISSION, REGISTER, UNREGISTER = 0, 16, 103, 104
+KEY, SECRET = "broker", "its secret key"
+
+
+def signature(secret, fields, body):
+    """As RocketMQ's clients make it."""
+    text = "".join(fields[name] for name in sorted(fields) if name != "Signature").encode() + body
+    return base64.b64encode(hmac.new(secret.encode(), text, hashlib.sha1).digest()).decode()
+
+
+def plain(connection):
+    return connection
+
+
+class NameServer:
+    """Answers what a broker says, and keeps it; `secret`: only if it is signed with that."""
+
+    def __init__(self, wrap=plain, secret=None, host=ops.HOST):
+        self.wrap, self.secret = wrap, secret
+        self.heard = []  # (code, fields, body)
+        self.listener = socket.create_server((host, 0))
+        self.address = f"{host}:{self.listener.getsockname()[1]}"
+        self.threads = [threading.Thread(target=self.accept)]
+        self.threads[0].start()
+
+    def accept(self):
+        with contextlib.suppress(OSError):
+            while True:
+                connection, _ = self.listener.accept()
+                self.threads.append(threading.Thread(target=self.serve, args=(connection,)))
+                self.threads[-1].start()
+
+    def serve(self, connection):
+        connection.settimeout(60)
+        with contextlib.suppress(OSError, wire.WireError), (
+                self.wrap(connection) or connection) as wrapped:
+            reader = wire.Connection.__new__(wire.Connection)
+            reader.socket = wrapped
+            while True:
+                length, = struct.unpack(">i", reader.read(4))
+                data = reader.read(length)
+                header_length = int.from_bytes(data[1:4], "big")
+                header, body = json.loads(data[4:4 + header_length]), data[4 + header_length:]
+                fields = header["extFields"]
+                good = self.secret is None or (
+                    fields.get("AccessKey") == KEY and
+                    fields.get("Signature") == signature(self.secret, fields, body))
+                self.heard.append((header["code"], fields, body))
+                wrapped.sendall(wire.framed({"code": OK if good else NO_PERMISSION, "flag": 1,
+                                             "opaque": header["opaque"]}))
+
+    def codes(self):
+        return [code for code, _, _ in self.heard]
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        self.listener.shutdown(socket.SHUT_RDWR)
+        self.listener.close()
+        self.threads[0].join()
+        for thread in self.threads:
+            thread.join()
+
+
+class Trust:
+    """An authority, a server's context by it, and files, in a directory of the test's."""
+
+    def __enter__(self):
+        self.directory = tempfile.mkdtemp(prefix="broker-join-")
+        self.authority = certificates.Authority(self.directory, "authority")
+        return self
+
+    def __exit__(self, *_):
+        shutil.rmtree(self.directory, ignore_errors=True)
+
+    def server(self, **versions):
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(*self.authority.issue("namesrv"))
+        for name, version in versions.items():
+            setattr(context, name, version)
+        return lambda connection: context.wrap_socket(connection, server_side=True)
+
+    def account(self, *accounts):
+        path = os.path.join(self.directory, "account.json")
+        with open(path, "w", encoding="utf-8") as out:
+            json.dump({"accounts": [{"accessKey": key, "secretKey": secret}
+                                    for key, secret in accounts]}, out)
+        return path
+
+
+def says(broker, text):
+    return lambda: broker.says(text)
+
+
+def knows(broker, namesrv):
+    return says(broker, f"name server {namesrv.address}: knows this broker")
+
+
+def test_a_plain_name_server_is_told_and_nothing_is_signed(checks):
+    with NameServer() as namesrv:
+        with Broker(["--join", namesrv.address]) as broker:
+            checks.until("it knows the broker", 5, knows(broker, namesrv))
+            begin = time.monotonic()
+            broker.process.terminate()
+            broker.process.wait(20)
+            checks.check("the end is at once", time.monotonic() - begin < 1.5)
+        checks.same("told, and farewell", [REGISTER, UNREGISTER], namesrv.codes())
+        checks.check("not signed", not any("Signature" in fields or "AccessKey" in fields
+                                           for _, fields, _ in namesrv.heard))
+
+
+def test_a_name_server_is_told_by_tls(checks):
+    versions = ({"minimum_version": ssl.TLSVersion.TLSv1_3},
+                {"maximum_version": ssl.TLSVersion.TLSv1_2})
+    with Trust() as trust, NameServer(trust.server(**versions[0])) as first, \
+            NameServer(trust.server(**versions[1])) as second:
+        with Broker(["--join", f"{first.address},{second.address}", "--join-tls-ca",
+                     trust.authority.path]) as broker, broker.connect() as connection:
+            for namesrv in (first, second):
+                checks.until("it knows the broker", 5, knows(broker, namesrv))
+            for number in range(300):  # more than one record of TLS holds
+                connection.ask(17, {"topic": f"topic{number}" + "x" * 90, "readQueueNums": 2,
+                                    "writeQueueNums": 2, "perm": 6})
+            for namesrv in (first, second):
+                checks.until("it is told of topics", 30, lambda: b"topic299x" in
+                             namesrv.heard[-1][2], lambda: namesrv.heard[-1][2][-100:])
+        for namesrv in (first, second):
+            checks.check("that was much", len(namesrv.heard[-2][2]) > 30000,
+                         len(namesrv.heard[-2][2]))
+            checks.check("unaltered", all(
+                zlib.crc32(body) & 0x7fffffff == int(fields["bodyCrc32"])
+                for code, fields, body in namesrv.heard if code == REGISTER))
+            checks.same("farewell", UNREGISTER, namesrv.codes()[-1])
+
+
+def test_whom_the_file_does_not_sign_is_told_nothing(checks):
+    with Trust() as trust:
+        stranger = certificates.Authority(os.path.join(trust.directory, "stranger"), "stranger")
+        with NameServer(trust.server()) as namesrv, \
+                NameServer(trust.server(), host="127.0.0.2") as renamed:
+            for what, ca, address in (("another authority", stranger.path, namesrv.address),
+                                      ("another address", trust.authority.path, renamed.address)):
+                with Broker(["--join", address, "--join-tls-ca", ca]) as broker:
+                    checks.until(f"{what}: it is said", 5, says(
+                        broker, f"warn name server {address}: certificate verify failed"))
+                    broker.send("orders", 1)
+            checks.same("nothing was said", ([], []), (namesrv.heard, renamed.heard))
+
+
+def garbage(connection):
+    while True:
+        connection.sendall(os.urandom(4096))
+
+
+def silence(connection):
+    while connection.recv(65536):
+        pass
+
+
+def half_a_handshake(connection):
+    connection.recv(65536)
+    connection.sendall(b"\x16\x03\x03\x40\x00\x02")
+    time.sleep(0.2)
+    connection.close()
+
+
+def test_name_servers_that_speak_no_tls_hold_up_nobody(checks):
+    with Trust() as trust, NameServer(garbage) as first, NameServer(silence) as second, \
+            NameServer(half_a_handshake) as third, NameServer() as unencrypted, \
+            NameServer(trust.server()) as good:
+        hostile = (first, second, third, unencrypted)
+        with Broker(["--join", ",".join(one.address for one in (*hostile, good)),
+                     "--join-tls-ca", trust.authority.path]) as broker:
+            checks.until("a good one is told", 5, knows(broker, good))
+            for one in (first, third):
+                checks.until("it is said", 5, says(
+                        broker, f"warn name server {one.address}"))
+            checks.until("of who is silent, too", 15, lambda: broker.says(
+                f"warn name server {second.address}: does not answer"))
+            broker.send("orders", 1)
+            begin = time.monotonic()
+            broker.process.terminate()
+            checks.same("it ends", 0, broker.process.wait(20))
+            checks.check("at once", time.monotonic() - begin < 1.5, time.monotonic() - begin)
+            checks.same("nothing was said", [], unencrypted.heard)
+
+
+def test_what_a_name_server_is_told_is_signed(checks):
+    with Trust() as trust:
+        account = trust.account((KEY, SECRET))
+        for what, wrap, more in (("plain", plain, []), (
+                "TLS", trust.server(), ["--join-tls-ca", trust.authority.path])):
+            with NameServer(wrap, SECRET) as namesrv, NameServer(wrap, SECRET + "x") as other:
+                with Broker(["--join", f"{namesrv.address},{other.address}", "--join-account",
+                             account, *more]) as broker:
+                    checks.until(f"{what}: it knows the broker", 5, knows(broker, namesrv))
+                    checks.until(f"{what}: another secret", 5, says(
+                        broker, f"name server {other.address}: refuses this broker: 16"))
+                checks.same(f"{what}: farewell", UNREGISTER, namesrv.codes()[-1])
+                checks.check(f"{what}: signed, too", namesrv.heard[-1][1]["Signature"] == signature(
+                    SECRET, namesrv.heard[-1][1], namesrv.heard[-1][2]))
+                checks.check(f"{what}: no secret in the log", SECRET not in broker.log())
+
+
+def test_mistakes_stop_the_start(checks):
+    with Trust() as trust:
+        for what, code, options in (
+                ("no such file", 1, ["--join", ops.HOST, "--join-tls-ca", "/nowhere"]),
+                ("no account", 1, ["--join", ops.HOST, "--join-account", trust.account()]),
+                ("no --join", 2, ["--join-tls-ca", trust.authority.path])):
+            broker = Broker(options)
+            broker.spawn()
+            checks.same(what, code, broker.ended())
+            checks.check(f"{what}: it is said", broker.says(" error "), broker.log())
+        two = trust.account(("one", SECRET), ("two", SECRET))
+        broker = Broker(["--join", ops.HOST, "--join-account", two])
+        broker.spawn()
+        checks.same("two accounts", 1, broker.ended())
+        checks.check("two accounts: it is said", broker.says("error .*one only"), broker.log())
+
+
+if __name__ == "__main__":
+    sys.exit(ops.Checks().run([value for name, value in list(globals().items())
+                               if name.startswith("test_")]))
