@@ -1,17 +1,20 @@
 # SPDX-License-Identifier: BSD-2-Clause
-"""--join: the mini-broker beside an official broker, under official name servers. What clients and
-mqadmin then see, and what the name servers know after a change, a farewell and a kill.
+"""--join: the mini-broker beside an official broker, under official name servers, in the clear and
+by TLS. What clients and mqadmin then see, and what the name servers know after a change, a farewell
+and a kill.
 """
 
 import json
 import os
 import re
 import signal
+import ssl
 import subprocess
 import time
 
 import agents
 import artifacts
+import certificates
 import engines
 import wire
 from cases import Skipped, case, need, same
@@ -173,10 +176,7 @@ def join_name_server_restarts(ctx):
         here.official.end([namesrv], signal.SIGKILL, 10)
         with wire.Connection(here.mini.broker) as connection:
             same("the broker without its name server", connection.ask(28)[0]["code"], 0)
-        path = os.path.join(here.official.directory, "namesrv.conf")
-        here.official.spawn("namesrv", here.official.java(
-            "org.apache.rocketmq.namesrv.NamesrvStartup", 128, path),
-            {"ROCKETMQ_HOME": here.official.directory})
+        here.official.start_namesrv()
         here.official.processes.insert(0, here.official.processes.pop())
         back = until("the broker at the new name server", 30, lambda: "broker-b" in known(here))
         here.official.processes[0].send_signal(signal.SIGSTOP)
@@ -189,6 +189,46 @@ def join_name_server_restarts(ctx):
         need(took < 5, "a name server that is silent holds up the end", took)
     return (f"told again {back:.1f} s after the name server began anew; the broker ends in "
             f"{took:.1f} s when its name server is silent")
+
+
+@case((), short=False, alone=True)
+def join_by_tls(ctx):
+    """An official name server that speaks TLS only."""
+    if not os.path.isdir(artifacts.jars("broker-5.3")):
+        raise Skipped("the official broker was not fetched")
+    base = os.path.join(os.path.dirname(ctx.engine.directory), "join-tls")
+    authority = certificates.Authority(os.path.join(base, "certificates"), "authority")
+    certificate, key = authority.issue("namesrv")
+    official = engines.RocketMQ(os.path.join(base, "official"), PORTS["namesrv"], PORTS["official"])
+    mini = engines.Mini(os.path.join(base, "mini"), PORTS["own"], PORTS["mini"])
+    mini.binary = ctx.engine.binary or engines.Mini.binary
+    mini.options = ["--name", "broker-b", "--join", official.address, "--join-tls-ca",
+                    authority.path]
+    context = ssl.create_default_context(cafile=authority.path)
+
+    def brokers():
+        try:
+            with wire.Connection(official.namesrv) as connection:
+                connection.socket = context.wrap_socket(connection.socket,
+                                                        server_hostname="127.0.0.1")
+                _, body = connection.ask(106)
+        except OSError:  # it has not begun
+            return None
+        return set(json.loads(NUMERIC.sub(rb'\1"\2":', body))["brokerAddrTable"] or ())
+
+    try:
+        official.start_namesrv("-Dtls.test.mode.enable=false", "-Dtls.server.mode=enforcing",
+                               f"-Dtls.server.certPath={certificate}",
+                               f"-Dtls.server.keyPath={key}")
+        until("the name server", 30, lambda: brokers() is not None)
+        mini.start()
+        came = until("the broker at the name server", 10, lambda: brokers() == {"broker-b"})
+        mini.stop()
+        same("brokers after a farewell", brokers(), set())
+    finally:
+        mini.stop()
+        official.stop()
+    return f"known after {came:.1f} s, forgotten after the farewell"
 
 
 def known(here):

@@ -116,19 +116,23 @@ class RocketMQ(Engine):
     name = "rocketmq"
     version = artifacts.VERSIONS["broker-5.3"]
 
-    def java(self, main, heap, configuration):
+    def java(self, main, heap, configuration, *properties):
         jars = os.path.join(artifacts.jars("broker-5.3"), "*")
         return ["java", f"-Xmx{heap}m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=512m", *OPEN,
-                f"-Duser.home={self.directory}", "-cp", jars, main, "-c", configuration]
+                f"-Duser.home={self.directory}", *properties, "-cp", jars, main, "-c",
+                configuration]
+
+    def start_namesrv(self, *properties):
+        path = os.path.join(self.directory, "namesrv.conf")
+        with open(path, "w", encoding="ascii") as out:
+            out.write(f"listenPort={self.namesrv_port}\n")
+        self.spawn("namesrv", self.java("org.apache.rocketmq.namesrv.NamesrvStartup", 128, path,
+                                        *properties), {"ROCKETMQ_HOME": self.directory})
 
     def start(self):
         home = {"ROCKETMQ_HOME": self.directory}
         if not self.processes:
-            path = os.path.join(self.directory, "namesrv.conf")
-            with open(path, "w", encoding="ascii") as out:
-                out.write(f"listenPort={self.namesrv_port}\n")
-            self.spawn("namesrv", self.java("org.apache.rocketmq.namesrv.NamesrvStartup", 128,
-                                            path), home)
+            self.start_namesrv()
             end = time.monotonic() + 30
             while time.monotonic() < end:
                 try:
