@@ -29,6 +29,7 @@ static void log_init_fields(struct clg_log *log, const struct clg_log_config *co
     clg_mutex_init(&log->drain_lock);
     clg_mutex_init(&log->leader);
     clg_mutex_init(&log->seal_lock);
+    clg_mutex_init(&log->latch_lock);
 }
 
 /* Appends that wait for no disk are drawn: to time each would cost up to half of what they do. So
@@ -224,13 +225,17 @@ void clg_log_set_folded(struct clg_log *log, uint64_t position)
 
 void clg_log_latch(struct clg_log *log, const struct commitlog_error *cause)
 {
-    uint32_t expected = 0;
     CLG_ASSERT(cause->code < 0);
-    if (!clg_cas_acqrel_u32(&log->latch, &expected, 1)) {
+    clg_mutex_lock(log->os, &log->latch_lock);
+    bool is_first = clg_load_relaxed_u32(&log->latch) == 0;
+    if (is_first) {
+        log->failure = *cause;
+        clg_store_release_u32(&log->latch, 1); /* ORDER(latch-1) release */
+    }
+    clg_mutex_unlock(log->os, &log->latch_lock);
+    if (!is_first) {
         return;
     }
-    log->failure = *cause;
-    clg_store_release_u32(&log->latch, 2); /* ORDER(latch-1) release */
     clg_store_release_u32(&log->shared->closed.flag, CLG_LIVE_FAILED);
     clg_wake_all(log);
     clg_live_wake(log->live);
@@ -238,16 +243,13 @@ void clg_log_latch(struct clg_log *log, const struct commitlog_error *cause)
 
 int clg_log_failure(struct clg_log *log, struct commitlog_error *err)
 {
-    uint32_t latch = clg_load_acquire_u32(&log->latch); /* ORDER(latch-1) acquire */
-    if (latch == 0) {
+    if (clg_load_acquire_u32(&log->latch) == 0) { /* ORDER(latch-1) acquire */
         return COMMITLOG_OK;
     }
-    if (err != NULL && latch == 2) {
+    if (err != NULL) {
         *err = log->failure;
         clg_wrap(err, "failed before, reopen the store");
         err->code = COMMITLOG_EFAILED;
-    } else if (err != NULL) {
-        return clg_fail(err, COMMITLOG_EFAILED, 0, CLG_NO_POSITION, "the store has just failed");
     }
     return COMMITLOG_EFAILED;
 }

@@ -131,8 +131,10 @@ struct clg_log {
     CLG_LINE _Atomic uint32_t listeners; /* appends that are still to tell followers */
     _Atomic uint64_t announced;          /* followers were told of what is before; only grows */
 
-    /* latch: 0 good, 1 being written, 2 closed; ORDER(latch-1) */
+    /* 0: good. 1: failed, ORDER(latch-1); set under latch_lock, the innermost of all, and under it
+     * `durable` moves: never again once somebody was told that the store has failed. */
     CLG_LINE _Atomic uint32_t latch;
+    struct clg_mutex latch_lock;
     struct commitlog_error failure;
 
     /* peek, under the fold lock */

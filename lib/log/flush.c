@@ -150,6 +150,18 @@ static void flush_take_aim(struct clg_log *log, uint64_t target)
     clg_store_release_u64(&log->flush_aim, target | (group ^ 1u)); /* ORDER(flush-aim) release */
 }
 
+/* What a flush that was under way when the store failed has brought to the disk is not told. */
+static int flush_moves(struct clg_log *log, uint64_t target, struct commitlog_error *err)
+{
+    clg_mutex_lock(log->os, &log->latch_lock);
+    bool good = clg_load_relaxed_u32(&log->latch) == 0;
+    if (good || CLG_PLANTED(DURABLE_LATE)) {
+        clg_live_store(&log->shared->durable, target);
+    }
+    clg_mutex_unlock(log->os, &log->latch_lock);
+    return good ? COMMITLOG_OK : clg_log_failure(log, err);
+}
+
 /* Under leader. */
 static int flush_lead(struct clg_log *log, struct commitlog_error *err)
 {
@@ -194,12 +206,13 @@ static int flush_lead(struct clg_log *log, struct commitlog_error *err)
         return clg_log_failure(log, err);
     }
     target = CLG_PLANTED(TARGET_LATE) ? clg_live_load(&log->shared->published) : target;
-    clg_live_store(&log->shared->durable, target);
-    if (clg_load_relaxed_u64(&log->shared->counters[CLG_LIVE_COUNT_FLUSHES]) != flushes) {
+    rc = flush_moves(log, target, err);
+    if (rc == COMMITLOG_OK &&
+        clg_load_relaxed_u64(&log->shared->counters[CLG_LIVE_COUNT_FLUSHES]) != flushes) {
         clg_measure(log->live, CLG_HISTOGRAM_FLUSH_RECORDS, records - log->flushed_records);
         log->flushed_records = records;
     }
-    return COMMITLOG_OK;
+    return rc;
 }
 
 static void flush_change_words(struct clg_log *log)

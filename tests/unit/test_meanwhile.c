@@ -59,6 +59,41 @@ START_TEST(what_comes_while_a_flush_is_under_way_is_not_durable_with_it)
 }
 END_TEST
 
+/* The disk has done its work, and before the call returns another write of the store fails. */
+static int during_fdatasync_fails(const struct commitlog_os *os, int fd)
+{
+    (void)os;
+    int rc = during.under->fdatasync(during.under, fd);
+    if (store != NULL && during.calls++ == 0) {
+        (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 0);
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, "in between", 10, COMMITLOG_LEVEL_WRITTEN, NULL),
+            COMMITLOG_EUNKNOWN);
+        during.published = store_positions().durable;
+    }
+    return rc;
+}
+
+START_TEST(a_flush_that_comes_back_to_a_failed_store_moves_nothing)
+{
+    during_begin();
+    during.table.fdatasync = during_fdatasync_fails;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(
+        store_open_with(&during.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), COMMITLOG_EFAILED);
+    ck_assert_uint_gt(during.calls, 0);
+    ck_assert_uint_eq(store_positions().durable, during.published);
+    ck_assert_int_eq(commitlog_wait_durable(store, store_positions().published, 0),
+                     COMMITLOG_EFAILED);
+    ck_assert_uint_eq(store_count(), 3);
+}
+END_TEST
+
 /* A record of so many bytes in all. */
 static void during_put(uint32_t bytes)
 {
@@ -217,6 +252,7 @@ static Suite *meanwhile_suite(void)
     tcase_set_timeout(cases, 60);
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, what_comes_while_a_flush_is_under_way_is_not_durable_with_it, 0, 2);
+    tcase_add_test(cases, a_flush_that_comes_back_to_a_failed_store_moves_nothing);
     tcase_add_test(cases, what_counts_as_written_ends_at_a_record);
     tcase_add_test(cases, zeros_are_written_ahead_where_appends_wait_for_flushes);
     tcase_add_loop_test(cases, nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried,
