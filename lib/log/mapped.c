@@ -15,7 +15,10 @@ static int mapped_enter(struct clg_log *log, struct clg_segment *segment, uint8_
                         struct commitlog_error *err)
 {
     (void)log;
-    return clg_segment_map_write(segment, out_map, err);
+    int rc = clg_segment_map_write(segment, out_map, err);
+    /* The fold reads by the other one, which a file system that has given up may refuse later. */
+    const uint8_t *map;
+    return rc == COMMITLOG_OK ? clg_segment_map(segment, &map, err) : rc;
 }
 
 static bool mapped_has_room(const struct clg_log *log, uint64_t end)

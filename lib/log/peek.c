@@ -1,8 +1,10 @@
 /*
- * peek.c -- a record for the fold: from the ring, from the segment, or, in a follower, checked.
+ * peek.c -- a record for the fold: from the ring, from the writer's own map, or copied and checked.
  *
- * In the writer nothing is verified: the record was built by this process, or recovery has
- * verified it. Its ring bytes stay because `folded` is not beyond it yet (stage.c).
+ * In the writer nothing is verified: the record was built by this process. Its ring bytes stay
+ * because `folded` is not beyond it yet (stage.c). Only what a large record kept from the ring, or
+ * overtook, is read from the segment, and that by pread: pages of a file system that has given up
+ * may be gone, and a map of them would end the process of somebody who only appends.
  * In a follower everything is verified, and what is only staged is copied: the copy is good if the
  * writer had not drained it by the time the copy was complete, because ring bytes are reused only
  * after that (ORDER(ring-copy)). A large record is published before `written` says that it never
@@ -45,19 +47,25 @@ static void peek_fill(const struct clg_log *log, uint64_t position, const uint8_
     out->body_bytes = clg_record_is_filler(header->kind) ? 0 : clg_record_body_bytes(header);
 }
 
+static bool peek_has(const struct clg_log *log, uint64_t position)
+{
+    return !log->is_follower &&
+           (log->engine->writes_through || position >= clg_load_acquire_u64(&log->ring_floor));
+}
+
 static int peek_own(struct clg_log *log, uint64_t position, struct clg_record_view *out,
                     struct commitlog_error *err)
 {
     const uint8_t *record;
-    if (log->ring != NULL && position >= clg_load_acquire_u64(&log->ring_floor)) {
-        record = log->ring + (position & log->ring_mask);
-    } else {
+    if (log->engine->writes_through) {
         const uint8_t *map = NULL;
         int rc = clg_segment_map(log->peek_segment, &map, err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
         record = map + (position - log->peek_segment->base);
+    } else {
+        record = log->ring + (position & log->ring_mask);
     }
     struct clg_record_header header;
     clg_record_decode(record, &header);
@@ -126,7 +134,7 @@ static int peek_checked(struct clg_log *log, uint64_t position, struct clg_recor
 {
     uint64_t seed = clg_record_seed(log->peek_segment->salt, position);
     struct clg_record_header header;
-    bool staged = true;
+    bool staged = log->is_follower;
     int rc = peek_reserve(log, CLG_RECORD_HEADER_BYTES, err);
     if (rc == COMMITLOG_OK) {
         rc = peek_header(log, position, seed, &staged, &header, err);
@@ -163,8 +171,8 @@ int clg_log_peek(struct clg_log *log, uint64_t position, struct clg_record_view 
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    rc = log->is_follower ? peek_checked(log, position, out, err)
-                          : peek_own(log, position, out, err);
+    rc = peek_has(log, position) ? peek_own(log, position, out, err)
+                                 : peek_checked(log, position, out, err);
     if (rc != COMMITLOG_OK && log->is_follower && position < clg_log_first(log)) {
         rc = clg_fail(err, COMMITLOG_ETOOSMALL, 0, position, "retention took the segment away");
     }

@@ -183,6 +183,24 @@ START_TEST(close_makes_everything_durable_without_memory)
 }
 END_TEST
 
+/* The fold of a writer needs no map that a file system which has given up could refuse, or answer
+ * with SIGBUS: the mmap engine has it from the moment on that it enters a segment, and the staged
+ * one does without, also where a large record is not in the ring. */
+START_TEST(what_is_appended_is_folded_when_nothing_can_be_mapped)
+{
+    uint8_t large[40000] = {0}; /* more than half the ring */
+    stage_bytes = 65536;
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_MAP, 1, EROFS, 1);
+    store_put(2, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(
+        commitlog_append(store, topic, 0, large, sizeof(large), COMMITLOG_LEVEL_NONE, NULL), 0);
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    ck_assert_uint_eq(store_count(), 4);
+}
+END_TEST
+
 /* Each call of an open after a kill fails for ever for want of descriptors: that is what the open
  * says, and what was acknowledged, in the stage too, is there afterwards. */
 static void without_descriptors(uint32_t kind, uint64_t engine, bool checkpoint_lost)
@@ -503,6 +521,7 @@ static Suite *faults_suite(void)
     tcase_add_test(cases, an_epoch_that_a_record_has_does_not_come_again_without_checkpoint);
     tcase_add_test(cases, a_new_topic_gets_no_messages_of_one_that_was_lost);
     tcase_add_loop_test(cases, close_makes_everything_durable_without_memory, 0, 2);
+    tcase_add_loop_test(cases, what_is_appended_is_folded_when_nothing_can_be_mapped, 0, 2);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage, 0, 6);
     tcase_add_loop_test(cases, want_of_descriptors_is_not_damage_when_checkpoint_is, 0, 6);
     tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 4);
