@@ -73,6 +73,16 @@ void commitlog_cursor_close(struct commitlog_cursor *cursor)
     clg_store_unref(store);
 }
 
+/* What was being done, in front of the cause if one was told. */
+static int cursor_fail(struct commitlog_error *err, int rc, uint64_t position, const char *what)
+{
+    if (err == NULL || err->code != rc) {
+        return clg_fail(err, rc, 0, position, "%s", what);
+    }
+    clg_wrap(err, "%s", what);
+    return rc;
+}
+
 static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t value,
                        struct commitlog_error *err)
 {
@@ -80,6 +90,7 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
     int rc = COMMITLOG_OK;
     struct clg_follow_reads reads = {0};
     bool again;
+    clg_error_clear(err);
     do {
         struct clg_core *core = clg_store_core(store);
         uint64_t visible = 0;
@@ -135,9 +146,7 @@ int32_t commitlog_cursor_open(struct commitlog_store *store, uint32_t topic, uin
                       topic, queue);
     } else {
         rc = cursor_seek(cursor, from, value, err);
-        rc = rc == COMMITLOG_OK
-                 ? rc
-                 : clg_fail(err, rc, 0, CLG_NO_POSITION, "place a cursor (from %u)", from);
+        rc = rc == COMMITLOG_OK ? rc : cursor_fail(err, rc, CLG_NO_POSITION, "place a cursor");
     }
     if (rc != COMMITLOG_OK) {
         commitlog_cursor_close(cursor);
@@ -160,7 +169,10 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
     struct clg_core *core = clg_store_core(store);
     const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
     struct commitlog_cursor *cursor = NULL;
-    rc = found == NULL ? COMMITLOG_ENOTFOUND : cursor_create(store, &clg_cursor_key, &cursor);
+    clg_error_clear(err);
+    rc = found == NULL ? clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION,
+                                  "no topic has number %u", topic)
+                       : cursor_create(store, &clg_cursor_key, &cursor);
     if (rc == COMMITLOG_OK) {
         cursor->key = store->os->alloc(store->os, key_bytes);
         rc = cursor->key == NULL ? COMMITLOG_ENOMEM : COMMITLOG_OK;
@@ -177,7 +189,7 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
     }
     if (rc != COMMITLOG_OK) {
         commitlog_cursor_close(cursor);
-        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "query topic %u", topic);
+        rc = cursor_fail(err, rc, CLG_NO_POSITION, "query a topic");
     } else {
         *out_cursor = cursor;
     }
@@ -201,7 +213,7 @@ int32_t commitlog_cursor_open_log(struct commitlog_store *store, uint64_t positi
     }
     if (rc != COMMITLOG_OK) {
         commitlog_cursor_close(cursor);
-        return clg_fail(err, rc, 0, position, "open a cursor over the log");
+        return cursor_fail(err, rc, position, "open a cursor over the log");
     }
     *out_cursor = cursor;
     return COMMITLOG_OK;
