@@ -9,6 +9,7 @@
 #ifndef CLG_FORMAT_LOCK_FILE_H
 #define CLG_FORMAT_LOCK_FILE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "format/format.h"
@@ -32,6 +33,13 @@ struct clg_lock_file {
     uint8_t boot_id[CLG_BOOT_ID_BYTES];
     char live_path[CLG_LIVE_PATH_MAX + 1u]; /* NUL-terminated; empty: private memory, no area */
 };
+
+/* Written by the same opening of the store. A writer that is killed while it recovers leaves its
+ * number beside the session of the one before. */
+static inline bool clg_lock_file_same(const struct clg_lock_file *a, const struct clg_lock_file *b)
+{
+    return a->session == b->session && a->pid == b->pid && a->start_time == b->start_time;
+}
 
 /* 0 or COMMITLOG_EINVAL (path too long). */
 int clg_lock_file_encode(uint8_t page[CLG_LOCK_FILE_BYTES], const struct clg_lock_file *lock);

@@ -372,11 +372,7 @@ bool clg_store_dir_moved(struct clg_store_dir *dir, bool live, const struct clg_
     if (clg_store_dir_probe(dir, NULL) != 0) {
         return false;
     }
-    /* One that is killed while it recovers leaves its number beside the session of the one before.
-     */
-    bool other = dir->last.session != last->session || dir->last.pid != last->pid ||
-                 dir->last.start_time != last->start_time;
-    return dir->writer_live != live || (!live && other);
+    return dir->writer_live != live || (!live && !clg_lock_file_same(&dir->last, last));
 }
 
 /* *fd stays -1 for a reader or a plan when the directory is not there. */

@@ -117,8 +117,7 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
         return rc;
     }
     core->writer_session = store->dir.last.session;
-    core->writer_pid = store->dir.last.pid;
-    core->writer_start_time = store->dir.last.start_time;
+    core->lock = store->dir.last;
     bool closed = result.summary.clean_close != 0;
     if (result.writer_live) {
         rc = follow_attach(store, old, core, &result, last_try, err);
@@ -327,14 +326,6 @@ int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *ou
     return rc;
 }
 
-/* LOCK has nobody else in it since the core was made: one that recovers is there with its number,
- * beside the session of the writer before. */
-static bool follow_is_untouched(const struct clg_core *core, const struct clg_lock_file *last)
-{
-    return last->session == core->writer_session && last->pid == core->writer_pid &&
-           last->start_time == core->writer_start_time;
-}
-
 /* As clg_follow_check; COMMITLOG_EBUSY: a writer is just opening or closing, and may take files
  * away. */
 static int follow_look(struct commitlog_store *store, struct commitlog_error *err)
@@ -345,7 +336,7 @@ static int follow_look(struct commitlog_store *store, struct commitlog_error *er
     int rc = clg_store_dir_probe(&store->dir, err);
     struct clg_core *old = store->core;
     bool live = store->dir.writer_live;
-    bool untouched = follow_is_untouched(old, &store->dir.last);
+    bool untouched = clg_lock_file_same(&old->lock, &store->dir.last);
     /* A writer may also have come and gone between two looks, or died while it recovered. */
     bool changed =
         store->dir.last.session != old->writer_session || (live ? !old->follows : !untouched);

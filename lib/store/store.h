@@ -49,8 +49,7 @@ struct clg_core {
     bool follows;         /* reader beside a live writer */
     bool keeps_live_file; /* a writer that failed leaves its stage as evidence */
     uint64_t writer_session;
-    uint64_t writer_start_time; /* reader: of the process that LOCK named */
-    uint32_t writer_pid;
+    struct clg_lock_file lock;     /* reader: LOCK when the core was made */
     uint64_t unrecovered_bytes;    /* reader without a writer: behind its end, not proven durable */
     struct clg_mutex refresh_lock; /* reader: new segments, raised first */
 };
