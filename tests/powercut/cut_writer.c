@@ -320,6 +320,8 @@ int main(int argc, char **argv)
     if (strcmp(argv[5], "written") == 0)
         writer.durable = COMMITLOG_LEVEL_WRITTEN;
     options = session_options(argv[3], seed);
+    /* The disk may die while this reads what is durable, and a map of it with it. */
+    CHECK_RC(commitlog_options_set(options, COMMITLOG_OPT_BORROW, 0, NULL), COMMITLOG_OK);
     rc = session_open(argv[1], argv[2], options, &writer.store);
     commitlog_options_free(options);
     if (rc != COMMITLOG_OK)

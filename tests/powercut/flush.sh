@@ -103,6 +103,11 @@ writer() { # the fault is set while it runs, or before it begins
     counter failed
     [ "$value" -gt "$failed_before" ] && hit=1
     failed_before=$value
+    # What has just failed is still to be told, and to be looked at by the writer.
+    for ((tick = 0; hit && tick < 1000; tick++)); do
+        [[ $kind == data || $kind == checkpoint ]] && alive || break
+        sleep 0.01
+    done
     latched=0
     if alive; then
         program_kill
