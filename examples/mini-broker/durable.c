@@ -115,6 +115,8 @@ void durable_reply(struct broker *broker, struct reply *reply, uint64_t end_posi
         if (wait && broker->options->sync)
             reply->code = REPLY_FLUSH_TIMEOUT;
         reply_end(reply, (struct text){0});
+        if (broker->options->sync)
+            durable_soon(broker); /* or consumers do not see it */
         return;
     }
     *pending = (struct pending){.to = reply_keep(reply->to),

@@ -81,6 +81,12 @@ static bool open_store(struct broker *broker)
         code = commitlog_options_set(
             options, COMMITLOG_OPT_FLUSH,
             broker->options->sync ? COMMITLOG_FLUSH_SYNC : COMMITLOG_FLUSH_ASYNC, &err);
+    /* A consumer that was given what a power cut takes away would pass what is acknowledged for the
+     * same offsets afterwards. */
+    if (code == COMMITLOG_OK)
+        code = commitlog_options_set(
+            options, COMMITLOG_OPT_VISIBILITY,
+            broker->options->sync ? COMMITLOG_VISIBLE_DURABLE : COMMITLOG_VISIBLE_PUBLISHED, &err);
     if (code == COMMITLOG_OK)
         code = commitlog_options_set(options, COMMITLOG_OPT_MAX_BODY_BYTES, SEND_BODY_MAX + 65536,
                                      &err);

@@ -2,8 +2,10 @@
 /*
  * ops.c - starts, ticks and stops what operators need. See ops.h.
  *
- * A store that was opened to flush with each append does not flush by itself; when it is told at
- * run time to answer at once, somebody has to: the flush timer here.
+ * A store that was opened to flush with each append does not flush by itself while there is
+ * traffic, and shows only what is durable. For what nobody waits for (deliveries of delayed
+ * messages, and everything once the broker is told at run time to answer at once) somebody has to:
+ * the flush timer here.
  *
  * Happy path: limits, rates, HTTP, READY; a tick a second; STOPPING. Failure modes: an HTTP port
  * that cannot be had stops the start.
@@ -60,12 +62,7 @@ static void ops_apply(struct ops *ops)
 {
     bound_connections(ops->options);
     log_set_level(ops->options->log_level);
-    if (ops->opened_sync && !ops->options->sync) {
-        (void)uv_timer_start(&ops->flush, on_flush, FLUSH_MS, FLUSH_MS);
-    } else {
-        durable_soon(ops->broker);
-        (void)uv_timer_stop(&ops->flush);
-    }
+    durable_soon(ops->broker);
     struct commitlog_error err = {0};
     const struct commitlog_limits limits = {.struct_bytes = sizeof limits,
                                             .unflushed_bytes = ops->options->unflushed_bytes};
@@ -90,7 +87,6 @@ bool ops_start(struct broker *broker, struct options *options)
         return false;
     *ops = (struct ops){.broker = broker,
                         .options = options,
-                        .opened_sync = options->sync,
                         .reloaded_ms = broker_now_ms()};
     broker->ops = ops;
     (void)uv_timer_init(&broker->loop, &ops->tick);
@@ -98,6 +94,8 @@ bool ops_start(struct broker *broker, struct options *options)
     (void)uv_timer_init(&broker->loop, &ops->watchdog);
     ops->tick.data = ops->flush.data = ops->watchdog.data = ops;
     ops_apply(ops);
+    if (options->sync)
+        (void)uv_timer_start(&ops->flush, on_flush, FLUSH_MS, FLUSH_MS);
     if (options->has_http && !start_http(ops))
         return false;
     const uint64_t watchdog_ms = notify_watchdog_ms();

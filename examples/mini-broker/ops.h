@@ -16,9 +16,8 @@ struct ops {
     struct http *http;               /* NULL: not asked for */
     struct topic_rates *topic_rates; /* NULL, too, then */
     uv_timer_t tick;
-    uv_timer_t flush;    /* runs while flush is async in a store that was opened as sync */
+    uv_timer_t flush;    /* runs in a store that was opened as sync */
     uv_timer_t watchdog; /* runs when the service manager wants to hear from us */
-    bool opened_sync;
     int64_t reloaded_ms; /* of the last one that was good, the start included */
     bool reload_failed;
 };

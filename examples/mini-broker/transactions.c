@@ -14,6 +14,7 @@
 #include "clients.h"
 #include "codes.h"
 #include "dispatch.h"
+#include "durable.h"
 #include "log.h"
 #include "reply.h"
 
@@ -96,6 +97,8 @@ static int32_t transaction_decide(struct broker *broker, uint64_t number, bool c
     struct topic *topic = known ? topic_of_stored(broker, message.topic) : NULL;
     if (code == COMMITLOG_OK && commit && topic != NULL)
         topic->put_count++;
+    if (code == COMMITLOG_OK && commit && broker->options->sync)
+        durable_soon(broker); /* or consumers do not see it */
     return code;
 }
 
