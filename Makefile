@@ -566,10 +566,12 @@ plants: deps ## each mistake planted in the library must be found; NAMES="NO_ZER
 
 broker: deps-broker ## build examples/mini-broker, a broker for clients of RocketMQ
 	@$(MAKE) $(BROKER)
-# CLIENTS: "java-5.3,go" say. What is not Debian's is not installed over what is there.
+# CLIENTS: "java-5.3,go" say. What is not Debian's is not installed over what is there. Where no
+# FUSE is to be had, the power cuts say that they were skipped.
 check-broker: broker check-broker-unit check-broker-ops $(if $(SHORT),,check-broker-systemd) ## unmodified clients against the mini-broker; SHORT=1 for some minutes
 	@$(MAKE) deps-broker-clients
-	@$(PYTHON) tests/broker/run.py --binary $(abspath $(BROKER)) $(if $(SHORT),--short --jobs 6) \
+	@$(MAKE) deps-powercut $(FAULT_DISK) || true
+	@$(PYTHON) tests/broker/run.py --binary $(BROKER) $(if $(SHORT),--short --jobs 6) \
 	    $(if $(CLIENTS),--clients $(CLIENTS))
 check-broker-unit: broker ## the unit tests of the mini-broker, and what hostile clients send
 	@$(MAKE) $(BROKER_TEST_PROGRAMS)

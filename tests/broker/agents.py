@@ -88,9 +88,12 @@ class Task:
                 self.agent.condition.wait(min(left, 1))
         return self
 
-    def stop(self, seconds=60):
+    def ask_to_stop(self):
         if not self.ended:
             self.agent.tell(f"{self.identity} stop of={self.identity}")
+
+    def stop(self, seconds=60):
+        self.ask_to_stop()
         return self.end(seconds)
 
 

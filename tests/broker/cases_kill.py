@@ -1,53 +1,14 @@
 # SPDX-License-Identifier: BSD-2-Clause
 """The server is killed while clients run. What was acknowledged is there afterwards, unaltered."""
 
-import collections
 import random
 import time
 
-import messages
 import wire
 from cases import case, need, same
+from crashes import await_acknowledged, begin, check_consumed, check_stored, stop
 
 ROUNDS = {True: 2, False: 6}
-
-
-def begin(ctx, agent, name, topic, **values):
-    task = agent.begin("produce", topic=topic, seed=f"{ctx.seed}-{name}", n=10 ** 7,
-                       again=1, pause=2,
-                       timeout=3000, group=f"P-{ctx.name}-{name}", **values)
-    task.seed, task.ordered = f"{ctx.seed}-{name}", values.get("mode") == "ordered"
-    return task
-
-
-def check_stored(ctx, topic, tasks):
-    """Each acknowledged message once or more (an unanswered send is sent again), with its bytes."""
-    stored = collections.defaultdict(list)
-    for record in wire.read_topic(ctx.engine.namesrv, ctx.engine.broker, topic):
-        seed, index, _ = record["body"].split(b":", 2)
-        key = (seed.decode(), int(index))
-        need(record["body"] == messages.body(*key), f"message {key} was altered")
-        stored[key].append(record)
-    count = 0
-    for task in tasks:
-        for ack in task.of("ack"):
-            found = stored.get((task.seed, ack["i"]), [])
-            need(found, f"acknowledged, but not there: {task.seed}, {ack}")
-            need(any((r["q"], r["off"]) == (ack["q"], ack["off"]) for r in found),
-                 "acknowledged for another place", ack, [(r["q"], r["off"]) for r in found])
-            count += 1
-    for task in tasks:
-        if task.ordered:
-            last = collections.defaultdict(int)
-            for (seed, index), records in stored.items():
-                for record in records if seed == task.seed else ():
-                    last[record["q"], record["off"]] = index
-            before = {}
-            for (queue, _), index in sorted(last.items()):
-                need(index >= before.get(queue, -1), f"queue {queue}: {index} after "
-                     f"{before.get(queue)}")
-                before[queue] = index
-    return count, sum(len(r) for r in stored.values())
 
 
 @case((), alone=True)
@@ -65,12 +26,7 @@ def kill_nine(ctx):
     moments = []
     rounds = ROUNDS[ctx.short]
     for _ in range(rounds):
-        before = [len(task.of("ack")) for task in tasks]
-        end = time.monotonic() + 90
-        while any(len(task.of("ack")) < count + 20 for task, count in zip(tasks, before)):
-            need(time.monotonic() < end, "a producer does not go on", [
-                (t.agent.name, len(t.of("ack")), t.events[-1:]) for t in tasks])
-            time.sleep(0.05)
+        await_acknowledged(tasks, 20)
         moment = draw.uniform(0.05, 1.5)
         time.sleep(moment)
         ctx.engine.kill()
@@ -81,21 +37,9 @@ def kill_nine(ctx):
         ready = time.monotonic() - begun
         count, _ = check_stored(ctx, topic, [])
     time.sleep(2)
-    for task in tasks:
-        task.stop()
+    stop(tasks)
     count, there = check_stored(ctx, topic, tasks)
-    wanted = {(task.seed, ack["i"]) for task in tasks for ack in task.of("ack")}
-    end = time.monotonic() + 120
-    while True:
-        received = {(m["s"], int(m["i"])): m for m in consumer.of("msg")}
-        if wanted <= received.keys():
-            break
-        need(time.monotonic() < end, "acknowledged, but not consumed",
-             len(wanted - received.keys()), sorted(wanted - received.keys())[:5])
-        time.sleep(0.5)
-    consumer.stop()
-    for (seed, index), message in received.items():
-        same(f"bytes of {seed} {index}", message["sum"], messages.expected(seed, index))
+    check_consumed(consumer, tasks)
     need(count > 20 * rounds * len(tasks) - 1, "too few messages for a verdict", count)
     return (f"{rounds} times kill -9 ({len(tasks)} producers, {len(agents)} clients, sync flush): "
             f"{count} acknowledged, {there} stored, all stored and consumed, bytes and order; "

@@ -155,10 +155,13 @@ class Mini(Engine):
     binary = ""
     options = ["--check-interval", "2000"]
 
+    def data(self):
+        return os.path.join(self.directory, "data")
+
     def start(self):
         self.spawn("mini", [self.binary, "--namesrv-listen", self.address, "--listen",
                             self.broker_address, "--advertise", "127.0.0.1", "--data",
-                            os.path.join(self.directory, "data"), *self.options])
+                            self.data(), *self.options])
         self.wait_ready()
 
 

@@ -31,6 +31,7 @@ import cases_hostile  # noqa: F401
 import cases_join  # noqa: F401
 import cases_kill  # noqa: F401
 import cases_messages  # noqa: F401
+import cases_powercut  # noqa: F401
 import cases_python  # noqa: F401
 import cases_tls  # noqa: F401
 import engines
@@ -46,8 +47,9 @@ ISOLATED = "BROKER_TESTS_ISOLATED"
 def arguments():
     parser = argparse.ArgumentParser(description=__doc__.split("\n", maxsplit=1)[0])
     parser.add_argument("--engine", choices=engines.ENGINES, default="mini")
-    parser.add_argument("--binary", default=os.path.join(artifacts.ROOT, "build", "release",
-                                                         "mini-broker"))
+    # servers are started in directories of their own
+    parser.add_argument("--binary", type=os.path.abspath, default=os.path.join(
+        artifacts.ROOT, "build", "release", "mini-broker"))
     parser.add_argument("--short", action="store_true", help="some minutes")
     parser.add_argument("--clients", default="", help=",".join(CLIENTS))
     parser.add_argument("--cases", default="", help="names, or beginnings of names")

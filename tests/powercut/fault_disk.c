@@ -21,6 +21,7 @@
  *                             checkpoint and data (of a store), meta (what is none of these)
  *     bad OFFSET BYTES        reads of this range fail until it is written
  *     lie on|off              flushes are confirmed and not done: a disk that breaks its promise
+ *     slow MS                 each flush takes so much longer, and all requests wait for it
  *     reset                   no faults from now on
  * Reading DIRECTORY/ctl gives the counters as NAME=VALUE words.
  *
@@ -47,7 +48,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-enum { PIECE_BYTES = 4096, COMMAND_BYTES = 512 };
+enum { PIECE_BYTES = 4096, COMMAND_BYTES = 512, SLOW_MS_MAX = 1000 };
 
 struct piece {
     struct piece *next;
@@ -84,6 +85,7 @@ struct disk {
     uint64_t cached;
     bool off;
     bool lies;
+    unsigned slow_ms;
     uint64_t requests[REQUESTS];
     struct fault faults[REQUESTS];
     uint64_t failed; /* requests that a fault made fail, not those without power */
@@ -182,6 +184,7 @@ static void faults_reset(void)
     memset(disk.armed_at, 0, sizeof disk.armed_at);
     disk.bad_bytes = 0;
     disk.lies = false;
+    disk.slow_ms = 0;
 }
 
 static bool command_run(const char *text)
@@ -211,7 +214,9 @@ static bool command_run(const char *text)
         disk.bad_bytes = b;
         return true;
     }
-    if (strcmp(text, "revive") == 0)
+    if (sscanf(text, "slow %llu", &a) == 1 && a <= SLOW_MS_MAX)
+        disk.slow_ms = (unsigned)a;
+    else if (strcmp(text, "revive") == 0)
         disk.off = false;
     else if (strcmp(text, "lie on") == 0 || strcmp(text, "lie off") == 0)
         disk.lies = text[5] == 'n';
@@ -392,6 +397,8 @@ static int on_fsync(const char *path, int data_only, struct fuse_file_info *info
     (void)data_only, (void)info;
     if (!is_disk(path))
         return 0;
+    if (disk.slow_ms > 0)
+        usleep(disk.slow_ms * 1000);
     if (!request_begin(REQUEST_FLUSH) || request_cut(REQUEST_FLUSH))
         return -EIO;
     if (!disk.lies)

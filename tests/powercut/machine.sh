@@ -154,6 +154,30 @@ draw_cut() { # a kind of cut, in $cut
     esac
 }
 
+cut_while_it_runs() { # cuts the power under what runs; says how in $what, counts $total_cuts
+    local tick
+    draw_cut
+    what="cut $cut"
+    rnd 2
+    if [ "$value" = 0 ]; then
+        rnd 300
+        ctl "arm write $((value + 1)) $cut"
+        what="$what at write $((value + 1))"
+        rnd 60
+        for ((tick = 0; tick < 20 + value; tick++)); do
+            counter off
+            [ "$value" = 1 ] && break
+            sleep 0.01
+        done
+    else
+        rnd 45
+        sleep "0.$((100 + value * 10))"
+    fi
+    counter off
+    [ "$value" = 1 ] || ctl "cut $cut"
+    total_cuts=$((total_cuts + 1))
+}
+
 program_start() { # program_start OUT PROGRAM ARGUMENT...
     local out=$1
     shift

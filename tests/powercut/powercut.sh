@@ -65,30 +65,6 @@ writer_verdict() { # what the writer may have come to
     esac
 }
 
-cut_while_it_runs() { # cuts the power under the program that was started
-    local tick
-    draw_cut
-    what="cut $cut"
-    rnd 2
-    if [ "$value" = 0 ]; then
-        rnd 300
-        ctl "arm write $((value + 1)) $cut"
-        what="$what at write $((value + 1))"
-        rnd 60
-        for ((tick = 0; tick < 20 + value; tick++)); do
-            counter off
-            [ "$value" = 1 ] && break
-            sleep 0.01
-        done
-    else
-        rnd 45
-        sleep "0.$((100 + value * 10))"
-    fi
-    counter off
-    [ "$value" = 1 ] || ctl "cut $cut"
-    total_cuts=$((total_cuts + 1))
-}
-
 cut_in_recovery() { # up to twice: the power goes again while the store is being opened
     local times request
     rnd 3
