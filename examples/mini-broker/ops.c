@@ -85,9 +85,7 @@ bool ops_start(struct broker *broker, struct options *options)
     struct ops *ops = calloc(1, sizeof *ops);
     if (ops == NULL)
         return false;
-    *ops = (struct ops){.broker = broker,
-                        .options = options,
-                        .reloaded_ms = broker_now_ms()};
+    *ops = (struct ops){.broker = broker, .options = options, .reloaded_ms = broker_now_ms()};
     broker->ops = ops;
     (void)uv_timer_init(&broker->loop, &ops->tick);
     (void)uv_timer_init(&broker->loop, &ops->flush);

@@ -348,11 +348,19 @@ END_TEST
 START_TEST(a_section_with_any_bit_flipped_is_refused_or_sound)
 {
     uint64_t taken = 0;
-    write_log(prog_env("SEED", 1), 60);
-    struct clg_view *view = view_new();
-    fold(view, 0);
-    struct section section = save(view);
-    ck_assert_uint_gt(section.bytes, 500);
+    struct clg_view *view = NULL;
+    struct section section = {0};
+    for (uint32_t steps = 60; section.bytes <= 500; steps += 60) { /* some end with few open */
+        ck_assert_uint_le(steps, 6000);
+        if (view != NULL) {
+            free(section.data);
+            ops->destroy(view);
+        }
+        write_log(prog_env("SEED", 1), steps);
+        view = view_new();
+        fold(view, 0);
+        section = save(view);
+    }
     ck_assert(restore(section.data, section.bytes));
     for (uint64_t bit = 0; bit < section.bytes * 8; bit++) {
         section.data[bit / 8] ^= (uint8_t)(1u << bit % 8);
