@@ -419,7 +419,7 @@ DEPS_BENCH_JAVA := openjdk-17-jdk-headless maven
 DEPS_BROKER := libuv1-dev libjansson-dev libmicrohttpd-dev libssl-dev
 DEPS_BROKER_CLIENTS := openjdk-17-jdk-headless maven iproute2 util-linux openssl
 DEPS_BROKER_PAGE := chromium
-DEPS_BROKER_SYSTEMD := systemd systemd-sysv systemd-container passwd
+DEPS_BROKER_SYSTEMD := systemd systemd-container passwd
 DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)
