@@ -15,6 +15,7 @@ ifeq ($(origin CC),default)
 CC := gcc
 endif
 AR ?= ar
+OBJCOPY ?= objcopy
 PKG_CONFIG ?= pkg-config
 PYTHON ?= python3
 VARIANT ?= release
@@ -190,7 +191,9 @@ SHARED := $(B)/$(SONAME)
 # The library again, each access to an atomic a call: tests/concurrency/hooks.h. With assertions.
 WOVEN := $(B)/libcommitlog-woven.a
 WOVEN_CFLAGS := -DCLG_DEBUG -include tests/concurrency/hooks.h
-FAULT := $(if $(FAULT_SOURCES),$(B)/libcommitlog-fault.a)
+# What programs link. The tree's own take its objects, with the library that they are linked with.
+FAULT_ARCHIVE := $(B)/libcommitlog-fault.a
+FAULT = $(call object,$(FAULT_SOURCES))
 SUPPORT := $(if $(SUPPORT_SOURCES),$(B)/libtestsupport.a)
 TOOL := $(if $(TOOL_SOURCES),$(B)/commitlog)
 UNIT_PROGRAMS := $(UNIT_SOURCES:%.c=$(B)/%)
@@ -233,7 +236,7 @@ bench_libs = $(shell $(PKG_CONFIG) --libs $(BENCH_PACKAGES)) -lleveldb
 .PHONY: FORCE $(shell sed -n 's/^\([a-z][a-z0-9-]*\):.*/\1/p' Makefile)
 
 all: lib $(TOOL) ## the library (shared and static) and the commitlog tool
-lib: $(SHARED) $(B)/libcommitlog.so $(STATIC) $(FAULT) $(B)/commitlog.pc
+lib: $(SHARED) $(B)/libcommitlog.so $(STATIC) $(FAULT_ARCHIVE) $(B)/commitlog.pc
 tests: $(UNIT_PROGRAMS) $(PLAIN_PROGRAMS) $(SOAK) $(FUZZ_PROGRAMS) $(if $(FUZZ_PROGRAMS),$(B)/fuzz/seeds)
 examples: $(EXAMPLE_PROGRAMS) ## the example programs
 
@@ -268,8 +271,11 @@ $(STATIC): $(call object,$(LIB_SOURCES))
 	$(archive)
 $(WOVEN): $(LIB_SOURCES:%.c=$(B)/woven/%.o)
 	$(archive)
-$(B)/libcommitlog-fault.a: $(call object,$(FAULT_SOURCES))
-	$(archive)
+# With what it needs of the library, which neither the shared one nor this one lets others see.
+$(FAULT_ARCHIVE): $(call object,$(FAULT_SOURCES)) $(STATIC)
+	@rm -f $@
+	$(call say,AR)$(CC) -r -nostdlib $^ -o $(@:.a=.o) && $(OBJCOPY) -w -G 'commitlog_fault_*' $(@:.a=.o) && \
+	    $(AR) rcs $@ $(@:.a=.o)
 $(B)/libtestsupport.a: $(call object,$(SUPPORT_SOURCES))
 	$(archive)
 
@@ -469,7 +475,8 @@ check-asan: ## the tests under AddressSanitizer
 check-tsan: ## the tests under ThreadSanitizer (clang)
 	@$(MAKE) VARIANT=tsan check-run
 check-arm64: ## the unit tests, cross-compiled and run by qemu-user
-	@$(MAKE) VARIANT=arm64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar PLAIN_PROGRAMS= \
+	@$(MAKE) VARIANT=arm64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar \
+	    OBJCOPY=aarch64-linux-gnu-objcopy PLAIN_PROGRAMS= \
 	    FUZZ_PROGRAMS= TOOL= RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' check-run
 peers: $(PEERS)
 powercut-programs: $(POWERCUT_PROGRAMS) $(FAULT_DISK) $(POWERCUT_PLANTS)
@@ -636,7 +643,7 @@ map: ## rewrite lib/libcommitlog.map from the functions of the public header
 install: all ## install to DESTDIR and PREFIX
 	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR)
 	install -m 644 include/*.h $(DESTDIR)$(INCLUDEDIR)/
-	install -m 644 $(STATIC) $(FAULT) $(DESTDIR)$(LIBDIR)/
+	install -m 644 $(STATIC) $(FAULT_ARCHIVE) $(DESTDIR)$(LIBDIR)/
 	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/
 	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libcommitlog.so
 	install -m 644 $(B)/commitlog.pc $(DESTDIR)$(LIBDIR)/pkgconfig/

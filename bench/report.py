@@ -375,6 +375,8 @@ def main():
     arguments = parser.parse_args()
     output = arguments.output or parts.ROOT / "bench"
     results, tree = store.load(arguments.results), parts.tree_of_lib()
+    if not results:
+        sys.exit(f"{arguments.results}: nothing has been measured yet: make bench")
     if arguments.results != store.RESULTS and tree is None:
         tree = "uncommitted"
     _, shown, _ = page(results, tree, [])

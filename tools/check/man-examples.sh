@@ -1,5 +1,6 @@
 #!/bin/sh
-# man-examples.sh - every EXAMPLES block of section 3 is a program that compiles and runs.
+# man-examples.sh - every EXAMPLES block of section 3, and that of commitlog-fault(7), is a program
+# that compiles and runs.
 #
 #   tools/check/man-examples.sh [BUILD_DIR]       default: build/release
 #
@@ -29,8 +30,8 @@ if [ ! -e "$build/libcommitlog.so" ]; then
     echo "skip: man-examples: no $build/libcommitlog.so, examples compiled but not run"
 fi
 
-for page in "$root"/man/*.3; do
-    name=$(basename "$page" .3)
+for page in "$root"/man/*.3 "$root"/man/commitlog-fault.7; do
+    name=$(basename "$page")
     # The literal block of the section, with roff escapes undone.
     awk '
         /^\.Sh / { inside = $2 == "EXAMPLES" || $2 == "EXAMPLE" }
@@ -50,7 +51,12 @@ for page in "$root"/man/*.3; do
     fi
     [ "$run" = yes ] || continue
     mkdir "$work/$name.dir"
-    ${CC:-cc} -o "$work/$name" "$work/$name.o" -L"$build" -lcommitlog -pthread
+    libraries="-lcommitlog -pthread"
+    if [ "$name" = commitlog-fault.7 ]; then
+        libraries="-lcommitlog-fault $libraries $(pkg-config --silence-errors --libs libpmem)"
+    fi
+    # shellcheck disable=SC2086 # a list
+    ${CC:-cc} -o "$work/$name" "$work/$name.o" -L"$build" $libraries
     status=0
     (cd "$work/$name.dir" && LD_LIBRARY_PATH="$build${LD_LIBRARY_PATH:+:$LD_LIBRARY_PATH}" \
         timeout 60 "$work/$name") >"$work/out" 2>&1 || status=$?

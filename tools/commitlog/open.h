@@ -33,7 +33,7 @@ struct store_options {
          "staged|mmap"},                                                                           \
     {                                                                                              \
         "option", 'o', POPT_ARG_ARGV, &(o)->others, 0,                                             \
-            "any option of the library by its name, see commitlog_options(3)", "NAME=VALUE"        \
+            "any option of the library by its name, see commitlog-options(7)", "NAME=VALUE"        \
     }
 
 struct store {
