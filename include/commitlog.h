@@ -297,8 +297,10 @@ COMMITLOG_API int32_t commitlog_open(const char *path,
 
 /*
  * Flushes everything, writes a clean checkpoint, releases the lock. The handle
- * is gone whatever is returned; cursors and leases of it stay valid memory
- * and answer COMMITLOG_ECLOSED. No other call may be running on the store.
+ * is gone whatever is returned; cursors, leases and reservations of it stay
+ * valid memory and answer COMMITLOG_ECLOSED. An open reservation becomes a
+ * hole, and the memory of its body is gone. No other call may be running on
+ * the store.
  * Errors: EFAILED, EIO, ENOSPC when not all could be made durable.
  */
 COMMITLOG_API int32_t commitlog_close(struct commitlog_store *store,

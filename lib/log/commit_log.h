@@ -136,6 +136,8 @@ CLG_MUST_CHECK int clg_log_reserve(struct clg_log *log, const struct clg_append 
                                    struct commitlog_error *err);
 void clg_log_commit_reserved(struct clg_log *log, const struct clg_reserved *reserved);
 void clg_log_abort_reserved(struct clg_log *log, const struct clg_reserved *reserved);
+/* All that are open, because the store is being closed: nobody commits or aborts any meanwhile. */
+CLG_MUST_CHECK int clg_log_abort_open(struct clg_log *log, struct commitlog_error *err);
 /* Largest body_bytes + attribute bytes that clg_log_reserve takes. */
 uint64_t clg_log_reserve_max(const struct clg_log *log);
 /* The same for one that is appended: what a segment takes. */

@@ -136,3 +136,38 @@ void clg_log_abort_reserved(struct clg_log *log, const struct clg_reserved *rese
     memcpy(record + CLG_RECORD_AT_ATTRIBUTE_BYTES, hole + CLG_RECORD_AT_ATTRIBUTE_BYTES, 4);
     reserve_end(log, reserved, word, false);
 }
+
+/* The oldest of those that are open: `published` waits at it. */
+static int reserve_oldest(const struct clg_log *log, struct clg_reserved *out,
+                          struct commitlog_error *err)
+{
+    uint64_t position = clg_live_load(&log->shared->published);
+    struct clg_segment *segment = NULL;
+    int rc = clg_segment_set_pin(log->set, position, &segment);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, position, "give up a reservation");
+    }
+    bool elsewhere = log->engine->writes_through && segment != log->active;
+    out->position = position;
+    out->salt = segment->salt;
+    out->record = elsewhere ? segment->write_map + (position - segment->base)
+                            : log->engine->place(log, position);
+    uint32_t word = clg_word_load(out->record);
+    CLG_ASSERT(clg_record_state(word) == CLG_RECORD_CLAIMED);
+    out->bytes = clg_record_size(word);
+    clg_segment_unref(segment); /* the set holds it: it is not sealed yet */
+    return COMMITLOG_OK;
+}
+
+int clg_log_abort_open(struct clg_log *log, struct commitlog_error *err)
+{
+    int rc = COMMITLOG_OK;
+    while (rc == COMMITLOG_OK && log->reserved > 0) {
+        struct clg_reserved oldest = {0};
+        rc = reserve_oldest(log, &oldest, err);
+        if (rc == COMMITLOG_OK) {
+            clg_log_abort_reserved(log, &oldest);
+        }
+    }
+    return rc;
+}

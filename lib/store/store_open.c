@@ -10,6 +10,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "store/expiry.h"
 #include "store/groups.h"
 #include "store/producers.h"
@@ -459,6 +460,10 @@ int32_t commitlog_close(struct commitlog_store *store, struct commitlog_error *e
     if (!store->read_only) {
         clg_services_stop(store);
         rc = clg_log_failure(store->core->log, err);
+        if (rc == COMMITLOG_OK && !CLG_PLANTED(CLOSE_FORGETS_CLAIMS)) {
+            /* Else what was appended behind them would end with this process. */
+            rc = clg_log_abort_open(store->core->log, err);
+        }
         if (rc == COMMITLOG_OK) {
             clg_timers_deliver_last(store);
             clg_transactions_expire_last(store);

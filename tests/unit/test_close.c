@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_close.c -- what is in the store is there after a close, whatever was still open.
+ */
+#include "unit/fault_fixture.h"
+
+enum { ENGINES = 2, OPEN = 4, BODY = 100 };
+
+struct opened {
+    struct commitlog_reservation *reservation;
+    void *body;
+};
+
+static struct opened reserve(size_t bytes)
+{
+    const struct commitlog_record record = {.struct_bytes = sizeof(record), .topic = topic};
+    struct opened opened = {NULL, NULL};
+    ck_assert_msg(
+        commitlog_reserve(store, &record, bytes, 0, &opened.reservation, &opened.body, &err) == 0,
+        "%s", err.message);
+    return opened;
+}
+
+static void put(uint32_t count, uint32_t number)
+{
+    for (uint32_t i = 0; i < count; i++, number++) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, &number, sizeof(number), COMMITLOG_LEVEL_NONE, NULL),
+            0);
+    }
+}
+
+/* The numbers in queue 0, in order, are 0 to count - 1; its next offset. */
+static uint64_t check_numbers(uint32_t count)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint32_t got = 0;
+    uint32_t number = 0;
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL), 0);
+        ck_assert_uint_eq(message.body.bytes, sizeof(number));
+        memcpy(&number, message.body.data, sizeof(number));
+        ck_assert_uint_eq(number, i);
+    }
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &got, NULL), COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
+    return store_count();
+}
+
+/* Records of others behind open reservations, in several segments. What is closed without an error
+ * is durable, so the power goes then. */
+START_TEST(what_lies_behind_open_reservations_is_kept)
+{
+    const uint64_t engine = (uint64_t)(_i % ENGINES);
+    const uint32_t each = _i / ENGINES == 0 ? 3 : 900; /* 900 of 64 bytes: most of a segment */
+    struct opened opened[OPEN];
+    struct commitlog_recovery recovery = {.struct_bytes = sizeof(recovery)};
+    stage_bytes = 1 << 20;
+    ck_assert_int_eq(store_open(engine), 0);
+    store_put(0, COMMITLOG_LEVEL_NONE);
+    put(2, 0);
+    for (uint32_t i = 0; i < OPEN; i++) {
+        opened[i] = reserve(BODY);
+        memset(opened[i].body, 'x', BODY / 2);
+        put(each, 2 + i * each);
+    }
+    ck_assert_uint_lt(store_positions().published, store_positions().claimed);
+    ck_assert_msg(commitlog_close(store, &err) == 0, "%s", err.message);
+    store = NULL;
+    for (uint32_t i = 0; i < OPEN; i++) { /* it was an abort: their handles are all that is left */
+        ck_assert_int_eq(i % 2 == 0 ? commitlog_commit(opened[i].reservation, 0, NULL, &err)
+                                    : commitlog_abort(opened[i].reservation),
+                         COMMITLOG_ECLOSED);
+    }
+    die(true);
+    ck_assert_int_eq(store_open(engine), 0);
+    ck_assert_int_eq(commitlog_recovery_get(store, &recovery), 0);
+    ck_assert_uint_eq(recovery.clean_close, 1);
+    ck_assert_uint_eq(check_numbers(2 + OPEN * each), 2 + OPEN * (each + 1));
+}
+END_TEST
+
+/* A large one has no place in the log before it is committed. */
+START_TEST(a_large_reservation_leaves_nothing)
+{
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    store_put(0, COMMITLOG_LEVEL_NONE);
+    struct opened large = reserve(40000);
+    put(1, 0);
+    memset(large.body, 'x', 40000);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(commitlog_commit(large.reservation, 0, NULL, &err), COMMITLOG_ECLOSED);
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    ck_assert_uint_eq(check_numbers(1), 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("close");
+    TCase *cases = tcase_create("cases");
+    tcase_set_timeout(cases, 60);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_loop_test(cases, what_lies_behind_open_reservations_is_kept, 0, 2 * ENGINES);
+    tcase_add_loop_test(cases, a_large_reservation_leaves_nothing, 0, ENGINES);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
