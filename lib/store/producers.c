@@ -226,7 +226,7 @@ int clg_producers_expire(struct commitlog_store *store, int64_t expire_ns, int64
                          struct commitlog_error *err)
 {
     int rc = COMMITLOG_OK;
-    int64_t now = store->os->clock_wall_ns(store->os);
+    const int64_t now = clg_log_time(store->core->log);
     int64_t wait = INT64_MAX;
     clg_mutex_lock(store->os, &store->producer_lock);
     for (uint32_t i = 0; rc == COMMITLOG_OK; i++) {

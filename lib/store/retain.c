@@ -292,15 +292,13 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    int64_t wall = store->os->clock_wall_ns(store->os);
-    int64_t last = clg_log_last_time(core->log);
     struct clg_os_fs_info fs = {0};
     int asked = store->os->fs_info(store->os, store->dir.dir_fd, &fs);
     struct clg_retention_input input = {.segments = segments,
                                         .count = count,
                                         .active_base = clg_log_active_base(core->log),
                                         .kept_from = UINT64_MAX,
-                                        .now_ns = wall > last ? wall : last,
+                                        .now_ns = clg_log_time(core->log),
                                         .disk_free_bytes = asked < 0 ? UINT64_MAX : fs.free_bytes};
     struct clg_retention_policy wanted = {.keep_bytes = policy->keep_bytes,
                                           .keep_age_ns = policy->keep_age_ms * 1000000u,
