@@ -77,8 +77,9 @@ struct commitlog_cursor {
     struct commitlog_filter *filter; /* NULL: none; a reference of its own */
     /* merge */
     struct clg_merge *merge;
-    uint64_t crossed; /* known damage before it was reported; one queue: not 0, that in front */
-    bool one_fetch;   /* by offset: of what lies in front of that nobody asks */
+    uint64_t crossed;    /* known damage before it was reported; one queue: not 0, that in front */
+    uint64_t behind_end; /* one queue: 0, or 1 + the end behind which damage was reported */
+    bool one_fetch;      /* by offset: of what lies in front of that nobody asks */
     /* key */
     struct clg_lookup_key query;
     uint8_t *key;

@@ -92,13 +92,13 @@ static bool queue_take_plain(struct commitlog_cursor *cursor, struct clg_fetch *
     return true;
 }
 
-/* Does damage that may be of any queue lie in the log before `position`? */
-static bool queue_damage_before(struct commitlog_cursor *cursor, uint64_t position)
+/* Does damage that may be of any queue lie in the log in [from, to)? */
+static bool queue_damage_between(struct commitlog_cursor *cursor, uint64_t from, uint64_t to)
 {
     struct commitlog_damage damage;
     for (size_t i = 0; clg_damage_list_get(&cursor->store->damage, i, &damage) == COMMITLOG_OK;
          i++) {
-        if (damage.from_position < position && damage.queue == UINT32_MAX) {
+        if (damage.from_position < to && damage.to_position > from && damage.queue == UINT32_MAX) {
             return true;
         }
     }
@@ -126,7 +126,7 @@ static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         rc = clg_lookup_entries(fetch->core->fold, cursor->queue, range.min, fetch->visible, &first,
                                 1, &count, &bound);
     }
-    if (rc != COMMITLOG_OK || !queue_damage_before(cursor, first.position)) {
+    if (rc != COMMITLOG_OK || !queue_damage_between(cursor, 0, first.position)) {
         return rc == COMMITLOG_ETOOSMALL ? COMMITLOG_OK : rc; /* retention, just now */
     }
     bool dropped = clg_log_first(fetch->core->log) > CLG_SEGMENT_DATA_START;
@@ -134,6 +134,32 @@ static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
                    dropped ? clg_min_u64(cursor->next, range.min - 1) : 0, range.min);
     cursor->crossed = 1;
     fetch->bound = range.min - 1;
+    return COMMITLOG_EDAMAGED;
+}
+
+/* The end; but where the opening found damage behind the last record, there may have been more, and
+ * nothing behind it says how many. Said once, by each call of commitlog_read_copy. */
+static int queue_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    struct clg_lookup_range range;
+    struct clg_lookup_entry last = {.position = 0};
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    if (!cursor->store->read_only || fetch->count > 0 || cursor->behind_end == cursor->next + 1 ||
+        clg_damage_list_count(&cursor->store->damage) == 0) {
+        return COMMITLOG_EEND;
+    }
+    int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
+    if (rc == COMMITLOG_OK && range.min < range.next) {
+        rc = clg_lookup_entries(fetch->core->fold, cursor->queue, range.next - 1, fetch->visible,
+                                &last, 1, &count, &bound);
+    }
+    if (rc != COMMITLOG_OK || cursor->next != range.next || last.position == CLG_NO_POSITION ||
+        !queue_damage_between(cursor, last.position + 1, UINT64_MAX)) {
+        return COMMITLOG_EEND; /* or retention was there just now */
+    }
+    cursor->behind_end = cursor->next + 1;
+    fetch->bound = cursor->next;
     return COMMITLOG_EDAMAGED;
 }
 
@@ -171,6 +197,8 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             if (rc == COMMITLOG_OK && fetch->core->generation != cursor->generation) {
                 return COMMITLOG_EEND; /* of this core: cursor.c begins again at the other one */
             }
+        } else if (rc == COMMITLOG_EEND) {
+            return queue_end(cursor, fetch);
         }
         if (rc != COMMITLOG_OK) {
             return rc;
@@ -185,6 +213,9 @@ static int queue_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
     struct clg_lookup_range range;
     if (from == COMMITLOG_FROM_OFFSET) { /* whether it is there is the fetch's to say */
         cursor->next = value;
+        if (value != 0 && value == cursor->behind_end) { /* the queue goes on where it ended */
+            cursor->next--;
+        }
         return COMMITLOG_OK;
     }
     int rc = clg_lookup_range(core->fold, cursor->queue, visible, &range);

@@ -217,6 +217,7 @@ static void walk_copy(struct walk *walk, struct queue_walk *queue)
         wrong(walk, "queue info: %s", commitlog_error_name(known));
     }
     uint64_t at = info.first_offset;
+    bool damaged = false; /* said by the call before this one */
     for (uint32_t i = 0;; i++) {
         uint32_t count = 0;
         uint64_t bound = UINT64_MAX;
@@ -231,7 +232,11 @@ static void walk_copy(struct walk *walk, struct queue_walk *queue)
             at = queue->next > at ? queue->next : at + 1;
             continue;
         }
-        at = rc == COMMITLOG_EDAMAGED ? bound : at;
+        if (rc == COMMITLOG_EBEYOND && damaged && bound + 1 == at) {
+            break; /* it was behind the last one */
+        }
+        damaged = rc == COMMITLOG_EDAMAGED;
+        at = damaged ? bound : at;
         if (!queue_says(walk, queue, rc, &at)) {
             break;
         }
