@@ -19,6 +19,7 @@ CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_SESSION == CLG_CHECKPOINT_AT_SEGMENT_BYTES +
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_STORE_TIME == CLG_CHECKPOINT_AT_SESSION + 8u);
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_EPOCH == CLG_CHECKPOINT_AT_STORE_TIME + 8u);
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_CLEAN == CLG_CHECKPOINT_AT_EPOCH + 4u);
+CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_FIRST_UNTOLD == CLG_CHECKPOINT_AT_CLEAN + 4u);
 
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_SLOTS == 2u);
 
@@ -51,6 +52,7 @@ void clg_checkpoint_encode(uint8_t slot[CLG_FORMAT_PAGE_BYTES],
     clg_store_le64(slot + CLG_CHECKPOINT_AT_STORE_TIME, (uint64_t)checkpoint->store_time);
     clg_store_le32(slot + CLG_CHECKPOINT_AT_EPOCH, checkpoint->epoch);
     clg_store_le32(slot + CLG_CHECKPOINT_AT_CLEAN, checkpoint->clean ? 1u : 0u);
+    clg_store_le32(slot + CLG_CHECKPOINT_AT_FIRST_UNTOLD, checkpoint->first_untold ? 1u : 0u);
     clg_format_finish(slot, CLG_FORMAT_PAGE_BYTES, 0);
 }
 
@@ -79,10 +81,12 @@ int clg_checkpoint_decode(const uint8_t slot[CLG_FORMAT_PAGE_BYTES], uint32_t in
     decoded.store_time = (int64_t)clg_load_le64(slot + CLG_CHECKPOINT_AT_STORE_TIME);
     decoded.epoch = clg_load_le32(slot + CLG_CHECKPOINT_AT_EPOCH);
     uint32_t clean = clg_load_le32(slot + CLG_CHECKPOINT_AT_CLEAN);
+    uint32_t untold = clg_load_le32(slot + CLG_CHECKPOINT_AT_FIRST_UNTOLD);
     decoded.clean = clean == 1u;
+    decoded.first_untold = untold == 1u;
     memcpy(decoded.uuid, file.uuid, CLG_UUID_BYTES);
-    if (clean > 1u || clg_checkpoint_slot(decoded.sequence) != index || !checkpoint_ok(&decoded) ||
-        decoded.sequence > CLG_CHECKPOINT_SEQUENCE_MAX) {
+    if (clean > 1u || untold > 1u || clg_checkpoint_slot(decoded.sequence) != index ||
+        !checkpoint_ok(&decoded) || decoded.sequence > CLG_CHECKPOINT_SEQUENCE_MAX) {
         return COMMITLOG_EDAMAGED;
     }
     *checkpoint = decoded;

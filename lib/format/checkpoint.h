@@ -32,6 +32,7 @@
 #define CLG_CHECKPOINT_AT_STORE_TIME 120u
 #define CLG_CHECKPOINT_AT_EPOCH 128u
 #define CLG_CHECKPOINT_AT_CLEAN 132u
+#define CLG_CHECKPOINT_AT_FIRST_UNTOLD 136u
 /* Nobody writes so often. A slot that says more leaves no number for the next one. */
 #define CLG_CHECKPOINT_SEQUENCE_MAX (UINT64_C(1) << 62)
 
@@ -45,7 +46,8 @@ struct clg_checkpoint {
     uint64_t session;        /* of the writer */
     int64_t store_time;      /* largest one handed out, ns */
     uint32_t epoch;
-    bool clean; /* nothing was appended after this slot was written */
+    bool clean;        /* nothing was appended after this slot was written */
+    bool first_untold; /* no record says that the log begins at `first` */
     uint8_t uuid[CLG_UUID_BYTES];
 };
 

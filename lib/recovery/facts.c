@@ -75,6 +75,7 @@ static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir 
         } else if (!facts->have_checkpoint || found.sequence > facts->checkpoint.sequence) {
             facts->checkpoint = found;
             facts->have_checkpoint = true;
+            facts->first_told = true;
         }
     }
     clg_os_close_fd(os, &fd);
@@ -355,11 +356,11 @@ static void facts_bounds(struct clg_facts *facts, bool full)
     uint64_t oldest = any ? facts->segments[at].base + CLG_SEGMENT_DATA_START : 0;
     if (facts->first < CLG_SEGMENT_DATA_START) {
         /* No record lies there; but what a checkpoint says is not to be read as what was found. */
-        facts->first = any && !facts->have_checkpoint ? oldest : CLG_SEGMENT_DATA_START;
+        facts->first = any && !facts->first_told ? oldest : CLG_SEGMENT_DATA_START;
     }
     if (any && oldest > facts->first) {
-        facts->gap = facts->have_checkpoint;
-        facts->first = facts->have_checkpoint ? facts->first : oldest;
+        facts->gap = facts->first_told;
+        facts->first = facts->first_told ? facts->first : oldest;
     } else if (any) {
         facts->first = oldest; /* whole segments are dropped, never half of one */
     }
@@ -424,6 +425,22 @@ static bool facts_all_good(const struct clg_facts *facts)
     return good;
 }
 
+/* Without CHECKPOINT the log itself says where it begins: above it, files are missing; below, they
+ * were unlinked and came back. Of a log with damage in it the record that says so may be lost. */
+static bool facts_learn_first(struct clg_facts *facts)
+{
+    uint64_t told = clg_max_u64(facts->first_record, CLG_SEGMENT_DATA_START);
+    uint64_t known = clg_max_u64(facts->valid_end, facts->witness);
+    bool whole =
+        facts->segment_count > 0 && (facts->range_count == 0 || facts->ranges[0].from >= known);
+    if (facts->have_checkpoint || told == facts->first || (told < facts->first && !whole)) {
+        return false;
+    }
+    facts->first = told;
+    facts->first_told = true;
+    return true;
+}
+
 static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
                           const struct clg_facts_options *options, struct commitlog_error *err)
 {
@@ -445,7 +462,6 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
     }
     facts->sure = clg_max_u64(facts->have_checkpoint ? facts->checkpoint.durable : 0,
                               facts->live.usable ? facts->live.durable : 0);
-    uint64_t first_record = 0;
     facts_bounds(facts, options->full);
     if (!facts_all_good(facts) || (!options->read_only && !facts->clean)) {
         (void)facts_scan_more(facts, dir, CLG_POSITION_MAX);
@@ -458,16 +474,14 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
         clg_stage_close(&stage);
         return 0;
     }
-    rc = clg_facts_scan(facts, &stage, options, &first_record, err);
-    if (rc == 0 && !facts->have_checkpoint && first_record > facts->first) {
-        /* Unlinked segments that came back, perhaps with gaps: the log itself says so. */
-        facts->first = first_record;
+    rc = clg_facts_scan(facts, &stage, options, err);
+    if (rc == 0 && facts_learn_first(facts)) {
         facts_bounds(facts, options->full);
-        rc = clg_facts_scan(facts, &stage, options, &first_record, err);
+        rc = clg_facts_scan(facts, &stage, options, err);
     }
     if (rc == 0 && !options->read_only && (!facts->clean || !facts->tail_zero) &&
         facts_scan_more(facts, dir, facts->prefix_end)) {
-        rc = clg_facts_scan(facts, &stage, options, &first_record, err);
+        rc = clg_facts_scan(facts, &stage, options, err);
     }
     clg_stage_close(&stage);
     if (facts->prefix_epoch == 0) {

@@ -27,9 +27,9 @@ static inline void clg_facts_witness(struct clg_facts *facts, uint64_t position,
 CLG_MUST_CHECK int clg_facts_list(struct clg_facts *facts, const struct clg_store_dir *dir,
                                   struct commitlog_error *err);
 /* Scans from facts->scan_from on; files are open, facts->witness has what is known without records.
- * *first_record: the highest "first" a record of the log states, 0 if none does. */
+ */
 CLG_MUST_CHECK int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
-                                  const struct clg_facts_options *options, uint64_t *first_record,
+                                  const struct clg_facts_options *options,
                                   struct commitlog_error *err);
 /* Where the views will begin to read: with the segment that was active in the newest .state of a
  * position up to `end` whose newest record is still in the log; with the first record if there is

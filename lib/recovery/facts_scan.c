@@ -20,7 +20,6 @@ struct facts_scan {
     struct clg_facts *facts;
     struct clg_stage *stage;
     const struct clg_facts_options *options;
-    uint64_t first_record;
     uint32_t min_epoch;
     int64_t min_time;
     bool behind; /* X is known */
@@ -85,8 +84,8 @@ static void scan_note_first(struct facts_scan *s, const struct clg_record_header
     uint64_t first;
     CLG_ASSERT(header != NULL);
     if (header->kind == CLG_KIND_FIRST && body != NULL &&
-        clg_first_decode(body, body_bytes, &first) == 0 && first > s->first_record) {
-        s->first_record = first;
+        clg_first_decode(body, body_bytes, &first) == 0 && first > s->facts->first_record) {
+        s->facts->first_record = first;
     }
 }
 
@@ -530,6 +529,7 @@ void clg_facts_reset_scan(struct clg_facts *facts)
     facts->cut_others = 0;
     facts->more_ranges = false;
     facts->bytes_scanned = 0;
+    facts->first_record = 0;
     facts->records_scanned = 0;
     facts->records_behind = 0;
     facts->unread_blocks = 0;
@@ -545,8 +545,7 @@ void clg_facts_reset_scan(struct clg_facts *facts)
 }
 
 int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
-                   const struct clg_facts_options *options, uint64_t *first_record,
-                   struct commitlog_error *err)
+                   const struct clg_facts_options *options, struct commitlog_error *err)
 {
     struct facts_scan s;
     memset(&s, 0, sizeof(s));
@@ -594,7 +593,6 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
     if (rc == 0) {
         rc = scan_all(&s, index, start, err);
     }
-    *first_record = s.first_record;
     CLG_ASSERT(rc != 0 || facts->prefix_end <= facts->valid_end);
     return rc;
 }

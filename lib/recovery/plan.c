@@ -379,6 +379,14 @@ static uint64_t plan_behind_pad(const struct clg_facts *facts, uint64_t end)
                : end;
 }
 
+/* Has salvage given up the beginning of the log, so that no record says where it begins now? */
+static bool plan_lost_front(const struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    uint64_t told = clg_max_u64(facts->first_record, CLG_SEGMENT_DATA_START);
+    return m->plan->first > told && (m->front_gap || facts->scan_from <= facts->first);
+}
+
 /* A writer's steps when records decide everything. */
 static void plan_writer(struct plan_make *m)
 {
@@ -403,6 +411,7 @@ static void plan_writer(struct plan_make *m)
         CLG_ASSERT(salvage);
         plan->first = facts->segments[m->oldest].base + CLG_SEGMENT_DATA_START;
     }
+    plan->first_untold = facts->have_checkpoint && facts->checkpoint.first_untold;
     plan->end = facts->prefix_end;
     if (salvage) {
         plan->end = plan_behind_pad(facts, clg_max_u64(facts->valid_end, plan->first));
@@ -412,6 +421,7 @@ static void plan_writer(struct plan_make *m)
             plan->first = plan->end;
         }
         clg_plan_salvage_end(m);
+        plan->first_untold = plan->first_untold || plan_lost_front(m);
     }
     if ((salvage || m->options->close) && !facts->more_ranges) {
         clg_plan_footers(m, CLG_STEP_QUARANTINE_RANGE);

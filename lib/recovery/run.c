@@ -368,6 +368,7 @@ static void run_fill_checkpoint(const struct run *r, const struct clg_plan_step 
             checkpoint->state_position = facts->checkpoint.state_position;
         }
     }
+    checkpoint->first_untold = r->plan->first_untold;
     checkpoint->clean = r->options->close;
     if (r->options->close && !r->options->refold && facts->scan_from <= step->from) {
         checkpoint->checkpointed = step->to; /* all of it was verified */

@@ -137,6 +137,7 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
     return rc;
 }
 
+/* The log says itself from where on it is kept. */
 static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error *err)
 {
     struct commitlog_store *store = ctx;
@@ -170,6 +171,24 @@ static int retain_flush(void *ctx, struct commitlog_error *err)
                         "an open reservation holds the log: nothing can be dropped now");
     }
     return rc == COMMITLOG_OK ? retain_fold_all(store, err) : rc;
+}
+
+int clg_retain_tell_first(struct commitlog_store *store, struct commitlog_error *err)
+{
+    struct clg_log *log = store->core->log;
+    struct commitlog_error unused;
+    if (!store->checkpoint.first_untold || CLG_PLANTED(FIRST_UNTOLD)) {
+        return COMMITLOG_OK;
+    }
+    int rc = retain_append_first(store, clg_log_first(log), &unused);
+    if (rc == COMMITLOG_OK) {
+        rc = retain_flush(store, &unused);
+    }
+    if (rc == COMMITLOG_OK) {
+        store->checkpoint.first_untold = false;
+        rc = clg_store_checkpoint(store, false, clg_log_first(log), &unused);
+    }
+    return rc == COMMITLOG_OK ? rc : clg_log_failure(log, err);
 }
 
 static int retain_checkpoint_first(void *ctx, uint64_t first, struct commitlog_error *err)

@@ -15,6 +15,10 @@ CLG_MUST_CHECK int clg_retain_run(struct commitlog_store *store,
                                   const struct commitlog_retention *policy,
                                   struct commitlog_retained *out, struct commitlog_error *err);
 /* Room that user appends leave on a full disk: the debt of the oldest segment and a margin. */
+/* After a salvage that gave up the beginning of the log: appends the record that says so. No room:
+ * CHECKPOINT goes on saying it alone. */
+CLG_MUST_CHECK int clg_retain_tell_first(struct commitlog_store *store,
+                                         struct commitlog_error *err);
 void clg_retain_update_reserve(struct commitlog_store *store);
 
 #endif

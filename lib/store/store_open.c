@@ -15,6 +15,7 @@
 #include "store/groups.h"
 #include "store/producers.h"
 #include "store/progress.h"
+#include "store/retain.h"
 #include "store/store.h"
 #include "store/timers.h"
 #include "store/transactions.h"
@@ -382,6 +383,9 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     if (rc == COMMITLOG_OK) {
         rc = clg_store_dir_write_lock(&store->dir, result.uuid, core->writer_session,
                                       core->live.path, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_retain_tell_first(store, err);
     }
     return rc == COMMITLOG_OK ? clg_services_start(store, err) : rc;
 }

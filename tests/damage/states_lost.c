@@ -270,6 +270,59 @@ static void lost_front(struct states *states)
     lost_close(store);
 }
 
+static void without_checkpoint(struct states *states)
+{
+    char path[DIRS_PATH_MAX];
+    path_join(path, states->path, "CHECKPOINT");
+    dirs_remove(path);
+}
+
+/* Opened for writing and closed, with a message or two more. */
+static void lost_go_on(struct states *states)
+{
+    CHECK_RC(states_verify(states), COMMITLOG_OK);
+    small_extend(states->path, COMMITLOG_ENGINE_STAGED, 2, 50);
+}
+
+/* Without CHECKPOINT the log says itself where it begins: that its oldest segments are missing is
+ * seen, and what salvage leaves, or retention, is no damage. */
+static void lost_beginning(struct states *states)
+{
+    char path[DIRS_PATH_MAX];
+    for (uint32_t way = 0; way < 2; way++) {
+        states_fresh(states, way == 0 ? "no CHECKPOINT, no first segment"
+                                      : "no CHECKPOINT, no first segment, recovered offline");
+        states_segment(states, 0, path);
+        dirs_remove(path);
+        without_checkpoint(states);
+        states_damaged(states, COMMITLOG_EDAMAGED);
+        if (way == 0) {
+            states_salvage(states, 24);
+        } else {
+            states_recover(states, COMMITLOG_RECOVER_SALVAGE);
+            lost_go_on(states);
+        }
+        without_checkpoint(states);
+        lost_go_on(states);
+    }
+    struct commitlog_retention policy = {.struct_bytes = sizeof policy, .keep_bytes = 1};
+    struct commitlog_retained out = {.struct_bytes = sizeof out};
+    struct commitlog_error err = {.message = ""};
+    states_fresh(states, "no CHECKPOINT, the first segments dropped by retention");
+    struct commitlog_store *store = lost_open(states, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL);
+    CHECK_OK(commitlog_retain(store, &policy, &out, &err), &err);
+    CHECK(out.segments_dropped == 2);
+    lost_close(store);
+    without_checkpoint(states);
+    lost_go_on(states);
+    small_extend(states->path, COMMITLOG_ENGINE_STAGED, 60, 3000);
+    without_checkpoint(states);
+    states_segment(states, 2, path); /* the oldest now */
+    CHECK(path_exists(path));
+    dirs_remove(path);
+    states_damaged(states, COMMITLOG_EDAMAGED);
+}
+
 void states_lost(struct states *states)
 {
     CHECK(states->segments.count >= 3);
@@ -279,4 +332,5 @@ void states_lost(struct states *states)
     lost_foreign(states);
     lost_end(states);
     lost_front(states);
+    lost_beginning(states);
 }
