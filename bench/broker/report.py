@@ -193,18 +193,24 @@ def draw(medians):
 
 def about(medians, tree, newest):
     rows = [row for found in medians.rows.values() for row in found]
+    dates = sorted({row["date"] for row in rows})
     words = [f"Measured on {', '.join(sorted({row['cpu'] for row in rows}))}, "
-             f"{min(row['date'] for row in rows)} to {max(row['date'] for row in rows)}, trees of "
+             f"{' to '.join(dict.fromkeys((dates[0], dates[-1])))}, trees of "
              f"`lib/` and `examples/mini-broker/` {tree.replace('+', ' and ')}."]
     if tree != newest:
         words.append("**Stale**: the trees at hand are others.")
-    few = min(len(found) for found in medians.rows.values())
-    if few < ROUNDS:
+    counts = [len(found) for found in medians.rows.values()]
+    few, most = min(counts), max(counts)
+    if most == 1:
+        words.append(f"**One round of {ROUNDS} so far: single values, no medians.**")
+    elif few < ROUNDS:
         words.append(f"Some cases have {few} of the {ROUNDS} rounds that figures should have.")
     missing = [case.name for case in cases.CASES if not medians.both(case)]
     if missing:
         words.append(f"Not run: {', '.join(missing)}.")
-    return " ".join(words) + " Medians, with the lowest and the highest.\n"
+    if most > 1:
+        words.append("Medians, with the lowest and the highest.")
+    return " ".join(words) + "\n"
 
 
 def write(results, newest):
