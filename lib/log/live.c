@@ -268,7 +268,7 @@ static int live_open_parent(const struct commitlog_os *os, int store_dirfd, cons
     char dir[CLG_LIVE_PATH_MAX + 1];
     size_t dir_bytes = (size_t)(slash - path);
     if (dir_bytes == 0 || dir_bytes >= sizeof(dir)) {
-        return -EINVAL;
+        return -ENOENT; /* no name that we make */
     }
     memcpy(dir, path, dir_bytes);
     dir[dir_bytes] = '\0';
@@ -291,28 +291,55 @@ static int live_open_named(const struct commitlog_os *os, int store_dirfd, const
     return fd;
 }
 
-static int live_check_file(struct clg_live *live, int store_dirfd, const uint8_t *uuid,
-                           const uint8_t *boot_id)
+static int live_foreign(const char *path, int code, struct commitlog_error *err)
+{
+    return clg_fail(err, code, 0, CLG_NO_POSITION, "the live area %s does not belong to this store",
+                    path);
+}
+
+static int live_check_file(struct clg_live *live, int store_dirfd, const char *path,
+                           const uint8_t *uuid, const uint8_t *boot_id, struct commitlog_error *err)
 {
     const struct commitlog_os *os = live->os;
     struct clg_os_stat file;
     struct clg_os_stat store;
-    if (os->stat_fd(os, live->fd, &file) < 0 || os->stat_fd(os, store_dirfd, &store) < 0) {
-        return COMMITLOG_EIO;
+    int rc = os->stat_fd(os, live->fd, &file);
+    rc = rc < 0 ? rc : os->stat_fd(os, store_dirfd, &store);
+    if (rc < 0) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "look at the live area %s", path);
     }
     if (file.type != CLG_OS_FILE || file.uid != store.uid || (file.mode & 022u) != 0) {
-        return COMMITLOG_EACCESS; /* somebody else could have put it there */
+        return live_foreign(path, COMMITLOG_EFOREIGN, err); /* somebody else could have put it */
     }
     uint8_t page[CLG_FORMAT_PAGE_BYTES];
-    if (clg_os_pread_all(os, live->fd, page, sizeof(page), 0) < 0) {
-        return COMMITLOG_EFORMAT;
+    rc = clg_os_pread_all(os, live->fd, page, sizeof(page), 0);
+    if (rc < 0 && rc != -ENODATA) {
+        return clg_fail_os(err, rc, CLG_NO_POSITION, "read the live area %s", path);
     }
-    int rc = clg_live_area_check(page, file.size_bytes, uuid, boot_id, &live->header);
+    rc = rc < 0 ? COMMITLOG_EFORMAT
+                : clg_live_area_check(page, file.size_bytes, uuid, boot_id, &live->header);
     if (rc == COMMITLOG_OK &&
         (live->header.device != store.device || live->header.inode != store.inode)) {
         rc = COMMITLOG_EFOREIGN; /* a copy of the store elsewhere has the same UUID */
     }
-    return rc;
+    return rc == COMMITLOG_OK ? rc : live_foreign(path, rc, err);
+}
+
+/* Only when it is not there may the caller think that the writer has just gone, or shows none. */
+static int live_fail_open(int rc, const char *path, struct commitlog_error *err)
+{
+    CLG_ASSERT(rc < 0);
+    if (rc == -ENOENT) {
+        return clg_fail(err, COMMITLOG_ENOTFOUND, ENOENT, CLG_NO_POSITION,
+                        "there is no live area %s here", path);
+    }
+    if (rc == -EACCES || rc == -EPERM) {
+        return clg_fail(err, COMMITLOG_EACCESS, -rc, CLG_NO_POSITION,
+                        "the live area belongs to the writer's user: while it has the store open, "
+                        "readers run as that user or as root: open %s",
+                        path);
+    }
+    return clg_fail_os(err, rc, CLG_NO_POSITION, "open the live area %s", path);
 }
 
 int clg_live_attach(struct clg_live *live, const struct commitlog_os *os, int store_dirfd,
@@ -330,16 +357,14 @@ int clg_live_attach(struct clg_live *live, const struct commitlog_os *os, int st
     }
     int fd = live_open_named(os, store_dirfd, path, CLG_OS_OPEN_READ);
     if (fd < 0) {
-        return clg_fail(err, COMMITLOG_ENOTFOUND, -fd, CLG_NO_POSITION, "open the live area %s",
-                        path);
+        return live_fail_open(fd, path, err);
     }
     live->fd = fd;
     (void)snprintf(live->path, sizeof(live->path), "%s", path);
-    int rc = live_check_file(live, store_dirfd, uuid, boot_id);
+    int rc = live_check_file(live, store_dirfd, path, uuid, boot_id, err);
     if (rc != COMMITLOG_OK) {
         live_reset(live);
-        return clg_fail(err, rc, 0, CLG_NO_POSITION,
-                        "the live area %s does not belong to this store", path);
+        return rc;
     }
     live->ring_bytes = live->header.ring_bytes;
     rc = live_map(live);
@@ -368,7 +393,7 @@ void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char 
                  ? -1
                  : live_open_named(os, store_dirfd, path, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE);
     old.fd = fd >= 0 ? fd : -1;
-    if (old.fd >= 0 && live_check_file(&old, store_dirfd, uuid, NULL) == COMMITLOG_OK) {
+    if (old.fd >= 0 && live_check_file(&old, store_dirfd, path, uuid, NULL, NULL) == COMMITLOG_OK) {
         old.writable = true;
         if (live_map(&old) >= 0) {
             atomic_store_explicit(&old.area->closed.flag, CLG_LIVE_CLOSED, memory_order_release);
@@ -388,7 +413,7 @@ void clg_live_discard(const struct commitlog_os *os, int store_dirfd, const char
     old.dirfd = -1;
     int fd = path[0] == '\0' ? -1 : live_open_named(os, store_dirfd, path, CLG_OS_OPEN_READ);
     old.fd = fd >= 0 ? fd : -1;
-    if (old.fd >= 0 && live_check_file(&old, store_dirfd, uuid, NULL) == COMMITLOG_OK) {
+    if (old.fd >= 0 && live_check_file(&old, store_dirfd, path, uuid, NULL, NULL) == COMMITLOG_OK) {
         int dirfd = live_open_parent(os, store_dirfd, path, &name);
         if (dirfd >= 0) {
             (void)os->unlink_at(os, dirfd, name);

@@ -52,7 +52,9 @@ struct clg_live_config {
 CLG_MUST_CHECK int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
                                    struct commitlog_error *err);
 
-/* Maps the area that LOCK names, read-only. COMMITLOG_ENOTFOUND: there is none (any more). */
+/* Maps the area that LOCK names, read-only. COMMITLOG_ENOTFOUND: there is none (any more), or none
+ * that this process can see; EFOREIGN, EFORMAT, EDAMAGED, EVERSION: there is something else, or an
+ * area that we do not know; any other code: why it could not be looked at. */
 CLG_MUST_CHECK int clg_live_attach(struct clg_live *live, const struct commitlog_os *os,
                                    int store_dirfd, const char *path,
                                    const uint8_t uuid[CLG_UUID_BYTES],

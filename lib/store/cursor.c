@@ -496,7 +496,7 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
         clg_core_unref(fetch.core);
         if (rc == COMMITLOG_EEND && store->read_only) {
             bool replaced = false;
-            int polled = clg_follow_poll(store, generation, &replaced);
+            int polled = clg_follow_poll(store, generation, &replaced, NULL);
             rc = polled != COMMITLOG_OK ? polled : rc;
             if (replaced) {
                 continue; /* another writer has come: at its core there may be more */

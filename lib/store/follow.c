@@ -2,9 +2,10 @@
  * follow.c -- a reader's core: beside a live writer, or over a store that nobody writes.
  *
  * With a live writer: its live area is mapped read-only, segments are opened as they appear, and
- * the fold follows `published`. Without one: a private area whose positions are what recovery
- * found proven. When a new writer session appears, a new core is made; topic numbers stay, because
- * the old topics are entered first in their old order.
+ * the fold follows `published`. Without one, or beside one whose live area this process cannot see:
+ * a private area whose positions are what recovery found proven. When a new writer session appears,
+ * a new core is made; topic numbers stay, because the old topics are entered first in their old
+ * order.
  *
  * Threads and locks: service_lock (idle in a reader) for the directory's state and the exchange;
  *       refresh_lock of the core for the set of segments.
@@ -81,7 +82,7 @@ static int follow_inherit_topics(const struct clg_core *old, struct clg_core *co
 }
 
 /* Maps the area of the writer that has the lock. EAGAIN: it is just opening or closing; ENOTFOUND:
- * it shows none. */
+ * it shows none, or not to us. */
 static int follow_attach(struct commitlog_store *store, const struct clg_core *old,
                          struct clg_core *core, const struct clg_recovery_result *result,
                          bool last_try, struct commitlog_error *err)
@@ -100,11 +101,17 @@ static int follow_attach(struct commitlog_store *store, const struct clg_core *o
     if (old != NULL && old->follows && old->writer_session == core->writer_session) {
         return COMMITLOG_EAGAIN; /* its successor is still opening */
     }
-    if (last->live_path[0] != '\0') {
-        return COMMITLOG_EAGAIN; /* it has just closed */
-    }
-    /* Private, or to be named in LOCK in a moment. */
+    /* Private, in a place that this process does not see (another mount namespace), gone with a
+     * writer that has just closed, or to be named in LOCK in a moment. */
     return last_try ? rc : COMMITLOG_EAGAIN;
+}
+
+/* Of a writer that does not show how far it is, what CHECKPOINT says was durable can be served.
+ * That its area could not be looked at is another matter, and the caller's to know. */
+static bool follow_shows_none(int rc)
+{
+    return rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EFOREIGN || rc == COMMITLOG_EFORMAT ||
+           rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EVERSION;
 }
 
 static int follow_try(struct commitlog_store *store, const struct clg_core *old,
@@ -125,12 +132,12 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
          * append: what was there when it was read is everything. */
         if (rc != COMMITLOG_OK && closed) {
             rc = COMMITLOG_OK;
-        } else if (rc == COMMITLOG_EAGAIN) {
+        } else if (rc != COMMITLOG_OK && !follow_shows_none(rc)) {
             return rc;
         }
     }
     if (!core->follows) {
-        /* A writer whose area is private, or that is still recovering: more than this may exist. */
+        /* A writer that shows us no area, or that is still recovering: more than this may exist. */
         core->unrecovered_bytes = closed               ? 0
                                   : result.writer_live ? INT64_MAX
                                                        : result.unrecovered_bytes;
@@ -307,7 +314,8 @@ int clg_follow_restart(struct commitlog_store *store, const struct clg_core *old
     return rc;
 }
 
-int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *out_replaced)
+int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *out_replaced,
+                    struct commitlog_error *err)
 {
     struct clg_core *core = clg_store_core(store);
     bool runs =
@@ -319,7 +327,7 @@ int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *ou
     }
     int64_t now = store->os->clock_mono_ns(store->os);
     int64_t since = now - atomic_load_explicit(&store->follow_checked_ns, memory_order_relaxed);
-    int rc = since < FOLLOW_POLL_NS ? COMMITLOG_OK : clg_follow_check(store, NULL);
+    int rc = since < FOLLOW_POLL_NS ? COMMITLOG_OK : clg_follow_check(store, err);
     core = clg_store_core(store);
     *out_replaced = core->generation != generation;
     clg_core_unref(core);

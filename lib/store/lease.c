@@ -193,7 +193,7 @@ int32_t commitlog_get(struct commitlog_store *store, uint64_t position,
         rc = get_once(store, &lease->reader, position, &message, &generation, &cause);
         again = clg_follow_again(store, generation, &reads, &rc);
         if (store->read_only && (rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EUNRECOVERED)) {
-            int polled = clg_follow_poll(store, generation, &again);
+            int polled = clg_follow_poll(store, generation, &again, NULL);
             rc = polled != COMMITLOG_OK ? polled : rc;
         }
     } while (again); /* another writer has come: it may have it */

@@ -212,7 +212,7 @@ CLG_MUST_CHECK int clg_follow_restart(struct commitlog_store *store, const struc
                                       struct commitlog_error *err);
 /* The same, at most twice a second: for calls that find nothing new at the core of `generation`. */
 CLG_MUST_CHECK int clg_follow_poll(struct commitlog_store *store, uint64_t generation,
-                                   bool *out_replaced);
+                                   bool *out_replaced, struct commitlog_error *err);
 
 /* visible.c */
 /* Where the readers' log ends; everything before it is folded. A reader that retention has

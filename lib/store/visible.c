@@ -65,10 +65,11 @@ int clg_store_fold_now(struct commitlog_store *store, struct clg_core **core, ui
                        struct commitlog_error *err)
 {
     bool replaced = false;
-    int rc =
-        store->read_only ? clg_follow_poll(store, (*core)->generation, &replaced) : COMMITLOG_OK;
+    int rc = store->read_only ? clg_follow_poll(store, (*core)->generation, &replaced, err)
+                              : COMMITLOG_OK;
     if (rc != COMMITLOG_OK) {
-        return clg_fail(err, rc, 0, CLG_NO_POSITION, "another writer has come");
+        clg_wrap(err, "another writer has come");
+        return rc;
     }
     if (replaced) {
         clg_core_unref(*core);

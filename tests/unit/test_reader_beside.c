@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_reader_beside.c -- a reader beside a live writer whose live area it cannot open: what is
+ * proven durable is served if the area is not there for it, and any other cause is told.
+ */
+#include "unit/fault_fixture.h"
+
+static struct {
+    const struct commitlog_os *under;
+    struct commitlog_os table;
+    int answer;     /* a negative errno in the place of the live area; 0: it is there */
+    uint32_t opens; /* of the live area, that still succeed */
+    uint32_t maps;  /* of files, that still succeed */
+} beside;
+
+static struct commitlog_store *reader;
+
+static int beside_open_at(const struct commitlog_os *os, int dirfd, const char *name,
+                          uint32_t flags, uint32_t mode)
+{
+    (void)os;
+    if (beside.answer != 0 && strncmp(name, "commitlog-", 10) == 0) {
+        if (beside.opens == 0) {
+            return beside.answer;
+        }
+        beside.opens--;
+    }
+    return beside.under->open_at(beside.under, dirfd, name, flags, mode);
+}
+
+static int beside_map_twice(const struct commitlog_os *os, int fd, uint64_t at, uint64_t size,
+                            uint32_t prot, void **out)
+{
+    (void)os;
+    return beside.maps-- == 0 ? -ENOMEM
+                              : beside.under->map_twice(beside.under, fd, at, size, prot, out);
+}
+
+static int32_t reader_open(void)
+{
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY, NULL), 0);
+    commitlog_options_set_os(options, &beside.table);
+    int32_t rc = commitlog_open("/store", options, &reader, &err);
+    commitlog_options_free(options);
+    return rc;
+}
+
+/* What the reader gets, and how it ends. */
+static void reader_gets(uint64_t expected, int32_t end)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[16];
+    uint32_t number = 0;
+    uint32_t got = 0;
+    uint64_t count = 0;
+    int32_t rc;
+    ck_assert_int_eq(commitlog_topic_open(reader, "t", 1, 0, &number, &err), 0);
+    ck_assert_int_eq(
+        commitlog_cursor_open(reader, number, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err), 0);
+    while ((rc = commitlog_cursor_fetch(cursor, messages, 16, 0, &got, NULL)) == COMMITLOG_OK) {
+        count += got;
+    }
+    ck_assert_int_eq(rc, end);
+    ck_assert_uint_eq(count, expected);
+    commitlog_cursor_close(cursor);
+}
+
+/* A writer with 3 records that a checkpoint covers and 2 behind it. */
+static void beside_setup(void)
+{
+    setup();
+    memset(&beside, 0, sizeof(beside));
+    beside.under = commitlog_fault_os(machine);
+    beside.table = *beside.under;
+    beside.table.open_at = beside_open_at;
+    beside.maps = UINT32_MAX;
+    reader = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_checkpoint(store, &err), 0);
+    store_put(2, COMMITLOG_LEVEL_DURABLE);
+}
+
+static void beside_teardown(void)
+{
+    (void)commitlog_close(reader, NULL);
+    teardown();
+}
+
+/* As in another mount namespace, with a /dev/shm of its own. */
+START_TEST(beside_an_area_that_is_not_there_what_is_proven_durable_is_served)
+{
+    beside.answer = -ENOENT;
+    ck_assert_msg(reader_open() == 0, "%s", err.message);
+    reader_gets(3, COMMITLOG_EUNRECOVERED);
+    ck_assert_int_eq(commitlog_checkpoint(store, &err), 0);
+    beside.under->sleep_ns(beside.under, INT64_C(600) * 1000000); /* it looks again */
+    reader_gets(5, COMMITLOG_EUNRECOVERED);
+    beside.answer = 0;
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    beside.under->sleep_ns(beside.under, INT64_C(600) * 1000000);
+    reader_gets(6, COMMITLOG_EEND);
+}
+END_TEST
+
+START_TEST(a_writer_of_another_user_is_named_as_the_cause)
+{
+    beside.answer = _i == 0 ? -EACCES : -EPERM;
+    ck_assert_int_eq(reader_open(), COMMITLOG_EACCESS);
+    ck_assert_int_eq(err.os_errno, -beside.answer);
+    ck_assert_ptr_nonnull(strstr(err.message, "/commitlog-"));
+    ck_assert_ptr_nonnull(strstr(err.message, "readers run as that user or as root"));
+}
+END_TEST
+
+/* Its recovery looks at the area first: that one succeeds. */
+START_TEST(why_the_area_could_not_be_looked_at_is_told)
+{
+    static const struct {
+        int answer;
+        int32_t code;
+    } rows[] = {{-EMFILE, COMMITLOG_ELIMIT},
+                {-ENFILE, COMMITLOG_ELIMIT},
+                {-EIO, COMMITLOG_EIO},
+                {-ENOMEM, COMMITLOG_ENOMEM},
+                {-ELOOP, COMMITLOG_ENOTDIR}};
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        beside.answer = rows[i].answer;
+        beside.opens = 1;
+        if (rows[i].answer == -EIO) { /* a read beside a writer is begun again many times */
+            beside.opens = 0;
+        }
+        ck_assert_msg(reader_open() == rows[i].code, "%zu: %s", i, err.message);
+        ck_assert_int_eq(err.os_errno, -rows[i].answer);
+    }
+    beside.answer = 0;
+    beside.table.map_twice = beside_map_twice;
+    beside.maps = 0;
+    ck_assert_int_eq(reader_open(), COMMITLOG_ENOMEM);
+    beside.maps = UINT32_MAX;
+    ck_assert_int_eq(reader_open(), 0);
+    reader_gets(5, COMMITLOG_EEND);
+}
+END_TEST
+
+/* It has read what there was without a writer; then one of another user comes. */
+START_TEST(a_reader_is_told_when_the_next_writer_is_of_another_user)
+{
+    die(false);
+    beside.under = commitlog_fault_os(machine);
+    beside.table = *beside.under;
+    beside.table.open_at = beside_open_at;
+    ck_assert_int_eq(reader_open(), 0);
+    reader_gets(5, COMMITLOG_EEND);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    beside.answer = -EACCES;
+    beside.under->sleep_ns(beside.under, INT64_C(600) * 1000000);
+    ck_assert_int_eq(commitlog_topic_open(reader, "t", 1, 0, &topic, &err), COMMITLOG_EACCESS);
+    ck_assert_ptr_nonnull(strstr(err.message, "belongs to the writer's user"));
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("reader beside");
+    TCase *cases = tcase_create("the live area");
+    tcase_add_checked_fixture(cases, beside_setup, beside_teardown);
+    tcase_add_test(cases, beside_an_area_that_is_not_there_what_is_proven_durable_is_served);
+    tcase_add_loop_test(cases, a_writer_of_another_user_is_named_as_the_cause, 0, 2);
+    tcase_add_test(cases, why_the_area_could_not_be_looked_at_is_told);
+    tcase_add_test(cases, a_reader_is_told_when_the_next_writer_is_of_another_user);
+    suite_add_tcase(suite, cases);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
