@@ -291,13 +291,8 @@ void clg_work_table_apply(struct clg_work_table *table, const struct clg_work_ch
     }
 }
 
-static void work_trim(struct clg_work_table *table, const void *name, uint32_t name_bytes,
-                      uint64_t hash, uint32_t queue_number, uint64_t offset)
+void clg_work_queue_trim(struct clg_work_queue *queue, uint64_t offset)
 {
-    struct clg_work_queue *queue = clg_work_table_find(table, name, name_bytes, hash, queue_number);
-    if (queue == NULL) {
-        return;
-    }
     work_splice(queue, 0, work_first_behind(queue, offset), NULL, 0);
     if (queue->run_count > 0 && queue->runs[0].offset < offset) {
         struct clg_work_run *first = &queue->runs[0];
@@ -305,6 +300,15 @@ static void work_trim(struct clg_work_table *table, const void *name, uint32_t n
         first->offset = offset;
     }
     clg_work_queue_invariants(queue);
+}
+
+static void work_trim(struct clg_work_table *table, const void *name, uint32_t name_bytes,
+                      uint64_t hash, uint32_t queue_number, uint64_t offset)
+{
+    struct clg_work_queue *queue = clg_work_table_find(table, name, name_bytes, hash, queue_number);
+    if (queue != NULL) {
+        clg_work_queue_trim(queue, offset);
+    }
 }
 
 static void work_forget(struct clg_work_table *table, const void *name, uint32_t name_bytes,

@@ -72,6 +72,9 @@ void clg_work_table_apply(struct clg_work_table *table, const struct clg_work_ch
 void clg_work_table_apply_group(struct clg_work_table *table,
                                 const struct clg_group_change *change);
 
+/* Nothing is known any more of what is below the offset. */
+void clg_work_queue_trim(struct clg_work_queue *queue, uint64_t offset);
+
 /* The run that holds the offset, and the first that ends behind it; NULL: none. */
 const struct clg_work_run *clg_work_queue_at(const struct clg_work_queue *queue, uint64_t offset);
 const struct clg_work_run *clg_work_queue_from(const struct clg_work_queue *queue, uint64_t offset);

@@ -264,6 +264,7 @@ static void follow_drop(struct clg_core *core, uint64_t first)
     bool more = true;
     while (more && clg_fold_drop_one(core->fold, &more, NULL) == COMMITLOG_OK) {
     }
+    clg_lookup_trim_work(core->fold); /* a writer does when it saves */
 }
 
 int clg_follow_refresh(struct commitlog_store *store, struct clg_core *core,

@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 
 #define WORK_BODY_BYTES 1024u
 /* A change waits so long for room in the stage: the lock is held meanwhile. */
@@ -19,6 +20,8 @@ static int work_take(void *ctx, const struct clg_work_table *table)
 int clg_work_init(struct commitlog_store *store, struct commitlog_error *err)
 {
     clg_work_table_init(&store->work, store->os);
+    /* A .state has less of what is below the first offsets than the log has that was folded. */
+    clg_lookup_trim_work(store->core->fold);
     int rc = clg_fold_work(store->core->fold, work_take, store);
     return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "work: out of memory");
 }
@@ -128,6 +131,7 @@ struct work_ask {
     const struct commitlog_group *group;
     uint32_t queue_number;
     uint64_t offset;
+    uint64_t first; /* of the queue: a table may still know what was below */
     struct commitlog_work_info info;
 };
 
@@ -136,16 +140,32 @@ static int work_look(void *ctx, const struct clg_work_table *table)
     struct work_ask *ask = ctx;
     const struct clg_work_queue *queue = clg_work_table_find(
         table, ask->group->name, ask->group->name_bytes, ask->group->hash, ask->queue_number);
-    const struct clg_work_run *run = queue == NULL ? NULL : clg_work_queue_from(queue, ask->offset);
+    const struct clg_work_run *run =
+        queue == NULL ? NULL : clg_work_queue_from(queue, clg_max_u64(ask->offset, ask->first));
     if (run == NULL) {
         return COMMITLOG_ENOTFOUND;
     }
+    const uint64_t gone = ask->first > run->offset ? ask->first - run->offset : 0;
+    CLG_ASSERT(gone < run->count);
     ask->info = (struct commitlog_work_info){.struct_bytes = sizeof(ask->info),
                                              .state = run->state,
-                                             .offset = run->offset,
-                                             .count = run->count,
+                                             .offset = run->offset + gone,
+                                             .count = run->count - (uint32_t)gone,
                                              .attempts = run->attempts,
                                              .visible_at_ms = run->visible_at_ms};
+    return COMMITLOG_OK;
+}
+
+static int work_first(const struct clg_core *core, uint32_t queue_number, uint64_t visible,
+                      uint64_t *out_first, struct commitlog_error *err)
+{
+    struct clg_lookup_range range = {0};
+    int rc = clg_lookup_range(core->fold, queue_number, visible, &range);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc == COMMITLOG_ENOTFOUND ? COMMITLOG_EINVAL : rc, 0, CLG_NO_POSITION,
+                        "work of a group: where its queue begins");
+    }
+    *out_first = CLG_PLANTED(WORK_BELOW_FIRST) ? 0 : range.min;
     return COMMITLOG_OK;
 }
 
@@ -166,6 +186,9 @@ int32_t commitlog_group_work(struct commitlog_group *group, uint32_t topic, uint
         clg_store_queue(core, topic, queue, &ask.queue_number) != COMMITLOG_OK) {
         rc = clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                       "no topic %u with a queue %u is open", topic, queue);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = work_first(core, ask.queue_number, visible, &ask.first, err);
     }
     if (rc == COMMITLOG_OK && store->read_only) {
         rc = clg_fold_work(core->fold, work_look, &ask);

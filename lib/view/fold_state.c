@@ -23,6 +23,7 @@
 #include "format/state_file.h"
 #include "segment/segment_scan.h"
 #include "view/fold_internal.h"
+#include "view/lookup.h"
 
 /* Old files removed per call; what is left goes with the next one. */
 #define STATE_OLD_MAX 16u
@@ -189,6 +190,7 @@ int clg_fold_save_state(struct clg_fold *fold, clg_fold_reach_fn reach, void *ct
         return clg_fail(err, COMMITLOG_EMISUSE, 0, CLG_NO_POSITION, "no directory for .state");
     }
     clg_mutex_lock(os, &fold->files);
+    clg_lookup_trim_work(fold);
     struct clg_image image = {0};
     struct clg_state_writer writer;
     int rc = state_make_room(fold, &image);

@@ -19,6 +19,7 @@
 #include "view/expiry_view.h"
 #include "view/fold_internal.h"
 #include "view/key_index.h"
+#include "view/work_view.h"
 
 /* With the lock held. */
 static struct clg_queue_bounds lookup_bounds(const struct clg_fold *fold, uint32_t queue,
@@ -65,6 +66,29 @@ int clg_lookup_range(struct clg_fold *fold, uint32_t queue, uint64_t visible,
     } while (lookup_again(fold, &rc));
     clg_mutex_unlock(fold->config.os, &fold->lock);
     return rc;
+}
+
+/* The lock is given back after each queue: who appends or reads waits for one at most. */
+void clg_lookup_trim_work(struct clg_fold *fold)
+{
+    bool more = true;
+    for (uint32_t i = 0; more; i++) {
+        clg_mutex_lock(fold->config.os, &fold->lock);
+        struct clg_work_queue *work = clg_work_view_at(fold->views[CLG_VIEW_WORK], i);
+        more = work != NULL;
+        if (more && work->run_count > 0) {
+            const struct clg_queue_bounds bounds =
+                lookup_bounds(fold, work->queue_number, CLG_POSITION_MAX);
+            struct clg_lookup_range range = {0};
+            int rc;
+            do {
+                rc = clg_consume_queue_range(fold->views[CLG_VIEW_QUEUES], work->queue_number,
+                                             &bounds, &range);
+            } while (lookup_again(fold, &rc));
+            clg_work_queue_trim(work, range.min);
+        }
+        clg_mutex_unlock(fold->config.os, &fold->lock);
+    }
 }
 
 int clg_lookup_entries(struct clg_fold *fold, uint32_t queue, uint64_t offset, uint64_t visible,

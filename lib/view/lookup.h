@@ -68,6 +68,11 @@ CLG_MUST_CHECK int clg_lookup_entries(struct clg_fold *fold, uint32_t queue, uin
                                       uint64_t visible, struct clg_lookup_entry *entries,
                                       uint32_t max, uint32_t *out_count, uint64_t *out_bound);
 
+/* Forgets the work of groups on messages below the first of their queue, which has gone with
+ * retention, or has expired. As far as it goes: what cannot be found out now stays for the next
+ * time, and those who ask leave it out by themselves. */
+void clg_lookup_trim_work(struct clg_fold *fold);
+
 /* COMMITLOG_LOWER: smallest offset with time >= t, else next. COMMITLOG_UPPER: largest with
  * time <= t, else COMMITLOG_ENOTFOUND. */
 CLG_MUST_CHECK int clg_lookup_time(struct clg_fold *fold, uint32_t queue, int64_t time_ns,

@@ -221,6 +221,13 @@ const struct clg_work_table *clg_work_view_table(const struct clg_view *view)
     return &((const struct work_view *)view)->table;
 }
 
+struct clg_work_queue *clg_work_view_at(struct clg_view *view, uint32_t index)
+{
+    struct work_view *work = (struct work_view *)view;
+    CLG_ASSERT(view->ops == &clg_work_view_ops);
+    return index < work->table.count ? work->table.queues[index] : NULL;
+}
+
 uint64_t clg_work_view_contradictions(const struct clg_view *view)
 {
     CLG_ASSERT(view->ops == &clg_work_view_ops);

@@ -406,6 +406,41 @@ START_TEST(what_retention_has_taken_can_be_given_back)
 }
 END_TEST
 
+/* Of one run a part is in the segment that goes: what a fold of the log that is left knows is the
+ * other part, and so is what is answered, whatever the views still have. */
+START_TEST(of_what_retention_has_taken_nothing_is_told)
+{
+    struct commitlog_work_info work = {.struct_bytes = sizeof(work)};
+    struct commitlog_queue_info queue = {.struct_bytes = sizeof(queue)};
+    const struct commitlog_delivery first = {.offset = 0, .queue = 1, .attempt = 1};
+    put(1, 1500);
+    while (receive(64) == COMMITLOG_OK) {
+    }
+    ck_assert_int_eq(commitlog_group_work(group, topic, 1, 0, &work, &err), 0);
+    ck_assert_uint_eq(work.offset, 0);
+    ck_assert_uint_gt(retain_all().segments_dropped, 0);
+    ck_assert_int_eq(commitlog_queue_info(store, topic, 1, &queue), 0);
+    ck_assert(queue.first_offset > 0 && queue.first_offset < 1500);
+    for (int i = 0; i < 4; i++) {
+        ck_assert_int_eq(commitlog_group_work(group, topic, 1, 0, &work, &err), 0);
+        ck_assert_uint_eq(work.offset, queue.first_offset);
+        ck_assert_uint_eq(work.count, 1500 - queue.first_offset);
+        ck_assert_uint_eq(work.state, COMMITLOG_WORK_PENDING);
+        if (i > 0) { /* before it was no error: nobody has received since */
+            ck_assert_int_eq(commitlog_ack(receiver, &first, 1, 1, &err), COMMITLOG_ENOTFOUND);
+        }
+        close_receiver();
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        store = NULL;
+        if (i % 2 != 0) {
+            forget_views();
+        }
+        open_store();
+        open_receiver(0, 3);
+    }
+}
+END_TEST
+
 START_TEST(a_reset_begins_anew)
 {
     put(1, 4);
@@ -521,6 +556,7 @@ int main(void)
     tcase_add_test(single, in_order_one_of_a_queue_at_a_time);
     tcase_add_test(single, what_retention_takes_is_over);
     tcase_add_test(single, what_retention_has_taken_can_be_given_back);
+    tcase_add_test(single, of_what_retention_has_taken_nothing_is_told);
     tcase_add_test(single, a_reset_begins_anew);
     tcase_add_test(single, holes_are_done_and_damage_is_told);
     tcase_add_test(single, what_is_given_out_can_be_looked_at);
