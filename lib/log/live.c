@@ -118,6 +118,7 @@ static int live_create_file(struct clg_live *live, const char *temporary, bool p
     }
     if (rc >= 0) {
         rc = os->rename_at(os, live->dirfd, temporary, live->dirfd, live->name, false);
+        rc = rc == -EISDIR ? -ENOTDIR : rc; /* something else has its name: commitlog_open(3) */
     }
     if (rc < 0) {
         (void)os->unlink_at(os, live->dirfd, temporary);

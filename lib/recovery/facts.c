@@ -43,12 +43,10 @@ static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir 
 {
     const struct commitlog_os *os = facts->os;
     CLG_ASSERT(!facts->have_checkpoint);
-    int fd = os->open_at(os, dir->dir_fd, CLG_STORE_CHECKPOINT_NAME, CLG_OS_OPEN_READ, 0);
-    if (fd == -ENOENT) {
-        return 0;
-    }
+    struct clg_os_stat stat;
+    int fd = clg_store_dir_open_file(dir, CLG_STORE_CHECKPOINT_NAME, CLG_OS_OPEN_READ, &stat, err);
     if (fd < 0) {
-        return clg_fail_os(err, fd, CLG_NO_POSITION, "open CHECKPOINT");
+        return fd == COMMITLOG_ENOTFOUND ? 0 : fd;
     }
     facts->checkpoint_file = true;
     bool empty = false;

@@ -285,6 +285,32 @@ static int store_read_lock_file(struct clg_store_dir *dir)
     return 0;
 }
 
+int clg_store_dir_open_file(const struct clg_store_dir *dir, const char *name, uint32_t flags,
+                            struct clg_os_stat *out, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = dir->os;
+    int fd = os->open_at(os, dir->dir_fd, name, flags, dir->file_mode);
+    CLG_ASSERT(name != NULL);
+    if (fd == -ENOENT) {
+        return COMMITLOG_ENOTFOUND;
+    }
+    int rc = fd < 0 ? fd : os->stat_fd(os, fd, out);
+    /* A directory opens for reading only, a socket not at all. */
+    if (rc == -EISDIR || rc == -ENXIO || (rc >= 0 && out->type != CLG_OS_FILE)) {
+        rc = clg_fail(err, COMMITLOG_ENOTDIR, rc < 0 ? -rc : 0, CLG_NO_POSITION, "%s is not a file",
+                      name);
+    } else if (rc < 0) {
+        rc = clg_fail_os(err, rc, CLG_NO_POSITION, "%s %s", fd < 0 ? "open" : "look at", name);
+    }
+    if (rc < 0) {
+        if (fd >= 0) {
+            clg_os_close_fd(os, &fd);
+        }
+        return rc;
+    }
+    return fd;
+}
+
 static int store_open_lock(struct clg_store_dir *dir, struct commitlog_error *err)
 {
     const struct commitlog_os *os = dir->os;
@@ -294,25 +320,19 @@ static int store_open_lock(struct clg_store_dir *dir, struct commitlog_error *er
     if (creates) { /* a plan only locks it, also where nothing can be written */
         flags |= (uint32_t)CLG_OS_OPEN_WRITE | (uint32_t)CLG_OS_OPEN_CREATE;
     }
-    int rc = os->open_at(os, dir->dir_fd, CLG_STORE_LOCK_NAME, flags, dir->file_mode);
-    if (rc == -ENOENT && !creates) {
-        return 0; /* nobody can be writing */
+    struct clg_os_stat stat;
+    int rc = clg_store_dir_open_file(dir, CLG_STORE_LOCK_NAME, flags, &stat, err);
+    if (rc == COMMITLOG_ENOTFOUND) { /* nobody can be writing; or DIR itself has just gone */
+        return creates ? clg_fail_os(err, -ENOENT, CLG_NO_POSITION, "create LOCK") : 0;
     }
     if (rc < 0) {
-        return clg_fail_os(err, rc, CLG_NO_POSITION, "open LOCK");
+        return rc;
     }
     dir->lock_fd = rc;
-    struct clg_os_stat stat;
-    rc = os->stat_fd(os, dir->lock_fd, &stat);
-    if (rc < 0) {
-        return clg_fail_os(err, rc, CLG_NO_POSITION, "look at LOCK");
-    }
     if (creates && stat.size_bytes == 0) {
         clg_os_keep_in_place(os, dir->lock_fd, NULL);
     }
-    return stat.type == CLG_OS_FILE
-               ? 0
-               : clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION, "LOCK is not a file");
+    return 0;
 }
 
 static int store_lock(struct clg_store_dir *dir, struct commitlog_error *err)
@@ -393,7 +413,7 @@ static int store_open_sub(struct clg_store_dir *dir, const char *name, int *fd,
         rc = os->open_at(os, dir->dir_fd, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
     }
     if (rc == -ENOTDIR || rc == -ELOOP) {
-        return clg_fail(err, COMMITLOG_EFORMAT, -rc, CLG_NO_POSITION, "%s is not a directory",
+        return clg_fail(err, COMMITLOG_ENOTDIR, -rc, CLG_NO_POSITION, "%s is not a directory",
                         name);
     }
     if (rc < 0) {

@@ -10,9 +10,9 @@
  *       reader creates nothing.
  * Threads and locks: one thread opens and closes; the descriptors may then be used by any.
  * Happy path: clg_store_dir_open -> clg_recovery_run -> clg_store_dir_write_lock -> ... -> close.
- * Failure modes: COMMITLOG_ENOTDIR (a file or a link), ENOTFOUND, EEXIST, EACCESS (owner, mode),
- *       ELOCKED (the text names the pid), EFORMAT (a directory with files that are not ours), the
- *       codes of clg_fail_os. Everything opened is closed again.
+ * Failure modes: COMMITLOG_ENOTDIR (DIR, or something in it, is of another kind), ENOTFOUND,
+ * EEXIST, EACCESS (owner, mode), ELOCKED (the text names the pid), EFORMAT (a directory with files
+ * that are not ours), the codes of clg_fail_os. Everything opened is closed again.
  */
 #ifndef CLG_RECOVERY_STORE_DIR_H
 #define CLG_RECOVERY_STORE_DIR_H
@@ -77,6 +77,12 @@ struct clg_store_dir {
 CLG_MUST_CHECK int clg_store_dir_open(const struct commitlog_os *os, const char *path,
                                       const struct clg_store_dir_options *options,
                                       struct clg_store_dir *out, struct commitlog_error *err);
+
+/* Opens a file in DIR: a descriptor; COMMITLOG_ENOTFOUND, without a text, if it is not there;
+ * ENOTDIR for a directory, a link, a pipe. */
+CLG_MUST_CHECK int clg_store_dir_open_file(const struct clg_store_dir *dir, const char *name,
+                                           uint32_t flags, struct clg_os_stat *out,
+                                           struct commitlog_error *err);
 
 /* Releases the lock last. A closed one may be closed again. */
 void clg_store_dir_close(struct clg_store_dir *dir);

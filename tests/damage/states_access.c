@@ -168,6 +168,7 @@ static void wrong_kinds(struct states *states)
     char path[DIRS_PATH_MAX];
     char aside[DIRS_PATH_MAX];
     struct commitlog_store *store = NULL;
+    struct commitlog_report *report = NULL;
     struct commitlog_error err;
     for (uint32_t kind = 0; kind < 3; kind++) {
         states_fresh(states, kind == 0   ? "a FIFO as a segment"
@@ -201,6 +202,12 @@ static void wrong_kinds(struct states *states)
                              &err);
             if (rc == COMMITLOG_OK)
                 CHECK_OK(commitlog_close(store, &err), &err);
+            CHECKF(rc == COMMITLOG_ENOTDIR || (f == 2 && rc == COMMITLOG_OK), "%s, kind %u: %s: %s",
+                   files[f], kind, commitlog_error_name(rc), err.message);
+            if (f < 2) {
+                refused(states->path, COMMITLOG_ENOTDIR, files[f]);
+                CHECK_RC(commitlog_verify(states->path, NULL, &report, &err), COMMITLOG_ENOTDIR);
+            }
         }
         CHECK(file_size(aside) == SMALL_SEGMENT);
         dirs_remove(aside);
@@ -209,8 +216,10 @@ static void wrong_kinds(struct states *states)
     path_join(path, states->path, "log");
     path_join(aside, states->root, "aside");
     CHECK(rename(path, aside) == 0 && symlink(aside, path) == 0);
-    CHECK(states_open(states->path, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_TAIL, &store, &err) !=
-          COMMITLOG_OK);
+    refused(states->path, COMMITLOG_ENOTDIR, "log is a link");
+    CHECK(unlink(path) == 0);
+    file_write(path, "text", 4);
+    refused(states->path, COMMITLOG_ENOTDIR, "log is a file");
     dirs_remove(aside);
     states_fresh(states, "no log directory");
     dirs_remove(path);
