@@ -120,6 +120,8 @@ test_lines() {
     says "get beyond" "$store: position 999999999 is beyond the end: the log holds positions 8192"
     run 1 "$commitlog" get "$store" --at 0
     says "get before" "$store: position 0 is before the first record that is kept: "
+    run 1 "$commitlog" dump "$store" --from 100
+    says "dump before" "$store: there is no record before position 8192$"
     run 0 "$commitlog" dump "$store" --max 1
     same "get of a control record" "$(cat "$out")" "$("$commitlog" get "$store" --at 8192)"
     run 0 "$commitlog" append "$store" -t empty </dev/null
@@ -562,6 +564,8 @@ test_retain() {
     prints "dropped" '"segments_dropped":[1-9]'
     run 1 "$commitlog" read "$store" -t r --queue 0 --from 0
     says "dropped" 'dropped by retention'
+    run 1 "$commitlog" dump "$store" --from 100
+    says "of the log" 'what lies before position [0-9]* was dropped by retention'
     run 0 "$commitlog" read "$store" -t r --queue 0 --json
     sed -i 's/.*"queue_offset":\([0-9]*\).*/\1/' "$out"
     check "offsets go on" [ "$(head -n 1 "$out")" -gt 0 ]

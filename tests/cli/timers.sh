@@ -257,6 +257,8 @@ test_cancel() {
     timer 1 cancel 999999992
     says "beyond" 'no timer 999999992 waits: there is no message that was delayed'
     says "advice" "(commitlog timer list $store lists them)"
+    timer 1 cancel 4096
+    says "before the first" 'no timer 4096 waits: there is no record there'
     timer 0 cancel "$second" --level none --json
     same "as JSON" "{\"timer\":$second,\"cancelled\":true}" "$(cat "$out")"
     check "none is left" waits 0

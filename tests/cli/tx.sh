@@ -264,6 +264,8 @@ it was committed or rolled back (commitlog tx list $store lists them)$"
     says "none" "no transaction $((number + 8)): none began there"
     says "none" 'no transaction 999999992: none began there'
     says "twice" "no transaction $number: it was committed or rolled back"
+    tx 1 commit 4096
+    says "before the first" 'no transaction 4096: there is no record there'
     same "each took effect once" '1 2 3 1 1' "$(bodies t)"
     prepare 1 -t t
     tx 0 rollback "$number" --json

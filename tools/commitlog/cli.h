@@ -22,6 +22,10 @@
 /* Exit codes; a command ended by a signal exits with 128 + its number. */
 enum { CLI_DONE = 0, CLI_NO = 1, CLI_CANNOT = 2 };
 
+/* Where the first record of a store lies: commitlog-format(5). What is below was never one, and a
+ * log that begins here has lost nothing at its beginning. */
+#define CLI_FIRST_POSITION UINT64_C(8192)
+
 struct bar;
 struct watch;
 

@@ -133,8 +133,13 @@ static int scan_expired(struct scan *scan, uint64_t bound)
 static int scan_too_small(struct scan *scan, uint64_t bound)
 {
     const char *what = scan->place == SCAN_LOG ? "position" : "offset";
-    cli_error(scan->cli, "%s: what lies before %s %" PRIu64 " was dropped by retention",
-              scan->cli->dir, what, bound);
+    if (scan->place == SCAN_LOG && bound == CLI_FIRST_POSITION) {
+        cli_error(scan->cli, "%s: there is no record before position %" PRIu64, scan->cli->dir,
+                  bound);
+    } else {
+        cli_error(scan->cli, "%s: what lies before %s %" PRIu64 " was dropped by retention",
+                  scan->cli->dir, what, bound);
+    }
     if (scan->count > 0 &&
         commitlog_cursor_seek(scan->cursor, COMMITLOG_FROM_OFFSET, bound) == COMMITLOG_OK) {
         scan->status = CLI_NO;

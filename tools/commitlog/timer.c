@@ -242,6 +242,8 @@ static int timer_missing(struct cli *cli, struct store *store, uint64_t timer)
         (void)snprintf(why, sizeof(why), "it was delivered or cancelled");
     } else if (handle != 0) {
         (void)snprintf(why, sizeof(why), "what lies there is of timer %" PRIu64, handle);
+    } else if (timer < CLI_FIRST_POSITION) {
+        (void)snprintf(why, sizeof(why), "there is no record there");
     } else if (rc == COMMITLOG_ETOOSMALL) {
         (void)snprintf(why, sizeof(why), "what lay there is no longer kept");
     }

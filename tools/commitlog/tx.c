@@ -24,6 +24,8 @@ int tx_missing(struct cli *cli, struct store *store, uint64_t number)
         (void)snprintf(why, sizeof(why), "it was committed or rolled back");
     } else if (found != 0) {
         (void)snprintf(why, sizeof(why), "what lies there is of transaction %" PRIu64, found);
+    } else if (number < CLI_FIRST_POSITION) {
+        (void)snprintf(why, sizeof(why), "there is no record there");
     } else if (rc == COMMITLOG_ETOOSMALL) {
         (void)snprintf(why, sizeof(why), "what lay there is no longer kept");
     }
