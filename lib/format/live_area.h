@@ -160,6 +160,18 @@ static inline uint64_t clg_live_ring_offset(uint32_t histograms)
     return CLG_LIVE_HISTOGRAMS_AT + (uint64_t)histograms * CLG_LIVE_HISTOGRAM_BYTES;
 }
 
+/* With the path behind it. */
+#define CLG_LIVE_UNREADABLE                                                                        \
+    "the live area belongs to the writer's user: while it has the store open, or if it died, "     \
+    "others run as that user or as root: open %s"
+
+/* Is an area of this user's that of a writer? Root may write to any store, and nobody else can make
+ * a file of root's. */
+static inline bool clg_live_owner_ok(uint32_t area_uid, uint32_t store_uid)
+{
+    return area_uid == store_uid || area_uid == 0;
+}
+
 void clg_live_header_encode(uint8_t page[CLG_FORMAT_PAGE_BYTES],
                             const struct clg_live_header *header);
 

@@ -309,7 +309,8 @@ static int live_check_file(struct clg_live *live, int store_dirfd, const char *p
     if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "look at the live area %s", path);
     }
-    if (file.type != CLG_OS_FILE || file.uid != store.uid || (file.mode & 022u) != 0) {
+    if (file.type != CLG_OS_FILE || !clg_live_owner_ok(file.uid, store.uid) ||
+        (file.mode & 022u) != 0) {
         return live_foreign(path, COMMITLOG_EFOREIGN, err); /* somebody else could have put it */
     }
     uint8_t page[CLG_FORMAT_PAGE_BYTES];
@@ -335,10 +336,7 @@ static int live_fail_open(int rc, const char *path, struct commitlog_error *err)
                         "there is no live area %s here", path);
     }
     if (rc == -EACCES || rc == -EPERM) {
-        return clg_fail(err, COMMITLOG_EACCESS, -rc, CLG_NO_POSITION,
-                        "the live area belongs to the writer's user: while it has the store open, "
-                        "readers run as that user or as root: open %s",
-                        path);
+        return clg_fail(err, COMMITLOG_EACCESS, -rc, CLG_NO_POSITION, CLG_LIVE_UNREADABLE, path);
     }
     return clg_fail_os(err, rc, CLG_NO_POSITION, "open the live area %s", path);
 }

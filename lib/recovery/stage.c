@@ -107,8 +107,7 @@ int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, con
     struct commitlog_error why;
     clg_error_clear(&why);
     int fd = clg_store_dir_open_live(dir, dir->last.live_path, &why);
-    bool refused = fd == COMMITLOG_EACCESS && why.os_errno != EROFS;
-    if (fd == COMMITLOG_ENOTFOUND || refused || fd == COMMITLOG_EFORMAT) {
+    if (fd == COMMITLOG_ENOTFOUND || fd == COMMITLOG_EFOREIGN || fd == COMMITLOG_EFORMAT) {
         return 0;
     }
     if (fd < 0) { /* it may be there: what only the stage has must not be lost for this */

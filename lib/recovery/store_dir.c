@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "format/live_area.h"
 #include "segment/segment_name.h"
 
 /* A reader that probes holds the lock for an instant: a writer that meets it tries again. */
@@ -554,12 +555,10 @@ int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
     CLG_ASSERT(path != NULL);
     char parent[CLG_LIVE_PATH_MAX + 1];
     char last[CLG_LIVE_PATH_MAX + 1];
-    if (strlen(path) > CLG_LIVE_PATH_MAX || !store_split(path, parent, last)) {
-        return clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION, "live area: no such name");
-    }
     bool inside = path[0] != '/';
-    if (inside && strcmp(parent, ".") != 0) {
-        return clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION, "live area: outside of DIR");
+    if (strlen(path) > CLG_LIVE_PATH_MAX || !store_split(path, parent, last) ||
+        (inside && strcmp(parent, ".") != 0)) {
+        return clg_fail(err, COMMITLOG_EFORMAT, 0, CLG_NO_POSITION, "live area: no such name");
     }
     int parent_fd = inside ? dir->dir_fd : os->open_dir(os, parent);
     if (parent_fd == -ENOENT) {
@@ -569,27 +568,30 @@ int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
         return clg_fail_os(err, parent_fd, CLG_NO_POSITION, "live area: open %s", parent);
     }
     int fd = os->open_at(os, parent_fd, last, CLG_OS_OPEN_READ, 0);
+    /* One that must not be opened, by who may open the store, is root's own: then it counts. */
+    struct clg_os_stat stat = {0};
+    int rc = fd >= 0         ? os->stat_fd(os, fd, &stat)
+             : fd == -EACCES ? os->stat_at(os, parent_fd, last, &stat)
+                             : 0;
     if (!inside) {
         clg_os_close_fd(os, &parent_fd);
     }
     if (fd == -ENOENT || fd == -ELOOP || fd == -EISDIR) {
         return clg_fail(err, COMMITLOG_ENOTFOUND, -fd, CLG_NO_POSITION, "no live area %s", path);
     }
-    if (fd < 0) {
-        return clg_fail_os(err, fd, CLG_NO_POSITION, "live area: open %s", path);
+    bool foreign = stat.type != CLG_OS_FILE || stat.links != 1 ||
+                   !clg_live_owner_ok(stat.uid, dir->owner) ||
+                   (stat.mode & 0022u & ~dir->file_mode) != 0;
+    if (rc >= 0 && (fd >= 0 || fd == -EACCES) && foreign) {
+        rc = clg_fail(err, COMMITLOG_EFOREIGN, 0, CLG_NO_POSITION,
+                      "live area %s: not a file of the store's owner alone", path);
+    } else if (rc >= 0 && fd == -EACCES) {
+        rc = clg_fail(err, COMMITLOG_EACCESS, EACCES, CLG_NO_POSITION, CLG_LIVE_UNREADABLE, path);
+    } else if (fd < 0 || rc < 0) {
+        rc = clg_fail_os(err, fd < 0 ? fd : rc, CLG_NO_POSITION, "live area: open %s", path);
     }
-    struct clg_os_stat stat;
-    int rc = os->stat_fd(os, fd, &stat);
-    if (rc < 0) {
+    if (rc < 0 && fd >= 0) {
         clg_os_close_fd(os, &fd);
-        return clg_fail_os(err, rc, CLG_NO_POSITION, "live area %s: look at it", path);
     }
-    if (stat.type != CLG_OS_FILE || stat.links != 1 || stat.uid != dir->owner ||
-        (stat.mode & 0022u & ~dir->file_mode) != 0) {
-        clg_os_close_fd(os, &fd);
-        return clg_fail(err, COMMITLOG_EACCESS, 0, CLG_NO_POSITION,
-                        "live area %s: not a file of the store's owner alone", path);
-    }
-    CLG_ASSERT(fd >= 0);
-    return fd;
+    return rc < 0 ? rc : fd;
 }

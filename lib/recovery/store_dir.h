@@ -108,7 +108,7 @@ CLG_MUST_CHECK int clg_store_dir_write_lock(struct clg_store_dir *dir, const uin
 
 /* Opens a file of another process for reading after checking type, owner and link count. `path`
  * absolute, or relative to DIR. Returns a descriptor, or: ENOTFOUND (gone), EFORMAT (no name that
- * we make), EACCESS (not the owner's alone), or the code of the failing call. */
+ * we make), EFOREIGN (not the owner's alone, or root's), or the code of the failing call. */
 CLG_MUST_CHECK int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
                                            struct commitlog_error *err);
 

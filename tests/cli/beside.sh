@@ -41,13 +41,42 @@ if setpriv --reuid=65534 --clear-groups "$readable" --version >/dev/null 2>&1; t
     begin -o file_mode=420
     run 2 setpriv --reuid=65534 --clear-groups "$readable" read "$store" -t t
     says "whose it is" "the live area belongs to the writer's user"
-    says "who can" "readers run as that user or as root"
+    says "who can" "others run as that user or as root"
     same "nothing was read" '' "$(cat "$out")"
     finish_writer
     run 0 setpriv --reuid=65534 --clear-groups "$readable" read "$store" -t t
     same "without the writer" '1 2 3 4 5' "$(tr '\n' ' ' <"$out" | sed 's/ $//')"
 else
     skip "another user: setpriv cannot do that here"
+fi
+
+section "root, in the store of another user"
+if setpriv --reuid=65534 --clear-groups "$readable" --version >/dev/null 2>&1; then
+    rm -rf "$store"
+    mkdir "$store"
+    chown 65534 "$store"
+    "$commitlog" append "$store" -t t --level none --acks <"$fifo" >"$work/acks" 2>"$err" &
+    pid=$!
+    started+=("$pid")
+    exec 7>"$fifo"
+    seq 5 >&7
+    check "it has appended" wait_for lines_at_least "$work/acks" 5
+    run 0 "$commitlog" read "$store" -t t
+    same "root follows" '1 2 3 4 5' "$(tr '\n' ' ' <"$out" | sed 's/ $//')"
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null
+    exec 7>&-
+    chown -R 65534 "$store"
+    run 2 setpriv --reuid=65534 --clear-groups "$readable" recover "$store"
+    says "what only root may read" "the live area belongs to the writer's user"
+    run 0 "$commitlog" recover "$store"
+    run 0 "$commitlog" read "$store" -t t
+    same "all that was stored" '1 2 3 4 5' "$(tr '\n' ' ' <"$out" | sed 's/ $//')"
+    chown -R 65534 "$store"
+    run 0 setpriv --reuid=65534 --clear-groups "$readable" read "$store" -t t
+    same "for its owner too" '1 2 3 4 5' "$(tr '\n' ' ' <"$out" | sed 's/ $//')"
+else
+    skip "root, in the store of another user: setpriv cannot do that here"
 fi
 
 section "another /dev/shm"

@@ -112,7 +112,7 @@ START_TEST(a_writer_of_another_user_is_named_as_the_cause)
     ck_assert_int_eq(reader_open(), COMMITLOG_EACCESS);
     ck_assert_int_eq(err.os_errno, -beside.answer);
     ck_assert_ptr_nonnull(strstr(err.message, "/commitlog-"));
-    ck_assert_ptr_nonnull(strstr(err.message, "readers run as that user or as root"));
+    ck_assert_ptr_nonnull(strstr(err.message, "others run as that user or as root"));
 }
 END_TEST
 

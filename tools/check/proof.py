@@ -172,10 +172,10 @@ tree of `lib/` that was at hand when the page was written, {tree}
 `tests/proof/results.jsonl`; the rows are defined in `tools/check/proof_rows.py`.
 `make proof ROWS="nth soak"` runs some, `MINUTES=30` for that long.
 
-*struck*: the fault that was asked for was met. *ghosts*: records that were never appended, or were cut,
-and are read. *latched missing*: a store that failed and went on. *untold*: a request failed without which
-the file system could do. *flips unsettled*: in stores whose writer died. *torn taken*: of these, taken for
-a torn tail.
+*struck*: the fault that was asked for was met. *ghosts*: records that were never appended, or
+were cut, and are read. *latched missing*: a store that failed and went on. *untold*: a request
+failed without which the file system could do. *flips unsettled*: in stores whose writer died.
+*torn taken*: of these, taken for a torn tail.
 
 """
 
