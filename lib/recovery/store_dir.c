@@ -570,9 +570,10 @@ int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
     int fd = os->open_at(os, parent_fd, last, CLG_OS_OPEN_READ, 0);
     /* One that must not be opened, by who may open the store, is root's own: then it counts. */
     struct clg_os_stat stat = {0};
-    int rc = fd >= 0         ? os->stat_fd(os, fd, &stat)
-             : fd == -EACCES ? os->stat_at(os, parent_fd, last, &stat)
-                             : 0;
+    bool denied = fd == -EACCES || fd == -EPERM;
+    int rc = fd >= 0  ? os->stat_fd(os, fd, &stat)
+             : denied ? os->stat_at(os, parent_fd, last, &stat)
+                      : 0;
     if (!inside) {
         clg_os_close_fd(os, &parent_fd);
     }
@@ -582,11 +583,11 @@ int clg_store_dir_open_live(const struct clg_store_dir *dir, const char *path,
     bool foreign = stat.type != CLG_OS_FILE || stat.links != 1 ||
                    !clg_live_owner_ok(stat.uid, dir->owner) ||
                    (stat.mode & 0022u & ~dir->file_mode) != 0;
-    if (rc >= 0 && (fd >= 0 || fd == -EACCES) && foreign) {
+    if (rc >= 0 && (fd >= 0 || denied) && foreign) {
         rc = clg_fail(err, COMMITLOG_EFOREIGN, 0, CLG_NO_POSITION,
                       "live area %s: not a file of the store's owner alone", path);
-    } else if (rc >= 0 && fd == -EACCES) {
-        rc = clg_fail(err, COMMITLOG_EACCESS, EACCES, CLG_NO_POSITION, CLG_LIVE_UNREADABLE, path);
+    } else if (rc >= 0 && denied) {
+        rc = clg_fail(err, COMMITLOG_EACCESS, -fd, CLG_NO_POSITION, CLG_LIVE_UNREADABLE, path);
     } else if (fd < 0 || rc < 0) {
         rc = clg_fail_os(err, fd < 0 ? fd : rc, CLG_NO_POSITION, "live area: open %s", path);
     }
