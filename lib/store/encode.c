@@ -161,21 +161,30 @@ static uint64_t encode_body_bytes(const struct commitlog_record *record)
     return bytes;
 }
 
+static bool encode_slice_is_there(const struct commitlog_slice *slice)
+{
+    return slice->data != NULL || slice->bytes == 0;
+}
+
 static int encode_check(const struct commitlog_record *record, struct commitlog_error *err)
 {
     bool good = record->level <= COMMITLOG_LEVEL_DURABLE && record->has_time <= 1 &&
                 (record->key_count == 0 || record->keys != NULL) &&
                 (record->header_count == 0 || record->headers != NULL) &&
-                (record->tag.bytes == 0 || record->tag.data != NULL) && record->reserved == 0 &&
+                encode_slice_is_there(&record->tag) && record->reserved == 0 &&
                 (record->producer_id != 0 ? record->sequence - 1 < CLG_PRODUCER_SEQUENCE_MAX
                                           : record->sequence == 0 && record->producer_epoch == 0);
     for (uint32_t i = 0; good && i < record->key_count && i < CLG_RECORD_KEYS_MAX; i++) {
         good = record->keys[i].data != NULL && record->keys[i].bytes > 0;
     }
-    return good
-               ? COMMITLOG_OK
-               : clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                          "level, has_time, a NULL array or empty key, or the producer's sequence");
+    for (uint32_t i = 0; good && i < record->header_count; i++) {
+        good = encode_slice_is_there(&record->headers[i].name) &&
+               encode_slice_is_there(&record->headers[i].value);
+    }
+    return good ? COMMITLOG_OK
+                : clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                           "level, has_time, a NULL array, a NULL tag, key or header with bytes, "
+                           "an empty key, or the producer's sequence");
 }
 
 /* The caller's record as this version of the library has it: copied only if it is of another one.

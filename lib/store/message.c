@@ -123,10 +123,16 @@ int clg_message_fill(const struct clg_core *core, const struct clg_record_view *
                                             : COMMITLOG_OK;
 }
 
+/* The caller may have made it or kept it himself. */
+static bool message_is_there(const struct commitlog_message *message)
+{
+    return message != NULL && (message->attributes.data != NULL || message->attributes.bytes == 0);
+}
+
 int32_t commitlog_message_key(const struct commitlog_message *message, uint32_t index,
                               struct commitlog_slice *out_key)
 {
-    if (message == NULL || out_key == NULL) {
+    if (!message_is_there(message) || out_key == NULL) {
         return COMMITLOG_EINVAL;
     }
     struct clg_attribute key;
@@ -141,7 +147,7 @@ int32_t commitlog_message_key(const struct commitlog_message *message, uint32_t 
 int32_t commitlog_message_header(const struct commitlog_message *message, uint32_t index,
                                  struct commitlog_header *out_header)
 {
-    if (message == NULL || out_header == NULL) {
+    if (!message_is_there(message) || out_header == NULL) {
         return COMMITLOG_EINVAL;
     }
     struct clg_attribute_header header;
