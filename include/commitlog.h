@@ -494,7 +494,8 @@ enum { COMMITLOG_QUEUE_AUTO = 0x7fffffff };
 /*
  * Appends one record: the hot path, without keys or headers. out_receipt may
  * be NULL. Waits for the level as long as it takes.
- * Errors: EINVAL, ETOOBIG, EMISUSE (read-only), ENOSPC (nothing stored),
+ * Errors: EINVAL, ETOOBIG (a body above max_body_bytes; or it does not fit a
+ * segment), EMISUSE (read-only), ENOSPC (nothing stored),
  * EIO, EACCESS, ELIMIT (nothing stored: no next segment could be created),
  * EFAILED (nothing stored), EUNKNOWN (stored, level not reached; the receipt
  * is filled), ECLOSED, EFORK.
@@ -505,7 +506,10 @@ COMMITLOG_API int32_t commitlog_append(struct commitlog_store *store,
 
 /* The same for a full record. timeout_ms bounds the wait for room in the
  * stage (ETIMEDOUT, nothing stored), for a limit (EFULL, nothing stored) and
- * for the level (EUNKNOWN, stored). */
+ * for the level (EUNKNOWN, stored). ETOOBIG also: more than 64 keys, a key above
+ * 4,096 bytes, a tag or a header's name above 255, tag, keys and headers above
+ * 65,535 together. EINVAL also: an empty key or name of a header, or NULL with
+ * bytes. */
 COMMITLOG_API int32_t commitlog_append_record(struct commitlog_store *store,
     const struct commitlog_record *record, int32_t timeout_ms,
     struct commitlog_receipt *out_receipt, struct commitlog_error *err);
@@ -662,7 +666,8 @@ COMMITLOG_API int32_t commitlog_cursor_open(struct commitlog_store *store,
     uint32_t topic, uint32_t queue, uint32_t from, uint64_t value,
     struct commitlog_cursor **out_cursor, struct commitlog_error *err);
 /* Newest first: the live messages of the topic that carry exactly this key
- * and whose store time lies in [since_ns, until_ns]; none twice. */
+ * and whose store time lies in [since_ns, until_ns]; none twice. EINVAL also: an
+ * empty key; ETOOBIG: one above 4,096 bytes. */
 COMMITLOG_API int32_t commitlog_cursor_open_key(struct commitlog_store *store,
     uint32_t topic, const void *key, size_t key_bytes, int64_t since_ns,
     int64_t until_ns, struct commitlog_cursor **out_cursor,
@@ -675,7 +680,8 @@ COMMITLOG_API int32_t commitlog_cursor_open_log(struct commitlog_store *store,
 COMMITLOG_API void commitlog_cursor_close(struct commitlog_cursor *cursor);
 
 /* Only messages with one of these tags (exactly, not by hash); count 0: all.
- * The tags are copied. */
+ * The tags are copied. EINVAL (an empty tag, NULL), ETOOBIG (one above 255
+ * bytes), ENOMEM. */
 COMMITLOG_API int32_t commitlog_cursor_set_tags(struct commitlog_cursor *cursor,
     const struct commitlog_slice *tags, uint32_t count);
 

@@ -112,12 +112,20 @@ static uint8_t *attribute_append(struct clg_attribute_writer *writer, uint8_t ty
     return at + CLG_ATTRIBUTE_HEADER_BYTES;
 }
 
+/* The most that a value may have, of those types that a caller chooses the length of. */
+static size_t attribute_value_max(uint8_t number)
+{
+    return number == CLG_ATTRIBUTE_TAG   ? CLG_TAG_MAX
+           : number == CLG_ATTRIBUTE_KEY ? CLG_KEY_MAX
+                                         : CLG_ATTRIBUTES_MAX;
+}
+
 int clg_attribute_add(struct clg_attribute_writer *writer, uint8_t type, const void *value,
                       size_t bytes)
 {
     uint8_t number = (uint8_t)(type & ~CLG_ATTRIBUTE_CRITICAL);
     CLG_ASSERT(value != NULL || bytes == 0);
-    if (bytes > CLG_ATTRIBUTES_MAX) {
+    if (bytes > attribute_value_max(number)) {
         return COMMITLOG_ETOOBIG;
     }
     if (number == 0 || !attribute_value_ok(number, value, bytes)) {
@@ -138,10 +146,10 @@ int clg_attribute_add_header(struct clg_attribute_writer *writer, const void *na
 {
     CLG_ASSERT(name != NULL || name_bytes == 0);
     CLG_ASSERT(value != NULL || value_bytes == 0);
-    if (name_bytes == 0 || name_bytes > CLG_HEADER_NAME_MAX) {
+    if (name_bytes == 0) {
         return COMMITLOG_EINVAL;
     }
-    if (value_bytes > CLG_ATTRIBUTES_MAX) {
+    if (name_bytes > CLG_HEADER_NAME_MAX || value_bytes > CLG_ATTRIBUTES_MAX) {
         return COMMITLOG_ETOOBIG;
     }
     uint8_t *out = attribute_append(writer, CLG_ATTRIBUTE_HEADER,

@@ -73,8 +73,9 @@ struct clg_attribute_iterator {
 
 void clg_attribute_writer_init(struct clg_attribute_writer *writer, uint8_t *out, size_t room);
 
-/* 0, COMMITLOG_ETOOBIG (does not fit; nothing written) or COMMITLOG_EINVAL (outside the limits of
- * its type). `type` may carry the critical bit. */
+/* 0, or nothing is written: COMMITLOG_ETOOBIG (above the maximum of a tag, a key, a header's name
+ * or all together, or no room) or COMMITLOG_EINVAL (empty, or not as its type has it). `type` may
+ * carry the critical bit. */
 int clg_attribute_add(struct clg_attribute_writer *writer, uint8_t type, const void *value,
                       size_t bytes);
 int clg_attribute_add_header(struct clg_attribute_writer *writer, const void *name,

@@ -161,10 +161,13 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
                                   struct commitlog_cursor **out_cursor, struct commitlog_error *err)
 {
     int rc = clg_store_enter(store);
-    if (rc != COMMITLOG_OK || out_cursor == NULL || key == NULL || key_bytes == 0 ||
-        key_bytes > CLG_KEY_MAX) {
-        return clg_fail(err, rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                        "query: a key has 1 to %u bytes", CLG_KEY_MAX);
+    if (rc == COMMITLOG_OK && (out_cursor == NULL || key == NULL || key_bytes == 0)) {
+        rc = COMMITLOG_EINVAL;
+    } else if (rc == COMMITLOG_OK && key_bytes > CLG_KEY_MAX) {
+        rc = COMMITLOG_ETOOBIG;
+    }
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "query: a key has 1 to %u bytes", CLG_KEY_MAX);
     }
     struct clg_core *core = clg_store_core(store);
     const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
@@ -230,8 +233,11 @@ int32_t commitlog_cursor_set_tags(struct commitlog_cursor *cursor,
     const struct commitlog_os *os = cursor->store->os;
     size_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
-        if (tags[i].bytes == 0 || tags[i].bytes > CLG_TAG_MAX || tags[i].data == NULL) {
+        if (tags[i].bytes == 0 || tags[i].data == NULL) {
             return COMMITLOG_EINVAL;
+        }
+        if (tags[i].bytes > CLG_TAG_MAX) {
+            return COMMITLOG_ETOOBIG;
         }
         bytes += tags[i].bytes;
     }

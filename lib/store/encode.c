@@ -139,7 +139,7 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
     if (rc != COMMITLOG_OK) {
         clg_encoded_free(store, out);
         return clg_fail(err, rc, 0, CLG_NO_POSITION,
-                        "a tag has 1 to %u bytes, a key 1 to %u, a header's name 1 to %u",
+                        "a tag has at most %u bytes, a key 1 to %u, a header's name 1 to %u",
                         CLG_TAG_MAX, CLG_KEY_MAX, CLG_HEADER_NAME_MAX);
     }
     out->item.attributes = bytes > 0 ? room : NULL;

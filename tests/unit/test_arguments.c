@@ -109,6 +109,65 @@ START_TEST(a_record_with_bytes_at_null_is_refused)
 }
 END_TEST
 
+/* A length, and what comes of it. */
+static const struct {
+    size_t bytes;
+    int32_t tag;
+    int32_t key;
+    int32_t name;
+} lengths[] = {
+    {0, COMMITLOG_OK, COMMITLOG_EINVAL, COMMITLOG_EINVAL},
+    {1, COMMITLOG_OK, COMMITLOG_OK, COMMITLOG_OK},
+    {255, COMMITLOG_OK, COMMITLOG_OK, COMMITLOG_OK},
+    {256, COMMITLOG_ETOOBIG, COMMITLOG_OK, COMMITLOG_ETOOBIG},
+    {4096, COMMITLOG_ETOOBIG, COMMITLOG_OK, COMMITLOG_ETOOBIG},
+    {4097, COMMITLOG_ETOOBIG, COMMITLOG_ETOOBIG, COMMITLOG_ETOOBIG},
+    {65536, COMMITLOG_ETOOBIG, COMMITLOG_ETOOBIG, COMMITLOG_ETOOBIG},
+    {SIZE_MAX - 2, COMMITLOG_ETOOBIG, COMMITLOG_ETOOBIG, COMMITLOG_ETOOBIG}, /* 3 more are 0 */
+    {SIZE_MAX, COMMITLOG_ETOOBIG, COMMITLOG_ETOOBIG, COMMITLOG_ETOOBIG},
+};
+enum { LENGTHS = sizeof lengths / sizeof *lengths };
+
+START_TEST(what_is_empty_is_invalid_and_what_is_above_its_maximum_too_big)
+{
+    static const char bytes[65536] = {'b'};
+    for (size_t i = 0; i < LENGTHS; i++) {
+        const struct commitlog_slice slice = {bytes, lengths[i].bytes};
+        const struct commitlog_header header = {slice, {"v", 1}};
+        struct commitlog_record with_tag = record_of_topic();
+        struct commitlog_record with_key = record_of_topic();
+        struct commitlog_record with_header = record_of_topic();
+        with_tag.tag = slice;
+        with_key.keys = &slice;
+        with_key.key_count = 1;
+        with_header.headers = &header;
+        with_header.header_count = 1;
+        ck_assert_int_eq(put(_i, &with_tag), lengths[i].tag);
+        ck_assert_int_eq(put(_i, &with_key), lengths[i].key);
+        ck_assert_int_eq(put(_i, &with_header), lengths[i].name);
+    }
+}
+END_TEST
+
+START_TEST(keys_and_tags_that_nothing_can_have_are_not_searched_for)
+{
+    static const char bytes[4097] = {'b'};
+    struct commitlog_cursor *cursor = NULL;
+    for (size_t i = 0; lengths[i].bytes <= sizeof bytes; i++) {
+        const struct commitlog_slice tag = {bytes, lengths[i].bytes};
+        const int32_t wanted = lengths[i].bytes == 0 ? COMMITLOG_EINVAL : lengths[i].tag;
+        int32_t rc = commitlog_cursor_open_key(s.store, s.topic, bytes, lengths[i].bytes, 0,
+                                               INT64_MAX, &cursor, &s.err);
+        ck_assert_int_eq(rc, lengths[i].key);
+        commitlog_cursor_close(rc == COMMITLOG_OK ? cursor : NULL);
+        rc = commitlog_cursor_open(s.store, s.topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &s.err);
+        ck_assert_int_eq(rc, COMMITLOG_OK);
+        ck_assert_int_eq(commitlog_cursor_set_tags(cursor, &tag, 1), wanted);
+        commitlog_cursor_close(cursor);
+    }
+}
+END_TEST
+
 START_TEST(an_empty_value_may_be_null)
 {
     static const struct commitlog_header header = {{"n", 1}, {NULL, 0}};
@@ -176,6 +235,9 @@ int main(void)
     TCase *tcase = tcase_create("arguments");
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, a_record_with_bytes_at_null_is_refused, 0, WAYS);
+    tcase_add_loop_test(tcase, what_is_empty_is_invalid_and_what_is_above_its_maximum_too_big, 0,
+                        WAYS);
+    tcase_add_test(tcase, keys_and_tags_that_nothing_can_have_are_not_searched_for);
     tcase_add_loop_test(tcase, an_empty_value_may_be_null, 0, WAYS);
     tcase_add_test(tcase, names_and_texts_with_bytes_at_null_are_refused);
     tcase_add_test(tcase, attributes_with_bytes_at_null_are_refused);

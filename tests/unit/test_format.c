@@ -314,13 +314,14 @@ START_TEST(attributes_writer_limits)
     struct clg_attribute_writer writer;
     size_t bytes = sample_attributes(area, sizeof(area));
     clg_attribute_writer_init(&writer, area, bytes - 1);
-    ck_assert_int_eq(clg_attribute_add(&writer, CLG_ATTRIBUTE_TAG, value, 256), COMMITLOG_EINVAL);
+    ck_assert_int_eq(clg_attribute_add(&writer, CLG_ATTRIBUTE_TAG, value, 256), COMMITLOG_ETOOBIG);
     ck_assert_int_eq(clg_attribute_add(&writer, CLG_ATTRIBUTE_TAG, value, 0), COMMITLOG_EINVAL);
-    ck_assert_int_eq(clg_attribute_add(&writer, CLG_ATTRIBUTE_KEY, value, 4097), COMMITLOG_EINVAL);
+    ck_assert_int_eq(clg_attribute_add(&writer, CLG_ATTRIBUTE_KEY, value, 4097), COMMITLOG_ETOOBIG);
+    ck_assert_int_eq(clg_attribute_add(&writer, CLG_ATTRIBUTE_KEY, value, 0), COMMITLOG_EINVAL);
     ck_assert_int_eq(clg_attribute_add(&writer, 0, value, 1), COMMITLOG_EINVAL);
     ck_assert_int_eq(clg_attribute_add(&writer, 0x80, value, 1), COMMITLOG_EINVAL);
     ck_assert_int_eq(clg_attribute_add(&writer, 100, value, 65536), COMMITLOG_ETOOBIG);
-    ck_assert_int_eq(clg_attribute_add_header(&writer, value, 256, "", 0), COMMITLOG_EINVAL);
+    ck_assert_int_eq(clg_attribute_add_header(&writer, value, 256, "", 0), COMMITLOG_ETOOBIG);
     ck_assert_int_eq(clg_attribute_add_header(&writer, "", 0, "", 0), COMMITLOG_EINVAL);
     ck_assert_int_eq(clg_attribute_add_header(&writer, "a", 1, value, 5000), COMMITLOG_ETOOBIG);
     ck_assert_uint_eq(writer.used, 0);
