@@ -115,11 +115,11 @@ static void work_receive_topic(struct commitlog_group *group, uint32_t topic, ui
     struct commitlog_receiver *receiver = NULL;
     struct commitlog_message messages[WORK_AT_ONCE];
     struct commitlog_delivery deliveries[WORK_AT_ONCE];
-    uint32_t count = 0;
     if (commitlog_receiver_open(group, topic, &options, &receiver, NULL) != COMMITLOG_OK) {
         return;
     }
     for (uint32_t round = 0; round < WORK_ROUNDS; round++) {
+        uint32_t count = 0;
         int32_t rc =
             commitlog_receive(receiver, messages, deliveries, WORK_AT_ONCE, 0, &count, NULL);
         FUZZ_CHECK(rc != COMMITLOG_EINTERNAL && rc != COMMITLOG_EINVAL);

@@ -44,7 +44,8 @@ int32_t commitlog_receiver_open(struct commitlog_group *group, uint32_t topic,
         return clg_fail(err, rc == COMMITLOG_OK ? COMMITLOG_EINVAL : rc, 0, CLG_NO_POSITION,
                         "open a receiver: an option, or no topic %u is open", topic);
     }
-    struct commitlog_receiver *receiver = store->os->alloc(store->os, sizeof(*receiver));
+    struct commitlog_receiver *receiver = store->os->alloc(
+        store->os, sizeof(*receiver) + COMMITLOG_RECEIVE_MAX * sizeof(struct commitlog_message));
     if (receiver == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "open a receiver");
     }
@@ -89,10 +90,8 @@ struct receive_take {
     uint64_t visible;
     int64_t now_ms;
     int64_t soonest_ms; /* out: when something comes back; INT64_MAX: nothing will by itself */
-    struct commitlog_message *messages;
-    struct commitlog_delivery *deliveries;
     uint32_t max;
-    uint32_t count; /* out */
+    uint32_t count; /* out: of the receiver's messages and deliveries */
     struct clg_work_entry entries[2 * COMMITLOG_RECEIVE_MAX];
     uint32_t entry_count;
     bool wants_topic; /* out: of dead letters, before anything else */
@@ -133,7 +132,7 @@ static int receive_read(struct receive_take *take, uint32_t queue_number,
                         struct commitlog_error *err)
 {
     struct commitlog_receiver *receiver = take->receiver;
-    struct commitlog_message *message = &take->messages[take->count];
+    struct commitlog_message *message = &receiver->messages[take->count];
     struct clg_record_view view;
     struct clg_reference reference = {0};
     int rc = clg_reader_get(&receiver->reader, take->core->log, entry->position, take->visible,
@@ -148,8 +147,9 @@ static int receive_read(struct receive_take *take, uint32_t queue_number,
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_message_fill(take->core, &view, message);
-        clg_message_set_origin(take->core, &reference, message);
-        if (rc != COMMITLOG_OK) {
+        if (rc == COMMITLOG_OK) {
+            clg_message_set_origin(take->core, &reference, message);
+        } else {
             rc = clg_fail(err, rc, 0, entry->position, "attributes of a message");
         }
     }
@@ -162,7 +162,7 @@ static int receive_read(struct receive_take *take, uint32_t queue_number,
         return rc;
     }
     clg_reader_keep(&receiver->reader);
-    take->deliveries[take->count] = (struct commitlog_delivery){
+    receiver->deliveries[take->count] = (struct commitlog_delivery){
         .offset = entry->queue_offset, .queue = message->queue, .attempt = attempts};
     take->count++;
     return COMMITLOG_OK;
@@ -378,13 +378,9 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
     }
     struct commitlog_store *store = receiver->store;
     int64_t deadline = clg_store_deadline(store, timeout_ms);
-    *out_count = 0;
     for (;;) {
-        struct receive_take take = {.receiver = receiver,
-                                    .messages = messages,
-                                    .deliveries = deliveries,
-                                    .max =
-                                        max < COMMITLOG_RECEIVE_MAX ? max : COMMITLOG_RECEIVE_MAX};
+        struct receive_take take = {
+            .receiver = receiver, .max = max < COMMITLOG_RECEIVE_MAX ? max : COMMITLOG_RECEIVE_MAX};
         int rc = clg_store_enter(store);
         if (rc != COMMITLOG_OK) {
             return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive");
@@ -396,8 +392,12 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
                 continue;
             }
         }
-        if (rc != COMMITLOG_OK || take.count > 0) {
+        if (rc == COMMITLOG_OK && take.count > 0) {
+            memcpy(messages, receiver->messages, take.count * sizeof(*messages));
+            memcpy(deliveries, receiver->deliveries, take.count * sizeof(*deliveries));
             *out_count = take.count;
+        }
+        if (rc != COMMITLOG_OK || take.count > 0) {
             return rc;
         }
         int64_t until = deadline;

@@ -39,6 +39,11 @@ struct commitlog_receiver {
     bool has_dead;       /* dead_topic is open */
     int64_t visibility_ms;
     bool ordered;
+    /* What a receive is about to give out: the caller sees it once the record that says so is
+     * there.
+     */
+    struct commitlog_delivery deliveries[COMMITLOG_RECEIVE_MAX];
+    struct commitlog_message messages[]; /* as many */
 };
 
 CLG_MUST_CHECK int clg_work_init(struct commitlog_store *store, struct commitlog_error *err);
