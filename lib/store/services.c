@@ -542,7 +542,9 @@ int32_t commitlog_step(struct commitlog_store *store, uint32_t budget_us, uint32
         service_round(store, &wait_ns);
     } while (wait_ns == 0 && store->os->clock_mono_ns(store->os) < until);
     int64_t ms = wait_ns == CLG_OS_FOREVER ? UINT32_MAX : wait_ns / CLG_OS_NS_PER_MS;
-    *out_wait_ms = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
     rc = clg_log_failure(store->core->log, NULL);
+    if (rc == COMMITLOG_OK) {
+        *out_wait_ms = ms > UINT32_MAX ? UINT32_MAX : (uint32_t)ms;
+    }
     return rc;
 }

@@ -212,7 +212,12 @@ int32_t commitlog_offset_by_time(struct commitlog_store *store, uint32_t topic, 
     if (rc != COMMITLOG_OK || out_offset == NULL || bound > COMMITLOG_UPPER) {
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
     }
-    return queue_ask(
+    uint64_t offset = 0;
+    rc = queue_ask(
         store, topic, queue,
-        &(struct queue_question){.time_ns = time_ns, .bound = bound, .out_offset = out_offset});
+        &(struct queue_question){.time_ns = time_ns, .bound = bound, .out_offset = &offset});
+    if (rc == COMMITLOG_OK) {
+        *out_offset = offset;
+    }
+    return rc;
 }

@@ -19,9 +19,11 @@ struct life {
 
 static void steps(void)
 {
-    uint32_t wait_ms;
     for (int i = 0; i < 5; i++) {
-        (void)commitlog_step(store, 100000, &wait_ms);
+        uint32_t wait_ms = UINT32_MAX - 1;
+        if (commitlog_step(store, 100000, &wait_ms) != COMMITLOG_OK) {
+            ck_assert_uint_eq(wait_ms, UINT32_MAX - 1); /* untouched */
+        }
     }
 }
 
