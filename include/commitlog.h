@@ -42,7 +42,9 @@ extern "C" {
  * - Returns 0 (COMMITLOG_OK) or a negative COMMITLOG_E... code. Nothing else
  *   is ever returned by a function of type int32_t unless its comment says so.
  * - Outputs come last (before `err`) and are untouched when the call fails,
- *   unless the comment names a status with which they are filled.
+ *   unless the comment names a status with which they are filled; receipts are
+ *   filled with COMMITLOG_EUNKNOWN, too. Of an array that is filled, entries
+ *   behind the number given are untouched.
  * - `err` may be NULL. It is written only on failure and owned by the caller.
  * - Handles are opaque. Every _close/_free/_release accepts NULL.
  * - Threads: a store may be used by any number of threads at once. A cursor,
@@ -728,7 +730,8 @@ COMMITLOG_API int32_t commitlog_cursor_set_filter(
 /*
  * Fills up to `max` messages (max <= 4096 per call) and moves behind them;
  * waits up to timeout_ms for the first. Holes are skipped; *out_count > 0 on
- * success. Statuses, with *out_bound (may be NULL) filled:
+ * success. Statuses, with *out_bound (may be NULL) filled, but for EINVAL, ECLOSED
+ * and EFORK:
  *   ETOOSMALL   the place is before the first kept: bound = the first offset
  *   EEND        at the end, nothing within the time-out: bound = the end
  *   EBEYOND     the place is beyond the end: bound = the end
@@ -906,7 +909,8 @@ struct commitlog_retained {
     uint64_t kept_from;     /* more would go, but from here on a group with
                                COMMITLOG_GROUP_KEEP has to consume; else 0 */
 };
-/* Drops whole segments, oldest first, never the active one. */
+/* Drops whole segments, oldest first, never the active one. *out (may be NULL)
+ * tells what was done, also when it fails on the way. */
 COMMITLOG_API int32_t commitlog_retain(struct commitlog_store *store,
     const struct commitlog_retention *policy, struct commitlog_retained *out,
     struct commitlog_error *err);

@@ -290,28 +290,6 @@ bool clg_cursor_wants_hash(const struct commitlog_cursor *cursor, uint32_t tag_h
     return false;
 }
 
-static bool cursor_wants_tag(const struct commitlog_cursor *cursor,
-                             const struct commitlog_slice *tag)
-{
-    for (uint32_t i = 0; i < cursor->tag_count; i++) {
-        if (cursor->tags[i].bytes == tag->bytes &&
-            memcmp(cursor->tags[i].data, tag->data, tag->bytes) == 0) {
-            return true;
-        }
-    }
-    return cursor->tag_count == 0;
-}
-
-/* 1, 0, or that the attributes contradict themselves. */
-static int cursor_wants(const struct commitlog_cursor *cursor,
-                        const struct commitlog_message *message)
-{
-    if (!cursor_wants_tag(cursor, &message->tag)) {
-        return 0;
-    }
-    return cursor->filter != NULL ? commitlog_filter_test(cursor->filter, message) : 1;
-}
-
 static int cursor_check(const struct clg_record_view *view, uint32_t queue, uint64_t queue_offset,
                         const struct clg_reader_expected *expected)
 {
@@ -344,7 +322,6 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
             (void)clg_fail(&why, rc, 0, position, "record and queue entry disagree");
         }
     }
-    struct commitlog_message *message = &fetch->messages[fetch->count];
     struct clg_reference reference = {0};
     if (rc == COMMITLOG_OK && view.header.kind == CLG_KIND_REFERENCE &&
         cursor->kind != &clg_cursor_log) {
@@ -352,10 +329,8 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
                                &why);
     }
     if (rc == COMMITLOG_OK) {
-        rc = clg_message_fill(fetch->core, &view, message);
-        clg_message_set_origin(fetch->core, &reference, message);
-        wanted = rc == COMMITLOG_OK ? cursor_wants(cursor, message) : 0;
-        rc = wanted < 0 ? wanted : rc;
+        wanted = clg_cursor_fill(cursor, fetch, &view, &reference);
+        rc = wanted < 0 ? wanted : COMMITLOG_OK;
         if (rc == COMMITLOG_EDAMAGED) {
             (void)clg_fail(&why, rc, 0, position, "attributes contradict themselves");
         }
@@ -371,12 +346,18 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     }
     if (wanted == 0) {
         clg_reader_drop(&cursor->reader);
+        fetch->left_next = view.next_position;
+        fetch->left_epoch = view.header.epoch;
         fetch->passed++;
         bool ends = fetch->passed % CURSOR_PASSED_CHECK == 0 &&
                     clg_log_interrupts(fetch->core->log) != fetch->interrupts;
         return ends ? COMMITLOG_EINTERRUPTED : COMMITLOG_ENOTFOUND;
     }
-    clg_reader_keep(&cursor->reader);
+    if (cursor->copy != NULL) {
+        clg_reader_drop(&cursor->reader); /* nothing points there any more */
+    } else {
+        clg_reader_keep(&cursor->reader);
+    }
     cursor->has_last = true;
     cursor->last_position = position;
     cursor->last_check = view.header.header_check;

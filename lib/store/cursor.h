@@ -3,6 +3,7 @@
  *
  * cursor.c: what all kinds share. cursor_queue.c: one queue by offset. cursor_topic.c: all queues
  * of a topic in log order. cursor_key.c: by key, newest first. cursor_log.c: the log as it lies.
+ * cursor_fill.c: what of it is asked for, into the caller's message.
  *
  * A kind is one function that reads from where the cursor stands without waiting: it fills
  * messages and moves, or says EEND; cursor.c waits and calls it again.
@@ -38,8 +39,12 @@ struct clg_fetch {
     uint64_t bytes; /* of the bodies that were read */
     uint64_t bound;
     uint32_t passed;     /* records read and left out */
+    uint32_t left_epoch; /* of the one that was left out last, and where the next begins */
+    uint64_t left_next;
     uint32_t interrupts; /* of the core's log, when it was asked first */
 };
+
+struct clg_reference;
 
 struct clg_cursor_kind {
     int (*read)(struct commitlog_cursor *cursor, struct clg_fetch *fetch);
@@ -53,6 +58,16 @@ struct clg_cursor_kind {
     void (*pass)(struct commitlog_cursor *cursor);
     /* Forgets what it knew of the core before. NULL: nothing but what all kinds forget. */
     void (*renew)(struct commitlog_cursor *cursor);
+    /* Is it what was asked for, besides tags and filter? NULL: whatever it is. */
+    bool (*wants)(const struct commitlog_cursor *cursor, const struct commitlog_message *message);
+};
+
+/* Room of the caller's that messages are copied to. */
+struct clg_cursor_copy {
+    uint8_t *buffer;
+    size_t room;
+    size_t used;
+    size_t needed; /* by the first that did not fit */
 };
 
 struct commitlog_cursor {
@@ -80,6 +95,7 @@ struct commitlog_cursor {
     uint64_t crossed;    /* known damage before it was reported; one queue: not 0, that in front */
     uint64_t behind_end; /* one queue: 0, or 1 + the end behind which damage was reported */
     bool one_fetch;      /* by offset: of what lies in front of that nobody asks */
+    struct clg_cursor_copy *copy; /* NULL: messages are borrows */
     /* key */
     struct clg_lookup_key query;
     uint8_t *key;
@@ -112,11 +128,17 @@ void clg_cursor_begin(struct commitlog_cursor *cursor, struct commitlog_store *s
 CLG_MUST_CHECK int clg_cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core,
                                   uint32_t topic, uint32_t queue);
 /* The record at `position`, checked against what the index says of it, into the next message.
- * `expected` NULL: any. 0; COMMITLOG_ENOTFOUND: does not match tags and filter, left out, but
- * where the next record begins is filled in; EAGAIN: no more pins; EDAMAGED, reported;
- * EINTERRUPTED: so many were left out that somebody asked to end it. */
+ * `expected` NULL: any. Unless it is 0, no message is touched. COMMITLOG_ENOTFOUND: not what was
+ * asked for, left out: left_next and left_epoch are its; EAGAIN: no more pins; EDAMAGED, reported;
+ * ETOOBIG: no room for the copy; EINTERRUPTED: so many were left out that somebody asked to end it.
+ */
 CLG_MUST_CHECK int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
                                    uint64_t position, uint32_t queue, uint64_t queue_offset,
                                    const struct clg_reader_expected *expected);
+/* cursor_fill.c. 1: the next message is filled; 0: it is not asked for; else why not: EDAMAGED,
+ * EUNSUPPORTED, ETOOBIG (no room for its copy). */
+CLG_MUST_CHECK int clg_cursor_fill(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
+                                   const struct clg_record_view *view,
+                                   const struct clg_reference *reference);
 
 #endif

@@ -67,9 +67,6 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         }
         uint64_t position = cursor->scratch.positions[cursor->pending_at];
         int rc = clg_cursor_take(cursor, fetch, position, UINT32_MAX, 0, NULL);
-        if (rc == COMMITLOG_OK && !key_matches(cursor, &fetch->messages[fetch->count - 1])) {
-            fetch->count--;
-        }
         /* What the query asks for is what there is: of an expired reference nothing is. */
         if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL || rc == COMMITLOG_EEXPIRED) {
             rc = COMMITLOG_OK;
@@ -108,4 +105,4 @@ static int key_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
 }
 
 const struct clg_cursor_kind clg_cursor_key = {
-    .read = key_read, .seek = key_seek, .pass = key_pass, .renew = key_renew};
+    .read = key_read, .seek = key_seek, .pass = key_pass, .renew = key_renew, .wants = key_matches};

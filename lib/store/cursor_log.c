@@ -20,10 +20,10 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         if (rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND) {
             return rc;
         }
-        const struct commitlog_message *last =
-            &fetch->messages[rc == COMMITLOG_OK ? fetch->count - 1 : fetch->count];
-        cursor->next = last->next_position;
-        cursor->min_epoch = last->epoch;
+        bool taken = rc == COMMITLOG_OK;
+        const struct commitlog_message *last = taken ? &fetch->messages[fetch->count - 1] : NULL;
+        cursor->next = taken ? last->next_position : fetch->left_next;
+        cursor->min_epoch = taken ? last->epoch : fetch->left_epoch;
     }
     return COMMITLOG_OK;
 }

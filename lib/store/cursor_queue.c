@@ -43,7 +43,8 @@ static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
         cursor->next++;
         return COMMITLOG_OK;
     }
-    fetch->bound = cursor->next;
+    bool no_room = rc == COMMITLOG_ETOOBIG && cursor->copy != NULL;
+    fetch->bound = no_room ? cursor->copy->needed : cursor->next;
     return rc;
 }
 
@@ -246,31 +247,6 @@ static void queue_resume(struct commitlog_cursor *cursor, const struct clg_recor
 const struct clg_cursor_kind clg_cursor_queue = {
     .read = queue_read, .seek = queue_seek, .resume = queue_resume};
 
-/* The borrowed parts of a message move into the caller's buffer. */
-static bool queue_copy(struct commitlog_message *message, uint8_t *buffer, size_t room,
-                       size_t *used)
-{
-    size_t bytes = message->attributes.bytes + message->body.bytes;
-    if (bytes > room - *used) {
-        return false;
-    }
-    uint8_t *at = buffer + *used;
-    const uint8_t *old = message->attributes.data;
-    if (message->attributes.bytes > 0) {
-        memcpy(at, message->attributes.data, message->attributes.bytes);
-    }
-    if (message->body.bytes > 0) {
-        memcpy(at + message->attributes.bytes, message->body.data, message->body.bytes);
-    }
-    if (message->tag.bytes > 0) {
-        message->tag.data = at + ((const uint8_t *)message->tag.data - old);
-    }
-    message->attributes.data = at;
-    message->body.data = at + message->attributes.bytes;
-    *used += bytes;
-    return true;
-}
-
 int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint32_t queue,
                             uint64_t offset, void *buffer, size_t buffer_bytes,
                             struct commitlog_message *messages, uint32_t max, uint32_t *out_count,
@@ -284,9 +260,11 @@ int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint3
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    uint8_t copies[QUEUE_COPY_BYTES]; /* a record or two; what does not fit is allocated */
+    /* A record or two; what does not fit is allocated. No message points there: it is copied on. */
+    uint8_t copies[QUEUE_COPY_BYTES];
     struct clg_lookup_entry entries[CLG_CURSOR_COPY_ENTRIES];
-    struct commitlog_cursor cursor = {.next = offset, .one_fetch = true};
+    struct clg_cursor_copy copy = {.buffer = buffer, .room = buffer_bytes};
+    struct commitlog_cursor cursor = {.next = offset, .one_fetch = true, .copy = &copy};
     clg_cursor_begin(&cursor, store, &clg_cursor_queue);
     cursor.reader.copies = true;
     clg_reader_lend(&cursor.reader, copies, sizeof(copies));
@@ -296,24 +274,8 @@ int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint3
     rc = clg_cursor_aim(&cursor, core, topic, queue);
     cursor.generation = core->generation;
     clg_core_unref(core);
-    uint32_t count = 0;
     if (rc == COMMITLOG_OK) {
-        rc = commitlog_cursor_fetch(&cursor, messages, max, 0, &count, out_bound);
-    }
-    uint32_t fitting = 0;
-    size_t used = 0;
-    if (rc == COMMITLOG_OK) {
-        while (fitting < count && queue_copy(&messages[fitting], buffer, buffer_bytes, &used)) {
-            fitting++;
-        }
-        if (fitting == 0) {
-            rc = COMMITLOG_ETOOBIG;
-            if (out_bound != NULL) {
-                *out_bound = messages[0].attributes.bytes + messages[0].body.bytes;
-            }
-        } else {
-            *out_count = fitting;
-        }
+        rc = commitlog_cursor_fetch(&cursor, messages, max, 0, out_count, out_bound);
     }
     clg_reader_end(&cursor.reader);
     return rc;

@@ -157,6 +157,8 @@ static int get_once(struct commitlog_store *store, struct clg_reader *reader, ui
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_message_fill(core, &view, out_message);
+    }
+    if (rc == COMMITLOG_OK) {
         clg_message_set_origin(core, &reference, out_message);
     }
     if (rc == COMMITLOG_OK && out_message->kind == COMMITLOG_KIND_HOLE) {

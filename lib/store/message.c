@@ -30,15 +30,19 @@ void clg_message_set_origin(const struct clg_core *core, const struct clg_refere
     message->origin_topic = topic != NULL ? topic->id : message->origin_topic;
 }
 
-static int message_count_attributes(const struct clg_core *core, const struct clg_record_view *view,
-                                    struct commitlog_message *out)
+/* What of the attributes most messages have. */
+struct message_common {
+    struct commitlog_slice tag;
+    uint32_t key_count;
+    uint32_t header_count;
+    bool more; /* than these */
+};
+
+/* All that can fail, before anything of the message is written. */
+static int message_look(const struct clg_record_view *view, struct message_common *out)
 {
     struct clg_attribute_iterator iterator;
     struct clg_attribute attribute;
-    struct clg_producer_mark mark;
-    struct clg_deliver_at waits;
-    struct clg_reference origin;
-    struct clg_transaction_half half;
     clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
     int rc;
     while ((rc = clg_attribute_next(&iterator, &attribute)) == 1) {
@@ -52,6 +56,36 @@ static int message_count_attributes(const struct clg_core *core, const struct cl
         case CLG_ATTRIBUTE_HEADER:
             out->header_count++;
             break;
+        case CLG_ATTRIBUTE_PRODUCER_TIME:
+        case CLG_ATTRIBUTE_DELIVER_AT:
+        case CLG_ATTRIBUTE_TRANSACTION:
+        case CLG_ATTRIBUTE_ORIGIN:
+        case CLG_ATTRIBUTE_PRODUCER:
+            out->more = true;
+            break;
+        default:
+            if (attribute.critical) {
+                return COMMITLOG_EUNSUPPORTED;
+            }
+            break;
+        }
+    }
+    return rc;
+}
+
+/* The others, of attributes that were looked at. */
+static void message_decode(const struct clg_core *core, const struct clg_record_view *view,
+                           struct commitlog_message *out)
+{
+    struct clg_attribute_iterator iterator;
+    struct clg_attribute attribute;
+    struct clg_producer_mark mark;
+    struct clg_deliver_at waits;
+    struct clg_reference origin;
+    struct clg_transaction_half half;
+    clg_attribute_iterator_init(&iterator, view->attributes, view->header.attribute_bytes);
+    while (clg_attribute_next(&iterator, &attribute) == 1) {
+        switch (attribute.type) {
         case CLG_ATTRIBUTE_PRODUCER_TIME:
             if (attribute.bytes == 8) {
                 uint64_t ms = clg_load_le64(attribute.value);
@@ -85,18 +119,23 @@ static int message_count_attributes(const struct clg_core *core, const struct cl
             }
             break;
         default:
-            if (attribute.critical) {
-                return COMMITLOG_EUNSUPPORTED;
-            }
             break;
         }
     }
-    return rc;
 }
 
 int clg_message_fill(const struct clg_core *core, const struct clg_record_view *view,
                      struct commitlog_message *out)
 {
+    /* Of holes and pads nothing is covered by a check. */
+    bool empty = view->header.kind == CLG_KIND_HOLE || view->header.kind == CLG_KIND_PAD;
+    struct message_common common = {.more = false};
+    if (!empty && view->header.attribute_bytes > 0) {
+        int rc = message_look(view, &common);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+    }
     memset(out, 0, sizeof(*out));
     out->position = view->position;
     out->next_position = view->next_position;
@@ -114,13 +153,18 @@ int clg_message_fill(const struct clg_core *core, const struct clg_record_view *
         has_queue ? clg_registry_owner(&core->registry, view->header.queue_number, &out->queue)
                   : NULL;
     out->topic = topic != NULL ? topic->id : UINT32_MAX;
-    if (view->header.kind == CLG_KIND_HOLE || view->header.kind == CLG_KIND_PAD) {
-        return COMMITLOG_OK; /* nothing in them is covered by a check */
+    if (empty) {
+        return COMMITLOG_OK;
     }
     out->body = (struct commitlog_slice){view->body, view->body_bytes};
     out->attributes = (struct commitlog_slice){view->attributes, view->header.attribute_bytes};
-    return view->header.attribute_bytes > 0 ? message_count_attributes(core, view, out)
-                                            : COMMITLOG_OK;
+    out->tag = common.tag;
+    out->key_count = common.key_count;
+    out->header_count = common.header_count;
+    if (common.more) {
+        message_decode(core, view, out);
+    }
+    return COMMITLOG_OK;
 }
 
 /* The caller may have made it or kept it himself. */

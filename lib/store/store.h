@@ -297,7 +297,8 @@ CLG_MUST_CHECK int clg_append_finish(struct commitlog_store *store, uint32_t lev
                                      struct commitlog_receipt *receipts,
                                      struct commitlog_error *err);
 
-/* message.c: fills the caller's struct from a record. */
+/* message.c: fills the caller's struct from a record; untouched when it fails: EDAMAGED,
+ * EUNSUPPORTED. */
 CLG_MUST_CHECK int clg_message_fill(const struct clg_core *core, const struct clg_record_view *view,
                                     struct commitlog_message *out);
 /* Number of a topic's queue, or an error for arguments out of range. */
