@@ -112,6 +112,16 @@ int clg_checkpoint_file_read(struct clg_checkpoint_file *file, const uint8_t *uu
     return 0;
 }
 
+/* The lock is one host's, and one file's: where it did not keep another writer out, that one's slot
+ * is newer than ours. What cannot be read now says nothing. */
+static bool checkpoint_overtaken(const struct clg_checkpoint_file *file)
+{
+    struct clg_checkpoint_file as_it_is = *file;
+    struct clg_checkpoint newest;
+    return clg_checkpoint_file_read(&as_it_is, NULL, true, &newest, NULL) == 0 &&
+           newest.sequence > file->sequence && !CLG_PLANTED(TWO_WRITERS);
+}
+
 int clg_checkpoint_file_write(struct clg_checkpoint_file *file, struct clg_checkpoint *checkpoint,
                               struct commitlog_error *err)
 {
@@ -123,6 +133,11 @@ int clg_checkpoint_file_write(struct clg_checkpoint_file *file, struct clg_check
     if (file->failed) {
         return clg_fail(err, COMMITLOG_EFAILED, 0, CLG_NO_POSITION,
                         CLG_CHECKPOINT_NAME ": a write failed before");
+    }
+    if (checkpoint_overtaken(file)) {
+        file->failed = true;
+        return clg_fail(err, COMMITLOG_EFAILED, 0, CLG_NO_POSITION,
+                        CLG_CHECKPOINT_NAME ": another writer has opened the store meanwhile");
     }
     checkpoint->sequence = file->sequence + (CLG_PLANTED(ONE_SLOT) ? 2 : 1);
     clg_checkpoint_encode(slot, checkpoint);

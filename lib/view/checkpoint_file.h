@@ -44,7 +44,8 @@ CLG_MUST_CHECK int clg_checkpoint_file_create(struct clg_checkpoint_file *file, 
 CLG_MUST_CHECK int clg_checkpoint_file_read(struct clg_checkpoint_file *file, const uint8_t *uuid,
                                             bool read_only, struct clg_checkpoint *out,
                                             struct commitlog_error *err);
-/* Sets checkpoint->sequence to the next one, writes its slot, fdatasync. */
+/* Sets checkpoint->sequence to the next one, writes its slot, fdatasync. Not over a slot of another
+ * writer: EFAILED. */
 CLG_MUST_CHECK int clg_checkpoint_file_write(struct clg_checkpoint_file *file,
                                              struct clg_checkpoint *checkpoint,
                                              struct commitlog_error *err);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_close.c -- what is in the store is there after a close, whatever was still open.
+ * test_close.c -- what is in the store is there after a close, whatever was still open; and a
+ * store that another writer has taken meanwhile is not written to any more.
  */
 #include "unit/fault_fixture.h"
 
@@ -100,6 +101,32 @@ START_TEST(a_large_reservation_leaves_nothing)
 }
 END_TEST
 
+/* Somebody has removed LOCK, and a second writer came. The first one sees it at its next
+ * checkpoint, and leaves the second one's alone. */
+START_TEST(a_writer_that_was_overtaken_stops)
+{
+    struct commitlog_store *second = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_checkpoint(store, &err), 0);
+    struct commitlog_store *first = store;
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/store/LOCK"), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    second = store;
+    ck_assert_int_eq(commitlog_checkpoint(first, &err), COMMITLOG_EFAILED);
+    ck_assert_ptr_nonnull(strstr(err.message, "another writer"));
+    ck_assert_int_eq(commitlog_append(first, topic, 0, "x", 1, COMMITLOG_LEVEL_NONE, NULL),
+                     COMMITLOG_EFAILED);
+    ck_assert_int_eq(commitlog_close(first, &err), COMMITLOG_EFAILED);
+    store = second;
+    store_put(2, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(second, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(store_count(), 5);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("close");
@@ -108,6 +135,7 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, what_lies_behind_open_reservations_is_kept, 0, 2 * ENGINES);
     tcase_add_loop_test(cases, a_large_reservation_leaves_nothing, 0, ENGINES);
+    tcase_add_test(cases, a_writer_that_was_overtaken_stops);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
