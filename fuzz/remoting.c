@@ -41,13 +41,31 @@ static void remoting_write(const struct command *command, uint8_t type, struct b
     buffer_free(&fields);
 }
 
-/* The code is of 16 bits in one kind, and a name of so many bytes; text is that of JSON in the
- * other: what cannot be said so need not come back. */
+static bool remoting_is_utf8(struct text text)
+{
+    const uint8_t *at = (const uint8_t *)text.data;
+    while (text.bytes > 0) {
+        const size_t count = utf8_character(at, text.bytes);
+        if (count == 0) {
+            return false;
+        }
+        at += count;
+        text.bytes -= count;
+    }
+    return true;
+}
+
+/* The code is of 16 bits in one kind, and a name of so many bytes; text is UTF-8 in the other: what
+ * cannot be said so need not come back. */
 static bool remoting_can_be(const struct command *command, uint8_t type)
 {
     bool can = type == HEADER_JSON || command->code == (int16_t)command->code;
+    can = can && (type == HEADER_BINARY || remoting_is_utf8(command->remark));
     for (unsigned i = 0; i < command->field_count; i++) {
-        can = can && command->fields[i].name.bytes <= REMOTING_NAME_MAX;
+        const struct command_field *field = &command->fields[i];
+        can = can && field->name.bytes <= REMOTING_NAME_MAX;
+        can = can && (type == HEADER_BINARY ||
+                      (remoting_is_utf8(field->name) && remoting_is_utf8(field->value)));
     }
     return can;
 }

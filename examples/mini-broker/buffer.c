@@ -11,7 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { BUFFER_FIRST = 256 };
+enum { BUFFER_FIRST = 256, JSON_BYTE_MAX = 6 /* "\u0001" */ };
 
 void buffer_free(struct buffer *buffer)
 {
@@ -91,32 +91,61 @@ void buffer_put_i64(struct buffer *buffer, int64_t value)
     buffer_put_text(buffer, text_of_i64(value, digits));
 }
 
-void buffer_put_json(struct buffer *buffer, struct text text)
+size_t utf8_character(const uint8_t *at, size_t bytes)
+{
+    const uint8_t first = bytes == 0 ? 0xff : at[0];
+    if (first < 0x80)
+        return 1;
+    const size_t count = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
+    if (first < 0xc2 || first > 0xf4 || count > bytes)
+        return 0;
+    for (size_t i = 1; i < count; i++) {
+        if ((at[i] & 0xc0) != 0x80)
+            return 0;
+    }
+    const bool overlong = (first == 0xe0 && at[1] < 0xa0) || (first == 0xf0 && at[1] < 0x90);
+    const bool surrogate = first == 0xed && at[1] > 0x9f;
+    const bool beyond = first == 0xf4 && at[1] > 0x8f;
+    return overlong || surrogate || beyond ? 0 : count;
+}
+
+/* One character, or byte that is none, of a JSON string; behind what was put. */
+static uint8_t *put_json_character(uint8_t *to, const uint8_t *at, size_t count)
 {
     static const char hex[] = "0123456789abcdef";
-    uint8_t *at = buffer_room(buffer, text.bytes * 6 + 2);
-    if (at == NULL)
-        return;
-    uint8_t *const begin = at;
-    *at++ = '"';
-    for (size_t i = 0; i < text.bytes; i++) {
-        const uint8_t c = (uint8_t)text.data[i];
-        if (c == '"' || c == '\\') {
-            *at++ = '\\';
-            *at++ = c;
-        } else if (c >= 0x20) {
-            *at++ = c;
-        } else {
-            at[0] = '\\';
-            at[1] = 'u';
-            at[2] = at[3] = '0';
-            at[4] = (uint8_t)hex[c >> 4];
-            at[5] = (uint8_t)hex[c & 15];
-            at += 6;
-        }
+    if (count == 0) {
+        memcpy(to, REPLACEMENT, sizeof REPLACEMENT - 1);
+        return to + sizeof REPLACEMENT - 1;
     }
-    *at++ = '"';
-    buffer->used += (size_t)(at - begin);
+    if (*at >= 0x20) {
+        if (*at == '"' || *at == '\\')
+            *to++ = '\\';
+        memcpy(to, at, count);
+        return to + count;
+    }
+    memcpy(to, "\\u00", 4);
+    to[4] = (uint8_t)hex[*at >> 4];
+    to[5] = (uint8_t)hex[*at & 15];
+    return to + 6;
+}
+
+void buffer_put_json(struct buffer *buffer, struct text text)
+{
+    uint8_t *to = buffer_room(buffer, text.bytes * JSON_BYTE_MAX + 2);
+    if (to == NULL)
+        return;
+    uint8_t *const begin = to;
+    const uint8_t *at = (const uint8_t *)text.data;
+    size_t left = text.bytes;
+    *to++ = '"';
+    while (left > 0) {
+        const size_t count = utf8_character(at, left);
+        to = put_json_character(to, at, count);
+        at += count == 0 ? 1 : count;
+        left -= count == 0 ? 1 : count;
+    }
+    *to++ = '"';
+    buffer->used += (size_t)(to - begin);
 }
 
 void buffer_format(struct buffer *buffer, const char *format, ...)

@@ -11,6 +11,8 @@
 
 #include "bytes.h"
 
+#define REPLACEMENT "\xef\xbf\xbd" /* U+FFFD, for what is no character */
+
 struct buffer {
     uint8_t *data;
     size_t used;
@@ -31,7 +33,10 @@ void buffer_put_u32(struct buffer *buffer, uint32_t value);
 struct text text_of_i64(int64_t value, char to[24]);
 /* The same. */
 void buffer_put_i64(struct buffer *buffer, int64_t value);
-/* As a JSON string, with its quotes. Bytes that are no UTF-8 are passed on as they are. */
+/* How many bytes the UTF-8 character at the begin of these has; 0: there is none. */
+size_t utf8_character(const uint8_t *at, size_t bytes);
+/* As a JSON string, with its quotes. A byte that is no UTF-8 becomes U+FFFD: who reads strictly
+ * would take none of the answer. */
 void buffer_put_json(struct buffer *buffer, struct text text);
 void buffer_format(struct buffer *buffer, const char *format, ...)
     __attribute__((format(printf, 2, 3)));

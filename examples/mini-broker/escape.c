@@ -9,21 +9,10 @@
 /* How many bytes the character here has; 0: it is none, or a control character. */
 static size_t character(const uint8_t *at, size_t bytes)
 {
-    const uint8_t first = at[0];
-    if (first < 0x80)
-        return first >= 0x20 && first != 0x7f;
-    const size_t count = first >= 0xf0 ? 4 : first >= 0xe0 ? 3 : 2;
-    if (first < 0xc2 || first > 0xf4 || count > bytes)
-        return 0;
-    for (size_t i = 1; i < count; i++) {
-        if ((at[i] & 0xc0) != 0x80)
-            return 0;
-    }
-    const bool overlong = (first == 0xe0 && at[1] < 0xa0) || (first == 0xf0 && at[1] < 0x90);
-    const bool surrogate = first == 0xed && at[1] > 0x9f;
-    const bool beyond = first == 0xf4 && at[1] > 0x8f;
-    const bool control = first == 0xc2 && at[1] < 0xa0;
-    return overlong || surrogate || beyond || control ? 0 : count;
+    const size_t count = utf8_character(at, bytes);
+    const bool control = (count == 1 && (at[0] < 0x20 || at[0] == 0x7f)) ||
+                         (count == 2 && at[0] == 0xc2 && at[1] < 0xa0);
+    return control ? 0 : count;
 }
 
 static const char *html(uint8_t c)
@@ -57,7 +46,7 @@ static void escape(struct buffer *out, struct text text, const char *(*special)(
         size_t count = character(at, left);
         const char *instead = count == 1 ? special(*at) : NULL;
         if (count == 0) {
-            instead = "\xef\xbf\xbd"; /* U+FFFD */
+            instead = REPLACEMENT;
             count = 1;
         }
         if (instead != NULL)

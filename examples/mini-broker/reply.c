@@ -112,6 +112,21 @@ void reply_body(struct connection *connection, const struct command *command, st
     reply_end(&reply, body);
 }
 
+/* Without a character of which the end was cut off. */
+static struct text whole(const char *text, size_t bytes)
+{
+    size_t at = bytes;
+    while (at > 0 && bytes - at < 4) {
+        at--;
+        if (((uint8_t)text[at] & 0xc0) == 0x80)
+            continue; /* not the first byte of one */
+        if (utf8_character((const uint8_t *)text + at, bytes - at) == 0)
+            return (struct text){text, at};
+        break;
+    }
+    return (struct text){text, bytes};
+}
+
 static void reply_remark(struct reply_to to, int32_t code, const char *format, va_list list)
     __attribute__((format(printf, 3, 0)));
 
@@ -120,9 +135,10 @@ static void reply_remark(struct reply_to to, int32_t code, const char *format, v
     char remark[512];
     const int bytes = vsnprintf(remark, sizeof remark, format, list);
     struct reply reply = reply_begin(to, code);
-    reply.remark = (struct text){remark, bytes < 0                       ? 0
-                                         : (size_t)bytes < sizeof remark ? (size_t)bytes
-                                                                         : sizeof remark - 1};
+    if (bytes >= (int)sizeof remark)
+        reply.remark = whole(remark, sizeof remark - 1);
+    else if (bytes > 0)
+        reply.remark = (struct text){remark, (size_t)bytes};
     reply_end(&reply, (struct text){0});
 }
 

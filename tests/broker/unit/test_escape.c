@@ -65,6 +65,16 @@ START_TEST(what_is_no_text_is_replaced)
 }
 END_TEST
 
+START_TEST(json_is_utf_8_and_nothing_else_of_it_is_changed)
+{
+    becomes(buffer_put_json, TEXT("a\"\\/\x01\x1f\x7f"), "\"a\\\"\\\\/\\u0001\\u001f\x7f\"");
+    becomes(buffer_put_json, TEXT("\xe2\x82\xac \xf0\x9f\x98\x80 \xc2\x85"),
+            "\"\xe2\x82\xac \xf0\x9f\x98\x80 \xc2\x85\"");
+    becomes(buffer_put_json, TEXT("\xffx\xe2\x82"), "\"\xef\xbf\xbdx\xef\xbf\xbd\xef\xbf\xbd\"");
+    becomes(buffer_put_json, TEXT(""), "\"\"");
+}
+END_TEST
+
 /* Whatever is given: nothing that means something is left, and a second look finds UTF-8 only. */
 START_TEST(random_bytes_never_get_through)
 {
@@ -104,6 +114,7 @@ static Suite *escape_suite(void)
     tcase_add_test(cases, a_label_value_ends_at_its_quote_only);
     tcase_add_test(cases, an_address_has_letters_digits_and_percents);
     tcase_add_test(cases, what_is_no_text_is_replaced);
+    tcase_add_test(cases, json_is_utf_8_and_nothing_else_of_it_is_changed);
     tcase_add_test(cases, random_bytes_never_get_through);
     suite_add_tcase(suite, cases);
     return suite;

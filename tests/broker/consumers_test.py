@@ -1,0 +1,99 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the mini-broker answers to consumers and administrators where clients rely on the words and
+codes of the official one.
+
+  consumers_test.py [TEST...]
+"""
+
+import json
+import socket
+import sys
+
+import ops
+import wire
+from ops import Broker
+
+OK = 0
+
+
+def beat(connection, client, group, topics, model="CLUSTERING"):
+    """A heartbeat of a consumer; the code of the answer. Topics: {name: (expression, version)}."""
+    body = {"clientID": client, "consumerDataSet": [{
+        "groupName": group, "consumeType": "CONSUME_PASSIVELY", "messageModel": model,
+        "consumeFromWhere": "CONSUME_FROM_LAST_OFFSET", "subscriptionDataSet": [
+            {"topic": topic, "subString": expression, "subVersion": version,
+             "expressionType": "TAG"} for topic, (expression, version) in topics.items()]}]}
+    return connection.ask(34, {}, json.dumps(body).encode())[0]["code"]
+
+
+def members(connection, group):
+    """The ids of consumers."""
+    header, body = connection.ask(38, {"consumerGroup": group})
+    return sorted(json.loads(body)["consumerIdList"]) if header["code"] == OK else []
+
+
+# ---- members -------------------------------------------------------------------------------------
+
+
+def test_nobody_leaves_for_others(checks):
+    with Broker() as broker, broker.connect() as stays, broker.connect() as other:
+        topics = {"orders": ("*", 1)}
+        checks.same("one joins", OK, beat(stays, "stays", "readers", topics))
+        checks.same("another joins", OK, beat(other, "other", "readers", topics))
+        farewell = {"clientID": "stays", "consumerGroup": "readers", "producerGroup": "writers"}
+        checks.same("a farewell in its name", OK, other.ask(35, farewell)[0]["code"])
+        checks.same("both are there", ["other", "stays"], members(other, "readers"))
+        checks.same("its own farewell", OK, stays.ask(35, farewell)[0]["code"])
+        checks.same("one is there", ["other"], members(other, "readers"))
+
+
+# ---- words ---------------------------------------------------------------------------------------
+
+
+def strict(checks, what, broker, data):
+    """The header of the answer, which has to be UTF-8."""
+    with socket.create_connection((ops.HOST, broker.port), 10) as connection:
+        connection.sendall(data)
+        length = int.from_bytes(read(connection, 4), "big")
+        answer = read(connection, length)
+    header = answer[4:4 + int.from_bytes(answer[1:4], "big")]
+    try:
+        return json.loads(header.decode("utf-8", "strict"))
+    except ValueError as error:
+        checks.check(f"{what}: standard JSON", False, f"{error}: {header[:100]}")
+        return {}
+
+
+def read(connection, count):
+    out = b""
+    while len(out) < count:
+        piece = connection.recv(count - len(out))
+        if not piece:
+            raise wire.WireError("the server closed the connection")
+        out += piece
+    return out
+
+
+def test_answers_are_standard_json(checks):
+    with Broker() as broker:
+        asked = wire.frame(30, {"topic": "TOPIC", "queueId": 0})
+        bad = asked.replace(b"TOPIC", b"a\xff\xc3\xe2\x82")
+        header = strict(checks, "bytes that are none", broker, bad)
+        checks.check("are replaced", "a\ufffd\ufffd\ufffd\ufffd" in header.get("remark", ""),
+                     header)
+        for more in range(4):  # a remark has an end, which is not to cut a character in two
+            name = ("a" * more + "\u20ac" * 900).encode()
+            asked = wire.framed({"code": 30, "opaque": 1, "flag": 0, "extFields": {
+                "topic": "NAME", "queueId": "0"}}).replace(b"NAME", name)
+            size = len(asked) - 4
+            head = size - 4
+            asked = size.to_bytes(4, "big") + head.to_bytes(4, "big") + asked[8:]
+            remark = strict(checks, f"cut off, {more}", broker, asked).get("remark", "")
+            checks.check("no part of a character", "\u20ac" in remark and "\ufffd" not in remark,
+                         remark[-5:])
+
+
+if __name__ == "__main__":
+    sys.exit(ops.Checks().run([value for name, value in list(globals().items())
+                               if name.startswith("test_")]))
