@@ -213,28 +213,28 @@ struct audience *clients_join(struct connection *connection, const struct comman
     return audience;
 }
 
-/* Members with this id (connection NULL), or of this connection. True: there were some. */
-static bool audience_remove(struct broker *broker, struct audience *audience, struct text id,
-                            const struct connection *connection)
+/* Members of this connection: all (id NULL), or that with the id. True: there were some. */
+static bool audience_remove(struct audience *audience, struct connection *connection,
+                            const struct text *id)
 {
-    struct connection *left = NULL;
+    bool left = false;
     struct member **at = &audience->members;
     while (*at != NULL) {
         struct member *member = *at;
-        if (connection != NULL ? member->connection == connection
-                               : text_equal((struct text){member->id, member->id_bytes}, id)) {
+        if (member->connection == connection &&
+            (id == NULL || text_equal((struct text){member->id, member->id_bytes}, *id))) {
             *at = member->next;
-            left = member->connection;
-            discharge(broker, left, member_cost(audience, member->id_bytes));
+            left = true;
+            discharge(connection->broker, connection, member_cost(audience, member->id_bytes));
             free(member);
             audience->member_count--;
         } else {
             at = &member->next;
         }
     }
-    if (left != NULL)
-        audience_disown(audience, left);
-    return left != NULL;
+    if (left)
+        audience_disown(audience, connection);
+    return left;
 }
 
 static void audience_changed(struct broker *broker, bool producer, struct audience *audience)
@@ -247,11 +247,12 @@ static void audience_changed(struct broker *broker, bool producer, struct audien
         clients_notify(broker, audience);
 }
 
-void clients_leave(struct broker *broker, bool producer, struct text group, struct text id)
+void clients_leave(struct connection *connection, bool producer, struct text group, struct text id)
 {
+    struct broker *broker = connection->broker;
     struct audience *audience =
         producer ? clients_producers(broker, group) : clients_consumers(broker, group);
-    if (audience == NULL || !audience_remove(broker, audience, id, NULL))
+    if (audience == NULL || !audience_remove(audience, connection, &id))
         return;
     if (!producer)
         locks_release_client(broker, group, id);
@@ -269,7 +270,7 @@ void clients_gone(struct connection *connection)
         while (entry != NULL) {
             struct audience *audience = (struct audience *)(void *)entry;
             entry = table_next(table, entry);
-            if (audience_remove(broker, audience, (struct text){0}, connection))
+            if (audience_remove(audience, connection, NULL))
                 audience_changed(broker, producer != 0, audience);
         }
     }

@@ -60,7 +60,8 @@ struct audience *clients_next_consumers(const struct broker *broker,
 struct audience *clients_join(struct connection *connection, const struct command *command,
                               bool producer, struct text group, struct text id,
                               enum taken *out_taken);
-void clients_leave(struct broker *broker, bool producer, struct text group, struct text id);
+/* The member with this id, if it is of this connection: nobody says farewell for others. */
+void clients_leave(struct connection *connection, bool producer, struct text group, struct text id);
 /* The connection was closed. */
 void clients_gone(struct connection *connection);
 void clients_notify(struct broker *broker, const struct audience *audience);

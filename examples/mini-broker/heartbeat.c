@@ -125,9 +125,9 @@ void handle_unregister(struct connection *connection, const struct command *comm
     const struct text id = command_text(command, "clientID");
     struct text group;
     if (command_find(command, TEXT("producerGroup"), &group))
-        clients_leave(connection->broker, true, group, id);
+        clients_leave(connection, true, group, id);
     if (command_find(command, TEXT("consumerGroup"), &group))
-        clients_leave(connection->broker, false, group, id);
+        clients_leave(connection, false, group, id);
     reply_ok(connection, command);
 }
 
