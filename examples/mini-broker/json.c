@@ -21,6 +21,9 @@ int64_t json_number(const json_t *object, const char *name)
         const double number = json_real_value(value);
         return number > -1e15 && number < 1e15 ? (int64_t)number : 0;
     }
+    int64_t number;
+    if (json_is_string(value)) /* as the C++ client writes the larger ones */
+        return text_to_i64(json_text(object, name), &number) ? number : 0;
     return json_integer_value(value);
 }
 

@@ -2,8 +2,8 @@
 /*
  * json.h - bodies that are JSON, by jansson.
  *
- * Owns: nothing. Invariants: what is not there, or of another type, is empty text or 0. Threads:
- * the loop's.
+ * Owns: nothing. Invariants: what is not there, or of another type, is empty text or 0; but a
+ * string of digits is a number, too. Threads: the loop's.
  */
 #ifndef MINI_BROKER_JSON_H
 #define MINI_BROKER_JSON_H

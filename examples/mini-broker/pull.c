@@ -210,26 +210,45 @@ void pull_free(struct pull *pull)
     pull->own = NULL;
 }
 
+/* True: what heartbeats of the group said holds for this pull. One that is newer than they are
+ * waits for the next: by the old words it would be led past messages that it wants. */
+static bool pull_told(struct connection *connection, const struct command *command,
+                      const struct pull *pull)
+{
+    const struct text group = {pull->group, pull->group_bytes};
+    const struct audience *audience = clients_consumers(connection->broker, group);
+    const struct subscription *known = pull_subscription(connection->broker, pull);
+    if (audience == NULL)
+        reply_error(connection, command, REPLY_NO_SUBSCRIPTION,
+                    "the consumer's group info not exist");
+    else if (known == NULL)
+        reply_error(connection, command, REPLY_NO_SUBSCRIPTION,
+                    "the consumer's subscription not exist");
+    else if (known->version < command_i64(command, "subVersion", 0))
+        reply_error(connection, command, REPLY_OLD_SUBSCRIPTION,
+                    "the consumer's subscription not latest");
+    else
+        return true;
+    return false;
+}
+
 /* True: what the consumer wants is known, by this request or a heartbeat. */
 static bool pull_wants(struct connection *connection, const struct command *command,
                        struct pull *pull, int64_t flags)
 {
     struct commitlog_error err = {0};
     struct text expression;
+    if (!(flags & PULL_HAS_SUBSCRIPTION) ||
+        !command_find(command, TEXT("subscription"), &expression))
+        return pull_told(connection, command, pull);
     const struct subscription *known = pull_subscription(connection->broker, pull);
-    const bool has =
-        (flags & PULL_HAS_SUBSCRIPTION) && command_find(command, TEXT("subscription"), &expression);
     const bool sql = text_equal(command_text(command, "expressionType"), TEXT("SQL92"));
-    if (has && !(known != NULL && known->sql == sql && text_equal(known->expression, expression)))
-        pull->own = subscription_new(pull->topic->entry.name, expression, sql, 0, &err);
-    if (pull->own != NULL || (known != NULL && !has) || (known != NULL && err.code == 0))
+    if (known != NULL && known->sql == sql && text_equal(known->expression, expression))
         return true;
-    if (has)
+    pull->own = subscription_new(pull->topic->entry.name, expression, sql, 0, &err);
+    if (pull->own == NULL)
         reply_error(connection, command, REPLY_BAD_SUBSCRIPTION, "%s", err.message);
-    else
-        reply_error(connection, command, REPLY_NO_SUBSCRIPTION,
-                    "the consumer's group info not exist");
-    return false;
+    return pull->own != NULL;
 }
 
 static bool pull_parse(struct connection *connection, const struct command *command,

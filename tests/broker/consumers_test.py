@@ -14,7 +14,7 @@ import ops
 import wire
 from ops import Broker
 
-OK = 0
+OK, NO_TOPIC, NOT_FOUND, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, INVALID = 0, 17, 19, 24, 25, 29
 
 
 def beat(connection, client, group, topics, model="CLUSTERING"):
@@ -46,6 +46,39 @@ def test_nobody_leaves_for_others(checks):
         checks.same("both are there", ["other", "stays"], members(other, "readers"))
         checks.same("its own farewell", OK, stays.ask(35, farewell)[0]["code"])
         checks.same("one is there", ["other"], members(other, "readers"))
+
+
+# ---- pulls ---------------------------------------------------------------------------------------
+
+
+def pull(connection, group, topic, version, offset=0, **more):
+    """As it is told by heartbeats; the code of the answer, and the bodies."""
+    header, body = connection.ask(11, {
+        "consumerGroup": group, "topic": topic, "queueId": 0, "queueOffset": offset,
+        "maxMsgNums": 32, "sysFlag": 0, "commitOffset": 0, "suspendTimeoutMillis": 0,
+        "subVersion": version, **more})
+    return header["code"], [one["body"] for one in wire.records(body)]
+
+
+def test_a_pull_newer_than_the_heartbeat_waits_for_it(checks):
+    with Broker() as broker, broker.connect() as consumer, broker.connect() as producer:
+        for tag in "ab":
+            producer.ask(310, wire.sending("orders", properties=f"TAGS\1{tag}\2"), tag.encode())
+        checks.same("nobody said that it is there", (NO_SUBSCRIPTION, []),
+                    pull(consumer, "readers", "orders", 1))
+        beat(consumer, "c", "readers", {"others": ("*", 1)})
+        checks.same("it is, for other topics", (NO_SUBSCRIPTION, []),
+                    pull(consumer, "readers", "orders", 1))
+        beat(consumer, "c", "readers", {"orders": ("a", 5)})
+        checks.same("as it said", (OK, [b"a"]), pull(consumer, "readers", "orders", 5))
+        checks.same("older than it said", (OK, [b"a"]), pull(consumer, "readers", "orders", 4))
+        checks.same("newer", (OLD_SUBSCRIPTION, []), pull(consumer, "readers", "orders", 6))
+        checks.same("newer, with words of its own", (OK, [b"b"]), pull(
+            consumer, "readers", "orders", 6, sysFlag=4, subscription="b"))
+        beat(consumer, "c", "readers", {"orders": ("b", 6)})
+        checks.same("and said", (OK, [b"b"]), pull(consumer, "readers", "orders", 6))
+        beat(consumer, "c", "readers", {"orders": ("a", "7")})
+        checks.same("a version in quotes", (OK, [b"a"]), pull(consumer, "readers", "orders", 7))
 
 
 # ---- words ---------------------------------------------------------------------------------------
