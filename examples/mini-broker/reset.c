@@ -5,8 +5,9 @@
  * Owns: nothing. Invariants: the store has the new offsets before any consumer is told, so one that
  * is not there begins with them, too. Threads: the loop's.
  * Happy path: the offset of each queue by time, set, told to the members, answered as a table.
- * Failure modes: no such topic: REPLY_NO_TOPIC; the store does not take it: REPLY_SYSTEM_ERROR, and
- * nobody is told.
+ * Failure modes: no such topic: REPLY_NO_TOPIC; no moment: REPLY_INVALID, and the group stays where
+ * it is, for to take that for the end would pass over all that is not consumed; the store does not
+ * take it: REPLY_SYSTEM_ERROR, and nobody is told.
  */
 #include "clients.h"
 #include "codes.h"
@@ -15,13 +16,15 @@
 #include "queue_table.h"
 #include "reply.h"
 
+#define RESET_TO_END INT64_C(-1)
+
 static uint64_t reset_offset(struct broker *broker, const struct topic *topic, uint32_t queue,
                              int64_t ms)
 {
     struct commitlog_queue_info info;
     topic_bounds(broker, topic, queue, &info);
-    uint64_t offset = ms < 0 ? info.next_offset : info.first_offset;
-    if (ms > INT64_MAX / 1000000 - 1)
+    uint64_t offset = info.first_offset;
+    if (ms == RESET_TO_END || ms > INT64_MAX / 1000000 - 1)
         return info.next_offset;
     if (ms > 0 && topic->stored != TOPIC_NOT_STORED && queue < topic->stored_queues)
         (void)commitlog_offset_by_time(broker->store, topic->stored, queue, ms * 1000000,
@@ -50,10 +53,14 @@ void handle_offset_reset(struct connection *connection, const struct command *co
     const struct text name = command_text(command, "topic");
     const struct text group = command_text(command, "group");
     const struct topic *topic = topic_find(broker, name);
-    const int64_t ms = command_i64(command, "timestamp", -1);
+    int64_t ms;
     if (topic == NULL) {
         reply_error(connection, command, REPLY_NO_TOPIC, "topic %.*s not exist", (int)name.bytes,
                     name.data);
+        return;
+    }
+    if (!text_to_i64(command_text(command, "timestamp"), &ms)) {
+        reply_error(connection, command, REPLY_INVALID, "timestamp: not a number");
         return;
     }
     struct buffer *out = &broker->properties; /* the other one is offsets.c's */

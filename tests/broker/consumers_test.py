@@ -81,6 +81,30 @@ def test_a_pull_newer_than_the_heartbeat_waits_for_it(checks):
         checks.same("a version in quotes", (OK, [b"a"]), pull(consumer, "readers", "orders", 7))
 
 
+# ---- administrators ------------------------------------------------------------------------------
+
+
+def test_a_group_is_reset_to_a_moment_that_was_said(checks):
+    def offset(connection):
+        return int(connection.ask(14, {"consumerGroup": "readers", "topic": "orders",
+                                       "queueId": 0})[0]["extFields"]["offset"])
+
+    with Broker() as broker, broker.connect() as connection:
+        broker.send("orders", 5)
+        broker.consumed("readers", "orders", 0, 2)
+        for what, fields in (("nothing", {}), ("empty", {"timestamp": ""}),
+                             ("no number", {"timestamp": "now"}),
+                             ("too large", {"timestamp": "9" * 20})):
+            header, _ = connection.ask(222, {"group": "readers", "topic": "orders",
+                                             "isForce": "true", **fields})
+            checks.same(f"{what}: refused", INVALID, header["code"])
+            checks.same(f"{what}: it stays", 2, offset(connection))
+        for moment, wanted in ((0, 0), (-1, 5), (-2, 0), (1 << 62, 5)):
+            header, _ = connection.ask(222, {"group": "readers", "topic": "orders",
+                                             "timestamp": moment, "isForce": "true"})
+            checks.same(f"{moment}", (OK, wanted), (header["code"], offset(connection)))
+
+
 # ---- words ---------------------------------------------------------------------------------------
 
 
