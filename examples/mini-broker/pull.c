@@ -216,11 +216,16 @@ static bool pull_told(struct connection *connection, const struct command *comma
                       const struct pull *pull)
 {
     const struct text group = {pull->group, pull->group_bytes};
+    const struct group *settings = group_find(connection->broker, group);
     const struct audience *audience = clients_consumers(connection->broker, group);
     const struct subscription *known = pull_subscription(connection->broker, pull);
     if (audience == NULL)
         reply_error(connection, command, REPLY_NO_SUBSCRIPTION,
                     "the consumer's group info not exist");
+    else if (audience->broadcast && settings != NULL && !settings->broadcast)
+        reply_error(connection, command, REPLY_NO_PERMISSION,
+                    "the consumer group[%.*s] can not consume by broadcast way", (int)group.bytes,
+                    group.data);
     else if (known == NULL)
         reply_error(connection, command, REPLY_NO_SUBSCRIPTION,
                     "the consumer's subscription not exist");

@@ -14,7 +14,7 @@ import ops
 import wire
 from ops import Broker
 
-OK, NO_TOPIC, NOT_FOUND, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, INVALID = 0, 17, 19, 24, 25, 29
+OK, NO_PERMISSION, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, INVALID = 0, 16, 24, 25, 29
 
 
 def beat(connection, client, group, topics, model="CLUSTERING"):
@@ -79,6 +79,25 @@ def test_a_pull_newer_than_the_heartbeat_waits_for_it(checks):
         checks.same("and said", (OK, [b"b"]), pull(consumer, "readers", "orders", 6))
         beat(consumer, "c", "readers", {"orders": ("a", "7")})
         checks.same("a version in quotes", (OK, [b"a"]), pull(consumer, "readers", "orders", 7))
+
+
+def test_a_group_may_be_kept_from_broadcasting(checks):
+    def allow(connection, may):
+        body = json.dumps({"groupName": "readers", "consumeBroadcastEnable": may})
+        return connection.ask(200, {}, body.encode())[0]["code"]
+
+    with Broker() as broker, broker.connect() as connection:
+        broker.send("orders", 1)
+        topics = {"orders": ("*", 1)}
+        beat(connection, "c", "readers", topics, "BROADCASTING")
+        checks.same("it may", (OK, [b"body"]), pull(connection, "readers", "orders", 1))
+        checks.same("set", OK, allow(connection, False))
+        checks.same("it may not", (NO_PERMISSION, []), pull(connection, "readers", "orders", 1))
+        beat(connection, "c", "readers", topics)
+        checks.same("in clusters", (OK, [b"body"]), pull(connection, "readers", "orders", 1))
+        beat(connection, "c", "readers", topics, "BROADCASTING")
+        checks.same("set again", OK, allow(connection, True))
+        checks.same("it may again", (OK, [b"body"]), pull(connection, "readers", "orders", 1))
 
 
 # ---- administrators ------------------------------------------------------------------------------
