@@ -42,8 +42,8 @@ void append_record(struct message *message, struct commitlog_slice keys[APPEND_K
                                      .headers = known->headers,
                                      .header_count = known->header_count,
                                      .deliver_at_ms = message->deliver_at_ms};
-    if (known->tag.bytes <= 255)
-        out->tag = (struct commitlog_slice){known->tag.data, known->tag.bytes};
+    const struct text tag = tag_stored(known->tag, message->tag);
+    out->tag = (struct commitlog_slice){tag.data, tag.bytes};
 }
 
 bool append_body(struct broker *broker, const struct message *message, struct commitlog_slice *out)

@@ -9,6 +9,7 @@
 
 #include "message_layout.h"
 #include "properties.h"
+#include "tags.h"
 #include "topics.h"
 
 enum { APPEND_KEYS_MAX = 64, APPEND_WAIT_MS = 1000 };
@@ -19,9 +20,10 @@ struct message {
     int64_t deliver_at_ms;          /* 0: at once */
     const struct properties *known; /* of layout.properties */
     struct layout layout;           /* topic and queue are set by append_* */
+    char tag[TAG_SUBSTITUTE_BYTES]; /* append_record's, for a tag that the store does not take */
 };
 
-/* The record of it, all but the body. Keys are put into `keys`. */
+/* The record of it, all but the body. Keys are put into `keys`, the tag may be in the message. */
 void append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
                    struct commitlog_record *out);
 /* Its body in the scratch buffer, where it cannot be written in place. False: no memory. */

@@ -35,6 +35,7 @@ struct batch { /* arrays of `room` elements */
     struct commitlog_receipt *receipts;
     struct buffer keys;    /* struct commitlog_slice, of all */
     struct buffer headers; /* struct commitlog_header, of all */
+    struct buffer tags;    /* substitutes of long ones, TAG_SUBSTITUTE_BYTES each */
 };
 
 static bool batch_make(struct batch *batch, uint32_t count)
@@ -53,6 +54,7 @@ static void batch_free(struct batch *batch)
     free(batch->receipts);
     buffer_free(&batch->keys);
     buffer_free(&batch->headers);
+    buffer_free(&batch->tags);
 }
 
 /* The next one of `rest`, which is moved on. */
@@ -144,7 +146,8 @@ static bool write_bodies(struct connection *connection, const struct send *send,
     return true;
 }
 
-/* Tag, keys and headers are taken from the bodies as they were written: that memory stays. */
+/* Tag (if it is not long), keys and headers are taken from the bodies as they were written: that
+ * memory stays. */
 static bool make_records(struct message *message, const struct buffer *bodies, struct batch *batch)
 {
     static struct properties known;
@@ -152,6 +155,7 @@ static bool make_records(struct message *message, const struct buffer *bodies, s
     size_t at = 0;
     buffer_clear(&batch->keys);
     buffer_clear(&batch->headers);
+    buffer_clear(&batch->tags);
     message->known = &known;
     for (uint32_t i = 0; i < batch->count; i++) {
         struct commitlog_slice *body = &batch->bodies[i];
@@ -166,17 +170,24 @@ static bool make_records(struct message *message, const struct buffer *bodies, s
         record->body_count = 1;
         buffer_put(&batch->keys, keys, record->key_count * sizeof *keys);
         buffer_put(&batch->headers, known.headers, known.header_count * sizeof *known.headers);
+        if (tag_is_long(known.tag))
+            buffer_put(&batch->tags, record->tag.data, record->tag.bytes);
     }
     /* Now they do not move any more. */
     const struct commitlog_slice *key = (const void *)batch->keys.data;
     const struct commitlog_header *header = (const void *)batch->headers.data;
+    const uint8_t *tag = batch->tags.data;
     for (uint32_t i = 0; i < batch->count; i++) {
         batch->records[i].keys = key;
         batch->records[i].headers = header;
         key += batch->records[i].key_count;
         header += batch->records[i].header_count;
+        if (batch->records[i].tag.data == message->tag) {
+            batch->records[i].tag.data = tag;
+            tag += TAG_SUBSTITUTE_BYTES;
+        }
     }
-    return !batch->keys.failed && !batch->headers.failed;
+    return !batch->keys.failed && !batch->headers.failed && !batch->tags.failed;
 }
 
 static void batch_answer(struct connection *connection, const struct command *command,

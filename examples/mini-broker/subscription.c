@@ -7,6 +7,8 @@
  */
 #include "subscription.h"
 
+#include "tags.h"
+
 #include <stdlib.h>
 #include <string.h>
 
@@ -42,19 +44,26 @@ static bool parse_tags(struct subscription *subscription)
     if (all.bytes == 0 || text_equal(all, TEXT("*")))
         return true;
     struct text rest = all, tag;
-    uint32_t count = 0;
-    while (next_tag(&rest, &tag))
+    uint32_t count = 0, longs = 0;
+    while (next_tag(&rest, &tag)) {
         count += tag.bytes > 0;
+        longs += tag_is_long(tag);
+    }
     if (count > TAGS_MAX)
         return false;
-    subscription->tags = calloc(count == 0 ? 1 : count, sizeof *subscription->tags);
+    subscription->tags_bytes = count * sizeof *subscription->tags + longs * TAG_SUBSTITUTE_BYTES;
+    subscription->tags = malloc(subscription->tags_bytes + 1);
     if (subscription->tags == NULL)
         return false;
+    char *substitute = (char *)(subscription->tags + count);
     rest = all;
     while (next_tag(&rest, &tag)) {
-        if (tag.bytes > 0)
-            subscription->tags[subscription->tag_count++] =
-                (struct commitlog_slice){tag.data, tag.bytes};
+        if (tag.bytes == 0)
+            continue;
+        const struct text stored = tag_stored(tag, substitute);
+        substitute += tag_is_long(tag) ? TAG_SUBSTITUTE_BYTES : 0;
+        subscription->tags[subscription->tag_count++] =
+            (struct commitlog_slice){stored.data, stored.bytes};
     }
     return true;
 }
@@ -98,8 +107,7 @@ void subscription_keep(struct subscription *subscription, char *data)
 {
     subscription->data = data;
     subscription->cost = sizeof *subscription + subscription->entry.name.bytes +
-                         subscription->expression.bytes +
-                         subscription->tag_count * sizeof *subscription->tags +
+                         subscription->expression.bytes + subscription->tags_bytes +
                          (subscription->sql ? filter_cost(subscription->expression.bytes) : 0) +
                          (data == NULL ? 0 : strlen(data)) + ALLOCATIONS_COST;
 }

@@ -16,7 +16,8 @@ struct subscription {
     bool sql;
     bool seen; /* in the heartbeat at hand */
     struct text expression;
-    struct commitlog_slice *tags;
+    struct commitlog_slice *tags; /* as the store has them: tags.h */
+    size_t tags_bytes;
     uint32_t tag_count;
     struct commitlog_filter *filter;
     char *data;            /* JSON, as the heartbeat had it, for administrators; or NULL */

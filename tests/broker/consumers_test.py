@@ -8,13 +8,15 @@ codes of the official one.
 
 import json
 import socket
+import struct
 import sys
 
 import ops
 import wire
 from ops import Broker
 
-OK, NO_PERMISSION, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, INVALID = 0, 16, 24, 25, 29
+OK, NO_PERMISSION, NOT_FOUND, RETRY, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, INVALID = \
+    0, 16, 19, 20, 24, 25, 29
 
 
 def beat(connection, client, group, topics, model="CLUSTERING"):
@@ -98,6 +100,41 @@ def test_a_group_may_be_kept_from_broadcasting(checks):
         beat(connection, "c", "readers", topics, "BROADCASTING")
         checks.same("set again", OK, allow(connection, True))
         checks.same("it may again", (OK, [b"body"]), pull(connection, "readers", "orders", 1))
+
+
+def test_tags_are_of_any_length(checks):
+    """The store takes 255 bytes: of what is longer, each gets his own, and reads it in full."""
+    tags = ["x" * 255, "x" * 256, "x" * 255 + "y", "\u20ac" * 300, "y" * 10000, "z"]
+    with Broker() as broker, broker.connect() as consumer, broker.connect() as producer:
+        for tag in tags:
+            fields = wire.sending("orders", properties=f"TAGS\1{tag}\2KEYS\1k\2")
+            checks.same("sent", OK, producer.ask(310, fields, b"alone")[0]["code"])
+        inner = b"".join(batched(b"batch", f"TAGS\1{tag}\2".encode()) for tag in tags)
+        checks.same("as a batch", OK, producer.ask(320, wire.sending("orders"), inner)[0]["code"])
+        for expression, wanted in [(tag, [tag]) for tag in tags] + [
+                (f" {tags[3]}||{tags[0]} ||z", [tags[0], tags[3], "z"]), ("w" * 256, []),
+                ("*", tags)]:
+            what = expression[:20]
+            found = tagged(consumer, "some", sysFlag=4, subscription=expression)
+            checks.same(f"{what}: it pulls", [tag[:300] for tag in wanted * 2],
+                        [tag[:300] for tag in found])
+            checks.same(f"{what}: said", OK, beat(consumer, "c", "told", {
+                "orders": (expression, 1)}))
+            checks.check(f"{what}: it is told", tagged(consumer, "told") == found)
+
+
+def tagged(connection, group, **more):
+    header, body = connection.ask(11, {
+        "consumerGroup": group, "topic": "orders", "queueId": 0, "queueOffset": 0,
+        "maxMsgNums": 32, "sysFlag": 0, "commitOffset": 0, "suspendTimeoutMillis": 0,
+        "subVersion": 0, **more})
+    return [one["p"]["TAGS"] for one in wire.records(body)] if header["code"] in (
+        OK, NOT_FOUND, RETRY) else header
+
+
+def batched(body, properties):
+    return struct.pack(">iiiii", 22 + len(body) + len(properties), 0, 0, 0, len(body)) + body + \
+        struct.pack(">h", len(properties)) + properties
 
 
 # ---- administrators ------------------------------------------------------------------------------

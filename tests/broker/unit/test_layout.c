@@ -19,6 +19,7 @@
 #include "output.h"
 #include "properties.h"
 #include "support/prog.h"
+#include "tags.h"
 
 enum { ROUNDS = 5000, NOW_MS = 1000000 };
 
@@ -179,6 +180,21 @@ START_TEST(properties_can_be_taken_away_and_added)
 }
 END_TEST
 
+/* The substitute of a long tag is on disk: it is the same for ever. */
+START_TEST(a_tag_is_itself_or_what_stands_for_it)
+{
+    char name[400], to[TAG_SUBSTITUTE_BYTES];
+    memset(name, 'x', sizeof name);
+    for (size_t bytes = 0; bytes < sizeof name; bytes++) {
+        const struct text tag = {name, bytes}, stored = tag_stored(tag, to);
+        ck_assert_uint_eq(stored.bytes, bytes <= 255 ? bytes : TAG_SUBSTITUTE_BYTES);
+        ck_assert(bytes > 255 || stored.data == name);
+    }
+    ck_assert(
+        text_equal(tag_stored((struct text){name, 256}, to), TEXT("\002long:295fa478294e7725")));
+}
+END_TEST
+
 START_TEST(a_delay_is_a_level_or_a_time_or_nonsense)
 {
     static const struct {
@@ -282,6 +298,7 @@ static Suite *layout_suite(void)
     tcase_add_test(cases, the_check_sum_is_that_of_zip);
     tcase_add_test(cases, properties_are_found_and_headers_are_the_applications);
     tcase_add_test(cases, properties_can_be_taken_away_and_added);
+    tcase_add_test(cases, a_tag_is_itself_or_what_stands_for_it);
     tcase_add_test(cases, a_delay_is_a_level_or_a_time_or_nonsense);
     tcase_add_loop_test(cases, bytes_arrive_in_order_however_the_socket_takes_them, 0, 5);
     suite_add_tcase(suite, cases);
