@@ -3,8 +3,8 @@
  * namesrv.c - put, get, delete and list of the name server's values. See namesrv.h.
  *
  * They are for settings such as the order of topics; no client keeps data here, so they live in
- * memory, KV_MAX of them. Happy path: a table by "namespace NUL name". Failure modes: too many:
- * REPLY_SYSTEM_ERROR; none: REPLY_NOT_FOUND.
+ * memory, KV_MAX of them, and KV_TOTAL_MAX bytes. Happy path: a table by "namespace NUL name".
+ * Failure modes: too many, too large: REPLY_SYSTEM_ERROR; none: REPLY_NOT_FOUND.
  */
 #include "namesrv.h"
 
@@ -14,10 +14,11 @@
 
 #include <stdlib.h>
 
-enum { KV_MAX = 10000, KV_BYTES_MAX = 65536 };
+enum { KV_MAX = 10000, KV_BYTES_MAX = 65536, KV_TOTAL_MAX = 16 * 1024 * 1024 };
 
 struct namesrv {
     struct table table;
+    size_t bytes; /* of all names and values */
 };
 
 struct kv {
@@ -36,10 +37,25 @@ static struct text kv_name(struct broker *broker, const struct command *command)
     return buffer_text(out);
 }
 
+static size_t kv_bytes(const struct table_entry *entry)
+{
+    return entry == NULL
+               ? 0
+               : entry->name.bytes + ((const struct kv *)(const void *)entry)->value.bytes;
+}
+
+/* In place of the old one, or NULL. */
+static bool kv_has_room(const struct namesrv *namesrv, const struct table_entry *old, size_t bytes)
+{
+    return (old != NULL || namesrv->table.count < KV_MAX) && bytes < KV_BYTES_MAX &&
+           namesrv->bytes - kv_bytes(old) + bytes <= KV_TOTAL_MAX;
+}
+
 static void kv_remove(struct namesrv *namesrv, struct table_entry *entry)
 {
     if (entry == NULL)
         return;
+    namesrv->bytes -= kv_bytes(entry);
     table_remove(&namesrv->table, entry);
     free(entry);
 }
@@ -50,10 +66,8 @@ void handle_kv_put(struct connection *connection, const struct command *command)
     const struct text name = kv_name(connection->broker, command);
     const struct text value = command_text(command, "value");
     struct table_entry *old = table_find(&namesrv->table, name);
-    struct kv *kv =
-        (old != NULL || namesrv->table.count < KV_MAX) && name.bytes + value.bytes < KV_BYTES_MAX
-            ? malloc(sizeof *kv + name.bytes + value.bytes)
-            : NULL;
+    const size_t bytes = name.bytes + value.bytes;
+    struct kv *kv = kv_has_room(namesrv, old, bytes) ? malloc(sizeof *kv + bytes) : NULL;
     if (kv == NULL) {
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "too many, or too large");
         return;
@@ -66,6 +80,7 @@ void handle_kv_put(struct connection *connection, const struct command *command)
     kv->entry.name = (struct text){at, name.bytes};
     kv->value = (struct text){at + name.bytes, value.bytes};
     if (table_insert(&namesrv->table, &kv->entry)) {
+        namesrv->bytes += bytes;
         reply_ok(connection, command);
     } else {
         free(kv);
