@@ -39,6 +39,7 @@ struct connection {
     size_t leased;    /* of the output, as it was counted */
     size_t kept;      /* bytes of output and input, likewise */
     size_t told;      /* bytes that clients.c keeps of its heartbeats */
+    size_t held;      /* bytes that hold.c keeps of its pulls */
     uint32_t refs;
     uint32_t waiting;
     int fd;

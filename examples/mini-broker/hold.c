@@ -7,7 +7,7 @@
  * is waited for is asked for its end, which is cheap, and only the pulls of one that grew are
  * tried.
  *
- * Happy path: hold, event, try, answer. Failure modes: too many are held: the client is told that
+ * Happy path: hold, event, try, answer. Failure modes: too much is held: the client is told that
  * there is nothing, and asks again.
  */
 #include "hold.h"
@@ -17,19 +17,21 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HOLDS_MAX = 200000, TICK_MS = 100 };
+enum { HOLDS_MAX = 200000, TICK_MS = 100, ALLOCATION_COST = 32 };
 
 struct held {
     struct held *next, *previous;
     struct pull pull;
     int64_t until_ms;
     uint64_t seen; /* end of the queue when it was tried last */
+    size_t cost;   /* bytes that it is counted as */
 };
 
 struct holds {
     struct broker *broker;
     struct held *first;
     uint32_t count;
+    size_t bytes; /* the costs of all */
     uv_poll_t event;
     uv_timer_t tick;
     int fd;
@@ -44,6 +46,8 @@ static void hold_drop(struct holds *holds, struct held *held)
     else
         holds->first = held->next;
     holds->count--;
+    holds->bytes -= held->cost;
+    held->pull.to.connection->held -= held->cost;
     reply_forget(&held->pull.to);
     pull_free(&held->pull);
     free(held);
@@ -103,12 +107,22 @@ static bool hold_listen(struct holds *holds)
     return false;
 }
 
+static bool hold_has_room(const struct holds *holds, const struct connection *connection,
+                          size_t cost)
+{
+    return holds->count < HOLDS_MAX && cost <= HOLDS_BYTES_MAX - holds->bytes &&
+           cost <= HOLD_BYTES_MAX - connection->held;
+}
+
 bool hold_pull(struct broker *broker, const struct pull *pull)
 {
     struct holds *holds = broker->holds;
     if (!hold_listen(holds))
         return false;
-    struct held *held = holds->count < HOLDS_MAX ? calloc(1, sizeof *held) : NULL;
+    const size_t cost =
+        sizeof(struct held) + ALLOCATION_COST + (pull->own == NULL ? 0 : pull->own->cost);
+    struct held *held =
+        hold_has_room(holds, pull->to.connection, cost) ? calloc(1, sizeof *held) : NULL;
     if (held == NULL)
         return false;
     held->pull = *pull;
@@ -120,6 +134,9 @@ bool hold_pull(struct broker *broker, const struct pull *pull)
         holds->first->previous = held;
     holds->first = held;
     holds->count++;
+    holds->bytes += cost;
+    held->cost = cost;
+    pull->to.connection->held += cost;
     return true;
 }
 

@@ -3,17 +3,20 @@
  * hold.h - pulls that wait for messages: long polling.
  *
  * Owns: copies of the pulls. Invariants: 1. one that is held is tried again whenever its queue has
- * grown, and only then; 2. it is answered when its time is over, or its connection gone. Threads:
- * the loop's.
+ * grown, and only then; 2. it is answered when its time is over, or its connection gone; 3. what
+ * is kept of them is at most HOLDS_BYTES_MAX, and of one connection HOLD_BYTES_MAX. Threads: the
+ * loop's.
  */
 #ifndef MINI_BROKER_HOLD_H
 #define MINI_BROKER_HOLD_H
 
 #include "pull.h"
 
+enum { HOLD_BYTES_MAX = 16 * 1024 * 1024, HOLDS_BYTES_MAX = 128 * 1024 * 1024 };
+
 bool hold_start(struct broker *broker);
 void hold_stop(struct broker *broker);
-/* Takes over what the pull owns. False: too many are held, or no memory. */
+/* Takes over what the pull owns. False: too much is held, or no memory. */
 bool hold_pull(struct broker *broker, const struct pull *pull);
 uint32_t hold_count(const struct broker *broker);
 

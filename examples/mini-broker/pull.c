@@ -250,9 +250,17 @@ static bool pull_wants(struct connection *connection, const struct command *comm
     const bool sql = text_equal(command_text(command, "expressionType"), TEXT("SQL92"));
     if (known != NULL && known->sql == sql && text_equal(known->expression, expression))
         return true;
+    if (expression.bytes > PULL_SUBSCRIPTION_MAX) {
+        reply_error(connection, command, REPLY_BAD_SUBSCRIPTION,
+                    "a subscription of %zu bytes: with a pull at most %d can come",
+                    expression.bytes, PULL_SUBSCRIPTION_MAX);
+        return false;
+    }
     pull->own = subscription_new(pull->topic->entry.name, expression, sql, 0, &err);
     if (pull->own == NULL)
         reply_error(connection, command, REPLY_BAD_SUBSCRIPTION, "%s", err.message);
+    else
+        subscription_keep(pull->own, NULL);
     return pull->own != NULL;
 }
 

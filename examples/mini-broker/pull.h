@@ -12,6 +12,7 @@
 #include "topics.h"
 
 enum { PULL_MESSAGES_MAX = 256, PULL_BYTES_MAX = 262144, PULL_HOLD_MAX_MS = 300000 };
+enum { PULL_SUBSCRIPTION_MAX = 16384 }; /* bytes of one that comes with the request */
 
 struct pull {
     struct reply_to to;

@@ -15,7 +15,68 @@ import wire
 from keep_test import KIB, MIB, SLACK, anonymous, held_pulls, resident, send
 from ops import Broker
 
-OK, SYSTEM_ERROR, NOT_FOUND, BAD_SUBSCRIPTION, INVALID = 0, 1, 19, 23, 29
+OK, SYSTEM_ERROR, NOT_FOUND, RETRY, BAD_SUBSCRIPTION, INVALID = 0, 1, 19, 20, 23, 29
+
+
+# ---- pulls that wait -----------------------------------------------------------------------------
+
+
+def waiting(subscription, kind="TAG"):
+    """The fields of a pull that is held at the end of a queue with one message."""
+    return {"consumerGroup": "readers", "topic": "orders", "queueId": 0, "queueOffset": 1,
+            "maxMsgNums": 32, "sysFlag": 6, "commitOffset": 0, "suspendTimeoutMillis": 60000,
+            "subVersion": 0, "subscription": subscription, "expressionType": kind}
+
+
+def test_a_pull_has_so_long_a_subscription(checks):
+    with Broker() as broker, broker.connect() as connection:
+        broker.send("orders", 1)
+        for size, wanted in ((16 * KIB, OK), (16 * KIB + 1, BAD_SUBSCRIPTION),
+                             (10 * MIB, BAD_SUBSCRIPTION)):
+            header, _ = connection.ask(11, {**waiting("*".ljust(size)), "queueOffset": 0})
+            checks.same(f"{size} bytes", wanted, header["code"])
+        long = "||".join(f"{number:0200}" for number in range(200))
+        beat = {"clientID": "c", "consumerDataSet": [{"groupName": "readers", "subscriptionDataSet":
+                [{"topic": "orders", "subString": long, "expressionType": "TAG"}]}]}
+        connection.ask(34, {}, json.dumps(beat).encode())
+        header, _ = connection.ask(11, {**waiting(long), "queueOffset": 0, "sysFlag": 4})
+        checks.same("as a heartbeat has it", RETRY, header["code"])
+
+
+def test_pulls_that_wait_have_room(checks):
+    """Of one connection and of all; who has no more is answered at once, as if time were over."""
+    condition = " or ".join(f"a{number % 60}={number}" for number in range(1000))
+    texts = (("*", "TAG"), ("a".ljust(16 * KIB), "TAG"), (condition, "SQL92"),
+             ("||".join(f"tag{number}" for number in range(1024)), "TAG"))
+    for number, (text, kind) in enumerate(texts):
+        with Broker() as broker:
+            broker.send("orders", 1)
+            before = resident(broker)
+            many = [broker.connect() for _ in range(12)]
+            for connection in many:
+                connection.socket.settimeout(60)
+                frame = wire.frame(11, waiting(text, kind))
+                each = 16384 if number == 0 else 2000
+                connection.socket.sendall(frame * each + wire.frame(105, {"topic": "TBW102"}))
+                codes = []
+                while not codes or codes[-1] != OK:
+                    codes.append(connection.answer()[0]["code"])
+                checks.same(f"{text[:9]}: at once", [NOT_FOUND] * (len(codes) - 1) + [OK], codes)
+            held, grown = held_pulls(broker), resident(broker) - before
+            print(f"   {text[:9]}: {held} are held in {grown >> 20} MiB")
+            checks.check(f"{text[:9]}: some are held", 1000 < held <= 12 * 16384, held)
+            checks.check(f"{text[:9]}: memory", grown < 160 * SLACK * MIB, grown)
+            for connection in many[1:]:
+                connection.close()
+            checks.until("what those had that are gone is given back", 20,
+                         lambda: held_pulls(broker) <= held // 5)
+            with broker.connect() as other:
+                other.socket.sendall(wire.frame(11, waiting("*")))
+                checks.until("and others are held", 10, lambda: held_pulls(broker) > 1)
+                send(other, "orders", b"new")
+                other.socket.settimeout(5)
+                checks.same("until there is something", OK, other.answer()[0]["code"])
+            many[0].close()
 
 
 # ---- values of the name server -------------------------------------------------------------------
