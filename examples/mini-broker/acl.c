@@ -85,12 +85,13 @@ static bool covers_consumer(const struct account *account, const json_t *data)
 }
 
 /* Groups and topics of a heartbeat, or of a request about locks. */
-static bool covers_body(const struct account *account, const struct command *command,
-                        enum rule rule)
+static bool covers_body(const struct account *account, struct connection *connection,
+                        const struct command *command, enum rule rule)
 {
-    json_t *json = json_loadb(command->body.data, command->body.bytes, 0, NULL), *item;
+    json_error_t error;
+    json_t *json = json_body(connection, command, JSON_CLIENT_MAX, &error), *item;
     size_t i;
-    bool good = json_is_object(json);
+    bool good = json != NULL;
     if (rule == RULE_HEARTBEAT) {
         json_array_foreach(json_object_get(json, "consumerDataSet"), i, item) good =
             good && covers_consumer(account, item);
@@ -112,7 +113,8 @@ static enum rule rule_of(int32_t code)
     return RULE_ADMIN;
 }
 
-static bool covers(const struct account *account, const struct command *command)
+static bool covers(const struct account *account, struct connection *connection,
+                   const struct command *command)
 {
     const struct text topic = command_text(command, "topic");
     const struct text group = command_text(command, "consumerGroup");
@@ -142,7 +144,7 @@ static bool covers(const struct account *account, const struct command *command)
         return group.bytes == 0 || account_has_group(account, group);
     case RULE_HEARTBEAT:
     case RULE_LOCK:
-        return covers_body(account, command, rule);
+        return covers_body(account, connection, command, rule);
     }
     return false;
 }
@@ -161,18 +163,27 @@ static void say_refused(struct connection *connection, const struct command *com
              (unsigned long long)count);
 }
 
+static const char *why_refused(const struct account *account, const struct command *command)
+{
+    const enum rule rule = rule_of(command->code);
+    if (account == NULL)
+        return "no account, or a wrong signature";
+    if ((rule == RULE_HEARTBEAT || rule == RULE_LOCK) && command->body.bytes > JSON_CLIENT_MAX)
+        return "the body is too large to be looked at";
+    return "the account has no right to this";
+}
+
 bool acl_admits(struct connection *connection, const struct command *command)
 {
     const struct acl *acl = connection->broker->acl;
     if (acl == NULL)
         return true;
     const struct account *account = accounts_verify(acl->accounts, command);
-    if (account != NULL && covers(account, command))
+    if (account != NULL && covers(account, connection, command))
         return true;
     say_refused(connection, command, account);
-    reply_error(connection, command, REPLY_NO_PERMISSION, "%s",
-                account != NULL ? "No permission: the account has no right to this"
-                                : "No permission: no account, or a wrong signature");
+    reply_error(connection, command, REPLY_NO_PERMISSION, "No permission: %s",
+                why_refused(account, command));
     return false;
 }
 

@@ -25,10 +25,12 @@ static void reply_saved(struct connection *connection, const struct command *com
 
 void handle_group_update(struct connection *connection, const struct command *command)
 {
-    json_error_t error = {0};
-    json_t *json = json_loadb(command->body.data, command->body.bytes, 0, &error);
-    if (json == NULL || !group_update(connection->broker, json))
-        reply_error(connection, command, REPLY_INVALID, "no settings of a group: %s", error.text);
+    json_t *json =
+        json_body_or_reply(connection, command, JSON_SETTINGS_MAX, "no settings of a group");
+    if (json == NULL)
+        return;
+    if (!group_update(connection->broker, json))
+        reply_error(connection, command, REPLY_INVALID, "no settings of a group");
     else
         reply_saved(connection, command);
     json_decref(json);

@@ -31,7 +31,7 @@
 #include <unistd.h>
 
 enum { READ_BYTES = 262144, LAST_READS = 64, TICK_MS = 250, INPUT_KEEP = 65536 };
-enum { TRIM_FROM = 32 * 1024 * 1024 };
+enum { TRIM_FROM = 32 * 1024 * 1024, TRIM_FRAME = 8 * 1024 * 1024 /* no message has it */ };
 
 struct connections {
     struct connection *first;
@@ -39,12 +39,17 @@ struct connections {
     uint32_t count;
     size_t leased;
     size_t kept;
-    bool trim; /* much was kept: give it back to the system once it is not */
+    bool trim; /* much was used: give it back to the system once it is not */
     uv_prepare_t prepare;
     uv_timer_t tick;
     struct command *command;
     uint8_t *block; /* READ_BYTES */
 };
+
+void connections_trim(struct broker *broker)
+{
+    broker->connections->trim = true;
+}
 
 struct connection *connection_ref(struct connection *connection)
 {
@@ -174,6 +179,8 @@ static void connection_kept(struct connection *connection)
         return;
     }
     input->used -= (size_t)done;
+    if (input->used == 0 && input->room > TRIM_FRAME)
+        connections_trim(connection->broker);
     if (input->used == 0 && input->room > INPUT_KEEP)
         buffer_free(input);
     else if (input->used > 0 && done > 0)

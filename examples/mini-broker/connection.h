@@ -62,6 +62,8 @@ bool connections_left(struct broker *broker);
 void connections_stop(struct broker *broker);
 /* Takes over the socket, which was accepted from there. */
 void connection_begin(struct broker *broker, int fd, const struct sockaddr_storage *peer);
+/* Much memory was used for a moment: soon the system gets back what is free of it. */
+void connections_trim(struct broker *broker);
 uint32_t connections_count(const struct broker *broker);
 
 struct connection *connection_ref(struct connection *connection);

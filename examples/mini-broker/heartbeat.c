@@ -5,7 +5,8 @@
  * Owns: nothing; clients.c keeps what is said here. Invariants: 1. a heartbeat is never refused for
  * what a newer client says in it, only for more than clients.h lets one client, or all, say; 2.
  * each consumer group has its topic of retries. Threads: the loop's. Happy path: JSON, join,
- * subscribe, tell the others. Failure modes: a body that is no JSON: REPLY_SYSTEM_ERROR; a
+ * subscribe, tell the others. Failure modes: a body that is no JSON: REPLY_SYSTEM_ERROR; one
+ * that is too large for any client's: REPLY_INVALID; a
  * subscription that cannot be parsed is left out, and its pulls say so; too much is said:
  * REPLY_SYSTEM_BUSY, with what has room kept.
  */
@@ -88,13 +89,9 @@ static void consumer_beats(struct beat *beat, const json_t *data)
 
 void handle_heartbeat(struct connection *connection, const struct command *command)
 {
-    json_error_t error = {0};
-    json_t *json = json_loadb(command->body.data, command->body.bytes, 0, &error);
-    if (!json_is_object(json)) {
-        json_decref(json);
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "heartbeat: %s", error.text);
+    json_t *json = json_body_or_reply(connection, command, JSON_CLIENT_MAX, "heartbeat");
+    if (json == NULL)
         return;
-    }
     struct beat beat = {.connection = connection,
                         .command = command,
                         .id = json_text(json, "clientID"),
@@ -157,8 +154,9 @@ void handle_consumers(struct connection *connection, const struct command *comma
 void handle_client_check(struct connection *connection, const struct command *command)
 {
     struct commitlog_error err = {0};
-    json_error_t error = {0};
-    json_t *json = json_loadb(command->body.data, command->body.bytes, 0, &error);
+    json_t *json = json_body_or_reply(connection, command, JSON_CLIENT_MAX, "subscription");
+    if (json == NULL)
+        return;
     const json_t *data = json_object_get(json, "subscriptionData");
     const bool sql = text_equal(json_text(data, "expressionType"), TEXT("SQL92"));
     struct subscription *subscription =

@@ -102,7 +102,9 @@ static bool lock_take(struct lock *lock, struct text client, int64_t now)
 void handle_lock(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
-    json_t *json = json_loadb(command->body.data, command->body.bytes, 0, NULL);
+    json_t *json = json_body_or_reply(connection, command, JSON_CLIENT_MAX, "list of queues");
+    if (json == NULL)
+        return;
     json_t *locked = json_array(), *queue;
     const int64_t now = (int64_t)uv_now(&broker->loop);
     size_t i;
@@ -112,19 +114,17 @@ void handle_lock(struct connection *connection, const struct command *command)
         if (lock_take(lock_make(broker->locks, name, now), json_text(json, "clientId"), now))
             json_array_append(locked, queue);
     }
-    if (json == NULL) {
-        json_decref(locked);
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "not a list of queues");
-    } else {
-        reply_json(connection, command, json_pack("{s:o}", "lockOKMQSet", locked));
-    }
+    reply_json(connection, command, json_pack("{s:o}", "lockOKMQSet", locked));
     json_decref(json);
 }
 
 void handle_unlock(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
-    json_t *json = json_loadb(command->body.data, command->body.bytes, 0, NULL), *queue;
+    json_t *json = json_body_or_reply(connection, command, JSON_CLIENT_MAX, "list of queues");
+    json_t *queue;
+    if (json == NULL)
+        return;
     const struct text client = json_text(json, "clientId");
     size_t i;
     json_array_foreach(json_object_get(json, "mqSet"), i, queue)

@@ -8,6 +8,7 @@ once, and what was used is given back.
 
 import json
 import sys
+import threading
 import time
 
 import ops
@@ -77,6 +78,55 @@ def test_pulls_that_wait_have_room(checks):
                 other.socket.settimeout(5)
                 checks.same("until there is something", OK, other.answer()[0]["code"])
             many[0].close()
+
+
+# ---- bodies --------------------------------------------------------------------------------------
+
+
+def padded(size, unit=b"{},", **more):
+    """An object with a list that nobody knows, of so many bytes in all."""
+    begin = json.dumps({**more, "pad": []})[:-2].encode()
+    body = begin + unit * ((size - len(begin)) // len(unit) - 2) + unit[:-1] + b"]}"
+    return body[:-2] + b" " * (size - len(body)) + body[-2:]
+
+
+def slowest(broker, stop, out):
+    """How long others wait."""
+    with broker.connect() as connection:
+        connection.socket.settimeout(60)
+        while not stop.is_set():
+            begin = time.monotonic()
+            connection.ask(105, {"topic": "TBW102"})
+            out.append(time.monotonic() - begin)
+            time.sleep(0.005)
+
+
+def test_bodies_are_as_large_as_clients_need(checks):
+    bounds = ((34, MIB), (46, MIB), (41, MIB), (42, MIB), (200, 64 * KIB))
+    with Broker() as broker, broker.connect() as connection:
+        connection.socket.settimeout(60)
+        before, took, stop = resident(broker), [], threading.Event()
+        other = threading.Thread(target=slowest, args=(broker, stop, took))
+        other.start()
+        for code, bound in bounds:
+            for unit in (b"{},", b"[],", b"1,", b'"",'):
+                body = padded(bound, unit, groupName=f"group{code}")
+                checks.same(f"{code} of {bound}", (bound, OK),
+                            (len(body), connection.ask(code, {}, body)[0]["code"]))
+                for size in (bound + 1, 15 * MIB):
+                    header, _ = connection.ask(code, {}, padded(size, unit, groupName="large"))
+                    checks.same(f"{code} of {size}", INVALID, header["code"])
+                    checks.check("it is said why", f"at most {bound}" in header["remark"],
+                                 header["remark"])
+        stop.set()
+        other.join()
+        most = anonymous(broker)
+        checks.check(f"others wait {max(took):.2f} s", max(took) < 0.7 * SLACK, max(took))
+        if "asan" in ops.BUILD:
+            return  # it keeps what was freed
+        checks.until("the system has its memory again", 5,
+                     lambda: resident(broker) - before < 24 * MIB,
+                     lambda: f"{resident(broker) - before >> 20} of {most >> 20} MiB")
 
 
 # ---- values of the name server -------------------------------------------------------------------

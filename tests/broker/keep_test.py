@@ -307,14 +307,14 @@ def lock(connection, code, topic, count):
 def test_locks_come_to_an_end(checks):
     with Broker() as broker, broker.connect() as connection:
         topics, count = [], 0
-        while len(topics) < 30 and count == 60000 * len(topics):
+        while len(topics) < 120 and count == 15000 * len(topics):
             topics.append(f"topic{len(topics)}")
-            count += lock(connection, 41, topics[-1], 60000)
+            count += lock(connection, 41, topics[-1], 15000)
         print(f"   {count} locks")
-        checks.check("there are some, and not too many", 50000 <= count < 60000 * 30, count)
+        checks.check("there are some, and not too many", 50000 <= count < 15000 * 120, count)
         checks.same("no more", 0, lock(connection, 41, "other", 10))
         for topic in topics:
-            lock(connection, 42, topic, 60000)
+            lock(connection, 42, topic, 15000)
         checks.until("others, when those have ended", 5,
                      lambda: lock(connection, 41, "other", 10) == 10)
         checks.same("no topic has such a name", 0, lock(connection, 41, "x" * 100000, 1))
