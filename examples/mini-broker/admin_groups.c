@@ -25,12 +25,13 @@ static void reply_saved(struct connection *connection, const struct command *com
 
 void handle_group_update(struct connection *connection, const struct command *command)
 {
+    const char *why = "";
     json_t *json =
         json_body_or_reply(connection, command, JSON_SETTINGS_MAX, "no settings of a group");
     if (json == NULL)
         return;
-    if (!group_update(connection->broker, json))
-        reply_error(connection, command, REPLY_INVALID, "no settings of a group");
+    if (!group_update(connection->broker, json, &why))
+        reply_error(connection, command, REPLY_INVALID, "no settings of a group: %s", why);
     else
         reply_saved(connection, command);
     json_decref(json);

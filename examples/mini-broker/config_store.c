@@ -68,7 +68,7 @@ bool config_load(struct broker *broker)
     }
     const bool good = json_is_object(json) &&
                       take_all(broker, path, json_object_get(json, "topics"), topic_from_json) &&
-                      take_all(broker, path, json_object_get(json, "groups"), group_update);
+                      take_all(broker, path, json_object_get(json, "groups"), group_from_json);
     if (!json_is_object(json))
         log_line(LOG_ERROR, "%s: has to be an object", path);
     json_decref(json);

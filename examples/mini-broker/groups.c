@@ -3,7 +3,9 @@
  * groups.c - settings of consumer groups. See groups.h.
  *
  * Happy path: a consumer's first heartbeat makes one with the usual settings; an administrator
- * changes them. Failure modes: no memory: NULL; those of the store: NULL, and the log says why.
+ * changes them. Failure modes: no memory: NULL; more settings than are kept: refused, or, in the
+ * file of settings, which may be an older one's, left out, and the log says so; those of the store:
+ * NULL, and the log says why.
  */
 #include "groups.h"
 
@@ -18,7 +20,25 @@ enum { GROUPS_MAX = 100000 };
 
 struct groups {
     struct table table;
+    size_t settings_bytes; /* of all */
 };
+
+/* What official clients and tools say of a group. */
+static const char *const known[] = {"groupName",
+                                    "consumeEnable",
+                                    "consumeFromMinEnable",
+                                    "consumeBroadcastEnable",
+                                    "consumeMessageOrderly",
+                                    "retryQueueNums",
+                                    "retryMaxTimes",
+                                    "groupRetryPolicy",
+                                    "brokerId",
+                                    "whichBrokerWhenConsumeSlowly",
+                                    "notifyConsumerIdsChangedEnable",
+                                    "groupSysFlag",
+                                    "consumeTimeoutMinute",
+                                    "subscriptionDataSet",
+                                    "attributes"};
 
 struct group *group_find(const struct broker *broker, struct text name)
 {
@@ -70,26 +90,97 @@ struct commitlog_group *group_stored(struct broker *broker, struct text name, bo
     return group->stored;
 }
 
-bool group_update(struct broker *broker, json_t *settings)
+/* What is known of them; NULL: no memory. */
+static char *settings_text(const json_t *settings)
+{
+    json_t *kept = json_object();
+    for (size_t i = 0; i < sizeof known / sizeof *known; i++) {
+        json_t *value = json_object_get(settings, known[i]);
+        if (value != NULL)
+            json_object_set(kept, known[i], value);
+    }
+    char *text = json_dumps(kept, JSON_COMPACT);
+    json_decref(kept);
+    return text;
+}
+
+static size_t settings_bytes(const struct group *group)
+{
+    return group == NULL || group->settings == NULL ? 0 : strlen(group->settings);
+}
+
+/* Instead of what it had, which is not there yet if it is NULL. */
+static bool settings_have_room(const struct broker *broker, const struct group *group,
+                               const char *text)
+{
+    const size_t others = broker->groups->settings_bytes - settings_bytes(group);
+    const size_t bytes = strlen(text);
+    return bytes <= GROUP_SETTINGS_MAX && others <= GROUPS_SETTINGS_MAX - bytes;
+}
+
+/* Takes over the text. */
+static void settings_set(struct broker *broker, struct group *group, char *text)
+{
+    broker->groups->settings_bytes -= settings_bytes(group);
+    free(group->settings);
+    group->settings = text;
+    broker->groups->settings_bytes += settings_bytes(group);
+}
+
+/* Takes the settings that the broker goes by. NULL: these are of no group. */
+static struct group *group_take(struct broker *broker, json_t *settings)
 {
     const char *name = NULL;
     int consume = 1, from_min = 1, broadcast = 1, retry_queues = 1, retry_max = 16;
     if (json_unpack(settings, "{s:s, s?b, s?b, s?b, s?i, s?i}", "groupName", &name, "consumeEnable",
                     &consume, "consumeFromMinEnable", &from_min, "consumeBroadcastEnable",
                     &broadcast, "retryQueueNums", &retry_queues, "retryMaxTimes", &retry_max) != 0)
-        return false;
+        return NULL;
     struct group *group = group_make(broker, text_of(name));
     if (group == NULL)
-        return false;
+        return NULL;
     group->consume = consume != 0;
     group->from_min = from_min != 0;
     group->broadcast = broadcast != 0;
     group->retry_queues = retry_queues;
     group->retry_max = retry_max;
-    json_decref(group->settings);
-    group->settings = json_incref(settings);
     config_changed(broker);
-    return true;
+    return group;
+}
+
+bool group_update(struct broker *broker, json_t *settings, const char **out_why)
+{
+    const char *name = json_string_value(json_object_get(settings, "groupName"));
+    char *text = settings_text(settings);
+    struct group *group = NULL;
+    *out_why = "not its name and numbers";
+    if (text == NULL)
+        *out_why = "no memory";
+    else if (!settings_have_room(broker, name == NULL ? NULL : group_find(broker, text_of(name)),
+                                 text))
+        *out_why = "too much, of this group or of all";
+    else
+        group = group_take(broker, settings);
+    if (group == NULL)
+        free(text);
+    else
+        settings_set(broker, group, text);
+    return group != NULL;
+}
+
+bool group_from_json(struct broker *broker, json_t *settings)
+{
+    struct group *group = group_take(broker, settings);
+    char *text = group == NULL ? NULL : settings_text(settings);
+    if (text != NULL && !settings_have_room(broker, group, text)) {
+        log_line(LOG_WARN, "group %s: more settings than are kept: it has the usual ones",
+                 group->entry.name.data);
+        free(text);
+        text = NULL;
+    }
+    if (group != NULL)
+        settings_set(broker, group, text);
+    return group != NULL;
 }
 
 void group_delete(struct broker *broker, struct group *group)
@@ -102,7 +193,7 @@ void group_delete(struct broker *broker, struct group *group)
     if (code != COMMITLOG_OK && code != COMMITLOG_ENOTFOUND)
         log_line(LOG_ERROR, "group %s: %s", group->entry.name.data, err.message);
     commitlog_group_close(group->stored);
-    json_decref(group->settings);
+    settings_set(broker, group, NULL);
     table_remove(&broker->groups->table, &group->entry);
     free(group);
     config_changed(broker);
@@ -111,7 +202,7 @@ void group_delete(struct broker *broker, struct group *group)
 json_t *group_settings(const struct group *group)
 {
     if (group->settings != NULL)
-        return json_incref(group->settings);
+        return json_loads(group->settings, 0, NULL);
     return json_pack("{s:s, s:b, s:b, s:b, s:b, s:i, s:i, s:i, s:i, s:b, s:i, s:i, s:{}}",
                      "groupName", group->entry.name.data, "consumeEnable", group->consume,
                      "consumeFromMinEnable", group->from_min, "consumeBroadcastEnable",
@@ -154,7 +245,7 @@ void groups_stop(struct broker *broker)
         struct group *group = (struct group *)(void *)entry;
         entry = table_next(&broker->groups->table, entry);
         commitlog_group_close(group->stored);
-        json_decref(group->settings);
+        free(group->settings);
         free(group);
     }
     table_free(&broker->groups->table);

@@ -3,8 +3,9 @@
  * groups.h - the settings of consumer groups, as administrators see them.
  *
  * Owns: struct group, all of them, each with its handle to the group of the store, which has the
- * offsets. Invariants: a group that is here was seen or made by somebody, and stays. Threads: the
- * loop's.
+ * offsets. Invariants: 1. a group that is here was seen or made by somebody, and stays; 2. of the
+ * settings that it was given, those are kept that clients know, GROUP_SETTINGS_MAX bytes of one
+ * group and GROUPS_SETTINGS_MAX of all. Threads: the loop's.
  */
 #ifndef MINI_BROKER_GROUPS_H
 #define MINI_BROKER_GROUPS_H
@@ -12,6 +13,8 @@
 #include "broker.h"
 
 #include <jansson.h>
+
+enum { GROUP_SETTINGS_MAX = 8 * 1024, GROUPS_SETTINGS_MAX = 16 * 1024 * 1024 };
 
 struct group {
     struct table_entry entry;       /* NUL behind the name */
@@ -21,7 +24,7 @@ struct group {
     bool broadcast;
     int32_t retry_queues;
     int32_t retry_max;
-    json_t *settings; /* all as it was given, or NULL */
+    char *settings; /* what is known of what was given, as JSON, or NULL: the usual */
 };
 
 bool groups_start(struct broker *broker);
@@ -31,8 +34,10 @@ struct group *group_find(const struct broker *broker, struct text name);
 struct group *group_make(struct broker *broker, struct text name);
 /* The store's; NULL: there is none (and `create` is false), or it cannot be made. */
 struct commitlog_group *group_stored(struct broker *broker, struct text name, bool create);
-/* False: the settings are no JSON that makes sense. */
-bool group_update(struct broker *broker, json_t *settings);
+/* False: settings that make no sense, or that there is no room for: *out_why. */
+bool group_update(struct broker *broker, json_t *settings, const char **out_why);
+/* From the file of settings. False: of no group. */
+bool group_from_json(struct broker *broker, json_t *settings);
 void group_delete(struct broker *broker, struct group *group);
 struct group *group_next(const struct broker *broker, const struct group *group);
 /* As clients know it; a new reference. */

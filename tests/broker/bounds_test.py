@@ -7,13 +7,14 @@ once, and what was used is given back.
 """
 
 import json
+import os
 import sys
 import threading
 import time
 
 import ops
 import wire
-from keep_test import KIB, MIB, SLACK, anonymous, held_pulls, resident, send
+from keep_test import KIB, MIB, SLACK, Kept, anonymous, held_pulls, resident, send
 from ops import Broker
 
 OK, SYSTEM_ERROR, NOT_FOUND, RETRY, BAD_SUBSCRIPTION, INVALID = 0, 1, 19, 20, 23, 29
@@ -127,6 +128,75 @@ def test_bodies_are_as_large_as_clients_need(checks):
         checks.until("the system has its memory again", 5,
                      lambda: resident(broker) - before < 24 * MIB,
                      lambda: f"{resident(broker) - before >> 20} of {most >> 20} MiB")
+
+
+# ---- settings ------------------------------------------------------------------------------------
+
+GROUP = {"groupName": "readers", "consumeEnable": True, "consumeFromMinEnable": False,
+         "consumeBroadcastEnable": True, "consumeMessageOrderly": False, "retryQueueNums": 2,
+         "retryMaxTimes": 5, "groupRetryPolicy": {"type": "EXPONENTIAL", "exponentialRetryPolicy": {
+             "initial": 5000, "max": 7200000, "multiplier": 2}}, "brokerId": 0,
+         "whichBrokerWhenConsumeSlowly": 1, "notifyConsumerIdsChangedEnable": True,
+         "groupSysFlag": 0, "consumeTimeoutMinute": 15,
+         "subscriptionDataSet": [{"topic": "orders", "expressionType": "TAG", "expression": "*",
+                                  "version": 3}], "attributes": {"priority.factor": "2"}}
+
+
+def edited(kept, edit):
+    """What an older broker, or much patience, may have left in the file of settings."""
+    with open(kept.settings, encoding="utf-8") as settings:
+        file = json.load(settings)
+    edit(file)
+    with open(kept.settings, "w", encoding="utf-8") as settings:
+        json.dump(file, settings)
+
+
+def update_group(connection, **settings):
+    return connection.ask(200, {}, json.dumps(settings).encode())[0]["code"]
+
+
+def test_settings_of_groups_are_those_that_tools_say(checks):
+    with Kept() as kept:
+        with kept.broker() as broker, broker.connect() as connection:
+            checks.same("set", OK, update_group(connection, **GROUP, unknown=["x"] * 5000))
+            checks.same("more than is kept", INVALID, update_group(
+                connection, **{**GROUP, "attributes": {"a": "x" * 9000}}))
+            checks.same("of no group", INVALID, update_group(connection, group="x"))
+        for _ in range(2):
+            with kept.broker() as broker, broker.connect() as connection:
+                checks.same("as it was given", GROUP, json.loads(connection.ask(
+                    352, {"group": "readers"})[1]))
+                checks.same("among all", GROUP, json.loads(connection.ask(201)[1])[
+                    "subscriptionGroupTable"]["readers"])
+
+
+def test_settings_of_groups_have_room(checks):
+    large = {"attributes": {"a": "x" * 8000}}
+
+    def older(file):
+        file["groups"] += [{"groupName": f"group{number}", **large} for number in range(2060)]
+        file["groups"].append({"groupName": "older", "retryMaxTimes": 3, "pad": ["x"] * 5000,
+                               "attributes": {"a": "x" * 20000}})
+
+    with Kept() as kept:
+        with kept.broker() as broker, broker.connect() as connection:
+            update_group(connection, groupName="first")
+        edited(kept, older)
+        with kept.broker() as broker, broker.connect() as connection:
+            codes = [update_group(connection, groupName=f"new{number}", **large)
+                     for number in range(40)]
+            checks.same("some, then no more", [OK, INVALID], [codes[0], codes[-1]])
+            checks.same("the usual ones", OK, connection.ask(15, {
+                "consumerGroup": "another", "topic": "TBW102", "queueId": 0,
+                "commitOffset": 0})[0]["code"])
+            checks.same("one that goes makes room", (OK, OK), (
+                connection.ask(207, {"groupName": "group0"})[0]["code"],
+                update_group(connection, groupName="new39", **large)))
+            header, body = connection.ask(352, {"group": "older"})
+            checks.same("what has no room is as usual", (OK, 3, {}), (
+                header["code"], json.loads(body)["retryMaxTimes"], json.loads(body)["attributes"]))
+            size = os.path.getsize(kept.settings)
+            checks.check("the file", 15 * MIB < size < 20 * MIB, size)
 
 
 # ---- values of the name server -------------------------------------------------------------------
