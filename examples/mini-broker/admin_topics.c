@@ -16,36 +16,6 @@
 #include "reply.h"
 #include "topics.h"
 
-#include <stdlib.h>
-
-/* "+a=b,-c": names and values that are set or taken away. */
-static void take_attributes(struct topic *topic, struct text list)
-{
-    if (topic->attributes == NULL)
-        topic->attributes = json_object();
-    while (list.bytes > 0) {
-        const char *comma = memchr(list.data, ',', list.bytes);
-        const size_t bytes = comma == NULL ? list.bytes : (size_t)(comma - list.data);
-        const char *equal = memchr(list.data, '=', bytes);
-        if (equal != NULL && list.data[0] == '+') {
-            char *name = strndup(list.data + 1, (size_t)(equal - list.data) - 1);
-            if (name != NULL)
-                json_object_set_new(
-                    topic->attributes, name,
-                    json_stringn(equal + 1, bytes - 1 - (size_t)(equal - list.data)));
-            free(name);
-        } else if (list.data[0] == '-' && bytes > 1) {
-            char *name = strndup(list.data + 1, bytes - 1);
-            if (name != NULL)
-                json_object_del(topic->attributes, name);
-            free(name);
-        }
-        const size_t passed = bytes + (comma != NULL ? 1 : 0);
-        list.data += passed;
-        list.bytes -= passed;
-    }
-}
-
 void handle_topic_update(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
@@ -58,9 +28,16 @@ void handle_topic_update(struct connection *connection, const struct command *co
         reply_error(connection, command, REPLY_INVALID, "no topic can have this name and size");
         return;
     }
+    json_t *attributes =
+        topic_new_attributes(broker, topic_find(broker, name), command_text(command, "attributes"));
+    if (attributes == NULL) {
+        reply_error(connection, command, REPLY_INVALID, "too many attributes, of it or of all");
+        return;
+    }
     struct topic *topic =
         topic_make(broker, name, (uint32_t)(read > write ? read : write), PERM_READ | PERM_WRITE);
     if (topic == NULL) {
+        json_decref(attributes);
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "no memory");
         return;
     }
@@ -69,7 +46,7 @@ void handle_topic_update(struct connection *connection, const struct command *co
     topic->perm = (uint32_t)command_i64(command, "perm", PERM_READ | PERM_WRITE) & 7;
     topic->sys_flag = (uint32_t)command_i64(command, "topicSysFlag", 0);
     topic->order = command_bool(command, "order");
-    take_attributes(topic, command_text(command, "attributes"));
+    topic_take_attributes(broker, topic, attributes);
     const int32_t code = topic_store(broker, topic, &err);
     config_changed(broker);
     if (code != COMMITLOG_OK)

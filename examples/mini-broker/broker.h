@@ -47,9 +47,10 @@ struct broker {
     struct ops *ops;
     struct rates *rates;
     struct counters *counters;
-    uint64_t put_count;  /* messages taken */
-    uint64_t get_count;  /* messages given */
-    int32_t next_opaque; /* of our own requests */
+    size_t attributes_cost; /* of all topics */
+    uint64_t put_count;     /* messages taken */
+    uint64_t get_count;     /* messages given */
+    int32_t next_opaque;    /* of our own requests */
 };
 
 /* Milliseconds since 1970. */

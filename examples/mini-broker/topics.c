@@ -189,8 +189,7 @@ void topic_delete(struct broker *broker, struct topic *topic)
     topic->stored_queues = 0;
     topic->generation++;
     topic->deleted = true;
-    json_decref(topic->attributes);
-    topic->attributes = NULL;
+    topic_take_attributes(broker, topic, NULL);
     log_line(LOG_INFO, "topic %s: deleted", topic->entry.name.data);
     config_changed(broker);
 }
@@ -264,8 +263,7 @@ bool topic_from_json(struct broker *broker, json_t *json)
     topic->generation = (uint32_t)generation;
     topic->order = order != 0;
     topic->deleted = deleted != 0;
-    json_decref(topic->attributes);
-    topic->attributes = json_incref(attributes);
+    topic_take_attributes(broker, topic, json_incref(attributes));
     return true;
 }
 

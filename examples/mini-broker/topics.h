@@ -5,7 +5,8 @@
  * Owns: struct topic, all of them, until the broker stops.
  * Invariants: 1. a topic that was deleted and made again has another topic of the store, whose name
  * ends in "#" and a number; 2. the store's topic has at least as many queues as it has queues to
- * read or to write, once there is one. Threads: the loop's.
+ * read or to write, once there is one; 3. attributes of a topic cost at most ATTRIBUTES_COST_MAX,
+ * and those of all ATTRIBUTES_COSTS_MAX. Threads: the loop's.
  */
 #ifndef MINI_BROKER_TOPICS_H
 #define MINI_BROKER_TOPICS_H
@@ -15,6 +16,7 @@
 #include <jansson.h>
 
 enum { TOPIC_NAME_MAX = 127, GROUP_NAME_MAX = 240, TOPIC_QUEUES_MAX = 4096, TOPICS_MAX = 100000 };
+enum { ATTRIBUTES_COST_MAX = 16 * 1024, ATTRIBUTES_COSTS_MAX = 16 * 1024 * 1024 };
 #define TOPIC_NOT_STORED UINT32_MAX
 #define RETRY_PREFIX "%RETRY%"
 #define DEAD_PREFIX "%DLQ%"
@@ -29,9 +31,10 @@ struct topic {
     uint32_t sys_flag;
     uint32_t generation;
     bool order;
-    bool system;                       /* the broker's own */
-    bool deleted;                      /* remembered for its generation */
-    json_t *attributes;                /* an object, or NULL */
+    bool system;        /* the broker's own */
+    bool deleted;       /* remembered for its generation */
+    json_t *attributes; /* an object, or NULL: topic_take_attributes */
+    size_t attributes_cost;
     struct commitlog_cursor **cursors; /* by queue, made when needed */
     uint64_t put_count;                /* messages taken */
     uint64_t put_told;                 /* of them, by counters.c */
@@ -57,6 +60,12 @@ bool group_name_is_good(struct text name);
 bool topic_is_retry(const struct topic *topic);
 /* All, deleted ones too: NULL begins and ends. */
 struct topic *topic_next(const struct broker *broker, const struct topic *topic);
+/* What the attributes of the topic, which may be NULL, become by "+a=b,-c": names and values that
+ * are set or taken away. NULL: no memory, or more than there is room for. */
+json_t *topic_new_attributes(const struct broker *broker, const struct topic *topic,
+                             struct text list);
+/* Takes over the object, or NULL. If there is no room for them it has none. */
+void topic_take_attributes(struct broker *broker, struct topic *topic, json_t *attributes);
 uint32_t topic_queues(const struct topic *topic);
 /* First and end of a queue; 0 and 0 when nothing of it is stored. */
 void topic_bounds(const struct broker *broker, const struct topic *topic, uint32_t queue,

@@ -14,7 +14,7 @@ import time
 
 import ops
 import wire
-from keep_test import KIB, MIB, SLACK, Kept, anonymous, held_pulls, resident, send
+from keep_test import KIB, MIB, NO_TOPIC, SLACK, Kept, anonymous, held_pulls, resident, send
 from ops import Broker
 
 OK, SYSTEM_ERROR, NOT_FOUND, RETRY, BAD_SUBSCRIPTION, INVALID = 0, 1, 19, 20, 23, 29
@@ -197,6 +197,49 @@ def test_settings_of_groups_have_room(checks):
                 header["code"], json.loads(body)["retryMaxTimes"], json.loads(body)["attributes"]))
             size = os.path.getsize(kept.settings)
             checks.check("the file", 15 * MIB < size < 20 * MIB, size)
+
+
+def update_topic(connection, topic, attributes):
+    return connection.ask(17, {"topic": topic, "readQueueNums": 1, "writeQueueNums": 1, "perm": 6,
+                               "attributes": attributes})[0]["code"]
+
+
+def attributes_of(connection, topic):
+    header, body = connection.ask(351, {"topic": topic})
+    return json.loads(body)["attributes"] if header["code"] == OK else header["code"]
+
+
+def test_attributes_of_topics_have_room(checks):
+    large = "+a=" + "x" * 16000
+
+    def older(file):
+        file["topics"] += [{"name": f"topic{number}", "readQueues": 1, "writeQueues": 1, "perm": 6,
+                            "attributes": {"a": "x" * 16000}} for number in range(1020)]
+        file["topics"].append({"name": "older", "readQueues": 1, "writeQueues": 1, "perm": 6,
+                               "attributes": {"a": "x" * 20000}})
+
+    with Kept() as kept:
+        with kept.broker() as broker, broker.connect() as connection:
+            checks.same("some", OK, update_topic(connection, "orders", "+message.type=FIFO,+a=b"))
+            checks.same("less", OK, update_topic(connection, "orders", "-a,+c=d"))
+            checks.same("too large", INVALID, update_topic(connection, "large",
+                                                           "+a=" + "x" * 8 * MIB))
+            checks.same("makes no topic", NO_TOPIC, attributes_of(connection, "large"))
+            checks.same("too many", INVALID, update_topic(connection, "orders", ",".join(
+                f"+a{number}=" for number in range(200))))
+        edited(kept, older)
+        with kept.broker() as broker, broker.connect() as connection:
+            checks.same("as they were", ({"message.type": "FIFO", "c": "d"}, {}),
+                        (attributes_of(connection, "orders"), attributes_of(connection, "older")))
+            codes = [update_topic(connection, f"new{number}", large) for number in range(40)]
+            checks.same("some, then no more", [OK, INVALID], [codes[0], codes[-1]])
+            checks.same("without", OK, update_topic(connection, "without", ""))
+            checks.same("one that goes makes room", (OK, OK), (
+                connection.ask(215, {"topic": "topic0"})[0]["code"],
+                update_topic(connection, "new39", large)))
+            checks.same("and so does less", (OK, OK), (
+                update_topic(connection, "topic1", "-a"),
+                update_topic(connection, "topic0", large)))
 
 
 # ---- values of the name server -------------------------------------------------------------------
