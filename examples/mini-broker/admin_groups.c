@@ -30,7 +30,10 @@ void handle_group_update(struct connection *connection, const struct command *co
         json_body_or_reply(connection, command, JSON_SETTINGS_MAX, "no settings of a group");
     if (json == NULL)
         return;
-    if (!group_update(connection->broker, json, &why))
+    if (json_text(json, "groupName").bytes > GROUP_NAME_MAX)
+        reply_error(connection, command, REPLY_INVALID, "a group's name has at most %d bytes",
+                    GROUP_NAME_MAX);
+    else if (!group_update(connection->broker, json, &why))
         reply_error(connection, command, REPLY_INVALID, "no settings of a group: %s", why);
     else
         reply_saved(connection, command);

@@ -114,7 +114,7 @@ static void audience_free(struct broker *broker, struct table *table, struct aud
 static struct audience *audience_make(struct table *table, struct text group)
 {
     struct audience *audience = (struct audience *)(void *)table_find(table, group);
-    if (audience != NULL || table->count >= GROUPS_MAX || group.bytes > GROUP_NAME_MAX)
+    if (audience != NULL || table->count >= GROUPS_MAX || group.bytes > CLIENTS_GROUP_MAX)
         return audience;
     audience = calloc(1, sizeof *audience + group.bytes + 1);
     if (audience == NULL)

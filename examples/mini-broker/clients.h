@@ -18,7 +18,8 @@
 enum {
     CLIENT_BYTES_MAX = 8 * 1024 * 1024,
     CLIENTS_BYTES_MAX = 128 * 1024 * 1024,
-    CLIENTS_SUBSCRIPTIONS_MAX = 4096 /* of a group */
+    CLIENTS_SUBSCRIPTIONS_MAX = 4096, /* of a group */
+    CLIENTS_GROUP_MAX = 240           /* bytes of its name; consumers: GROUP_NAME_MAX */
 };
 
 /* What became of something that a heartbeat says. */

@@ -9,6 +9,8 @@
 
 #include "codes.h"
 
+#include <assert.h>
+
 enum { LAYOUT_MAGIC_AT = 4, LAYOUT_SYS_FLAG_AT = 36, LAYOUT_BORN_AT = 48 };
 #define LAYOUT_MAGIC UINT32_C(0xdaa320a7)
 
@@ -49,6 +51,7 @@ void layout_write(const struct layout *layout, uint8_t *to)
     bytes_put64(to + 4, (uint64_t)layout->prepared_offset);
     bytes_put32(to + 12, (uint32_t)layout->body.bytes);
     to = put_text(to + 16, layout->body);
+    assert(layout->topic.bytes <= LAYOUT_TOPIC_MAX);
     *to++ = (uint8_t)layout->topic.bytes;
     to = put_text(to, layout->topic);
     bytes_put16(to, (uint16_t)layout->properties.bytes);
@@ -94,7 +97,7 @@ bool layout_read(struct commitlog_slice body, struct layout *out)
         return false;
     out->body = (struct text){(const char *)at, body_bytes};
     at += body_bytes;
-    if (at == end || (size_t)(end - at) < (size_t)*at + 3)
+    if (at == end || *at > LAYOUT_TOPIC_MAX || (size_t)(end - at) < (size_t)*at + 3)
         return false;
     out->topic = (struct text){(const char *)at + 1, *at};
     at += 1 + out->topic.bytes;

@@ -29,12 +29,13 @@
 enum {
     LAYOUT_FIXED = 91,     /* all but body, topic, properties, and longer addresses */
     LAYOUT_PATCH_MAX = 76, /* what is sent as a copy: all to the end of the store time */
-    LAYOUT_ID_MAX = 57     /* an id as text, with its NUL */
+    LAYOUT_ID_MAX = 57,    /* an id as text, with its NUL */
+    LAYOUT_TOPIC_MAX = 127 /* the largest length that a decoder of signed bytes can read */
 };
 
 struct layout {
     struct text body;
-    struct text topic;      /* at most 255 bytes */
+    struct text topic;      /* at most LAYOUT_TOPIC_MAX bytes */
     struct text properties; /* at most 32767 */
     uint32_t flag;
     uint32_t sys_flag; /* without the bits of the addresses */

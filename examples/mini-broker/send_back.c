@@ -88,6 +88,10 @@ void handle_send_back(struct connection *connection, const struct command *comma
     struct commitlog_error err = {0};
     struct layout original;
     const struct group *group = group_find(broker, back.group);
+    if (back.group.bytes > GROUP_NAME_MAX) { /* what RocketMQ says, and clients know */
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "MESSAGE_ILLEGAL");
+        return;
+    }
     if (group == NULL) {
         reply_error(connection, command, REPLY_NO_GROUP, "subscription group not exist, %.*s",
                     (int)back.group.bytes, back.group.data);

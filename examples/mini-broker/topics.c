@@ -48,9 +48,7 @@ static bool name_is_good(struct text name, size_t most)
 
 bool topic_name_is_good(struct text name)
 {
-    const bool of_group =
-        text_begins(name, TEXT(RETRY_PREFIX)) || text_begins(name, TEXT(DEAD_PREFIX));
-    return name_is_good(name, of_group ? GROUP_NAME_MAX + 7 : TOPIC_NAME_MAX);
+    return name_is_good(name, TOPIC_NAME_MAX);
 }
 
 bool group_name_is_good(struct text name)
@@ -105,7 +103,7 @@ struct topic *topic_make(struct broker *broker, struct text name, uint32_t queue
 
 struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group)
 {
-    char name[GROUP_NAME_MAX + 16];
+    char name[TOPIC_NAME_MAX + 1];
     const int bytes = snprintf(name, sizeof name, "%s%.*s", prefix, (int)group.bytes, group.data);
     if (bytes < 0 || (size_t)bytes >= sizeof name)
         return NULL;
@@ -343,6 +341,11 @@ static void topics_system(struct broker *broker)
                 {options->name, 1, PERM_READ | PERM_WRITE},
                 {reply, 1, PERM_READ | PERM_WRITE}};
     for (size_t i = 0; i < sizeof list / sizeof *list; i++) {
+        if (strlen(list[i].name) > TOPIC_NAME_MAX) {
+            log_line(LOG_WARN, "no topic %s: its name is longer than %d bytes", list[i].name,
+                     TOPIC_NAME_MAX);
+            continue;
+        }
         struct topic *topic =
             topic_make(broker, text_of(list[i].name), list[i].queues, list[i].perm);
         if (topic == NULL)

@@ -15,7 +15,12 @@
 
 #include <jansson.h>
 
-enum { TOPIC_NAME_MAX = 127, GROUP_NAME_MAX = 240, TOPIC_QUEUES_MAX = 4096, TOPICS_MAX = 100000 };
+enum {
+    TOPIC_NAME_MAX = 127, /* Java reads its length in a message as a signed byte */
+    GROUP_NAME_MAX = 120, /* so that RETRY_PREFIX and the name are a topic's name */
+    TOPIC_QUEUES_MAX = 4096,
+    TOPICS_MAX = 100000
+};
 enum { ATTRIBUTES_COST_MAX = 16 * 1024, ATTRIBUTES_COSTS_MAX = 16 * 1024 * 1024 };
 #define TOPIC_NOT_STORED UINT32_MAX
 #define RETRY_PREFIX "%RETRY%"

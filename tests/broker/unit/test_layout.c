@@ -129,6 +129,26 @@ START_TEST(bytes_of_others_are_no_message)
 }
 END_TEST
 
+START_TEST(a_topic_longer_than_a_signed_byte_says_is_no_message)
+{
+    char name[LAYOUT_TOPIC_MAX];
+    struct layout layout = sample(8, 8), back;
+    memset(name, 't', sizeof name);
+    uint8_t bytes[512];
+    layout.topic = (struct text){name, LAYOUT_TOPIC_MAX};
+    layout.properties = (struct text){0};
+    const size_t count = layout_bytes(&layout), at = count - 2 - LAYOUT_TOPIC_MAX - 1;
+    layout_write(&layout, bytes);
+    ck_assert(layout_read((struct commitlog_slice){bytes, count}, &back));
+    ck_assert_uint_eq(back.topic.bytes, LAYOUT_TOPIC_MAX);
+    /* One byte more, as was written once. */
+    memmove(bytes + at + 2, bytes + at + 1, count - at - 1);
+    bytes[at]++;
+    bytes_put32(bytes, (uint32_t)count + 1);
+    ck_assert(!layout_read((struct commitlog_slice){bytes, count + 1}, &back));
+}
+END_TEST
+
 START_TEST(ids_are_address_port_and_position)
 {
     const struct host host = {.bytes = {127, 0, 0, 1, 0, 0, 0x2a, 0x9f}, .count = 8};
@@ -294,6 +314,7 @@ static Suite *layout_suite(void)
     tcase_add_test(cases, fields_are_where_decoders_look);
     tcase_add_test(cases, what_is_written_is_read_back_with_addresses_of_both_kinds);
     tcase_add_test(cases, bytes_of_others_are_no_message);
+    tcase_add_test(cases, a_topic_longer_than_a_signed_byte_says_is_no_message);
     tcase_add_test(cases, ids_are_address_port_and_position);
     tcase_add_test(cases, the_check_sum_is_that_of_zip);
     tcase_add_test(cases, properties_are_found_and_headers_are_the_applications);

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: BSD-2-Clause
+"""What the mini-broker answers where RocketMQ 5.3.3 was asked the same: limits, queries, decisions
+about transactions, and what administrators change.
+
+  answers_test.py [TEST...]
+"""
+
+import json
+import sys
+import time
+
+import ops
+import wire
+from ops import Broker
+
+OK, SYSTEM_ERROR, ILLEGAL, NOT_FOUND, NO_GROUP, INVALID = 0, 1, 13, 22, 26, 29
+
+
+def properties(**pairs):
+    return "".join(f"{name}\1{value}\2" for name, value in pairs.items())
+
+
+def send(connection, topic, body=b"body", code=310, **more):
+    """The code of the answer, its fields, and its remark."""
+    header, _ = connection.ask(code, {"a": "producers", "b": topic, "c": "TBW102", "d": 4, "e": 0,
+                                      "f": 0, "g": 1, "h": 0, "i": "", "j": 0, **more}, body)
+    return header["code"], header.get("extFields", {}), header.get("remark") or ""
+
+
+def position(fields):
+    """Of the message, as its id says."""
+    return int(fields["msgId"][16:], 16)
+
+
+def pull(connection, topic, group="readers", queue=0, offset=0, **more):
+    """The code of the answer, and the records."""
+    header, body = connection.ask(11, {**wire.pulling(group, topic, queue, offset), **more})
+    return header["code"], list(wire.records(body))
+
+
+def beat(connection, group):
+    header, _ = connection.ask(34, {}, json.dumps({
+        "clientID": "c", "producerDataSet": [], "consumerDataSet": [
+            {"groupName": group, "consumeType": "CONSUME_PASSIVELY", "messageModel": "CLUSTERING",
+             "consumeFromWhere": "CONSUME_FROM_LAST_OFFSET", "subscriptionDataSet": []}]}).encode())
+    return header["code"]
+
+
+# ---- names ---------------------------------------------------------------------------------------
+
+
+def test_names_are_no_longer_than_java_reads(checks):
+    with Broker() as broker, broker.connect() as connection:
+        at = position(send(connection, "orders")[1])
+        for count, sent_back, changed in ((120, OK, OK), (121, SYSTEM_ERROR, INVALID),
+                                          (240, SYSTEM_ERROR, INVALID)):
+            group = "g" * count
+            checks.same(f"group of {count}: heartbeat", OK, beat(connection, group))
+            for level, prefix in ((-1, "%DLQ%"), (1, "%RETRY%")):
+                header, _ = connection.ask(36, {"offset": at, "group": group, "delayLevel": level,
+                                                "originMsgId": "x", "originTopic": "orders"})
+                checks.same(f"group of {count}: given back, level {level}", sent_back,
+                            header["code"])
+                checks.same("whether there is the topic", sent_back == OK,
+                            wire.route(("127.0.0.1", broker.port), prefix + group) is not None)
+            header, _ = connection.ask(200, {}, json.dumps({"groupName": group}).encode())
+            checks.same(f"group of {count}: settings", changed, header["code"])
+        _, letters = pull(connection, "%DLQ%" + "g" * 120)
+        checks.same("a dead letter has its topic", ["%DLQ%" + "g" * 120],
+                    [one["topic"] for one in letters])
+        for name, code in (("t" * 127, OK), ("t" * 128, INVALID), ("%RETRY%" + "g" * 121, INVALID),
+                           ("%DLQ%" + "g" * 123, INVALID)):
+            checks.same(f"send to {len(name)} bytes", code, send(connection, name)[0])
+            header, _ = connection.ask(17, {"topic": name, "readQueueNums": 1,
+                                            "writeQueueNums": 1, "perm": 6})
+            checks.same(f"make {len(name)} bytes", code, header["code"])
+    with Broker(["--cluster", "c" * 125]) as broker, broker.connect() as connection:
+        checks.same("the topic of answers of a long cluster", INVALID,
+                    send(connection, "c" * 125 + "_REPLY_TOPIC")[0])
+
+
+if __name__ == "__main__":
+    sys.exit(ops.Checks().run([value for name, value in list(globals().items())
+                               if name.startswith("test_")]))
