@@ -27,9 +27,12 @@ static void put_message(struct buffer *out, const struct commitlog_message *mess
     buffer_put(out, (const uint8_t *)message->body.data + bytes, message->body.bytes - bytes);
 }
 
-static int64_t to_ns(int64_t ms)
+/* The first or the last nanosecond of a millisecond. */
+static int64_t to_ns(int64_t ms, bool last)
 {
-    return ms < 0 ? 0 : ms > INT64_MAX / 1000000 - 1 ? INT64_MAX : ms * 1000000;
+    if (ms > INT64_MAX / 1000000 - 1)
+        return INT64_MAX;
+    return (ms < 0 ? 0 : ms * 1000000) + (last && ms >= 0 ? 999999 : 0);
 }
 
 static void collect(struct broker *broker, struct commitlog_cursor *cursor, int64_t max,
@@ -61,9 +64,9 @@ void handle_query(struct connection *connection, const struct command *command)
     max = max > QUERY_MAX ? QUERY_MAX : max;
     if (topic != NULL && topic->stored != TOPIC_NOT_STORED && key.bytes > 0 &&
         commitlog_cursor_open_key(broker->store, topic->stored, key.data, key.bytes,
-                                  to_ns(command_i64(command, "beginTimestamp", 0)),
-                                  to_ns(command_i64(command, "endTimestamp", INT64_MAX)), &cursor,
-                                  NULL) == COMMITLOG_OK) {
+                                  to_ns(command_i64(command, "beginTimestamp", 0), false),
+                                  to_ns(command_i64(command, "endTimestamp", INT64_MAX), true),
+                                  &cursor, NULL) == COMMITLOG_OK) {
         collect(broker, cursor, max, out);
         commitlog_cursor_close(cursor);
     }

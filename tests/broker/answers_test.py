@@ -80,6 +80,31 @@ def test_names_are_no_longer_than_java_reads(checks):
                     send(connection, "c" * 125 + "_REPLY_TOPIC")[0])
 
 
+
+# ---- queries -------------------------------------------------------------------------------------
+
+
+def found(connection, topic, key, begin=0, end=(1 << 63) - 1):
+    header, body = connection.ask(12, {"topic": topic, "key": key, "maxNum": 32,
+                                       "beginTimestamp": begin, "endTimestamp": end})
+    return [one["body"] for one in wire.records(body)] if header["code"] == OK else []
+
+
+def test_a_query_has_the_whole_of_its_last_millisecond(checks):
+    with Broker() as broker, broker.connect() as connection:
+        for number in range(20):
+            send(connection, "orders", b"%d" % number, i=properties(KEYS=f"k{number}"))
+        for one in pull(connection, "orders")[1]:
+            key, stored = one["p"]["KEYS"], one["store"]
+            for what, begin, end, wanted in (
+                    ("that millisecond", stored, stored, True),
+                    ("up to it", 0, stored, True), ("from it on", stored, (1 << 63) - 1, True),
+                    ("before", 0, stored - 1, False), ("behind", stored + 1, 1 << 62, False),
+                    ("all before 1970", -2, -1, False)):
+                checks.same(f"{key}: {what}", [one["body"]] if wanted else [],
+                            found(connection, "orders", key, begin, end))
+
+
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([value for name, value in list(globals().items())
                                if name.startswith("test_")]))
