@@ -4,33 +4,56 @@
  * that clients decode. See append.h.
  *
  * Happy path: reserve, write in place, commit. A message for later cannot be reserved, so its body
- * is written into the scratch buffer first. Failure modes: those of the store; nothing is stored.
+ * is written into the scratch buffer first. Failure modes: keys that the store cannot all have, and
+ * those of the store; nothing is stored.
  */
 #include "append.h"
 
 #include "codes.h"
 
-static uint32_t append_keys(const struct properties *known,
-                            struct commitlog_slice keys[APPEND_KEYS_MAX])
+#include <stdio.h>
+
+/* False: one is too long, or one too many. */
+static bool append_key(struct text key, struct commitlog_slice keys[APPEND_KEYS_MAX],
+                       uint32_t *count)
 {
-    uint32_t count = 0;
-    if (known->unique.bytes > 0 && known->unique.bytes <= 4096)
-        keys[count++] = (struct commitlog_slice){known->unique.data, known->unique.bytes};
-    const char *at = known->keys.data, *const end = at + known->keys.bytes;
-    while (known->keys.bytes > 0 && at < end && count < APPEND_KEYS_MAX) {
-        const char *blank = memchr(at, ' ', (size_t)(end - at));
-        const size_t bytes = (size_t)((blank == NULL ? end : blank) - at);
-        if (bytes > 0 && bytes <= 4096)
-            keys[count++] = (struct commitlog_slice){at, bytes};
-        at += bytes + 1;
-    }
-    return count;
+    if (key.bytes == 0)
+        return true;
+    if (key.bytes > APPEND_KEY_BYTES_MAX || *count == APPEND_KEYS_MAX)
+        return false;
+    keys[(*count)++] = (struct commitlog_slice){key.data, key.bytes};
+    return true;
 }
 
-void append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
-                   struct commitlog_record *out)
+/* The id, and each of KEYS, which has blanks between. */
+static bool append_keys(const struct properties *known,
+                        struct commitlog_slice keys[APPEND_KEYS_MAX], uint32_t *out_count)
+{
+    *out_count = 0;
+    bool good = append_key(known->unique, keys, out_count);
+    struct text rest = known->keys;
+    while (good && rest.bytes > 0) {
+        const char *blank = memchr(rest.data, ' ', rest.bytes);
+        const size_t bytes = blank == NULL ? rest.bytes : (size_t)(blank - rest.data);
+        good = append_key((struct text){rest.data, bytes}, keys, out_count);
+        const size_t passed = blank == NULL ? bytes : bytes + 1;
+        rest = (struct text){rest.data + passed, rest.bytes - passed};
+    }
+    return good;
+}
+
+int32_t append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
+                      struct commitlog_record *out, struct commitlog_error *err)
 {
     const struct properties *known = message->known;
+    uint32_t key_count;
+    if (!append_keys(known, keys, &key_count)) {
+        err->code = COMMITLOG_EINVAL;
+        (void)snprintf(err->message, sizeof err->message,
+                       "more keys than are found again: at most %d of %d bytes, with the id",
+                       APPEND_KEYS_MAX, APPEND_KEY_BYTES_MAX);
+        return COMMITLOG_EINVAL;
+    }
     message->layout.topic = message->topic->entry.name;
     message->layout.queue = message->queue;
     *out = (struct commitlog_record){.struct_bytes = sizeof *out,
@@ -38,12 +61,13 @@ void append_record(struct message *message, struct commitlog_slice keys[APPEND_K
                                      .queue = message->queue,
                                      .level = COMMITLOG_LEVEL_NONE,
                                      .keys = keys,
-                                     .key_count = append_keys(known, keys),
+                                     .key_count = key_count,
                                      .headers = known->headers,
                                      .header_count = known->header_count,
                                      .deliver_at_ms = message->deliver_at_ms};
     const struct text tag = tag_stored(known->tag, message->tag);
     out->tag = (struct commitlog_slice){tag.data, tag.bytes};
+    return COMMITLOG_OK;
 }
 
 bool append_body(struct broker *broker, const struct message *message, struct commitlog_slice *out)
@@ -78,11 +102,13 @@ int32_t append_message(struct broker *broker, struct message *message,
     struct commitlog_record record;
     struct commitlog_reservation *reservation;
     void *body;
-    append_record(message, keys, &record);
+    int32_t code = append_record(message, keys, &record, err);
+    if (code != COMMITLOG_OK)
+        return code;
     if (message->deliver_at_ms != 0)
         return append_for_later(broker, message, record, out_receipt, err);
-    const int32_t code = commitlog_reserve(broker->store, &record, layout_bytes(&message->layout),
-                                           APPEND_WAIT_MS, &reservation, &body, err);
+    code = commitlog_reserve(broker->store, &record, layout_bytes(&message->layout), APPEND_WAIT_MS,
+                             &reservation, &body, err);
     if (code != COMMITLOG_OK)
         return code;
     layout_write(&message->layout, body);

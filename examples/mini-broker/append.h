@@ -12,7 +12,7 @@
 #include "tags.h"
 #include "topics.h"
 
-enum { APPEND_KEYS_MAX = 64, APPEND_WAIT_MS = 1000 };
+enum { APPEND_KEYS_MAX = 64, APPEND_KEY_BYTES_MAX = 4096, APPEND_WAIT_MS = 1000 };
 
 struct message {
     struct topic *topic; /* stored already: topic_store */
@@ -23,9 +23,10 @@ struct message {
     char tag[TAG_SUBSTITUTE_BYTES]; /* append_record's, for a tag that the store does not take */
 };
 
-/* The record of it, all but the body. Keys are put into `keys`, the tag may be in the message. */
-void append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
-                   struct commitlog_record *out);
+/* The record of it, all but the body. Keys are put into `keys`, the tag may be in the message.
+ * EINVAL: it has keys that no query would find. */
+int32_t append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
+                      struct commitlog_record *out, struct commitlog_error *err);
 /* Its body in the scratch buffer, where it cannot be written in place. False: no memory. */
 bool append_body(struct broker *broker, const struct message *message, struct commitlog_slice *out);
 int32_t append_message(struct broker *broker, struct message *message,

@@ -148,7 +148,8 @@ static bool write_bodies(struct connection *connection, const struct send *send,
 
 /* Tag (if it is not long), keys and headers are taken from the bodies as they were written: that
  * memory stays. */
-static bool make_records(struct message *message, const struct buffer *bodies, struct batch *batch)
+static int32_t make_records(struct message *message, const struct buffer *bodies,
+                            struct batch *batch, struct commitlog_error *err)
 {
     static struct properties known;
     struct commitlog_slice keys[APPEND_KEYS_MAX];
@@ -165,7 +166,9 @@ static bool make_records(struct message *message, const struct buffer *bodies, s
         (void)layout_read(*body, &layout);
         properties_scan(layout.properties, &known);
         struct commitlog_record *record = &batch->records[i];
-        append_record(message, keys, record);
+        const int32_t code = append_record(message, keys, record, err);
+        if (code != COMMITLOG_OK)
+            return code;
         record->body = body;
         record->body_count = 1;
         buffer_put(&batch->keys, keys, record->key_count * sizeof *keys);
@@ -187,7 +190,8 @@ static bool make_records(struct message *message, const struct buffer *bodies, s
             tag += TAG_SUBSTITUTE_BYTES;
         }
     }
-    return !batch->keys.failed && !batch->headers.failed && !batch->tags.failed;
+    return batch->keys.failed || batch->headers.failed || batch->tags.failed ? COMMITLOG_ENOMEM
+                                                                             : COMMITLOG_OK;
 }
 
 static void batch_answer(struct connection *connection, const struct command *command,
@@ -218,11 +222,11 @@ static void batch_store(struct connection *connection, const struct command *com
     struct broker *broker = connection->broker;
     struct commitlog_error err = {.code = COMMITLOG_ETOOBIG};
     int32_t code = COMMITLOG_ETOOBIG;
-    if (write_bodies(connection, send, message, command->body, batch) &&
-        make_records(message, &broker->scratch, batch)) {
+    if (write_bodies(connection, send, message, command->body, batch))
+        code = make_records(message, &broker->scratch, batch, &err);
+    if (code == COMMITLOG_OK)
         code = commitlog_append_batch(broker->store, batch->records, batch->count, APPEND_WAIT_MS,
                                       batch->receipts, &err);
-    }
     if (code != COMMITLOG_OK) {
         reply_error(connection, command, append_reply_code(code), "%s", err.message);
         return;

@@ -53,13 +53,15 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
                                                         : PREPARED_MS};
     struct commitlog_slice body;
     message->layout.sys_flag |= MESSAGE_COMMITTED; /* nobody reads it before it is */
-    append_record(message, keys, &record);
+    int32_t code = append_record(message, keys, &record, err);
+    if (code != COMMITLOG_OK)
+        return code;
     if (!append_body(broker, message, &body))
         return COMMITLOG_ENOMEM;
     record.body = &body;
     record.body_count = 1;
-    int32_t code = commitlog_transaction_begin(broker->store, group.data, group.bytes, &options,
-                                               &transaction, err);
+    code = commitlog_transaction_begin(broker->store, group.data, group.bytes, &options,
+                                       &transaction, err);
     if (code != COMMITLOG_OK)
         return code;
     code = commitlog_transaction_append(transaction, &record, APPEND_WAIT_MS, out_receipt, err);

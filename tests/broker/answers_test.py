@@ -7,6 +7,7 @@ about transactions, and what administrators change.
 """
 
 import json
+import struct
 import sys
 import time
 
@@ -103,6 +104,42 @@ def test_a_query_has_the_whole_of_its_last_millisecond(checks):
                     ("all before 1970", -2, -1, False)):
                 checks.same(f"{key}: {what}", [one["body"]] if wanted else [],
                             found(connection, "orders", key, begin, end))
+
+
+def inner(body, text):
+    """A message of a batch."""
+    return (struct.pack(">iiiii", 22 + len(body) + len(text), 0, 0, 0, len(body)) + body +
+            struct.pack(">h", len(text)) + text.encode())
+
+
+def test_a_message_is_found_by_each_of_its_keys_or_refused(checks):
+    with Broker() as broker, broker.connect() as connection:
+        def keys(count):
+            return properties(KEYS="  ".join(f"k{n}" for n in range(count)))
+        for what, more in (("at once", ""), ("later", properties(DELAY=1)),
+                           ("a transaction", properties(TRAN_MSG="true", PGROUP="producers"))):
+            flag = 4 if "TRAN" in more else 0
+            code, _, _ = send(connection, "kept", what.encode(), f=flag, i=keys(63) + more)
+            checks.same(f"63 and an id, {what}", OK, code)
+            code, _, remark = send(connection, "orders", i=keys(64) + more, f=flag)
+            checks.same(f"64 and an id, {what}", ILLEGAL, code)
+            checks.check("it is said why", "keys" in remark and "64" in remark, remark)
+        for size, code in ((4096, OK), (4097, ILLEGAL)):
+            checks.same(f"a key of {size} bytes", code,
+                        send(connection, "long", i=properties(KEYS="k" * size))[0])
+            checks.same(f"an id of {size} bytes", code,
+                        send(connection, "long", i=properties(UNIQ_KEY="u" * size))[0])
+        for count, code in ((63, OK), (64, ILLEGAL)):
+            batch = inner(b"few", keys(2)) + inner(b"many", keys(count))
+            got, _, remark = send(connection, "batch", batch, 320, m="true")
+            checks.same(f"{count} in a batch", code, got)
+            checks.same("and why", code != OK, "keys" in remark)
+        for key in ("k0", "k62"):
+            checks.same(f"found by {key}", [b"at once"], found(connection, "kept", key))
+            checks.same(f"of the batch by {key}", [b"many"] + [b"few"] * (key == "k0"),
+                        found(connection, "batch", key))
+        checks.same("nothing else is stored", [[], 2],
+                    [pull(connection, "orders")[1], len(pull(connection, "batch")[1])])
 
 
 if __name__ == "__main__":
