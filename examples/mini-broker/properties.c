@@ -3,7 +3,8 @@
  * properties.c - see properties.h.
  *
  * Happy path: one pass finds all that the broker looks at, and what is the application's. Failure
- * modes: more headers than fit are not seen by conditions.
+ * modes: of more bytes than PROPERTIES_MAX_BYTES, not all headers are seen: who stores refuses
+ * them.
  */
 #include "properties.h"
 

@@ -2,8 +2,8 @@
 /*
  * properties.h - properties of a message: name 0x01 value 0x02, again and again.
  *
- * Owns: nothing; what is found is a borrow. Invariants: text without a name, or without 0x01, is
- * passed over. Threads: any.
+ * Owns: nothing; what is found is a borrow. Invariants: 1. text without a name, or without 0x01, is
+ * passed over; 2. all headers of PROPERTIES_MAX_BYTES have room. Threads: any.
  */
 #ifndef MINI_BROKER_PROPERTIES_H
 #define MINI_BROKER_PROPERTIES_H
@@ -12,9 +12,13 @@
 
 #include <commitlog.h>
 
-enum { PROPERTIES_MAX_BYTES = 32767, PROPERTIES_HEADERS_MAX = 256 };
+enum {
+    PROPERTIES_MAX_BYTES = 32767,
+    PROPERTIES_HEADERS_MAX = PROPERTIES_MAX_BYTES / 3 + 1 /* none is shorter than a name and 1, 2 */
+};
 
-/* What the broker itself looks at; empty: not there. */
+/* What the broker itself looks at; empty: not there. It is large, so that no message needs memory
+ * of its own: who handles many has a static one, of which only what is used is touched. */
 struct properties {
     struct text keys;
     struct text tag;

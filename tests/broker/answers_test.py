@@ -142,6 +142,29 @@ def test_a_message_is_found_by_each_of_its_keys_or_refused(checks):
                     [pull(connection, "orders")[1], len(pull(connection, "batch")[1])])
 
 
+def test_a_condition_sees_each_property_or_the_message_is_refused(checks):
+    def chosen(connection, condition):
+        return [one["body"] for one in pull(connection, "orders", subscription=condition,
+                                            expressionType="SQL92")[1]]
+    with Broker() as broker, broker.connect() as connection:
+        checks.same("400", OK, send(connection, "orders", b"400", i=properties(
+            **{f"p{n}": "1" for n in range(400)}))[0])
+        many = properties(**{f"q{n}": "" for n in range(4800)}, last="x")
+        checks.check("some more", 32000 < len(many) < 32700, len(many))
+        checks.same("4801", OK, send(connection, "orders", b"4801", i=many)[0])
+        checks.same("4801 in a batch", OK, send(
+            connection, "orders", inner(b"one", many) + inner(b"two", many), 320, m="true")[0])
+        for condition, wanted in (("p0 = '1'", [b"400"]), ("p399 = '1'", [b"400"]),
+                                  ("q4799 is not null", [b"4801", b"one", b"two"]),
+                                  ("last = 'x'", [b"4801", b"one", b"two"])):
+            checks.same(condition, wanted, chosen(connection, condition))
+        for text in ("a\1\2" * 10910, "a\1\2" * 10920 + "UNIQ_KEY\1u"):  # 32767 bytes in all
+            code, _, remark = send(connection, "orders", i=text)
+            checks.same("more than the store has room for", ILLEGAL, code)
+            checks.check("and why", remark != "", remark)
+        checks.same("nothing of it is stored", 4, len(pull(connection, "orders")[1]))
+
+
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([value for name, value in list(globals().items())
                                if name.startswith("test_")]))
