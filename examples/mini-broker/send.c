@@ -138,7 +138,7 @@ static struct text send_properties(struct broker *broker, const struct send *sen
         send_unique(broker, text);
         properties_put(out, "UNIQ_KEY", text_of(text));
     }
-    if (deliver_at_ms != 0 && known->delay_level.bytes == 0) {
+    if (deliver_at_ms != 0 && !delay_is_level(known)) {
         (void)snprintf(text, sizeof text, "%lld", (long long)deliver_at_ms);
         properties_put(out, "TIMER_OUT_MS", text_of(text));
     }

@@ -165,6 +165,26 @@ def test_a_condition_sees_each_property_or_the_message_is_refused(checks):
         checks.same("nothing of it is stored", 4, len(pull(connection, "orders")[1]))
 
 
+# ---- later ---------------------------------------------------------------------------------------
+
+
+def test_a_level_of_zero_leaves_the_timer(checks):
+    with Broker() as broker, broker.connect() as connection:
+        for level, wait in (("0", 1), ("-1", 1), ("1", 60)):
+            topic = "level" + level
+            begin = time.time()
+            checks.same("sent", OK, send(connection, topic, i=properties(
+                DELAY=level, TIMER_DELAY_SEC=wait))[0])
+            checks.same(f"level {level}: not yet", [], pull(connection, topic)[1])
+            checks.until("then", 10, lambda at=topic: pull(connection, at)[1])
+            one, = pull(connection, topic)[1]
+            checks.check("after about a second", 0.9 < one["store"] / 1000 - begin < 5, one)
+            checks.same("the timer's property", level != "1", "TIMER_OUT_MS" in one["p"])
+        checks.same("no level, no timer: at once", OK,
+                    send(connection, "now", i=properties(DELAY="0"))[0])
+        checks.same("it is there", 1, len(pull(connection, "now")[1]))
+
+
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([value for name, value in list(globals().items())
                                if name.startswith("test_")]))

@@ -228,6 +228,8 @@ START_TEST(a_delay_is_a_level_or_a_time_or_nonsense)
                 {"DELAY\00199\002", true, NOW_MS + 7200000},
                 {"DELAY\001x\002", false, 0},
                 {"DELAY\0011\002TIMER_DELAY_SEC\00150\002", true, NOW_MS + 1000},
+                {"DELAY\0010\002TIMER_DELAY_SEC\0015\002", true, NOW_MS + 5000},
+                {"DELAY\001-1\002TIMER_DELAY_MS\0015\002", true, NOW_MS + 5},
                 {"TIMER_DELAY_SEC\0015\002", true, NOW_MS + 5000},
                 {"TIMER_DELAY_MS\0015\002", true, NOW_MS + 5},
                 {"TIMER_DELIVER_MS\0015\002", true, 0},
