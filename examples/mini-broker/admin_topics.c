@@ -2,9 +2,11 @@
 /*
  * admin_topics.c - what administrators ask and change of topics.
  *
- * Owns: nothing. Invariants: a change is on disk before it is answered. Threads: the loop's.
+ * Owns: nothing. Invariants: 1. a change is on disk before it is answered; 2. one that is refused
+ * changes nothing. Threads: the loop's.
  * Happy path: change, store, save, answer. Failure modes: a name or number that cannot be:
- * REPLY_INVALID; the file of settings cannot be written: REPLY_SYSTEM_ERROR.
+ * REPLY_INVALID; a number that is missing, a store or a file of settings that cannot be written:
+ * REPLY_SYSTEM_ERROR.
  */
 #include "codes.h"
 #include "config_store.h"
@@ -16,43 +18,98 @@
 #include "reply.h"
 #include "topics.h"
 
-void handle_topic_update(struct connection *connection, const struct command *command)
+#include <stdio.h>
+
+enum { PERM_ALL = PERM_READ | PERM_WRITE | PERM_INHERIT };
+
+/* What is asked for. */
+struct wanted {
+    struct text name;
+    int64_t read;
+    int64_t write;
+    int64_t perm;
+    int64_t sys_flag;
+    bool order;
+    struct text attributes; /* "+a=b,-c": names and values that are set or taken away */
+};
+
+static bool wanted_can_be(const struct wanted *wanted)
 {
-    struct broker *broker = connection->broker;
-    const struct text name = command_text(command, "topic");
-    const int64_t read = command_i64(command, "readQueueNums", 8);
-    const int64_t write = command_i64(command, "writeQueueNums", 8);
-    struct commitlog_error err = {0};
-    if (!topic_name_is_good(name) || read < 1 || write < 1 || read > TOPIC_QUEUES_MAX ||
-        write > TOPIC_QUEUES_MAX) {
-        reply_error(connection, command, REPLY_INVALID, "no topic can have this name and size");
-        return;
-    }
-    json_t *attributes =
-        topic_new_attributes(broker, topic_find(broker, name), command_text(command, "attributes"));
+    return topic_name_is_good(wanted->name) && wanted->read >= 1 && wanted->write >= 1 &&
+           wanted->read <= TOPIC_QUEUES_MAX && wanted->write <= TOPIC_QUEUES_MAX &&
+           wanted->perm >= 0 && wanted->perm <= PERM_ALL;
+}
+
+static void put_settings(struct topic *topic, const struct topic *from)
+{
+    topic->read_queues = from->read_queues;
+    topic->write_queues = from->write_queues;
+    topic->perm = from->perm;
+    topic->sys_flag = from->sys_flag;
+    topic->order = from->order;
+    topic->deleted = from->deleted;
+}
+
+/* REPLY_OK; or err says why not, and the topic, if there was one, is as it was. */
+static int32_t topic_set(struct broker *broker, const struct wanted *wanted,
+                         struct commitlog_error *err)
+{
+    const struct topic *old = topic_find(broker, wanted->name);
+    struct topic before = {.deleted = true, .read_queues = 1, .write_queues = 1};
+    const struct topic after = {.read_queues = (uint32_t)wanted->read,
+                                .write_queues = (uint32_t)wanted->write,
+                                .perm = (uint32_t)wanted->perm,
+                                .sys_flag = (uint32_t)wanted->sys_flag,
+                                .order = wanted->order};
+    json_t *attributes = topic_new_attributes(broker, old, wanted->attributes);
     if (attributes == NULL) {
-        reply_error(connection, command, REPLY_INVALID, "too many attributes, of it or of all");
-        return;
+        (void)snprintf(err->message, sizeof err->message, "too many attributes, of it or of all");
+        return REPLY_INVALID;
     }
-    struct topic *topic =
-        topic_make(broker, name, (uint32_t)(read > write ? read : write), PERM_READ | PERM_WRITE);
+    if (old != NULL)
+        before = *old;
+    struct topic *topic = topic_make(broker, wanted->name, after.read_queues, after.perm);
     if (topic == NULL) {
         json_decref(attributes);
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "no memory");
-        return;
+        (void)snprintf(err->message, sizeof err->message, "no memory, or too many topics");
+        return REPLY_SYSTEM_ERROR;
     }
-    topic->read_queues = (uint32_t)read;
-    topic->write_queues = (uint32_t)write;
-    topic->perm = (uint32_t)command_i64(command, "perm", PERM_READ | PERM_WRITE) & 7;
-    topic->sys_flag = (uint32_t)command_i64(command, "topicSysFlag", 0);
-    topic->order = command_bool(command, "order");
+    json_t *kept = json_incref(before.attributes);
+    put_settings(topic, &after);
     topic_take_attributes(broker, topic, attributes);
-    const int32_t code = topic_store(broker, topic, &err);
+    bool good = topic_store(broker, topic, err) == COMMITLOG_OK;
     config_changed(broker);
-    if (code != COMMITLOG_OK)
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "%s", err.message);
-    else if (!config_save(broker))
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "the settings cannot be written");
+    if (good && !config_save(broker)) {
+        (void)snprintf(err->message, sizeof err->message, "the settings cannot be written");
+        good = false;
+    }
+    if (!good) {
+        put_settings(topic, &before);
+        topic_take_attributes(broker, topic, json_incref(kept));
+        config_changed(broker);
+    }
+    json_decref(kept);
+    return good ? REPLY_OK : REPLY_SYSTEM_ERROR;
+}
+
+void handle_topic_update(struct connection *connection, const struct command *command)
+{
+    struct commitlog_error err = {0};
+    int32_t code;
+    struct wanted wanted = {.name = command_text(command, "topic"),
+                            .sys_flag = command_i64(command, "topicSysFlag", 0),
+                            .order = command_bool(command, "order"),
+                            .attributes = command_text(command, "attributes")};
+    if (!text_to_i64(command_text(command, "readQueueNums"), &wanted.read) ||
+        !text_to_i64(command_text(command, "writeQueueNums"), &wanted.write) ||
+        !text_to_i64(command_text(command, "perm"), &wanted.perm))
+        reply_error(connection, command, REPLY_SYSTEM_ERROR,
+                    "readQueueNums, writeQueueNums and perm have to be numbers");
+    else if (!wanted_can_be(&wanted))
+        reply_error(connection, command, REPLY_INVALID,
+                    "no topic can have this name, size and permission");
+    else if ((code = topic_set(connection->broker, &wanted, &err)) != REPLY_OK)
+        reply_error(connection, command, code, "%s", err.message);
     else
         reply_ok(connection, command);
 }

@@ -7,6 +7,8 @@ about transactions, and what administrators change.
 """
 
 import json
+import os
+import resource
 import struct
 import sys
 import time
@@ -183,6 +185,75 @@ def test_a_level_of_zero_leaves_the_timer(checks):
         checks.same("no level, no timer: at once", OK,
                     send(connection, "now", i=properties(DELAY="0"))[0])
         checks.same("it is there", 1, len(pull(connection, "now")[1]))
+
+
+# ---- administrators ------------------------------------------------------------------------------
+
+
+def settings(connection, topic):
+    """Those that can be set: None, there is no such topic."""
+    header, body = connection.ask(351, {"topic": topic, "lo": "false"})
+    one = json.loads(body) if header["code"] == OK else None
+    return one and (one["readQueueNums"], one["writeQueueNums"], one["perm"], one["order"],
+                    one["attributes"])
+
+
+def change(connection, topic, read=4, write=4, perm=6, **more):
+    fields = {"topic": topic, "defaultTopic": "TBW102", "readQueueNums": read,
+              "writeQueueNums": write, "perm": perm, "topicFilterType": "SINGLE_TAG",
+              "order": "false", **more}
+    header, _ = connection.ask(17, {k: v for k, v in fields.items() if v is not None})
+    return header["code"]
+
+
+def test_a_topic_is_changed_as_asked_or_not_at_all(checks):
+    with Broker() as broker, broker.connect() as connection:
+        checks.same("made", OK, change(connection, "orders", 16, 12, 6, order="true",
+                                       attributes="+a=1,+b=2"))
+        before = (16, 12, 6, True, {"a": "1", "b": "2"})
+        checks.same("as asked", before, settings(connection, "orders"))
+        for what, code, fields in (
+                ("no number to read", SYSTEM_ERROR, {"read": None}),
+                ("no number to write", SYSTEM_ERROR, {"write": None}),
+                ("no permission", SYSTEM_ERROR, {"perm": None}),
+                ("no numbers", SYSTEM_ERROR, {"read": "many", "write": "x"}),
+                ("no queue", INVALID, {"read": 0}), ("less", INVALID, {"write": -1}),
+                ("too many", INVALID, {"read": 4097}), ("no such permission", INVALID,
+                                                        {"perm": 8})):
+            for topic in ("orders", "fresh"):
+                checks.same(f"{what}, {topic}", code, change(
+                    connection, topic, **fields, attributes="+a=3,-b"))
+            checks.same(f"{what}: it is as it was", before, settings(connection, "orders"))
+            checks.same(f"{what}: there is none", None, settings(connection, "fresh"))
+
+
+def test_a_topic_that_is_not_stored_is_not_there(checks):
+    with Broker() as broker:
+        broker.expected = 1
+        with broker.connect() as connection:
+            checks.same("made", OK, change(connection, "orders"))
+            before = settings(connection, "orders")
+            os.rename(os.path.join(broker.data, "broker.json"),
+                      os.path.join(broker.data, "broker.old"))
+            os.mkdir(os.path.join(broker.data, "broker.json"))  # it cannot be written
+            checks.same("without settings", SYSTEM_ERROR, change(connection, "orders", 8, 8, 2))
+            checks.same("it is as it was", before, settings(connection, "orders"))
+            checks.same("a new one", SYSTEM_ERROR, change(connection, "fresh"))
+            checks.same("is not there", None, settings(connection, "fresh"))
+            os.rmdir(os.path.join(broker.data, "broker.json"))
+            checks.same("later it is", OK, change(connection, "fresh"))
+            checks.same("as asked", (4, 4, 6, False, {}), settings(connection, "fresh"))
+            # From now on every write to a file fails, and so does the store.
+            resource.prlimit(broker.process.pid, resource.RLIMIT_FSIZE,
+                             (0, resource.RLIM_INFINITY))
+            send(connection, "orders", b"x" * 100000)
+            checks.until("the store has failed", 10,
+                         lambda: ops.http(broker, "/health").status == 503)
+            for topic in ("orders", "other"):
+                wanted = settings(connection, topic)
+                checks.same(f"{topic}: refused", SYSTEM_ERROR,
+                            change(connection, topic, 8, 8, 4, attributes="+a=1"))
+                checks.same(f"{topic}: as it was", wanted, settings(connection, topic))
 
 
 if __name__ == "__main__":
