@@ -121,9 +121,29 @@ void handle_producer_connection(struct connection *connection, const struct comm
                    json_pack("{s:o}", "connectionSet", members_json(audience)));
 }
 
+/* When the last message that the group has consumed was stored; 0: none, or it is gone. */
+static int64_t consumed_ms(struct broker *broker, struct topic *topic, uint32_t queue,
+                           int64_t offset, const struct commitlog_queue_info *info)
+{
+    struct commitlog_message message;
+    uint32_t count = 0;
+    if (offset <= (int64_t)info->first_offset || offset > (int64_t)info->next_offset)
+        return 0;
+    struct commitlog_cursor *cursor = topic_cursor(broker, topic, queue);
+    const uint64_t last = (uint64_t)offset - 1;
+    if (cursor == NULL || /* a pull has left its choice there */
+        commitlog_cursor_set_tags(cursor, NULL, 0) != COMMITLOG_OK ||
+        commitlog_cursor_set_filter(cursor, NULL) != COMMITLOG_OK ||
+        commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, last) != COMMITLOG_OK ||
+        commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL) != COMMITLOG_OK ||
+        message.queue_offset != last)
+        return 0;
+    return message.store_time_ns / 1000000;
+}
+
 /* The queues of a topic, if the group has come anywhere in it. True: they are in the table. */
 static bool put_consumed(struct buffer *out, struct broker *broker, struct text group,
-                         const struct topic *topic, bool first)
+                         struct topic *topic, bool first)
 {
     bool any = false;
     for (uint32_t queue = 0; queue < topic->read_queues && !any; queue++)
@@ -139,7 +159,8 @@ static bool put_consumed(struct buffer *out, struct broker *broker, struct text 
                       "{\"brokerOffset\":%llu,\"consumerOffset\":%lld,\"lastTimestamp\":%lld,"
                       "\"pullOffset\":%lld}",
                       (unsigned long long)info.next_offset, (long long)offset,
-                      (long long)(info.last_time_ns / 1000000), (long long)offset);
+                      (long long)consumed_ms(broker, topic, queue, offset, &info),
+                      (long long)offset);
     }
     return any;
 }
@@ -153,7 +174,7 @@ void handle_consume_status(struct connection *connection, const struct command *
     bool first = true;
     buffer_clear(out);
     buffer_put_text(out, TEXT("{\"consumeTps\":0.0,\"offsetTable\":{"));
-    for (const struct topic *topic = topic_next(broker, NULL); topic != NULL;
+    for (struct topic *topic = topic_next(broker, NULL); topic != NULL;
          topic = topic_next(broker, topic)) {
         if (topic->deleted || topic->stored == TOPIC_NOT_STORED ||
             (wanted.bytes > 0 && !text_equal(wanted, topic->entry.name)))

@@ -8,6 +8,7 @@ about transactions, and what administrators change.
 
 import json
 import os
+import re
 import resource
 import struct
 import sys
@@ -254,6 +255,30 @@ def test_a_topic_that_is_not_stored_is_not_there(checks):
                 checks.same(f"{topic}: refused", SYSTEM_ERROR,
                             change(connection, topic, 8, 8, 4, attributes="+a=1"))
                 checks.same(f"{topic}: as it was", wanted, settings(connection, topic))
+
+
+def progress(connection, group, topic, queue=0):
+    """Consumed, and when the last of it was stored."""
+    _, body = connection.ask(208, {"consumerGroup": group, "topic": topic})
+    part = re.search(rb'"queueId":%d,"topic":"[^"]*"}:({[^}]*})' % queue, body)
+    one = json.loads(part.group(1)) if part else {}
+    return one.get("consumerOffset"), one.get("lastTimestamp")
+
+
+def test_progress_has_the_time_of_what_was_consumed(checks):
+    with Broker() as broker, broker.connect() as connection:
+        for number in range(3):
+            send(connection, "orders", b"%d" % number)
+            time.sleep(0.1)
+        stored = [one["store"] for one in pull(connection, "orders")[1]]
+        for offset, wanted in ((0, 0), (1, stored[0]), (2, stored[1]), (3, stored[2])):
+            broker.consumed(f"g{offset}", "orders", 0, offset)
+            checks.same(f"consumed up to {offset}", (offset, wanted),
+                        progress(connection, f"g{offset}", "orders"))
+        checks.same("of another queue", (0, 0), progress(connection, "g3", "orders", 1))
+        tag = dict(subscription="no such tag")
+        checks.same("a pull with a condition before", [], pull(connection, "orders", **tag)[1])
+        checks.same("does not hide it", (3, stored[2]), progress(connection, "g3", "orders"))
 
 
 if __name__ == "__main__":
