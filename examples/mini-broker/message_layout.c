@@ -112,12 +112,15 @@ size_t layout_patch(const struct commitlog_message *message, uint8_t to[LAYOUT_P
     size_t born, stored;
     if (message->body.data == NULL || !layout_check(message->body, &born, &stored))
         return 0;
-    const size_t bytes = LAYOUT_BORN_AT + born + 8;
+    const size_t time_at = LAYOUT_BORN_AT + born, prepared_at = time_at + 8 + stored + 4;
+    const size_t bytes = message->transaction == 0 ? time_at + 8 : prepared_at + 8;
     memcpy(to, message->body.data, bytes);
     bytes_put32(to + 12, message->queue);
     bytes_put64(to + 20, message->queue_offset);
     bytes_put64(to + 28, message->position);
-    bytes_put64(to + bytes - 8, (uint64_t)(message->store_time_ns / 1000000));
+    bytes_put64(to + time_at, (uint64_t)(message->store_time_ns / 1000000));
+    if (message->transaction != 0)
+        bytes_put64(to + prepared_at, message->transaction);
     return bytes;
 }
 

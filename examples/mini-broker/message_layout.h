@@ -13,8 +13,8 @@
  *   40  time it was sent i64, ms
  *
  * Queue, offset, position and store time are known when the record is claimed, and differ where it
- * is delivered by reference: they are stored as zeros, and set in the copy of the first bytes that
- * a reader is sent.
+ * is delivered by reference; the prepared transaction is the record's own position: they are stored
+ * as zeros, and set in the copy of the first bytes that a reader is sent.
  *
  * Owns: nothing. Invariants: nothing follows the properties, since decoders look for the next
  * message there. Threads: any.
@@ -27,10 +27,10 @@
 #include <commitlog.h>
 
 enum {
-    LAYOUT_FIXED = 91,     /* all but body, topic, properties, and longer addresses */
-    LAYOUT_PATCH_MAX = 76, /* what is sent as a copy: all to the end of the store time */
-    LAYOUT_ID_MAX = 57,    /* an id as text, with its NUL */
-    LAYOUT_TOPIC_MAX = 127 /* the largest length that a decoder of signed bytes can read */
+    LAYOUT_FIXED = 91,      /* all but body, topic, properties, and longer addresses */
+    LAYOUT_PATCH_MAX = 108, /* what is sent as a copy: to the store time, or the prepared offset */
+    LAYOUT_ID_MAX = 57,     /* an id as text, with its NUL */
+    LAYOUT_TOPIC_MAX = 127  /* the largest length that a decoder of signed bytes can read */
 };
 
 struct layout {

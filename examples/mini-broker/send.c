@@ -21,8 +21,12 @@
 
 #include <stdio.h>
 
+#define TRANSACTION_ID "__transactionId__"
+
+/* The first one is the broker's in a transaction; else it is of one before, and stays. */
 static const char *const consumed_names[] = {
-    "DELAY", "TIMER_DELAY_SEC", "TIMER_DELAY_MS", "TIMER_DELIVER_MS", "TRAN_MSG", "POP_CK", NULL};
+    TRANSACTION_ID,     "DELAY",    "TIMER_DELAY_SEC", "TIMER_DELAY_MS",
+    "TIMER_DELIVER_MS", "TRAN_MSG", "POP_CK",          NULL};
 
 void send_parse(const struct command *command, struct send *out)
 {
@@ -129,15 +133,19 @@ static struct text send_properties(struct broker *broker, const struct send *sen
     if (!wishes && !request && known->unique.bytes > 0)
         return send->properties;
     buffer_clear(out);
+    const bool prepared = text_equal(known->prepared, TEXT("true"));
     if (wishes)
-        properties_copy_without(out, send->properties, consumed_names);
+        properties_copy_without(out, send->properties, consumed_names + (prepared ? 0 : 1));
     else
         buffer_put_text(out, send->properties);
-    char text[33];
+    char text[33], unique[33];
     if (known->unique.bytes == 0) {
-        send_unique(broker, text);
-        properties_put(out, "UNIQ_KEY", text_of(text));
+        send_unique(broker, unique);
+        known->unique = text_of(unique); /* until what is written is looked at */
+        properties_put(out, "UNIQ_KEY", known->unique);
     }
+    if (prepared)
+        properties_put(out, TRANSACTION_ID, known->unique);
     if (deliver_at_ms != 0 && !delay_is_level(known)) {
         (void)snprintf(text, sizeof text, "%lld", (long long)deliver_at_ms);
         properties_put(out, "TIMER_OUT_MS", text_of(text));

@@ -66,7 +66,7 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
         return code;
     code = commitlog_transaction_append(transaction, &record, APPEND_WAIT_MS, out_receipt, err);
     if (code == COMMITLOG_OK)
-        out_receipt->position = commitlog_transaction_id(transaction);
+        out_receipt->position = out_receipt->queue_offset = commitlog_transaction_id(transaction);
     commitlog_transaction_close(transaction);
     return code;
 }
@@ -114,6 +114,18 @@ static bool may_decide(const struct broker *broker, const struct command *comman
     return acl_may_write(broker, command, topic == NULL ? (struct text){0} : topic->entry.name);
 }
 
+/* What was answered when it was prepared has to come back: NULL, or the words of RocketMQ. */
+static const char *wrong_end(const struct command *command,
+                             const struct commitlog_transaction_info *info)
+{
+    if (!text_equal((struct text){info->group, info->group_bytes},
+                    command_text(command, "producerGroup")))
+        return "The producer group wrong";
+    if (command_i64(command, "tranStateTableOffset", -1) != (int64_t)info->transaction)
+        return "The transaction state table offset wrong";
+    return NULL;
+}
+
 void handle_transaction_end(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
@@ -121,14 +133,14 @@ void handle_transaction_end(struct connection *connection, const struct command 
     struct commitlog_error err = {0};
     const int64_t number = command_i64(command, "commitLogOffset", 0);
     const int64_t decision = command_i64(command, "commitOrRollback", 0);
-    const struct text group = command_text(command, "producerGroup");
     if (decision != MESSAGE_COMMITTED && decision != MESSAGE_ROLLED_BACK) {
         reply_ok(connection, command); /* not known yet: it will be asked after */
         return;
     }
     int32_t code = transaction_info(broker, (uint64_t)(number < 0 ? 0 : number), &info);
-    if (code == COMMITLOG_OK && !text_equal((struct text){info.group, info.group_bytes}, group)) {
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "another group's transaction");
+    const char *wrong = code != COMMITLOG_OK ? NULL : wrong_end(command, &info);
+    if (wrong != NULL) {
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "%s", wrong);
         return;
     }
     if (code == COMMITLOG_OK && !may_decide(broker, command, info.transaction)) {

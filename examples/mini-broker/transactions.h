@@ -14,7 +14,7 @@
 
 bool transactions_start(struct broker *broker);
 void transactions_stop(struct broker *broker);
-/* The receipt's position is the transaction's number. */
+/* The receipt's position and offset are the transaction's number. */
 int32_t transactions_prepare(struct broker *broker, struct text group, struct message *message,
                              struct commitlog_receipt *out_receipt, struct commitlog_error *err);
 

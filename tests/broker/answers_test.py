@@ -12,6 +12,7 @@ import re
 import resource
 import struct
 import sys
+import tempfile
 import time
 
 import ops
@@ -186,6 +187,55 @@ def test_a_level_of_zero_leaves_the_timer(checks):
         checks.same("no level, no timer: at once", OK,
                     send(connection, "now", i=properties(DELAY="0"))[0])
         checks.same("it is there", 1, len(pull(connection, "now")[1]))
+
+
+# ---- transactions --------------------------------------------------------------------------------
+
+
+def test_a_transaction_ends_as_it_was_answered(checks):
+    with tempfile.TemporaryDirectory(prefix="broker-answers-") as directory:
+        def prepare(connection, **more):
+            code, fields, _ = send(connection, "orders", f=4, i=properties(
+                TRAN_MSG="true", PGROUP="producers", **more))
+            checks.same("prepared", OK, code)
+            return fields
+
+        def end(connection, fields, **more):
+            header, _ = connection.ask(37, {
+                "producerGroup": "producers", "commitOrRollback": 8,
+                "tranStateTableOffset": fields["queueOffset"],
+                "commitLogOffset": position(fields), "msgId": fields["transactionId"],
+                "transactionId": fields["transactionId"], "fromTransactionCheck": "false", **more})
+            return header["code"], header.get("remark") or ""
+        wrong = (("producerGroup", "others", "group"), ("tranStateTableOffset", 424242, "table"),
+                 ("tranStateTableOffset", "", "table"), ("commitLogOffset", 1, "transaction"))
+        with Broker(directory=directory) as broker, broker.connect() as connection:
+            send(connection, "orders", b"plain", i=properties(UNIQ_KEY="u0"))
+            first = prepare(connection, UNIQ_KEY="u1", __transactionId__="forged")
+            second = prepare(connection)
+            checks.check("two transactions", position(first) != position(second))
+            for name, value, word in wrong:
+                code, remark = end(connection, first, **{name: value})
+                checks.same(f"{name} {value}", SYSTEM_ERROR, code)
+                checks.check("and why", word in remark, remark)
+            checks.same("of another", SYSTEM_ERROR,
+                        end(connection, first, commitLogOffset=position(second))[0])
+            checks.same("nothing is decided", 1, len(pull(connection, "orders")[1]))
+        with Broker(directory=directory) as broker, broker.connect() as connection:
+            checks.same("as it was answered", OK, end(connection, first)[0])
+            checks.same("and the other one", OK, end(connection, second)[0])
+            checks.until("they come", 10, lambda: len(pull(connection, "orders")[1]) == 3)
+            plain, *committed = pull(connection, "orders")[1]
+            checks.same("of no transaction", (0, False),
+                        (plain["prepared"], "__transactionId__" in plain["p"]))
+            for fields, one in zip((first, second), committed):
+                checks.same("of the prepared one", position(fields), one["prepared"])
+                checks.same("with its id", [fields["transactionId"]] * 2,
+                            [one["p"].get("__transactionId__"), one["p"].get("UNIQ_KEY")])
+                header, body = connection.ask(33, {"offset": one["physical"]})
+                checks.same("as it is viewed", [one["prepared"]] if header["code"] == OK else 0,
+                            [record["prepared"] for record in wire.records(body)])
+            checks.same("again it is no more", SYSTEM_ERROR, end(connection, first)[0])
 
 
 # ---- administrators ------------------------------------------------------------------------------

@@ -79,11 +79,11 @@ START_TEST(what_is_written_is_read_back_with_addresses_of_both_kinds)
         uint8_t bytes[512], patched[LAYOUT_PATCH_MAX];
         struct layout back;
         layout_write(&layout, bytes);
-        const struct commitlog_message message = {.position = 4096,
-                                                  .queue_offset = 17,
-                                                  .queue = 5,
-                                                  .store_time_ns = 8000000,
-                                                  .body = {bytes, layout_bytes(&layout)}};
+        struct commitlog_message message = {.position = 4096,
+                                            .queue_offset = 17,
+                                            .queue = 5,
+                                            .store_time_ns = 8000000,
+                                            .body = {bytes, layout_bytes(&layout)}};
         ck_assert(layout_read(message.body, &back));
         ck_assert(text_equal(back.body, layout.body));
         ck_assert(text_equal(back.topic, layout.topic));
@@ -97,6 +97,13 @@ START_TEST(what_is_written_is_read_back_with_addresses_of_both_kinds)
         ck_assert_uint_eq(bytes_get64(patched + 20), 17);
         ck_assert_uint_eq(bytes_get64(patched + 28), 4096);
         ck_assert_uint_eq(bytes_get64(patched + count - 8), 8);
+        message.transaction = 77; /* and all the rest is as it was written */
+        const size_t longer = layout_patch(&message, patched);
+        ck_assert_uint_eq(longer, count + layout.stored.count + 4 + 8);
+        ck_assert_uint_eq(bytes_get64(patched + count - 8), 8);
+        ck_assert_mem_eq(patched + count, bytes + count, layout.stored.count + 4);
+        ck_assert_uint_eq(bytes_get64(patched + longer - 8), 77);
+        ck_assert_uint_le(longer, LAYOUT_PATCH_MAX);
     }
 }
 END_TEST
