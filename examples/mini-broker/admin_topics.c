@@ -3,7 +3,8 @@
  * admin_topics.c - what administrators ask and change of topics.
  *
  * Owns: nothing. Invariants: 1. a change is on disk before it is answered; 2. one that is refused
- * changes nothing. Threads: the loop's.
+ * changes nothing; of a list, those before the one that the store did not take are changed.
+ * Threads: the loop's.
  * Happy path: change, store, save, answer. Failure modes: a name or number that cannot be:
  * REPLY_INVALID; a number that is missing, a store or a file of settings that cannot be written:
  * REPLY_SYSTEM_ERROR.
@@ -20,7 +21,7 @@
 
 #include <stdio.h>
 
-enum { PERM_ALL = PERM_READ | PERM_WRITE | PERM_INHERIT };
+enum { PERM_ALL = PERM_READ | PERM_WRITE | PERM_INHERIT, TOPICS_AT_ONCE = 1024 };
 
 /* What is asked for. */
 struct wanted {
@@ -31,6 +32,7 @@ struct wanted {
     int64_t sys_flag;
     bool order;
     struct text attributes; /* "+a=b,-c": names and values that are set or taken away */
+    json_t *changes;        /* {"+a": "b", "-c": ""}: the same, or NULL */
 };
 
 static bool wanted_can_be(const struct wanted *wanted)
@@ -50,8 +52,9 @@ static void put_settings(struct topic *topic, const struct topic *from)
     topic->deleted = from->deleted;
 }
 
-/* REPLY_OK; or err says why not, and the topic, if there was one, is as it was. */
-static int32_t topic_set(struct broker *broker, const struct wanted *wanted,
+/* REPLY_OK; or err says why not, and the topic, if there was one, is as it was. Without `save` the
+ * settings are still to be written. */
+static int32_t topic_set(struct broker *broker, const struct wanted *wanted, bool save,
                          struct commitlog_error *err)
 {
     const struct topic *old = topic_find(broker, wanted->name);
@@ -61,7 +64,7 @@ static int32_t topic_set(struct broker *broker, const struct wanted *wanted,
                                 .perm = (uint32_t)wanted->perm,
                                 .sys_flag = (uint32_t)wanted->sys_flag,
                                 .order = wanted->order};
-    json_t *attributes = topic_new_attributes(broker, old, wanted->attributes);
+    json_t *attributes = topic_new_attributes(broker, old, wanted->attributes, wanted->changes);
     if (attributes == NULL) {
         (void)snprintf(err->message, sizeof err->message, "too many attributes, of it or of all");
         return REPLY_INVALID;
@@ -79,7 +82,7 @@ static int32_t topic_set(struct broker *broker, const struct wanted *wanted,
     topic_take_attributes(broker, topic, attributes);
     bool good = topic_store(broker, topic, err) == COMMITLOG_OK;
     config_changed(broker);
-    if (good && !config_save(broker)) {
+    if (good && save && !config_save(broker)) {
         (void)snprintf(err->message, sizeof err->message, "the settings cannot be written");
         good = false;
     }
@@ -108,10 +111,72 @@ void handle_topic_update(struct connection *connection, const struct command *co
     else if (!wanted_can_be(&wanted))
         reply_error(connection, command, REPLY_INVALID,
                     "no topic can have this name, size and permission");
-    else if ((code = topic_set(connection->broker, &wanted, &err)) != REPLY_OK)
+    else if ((code = topic_set(connection->broker, &wanted, true, &err)) != REPLY_OK)
         reply_error(connection, command, code, "%s", err.message);
     else
         reply_ok(connection, command);
+}
+
+static int64_t number_or(const json_t *json, const char *name, int64_t otherwise)
+{
+    return json_is_number(json_object_get(json, name)) ? json_number(json, name) : otherwise;
+}
+
+/* What is not said is as RocketMQ takes it. */
+static struct wanted wanted_of_json(const json_t *json)
+{
+    return (struct wanted){.name = json_text(json, "topicName"),
+                           .read = number_or(json, "readQueueNums", 16),
+                           .write = number_or(json, "writeQueueNums", 16),
+                           .perm = number_or(json, "perm", PERM_READ | PERM_WRITE),
+                           .sys_flag = number_or(json, "topicSysFlag", 0),
+                           .order = json_is_true(json_object_get(json, "order")),
+                           .changes = json_object_get(json, "attributes")};
+}
+
+static int32_t say(struct commitlog_error *err, int32_t code, const char *why)
+{
+    (void)snprintf(err->message, sizeof err->message, "%s", why);
+    return code;
+}
+
+/* REPLY_OK; or err says why not. */
+static int32_t topics_set(struct broker *broker, const json_t *list, struct commitlog_error *err)
+{
+    size_t i;
+    json_t *item;
+    int32_t code = REPLY_OK;
+    if (!json_is_array(list) || json_array_size(list) > TOPICS_AT_ONCE)
+        return say(err, REPLY_SYSTEM_ERROR, "topicConfigList has to be a list, and not too long");
+    json_array_foreach(list, i, item)
+    {
+        const struct wanted wanted = wanted_of_json(item);
+        if (!wanted_can_be(&wanted))
+            return say(err, REPLY_INVALID, "no topic can be as one of the list");
+    }
+    for (i = 0; code == REPLY_OK && i < json_array_size(list); i++) {
+        const struct wanted wanted = wanted_of_json(json_array_get(list, i));
+        code = topic_set(broker, &wanted, false, err);
+    }
+    if (!config_save(broker) && code == REPLY_OK)
+        return say(err, REPLY_SYSTEM_ERROR, "the settings cannot be written");
+    return code;
+}
+
+void handle_topic_update_list(struct connection *connection, const struct command *command)
+{
+    struct commitlog_error err = {0};
+    json_t *json =
+        json_body_or_reply(connection, command, JSON_CLIENT_MAX, "no settings of topics");
+    if (json == NULL)
+        return;
+    const int32_t code =
+        topics_set(connection->broker, json_object_get(json, "topicConfigList"), &err);
+    if (code != REPLY_OK)
+        reply_error(connection, command, code, "%s", err.message);
+    else
+        reply_ok(connection, command);
+    json_decref(json);
 }
 
 void handle_topic_delete(struct connection *connection, const struct command *command)

@@ -34,25 +34,38 @@ static bool have_room(const struct broker *broker, const struct topic *topic, si
     return cost <= ATTRIBUTES_COST_MAX && others <= ATTRIBUTES_COSTS_MAX - cost;
 }
 
-/* "+a=b", or "-c". */
-static void change(json_t *attributes, struct text one)
+/* The name is "+a", or "-c" with any value. */
+static void change(json_t *attributes, struct text sign_and_name, struct text value)
 {
-    const bool adds = one.bytes > 0 && one.data[0] == '+';
-    const char *equal = one.bytes == 0 ? NULL : memchr(one.data, '=', one.bytes);
-    if ((adds && equal == NULL) || (!adds && (one.bytes < 2 || one.data[0] != '-')))
+    const bool adds = text_begins(sign_and_name, TEXT("+"));
+    if (!adds && (sign_and_name.bytes < 2 || sign_and_name.data[0] != '-'))
         return;
-    const size_t bytes = (adds ? (size_t)(equal - one.data) : one.bytes) - 1;
-    char *name = strndup(one.data + 1, bytes);
+    char *name = strndup(sign_and_name.data + 1, sign_and_name.bytes - 1);
     if (name != NULL && adds)
-        json_object_set_new(attributes, name, json_stringn(equal + 1, one.bytes - bytes - 2));
+        json_object_set_new(attributes, name, json_stringn(value.data, value.bytes));
     else if (name != NULL)
         json_object_del(attributes, name);
     free(name);
 }
 
-json_t *topic_new_attributes(const struct broker *broker, const struct topic *topic,
-                             struct text list)
+/* "+a=b", or "-c". */
+static void change_by_text(json_t *attributes, struct text one)
 {
+    const char *equal = one.bytes == 0 ? NULL : memchr(one.data, '=', one.bytes);
+    if (one.bytes > 0 && one.data[0] == '-') {
+        change(attributes, one, (struct text){0});
+    } else if (equal != NULL) {
+        const size_t bytes = (size_t)(equal - one.data);
+        change(attributes, (struct text){one.data, bytes},
+               (struct text){equal + 1, one.bytes - bytes - 1});
+    }
+}
+
+json_t *topic_new_attributes(const struct broker *broker, const struct topic *topic,
+                             struct text list, json_t *changes)
+{
+    const char *name;
+    json_t *value;
     if (list.bytes > LIST_MAX)
         return NULL;
     json_t *made =
@@ -61,9 +74,14 @@ json_t *topic_new_attributes(const struct broker *broker, const struct topic *to
         const char *comma = memchr(list.data, ',', list.bytes);
         const size_t bytes = comma == NULL ? list.bytes : (size_t)(comma - list.data);
         const size_t passed = bytes + (comma != NULL ? 1 : 0);
-        change(made, (struct text){list.data, bytes});
+        change_by_text(made, (struct text){list.data, bytes});
         list.data += passed;
         list.bytes -= passed;
+    }
+    json_object_foreach(changes, name, value)
+    {
+        change(made, text_of(name),
+               (struct text){json_string_value(value), json_string_length(value)});
     }
     if (made == NULL || have_room(broker, topic, cost_of(made)))
         return made;

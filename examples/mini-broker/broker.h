@@ -25,6 +25,7 @@ struct broker {
     struct commitlog_store *store;
     int64_t started_ms;
     bool stopping;
+    bool write_wiped;         /* routes say that nothing is to be written here */
     struct buffer fields;     /* of the reply or request that is being written */
     struct buffer header;     /* and its header */
     struct buffer properties; /* of a message that is being stored */

@@ -17,7 +17,8 @@ typedef void handler(struct connection *connection, const struct command *comman
 
 /* namesrv.c, routes.c */
 handler handle_route, handle_cluster, handle_topics, handle_topics_of_cluster, handle_topics_system,
-    handle_kv_put, handle_kv_get, handle_kv_delete, handle_kv_list;
+    handle_kv_put, handle_kv_get, handle_kv_delete, handle_kv_list, handle_write_wipe,
+    handle_write_add, handle_namesrv_config;
 /* clients.c, heartbeat.c */
 handler handle_heartbeat, handle_unregister, handle_consumers, handle_client_check;
 /* send.c, send_batch.c, send_back.c, request_reply.c, transactions.c */
@@ -30,11 +31,11 @@ handler handle_offset_query, handle_offset_update, handle_offset_max, handle_off
 /* query.c */
 handler handle_query, handle_view;
 /* admin_topics.c, admin_groups.c, admin_status.c */
-handler handle_topic_update, handle_topic_delete, handle_topic_delete_route, handle_topic_config,
-    handle_topic_all, handle_topic_status, handle_topic_groups, handle_group_update,
-    handle_group_delete, handle_group_all, handle_group_config, handle_consume_status,
-    handle_consumer_connection, handle_producer_connection, handle_broker_status,
-    handle_broker_config;
+handler handle_topic_update, handle_topic_update_list, handle_topic_delete,
+    handle_topic_delete_route, handle_topic_config, handle_topic_all, handle_topic_status,
+    handle_topic_groups, handle_group_update, handle_group_delete, handle_group_all,
+    handle_group_config, handle_consume_status, handle_consumer_connection,
+    handle_producer_connection, handle_broker_status, handle_broker_config;
 /* counters.c */
 handler handle_view_stats;
 

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * routes.c - where a topic is, which topics there are, who is in the cluster: what clients ask a
- * name server. There is one broker, ourselves.
+ * routes.c - where a topic is, which topics there are, who is in the cluster, and whether producers
+ * may go there: what is asked of a name server. There is one broker, ourselves.
  *
  * Owns: nothing. Invariants: the text has no blanks and its numeric names have quotes, which all
  * clients read. Threads: the loop's.
@@ -9,6 +9,7 @@
  */
 #include "codes.h"
 #include "dispatch.h"
+#include "log.h"
 #include "reply.h"
 #include "topics.h"
 
@@ -51,7 +52,8 @@ void handle_route(struct connection *connection, const struct command *command)
     buffer_put_json(out, text_of(broker->options->name));
     buffer_format(out,
                   ",\"perm\":%u,\"readQueueNums\":%u,\"topicSysFlag\":%u,\"writeQueueNums\":%u}]}",
-                  topic->perm, topic->read_queues, topic->sys_flag, topic->write_queues);
+                  broker->write_wiped ? topic->perm & ~(uint32_t)PERM_WRITE : topic->perm,
+                  topic->read_queues, topic->sys_flag, topic->write_queues);
     reply_body(connection, command, buffer_text(out));
 }
 
@@ -69,6 +71,45 @@ void handle_cluster(struct connection *connection, const struct command *command
     buffer_put_text(out, TEXT(":["));
     buffer_put_json(out, text_of(broker->options->name));
     buffer_put_text(out, TEXT("]}}"));
+    reply_body(connection, command, buffer_text(out));
+}
+
+/* Of our broker: of another one, nothing is known here. It is forgotten when the process ends. */
+static void write_set(struct connection *connection, const struct command *command, bool wiped,
+                      const char *name)
+{
+    struct broker *broker = connection->broker;
+    int64_t count = 0;
+    if (text_equal(command_text(command, "brokerName"), text_of(broker->options->name))) {
+        broker->write_wiped = wiped;
+        for (const struct topic *topic = topic_next(broker, NULL); topic != NULL;
+             topic = topic_next(broker, topic))
+            count += !topic->deleted;
+        log_line(LOG_INFO, "routes say that %s",
+                 wiped ? "nothing is to be written" : "topics are written as set");
+    }
+    struct reply reply = reply_begin(reply_to(connection, command), REPLY_OK);
+    reply_i64(&reply, name, count);
+    reply_end(&reply, (struct text){0});
+}
+
+void handle_write_wipe(struct connection *connection, const struct command *command)
+{
+    write_set(connection, command, true, "wipeTopicCount");
+}
+
+void handle_write_add(struct connection *connection, const struct command *command)
+{
+    write_set(connection, command, false, "addTopicCount");
+}
+
+void handle_namesrv_config(struct connection *connection, const struct command *command)
+{
+    struct buffer *out = &connection->broker->scratch;
+    struct host host;
+    host_of(&connection->broker->options->namesrv, &host);
+    buffer_clear(out);
+    buffer_format(out, "listenPort=%u\n", bytes_get32(host.bytes + host.count - 4));
     reply_body(connection, command, buffer_text(out));
 }
 

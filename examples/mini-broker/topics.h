@@ -65,10 +65,11 @@ bool group_name_is_good(struct text name);
 bool topic_is_retry(const struct topic *topic);
 /* All, deleted ones too: NULL begins and ends. */
 struct topic *topic_next(const struct broker *broker, const struct topic *topic);
-/* What the attributes of the topic, which may be NULL, become by "+a=b,-c": names and values that
- * are set or taken away. NULL: no memory, or more than there is room for. */
+/* What the attributes of the topic, which may be NULL, become by "+a=b,-c", names and values that
+ * are set or taken away, and by the same as an object, which may be NULL: {"+a": "b", "-c": ""}.
+ * NULL: no memory, or more than there is room for. */
 json_t *topic_new_attributes(const struct broker *broker, const struct topic *topic,
-                             struct text list);
+                             struct text list, json_t *changes);
 /* Takes over the object, or NULL. If there is no room for them it has none. */
 void topic_take_attributes(struct broker *broker, struct topic *topic, json_t *attributes);
 uint32_t topic_queues(const struct topic *topic);

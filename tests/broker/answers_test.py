@@ -331,6 +331,57 @@ def test_progress_has_the_time_of_what_was_consumed(checks):
         checks.same("does not hide it", (3, stored[2]), progress(connection, "g3", "orders"))
 
 
+def change_list(connection, body):
+    header, _ = connection.ask(18, {}, body if isinstance(body, bytes) else json.dumps(
+        {"topicConfigList": body}).encode())
+    return header["code"]
+
+
+def test_a_list_of_topics_is_set(checks):
+    with Broker() as broker, broker.connect() as connection:
+        change(connection, "orders", attributes="+a=1,+b=2")
+        topics = [{"topicName": "orders", "readQueueNums": 8, "writeQueueNums": 6, "perm": 4,
+                   "order": True, "attributes": {"+a": "3", "-b": ""}}, {"topicName": "fresh"}]
+        for what, body, code in (("no body", b"", SYSTEM_ERROR), ("no list", b"{}", SYSTEM_ERROR),
+                                 ("too many", topics * 600, SYSTEM_ERROR),
+                                 ("a bad name", topics + [{"topicName": "a b"}], INVALID),
+                                 ("no name", topics + [3], INVALID),
+                                 ("no queue", topics + [{"topicName": "x", "writeQueueNums": 0}],
+                                  INVALID)):
+            checks.same(what, code, change_list(connection, body))
+        checks.same("nothing is changed", (4, 4, 6, False, {"a": "1", "b": "2"}),
+                    settings(connection, "orders"))
+        checks.same("nothing is made", None, settings(connection, "fresh"))
+        checks.same("none", OK, change_list(connection, []))
+        checks.same("two", OK, change_list(connection, topics))
+        checks.same("the first", (8, 6, 4, True, {"a": "3"}), settings(connection, "orders"))
+        checks.same("the other", (16, 16, 6, False, {}), settings(connection, "fresh"))
+        with open(os.path.join(broker.data, "broker.json"), encoding="utf-8") as kept:
+            checks.check("on disk", "fresh" in kept.read())
+
+
+def test_producers_can_be_kept_away(checks):
+    with Broker() as broker, broker.connect() as connection:
+        def perm(topic):
+            return json.loads(connection.ask(105, {"topic": topic})[1])["queueDatas"][0]["perm"]
+        change(connection, "orders")
+        change(connection, "archive", perm=4)
+        topics = len(json.loads(connection.ask(206)[1])["topicList"])
+        for code, name, field, count, wanted in (
+                (205, "another", "wipeTopicCount", 0, (6, 4, 7)),
+                (205, "", "wipeTopicCount", 0, (6, 4, 7)),
+                (205, "broker-a", "wipeTopicCount", topics, (4, 4, 5)),
+                (327, "another", "addTopicCount", 0, (4, 4, 5)),
+                (327, "broker-a", "addTopicCount", topics, (6, 4, 7))):
+            header, _ = connection.ask(code, {"brokerName": name})
+            checks.same(f"{code} {name}", (OK, {field: str(count)}),
+                        (header["code"], header["extFields"]))
+            checks.same("routes", wanted, tuple(perm(t) for t in ("orders", "archive", "TBW102")))
+            checks.same("settings stay", 6, settings(connection, "orders")[2])
+        checks.same("the name server's settings", b"listenPort=%d\n" % broker.namesrv_port,
+                    connection.ask(319)[1])
+
+
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([value for name, value in list(globals().items())
                                if name.startswith("test_")]))

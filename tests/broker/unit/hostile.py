@@ -33,14 +33,14 @@ LAST_WORDS = 100
 KEPT_MAX_KB = 256 * 1024  # CONNECTIONS_KEPT_MAX
 SUBSCRIBERS, CLIENTS_MAX_KB = 24, 128 * 1024  # CLIENTS_BYTES_MAX
 OK, BUSY = 0, 2
-CODES = [10, 11, 12, 14, 15, 17, 21, 26, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 41, 42, 46,
-         100, 101, 102, 105, 106, 200, 201, 202, 203, 204, 206, 207, 208, 215, 216, 219, 222, 224,
-         300, 304, 310, 315, 320, 324, 325, 351, 352, 361, 999, -5]
+CODES = [10, 11, 12, 14, 15, 17, 18, 21, 26, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 41, 42,
+         46, 100, 101, 102, 105, 106, 200, 201, 202, 203, 204, 205, 206, 207, 208, 215, 216,
+         219, 222, 224, 300, 304, 310, 315, 319, 320, 324, 325, 327, 351, 352, 361, 999, -5]
 NAMES = list("abcdefghijklmn") + """topic consumerGroup queueId queueOffset maxMsgNums sysFlag
     commitOffset suspendTimeoutMillis subscription expressionType group offset delayLevel key maxNum
     beginTimestamp endTimestamp producerGroup timestamp commitLogOffset commitOrRollback clientID
     namespace value readQueueNums writeQueueNums perm attributes groupName cluster
-    boundaryType statsName statsKey""".split()
+    boundaryType brokerName statsName statsKey""".split()
 VALUES = ["", "0", "1", "-1", "3", "true", "x", "T", "TBW102", "%RETRY%g", "%DLQ%g", "g",
           str(2**63 - 1), str(-2**63), "9" * 20, "4294967296",
           "KEYS\1a b c\2UNIQ_KEY\1u\2DELAY\0011\2", "DELAY\00199999999999\2",
@@ -54,6 +54,8 @@ BODIES = [b"", b"x", b"{}", b"[1,2", b"null", b"\xff" * 50, b'{"clientID":3,"con
           b'{"topic":"U","subString":"a >","expressionType":"SQL92"}]}]}',
           b'{"mqSet":[{"topic":"t","queueId":1},{},3],"clientId":"c","consumerGroup":"g"}',
           b'{"groupName":"g2","retryMaxTimes":-1}',
+          b'{"topicConfigList":[{"topicName":"T2","attributes":{"+a":"b","-":3,"":1},"perm":6.5}]}',
+          b'{"topicConfigList":[{"topicName":"T3","attributes":7},4]}',
           struct.pack(">IIIII", 23, 0, 0, 0, 1) + b"y\0\0",
           struct.pack(">IIIII", 2**32 - 1, 0, 0, 0, 1)]
 checks = 0
