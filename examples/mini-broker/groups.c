@@ -170,6 +170,12 @@ bool group_update(struct broker *broker, json_t *settings, const char **out_why)
 
 bool group_from_json(struct broker *broker, json_t *settings)
 {
+    const char *name = json_string_value(json_object_get(settings, "groupName"));
+    if (name != NULL && strlen(name) > GROUP_NAME_MAX) { /* an older broker took it */
+        log_line(LOG_WARN, "group %s: left out, its name is longer than %d bytes", name,
+                 GROUP_NAME_MAX);
+        return true;
+    }
     struct group *group = group_take(broker, settings);
     char *text = group == NULL ? NULL : settings_text(settings);
     if (text != NULL && !settings_have_room(broker, group, text)) {

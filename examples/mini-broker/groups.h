@@ -36,7 +36,7 @@ struct group *group_make(struct broker *broker, struct text name);
 struct commitlog_group *group_stored(struct broker *broker, struct text name, bool create);
 /* False: settings that make no sense, or that there is no room for: *out_why. */
 bool group_update(struct broker *broker, json_t *settings, const char **out_why);
-/* From the file of settings. False: of no group. */
+/* From the file of settings. False: of no group. One with too long a name is left out. */
 bool group_from_json(struct broker *broker, json_t *settings);
 void group_delete(struct broker *broker, struct group *group);
 struct group *group_next(const struct broker *broker, const struct group *group);

@@ -86,6 +86,22 @@ def test_names_are_no_longer_than_java_reads(checks):
 
 
 
+def test_a_group_of_an_older_broker_is_left_out(checks):
+    with tempfile.TemporaryDirectory(prefix="broker-answers-") as directory:
+        with Broker(directory=directory) as broker, broker.connect() as connection:
+            beat(connection, "readers")
+            path = os.path.join(broker.data, "broker.json")
+        with open(path, encoding="utf-8") as kept:
+            settings_kept = kept.read()
+        checks.same("the group is there", 1, settings_kept.count('"readers"'))
+        with open(path, "w", encoding="utf-8") as kept:
+            kept.write(settings_kept.replace('"readers"', '"' + "r" * 121 + '"'))
+        with Broker(directory=directory) as broker, broker.connect() as connection:
+            checks.check("it is said", broker.says("warn .*left out"), broker.log())
+            checks.same("it is not known", NO_GROUP,
+                        connection.ask(352, {"group": "r" * 121})[0]["code"])
+
+
 # ---- queries -------------------------------------------------------------------------------------
 
 
