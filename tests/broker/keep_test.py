@@ -385,6 +385,7 @@ def anonymous(broker):
 
 def test_no_descriptors(checks):
     with Broker() as broker, broker.connect() as connection:
+        checks.same("it is accepted", OK, send(connection, "orders")[0])
         limits = resource.prlimit(broker.process.pid, resource.RLIMIT_NOFILE)
         held = len(os.listdir(f"/proc/{broker.process.pid}/fd"))
         resource.prlimit(broker.process.pid, resource.RLIMIT_NOFILE, (held, limits[1]))
