@@ -19,7 +19,7 @@
 #include <stdlib.h>
 
 enum { BATCH_MAX = 65536, INNER_FIXED = 22 };
-enum { BATCH_BYTES_MAX = 64 * 1024 * 1024, SCRATCH_KEEP = 16 * 1024 * 1024 };
+enum { BATCH_BYTES_MAX = 16 * 1024 * 1024, SCRATCH_KEEP = BATCH_BYTES_MAX };
 
 struct inner {
     struct text body;

@@ -53,8 +53,8 @@ START_TEST(a_file_with_a_mistake_is_refused_as_a_whole)
         "{\"accounts\":[{\"accessKey\":\"a\",\"secretKey\":\"12345678\",\"publish\":[1]}]}",
         "{\"accounts\":[{\"accessKey\":\"a\",\"secretKey\":\"12345678\",\"groups\":[\"\"]}]}",
         "{\"accounts\":[{\"accessKey\":\"a\",\"secretKey\":\"12345678\",\"groups\":[\"a*b\"]}]}",
-        "{\"accounts\":[{\"accessKey\":\"a\",\"secretKey\":\"12345678\"},"
-        "{\"accessKey\":\"a\",\"secretKey\":\"87654321\"}]}"};
+        ("{\"accounts\":[{\"accessKey\":\"a\",\"secretKey\":\"12345678\"},"
+         "{\"accessKey\":\"a\",\"secretKey\":\"87654321\"}]}")};
     for (size_t i = 0; i < sizeof wrong / sizeof *wrong; i++)
         ck_assert_msg(accounts_of(wrong[i]) == NULL, "%s", wrong[i]);
     ck_assert_ptr_null(accounts_read("/nowhere/at/all"));
