@@ -132,6 +132,7 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
     uint64_t target =
         clg_min_u64(upto, clg_live_load(CLG_PLANTED(DRAIN_PAST_CLAIM) ? &log->shared->claimed
                                                                       : &log->shared->published));
+    CLG_ASSERT(clg_is_aligned(target, CLG_RECORD_ALIGN)); /* where a record ends, invariant 2 */
     const uint64_t from = clg_live_load(&log->shared->written);
     uint64_t written = from;
     int rc = COMMITLOG_OK;

@@ -144,8 +144,8 @@ int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
     } else if (level == COMMITLOG_LEVEL_WRITTEN) {
         while (rc == COMMITLOG_OK && clg_log_written(log) < end) {
             uint64_t published = clg_log_published(log);
-            if (published >= end) {
-                rc = clg_log_drain(log, end, UINT64_MAX, err);
+            if (published >= end) { /* which may be within a record that is there already */
+                rc = clg_log_drain(log, published, UINT64_MAX, err);
                 continue;
             }
             rc = clg_log_wait_visible(log, published, false, deadline_mono_ns);

@@ -241,8 +241,10 @@ static void service_idle(struct service_step *step)
         rc = clg_store_checkpoint(store, false, clg_log_first(log), &err);
         clg_store_announce(store);
     }
-    service_report(step, rc, &err);
-    services->idle_checkpointed = published;
+    if (rc != COMMITLOG_EINTERRUPTED) { /* somebody ended the waits of all: next time */
+        service_report(step, rc, &err);
+        services->idle_checkpointed = published;
+    }
 }
 
 static void service_retain(struct service_step *step)
@@ -465,7 +467,10 @@ static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
     bool sooner = clg_timers_have_changed(store);
     bool moved =
         depth == SERVICE_ASLEEP && clg_log_published(log) != store->services.idle_checkpointed;
-    if (!left && !sooner && !moved && clg_load_acquire_u32(&store->thread_stop) == 0) {
+    /* What a failed store has left stays left. */
+    bool failed = clg_log_failure(log, NULL) != COMMITLOG_OK;
+    if (((!left && !sooner && !moved) || failed) &&
+        clg_load_acquire_u32(&store->thread_stop) == 0) {
         (void)store->os->futex_wait(store->os, &store->thread_word, depth, wait_ns, false);
     }
     clg_store_relaxed_u32(&store->thread_word, SERVICE_AWAKE);

@@ -18,7 +18,9 @@ uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg
 {
     uint64_t durable = clg_log_durable(core->log);
     uint64_t published = clg_log_published(core->log);
-    bool failed = clg_log_failure(core->log, NULL) != COMMITLOG_OK;
+    bool failed =
+        clg_log_failure(core->log, NULL) != COMMITLOG_OK ||
+        (core->follows && clg_load_acquire_u32(&core->live.area->closed.flag) == CLG_LIVE_FAILED);
     /* After a failed flush the cache may show what the disk does not have. */
     return failed || clg_store_is_durable_only(store) ? durable : published;
 }
