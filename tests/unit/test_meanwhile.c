@@ -217,6 +217,65 @@ START_TEST(zeros_are_written_ahead_where_appends_wait_for_flushes)
 }
 END_TEST
 
+/* A flush is under way, upkeep waits for it to flush what has come since, and is interrupted. */
+static int during_fdatasync_steps(const struct commitlog_os *os, int fd)
+{
+    (void)os;
+    if (store != NULL && !during.inside && during.calls++ == 0) {
+        uint32_t wait_ms = 0;
+        during.inside = true;
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, "in between", 10, COMMITLOG_LEVEL_NONE, NULL), 0);
+        for (uint32_t i = 0; i < 3; i++) {
+            ck_assert_int_eq(commitlog_step(store, 100000, &wait_ms), 0);
+            during.under->sleep_ns(during.under, INT64_C(10000000000));
+        }
+        during.inside = false;
+    }
+    return during.under->fdatasync(during.under, fd);
+}
+
+static int during_futex_wait(const struct commitlog_os *os, const _Atomic uint32_t *word,
+                             uint32_t expected, int64_t timeout_ns, bool shared)
+{
+    if (!during.inside) {
+        return during.under->futex_wait(os, word, expected, timeout_ns, shared);
+    }
+    during.count++;
+    ck_assert_int_eq(commitlog_interrupt(store), 0);
+    return 0;
+}
+
+START_TEST(an_interrupt_does_not_make_upkeep_forget_what_is_not_flushed)
+{
+    uint32_t wait_ms = 0;
+    struct commitlog_event event = {.struct_bytes = sizeof(event)};
+    during_begin();
+    during.table.fdatasync = during_fdatasync_steps;
+    during.table.futex_wait = during_futex_wait;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(
+        store_open_with(&during.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    during.calls = 0;
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_uint_gt(during.count, 0); /* it waited, and was interrupted */
+    ck_assert_uint_lt(store_positions().durable, store_positions().published);
+    for (uint32_t i = 0; i < 3; i++) {
+        during.under->sleep_ns(during.under, INT64_C(10000000000));
+        ck_assert_int_eq(commitlog_step(store, 100000, &wait_ms), 0);
+    }
+    ck_assert_uint_eq(store_positions().durable, store_positions().published);
+    while (commitlog_event_next(store, &event) == 0) { /* nor is it an error of anybody's */
+        ck_assert_int_ne(event.detail.code, COMMITLOG_EINTERRUPTED);
+    }
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+END_TEST
+
 /* Topic "t" is in the oldest segment only; what carries it forward lies behind a reservation. */
 START_TEST(nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried)
 {
@@ -255,6 +314,7 @@ static Suite *meanwhile_suite(void)
     tcase_add_test(cases, a_flush_that_comes_back_to_a_failed_store_moves_nothing);
     tcase_add_test(cases, what_counts_as_written_ends_at_a_record);
     tcase_add_test(cases, zeros_are_written_ahead_where_appends_wait_for_flushes);
+    tcase_add_test(cases, an_interrupt_does_not_make_upkeep_forget_what_is_not_flushed);
     tcase_add_loop_test(cases, nothing_is_dropped_that_an_open_reservation_keeps_from_being_carried,
                         0, 2);
     suite_add_tcase(suite, cases);
