@@ -139,6 +139,18 @@ void clg_append_count(struct clg_log *log, uint32_t count, uint64_t bytes)
                           clg_load_relaxed_u64(&counters[CLG_LIVE_COUNT_APPENDED_BYTES]) + bytes);
 }
 
+void clg_append_count_items(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                            uint64_t bytes)
+{
+    uint32_t counted = 0;
+    for (uint32_t i = 0; i < count; i++) {
+        counted += items[i].takes_offset;
+    }
+    if (counted > 0) {
+        clg_append_count(log, counted, bytes);
+    }
+}
+
 /* Once the ring is half full its appender helps to drain it, unless somebody does already. */
 static int appender_help_drain(struct clg_log *log, struct commitlog_error *err)
 {
@@ -167,9 +179,7 @@ static inline int appender_locked(struct clg_log *log, const struct clg_append *
         }
         clg_claim_advance(log, bytes, count + (count > 1 ? 1u : 0u), receipts[0].store_time_ns);
         clg_publish(log);
-        if (items[0].takes_offset) {
-            clg_append_count(log, count, bytes);
-        }
+        clg_append_count_items(log, items, count, bytes);
     }
     return rc;
 }

@@ -206,6 +206,9 @@ uint32_t clg_appender_build(struct clg_log *log, uint8_t *at, uint64_t position,
                             uint8_t *checks, struct commitlog_receipt *receipts);
 /* Counts user records, not control records. Under claim_lock. */
 void clg_append_count(struct clg_log *log, uint32_t count, uint64_t bytes);
+/* Of these, those of users that have a place in a queue. */
+void clg_append_count_items(struct clg_log *log, const struct clg_append *items, uint32_t count,
+                            uint64_t bytes);
 
 /* seal.c: what the writers before left unsealed is to be sealed. Before there are other threads. */
 void clg_seal_adopt(struct clg_log *log);

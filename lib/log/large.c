@@ -60,9 +60,7 @@ int clg_large_locked(struct clg_log *log, const struct clg_append *items, uint32
     clg_claim_advance(log, bytes, count + (count > 1 ? 1u : 0u), receipts[0].store_time_ns);
     clg_store_release_u64(&log->ring_floor, log->position);
     clg_publish(log);
-    if (items[0].takes_offset) {
-        clg_append_count(log, count, bytes);
-    }
+    clg_append_count_items(log, items, count, bytes);
     log->drained = log->position;
     clg_live_store(&log->shared->written, log->position);
     return COMMITLOG_OK;

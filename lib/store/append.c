@@ -204,7 +204,11 @@ int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t co
 {
     CLG_ASSERT(level != COMMITLOG_LEVEL_DEFAULT);
     clg_services_notify(store, level);
-    int rc = clg_store_reach(store, receipts[0].end_position, level, deadline_mono_ns, err);
+    uint64_t end = receipts[0].end_position;
+    for (uint32_t i = 1; i < count; i++) { /* of a repetition each has its own */
+        end = clg_max_u64(end, receipts[i].end_position);
+    }
+    int rc = clg_store_reach(store, end, level, deadline_mono_ns, err);
     if (rc == COMMITLOG_OK) {
         for (uint32_t i = 0; i < count; i++) {
             receipts[i].level = level;

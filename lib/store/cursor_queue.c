@@ -83,6 +83,8 @@ static bool queue_take_plain(struct commitlog_cursor *cursor, struct clg_fetch *
                                    .queue = cursor->queue_in_topic,
                                    .epoch = header.epoch,
                                    .kind = header.kind,
+                                   .origin_topic = UINT32_MAX,
+                                   .origin_queue = UINT32_MAX,
                                    .body = {body, bytes},
                                    .attributes = {body, 0}};
     fetch->bytes += bytes;

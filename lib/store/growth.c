@@ -141,6 +141,8 @@ static int growth_attempt(void *ctx, struct commitlog_error *err)
     } else if (clg_topic_steps(growth->topic) > 1) {
         growth->receipt.position = clg_log_topic_changed_at(store->core->log, growth->topic);
         growth->receipt.end_position = growth->receipt.position + 1;
+    } else { /* its definition lies somewhere there */
+        growth->receipt.end_position = clg_log_published(store->core->log);
     }
     clg_mutex_unlock(store->os, &store->growth_lock);
     return rc;

@@ -106,19 +106,14 @@ static int producers_expire_one(struct commitlog_store *store, const struct clg_
     return producers_append_state(store, &state, false, &receipt, err);
 }
 
-/* A new one beyond the most takes the place of the one that was silent longest. */
-static int producers_make_room(struct commitlog_store *store, const struct clg_producer_mark *mark,
-                               struct commitlog_error *err)
+/* A new one beyond the most takes the place of those that were silent longest, once it is stored:
+ * an append that fails forgets nobody. Best effort: the next one comes here again. */
+static void producers_drop_most(struct commitlog_store *store)
 {
-    if (store->producers.count >= CLG_PRODUCERS_MAX &&
-        clg_producer_find(&store->producers, mark->id) == NULL) {
-        int rc = producers_expire_one(store, clg_producer_oldest(&store->producers), err);
-        if (rc != COMMITLOG_OK) {
-            return rc;
-        }
+    int rc = COMMITLOG_OK;
+    while (rc == COMMITLOG_OK && store->producers.count > CLG_PRODUCERS_MAX) {
+        rc = producers_expire_one(store, clg_producer_oldest(&store->producers), NULL);
     }
-    int rc = clg_producer_table_prepare(&store->producers, mark->id);
-    return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "a new producer");
 }
 
 static int producers_append_new(struct commitlog_store *store, const struct clg_append *items,
@@ -126,10 +121,11 @@ static int producers_append_new(struct commitlog_store *store, const struct clg_
                                 int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
                                 struct commitlog_error *err)
 {
-    int rc = producers_make_room(store, first, err);
-    if (rc == COMMITLOG_OK) {
-        rc = clg_timers_append_any(store, items, count, deadline_mono_ns, receipts, err);
+    int rc = clg_producer_table_prepare(&store->producers, first->id);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "a new producer");
     }
+    rc = clg_timers_append_any(store, items, count, deadline_mono_ns, receipts, err);
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
         struct clg_producer_mark mark = *first;
         mark.sequence += i;
@@ -140,6 +136,7 @@ static int producers_append_new(struct commitlog_store *store, const struct clg_
                                                    .epoch = receipts[i].epoch};
         clg_producer_apply_mark(&store->producers, &mark, &known);
     }
+    producers_drop_most(store);
     return rc;
 }
 

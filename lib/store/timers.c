@@ -103,7 +103,9 @@ static int timers_append_now(void *ctx, struct commitlog_error *err)
                 .position = receipts[i].position,
                 .due_ms = at.due_ms,
                 .queue_number = at.queue_number,
-                .size = (uint32_t)(receipts[i].end_position - receipts[i].position)};
+                .size = clg_record_bytes(
+                    items[i].attribute_bytes,
+                    items[i].body_bytes)}; /* its receipt has the end of its batch */
             clg_timer_add(&store->timers, &timer);
         }
     }

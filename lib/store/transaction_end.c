@@ -37,6 +37,7 @@ struct transaction_commit {
     uint64_t bytes; /* of the batch */
     uint64_t copies;
     bool may_copy;
+    bool has_offsets;
     uint8_t mark[CLG_TRANSACTION_MARK_BYTES];
     struct commitlog_receipt receipt;
 };
@@ -413,6 +414,7 @@ static int commit_now(void *ctx, struct commitlog_error *err)
     struct transaction_commit *commit = ctx;
     struct commitlog_store *store = commit->store;
     const bool has_offsets = commit_has_offsets(commit->transaction);
+    commit->has_offsets = has_offsets;
     if (has_offsets) {
         clg_mutex_lock(store->os, &store->group_lock);
     }
@@ -439,7 +441,11 @@ int32_t commitlog_transaction_commit(struct commitlog_transaction *transaction, 
     int64_t deadline = clg_store_deadline(store, timeout_ms);
     rc = clg_store_attempt(store, commit_now, &commit, deadline, err);
     if (rc != COMMITLOG_OK || commit.receipt.end_position == 0) {
-        return rc;
+        /* Nothing but offsets that were committed already: their records may not have the level. */
+        return rc != COMMITLOG_OK || !commit.has_offsets
+                   ? rc
+                   : clg_store_reach(store, clg_log_claimed(store->core->log),
+                                     clg_append_level(store, level), deadline, err);
     }
     rc = clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0, &commit.receipt,
                            err);
