@@ -229,12 +229,22 @@ static int retain_unlink(void *ctx, uint64_t base, uint64_t *out_held, struct co
     return rc;
 }
 
+/* The name of the next segment is flushed through the same descriptor, and the kernel tells a
+ * failure once only: had it been told here, whoever has renamed that segment would hear that all is
+ * well, and durable records would follow in a file without a name. So it is final. The views are
+ * their own directory, in which nothing lies that the log does not have. */
 static int retain_flush_dirs(void *ctx, struct commitlog_error *err)
 {
     struct commitlog_store *store = ctx;
+    struct commitlog_error cause;
+    clg_error_clear(&cause);
     clg_segment_supply_retry(&store->supply);
-    int rc = clg_segment_dir_sync(&store->dir.segment_dir, err);
-    return rc == COMMITLOG_OK ? clg_fold_sync_dir(store->core->fold, err) : rc;
+    if (clg_segment_dir_sync(&store->dir.segment_dir, &cause) != COMMITLOG_OK) {
+        clg_wrap(&cause, "retention");
+        clg_log_latch(store->core->log, &cause);
+        return clg_log_failure(store->core->log, err);
+    }
+    return clg_fold_sync_dir(store->core->fold, err);
 }
 
 static int retain_pause(void *ctx)

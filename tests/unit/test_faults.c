@@ -506,6 +506,35 @@ START_TEST(an_epoch_that_a_record_has_does_not_come_again_without_checkpoint)
 }
 END_TEST
 
+/* The next segment's name is flushed through the descriptor that was told of the failure. */
+START_TEST(a_retention_that_cannot_flush_the_log_directory_fails_the_store)
+{
+    static const char body[1000] = "";
+    const struct commitlog_retention keep = {.struct_bytes = sizeof(keep), .keep_bytes = 131072};
+    struct commitlog_retained dropped = {.struct_bytes = sizeof(dropped)};
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    for (int i = 0; i < 300; i++) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, body, sizeof(body), COMMITLOG_LEVEL_WRITTEN, NULL),
+            0);
+    }
+    uint32_t worked = 0;
+    (void)commitlog_step(store, 1000000, &worked); /* the next segment is there */
+    commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC_DIR, 1, EIO, 0);
+    ck_assert_int_eq(commitlog_retain(store, &keep, &dropped, &err), COMMITLOG_EFAILED);
+    ck_assert_ptr_nonnull(strstr(err.message, "flush of the directory log"));
+    ck_assert_uint_eq(dropped.segments_dropped, 1);
+    ck_assert_int_eq(commitlog_failure(store, &err), COMMITLOG_EFAILED);
+    ck_assert_int_eq(commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_DURABLE, NULL),
+                     COMMITLOG_EFAILED);
+    ck_assert_int_eq(commitlog_close(store, NULL), COMMITLOG_EFAILED);
+    store = NULL;
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    ck_assert_uint_eq(store_count(), 301);
+}
+END_TEST
+
 static Suite *faults_suite(void)
 {
     Suite *suite = suite_create("faults");
@@ -527,6 +556,8 @@ static Suite *faults_suite(void)
     tcase_add_loop_test(cases, a_device_that_reads_nothing_loses_nothing, 0, 4);
     tcase_add_test(cases, one_block_that_does_not_read_above_the_witness_is_cut);
     tcase_add_test(cases, a_retention_that_was_killed_is_no_gap_after_a_power_cut);
+    tcase_add_loop_test(cases, a_retention_that_cannot_flush_the_log_directory_fails_the_store, 0,
+                        2);
     tcase_add_loop_test(cases, a_topic_that_is_not_in_the_log_is_not_created, 0, 2);
     tcase_add_test(cases, a_creation_says_why_the_directory_above_cannot_be_flushed);
     tcase_add_test(cases, a_creation_needs_no_right_to_change_the_directory_above);
