@@ -152,7 +152,10 @@ int clg_key_file_open(struct clg_key_file *out, const uint8_t *file, uint64_t by
     decoded.prefix_bits = clg_load_le32(header + CLG_KEY_FILE_AT_PREFIX_BITS);
     decoded.prefix_check = clg_load_le64(header + CLG_KEY_FILE_AT_PREFIX_CHECK);
     decoded.entries_check = clg_load_le64(header + CLG_KEY_FILE_AT_ENTRIES_CHECK);
-    if (count > CLG_KEY_FILE_ENTRIES_MAX || decoded.prefix_bits > CLG_KEY_PREFIX_BITS_MAX) {
+    /* Each entry is of a key, or of the hash of one, that takes a byte of the segment at least. The
+     * length of the file bounds nothing, for it may be one long hole. */
+    if (count > CLG_KEY_FILE_ENTRIES_MAX || count > decoded.segment.end - decoded.segment.base ||
+        decoded.prefix_bits > CLG_KEY_PREFIX_BITS_MAX) {
         return COMMITLOG_EDAMAGED;
     }
     decoded.entry_count = (uint32_t)count;

@@ -126,12 +126,31 @@ static uint64_t queue_entries_check(const uint8_t *entries, uint64_t count, uint
     return clg_hash64(entries, count * CLG_QUEUE_ENTRY_BYTES, salt);
 }
 
+/*
+ * More than this no segment gives, whatever its log says. Let n be the records that have room in
+ * it. A queue is in the file because a record of it is in the segment: at most n queues. Its
+ * entries are those of its records, n in all queues together, and those of offsets that were lost
+ * between two of its records, at most as many as records have room between the two (queue_fill_gap
+ * in consume_queue.c). These spaces do not overlap, as records of one queue come in ascending
+ * places, so that they are at most n for each queue. Spaces of two queues may overlap: a log that
+ * is not ours can pretend so, and the file that is made of it has to open. The length of a file
+ * does not bound anything, for it may be one long hole.
+ */
+static bool queue_counts_ok(uint32_t queues, uint64_t entries,
+                            const struct clg_view_segment *segment)
+{
+    CLG_ASSERT(segment->base <= segment->end);
+    uint64_t records = (segment->end - segment->base) / CLG_RECORD_MIN;
+    CLG_ASSERT(records <= CLG_SEGMENT_MAX / CLG_RECORD_MIN); /* the product below fits 64 bits */
+    return entries <= CLG_QUEUE_FILE_ENTRIES_MAX && queues <= entries && queues <= records &&
+           entries <= records + records * queues;
+}
+
 void clg_queue_file_finish(uint8_t *file, uint32_t queues, uint64_t entries,
                            const struct clg_view_segment *segment,
                            const uint8_t uuid[CLG_UUID_BYTES])
 {
-    CLG_ASSERT(entries <= CLG_QUEUE_FILE_ENTRIES_MAX);
-    CLG_ASSERT(queues <= entries);
+    CLG_ASSERT(queue_counts_ok(queues, entries, segment));
     clg_view_header_begin(file, CLG_MAGIC_QUEUE_FILE, segment, uuid);
     clg_store_le64(file + CLG_QUEUE_FILE_AT_ENTRIES, entries);
     clg_store_le32(file + CLG_QUEUE_FILE_AT_QUEUES, queues);
@@ -162,8 +181,7 @@ int clg_queue_file_open(struct clg_queue_file *out, const uint8_t *file, uint64_
     decoded.queue_count = clg_load_le32(header + CLG_QUEUE_FILE_AT_QUEUES);
     decoded.directory_check = clg_load_le64(header + CLG_QUEUE_FILE_AT_DIRECTORY_CHECK);
     decoded.entries_check = clg_load_le64(header + CLG_QUEUE_FILE_AT_ENTRIES_CHECK);
-    if (decoded.entry_count > CLG_QUEUE_FILE_ENTRIES_MAX ||
-        decoded.queue_count > decoded.entry_count ||
+    if (!queue_counts_ok(decoded.queue_count, decoded.entry_count, &decoded.segment) ||
         clg_queue_file_bytes(decoded.queue_count, decoded.entry_count) != bytes) {
         return COMMITLOG_EDAMAGED;
     }

@@ -30,6 +30,8 @@
 /* Of a buffer, for what is created between making it and filling it. */
 #define STATE_SPARE_PART 16u
 #define STATE_SPARE_BYTES 4096u
+/* A state may have so much more than the log has bytes: a million topics take some 80 MB. */
+#define STATE_LEAST_MAX (UINT64_C(256) << 20)
 
 static uint64_t state_fold_bytes(const struct clg_fold *fold)
 {
@@ -400,12 +402,22 @@ void clg_fold_reset(struct clg_fold *fold)
     CLG_ASSERT(!fold->attached);
 }
 
-/* Is the file as long as its header says? Asked before room is made for all of it. */
-static int state_check_length(const struct clg_image_file *file)
+/* Is the file as long as its header says, and as a state of this log may be? Asked before room is
+ * made for all of it: it may be one long hole. What a state has comes from records that are kept;
+ * one that is larger than they are by so much is not read, which costs time and nothing else. */
+static int state_check_length(const struct clg_fold *fold, const struct clg_image_file *file)
 {
     uint8_t header[CLG_VIEW_HEADER_BYTES];
+    uint64_t first = 0;
+    uint64_t end = 0;
     CLG_ASSERT(file->size > 0);
-    int rc = clg_image_file_read(file, 0, header, sizeof(header));
+    int rc = clg_segment_set_range(fold->config.set, &first, &end);
+    if (rc == 0 && file->size > STATE_LEAST_MAX && file->size - STATE_LEAST_MAX > end - first) {
+        rc = COMMITLOG_EDAMAGED;
+    }
+    if (rc == 0) {
+        rc = clg_image_file_read(file, 0, header, sizeof(header));
+    }
     if (rc == 0 && clg_load_le64(header + CLG_STATE_AT_BYTES) != file->size - sizeof(header)) {
         rc = COMMITLOG_EDAMAGED;
     }
@@ -424,7 +436,7 @@ int clg_fold_restore_state(struct clg_fold *fold, uint64_t position)
     }
     struct clg_image image = {0};
     struct clg_state_file state;
-    rc = state_check_length(&file);
+    rc = state_check_length(fold, &file);
     if (rc == 0) {
         rc = clg_image_alloc(os, file.size, &image);
     }

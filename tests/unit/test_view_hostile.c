@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_view_hostile.c -- view files that are one long hole: small on the disk, and of counts for
+ * which there is no memory. They are made again from the log, whatever they say.
+ */
+#include "unit/view_fixture.h"
+
+#include <unistd.h>
+
+#include "format/format.h"
+#include "format/key_file.h"
+#include "format/queue_file.h"
+#include "format/state_file.h"
+
+#define HOSTILE_ALLOC_MAX (UINT64_C(512) << 20)
+
+static struct town *town;
+static size_t largest; /* that was asked for */
+
+/* As a machine that does not promise memory that it does not have. */
+static void *hostile_alloc(const struct commitlog_os *os, size_t size)
+{
+    largest = size > largest ? size : largest;
+    return size > HOSTILE_ALLOC_MAX ? NULL : town_alloc(os, size);
+}
+
+static void setup(void)
+{
+    town = calloc(1, sizeof(*town));
+    town_begin(town, 1);
+    town->os.alloc = hostile_alloc;
+    town_define(town, 16, false);
+    town_open(town, true);
+    for (uint32_t i = 0; i < 2000; i++) {
+        (void)town_message(town, i % 16, i % 3, i % 7, i % 200);
+    }
+    town_fold(town);
+    town_write_images(town);
+}
+
+static void teardown(void)
+{
+    town_end(town);
+    free(town);
+}
+
+static void hostile_path(char path[DIRS_PATH_MAX], const char *ending)
+{
+    char dir[DIRS_PATH_MAX];
+    path_join(dir, town->path, "view");
+    struct name_list names = dirs_list(dir, ending);
+    ck_assert_uint_gt(names.count, 0);
+    path_join(path, dir, names.names[0]);
+    names_free(&names);
+}
+
+static void hostile_read(const char *path, uint8_t header[CLG_VIEW_HEADER_BYTES])
+{
+    FILE *file = fopen(path, "rb");
+    ck_assert_ptr_nonnull(file);
+    ck_assert_uint_eq(fread(header, 1, CLG_VIEW_HEADER_BYTES, file), CLG_VIEW_HEADER_BYTES);
+    (void)fclose(file);
+}
+
+static bool hostile_write(const char *path, uint8_t header[CLG_VIEW_HEADER_BYTES], uint64_t bytes)
+{
+    clg_format_finish(header, CLG_VIEW_HEADER_BYTES, 0);
+    file_patch(path, 0, header, CLG_VIEW_HEADER_BYTES);
+    if (truncate(path, (off_t)bytes) != 0) {
+        printf("skip: the file system has no files of %llu bytes\n", (unsigned long long)bytes);
+        return false;
+    }
+    return true;
+}
+
+START_TEST(a_directory_of_more_queues_than_records_is_made_again)
+{
+    char path[DIRS_PATH_MAX];
+    uint8_t header[CLG_VIEW_HEADER_BYTES];
+    const uint32_t counts = UINT32_MAX - 1;
+    town_close(town);
+    hostile_path(path, ".cq");
+    hostile_read(path, header);
+    clg_store_le64(header + CLG_QUEUE_FILE_AT_ENTRIES, counts);
+    clg_store_le32(header + CLG_QUEUE_FILE_AT_QUEUES, counts);
+    if (!hostile_write(path, header, clg_queue_file_bytes(counts, counts))) {
+        return;
+    }
+    town_open(town, true);
+    town_check(town, 16, 9);
+    town_write_images(town);
+    ck_assert_uint_lt(file_size(path), TOWN_SEGMENT);
+    town_check(town, 16, 9);
+}
+END_TEST
+
+START_TEST(a_state_of_more_bytes_than_the_log_is_not_read)
+{
+    char path[DIRS_PATH_MAX];
+    uint8_t header[CLG_VIEW_HEADER_BYTES];
+    uint64_t position = 0;
+    const uint64_t bytes = UINT64_C(400) << 20; /* for this there would be memory */
+    TOWN_OK(town, clg_fold_save_state(town->fold, town_reach, &town->published, 1, &position,
+                                      &town->err));
+    town_close(town);
+    hostile_path(path, ".state");
+    hostile_read(path, header);
+    clg_store_le64(header + CLG_STATE_AT_BYTES, bytes - CLG_VIEW_HEADER_BYTES);
+    if (!hostile_write(path, header, bytes)) {
+        return;
+    }
+    town_open(town, true);
+    ck_assert_uint_eq(town->report.state_refused, 1);
+    ck_assert_uint_eq(town->report.state_position, 0);
+    ck_assert_uint_lt(largest, bytes);
+    town_check(town, 16, 9);
+}
+END_TEST
+
+/* No more queues than records have room, and for each no more lost offsets than that. */
+START_TEST(counts_are_bounded_by_the_segment)
+{
+    uint8_t header[CLG_VIEW_HEADER_BYTES] = {0};
+    const uint8_t uuid[CLG_UUID_BYTES] = {1};
+    const struct clg_view_segment segment = {.base = 0, .salt = 7, .end = TOWN_SEGMENT - 4096};
+    const uint64_t records = segment.end / CLG_RECORD_MIN;
+    const struct {
+        uint64_t queues;
+        uint64_t entries;
+        int rc;
+    } queues[] = {{0, 0, 0},
+                  {1, 2 * records, 0},
+                  {1, 2 * records + 1, COMMITLOG_EDAMAGED},
+                  {records, records, 0},
+                  {records, records * (records + 1), 0},
+                  {records, records * (records + 1) + 1, COMMITLOG_EDAMAGED},
+                  {records + 1, records + 1, COMMITLOG_EDAMAGED}};
+    for (size_t i = 0; i < sizeof(queues) / sizeof(queues[0]); i++) {
+        struct clg_queue_file file;
+        clg_view_header_begin(header, CLG_MAGIC_QUEUE_FILE, &segment, uuid);
+        clg_store_le64(header + CLG_QUEUE_FILE_AT_ENTRIES, queues[i].entries);
+        clg_store_le32(header + CLG_QUEUE_FILE_AT_QUEUES, (uint32_t)queues[i].queues);
+        clg_format_finish(header, sizeof(header), 0);
+        uint64_t bytes = clg_queue_file_bytes((uint32_t)queues[i].queues, queues[i].entries);
+        ck_assert_int_eq(clg_queue_file_open(&file, header, bytes, &segment, uuid), queues[i].rc);
+    }
+    for (uint32_t more = 0; more < 2; more++) {
+        struct clg_key_file file;
+        const uint64_t entries = segment.end + more;
+        clg_view_header_begin(header, CLG_MAGIC_KEY_FILE, &segment, uuid);
+        clg_store_le64(header + CLG_KEY_FILE_AT_ENTRIES, entries);
+        clg_store_le32(header + CLG_KEY_FILE_AT_PREFIX_BITS, 0);
+        clg_format_finish(header, sizeof(header), 0);
+        uint64_t bytes = sizeof(header) + 8 + entries * CLG_KEY_ENTRY_BYTES;
+        ck_assert_int_eq(clg_key_file_open(&file, header, bytes, &segment, uuid),
+                         more > 0 ? COMMITLOG_EDAMAGED : 0);
+    }
+}
+END_TEST
+
+static Suite *hostile_suite(void)
+{
+    Suite *suite = suite_create("hostile view files");
+    TCase *cases = tcase_create("holes");
+    tcase_set_timeout(cases, 60);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_test(cases, a_directory_of_more_queues_than_records_is_made_again);
+    tcase_add_test(cases, a_state_of_more_bytes_than_the_log_is_not_read);
+    tcase_add_test(cases, counts_are_bounded_by_the_segment);
+    suite_add_tcase(suite, cases);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(hostile_suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
