@@ -127,6 +127,9 @@ static int os_map(const struct commitlog_os *os, int fd, uint64_t at, size_t siz
     bool anonymous = (flags & CLG_OS_MAP_ANONYMOUS) != 0;
     CLG_ASSERT(out != NULL);
     CLG_ASSERT(size > 0);
+    if ((flags & CLG_OS_MAP_SYNC) != 0) {
+        return -EOPNOTSUPP; /* its disk is an ordinary one; no call that could fail otherwise */
+    }
     clg_fault_lock(m);
     int rc = fault_memory_fd(m, fd, anonymous);
     if (rc >= 0) {

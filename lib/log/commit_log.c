@@ -36,8 +36,7 @@ static void log_init_fields(struct clg_log *log, const struct clg_log_config *co
  * are durable ones on persistent memory. Of all else each one is counted. */
 static void log_set_rates(struct clg_log *log)
 {
-    const bool persists = log->engine->writes_through &&
-                          log->os->is_pmem(log->os, log->active_map, log->active->bytes) == 1;
+    const bool persists = log->engine->writes_through && log->active->write_synced;
     log->times_durable = !persists;
     for (uint32_t i = 0; i < log->live->histogram_count; i++) {
         bool drawn = i == CLG_HISTOGRAM_APPEND || i == CLG_HISTOGRAM_APPEND_WRITTEN ||

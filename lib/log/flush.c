@@ -81,13 +81,13 @@ static void flush_align(struct clg_log *log)
 }
 
 /* A segment on persistent memory needs no system call: its stores are pushed out of the caches.
- * Only where libpmem says that this is enough for the whole map. */
+ * Only where the kernel has promised that this is enough: no flush is asked for after that. */
 static int flush_one(struct clg_log *log, struct clg_segment *segment, uint64_t from,
                      uint64_t target, struct commitlog_error *err)
 {
     const struct commitlog_os *os = log->os;
     const uint8_t *map = log->engine->writes_through ? segment->write_map : NULL;
-    if (map != NULL && os->is_pmem(os, map, segment->bytes) == 1) {
+    if (map != NULL && segment->write_synced) {
         uint64_t end = clg_min_u64(target, segment->data_end);
         int rc = os->persist(os, map + (from - segment->base), end - from);
         return rc < 0 ? clg_fail_os(err, rc, from, "persist segment %llu",

@@ -183,8 +183,8 @@ struct commitlog_os {
                   enum clg_os_advice advice);
     int (*lock_pages)(const struct commitlog_os *os, const void *addr, size_t size);
     int (*unlock_pages)(const struct commitlog_os *os, const void *addr, size_t size);
-    /* Persistent memory: is_pmem is 1 or 0; persist makes stores durable without a system call. */
-    int (*is_pmem)(const struct commitlog_os *os, const void *addr, size_t size);
+    /* Persistent memory: makes stores into a map of CLG_OS_MAP_SYNC durable without a system call.
+     * -EOPNOTSUPP: it was built without libpmem. */
     int (*persist)(const struct commitlog_os *os, const void *addr, size_t size);
 
     /* Waiting. shared: the word is in memory shared between processes. timeout_ns is relative;

@@ -122,7 +122,6 @@ static const struct commitlog_os linux_table = {
     .advise = clg_linux_advise,
     .lock_pages = clg_linux_lock_pages,
     .unlock_pages = clg_linux_unlock_pages,
-    .is_pmem = clg_pmem_is_pmem,
     .persist = clg_pmem_persist,
     .futex_wait = clg_linux_futex_wait,
     .futex_wake = clg_linux_futex_wake,

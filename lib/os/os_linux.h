@@ -73,7 +73,6 @@ int clg_linux_advise(const struct commitlog_os *os, void *addr, size_t size,
                      enum clg_os_advice advice);
 int clg_linux_lock_pages(const struct commitlog_os *os, const void *addr, size_t size);
 int clg_linux_unlock_pages(const struct commitlog_os *os, const void *addr, size_t size);
-int clg_pmem_is_pmem(const struct commitlog_os *os, const void *addr, size_t size);
 int clg_pmem_persist(const struct commitlog_os *os, const void *addr, size_t size);
 
 int clg_linux_futex_wait(const struct commitlog_os *os, const _Atomic uint32_t *word,

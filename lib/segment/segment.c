@@ -249,6 +249,23 @@ int clg_segment_map(struct clg_segment *segment, const uint8_t **out, struct com
     return 0;
 }
 
+/* Under lock. On DAX with the promise that goes with it; refused everywhere else, and then, as for
+ * whatever other reason it is refused, an ordinary map. Persist is tried at once: a library without
+ * libpmem cannot. */
+static int segment_map_shared(const struct clg_segment *segment, void **out, bool *synced)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    const uint32_t prot = CLG_OS_PROT_READ | CLG_OS_PROT_WRITE;
+    CLG_ASSERT(segment->fd >= 0);
+    *synced = false;
+    if (os->map(os, segment->fd, 0, (size_t)segment->bytes, prot,
+                CLG_OS_MAP_SHARED | CLG_OS_MAP_SYNC, out) >= 0) {
+        *synced = os->persist(os, *out, 1) >= 0;
+        return 0;
+    }
+    return os->map(os, segment->fd, 0, (size_t)segment->bytes, prot, CLG_OS_MAP_SHARED, out);
+}
+
 int clg_segment_map_write(struct clg_segment *segment, uint8_t **out, struct commitlog_error *err)
 {
     CLG_ASSERT(out != NULL);
@@ -257,13 +274,12 @@ int clg_segment_map_write(struct clg_segment *segment, uint8_t **out, struct com
     clg_mutex_lock(os, &segment->lock);
     if (segment->write_map == NULL) {
         void *address = NULL;
-        rc = !segment->fd_writable
-                 ? -EACCES
-                 : os->map(os, segment->fd, 0, (size_t)segment->bytes,
-                           CLG_OS_PROT_READ | CLG_OS_PROT_WRITE, CLG_OS_MAP_SHARED, &address);
+        bool synced = false;
+        rc = segment->fd_writable ? segment_map_shared(segment, &address, &synced) : -EACCES;
         if (rc >= 0) {
             CLG_ASSERT(address != NULL);
             segment->write_map = address;
+            segment->write_synced = synced;
             /* A child that inherited it could write into the log: a hint that may be refused. */
             (void)os->advise(os, address, (size_t)segment->bytes, CLG_OS_ADVISE_DONTFORK);
         }

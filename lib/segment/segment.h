@@ -83,6 +83,10 @@ struct clg_segment {
     bool fd_writable;   /* under lock */
     bool held_open;     /* under lock; the name is gone: the descriptor cannot be had again */
     uint8_t *write_map; /* mmap engine only; under lock, read by the engine that asked for it */
+    /* Of the map for writing, as write_map. The file is on DAX and the kernel has promised
+     * (MAP_SYNC) that what it knows of the file's blocks is durable before a store meets them:
+     * stores are durable by os->persist. Anywhere else they are by clg_segment_flush only. */
+    bool write_synced;
 
     /* Among those whose descriptor their set keeps open. Written under the set's lock, read
      * without: clg_segment_set_keep_open says why relaxed is enough. */
