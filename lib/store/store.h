@@ -153,8 +153,9 @@ struct commitlog_store {
     uint64_t thread;
     bool has_thread;
     _Atomic uint32_t thread_stop;
-    _Atomic uint32_t thread_word; /* changes to wake the thread */
-    _Atomic int32_t event_fd;     /* -1: nobody asked */
+    _Atomic uint32_t thread_word;      /* changes to wake the thread */
+    _Atomic int32_t event_fd;          /* -1: nobody asked */
+    _Atomic uint32_t topics_undefined; /* 1: there was no room for the definition of some topic */
     _Atomic uint32_t round_robin;
     _Atomic int64_t follow_checked_ns;           /* monotonic; reader */
     _Atomic uint64_t held_bytes;                 /* by leases whose segments were dropped */
@@ -240,6 +241,10 @@ void clg_services_notify(struct commitlog_store *store, uint32_t level);
 /* checkpoint.c */
 CLG_MUST_CHECK int clg_store_checkpoint(struct commitlog_store *store, bool clean, uint64_t first,
                                         struct commitlog_error *err);
+/* topics.c: the definitions for which there was no room when their topics were made, at close,
+ * where there is. Best effort: such a topic has no message. */
+void clg_topics_define_last(struct commitlog_store *store);
+
 /* events.c */
 void clg_store_event(struct commitlog_store *store, uint32_t severity,
                      const struct commitlog_error *detail);

@@ -48,7 +48,26 @@ static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
         clg_append_fold(store);
         clg_services_notify(store, COMMITLOG_LEVEL_NONE);
     }
-    return rc == COMMITLOG_EAGAIN ? COMMITLOG_OK : rc;
+    if (rc == COMMITLOG_EAGAIN) {
+        clg_store_relaxed_u32(&store->topics_undefined, 1);
+        rc = COMMITLOG_OK;
+    }
+    return rc;
+}
+
+void clg_topics_define_last(struct commitlog_store *store)
+{
+    struct clg_registry *registry = &store->core->registry;
+    uint32_t count = clg_load_relaxed_u32(&store->topics_undefined) != 0
+                         ? clg_registry_topic_count(registry)
+                         : 0;
+    int rc = COMMITLOG_OK;
+    for (uint32_t id = 0; rc == COMMITLOG_OK && id < count; id++) {
+        struct clg_topic *topic = clg_registry_topic(registry, id);
+        if (topic != NULL && !clg_log_topic_is_defined(store->core->log, topic)) {
+            rc = topics_define(store, topic, NULL);
+        }
+    }
 }
 
 /* Whoever opens a topic as he always did goes on doing so when it grows. */

@@ -101,6 +101,32 @@ START_TEST(a_large_reservation_leaves_nothing)
 }
 END_TEST
 
+/* A topic for whose definition an open reservation left no room, and which has no message. */
+START_TEST(a_topic_that_was_only_made_is_kept)
+{
+    static const uint8_t body[10000];
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    struct opened opened = reserve(BODY);
+    for (struct commitlog_slice part = {body, sizeof(body)}; part.bytes > 0;) {
+        const struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                                .topic = topic,
+                                                .level = COMMITLOG_LEVEL_NONE,
+                                                .body = &part,
+                                                .body_count = 1};
+        if (commitlog_append_record(store, &record, 0, NULL, &err) != 0) {
+            part.bytes /= 2; /* until nothing fits any more */
+        }
+    }
+    ck_assert_int_eq(commitlog_topic_open(store, "other", 5, 3, &topic, &err), 0);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(commitlog_abort(opened.reservation), COMMITLOG_ECLOSED);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "other", 5, 0, &topic, &err), 0);
+}
+END_TEST
+
 /* Somebody has removed LOCK, and a second writer came. The first one sees it at its next
  * checkpoint, and leaves the second one's alone. */
 START_TEST(a_writer_that_was_overtaken_stops)
@@ -135,6 +161,7 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, what_lies_behind_open_reservations_is_kept, 0, 2 * ENGINES);
     tcase_add_loop_test(cases, a_large_reservation_leaves_nothing, 0, ENGINES);
+    tcase_add_test(cases, a_topic_that_was_only_made_is_kept);
     tcase_add_test(cases, a_writer_that_was_overtaken_stops);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
