@@ -4,7 +4,8 @@
  * Invariants: 1. a record never crosses a segment and leaves room for the pad that closes it;
  *       2. before the first record of a topic in a segment lie the definitions of all its steps,
  * before the first record of a session its epoch start: no crash leaves a record without a name;
- *       3. a claim that fails has moved nothing but, at most, to the next segment.
+ *       3. a claim that fails has moved nothing but, at most, to the next segment, and written
+ * nothing but, at most, some of 2.: all definitions of a topic or none, published.
  * Threads and locks: everything under claim_lock.
  * Happy path: clg_claim_prepare -> build at place(position) -> clg_claim_advance.
  * Failure modes: CLG_LOG_ROUTED_ANEW; COMMITLOG_EAGAIN (ring, or too many segments unsealed),
@@ -164,14 +165,22 @@ static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append
     return bytes;
 }
 
+/* As far as there is room now. The segment takes all of it. */
 static void claim_write_prelude(struct clg_log *log, const struct clg_append *items, uint32_t count)
 {
     if (!log->epoch_written) {
+        if (!log->engine->has_room(log,
+                                   log->position + clg_record_bytes(0, CLG_EPOCH_BODY_BYTES))) {
+            return;
+        }
         claim_write_epoch(log);
     }
     for (uint32_t i = 0; i < count; i++) {
         struct clg_topic *topic = claim_topic(log, &items[i]);
         if (topic != NULL && topic->defined_base != log->active->base) {
+            if (!log->engine->has_room(log, log->position + claim_definition_bytes(topic))) {
+                return;
+            }
             claim_write_definitions(log, topic);
         }
     }
@@ -319,11 +328,15 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    if (!log->engine->has_room(log, log->position + prelude + (large ? 0 : bytes))) {
-        return COMMITLOG_EAGAIN;
-    }
-    if (prelude > 0) {
+    bool has_room = log->engine->has_room(log, log->position + prelude + (large ? 0 : bytes));
+    if (prelude > 0 && (has_room || !CLG_PLANTED(PRELUDE_WHOLE))) {
+        /* Without room, too: definitions of many topics may be more than the ring takes at once,
+         * and what goes ahead is not wanted again when the caller has made room. */
         claim_write_prelude(log, items, count);
+    }
+    if (!has_room) {
+        clg_publish(log); /* or it could not be drained */
+        return COMMITLOG_EAGAIN;
     }
     return COMMITLOG_OK;
 }

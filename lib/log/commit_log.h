@@ -91,7 +91,8 @@ void clg_log_free(struct clg_log *log);
 /*
  * Appends count records as one (count 1: a plain record; more: a batch with its header). Never
  * waits for room. receipts: one per record, filled but for the level.
- * COMMITLOG_EAGAIN: no room now; nothing was claimed. CLG_LOG_ROUTED_ANEW.
+ * COMMITLOG_EAGAIN: no room now; none of them was claimed, but definitions of their topics may have
+ * been written: what is left of those is less with each attempt. CLG_LOG_ROUTED_ANEW.
  */
 CLG_MUST_CHECK int clg_log_append(struct clg_log *log, const struct clg_append *items,
                                   uint32_t count, struct commitlog_receipt *receipts,
