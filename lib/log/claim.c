@@ -1,7 +1,8 @@
 /*
  * claim.c -- the place of a record: position, store time, and what has to lie before it.
  *
- * Invariants: 1. a record never crosses a segment and leaves room for the pad that closes it;
+ * Invariants: 1. a record never crosses a segment and leaves room for the pad that closes it, and,
+ * where flushes end at blocks, in segment and ring for the filler up to the next block;
  *       2. before the first record of a topic in a segment lie the definitions of all its steps,
  * before the first record of a session its epoch start: no crash leaves a record without a name;
  *       3. a claim that fails has moved nothing but, at most, to the next segment, and written
@@ -165,12 +166,18 @@ static uint64_t claim_prelude_bytes(struct clg_log *log, const struct clg_append
     return bytes;
 }
 
+/* In the ring, and behind it for the filler. The pad that closes a segment asks when it is due. */
+static bool claim_has_room(const struct clg_log *log, uint64_t bytes)
+{
+    uint64_t filler = log->flush_align_bytes > 0 ? clg_claim_tail(log) : 0;
+    return log->engine->has_room(log, log->position + bytes + filler);
+}
+
 /* As far as there is room now. The segment takes all of it. */
 static void claim_write_prelude(struct clg_log *log, const struct clg_append *items, uint32_t count)
 {
     if (!log->epoch_written) {
-        if (!log->engine->has_room(log,
-                                   log->position + clg_record_bytes(0, CLG_EPOCH_BODY_BYTES))) {
+        if (!claim_has_room(log, clg_record_bytes(0, CLG_EPOCH_BODY_BYTES))) {
             return;
         }
         claim_write_epoch(log);
@@ -178,7 +185,7 @@ static void claim_write_prelude(struct clg_log *log, const struct clg_append *it
     for (uint32_t i = 0; i < count; i++) {
         struct clg_topic *topic = claim_topic(log, &items[i]);
         if (topic != NULL && topic->defined_base != log->active->base) {
-            if (!log->engine->has_room(log, log->position + claim_definition_bytes(topic))) {
+            if (!claim_has_room(log, claim_definition_bytes(topic))) {
                 return;
             }
             claim_write_definitions(log, topic);
@@ -186,24 +193,52 @@ static void claim_write_prelude(struct clg_log *log, const struct clg_append *it
     }
 }
 
-/* The pad up to the end of the data: only its header is built, the rest stays zero on disk. */
-static void claim_write_pad(struct clg_log *log)
+int64_t clg_claim_build_filler(struct clg_log *log, uint8_t *record, uint64_t position,
+                               uint8_t kind, uint64_t bytes)
 {
-    uint64_t position = log->position;
-    uint64_t bytes = log->active->data_end - position;
     CLG_ASSERT(bytes >= CLG_RECORD_MIN && bytes <= CLG_FILLER_MAX);
+    CLG_ASSERT(clg_record_is_filler(kind));
     int64_t now = clg_claim_time(log);
     struct clg_record_header header = {
         .store_time = now,
         .epoch = log->epoch,
         .queue_number = CLG_QUEUE_NONE,
         .durable_back = clg_durable_back_encode(position, clg_live_load(&log->shared->durable)),
-        .kind = CLG_KIND_PAD};
-    uint8_t *record = log->engine->place(log, position);
+        .kind = kind};
     clg_record_encode_header(record, &header);
     uint64_t seed = clg_record_seed(log->active->salt, position);
     clg_word_store(record, clg_record_seal_header(record, (uint32_t)bytes, seed));
+    return now;
+}
+
+/* The pad up to the end of the data: only its header is built, the rest stays zero on disk. */
+static void claim_write_pad(struct clg_log *log)
+{
+    uint64_t bytes = log->active->data_end - log->position;
+    uint8_t *record = log->engine->place(log, log->position);
+    int64_t now = clg_claim_build_filler(log, record, log->position, CLG_KIND_PAD, bytes);
     clg_claim_advance(log, bytes, 1, now);
+}
+
+uint64_t clg_claim_align_bytes(const struct clg_log *log, uint64_t position)
+{
+    uint64_t align = log->flush_align_bytes;
+    if (align == 0 || clg_is_aligned(position, align)) {
+        return 0;
+    }
+    return clg_align_up(position + CLG_RECORD_MIN, align) - position;
+}
+
+void clg_claim_align(struct clg_log *log)
+{
+    uint64_t bytes = clg_claim_align_bytes(log, log->position);
+    if (bytes > 0) {
+        uint8_t *record = log->engine->place(log, log->position);
+        CLG_ASSERT(log->engine->has_room(log, log->position + bytes));
+        memset(record, 0, bytes);
+        int64_t now = clg_claim_build_filler(log, record, log->position, CLG_KIND_HOLE, bytes);
+        clg_claim_advance(log, bytes, 1, now);
+    }
 }
 
 static int claim_take_next(struct clg_log *log, struct commitlog_error *err)
@@ -278,7 +313,7 @@ static int claim_keep_reserve(struct clg_log *log, const struct clg_append *item
     if (log->control_reserve_bytes == 0 || items[0].takes_reserve) {
         return COMMITLOG_OK;
     }
-    uint64_t end = log->position + need + CLG_RECORD_MIN;
+    uint64_t end = log->position + need + clg_claim_tail(log);
     if (end + log->control_reserve_bytes <= log->active->data_end) {
         return COMMITLOG_OK;
     }
@@ -287,7 +322,7 @@ static int claim_keep_reserve(struct clg_log *log, const struct clg_append *item
 
 int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commitlog_error *err)
 {
-    uint64_t capacity = log->segment_bytes - CLG_SEGMENT_GAP - CLG_RECORD_MIN;
+    uint64_t capacity = log->segment_bytes - CLG_SEGMENT_GAP - clg_claim_tail(log);
     if (bytes > capacity) {
         return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
                         "%llu bytes do not fit one segment, which takes %llu",
@@ -303,14 +338,15 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
     if (clg_load_acquire_u32(&log->latch) != 0) {
         return clg_log_failure(log, err);
     }
+    const uint64_t tail = clg_claim_tail(log);
     uint64_t prelude = claim_prelude_bytes(log, items, count, log->active->base);
     if (CLG_UNLIKELY(prelude == CLAIM_ROUTED_ANEW)) {
         return CLG_LOG_ROUTED_ANEW;
     }
-    if (prelude + bytes + CLG_RECORD_MIN > log->active->data_end - log->position) {
+    if (prelude + bytes + tail > log->active->data_end - log->position) {
         uint64_t next_base = log->active->base + log->active->bytes;
         prelude = claim_prelude_bytes(log, items, count, next_base);
-        if (prelude + bytes + CLG_RECORD_MIN > log->segment_bytes - CLG_SEGMENT_GAP) {
+        if (prelude + bytes + tail > log->segment_bytes - CLG_SEGMENT_GAP) {
             return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
                             "%llu bytes with %llu of topic definitions do not fit one segment",
                             (unsigned long long)bytes, (unsigned long long)prelude);
@@ -319,7 +355,7 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
         if (rc != COMMITLOG_OK) {
             return rc;
         }
-        if (prelude + bytes + CLG_RECORD_MIN > log->active->data_end - log->position) {
+        if (prelude + bytes + tail > log->active->data_end - log->position) {
             /* One that was prepared with another size: the next but one is of ours. */
             return COMMITLOG_EAGAIN;
         }
@@ -328,7 +364,7 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    bool has_room = log->engine->has_room(log, log->position + prelude + (large ? 0 : bytes));
+    bool has_room = claim_has_room(log, prelude + (large ? 0 : bytes));
     if (prelude > 0 && (has_room || !CLG_PLANTED(PRELUDE_WHOLE))) {
         /* Without room, too: definitions of many topics may be more than the ring takes at once,
          * and what goes ahead is not wanted again when the caller has made room. */

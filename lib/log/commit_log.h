@@ -161,6 +161,9 @@ CLG_MUST_CHECK int clg_log_drain(struct clg_log *log, uint64_t upto, uint64_t ma
  * COMMITLOG_ETIMEDOUT, COMMITLOG_EINTERRUPTED, COMMITLOG_EFAILED. */
 CLG_MUST_CHECK int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
                                  struct commitlog_error *err);
+/* Where flushes end at blocks, so does the log from here on: before anybody is told what of it is
+ * durable, its last block is filled and flushed. By one thread, once appends are allowed. */
+CLG_MUST_CHECK int clg_log_align(struct clg_log *log, struct commitlog_error *err);
 /* Writes the footer of the oldest closed segment that is durable (flushing it first when `force`).
  * *out_sealed: one was. Footers are what recovery believes, so they come after the flush. */
 CLG_MUST_CHECK int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed,

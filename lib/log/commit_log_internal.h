@@ -156,6 +156,19 @@ int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commi
  * itself will not be built in the ring. COMMITLOG_EAGAIN, _ENOSPC, _ETOOBIG. */
 int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint32_t count,
                       uint64_t bytes, bool large, struct commitlog_error *err);
+/* What a claim leaves of its segment: for a pad, or for the filler up to the next block and a pad
+ * behind it. */
+static inline uint64_t clg_claim_tail(const struct clg_log *log)
+{
+    return CLG_RECORD_MIN + log->flush_align_bytes;
+}
+/* The header of a filler of `bytes` at `position`, built at `record`. Returns its time. */
+int64_t clg_claim_build_filler(struct clg_log *log, uint8_t *record, uint64_t position,
+                               uint8_t kind, uint64_t bytes);
+/* The filler from `position` up to a block, where flushes end there; 0: none is needed. */
+uint64_t clg_claim_align_bytes(const struct clg_log *log, uint64_t position);
+/* Writes it. Behind a claim there is room for it. */
+void clg_claim_align(struct clg_log *log);
 /* Closes the active segment and moves to the next one. COMMITLOG_EAGAIN, _ENOSPC. */
 int clg_claim_switch(struct clg_log *log, struct commitlog_error *err);
 /* Counts records into the tally and moves the position behind them. */

@@ -8,7 +8,8 @@
  * Invariants: 1. the target is read before the flush begins: nothing published later is
  *       acknowledged by it; 2. segments are flushed oldest first, each through its one descriptor;
  *       3. after the first failure nothing is flushed again (the second fsync says OK and the data
- *       is gone) and durable never moves.
+ *       is gone) and durable never moves; 4. with flush_align_bytes durable lies at a block, from
+ *       clg_log_align on.
  * Threads and locks: leader > drain_lock; no claim_lock but for the filler that aligns a flush.
  *
  * Who sleeps where: there are two groups, in turn. Who finds a leader at work reads its aim: either
@@ -46,38 +47,38 @@
 #define FLUSH_SMALL_BYTES (UINT64_C(256) << 10)
 
 /* A device that may spoil the block it is writing gets whole blocks: a filler record ends at the
- * next block, so that no later flush rewrites this one. */
+ * next block, so that no later flush rewrites this one. Each claim has left room for it, and an
+ * open reservation, at which `published` waits, begins at a block. */
 static void flush_align(struct clg_log *log)
 {
-    uint64_t align = log->flush_align_bytes;
-    if (align == 0 || clg_is_aligned(log->position, align)) {
-        return;
-    }
-    uint64_t bytes = clg_align_up(log->position + CLG_RECORD_MIN, align) - log->position;
-    if (log->reserved > 0 || !log->engine->has_room(log, log->position + bytes)) {
+    uint64_t bytes = clg_claim_align_bytes(log, log->position);
+    if (bytes == 0 || log->reserved > 0) {
         return;
     }
     if (log->position + bytes + CLG_RECORD_MIN > log->active->data_end) {
-        /* No room for a pad behind the filler: the pad is the filler, if there is a next segment.
-         */
+        /* Where the log was entered, of a store that did not align: the pad is the filler, if there
+         * is a next segment. If not, nothing is claimed here, because it would need this room. */
         int rc = clg_claim_switch(log, NULL);
         (void)rc;
         return;
     }
-    uint8_t *record = log->engine->place(log, log->position);
-    memset(record, 0, bytes);
-    int64_t now = clg_claim_time(log);
-    struct clg_record_header header = {.store_time = now,
-                                       .epoch = log->epoch,
-                                       .queue_number = CLG_QUEUE_NONE,
-                                       .durable_back = clg_durable_back_encode(
-                                           log->position, clg_live_load(&log->shared->durable)),
-                                       .kind = CLG_KIND_HOLE};
-    clg_record_encode_header(record, &header);
-    uint64_t seed = clg_record_seed(log->active->salt, log->position);
-    clg_word_store(record, clg_record_seal_header(record, (uint32_t)bytes, seed));
-    clg_claim_advance(log, bytes, 1, now);
+    clg_claim_align(log);
     clg_publish(log);
+}
+
+/* Under leader: what is published, and ends where a block does. Both under one lock, or somebody
+ * appends in between. */
+static uint64_t flush_target(struct clg_log *log)
+{
+    if (log->flush_align_bytes == 0) {
+        return clg_live_load(&log->shared->published);
+    }
+    clg_mutex_lock(log->os, &log->claim_lock);
+    flush_align(log);
+    uint64_t target = clg_live_load(&log->shared->published);
+    clg_mutex_unlock(log->os, &log->claim_lock);
+    clg_publish_wake(log);
+    return target;
 }
 
 /* A segment on persistent memory needs no system call: its stores are pushed out of the caches.
@@ -166,14 +167,8 @@ static int flush_moves(struct clg_log *log, uint64_t target, struct commitlog_er
 static int flush_lead(struct clg_log *log, struct commitlog_error *err)
 {
     flush_gather(log);
-    if (log->flush_align_bytes != 0) {
-        clg_mutex_lock(log->os, &log->claim_lock);
-        flush_align(log);
-        clg_mutex_unlock(log->os, &log->claim_lock);
-        clg_publish_wake(log);
-    }
     uint64_t durable = clg_live_load(&log->shared->durable);
-    uint64_t target = clg_live_load(&log->shared->published);
+    uint64_t target = flush_target(log);
     /* A moment later: what was just appended may be counted here, and is then not in the next. */
     uint64_t records = clg_load_relaxed_u64(&log->shared->counters[CLG_LIVE_COUNT_APPENDS]);
     CLG_ASSERT(target >= durable);
@@ -276,6 +271,14 @@ static int flush_turn(struct clg_log *log, uint64_t upto, const uint32_t *seen,
     uint64_t aim = clg_load_acquire_u64(&log->flush_aim); /* ORDER(flush-aim) acquire */
     uint64_t group = upto <= (aim & ~UINT64_C(1)) ? aim & 1u : (aim & 1u) ^ 1u;
     return flush_sleep(log, group, seen[group], deadline_mono_ns);
+}
+
+int clg_log_align(struct clg_log *log, struct commitlog_error *err)
+{
+    clg_mutex_lock(log->os, &log->leader);
+    int rc = flush_lead(log, err);
+    clg_mutex_unlock(log->os, &log->leader);
+    return rc;
 }
 
 int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,

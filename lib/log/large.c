@@ -6,6 +6,7 @@
  *       granted until the write is done, so written == published == claimed on both sides of it.
  *       The ring does not hold these positions: ring_floor says so before they are published, to
  *       the fold; readers, who go by `written`, see that what the ring has there is no such record.
+ *       Where flushes end at blocks, so does it, by a filler that is written with it.
  * Threads and locks: drain_lock, then claim_lock, both held over the write.
  * Failure modes: COMMITLOG_EAGAIN while a reservation is open. A failed write is latched: whether
  *       its bytes are in the page cache nobody knows, so nothing may be written behind them.
@@ -28,6 +29,16 @@ static int large_write(struct clg_log *log, uint8_t *buffer, uint64_t bytes, uin
         return clg_log_failure(log, err);
     }
     return COMMITLOG_OK;
+}
+
+/* Behind the record the filler up to the next block: a flush may find no room for it in the ring,
+ * because the fold is not there yet. As of a pad only its header is written. */
+static int large_align(struct clg_log *log, uint64_t end, uint64_t bytes, int64_t *out_time,
+                       struct commitlog_error *err)
+{
+    _Alignas(8) uint8_t header[CLG_RECORD_HEADER_BYTES];
+    *out_time = clg_claim_build_filler(log, header, end, CLG_KIND_HOLE, bytes);
+    return large_write(log, header, sizeof(header), end, err);
 }
 
 int clg_large_locked(struct clg_log *log, const struct clg_append *items, uint32_t count,
@@ -54,10 +65,18 @@ int clg_large_locked(struct clg_log *log, const struct clg_append *items, uint32
     clg_word_store(buffer, word);
     /* A kill between the two leaves either nothing or, for recovery, a valid record. */
     rc = large_write(log, buffer, bytes, position, err);
+    const uint64_t filler = clg_claim_align_bytes(log, position + bytes);
+    int64_t filler_time = 0;
+    if (rc == COMMITLOG_OK && filler > 0) {
+        rc = large_align(log, position + bytes, filler, &filler_time, err);
+    }
     if (rc != COMMITLOG_OK) {
         return rc;
     }
     clg_claim_advance(log, bytes, count + (count > 1 ? 1u : 0u), receipts[0].store_time_ns);
+    if (filler > 0) {
+        clg_claim_advance(log, filler, 1, filler_time);
+    }
     clg_store_release_u64(&log->ring_floor, log->position);
     clg_publish(log);
     clg_append_count_items(log, items, count, bytes);

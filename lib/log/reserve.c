@@ -10,11 +10,15 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
+#include "base/plant.h"
 #include "log/commit_log_internal.h"
 
 uint64_t clg_log_reserve_max(const struct clg_log *log)
 {
     uint64_t limit = log->ring != NULL ? log->ring_bytes / 4 : log->segment_bytes / 4;
+    if (log->flush_align_bytes != 0) {
+        limit = clg_min_u64(limit, log->segment_bytes / 4); /* a filler lies before it, too */
+    }
     return limit - CLG_RECORD_HEADER_BYTES - CLG_RECORD_ALIGN;
 }
 
@@ -22,7 +26,7 @@ uint64_t clg_log_record_max(const struct clg_log *log)
 {
     /* Before it lies the epoch start, behind it a pad. */
     return log->segment_bytes - CLG_SEGMENT_GAP - clg_record_bytes(0, CLG_EPOCH_BODY_BYTES) -
-           2 * CLG_RECORD_HEADER_BYTES - CLG_RECORD_ALIGN;
+           2 * CLG_RECORD_HEADER_BYTES - CLG_RECORD_ALIGN - log->flush_align_bytes;
 }
 
 static void reserve_build(struct clg_log *log, const struct clg_append *item, uint32_t size,
@@ -74,8 +78,12 @@ int clg_log_reserve(struct clg_log *log, const struct clg_append *item, struct c
         return rc;
     }
     clg_mutex_lock(log->os, &log->claim_lock);
-    rc = clg_claim_prepare(log, item, 1, size, false, err);
+    uint64_t filler = log->flush_align_bytes != 0 ? clg_claim_tail(log) : 0;
+    rc = clg_claim_prepare(log, item, 1, size + filler, false, err);
     if (rc == COMMITLOG_OK) {
+        if (!CLG_PLANTED(RESERVE_UNALIGNED)) {
+            clg_claim_align(log); /* a flush may have to end before it */
+        }
         clg_publish(log); /* definitions before it are published; walks only while others hold */
         reserve_build(log, item, size, out);
         clg_live_store(&log->shared->claimed, log->position);

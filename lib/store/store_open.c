@@ -381,6 +381,9 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
         rc = store_open_checkpoint(store, &result, err);
     }
     if (rc == COMMITLOG_OK) {
+        rc = clg_log_align(core->log, err); /* followers find us by LOCK */
+    }
+    if (rc == COMMITLOG_OK) {
         rc = clg_store_dir_write_lock(&store->dir, result.uuid, core->writer_session,
                                       core->live.path, err);
     }
