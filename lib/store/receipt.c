@@ -4,6 +4,7 @@
  *
  * What was given out again since, or is done, is not touched: the attempt tells.
  */
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/plant.h"
@@ -140,13 +141,23 @@ static int receipt_run(struct receipt_set *set, receipt_fn change, void *ctx, co
 
 /* ---- acknowledge ---- */
 
-/* From the committed offset on, over what is acknowledged now and what was before. *at: behind the
- * entries that are below it. */
-static uint64_t ack_reach(const struct receipt_set *set, uint32_t *at, uint64_t committed)
+/* From the committed offset on, or from the queue's first if retention or expiry has passed that:
+ * nobody will acknowledge what was before. Of what is not folded yet the next receive sees to it.
+ */
+static uint64_t ack_from(const struct receipt_set *set, uint32_t number, uint64_t committed)
+{
+    const struct clg_core *core = set->receiver->store->core;
+    struct clg_lookup_range range = {0};
+    int rc = clg_lookup_range(core->fold, number, clg_fold_position(core->fold), &range);
+    return rc == COMMITLOG_OK ? clg_max_u64(committed, range.min) : committed;
+}
+
+/* Over what is acknowledged now and what was before. *at: behind the entries that are below it. */
+static uint64_t ack_reach(const struct receipt_set *set, uint32_t *at, uint64_t from)
 {
     uint32_t number = set->entries[*at].queue_number;
     const struct clg_work_queue *queue = clg_work_find(set->receiver, number);
-    uint64_t reach = committed;
+    uint64_t reach = from;
     for (;;) {
         while (*at < set->count && set->entries[*at].queue_number == number &&
                set->entries[*at].offset <= reach) {
@@ -190,7 +201,7 @@ static int ack_apply(struct receipt_set *set, void *ctx, struct commitlog_error 
         uint32_t number = set->entries[at].queue_number;
         const struct clg_group_offset *known = clg_group_find_offset(group, number);
         uint64_t committed = known == NULL ? 0 : known->offset;
-        uint64_t reach = ack_reach(set, &at, committed);
+        uint64_t reach = ack_reach(set, &at, ack_from(set, number, committed));
         if (reach > committed) {
             offsets[offset_count++] =
                 (struct clg_group_entry){.queue_number = number, .offset = reach};

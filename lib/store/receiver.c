@@ -286,11 +286,15 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
         const struct clg_group_entry begin = {.queue_number = queue_number, .offset = range.min};
         struct commitlog_receipt ignored = {0};
         rc = clg_work_commit(receiver, &begin, 1, &ignored, err);
-        known = clg_group_find_offset(group, queue_number);
+    }
+    if (rc == COMMITLOG_OK) { /* what is done may begin just there */
+        struct commitlog_receipt ignored = {0};
+        rc = clg_work_settle(receiver, queue_number, &ignored, err);
     }
     if (rc != COMMITLOG_OK) {
         return rc;
     }
+    known = clg_group_find_offset(group, queue_number);
     struct receive_choice choice;
     receive_choose(take, clg_work_find(receiver, queue_number), known->offset, &range, &choice);
     if (!choice.found) {

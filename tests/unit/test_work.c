@@ -441,6 +441,28 @@ START_TEST(of_what_retention_has_taken_nothing_is_told)
 }
 END_TEST
 
+/* What nobody acknowledged has expired, before or after all that is left was acknowledged. */
+START_TEST(what_is_done_behind_what_has_expired_is_committed)
+{
+    put(1, 5);
+    ck_assert_int_eq(receive(5), 0);
+    pass_ms(10);
+    int64_t before_ns = now_ms() * MS;
+    put(1, 5);
+    ck_assert_int_eq(receive(5), 0);
+    ck_assert_uint_eq(given[0].offset, 5);
+    for (int i = 0; i < 2; i++, step_all()) {
+        ck_assert_int_eq(i == _i ? commitlog_topic_expire(store, topic, before_ns, 1, &err)
+                                 : commitlog_ack(receiver, given, count, 1, &err),
+                         0);
+    }
+    ck_assert_uint_eq(committed(1), _i == 0 ? 10 : 0);
+    reopen(true, true);
+    ck_assert_int_eq(receive(5), COMMITLOG_EEND);
+    ck_assert_uint_eq(committed(1), 10);
+}
+END_TEST
+
 START_TEST(a_reset_begins_anew)
 {
     put(1, 4);
@@ -557,6 +579,7 @@ int main(void)
     tcase_add_test(single, what_retention_takes_is_over);
     tcase_add_test(single, what_retention_has_taken_can_be_given_back);
     tcase_add_test(single, of_what_retention_has_taken_nothing_is_told);
+    tcase_add_loop_test(single, what_is_done_behind_what_has_expired_is_committed, 0, 2);
     tcase_add_test(single, a_reset_begins_anew);
     tcase_add_test(single, holes_are_done_and_damage_is_told);
     tcase_add_test(single, what_is_given_out_can_be_looked_at);
