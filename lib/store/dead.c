@@ -13,6 +13,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/queue_file.h"
+#include "format/transaction_record.h"
 #include "store/reference.h"
 #include "store/work.h"
 
@@ -76,6 +77,25 @@ static uint32_t dead_skip(const struct clg_record_view *original)
     return is_copy ? bytes : 0;
 }
 
+/* A half says its transaction and its id by where it lies: of a copy it has to name them. Bytes of
+ * the value, 0: it is none; *out_was: that the attribute takes in the original. */
+static size_t dead_half(const struct clg_record_view *original,
+                        uint8_t value[CLG_TRANSACTION_HALF_BYTES_MAX], size_t *out_was)
+{
+    struct clg_transaction_half half;
+    *out_was = 0;
+    if (original->header.kind != CLG_KIND_TRANSACTION ||
+        clg_transaction_half_first(original->attributes, original->header.attribute_bytes, &half,
+                                   out_was) != 1) {
+        *out_was = 0;
+        return 0;
+    }
+    half.transaction = half.transaction != 0 ? half.transaction : original->position;
+    half.message = half.message != 0 ? half.message : original->position;
+    clg_transaction_half_encode(value, &half);
+    return clg_transaction_half_bytes(&half);
+}
+
 /* The whole message, with where it was in front of its own attributes: so nobody takes it for an
  * append of its producer, nor for a delivery of its timer. NULL: no memory, or no room for that. */
 static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record_view *original,
@@ -85,9 +105,13 @@ static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record
     const struct commitlog_os *os = store->os;
     uint8_t reference[CLG_REFERENCE_BODY_BYTES_MAX];
     struct clg_attribute_writer writer;
-    const uint32_t skip = dead_skip(original);
-    const size_t own = (size_t)original->header.attribute_bytes - skip;
-    size_t bytes = CLG_ATTRIBUTE_HEADER_BYTES + CLG_REFERENCE_ORIGIN_BYTES + own;
+    uint8_t half[CLG_TRANSACTION_HALF_BYTES_MAX];
+    size_t was = 0;
+    const size_t half_bytes = dead_half(original, half, &was);
+    const size_t skip = dead_skip(original) + was; /* one of them at most */
+    const size_t own = original->header.attribute_bytes - skip;
+    size_t bytes = CLG_ATTRIBUTE_HEADER_BYTES + CLG_REFERENCE_ORIGIN_BYTES + own +
+                   (half_bytes > 0 ? CLG_ATTRIBUTE_HEADER_BYTES + half_bytes : 0);
     uint8_t *attributes = bytes <= CLG_ATTRIBUTES_MAX ? os->alloc(os, bytes) : NULL;
     if (attributes == NULL) {
         return NULL;
@@ -97,6 +121,10 @@ static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record
     clg_attribute_writer_init(&writer, attributes, bytes);
     int rc = clg_attribute_add(&writer, CLG_ATTRIBUTE_ORIGIN, reference + CLG_REFERENCE_ORIGIN_AT,
                                CLG_REFERENCE_ORIGIN_BYTES);
+    if (rc == COMMITLOG_OK && half_bytes > 0) {
+        rc = clg_attribute_add(&writer, CLG_ATTRIBUTE_TRANSACTION | CLG_ATTRIBUTE_CRITICAL, half,
+                               half_bytes);
+    }
     CLG_ASSERT(rc == COMMITLOG_OK);
     (void)rc;
     if (own > 0) {
