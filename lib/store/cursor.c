@@ -108,8 +108,8 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
     return rc;
 }
 
-int clg_cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core, uint32_t topic,
-                   uint32_t queue)
+static int cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core, uint32_t topic,
+                      uint32_t queue)
 {
     const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
     bool all = queue == COMMITLOG_QUEUE_ALL;
@@ -121,6 +121,22 @@ int clg_cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core,
     cursor->queue_in_topic = queue;
     cursor->queues = all ? clg_topic_queues(found) : 1;
     return COMMITLOG_OK;
+}
+
+int clg_cursor_aim(struct commitlog_cursor *cursor, uint32_t topic, uint32_t queue,
+                   struct commitlog_error *err)
+{
+    struct commitlog_store *store = cursor->store;
+    struct clg_core *core = clg_store_core(store);
+    int rc = cursor_aim(cursor, core, topic, queue);
+    if (rc != COMMITLOG_OK && store->read_only) { /* the topic may have come, or grown */
+        uint64_t visible = 0;
+        int folded = clg_store_fold_now(store, &core, &visible, err);
+        rc = folded == COMMITLOG_OK ? cursor_aim(cursor, core, topic, queue) : folded;
+    }
+    cursor->generation = core->generation;
+    clg_core_unref(core);
+    return rc;
 }
 
 int32_t commitlog_cursor_open(struct commitlog_store *store, uint32_t topic, uint32_t queue,
@@ -138,14 +154,13 @@ int32_t commitlog_cursor_open(struct commitlog_store *store, uint32_t topic, uin
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    struct clg_core *core = clg_store_core(store);
-    rc = clg_cursor_aim(cursor, core, topic, queue);
-    clg_core_unref(core);
-    if (rc != COMMITLOG_OK) {
+    clg_error_clear(err);
+    rc = clg_cursor_aim(cursor, topic, queue, err);
+    if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EINVAL) {
         rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "no topic has number %u, or it has no queue %u",
                       topic, queue);
     } else {
-        rc = cursor_seek(cursor, from, value, err);
+        rc = rc == COMMITLOG_OK ? cursor_seek(cursor, from, value, err) : rc;
         rc = rc == COMMITLOG_OK ? rc : cursor_fail(err, rc, CLG_NO_POSITION, "place a cursor");
     }
     if (rc != COMMITLOG_OK) {
@@ -170,12 +185,17 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "query: a key has 1 to %u bytes", CLG_KEY_MAX);
     }
     struct clg_core *core = clg_store_core(store);
-    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
     struct commitlog_cursor *cursor = NULL;
     clg_error_clear(err);
-    rc = found == NULL ? clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION,
-                                  "no topic has number %u", topic)
-                       : cursor_create(store, &clg_cursor_key, &cursor);
+    if (store->read_only && clg_registry_topic(&core->registry, topic) == NULL) {
+        uint64_t visible = 0;
+        rc = clg_store_fold_now(store, &core, &visible, err);
+    }
+    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
+    rc = rc != COMMITLOG_OK ? rc
+         : found == NULL    ? clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION,
+                                       "no topic has number %u", topic)
+                            : cursor_create(store, &clg_cursor_key, &cursor);
     if (rc == COMMITLOG_OK) {
         cursor->key = store->os->alloc(store->os, key_bytes);
         rc = cursor->key == NULL ? COMMITLOG_ENOMEM : COMMITLOG_OK;

@@ -125,8 +125,8 @@ void clg_cursor_begin(struct commitlog_cursor *cursor, struct commitlog_store *s
                       const struct clg_cursor_kind *kind);
 /* To one queue of a topic, or COMMITLOG_QUEUE_ALL. ENOTFOUND: no such topic; EINVAL: no such queue.
  */
-CLG_MUST_CHECK int clg_cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core,
-                                  uint32_t topic, uint32_t queue);
+CLG_MUST_CHECK int clg_cursor_aim(struct commitlog_cursor *cursor, uint32_t topic, uint32_t queue,
+                                  struct commitlog_error *err);
 /* The record at `position`, checked against what the index says of it, into the next message.
  * `expected` NULL: any. Unless it is 0, no message is touched. COMMITLOG_ENOTFOUND: not what was
  * asked for, left out: left_next and left_epoch are its; EAGAIN: no more pins; EDAMAGED, reported;

@@ -272,10 +272,7 @@ int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint3
     clg_reader_lend(&cursor.reader, copies, sizeof(copies));
     cursor.scratch.entries = entries;
     cursor.scratch_entries = CLG_CURSOR_COPY_ENTRIES;
-    struct clg_core *core = clg_store_core(store);
-    rc = clg_cursor_aim(&cursor, core, topic, queue);
-    cursor.generation = core->generation;
-    clg_core_unref(core);
+    rc = clg_cursor_aim(&cursor, topic, queue, NULL);
     if (rc == COMMITLOG_OK) {
         rc = commitlog_cursor_fetch(&cursor, messages, max, 0, out_count, out_bound);
     }

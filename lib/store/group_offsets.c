@@ -181,10 +181,15 @@ static int offsets_number(struct commitlog_store *store, uint32_t topic, uint32_
 {
     struct clg_core *core = clg_store_core(store);
     int rc = clg_store_queue(core, topic, queue, out_number);
+    if (rc != COMMITLOG_OK && store->read_only) { /* the topic may have grown */
+        uint64_t visible = 0;
+        rc = clg_store_fold_now(store, &core, &visible, err);
+        rc = rc == COMMITLOG_OK ? clg_store_queue(core, topic, queue, out_number) : rc;
+    }
     clg_core_unref(core);
-    return rc == COMMITLOG_OK ? rc
-                              : clg_fail(err, rc, 0, CLG_NO_POSITION,
-                                         "no topic %u with a queue %u is open", topic, queue);
+    return rc != COMMITLOG_EINVAL ? rc
+                                  : clg_fail(err, rc, 0, CLG_NO_POSITION,
+                                             "no topic %u with a queue %u is open", topic, queue);
 }
 
 static int offsets_take(struct commitlog_store *store, const struct commitlog_group_offset *offsets,

@@ -145,6 +145,11 @@ int32_t commitlog_topic_info(struct commitlog_store *store, uint32_t topic,
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
     }
     struct clg_core *core = clg_store_core(store);
+    if (store->read_only) { /* it may have grown, or its messages expire otherwise */
+        uint64_t visible = 0;
+        rc = clg_store_fold_now(store, &core, &visible, NULL);
+        (void)rc; /* what is known is told */
+    }
     const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
     if (found != NULL) {
         struct commitlog_topic_info info = {.struct_bytes = sizeof(info),

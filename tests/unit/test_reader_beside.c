@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_reader_beside.c -- a reader beside a live writer whose live area it cannot open: what is
- * proven durable is served if the area is not there for it, and any other cause is told.
+ * proven durable is served if the area is not there for it, and any other cause is told. And one
+ * that can: it sees a topic grow.
  */
 #include "unit/fault_fixture.h"
 
@@ -163,6 +164,69 @@ START_TEST(a_reader_is_told_when_the_next_writer_is_of_another_user)
 }
 END_TEST
 
+/* What its reader asks first after the growth is each of these, once. */
+static int32_t ask_of_child(int what, struct commitlog_group *group)
+{
+    struct commitlog_topic_info info = {.struct_bytes = sizeof(info)};
+    struct commitlog_group_lag lag = {.struct_bytes = sizeof(lag)};
+    struct commitlog_group_offset offset = {.topic = topic, .queue = 1};
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint8_t buffer[64];
+    uint32_t count = 0;
+    int32_t rc = COMMITLOG_OK;
+    switch (what) {
+    case 0:
+        rc = commitlog_topic_info(reader, topic, &info);
+        ck_assert_uint_eq(info.queues, 2);
+        ck_assert_uint_eq(info.keep_age_ms, 100000);
+        break;
+    case 1:
+        rc = commitlog_group_fetch(group, &offset, 1, &err);
+        ck_assert_uint_eq(offset.offset, UINT64_MAX);
+        break;
+    case 2:
+        rc = commitlog_group_lag(group, topic, 1, &lag, &err);
+        ck_assert_uint_eq(lag.messages, 1);
+        break;
+    case 3:
+        rc = commitlog_group_lag(group, topic, COMMITLOG_QUEUE_ALL, &lag, &err);
+        ck_assert_uint_eq(lag.queues, 2);
+        ck_assert_uint_eq(lag.messages, 6);
+        break;
+    case 4:
+        rc = commitlog_cursor_open(reader, topic, 1, COMMITLOG_FROM_FIRST, 0, &cursor, &err);
+        commitlog_cursor_close(cursor);
+        break;
+    default:
+        rc = commitlog_read_copy(reader, topic, 1, 0, buffer, sizeof(buffer), &message, 1, &count,
+                                 NULL);
+        ck_assert_uint_eq(count, 1);
+        break;
+    }
+    return rc;
+}
+
+START_TEST(a_reader_sees_a_topic_grow_whatever_it_asks)
+{
+    struct commitlog_group *group = NULL;
+    struct commitlog_group *seen = NULL;
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, -1, &err), 0);
+    ck_assert_int_eq(reader_open(), 0);
+    ck_assert_int_eq(commitlog_topic_open(reader, "t", 1, 0, &topic, &err), 0);
+    ck_assert_int_eq(commitlog_group_open(reader, "g", 1, 0, &seen, &err), 0);
+    ck_assert_int_eq(commitlog_topic_grow(store, topic, 2, COMMITLOG_LEVEL_NONE, &err), 0);
+    ck_assert_int_eq(commitlog_topic_expire_after(store, topic, 100000, COMMITLOG_LEVEL_NONE, &err),
+                     0);
+    ck_assert_int_eq(commitlog_append(store, topic, 1, "x", 1, COMMITLOG_LEVEL_DURABLE, NULL), 0);
+    int32_t rc = ask_of_child(_i, seen);
+    ck_assert_msg(rc == COMMITLOG_OK, "%s", commitlog_error_name(rc));
+    commitlog_group_close(seen);
+    commitlog_group_close(group);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reader beside");
@@ -172,6 +236,7 @@ int main(void)
     tcase_add_loop_test(cases, a_writer_of_another_user_is_named_as_the_cause, 0, 2);
     tcase_add_test(cases, why_the_area_could_not_be_looked_at_is_told);
     tcase_add_test(cases, a_reader_is_told_when_the_next_writer_is_of_another_user);
+    tcase_add_loop_test(cases, a_reader_sees_a_topic_grow_whatever_it_asks, 0, 6);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
