@@ -100,6 +100,25 @@ struct clg_group_entry clg_group_change_entry(const struct clg_group_change *cha
                                     .offset = clg_load_le64(at + ENTRY_AT_OFFSET)};
 }
 
+void clg_group_change_void(uint8_t *body, const struct clg_group_change *decoded)
+{
+    uint8_t *at = body + group_entries_at(decoded->name_bytes);
+    CLG_ASSERT(decoded->operation == CLG_GROUP_OFFSETS && decoded->entries == at);
+    clg_store_le32(body + GROUP_AT_EPOCH, CLG_GROUP_EPOCH_VOID);
+    for (uint32_t i = 0; i < decoded->count; i++, at += CLG_GROUP_ENTRY_BYTES) {
+        clg_store_le64(at + ENTRY_AT_OFFSET, 0);
+    }
+}
+
+bool clg_group_change_is_void(const struct clg_group_change *decoded)
+{
+    bool is_void = decoded->epoch == CLG_GROUP_EPOCH_VOID;
+    for (uint32_t i = 0; is_void && i < decoded->count; i++) {
+        is_void = clg_group_change_entry(decoded, i).offset == 0;
+    }
+    return is_void;
+}
+
 static bool group_entries_ok(const struct clg_group_change *change)
 {
     uint32_t previous = 0;

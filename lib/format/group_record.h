@@ -12,6 +12,7 @@
 #ifndef CLG_FORMAT_GROUP_RECORD_H
 #define CLG_FORMAT_GROUP_RECORD_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -56,6 +57,11 @@ int clg_group_change_encode(uint8_t *body, size_t room, const struct clg_group_c
                             const struct clg_group_entry *entries);
 /* 0, COMMITLOG_EDAMAGED, or COMMITLOG_EUNSUPPORTED: an operation or flag of a newer version. */
 int clg_group_change_decode(const uint8_t *body, size_t bytes, struct clg_group_change *out);
+/* The offsets in `body`, from which `decoded` was, commit nothing any more, for the group has been
+ * deleted: the epoch is that of nobody, and all are 0. It stays of the same size. */
+#define CLG_GROUP_EPOCH_VOID UINT32_MAX
+void clg_group_change_void(uint8_t *body, const struct clg_group_change *decoded);
+bool clg_group_change_is_void(const struct clg_group_change *decoded);
 /* i < count of a decoded change. */
 struct clg_group_entry clg_group_change_entry(const struct clg_group_change *change, uint32_t i);
 

@@ -290,6 +290,12 @@ static int mark_decode_offsets(const uint8_t *body, size_t bytes, struct clg_tra
                                                                              : rc;
 }
 
+void clg_transaction_mark_void(uint8_t *body, const struct clg_transaction_mark *decoded)
+{
+    CLG_ASSERT(decoded->operation == CLG_TRANSACTION_OFFSETS);
+    clg_group_change_void(body + MARK_AT_OFFSETS, &decoded->offsets);
+}
+
 int clg_transaction_mark_decode(const uint8_t *body, size_t bytes, struct clg_transaction_mark *out)
 {
     CLG_ASSERT(out != NULL);

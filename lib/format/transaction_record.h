@@ -88,6 +88,8 @@ size_t clg_transaction_mark_bytes(const struct clg_transaction_mark *in);
 /* `body` has that many bytes; `entries` are those of in->offsets. 0 or COMMITLOG_EINVAL. */
 int clg_transaction_mark_encode(uint8_t *body, const struct clg_transaction_mark *in,
                                 const struct clg_group_entry *entries);
+/* Its offsets, which `decoded` was made of, commit nothing any more. */
+void clg_transaction_mark_void(uint8_t *body, const struct clg_transaction_mark *decoded);
 /* 0, COMMITLOG_EDAMAGED, or COMMITLOG_EUNSUPPORTED: an operation of a newer version. */
 int clg_transaction_mark_decode(const uint8_t *body, size_t bytes,
                                 struct clg_transaction_mark *out);

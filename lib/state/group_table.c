@@ -281,6 +281,7 @@ void clg_group_table_apply(struct clg_group_table *table, const struct clg_group
         CLG_ASSERT(table->count < table->room);
         table->slots[table_slot(table, hash, group->name, group->name_bytes)] = table->count + 1;
         table->groups[table->count++] = group;
+        group->birth = ++table->births;
     }
     group->epoch = change->epoch;
     group->last_position = position;
@@ -329,6 +330,7 @@ int clg_group_table_copy(struct clg_group_table *table, const struct clg_group_t
         table->slots[table_slot(table, group->hash, group->name, group->name_bytes)] =
             table->count + 1;
         table->groups[table->count++] = group;
+        group->birth = ++table->births;
     }
     return COMMITLOG_OK;
 }

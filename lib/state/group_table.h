@@ -37,6 +37,7 @@ struct clg_group {
     uint64_t hash;
     uint64_t position; /* of the newest record of its settings; CLG_NO_POSITION: none was seen */
     uint64_t last_position; /* of the newest record of any kind */
+    uint64_t birth; /* of this table, not in the log: one that is made anew has another; not 0 */
     uint32_t name_bytes;
     uint32_t epoch;
     uint32_t flags;
@@ -54,6 +55,7 @@ struct clg_group_table {
     uint32_t room;
     uint32_t *slots; /* open addressing by name: index + 1, 0 free */
     uint32_t slot_count;
+    uint64_t births;
     struct clg_group *spare; /* prepared, for a name that is not in the table; else NULL */
 };
 

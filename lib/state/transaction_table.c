@@ -261,14 +261,14 @@ void clg_transaction_apply_half(struct clg_transaction_table *table,
     transaction_put_message(table, transaction, &message);
 }
 
+/* *out: decoded. */
 static bool offsets_are_of(const struct clg_transaction_offsets *offsets,
-                           const struct clg_group_change *change)
+                           const struct clg_group_change *change, struct clg_transaction_mark *out)
 {
-    struct clg_transaction_mark mark;
-    int rc = clg_transaction_mark_decode(offsets->body, offsets->bytes, &mark);
+    int rc = clg_transaction_mark_decode(offsets->body, offsets->bytes, out);
     CLG_ASSERT(rc == COMMITLOG_OK);
-    return rc == COMMITLOG_OK && mark.offsets.name_bytes == change->name_bytes &&
-           memcmp(mark.offsets.name, change->name, change->name_bytes) == 0;
+    return rc == COMMITLOG_OK && out->offsets.name_bytes == change->name_bytes &&
+           memcmp(out->offsets.name, change->name, change->name_bytes) == 0;
 }
 
 static void transaction_put_offsets(struct clg_transaction_table *table,
@@ -277,13 +277,15 @@ static void transaction_put_offsets(struct clg_transaction_table *table,
                                     size_t body_bytes, uint64_t position)
 {
     struct clg_transaction_offsets *offsets = table->spare_offsets;
+    struct clg_transaction_mark mark;
     CLG_ASSERT(offsets != NULL);
     table->spare_offsets = NULL;
     offsets->position = position;
     offsets->bytes = body_bytes;
     memcpy(offsets->body, body, body_bytes);
     uint32_t at = 0;
-    while (at < transaction->offset_count && !offsets_are_of(transaction->offsets[at], change)) {
+    while (at < transaction->offset_count &&
+           !offsets_are_of(transaction->offsets[at], change, &mark)) {
         at++;
     }
     if (at == transaction->offset_count) {
@@ -292,6 +294,20 @@ static void transaction_put_offsets(struct clg_transaction_table *table,
         table->os->free(table->os, transaction->offsets[at]);
     }
     transaction->offsets[at] = offsets;
+}
+
+void clg_transaction_void_offsets(struct clg_transaction_table *table,
+                                  const struct clg_group_change *deleted)
+{
+    for (uint32_t i = 0; i < table->count; i++) {
+        const struct clg_transaction *transaction = table->transactions[i];
+        for (uint32_t j = 0; j < transaction->offset_count; j++) {
+            struct clg_transaction_mark mark;
+            if (offsets_are_of(transaction->offsets[j], deleted, &mark)) {
+                clg_transaction_mark_void(transaction->offsets[j]->body, &mark);
+            }
+        }
+    }
 }
 
 void clg_transaction_apply_mark(struct clg_transaction_table *table,

@@ -99,6 +99,9 @@ CLG_MUST_CHECK int clg_transaction_prepare_mark(struct clg_transaction_table *ta
 void clg_transaction_apply_mark(struct clg_transaction_table *table,
                                 const struct clg_transaction_mark *mark, const uint8_t *body,
                                 size_t body_bytes, uint64_t position);
+/* The group was deleted: what the open ones would commit of it falls out. */
+void clg_transaction_void_offsets(struct clg_transaction_table *table,
+                                  const struct clg_group_change *deleted);
 /* It is committed or rolled back. */
 void clg_transaction_end(struct clg_transaction_table *table, uint64_t id);
 

@@ -6,6 +6,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/topic_record.h"
+#include "store/transactions.h"
 
 /* A change of settings waits no longer than this for room in the stage. */
 #define GROUPS_ROOM_MS 5000
@@ -68,7 +69,10 @@ int clg_groups_enter_write(struct commitlog_store *store, uint32_t level, const 
 struct clg_group *clg_groups_find(const struct commitlog_group *handle,
                                   const struct clg_group_table *table)
 {
-    return clg_group_table_find(table, handle->name, handle->name_bytes, handle->hash);
+    struct clg_group *group =
+        clg_group_table_find(table, handle->name, handle->name_bytes, handle->hash);
+    bool other = group != NULL && handle->birth != 0 && handle->birth != group->birth;
+    return other ? NULL : group;
 }
 
 int clg_groups_not_found(const struct commitlog_group *handle, struct commitlog_error *err)
@@ -156,14 +160,33 @@ struct groups_edit {
     uint32_t flags;
     bool next_epoch;
     uint32_t epoch; /* out */
+    struct commitlog_receipt receipt;
 };
 
-static int groups_edit(struct groups_edit *edit, uint32_t level, struct commitlog_error *err)
+/* A delete is one with what it takes from the open transactions: none is prepared, nor stored again
+ * by retention, between the two. */
+static int groups_append_edit(struct commitlog_store *store, const struct clg_group_change *change,
+                              struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
+    const int64_t deadline = clg_store_deadline(store, 0);
+    if (change->operation != CLG_GROUP_DELETE) {
+        return clg_groups_append(store, change, NULL, false, deadline, receipt, err);
+    }
+    clg_mutex_lock(store->os, &store->transaction_lock);
+    int rc = clg_groups_append(store, change, NULL, false, deadline, receipt, err);
+    if (rc == COMMITLOG_OK) {
+        clg_transaction_void_offsets(&store->transactions, change);
+    }
+    clg_mutex_unlock(store->os, &store->transaction_lock);
+    return rc;
+}
+
+/* COMMITLOG_ETIMEDOUT: there is no room now. */
+static int groups_edit_now(void *ctx, struct commitlog_error *err)
+{
+    struct groups_edit *edit = ctx;
     struct commitlog_group *handle = edit->handle;
     struct commitlog_store *store = handle->store;
-    int64_t deadline = clg_store_deadline(store, GROUPS_ROOM_MS);
-    struct commitlog_receipt receipt = {0};
     clg_mutex_lock(store->os, &store->group_lock);
     const struct clg_group *group = clg_groups_find(handle, &store->groups);
     int rc = COMMITLOG_OK;
@@ -186,14 +209,21 @@ static int groups_edit(struct groups_edit *edit, uint32_t level, struct commitlo
                                                    : edit->sets_flags                  ? edit->flags
                                                                       : group->flags};
         edit->epoch = change.epoch;
-        rc = clg_groups_append(store, &change, NULL, false, deadline, &receipt, err);
+        rc = groups_append_edit(store, &change, &edit->receipt, err);
     }
     clg_mutex_unlock(store->os, &store->group_lock);
-    if (rc == COMMITLOG_OK && append) {
-        rc =
-            clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0, &receipt, err);
-    }
     return rc;
+}
+
+static int groups_edit(struct groups_edit *edit, uint32_t level, struct commitlog_error *err)
+{
+    struct commitlog_store *store = edit->handle->store;
+    int64_t deadline = clg_store_deadline(store, GROUPS_ROOM_MS);
+    int rc = clg_store_attempt(store, groups_edit_now, edit, deadline, err);
+    return rc == COMMITLOG_OK && edit->receipt.end_position > 0
+               ? clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0,
+                                   &edit->receipt, err)
+               : rc;
 }
 
 static int groups_check_exists(void *ctx, const struct clg_group_table *table)
@@ -223,6 +253,7 @@ int32_t commitlog_group_open(struct commitlog_store *store, const char *name, si
     memcpy(handle->name, name, name_bytes);
     handle->name_bytes = (uint32_t)name_bytes;
     handle->hash = clg_group_name_hash(name, name_bytes);
+    handle->birth = 0;
     handle->store = store;
     rc = clg_groups_look(store, groups_check_exists, handle, err);
     if (rc == COMMITLOG_ENOTFOUND && (flags & COMMITLOG_GROUP_CREATE) != 0) {

@@ -20,6 +20,7 @@
 struct commitlog_group {
     struct commitlog_store *store;
     uint64_t hash;
+    uint64_t birth; /* a writer's: which one of this name; 0: whichever there is */
     uint32_t name_bytes;
     char name[CLG_GROUP_NAME_MAX + 1]; /* ends in NUL */
 };

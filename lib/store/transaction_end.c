@@ -236,6 +236,9 @@ static int commit_add_marks(struct transaction_commit *commit, const struct clg_
         rc = clg_transaction_mark_decode(open->offsets[i]->body, open->offsets[i]->bytes, &mark);
         CLG_ASSERT(rc == COMMITLOG_OK);
         const struct clg_group_change *change = &mark.offsets;
+        if (clg_group_change_is_void(change)) {
+            continue; /* the group was deleted, whichever there is of its name now */
+        }
         struct clg_group_entry *entries =
             clg_os_alloc_array(store->os, change->count, sizeof(*entries));
         if (entries == NULL) {

@@ -94,9 +94,10 @@ static int transaction_put_entries(struct commitlog_transaction *transaction,
     return COMMITLOG_OK;
 }
 
-/* As a commit of these alone would be judged now; and can the transaction take them? */
+/* As a commit of these alone would be judged now; and can the transaction take them? The part is
+ * from then on that of the group that there is. */
 static int transaction_judge_offsets(struct commitlog_transaction *transaction,
-                                     const struct commitlog_group *group, uint32_t epoch,
+                                     struct clg_transaction_part *part, uint32_t epoch,
                                      const struct clg_group_entry *entries, uint32_t count,
                                      struct clg_group_entry *scratch, struct commitlog_error *err)
 {
@@ -104,6 +105,7 @@ static int transaction_judge_offsets(struct commitlog_transaction *transaction,
     struct clg_transaction *open;
     struct clg_group_change change;
     uint64_t last_position;
+    struct commitlog_group *group = &part->group;
     clg_mutex_lock(store->os, &store->transaction_lock);
     int rc = clg_transaction_find_changing(transaction, &open, err);
     clg_mutex_unlock(store->os, &store->transaction_lock);
@@ -114,8 +116,12 @@ static int transaction_judge_offsets(struct commitlog_transaction *transaction,
     if (rc == COMMITLOG_OK) {
         memcpy(scratch, entries, count * sizeof(*entries));
         clg_mutex_lock(store->os, &store->group_lock);
-        rc = clg_group_offsets_judge(group, epoch, false, false, scratch, &count, &change,
-                                     &last_position, err);
+        rc = group->birth != 0
+                 ? clg_transaction_judge(group, epoch, false, scratch, &count, &change, err)
+                 : clg_group_offsets_judge(group, epoch, false, false, scratch, &count, &change,
+                                           &last_position, err);
+        group->birth =
+            rc == COMMITLOG_OK ? clg_groups_find(group, &store->groups)->birth : group->birth;
         clg_mutex_unlock(store->os, &store->group_lock);
     }
     return rc;
@@ -152,7 +158,7 @@ int32_t commitlog_transaction_offsets(struct commitlog_transaction *transaction,
         rc = clg_group_offsets_collect(store, offsets, count, entries, err);
     }
     if (rc == COMMITLOG_OK) {
-        rc = transaction_judge_offsets(transaction, group, epoch, entries, count, room, err);
+        rc = transaction_judge_offsets(transaction, part, epoch, entries, count, room, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = transaction_put_entries(transaction, part, epoch, entries, count, room, err);

@@ -97,6 +97,18 @@ static int transactions_apply_kind(struct transactions_view *transactions,
                       : transactions_apply_mark(transactions, record);
 }
 
+/* The view of groups counts those that contradict. */
+static void transactions_apply_group(struct transactions_view *transactions,
+                                     const struct clg_record_view *record)
+{
+    struct clg_group_change change;
+    if (transactions->table.count > 0 &&
+        clg_group_change_decode(record->body, record->body_bytes, &change) == COMMITLOG_OK &&
+        change.operation == CLG_GROUP_DELETE) {
+        clg_transaction_void_offsets(&transactions->table, &change);
+    }
+}
+
 static int transactions_apply(struct clg_view *view, const struct clg_record_view *record)
 {
     struct transactions_view *transactions = (struct transactions_view *)view;
@@ -111,6 +123,10 @@ static int transactions_apply(struct clg_view *view, const struct clg_record_vie
     }
     if (record->header.kind == CLG_KIND_TRANSACTION) {
         return transactions_apply_kind(transactions, record);
+    }
+    if (record->header.kind == CLG_KIND_GROUP) {
+        transactions_apply_group(transactions, record);
+        return 0;
     }
     if (record->header.kind == CLG_KIND_REFERENCE && !CLG_PLANTED(TRANSACTION_TWICE) &&
         clg_reference_decode(record->body, record->body_bytes, &reference) == COMMITLOG_OK &&
@@ -347,7 +363,7 @@ const struct clg_view_ops clg_transactions_view_ops = {
     .name = "transactions",
     .state_id = 8,
     .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_TRANSACTION) |
-             CLG_VIEW_TAKES(CLG_KIND_REFERENCE),
+             CLG_VIEW_TAKES(CLG_KIND_REFERENCE) | CLG_VIEW_TAKES(CLG_KIND_GROUP),
     .sealed = false,
     .create = transactions_create,
     .destroy = transactions_destroy,

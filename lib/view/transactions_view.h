@@ -3,8 +3,9 @@
  * transactions_view.h -- the view that knows the open transactions.
  *
  * Owns: a transaction table as of what is folded: messages and marks of kind transaction add to it;
- *       what delivers a message, by reference or as a copy, and the marks that end one take away.
- * Invariants, threads and locks, failure modes: as groups_view.h.
+ *       what delivers a message, by reference or as a copy, and the marks that end one take away,
+ * and so does, of their offsets, a group that is deleted. Invariants, threads and locks, failure
+ * modes: as groups_view.h.
  */
 #ifndef CLG_VIEW_TRANSACTIONS_VIEW_H
 #define CLG_VIEW_TRANSACTIONS_VIEW_H
