@@ -112,7 +112,9 @@ static int expiry_find(struct commitlog_store *store, const struct clg_topic *to
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "what of topic %s has expired", topic->name);
     }
     if (below > 0) {
+        clg_mutex_lock(store->os, &store->group_lock);
         rc = clg_groups_unconsumed_of(store, topic, &kept_from, err);
+        clg_mutex_unlock(store->os, &store->group_lock);
     }
     *out_below = clg_min_u64(below, kept_from);
     return rc;

@@ -225,7 +225,7 @@ static int kept_from(struct commitlog_store *store, const struct clg_topic *topi
     struct clg_core *core = store->core;
     uint64_t visible = clg_fold_position(core->fold);
     int rc = COMMITLOG_OK;
-    clg_mutex_lock(store->os, &store->group_lock);
+    CLG_ASSERT(clg_mutex_is_held(&store->group_lock));
     for (uint32_t g = 0; rc == COMMITLOG_OK && g < store->groups.count; g++) {
         const struct clg_group *group = store->groups.groups[g];
         for (uint32_t i = 0;
@@ -244,7 +244,6 @@ static int kept_from(struct commitlog_store *store, const struct clg_topic *topi
             }
         }
     }
-    clg_mutex_unlock(store->os, &store->group_lock);
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "what groups have yet to consume");
     }

@@ -75,7 +75,8 @@ static int offsets_check(struct commitlog_store *store, struct clg_group_entry *
 struct offsets_commit {
     struct commitlog_group *handle;
     uint32_t epoch;
-    bool reset; /* may move back */
+    bool reset;  /* may move back */
+    bool to_one; /* a reset to an offset: what is gone is refused; else the first of all will do */
     struct clg_group_entry *entries;
     uint32_t count;
     uint64_t committed_position; /* nothing to be written: what says it already */
@@ -133,13 +134,37 @@ int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch
     return rc;
 }
 
+/* Retention and expiry may have gone on since the offsets were placed; until the change is in the
+ * group's table they do not. */
+static int offsets_place_again(struct offsets_commit *commit, struct commitlog_error *err)
+{
+    struct clg_core *core = commit->handle->store->core;
+    int rc = clg_fold_run(core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, err);
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < commit->count; i++) {
+        struct clg_group_entry *entry = &commit->entries[i];
+        struct clg_lookup_range range = {0};
+        rc = clg_lookup_range(core->fold, entry->queue_number, clg_fold_position(core->fold),
+                              &range);
+        if (rc == COMMITLOG_OK && entry->offset < range.min && commit->to_one) {
+            return clg_fail(err, COMMITLOG_ETOOSMALL, 0, CLG_NO_POSITION,
+                            "offset %llu has just gone, the queue begins at %llu now",
+                            (unsigned long long)entry->offset, (unsigned long long)range.min);
+        }
+        entry->offset = clg_max_u64(entry->offset, range.min);
+    }
+    return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "reset a group");
+}
+
 static int offsets_append_locked(struct offsets_commit *commit, int64_t deadline,
                                  struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     struct clg_group_change change;
-    int rc = clg_group_offsets_judge(commit->handle, commit->epoch, commit->reset, false,
+    int rc = commit->reset ? offsets_place_again(commit, err) : COMMITLOG_OK;
+    if (rc == COMMITLOG_OK) {
+        rc = clg_group_offsets_judge(commit->handle, commit->epoch, commit->reset, false,
                                      commit->entries, &commit->count, &change,
                                      &commit->committed_position, err);
+    }
     return rc != COMMITLOG_OK || commit->count == 0
                ? rc
                : clg_groups_append(commit->handle->store, &change, commit->entries, false, deadline,
@@ -374,8 +399,11 @@ int32_t commitlog_group_reset(struct commitlog_group *group, uint32_t topic, uin
         for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
             rc = offsets_place(store, topic, first + i, from, value, &entries[i], err);
         }
-        struct offsets_commit commit = {
-            .handle = group, .reset = true, .entries = entries, .count = count};
+        struct offsets_commit commit = {.handle = group,
+                                        .reset = true,
+                                        .to_one = from == COMMITLOG_FROM_OFFSET,
+                                        .entries = entries,
+                                        .count = count};
         struct commitlog_receipt receipt = {0};
         if (rc == COMMITLOG_OK) {
             rc = offsets_commit(&commit, level, CLG_OS_FOREVER, &receipt, err);

@@ -112,16 +112,31 @@ int clg_groups_make_item(struct commitlog_store *store, const struct clg_group_c
     return COMMITLOG_OK;
 }
 
+/* May the group need, after the change, messages that it had no need of? Consumers only go on. */
+static bool groups_may_need_more(const struct clg_group_table *table,
+                                 const struct clg_group_change *change)
+{
+    const struct clg_group *group =
+        clg_group_table_find(table, change->name, change->name_bytes,
+                             clg_group_name_hash(change->name, change->name_bytes));
+    bool more = group == NULL || change->operation != CLG_GROUP_OFFSETS;
+    for (uint32_t i = 0; !more && i < change->count; i++) {
+        const struct clg_group_entry entry = clg_group_change_entry(change, i);
+        more = clg_group_find_offset(group, entry.queue_number) == NULL; /* it begins there */
+    }
+    return more;
+}
+
 void clg_groups_apply_item(struct commitlog_store *store, const struct clg_group_item *item,
                            uint64_t position)
 {
     CLG_ASSERT(clg_mutex_is_held(&store->group_lock));
-    clg_group_table_apply(&store->groups, &item->change, position);
-    clg_work_table_apply_group(&store->work, &item->change);
-    if (item->change.operation !=
-        CLG_GROUP_OFFSETS) { /* it may have yet to consume what was done */
+    if (groups_may_need_more(&store->groups, &item->change)) {
+        store->keep_changes++;
         clg_store_relaxed_u64(&store->unconsumed_from, 0);
     }
+    clg_group_table_apply(&store->groups, &item->change, position);
+    clg_work_table_apply_group(&store->work, &item->change);
 }
 
 void clg_groups_free_item(struct commitlog_store *store, struct clg_group_item *item)

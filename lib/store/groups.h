@@ -10,7 +10,9 @@
  * So the order in the log is the order of the decisions, and the fold need not decide anything. The
  * view's table is the same thing as of what is folded: readers of other processes, .state, opening.
  *
- * Threads and locks: `lock` is taken before the fold's and the log's, after retention's.
+ * Threads and locks: `lock` is taken before the fold's, the log's and the checkpoint's, after those
+ * of retention and expiry. Retention holds it from the question what groups have yet to consume
+ * until the raised first is what all see, over a short flush; expiry until its record is appended.
  */
 #ifndef CLG_STORE_GROUPS_H
 #define CLG_STORE_GROUPS_H
@@ -88,13 +90,13 @@ uint64_t clg_groups_carry_cost(struct commitlog_store *store, uint64_t end);
 CLG_MUST_CHECK int clg_groups_carry(struct commitlog_store *store, uint64_t end,
                                     uint64_t *out_bytes, struct commitlog_error *err);
 /* The first position that a group with COMMITLOG_GROUP_KEEP has yet to consume; UINT64_MAX: none.
- * Everything is folded. */
+ * Everything is folded. Under the lock, for what is true without it may not be a moment later. */
 CLG_MUST_CHECK int clg_groups_kept_from(struct commitlog_store *store, uint64_t *out_position,
                                         struct commitlog_error *err);
-/* The same of the messages as they lie in their queues, whatever they refer to. */
+/* The same of the messages as they lie in their queues, whatever they refer to. Under the lock. */
 CLG_MUST_CHECK int clg_groups_unconsumed_from(struct commitlog_store *store, uint64_t *out_position,
                                               struct commitlog_error *err);
-/* Of one topic's messages only. */
+/* Of one topic's messages only. Under the lock. */
 CLG_MUST_CHECK int clg_groups_unconsumed_of(struct commitlog_store *store,
                                             const struct clg_topic *topic, uint64_t *out_position,
                                             struct commitlog_error *err);

@@ -86,11 +86,14 @@ static int limits_look(struct commitlog_store *store, struct commitlog_error *er
     uint64_t published = clg_log_published(log);
     int rc = clg_fold_run(store->core->fold, published, 1024, CLG_FOLD_WAIT, true, err);
     if (rc == COMMITLOG_OK) {
+        /* Not behind the lock: what a reset forgets meanwhile stays forgotten. */
+        clg_mutex_lock(store->os, &store->group_lock);
         rc = clg_groups_unconsumed_from(store, &position, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        clg_store_relaxed_u64(&store->unconsumed_from,
-                              position == UINT64_MAX ? published : position);
+        if (rc == COMMITLOG_OK) {
+            clg_store_relaxed_u64(&store->unconsumed_from,
+                                  position == UINT64_MAX ? published : position);
+        }
+        clg_mutex_unlock(store->os, &store->group_lock);
     }
     return rc;
 }

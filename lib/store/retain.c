@@ -137,6 +137,39 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
     return rc;
 }
 
+/* The lowest position that a group has yet to consume, in store->kept_from: it rises, unless a
+ * group goes back or begins. Under the lock of groups. */
+static int retain_ask_groups(struct commitlog_store *store, struct commitlog_error *err)
+{
+    int rc = clg_groups_kept_from(store, &store->kept_from, err);
+    if (rc == COMMITLOG_OK) {
+        store->kept_as_of = store->keep_changes;
+    }
+    return rc;
+}
+
+/* A group that is reset meanwhile either keeps the segment, or sees that it is gone. */
+static int retain_claim(void *ctx, uint64_t *out_kept_from, struct commitlog_error *err)
+{
+    struct commitlog_store *store = ctx;
+    int rc = COMMITLOG_OK;
+    clg_mutex_lock(store->os, &store->group_lock);
+    if (store->kept_as_of != store->keep_changes && !CLG_PLANTED(KEEP_OVERTAKEN)) {
+        rc = retain_ask_groups(store, err);
+    }
+    *out_kept_from = store->kept_from;
+    if (rc != COMMITLOG_OK) {
+        clg_mutex_unlock(store->os, &store->group_lock);
+    }
+    return rc;
+}
+
+static void retain_release(void *ctx)
+{
+    struct commitlog_store *store = ctx;
+    clg_mutex_unlock(store->os, &store->group_lock);
+}
+
 /* The log says itself from where on it is kept. */
 static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error *err)
 {
@@ -255,6 +288,8 @@ static int retain_pause(void *ctx)
 
 static const struct clg_retention_ops retain_ops = {.carry_cost = retain_carry_cost,
                                                     .carry = retain_carry,
+                                                    .claim = retain_claim,
+                                                    .release = retain_release,
                                                     .append_first = retain_append_first,
                                                     .flush = retain_flush,
                                                     .checkpoint_first = retain_checkpoint_first,
@@ -339,7 +374,10 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
         /* Also what lies behind an open reservation: a delivery that a group has yet to consume. */
         rc = CLG_PLANTED(DELIVERY_UNSEEN) ? retain_fold_all(store, err) : retain_flush(store, err);
         if (rc == COMMITLOG_OK) {
-            rc = clg_groups_kept_from(store, &input.kept_from, err);
+            clg_mutex_lock(store->os, &store->group_lock);
+            rc = retain_ask_groups(store, err);
+            clg_mutex_unlock(store->os, &store->group_lock);
+            input.kept_from = store->kept_from;
         }
         drop = rc == COMMITLOG_OK ? clg_retention_plan(&wanted, &input, &held) : 0;
     }
@@ -351,7 +389,9 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
         clg_retain_update_reserve(store);
     }
     clg_store_release_u64(&store->retention_goes_below, 0);
-    out->kept_from = held ? input.kept_from : 0;
+    if (held && out->kept_from == 0) {
+        out->kept_from = input.kept_from;
+    }
     store->os->free(store->os, segments);
     return rc;
 }

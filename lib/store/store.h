@@ -129,12 +129,15 @@ struct commitlog_store {
     struct clg_mutex retention_lock;
     _Atomic uint64_t
         retention_goes_below;       /* it is about to take what lies there: nothing refers to it */
+    uint64_t kept_from;             /* by groups; under retention_lock */
+    uint64_t kept_as_of;            /* of `keep_changes`; the same */
     struct clg_mutex growth_lock;   /* which steps a topic has; before group_lock */
     struct clg_mutex expiry_lock;   /* before group_lock */
     struct clg_expiry_table expiry; /* a writer's, under expiry_lock: expiry.h */
     struct clg_mutex group_lock;
     struct clg_group_table groups; /* a writer's, under group_lock: groups.h */
     struct clg_work_table work;    /* the same: work.h */
+    uint64_t keep_changes; /* of groups that need what they had no need of, maybe; the same */
     struct clg_mutex producer_lock;
     struct clg_producer_table producers; /* a writer's, under producer_lock: producers.h */
     struct clg_mutex timer_lock;

@@ -67,7 +67,34 @@ size_t clg_retention_plan(const struct clg_retention_policy *policy,
     return drop;
 }
 
-/* Everything that makes the segment superfluous, before it goes. */
+/* From the record that says so on the segment counts as gone, so whether it may go is asked before
+ * that, and does not change until everybody sees it. */
+static int retention_raise_first(uint64_t end, uint64_t first, const struct clg_retention_ops *ops,
+                                 void *ctx, struct commitlog_retained *out,
+                                 struct commitlog_error *err)
+{
+    uint64_t kept_from = UINT64_MAX;
+    int rc = ops->claim != NULL ? ops->claim(ctx, &kept_from, err) : 0;
+    if (rc != 0) {
+        return rc;
+    }
+    out->kept_from = end > kept_from ? kept_from : 0;
+    if (out->kept_from == 0) {
+        rc = ops->append_first(ctx, first, err);
+        rc = rc == 0 ? ops->flush(ctx, err) : rc;
+        if (rc == 0 && !CLG_PLANTED(UNLINK_EARLY)) {
+            rc = ops->checkpoint_first(ctx, first, err);
+        }
+        out->first = rc == 0 ? first : out->first;
+    }
+    if (ops->release != NULL) {
+        ops->release(ctx);
+    }
+    CLG_ASSERT(rc <= 0);
+    return rc;
+}
+
+/* Everything that makes the segment superfluous, before it goes; out->kept_from: it stays. */
 static int retention_prepare(const struct clg_retention_segment *segment, uint64_t next_base,
                              const struct clg_retention_ops *ops, void *ctx,
                              struct commitlog_retained *out, struct commitlog_error *err)
@@ -94,20 +121,7 @@ static int retention_prepare(const struct clg_retention_segment *segment, uint64
     if (rc == 0) {
         rc = ops->flush(ctx, err);
     }
-    if (rc == 0) {
-        rc = ops->append_first(ctx, first, err);
-    }
-    if (rc == 0) {
-        rc = ops->flush(ctx, err);
-    }
-    if (rc == 0) {
-        rc = CLG_PLANTED(UNLINK_EARLY) ? 0 : ops->checkpoint_first(ctx, first, err);
-    }
-    if (rc == 0) {
-        out->first = first;
-    }
-    CLG_ASSERT(rc <= 0);
-    return rc;
+    return rc == 0 ? retention_raise_first(end, first, ops, ctx, out, err) : rc;
 }
 
 int clg_retention_run(const struct clg_retention_input *input, size_t drop,
@@ -133,6 +147,9 @@ int clg_retention_run(const struct clg_retention_input *input, size_t drop,
                             "retention was interrupted");
         }
         rc = retention_prepare(segment, input->segments[i + 1].base, ops, ctx, out, err);
+        if (rc == 0 && out->kept_from != 0) {
+            break; /* somebody has come to need it */
+        }
         if (rc == 0) {
             rc = ops->unlink(ctx, segment->base, &held, err);
         }

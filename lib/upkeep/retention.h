@@ -5,7 +5,8 @@
  * Invariants: 1. oldest first, whole segments, never the active one nor one that is not sealed;
  *       2. carry-forward -> flushed -> `first` record flushed -> first in the checkpoint synced ->
  *       unlink one file -> flush the directory: a crash between any two leaves a store that opens
- *       and finishes the work; 3. what the policy does not ask for stays.
+ *       and finishes the work; 3. what the policy does not ask for stays, and so does
+ *       what somebody needs, as of the moment before the `first` record is written.
  * Threads and locks: the upkeep thread or the caller's; one at a time. The plan is pure.
  * Happy path: clg_retention_plan -> clg_retention_run.
  * Failure modes: COMMITLOG_EBUSY: what would be carried exceeds half of what would be freed;
@@ -56,6 +57,10 @@ struct clg_retention_ops {
     /* Append again the control state whose newest record lies in [base, end). */
     int (*carry)(void *ctx, uint64_t base, uint64_t end, uint64_t *out_bytes,
                  struct commitlog_error *err);
+    /* From here to `release` nobody comes to need what has been kept up to now: the first position
+     * that somebody needs already. Both may be NULL. */
+    int (*claim)(void *ctx, uint64_t *out_kept_from, struct commitlog_error *err);
+    void (*release)(void *ctx);
     int (*append_first)(void *ctx, uint64_t first, struct commitlog_error *err);
     int (*flush)(void *ctx, struct commitlog_error *err); /* all that is published */
     /* first into the checkpoint, synced; readers see it from then on. */

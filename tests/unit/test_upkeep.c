@@ -142,6 +142,7 @@ END_TEST
 struct trace {
     char text[200];
     uint64_t cost;
+    uint64_t kept_from;
     char fail_at;
 };
 
@@ -169,6 +170,19 @@ static int op_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out,
     (void)err;
     *out = 10;
     return trace_note(ctx, 'c');
+}
+
+static int op_claim(void *ctx, uint64_t *out_kept_from, struct commitlog_error *err)
+{
+    struct trace *trace = ctx;
+    (void)err;
+    *out_kept_from = trace->kept_from;
+    return trace_note(ctx, '(');
+}
+
+static void op_release(void *ctx)
+{
+    (void)trace_note(ctx, ')');
 }
 
 static int op_first(void *ctx, uint64_t first, struct commitlog_error *err)
@@ -207,6 +221,8 @@ static int op_dirs(void *ctx, struct commitlog_error *err)
 
 static const struct clg_retention_ops ops = {.carry_cost = op_cost,
                                              .carry = op_carry,
+                                             .claim = op_claim,
+                                             .release = op_release,
                                              .append_first = op_first,
                                              .flush = op_flush,
                                              .checkpoint_first = op_checkpoint,
@@ -215,10 +231,10 @@ static const struct clg_retention_ops ops = {.carry_cost = op_cost,
 
 START_TEST(nothing_goes_before_what_replaces_it_is_durable)
 {
-    struct trace trace = {.cost = 100};
+    struct trace trace = {.cost = 100, .kept_from = UINT64_MAX};
     struct commitlog_retained out;
     ck_assert_int_eq(clg_retention_run(&input, 2, &ops, &trace, &out, NULL), 0);
-    ck_assert_str_eq(trace.text, "cfrfkudcfrfkud");
+    ck_assert_str_eq(trace.text, "cf(rfk)udcf(rfk)ud");
     ck_assert_uint_eq(out.segments_dropped, 2);
     ck_assert_uint_eq(out.bytes_carried, 20);
     ck_assert_uint_eq(out.bytes_held, 6);
@@ -226,10 +242,22 @@ START_TEST(nothing_goes_before_what_replaces_it_is_durable)
 }
 END_TEST
 
+START_TEST(what_somebody_has_come_to_need_stays)
+{
+    struct trace trace = {.cost = 100, .kept_from = SIZE + 8};
+    struct commitlog_retained out;
+    ck_assert_int_eq(clg_retention_run(&input, 3, &ops, &trace, &out, NULL), 0);
+    ck_assert_str_eq(trace.text, "cf(rfk)udcf()");
+    ck_assert_uint_eq(out.segments_dropped, 1);
+    ck_assert_uint_eq(out.kept_from, SIZE + 8);
+    ck_assert_uint_eq(out.first, SIZE + 8192);
+}
+END_TEST
+
 START_TEST(a_failure_stops_before_the_unlink)
 {
-    static const char steps[] = "cfrk";
-    struct trace trace = {.cost = 100, .fail_at = steps[_i]};
+    static const char steps[] = "cf(rk";
+    struct trace trace = {.cost = 100, .kept_from = UINT64_MAX, .fail_at = steps[_i]};
     struct commitlog_retained out;
     ck_assert_int_eq(clg_retention_run(&input, 2, &ops, &trace, &out, NULL), COMMITLOG_EIO);
     ck_assert_ptr_null(strchr(trace.text, 'u'));
@@ -310,7 +338,8 @@ static Suite *upkeep_suite(void)
     tcase_add_test(all, lost_offsets_have_no_positions_and_are_known_by_their_queue);
     tcase_add_test(all, each_policy_drops_whole_segments_oldest_first);
     tcase_add_test(all, nothing_goes_before_what_replaces_it_is_durable);
-    tcase_add_loop_test(all, a_failure_stops_before_the_unlink, 0, 4);
+    tcase_add_test(all, what_somebody_has_come_to_need_stays);
+    tcase_add_loop_test(all, a_failure_stops_before_the_unlink, 0, 5);
     tcase_add_test(all, carrying_more_than_half_is_not_worth_it);
     tcase_add_test(all, scrub_finds_a_flip_in_small_steps);
     suite_add_tcase(suite, all);
