@@ -96,14 +96,13 @@ static int expiry_look_queue(struct clg_fold *fold, uint32_t number, int64_t cut
     return rc == COMMITLOG_ETOOSMALL ? COMMITLOG_OK : rc; /* retention was faster */
 }
 
-/* What of the topic's messages stored before `cut_ns` may expire; 0: none that has not. */
+/* What of the topic's messages was stored before `cut_ns`; 0: nothing. */
 static int expiry_find(struct commitlog_store *store, const struct clg_topic *topic, int64_t cut_ns,
                        uint64_t *out_below, struct commitlog_error *err)
 {
     struct clg_fold *fold = store->core->fold;
     const uint32_t queues = clg_topic_queues(topic);
     uint64_t below = 0;
-    uint64_t kept_from = UINT64_MAX;
     int rc = clg_fold_run(fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, err);
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < queues; i++) {
         rc = expiry_look_queue(fold, clg_topic_number(topic, i), cut_ns, &below);
@@ -111,12 +110,34 @@ static int expiry_find(struct commitlog_store *store, const struct clg_topic *to
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "what of topic %s has expired", topic->name);
     }
-    if (below > 0) {
-        clg_mutex_lock(store->os, &store->group_lock);
-        rc = clg_groups_unconsumed_of(store, topic, &kept_from, err);
-        clg_mutex_unlock(store->os, &store->group_lock);
+    *out_below = below;
+    return COMMITLOG_OK;
+}
+
+/* Lets expire what of the topic's messages was stored before `cut_ns`, if no group has yet to
+ * consume it: none comes to that before the record that says so is appended. *out_said: one was.
+ * COMMITLOG_ETIMEDOUT: there is no room now. */
+static int expiry_raise(struct commitlog_store *store, const struct clg_topic *topic,
+                        int64_t cut_ns, const struct clg_expiry *is, bool *out_said,
+                        struct commitlog_receipt *receipt, struct commitlog_error *err)
+{
+    struct clg_tombstone said = {topic->first_queue, is->age_ms, 0};
+    const uint64_t before = is->below;
+    const int64_t deadline = clg_store_deadline(store, 0);
+    uint64_t kept_from = UINT64_MAX;
+    *out_said = false;
+    int rc = expiry_find(store, topic, cut_ns, &said.below, err);
+    if (rc != COMMITLOG_OK || said.below <= before) {
+        return rc;
     }
-    *out_below = clg_min_u64(below, kept_from);
+    clg_mutex_lock(store->os, &store->group_lock);
+    rc = clg_groups_unconsumed_of(store, topic, &kept_from, err);
+    said.below = clg_min_u64(said.below, kept_from);
+    if (rc == COMMITLOG_OK && said.below > before) {
+        rc = expiry_append(store, &said, false, deadline, receipt, err);
+        *out_said = rc == COMMITLOG_OK;
+    }
+    clg_mutex_unlock(store->os, &store->group_lock);
     return rc;
 }
 
@@ -127,12 +148,9 @@ static int expiry_look(struct commitlog_store *store, uint32_t row, int64_t now_
 {
     const struct clg_expiry is = store->expiry.rows[row];
     const int64_t age_ns = (int64_t)is.age_ms * CLG_OS_NS_PER_MS;
-    struct clg_tombstone said = {is.first_queue, is.age_ms, 0};
     struct commitlog_receipt receipt = {0};
-    int rc = expiry_find(store, topic, now_ns - age_ns, &said.below, err);
-    if (rc == COMMITLOG_OK && said.below > is.below) {
-        rc = expiry_append(store, &said, false, clg_store_deadline(store, 0), &receipt, err);
-    }
+    bool said = false;
+    int rc = expiry_raise(store, topic, now_ns - age_ns, &is, &said, &receipt, err);
     if (rc == COMMITLOG_OK) {
         int64_t again_ns = age_ns / EXPIRY_PART;
         again_ns = again_ns < EXPIRY_LOOK_LEAST_NS  ? EXPIRY_LOOK_LEAST_NS
@@ -278,16 +296,16 @@ static int expiry_attempt(void *ctx, struct commitlog_error *err)
     const struct clg_expiry none = {0};
     const struct clg_expiry *row = clg_expiry_find(&store->expiry, change->topic->first_queue);
     const struct clg_expiry is = row != NULL ? *row : none;
-    struct clg_tombstone said = {change->topic->first_queue, is.age_ms, is.below};
-    if (change->sets_age) {
-        said.age_ms = change->age_ms;
-    } else {
-        rc = expiry_find(store, change->topic, change->before_ns, &said.below, err);
+    bool said = false;
+    if (!change->sets_age) {
+        rc = expiry_raise(store, change->topic, change->before_ns, &is, &said, &change->receipt,
+                          err);
+    } else if (change->age_ms != is.age_ms) {
+        const struct clg_tombstone age = {change->topic->first_queue, change->age_ms, is.below};
+        rc = expiry_append(store, &age, false, clg_store_deadline(store, 0), &change->receipt, err);
+        said = rc == COMMITLOG_OK;
     }
-    if (rc == COMMITLOG_OK && (said.age_ms != is.age_ms || said.below > is.below)) {
-        rc =
-            expiry_append(store, &said, false, clg_store_deadline(store, 0), &change->receipt, err);
-    } else if (rc == COMMITLOG_OK && is.position > 0) { /* said before, maybe not at this level */
+    if (rc == COMMITLOG_OK && !said && is.position > 0) { /* before, maybe not at this level */
         change->receipt.position = is.position;
         change->receipt.end_position = is.position + 1;
     }

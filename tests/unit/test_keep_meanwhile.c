@@ -30,12 +30,11 @@ static int meddling_unlink(const struct commitlog_os *os, int dirfd, const char 
     return commitlog_fault_os(machine)->unlink_at(os, dirfd, name);
 }
 
-static int64_t (*meddling_clock_when)(void);
+static int clock_calls; /* so many go by before; -1: it is not asked */
 
 static int64_t meddling_clock(const struct commitlog_os *os)
 {
-    if (meddling_clock_when != NULL && meddling_clock_when() == 0) {
-        meddling_clock_when = NULL;
+    if (clock_calls >= 0 && clock_calls-- == 0) {
         meddle_now();
     }
     return commitlog_fault_os(machine)->clock_mono_ns(os);
@@ -45,7 +44,7 @@ static void begin(void)
 {
     setup();
     meddle = NULL;
-    meddling_clock_when = NULL;
+    clock_calls = -1;
     meddling = *commitlog_fault_os(machine);
     meddling.unlink_at = meddling_unlink;
     meddling.clock_mono_ns = meddling_clock;
@@ -160,15 +159,55 @@ START_TEST(what_a_group_comes_to_need_while_retention_drops_others_stays)
 }
 END_TEST
 
-/* KEEP_TESTS */
+static void meddle_begin_at_two(void)
+{
+    kept = 2;
+    told = commit(kept);
+}
+
+static void meddle_keep_from_two(void)
+{
+    struct commitlog_error own;
+    kept = 2;
+    told = commitlog_group_configure(group, COMMITLOG_GROUP_KEEP, NONE, &own);
+}
+
+/* Whenever it is that the group is told so, while upkeep or a call lets all expire. */
+START_TEST(what_a_group_comes_to_need_while_others_expire_does_not)
+{
+    const bool begins = _i % 2 == 0;
+    open_group(begins ? COMMITLOG_GROUP_KEEP : 0);
+    put(0, 4);
+    if (!begins) {
+        ck_assert_int_eq(commit(2), 0);
+    }
+    meddle = begins ? meddle_begin_at_two : meddle_keep_from_two;
+    clock_calls = _i / 2;
+    ck_assert_int_eq(commitlog_topic_expire(store, topic, INT64_MAX, NONE, &err), 0);
+    clock_calls = -1;
+    if (meddle == NULL) {
+        ck_assert_int_eq(told, 0);
+        ck_assert_uint_eq(queue_info().first_offset, kept);
+    }
+    meddle = NULL;
+    /* What is gone is refused. */
+    ck_assert_int_eq(commit(4), 0);
+    ck_assert_int_eq(commitlog_topic_expire(store, topic, INT64_MAX, NONE, &err), 0);
+    ck_assert_int_eq(
+        commitlog_group_reset(group, topic, 0, COMMITLOG_FROM_OFFSET, kept, NONE, &err),
+        COMMITLOG_ETOOSMALL);
+}
+END_TEST
+
 static Suite *keep_meanwhile_suite(void)
 {
     Suite *suite = suite_create("keep_meanwhile");
     TCase *cases = tcase_create("groups beside retention and expiry");
-    tcase_set_timeout(cases, 60);
+    tcase_set_timeout(cases, 20);
     tcase_add_checked_fixture(cases, begin, end);
     tcase_add_loop_test(cases, what_a_group_comes_to_need_while_retention_drops_others_stays, 0,
                         sizeof(needs) / sizeof(needs[0]));
+    tcase_add_loop_test(cases, what_a_group_comes_to_need_while_others_expire_does_not, 0, 8);
     suite_add_tcase(suite, cases);
     return suite;
 }
