@@ -1182,7 +1182,8 @@ struct commitlog_group_gate {
     uint32_t parent;    /* queue to be consumed first, or that was; UINT32_MAX:
                            none, the topic was created with this queue */
     uint32_t reserved;
-    uint64_t mark;      /* to this offset of it; 0: nothing below is kept */
+    uint64_t mark;      /* to this offset of it; 0: nothing below is kept;
+                           UINT64_MAX: the growth is not visible yet */
     uint64_t committed; /* the group's there; UINT64_MAX: none */
 };
 /*

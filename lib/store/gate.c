@@ -5,7 +5,8 @@
  * A key that has moved to a child has its records before the growth in the parent, below the mark.
  * So a queue is open when its parent is, and the group has consumed the parent to the mark, or
  * nothing below the mark is kept any more. Marks are those of the growth that is folded: what is
- * readable of the child lies behind it.
+ * readable of the child lies behind it. The topic has its new queues before that, when the growth
+ * is claimed: behind an open reservation, or one that shows what is durable, they are closed.
  *
  * Threads and locks: the fold's, inside the lock of groups.
  * Failure modes: those of a look-up.
@@ -24,9 +25,15 @@ int clg_gate_chain(struct clg_core *core, uint64_t visible, const struct clg_top
     struct clg_topic_offset marks[CLG_GROWTH_STEPS_MAX];
     int rc = COMMITLOG_OK;
     CLG_ASSERT(queue < clg_topic_queues(topic));
-    out->count = queue < clg_topic_step(topic, 0).queues
-                     ? 0
-                     : clg_fold_marks(core->fold, topic, queue, marks);
+    const uint32_t step = clg_topic_step_of(topic, queue);
+    if (step > clg_fold_topic_steps(core->fold, topic) && !CLG_PLANTED(GROWTH_UNSEEN)) {
+        const uint32_t parent = queue % clg_topic_step(topic, step).from;
+        out->count = 1; /* it closes the queue, whatever lies above */
+        out->waits[0] =
+            (struct clg_gate_wait){parent, clg_topic_number(topic, parent), CLG_GATE_MARK_UNSEEN};
+        return COMMITLOG_OK;
+    }
+    out->count = step == 0 ? 0 : clg_fold_marks(core->fold, topic, queue, marks);
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < out->count; i++) {
         struct clg_lookup_range range = {0};
         struct clg_gate_wait *wait = &out->waits[i];
@@ -105,6 +112,11 @@ int clg_gate_check(struct commitlog_store *store, const struct clg_group *group,
         }
         if (rc != COMMITLOG_OK) {
             return clg_fail(err, rc, 0, CLG_NO_POSITION, "commit offsets");
+        }
+        if (!gate.open && gate.mark == CLG_GATE_MARK_UNSEEN) {
+            return clg_fail(err, COMMITLOG_EMISUSE, 0, CLG_NO_POSITION,
+                            "queue %u of topic %s is not open before its growth is visible", index,
+                            topic->name);
         }
         if (!gate.open) {
             return clg_fail(err, COMMITLOG_EMISUSE, 0, CLG_NO_POSITION,

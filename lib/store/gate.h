@@ -8,6 +8,9 @@
 #include "format/limits.h"
 #include "store/groups.h"
 
+/* The growth is not visible yet, and nor is where the parent ended. No offset reaches it. */
+#define CLG_GATE_MARK_UNSEEN UINT64_MAX
+
 /* What has to be consumed first: offsets of a parent below its mark. */
 struct clg_gate_wait {
     uint32_t queue; /* index of the parent */

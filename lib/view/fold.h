@@ -162,6 +162,8 @@ CLG_MUST_CHECK int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uin
                                        uint32_t *ids, uint32_t max, uint32_t *out_count,
                                        uint32_t *out_next, uint64_t *out_bytes);
 
+/* See clg_topics_steps. */
+uint32_t clg_fold_topic_steps(struct clg_fold *fold, const struct clg_topic *topic);
 /* See clg_topics_marks. */
 uint32_t clg_fold_marks(struct clg_fold *fold, const struct clg_topic *topic, uint32_t index,
                         struct clg_topic_offset *out);

@@ -107,6 +107,46 @@ START_TEST(a_topic_that_waits_to_shrink_holds_up_nobody)
 }
 END_TEST
 
+/* The topic has its new queue from the claim on; what closes it is not visible yet. */
+START_TEST(a_queue_is_closed_before_its_growth_is_visible)
+{
+    struct commitlog_record record = {.struct_bytes = sizeof(record)};
+    struct commitlog_reservation *reservation = NULL;
+    struct commitlog_receiver *receiver = NULL;
+    struct commitlog_message message;
+    struct commitlog_delivery delivery;
+    void *place = NULL;
+    uint32_t count = 0;
+    begin();
+    open_group();
+    post_all();
+    const uint64_t ends[FIRST_QUEUES] = {queue_info(0).next_offset, queue_info(1).next_offset};
+    ck_assert_int_eq(commitlog_topic_open(store, "other", 5, 1, &record.topic, &err), 0);
+    ck_assert_int_eq(commitlog_reserve(store, &record, 8, 0, &reservation, &place, &err), 0);
+    ck_assert_int_eq(grow(2 * FIRST_QUEUES), COMMITLOG_OK);
+    struct commitlog_group_gate gate = gate_of(2);
+    ck_assert_uint_eq(gate.open, 0);
+    ck_assert(gate.parent == 0 && gate.mark == UINT64_MAX);
+    ck_assert_uint_eq(gate_of(0).open, 1);
+    ck_assert_int_eq(commit(2, 0), COMMITLOG_EMISUSE);
+    /* Nor is it open when the parent is consumed as far as can be seen. */
+    ck_assert_int_eq(commit(0, ends[0]), COMMITLOG_OK);
+    ck_assert_int_eq(commit(1, ends[1]), COMMITLOG_OK);
+    ck_assert_uint_eq(gate_of(2).open, 0);
+    ck_assert_int_eq(commitlog_receiver_open(group, topic, NULL, &receiver, &err), 0);
+    ck_assert_int_eq(commitlog_receive(receiver, &message, &delivery, 1, 0, &count, &err),
+                     COMMITLOG_EEND);
+    ck_assert_uint_eq(committed(2), UINT64_MAX);
+    ck_assert_int_eq(commitlog_commit(reservation, 0, NULL, &err), COMMITLOG_OK);
+    gate = gate_of(2);
+    ck_assert_uint_eq(gate.open, 1);
+    ck_assert(gate.parent == 0 && gate.mark == ends[0]);
+    ck_assert_int_eq(commit(2, 0), COMMITLOG_OK);
+    commitlog_receiver_close(receiver);
+    commitlog_group_close(group);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("growth, meanwhile");
@@ -114,6 +154,7 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, a_topic_that_waits_to_grow_holds_up_nobody);
     tcase_add_test(cases, a_topic_that_waits_to_shrink_holds_up_nobody);
+    tcase_add_test(cases, a_queue_is_closed_before_its_growth_is_visible);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
