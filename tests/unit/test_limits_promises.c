@@ -95,6 +95,25 @@ START_TEST(who_waits_for_consumers_hears_of_a_failed_store)
 }
 END_TEST
 
+/* What was known to be consumed is no bound for a group that begins a queue lower. */
+START_TEST(a_queue_that_is_begun_behind_others_counts_at_once)
+{
+    struct commitlog_group *group = keeping_group();
+    const struct commitlog_group_offset begins = {.topic = topic, .queue = 1, .offset = 0};
+    struct commitlog_group_offset ends = {.topic = topic, .queue = 0, .offset = 0};
+    limit(0, 20000);
+    for (uint32_t i = 0; i < 24; i++) { /* nobody's: 20,000 bytes go by */
+        ck_assert_int_eq(commitlog_append(store, topic, 1, filling, 1000, NONE, NULL), 0);
+    }
+    ck_assert_int_eq(append_1000(0, 0), 0);
+    ends.offset = 1;
+    ck_assert_int_eq(commitlog_group_commit(group, 0, &ends, 1, NONE, 0, NULL, &err), 0);
+    ck_assert_int_eq(commitlog_group_commit(group, 0, &begins, 1, NONE, 0, NULL, &err), 0);
+    ck_assert_int_eq(append_1000(0, 0), COMMITLOG_EFULL);
+    commitlog_group_close(group);
+}
+END_TEST
+
 static void meddle_no_limit(void)
 {
     limit(0, 0);
@@ -175,6 +194,7 @@ int main(void)
     tcase_add_checked_fixture(cases, wide_setup, teardown);
     tcase_set_timeout(cases, 30);
     tcase_add_loop_test(cases, a_group_that_goes_back_counts_again, 0, 2);
+    tcase_add_test(cases, a_queue_that_is_begun_behind_others_counts_at_once);
     tcase_add_test(cases, a_limit_lets_the_consumer_go_on_whose_transaction_consumes);
     tcase_add_test(cases, a_limit_that_a_flush_satisfies_holds_nobody);
     tcase_add_test(cases, a_repeat_is_not_held_back);
