@@ -278,6 +278,12 @@ int clg_log_align(struct clg_log *log, struct commitlog_error *err)
     clg_mutex_lock(log->os, &log->leader);
     int rc = flush_lead(log, err);
     clg_mutex_unlock(log->os, &log->leader);
+    if (rc == COMMITLOG_EFAILED) { /* just now: whoever opens the store is told why */
+        rc = log->failure.code;
+        if (err != NULL) {
+            *err = log->failure;
+        }
+    }
     return rc;
 }
 

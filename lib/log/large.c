@@ -63,12 +63,15 @@ int clg_large_locked(struct clg_log *log, const struct clg_append *items, uint32
     uint32_t word =
         clg_appender_build(log, buffer, position, items, count, bytes, checks, receipts);
     clg_word_store(buffer, word);
-    /* A kill between the two leaves either nothing or, for recovery, a valid record. */
-    rc = large_write(log, buffer, bytes, position, err);
+    /* The filler first: when it fails, nothing of the record is there. A kill behind the record
+     * leaves, for recovery, a valid one. */
     const uint64_t filler = clg_claim_align_bytes(log, position + bytes);
     int64_t filler_time = 0;
-    if (rc == COMMITLOG_OK && filler > 0) {
+    if (filler > 0) {
         rc = large_align(log, position + bytes, filler, &filler_time, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = large_write(log, buffer, bytes, position, err);
     }
     if (rc != COMMITLOG_OK) {
         return rc;

@@ -98,7 +98,7 @@ const struct script scripts[] = {
      .before = {DO(OPEN), TOPIC(0), PUT(0, 0, DURABLE, 1, 100), DO(CLOSE)},
      .ops = {DO(OPEN), TOPIC(0), PUT(0, 0, NONE, 1, 40000), PUT(0, 0, DURABLE, 1, 45000),
              PUT(0, 1, NONE, 1, 10), RESERVED(COMMIT, 0, 0, WRITTEN, 20000),
-             PUT(0, 1, WRITTEN, 1, 50000), DO(READ)}},
+             PUT(0, 1, WRITTEN, 1, 48500), DO(READ)}},
 };
 
 const struct setting settings[] = {
