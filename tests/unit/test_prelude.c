@@ -137,6 +137,7 @@ START_TEST(a_transaction_over_many_topics_is_committed)
         ck_assert_msg(commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_NONE, WAIT_MS, NULL,
                                                    &err) == 0,
                       "%s", err.message);
+        commitlog_transaction_close(transaction);
         stored++;
     }
     check(MANY);
