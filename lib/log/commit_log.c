@@ -240,6 +240,12 @@ void clg_log_latch(struct clg_log *log, const struct commitlog_error *cause)
     clg_live_wake(log->live);
 }
 
+bool clg_log_has_failed(const struct clg_log *log)
+{
+    return log->is_follower ? clg_load_acquire_u32(&log->shared->closed.flag) == CLG_LIVE_FAILED
+                            : clg_load_acquire_u32(&log->latch) != 0; /* ORDER(latch-1) acquire */
+}
+
 int clg_log_failure(struct clg_log *log, struct commitlog_error *err)
 {
     if (clg_load_acquire_u32(&log->latch) == 0) { /* ORDER(latch-1) acquire */

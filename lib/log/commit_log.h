@@ -227,6 +227,8 @@ CLG_MUST_CHECK int clg_log_peek(struct clg_log *log, uint64_t position, struct c
 
 /* The latch: the first call wins; every later append fails, durable moves no more. */
 void clg_log_latch(struct clg_log *log, const struct commitlog_error *cause);
+/* Of a follower: has its writer's? Then only what is durable is to be seen. */
+bool clg_log_has_failed(const struct clg_log *log);
 /* 0, or the latched failure. */
 int clg_log_failure(struct clg_log *log, struct commitlog_error *err);
 

@@ -188,10 +188,8 @@ int clg_log_wait_room(struct clg_log *log, uint32_t ticket, int64_t deadline_mon
 
 static uint64_t publish_visible(const struct clg_log *log, bool durable_only)
 {
-    bool failed = log->is_follower
-                      ? clg_load_acquire_u32(&log->shared->closed.flag) == CLG_LIVE_FAILED
-                      : clg_load_acquire_u32(&log->latch) != 0;
-    return clg_live_load(durable_only || failed ? &log->shared->durable : &log->shared->published);
+    bool only = durable_only || clg_log_has_failed(log);
+    return clg_live_load(only ? &log->shared->durable : &log->shared->published);
 }
 
 /* A follower cannot announce itself: it sleeps in slices and sees the writer end. */

@@ -411,7 +411,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
                                 .core = store->core,
                                 .now = store->os->clock_mono_ns(store->os),
                                 .next = CLG_OS_FOREVER};
-    if (clg_log_failure(step.core->log, NULL) == COMMITLOG_OK) {
+    if (!clg_log_has_failed(step.core->log)) {
         service_fold(&step);
         /* What is delivered is to be drained and flushed, too. */
         service_clocked(&step, clg_timers_deliver);
@@ -468,8 +468,7 @@ static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
     bool moved =
         depth == SERVICE_ASLEEP && clg_log_published(log) != store->services.idle_checkpointed;
     /* What a failed store has left stays left. */
-    bool failed = clg_log_failure(log, NULL) != COMMITLOG_OK;
-    if (((!left && !sooner && !moved) || failed) &&
+    if (((!left && !sooner && !moved) || clg_log_has_failed(log)) &&
         clg_load_acquire_u32(&store->thread_stop) == 0) {
         (void)store->os->futex_wait(store->os, &store->thread_word, depth, wait_ns, false);
     }
@@ -482,8 +481,7 @@ static void service_main(void *arg)
     while (clg_load_acquire_u32(&store->thread_stop) == 0) {
         int64_t wait_ns = 0;
         service_round(store, &wait_ns);
-        bool failed = clg_log_failure(store->core->log, NULL) != COMMITLOG_OK;
-        if (failed) {
+        if (clg_log_has_failed(store->core->log)) {
             wait_ns = SERVICE_RETAIN_NS; /* nothing to do but to be stopped */
         }
         if (wait_ns > 0) {

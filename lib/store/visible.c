@@ -18,11 +18,8 @@ uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg
 {
     uint64_t durable = clg_log_durable(core->log);
     uint64_t published = clg_log_published(core->log);
-    bool failed =
-        clg_log_failure(core->log, NULL) != COMMITLOG_OK ||
-        (core->follows && clg_load_acquire_u32(&core->live.area->closed.flag) == CLG_LIVE_FAILED);
     /* After a failed flush the cache may show what the disk does not have. */
-    return failed || clg_store_is_durable_only(store) ? durable : published;
+    return clg_log_has_failed(core->log) || clg_store_is_durable_only(store) ? durable : published;
 }
 
 static int visible_fold(struct commitlog_store *store, struct clg_core *core, uint64_t *out_visible,
