@@ -36,6 +36,7 @@ struct letter {
 /* What both processes see. */
 struct shared {
     _Atomic uint64_t acked[WRITERS][KEYS];
+    _Atomic uint64_t growing; /* how often it began to grow */
     _Atomic uint64_t grown;
     _Atomic uint64_t shrunk;
     _Atomic uint64_t consumed;
@@ -128,6 +129,7 @@ static void consume(struct life *life, struct commitlog_group *group, uint32_t q
     struct commitlog_queue_info info = {.struct_bytes = sizeof info};
     struct commitlog_group_offset at = {life->topic, queue, 0};
     uint32_t count = 0;
+    const uint64_t growing = atomic_load(&life->shared->growing);
     CHECK_OK(commitlog_group_gate(group, life->topic, queue, &gate, &err), &err);
     if (gate.open == 0)
         return;
@@ -143,10 +145,12 @@ static void consume(struct life *life, struct commitlog_group *group, uint32_t q
     (void)commitlog_cursor_fetch(cursor, messages, FETCH, 0, &count, NULL);
     at.offset = count > 0 ? messages[count - 1].queue_offset + 1 : at.offset;
     commitlog_cursor_close(cursor);
-    if (count > 0)
-        CHECK_OK(commitlog_group_commit(group, 0, &at, 1, COMMITLOG_LEVEL_NONE, COMMITLOG_FOREVER,
-                                        NULL, &err),
-                 &err);
+    rc = count == 0 ? COMMITLOG_OK
+                    : commitlog_group_commit(group, 0, &at, 1, COMMITLOG_LEVEL_NONE,
+                                             COMMITLOG_FOREVER, NULL, &err);
+    if (rc == COMMITLOG_EMISUSE && atomic_load(&life->shared->growing) > growing)
+        return; /* it had shrunk, and grew again: what was read lies behind the new mark */
+    CHECK_OK(rc, &err);
     atomic_fetch_add(&life->shared->consumed, count);
 }
 
@@ -192,6 +196,7 @@ static void change(struct life *life, struct rng *rng)
         if (rc == COMMITLOG_OK && info.queues > info.step_queues[0])
             atomic_fetch_add(&life->shared->shrunk, 1);
     } else if (queues <= QUEUES_MAX) {
+        atomic_fetch_add(&life->shared->growing, 1);
         CHECK_OK(commitlog_topic_grow(life->store, life->topic, queues, COMMITLOG_LEVEL_NONE, &err),
                  &err);
         atomic_fetch_add(&life->shared->grown, 1);
