@@ -104,6 +104,7 @@ static int facts_raw_file(struct clg_facts *facts, const struct clg_store_dir *d
     int fd = os->open_at(os, dir->log_fd, name, CLG_OS_OPEN_READ, 0);
     if (fd < 0) {
         fact->nonzero = true;
+        fact->has_data = true;
         return 0;
     }
     uint8_t *buffer = os->alloc(os, FACTS_READ_BYTES);
@@ -111,9 +112,12 @@ static int facts_raw_file(struct clg_facts *facts, const struct clg_store_dir *d
         clg_os_close_fd(os, &fd);
         return clg_fail(err, COMMITLOG_ENOMEM, ENOMEM, fact->base, "recovery");
     }
-    for (uint64_t at = 0; at < stat.size_bytes && !fact->nonzero;) {
-        int64_t n = os->pread(os, fd, buffer, FACTS_READ_BYTES, at);
-        fact->nonzero = n < 0 || !clg_is_zero(buffer, (size_t)n);
+    for (uint64_t at = 0; at < stat.size_bytes && !fact->has_data;) {
+        size_t bytes = at == 0 ? CLG_SEGMENT_DATA_START : FACTS_READ_BYTES;
+        int64_t n = os->pread(os, fd, buffer, bytes, at);
+        bool zero = n >= 0 && clg_is_zero(buffer, (size_t)n);
+        fact->nonzero = fact->nonzero || !zero;
+        fact->has_data = !zero && (n < 0 || at > 0);
         if (n <= 0) {
             break;
         }

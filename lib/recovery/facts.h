@@ -53,6 +53,7 @@ struct clg_fact_segment {
     uint32_t views; /* of which kinds there is a view file: 1 << CLG_FILE_CQ, 1 << CLG_FILE_KEY */
     bool rebuilt;   /* segment was opened with a header put together from the neighbours */
     bool nonzero;   /* no segment: something in the file. Else: something behind X */
+    bool has_data;  /* no segment: something where records would lie, or it does not read */
     uint64_t session_from;  /* its first record says that a session of this epoch began there */
     uint32_t session_epoch; /* 0: it does not say */
 };
@@ -63,6 +64,7 @@ enum clg_range_kind {
     CLG_RANGE_UNREADABLE, /* EIO */
     CLG_RANGE_CLAIMED,    /* a claimed word that no writer dead in this boot explains */
     CLG_RANGE_BATCH,      /* a whole batch with something damaged in it */
+    CLG_RANGE_MEMBER,     /* a record that verifies, of a batch of which the header does not */
     CLG_RANGE_SEGMENT     /* a whole segment: no header, or no file */
 };
 

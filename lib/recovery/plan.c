@@ -56,7 +56,9 @@ static void plan_refuse(struct plan_make *m, int code, const char *reason, uint6
                    position);
 }
 
-/* A file without a header at the very end, above all that is known durable: its creation failed.
+/* A file without a header at the very end, above all that is known durable, and without anything
+ * behind it: its creation failed. A file is flushed before it gets its name: one that has records
+ * had a header.
  * One with an intact header that does not fit its name, or with two that differ, was made whole;
  * one whose header the device does not give may have been. */
 bool clg_plan_is_leftover(const struct clg_facts *facts, size_t index)
@@ -67,6 +69,7 @@ bool clg_plan_is_leftover(const struct clg_facts *facts, size_t index)
     return fact->segment == NULL && index + 1 == facts->segment_count &&
            fact->base + CLG_SEGMENT_DATA_START >= facts->witness &&
            fact->base + CLG_SEGMENT_DATA_START >= facts->first &&
+           (!fact->has_data || CLG_PLANTED(HEADLESS_DROPPED)) &&
            fact->state != CLG_SEGMENT_NO_FILE && fact->state != CLG_SEGMENT_ODD &&
            fact->state != CLG_SEGMENT_LINKED && fact->state != CLG_SEGMENT_MISNAMED &&
            fact->state != CLG_SEGMENT_DISAGREE && fact->state != CLG_SEGMENT_UNREADABLE;

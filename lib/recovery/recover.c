@@ -16,6 +16,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/plant.h"
+#include "recovery/facts_internal.h"
 #include "segment/segment_name.h"
 #include "view/checkpoint_file.h"
 
@@ -42,7 +43,14 @@ struct recover {
     bool created;
     uint64_t bytes_cut; /* over all rounds */
     uint64_t records_cut;
-    uint64_t damaged_ranges;
+    /* Damage that was told, by its place: a round that follows another one finds again what that
+     * one has told. */
+    struct recover_told {
+        uint64_t from;
+        uint64_t to;
+    } * told;
+    size_t told_count;
+    size_t told_room;
     uint32_t worst_tail;
     struct commitlog_error *err;
 };
@@ -60,6 +68,8 @@ static const char *recover_range_reason(enum clg_range_kind kind)
         return "claimed, never committed, and its writer is unknown";
     case CLG_RANGE_BATCH:
         return "a record of this batch is damaged";
+    case CLG_RANGE_MEMBER:
+        return "the header of the batch it belongs to is damaged";
     case CLG_RANGE_SEGMENT:
         return "the segment or its header is missing";
     }
@@ -82,15 +92,45 @@ void clg_recovery_damage(const struct clg_fact_range *range, struct commitlog_da
     CLG_ASSERT(out->reason[0] != '\0');
 }
 
+/* 1: within what was told. Otherwise it is now: 0, or COMMITLOG_ENOMEM. */
+static int recover_tell(struct recover *v, uint64_t from, uint64_t to)
+{
+    size_t at = 0;
+    void *items = v->told;
+    for (size_t high = v->told_count; at < high;) {
+        size_t middle = at + (high - at) / 2;
+        if (v->told[middle].from <= from) {
+            at = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    if (at > 0 && v->told[at - 1].to >= to) {
+        return 1;
+    }
+    int rc =
+        clg_facts_grow(v->dir->os, &items, v->told_count, &v->told_room, sizeof(*v->told), v->err);
+    v->told = items;
+    if (rc == 0) {
+        memmove(v->told + at + 1, v->told + at, (v->told_count - at) * sizeof(*v->told));
+        v->told[at] = (struct recover_told){from, to};
+        v->told_count++;
+    }
+    return rc;
+}
+
 static int recover_report_range(struct recover *v, const struct clg_fact_range *range)
 {
     const struct clg_recovery_report *report = v->options->report;
     struct commitlog_damage damage;
+    int rc = recover_tell(v, range->from, range->to);
+    if (rc != 0) {
+        return rc < 0 ? rc : 0;
+    }
     clg_recovery_damage(range, &damage);
     if (report != NULL && report->damage(report->ctx, &damage) != 0) {
         return clg_fail(v->err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "report");
     }
-    v->damaged_ranges++;
     return 0;
 }
 
@@ -176,7 +216,7 @@ static int recover_report_damage(struct recover *v)
     if (rc == 0 && listed == 0 && v->facts.prefix_end < known) {
         rc = recover_report_segment(v, v->facts.prefix_end, known);
     }
-    CLG_ASSERT(rc != 0 || v->damaged_ranges >= listed);
+    CLG_ASSERT(rc != 0 || listed == 0 || v->told_count > 0);
     return rc;
 }
 
@@ -366,7 +406,7 @@ static void recover_summary(struct recover *v, int64_t began_ns)
     s->holes_made = v->counts.holes_made;
     s->bytes_cut = v->bytes_cut;
     s->records_cut = v->records_cut;
-    s->damaged_ranges = v->damaged_ranges;
+    s->damaged_ranges = v->told_count;
     if (v->have_facts) {
         s->clean_close = v->facts.clean ? 1 : 0;
         s->same_boot = v->facts.same_boot ? 1 : 0;
@@ -510,6 +550,7 @@ int clg_recovery_run(struct clg_store_dir *dir, const struct clg_recovery_option
         }
     }
     recover_drop_round(&v);
+    dir->os->free(dir->os, v.told);
     CLG_ASSERT(!v.have_facts);
     return rc;
 }

@@ -274,6 +274,10 @@ START_TEST(a_headerless_last_file_above_the_witness_is_a_failed_creation)
     ck_assert(plan.again);
     make(COMMITLOG_RECOVER_STRICT, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
+    files[3].has_data = true;
+    make(COMMITLOG_RECOVER_TAIL, false);
+    ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
+    files[3].has_data = false;
     facts.witness = 3 * SIZE + DATA + 8;
     make(COMMITLOG_RECOVER_TAIL, false);
     ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
