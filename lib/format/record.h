@@ -49,9 +49,12 @@
 #define CLG_RECORD_COMMITTED 5u
 #define CLG_RECORD_STATE_MASK 7u
 
-/* Low bits of flags: number of padding bytes. The others are zero in version 1 and ignored: a
- * meaning a reader must know comes with an incompatible bit in the segment header. */
+/* Low bits of flags: number of padding bytes. */
 #define CLG_RECORD_PADDING_MASK 7u
+/* Of a batch, which stands before it: where that fails to verify, so does this record. The others
+ * are zero in version 1 and ignored: a meaning a reader must know comes with an incompatible bit in
+ * the segment header. */
+#define CLG_RECORD_MEMBER 8u
 
 /* durable-back: the writer knew nothing, or the distance does not fit. */
 #define CLG_DURABLE_BACK_NONE UINT32_C(0xffffffff)
@@ -84,7 +87,7 @@ struct clg_record_header {
     uint32_t durable_back;
     uint16_t attribute_bytes;
     uint8_t kind;  /* enum clg_record_kind, or one that this library does not know */
-    uint8_t flags; /* low 3 bits: padding */
+    uint8_t flags; /* low 3 bits: padding; CLG_RECORD_MEMBER */
 };
 
 static inline uint32_t clg_record_word(uint32_t size, uint32_t state)

@@ -38,8 +38,8 @@ uint32_t clg_append_bytes(const struct clg_append *item)
 }
 
 uint32_t clg_record_build(struct clg_log *log, uint8_t *record, uint64_t position,
-                          const struct clg_append *item, uint64_t queue_offset, int64_t store_time,
-                          uint64_t *out_check)
+                          const struct clg_append *item, uint8_t member, uint64_t queue_offset,
+                          int64_t store_time, uint64_t *out_check)
 {
     uint32_t size = clg_append_bytes(item);
     uint8_t padding = clg_record_padding(item->attribute_bytes, item->body_bytes);
@@ -65,7 +65,7 @@ uint32_t clg_record_build(struct clg_log *log, uint8_t *record, uint64_t positio
         .durable_back = clg_durable_back_encode(position, clg_live_load(&log->shared->durable)),
         .attribute_bytes = (uint16_t)item->attribute_bytes,
         .kind = item->kind,
-        .flags = padding};
+        .flags = padding | member};
     clg_record_encode_header(record, &header);
     uint32_t word = clg_record_seal(record, size, clg_record_seed(log->active->salt, position));
     *out_check = clg_load_le64(record + CLG_RECORD_AT_CHECK);
@@ -89,13 +89,14 @@ uint32_t clg_appender_build(struct clg_log *log, uint8_t *at, uint64_t position,
     CLG_ASSERT(count >= 1 && bytes > 0);
     int64_t now = clg_claim_time(log);
     const uint32_t header_bytes = count > 1 ? clg_record_bytes(0, CLG_BATCH_BODY_BYTES) : 0;
+    const uint8_t member = count > 1 ? CLG_RECORD_MEMBER : 0;
     uint64_t used = header_bytes;
     uint32_t first_word = 0;
     for (uint32_t i = 0; i < count; i++) {
         uint64_t offset = appender_take_offset(log, &items[i]);
         uint64_t check;
-        uint32_t word =
-            clg_record_build(log, at + used, position + used, &items[i], offset, now, &check);
+        uint32_t word = clg_record_build(log, at + used, position + used, &items[i], member, offset,
+                                         now, &check);
         if (count > 1) {
             clg_word_store(at + used, word);
             clg_store_le64(checks + 8 * (size_t)i, check);
@@ -123,7 +124,7 @@ uint32_t clg_appender_build(struct clg_log *log, uint8_t *at, uint64_t position,
                                     .body_count = 1,
                                     .body_bytes = sizeof(body)};
         uint64_t check;
-        first_word = clg_record_build(log, at, position, &header, 0, now, &check);
+        first_word = clg_record_build(log, at, position, &header, 0, 0, now, &check);
     }
     return first_word;
 }

@@ -78,7 +78,7 @@ void clg_claim_control(struct clg_log *log, uint8_t kind, uint32_t queue_number,
     int64_t now = clg_claim_time(log);
     uint8_t *record = log->engine->place(log, log->position);
     uint64_t check;
-    clg_word_store(record, clg_record_build(log, record, log->position, &item, 0, now, &check));
+    clg_word_store(record, clg_record_build(log, record, log->position, &item, 0, 0, now, &check));
     clg_claim_advance(log, clg_append_bytes(&item), 1, now);
 }
 

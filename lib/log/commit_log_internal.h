@@ -173,10 +173,11 @@ void clg_claim_align(struct clg_log *log);
 int clg_claim_switch(struct clg_log *log, struct commitlog_error *err);
 /* Counts records into the tally and moves the position behind them. */
 void clg_claim_advance(struct clg_log *log, uint64_t bytes, uint32_t records, int64_t store_time);
-/* Header and payload of one record at `record`, sealed; returns the word, not stored yet. */
+/* Header and payload of one record at `record`, sealed; returns the word, not stored yet. member:
+ * 0 or CLG_RECORD_MEMBER. */
 uint32_t clg_record_build(struct clg_log *log, uint8_t *record, uint64_t position,
-                          const struct clg_append *item, uint64_t queue_offset, int64_t store_time,
-                          uint64_t *out_check);
+                          const struct clg_append *item, uint8_t member, uint64_t queue_offset,
+                          int64_t store_time, uint64_t *out_check);
 void clg_word_store(uint8_t *record, uint32_t word);
 uint32_t clg_word_load(const uint8_t *record);
 uint32_t clg_append_bytes(const struct clg_append *item);

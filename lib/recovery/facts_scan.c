@@ -347,6 +347,10 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
 static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_fact_segment *fact,
                        struct commitlog_error *err)
 {
+    static const enum clg_range_kind kinds[] = {[CLG_SCAN_BAD_BODY] = CLG_RANGE_BODY,
+                                                [CLG_SCAN_BAD_BATCH] = CLG_RANGE_BATCH,
+                                                [CLG_SCAN_BAD_MEMBER] = CLG_RANGE_MEMBER,
+                                                [CLG_SCAN_CLAIMED] = CLG_RANGE_CLAIMED};
     CLG_ASSERT(s->behind);
     for (;;) {
         struct clg_scan_record record;
@@ -361,16 +365,12 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
             scan_note_first(s, &record.header, record.body, record.body_bytes);
             scan_accept(s, &record.header, record.next_position);
             clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_BEHIND);
-        } else if (record.verdict == CLG_SCAN_BAD_BODY || record.verdict == CLG_SCAN_CLAIMED ||
-                   record.verdict == CLG_SCAN_BAD_BATCH) {
+        } else if (record.verdict != CLG_SCAN_BAD_READ && clg_scan_damage_end(&record) > 0) {
             fact->nonzero = true;
             s->facts->tail_zero = false;
-            uint64_t to = record.verdict == CLG_SCAN_BAD_BATCH && record.batch_end > record.position
-                              ? record.batch_end
-                              : record.position + record.size;
-            enum clg_range_kind kind = record.verdict == CLG_SCAN_BAD_BODY    ? CLG_RANGE_BODY
-                                       : record.verdict == CLG_SCAN_BAD_BATCH ? CLG_RANGE_BATCH
-                                                                              : CLG_RANGE_CLAIMED;
+            clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_BEHIND);
+            uint64_t to = clg_scan_damage_end(&record);
+            enum clg_range_kind kind = kinds[record.verdict];
             rc = scan_add_range(s, record.position, to, kind,
                                 kind == CLG_RANGE_BATCH ? NULL : &record.header, err);
             clg_scan_skip(scan, to);

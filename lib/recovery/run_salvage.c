@@ -148,7 +148,8 @@ int clg_run_salvage(struct run *r, struct clg_segment *segment, const struct clg
     if (range->kind == CLG_RANGE_BATCH) {
         return salvage_batch(r, segment, range);
     }
-    bool known = range->kind == CLG_RANGE_BODY || range->kind == CLG_RANGE_CLAIMED;
+    bool known = range->kind == CLG_RANGE_BODY || range->kind == CLG_RANGE_MEMBER ||
+                 range->kind == CLG_RANGE_CLAIMED;
     if (known &&
         salvage_header(segment, range->from, range->to, range->kind == CLG_RANGE_CLAIMED,
                        &header) &&

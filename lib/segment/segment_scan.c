@@ -39,6 +39,8 @@ const char *clg_scan_verdict_text(enum clg_scan_verdict verdict)
         return "body fails its check";
     case CLG_SCAN_BAD_BATCH:
         return "batch is not whole";
+    case CLG_SCAN_BAD_MEMBER:
+        return "of a batch that is not whole";
     case CLG_SCAN_BAD_READ:
         return "cannot be read";
     }
@@ -89,6 +91,7 @@ void clg_scan_skip(struct clg_scan *scan, uint64_t position)
     CLG_ASSERT(position <= CLG_POSITION_MAX);
     scan->next = position;
     scan->batch_end = 0;
+    scan->members_end = 0;
 }
 
 void clg_scan_seek(struct clg_scan *scan, uint64_t position)
@@ -493,6 +496,7 @@ static void scan_accept(struct clg_scan *scan, struct clg_scan_record *out)
     }
     if (out->batch_end != 0) {
         scan->batch_end = out->batch_end;
+        scan->members_end = out->batch_end;
     } else if (out->position < scan->batch_end) {
         out->batch_end = scan->batch_end;
     }
@@ -502,6 +506,31 @@ static void scan_accept(struct clg_scan *scan, struct clg_scan_record *out)
     scan->read_ahead = scan->mode == CLG_SCAN_HEADER_ONLY && out->size > CLG_SCAN_SMALL_BYTES
                            ? CLG_SCAN_SMALL_BYTES
                            : CLG_SCAN_WINDOW_BYTES;
+}
+
+/* Alone it is nothing, however well it verifies; what it says of the log before it holds. */
+static void scan_judge_member(struct clg_scan *scan, struct clg_scan_record *out)
+{
+    CLG_ASSERT(out->verdict == CLG_SCAN_OK);
+    CLG_ASSERT(out->size >= CLG_RECORD_MIN);
+    if ((out->header.flags & CLG_RECORD_MEMBER) == 0 || out->position < scan->members_end ||
+        CLG_PLANTED(MEMBER_ALONE)) {
+        return;
+    }
+    uint64_t durable;
+    if (clg_durable_back_decode(out->position, out->header.durable_back, &durable)) {
+        scan->witnessed = clg_max_u64(scan->witnessed, durable);
+    }
+    (void)scan_say(out, CLG_SCAN_BAD_MEMBER, "the header of its batch is not there");
+}
+
+uint64_t clg_scan_damage_end(const struct clg_scan_record *record)
+{
+    CLG_ASSERT(record->verdict != CLG_SCAN_OK && record->verdict != CLG_SCAN_END);
+    if (record->verdict == CLG_SCAN_BAD_BATCH && record->batch_end > record->position) {
+        return record->batch_end;
+    }
+    return record->size > 0 ? record->position + record->size : 0;
 }
 
 int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out, struct commitlog_error *err)
@@ -523,6 +552,9 @@ int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out, struct com
     }
     if (rc != 0) {
         return rc;
+    }
+    if (out->verdict == CLG_SCAN_OK) {
+        scan_judge_member(scan, out);
     }
     if (out->verdict == CLG_SCAN_OK) {
         scan_accept(scan, out);

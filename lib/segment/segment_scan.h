@@ -45,6 +45,7 @@ enum clg_scan_verdict {
     CLG_SCAN_BAD_HEADER, /* fails its header check, or fits badly: see `why` */
     CLG_SCAN_BAD_BODY,   /* the header holds, the bytes behind it do not */
     CLG_SCAN_BAD_BATCH,  /* a batch header that holds, members that do not all */
+    CLG_SCAN_BAD_MEMBER, /* a record that holds, of a batch of which the header does not */
     CLG_SCAN_BAD_READ    /* the device does not give the bytes: os_errno */
 };
 
@@ -77,8 +78,10 @@ struct clg_scan {
     int64_t min_time;
     /* Highest durable position a valid record of this scan has witnessed; 0: none. */
     uint64_t witnessed;
-    uint64_t records;   /* OK so far */
-    uint64_t batch_end; /* members before it were verified with their batch */
+    uint64_t records;     /* OK so far */
+    uint64_t batch_end;   /* members before it were verified with their batch */
+    uint64_t members_end; /* records before it may be members: the same, until a caller who wants
+                           * the members verified once more sets batch_end to 0 */
 
     uint8_t *buffer; /* NULL for one over a map */
     uint64_t buffer_bytes;
@@ -89,8 +92,8 @@ struct clg_scan {
 };
 
 /* Starts at `position` (0: the start of the data). min_epoch and min_time begin at the segment
- * header's own; a position in the middle of a batch is the caller's mistake and scans as plain
- * records. No failure: the buffer comes with the first step. */
+ * header's own; a position in the middle of a batch is the caller's mistake: its members fail
+ * there. No failure: the buffer comes with the first step. */
 void clg_scan_init(struct clg_scan *scan, struct clg_segment *segment, uint64_t position,
                    enum clg_scan_mode mode);
 /* From now on without copies, through the segment's map: a block that does not read is SIGBUS, so
@@ -102,6 +105,9 @@ void clg_scan_free(struct clg_scan *scan);
 void clg_scan_seek(struct clg_scan *scan, uint64_t position);
 /* The same with what was read: nothing was written since. */
 void clg_scan_skip(struct clg_scan *scan, uint64_t position);
+
+/* Where what fails to verify ends, as far as its header says that; 0: it does not. */
+uint64_t clg_scan_damage_end(const struct clg_scan_record *record);
 
 /* The next record: 0 and a verdict, or COMMITLOG_ENOMEM. */
 CLG_MUST_CHECK int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out,

@@ -44,11 +44,9 @@ static int scrub_damage(struct clg_scan *scan, const struct clg_scan_record *rec
                         clg_damage_fn damage, void *ctx, struct commitlog_error *err)
 {
     uint64_t data_end = scan->segment->data_end;
-    uint64_t to = record->position + record->size;
+    uint64_t to = clg_scan_damage_end(record);
     CLG_ASSERT(record->verdict != CLG_SCAN_OK);
-    if (record->verdict == CLG_SCAN_BAD_BATCH && record->batch_end > record->position) {
-        to = record->batch_end;
-    } else if (record->size == 0) {
+    if (to == 0) {
         struct clg_scan_search search;
         uint64_t from = record->position + CLG_RECORD_ALIGN;
         int rc = from < data_end ? clg_scan_resync(scan, from, data_end, &search, NULL)
@@ -60,7 +58,7 @@ static int scrub_damage(struct clg_scan *scan, const struct clg_scan_record *rec
     }
     struct commitlog_damage report;
     clg_damage_make(&report, record->position, to, clg_scan_verdict_text(record->verdict));
-    if (record->verdict == CLG_SCAN_BAD_BODY) {
+    if (record->verdict == CLG_SCAN_BAD_BODY || record->verdict == CLG_SCAN_BAD_MEMBER) {
         report.queue = record->header.queue_number;
         report.from_offset = record->header.queue_offset;
         report.to_offset = record->header.queue_offset + 1;

@@ -61,11 +61,9 @@ int clg_verify_tick(struct clg_verify *v, uint64_t bytes)
 static int verify_failed(struct clg_verify *v, struct clg_scan *scan,
                          const struct clg_scan_record *record, uint64_t limit)
 {
-    uint64_t to = record->position + record->size;
+    uint64_t to = clg_scan_damage_end(record);
     CLG_ASSERT(record->position < limit);
-    if (record->verdict == CLG_SCAN_BAD_BATCH && record->batch_end > record->position) {
-        to = record->batch_end;
-    } else if (record->size == 0) {
+    if (to == 0) {
         struct clg_scan_search search;
         uint64_t from = record->position + CLG_RECORD_ALIGN;
         int rc =
@@ -77,7 +75,7 @@ static int verify_failed(struct clg_verify *v, struct clg_scan *scan,
     }
     struct commitlog_damage damage;
     clg_damage_make(&damage, record->position, to, clg_scan_verdict_text(record->verdict));
-    if (record->verdict == CLG_SCAN_BAD_BODY) {
+    if (record->verdict == CLG_SCAN_BAD_BODY || record->verdict == CLG_SCAN_BAD_MEMBER) {
         damage.queue = record->header.queue_number;
         damage.from_offset = record->header.queue_offset;
         damage.to_offset = record->header.queue_offset + 1;

@@ -125,26 +125,29 @@ static void scan_view(const struct clg_fold_scan *scan, const struct clg_scan_re
 }
 
 /* Go on behind what does not verify. 1: nothing valid follows. */
-static int scan_skip(struct clg_fold_scan *scan, struct clg_scan *at, uint64_t from, uint64_t end,
+static int scan_skip(struct clg_fold_scan *scan, struct clg_scan *at,
+                     const struct clg_scan_record *record, uint64_t end,
                      struct commitlog_error *err)
 {
-    struct clg_scan_search search;
+    uint64_t from = record->position;
+    uint64_t to = clg_min_u64(clg_scan_damage_end(record), end);
     CLG_ASSERT(from < end);
-    int rc = clg_scan_resync(at, from + CLG_RECORD_ALIGN, end, &search, err);
-    if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
-        return rc;
+    if (to == 0) {
+        struct clg_scan_search search;
+        int rc = clg_scan_resync(at, from + CLG_RECORD_ALIGN, end, &search, err);
+        if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
+            return rc;
+        }
+        to = rc == 0 ? search.found : end;
     }
     scan->damaged_ranges++;
-    scan->damaged_bytes += (rc == 0 ? search.found : end) - from;
+    scan->damaged_bytes += to - from;
     if (scan->damage != NULL) {
-        scan->damage(scan->damage_ctx, from, rc == 0 ? search.found : end);
+        scan->damage(scan->damage_ctx, from, to);
     }
-    if (rc != 0) {
-        return 1;
-    }
-    CLG_ASSERT(search.found > from);
-    clg_scan_seek(at, search.found);
-    return 0;
+    CLG_ASSERT(to > from);
+    clg_scan_seek(at, to);
+    return to < end ? 0 : 1;
 }
 
 static int scan_verdict(struct clg_fold_scan *scan, struct clg_scan *at,
@@ -156,7 +159,7 @@ static int scan_verdict(struct clg_fold_scan *scan, struct clg_scan *at,
     CLG_ASSERT(record->verdict != CLG_SCAN_OK);
     uint64_t end = clg_min_u64(scan->end, scan->segment->data_end);
     if (scan->skip_damage) {
-        return scan_skip(scan, at, record->position, end, err);
+        return scan_skip(scan, at, record, end, err);
     }
     return clg_fail(err, COMMITLOG_EDAMAGED, record->os_errno, record->position,
                     "segment %020llu: %s%s%s", (unsigned long long)scan->segment->base,

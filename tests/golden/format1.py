@@ -12,6 +12,7 @@ import sys
 PAGE, RECORDS_AT, RECORD_HEADER = 4096, 8192, 48
 NO_QUEUE, NO_LINK = 0xffffffff, 0xffffffffffffffff
 COMMITTED = 5
+MEMBER = 8  # flag; the golden stores were written before there was one
 KINDS = {1: "message", 2: "reference", 3: "hole", 4: "pad", 5: "batch", 6: "topic", 7: "epoch",
          8: "first", 9: "transaction", 10: "timer", 11: "group", 12: "producer",
          13: "tombstone", 14: "work"}
@@ -203,8 +204,9 @@ class Record:
         self.epoch, self.queue = data.u32(at + 32), data.u32(at + 36)
         self.durable_back = data.u32(at + 40)
         attribute_bytes, self.kind = data.u16(at + 44), data.u8(at + 46)
-        padding = data.u8(at + 47)
-        same(self.where, "room beside the padding", padding & ~7, 0)
+        flags = data.u8(at + 47)
+        padding, self.member = flags & 7, flags & MEMBER != 0
+        same(self.where, "room in the flags", flags & ~(7 | MEMBER), 0)
         need(self.kind in KINDS, self.where, f"kind {self.kind}")
         bare = self.kind in (HOLE, PAD)
         need(RECORD_HEADER <= self.size <= (0xfffffff8 if bare else 0x3ffffff8), self.where, "size")

@@ -67,6 +67,7 @@ class Log:
         self.epoch = before if record.kind == PAD else record.epoch
         if record.durable is not None:
             need(record.durable <= record.position, where, "durable beyond itself")
+        need(not record.member or self.members > 0, where, "a member of no batch")
         if self.members > 0:
             self.members -= 1
             self.member_bytes -= record.size
