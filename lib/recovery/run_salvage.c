@@ -18,6 +18,7 @@
 #include "recovery/facts_internal.h"
 #include "recovery/run_internal.h"
 #include "segment/segment_cut.h"
+#include "segment/segment_scan.h"
 
 /* The header at `position`, if it verifies and fits before `end`. */
 static bool salvage_header(struct clg_segment *segment, uint64_t position, uint64_t end,
@@ -79,7 +80,41 @@ static int salvage_unknown(struct run *r, struct clg_segment *segment,
     return 0;
 }
 
-/* Where the members begin, as far as headers verify. */
+/* Where a member of the batch begins at or behind `from`, `to` if none does: one whose header
+ * verifies, and before and behind which a hole fits. */
+static int salvage_next(struct run *r, struct clg_segment *segment, uint64_t from, uint64_t to,
+                        uint64_t *out)
+{
+    struct clg_record_header header;
+    int rc = 0;
+    *out = from;
+    if (from == to || salvage_header(segment, from, to, false, &header)) {
+        return 0;
+    }
+    struct clg_scan scan;
+    struct clg_scan_search search = {.found = to};
+    clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
+    for (uint64_t at = from + CLG_RECORD_MIN; rc == 0 && at < to;
+         at = search.found + CLG_RECORD_ALIGN) {
+        rc = clg_scan_resync(&scan, at, to, &search, r->err);
+        if (rc == 0 && salvage_header(segment, search.found, to, false, &header)) {
+            uint64_t left = to - search.found - clg_record_size(header.word);
+            if (left == 0 || left >= CLG_RECORD_MIN) {
+                break;
+            }
+        }
+    }
+    clg_scan_free(&scan);
+    if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EDAMAGED) {
+        clg_error_clear(r->err);
+        rc = 0;
+        search.found = to;
+    }
+    *out = clg_min_u64(search.found, to);
+    return rc;
+}
+
+/* Where the members begin whose headers verify. */
 static int salvage_members(struct run *r, struct clg_segment *segment,
                            const struct clg_fact_range *range, uint64_t **out, size_t *out_count)
 {
@@ -87,23 +122,25 @@ static int salvage_members(struct run *r, struct clg_segment *segment,
     size_t room = 0;
     uint64_t *places = NULL;
     uint64_t at = range->from;
-    struct clg_record_header header;
+    int rc = 0;
     *out_count = 0;
     CLG_ASSERT(range->kind == CLG_RANGE_BATCH);
-    while (at < range->to && salvage_header(segment, at, range->to, false, &header)) {
-        void *items = places;
-        int rc = clg_facts_grow(os, &items, *out_count, &room, sizeof(*places), r->err);
-        places = items;
-        if (rc != 0) {
-            os->free(os, places);
-            return rc;
+    while (rc == 0 && at < range->to) {
+        struct clg_record_header header;
+        rc = salvage_next(r, segment, at, range->to, &at);
+        if (rc == 0 && at < range->to && salvage_header(segment, at, range->to, false, &header)) {
+            void *items = places;
+            rc = clg_facts_grow(os, &items, *out_count, &room, sizeof(*places), r->err);
+            places = items;
+            if (rc == 0) {
+                places[(*out_count)++] = at;
+                at += clg_record_size(header.word);
+            }
         }
-        places[(*out_count)++] = at;
-        at += clg_record_size(header.word);
     }
     *out = places;
     CLG_ASSERT(*out_count <= room);
-    return 0;
+    return rc;
 }
 
 static int salvage_batch(struct run *r, struct clg_segment *segment,
@@ -111,32 +148,30 @@ static int salvage_batch(struct run *r, struct clg_segment *segment,
 {
     uint64_t *places = NULL;
     size_t count = 0;
+    uint64_t next = range->to;
     int rc = salvage_members(r, segment, range, &places, &count);
-    if (rc != 0) {
-        return rc;
-    }
-    struct clg_record_header header;
-    uint64_t end = range->from;
-    if (count > 0 && salvage_header(segment, places[count - 1], range->to, false, &header)) {
-        end = places[count - 1] + clg_record_size(header.word);
-    }
-    if (end < range->to) {
-        rc = salvage_unknown(r, segment, range, end, range->to);
-    }
     for (size_t i = count; rc == 0 && i-- > 0;) {
+        struct clg_record_header header;
         if (!salvage_header(segment, places[i], range->to, false, &header)) {
             rc = clg_fail(r->err, COMMITLOG_EIO, 0, places[i], "salvage: a header changed");
             break;
         }
+        uint64_t end = places[i] + clg_record_size(header.word);
         if (header.kind != CLG_KIND_MESSAGE && header.kind != CLG_KIND_REFERENCE &&
             header.kind != CLG_KIND_HOLE) {
             header.queue_number = CLG_QUEUE_NONE;
             header.queue_offset = 0;
         }
-        rc = salvage_one(r, segment, range, places[i], clg_record_size(header.word), &header);
+        rc = end < next ? salvage_unknown(r, segment, range, end, next) : 0;
+        if (rc == 0) {
+            rc = salvage_one(r, segment, range, places[i], clg_record_size(header.word), &header);
+        }
+        next = places[i];
+    }
+    if (rc == 0 && next > range->from) {
+        rc = salvage_unknown(r, segment, range, range->from, next);
     }
     r->dir->os->free(r->dir->os, places);
-    CLG_ASSERT(end <= range->to);
     return rc;
 }
 

@@ -124,19 +124,50 @@ void trial_write(struct trial *trial)
 
 /* ---- salvage --------------------------------------------------------------------------------- */
 
+static bool salvaged_asked(const struct trial *trial, const struct book_item *item, uint32_t way)
+{
+    return (trial_got.ways & (1u << way)) != 0 && survey_leads(way, item) &&
+           item->position < trial->bench->grown->log_end && !trial_is_nameless(trial, item, way);
+}
+
+/* Of each batch all members are given, or none. (A record that lies in what had not read, and reads
+ * later, is found by its position.) */
+static void judge_batches(struct trial *trial, const char *who)
+{
+    const struct book *book = &trial->bench->grown->book;
+    const uint32_t ways = trial->spoil->bad_path[0] == '\0' ? SURVEY_WAYS : WAY_GET;
+    for (uint32_t way = 0; way < ways; way++) {
+        uint32_t first = BOOK_ITEMS; /* the first one of its batch that this way leads to */
+        for (uint32_t i = 0; i < book->count; i++) {
+            const struct book_item *item = &book->items[i];
+            if (!salvaged_asked(trial, item, way)) {
+                continue;
+            }
+            if (first == BOOK_ITEMS || book->items[first].hull_from != item->hull_from) {
+                first = i;
+            }
+            if (survey_seen(&trial_got, way, first) != survey_seen(&trial_got, way, i)) {
+                trial_violate(trial, VIOLATION_SALVAGE,
+                              "%s, by %s: a part of the batch at %llu: of %llu and %llu one", who,
+                              survey_way_name(way), (ull)item->hull_from,
+                              (ull)book->items[first].position, (ull)item->position);
+            }
+        }
+    }
+}
+
 static void judge_salvaged(struct trial *trial, uint64_t end, const char *who)
 {
     const struct book *book = &trial->bench->grown->book;
     if (trial_got.wrong[0] != '\0') {
         trial_violate(trial, VIOLATION_ALTERED, "%s: %s", who, trial_got.wrong);
     }
+    judge_batches(trial, who);
     for (uint32_t i = 0; i < book->count; i++) {
         const struct book_item *item = &book->items[i];
         bool gone = false;
         for (uint32_t way = 0; way < SURVEY_WAYS; way++) {
-            bool asked = (trial_got.ways & (1u << way)) != 0 && survey_leads(way, item) &&
-                         item->position < trial->bench->grown->log_end;
-            if (!asked || survey_seen(&trial_got, way, i) || trial_is_nameless(trial, item, way)) {
+            if (!salvaged_asked(trial, item, way) || survey_seen(&trial_got, way, i)) {
                 continue;
             }
             gone = true;
