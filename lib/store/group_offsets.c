@@ -7,8 +7,8 @@
 #include "base/invariant.h"
 #include "store/gate.h"
 
-/* So many queues at once need no memory of their own. */
-#define OFFSETS_SMALL 16u
+/* So many entries at once need no memory of their own. */
+#define OFFSETS_SMALL 32u
 
 /* Sorted by queue number; mostly they come so. EINVAL: a queue twice. */
 static int offsets_sort(struct clg_group_entry *entries, uint32_t count)
@@ -77,9 +77,11 @@ struct offsets_commit {
     uint32_t epoch;
     bool reset;  /* may move back */
     bool to_one; /* a reset to an offset: what is gone is refused; else the first of all will do */
-    struct clg_group_entry *entries;
+    struct clg_group_entry *entries; /* room for twice the count, see left */
     uint32_t count;
+    uint32_t left; /* at entries + count: those that are to be written, of this attempt */
     uint64_t committed_position; /* nothing to be written: what says it already */
+    struct commitlog_receipt receipt;
 };
 
 /* Those that are committed already fall out. */
@@ -136,12 +138,13 @@ int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch
 
 /* Retention and expiry may have gone on since the offsets were placed; until the change is in the
  * group's table they do not. */
-static int offsets_place_again(struct offsets_commit *commit, struct commitlog_error *err)
+static int offsets_place_again(const struct offsets_commit *commit, struct clg_group_entry *entries,
+                               struct commitlog_error *err)
 {
     struct clg_core *core = commit->handle->store->core;
     int rc = clg_fold_run(core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, err);
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < commit->count; i++) {
-        struct clg_group_entry *entry = &commit->entries[i];
+        struct clg_group_entry *entry = &entries[i];
         struct clg_lookup_range range = {0};
         rc = clg_lookup_range(core->fold, entry->queue_number, clg_fold_position(core->fold),
                               &range);
@@ -155,46 +158,57 @@ static int offsets_place_again(struct offsets_commit *commit, struct commitlog_e
     return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "reset a group");
 }
 
-static int offsets_append_locked(struct offsets_commit *commit, int64_t deadline,
-                                 struct commitlog_receipt *receipt, struct commitlog_error *err)
+static int offsets_append_locked(struct offsets_commit *commit, struct commitlog_error *err)
 {
+    struct commitlog_store *store = commit->handle->store;
+    struct clg_group_entry *left = commit->entries + commit->count;
     struct clg_group_change change;
-    int rc = commit->reset ? offsets_place_again(commit, err) : COMMITLOG_OK;
+    memcpy(left, commit->entries, commit->count * sizeof(*left));
+    commit->left = commit->count;
+    int rc = commit->reset ? offsets_place_again(commit, left, err) : COMMITLOG_OK;
     if (rc == COMMITLOG_OK) {
-        rc = clg_group_offsets_judge(commit->handle, commit->epoch, commit->reset, false,
-                                     commit->entries, &commit->count, &change,
-                                     &commit->committed_position, err);
+        rc = clg_group_offsets_judge(commit->handle, commit->epoch, commit->reset, false, left,
+                                     &commit->left, &change, &commit->committed_position, err);
     }
-    return rc != COMMITLOG_OK || commit->count == 0
+    return rc != COMMITLOG_OK || commit->left == 0
                ? rc
-               : clg_groups_append(commit->handle->store, &change, commit->entries, false, deadline,
-                                   receipt, err);
+               : clg_groups_append(store, &change, left, false, clg_store_deadline(store, 0),
+                                   &commit->receipt, err);
 }
 
-static int offsets_commit(struct offsets_commit *commit, uint32_t level, int64_t deadline,
-                          struct commitlog_receipt *receipt, struct commitlog_error *err)
+/* COMMITLOG_ETIMEDOUT: there is no room now. What is judged is judged anew by the next attempt. */
+static int offsets_commit_now(void *ctx, struct commitlog_error *err)
+{
+    struct offsets_commit *commit = ctx;
+    struct commitlog_store *store = commit->handle->store;
+    clg_mutex_lock(store->os, &store->group_lock);
+    int rc = offsets_append_locked(commit, err);
+    clg_mutex_unlock(store->os, &store->group_lock);
+    return rc;
+}
+
+/* Room is waited for until the one deadline, the level until the other. */
+static int offsets_commit(struct offsets_commit *commit, uint32_t level, int64_t room_deadline,
+                          int64_t deadline, struct commitlog_error *err)
 {
     struct commitlog_store *store = commit->handle->store;
     int rc = offsets_check(store, commit->entries, commit->count, err);
-    if (rc != COMMITLOG_OK) {
-        return rc;
+    if (rc == COMMITLOG_OK) {
+        rc = clg_store_attempt(store, offsets_commit_now, commit, room_deadline, err);
     }
-    clg_mutex_lock(store->os, &store->group_lock);
-    rc = offsets_append_locked(commit, deadline, receipt, err);
-    clg_mutex_unlock(store->os, &store->group_lock);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
     level = clg_append_level(store, level);
-    if (commit->count == 0) {
+    if (commit->left == 0) {
         /* The record that says so may not have the level yet. */
-        receipt->position = commit->committed_position;
-        receipt->end_position = commit->committed_position + 1;
+        commit->receipt.position = commit->committed_position;
+        commit->receipt.end_position = commit->committed_position + 1;
     }
-    return clg_append_finish(store, level, 1, deadline, 0, receipt, err);
+    return clg_append_finish(store, level, 1, deadline, 0, &commit->receipt, err);
 }
 
-/* Room for the entries: `small`, or allocated. */
+/* Room for so many entries: `small`, or allocated. */
 static struct clg_group_entry *offsets_room(struct commitlog_store *store, uint32_t count,
                                             struct clg_group_entry *small)
 {
@@ -257,22 +271,22 @@ int32_t commitlog_group_commit(struct commitlog_group *group, uint32_t epoch,
         return rc;
     }
     struct clg_group_entry small[OFFSETS_SMALL];
-    struct clg_group_entry *entries = offsets_room(store, count, small);
+    struct clg_group_entry *entries = offsets_room(store, 2 * count, small);
     if (entries == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "commit offsets");
     }
     rc = offsets_take(store, offsets, count, entries, err);
     struct offsets_commit commit = {
         .handle = group, .epoch = epoch, .entries = entries, .count = count};
-    struct commitlog_receipt receipt = {0};
     if (rc == COMMITLOG_OK) {
-        rc = offsets_commit(&commit, level, clg_store_deadline(store, timeout_ms), &receipt, err);
+        const int64_t deadline = clg_store_deadline(store, timeout_ms);
+        rc = offsets_commit(&commit, level, deadline, deadline, err);
     }
     if (entries != small) {
         store->os->free(store->os, entries);
     }
     if (out_receipt != NULL && (rc == COMMITLOG_OK || rc == COMMITLOG_EUNKNOWN)) {
-        *out_receipt = receipt;
+        *out_receipt = commit.receipt;
     }
     return rc;
 }
@@ -392,7 +406,7 @@ int32_t commitlog_group_reset(struct commitlog_group *group, uint32_t topic, uin
     while (rc == COMMITLOG_OK && left > 0) {
         uint32_t count = left < CLG_GROUP_ENTRIES_MAX ? left : CLG_GROUP_ENTRIES_MAX;
         struct clg_group_entry small[OFFSETS_SMALL];
-        struct clg_group_entry *entries = offsets_room(store, count, small);
+        struct clg_group_entry *entries = offsets_room(store, 2 * count, small);
         if (entries == NULL) {
             return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "reset a group");
         }
@@ -404,9 +418,9 @@ int32_t commitlog_group_reset(struct commitlog_group *group, uint32_t topic, uin
                                         .to_one = from == COMMITLOG_FROM_OFFSET,
                                         .entries = entries,
                                         .count = count};
-        struct commitlog_receipt receipt = {0};
         if (rc == COMMITLOG_OK) {
-            rc = offsets_commit(&commit, level, CLG_OS_FOREVER, &receipt, err);
+            rc = offsets_commit(&commit, level, clg_store_deadline(store, CLG_GROUPS_ROOM_MS),
+                                CLG_OS_FOREVER, err);
         }
         if (entries != small) {
             store->os->free(store->os, entries);

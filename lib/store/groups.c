@@ -8,9 +8,6 @@
 #include "format/topic_record.h"
 #include "store/transactions.h"
 
-/* A change of settings waits no longer than this for room in the stage. */
-#define GROUPS_ROOM_MS 5000
-
 static int groups_take(void *ctx, const struct clg_group_table *table)
 {
     struct commitlog_store *store = ctx;
@@ -233,7 +230,7 @@ static int groups_edit_now(void *ctx, struct commitlog_error *err)
 static int groups_edit(struct groups_edit *edit, uint32_t level, struct commitlog_error *err)
 {
     struct commitlog_store *store = edit->handle->store;
-    int64_t deadline = clg_store_deadline(store, GROUPS_ROOM_MS);
+    int64_t deadline = clg_store_deadline(store, CLG_GROUPS_ROOM_MS);
     int rc = clg_store_attempt(store, groups_edit_now, edit, deadline, err);
     return rc == COMMITLOG_OK && edit->receipt.end_position > 0
                ? clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0,

@@ -19,6 +19,9 @@
 
 #include "store/store.h"
 
+/* A change that is given no time-out waits no longer than this for room in the stage. */
+#define CLG_GROUPS_ROOM_MS 5000
+
 struct commitlog_group {
     struct commitlog_store *store;
     uint64_t hash;
