@@ -347,22 +347,25 @@ int32_t commitlog_group_fetch(struct commitlog_group *group, struct commitlog_gr
 
 /* ---- reset ---- */
 
+/* Only an offset that is asked for may lie outside: where a time is may have become part of the
+ * queue just now, or have gone, which is seen to when it is set. */
 static int offsets_place(struct commitlog_store *store, uint32_t topic, uint32_t queue,
                          uint32_t from, uint64_t value, struct clg_group_entry *out,
                          struct commitlog_error *err)
 {
     struct clg_lookup_range range = {0};
     int rc = offsets_number(store, topic, queue, &out->queue_number, err);
+    if (rc == COMMITLOG_OK && from == COMMITLOG_FROM_TIME) {
+        rc = commitlog_offset_by_time(store, topic, queue, (int64_t)value, COMMITLOG_LOWER,
+                                      &out->offset);
+        return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "reset a group");
+    }
     if (rc == COMMITLOG_OK) {
         rc = offsets_range(store, out->queue_number, true, &range, err);
     }
     out->offset = from == COMMITLOG_FROM_FIRST    ? range.min
                   : from == COMMITLOG_FROM_OFFSET ? value
                                                   : range.next;
-    if (rc == COMMITLOG_OK && from == COMMITLOG_FROM_TIME) {
-        rc = commitlog_offset_by_time(store, topic, queue, (int64_t)value, COMMITLOG_LOWER,
-                                      &out->offset);
-    }
     if (rc == COMMITLOG_OK && (out->offset < range.min || out->offset > range.next)) {
         rc = clg_fail(err, out->offset < range.min ? COMMITLOG_ETOOSMALL : COMMITLOG_EBEYOND, 0,
                       CLG_NO_POSITION, "queue %u has the offsets %llu to %llu, not %llu", queue,

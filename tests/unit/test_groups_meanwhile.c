@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_groups_meanwhile.c -- what others do while a change of a group waits for room in the stage:
- * who holds the room back may ask the group first.
+ * test_groups_meanwhile.c -- what others do while a group is changed: who holds back the room that
+ * it waits for may ask the group first; queues grow while offsets are looked up in them.
  */
 #include "store/store.h"
 
@@ -36,13 +36,25 @@ static int meddling_wait(const struct commitlog_os *os, const _Atomic uint32_t *
     return rc;
 }
 
+static int allocations; /* so many go by before; -1: none is looked at */
+
+static void *meddling_alloc(const struct commitlog_os *os, size_t bytes)
+{
+    if (allocations >= 0 && allocations-- == 0) {
+        meddle_now();
+    }
+    return commitlog_fault_os(machine)->alloc(os, bytes);
+}
+
 static void begin(void)
 {
     setup();
     meddle = NULL;
+    allocations = -1;
     held = NULL;
     meddling = *commitlog_fault_os(machine);
     meddling.futex_wait = meddling_wait;
+    meddling.alloc = meddling_alloc;
     ck_assert_msg(store_open_with(&meddling, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL) == 0,
                   "%s", err.message);
     ck_assert_int_eq(commitlog_topic_open(store, "t", 1, QUEUES, &topic, &err), 0);
@@ -162,6 +174,27 @@ START_TEST(a_reset_does_not_wait_for_ever_for_room)
 }
 END_TEST
 
+static void put_one(void)
+{
+    put(0, 1);
+}
+
+/* Whenever it is that the queue becomes longer. */
+START_TEST(a_reset_to_a_time_is_not_beyond_a_queue_that_grows)
+{
+    put(0, 60); /* not folded yet: that allocates */
+    meddle = put_one;
+    allocations = _i;
+    ck_assert_msg(commitlog_group_reset(group, topic, 0, COMMITLOG_FROM_TIME, INT64_MAX, NONE,
+                                        &err) == COMMITLOG_OK,
+                  "%s", err.message);
+    allocations = -1;
+    ck_assert_uint_ge(fetch(0), 64);
+    ck_assert_uint_le(fetch(0), meddle == NULL ? 65 : 64);
+    ck_assert(_i > 0 || meddle == NULL);
+}
+END_TEST
+
 static Suite *groups_meanwhile_suite(void)
 {
     Suite *suite = suite_create("groups, meanwhile");
@@ -172,6 +205,7 @@ static Suite *groups_meanwhile_suite(void)
     tcase_add_test(cases, a_commit_that_has_waited_for_room_is_whole);
     tcase_add_test(cases, a_reset_that_waits_for_room_holds_up_nobody);
     tcase_add_test(cases, a_reset_does_not_wait_for_ever_for_room);
+    tcase_add_loop_test(cases, a_reset_to_a_time_is_not_beyond_a_queue_that_grows, 0, 8);
     suite_add_tcase(suite, cases);
     return suite;
 }
