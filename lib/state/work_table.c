@@ -260,18 +260,31 @@ static void work_put(struct clg_work_queue *queue, const struct clg_work_run *ru
 int clg_work_table_prepare(struct clg_work_table *table, const struct clg_work_change *change)
 {
     uint64_t hash = clg_group_name_hash(change->name, change->name_bytes);
-    for (uint32_t i = 0; i < change->count; i++) {
-        const struct clg_work_entry entry = clg_work_change_entry(change, i);
-        struct clg_work_queue *queue =
-            work_need(table, change->name, change->name_bytes, hash, entry.queue_number);
-        /* Others of this change may be of the same queue. */
-        if (queue == NULL ||
-            work_reserve_runs(table->os, queue, WORK_RUNS_MORE * change->count + 1) !=
-                COMMITLOG_OK) {
-            return COMMITLOG_ENOMEM;
+    int rc = COMMITLOG_OK;
+    uint32_t counted = 0;
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < change->count; i++) {
+        struct clg_work_queue *queue = work_need(table, change->name, change->name_bytes, hash,
+                                                 clg_work_change_entry(change, i).queue_number);
+        if (queue == NULL) {
+            rc = COMMITLOG_ENOMEM;
+        } else {
+            queue->run_more += WORK_RUNS_MORE;
+            counted++;
         }
     }
-    return COMMITLOG_OK;
+    /* The entries of a queue may be anywhere in the change: the first that is met reserves for all.
+     */
+    for (uint32_t i = 0; i < counted; i++) {
+        struct clg_work_queue *queue =
+            clg_work_table_find(table, change->name, change->name_bytes, hash,
+                                clg_work_change_entry(change, i).queue_number);
+        CLG_ASSERT(queue != NULL);
+        if (rc == COMMITLOG_OK && queue->run_more > 0) {
+            rc = work_reserve_runs(table->os, queue, queue->run_more);
+        }
+        queue->run_more = 0;
+    }
+    return rc;
 }
 
 void clg_work_table_apply(struct clg_work_table *table, const struct clg_work_change *change)

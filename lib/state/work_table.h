@@ -40,6 +40,7 @@ struct clg_work_queue {
     struct clg_work_run *runs;
     uint32_t run_count;
     uint32_t run_room;
+    uint32_t run_more; /* that a change may make, while it is prepared; else 0 */
 };
 
 struct clg_work_table {

@@ -221,6 +221,110 @@ START_TEST(runs_that_say_the_same_are_one)
 }
 END_TEST
 
+static void apply_entries(struct clg_work_table *table, const struct clg_work_entry *entries,
+                          uint32_t count)
+{
+    struct clg_work_change change = {
+        .name = (const uint8_t *)"one", .name_bytes = 3, .count = count};
+    const size_t bytes = (size_t)clg_work_change_bytes(3, count);
+    uint8_t *body = malloc(bytes);
+    ck_assert_ptr_nonnull(body);
+    ck_assert_int_eq(clg_work_change_encode(body, bytes, &change, entries), 0);
+    ck_assert_int_eq(clg_work_change_decode(body, bytes, &change), 0);
+    ck_assert_int_eq(clg_work_table_prepare(table, &change), 0);
+    clg_work_table_apply(table, &change);
+    free(body);
+}
+
+/* As many entries as there can be, of so many queues in turn: each splits a run of its queue in
+ * three. */
+START_TEST(there_is_room_for_what_a_change_makes_of_each_queue_and_not_much_more)
+{
+    static struct clg_work_entry entries[CLG_WORK_ENTRIES_MAX];
+    const uint32_t queues = UINT32_C(1) << (_i % 12);
+    const bool descending = _i >= 12;
+    struct clg_work_table table;
+    clg_work_table_init(&table, clg_os_default());
+    for (uint32_t i = 0; i < queues; i++) {
+        entries[i] = (struct clg_work_entry){.queue_number = i + 7,
+                                             .count = 2 * CLG_WORK_ENTRIES_MAX + 1,
+                                             .visible_at_ms = 5,
+                                             .attempts = 1,
+                                             .state = CLG_WORK_PENDING};
+    }
+    apply_entries(&table, entries, queues);
+    for (uint32_t i = 0; i < CLG_WORK_ENTRIES_MAX; i++) {
+        const uint32_t at = descending ? CLG_WORK_ENTRIES_MAX - 1 - i : i;
+        entries[i] = (struct clg_work_entry){.offset = 2 * (at / queues) + 1,
+                                             .queue_number = at % queues + 7,
+                                             .count = 1,
+                                             .state = CLG_WORK_DONE};
+    }
+    apply_entries(&table, entries, CLG_WORK_ENTRIES_MAX);
+    const uint32_t runs = 2 * (CLG_WORK_ENTRIES_MAX / queues) + 1;
+    uint32_t room = 8;
+    while (room < runs) {
+        room *= 2;
+    }
+    ck_assert_uint_eq(table.count, queues);
+    for (uint32_t i = 0; i < queues; i++) {
+        ck_assert_uint_eq(table.queues[i]->run_count, runs);
+        ck_assert_uint_eq(table.queues[i]->run_room, room);
+        ck_assert_uint_eq(table.queues[i]->run_more, 0);
+    }
+    clg_work_table_deinit(&table);
+}
+END_TEST
+
+static uint32_t allocations_left;
+
+static void *scarce_alloc(const struct commitlog_os *os, size_t bytes)
+{
+    (void)os;
+    if (allocations_left == 0) {
+        return NULL;
+    }
+    allocations_left--;
+    return clg_os_default()->alloc(clg_os_default(), bytes);
+}
+
+/* What was counted of a change that did not go through is no part of the next. */
+START_TEST(a_change_for_which_there_is_no_memory_leaves_nothing_behind)
+{
+    enum { EACH = 4, OF = 3 };
+    struct clg_work_entry entries[EACH * OF];
+    uint8_t body[1024];
+    struct commitlog_os os = *clg_os_default();
+    struct clg_work_table table;
+    struct clg_work_change change = {
+        .name = (const uint8_t *)"one", .name_bytes = 3, .count = EACH * OF};
+    const size_t bytes = (size_t)clg_work_change_bytes(3, EACH * OF);
+    for (uint32_t i = 0; i < EACH * OF; i++) {
+        entries[i] = (struct clg_work_entry){
+            .offset = 2 * i, .queue_number = 7 + i % OF, .count = 1, .state = CLG_WORK_DONE};
+    }
+    ck_assert_int_eq(clg_work_change_encode(body, bytes, &change, entries), 0);
+    ck_assert_int_eq(clg_work_change_decode(body, bytes, &change), 0);
+    os.alloc = scarce_alloc;
+    clg_work_table_init(&table, &os);
+    uint32_t failed = 0;
+    for (allocations_left = 0; clg_work_table_prepare(&table, &change) != COMMITLOG_OK; failed++) {
+        for (uint32_t i = 0; i < table.count; i++) {
+            ck_assert_uint_eq(table.queues[i]->run_more, 0);
+        }
+        allocations_left = failed % 2 == 0 ? 1 : 2;
+    }
+    ck_assert_uint_ge(failed, OF);
+    clg_work_table_apply(&table, &change);
+    ck_assert_uint_eq(table.count, OF);
+    for (uint32_t i = 0; i < OF; i++) {
+        ck_assert_uint_eq(table.queues[i]->run_count, EACH);
+        ck_assert_uint_eq(table.queues[i]->run_room, 2 * EACH);
+    }
+    clg_work_table_deinit(&table);
+}
+END_TEST
+
 START_TEST(bodies_say_what_they_were_made_of)
 {
     uint8_t body[256];
@@ -277,6 +381,9 @@ int main(void)
     tcase_set_timeout(all, 120);
     tcase_add_test(all, the_table_does_what_plain_arrays_do);
     tcase_add_test(all, runs_that_say_the_same_are_one);
+    tcase_add_loop_test(all, there_is_room_for_what_a_change_makes_of_each_queue_and_not_much_more,
+                        0, 24);
+    tcase_add_test(all, a_change_for_which_there_is_no_memory_leaves_nothing_behind);
     tcase_add_test(all, bodies_say_what_they_were_made_of);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
