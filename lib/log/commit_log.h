@@ -180,6 +180,13 @@ CLG_MUST_CHECK int clg_log_wait_durable(struct clg_log *log, uint64_t upto,
 /* Waits until published (durable_only: durable) is beyond `position`. */
 CLG_MUST_CHECK int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_only,
                                         int64_t deadline_mono_ns);
+/* The same, or until there were other nudges than `nudges`, which were counted before whatever was
+ * looked at: a writer may show more of what is published long since. */
+CLG_MUST_CHECK int clg_log_wait_nudged(struct clg_log *log, uint64_t position, uint32_t nudges,
+                                       bool durable_only, int64_t deadline_mono_ns);
+uint32_t clg_log_nudges(const struct clg_log *log);
+/* After what they look at has changed. */
+void clg_log_nudge(struct clg_log *log);
 /* Puts into words why a wait for `position` ended with rc: time-out, interrupt, failed store. */
 CLG_MUST_CHECK int clg_log_wait_failed(struct clg_log *log, int rc, uint64_t position,
                                        struct commitlog_error *err);

@@ -128,6 +128,8 @@ struct clg_log {
     /* readers: see publish.c */
     struct clg_wake published_wake;
     struct clg_wake durable_wake;
+    CLG_LINE _Atomic uint32_t nudges;
+    _Atomic uint32_t nudge_waiters;      /* who also waits on one of the words above */
     CLG_LINE _Atomic uint32_t listeners; /* appends that are still to tell followers */
     _Atomic uint64_t announced;          /* followers were told of what is before; only grows */
 

@@ -8,7 +8,7 @@
  * Lost wake-ups: a reader of this process announces itself in `waiters`, then looks at the
  *       position, then sleeps on the word it read before. The publisher stores the position, then
  *       looks at `waiters`. With a full fence on either side one of them sees the other:
- *       ORDER(wake-1).
+ *       ORDER(wake-1). So it is with a nudge, for those who wait for one as well as for a position.
  * Followers write to nothing, so only the kernel knows whether one sleeps, and to ask it costs more
  *       than an append. Each drain tells them of what was published (so `written` is never left
  *       ahead of `announced`), and so do the appends while there are `listeners`: after somebody
@@ -130,6 +130,26 @@ void clg_wake_durable(struct clg_log *log)
     clg_wake_word(log->os, &log->shared->wake.durable, true);
 }
 
+void clg_log_nudge(struct clg_log *log)
+{
+    struct clg_wake *const wakes[] = {&log->published_wake, &log->durable_wake};
+    (void)clg_add_acqrel_u32(&log->nudges, 1);
+    clg_fence_seqcst(); /* ORDER(wake-1) publisher */
+    if (clg_load_relaxed_u32(&log->nudge_waiters) == 0) {
+        return;
+    }
+    for (size_t i = 0; i < sizeof(wakes) / sizeof(wakes[0]); i++) {
+        if (clg_load_relaxed_u32(&wakes[i]->waiters) != 0) {
+            publish_wake_own(log, wakes[i]);
+        }
+    }
+}
+
+uint32_t clg_log_nudges(const struct clg_log *log)
+{
+    return clg_load_acquire_u32(&log->nudges);
+}
+
 void clg_wake_all(struct clg_log *log)
 {
     publish_wake_own(log, &log->published_wake);
@@ -217,8 +237,16 @@ static int publish_sleep(const struct clg_log *log, const struct clg_wake *wake,
     return rc;
 }
 
-int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_only,
-                         int64_t deadline_mono_ns)
+/* NULL nudges: none is waited for. */
+static bool publish_has_come(const struct clg_log *log, uint64_t position, const uint32_t *nudges,
+                             bool durable_only)
+{
+    return publish_visible(log, durable_only) > position ||
+           (nudges != NULL && clg_log_nudges(log) != *nudges);
+}
+
+static int publish_wait(struct clg_log *log, uint64_t position, const uint32_t *nudges,
+                        bool durable_only, int64_t deadline_mono_ns)
 {
     struct clg_wake *wake = durable_only ? &log->durable_wake : &log->published_wake;
     const struct clg_live_wake *shared = &log->shared->wake;
@@ -231,7 +259,7 @@ int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_on
     for (;;) {
         clg_fence_seqcst(); /* ORDER(wake-1) waiter */
         uint32_t seen = clg_load_acquire_u32(word);
-        if (publish_visible(log, durable_only) > position) {
+        if (publish_has_come(log, position, nudges, durable_only)) {
             break;
         }
         if (CLG_PLANTED(LOST_WAKE)) {
@@ -248,7 +276,8 @@ int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_on
         rc = log->is_follower ? publish_follow(log, word, seen, deadline_mono_ns)
                               : publish_sleep(log, wake, seen, deadline_mono_ns);
         if (rc == -ETIMEDOUT) {
-            rc = publish_visible(log, durable_only) > position ? COMMITLOG_OK : COMMITLOG_ETIMEDOUT;
+            rc = publish_has_come(log, position, nudges, durable_only) ? COMMITLOG_OK
+                                                                       : COMMITLOG_ETIMEDOUT;
             break;
         }
         if (rc != 0) {
@@ -256,6 +285,21 @@ int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_on
         }
     }
     (void)clg_sub_acqrel_u32(&wake->waiters, 1);
+    return rc;
+}
+
+int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_only,
+                         int64_t deadline_mono_ns)
+{
+    return publish_wait(log, position, NULL, durable_only, deadline_mono_ns);
+}
+
+int clg_log_wait_nudged(struct clg_log *log, uint64_t position, uint32_t nudges, bool durable_only,
+                        int64_t deadline_mono_ns)
+{
+    (void)clg_add_acqrel_u32(&log->nudge_waiters, 1); /* before the fence of ORDER(wake-1) waiter */
+    int rc = publish_wait(log, position, &nudges, durable_only, deadline_mono_ns);
+    (void)clg_sub_acqrel_u32(&log->nudge_waiters, 1);
     return rc;
 }
 

@@ -134,6 +134,7 @@ void clg_groups_apply_item(struct commitlog_store *store, const struct clg_group
     }
     clg_group_table_apply(&store->groups, &item->change, position);
     clg_work_table_apply_group(&store->work, &item->change);
+    clg_log_nudge(store->core->log);
 }
 
 void clg_groups_free_item(struct commitlog_store *store, struct clg_group_item *item)

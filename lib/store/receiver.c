@@ -372,6 +372,25 @@ static int receive_once(struct commitlog_receiver *receiver, struct receive_take
     return rc;
 }
 
+/* Until there may be more to give out. The tables by which it is decided change with a record that
+ * need not be visible, behind an open reservation or before it is durable: so each change is a
+ * nudge, too. */
+static int receive_wait(const struct receive_take *take, uint32_t nudges, int64_t deadline)
+{
+    struct commitlog_store *store = take->receiver->store;
+    struct clg_core *core = clg_store_core(store);
+    int64_t until = deadline;
+    if (take->soonest_ms != INT64_MAX) {
+        int64_t wait_ns = take->soonest_ms * CLG_OS_NS_PER_MS - clg_log_time(core->log);
+        int64_t back = clg_os_deadline(store->os, wait_ns < 0 ? 0 : wait_ns);
+        until = back < deadline ? back : deadline;
+    }
+    int rc = clg_log_wait_nudged(core->log, take->visible, nudges, clg_store_is_durable_only(store),
+                                 until);
+    clg_core_unref(core);
+    return rc;
+}
+
 int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_message *messages,
                           struct commitlog_delivery *deliveries, uint32_t max, int32_t timeout_ms,
                           uint32_t *out_count, struct commitlog_error *err)
@@ -389,6 +408,7 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         if (rc != COMMITLOG_OK) {
             return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive");
         }
+        const uint32_t nudges = clg_log_nudges(store->core->log); /* before it is looked at */
         rc = receive_once(receiver, &take, err);
         if (rc == COMMITLOG_OK && take.wants_topic) {
             rc = clg_work_make_dead_topic(receiver, err);
@@ -404,13 +424,7 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         if (rc != COMMITLOG_OK || take.count > 0) {
             return rc;
         }
-        int64_t until = deadline;
-        if (take.soonest_ms != INT64_MAX) {
-            int64_t wait_ns = take.soonest_ms * CLG_OS_NS_PER_MS - clg_log_time(store->core->log);
-            int64_t back = clg_os_deadline(store->os, wait_ns < 0 ? 0 : wait_ns);
-            until = back < deadline ? back : deadline;
-        }
-        rc = clg_store_wait(store, take.visible, until);
+        rc = receive_wait(&take, nudges, deadline);
         if (rc == COMMITLOG_ETIMEDOUT && clg_os_left(store->os, deadline) == 0) {
             return COMMITLOG_EEND;
         }

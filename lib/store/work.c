@@ -74,6 +74,7 @@ int clg_work_append(struct commitlog_store *store, const uint8_t *name, uint32_t
     }
     if (rc == COMMITLOG_OK) {
         clg_work_table_apply(&store->work, &change);
+        clg_log_nudge(store->core->log);
         *receipt = receipts[at];
     }
     if (body != small) {
