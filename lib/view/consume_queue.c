@@ -7,7 +7,8 @@
  * Happy path: a message becomes one entry of 24 bytes behind its queue's newest chunk.
  * Failure modes: ENOMEM before anything changed. Contradictions (an offset that was there already,
  *       a jump of offsets larger than the bytes between the two records can explain, malformed
- *       attributes) are counted; the record is left out, or indexed without its tag.
+ *       attributes) are counted; the record is left out, or indexed without its tag. So is an end
+ *       that others name and that is further than the bytes can explain.
  */
 #include "view/consume_queue.h"
 
@@ -412,6 +413,57 @@ bool clg_consume_queue_evidence(const struct clg_view *view, uint32_t queue, uin
     }
     *base = newest;
     return true;
+}
+
+/* What is known of the queue lies before the messages that are missing, *have the offset of the
+ * first of them. */
+static uint64_t queue_known_to(const struct clg_consume_queue *cq,
+                               const struct clg_queue_head *head, uint64_t *have)
+{
+    *have = head == NULL ? 0 : head->next;
+    if (head == NULL) {
+        return 0;
+    }
+    if (head->count > 0) {
+        struct clg_queue_entry last;
+        clg_queue_entry_decode(clg_queue_chunk_entry(head->last, head->count - 1), &last);
+        *have = head->first + head->count; /* as queue_fill_gap counts */
+        return cq->view.context.segments->active_base + (uint64_t)last.place * CLG_RECORD_ALIGN;
+    }
+    return head->link_base == CLG_LINK_NONE ? 0 : head->link_base;
+}
+
+int clg_consume_queue_reach(struct clg_view *view, uint32_t queue, uint64_t next, uint64_t position)
+{
+    struct clg_consume_queue *cq = clg_queue_of(view);
+    struct clg_registry *registry = view->context.registry;
+    struct clg_queue_head *head = clg_queue_head_find(cq, queue);
+    if (CLG_LIKELY(head != NULL && head->next >= next)) {
+        return 0;
+    }
+    if (clg_registry_queue(registry, queue) == NULL) {
+        if (queue / CLG_REGISTRY_CHUNK < CLG_REGISTRY_CHUNKS) {
+            clg_registry_skip(registry, queue + 1);
+        }
+        return 0;
+    }
+    if (next == 0) {
+        return 0;
+    }
+    uint64_t have;
+    uint64_t from = queue_known_to(cq, head, &have);
+    CLG_ASSERT(next > have);
+    if (position <= from || next - have > (position - from) / CLG_RECORD_MIN ||
+        next > CLG_QUEUE_OFFSET_MAX) {
+        cq->contradictions++;
+        return 0;
+    }
+    int rc = queue_head_need(cq, queue, &head);
+    if (rc == 0) {
+        head->next = next;
+    }
+    CLG_ASSERT(rc == 0 || rc == COMMITLOG_ENOMEM);
+    return rc;
 }
 
 uint64_t clg_consume_queue_contradictions(const struct clg_view *view)

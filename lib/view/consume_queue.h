@@ -58,6 +58,14 @@ uint64_t clg_consume_queue_next(const struct clg_view *view, uint32_t queue);
  * is 0 and needs no evidence. */
 bool clg_consume_queue_evidence(const struct clg_view *view, uint32_t queue, uint64_t *base);
 
+/* A record before `position`, by way of another view, says that the queue had come to `next`: it
+ * goes on from there, if so many messages had room between what is known of it and the position.
+ * Else the record lies, and is counted: nobody was ever given that offset, and queue_fill_gap would
+ * not believe the next message. A number that no topic has is not given to a new one. While a store
+ * opens. COMMITLOG_ENOMEM. */
+CLG_MUST_CHECK int clg_consume_queue_reach(struct clg_view *view, uint32_t queue, uint64_t next,
+                                           uint64_t position);
+
 uint64_t clg_consume_queue_contradictions(const struct clg_view *view);
 
 #endif

@@ -7,6 +7,7 @@
  *   fold_segments.c end of a segment, rebuild of one, repair
  *   fold_files.c    upkeep: write, scrub, drop
  *   fold_open.c     what happens when a store opens
+ *   fold_ends.c     there: queues go on behind all that is named
  *   fold_state.c    the .state file
  *   lookup.c        questions
  *
@@ -107,6 +108,9 @@ CLG_MUST_CHECK int clg_fold_scan(const struct commitlog_os *os, struct clg_fold_
 /* fold_state.c. 0: views, segments and active_base are as of the state; else all is reset. */
 CLG_MUST_CHECK int clg_fold_restore_state(struct clg_fold *fold, uint64_t position);
 void clg_fold_reset(struct clg_fold *fold);
+
+/* fold_ends.c: after all was folded up to `end`. */
+CLG_MUST_CHECK int clg_fold_reach_ends(struct clg_fold *fold, uint64_t end);
 
 static inline uint32_t clg_fold_all(void)
 {

@@ -330,6 +330,10 @@ int clg_fold_open(struct clg_fold *fold, const struct clg_fold_opening *opening,
     open_restore(&run, &sweep);
     int rc = open_segments(&run, err);
     if (rc == 0) {
+        rc = clg_fold_reach_ends(fold, opening->end);
+        rc = rc == 0 ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "views: ends of queues");
+    }
+    if (rc == 0) {
         clg_topics_publish(fold->views[CLG_VIEW_TOPICS], fold->views[CLG_VIEW_QUEUES]);
         fold->applied = opening->end;
         fold->resume_view = 0;

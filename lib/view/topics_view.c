@@ -414,6 +414,36 @@ void clg_topics_carry_list(struct clg_view *view, const struct clg_view *queues,
     }
 }
 
+static int topics_reach_step(struct clg_view *queues, const struct clg_topic *topic,
+                             const struct topics_step *step)
+{
+    int rc = 0;
+    for (uint32_t m = 0; rc == 0 && m < step->mark_count; m++) {
+        const struct clg_topic_offset *mark = &step->marks[m];
+        CLG_ASSERT(mark->index < clg_topic_queues(topic));
+        rc = clg_consume_queue_reach(queues, clg_topic_number(topic, mark->index),
+                                     mark->next_offset, step->marked_at);
+    }
+    return rc;
+}
+
+int clg_topics_reach_marks(const struct clg_view *view, struct clg_view *queues)
+{
+    const struct topics_view *topics = (const struct topics_view *)view;
+    uint32_t topic_count = clg_registry_topic_count(view->context.registry);
+    int rc = 0;
+    CLG_ASSERT(view->ops == &clg_topics_view_ops);
+    for (uint32_t id = 0; rc == 0 && id < topic_count; id++) {
+        const struct topics_growth *growth =
+            clg_topics_is_seen(topics, id) ? topics->seen[id].growth : NULL;
+        const struct clg_topic *topic = clg_registry_topic(view->context.registry, id);
+        for (uint32_t s = 1; rc == 0 && growth != NULL && s <= growth->steps; s++) {
+            rc = topics_reach_step(queues, topic, &growth->step[s]);
+        }
+    }
+    return rc;
+}
+
 void clg_topics_publish(struct clg_view *view, const struct clg_view *queues)
 {
     struct topics_view *topics = (struct topics_view *)view;

@@ -36,6 +36,9 @@ uint32_t clg_topics_steps(const struct clg_view *view, const struct clg_topic *t
 uint32_t clg_topics_marks(const struct clg_view *view, const struct clg_topic *topic,
                           uint32_t index, struct clg_topic_offset *out);
 
+/* How far the parents of each growth had come, for clg_consume_queue_reach. */
+CLG_MUST_CHECK int clg_topics_reach_marks(const struct clg_view *view, struct clg_view *queues);
+
 /* After everything was folded at opening: what the claim side needs to go on from there. */
 void clg_topics_publish(struct clg_view *view, const struct clg_view *queues);
 

@@ -1,0 +1,97 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * fold_ends.c -- how far queues had come, by what names their offsets where messages are gone.
+ *
+ * Salvage may lose the newest messages of a queue and keep what lies behind them: what groups have
+ * committed, or will with a transaction, what was given out, and where the parents of a growth
+ * were. No message may get an offset that these call consumed already: the group would never be
+ * given it. So the queue goes on behind all that is named, and what is between is lost, for readers
+ * to be told. Without damage nothing is named that is not there.
+ *
+ * Invariants: the bound of clg_consume_queue_reach. A number that no topic has goes to no new one.
+ * Threads and locks: the only thread, while a store opens; the fold lock.
+ * Happy path: everything is folded -> nothing is raised.
+ * Failure modes: ENOMEM. What lies is counted as a contradiction, and raises nothing.
+ */
+#include "base/bytes.h"
+#include "base/invariant.h"
+#include "format/transaction_record.h"
+#include "view/consume_queue.h"
+#include "view/fold_internal.h"
+#include "view/groups_view.h"
+#include "view/topics_view.h"
+#include "view/transactions_view.h"
+#include "view/work_view.h"
+
+static int ends_groups(struct clg_view *queues, const struct clg_group_table *table)
+{
+    int rc = 0;
+    for (uint32_t g = 0; rc == 0 && g < table->count; g++) {
+        const struct clg_group *group = table->groups[g];
+        for (uint32_t i = 0; rc == 0 && i < group->offset_count; i++) {
+            const struct clg_group_offset *known = &group->offsets[i];
+            rc = clg_consume_queue_reach(queues, known->queue_number, known->offset,
+                                         known->position);
+        }
+    }
+    return rc;
+}
+
+/* Runs do not say which record they are of: it lies before the end. */
+static int ends_work(struct clg_view *queues, const struct clg_work_table *table, uint64_t end)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < table->count; i++) {
+        const struct clg_work_queue *work = table->queues[i];
+        if (work->run_count > 0) {
+            const struct clg_work_run *last = &work->runs[work->run_count - 1];
+            rc = clg_consume_queue_reach(queues, work->queue_number, last->offset + last->count,
+                                         end);
+        }
+    }
+    return rc;
+}
+
+static int ends_transaction(struct clg_view *queues, const struct clg_transaction *transaction,
+                            uint64_t end)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < transaction->offset_count; i++) {
+        const struct clg_transaction_offsets *offsets = transaction->offsets[i];
+        struct clg_transaction_mark mark;
+        if (clg_transaction_mark_decode(offsets->body, offsets->bytes, &mark) != COMMITLOG_OK) {
+            continue;
+        }
+        for (uint32_t j = 0; rc == 0 && j < mark.offsets.count; j++) {
+            const struct clg_group_entry entry = clg_group_change_entry(&mark.offsets, j);
+            rc = clg_consume_queue_reach(queues, entry.queue_number, entry.offset,
+                                         clg_min_u64(offsets->position, end));
+        }
+    }
+    return rc;
+}
+
+static int ends_transactions(struct clg_view *queues, const struct clg_transaction_table *table,
+                             uint64_t end)
+{
+    int rc = 0;
+    for (uint32_t i = 0; rc == 0 && i < table->count; i++) {
+        rc = ends_transaction(queues, table->transactions[i], end);
+    }
+    return rc;
+}
+
+int clg_fold_reach_ends(struct clg_fold *fold, uint64_t end)
+{
+    struct clg_view *queues = fold->views[CLG_VIEW_QUEUES];
+    CLG_ASSERT(clg_mutex_is_held(&fold->lock));
+    int rc = ends_groups(queues, clg_groups_view_table(fold->views[CLG_VIEW_GROUPS]));
+    if (rc == 0) {
+        rc = ends_work(queues, clg_work_view_table(fold->views[CLG_VIEW_WORK]), end);
+    }
+    if (rc == 0) {
+        rc = ends_transactions(
+            queues, clg_transactions_view_table(fold->views[CLG_VIEW_TRANSACTIONS]), end);
+    }
+    return rc == 0 ? clg_topics_reach_marks(fold->views[CLG_VIEW_TOPICS], queues) : rc;
+}
