@@ -3,8 +3,10 @@
  * receiver.c -- messages are given out one by one: which, to whom, until when. See work.h.
  *
  * Of a queue, what was given out before and whose time is over comes first, in the order of the
- * offsets; then what nobody was given yet. What is given is read first, under the lock, so that the
- * record that says so names exactly what was read, and holes and what does not read are done.
+ * offsets; then what nobody was given yet. What lies between, before what was given out, was never
+ * given out as far as anybody knows: salvage has lost the record. It comes in its place.
+ * What is given is read first, under the lock, so that the record that says so names exactly what
+ * was read, and holes and what does not read are done.
  */
 #include <string.h>
 
@@ -225,15 +227,35 @@ struct receive_choice {
     bool found;
 };
 
+/* [from, to), which no run covers, as far as it is there. */
+static void receive_choose_new(uint64_t from, uint64_t to, const struct clg_lookup_range *range,
+                               struct receive_choice *out)
+{
+    uint64_t end = clg_min_u64(to, range->next);
+    if (from < end) {
+        out->found = true;
+        out->run.offset = from;
+        out->run.count = (uint32_t)clg_min_u64(end - from, UINT32_MAX);
+    }
+}
+
 static void receive_choose(struct receive_take *take, const struct clg_work_queue *queue,
                            uint64_t committed, const struct clg_lookup_range *range,
                            struct receive_choice *out)
 {
-    uint32_t run_count = queue == NULL ? 0 : queue->run_count;
+    const uint32_t run_count = queue == NULL ? 0 : queue->run_count;
+    const bool full = run_count >= CLG_WORK_RUNS_LIMIT;
     bool pending = false;
+    uint64_t next = committed;
     *out = (struct receive_choice){.found = false};
     for (uint32_t i = 0; i < run_count; i++) {
         const struct clg_work_run *run = &queue->runs[i];
+        /* Of a full queue, too, if nobody has anything before it: else it would stay full. */
+        if (CLG_UNLIKELY(run->offset > next) && !(pending && (full || take->receiver->ordered))) {
+            receive_choose_new(next, run->offset, range, out);
+            return;
+        }
+        next = clg_max_u64(next, run->offset + run->count);
         if (run->state != CLG_WORK_PENDING) {
             continue;
         }
@@ -249,18 +271,9 @@ static void receive_choose(struct receive_take *take, const struct clg_work_queu
         take->soonest_ms =
             run->visible_at_ms < take->soonest_ms ? run->visible_at_ms : take->soonest_ms;
     }
-    uint64_t next = committed;
-    if (run_count > 0) {
-        const struct clg_work_run *last = &queue->runs[run_count - 1];
-        next = clg_max_u64(next, last->offset + last->count);
+    if (!full && !(pending && take->receiver->ordered)) {
+        receive_choose_new(next, range->next, range, out);
     }
-    if ((take->receiver->ordered && pending) || run_count >= CLG_WORK_RUNS_LIMIT ||
-        next >= range->next) {
-        return;
-    }
-    out->found = true;
-    out->run.offset = next;
-    out->run.count = (uint32_t)clg_min_u64(range->next - next, UINT32_MAX);
 }
 
 /* COMMITLOG_EAGAIN: look at this queue again. */

@@ -5,7 +5,16 @@
  */
 #include "unit/raw_transaction_fixture.h"
 
+#include "store/work.h"
+
 enum { SENT = 6, KEPT = 2, NEW = 3 };
+
+/* With assertions each change looks at all runs of its queue: that of a full one takes too long. */
+#ifdef CLG_DEBUG
+enum { FULL = 0 };
+#else
+enum { FULL = 1 };
+#endif
 
 static struct commitlog_group *group;
 static struct commitlog_receiver *receiver;
@@ -54,6 +63,13 @@ static void lose_bytes(uint64_t from, uint64_t to)
     ck_assert_int_eq(commitlog_fault_write(machine, "/store/log/00000000000000000000.log", from,
                                            junk, (size_t)(to - from)),
                      0);
+}
+
+static void reopen_after_lie(void)
+{
+    salvage_close();
+    forget_views();
+    salvage_open(COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL);
 }
 
 /* The messages but the first ones are lost; what was appended behind them is not. */
@@ -263,6 +279,121 @@ START_TEST(lost_messages_of_a_parent_do_not_close_its_children)
 }
 END_TEST
 
+/* Messages [first, first + 3) are given out; where the log says so. */
+static void give_out(uint64_t first, uint64_t *from, uint64_t *to)
+{
+    *from = store_positions().published;
+    ck_assert_int_eq(commitlog_receive(receiver, messages, given, 3, 0, &count, &err), 0);
+    ck_assert_uint_eq(count, 3);
+    ck_assert_uint_eq(given[0].offset, first);
+    *to = store_positions().published;
+}
+
+/* In threes; of those whose bit is in `lost` the log does not know any more. A .state would. */
+static void give_out_and_lose(uint32_t flags, uint32_t lost)
+{
+    uint64_t from[SENT / 3 + 1];
+    uint64_t to[SENT / 3 + 1];
+    send_all(COMMITLOG_ENGINE_STAGED);
+    send(receipts, 3);
+    commit_offset(0);
+    open_receiver(0);
+    for (uint32_t i = 0; i < SENT / 3 + 1; i++) {
+        give_out(3 * i, &from[i], &to[i]);
+    }
+    salvage_close();
+    for (uint32_t i = 0; i < SENT / 3 + 1; i++) {
+        if ((lost >> i & 1) != 0) {
+            lose_bytes(from[i], to[i]);
+        }
+    }
+    forget_views();
+    salvage_open(COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_SALVAGE);
+    open_receiver(flags);
+}
+
+/* By loops: which of three records are lost. Not the last: nothing would be between. */
+START_TEST(messages_whose_record_of_work_is_lost_come_again)
+{
+    const uint32_t lost = (uint32_t)_i;
+    give_out_and_lose(0, lost);
+    for (uint32_t i = 0; i < 2; i++) {
+        if ((lost >> i & 1) != 0) {
+            ck_assert_int_eq(commitlog_receive(receiver, messages, given, 3, 0, &count, &err), 0);
+            ck_assert_uint_eq(count, 3);
+            ck_assert_uint_eq(given[0].offset, 3 * i);
+            ck_assert_uint_eq(given[0].attempt, 1);
+            ck_assert_int_eq(commitlog_ack(receiver, given, count, 0, &err), 0);
+        }
+    }
+    want_nothing_given(); /* the others are somebody's */
+    ck_assert_uint_eq(committed(), lost == 3 ? 6 : lost == 1 ? 3 : 0);
+    send(receipts, 1);
+    want_given(9, 1);
+    ck_assert_int_eq(commitlog_ack(receiver, given, count, 0, &err), 0);
+    pass_ms(60001);
+    while (commitlog_receive(receiver, messages, given, 64, 0, &count, &err) == 0) {
+        ck_assert_uint_eq(given[0].attempt, 2);
+        ck_assert_int_eq(commitlog_ack(receiver, given, count, 0, &err), 0);
+    }
+    ck_assert_uint_eq(committed(), 10);
+}
+END_TEST
+
+START_TEST(in_order_they_come_in_their_place)
+{
+    give_out_and_lose(COMMITLOG_RECEIVE_ORDERED, 2);
+    want_nothing_given(); /* what is before them is somebody's */
+    pass_ms(60001);
+    for (uint32_t i = 0; i < 9; i++) {
+        want_given(i, 1);
+        ck_assert_uint_eq(given[0].attempt, i / 3 == 1 ? 1 : 2);
+        want_nothing_given();
+        ck_assert_int_eq(commitlog_ack(receiver, given, 1, 0, &err), 0);
+    }
+    ck_assert_uint_eq(committed(), 9);
+}
+END_TEST
+
+/* Runs of work that is done, with a message between each two. */
+static void append_work_raw(uint64_t offset, uint32_t runs)
+{
+    enum { MOST = 512 };
+    static struct clg_work_entry entries[MOST];
+    static uint8_t body[MOST * CLG_WORK_ENTRY_BYTES + 64];
+    struct clg_work_change change = {.name = (const uint8_t *)"g", .name_bytes = 1, .count = MOST};
+    const size_t bytes = (size_t)clg_work_change_bytes(1, MOST);
+    ck_assert_uint_le(bytes, sizeof(body));
+    ck_assert_uint_eq(runs % MOST, 0);
+    for (uint32_t done = 0; done < runs; done += MOST) {
+        for (uint32_t i = 0; i < MOST; i++, offset += 2) {
+            entries[i] =
+                (struct clg_work_entry){.offset = offset, .count = 1, .state = CLG_WORK_DONE};
+        }
+        ck_assert_int_eq(clg_work_change_encode(body, bytes, &change, entries), 0);
+        (void)append_raw(CLG_KIND_WORK, CLG_QUEUE_NONE, NULL, 0, body, bytes);
+    }
+}
+
+/* Only when they are done it can ever get less. */
+START_TEST(a_queue_full_of_work_gives_out_what_is_missing_in_it)
+{
+    send_all(COMMITLOG_ENGINE_STAGED);
+    commit_offset(0);
+    append_work_raw(SENT + NEW, CLG_WORK_RUNS_LIMIT);
+    reopen_after_lie();
+    ck_assert_uint_eq(queue_end(0), SENT);
+    open_receiver(0);
+    ck_assert_int_eq(commitlog_receive(receiver, messages, given, 1, 0, &count, &err), 0);
+    ck_assert_uint_eq(given[0].offset, 0);
+    want_nothing_given();
+    ck_assert_int_eq(commitlog_ack(receiver, given, 1, 0, &err), 0);
+    want_given(1, SENT - 1);
+    ck_assert_int_eq(commitlog_ack(receiver, given, count, 0, &err), 0);
+    ck_assert_uint_eq(committed(), SENT);
+}
+END_TEST
+
 static uint64_t append_group_raw(uint32_t queue_number, uint64_t offset)
 {
     uint8_t body[64];
@@ -276,13 +407,6 @@ static uint64_t append_group_raw(uint32_t queue_number, uint64_t offset)
     ck_assert_uint_le(bytes, sizeof(body));
     ck_assert_int_eq(clg_group_change_encode(body, bytes, &change, &entry), 0);
     return append_raw(CLG_KIND_GROUP, CLG_QUEUE_NONE, NULL, 0, body, bytes);
-}
-
-static void reopen_after_lie(void)
-{
-    salvage_close();
-    forget_views();
-    salvage_open(COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL);
 }
 
 /* No commit can have said it: there was no room in the log for so many messages. */
@@ -366,6 +490,9 @@ int main(void)
     tcase_add_test(cases, an_offset_that_was_never_given_out_takes_none_from_a_queue);
     tcase_add_test(cases, an_offset_that_may_have_been_given_out_costs_no_message);
     tcase_add_test(cases, numbers_of_no_queue_take_none_from_new_topics);
+    tcase_add_loop_test(cases, messages_whose_record_of_work_is_lost_come_again, 0, 4);
+    tcase_add_test(cases, in_order_they_come_in_their_place);
+    tcase_add_loop_test(cases, a_queue_full_of_work_gives_out_what_is_missing_in_it, 0, FULL);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
