@@ -135,8 +135,9 @@ static void groups_save(const struct clg_view *view, uint8_t *out, uint64_t byte
     (void)bytes;
 }
 
-/* A group in .state, checked; *out_bytes: what it takes. */
-static int groups_load_head(const uint8_t *at, uint64_t left, struct clg_group *out,
+/* A group in .state, checked; *out_bytes: what it takes. Every record that it speaks of lies below
+ * `upto`; there may be none with settings. */
+static int groups_load_head(const uint8_t *at, uint64_t left, uint64_t upto, struct clg_group *out,
                             uint64_t *out_bytes)
 {
     if (left < STATE_GROUP_BYTES) {
@@ -149,7 +150,8 @@ static int groups_load_head(const uint8_t *at, uint64_t left, struct clg_group *
                               .position = clg_load_le64(at + STATE_AT_POSITION),
                               .last_position = clg_load_le64(at + STATE_AT_LAST)};
     if (out->name_bytes > CLG_GROUP_NAME_MAX || groups_name_room(out->name_bytes) > left ||
-        (out->flags & ~CLG_GROUP_FLAGS_KNOWN) != 0 ||
+        (out->flags & ~CLG_GROUP_FLAGS_KNOWN) != 0 || out->last_position >= upto ||
+        (out->position >= upto && out->position != CLG_NO_POSITION) ||
         clg_topic_name_check(at + STATE_GROUP_BYTES, out->name_bytes) != COMMITLOG_OK) {
         return COMMITLOG_EDAMAGED;
     }
@@ -161,27 +163,28 @@ static int groups_load_head(const uint8_t *at, uint64_t left, struct clg_group *
 
 /* By way of changes, so that what a record cannot say is not taken from here either. */
 static int groups_load_offsets(struct groups_view *groups, const struct clg_group *from,
-                               const uint8_t *name, const uint8_t *at)
+                               const uint8_t *name, const uint8_t *at, uint64_t upto)
 {
     uint8_t body[CLG_GROUP_FIXED_BYTES + CLG_GROUP_NAME_MAX + 8 + CLG_GROUP_ENTRY_BYTES];
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < from->offset_count; i++, at += STATE_OFFSET_BYTES) {
         struct clg_group_entry entry = {.queue_number = clg_load_le32(at + OFFSET_AT_QUEUE),
                                         .offset = clg_load_le64(at + OFFSET_AT_OFFSET)};
+        uint64_t position = clg_load_le64(at + OFFSET_AT_POSITION);
         struct clg_group_change change = {.name = name,
                                           .name_bytes = from->name_bytes,
                                           .operation = CLG_GROUP_OFFSETS,
                                           .epoch = from->epoch,
                                           .count = 1};
         size_t bytes = (size_t)clg_group_change_bytes(change.name_bytes, 1);
-        if (!clg_is_zero(at + OFFSET_AT_ZERO, 4) ||
+        if (!clg_is_zero(at + OFFSET_AT_ZERO, 4) || position >= upto ||
             clg_group_change_encode(body, bytes, &change, &entry) != 0 ||
             clg_group_change_decode(body, bytes, &change) != 0) {
             return COMMITLOG_EDAMAGED;
         }
         rc = clg_group_table_prepare(&groups->table, &change);
         if (rc == 0) {
-            clg_group_table_apply(&groups->table, &change, clg_load_le64(at + OFFSET_AT_POSITION));
+            clg_group_table_apply(&groups->table, &change, position);
         }
     }
     return rc;
@@ -189,12 +192,11 @@ static int groups_load_offsets(struct groups_view *groups, const struct clg_grou
 
 static int groups_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes, uint64_t upto)
 {
-    (void)upto;
     struct groups_view *groups = (struct groups_view *)view;
     for (uint64_t at = 0; at < bytes;) {
         struct clg_group head;
         uint64_t took = 0;
-        int rc = groups_load_head(data + at, bytes - at, &head, &took);
+        int rc = groups_load_head(data + at, bytes - at, upto, &head, &took);
         if (rc != 0) {
             return rc;
         }
@@ -213,8 +215,8 @@ static int groups_restore(struct clg_view *view, const uint8_t *data, uint64_t b
             return rc;
         }
         clg_group_table_apply(&groups->table, &change, head.position);
-        rc =
-            groups_load_offsets(groups, &head, name, data + at + groups_name_room(head.name_bytes));
+        rc = groups_load_offsets(groups, &head, name, data + at + groups_name_room(head.name_bytes),
+                                 upto);
         if (rc != 0) {
             return rc;
         }

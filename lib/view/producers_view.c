@@ -29,11 +29,23 @@ struct producers_view {
     uint64_t contradictions;
 };
 
+/* Are all appends that it remembers before there? */
+static bool producers_is_of(const struct clg_producer_state *state, uint64_t position)
+{
+    for (uint32_t i = 0; i < state->count; i++) {
+        if (state->receipts[i].end_position > position) {
+            return false;
+        }
+    }
+    return true;
+}
+
 static int producers_apply_state(struct producers_view *producers,
                                  const struct clg_record_view *record)
 {
     struct clg_producer_state state;
-    if (clg_producer_state_decode(record->body, record->body_bytes, &state) != 0) {
+    if (clg_producer_state_decode(record->body, record->body_bytes, &state) != 0 ||
+        !producers_is_of(&state, record->position)) {
         producers->contradictions++;
         return 0;
     }
@@ -134,19 +146,20 @@ static void producers_save(const struct clg_view *view, uint8_t *out, uint64_t b
 static int producers_restore(struct clg_view *view, const uint8_t *data, uint64_t bytes,
                              uint64_t upto)
 {
-    (void)upto;
     struct producers_view *producers = (struct producers_view *)view;
     for (uint64_t at = 0; at < bytes;) {
         if (bytes - at < STATE_PRODUCER_BYTES) {
             return COMMITLOG_EDAMAGED;
         }
         uint64_t left = bytes - at - STATE_PRODUCER_BYTES;
+        uint64_t position = clg_load_le64(data + at + STATE_AT_POSITION);
         uint64_t state_bytes = clg_load_le64(data + at + STATE_AT_BYTES);
         struct clg_producer_state state;
         if (state_bytes > left ||
             clg_producer_state_decode(data + at + STATE_PRODUCER_BYTES, (size_t)state_bytes,
                                       &state) != 0 ||
-            state.operation != CLG_PRODUCER_STATE ||
+            state.operation != CLG_PRODUCER_STATE || position >= upto ||
+            !producers_is_of(&state, upto) ||
             clg_producer_find(&producers->table, state.id) != NULL) {
             return COMMITLOG_EDAMAGED;
         }
@@ -154,8 +167,7 @@ static int producers_restore(struct clg_view *view, const uint8_t *data, uint64_
         if (rc != 0) {
             return rc;
         }
-        clg_producer_apply_state(&producers->table, &state,
-                                 clg_load_le64(data + at + STATE_AT_POSITION));
+        clg_producer_apply_state(&producers->table, &state, position);
         at += STATE_PRODUCER_BYTES + state_bytes;
     }
     return 0;

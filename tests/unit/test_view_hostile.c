@@ -1,14 +1,17 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_view_hostile.c -- view files that are one long hole: small on the disk, and of counts for
- * which there is no memory. They are made again from the log, whatever they say.
+ * which there is no memory; or that speak of what is behind them. They are made again from the log,
+ * whatever they say.
  */
 #include "unit/view_fixture.h"
 
 #include <unistd.h>
 
 #include "format/format.h"
+#include "format/group_record.h"
 #include "format/key_file.h"
+#include "format/producer_record.h"
 #include "format/queue_file.h"
 #include "format/state_file.h"
 
@@ -158,6 +161,122 @@ START_TEST(counts_are_bounded_by_the_segment)
 }
 END_TEST
 
+static void hostile_control(uint8_t kind, const uint8_t *body, size_t bytes)
+{
+    const struct clg_record_header header = {.kind = kind, .queue_number = CLG_QUEUE_NONE};
+    town_room(town, bytes + 64);
+    (void)town_write(town, header, NULL, body, (uint32_t)bytes, NULL);
+    town->published = town->at;
+}
+
+/* What carries a producer forward whose one append ended there. */
+static void hostile_producer(uint64_t end)
+{
+    uint8_t body[128];
+    const struct clg_producer_state producer = {
+        .id = 7,
+        .sequence = 1,
+        .epoch = 1,
+        .operation = CLG_PRODUCER_STATE,
+        .count = 1,
+        .receipts = {{.position = CLG_SEGMENT_DATA_START, .end_position = end, .epoch = 1}}};
+    clg_producer_state_encode(body, clg_producer_state_bytes(1), &producer);
+    hostile_control(CLG_KIND_PRODUCER, body, clg_producer_state_bytes(1));
+}
+
+/* A group with settings and an offset, and a producer with one append. */
+static void hostile_owners(void)
+{
+    uint8_t body[128];
+    const struct clg_group_entry entry = {.queue_number = 0, .offset = 5};
+    struct clg_group_change change = {
+        .name = (const uint8_t *)"g", .name_bytes = 1, .operation = CLG_GROUP_SETTINGS, .epoch = 1};
+    size_t bytes = (size_t)clg_group_change_bytes(1, 0);
+    TOWN_OK(town, clg_group_change_encode(body, bytes, &change, NULL));
+    hostile_control(CLG_KIND_GROUP, body, bytes);
+    change.operation = CLG_GROUP_OFFSETS;
+    change.count = 1;
+    bytes = (size_t)clg_group_change_bytes(1, 1);
+    TOWN_OK(town, clg_group_change_encode(body, bytes, &change, &entry));
+    hostile_control(CLG_KIND_GROUP, body, bytes);
+    hostile_producer(town->at);
+    town_fold(town);
+}
+
+/* The word `at` of the section becomes `value`, and all checks agree. */
+static void hostile_state(const char *path, uint32_t section, uint64_t at, uint64_t value)
+{
+    struct file_bytes file = file_read(path);
+    struct clg_state_file state;
+    struct clg_state_section found;
+    TOWN_OK(town, clg_state_file_open(&state, file.data, file.size, town->dir.uuid));
+    TOWN_OK(town, clg_state_file_find(&state, section, &found));
+    ck_assert_uint_le(at + 8, found.bytes);
+    clg_store_le64(file.data + (found.data - file.data) + at, value);
+    clg_store_le64(file.data + CLG_STATE_AT_BODY_CHECK,
+                   clg_hash64(file.data + CLG_VIEW_HEADER_BYTES, file.size - CLG_VIEW_HEADER_BYTES,
+                              state.info.position));
+    clg_format_finish(file.data, CLG_VIEW_HEADER_BYTES, 0);
+    file_patch(path, 0, file.data, file.size);
+    file_free(&file);
+}
+
+/* Where groups_view.c and producers_view.c have positions. */
+START_TEST(a_state_that_speaks_of_records_behind_it_is_not_read)
+{
+    enum { GROUPS = 4, PRODUCERS = 5, ENTRY = 16 + CLG_PRODUCER_FIXED_BYTES };
+    const struct {
+        uint32_t section;
+        uint32_t at;
+        uint64_t most; /* less than the state's position */
+    } words[] = {{GROUPS, 16, 8},
+                 {GROUPS, 24, 8},
+                 {GROUPS, 48 + 16, 8},
+                 {PRODUCERS, 0, 8},
+                 {PRODUCERS, ENTRY + 8, 0}};
+    char path[DIRS_PATH_MAX];
+    uint64_t position = 0;
+    hostile_owners();
+    TOWN_OK(town, clg_fold_save_state(town->fold, town_reach, &town->published, 1, &position,
+                                      &town->err));
+    town_close(town);
+    ck_assert_uint_eq(position, town->published);
+    hostile_path(path, ".state");
+    struct file_bytes good = file_read(path);
+    for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        for (uint32_t ahead = 0; ahead < 2; ahead++) {
+            hostile_state(path, words[i].section, words[i].at,
+                          position - words[i].most + (uint64_t)ahead * 8);
+            town_open(town, true);
+            ck_assert_msg(town->report.state_refused == ahead, "word %zu, ahead %u", i, ahead);
+            ck_assert_uint_eq(town->report.state_position, ahead > 0 ? 0 : position);
+            town_close(town);
+            file_patch(path, 0, good.data, good.size);
+        }
+    }
+    hostile_state(path, GROUPS, 16, CLG_NO_POSITION); /* no settings were seen */
+    town_open(town, true);
+    ck_assert_uint_eq(town->report.state_refused, 0);
+    town_check(town, 16, 9);
+    file_free(&good);
+}
+END_TEST
+
+/* Nor would a state be that is made of it. */
+START_TEST(a_producer_that_remembers_what_is_behind_it_is_not_known)
+{
+    struct clg_fold_stats stats;
+    hostile_producer(town->at + 8);
+    town_fold(town);
+    clg_fold_get_stats(town->fold, &stats);
+    ck_assert_uint_eq(stats.contradictions, 1);
+    hostile_producer(town->at);
+    town_fold(town);
+    clg_fold_get_stats(town->fold, &stats);
+    ck_assert_uint_eq(stats.contradictions, 1);
+}
+END_TEST
+
 static Suite *hostile_suite(void)
 {
     Suite *suite = suite_create("hostile view files");
@@ -167,6 +286,8 @@ static Suite *hostile_suite(void)
     tcase_add_test(cases, a_directory_of_more_queues_than_records_is_made_again);
     tcase_add_test(cases, a_state_of_more_bytes_than_the_log_is_not_read);
     tcase_add_test(cases, counts_are_bounded_by_the_segment);
+    tcase_add_test(cases, a_state_that_speaks_of_records_behind_it_is_not_read);
+    tcase_add_test(cases, a_producer_that_remembers_what_is_behind_it_is_not_known);
     suite_add_tcase(suite, cases);
     return suite;
 }
