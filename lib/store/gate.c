@@ -26,7 +26,7 @@ int clg_gate_chain(struct clg_core *core, uint64_t visible, const struct clg_top
     int rc = COMMITLOG_OK;
     CLG_ASSERT(queue < clg_topic_queues(topic));
     const uint32_t step = clg_topic_step_of(topic, queue);
-    if (step > clg_fold_topic_steps(core->fold, topic) && !CLG_PLANTED(GROWTH_UNSEEN)) {
+    if (step > clg_fold_topic_steps(core->fold, topic, visible) && !CLG_PLANTED(GROWTH_UNSEEN)) {
         const uint32_t parent = queue % clg_topic_step(topic, step).from;
         out->count = 1; /* it closes the queue, whatever lies above */
         out->waits[0] =
@@ -107,8 +107,9 @@ int clg_gate_check(struct commitlog_store *store, const struct clg_group *group,
         }
         int rc = gate_fold(core, topic, err);
         if (rc == COMMITLOG_OK) {
-            rc = clg_gate_look(core, clg_fold_position(core->fold), group, entries[i].queue_number,
-                               &gate);
+            uint64_t visible =
+                clg_min_u64(clg_store_visible(store, core), clg_fold_position(core->fold));
+            rc = clg_gate_look(core, visible, group, entries[i].queue_number, &gate);
         }
         if (rc != COMMITLOG_OK) {
             return clg_fail(err, rc, 0, CLG_NO_POSITION, "commit offsets");
@@ -161,9 +162,13 @@ int32_t commitlog_group_gate(struct commitlog_group *group, uint32_t topic, uint
     rc = clg_store_fold_now(store, &core, &visible, err);
     if (rc == COMMITLOG_OK) {
         const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
-        rc = found == NULL || queue >= clg_topic_queues(found)
-                 ? COMMITLOG_EINVAL
-                 : clg_gate_chain(core, visible, found, queue, &chain);
+        rc = found == NULL || queue >= clg_topic_queues(found) ? COMMITLOG_EINVAL : COMMITLOG_OK;
+        if (rc == COMMITLOG_OK && !store->read_only && queue >= clg_topic_step(found, 0).queues) {
+            rc = gate_fold(core, found, err); /* what a commit of now would be told */
+        }
+        if (rc == COMMITLOG_OK) {
+            rc = clg_gate_chain(core, visible, found, queue, &chain);
+        }
     }
     clg_core_unref(core);
     if (rc == COMMITLOG_OK) {

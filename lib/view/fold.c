@@ -334,11 +334,12 @@ int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uint32_t from, uin
     return 0;
 }
 
-uint32_t clg_fold_topic_steps(struct clg_fold *fold, const struct clg_topic *topic)
+uint32_t clg_fold_topic_steps(struct clg_fold *fold, const struct clg_topic *topic,
+                              uint64_t visible)
 {
     CLG_ASSERT(topic != NULL);
     clg_mutex_lock(fold->config.os, &fold->lock);
-    uint32_t steps = clg_topics_steps(fold->views[CLG_VIEW_TOPICS], topic);
+    uint32_t steps = clg_topics_steps(fold->views[CLG_VIEW_TOPICS], topic, visible);
     clg_mutex_unlock(fold->config.os, &fold->lock);
     return steps;
 }

@@ -163,7 +163,8 @@ CLG_MUST_CHECK int clg_fold_carry_list(struct clg_fold *fold, uint64_t base, uin
                                        uint32_t *out_next, uint64_t *out_bytes);
 
 /* See clg_topics_steps. */
-uint32_t clg_fold_topic_steps(struct clg_fold *fold, const struct clg_topic *topic);
+uint32_t clg_fold_topic_steps(struct clg_fold *fold, const struct clg_topic *topic,
+                              uint64_t visible);
 /* See clg_topics_marks. */
 uint32_t clg_fold_marks(struct clg_fold *fold, const struct clg_topic *topic, uint32_t index,
                         struct clg_topic_offset *out);

@@ -333,13 +333,18 @@ static void topics_forget_marks(struct topics_view *topics, struct topics_growth
     }
 }
 
-uint32_t clg_topics_steps(const struct clg_view *view, const struct clg_topic *topic)
+uint32_t clg_topics_steps(const struct clg_view *view, const struct clg_topic *topic,
+                          uint64_t visible)
 {
     const struct topics_view *topics = (const struct topics_view *)view;
     CLG_ASSERT(view->ops == &clg_topics_view_ops);
     const struct topics_growth *growth =
         clg_topics_is_seen(topics, topic->id) ? topics->seen[topic->id].growth : NULL;
-    return growth == NULL ? 0 : growth->steps;
+    uint32_t steps = 0;
+    while (growth != NULL && steps < growth->steps && growth->step[steps + 1].marked_at < visible) {
+        steps++;
+    }
+    return steps;
 }
 
 uint32_t clg_topics_marks(const struct clg_view *view, const struct clg_topic *topic,

@@ -28,8 +28,10 @@ void clg_topics_carry_list(struct clg_view *view, const struct clg_view *queues,
                            uint32_t from, uint32_t *ids, uint32_t max, uint32_t *out_count,
                            uint32_t *out_next, uint64_t *out_bytes);
 
-/* Steps behind its creation that are folded; those that are claimed and not visible yet are not. */
-uint32_t clg_topics_steps(const struct clg_view *view, const struct clg_topic *topic);
+/* Steps behind its creation that are folded, with their newest growth below `visible`; those that
+ * are claimed and not visible yet are not, nor is what lies above them. */
+uint32_t clg_topics_steps(const struct clg_view *view, const struct clg_topic *topic,
+                          uint64_t visible);
 /* What the queue of this index has to wait for, as of what is folded: of its parent the mark, then
  * of the parent's parent, up to a queue of the creation. At most CLG_GROWTH_STEPS_MAX - 1. 0: there
  * is nothing to wait for (any more). */

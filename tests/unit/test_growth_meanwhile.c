@@ -147,6 +147,55 @@ START_TEST(a_queue_is_closed_before_its_growth_is_visible)
 }
 END_TEST
 
+static void sync_all(void)
+{
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), COMMITLOG_OK);
+}
+
+/* Where only what is durable is seen; the second time it grows again. */
+START_TEST(a_queue_is_closed_before_its_growth_is_durable)
+{
+    const uint64_t values[][2] = {{COMMITLOG_OPT_SEGMENT_BYTES, segment_bytes},
+                                  {COMMITLOG_OPT_STAGE_BYTES, stage_bytes},
+                                  {COMMITLOG_OPT_THREAD, 0},
+                                  {COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE},
+                                  {COMMITLOG_OPT_VISIBILITY, COMMITLOG_VISIBLE_DURABLE}};
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    for (size_t i = 0; i < 5; i++) {
+        ck_assert_int_eq(commitlog_options_set(options, (int32_t)values[i][0], values[i][1], NULL),
+                         0);
+    }
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_int_eq(commitlog_open("/store", options, &store, &err), 0);
+    commitlog_options_free(options);
+    topic_again();
+    open_group();
+    for (uint32_t time = 0; time < 2; time++) {
+        ck_assert_int_eq(commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_DURABLE, NULL),
+                         0);
+        ck_assert_int_eq(commit(0, time + 1), COMMITLOG_OK);
+        ck_assert_int_eq(grow(2 * FIRST_QUEUES), COMMITLOG_OK);
+        for (int i = 0; i < 2; i++) {
+            struct commitlog_group_gate gate = gate_of(2);
+            ck_assert_msg(gate.open == 0 && gate.parent == 0 && gate.mark == UINT64_MAX,
+                          "time %u, %d: open %u, mark %llu", time, i, gate.open,
+                          (unsigned long long)gate.mark);
+            if (time == 0) { /* what is committed already is not looked at */
+                ck_assert_int_eq(commit(2, 0), COMMITLOG_EMISUSE);
+            }
+        }
+        sync_all();
+        struct commitlog_group_gate gate = gate_of(2);
+        ck_assert(gate.open == 1 && gate.parent == 0 && gate.mark == time + 1);
+        ck_assert_int_eq(commit(2, 0), COMMITLOG_OK);
+        ck_assert_int_eq(shrink(FIRST_QUEUES), COMMITLOG_OK);
+        sync_all();
+    }
+    commitlog_group_close(group);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("growth, meanwhile");
@@ -155,6 +204,7 @@ int main(void)
     tcase_add_test(cases, a_topic_that_waits_to_grow_holds_up_nobody);
     tcase_add_test(cases, a_topic_that_waits_to_shrink_holds_up_nobody);
     tcase_add_test(cases, a_queue_is_closed_before_its_growth_is_visible);
+    tcase_add_test(cases, a_queue_is_closed_before_its_growth_is_durable);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
