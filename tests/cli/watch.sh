@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# watch.sh - `commitlog stat --watch`: what it prints each second, beside writers that come and go.
+# watch.sh - what a command does when a signal comes or the reader of its output goes away, and
+# `commitlog stat --watch`: what it prints each second, beside writers that come and go.
 set -u
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -21,6 +22,64 @@ writer_killed() {
     wait "$pid" 2>/dev/null
     exec 7>&-
 }
+
+# What is left in descriptor 6 begins where what was stored ends, but for the bytes of an unfinished
+# line that $err tells of. TEXT holds an N for the number of the line.
+goes_on() { # goes_on LINES TEXT
+    local next told rest
+    next=${2/N/$(($1 + 1))}
+    told=$(sed -n 's/.*unfinished, not stored; bytes of it that were read: //p' "$err")
+    IFS= read -r rest <&6
+    same "the input goes on behind line $1" "${next:${told:-0}}" "$rest"
+    same "and nothing else is told" 0 "$(grep -c -v 'unfinished, not stored' "$err")"
+}
+
+append_ended() { # append_ended TEXT OPTION...: by TERM, while it appends what descriptor 6 gives
+    local lines
+    rm -f "$work/acks"
+    "$commitlog" append "$store" -t "$topic" --queue 0 --acks "${@:2}" <&6 >"$work/acks" 2>"$err" &
+    pid=$!
+    started+=("$pid")
+    check "it appends" wait_for lines_at_least "$work/acks" 3000
+    kill -TERM "$pid"
+    ends "ended by TERM" 143 "$pid"
+    lines=$(wc -l <"$work/acks")
+    goes_on "$lines" "$1"
+    run 0 "$commitlog" read "$store" -t "$topic"
+    check "what was acknowledged is stored" cmp -s <(seq "$lines") "$out"
+}
+
+section "a signal: what was read is stored"
+for options in '--level none' '--level written' '--level durable' '--level none --batch 1000'; do
+    topic=${options//[ -]/}
+    mkfifo "$work/$topic"
+    exec 6<>"$work/$topic"
+    seq 3000000 >"$work/$topic" 2>/dev/null 6>&- &
+    feeder=$!
+    started+=("$feeder")
+    # shellcheck disable=SC2086
+    append_ended N $options
+    kill -9 "$feeder"
+    wait "$feeder" 2>/dev/null
+    exec 6>&-
+done
+seq -f '{"body":"%.0f"}' 500000 >"$work/lines"
+exec 6<"$work/lines"
+topic=jsonl
+append_ended '{"body":"N"}' --jsonl --level none
+exec 6>&-
+
+section "a reader of the acknowledgements that goes: what was read is stored"
+for level in none durable; do
+    topic=gone$level
+    exec 6< <(exec seq 3000000)
+    "$commitlog" append "$store" -t "$topic" --queue 0 --level "$level" --acks <&6 2>"$err" |
+        head -n 1 >/dev/null
+    same "its end" 141 "${PIPESTATUS[0]}"
+    goes_on "$("$commitlog" read "$store" -t "$topic" | wc -l)" N
+    exec 6>&-
+done
+rm -rf "$store"
 
 section "beside a writer"
 writer

@@ -98,11 +98,11 @@ static bool append_delay_options(struct append *append, const struct append_comm
 static int append_status(const struct append *append, int status)
 {
     const struct cli *cli = append->cli;
-    if (cli->out.error == EPIPE) {
-        return APPEND_GONE;
-    }
     if (status != CLI_DONE) {
         return status;
+    }
+    if (cli->out.error == EPIPE) {
+        return APPEND_GONE;
     }
     if (watch_ended(cli->watch)) {
         const int ended = watch_status(cli->watch);

@@ -35,6 +35,18 @@ static int append_line(struct append *append, int got, const struct lines *lines
     return append_add(append);
 }
 
+/* Of a line that is there in part nobody knows what it would have become. */
+static void append_tell_unfinished(struct append *append, const struct lines *lines)
+{
+    const uint64_t bytes = lines_unfinished(lines);
+    if (bytes > 0 && append->transaction == NULL) {
+        cli_error(append->cli,
+                  "standard input, line %llu: unfinished, not stored; bytes of it that were read: "
+                  "%llu",
+                  (unsigned long long)lines->number + 1, (unsigned long long)bytes);
+    }
+}
+
 int append_lines(struct append *append, struct lines *lines, struct bar *bar)
 {
     assert(append != NULL && lines != NULL && bar != NULL);
@@ -42,16 +54,22 @@ int append_lines(struct append *append, struct lines *lines, struct bar *bar)
     const uint64_t total =
         fstat(lines->fd, &input) == 0 && S_ISREG(input.st_mode) ? (uint64_t)input.st_size : 0;
     int status = CLI_DONE;
-    while (status == CLI_DONE && !watch_ended(append->cli->watch)) {
+    /* A signal ends the reading: the lines that were read before it still come. A transaction is
+     * rolled back, so nothing of it is worth storing. */
+    while (status == CLI_DONE &&
+           (append->transaction == NULL || !watch_ended(append->cli->watch))) {
         const char *line;
         size_t length;
         const int got = lines_next(lines, &line, &length);
         bar_set(bar, lines->consumed, total);
         if (got == LINES_LINE || got == LINES_TOO_LONG) {
             status = append_line(append, got, lines, line, length);
+            lines->stopped = append->cli->out.error != 0; /* nobody takes acknowledgements */
         } else if (got == LINES_WAIT) {
             status = append_settle(append);
+            lines->stopped = append->cli->out.error != 0;
             if (status == CLI_DONE && !lines_wait(lines)) {
+                append_tell_unfinished(append, lines);
                 break;
             }
         } else if (got == LINES_END) {

@@ -272,7 +272,7 @@ static int32_t append_prepare(struct append *append, const struct record_in *in,
 }
 
 /* Prints what has reached its level: each line leaves by a write of its own. */
-static int append_acknowledge(struct append *append)
+static void append_acknowledge(struct append *append)
 {
     struct out *out = &append->cli->out;
     for (uint32_t i = 0; append->acks && i < append->pending_count; i++) {
@@ -284,14 +284,29 @@ static int append_acknowledge(struct append *append)
                              (unsigned long long)ack->queue_offset);
         }
         if (!out_flush(out)) {
-            /* The reader is gone or the disk is full: nobody would read on. */
-            append->pending_count = 0;
-            return CLI_CANNOT;
+            break; /* cli_end tells why; append_lines reads no more and stores what was read */
         }
     }
     append->pending_count = 0;
     append->pending_bytes = 0;
-    return CLI_DONE;
+}
+
+/* The end of the watch interrupts every wait, again and again; what was read is stored and made
+ * durable all the same, but for a transaction, which is rolled back. */
+static bool append_again(const struct append *append, int32_t rc)
+{
+    return rc == COMMITLOG_EINTERRUPTED && append->transaction == NULL &&
+           watch_ended(append->cli->watch);
+}
+
+static int32_t append_sync(struct append *append, uint64_t position, struct commitlog_error *err)
+{
+    int32_t rc;
+    do {
+        *err = (struct commitlog_error){0};
+        rc = commitlog_sync(append->store.handle, position, COMMITLOG_FOREVER, err);
+    } while (append_again(append, rc));
+    return rc;
 }
 
 int append_settle(struct append *append)
@@ -302,8 +317,7 @@ int append_settle(struct append *append)
     }
     if (append->level == COMMITLOG_LEVEL_DURABLE) {
         struct commitlog_error err = {0};
-        const int32_t rc =
-            commitlog_sync(append->store.handle, append->pending_end, COMMITLOG_FOREVER, &err);
+        const int32_t rc = append_sync(append, append->pending_end, &err);
         if (rc != COMMITLOG_OK) {
             cli_error(append->cli,
                       "%u records were stored, but nobody knows whether they reached "
@@ -313,7 +327,8 @@ int append_settle(struct append *append)
             return cli_fail(append->cli, append->cli->dir, rc, &err);
         }
     }
-    return append_acknowledge(append);
+    append_acknowledge(append);
+    return CLI_DONE;
 }
 
 /* A time that had passed when the record was stored delayed nothing: only the record tells. */
@@ -370,7 +385,9 @@ static int append_failed(struct append *append, int32_t rc, const struct commitl
     return cli_fail(append->cli, append->cli->dir, rc, err);
 }
 
-static int32_t append_put(struct append *append, uint32_t count, struct commitlog_error *err)
+/* Stores what is prepared: one record, or a batch. */
+static int32_t append_put_prepared(struct append *append, uint32_t count,
+                                   struct commitlog_error *err)
 {
     if (append->transaction != NULL) {
         assert(count == 1);
@@ -384,21 +401,36 @@ static int32_t append_put(struct append *append, uint32_t count, struct commitlo
                                         COMMITLOG_FOREVER, append->receipts, err);
 }
 
+static int32_t append_put(struct append *append, uint32_t count, struct commitlog_error *err)
+{
+    int32_t rc;
+    do {
+        *err = (struct commitlog_error){0};
+        rc = COMMITLOG_OK;
+        for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+            rc = append_prepare(append, &append->records[i], &append->prepared[i], err);
+        }
+        if (rc == COMMITLOG_OK) {
+            rc = append_put_prepared(append, count, err);
+            if (rc == COMMITLOG_EUNKNOWN && append->transaction == NULL &&
+                watch_ended(append->cli->watch)) {
+                /* The wait for the level was interrupted: a flush reaches any level. */
+                rc = append_sync(append, append->receipts[count - 1].end_position, err);
+            }
+        }
+    } while (append_again(append, rc));
+    return rc;
+}
+
 int append_end_batch(struct append *append)
 {
     assert(append != NULL);
     const uint32_t count = append->gathered;
     struct commitlog_error err = {0};
-    int32_t rc = COMMITLOG_OK;
     if (count == 0) {
         return CLI_DONE;
     }
-    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
-        rc = append_prepare(append, &append->records[i], &append->prepared[i], &err);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = append_put(append, count, &err);
-    }
+    const int32_t rc = append_put(append, count, &err);
     const int status = rc == COMMITLOG_OK ? CLI_DONE : append_failed(append, rc, &err);
     append->gathered = 0;
     if (rc != COMMITLOG_OK) {

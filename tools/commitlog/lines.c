@@ -38,12 +38,23 @@ static bool lines_ready(const struct lines *lines)
 bool lines_wait(struct lines *lines)
 {
     assert(!lines->ended);
+    if (lines->stopped) {
+        return false;
+    }
     struct pollfd waits[2] = {
         {.fd = lines->fd, .events = POLLIN},
         {.fd = watch_fd(lines->watch), .events = POLLIN},
     };
     (void)poll(waits, 2, -1);
     return !watch_ended(lines->watch);
+}
+
+uint64_t lines_unfinished(const struct lines *lines)
+{
+    assert(lines != NULL);
+    const char *from = lines->bytes + lines->from;
+    const size_t bytes = lines->to - lines->from;
+    return memchr(from, '\n', bytes) != NULL ? 0 : lines->skipped + bytes;
 }
 
 /* Makes room behind `to`: moves the rest to the front, or doubles the buffer. */
@@ -75,7 +86,7 @@ static int lines_fill(struct lines *lines)
     if (lines->ended) {
         return LINES_END;
     }
-    if (!lines_ready(lines)) {
+    if (lines->stopped || watch_ended(lines->watch) || !lines_ready(lines)) {
         return LINES_WAIT;
     }
     if (!lines_room(lines)) {
@@ -103,8 +114,8 @@ static int lines_return(struct lines *lines, size_t end, const char **line, size
     lines->from = end < lines->to ? end + 1 : end;
     lines->scanned = lines->from;
     lines->number++;
-    const bool skipped = lines->skipping;
-    lines->skipping = false;
+    const bool skipped = lines->skipped > 0;
+    lines->skipped = 0;
     return skipped ? LINES_TOO_LONG : LINES_LINE;
 }
 
@@ -119,11 +130,11 @@ int lines_next(struct lines *lines, const char **line, size_t *length)
         }
         lines->scanned = lines->to;
         if (lines->to - lines->from >= LINES_MAX_BYTES) {
-            lines->skipping = true;
+            lines->skipped += lines->to - lines->from;
             lines->from = lines->to;
         }
         const int got = lines_fill(lines);
-        if (got == LINES_END && (lines->from < lines->to || lines->skipping)) {
+        if (got == LINES_END && (lines->from < lines->to || lines->skipped > 0)) {
             return lines_return(lines, lines->to, line, length);
         }
         if (got != LINES_LINE) {
