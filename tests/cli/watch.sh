@@ -81,6 +81,45 @@ for level in none durable; do
 done
 rm -rf "$store"
 
+section "a reader that goes while the store opens"
+seq 20000 | "$commitlog" append "$store" -t t --queue 0 --key k --level none
+"$commitlog" group create "$store" -g g
+exec 6> >(exec true)
+wait $!
+for command in 'append -t t --acks' 'read -t t' 'read -t t --follow' 'query -t t -k k' dump topics \
+    stat 'stat --watch' 'timer list' 'tx list' 'group list' 'group show -g g' \
+    'group receive -g g -t t'; do
+    expected=0
+    [ "${command%% *}" = append ] && expected=141
+    for ((i = 0; i < 20; i++)); do
+        rm -rf "$store"/view # so that there is something to do
+        # shellcheck disable=SC2086
+        case $command in
+        group* | t[ix]*) set -- ${command%% -*} "$store" ${command#"${command%% -*}"} ;;
+        *) set -- ${command%% *} "$store" ${command#"${command%% *}"} ;;
+        esac
+        "$commitlog" "$@" </dev/null >&6 2>"$err"
+        same "$command" $expected $?
+        quiet "$command"
+    done
+done
+exec 6>&-
+
+section "a signal while the store opens"
+for command in 'read -t t --follow' 'stat --watch'; do
+    for ((i = 0; i < 30; i++)); do
+        rm -rf "$store"/view
+        # shellcheck disable=SC2086
+        timeout --preserve-status -s TERM "0.0$((i + 10))" \
+            "$commitlog" ${command%% *} "$store" ${command#* } >/dev/null 2>"$err"
+        got=$?
+        # It may come before the command has said what is to be done about it.
+        check "$command: $got" [ $got = 0 -o $got = 143 ]
+        quiet "$command"
+    done
+done
+rm -rf "$store"
+
 section "beside a writer"
 writer
 seq 5 >&7

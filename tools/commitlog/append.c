@@ -98,6 +98,9 @@ static bool append_delay_options(struct append *append, const struct append_comm
 static int append_status(const struct append *append, int status)
 {
     const struct cli *cli = append->cli;
+    if (status == CLI_ENDED) {
+        return APPEND_GONE;
+    }
     if (status != CLI_DONE) {
         return status;
     }
@@ -118,21 +121,20 @@ static int append_run(struct append *append, const struct store_options *given)
     struct bar bar;
     watch_start(cli, append->acks ? WATCH_OUTPUT : WATCH_SIGNALS);
     int status = store_open(cli, &append->store, STORE_WRITE_OR_CREATE, given);
-    if (status != CLI_DONE) {
-        return store_close(cli, &append->store, status);
+    if (status == CLI_DONE) {
+        status = append_begin(append);
     }
-    status = append_begin(append);
     if (status == CLI_DONE && !lines_init(&lines, 0, cli->watch)) {
         cli_error(cli, "not enough memory");
         status = CLI_CANNOT;
     }
     if (status == CLI_DONE) {
         bar_start(&bar, cli, "appending", NULL, append->acks);
-        status = append_status(append, append_lines(append, &lines, &bar));
+        status = append_lines(append, &lines, &bar);
         bar_stop(&bar);
         lines_free(&lines);
     }
-    return store_close(cli, &append->store, status);
+    return store_close(cli, &append->store, append_status(append, status));
 }
 
 int command_append(int argc, const char **argv)

@@ -70,7 +70,8 @@ int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commi
     assert(cli != NULL);
     assert(code < 0);
     if (code == COMMITLOG_EINTERRUPTED && watch_ended(cli->watch)) {
-        return watch_status(cli->watch);
+        const int ended = watch_status(cli->watch);
+        return ended == CLI_DONE ? CLI_ENDED : ended;
     }
     const bool worded = err != NULL && err->code == code && err->message[0] != '\0';
     const char *text = worded ? err->message : commitlog_error_text(code);
@@ -211,6 +212,7 @@ static void cli_free_values(const struct poptOption *table)
 int cli_end(struct cli *cli, int status)
 {
     assert(cli != NULL);
+    status = status == CLI_ENDED ? CLI_DONE : status;
     if (!out_flush(&cli->out)) {
         if (cli->out.error == EPIPE) {
             /* Whoever read us has seen enough: that is an end, not an error. */

@@ -22,6 +22,10 @@
 /* Exit codes; a command ended by a signal exits with 128 + its number. */
 enum { CLI_DONE = 0, CLI_NO = 1, CLI_CANNOT = 2 };
 
+/* No exit code: a call did not do what it was to do, because the command was ended by something
+ * that is no failure, as when the reader of its output went away. cli_end makes CLI_DONE of it. */
+enum { CLI_ENDED = -2 };
+
 /* Where the first record of a store lies: commitlog-format(5). What is below was never one, and a
  * log that begins here has lost nothing at its beginning. */
 #define CLI_FIRST_POSITION UINT64_C(8192)
@@ -89,7 +93,7 @@ void cli_error(struct cli *cli, const char *format, ...) __attribute__((format(p
 /* As cli_error, with the pointer to --help; returns CLI_CANNOT. */
 int cli_usage(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Reports a failed call of the library on `what` (the directory or a topic); `err` may lack a
- * text. Returns the exit code that belongs to `code`. */
+ * text. Returns the exit code that belongs to `code`, never CLI_DONE; or CLI_ENDED. */
 int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commitlog_error *err);
 
 /* The exit code for a status of the library. */

@@ -48,7 +48,8 @@ enum { STORE_READ, STORE_WRITE, STORE_CREATE, STORE_WRITE_OR_CREATE };
 /* An options object for `mode`, for the calls that take a directory instead of a store. */
 int store_prepare(struct cli *cli, struct store *store, int mode,
                   const struct store_options *given);
-/* store_prepare and open; CLI_DONE, or the exit code after a report. */
+/* store_prepare and open; CLI_DONE: the store is open. Else the exit code after a report, or
+ * CLI_ENDED when the command was ended meanwhile. */
 int store_open(struct cli *cli, struct store *store, int mode, const struct store_options *given);
 /* Bytes behind *end, the end of what is served, that only wait for a writer or a recovery. */
 uint64_t store_unrecovered(const struct store *store, uint64_t *end);
