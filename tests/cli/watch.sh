@@ -120,6 +120,33 @@ for command in 'read -t t --follow' 'stat --watch'; do
 done
 rm -rf "$store"
 
+section "what was found stays found"
+seq -f "%0300.0f" 600 |
+    "$commitlog" append "$store" -t t --queue 0 --segment-size 64K --acks >"$work/acks"
+read -r file offset <<<"$(place_of "$store" "$(sed -n 100p "$work/acks" | cut -d' ' -f1)")"
+flip_byte "$file" $((offset + 200))
+exec 6> >(exec true)
+wait $!
+for command in verify 'verify --json' recover 'recover --json' 'recover --mode strict' \
+    'recover --plan'; do
+    # shellcheck disable=SC2086
+    "$commitlog" ${command%% *} "$store" ${command#"${command%% *}"} >&6 2>"$err"
+    same "$command" 1 $?
+    says "$command" "$store: "
+done
+exec 6>&-
+"$commitlog" read "$store" -t t --follow >"$work/follow" 2>"$err" &
+pid=$!
+started+=("$pid")
+check "it follows" wait_for lines_at_least "$work/follow" 599
+kill -TERM "$pid"
+ends "read --follow, which left something out" 1 "$pid"
+"$commitlog" read "$store" -t t --follow 2>"$err" | sed -n 599q
+same "without a reader" 1 "${PIPESTATUS[0]}"
+says "it tells" 'damage at position'
+run 0 "$commitlog" recover "$store" --mode salvage
+rm -rf "$store"
+
 section "beside a writer"
 writer
 seq 5 >&7

@@ -214,10 +214,8 @@ int cli_end(struct cli *cli, int status)
     assert(cli != NULL);
     status = status == CLI_ENDED ? CLI_DONE : status;
     if (!out_flush(&cli->out)) {
-        if (cli->out.error == EPIPE) {
-            /* Whoever read us has seen enough: that is an end, not an error. */
-            status = status > CLI_NO ? status : CLI_DONE;
-        } else {
+        /* Whoever read us has seen enough: that is an end, not an error. */
+        if (cli->out.error != EPIPE) {
             cli_error(cli, "standard output: %s", strerror(cli->out.error));
             status = CLI_CANNOT;
         }

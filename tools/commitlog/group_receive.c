@@ -161,7 +161,8 @@ static int receive_loop(struct receive *receive)
         const uint32_t want = left < COMMITLOG_RECEIVE_MAX ? (uint32_t)left : COMMITLOG_RECEIVE_MAX;
         uint32_t count = 0;
         if (watch_ended(cli->watch)) {
-            return watch_status(cli->watch);
+            status = watch_status(cli->watch);
+            break;
         }
         const uint64_t end = receive_end(receive);
         const int32_t rc =
@@ -181,7 +182,7 @@ static int receive_loop(struct receive *receive)
         cli_error(cli, "%s: %" PRIu64 " messages in all that cannot be read", cli->dir,
                   receive->passed);
     }
-    status = status == RECEIVE_AGAIN ? CLI_DONE : status;
+    status = status == RECEIVE_AGAIN || status == CLI_ENDED ? CLI_DONE : status;
     return status == CLI_DONE && receive->passed > 0 ? CLI_NO : status;
 }
 

@@ -105,7 +105,7 @@ int command_verify(int argc, const char **argv)
     struct store store;
     struct commitlog_report *report = NULL;
     struct commitlog_error err = {0};
-    watch_start(&cli, WATCH_OUTPUT);
+    watch_start(&cli, WATCH_SIGNALS); /* its exit status is a finding, whoever reads the report */
     status = store_prepare(&cli, &store, STORE_READ, NULL);
     if (status == CLI_DONE) {
         const int32_t rc = repair_run(&cli, &store, "verifying", repair_verify, 0, &report, &err);

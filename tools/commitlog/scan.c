@@ -181,7 +181,8 @@ static int scan_status(struct scan *scan, int32_t rc, uint64_t bound)
     case COMMITLOG_EUNRECOVERED:
         return scan_unrecovered(scan);
     case COMMITLOG_EINTERRUPTED:
-        return watch_ended(scan->cli->watch) ? watch_status(scan->cli->watch) : SCAN_AGAIN;
+        return watch_ended(scan->cli->watch) ? watch_status_of(scan->cli->watch, scan->status)
+                                             : SCAN_AGAIN;
     case COMMITLOG_EBEYOND:
         cli_error(scan->cli, "%s: beyond the end, which is %s %" PRIu64, scan->cli->dir,
                   scan->place == SCAN_LOG ? "position" : "offset", bound);
@@ -200,7 +201,7 @@ static int scan_loop(struct scan *scan)
     int status = scan->max == 0 ? CLI_DONE : SCAN_AGAIN;
     while (status == SCAN_AGAIN) {
         if (watch_ended(scan->cli->watch)) {
-            return watch_status(scan->cli->watch);
+            return watch_status_of(scan->cli->watch, scan->status);
         }
         const uint64_t left = scan->max - scan->count;
         const uint32_t want = left < SCAN_CHUNK ? (uint32_t)left : SCAN_CHUNK;

@@ -217,7 +217,7 @@ static int show_messages(struct show *show, uint32_t *count)
             break; /* cli_end tells why the output failed */
         }
     }
-    return watch_ended(cli->watch) ? watch_status(cli->watch) : show->status;
+    return watch_status_of(cli->watch, show->status);
 }
 
 static int show_run(struct cli *cli, struct store *store, uint64_t number, bool json)

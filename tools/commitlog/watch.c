@@ -192,6 +192,12 @@ int watch_status(const struct watch *watch)
     return 128 + why;
 }
 
+int watch_status_of(const struct watch *watch, int status)
+{
+    const int ended = watch_status(watch);
+    return ended == CLI_DONE ? status : ended;
+}
+
 int watch_fd(const struct watch *watch)
 {
     return watch == NULL ? -1 : watch->ended_fd;

@@ -35,6 +35,8 @@ void watch_progress(struct watch *watch, struct commitlog_progress *progress);
 bool watch_ended(const struct watch *watch);
 /* Exit code of a command that was ended: 128 + signal, 0 when its reader left. */
 int watch_status(const struct watch *watch);
+/* The same of one whose exit code so far is `status`: what it found stays found. */
+int watch_status_of(const struct watch *watch, int status);
 /* Becomes readable at the end; -1 without a watch. */
 int watch_fd(const struct watch *watch);
 /* Sleeps up to timeout_ms or until the end; true: ended. */
