@@ -147,6 +147,69 @@ says "it tells" 'damage at position'
 run 0 "$commitlog" recover "$store" --mode salvage
 rm -rf "$store"
 
+# A disk that fails once $work/fail.flush or fail.write is there, for what runs with $broken loaded.
+broken=$work/broken.so
+cat >"$work/broken.c" <<'END'
+#define _GNU_SOURCE
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+static int fails(const char *what)
+{
+    char path[4096];
+    snprintf(path, sizeof(path), "%s.%s", getenv("FAIL"), what);
+    if (access(path, F_OK) != 0) {
+        return 0;
+    }
+    errno = EIO;
+    return 1;
+}
+int fdatasync(int fd) { return fails("flush") ? -1 : (int)syscall(SYS_fdatasync, fd); }
+ssize_t pwrite(int fd, const void *bytes, size_t count, off_t at)
+{
+    return fails("write") ? -1 : syscall(SYS_pwrite64, fd, bytes, count, at);
+}
+ssize_t pwritev(int fd, const struct iovec *pieces, int count, off_t at)
+{
+    return fails("write") ? -1 : syscall(SYS_pwritev, fd, pieces, (long)count, (long)at, 0L);
+}
+END
+export FAIL=$work/fail
+
+# begin_broken OPTION...: an append of what descriptor 7 is given, on that disk; its process is $pid
+begin_broken() {
+    rm -rf "$store" "$work"/fail.*
+    LD_PRELOAD=$broken "$commitlog" append "$store" -t t --queue 0 --acks "$@" <"$fifo" \
+        >"$work/acks" 2>"$err" &
+    pid=$!
+    started+=("$pid")
+    exec 7>"$fifo"
+    seq 5 >&7
+    check "it appends" wait_for lines_at_least "$work/acks" 5
+}
+
+disks() { # what needs that disk
+    section "a close that fails after a signal"
+    # No thread: what comes to the disk, comes by the close.
+    begin_broken --level none -o thread=0
+    touch "$work/fail.flush"
+    kill -TERM "$pid"
+    ends "cannot" 2 "$pid"
+    exec 7>&-
+    says "it tells" "$store: "
+}
+
+if ldd "$commitlog" | grep -q 'lib[a-z]*san' ||
+    ! ${CC:-cc} -shared -fPIC -o "$broken" "$work/broken.c" 2>"$err"; then
+    skip "disks that fail: no library can be loaded before this build's"
+else
+    disks
+fi
+rm -rf "$store"
+
 section "beside a writer"
 writer
 seq 5 >&7

@@ -232,7 +232,9 @@ int store_close(struct cli *cli, struct store *store, int status)
         const int32_t rc = commitlog_close(store->handle, &err);
         if (rc != COMMITLOG_OK) {
             const int failed = cli_fail(cli, cli->dir, rc, &err);
-            status = failed > status ? failed : status;
+            /* It cannot be known that all is stored: worse than a signal, whose number is higher.
+             */
+            status = failed == CLI_CANNOT || failed > status ? failed : status;
         }
     }
     commitlog_options_free(store->options);
