@@ -200,6 +200,25 @@ disks() { # what needs that disk
     ends "cannot" 2 "$pid"
     exec 7>&-
     says "it tells" "$store: "
+
+    section "a level that is not reached: the first line that is not sure is named"
+    local rest='nobody knows whether'
+    begin_broken --level durable -o thread=0
+    touch "$work/fail.flush"
+    seq 6 7 >&7
+    ends "durable" 2 "$pid"
+    says "durable" "input: the lines 6 to 7 are stored, and $rest they .* from 8 on are not stored"
+    begin_broken --level written -o thread=0
+    touch "$work/fail.write"
+    seq 6 7 >&7
+    ends "written" 2 "$pid"
+    says "written" "input: line 6 is stored, and $rest it .* the lines from 7 on are not stored"
+    begin_broken --level written -o thread=0 --batch 5
+    touch "$work/fail.write"
+    seq 6 10 >&7
+    ends "a batch" 2 "$pid"
+    says "a batch" "the lines 6 to 10 are stored, and $rest they .* from 11 on are not stored"
+    exec 7>&-
 }
 
 if ldd "$commitlog" | grep -q 'lib[a-z]*san' ||

@@ -56,6 +56,7 @@ struct append_options {
 struct append_ack {
     uint64_t position;
     uint64_t queue_offset;
+    uint64_t line;
     bool waits; /* in no queue yet; position is the handle of its timer */
 };
 

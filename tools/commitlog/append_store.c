@@ -309,6 +309,23 @@ static int32_t append_sync(struct append *append, uint64_t position, struct comm
     return rc;
 }
 
+/* Lines `first` to `last` are in the store and may be gone after a crash: nobody can say. */
+static void append_tell_unsure(struct append *append, uint64_t first, uint64_t last)
+{
+    assert(first <= last);
+    if (first == last) {
+        cli_error(append->cli,
+                  "standard input: line %" PRIu64 " is stored, and nobody knows whether it will "
+                  "last; the lines from %" PRIu64 " on are not stored",
+                  first, last + 1);
+    } else {
+        cli_error(append->cli,
+                  "standard input: the lines %" PRIu64 " to %" PRIu64 " are stored, and nobody "
+                  "knows whether they will last; those from %" PRIu64 " on are not stored",
+                  first, last, last + 1);
+    }
+}
+
 int append_settle(struct append *append)
 {
     assert(append != NULL);
@@ -319,10 +336,8 @@ int append_settle(struct append *append)
         struct commitlog_error err = {0};
         const int32_t rc = append_sync(append, append->pending_end, &err);
         if (rc != COMMITLOG_OK) {
-            cli_error(append->cli,
-                      "%u records were stored, but nobody knows whether they reached "
-                      "the disk",
-                      append->pending_count);
+            append_tell_unsure(append, append->pending[0].line,
+                               append->pending[append->pending_count - 1].line);
             append->pending_count = 0;
             return cli_fail(append->cli, append->cli->dir, rc, &err);
         }
@@ -352,7 +367,7 @@ static void append_note(struct append *append, uint32_t count)
     for (uint32_t i = 0; i < count; i++) {
         const struct commitlog_receipt *receipt = &append->receipts[i];
         append->pending[append->pending_count++] =
-            (struct append_ack){receipt->position, receipt->queue_offset,
+            (struct append_ack){receipt->position, receipt->queue_offset, append->records[i].line,
                                 append_waits(append, &append->records[i], receipt)};
         append->pending_end = receipt->end_position;
         append->pending_bytes += append->records[i].body.bytes;
@@ -360,13 +375,14 @@ static void append_note(struct append *append, uint32_t count)
 }
 
 /* A failure that is the fault of the records leaves them out; any other ends the run. */
-static int append_failed(struct append *append, int32_t rc, const struct commitlog_error *err)
+static int append_failed(struct append *append, int32_t rc, bool stored,
+                         const struct commitlog_error *err)
 {
     const struct record_in *first = &append->records[0];
     const struct record_in *last = &append->records[append->gathered - 1];
     const char *text = err->message[0] != '\0' ? err->message : commitlog_error_text(rc);
-    if (rc == COMMITLOG_EINVAL || rc == COMMITLOG_ETOOBIG || rc == COMMITLOG_EEXIST ||
-        rc == COMMITLOG_EUNSUPPORTED) {
+    if (!stored && (rc == COMMITLOG_EINVAL || rc == COMMITLOG_ETOOBIG || rc == COMMITLOG_EEXIST ||
+                    rc == COMMITLOG_EUNSUPPORTED)) {
         if (first == last) {
             return append_reject(append, first->line, text);
         }
@@ -378,6 +394,11 @@ static int append_failed(struct append *append, int32_t rc, const struct commitl
     if (append->transaction != NULL) {
         cli_error(append->cli, "standard input, line %llu: the transaction is rolled back",
                   (unsigned long long)first->line);
+    } else if (stored) {
+        /* Those that wait for a flush come first; they are not sure either. */
+        append_tell_unsure(
+            append, append->pending_count > 0 ? append->pending[0].line : first->line, last->line);
+        append->pending_count = 0;
     } else {
         cli_error(append->cli, "standard input: the lines from %llu on are not stored",
                   (unsigned long long)first->line);
@@ -401,9 +422,12 @@ static int32_t append_put_prepared(struct append *append, uint32_t count,
                                         COMMITLOG_FOREVER, append->receipts, err);
 }
 
-static int32_t append_put(struct append *append, uint32_t count, struct commitlog_error *err)
+/* *stored: they are in the log, whatever is returned. */
+static int32_t append_put(struct append *append, uint32_t count, bool *stored,
+                          struct commitlog_error *err)
 {
     int32_t rc;
+    *stored = false;
     do {
         *err = (struct commitlog_error){0};
         rc = COMMITLOG_OK;
@@ -412,13 +436,14 @@ static int32_t append_put(struct append *append, uint32_t count, struct commitlo
         }
         if (rc == COMMITLOG_OK) {
             rc = append_put_prepared(append, count, err);
+            *stored = rc == COMMITLOG_OK || rc == COMMITLOG_EUNKNOWN;
             if (rc == COMMITLOG_EUNKNOWN && append->transaction == NULL &&
                 watch_ended(append->cli->watch)) {
                 /* The wait for the level was interrupted: a flush reaches any level. */
                 rc = append_sync(append, append->receipts[count - 1].end_position, err);
             }
         }
-    } while (append_again(append, rc));
+    } while (!*stored && append_again(append, rc));
     return rc;
 }
 
@@ -430,8 +455,9 @@ int append_end_batch(struct append *append)
     if (count == 0) {
         return CLI_DONE;
     }
-    const int32_t rc = append_put(append, count, &err);
-    const int status = rc == COMMITLOG_OK ? CLI_DONE : append_failed(append, rc, &err);
+    bool stored;
+    const int32_t rc = append_put(append, count, &stored, &err);
+    const int status = rc == COMMITLOG_OK ? CLI_DONE : append_failed(append, rc, stored, &err);
     append->gathered = 0;
     if (rc != COMMITLOG_OK) {
         return status;
