@@ -14,24 +14,35 @@ static const struct cli_spec gates_spec = {
     .about =
         "Prints, for each queue that a topic got when it grew, whether it is open for a group,\n"
         "and which queue the group has to consume, or had to, to which offset: UNTIL, 0 when\n"
-        "nothing below is kept. --json prints one object per queue. It only reads.",
+        "nothing below is kept, - when the growth is not visible yet. --json prints one object\n"
+        "per queue. It only reads.",
 };
+
+/* The library's word for "none": of a mark, that the growth is not visible yet. */
+static json_t *gates_json(uint64_t value)
+{
+    return value == UINT64_MAX ? json_null() : json_integer((json_int_t)value);
+}
+
+static bool gates_text(struct out *out, uint64_t value)
+{
+    return value == UINT64_MAX ? out_format(out, " %12s", "-")
+                               : out_format(out, " %12" PRIu64, value);
+}
 
 static bool gates_print(struct group_run *run, uint32_t queue,
                         const struct commitlog_group_gate *gate)
 {
-    const bool none = gate->committed == UINT64_MAX;
+    struct out *out = &run->cli.out;
     if (run->json != 0) {
-        json_t *committed = none ? json_null() : json_integer((json_int_t)gate->committed);
         return record_print_value(
-            &run->cli.out, json_pack("{s:I, s:b, s:I, s:I, s:o}", "queue", (json_int_t)queue,
-                                     "open", gate->open != 0, "parent", (json_int_t)gate->parent,
-                                     "mark", (json_int_t)gate->mark, "committed", committed));
+            out, json_pack("{s:I, s:b, s:I, s:o, s:o}", "queue", (json_int_t)queue, "open",
+                           gate->open != 0, "parent", (json_int_t)gate->parent, "mark",
+                           gates_json(gate->mark), "committed", gates_json(gate->committed)));
     }
-    return out_format(&run->cli.out, "%6" PRIu32 "  %-4s %6" PRIu32 " %12" PRIu64, queue,
-                      gate->open != 0 ? "yes" : "no", gate->parent, gate->mark) &&
-           (none ? out_format(&run->cli.out, " %12s\n", "-")
-                 : out_format(&run->cli.out, " %12" PRIu64 "\n", gate->committed));
+    return out_format(out, "%6" PRIu32 "  %-4s %6" PRIu32, queue, gate->open != 0 ? "yes" : "no",
+                      gate->parent) &&
+           gates_text(out, gate->mark) && gates_text(out, gate->committed) && out_text(out, "\n");
 }
 
 static int gates_run(struct group_run *run)
