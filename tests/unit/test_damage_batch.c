@@ -155,6 +155,7 @@ START_TEST(nobody_reads_a_part_of_a_damaged_commit)
         ck_assert_int_eq(half(transaction, i % 2, i, COMMITLOG_LEVEL_NONE, NULL), 0);
     }
     ck_assert_int_eq(commit(transaction, COMMITLOG_LEVEL_DURABLE, &receipt), 0);
+    commitlog_transaction_close(transaction);
     batch_at = receipt.position - BATCH_RECORD;
     ck_assert_int_eq(commitlog_close(store, &err), 0);
     store = NULL;

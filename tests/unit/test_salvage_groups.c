@@ -41,6 +41,15 @@ static void salvage_close(void)
     store = NULL;
 }
 
+static void salvage_teardown(void)
+{
+    commitlog_receiver_close(receiver);
+    commitlog_group_close(group);
+    receiver = NULL;
+    group = NULL;
+    teardown();
+}
+
 static void send(struct commitlog_receipt *out, uint32_t messages_of_it)
 {
     for (uint32_t i = 0; i < messages_of_it; i++) {
@@ -477,7 +486,7 @@ int main(void)
 {
     Suite *suite = suite_create("groups after a salvage");
     TCase *cases = tcase_create("cases");
-    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_checked_fixture(cases, setup, salvage_teardown);
     tcase_add_loop_test(cases, what_comes_after_committed_messages_that_are_lost_is_given_out, 0,
                         4);
     tcase_add_test(cases, the_end_of_the_queue_is_where_groups_are);
