@@ -64,7 +64,7 @@ enum clg_range_kind {
     CLG_RANGE_UNREADABLE, /* EIO */
     CLG_RANGE_CLAIMED,    /* a claimed word that no writer dead in this boot explains */
     CLG_RANGE_BATCH,      /* a whole batch with something damaged in it */
-    CLG_RANGE_MEMBER,     /* a record that verifies, of a batch of which the header does not */
+    CLG_RANGE_MEMBER,     /* records that verify, of a batch of which the header does not */
     CLG_RANGE_SEGMENT     /* a whole segment: no header, or no file */
 };
 

@@ -372,7 +372,7 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
             uint64_t to = clg_scan_damage_end(&record);
             enum clg_range_kind kind = kinds[record.verdict];
             rc = scan_add_range(s, record.position, to, kind,
-                                kind == CLG_RANGE_BATCH ? NULL : &record.header, err);
+                                to == record.next_position ? &record.header : NULL, err);
             clg_scan_skip(scan, to);
         } else {
             search = true;

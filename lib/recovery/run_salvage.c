@@ -124,7 +124,7 @@ static int salvage_members(struct run *r, struct clg_segment *segment,
     uint64_t at = range->from;
     int rc = 0;
     *out_count = 0;
-    CLG_ASSERT(range->kind == CLG_RANGE_BATCH);
+    CLG_ASSERT(range->kind == CLG_RANGE_BATCH || range->kind == CLG_RANGE_MEMBER);
     while (rc == 0 && at < range->to) {
         struct clg_record_header header;
         rc = salvage_next(r, segment, at, range->to, &at);
@@ -180,11 +180,10 @@ int clg_run_salvage(struct run *r, struct clg_segment *segment, const struct clg
     struct clg_record_header header;
     CLG_ASSERT(range->from < range->to);
     CLG_ASSERT(range->to <= segment->data_end);
-    if (range->kind == CLG_RANGE_BATCH) {
+    if (range->kind == CLG_RANGE_BATCH || range->kind == CLG_RANGE_MEMBER) {
         return salvage_batch(r, segment, range);
     }
-    bool known = range->kind == CLG_RANGE_BODY || range->kind == CLG_RANGE_MEMBER ||
-                 range->kind == CLG_RANGE_CLAIMED;
+    bool known = range->kind == CLG_RANGE_BODY || range->kind == CLG_RANGE_CLAIMED;
     if (known &&
         salvage_header(segment, range->from, range->to, range->kind == CLG_RANGE_CLAIMED,
                        &header) &&

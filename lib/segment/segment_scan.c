@@ -482,6 +482,15 @@ static int scan_batch(struct clg_scan *scan, const struct clg_scan_bounds *bound
 
 /* ---- the walk ---- */
 
+static void scan_witness(struct clg_scan *scan, const struct clg_scan_record *record)
+{
+    uint64_t durable;
+    CLG_ASSERT(record->verdict == CLG_SCAN_OK);
+    if (clg_durable_back_decode(record->position, record->header.durable_back, &durable)) {
+        scan->witnessed = clg_max_u64(scan->witnessed, durable);
+    }
+}
+
 static void scan_accept(struct clg_scan *scan, struct clg_scan_record *out)
 {
     CLG_ASSERT(out->verdict == CLG_SCAN_OK);
@@ -490,10 +499,7 @@ static void scan_accept(struct clg_scan *scan, struct clg_scan_record *out)
     scan_raise(&bounds, &out->header);
     scan->min_epoch = bounds.epoch;
     scan->min_time = bounds.time;
-    uint64_t durable;
-    if (clg_durable_back_decode(out->position, out->header.durable_back, &durable)) {
-        scan->witnessed = clg_max_u64(scan->witnessed, durable);
-    }
+    scan_witness(scan, out);
     if (out->batch_end != 0) {
         scan->batch_end = out->batch_end;
         scan->members_end = out->batch_end;
@@ -508,29 +514,44 @@ static void scan_accept(struct clg_scan *scan, struct clg_scan_record *out)
                            : CLG_SCAN_WINDOW_BYTES;
 }
 
-/* Alone it is nothing, however well it verifies; what it says of the log before it holds. */
-static void scan_judge_member(struct clg_scan *scan, struct clg_scan_record *out)
+/* Alone it is nothing, however well it verifies, and nor are those that follow it; what they say of
+ * the log before them holds. */
+static int scan_judge_member(struct clg_scan *scan, struct clg_scan_bounds bounds,
+                             struct clg_scan_record *out, struct commitlog_error *err)
 {
     CLG_ASSERT(out->verdict == CLG_SCAN_OK);
     CLG_ASSERT(out->size >= CLG_RECORD_MIN);
     if ((out->header.flags & CLG_RECORD_MEMBER) == 0 || out->position < scan->members_end ||
         CLG_PLANTED(MEMBER_ALONE)) {
-        return;
+        return 0;
     }
-    uint64_t durable;
-    if (clg_durable_back_decode(out->position, out->header.durable_back, &durable)) {
-        scan->witnessed = clg_max_u64(scan->witnessed, durable);
-    }
-    (void)scan_say(out, CLG_SCAN_BAD_MEMBER, "the header of its batch is not there");
+    struct clg_scan_record member = *out;
+    do {
+        scan_witness(scan, &member);
+        scan_raise(&bounds, &member.header);
+        out->batch_end = member.next_position;
+        int rc = clg_scan_examine(scan, &bounds, out->batch_end, &member, err);
+        if (rc != 0) {
+            return rc;
+        }
+    } while (member.verdict == CLG_SCAN_OK && (member.header.flags & CLG_RECORD_MEMBER) != 0);
+    return scan_say(out, CLG_SCAN_BAD_MEMBER, "the header of its batch is not there");
 }
 
 uint64_t clg_scan_damage_end(const struct clg_scan_record *record)
 {
     CLG_ASSERT(record->verdict != CLG_SCAN_OK && record->verdict != CLG_SCAN_END);
-    if (record->verdict == CLG_SCAN_BAD_BATCH && record->batch_end > record->position) {
+    bool batch = record->verdict == CLG_SCAN_BAD_BATCH || record->verdict == CLG_SCAN_BAD_MEMBER;
+    if (batch && record->batch_end > record->position) {
         return record->batch_end;
     }
     return record->size > 0 ? record->position + record->size : 0;
+}
+
+bool clg_scan_damage_is_one(const struct clg_scan_record *record)
+{
+    return record->verdict == CLG_SCAN_BAD_BODY ||
+           (record->verdict == CLG_SCAN_BAD_MEMBER && record->batch_end == record->next_position);
 }
 
 int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out, struct commitlog_error *err)
@@ -550,11 +571,11 @@ int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out, struct com
     if (rc == 0 && out->verdict == CLG_SCAN_OK && out->header.kind == CLG_KIND_BATCH) {
         rc = scan_batch(scan, &bounds, out, err);
     }
+    if (rc == 0 && out->verdict == CLG_SCAN_OK) {
+        rc = scan_judge_member(scan, bounds, out, err);
+    }
     if (rc != 0) {
         return rc;
-    }
-    if (out->verdict == CLG_SCAN_OK) {
-        scan_judge_member(scan, out);
     }
     if (out->verdict == CLG_SCAN_OK) {
         scan_accept(scan, out);

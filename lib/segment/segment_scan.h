@@ -45,7 +45,7 @@ enum clg_scan_verdict {
     CLG_SCAN_BAD_HEADER, /* fails its header check, or fits badly: see `why` */
     CLG_SCAN_BAD_BODY,   /* the header holds, the bytes behind it do not */
     CLG_SCAN_BAD_BATCH,  /* a batch header that holds, members that do not all */
-    CLG_SCAN_BAD_MEMBER, /* a record that holds, of a batch of which the header does not */
+    CLG_SCAN_BAD_MEMBER, /* records that hold, of a batch of which the header does not */
     CLG_SCAN_BAD_READ    /* the device does not give the bytes: os_errno */
 };
 
@@ -62,7 +62,8 @@ struct clg_scan_record {
     const uint8_t *attributes;
     const uint8_t *body;
     size_t body_bytes; /* of the record, loaded or not */
-    /* Batches: [position, batch_end) is one unit. 0 outside of one. */
+    /* Batches: [position, batch_end) is one unit. 0 outside of one. BAD_MEMBER: up to where members
+     * follow each other. */
     uint64_t batch_end;
     uint64_t fault_position;     /* BAD_BATCH: the member that failed; otherwise = position */
     enum clg_scan_verdict fault; /* BAD_BATCH: its verdict, OK if only the sums disagree */
@@ -108,6 +109,8 @@ void clg_scan_skip(struct clg_scan *scan, uint64_t position);
 
 /* Where what fails to verify ends, as far as its header says that; 0: it does not. */
 uint64_t clg_scan_damage_end(const struct clg_scan_record *record);
+/* It is one record, and of which queue and offset its header says. */
+bool clg_scan_damage_is_one(const struct clg_scan_record *record);
 
 /* The next record: 0 and a verdict, or COMMITLOG_ENOMEM. */
 CLG_MUST_CHECK int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out,

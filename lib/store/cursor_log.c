@@ -28,27 +28,6 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     return COMMITLOG_OK;
 }
 
-/* The first record in [from, to) that verifies, and is not of a batch that does not. */
-static int log_search(struct clg_scan *scan, uint64_t from, uint64_t to, uint64_t *out)
-{
-    struct clg_scan_record record = {.verdict = CLG_SCAN_FREE};
-    int rc = from < to ? COMMITLOG_OK : COMMITLOG_ENOTFOUND;
-    while (rc == COMMITLOG_OK && record.verdict != CLG_SCAN_OK) {
-        struct clg_scan_search search = {0};
-        rc = clg_scan_resync(scan, from, to, &search, NULL);
-        if (rc == COMMITLOG_OK) {
-            clg_scan_skip(scan, search.found);
-            rc = clg_scan_step(scan, &record, NULL);
-        }
-        if (rc == COMMITLOG_OK && record.verdict != CLG_SCAN_OK) {
-            from = clg_max_u64(clg_scan_damage_end(&record), search.found + CLG_RECORD_ALIGN);
-            rc = from < to ? COMMITLOG_OK : COMMITLOG_ENOTFOUND;
-        }
-    }
-    *out = record.position;
-    return rc;
-}
-
 /* The first record at or behind `position` that verifies, in its segment or a later one. */
 static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible,
                       uint32_t min_epoch, uint64_t *out)
@@ -67,13 +46,17 @@ static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible
         uint64_t from = clg_max_u64(position, segment->data_start);
         uint64_t to = clg_min_u64(visible, segment->data_end);
         struct clg_scan scan;
+        struct clg_scan_search search = {0};
         clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
         scan.min_epoch = min_epoch > scan.min_epoch ? min_epoch : scan.min_epoch;
-        rc = log_search(&scan, clg_align_up(from, CLG_RECORD_ALIGN), to, out);
+        rc = from < to
+                 ? clg_scan_resync(&scan, clg_align_up(from, CLG_RECORD_ALIGN), to, &search, NULL)
+                 : COMMITLOG_ENOTFOUND;
         clg_scan_free(&scan);
         position = segment->base + segment->bytes;
         clg_segment_unref(segment);
         if (rc == COMMITLOG_OK) {
+            *out = search.found;
             return COMMITLOG_OK;
         }
         if (rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {

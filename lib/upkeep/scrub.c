@@ -58,7 +58,7 @@ static int scrub_damage(struct clg_scan *scan, const struct clg_scan_record *rec
     }
     struct commitlog_damage report;
     clg_damage_make(&report, record->position, to, clg_scan_verdict_text(record->verdict));
-    if (record->verdict == CLG_SCAN_BAD_BODY || record->verdict == CLG_SCAN_BAD_MEMBER) {
+    if (clg_scan_damage_is_one(record)) {
         report.queue = record->header.queue_number;
         report.from_offset = record->header.queue_offset;
         report.to_offset = record->header.queue_offset + 1;
@@ -105,7 +105,8 @@ int clg_scrub_step(struct clg_scrub *scrub, struct clg_segment *segment, clg_dam
     uint64_t used = scan.next - begun;
     scrub->bytes_done += used;
     scrub->credit -= clg_min_u64(used, scrub->credit);
-    scrub->position = *done ? segment->base + segment->bytes : scan.next;
+    /* Where a step failed may be within a batch, where none can begin. */
+    scrub->position = *done ? segment->base + segment->bytes : rc != 0 ? begun : scan.next;
     clg_scan_free(&scan);
     CLG_ASSERT(scrub->position >= segment->base);
     return rc;

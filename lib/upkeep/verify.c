@@ -75,7 +75,7 @@ static int verify_failed(struct clg_verify *v, struct clg_scan *scan,
     }
     struct commitlog_damage damage;
     clg_damage_make(&damage, record->position, to, clg_scan_verdict_text(record->verdict));
-    if (record->verdict == CLG_SCAN_BAD_BODY || record->verdict == CLG_SCAN_BAD_MEMBER) {
+    if (clg_scan_damage_is_one(record)) {
         damage.queue = record->header.queue_number;
         damage.from_offset = record->header.queue_offset;
         damage.to_offset = record->header.queue_offset + 1;

@@ -461,6 +461,7 @@ int clg_consume_queue_reach(struct clg_view *view, uint32_t queue, uint64_t next
     int rc = queue_head_need(cq, queue, &head);
     if (rc == 0) {
         head->next = next;
+        head->reached = next;
     }
     CLG_ASSERT(rc == 0 || rc == COMMITLOG_ENOMEM);
     return rc;

@@ -62,6 +62,7 @@ struct clg_queue_head {
     struct clg_queue_chunk *last; /* newest chunk; with count > 0 */
     uint64_t link_base;           /* newest finished segment with entries; CLG_LINK_NONE */
     uint64_t carried_base;        /* newest segment with a carried pair; CLG_LINK_NONE */
+    uint64_t reached;             /* clg_consume_queue_reach raised `next` to this; 0 */
     uint32_t link_index;
     uint32_t link_ordinal;
     uint32_t count; /* active entries */

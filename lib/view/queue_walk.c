@@ -256,7 +256,8 @@ static int walk_time(struct clg_consume_queue *cq, struct clg_queue_part *part, 
     return 0;
 }
 
-/* The visible end. With everything visible it is the head's; else found by position. */
+/* The visible end. With everything visible it is the head's; else found by position: what the head
+ * was raised to at the opening, when there are no entries for it, lies below everything. */
 static int walk_next(struct clg_consume_queue *cq, const struct clg_queue_part *newest,
                      const struct clg_queue_bounds *bounds, uint64_t *out)
 {
@@ -266,7 +267,8 @@ static int walk_next(struct clg_consume_queue *cq, const struct clg_queue_part *
         return 0;
     }
     if (part_position(newest, newest->count - 1) < bounds->visible) {
-        *out = part_end(newest);
+        const struct clg_queue_head *head = clg_queue_head_find(cq, newest->queue);
+        *out = clg_max_u64(head == NULL ? 0 : head->reached, part_end(newest));
         return 0;
     }
     struct clg_queue_part part = *newest;

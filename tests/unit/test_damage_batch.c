@@ -144,6 +144,101 @@ START_TEST(a_cursor_in_the_order_of_the_log_passes_over_members)
 }
 END_TEST
 
+/* Record by record: a position inside of a member is followed by the next one. */
+START_TEST(a_cursor_by_position_gives_members_one_by_one)
+{
+    const uint64_t member = HEADER + BODY;
+    const uint64_t first = batch_at + BATCH_RECORD;
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    if (_i == 1) {
+        spoil(&spoils[6]); /* the second one */
+    }
+    ck_assert_int_eq(open_with(COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY), 0);
+    ck_assert_int_eq(commitlog_cursor_open_log(store, first + (_i == 0 ? 8 : 0), &cursor, &err), 0);
+    if (_i == 1) {
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, &bound), 0);
+        ck_assert_uint_eq(message.position, first);
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, &bound),
+                         COMMITLOG_EDAMAGED);
+        ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1), 0);
+    }
+    for (uint32_t i = _i == 0 ? 1 : 2; i < MEMBERS; i++) {
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, &bound), 0);
+        ck_assert_uint_eq(message.position, first + i * member);
+    }
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+/* What follows each other is told as one: there is room for 1024 in the list that cursors ask. */
+START_TEST(a_large_batch_is_one_damage_and_hides_none_behind_it)
+{
+    enum { LARGE = 3000 };
+    static struct commitlog_record records[LARGE];
+    static struct commitlog_receipt receipts[LARGE];
+    struct commitlog_receipt last;
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    static const uint8_t noise[HEADER] = {1, 2, 3};
+    uint32_t count = 0;
+    teardown();
+    setup();
+    segment_bytes = 1 << 20;
+    stage_bytes = 1 << 20;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 2, &topic, &err), 0);
+    for (uint32_t i = 0; i < LARGE; i++) {
+        records[i] = (struct commitlog_record){
+            .struct_bytes = sizeof(*records), .topic = topic, .level = COMMITLOG_LEVEL_NONE};
+    }
+    ck_assert_int_eq(commitlog_append_batch(store, records, LARGE, -1, receipts, &err), 0);
+    batch_at = receipts[0].position - BATCH_RECORD;
+    ck_assert_int_eq(
+        commitlog_append(store, topic, 1, noise, HEADER, COMMITLOG_LEVEL_DURABLE, &last), 0);
+    append_one(0, 3);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    spoil(&spoils[0]);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/store/log/00000000000000000000.log",
+                                           last.position, noise, sizeof(noise)),
+                     0);
+
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_int_eq(commitlog_verify("/store", options, &report, &err), COMMITLOG_EDAMAGED);
+    for (uint32_t i = 0; commitlog_report_damage(report, i, &damage) == 0; i++) {
+        count += damage.to_position != UINT64_MAX; /* not by offsets of a queue */
+    }
+    ck_assert_uint_le(count, 4); /* header, members, the one behind, views */
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+
+    ck_assert_int_eq(open_with(COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 1, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL),
+                     COMMITLOG_EDAMAGED);
+    commitlog_cursor_close(cursor);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(open_with(COMMITLOG_OPT_RECOVERY, COMMITLOG_RECOVER_SALVAGE), 0);
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    ck_assert_int_eq(commitlog_recovery_get(store, &found), 0);
+    ck_assert_uint_le(found.quarantined, 4);
+    ck_assert_uint_ge(found.holes_made, LARGE);
+    struct commitlog_lease *lease = NULL;
+    ck_assert_int_eq(commitlog_get(store, receipts[LARGE / 2].position, &message, &lease, &err),
+                     COMMITLOG_EHOLE);
+    commitlog_lease_release(lease);
+}
+END_TEST
+
 /* A transaction is committed by a batch of references. */
 START_TEST(nobody_reads_a_part_of_a_damaged_commit)
 {
@@ -186,6 +281,8 @@ int main(void)
     tcase_add_checked_fixture(cases, batch_setup, teardown);
     tcase_add_loop_test(cases, nobody_reads_a_part_of_a_damaged_batch, 0, SPOILS);
     tcase_add_loop_test(cases, a_cursor_in_the_order_of_the_log_passes_over_members, 0, 2);
+    tcase_add_loop_test(cases, a_cursor_by_position_gives_members_one_by_one, 0, 2);
+    tcase_add_test(cases, a_large_batch_is_one_damage_and_hides_none_behind_it);
     tcase_add_test(cases, nobody_reads_a_part_of_a_damaged_commit);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);

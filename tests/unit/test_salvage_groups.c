@@ -229,6 +229,33 @@ START_TEST(a_queue_that_lost_all_its_messages_goes_on_behind_them)
 }
 END_TEST
 
+/* Also while something of another queue is not visible. */
+START_TEST(a_raised_end_stays_where_only_what_is_durable_is_seen)
+{
+    const uint64_t values[][2] = {{COMMITLOG_OPT_FLUSH, COMMITLOG_FLUSH_NONE},
+                                  {COMMITLOG_OPT_VISIBILITY, COMMITLOG_VISIBLE_DURABLE}};
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint64_t bound = 0;
+    send_all(COMMITLOG_ENGINE_STAGED);
+    commit_offset(SENT);
+    lose_messages(COMMITLOG_ENGINE_STAGED, true);
+    salvage_close();
+    ck_assert_int_eq(store_open_by(values, 2), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, QUEUES, &topic, &err), 0);
+    ck_assert_int_eq(commitlog_append(store, topic, 1, "x", 1, COMMITLOG_LEVEL_NONE, NULL), 0);
+    step_all(); /* folds it */
+    struct commitlog_positions at = {.struct_bytes = sizeof(at)};
+    ck_assert_int_eq(commitlog_positions_get(store, &at), 0);
+    ck_assert_uint_lt(at.visible, at.published);
+    ck_assert_int_eq(
+        commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_OFFSET, SENT, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, &bound),
+                     COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 /* A queue of another topic has the number, else. */
 START_TEST(a_topic_that_is_made_again_does_not_begin_where_groups_were)
 {
@@ -491,6 +518,7 @@ int main(void)
                         4);
     tcase_add_test(cases, the_end_of_the_queue_is_where_groups_are);
     tcase_add_test(cases, a_queue_that_lost_all_its_messages_goes_on_behind_them);
+    tcase_add_test(cases, a_raised_end_stays_where_only_what_is_durable_is_seen);
     tcase_add_test(cases, a_topic_that_is_made_again_does_not_begin_where_groups_were);
     tcase_add_loop_test(cases, what_was_given_out_and_is_lost_is_not_mistaken_for_what_is_new, 0,
                         2);
