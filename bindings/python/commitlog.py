@@ -10,8 +10,11 @@
             print(message.queue_offset, message.body)
 
 Everything that comes out is a copy: a Message owns its bytes and outlives cursor and store. Calls
-that wait release the interpreter's lock, and wait in slices, so that Ctrl-C ends them. A Store may
-be used by any number of threads, a Cursor by one at a time.
+release the interpreter's lock. Those that wait for messages or for a position - fetch, follow,
+receive, wait, wait_durable - do so in slices, so that Ctrl-C ends them; those that write - append,
+sync, commit and their like - end by themselves or at their time-out, and Ctrl-C comes after them.
+A Store and a Group may be used by any number of threads, a Cursor, a Receiver and a Transaction by
+one at a time. A number that its C type cannot hold is refused with ctypes.ArgumentError.
 
 The library is looked for at $COMMITLOG_LIBRARY, else by the names libcommitlog.so.0 and
 libcommitlog.so where the dynamic linker looks.
@@ -36,6 +39,7 @@ LEVELS = {"default": 0, "none": 1, "written": 2, "durable": 3}
 STRATEGIES = {"average": 0, "circle": 1, "consistent-hash": 2, "sticky": 3}  # of assign
 
 _FOREVER = -1
+_TIMEOUT_MAX_MS = 2 ** 31 - 1
 _SLICE_MS = 500  # the longest a single call waits: between two of them signals are handled
 _ENOTFOUND, _ETIMEDOUT, _EEND, _EUNKNOWN = -300, -302, -303, -401
 _POSITION_NONE = 2 ** 64 - 1
@@ -58,13 +62,19 @@ class CommitlogError(Exception):
     """A call failed. code and name are the library's; position is None where there is none."""
 
     def __init__(self, code: int, message: str = "", os_errno: int = 0,
-                 position: Optional[int] = None, bound: Optional[int] = None):
+                 position: Optional[int] = None, bound: Optional[int] = None,
+                 receipt: "Union[Receipt, list[Receipt], None]" = None):
         self.code = code
         self.name = _text(_lib().commitlog_error_name(code))
         self.os_errno = os_errno
         self.position = position
         self.bound = bound  # the offset or position that a status of a read names
+        self.receipt = receipt  # COMMITLOG_EUNKNOWN: what the call would have returned
         super().__init__(message or _text(_lib().commitlog_error_text(code)))
+
+    def __reduce__(self):
+        return type(self), (self.code, str(self), self.os_errno, self.position, self.bound,
+                            self.receipt)
 
 
 class UsageError(CommitlogError):
@@ -91,6 +101,15 @@ _BANDS = {0: UsageError, 1: HostError, 2: DataError, 3: StatusError, 4: StoreErr
 
 
 # ---- the structures of commitlog.h ---------------------------------------------------------------
+
+class _Checked(Structure):
+    """One that is filled in here: a number that does not fit is refused, not cut."""
+
+    def __setattr__(self, name, value):
+        super().__setattr__(name, value)
+        if isinstance(value, int) and getattr(self, name) != value:
+            raise _misfit(value, name)
+
 
 class _Error(Structure):
     _fields_ = [("code", c_int32), ("os_errno", c_int32), ("position", c_uint64),
@@ -133,7 +152,7 @@ class _Message(Structure):
                 ("reason", c_uint32), ("transaction", c_uint64)]
 
 
-class _Sized(Structure):
+class _Sized(_Checked):
     """A structure that begins with its size, which is filled in here."""
 
     def __init__(self):
@@ -188,7 +207,7 @@ class _GroupInfo(_Sized):
                 ("queues", c_uint32), ("name_bytes", c_uint32), ("name", c_char * 256)]
 
 
-class _GroupOffset(Structure):
+class _GroupOffset(_Checked):
     _fields_ = [("topic", c_uint32), ("queue", c_uint32), ("offset", c_uint64)]
 
 
@@ -212,7 +231,7 @@ class _ReceiverOptions(_Sized):
                                               "dead_topic")] + [("visibility_ms", c_int64)]
 
 
-class _Delivery(Structure):
+class _Delivery(_Checked):
     _fields_ = [("offset", c_uint64), ("queue", c_uint32), ("attempt", c_uint32)]
 
 
@@ -337,6 +356,26 @@ _SIGNATURES = {
     "transaction_message": (c_int32, _HANDLE, c_uint64, c_uint32, POINTER(_TransactionMessage)),
 }
 
+
+class _Integer:
+    """An argument of an integer type, which ctypes would cut to it."""
+
+    def __init__(self, kind):
+        self._kind = kind
+
+    def from_param(self, value):
+        it = self._kind(value)
+        if it.value != value:
+            raise _misfit(value, self._kind.__name__)
+        return it
+
+
+def _misfit(value: object, what: str) -> ctypes.ArgumentError:
+    return ctypes.ArgumentError(f"{value} does not fit {what}")
+
+
+_INTEGERS = {kind: _Integer(kind) for kind in (c_int32, c_int64, c_size_t, c_uint32, c_uint64)}
+
 _loaded: Optional[ctypes.CDLL] = None
 
 
@@ -360,7 +399,7 @@ def _lib() -> ctypes.CDLL:
     for name, (result, *arguments) in _SIGNATURES.items():
         function = getattr(lib, "commitlog_" + name)
         function.restype = result
-        function.argtypes = arguments
+        function.argtypes = [_INTEGERS.get(kind, kind) for kind in arguments]
     _loaded = lib
     return lib
 
@@ -381,11 +420,12 @@ def assign(strategy: str, members: Sequence[bytes], queues: int,
            previous: Optional[Sequence[Optional[int]]] = None) -> "list[int]":
     """By queue the index of the member that reads it. previous, for "sticky": the same as it is
     now, None for a queue that nobody has."""
-    ids = [_bytes(member) for member in members]
+    ids = _each_bytes(members)
     if previous is not None and len(previous) != queues:
         raise ValueError("previous must say of every queue who has it")
     before = None if previous is None else (c_uint32 * queues)(
-        *(_MEMBER_NONE if member is None else member for member in previous))
+        *(_MEMBER_NONE if member is None else _INTEGERS[c_uint32].from_param(member)
+          for member in previous))
     out, err = (c_uint32 * queues)(), _Error()
     _check(_lib().commitlog_assign(STRATEGIES[strategy], (_Slice * len(ids))(*map(_slice, ids)),
                                    len(ids), queues, before, out, byref(err)), err)
@@ -403,18 +443,34 @@ def _text(data: bytes) -> str:
     return data.decode("utf-8", "replace")
 
 
-def _check(code: int, err: Optional[_Error] = None, bound: Optional[int] = None) -> None:
+def _check(code: int, err: Optional[_Error] = None, bound: Optional[int] = None,
+           receipt: "Union[Receipt, list[Receipt], None]" = None) -> None:
     if code == 0:
         return
     kind = _BANDS.get(-code // 100, CommitlogError)
     if err is not None and err.code == code:
         position = None if err.position == _POSITION_NONE else err.position
-        raise kind(code, _text(err.message), err.os_errno, position, bound)
-    raise kind(code, bound=bound)
+        raise kind(code, _text(err.message), err.os_errno, position, bound, receipt)
+    raise kind(code, bound=bound, receipt=receipt)
 
 
 def _bytes(value: Union[bytes, bytearray, memoryview, str]) -> bytes:
-    return value.encode() if isinstance(value, str) else bytes(value)
+    if isinstance(value, bytes):
+        return value
+    return value.encode() if isinstance(value, str) else bytes(memoryview(value))  # no numbers
+
+
+def _each_bytes(values: Iterable[Union[bytes, bytearray, memoryview, str]]) -> "list[bytes]":
+    if isinstance(values, (bytes, bytearray, memoryview, str)):
+        raise TypeError(f"a sequence of byte strings is wanted, not one: {values!r}")
+    return [_bytes(value) for value in values]
+
+
+def _c_text(data: bytes) -> bytes:
+    """What the library takes up to the first NUL."""
+    if b"\0" in data:
+        raise ValueError("embedded null byte")
+    return data
 
 
 def _slice(data: bytes) -> _Slice:
@@ -428,7 +484,8 @@ def _copy(piece: _Slice) -> bytes:
 
 def _waits(timeout: Optional[float]) -> Iterator[int]:
     """Time-outs in ms, none over _SLICE_MS, that add up to `timeout` seconds (None: for ever)."""
-    end = None if timeout is None else time.monotonic() + max(timeout, 0.0)
+    end = None if timeout is None or timeout == float("inf") else (
+        time.monotonic() + max(timeout, 0.0))
     while end is None:
         yield _SLICE_MS
     while True:
@@ -440,7 +497,10 @@ def _waits(timeout: Optional[float]) -> Iterator[int]:
 
 
 def _ms(timeout: Optional[float]) -> int:
-    return _FOREVER if timeout is None else max(int(timeout * 1000), 0)
+    """A time-out of a single call: rounded up, and no longer than the library can wait."""
+    if timeout is None or timeout == float("inf"):
+        return _FOREVER
+    return min(max(int(timeout * 1000 + 0.999), 0), _TIMEOUT_MAX_MS)
 
 
 # ---- what goes in and comes out ------------------------------------------------------------------
@@ -523,7 +583,7 @@ class Gate(NamedTuple):
     """Whether a group may consume a queue, and which one comes before it, to which offset."""
     open: bool
     parent: Optional[int]  # None: the topic was created with this queue
-    mark: int  # 0: nothing below it is kept
+    mark: Optional[int]  # 0: nothing below it is kept; None: the growth is not visible yet
     committed: Optional[int]
 
 
@@ -539,7 +599,8 @@ class Work(NamedTuple):
 
 class TransactionInfo(NamedTuple):
     """One that is open. number is what Store.open_transaction takes; group that of its producer;
-    bytes what its messages take in the log. Not prepared: it is still being written."""
+    bytes what its messages take in the log. Not prepared: it is still being written; expires_at_ms
+    is 0 if that is so and it is another process that writes it."""
     number: int
     group: str
     prepared: bool
@@ -562,6 +623,13 @@ def _receipt(raw: _Receipt) -> Receipt:
     level = next(name for name, value in LEVELS.items() if value == raw.level)
     return Receipt(raw.position, raw.end_position, raw.queue_offset, raw.store_time_ns,
                    raw.epoch, level, raw.duplicate != 0)
+
+
+def _stored(code: int, raw: _Receipt, err: _Error) -> Receipt:
+    """The receipt; it goes with the error when the level was not reached."""
+    receipt = _receipt(raw)
+    _check(code, err, receipt=receipt if code == _EUNKNOWN else None)
+    return receipt
 
 
 def _message(raw: _Message) -> Message:
@@ -591,18 +659,25 @@ def _origin(raw: _Message) -> tuple:
             raw.origin_offset, raw.attempts, _REASONS.get(raw.reason, "other"))
 
 
-def _fill(raw: _Record, record: Record) -> list:
+def _number(topic: "Topic", store: "Store") -> int:
+    """A number means something in one store only, while it is open."""
+    if topic.store is not store:
+        raise ValueError("the topic is one of another store")
+    return topic.number
+
+
+def _fill(raw: _Record, record: Record, store: "Store") -> list:
     """Fills the C structure. What it points to is in the list: keep that until the call is over."""
     data = _bytes(record.body)
     body = (_Slice * 1)(_slice(data))
-    keys = [_bytes(key) for key in record.keys]
+    keys = _each_bytes(record.keys)
     headers = [(_bytes(name), _bytes(value)) for name, value in record.headers]
     tag = _bytes(record.tag)
     key_slices = (_Slice * len(keys))(*[_slice(key) for key in keys])
     header_pairs = (_Header * len(headers))(
         *[_Header(_slice(name), _slice(value)) for name, value in headers])
     raw.struct_bytes = ctypes.sizeof(_Record)
-    raw.topic = record.topic.number
+    raw.topic = _number(record.topic, store)
     raw.queue = record.queue
     raw.level = LEVELS[record.level]
     raw.body, raw.body_count = body, 1
@@ -613,6 +688,11 @@ def _fill(raw: _Record, record: Record) -> list:
     raw.time_ms = record.time_ms or 0
     raw.producer_id, raw.producer_epoch, raw.sequence = record.producer or (0, 0, 0)
     raw.deliver_at_ms = record.deliver_at_ms or 0
+    given = (record.queue, record.time_ms or 0, record.deliver_at_ms or 0,
+             *(record.producer or (0, 0, 0)))
+    if given != (raw.queue, raw.time_ms, raw.deliver_at_ms, raw.producer_id, raw.producer_epoch,
+                 raw.sequence):  # as of _Checked, at less cost
+        raise _misfit(given, "queue, time_ms, deliver_at_ms or producer")
     return [data, body, keys, key_slices, tag, headers, header_pairs]
 
 
@@ -629,9 +709,11 @@ class Store:
         _check(lib.commitlog_options_create(byref(chosen)))
         try:
             for name, value in options.items():
-                _check(lib.commitlog_options_set_text(chosen, name.encode(), str(value).encode(),
-                                                      byref(err)), err)
-            _check(lib.commitlog_open(os.fsencode(path), chosen, byref(handle), byref(err)), err)
+                _check(lib.commitlog_options_set_text(chosen, _c_text(name.encode()),
+                                                      _c_text(str(value).encode()), byref(err)),
+                       err)
+            _check(lib.commitlog_open(_c_text(os.fsencode(path)), chosen, byref(handle),
+                                      byref(err)), err)
         finally:
             lib.commitlog_options_free(chosen)
         self._handle = handle.value
@@ -648,6 +730,9 @@ class Store:
             handle, self._handle = self._handle, None
             _lib().commitlog_close(handle, None)
 
+    def __reduce__(self):
+        raise TypeError("a store cannot be copied, or sent to another process: open it there")
+
     @property
     def handle(self) -> int:
         if self._handle is None:
@@ -655,7 +740,9 @@ class Store:
         return self._handle
 
     def close(self) -> None:
-        """Makes everything durable and closes. No other thread may be using the store."""
+        """Makes everything durable and closes. No other thread may be using the store, or waiting
+        for it in a call of a cursor, a group, a receiver or a transaction of it. Closed whatever
+        is raised."""
         if self._handle is not None:
             handle, self._handle = self._handle, None
             err = _Error()
@@ -674,8 +761,10 @@ class Store:
         return Topic(self, number.value)
 
     def topics(self) -> "list[Topic]":
-        return [Topic(self, number)
-                for number in range(_lib().commitlog_topic_count(self.handle))]
+        count = _lib().commitlog_topic_count(self.handle)
+        if count == 0:
+            self.positions()  # it cannot say that the store is not this process's
+        return [Topic(self, number) for number in range(count)]
 
     def group(self, name: str, create: bool = False, keep: bool = False) -> "Group":
         """The consumer group of this name; made, with `keep` or without, if create is given and it
@@ -721,8 +810,8 @@ class Store:
     def transaction(self, group: str, *, prepared: bool = False, timeout_ms: int = 0,
                     prepared_ms: int = 0) -> "Transaction":
         """Begins one of the producer group, which can say how it ended. prepared: it is one
-        message, and outlives the process from that on. It is rolled back after timeout_ms (0: a minute), and
-        once prepared after prepared_ms (0: a day)."""
+        message, and outlives the process from that on. It is rolled back after timeout_ms (0: a
+        minute), and once prepared after prepared_ms (0: a day)."""
         options, handle, err, data = _TransactionOptions(), c_void_p(), _Error(), group.encode()
         options.flags = _TRANSACTION_PREPARED if prepared else 0
         options.timeout_ms = timeout_ms
@@ -767,16 +856,17 @@ class Store:
 
     def append_batch(self, records: Iterable[Record],
                      timeout: Optional[float] = None) -> "list[Receipt]":
-        """Appends all or nothing, over any topics of this store."""
+        """Appends all or nothing, over any topics of this store. Errors as of Topic.append."""
         records = list(records)
         raw = (_Record * len(records))()
-        kept = [_fill(raw[index], record) for index, record in enumerate(records)]
+        kept = [_fill(raw[index], record, self) for index, record in enumerate(records)]
         receipts, err = (_Receipt * len(records))(), _Error()
         code = _lib().commitlog_append_batch(self.handle, raw, len(records), _ms(timeout),
                                              receipts, byref(err))
         del kept
-        _check(code, err)
-        return [_receipt(receipt) for receipt in receipts]
+        stored = [_receipt(receipt) for receipt in receipts]
+        _check(code, err, receipt=stored if code == _EUNKNOWN else None)
+        return stored
 
     def set_limits(self, unflushed_bytes: int = 0, unconsumed_bytes: int = 0) -> None:
         """Beyond so many bytes that are not durable, or that groups with KEEP have yet to consume,
@@ -945,15 +1035,15 @@ class Topic:
         """Appends one message and waits for its level. With a producer (id, epoch, sequence) it is
         stored once, however often it is given. With deliver_at_ms (since 1970) it is in its queue
         from that time on; the position of the receipt is then what Store.cancel_timer takes.
-        StoreError with COMMITLOG_EUNKNOWN: it is stored, but the level was not reached in time."""
+        StoreError with COMMITLOG_EUNKNOWN: it is stored, as the `receipt` of the error says, but
+        the level was not reached in time."""
         raw, receipt, err = _Record(), _Receipt(), _Error()
         kept = _fill(raw, Record(self, body, queue, keys, tag, headers, time_ms, level,
-                                 producer, deliver_at_ms))
+                                 producer, deliver_at_ms), self.store)
         code = _lib().commitlog_append_record(self.store.handle, byref(raw), _ms(timeout),
                                               byref(receipt), byref(err))
         del kept
-        _check(code, err)
-        return _receipt(receipt)
+        return _stored(code, receipt, err)
 
     def cursor(self, queue: int = ALL_QUEUES, *, start: int = FIRST,
                offset: Optional[int] = None, time_ns: Optional[int] = None,
@@ -1011,6 +1101,9 @@ class _Handle:
     def __del__(self):
         self.close()
 
+    def __reduce__(self):
+        raise TypeError(f"a {self._what} cannot be copied, or sent to another process")
+
     @property
     def handle(self) -> int:
         if self._handle is None:
@@ -1031,7 +1124,7 @@ class Cursor(_Handle):
 
     def set_tags(self, tags: Sequence[bytes]) -> None:
         """Only messages with one of these tags; none: all."""
-        kept = [_bytes(tag) for tag in tags]
+        kept = _each_bytes(tags)
         slices = (_Slice * len(kept))(*[_slice(tag) for tag in kept])
         _check(_lib().commitlog_cursor_set_tags(self.handle, slices, len(kept)))
 
@@ -1048,14 +1141,16 @@ class Cursor(_Handle):
             _lib().commitlog_filter_free(handle)  # the cursor keeps it
 
     def fetch(self, maximum: int = 256, timeout: Optional[float] = 0.0) -> "list[Message]":
-        """Up to `maximum` messages; waits for the first. An empty list: nothing came in time.
-        Other statuses raise StatusError or DataError, with the offset they name in `bound`."""
+        """Up to `maximum` messages (4,096 are the most); waits for the first. An empty list:
+        nothing came in time. All other statuses of commitlog_cursor(3) are raised, as the class of
+        their band, with the offset or position they name in `bound`: seek past it to go on."""
         raw, count, bound = (_Message * maximum)(), c_uint32(), c_uint64()
         for slice_ms in _waits(timeout):
+            bound.value = _NO_OFFSET  # not every status fills it
             code = _lib().commitlog_cursor_fetch(self.handle, raw, maximum, slice_ms,
                                                  byref(count), byref(bound))
             if code != _EEND:
-                _check(code, bound=bound.value)
+                _check(code, bound=None if bound.value == _NO_OFFSET else bound.value)
                 return [_message(raw[index]) for index in range(count.value)]
         return []
 
@@ -1125,16 +1220,16 @@ class Group(_Handle):
                level: str = "default", timeout: Optional[float] = None) -> Receipt:
         """Commits the next offset to consume of each (topic, queue), all or none. StatusError with
         COMMITLOG_EFENCED: `epoch` is not the group's (0: not fenced)."""
-        raw, receipt, err = _offsets(offsets), _Receipt(), _Error()
-        _check(_lib().commitlog_group_commit(self.handle, epoch, raw, len(raw), LEVELS[level],
-                                             _ms(timeout), byref(receipt), byref(err)), err)
-        return _receipt(receipt)
+        raw, receipt, err = _offsets(offsets, self.store), _Receipt(), _Error()
+        code = _lib().commitlog_group_commit(self.handle, epoch, raw, len(raw), LEVELS[level],
+                                             _ms(timeout), byref(receipt), byref(err))
+        return _stored(code, receipt, err)
 
     def offsets(self, topic: Topic) -> "dict[int, int]":
         """The next offset to consume, by queue, of those that have one."""
-        queues = topic.queues_total
+        number, queues = _number(topic, self.store), topic.queues_total
         raw = (_GroupOffset * queues)(
-            *[_GroupOffset(topic.number, queue, 0) for queue in range(queues)])
+            *[_GroupOffset(number, queue, 0) for queue in range(queues)])
         err = _Error()
         _check(_lib().commitlog_group_fetch(self.handle, raw, len(raw), byref(err)), err)
         return {each.queue: each.offset for each in raw if each.offset != _NO_OFFSET}
@@ -1149,22 +1244,23 @@ class Group(_Handle):
             where, value = _OFFSET, offset
         elif time_ns is not None:
             where, value = _TIME, time_ns
-        _check(_lib().commitlog_group_reset(self.handle, topic.number, queue, where, value,
-                                            LEVELS[level], byref(err)), err)
+        _check(_lib().commitlog_group_reset(self.handle, _number(topic, self.store), queue, where,
+                                            value, LEVELS[level], byref(err)), err)
 
     def gate(self, topic: Topic, queue: int) -> Gate:
         """May the group consume the queue, and what has to be consumed first?"""
         out, err = _GroupGate(), _Error()
-        _check(_lib().commitlog_group_gate(self.handle, topic.number, queue, byref(out),
-                                           byref(err)), err)
-        return Gate(out.open != 0, None if out.parent == _NO_QUEUE else out.parent, out.mark,
+        _check(_lib().commitlog_group_gate(self.handle, _number(topic, self.store), queue,
+                                           byref(out), byref(err)), err)
+        return Gate(out.open != 0, None if out.parent == _NO_QUEUE else out.parent,
+                    None if out.mark == _NO_OFFSET else out.mark,
                     None if out.committed == _NO_OFFSET else out.committed)
 
     def lag(self, topic: Topic, queue: int = ALL_QUEUES) -> dict:
         """queues counted, messages to be consumed, those dropped before, oldest_time_ns."""
         out, err = _GroupLag(), _Error()
-        _check(_lib().commitlog_group_lag(self.handle, topic.number, queue, byref(out),
-                                          byref(err)), err)
+        _check(_lib().commitlog_group_lag(self.handle, _number(topic, self.store), queue,
+                                          byref(out), byref(err)), err)
         return out.values()
 
     def receiver(self, topic: Topic, *, max_attempts: Optional[int] = 16,
@@ -1178,19 +1274,19 @@ class Group(_Handle):
         options.flags = ((_RECEIVE_ORDERED if ordered else 0) |
                          (_RECEIVE_DEAD_TOPIC if dead_topic is not None else 0))
         options.max_attempts = _NO_LIMIT if max_attempts is None else max_attempts
-        options.dead_topic = 0 if dead_topic is None else dead_topic.number
+        options.dead_topic = 0 if dead_topic is None else _number(dead_topic, self.store)
         options.visibility_ms = visibility_ms
-        _check(_lib().commitlog_receiver_open(self.handle, topic.number, byref(options),
-                                              byref(handle), byref(err)), err)
+        _check(_lib().commitlog_receiver_open(self.handle, _number(topic, self.store),
+                                              byref(options), byref(handle), byref(err)), err)
         return Receiver(self.store, handle.value)
 
     def work(self, topic: Topic, queue: int) -> Iterator[Work]:
         """What receivers have been given and have done of the queue, above the offset that is
         committed, by offset; at the moment of each step. Also of a store that is only read."""
-        info, err, offset = _WorkInfo(), _Error(), 0
+        info, err, offset, number = _WorkInfo(), _Error(), 0, _number(topic, self.store)
         while True:
-            code = _lib().commitlog_group_work(self.handle, topic.number, queue, offset,
-                                               byref(info), byref(err))
+            code = _lib().commitlog_group_work(self.handle, number, queue, offset, byref(info),
+                                               byref(err))
             if code == _ENOTFOUND:
                 self.info()  # is it the group that is not there?
                 return
@@ -1209,8 +1305,9 @@ class Receiver(_Handle):
     def receive(self, max: int = _RECEIVE_MAX,
                 timeout_ms: Optional[int] = 0) -> "list[Tuple[Message, Delivery]]":
         """Up to `max` messages (64 are the most) of one queue, each with what to acknowledge it by;
-        waits for the first, None: for ever. An empty list: nothing came in time. DataError or
-        StatusError: a message that cannot be read was passed; the next call goes on."""
+        waits for the first, None: for ever. An empty list: nothing came in time. With
+        COMMITLOG_EDAMAGED, EEXPIRED or EUNSUPPORTED (DataError, StatusError, UsageError) a message
+        that cannot be read was passed; the next call goes on."""
         raw, given = (_Message * max)(), (_Delivery * max)()
         count, err = c_uint32(), _Error()
         for slice_ms in _waits(None if timeout_ms is None else timeout_ms / 1000):
@@ -1247,8 +1344,8 @@ def _deliveries(deliveries: Iterable[Delivery]) -> ctypes.Array:
     return (_Delivery * len(kept))(*[_Delivery(*each) for each in kept])
 
 
-def _offsets(offsets: "Mapping[Tuple[Topic, int], int]") -> ctypes.Array:
-    return (_GroupOffset * len(offsets))(*[_GroupOffset(topic.number, queue, offset)
+def _offsets(offsets: "Mapping[Tuple[Topic, int], int]", store: Store) -> ctypes.Array:
+    return (_GroupOffset * len(offsets))(*[_GroupOffset(_number(topic, store), queue, offset)
                                            for (topic, queue), offset in offsets.items()])
 
 
@@ -1292,18 +1389,18 @@ class Transaction(_Handle):
         """Stores a message, which nobody reads before the commit. What the commit makes durable,
         this need not: level none will do. The receipt has no queue offset yet."""
         raw, receipt, err = _Record(), _Receipt(), _Error()
-        kept = _fill(raw, Record(topic, body, queue, keys, tag, headers, time_ms, level))
+        kept = _fill(raw, Record(topic, body, queue, keys, tag, headers, time_ms, level),
+                     self.store)
         code = _lib().commitlog_transaction_append(self.handle, byref(raw), _ms(timeout),
                                                    byref(receipt), byref(err))
         del kept
-        _check(code, err)
-        return _receipt(receipt)
+        return _stored(code, receipt, err)
 
     def offsets(self, group: Group, offsets: "Mapping[Tuple[Topic, int], int]",
                 epoch: int = 0) -> None:
         """The commit will commit these offsets of the group, too. Errors as of Group.commit, here
         and at the commit."""
-        raw, err = _offsets(offsets), _Error()
+        raw, err = _offsets(offsets, self.store), _Error()
         _check(_lib().commitlog_transaction_offsets(self.handle, group.handle, epoch, raw, len(raw),
                                                     byref(err)), err)
 
@@ -1323,8 +1420,8 @@ class Transaction(_Handle):
         code = _lib().commitlog_transaction_commit(self.handle, LEVELS[level], _ms(timeout),
                                                    byref(receipt), byref(err))
         self.decided = self.decided or code in (0, _EUNKNOWN)
-        _check(code, err)
-        return _receipt(receipt) if receipt.end_position else None
+        stored = _stored(code, receipt, err)
+        return stored if stored.end_position else None
 
     def rollback(self, level: str = "default", timeout: Optional[float] = None) -> None:
         """None of it will ever take effect."""

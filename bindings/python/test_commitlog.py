@@ -5,9 +5,11 @@
 
 The library is $COMMITLOG_LIBRARY, else $BUILD/libcommitlog.so (BUILD: build/release).
 """
+import copy
 import ctypes
 import os
 import pathlib
+import pickle
 import re
 import subprocess
 import sys
@@ -73,15 +75,19 @@ class Interface(unittest.TestCase):
                 self.assertEqual(values[f"COMMITLOG_{prefix}_{name.upper()}"], value)
 
     def test_fields_of_structures(self):
-        for name in ("Error", "Slice", "Header", "Receipt", "Record", "Message", "TopicInfo",
-                     "QueueInfo", "Positions", "Recovery", "GroupInfo", "GroupOffset", "GroupLag",
-                     "TimerInfo", "ReceiverOptions", "Delivery", "WorkInfo", "TransactionOptions",
-                     "TransactionInfo", "TransactionMessage"):
-            c_name = re.sub(r"(?<!^)([A-Z])", r"_\1", name).lower()
+        for c_name, kind in self.structures().items():
             body = re.search(r"struct commitlog_%s [{](.*?)[}];" % c_name, self.header, re.S)
             declared = re.findall(r"(\w+)(?:\[\w+\])?;", body[1])
-            fields = [field for field, *_ in getattr(commitlog, "_" + name)._fields_]
+            fields = [field for field, *_ in kind._fields_]
             self.assertEqual(declared, fields, c_name)
+
+    @staticmethod
+    def structures():
+        """All that the binding declares, by the name of the header."""
+        return {re.sub(r"(?<!^)([A-Z])", r"_\1", name[1:]).lower(): kind
+                for name, kind in vars(commitlog).items()
+                if isinstance(kind, type) and issubclass(kind, ctypes.Structure)
+                and hasattr(kind, "_fields_")}
 
     def test_argument_counts(self):
         for name, (_, *arguments) in commitlog._SIGNATURES.items():
@@ -89,21 +95,43 @@ class Interface(unittest.TestCase):
             count = 0 if found == "void" else found.count(",") + 1
             self.assertEqual(count, len(arguments), name)
 
+    def test_argument_types(self):
+        integers = {"int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32,
+                    "int64_t": ctypes.c_int64, "uint64_t": ctypes.c_uint64,
+                    "size_t": ctypes.c_size_t}
+        structures = self.structures()
+
+        def expected(declared):
+            declared = declared.replace("const ", "").strip()
+            if declared in integers:
+                return [integers[declared]]
+            if declared == "void":
+                return [None]
+            if declared in ("char *", "void *"):
+                return [ctypes.c_char_p]
+            if declared == "char **":
+                return [ctypes.POINTER(ctypes.c_char_p)]
+            if declared.endswith("**"):
+                return [ctypes.POINTER(ctypes.c_void_p)]
+            target = declared[:-1].strip().replace("struct commitlog_", "")
+            kind = integers.get(target) or structures.get(target)
+            return [ctypes.POINTER(kind)] if kind else [ctypes.c_void_p]  # a handle
+
+        for name, (result, *arguments) in commitlog._SIGNATURES.items():
+            found = re.search(r"^(.*?)\bcommitlog_%s\((.*)\);$" % name, self.header, re.M)
+            self.assertIn(result, expected(found[1]), name)
+            declared = [] if found[2] == "void" else found[2].split(", ")
+            for argument, kind in zip(declared, arguments):
+                self.assertIn(kind, expected(re.sub(r"\w+$", "", argument)), f"{name}: {argument}")
+
     def test_sizes_of_structures(self):
         """The C compiler's idea of each size, where there is a compiler."""
-        names = {"error": commitlog._Error, "receipt": commitlog._Receipt,
-                 "record": commitlog._Record, "message": commitlog._Message,
-                 "topic_info": commitlog._TopicInfo, "queue_info": commitlog._QueueInfo,
-                 "positions": commitlog._Positions, "recovery": commitlog._Recovery,
-                 "group_info": commitlog._GroupInfo, "group_offset": commitlog._GroupOffset,
-                 "group_lag": commitlog._GroupLag, "timer_info": commitlog._TimerInfo,
-                 "receiver_options": commitlog._ReceiverOptions,
-                 "delivery": commitlog._Delivery, "work_info": commitlog._WorkInfo,
-                 "transaction_options": commitlog._TransactionOptions,
-                 "transaction_info": commitlog._TransactionInfo,
-                 "transaction_message": commitlog._TransactionMessage}
-        checks = "".join(f'_Static_assert(sizeof(struct commitlog_{name}) == '
-                         f'{ctypes.sizeof(kind)}, "{name}");\n' for name, kind in names.items())
+        checks = "".join(
+            f'_Static_assert(sizeof(struct commitlog_{name}) == {ctypes.sizeof(kind)}, "{name}");\n'
+            + "".join(f'_Static_assert(offsetof(struct commitlog_{name}, {field}) == '
+                      f'{getattr(kind, field).offset}, "{name}.{field}");\n'
+                      for field, *_ in kind._fields_)
+            for name, kind in self.structures().items())
         try:
             done = subprocess.run([os.environ.get("CC", "cc"), "-std=c11", "-fsyntax-only",
                                    f"-I{ROOT / 'include'}", "-x", "c", "-"], text=True,
@@ -172,6 +200,81 @@ class Appending(StoreCase):
         self.assertEqual(caught.exception.name, "COMMITLOG_ETOOBIG")
         self.assertEqual(topic.queue_info(0)["next_offset"], 0)
 
+    def test_what_is_no_byte_string_is_refused(self):
+        topic = self.open().topic("t", queues=1)
+        for wrong in ({"body": 5}, {"body": b"x", "keys": b"table-7"}, {"body": b"x", "keys": "k"},
+                      {"body": b"x", "tag": 3}, {"body": b"x", "headers": [(b"n", 1)]}):
+            with self.assertRaises(TypeError):
+                topic.append(**wrong)
+        with self.assertRaises(TypeError):
+            topic.cursor(tags=b"red")
+        self.assertEqual(topic.queue_info(0)["next_offset"], 0)
+        topic.append(bytearray(b"a"), keys=(memoryview(b"k"), "text"))
+        message, = topic.cursor()
+        self.assertEqual((message.body, message.keys), (b"a", (b"k", b"text")))
+
+    def test_numbers_are_not_cut(self):
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        group = store.group("g", create=True)
+        for call in (lambda: topic.append(b"x", 2 ** 32), lambda: topic.append(b"x", -1),
+                     lambda: topic.append(b"x", deliver_at_ms=2 ** 64),
+                     lambda: topic.append(b"x", producer=(1, 2 ** 32 + 1, 1)),
+                     lambda: topic.queue_info(2 ** 32), lambda: store.get(-1),
+                     lambda: topic.cursor(0, offset=2 ** 64),
+                     lambda: store.topic("u", queues=2 ** 32 + 1),
+                     lambda: group.commit({(topic, 2 ** 32): 0}),
+                     lambda: group.receiver(topic, max_attempts=2 ** 32 + 3),
+                     lambda: store.set_limits(unconsumed_bytes=-1),
+                     lambda: commitlog.assign("sticky", [b"m"], 1, [2 ** 32])):
+            self.assertRaises(ctypes.ArgumentError, call)
+        self.assertEqual(topic.queue_info(0)["next_offset"], 0)
+        self.assertEqual([found.name for found in store.topics()], ["t"])
+
+    def test_a_topic_of_another_store(self):
+        store = self.open()
+        store.topic("here", queues=1)
+        with commitlog.Store(self.path + "2", **SMALL) as other:
+            there = other.topic("there", queues=1)
+            group = store.group("g", create=True)
+            with store.transaction("p") as transaction:
+                for call in (lambda: store.append_batch([commitlog.Record(there, b"x")]),
+                             lambda: transaction.append(there, b"x"),
+                             lambda: transaction.offsets(group, {(there, 0): 0}),
+                             lambda: group.commit({(there, 0): 0}), lambda: group.lag(there),
+                             lambda: group.offsets(there), lambda: group.reset(there),
+                             lambda: group.gate(there, 0), lambda: group.receiver(there),
+                             lambda: next(group.work(there, 0))):
+                    self.assertRaises(ValueError, call)
+
+    def test_stored_but_not_durable_in_time(self):
+        """With an open reservation before it, which keeps it from being durable."""
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        lib, raw = commitlog._lib(), commitlog._Record()
+        kept = commitlog._fill(raw, commitlog.Record(topic, b""), store)
+        reservation, body = ctypes.c_void_p(), ctypes.c_void_p()
+        lib.commitlog_reserve.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
+                                          ctypes.c_int32] + [ctypes.c_void_p] * 3
+        lib.commitlog_abort.argtypes = [ctypes.c_void_p]
+        self.assertEqual(lib.commitlog_reserve(store.handle, ctypes.byref(raw), 8, 0,
+                                               ctypes.byref(reservation), ctypes.byref(body), None),
+                         0)
+        del kept
+        try:
+            with self.assertRaises(commitlog.StoreError) as caught:
+                topic.append(b"x", level="durable", timeout=0.01)
+            one = caught.exception
+            with self.assertRaises(commitlog.StoreError) as caught:
+                store.append_batch([commitlog.Record(topic, b"y", level="durable")], timeout=0.01)
+            many = caught.exception
+        finally:
+            self.assertEqual(lib.commitlog_abort(reservation), 0)
+        self.assertEqual(one.name, "COMMITLOG_EUNKNOWN")
+        store.sync(one.receipt.end_position)
+        self.assertEqual(store.get(one.receipt.position).body, b"x")
+        self.assertEqual([store.get(receipt.position).body for receipt in many.receipt], [b"y"])
+
     def test_reopen(self):
         with commitlog.Store(self.path, **SMALL) as store:
             store.topic("t", queues=1).append(b"kept", level="none")
@@ -205,6 +308,9 @@ class Reading(StoreCase):
             self.topic.cursor(0, offset=11).fetch()
         self.assertEqual(caught.exception.name, "COMMITLOG_EBEYOND")
         self.assertEqual(caught.exception.bound, 10)
+        with self.assertRaises(commitlog.UsageError) as caught:
+            self.topic.cursor(0).fetch(0)
+        self.assertIsNone(caught.exception.bound)
 
     def test_by_key(self):
         found = [message.body for message in self.topic.query(b"odd")]
@@ -303,6 +409,16 @@ class Waiting(StoreCase):
         began = time.monotonic()
         self.assertEqual(topic.cursor(0).fetch(timeout=0.2), [])
         self.assertGreaterEqual(time.monotonic() - began, 0.19)
+
+    def test_time_outs_that_c_cannot_hold(self):
+        self.assertEqual([commitlog._ms(seconds) for seconds in
+                          (None, float("inf"), -1, 0, 0.0001, 2, 2 ** 32 / 1000)],
+                         [-1, -1, 0, 0, 1, 2000, 2 ** 31 - 1])
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        receipt = topic.append(b"x", timeout=2 ** 33)
+        self.assertTrue(store.wait(receipt.position, timeout=float("inf")))
+        self.assertEqual(len(topic.cursor().fetch(timeout=float("inf"))), 1)
 
     def test_wait_for_position(self):
         store = self.open()
@@ -842,6 +958,53 @@ class Errors(StoreCase):
         with self.assertRaises(commitlog.HostError) as caught:
             commitlog.Store(path)
         self.assertEqual(caught.exception.name, "COMMITLOG_ENOTDIR")
+
+    def test_text_with_a_nul(self):
+        self.assertRaises(ValueError, commitlog.Store, self.path + "\0behind")
+        self.assertRaises(ValueError, commitlog.Store, self.path, flush="none\0behind")
+        self.assertEqual(os.listdir(self.directory.name), [])
+
+    def test_what_can_be_sent_to_another_process(self):
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        receipt = topic.append(b"x")
+        cursor, group = topic.cursor(), store.group("g", create=True)
+        for handle in (store, topic, cursor, group, group.receiver(topic),
+                       store.transaction("p")):
+            self.assertRaises(TypeError, pickle.dumps, handle)
+        for handle in (store, cursor, group):
+            self.assertRaises(TypeError, copy.copy, handle)
+        message = store.get(receipt.position)
+        self.assertEqual(pickle.loads(pickle.dumps((receipt, message))), (receipt, message))
+        with self.assertRaises(commitlog.StatusError) as caught:
+            topic.cursor(0, offset=9).fetch()
+        again = pickle.loads(pickle.dumps(caught.exception))
+        self.assertIs(type(again), commitlog.StatusError)
+        self.assertEqual((str(again), vars(again)),
+                         (str(caught.exception), vars(caught.exception)))
+
+    def test_in_a_forked_child(self):
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        cursor = topic.cursor()
+        child = os.fork()
+        if child == 0:
+            code = 1
+            try:
+                for call in (lambda: topic.append(b"x"), cursor.fetch, store.topics, store.close):
+                    try:
+                        call()
+                    except commitlog.UsageError as error:
+                        assert error.name == "COMMITLOG_EFORK"
+                    else:
+                        raise AssertionError
+                cursor.close()
+                code = 0
+            finally:
+                os._exit(code)
+        self.assertEqual(os.waitpid(child, 0)[1], 0)
+        self.assertEqual(topic.append(b"x").queue_offset, 0)
+        self.assertEqual(len(cursor.fetch()), 1)
 
     def test_topic_that_differs(self):
         store = self.open()
