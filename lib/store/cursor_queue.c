@@ -141,14 +141,17 @@ static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 }
 
 /* The end; but where the opening found damage behind the last record, there may have been more, and
- * nothing behind it says how many. Said once, by each call of commitlog_read_copy. */
+ * nothing behind it says how many. Said once, by each call of commitlog_read_copy. Before a tail
+ * that is not recovered it is not the end: COMMITLOG_EUNRECOVERED says so, and nobody passes it
+ * over. */
 static int queue_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct clg_lookup_range range;
     struct clg_lookup_entry last = {.position = 0};
     uint32_t count = 0;
     uint64_t bound = 0;
-    if (!cursor->store->read_only || fetch->count > 0 || cursor->behind_end == cursor->next + 1 ||
+    if (!cursor->store->read_only || fetch->count > 0 || fetch->core->unrecovered_bytes > 0 ||
+        cursor->behind_end == cursor->next + 1 ||
         clg_damage_list_count(&cursor->store->damage) == 0) {
         return COMMITLOG_EEND;
     }

@@ -120,6 +120,41 @@ START_TEST(a_copy_at_the_end_says_it_each_time)
 }
 END_TEST
 
+/* All its messages lie behind what is proven durable: it is not the end, and not to be passed. */
+START_TEST(an_end_that_is_not_recovered_is_no_damage)
+{
+    static const uint8_t zeros[HEADER];
+    const uint64_t read_only[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
+    static uint8_t buffer[64];
+    struct commitlog_receipt receipts[WHOLE];
+    struct commitlog_message message;
+    uint32_t count = 0;
+    uint64_t bound = 1;
+    teardown();
+    setup();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 2, &topic, &err), 0);
+    for (uint32_t i = 0; i < WHOLE; i++) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_DURABLE, &receipts[i]), 0);
+    }
+    ck_assert_int_eq(commitlog_append(store, topic, 1, "y", 1, COMMITLOG_LEVEL_WRITTEN, NULL), 0);
+    die(false);
+    (void)commitlog_fault_remove(machine, "/store/LIVE");
+    ck_assert_int_eq(commitlog_fault_write(machine, "/store/log/00000000000000000000.log",
+                                           receipts[1].position, zeros, HEADER),
+                     0);
+    ck_assert_msg(store_open_by(read_only, 1) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    for (int i = 0; i < 2; i++) {
+        ck_assert_int_eq(commitlog_read_copy(store, topic, 1, 0, buffer, sizeof(buffer), &message,
+                                             1, &count, &bound),
+                         COMMITLOG_EUNRECOVERED);
+        ck_assert_uint_eq(bound, 0);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reading beside damage");
@@ -129,6 +164,7 @@ int main(void)
     tcase_add_test(cases, a_queue_without_messages_may_have_lost_them);
     tcase_add_test(cases, a_queue_that_goes_on_behind_it_is_whole);
     tcase_add_test(cases, a_copy_at_the_end_says_it_each_time);
+    tcase_add_test(cases, an_end_that_is_not_recovered_is_no_damage);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
