@@ -15,6 +15,7 @@ import org.apache.rocketmq.client.consumer.listener.ConsumeOrderlyStatus;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerConcurrently;
 import org.apache.rocketmq.client.consumer.listener.MessageListenerOrderly;
 import org.apache.rocketmq.client.consumer.rebalance.AllocateMessageQueueAveragely;
+import org.apache.rocketmq.client.exception.MQClientException;
 import org.apache.rocketmq.client.producer.DefaultMQProducer;
 import org.apache.rocketmq.client.utils.MessageUtil;
 import org.apache.rocketmq.common.consumer.ConsumeFromWhere;
@@ -22,6 +23,7 @@ import org.apache.rocketmq.common.message.Message;
 import org.apache.rocketmq.common.message.MessageClientExt;
 import org.apache.rocketmq.common.message.MessageExt;
 import org.apache.rocketmq.common.message.MessageQueue;
+import org.apache.rocketmq.remoting.exception.RemotingSendRequestException;
 
 final class Consuming {
     private final Line line;
@@ -145,7 +147,7 @@ final class Consuming {
         List<MessageQueue> queues = new ArrayList<>(all);
         consumer.assign(queues);
         for (MessageQueue queue : queues) {
-            consumer.seek(queue, line.number("offset", 0));
+            seek(consumer, queue, line.number("offset", 0));
         }
         line.say("started", "queues", queues.size());
         while (!stop.asked()) {
@@ -154,6 +156,25 @@ final class Consuming {
             }
         }
         consumer.shutdown();
+    }
+
+    /**
+     * seek() interrupts the client's own pull of the queue. A pull that is about to send takes that
+     * for a failed send and closes the connection it shares with all others, so that the requests
+     * by which the next seek() begins may fail at once, whatever the broker does.
+     */
+    private static void seek(DefaultLitePullConsumer consumer, MessageQueue queue, long offset)
+            throws Exception {
+        for (int attempt = 1; ; attempt++) {
+            try {
+                consumer.seek(queue, offset);
+                return;
+            } catch (MQClientException error) {
+                if (attempt == 5 || !(error.getCause() instanceof RemotingSendRequestException)) {
+                    throw error;
+                }
+            }
+        }
     }
 
     /** Answers each request with the reverse of its body. */

@@ -78,10 +78,19 @@ final class Line {
             code = code(first);
         }
         all[pairs.length] = "error";
-        all[pairs.length + 1] = error.getClass().getSimpleName() + ": " + error.getMessage();
+        all[pairs.length + 1] = chain(error);
         all[pairs.length + 2] = "code";
         all[pairs.length + 3] = code;
         say("fail", all);
+    }
+
+    private static String chain(Throwable error) {
+        StringBuilder text = new StringBuilder();
+        for (Throwable link = error; link != null; link = link.getCause()) {
+            text.append(link == error ? "" : "; because of ")
+                    .append(link.getClass().getSimpleName()).append(": ").append(link.getMessage());
+        }
+        return text.toString();
     }
 
     private static int code(Throwable error) {
