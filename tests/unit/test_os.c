@@ -332,36 +332,6 @@ START_TEST(fresh_data_is_never_taken_for_a_hole)
 }
 END_TEST
 
-START_TEST(blocks_are_written_once_they_were_flushed)
-{
-    const uint64_t half = 1u << 20;
-    static uint8_t bytes[1u << 20] = {1};
-    struct clg_os_fs_info info;
-    int fd = create("a");
-    ck_assert_int_eq(os->fs_info(os, fd, &info), 0);
-    int rc = os->fallocate(os, fd, CLG_OS_FALLOCATE_EXTEND, 0, 2 * half);
-    ck_assert_int_eq(os->is_written(os, fd, 0, 2 * half), 0);
-    if (rc == 0) {
-        ck_assert_int_eq(clg_os_pwrite_all(os, fd, bytes, half, 0), 0);
-        ck_assert_int_eq(os->fdatasync(os, fd), 0);
-        bool known = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS;
-        ck_assert_int_eq(os->is_written(os, fd, 0, half), known ? 1 : 0);
-        ck_assert_int_eq(os->is_written(os, fd, half / 2, half / 2), known ? 1 : 0);
-        ck_assert_int_eq(os->is_written(os, fd, 0, half + 4096), 0);
-        /* In more pieces than one question answers. */
-        for (uint64_t at = half; at < 2 * half; at += 8192) {
-            ck_assert_int_eq(clg_os_pwrite_all(os, fd, bytes, 4096, at), 0);
-        }
-        ck_assert_int_eq(os->fdatasync(os, fd), 0);
-        ck_assert_int_eq(os->is_written(os, fd, 0, 2 * half), 0);
-        ck_assert_int_eq(clg_os_pwrite_all(os, fd, bytes, half, half), 0);
-        ck_assert_int_eq(os->fdatasync(os, fd), 0);
-        ck_assert_int_eq(os->is_written(os, fd, 0, 2 * half), known ? 1 : 0);
-    }
-    clg_os_close_fd(os, &fd);
-}
-END_TEST
-
 /* A table over the default one that moves at most `most` bytes a call, then fails or stalls. */
 struct stingy {
     size_t most;
@@ -572,7 +542,6 @@ static Suite *os_suite(void)
     tcase_add_test(files, what_is_written_is_read_and_the_end_is_seen);
     tcase_add_test(files, a_punched_range_reads_as_zeros);
     tcase_add_test(files, fresh_data_is_never_taken_for_a_hole);
-    tcase_add_test(files, blocks_are_written_once_they_were_flushed);
     tcase_add_test(files, short_transfers_are_continued);
     tcase_add_test(files, scattered_pieces_arrive_whole_however_the_writes_are_cut);
     tcase_add_test(files, an_error_in_the_middle_comes_out_and_no_progress_is_one);

@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_os_flush.c -- lib/os: what a flush leaves of a file, and what is known of its blocks then.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "os/os.h"
+
+static const struct commitlog_os *os;
+static char root[] = "/tmp/clg-test-flush-XXXXXX";
+static int dir = -1;
+
+static void setup(void)
+{
+    os = clg_os_default();
+    memcpy(root + sizeof(root) - 7, "XXXXXX", 6);
+    ck_assert_ptr_nonnull(mkdtemp(root));
+    dir = os->open_dir(os, root);
+    ck_assert_int_ge(dir, 0);
+}
+
+static void teardown(void)
+{
+    (void)os->unlink_at(os, dir, "a");
+    clg_os_close_fd(os, &dir);
+    ck_assert_int_eq(rmdir(root), 0);
+}
+
+static int create(const char *name)
+{
+    int fd =
+        os->open_at(os, dir, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE, 0600);
+    ck_assert_int_ge(fd, 0);
+    return fd;
+}
+
+/* A time that were set behind each flush would be one more thing for the next one to write: where
+ * there is no journal that cost a third of the rate. */
+START_TEST(a_flush_leaves_the_times_of_the_file_alone)
+{
+    const struct timespec old[2] = {{.tv_sec = 1000000000}, {.tv_sec = 1000000000}};
+    struct stat before;
+    struct stat after;
+    int fd = create("a");
+    ck_assert_int_eq(clg_os_pwrite_all(os, fd, "hello", 5, 0), 0);
+    for (int i = 0; i < 2; i++) {
+        const int which = i == 0 ? fd : dir;
+        ck_assert_int_eq(futimens(which, old), 0);
+        ck_assert_int_eq(fstat(which, &before), 0);
+        ck_assert_int_eq(os->fsync(os, which), 0);
+        if (which == fd) {
+            ck_assert_int_eq(os->fdatasync(os, which), 0);
+        }
+        ck_assert_int_eq(fstat(which, &after), 0);
+        ck_assert_int_eq(after.st_mtim.tv_sec, old[1].tv_sec);
+        ck_assert_int_eq(after.st_ctim.tv_sec, before.st_ctim.tv_sec);
+        ck_assert_int_eq(after.st_ctim.tv_nsec, before.st_ctim.tv_nsec);
+    }
+    clg_os_close_fd(os, &fd);
+}
+END_TEST
+
+START_TEST(blocks_are_written_once_they_were_flushed)
+{
+    const uint64_t half = 1u << 20;
+    static uint8_t bytes[1u << 20] = {1};
+    struct clg_os_fs_info info;
+    int fd = create("a");
+    ck_assert_int_eq(os->fs_info(os, fd, &info), 0);
+    int rc = os->fallocate(os, fd, CLG_OS_FALLOCATE_EXTEND, 0, 2 * half);
+    ck_assert_int_eq(os->is_written(os, fd, 0, 2 * half), 0);
+    if (rc == 0) {
+        ck_assert_int_eq(clg_os_pwrite_all(os, fd, bytes, half, 0), 0);
+        ck_assert_int_eq(os->fdatasync(os, fd), 0);
+        bool known = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS;
+        ck_assert_int_eq(os->is_written(os, fd, 0, half), known ? 1 : 0);
+        ck_assert_int_eq(os->is_written(os, fd, half / 2, half / 2), known ? 1 : 0);
+        ck_assert_int_eq(os->is_written(os, fd, 0, half + 4096), 0);
+        /* In more pieces than one question answers. */
+        for (uint64_t at = half; at < 2 * half; at += 8192) {
+            ck_assert_int_eq(clg_os_pwrite_all(os, fd, bytes, 4096, at), 0);
+        }
+        ck_assert_int_eq(os->fdatasync(os, fd), 0);
+        ck_assert_int_eq(os->is_written(os, fd, 0, 2 * half), 0);
+        ck_assert_int_eq(clg_os_pwrite_all(os, fd, bytes, half, half), 0);
+        ck_assert_int_eq(os->fdatasync(os, fd), 0);
+        ck_assert_int_eq(os->is_written(os, fd, 0, 2 * half), known ? 1 : 0);
+    }
+    clg_os_close_fd(os, &fd);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("os_flush");
+    TCase *files = tcase_create("files");
+    tcase_add_checked_fixture(files, setup, teardown);
+    tcase_add_test(files, a_flush_leaves_the_times_of_the_file_alone);
+    tcase_add_test(files, blocks_are_written_once_they_were_flushed);
+    suite_add_tcase(suite, files);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
