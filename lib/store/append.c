@@ -30,6 +30,10 @@
 #define APPEND_FOLD_HELP_BYTES (UINT64_C(1) << 20) /* mmap engine; of a ring a quarter */
 #define APPEND_ROOM_FOLD 4096u
 #define APPEND_UNSEALED_MAX 32u
+/* Records of a batch whose memory the store keeps for the next, below 1 MiB; and what each adds to
+ * the room for the attributes of all. */
+#define APPEND_BATCH_KEPT 3072u
+#define APPEND_BATCH_ATTRIBUTES 96u
 
 int clg_store_make_room(struct commitlog_store *store, struct commitlog_error *err)
 {
@@ -273,13 +277,16 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
                          struct commitlog_error *err)
 {
     int64_t began = clg_append_begin(store);
+    uint8_t attributes[CLG_ENCODE_STACK_BYTES];
+    struct clg_append item;
     struct clg_encoded encoded;
     struct commitlog_receipt receipt = {0};
     int64_t deadline = clg_store_deadline(store, timeout_ms);
     uint32_t level;
     int rc;
     do {
-        rc = clg_encode_record(store, record, &encoded, err);
+        struct clg_encode_room room = {attributes, sizeof(attributes)};
+        rc = clg_encode_record(store, record, &room, &item, &encoded, err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
@@ -287,7 +294,7 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
         began = clg_append_begin_level(store, level, began);
         rc = append_wait(store, &encoded.mark, deadline, err);
         if (rc == COMMITLOG_OK) {
-            rc = append_items(store, &encoded.item, 1, &encoded.mark, deadline, &receipt, err);
+            rc = append_items(store, &item, 1, &encoded.mark, deadline, &receipt, err);
         }
         clg_encoded_free(store, &encoded);
     } while (CLG_UNLIKELY(rc == CLG_LOG_ROUTED_ANEW));
@@ -315,27 +322,86 @@ int32_t commitlog_append_record(struct commitlog_store *store,
     return rc;
 }
 
+/* What a batch is encoded into: arrays of its length, in one piece of memory. */
+struct append_batch {
+    struct clg_append *items;
+    struct clg_encoded *encoded;
+    struct commitlog_receipt *receipts;
+    uint8_t *attributes;
+    uint32_t count;
+    bool kept; /* the store's piece, which is locked */
+    void *memory;
+};
+
+static size_t batch_bytes(uint32_t count)
+{
+    return (size_t)count * (sizeof(struct clg_append) + sizeof(struct clg_encoded) +
+                            sizeof(struct commitlog_receipt) + APPEND_BATCH_ATTRIBUTES);
+}
+
+/* Fresh memory for each batch would be page faults, which cost more than the appends. */
+static bool batch_take(struct commitlog_store *store, uint32_t count, struct append_batch *out)
+{
+    const struct commitlog_os *os = store->os;
+    out->count = count;
+    out->kept = count <= APPEND_BATCH_KEPT && clg_mutex_trylock(&store->batch_lock);
+    if (!out->kept) {
+        out->memory = os->alloc(os, batch_bytes(count));
+    } else if (store->batch_records < count) {
+        uint32_t records = (uint32_t)clg_min_u64(2 * (uint64_t)count, APPEND_BATCH_KEPT);
+        os->free(os, store->batch_memory);
+        store->batch_memory = os->alloc(os, batch_bytes(records));
+        store->batch_records = store->batch_memory != NULL ? records : 0;
+    }
+    if (out->kept) {
+        out->memory = store->batch_memory;
+    }
+    if (out->memory == NULL) {
+        return false;
+    }
+    out->items = out->memory;
+    out->encoded = (struct clg_encoded *)(void *)(out->items + count);
+    out->receipts = (struct commitlog_receipt *)(void *)(out->encoded + count);
+    out->attributes = (uint8_t *)(out->receipts + count);
+    return true;
+}
+
+static void batch_give(struct commitlog_store *store, struct append_batch *batch)
+{
+    if (batch->kept) {
+        clg_mutex_unlock(store->os, &store->batch_lock);
+    } else {
+        store->os->free(store->os, batch->memory);
+    }
+}
+
+void clg_append_deinit(struct commitlog_store *store)
+{
+    store->os->free(store->os, store->batch_memory);
+}
+
 /* All members encoded, or nothing. */
 static int append_encode_batch(struct commitlog_store *store,
-                               const struct commitlog_record *records, uint32_t count,
-                               struct clg_encoded *encoded, struct clg_append *items,
+                               const struct commitlog_record *records, struct append_batch *batch,
                                uint32_t *out_level, struct commitlog_error *err)
 {
     const uint8_t *at = (const uint8_t *)records;
     size_t stride = records[0].struct_bytes != 0 ? records[0].struct_bytes : sizeof(*records);
+    struct clg_encode_room room = {batch->attributes,
+                                   (size_t)batch->count * APPEND_BATCH_ATTRIBUTES};
     uint32_t level = 0;
-    for (uint32_t i = 0; i < count; i++, at += stride) {
+    for (uint32_t i = 0; i < batch->count; i++, at += stride) {
         const struct commitlog_record *record = (const struct commitlog_record *)(const void *)at;
-        int rc = clg_encode_record(store, record, &encoded[i], err);
+        struct clg_encoded *encoded = &batch->encoded[i];
+        int rc = clg_encode_record(store, record, &room, &batch->items[i], encoded, err);
         if (rc != COMMITLOG_OK) {
             clg_wrap(err, "record %u of the batch", i);
             for (uint32_t j = 0; j < i; j++) {
-                clg_encoded_free(store, &encoded[j]);
+                clg_encoded_free(store, &batch->encoded[j]);
             }
             return rc;
         }
-        items[i] = encoded[i].item;
-        uint32_t wanted = clg_append_level(store, encoded[i].level);
+        uint32_t wanted = clg_append_level(store, encoded->level);
         level = wanted > level ? wanted : level;
     }
     *out_level = level;
@@ -343,33 +409,33 @@ static int append_encode_batch(struct commitlog_store *store,
 }
 
 static int append_batch(struct commitlog_store *store, const struct commitlog_record *records,
-                        uint32_t count, int64_t deadline, struct clg_encoded *encoded,
-                        struct clg_append *items, struct commitlog_receipt *receipts,
-                        struct commitlog_error *err)
+                        int64_t deadline, struct append_batch *batch, struct commitlog_error *err)
 {
+    const struct clg_producer_mark *mark = &batch->encoded[0].mark;
     uint32_t level = 0;
     int64_t began = clg_append_begin(store);
     int rc;
     do {
-        rc = append_encode_batch(store, records, count, encoded, items, &level, err);
+        rc = append_encode_batch(store, records, batch, &level, err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
         began = clg_append_begin_level(store, level, began);
-        rc = clg_producers_check(encoded, count, err);
+        rc = clg_producers_check(batch->encoded, batch->count, err);
         if (rc == COMMITLOG_OK) {
-            rc = append_wait(store, &encoded[0].mark, deadline, err);
+            rc = append_wait(store, mark, deadline, err);
         }
         if (rc == COMMITLOG_OK) {
-            rc = append_items(store, items, count, &encoded[0].mark, deadline, receipts, err);
+            rc = append_items(store, batch->items, batch->count, mark, deadline, batch->receipts,
+                              err);
         }
-        for (uint32_t i = 0; i < count; i++) {
-            clg_encoded_free(store, &encoded[i]);
+        for (uint32_t i = 0; i < batch->count; i++) {
+            clg_encoded_free(store, &batch->encoded[i]);
         }
     } while (CLG_UNLIKELY(rc == CLG_LOG_ROUTED_ANEW));
     if (rc == COMMITLOG_OK) {
         clg_count(store, CLG_COUNT_BATCHES, 1);
-        rc = clg_append_finish(store, level, count, deadline, began, receipts, err);
+        rc = clg_append_finish(store, level, batch->count, deadline, began, batch->receipts, err);
     }
     return rc;
 }
@@ -379,6 +445,7 @@ int32_t commitlog_append_batch(struct commitlog_store *store,
                                int32_t timeout_ms, struct commitlog_receipt *out_receipts,
                                struct commitlog_error *err)
 {
+    struct append_batch batch;
     int rc = append_enter(store, err);
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -387,23 +454,16 @@ int32_t commitlog_append_batch(struct commitlog_store *store,
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "a batch has 1 to %u records, not %u", CLG_BATCH_RECORDS_MAX, count);
     }
-    const struct commitlog_os *os = store->os;
     CLG_PROBE1(append__begin, store);
-    struct clg_encoded *encoded = clg_os_alloc_array(os, count, sizeof(*encoded));
-    struct clg_append *items = clg_os_alloc_array(os, count, sizeof(*items));
-    struct commitlog_receipt *receipts = clg_os_alloc_array(os, count, sizeof(*receipts));
-    if (encoded == NULL || items == NULL || receipts == NULL) {
+    if (!batch_take(store, count, &batch)) {
         rc = clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "a batch of %u records", count);
     } else {
-        rc = append_batch(store, records, count, clg_store_deadline(store, timeout_ms), encoded,
-                          items, receipts, err);
+        rc = append_batch(store, records, clg_store_deadline(store, timeout_ms), &batch, err);
         if (out_receipts != NULL && (rc == COMMITLOG_OK || rc == COMMITLOG_EUNKNOWN)) {
-            memcpy(out_receipts, receipts, count * sizeof(*receipts));
+            memcpy(out_receipts, batch.receipts, count * sizeof(*out_receipts));
         }
     }
-    os->free(os, encoded);
-    os->free(os, items);
-    os->free(os, receipts);
+    batch_give(store, &batch);
     CLG_PROBE2(append__end, store, rc);
     return rc;
 }

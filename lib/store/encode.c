@@ -115,7 +115,8 @@ static int encode_write(struct clg_attribute_writer *writer, const struct commit
 }
 
 static int encode_attributes(struct commitlog_store *store, const struct commitlog_record *record,
-                             const struct encode_place *place, struct clg_encoded *out,
+                             const struct encode_place *place, struct clg_encode_room *room,
+                             struct clg_append *item, struct clg_encoded *out,
                              struct commitlog_error *err)
 {
     out->allocated = NULL;
@@ -126,15 +127,15 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
                         (unsigned long long)bytes, CLG_ATTRIBUTES_MAX, record->key_count,
                         CLG_RECORD_KEYS_MAX);
     }
-    uint8_t *room = out->attributes;
-    if (bytes > sizeof(out->attributes)) {
-        room = out->allocated = store->os->alloc(store->os, bytes);
-        if (room == NULL) {
+    uint8_t *at = room->at;
+    if (bytes > room->bytes) {
+        at = out->allocated = store->os->alloc(store->os, bytes);
+        if (at == NULL) {
             return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "encode attributes");
         }
     }
     struct clg_attribute_writer writer;
-    clg_attribute_writer_init(&writer, room, bytes > 0 ? bytes : sizeof(out->attributes));
+    clg_attribute_writer_init(&writer, at, bytes);
     int rc = encode_write(&writer, record, place);
     if (rc != COMMITLOG_OK) {
         clg_encoded_free(store, out);
@@ -142,9 +143,13 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
                         "a tag has at most %u bytes, a key 1 to %u, a header's name 1 to %u",
                         CLG_TAG_MAX, CLG_KEY_MAX, CLG_HEADER_NAME_MAX);
     }
-    out->item.attributes = bytes > 0 ? room : NULL;
-    out->item.attribute_bytes = (uint32_t)writer.used;
+    item->attributes = bytes > 0 ? at : NULL;
+    item->attribute_bytes = (uint32_t)writer.used;
     CLG_ASSERT(writer.used == bytes);
+    if (out->allocated == NULL) {
+        room->at += bytes;
+        room->bytes -= bytes;
+    }
     return COMMITLOG_OK;
 }
 
@@ -189,15 +194,15 @@ static int encode_check(const struct commitlog_record *record, struct commitlog_
 
 /* The caller's record as this version of the library has it: copied only if it is of another one.
  */
-static int encode_view(const struct commitlog_record *given, struct commitlog_record *room,
+static int encode_view(const struct commitlog_record *given, struct commitlog_record *copy,
                        const struct commitlog_record **out, struct commitlog_error *err)
 {
     *out = given;
     if (given != NULL && (given->struct_bytes == sizeof(*given) || given->struct_bytes == 0)) {
         return COMMITLOG_OK;
     }
-    *out = room;
-    if (given == NULL || clg_copy_in(room, sizeof(*room), given) != COMMITLOG_OK) {
+    *out = copy;
+    if (given == NULL || clg_copy_in(copy, sizeof(*copy), given) != COMMITLOG_OK) {
         (void)clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                        "record is NULL or of a newer version");
         return COMMITLOG_EINVAL;
@@ -207,6 +212,7 @@ static int encode_view(const struct commitlog_record *given, struct commitlog_re
 
 static int encode_item(struct commitlog_store *store, const struct commitlog_record *record,
                        size_t body_bytes, struct clg_transaction_half *half,
+                       struct clg_encode_room *room, struct clg_append *item,
                        struct clg_encoded *out, struct commitlog_error *err)
 {
     int rc = encode_check(record, err);
@@ -233,7 +239,7 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
             return rc;
         }
     }
-    memset(&out->item, 0, sizeof(out->item));
+    memset(item, 0, sizeof(*item));
     uint32_t queue = record->queue == COMMITLOG_QUEUE_AUTO
                          ? encode_choose_queue(store, queues, record)
                          : record->queue;
@@ -241,45 +247,48 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
     if (CLG_UNLIKELY(half != NULL)) {
         half->queue_number = place.queue_number;
     }
-    rc = encode_attributes(store, record, &place, out, err);
+    rc = encode_attributes(store, record, &place, room, item, out, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
     bool queued = !place.waits && half == NULL;
-    out->item.kind = half != NULL  ? CLG_KIND_TRANSACTION
-                     : place.waits ? CLG_KIND_TIMER
-                                   : CLG_KIND_MESSAGE;
-    out->item.queue_number = queued ? place.queue_number : CLG_QUEUE_NONE;
-    out->item.takes_offset = queued;
-    out->item.topic = topic; /* the caller's own choice is looked at again, too: there are fewer */
-    out->item.routed = queues;
-    out->item.body_bytes = body_bytes;
+    item->kind = half != NULL  ? CLG_KIND_TRANSACTION
+                 : place.waits ? CLG_KIND_TIMER
+                               : CLG_KIND_MESSAGE;
+    item->queue_number = queued ? place.queue_number : CLG_QUEUE_NONE;
+    item->takes_offset = queued;
+    item->topic = topic; /* the caller's own choice is looked at again, too: there are fewer */
+    item->routed = queues;
+    item->body_bytes = body_bytes;
     out->level = record->level;
     out->mark = encode_mark(record);
     return COMMITLOG_OK;
 }
 
 int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_record *given,
-                        size_t body_bytes, struct clg_encoded *out, struct commitlog_error *err)
+                        size_t body_bytes, struct clg_encode_room *room, struct clg_append *item,
+                        struct clg_encoded *out, struct commitlog_error *err)
 {
-    struct commitlog_record room;
+    struct commitlog_record copy;
     const struct commitlog_record *record;
-    int rc = encode_view(given, &room, &record, err);
+    int rc = encode_view(given, &copy, &record, err);
     if (rc == COMMITLOG_OK && (record->producer_id != 0 || record->deliver_at_ms != 0)) {
         /* Whether it is a repetition is known before it takes its place, and it may be aborted. */
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "a reservation has no producer and no time to wait for: append the record");
     }
-    return rc == COMMITLOG_OK ? encode_item(store, record, body_bytes, NULL, out, err) : rc;
+    return rc == COMMITLOG_OK ? encode_item(store, record, body_bytes, NULL, room, item, out, err)
+                              : rc;
 }
 
 static int encode_given(struct commitlog_store *store, const struct commitlog_record *given,
-                        struct clg_transaction_half *half, struct clg_encoded *out,
+                        struct clg_transaction_half *half, struct clg_encode_room *room,
+                        struct clg_append *item, struct clg_encoded *out,
                         struct commitlog_error *err)
 {
-    struct commitlog_record room;
+    struct commitlog_record copy;
     const struct commitlog_record *record;
-    int rc = encode_view(given, &room, &record, err);
+    int rc = encode_view(given, &copy, &record, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
@@ -291,10 +300,10 @@ static int encode_given(struct commitlog_store *store, const struct commitlog_re
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
                         "a message of a transaction has no producer id and no time to wait for");
     }
-    rc = encode_item(store, record, bytes, half, out, err);
+    rc = encode_item(store, record, bytes, half, room, item, out, err);
     if (rc == COMMITLOG_OK) {
-        out->item.body = record->body;
-        out->item.body_count = record->body_count;
+        item->body = record->body;
+        item->body_count = record->body_count;
     }
     return rc;
 }
@@ -320,16 +329,17 @@ int clg_encode_route_again(struct commitlog_store *store, bool is_auto, struct c
 }
 
 int clg_encode_record(struct commitlog_store *store, const struct commitlog_record *record,
+                      struct clg_encode_room *room, struct clg_append *item,
                       struct clg_encoded *out, struct commitlog_error *err)
 {
-    return encode_given(store, record, NULL, out, err);
+    return encode_given(store, record, NULL, room, item, out, err);
 }
 
 int clg_encode_half(struct commitlog_store *store, const struct commitlog_record *record,
-                    struct clg_transaction_half *half, struct clg_encoded *out,
-                    struct commitlog_error *err)
+                    struct clg_transaction_half *half, struct clg_encode_room *room,
+                    struct clg_append *item, struct clg_encoded *out, struct commitlog_error *err)
 {
-    return encode_given(store, record, half, out, err);
+    return encode_given(store, record, half, room, item, out, err);
 }
 
 void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded)

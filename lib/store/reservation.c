@@ -17,8 +17,10 @@ struct commitlog_reservation {
     bool in_place;
     bool is_auto; /* no queue of the caller's choice */
     struct clg_reserved reserved;
-    struct clg_encoded encoded; /* not in_place */
-    struct commitlog_slice body;
+    struct clg_append item;
+    struct clg_encoded encoded;
+    uint8_t attributes[CLG_ENCODE_STACK_BYTES];
+    struct commitlog_slice body; /* not in_place */
 };
 
 static void reservation_free(struct commitlog_reservation *reservation)
@@ -37,7 +39,7 @@ static int reservation_try(struct commitlog_reservation *reservation, uint8_t **
                            struct commitlog_error *err)
 {
     struct commitlog_store *store = reservation->store;
-    struct clg_append *item = &reservation->encoded.item;
+    struct clg_append *item = &reservation->item;
     int rc;
     do {
         rc = clg_log_reserve(store->core->log, item, &reservation->reserved, out_body, err);
@@ -95,7 +97,9 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
     }
     reservation->store = store;
     clg_store_ref(store);
-    rc = clg_encode_reserved(store, record, body_bytes, &reservation->encoded, err);
+    struct clg_encode_room room = {reservation->attributes, sizeof(reservation->attributes)};
+    rc = clg_encode_reserved(store, record, body_bytes, &room, &reservation->item,
+                             &reservation->encoded, err);
     uint8_t *body = NULL;
     if (rc == COMMITLOG_OK) {
         rc = clg_limits_wait(store, false, clg_store_deadline(store, timeout_ms), err);
@@ -103,7 +107,7 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
     if (rc == COMMITLOG_OK) {
         reservation->is_auto = record->queue == COMMITLOG_QUEUE_AUTO;
         reservation->level = reservation->encoded.level;
-        uint64_t bytes = body_bytes + reservation->encoded.item.attribute_bytes;
+        uint64_t bytes = body_bytes + reservation->item.attribute_bytes;
         reservation->in_place = bytes <= clg_log_reserve_max(store->core->log);
         if (reservation->in_place) {
             rc = reservation_claim(store, reservation, clg_store_deadline(store, timeout_ms), &body,
@@ -131,7 +135,7 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
 static int reservation_append(struct commitlog_reservation *reservation, int64_t deadline,
                               struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
-    struct clg_append item = reservation->encoded.item;
+    struct clg_append item = reservation->item;
     item.body = &reservation->body;
     item.body_count = 1;
     int rc;

@@ -151,6 +151,9 @@ struct commitlog_store {
     _Atomic uint64_t limit_unflushed_bytes;
     _Atomic uint64_t limit_unconsumed_bytes;
     _Atomic uint64_t unconsumed_from; /* not beyond what groups have yet to consume */
+    struct clg_mutex batch_lock;      /* who finds it taken allocates: append.c */
+    void *batch_memory;               /* of a batch of so many records; the next one's, too */
+    uint32_t batch_records;
     struct clg_mutex service_lock;
     struct clg_services services;
     uint64_t thread;
@@ -285,6 +288,8 @@ CLG_MUST_CHECK int clg_store_reach(struct commitlog_store *store, uint64_t end, 
 
 /* A bounded piece of the fold, if nobody else is at it. */
 void clg_append_fold(struct commitlog_store *store);
+/* What the store keeps for batches. */
+void clg_append_deinit(struct commitlog_store *store);
 /* LEVEL_DEFAULT resolved. */
 uint32_t clg_append_level(const struct commitlog_store *store, uint32_t level);
 /* When an append began that is to be timed whatever its level; 0: it is not. */

@@ -112,6 +112,7 @@ static void store_teardown(struct commitlog_store *store)
     clg_producers_deinit(store);
     clg_timers_deinit(store);
     clg_work_deinit(store);
+    clg_append_deinit(store);
     clg_transactions_deinit(store);
     clg_expiry_deinit(store);
     clg_core_unref(store->core);

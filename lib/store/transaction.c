@@ -280,19 +280,17 @@ static int transaction_append_now(void *ctx, struct commitlog_error *err)
 
 static int transaction_append(struct commitlog_transaction *transaction,
                               const struct commitlog_record *record,
-                              struct clg_transaction_half *half, struct clg_encoded *encoded,
-                              int64_t deadline, struct commitlog_receipt *out_receipt,
-                              struct commitlog_error *err)
+                              struct clg_transaction_half *half, struct clg_append *item,
+                              uint32_t level, int64_t deadline,
+                              struct commitlog_receipt *out_receipt, struct commitlog_error *err)
 {
     struct commitlog_store *store = transaction->store;
     const struct clg_topic *topic =
         clg_registry_owner(&store->core->registry, half->queue_number, NULL);
-    struct transaction_append append = {
-        .transaction = transaction, .half = half, .item = &encoded->item};
+    struct transaction_append append = {.transaction = transaction, .half = half, .item = item};
     uint64_t before = transaction->commit_bytes;
     uint32_t topics_before = transaction->topic_count;
-    int rc =
-        transaction_check_carry(transaction, &encoded->item, clg_transaction_half_bytes(half), err);
+    int rc = transaction_check_carry(transaction, item, clg_transaction_half_bytes(half), err);
     if (rc == COMMITLOG_OK) {
         rc = clg_transaction_check_commit(
             transaction, transaction_more_bytes(transaction, topic, record->key_count), err);
@@ -306,8 +304,8 @@ static int transaction_append(struct commitlog_transaction *transaction,
         return rc;
     }
     transaction->message_count++;
-    rc = clg_append_finish(store, clg_append_level(store, encoded->level), 1, deadline, 0,
-                           &append.receipt, err);
+    rc = clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0, &append.receipt,
+                           err);
     if (out_receipt != NULL) {
         *out_receipt = append.receipt;
     }
@@ -344,12 +342,15 @@ int32_t commitlog_transaction_append(struct commitlog_transaction *transaction,
                 clg_log_time(store->core->log) / CLG_OS_NS_PER_MS + transaction->prepared_ms;
         }
     }
+    uint8_t attributes[CLG_ENCODE_STACK_BYTES];
+    struct clg_append item;
     struct clg_encoded encoded;
     do {
-        rc = clg_encode_half(store, record, &half, &encoded, err);
+        struct clg_encode_room room = {attributes, sizeof(attributes)};
+        rc = clg_encode_half(store, record, &half, &room, &item, &encoded, err);
         if (rc == COMMITLOG_OK) {
-            rc = transaction_append(transaction, record, &half, &encoded, deadline, out_receipt,
-                                    err);
+            rc = transaction_append(transaction, record, &half, &item, encoded.level, deadline,
+                                    out_receipt, err);
             clg_encoded_free(store, &encoded);
         }
     } while (CLG_UNLIKELY(rc == CLG_LOG_ROUTED_ANEW));
