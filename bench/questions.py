@@ -140,6 +140,20 @@ def append_case(name, records, size, text):
         note="The clock stops when nothing waits in the process any more: all is in the kernel.")
 
 
+def batch_case(name, question, records, size, text):
+    return Case(
+        name, question, f"append {text}, async, one thread, 1,000 a commit", "append",
+        (*option("records", records), *option("bytes", size), *option("batch", 1000)),
+        runs("commitlog-batch", "limit-pwrite", *BATCH_PEERS, "rocketmq-warm", "rocketmq-channel",
+             base="commitlog-batch"),
+        option("records", 3000), columns=(Figure("cpu_ns_each", "CPU"),),
+        goals=(Goal("faster than LMDB", AT_LEAST, 2, over("lmdb", "commitlog-batch")),
+               Goal("faster than RocketMQ's store", AT_LEAST, 1,
+                    over_best(("rocketmq-warm", "rocketmq-channel"), "commitlog-batch"))),
+        note="What the others gain from, a commit for many records, given to all: of "
+             "libcommitlog commitlog_append_batch.")
+
+
 def by_size(size):
     records = max(4096, min(1_000_000, 512 * MIB // size))
     return runs("commitlog", "limit-memory", "limit-pwrite", *BATCH_PEERS, "rocketmq",
@@ -281,6 +295,8 @@ CASES = (
 
     append_case("w1", 1_000_000, 1024, "1 KiB × 1,000,000"),
     append_case("w2", 5_000_000, 128, "128 bytes × 5,000,000"),
+    batch_case("w1-batch", "W1, batches", 1_000_000, 1024, "1 KiB × 1,000,000"),
+    batch_case("w2-batch", "W2, batches", 5_000_000, 128, "128 bytes × 5,000,000"),
     Case("sizes", "W1, W2", "append records of 64 bytes to 64 KiB, async, one thread", "append", (),
          sum((by_size(size) for size in SIZES), ()), option("records", 1000),
          systems=("root",)),
@@ -449,7 +465,7 @@ CASES = (
 
 # Engines in the order of the tables where they do not order themselves by their figure.
 LIMIT_ENGINES = {*LIMITS, "limit-fdatasync", "memory"}
-OUR_ENGINES = set(OURS)
+OUR_ENGINES = {*OURS, "commitlog-batch"}
 
 
 def select(words):

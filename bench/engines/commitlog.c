@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * commitlog.c -- libcommitlog, with its two engines. An append is one call, and with BENCH_DURABLE
- * and batches of one record the append itself waits for the disk.
+ * and batches of one record the append itself waits for the disk. Where commits of many records are
+ * one call, that is commitlog_append_batch, all or nothing: bodies are borrowed until then, as
+ * bench_body() allows.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -31,7 +33,9 @@ struct store {
     uint32_t topic_count;
     uint32_t queues_each;
     uint32_t drain_topic;
-    uint32_t append_level;       /* of each append */
+    uint32_t append_level; /* of each append */
+    uint32_t commit_level; /* of a batch that is one call */
+    uint32_t batch;
     bool sync;                   /* a commit has to ask for the disk */
     struct commitlog_cursor *at; /* of store_get_lent; NULL: none yet */
     uint32_t at_queue;
@@ -40,6 +44,11 @@ struct store {
 struct writer {
     struct store *store;
     uint64_t end; /* of what it has appended since its last commit; 0: nothing */
+    /* What is in no commit yet, of commitlog-batch: arrays as long as a batch. */
+    struct commitlog_record *records;
+    struct commitlog_slice *bodies;
+    struct commitlog_receipt *receipts;
+    uint32_t count;
 };
 
 static void version(char *out, size_t size)
@@ -164,6 +173,8 @@ static void *store_open(const struct bench_engine *engine, const struct bench_wa
     bool durable = wanted->promise == BENCH_DURABLE;
     store->append_level =
         durable && wanted->batch == 1 ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE;
+    store->commit_level = durable ? COMMITLOG_LEVEL_DURABLE : COMMITLOG_LEVEL_NONE;
+    store->batch = wanted->batch;
     store->sync = durable && wanted->batch != 1;
     if (wanted->space != BENCH_SPACE_NEW) {
         fill_first(store, wanted);
@@ -176,6 +187,16 @@ static void *writer_open(void *store, uint32_t thread)
     struct writer *writer = bench_alloc(sizeof(*writer));
     (void)thread;
     writer->store = store;
+    return writer;
+}
+
+static void *writer_open_batch(void *at, uint32_t thread)
+{
+    struct writer *writer = writer_open(at, thread);
+    size_t room = writer->store->batch;
+    writer->records = bench_alloc(room * sizeof(*writer->records));
+    writer->bodies = bench_alloc(room * sizeof(*writer->bodies));
+    writer->receipts = bench_alloc(room * sizeof(*writer->receipts));
     return writer;
 }
 
@@ -204,8 +225,41 @@ static void writer_commit(void *at)
     writer->end = 0;
 }
 
-static void writer_close(void *writer)
+static void writer_collect(void *at, uint32_t queue, uint64_t offset, const void *body,
+                           size_t bytes)
 {
+    struct writer *writer = at;
+    (void)offset;
+    uint32_t topic = place_of(writer->store, &queue);
+    uint32_t i = writer->count++;
+    writer->bodies[i] = (struct commitlog_slice){body, bytes};
+    writer->records[i] = (struct commitlog_record){.struct_bytes = sizeof(struct commitlog_record),
+                                                   .topic = topic,
+                                                   .queue = queue,
+                                                   .level = writer->store->commit_level,
+                                                   .body = &writer->bodies[i],
+                                                   .body_count = 1};
+}
+
+static void writer_commit_batch(void *at)
+{
+    struct writer *writer = at;
+    struct commitlog_error err = {.message = ""};
+    if (writer->count == 0) {
+        return;
+    }
+    direct_need(commitlog_append_batch(writer->store->store, writer->records, writer->count,
+                                       COMMITLOG_FOREVER, writer->receipts, &err),
+                "append a batch", &err);
+    writer->count = 0;
+}
+
+static void writer_close(void *at)
+{
+    struct writer *writer = at;
+    free(writer->records);
+    free(writer->bodies);
+    free(writer->receipts);
     free(writer);
 }
 
@@ -299,18 +353,20 @@ struct commitlog_store *bench_commitlog_store(const struct bench_engine *engine,
 }
 
 #define COMMON                                                                                     \
-    .family = "libcommitlog", .batch = 1, .durable = true, .points = true, .verifies = true,       \
-    .prepares = true,                                                                              \
-    .losses = {[BENCH_ASYNC] = {.kill = "nothing", .power = "what was not flushed yet"},           \
-               [BENCH_DURABLE] = {.kill = "nothing", .power = "nothing"}},                         \
-    .version = version, .open = store_open, .writer = writer_open, .append = writer_append,        \
-    .commit = writer_commit, .writer_close = writer_close, .drain = store_drain,                   \
+    .family = "libcommitlog", .durable = true, .points = true, .verifies = true, .prepares = true, \
+    .version = version, .open = store_open, .writer_close = writer_close, .drain = store_drain,    \
     .scan = store_scan, .get = store_get, .get_lent = store_get_lent, .close = store_close
+
+#define ONE_BY_ONE                                                                                 \
+    .batch = 1, .writer = writer_open, .append = writer_append, .commit = writer_commit,           \
+    .losses = {[BENCH_ASYNC] = {.kill = "nothing", .power = "what was not flushed yet"},           \
+               [BENCH_DURABLE] = {.kill = "nothing", .power = "nothing"}}
 
 const struct bench_engine bench_engine_commitlog = {
     .name = "commitlog",
     .setting =
         "defaults; commitlog_append at level none, or durable; or commitlog_sync behind a batch",
+    ONE_BY_ONE,
     COMMON,
 };
 
@@ -318,5 +374,18 @@ const struct bench_engine bench_engine_commitlog_mmap = {
     .name = "commitlog-mmap",
     .setting =
         "engine=mmap; commitlog_append at level none, or durable; or commitlog_sync behind a batch",
+    ONE_BY_ONE,
+    COMMON,
+};
+
+const struct bench_engine bench_engine_commitlog_batch = {
+    .name = "commitlog-batch",
+    .setting = "defaults; commitlog_append_batch, all or nothing, at level none, or durable",
+    .batch = 1000,
+    .writer = writer_open_batch,
+    .append = writer_collect,
+    .commit = writer_commit_batch,
+    .losses = {[BENCH_ASYNC] = {.kill = LOST_OPEN, .power = "what was not flushed yet"},
+               [BENCH_DURABLE] = {.kill = LOST_OPEN, .power = LOST_OPEN}},
     COMMON,
 };

@@ -10,6 +10,7 @@
 
 extern const struct bench_engine bench_engine_commitlog;
 extern const struct bench_engine bench_engine_commitlog_mmap;
+extern const struct bench_engine bench_engine_commitlog_batch;
 extern const struct bench_engine bench_engine_lmdb;
 extern const struct bench_engine bench_engine_lmdb_1;
 extern const struct bench_engine bench_engine_rocksdb;
