@@ -47,7 +47,6 @@ struct writer {
     /* What is in no commit yet, of commitlog-batch: arrays as long as a batch. */
     struct commitlog_record *records;
     struct commitlog_slice *bodies;
-    struct commitlog_receipt *receipts;
     uint32_t count;
 };
 
@@ -196,7 +195,6 @@ static void *writer_open_batch(void *at, uint32_t thread)
     size_t room = writer->store->batch;
     writer->records = bench_alloc(room * sizeof(*writer->records));
     writer->bodies = bench_alloc(room * sizeof(*writer->bodies));
-    writer->receipts = bench_alloc(room * sizeof(*writer->receipts));
     return writer;
 }
 
@@ -249,7 +247,7 @@ static void writer_commit_batch(void *at)
         return;
     }
     direct_need(commitlog_append_batch(writer->store->store, writer->records, writer->count,
-                                       COMMITLOG_FOREVER, writer->receipts, &err),
+                                       COMMITLOG_FOREVER, NULL, &err),
                 "append a batch", &err);
     writer->count = 0;
 }
@@ -259,7 +257,6 @@ static void writer_close(void *at)
     struct writer *writer = at;
     free(writer->records);
     free(writer->bodies);
-    free(writer->receipts);
     free(writer);
 }
 

@@ -2,44 +2,11 @@
 /*
  * test_os_flush.c -- lib/os: what a flush leaves of a file, and what is known of its blocks then.
  */
-#include <check.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
+#include "unit/os_fixture.h"
+
 #include <sys/stat.h>
-#include <unistd.h>
 
-#include "os/os.h"
-
-static const struct commitlog_os *os;
-static char root[] = "/tmp/clg-test-flush-XXXXXX";
-static int dir = -1;
-
-static void setup(void)
-{
-    os = clg_os_default();
-    memcpy(root + sizeof(root) - 7, "XXXXXX", 6);
-    ck_assert_ptr_nonnull(mkdtemp(root));
-    dir = os->open_dir(os, root);
-    ck_assert_int_ge(dir, 0);
-}
-
-static void teardown(void)
-{
-    (void)os->unlink_at(os, dir, "a");
-    clg_os_close_fd(os, &dir);
-    ck_assert_int_eq(rmdir(root), 0);
-}
-
-static int create(const char *name)
-{
-    int fd =
-        os->open_at(os, dir, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE, 0600);
-    ck_assert_int_ge(fd, 0);
-    return fd;
-}
-
-/* A time that were set behind each flush would be one more thing for the next one to write: where
+/* A time that was set behind each flush would be one more thing for the next one to write: where
  * there is no journal that cost a third of the rate. */
 START_TEST(a_flush_leaves_the_times_of_the_file_alone)
 {
