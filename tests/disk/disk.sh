@@ -85,7 +85,7 @@ disk_new() { # disk_new ROW
 # ---- cases -------------------------------------------------------------------------------------
 
 declare -A cells
-cases=0 lost=0 sigbus=0 wrong=0 reopened=0
+cases=0 lost=0 sigbus=0 wrong=0 reopened=0 latched=0
 
 verdict() { # verdict STATUS: a word in $word, counted
     case $1 in
@@ -118,6 +118,7 @@ run_case() { # run_case ROW ENGINE FLUSH PREWRITE SEED
     cases=$((cases + 1))
     verdict "$status"
     reopened=$((reopened + $(grep -c '^reopened' "$work/out")))
+    latched=$((latched + $(grep -c '^latched' "$work/out")))
     if [ "$status" != 0 ]; then
         echo "FAILED: $1 $2 flush=$3 prewrite=$4 seed $5: status $status"
         tail -n 4 "$work/out" | sed 's/^/    /'
@@ -188,5 +189,6 @@ printf '%-14s %-12s %-12s %-12s %-12s %-12s %s\n' "" staged/none staged/async st
 for row in $rows; do
     row_print "$row"
 done
-echo "figures: cases=$cases reopened_while_full=$reopened lost=$lost sigbus=$sigbus wrong=$wrong"
+echo "figures: cases=$cases reopened_while_full=$reopened latched=$latched lost=$lost" \
+    "sigbus=$sigbus wrong=$wrong"
 [ $((lost + sigbus + wrong)) = 0 ] && [ "$cases" -gt 0 ]

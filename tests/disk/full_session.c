@@ -4,8 +4,11 @@
 #include "full_session.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 enum { AGAIN_MS = 5000 };
 
@@ -64,9 +67,55 @@ void session_step(struct session *s)
            commitlog_error_name(rc));
 }
 
+bool is_latched(struct session *s)
+{
+    return commitlog_failure(s->store, NULL) != COMMITLOG_OK;
+}
+
+_Noreturn void latched_and_die(struct session *s)
+{
+    uint64_t position = 0;
+    struct commitlog_positions positions = {.struct_bytes = sizeof positions};
+    int32_t rc = COMMITLOG_OK;
+    for (uint32_t i = 0; i < REFUSALS; i++) {
+        rc = put(s);
+        CHECKF(rc == COMMITLOG_EFAILED, "%s after a failed write", commitlog_error_name(rc));
+    }
+    CHECK_RC(commitlog_positions_get(s->store, &positions), COMMITLOG_OK);
+    rc = commitlog_sync(s->store, UINT64_MAX, 1000, NULL);
+    CHECKF(rc == (positions.durable < positions.published ? COMMITLOG_EFAILED : COMMITLOG_OK),
+           "sync after a failed write: %s", commitlog_error_name(rc));
+    position = positions.durable;
+    if (position < positions.published) {
+        struct commitlog_message message;
+        struct commitlog_lease *lease = NULL;
+        rc = commitlog_get(s->store, position, &message, &lease, NULL);
+        CHECKF(rc == COMMITLOG_EFAILED || rc == COMMITLOG_EBEYOND, "read above durable: %s",
+               commitlog_error_name(rc));
+    }
+    printf("latched\n");
+    fflush(stdout);
+    kill(getpid(), SIGKILL);
+    abort();
+}
+
+/* Where nothing can be reserved a write may fail long after its append was answered, in whatever is
+ * called next. That is an end, and only that: not even there may a store fail for nothing. */
+void must_hold(struct session *s, int32_t rc, const char *what)
+{
+    struct commitlog_error why = {.message = ""};
+    if (rc == COMMITLOG_OK)
+        return;
+    if (s->world->late && commitlog_failure(s->store, &why) != COMMITLOG_OK) {
+        CHECKF(why.os_errno == ENOSPC, "%s: latched: %s", what, why.message);
+        latched_and_die(s);
+    }
+    CHECKF(rc == COMMITLOG_OK, "%s: %s: %s", what, commitlog_error_name(rc), s->err.message);
+}
+
 void settle(struct session *s)
 {
-    CHECK_OK(commitlog_sync(s->store, UINT64_MAX, COMMITLOG_FOREVER, &s->err), &s->err);
+    must_hold(s, commitlog_sync(s->store, UINT64_MAX, COMMITLOG_FOREVER, &s->err), "sync");
 }
 
 void compare(struct session *s, const char *who)
@@ -191,11 +240,6 @@ void check_refusal(struct session *s, int32_t rc)
     CHECKF(failure == COMMITLOG_OK, "a full disk is latched: %s", s->err.message);
 }
 
-bool is_latched(struct session *s)
-{
-    return commitlog_failure(s->store, NULL) != COMMITLOG_OK;
-}
-
 bool fill(struct session *s, uint64_t bytes)
 {
     uint64_t until = s->stored_bytes + bytes;
@@ -218,6 +262,8 @@ void check_resumes(struct session *s, uint64_t bytes, bool must)
         if (rc == COMMITLOG_OK)
             continue;
         check_refusal(s, rc);
+        if (is_latched(s))
+            must_hold(s, rc, "an append");
         if (!must && clock_ms() >= until)
             return;
         CHECKF(clock_ms() < until, "%llu bytes are missing, and appends do not resume: %s",

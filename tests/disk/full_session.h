@@ -11,7 +11,7 @@
 #include "filler.h"
 #include "peer.h"
 
-enum { KB = 1024, LARGE = 60000, SMALL = 2500 };
+enum { KB = 1024, LARGE = 60000, SMALL = 2500, REFUSALS = 20 };
 
 struct world {
     char store_path[DIRS_PATH_MAX];
@@ -53,6 +53,12 @@ int32_t put(struct session *s);
 /* Nothing was stored, and it says why. A file system that promises nothing may fail for good. */
 void check_refusal(struct session *s, int32_t rc);
 bool is_latched(struct session *s);
+/* A write that failed is final here: nothing more succeeds, nothing that is not durable is shown.
+ */
+_Noreturn void latched_and_die(struct session *s);
+/* Goes on if `rc` is COMMITLOG_OK. A file system that promises nothing may have latched the store
+ * meanwhile: then that is what is looked at, and the process ends. */
+void must_hold(struct session *s, int32_t rc, const char *what);
 /* Appends until there is no room, `bytes` at most. True: the disk is full. */
 bool fill(struct session *s, uint64_t bytes);
 /* Space for so many bytes has come back: appends succeed again by themselves, soon. */
