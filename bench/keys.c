@@ -2,10 +2,10 @@
 /*
  * keys.c -- how long does it take to find one record by its key, over many segments?
  *
- * libcommitlog only, through commitlog.h: no other store here has a log that is looked up by keys
- * that its records carry. A look-up is a cursor opened, its first message fetched, the cursor
- * closed. Disk: about 205 bytes for each record of 100 bytes and its key, so 100 million records
- * take 21 GB.
+ * libcommitlog only, through commitlog.h. Of the others only RocketMQ's store finds the records of
+ * a log by keys that they carry; its index is not asked here. A look-up is a cursor opened, its
+ * first message fetched, the cursor closed. Disk: about 205 bytes for each record of 100 bytes and
+ * its key, so 100 million records take 21 GB.
  *
  * After the fill the store is closed, taken out of the page cache, and opened. `first` are the keys
  * asked for then; `hot` the same ones again, in the same order, which is the worst for a cache they

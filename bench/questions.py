@@ -262,6 +262,11 @@ def latency_runs(engine):
             yield Run(f"{engine}, {flush} ms{cold}", engine, options, f"{engine}, {flush} ms")
 
 
+def latency_prewritten():
+    return Run("commitlog, 10 ms, prewritten", "commitlog",
+               (*option("flush-ms", 10), *option("options", "prewrite=yes")), "commitlog, 10 ms")
+
+
 def latency_goals():
     for flush in (10, 500):
         ours = f"commitlog, {flush} ms"
@@ -273,6 +278,8 @@ def latency_goals():
                    is_("disk_bytes_per_byte", ours))
         yield Goal(f"p99.99 with a cold reader, to without ({flush} ms)", AT_MOST, 1.25,
                    ratio(ours + ", cold reader", ours, "call_p9999_ns"))
+    yield Goal("bytes to disk per byte, segments prewritten", AT_MOST, 2.1,
+               is_("disk_bytes_per_byte", "commitlog, 10 ms, prewritten"))
 
 
 LATENCY_FIGURES = (Figure("call_p999_ns", "p99.9 of an append"),)
@@ -386,7 +393,7 @@ CASES = (
 
     Case("w9", "W9", "latency of an append, 100,000 a second for 60 s", "latency",
          option("seconds", 60),
-         (*latency_runs("commitlog"), next(latency_runs("commitlog-mmap")),
+         (*latency_runs("commitlog"), latency_prewritten(), next(latency_runs("commitlog-mmap")),
           Run("memory", "memory", (), "commitlog, 10 ms")),
          (*option("seconds", 0.5), *option("rate", 10_000), *option("cold-mib", 320)),
          figures=LATENCY_FIGURES, columns=LATENCY_COLUMNS, goals=tuple(latency_goals()),

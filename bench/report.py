@@ -351,7 +351,7 @@ def readme_text(shown, tree, plots):
             "All questions, goals that were missed, settings, and what each engine loses: "
             "[bench/RESULTS.md](bench/RESULTS.md); run it with `make bench`.", "",
             "| | libcommitlog | the fastest other | times |", "|---|---|---|---|", *rows, ""]
-    text += [f"![{title}](bench/plots/{name}.svg)\n" for name, title in plots[:3]]
+    text += [f"![{title}](bench/plots/{name}.svg)\n" for name, title in plots]
     return "\n".join(text)
 
 

@@ -27,11 +27,11 @@ stopped and called again; each run is a line of `bench/broker/results.jsonl`. Bo
 loaded by the same unmodified clients, in turns: `org.apache.rocketmq.example.benchmark` Producer
 and Consumer of 5.5.0 on client 5.3.3, and for percentiles `SendLatency.java` on that client. The
 server has one hardware thread, the clients the other of the same core. The official broker is 5.3.3
-with its stock settings, `waitTimeMillsInSendQueue=1000`, 4 GiB of heap and G1; its resident memory
-counts its maps of files, as ours does. 8 queues; both index the unique key of each message. Before
-each run the page cache is dropped; what the first seconds bring does not count; messages that
-failed are told. Throughput is what the producer prints for windows of ten seconds, processor time
-is /proc's of the server process over the same windows.
+with its stock settings and `waitTimeMillsInSendQueue=1000`; its resident memory counts its maps of
+files, as ours does. 8 queues; both index the unique key of each message. Before each run the page
+cache is dropped; what the first seconds bring does not count; messages that failed are told.
+Throughput is what the producer prints for windows of ten seconds, processor time is /proc's of the
+server process over the same windows.
 """
 
 
@@ -199,6 +199,10 @@ def about(medians, tree, newest):
              f"`lib/` and `examples/mini-broker/` {tree.replace('+', ' and ')}."]
     if tree != newest:
         words.append("**Stale**: the trees at hand are others.")
+    for name, text in (("java", "The official broker's virtual machine: `{}`."),
+                       ("warm_s", "The first {} seconds of each run do not count.")):
+        values = dict.fromkeys(str(row[name]) for row in rows if name in row)
+        words += [text.format(" or ".join(values))] if values else []
     counts = [len(found) for found in medians.rows.values()]
     few, most = min(counts), max(counts)
     if most == 1:

@@ -10,7 +10,7 @@
     --directory DIR         where the stores are (build/bench/broker)
     --results FILE          instead of bench/broker/results.jsonl
 
-Environment: ROUNDS=5, WARM=10 and SECONDS=20 of each run, MINUTES=n begins no run after that time,
+Environment: ROUNDS=5, WARM=30 and SECONDS=20 of each run, MINUTES=n begins no run after that time,
 BINARY=build/release/mini-broker.
 
 The servers take turns, and who begins changes from round to round. A result names the trees of lib/
@@ -85,12 +85,12 @@ def run(arguments, chosen):
                  "first, or a row would name a tree that nobody has")
     path = arguments.results or RESULTS
     rounds, warm_s, counted_s = (int(os.environ.get(name, otherwise)) for name, otherwise in
-                                 (("ROUNDS", "5"), ("WARM", "10"), ("SECONDS", "20")))
+                                 (("ROUNDS", "5"), ("WARM", "30"), ("SECONDS", "20")))
     minutes = float(os.environ.get("MINUTES", "0"))
     until = time.monotonic() + 60 * minutes if minutes else float("inf")
     servers.prepare()
     common = {"tree": now or "uncommitted", "cpu": cpu_name(), "warm_s": warm_s,
-              "date": datetime.date.today().isoformat()}
+              "java": " ".join(servers.BROKER_JAVA), "date": datetime.date.today().isoformat()}
     for number in range(rounds):
         for case in chosen:
             for name in sorted(servers.SERVERS, reverse=number % 2 == 1):

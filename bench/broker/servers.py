@@ -27,6 +27,8 @@ PORTS = 29876, 29911
 SERVER_CPU, CLIENT_CPU = "0", "1"
 TICKS = os.sysconf("SC_CLK_TCK")
 SERVES_LIMIT_S = 300
+BROKER_JAVA = ("-Xms4g", "-Xmx4g", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=2g")
+NAMESRV_JAVA = ("-Xms512m", "-Xmx512m", "-XX:+UseG1GC", "-XX:MaxDirectMemorySize=512m")
 # Stock settings, but for what two hardware threads would make it refuse.
 STOCK = """\
 brokerClusterName=DefaultCluster
@@ -52,9 +54,9 @@ class Official(engines.RocketMQ):
                                             else "ASYNC_FLUSH")
 
     def java(self, main, heap, configuration):
-        size = 4096 if "BrokerStartup" in main else 512
-        words = super().java(main, heap, configuration)
-        words[1:3] = [f"-Xms{size}m", f"-Xmx{size}m", "-XX:+UseG1GC"]
+        words = [word for word in super().java(main, heap, configuration)
+                 if not word.startswith(("-Xmx", "-XX:MaxDirect", "-XX:+UseSerialGC"))]
+        words[1:1] = BROKER_JAVA if "BrokerStartup" in main else NAMESRV_JAVA
         return ["taskset", "-c", SERVER_CPU, *words]
 
 

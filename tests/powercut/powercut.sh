@@ -6,7 +6,8 @@
 #   powercut.sh --control    only the control: a writer that claims durable when it is written, and
 #                            a disk that confirms flushes and does nothing, must both lose records
 #
-# Needs root, FUSE and loop devices; says what is missing and fails, with ALLOW_SKIP=1 it is 77.
+# Needs root, FUSE and loop devices; says what is missing and fails; where they are not
+# there, with ALLOW_SKIP=1, it is 77.
 #
 #   the machine of machine.sh -> cut_writer, cut_check
 #

@@ -28,6 +28,14 @@ def tree_of_lib():
     return git("rev-parse", "--short=12", "HEAD:lib")
 
 
+def tree_of(*folders):
+    """As tree_of_lib() of what is about more than lib/: the names of all, joined."""
+    if folders and git("status", "--porcelain", "--", *folders):
+        return None
+    names = [tree_of_lib(), *(git("rev-parse", "--short=12", f"HEAD:{name}") for name in folders)]
+    return "+".join(names) if names[0] else None
+
+
 def load(path):
     if not path.exists():
         return []

@@ -8,8 +8,9 @@
     proof.py --short [ROW...]   one short run of each, nothing recorded
 
 A part that ended well is a line of tests/proof/results.jsonl and is not run again on the same tree
-of lib/, so that a run can be stopped and taken up on another machine. tests/PROOF.md shows for each
-row the newest tree on which it is complete; when that is not the tree at hand the row is stale.
+of lib/ (and, of some rows, of what else they are about), so that a run can be stopped and taken up
+on another machine. tests/PROOF.md shows for each row the newest tree on which it is complete; when
+that is not the tree at hand the row is stale.
 Exit status 1 if a row lacks its figure, is stale, or found a violation.
 """
 import concurrent.futures
@@ -67,12 +68,13 @@ def shown(figures):
     return ", ".join(f"{name.replace('_', ' ')} {value:,}" for name, value in figures.items())
 
 
-def run_part(row, part, tree):
+def run_part(row, part):
+    tree = parts.tree_of(*row.folders)
     begin = time.monotonic()
     status, figures, _, log = run(row, part, row.command(part), row.limit_s)
     seconds = round(time.monotonic() - begin)
     good = status == 0 and bool(figures)
-    if good and parts.tree_of_lib() == tree:
+    if good and tree and parts.tree_of(*row.folders) == tree:
         record({"row": row.name, "part": part, "tree": tree, "figures": figures,
                 "seconds": seconds, "date": datetime.date.today().isoformat()})
     verdict = shown(figures) if good else f"FAILED, status {status}, see {log.relative_to(ROOT)}"
@@ -80,15 +82,16 @@ def run_part(row, part, tree):
     return good
 
 
-def run_missing(rows, tree):
-    done = {(r["row"], r["part"]) for r in parts.load(RESULTS) if r["tree"] == tree}
+def run_missing(rows):
+    done = {(r["row"], r["part"], r["tree"]) for r in parts.load(RESULTS)}
+    trees = {row.name: parts.tree_of(*row.folders) for row in rows}
     work = [(row, part) for row in rows for part in range(row.parts)
-            if (row.name, part) not in done]
+            if (row.name, part, trees[row.name]) not in done]
     build([row for row in rows if any(row is r for r, _ in work)])
     minutes = float(os.environ.get("MINUTES", "0"))
     end = time.monotonic() + 60 * minutes if minutes else float("inf")
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "1"))) as pool:
-        jobs = [pool.submit(lambda row, part: time.monotonic() >= end or run_part(row, part, tree),
+        jobs = [pool.submit(lambda row, part: time.monotonic() >= end or run_part(row, part),
                             row, part) for row, part in work]
         try:
             return sum(not job.result() for job in jobs)
@@ -143,14 +146,14 @@ def state_of(row, results, tree):
     return here, summed(row, here), "incomplete" if here else "not run"
 
 
-def table(rows, tree):
+def table(rows):
     results = parts.load(RESULTS)
-    lines = ["| what | figure needed | measured | parts | tree of lib/ | last run | |",
+    lines = ["| what | figure needed | measured | parts | tree | last run | |",
              "|---|---|---|---|---|---|---|"]
     missing = 0
     for row in rows:
         mine = [r for r in results if r["row"] == row.name]
-        used, figures, state = state_of(row, mine, tree)
+        used, figures, state = state_of(row, mine, parts.tree_of(*row.folders))
         missing += state != "holds"
         minutes = sum(r["seconds"] for r in used) / 60
         lines.append(
@@ -168,9 +171,9 @@ Written by `make proof`, which runs what is missing in parts and may be stopped 
 `make proof-table` only writes this page. Every row is a program of this tree that ends with an
 error if what it checks is violated once; its figures are those of all its parts. *holds*: on the
 tree of `lib/` that was at hand when the page was written, {tree}
-(`git rev-parse HEAD:lib`). *stale*: the figures are of an older tree. Each part is a line of
-`tests/proof/results.jsonl`; the rows are defined in `tools/check/proof_rows.py`.
-`make proof ROWS="nth soak"` runs some, `MINUTES=30` for that long.
+(`git rev-parse HEAD:lib`; behind a + what else a row is about). *stale*: the figures are of an
+older tree. Each part is a line of `tests/proof/results.jsonl`; the rows are defined in
+`tools/check/proof_rows.py`. `make proof ROWS="nth soak"` runs some, `MINUTES=30` for that long.
 
 *struck*: the fault that was asked for was met. *ghosts*: records that were never appended, or
 were cut, and are read. *latched missing*: a store that failed and went on. *untold*: a request
@@ -195,11 +198,11 @@ def main():
     tree = parts.tree_of_lib()
     bad = 0
     if "--table" not in arguments:
-        if tree is None:
-            sys.exit("lib/ or include/ differs from the last commit: commit first, or a row would "
-                     "name a tree that nobody has")
-        bad = run_missing(rows, tree)
-    lines, missing = table(ROWS, tree)
+        if any(parts.tree_of(*row.folders) is None for row in rows):
+            sys.exit("lib/, include/ or what a row is about beside them differs from the last "
+                     "commit: commit first, or a row would name a tree that nobody has")
+        bad = run_missing(rows)
+    lines, missing = table(ROWS)
     TABLE.write_text(HEAD.format(tree=tree or "which had changes that were not committed") +
                      "\n".join(lines) + "\n", encoding="utf-8")
     print("\n".join(lines))
