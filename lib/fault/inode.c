@@ -245,6 +245,9 @@ int clg_fault_sync_file(struct commitlog_fault *m, struct fault_inode *inode, en
     if (size_goes && clg_fault_grow_disk(inode, inode->size) < 0) {
         return -ENOMEM;
     }
+    if (size_goes) { /* a file that was cut, too */
+        inode->disk_size = inode->size;
+    }
     uint64_t unit = how == FAULT_SYNC_CHANCE ? m->sector : FAULT_SECTOR;
     uint64_t end = clg_min_u64(inode->size, inode->disk_size);
     CLG_ASSERT(unit % FAULT_SECTOR == 0 && FAULT_PIECE % unit == 0);
@@ -260,12 +263,15 @@ int clg_fault_sync_file(struct commitlog_fault *m, struct fault_inode *inode, en
     return rc;
 }
 
-/* After a power cut: programs see what the disk has. */
+/* After a power cut: programs see what the disk has, in other memory than before: who has mapped
+ * the old one is of the boot before. */
 int clg_fault_reload(struct commitlog_fault *m, struct fault_inode *inode)
 {
     CLG_ASSERT(!inode->is_dir);
-    int rc = clg_fault_resize(m, inode, 0);
+    int rc = m->real->memory_file(m->real, "fault", 0);
     if (rc >= 0) {
+        (void)m->real->close(m->real, inode->memory_fd);
+        inode->memory_fd = rc;
         rc = clg_fault_resize(m, inode, inode->disk_size);
     }
     if (rc >= 0 && inode->disk_size > 0) {
