@@ -727,6 +727,11 @@ COMMITLOG_API int32_t commitlog_filter_test(
 COMMITLOG_API int32_t commitlog_cursor_set_filter(
     struct commitlog_cursor *cursor, struct commitlog_filter *filter);
 
+/* How many messages that do not match one fetch passes over; 0, which is the
+ * default: any number. For who must not be kept by a rare tag: see EAGAIN. */
+COMMITLOG_API int32_t commitlog_cursor_set_pass_limit(
+    struct commitlog_cursor *cursor, uint32_t messages);
+
 /*
  * Fills up to `max` messages (max <= 4096 per call) and moves behind them;
  * waits up to timeout_ms for the first. Holes are skipped; *out_count > 0 on
@@ -742,6 +747,8 @@ COMMITLOG_API int32_t commitlog_cursor_set_filter(
  *               that must not be ignored: bound as for EDAMAGED
  *   EEXPIRED    it refers to a message that is gone: bound as for EDAMAGED. A
  *               cursor by key passes such
+ *   EAGAIN      as many as the pass limit allows were passed over, and none
+ *               matched: bound = where the next fetch goes on
  *   EBUSY       read-only: a writer is just opening or closing, and has taken
  *               away what this reader had found: try again
  *   EUNRECOVERED, EINTERRUPTED, EIO, ECLOSED, EFORK, EFAILED

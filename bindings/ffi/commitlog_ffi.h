@@ -340,6 +340,7 @@ int32_t commitlog_filter_compile(const void *text, size_t text_bytes, struct com
 void commitlog_filter_free(struct commitlog_filter *filter);
 int32_t commitlog_filter_test(const struct commitlog_filter *filter, const struct commitlog_message *message);
 int32_t commitlog_cursor_set_filter(struct commitlog_cursor *cursor, struct commitlog_filter *filter);
+int32_t commitlog_cursor_set_pass_limit(struct commitlog_cursor *cursor, uint32_t messages);
 int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog_message *messages, uint32_t max, int32_t timeout_ms, uint32_t *out_count, uint64_t *out_bound);
 uint64_t commitlog_cursor_tell(const struct commitlog_cursor *cursor);
 int32_t commitlog_cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t value);

@@ -255,6 +255,14 @@ void clg_wrap(struct commitlog_error *err, const char *fmt, ...)
     error_append(err, inner.message);
 }
 
+int clg_error_give(struct commitlog_error *err, int rc, const struct commitlog_error *own)
+{
+    if (rc != COMMITLOG_OK && err != NULL) {
+        *err = *own;
+    }
+    return rc;
+}
+
 void clg_error_clear(struct commitlog_error *err)
 {
     if (err != NULL) {

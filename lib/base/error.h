@@ -40,6 +40,9 @@ int clg_error_from_errno(int rc);
 /* "ENOSPC" for 28 (sign ignored); "errno" for one that has no entry. */
 const char *clg_errno_name(int os_errno);
 
+/* What was tried in between told *own: the caller's *err learns of it when rc is a failure. */
+int clg_error_give(struct commitlog_error *err, int rc, const struct commitlog_error *own);
+
 /* Back to "no error": code 0, position CLG_NO_POSITION, empty message. */
 void clg_error_clear(struct commitlog_error *err);
 

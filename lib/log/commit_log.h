@@ -57,9 +57,17 @@ struct clg_log_config {
     uint64_t session_id;
     uint64_t segment_bytes; /* of segments to be made */
     uint64_t flush_align_bytes;
+    const _Atomic uint32_t *interrupts; /* of the store: outlives the log */
 };
 
 struct clg_log; /* commit_log_internal.h */
+
+/* Until when a call may wait, in whatever many waits: made when it begins, passed to all of them.
+ */
+struct clg_until {
+    int64_t mono_ns;     /* clg_os_deadline */
+    uint32_t interrupts; /* how many there had been: another one ends it */
+};
 
 /* Of a claim: the topic has grown or shrunk since the queue was chosen. Nothing was claimed; choose
  * again. Never returned to a user. */
@@ -145,10 +153,9 @@ uint64_t clg_log_reserve_max(const struct clg_log *log);
 uint64_t clg_log_record_max(const struct clg_log *log);
 
 /* After COMMITLOG_EAGAIN: take a ticket, try again, and if that fails too wait for the ticket to
- * change (drained, folded, committed or sealed meanwhile) or the deadline (clg_os_deadline). */
+ * change (drained, folded, committed or sealed meanwhile) or `until`. */
 uint32_t clg_log_room_ticket(const struct clg_log *log);
-CLG_MUST_CHECK int clg_log_wait_room(struct clg_log *log, uint32_t ticket,
-                                     int64_t deadline_mono_ns);
+CLG_MUST_CHECK int clg_log_wait_room(struct clg_log *log, uint32_t ticket, struct clg_until until);
 /* Bytes that wait for a drain; with the mmap engine, of which followers were not told yet. */
 uint64_t clg_log_staged_bytes(const struct clg_log *log);
 
@@ -159,7 +166,7 @@ CLG_MUST_CHECK int clg_log_drain(struct clg_log *log, uint64_t upto, uint64_t ma
 
 /* Group commit: returns when durable >= upto. Leads the flush itself if nobody does.
  * COMMITLOG_ETIMEDOUT, COMMITLOG_EINTERRUPTED, COMMITLOG_EFAILED. */
-CLG_MUST_CHECK int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
+CLG_MUST_CHECK int clg_log_flush(struct clg_log *log, uint64_t upto, struct clg_until until,
                                  struct commitlog_error *err);
 /* Where flushes end at blocks, so does the log from here on: before anybody is told what of it is
  * durable, its last block is filled and flushed. By one thread, once appends are allowed. */
@@ -175,25 +182,25 @@ uint32_t clg_log_unsealed(const struct clg_log *log);
 /* Touches pages ahead of the tail (mmap engine), a few MiB at the most. */
 void clg_log_populate(struct clg_log *log);
 /* Waits for others to do it. */
-CLG_MUST_CHECK int clg_log_wait_durable(struct clg_log *log, uint64_t upto,
-                                        int64_t deadline_mono_ns);
+CLG_MUST_CHECK int clg_log_wait_durable(struct clg_log *log, uint64_t upto, struct clg_until until);
 /* Waits until published (durable_only: durable) is beyond `position`. */
 CLG_MUST_CHECK int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_only,
-                                        int64_t deadline_mono_ns);
+                                        struct clg_until until);
 /* The same, or until there were other nudges than `nudges`, which were counted before whatever was
  * looked at: a writer may show more of what is published long since. */
 CLG_MUST_CHECK int clg_log_wait_nudged(struct clg_log *log, uint64_t position, uint32_t nudges,
-                                       bool durable_only, int64_t deadline_mono_ns);
+                                       bool durable_only, struct clg_until until);
 uint32_t clg_log_nudges(const struct clg_log *log);
 /* After what they look at has changed. */
 void clg_log_nudge(struct clg_log *log);
 /* Puts into words why a wait for `position` ended with rc: time-out, interrupt, failed store. */
 CLG_MUST_CHECK int clg_log_wait_failed(struct clg_log *log, int rc, uint64_t position,
                                        struct commitlog_error *err);
-/* Wakes every waiter with COMMITLOG_EINTERRUPTED. */
-void clg_log_interrupt(struct clg_log *log);
-/* How often that was; a wait made of several compares. */
-uint32_t clg_log_interrupts(const struct clg_log *log);
+/* Once there has been an interrupt: every waiter looks, and ends with COMMITLOG_EINTERRUPTED. */
+void clg_wake_all(struct clg_log *log);
+bool clg_log_is_interrupted(const struct clg_log *log, struct clg_until until);
+/* Of waits of our own: until it is done, or the next interrupt. */
+struct clg_until clg_log_forever(const struct clg_log *log);
 
 /* Positions: any thread, acquire. */
 uint64_t clg_log_first(const struct clg_log *log);

@@ -65,6 +65,7 @@ struct clg_log {
     uint64_t segment_bytes; /* of those to be made */
     uint64_t control_reserve_bytes;
     uint64_t flush_align_bytes;
+    const _Atomic uint32_t *interrupts; /* the store's count */
     bool is_follower;
     bool times_durable; /* each append of that level is timed, not only one in 64 */
     /* Follower: what CHECKPOINT said when the segments were listed. Retention makes it durable
@@ -123,7 +124,6 @@ struct clg_log {
     _Atomic uint32_t room_waiters;
     _Atomic uint64_t folded;
     _Atomic uint64_t ring_floor; /* positions below are not in the ring; before `published` */
-    _Atomic uint32_t interrupts;
 
     /* readers: see publish.c */
     struct clg_wake published_wake;
@@ -197,8 +197,6 @@ void clg_room_changed(struct clg_log *log);
 void clg_announce(struct clg_log *log);
 /* Wakes the readers who wait for `durable`, of this process and of others. */
 void clg_wake_durable(struct clg_log *log);
-/* Wakes whoever waits in this process, for whatever. */
-void clg_wake_all(struct clg_log *log);
 
 /* flush.c: wakes everybody who waits for a flush. */
 void clg_flush_wake(struct clg_log *log);

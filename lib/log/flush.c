@@ -244,13 +244,13 @@ static void flush_done(struct clg_log *log, uint64_t group)
     clg_wake_durable(log);
 }
 
-static int flush_sleep(struct clg_log *log, uint64_t which, uint32_t seen, int64_t deadline_mono_ns)
+static int flush_sleep(struct clg_log *log, uint64_t which, uint32_t seen, struct clg_until until)
 {
     struct clg_flush_sleep *sleep = &log->flush_sleeps[which];
     CLG_PROBE1(flush__wait__begin, seen);
     (void)clg_add_acqrel_u32(&sleep->sleepers, 1);
     clg_fence_seqcst(); /* ORDER(flush-1) sleeper */
-    int rc = clg_wait_word(log->os, &sleep->word, seen, deadline_mono_ns, false);
+    int rc = clg_wait_word(log->os, &sleep->word, seen, until.mono_ns, false);
     (void)clg_sub_acqrel_u32(&sleep->sleepers, 1);
     CLG_PROBE1(flush__wait__end, seen);
     return rc == -ETIMEDOUT ? COMMITLOG_ETIMEDOUT : COMMITLOG_EAGAIN;
@@ -258,7 +258,7 @@ static int flush_sleep(struct clg_log *log, uint64_t which, uint32_t seen, int64
 
 /* Leads once, or waits for who does. COMMITLOG_EAGAIN: look again. */
 static int flush_turn(struct clg_log *log, uint64_t upto, const uint32_t *seen,
-                      int64_t deadline_mono_ns, struct commitlog_error *err)
+                      struct clg_until until, struct commitlog_error *err)
 {
     if (clg_mutex_trylock(&log->leader)) {
         int rc = flush_lead(log, err);
@@ -270,7 +270,7 @@ static int flush_turn(struct clg_log *log, uint64_t upto, const uint32_t *seen,
     }
     uint64_t aim = clg_load_acquire_u64(&log->flush_aim); /* ORDER(flush-aim) acquire */
     uint64_t group = upto <= (aim & ~UINT64_C(1)) ? aim & 1u : (aim & 1u) ^ 1u;
-    return flush_sleep(log, group, seen[group], deadline_mono_ns);
+    return flush_sleep(log, group, seen[group], until);
 }
 
 int clg_log_align(struct clg_log *log, struct commitlog_error *err)
@@ -287,10 +287,9 @@ int clg_log_align(struct clg_log *log, struct commitlog_error *err)
     return rc;
 }
 
-int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
+int clg_log_flush(struct clg_log *log, uint64_t upto, struct clg_until until,
                   struct commitlog_error *err)
 {
-    uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
     for (;;) {
         const uint32_t seen[CLG_FLUSH_GROUPS] = {clg_load_acquire_u32(&log->flush_sleeps[0].word),
                                                  clg_load_acquire_u32(&log->flush_sleeps[1].word)};
@@ -301,18 +300,18 @@ int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
         if (rc != COMMITLOG_OK) {
             return rc;
         }
-        if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
+        if (clg_log_is_interrupted(log, until)) {
             return clg_log_wait_failed(log, COMMITLOG_EINTERRUPTED, upto, err);
         }
         uint64_t published = clg_live_load(&log->shared->published);
         if (published < upto && clg_live_load(&log->shared->durable) == published) {
-            rc = clg_log_wait_visible(log, published, false, deadline_mono_ns);
+            rc = clg_log_wait_visible(log, published, false, until);
             if (rc != COMMITLOG_OK) {
                 return clg_log_wait_failed(log, rc, upto, err);
             }
             continue;
         }
-        rc = flush_turn(log, upto, seen, deadline_mono_ns, err);
+        rc = flush_turn(log, upto, seen, until, err);
         if (rc == COMMITLOG_ETIMEDOUT) {
             return clg_log_wait_failed(log, rc, upto, err);
         }
@@ -322,9 +321,8 @@ int clg_log_flush(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns,
     }
 }
 
-int clg_log_wait_durable(struct clg_log *log, uint64_t upto, int64_t deadline_mono_ns)
+int clg_log_wait_durable(struct clg_log *log, uint64_t upto, struct clg_until until)
 {
-    uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
     for (;;) {
         uint32_t seen = clg_load_acquire_u32(&log->flush_sleeps[CLG_FLUSH_NEVER_LEADS].word);
         if (clg_live_load(&log->shared->durable) >= upto) {
@@ -333,11 +331,10 @@ int clg_log_wait_durable(struct clg_log *log, uint64_t upto, int64_t deadline_mo
         if (clg_load_acquire_u32(&log->latch) != 0) {
             return COMMITLOG_EFAILED;
         }
-        if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
+        if (clg_log_is_interrupted(log, until)) {
             return COMMITLOG_EINTERRUPTED;
         }
-        if (flush_sleep(log, CLG_FLUSH_NEVER_LEADS, seen, deadline_mono_ns) ==
-            COMMITLOG_ETIMEDOUT) {
+        if (flush_sleep(log, CLG_FLUSH_NEVER_LEADS, seen, until) == COMMITLOG_ETIMEDOUT) {
             return COMMITLOG_ETIMEDOUT;
         }
     }

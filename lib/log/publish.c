@@ -188,22 +188,23 @@ uint32_t clg_log_room_ticket(const struct clg_log *log)
  * announced: bounded sleeps make that a delay, not a hang. */
 #define ROOM_SLICE_NS (INT64_C(2) * CLG_OS_NS_PER_MS)
 
-int clg_log_wait_room(struct clg_log *log, uint32_t ticket, int64_t deadline_mono_ns)
+int clg_log_wait_room(struct clg_log *log, uint32_t ticket, struct clg_until until)
 {
     const struct commitlog_os *os = log->os;
-    uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
-    if (clg_os_left(os, deadline_mono_ns) == 0) {
+    if (clg_os_left(os, until.mono_ns) == 0) {
         return COMMITLOG_ETIMEDOUT;
+    }
+    if (clg_log_is_interrupted(log, until)) {
+        return COMMITLOG_EINTERRUPTED;
     }
     (void)clg_add_acqrel_u32(&log->room_waiters, 1);
     clg_fence_seqcst(); /* ORDER(room-2) */
     int64_t slice = os->clock_mono_ns(os) + ROOM_SLICE_NS;
-    int64_t until = deadline_mono_ns < slice ? deadline_mono_ns : slice;
-    int rc = clg_wait_word(os, &log->room_word, ticket, until, false);
+    int64_t end = until.mono_ns < slice ? until.mono_ns : slice;
+    int rc = clg_wait_word(os, &log->room_word, ticket, end, false);
     (void)rc; /* changed or not: the caller tries again and comes back */
     (void)clg_sub_acqrel_u32(&log->room_waiters, 1);
-    return clg_load_acquire_u32(&log->interrupts) != interrupts ? COMMITLOG_EINTERRUPTED
-                                                                : COMMITLOG_OK;
+    return clg_log_is_interrupted(log, until) ? COMMITLOG_EINTERRUPTED : COMMITLOG_OK;
 }
 
 static uint64_t publish_visible(const struct clg_log *log, bool durable_only)
@@ -217,20 +218,20 @@ static uint64_t publish_visible(const struct clg_log *log, bool durable_only)
 
 /* One sleep on the word: 0, -ETIMEDOUT, or COMMITLOG_EAGAIN: the slice is over. */
 static int publish_follow(const struct clg_log *log, const _Atomic uint32_t *word, uint32_t seen,
-                          int64_t deadline_mono_ns)
+                          int64_t end_mono_ns)
 {
     const struct commitlog_os *os = log->os;
     int64_t slice = os->clock_mono_ns(os) + FOLLOWER_SLICE_NS;
-    bool last = deadline_mono_ns <= slice;
-    int rc = clg_wait_word(os, word, seen, last ? deadline_mono_ns : slice, true);
+    bool last = end_mono_ns <= slice;
+    int rc = clg_wait_word(os, word, seen, last ? end_mono_ns : slice, true);
     return rc == -ETIMEDOUT && !last ? COMMITLOG_EAGAIN : rc;
 }
 
 static int publish_sleep(const struct clg_log *log, const struct clg_wake *wake, uint32_t seen,
-                         int64_t deadline_mono_ns)
+                         int64_t end_mono_ns)
 {
     int64_t slept = log->os->clock_mono_ns(log->os);
-    int rc = clg_wait_word(log->os, &wake->word, seen, deadline_mono_ns, false);
+    int rc = clg_wait_word(log->os, &wake->word, seen, end_mono_ns, false);
     if (rc == 0) {
         publish_woken(log, wake, seen, slept);
     }
@@ -246,14 +247,13 @@ static bool publish_has_come(const struct clg_log *log, uint64_t position, const
 }
 
 static int publish_wait(struct clg_log *log, uint64_t position, const uint32_t *nudges,
-                        bool durable_only, int64_t deadline_mono_ns)
+                        bool durable_only, struct clg_until until)
 {
     struct clg_wake *wake = durable_only ? &log->durable_wake : &log->published_wake;
     const struct clg_live_wake *shared = &log->shared->wake;
     const _Atomic uint32_t *word = !log->is_follower ? &wake->word
                                    : durable_only    ? &shared->durable
                                                      : &shared->published;
-    uint32_t interrupts = clg_load_acquire_u32(&log->interrupts);
     int rc = COMMITLOG_OK;
     (void)clg_add_acqrel_u32(&wake->waiters, 1); /* a follower's own: nobody looks at it */
     for (;;) {
@@ -265,7 +265,7 @@ static int publish_wait(struct clg_log *log, uint64_t position, const uint32_t *
         if (CLG_PLANTED(LOST_WAKE)) {
             seen = clg_load_acquire_u32(word);
         }
-        if (clg_load_acquire_u32(&log->interrupts) != interrupts) {
+        if (clg_log_is_interrupted(log, until)) {
             rc = COMMITLOG_EINTERRUPTED;
             break;
         }
@@ -273,8 +273,8 @@ static int publish_wait(struct clg_log *log, uint64_t position, const uint32_t *
             rc = log->is_follower ? COMMITLOG_ECLOSED : clg_log_failure(log, NULL);
             break;
         }
-        rc = log->is_follower ? publish_follow(log, word, seen, deadline_mono_ns)
-                              : publish_sleep(log, wake, seen, deadline_mono_ns);
+        rc = log->is_follower ? publish_follow(log, word, seen, until.mono_ns)
+                              : publish_sleep(log, wake, seen, until.mono_ns);
         if (rc == -ETIMEDOUT) {
             rc = publish_has_come(log, position, nudges, durable_only) ? COMMITLOG_OK
                                                                        : COMMITLOG_ETIMEDOUT;
@@ -289,16 +289,16 @@ static int publish_wait(struct clg_log *log, uint64_t position, const uint32_t *
 }
 
 int clg_log_wait_visible(struct clg_log *log, uint64_t position, bool durable_only,
-                         int64_t deadline_mono_ns)
+                         struct clg_until until)
 {
-    return publish_wait(log, position, NULL, durable_only, deadline_mono_ns);
+    return publish_wait(log, position, NULL, durable_only, until);
 }
 
 int clg_log_wait_nudged(struct clg_log *log, uint64_t position, uint32_t nudges, bool durable_only,
-                        int64_t deadline_mono_ns)
+                        struct clg_until until)
 {
     (void)clg_add_acqrel_u32(&log->nudge_waiters, 1); /* before the fence of ORDER(wake-1) waiter */
-    int rc = publish_wait(log, position, &nudges, durable_only, deadline_mono_ns);
+    int rc = publish_wait(log, position, &nudges, durable_only, until);
     (void)clg_sub_acqrel_u32(&log->nudge_waiters, 1);
     return rc;
 }
@@ -315,13 +315,12 @@ int clg_log_wait_failed(struct clg_log *log, int rc, uint64_t position, struct c
     }
 }
 
-void clg_log_interrupt(struct clg_log *log)
+bool clg_log_is_interrupted(const struct clg_log *log, struct clg_until until)
 {
-    (void)clg_add_acqrel_u32(&log->interrupts, 1);
-    clg_wake_all(log);
+    return clg_load_acquire_u32(log->interrupts) != until.interrupts;
 }
 
-uint32_t clg_log_interrupts(const struct clg_log *log)
+struct clg_until clg_log_forever(const struct clg_log *log)
 {
-    return clg_load_acquire_u32(&log->interrupts);
+    return (struct clg_until){CLG_OS_FOREVER, clg_load_acquire_u32(log->interrupts)};
 }

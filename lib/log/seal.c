@@ -135,7 +135,7 @@ int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed, struct commi
         uint64_t end = log->rolls[count % CLG_ROLLS_MAX].data_end + CLG_SEGMENT_GAP;
         if (force && clg_live_load(&log->shared->durable) < end &&
             clg_live_load(&log->shared->published) >= end) {
-            rc = clg_log_flush(log, end, CLG_OS_FOREVER, err);
+            rc = clg_log_flush(log, end, clg_log_forever(log), err);
         }
         if (rc == COMMITLOG_OK && clg_live_load(&log->shared->durable) >= end) {
             rc = seal_oldest(log, err);

@@ -76,33 +76,34 @@ void clg_append_fold(struct commitlog_store *store)
     (void)rc;
 }
 
-int clg_store_wait_room(struct commitlog_store *store, uint32_t ticket, int64_t deadline_mono_ns,
+int clg_store_wait_room(struct commitlog_store *store, uint32_t ticket, struct clg_until until,
                         struct commitlog_error *err)
 {
-    int rc = clg_log_wait_room(store->core->log, ticket, deadline_mono_ns);
+    int rc = clg_log_wait_room(store->core->log, ticket, until);
     return rc == COMMITLOG_OK ? rc
                               : clg_fail(err, rc, 0, CLG_NO_POSITION,
                                          "no room in the stage: a reservation is open too long");
 }
 
 int clg_store_attempt(struct commitlog_store *store, clg_attempt_fn attempt, void *ctx,
-                      int64_t deadline_mono_ns, struct commitlog_error *err)
+                      struct clg_until until, struct commitlog_error *err)
 {
-    for (;;) {
+    struct commitlog_error own; /* of attempts that are not the last nobody is told */
+    int rc;
+    do {
         uint32_t ticket = clg_log_room_ticket(store->core->log);
-        int rc = attempt(ctx, err);
-        if (rc == COMMITLOG_ETIMEDOUT) {
-            rc = clg_store_wait_room(store, ticket, deadline_mono_ns, err);
-            if (rc == COMMITLOG_OK) {
-                continue;
-            }
+        clg_error_clear(&own);
+        rc = attempt(ctx, &own);
+        if (rc != COMMITLOG_ETIMEDOUT) {
+            return clg_error_give(err, rc, &own);
         }
-        return rc;
-    }
+        rc = clg_store_wait_room(store, ticket, until, err);
+    } while (rc == COMMITLOG_OK);
+    return rc;
 }
 
 int clg_store_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
-                     int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                     struct clg_until until, struct commitlog_receipt *receipts,
                      struct commitlog_error *err)
 {
     struct clg_log *log = store->core->log;
@@ -131,7 +132,7 @@ int clg_store_append(struct commitlog_store *store, const struct clg_append *ite
         clg_count(store, CLG_COUNT_ROOM_WAITS, 1);
         waiting_ns = waiting_ns != 0 ? waiting_ns : store->os->clock_mono_ns(store->os);
         CLG_PROBE1(room__wait, clg_log_staged_bytes(log));
-        rc = clg_store_wait_room(store, ticket, deadline_mono_ns, err);
+        rc = clg_store_wait_room(store, ticket, until, err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
@@ -139,12 +140,12 @@ int clg_store_append(struct commitlog_store *store, const struct clg_append *ite
 }
 
 int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
-                    int64_t deadline_mono_ns, struct commitlog_error *err)
+                    struct clg_until until, struct commitlog_error *err)
 {
     struct clg_log *log = store->core->log;
     int rc = COMMITLOG_OK;
     if (level == COMMITLOG_LEVEL_DURABLE && !CLG_PLANTED(ACK_EARLY)) {
-        rc = clg_log_flush(log, end, deadline_mono_ns, err);
+        rc = clg_log_flush(log, end, until, err);
     } else if (level == COMMITLOG_LEVEL_WRITTEN) {
         while (rc == COMMITLOG_OK && clg_log_written(log) < end) {
             uint64_t published = clg_log_published(log);
@@ -152,7 +153,7 @@ int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
                 rc = clg_log_drain(log, published, UINT64_MAX, err);
                 continue;
             }
-            rc = clg_log_wait_visible(log, published, false, deadline_mono_ns);
+            rc = clg_log_wait_visible(log, published, false, until);
             if (rc != COMMITLOG_OK) {
                 rc = clg_log_wait_failed(log, rc, end, err);
             }
@@ -203,8 +204,8 @@ static CLG_NOINLINE void append_measure(const struct commitlog_store *store, uin
 
 /* What follows a stored append of any kind. */
 int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t count,
-                      int64_t deadline_mono_ns, int64_t began_ns,
-                      struct commitlog_receipt *receipts, struct commitlog_error *err)
+                      struct clg_until until, int64_t began_ns, struct commitlog_receipt *receipts,
+                      struct commitlog_error *err)
 {
     CLG_ASSERT(level != COMMITLOG_LEVEL_DEFAULT);
     clg_services_notify(store, level);
@@ -212,7 +213,7 @@ int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t co
     for (uint32_t i = 1; i < count; i++) { /* of a repetition each has its own */
         end = clg_max_u64(end, receipts[i].end_position);
     }
-    int rc = clg_store_reach(store, end, level, deadline_mono_ns, err);
+    int rc = clg_store_reach(store, end, level, until, err);
     if (rc == COMMITLOG_OK) {
         for (uint32_t i = 0; i < count; i++) {
             receipts[i].level = level;
@@ -227,22 +228,23 @@ int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t co
 
 /* By way of whatever has to decide on them first. */
 static int append_items(struct commitlog_store *store, const struct clg_append *items,
-                        uint32_t count, const struct clg_producer_mark *mark, int64_t deadline,
-                        struct commitlog_receipt *receipts, struct commitlog_error *err)
+                        uint32_t count, const struct clg_producer_mark *mark,
+                        struct clg_until until, struct commitlog_receipt *receipts,
+                        struct commitlog_error *err)
 {
     if (CLG_UNLIKELY(mark->id != 0)) {
-        return clg_producers_append(store, items, count, mark, deadline, receipts, err);
+        return clg_producers_append(store, items, count, mark, until, receipts, err);
     }
-    return clg_timers_append_any(store, items, count, deadline, receipts, err);
+    return clg_timers_append_any(store, items, count, until, receipts, err);
 }
 
 /* For limits, unless it is a repetition of what is stored. */
 static int append_wait(struct commitlog_store *store, const struct clg_producer_mark *mark,
-                       int64_t deadline, struct commitlog_error *err)
+                       struct clg_until until, struct commitlog_error *err)
 {
     bool repeats =
         CLG_UNLIKELY(clg_limits_hold(store)) && mark->id != 0 && clg_producers_know(store, mark);
-    return repeats ? COMMITLOG_OK : clg_limits_wait(store, false, deadline, err);
+    return repeats ? COMMITLOG_OK : clg_limits_wait(store, false, until, err);
 }
 
 static int append_enter(struct commitlog_store *store, struct commitlog_error *err)
@@ -281,7 +283,7 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
     struct clg_append item;
     struct clg_encoded encoded;
     struct commitlog_receipt receipt = {0};
-    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    struct clg_until until = clg_store_until(store, timeout_ms);
     uint32_t level;
     int rc;
     do {
@@ -292,16 +294,16 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
         }
         level = clg_append_level(store, encoded.level);
         began = clg_append_begin_level(store, level, began);
-        rc = append_wait(store, &encoded.mark, deadline, err);
+        rc = append_wait(store, &encoded.mark, until, err);
         if (rc == COMMITLOG_OK) {
-            rc = append_items(store, &item, 1, &encoded.mark, deadline, &receipt, err);
+            rc = append_items(store, &item, 1, &encoded.mark, until, &receipt, err);
         }
         clg_encoded_free(store, &encoded);
     } while (CLG_UNLIKELY(rc == CLG_LOG_ROUTED_ANEW));
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    rc = clg_append_finish(store, level, 1, deadline, began, &receipt, err);
+    rc = clg_append_finish(store, level, 1, until, began, &receipt, err);
     if (out_receipt != NULL) {
         *out_receipt = receipt;
     }
@@ -409,7 +411,8 @@ static int append_encode_batch(struct commitlog_store *store,
 }
 
 static int append_batch(struct commitlog_store *store, const struct commitlog_record *records,
-                        int64_t deadline, struct append_batch *batch, struct commitlog_error *err)
+                        struct clg_until until, struct append_batch *batch,
+                        struct commitlog_error *err)
 {
     const struct clg_producer_mark *mark = &batch->encoded[0].mark;
     uint32_t level = 0;
@@ -423,19 +426,18 @@ static int append_batch(struct commitlog_store *store, const struct commitlog_re
         began = clg_append_begin_level(store, level, began);
         rc = clg_producers_check(batch->encoded, batch->count, err);
         if (rc == COMMITLOG_OK) {
-            rc = append_wait(store, mark, deadline, err);
+            rc = append_wait(store, mark, until, err);
         }
         if (rc == COMMITLOG_OK) {
-            rc = append_items(store, batch->items, batch->count, mark, deadline, batch->receipts,
-                              err);
+            rc = append_items(store, batch->items, batch->count, mark, until, batch->receipts, err);
         }
         for (uint32_t i = 0; i < batch->count; i++) {
             clg_encoded_free(store, &batch->encoded[i]);
         }
     } while (CLG_UNLIKELY(rc == CLG_LOG_ROUTED_ANEW));
     if (rc == COMMITLOG_OK) {
-        clg_count(store, CLG_COUNT_BATCHES, 1);
-        rc = clg_append_finish(store, level, batch->count, deadline, began, batch->receipts, err);
+        clg_count(store, CLG_COUNT_BATCHES, batch->receipts[0].duplicate == 0);
+        rc = clg_append_finish(store, level, batch->count, until, began, batch->receipts, err);
     }
     return rc;
 }
@@ -458,7 +460,7 @@ int32_t commitlog_append_batch(struct commitlog_store *store,
     if (!batch_take(store, count, &batch)) {
         rc = clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "a batch of %u records", count);
     } else {
-        rc = append_batch(store, records, clg_store_deadline(store, timeout_ms), &batch, err);
+        rc = append_batch(store, records, clg_store_until(store, timeout_ms), &batch, err);
         if (out_receipts != NULL && (rc == COMMITLOG_OK || rc == COMMITLOG_EUNKNOWN)) {
             memcpy(out_receipts, batch.receipts, count * sizeof(*out_receipts));
         }

@@ -51,6 +51,6 @@ int32_t commitlog_checkpoint(struct commitlog_store *store, struct commitlog_err
                         "checkpoint");
     }
     struct clg_log *log = store->core->log;
-    rc = clg_log_flush(log, clg_log_published(log), CLG_OS_FOREVER, err);
+    rc = clg_log_flush(log, clg_log_published(log), clg_log_forever(log), err);
     return rc == COMMITLOG_OK ? clg_store_checkpoint(store, false, clg_log_first(log), err) : rc;
 }

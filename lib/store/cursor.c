@@ -76,7 +76,7 @@ void commitlog_cursor_close(struct commitlog_cursor *cursor)
 /* What was being done, in front of the cause if one was told. */
 static int cursor_fail(struct commitlog_error *err, int rc, uint64_t position, const char *what)
 {
-    if (err == NULL || err->code != rc) {
+    if (err->code != rc) {
         return clg_fail(err, rc, 0, position, "%s", what);
     }
     clg_wrap(err, "%s", what);
@@ -90,7 +90,6 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
     int rc = COMMITLOG_OK;
     struct clg_follow_reads reads = {0};
     bool again;
-    clg_error_clear(err);
     do {
         struct clg_core *core = clg_store_core(store);
         uint64_t visible = 0;
@@ -152,23 +151,24 @@ int32_t commitlog_cursor_open(struct commitlog_store *store, uint32_t topic, uin
     rc = cursor_create(store, queue == COMMITLOG_QUEUE_ALL ? &clg_cursor_topic : &clg_cursor_queue,
                        &cursor);
     if (rc != COMMITLOG_OK) {
-        return rc;
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "open a cursor");
     }
-    clg_error_clear(err);
-    rc = clg_cursor_aim(cursor, topic, queue, err);
+    struct commitlog_error own;
+    clg_error_clear(&own);
+    rc = clg_cursor_aim(cursor, topic, queue, &own);
     if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EINVAL) {
-        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "no topic has number %u, or it has no queue %u",
+        rc = clg_fail(&own, rc, 0, CLG_NO_POSITION, "no topic has number %u, or it has no queue %u",
                       topic, queue);
     } else {
-        rc = rc == COMMITLOG_OK ? cursor_seek(cursor, from, value, err) : rc;
-        rc = rc == COMMITLOG_OK ? rc : cursor_fail(err, rc, CLG_NO_POSITION, "place a cursor");
+        rc = rc == COMMITLOG_OK ? cursor_seek(cursor, from, value, &own) : rc;
+        rc = rc == COMMITLOG_OK ? rc : cursor_fail(&own, rc, CLG_NO_POSITION, "place a cursor");
     }
     if (rc != COMMITLOG_OK) {
         commitlog_cursor_close(cursor);
-    } else {
-        *out_cursor = cursor;
+        return clg_error_give(err, rc, &own);
     }
-    return rc;
+    *out_cursor = cursor;
+    return COMMITLOG_OK;
 }
 
 int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic, const void *key,
@@ -186,14 +186,15 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
     }
     struct clg_core *core = clg_store_core(store);
     struct commitlog_cursor *cursor = NULL;
-    clg_error_clear(err);
+    struct commitlog_error own;
+    clg_error_clear(&own);
     if (store->read_only && clg_registry_topic(&core->registry, topic) == NULL) {
         uint64_t visible = 0;
-        rc = clg_store_fold_now(store, &core, &visible, err);
+        rc = clg_store_fold_now(store, &core, &visible, &own);
     }
     const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
     rc = rc != COMMITLOG_OK ? rc
-         : found == NULL    ? clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION,
+         : found == NULL    ? clg_fail(&own, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION,
                                        "no topic has number %u", topic)
                             : cursor_create(store, &clg_cursor_key, &cursor);
     if (rc == COMMITLOG_OK) {
@@ -208,16 +209,16 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
         cursor->topic = topic;
         cursor->queue = found->first_queue;
         cursor->queues = clg_topic_queues(found);
-        rc = cursor_seek(cursor, COMMITLOG_FROM_END, 0, err);
+        rc = cursor_seek(cursor, COMMITLOG_FROM_END, 0, &own);
     }
     if (rc != COMMITLOG_OK) {
         commitlog_cursor_close(cursor);
-        rc = cursor_fail(err, rc, CLG_NO_POSITION, "query a topic");
+        rc = cursor_fail(&own, rc, CLG_NO_POSITION, "query a topic");
     } else {
         *out_cursor = cursor;
     }
     clg_core_unref(core);
-    return rc;
+    return clg_error_give(err, rc, &own);
 }
 
 int32_t commitlog_cursor_open_log(struct commitlog_store *store, uint64_t position,
@@ -229,14 +230,17 @@ int32_t commitlog_cursor_open_log(struct commitlog_store *store, uint64_t positi
                         "open a cursor over the log");
     }
     struct commitlog_cursor *cursor = NULL;
+    struct commitlog_error own;
+    clg_error_clear(&own);
     rc = cursor_create(store, &clg_cursor_log, &cursor);
     if (rc == COMMITLOG_OK) {
         rc = cursor_seek(cursor, position == 0 ? COMMITLOG_FROM_FIRST : COMMITLOG_FROM_OFFSET,
-                         position, err);
+                         position, &own);
     }
     if (rc != COMMITLOG_OK) {
         commitlog_cursor_close(cursor);
-        return cursor_fail(err, rc, position, "open a cursor over the log");
+        return clg_error_give(err, cursor_fail(&own, rc, position, "open a cursor over the log"),
+                              &own);
     }
     *out_cursor = cursor;
     return COMMITLOG_OK;
@@ -310,6 +314,32 @@ bool clg_cursor_wants_hash(const struct commitlog_cursor *cursor, uint32_t tag_h
     return false;
 }
 
+int32_t commitlog_cursor_set_pass_limit(struct commitlog_cursor *cursor, uint32_t messages)
+{
+    int rc = cursor == NULL ? COMMITLOG_EINVAL : clg_store_enter(cursor->store);
+    if (rc == COMMITLOG_OK) {
+        cursor->pass_limit = messages;
+    }
+    return rc;
+}
+
+static bool cursor_has_passed_enough(const struct commitlog_cursor *cursor,
+                                     const struct clg_fetch *fetch)
+{
+    return cursor->pass_limit != 0 && fetch->passed >= cursor->pass_limit;
+}
+
+int clg_cursor_pass(const struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    if (cursor_has_passed_enough(cursor, fetch)) {
+        return COMMITLOG_EAGAIN;
+    }
+    fetch->passed++;
+    bool ends = fetch->passed % CURSOR_PASSED_CHECK == 0 &&
+                clg_log_is_interrupted(fetch->core->log, fetch->until);
+    return ends ? COMMITLOG_EINTERRUPTED : COMMITLOG_OK;
+}
+
 static int cursor_check(const struct clg_record_view *view, uint32_t queue, uint64_t queue_offset,
                         const struct clg_reader_expected *expected)
 {
@@ -329,6 +359,9 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     struct clg_record_view view;
     struct commitlog_error why;
     int wanted = 0;
+    if (cursor_has_passed_enough(cursor, fetch)) {
+        return COMMITLOG_EAGAIN; /* before the next one is read, which may be passed over, too */
+    }
     clg_error_clear(&why);
     int rc = clg_reader_get(&cursor->reader, fetch->core->log, position, fetch->visible, expected,
                             &view, &why);
@@ -368,10 +401,8 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
         clg_reader_drop(&cursor->reader);
         fetch->left_next = view.next_position;
         fetch->left_epoch = view.header.epoch;
-        fetch->passed++;
-        bool ends = fetch->passed % CURSOR_PASSED_CHECK == 0 &&
-                    clg_log_interrupts(fetch->core->log) != fetch->interrupts;
-        return ends ? COMMITLOG_EINTERRUPTED : COMMITLOG_ENOTFOUND;
+        rc = clg_cursor_pass(cursor, fetch);
+        return rc != COMMITLOG_OK ? rc : COMMITLOG_ENOTFOUND;
     }
     if (cursor->copy != NULL) {
         clg_reader_drop(&cursor->reader); /* nothing points there any more */
@@ -442,7 +473,6 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
         looked = false;
         rc = clg_store_fold(store, &fetch->core, &fetch->visible, NULL);
         generation = fetch->core->generation;
-        fetch->interrupts = clg_log_interrupts(fetch->core->log);
         if (rc != COMMITLOG_OK) {
             break;
         }
@@ -491,8 +521,8 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
         return rc;
     }
     struct clg_fetch fetch = {.messages = messages,
-                              .max = max < CLG_CURSOR_FETCH_MAX ? max : CLG_CURSOR_FETCH_MAX};
-    int64_t deadline = timeout_ms != 0 ? clg_store_deadline(store, timeout_ms) : 0;
+                              .max = max < CLG_CURSOR_FETCH_MAX ? max : CLG_CURSOR_FETCH_MAX,
+                              .until = clg_store_until(store, timeout_ms)};
     clg_reader_begin(&cursor->reader);
     for (;;) {
         fetch.core = clg_store_core(store);
@@ -513,7 +543,7 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
             rc = rc == COMMITLOG_EEND && unrecovered ? COMMITLOG_EUNRECOVERED : rc;
             break;
         }
-        int waited = clg_store_wait(store, visible, deadline);
+        int waited = clg_store_wait(store, visible, fetch.until);
         if (waited != COMMITLOG_OK) {
             rc = waited != COMMITLOG_ETIMEDOUT ? waited
                  : unrecovered                 ? COMMITLOG_EUNRECOVERED

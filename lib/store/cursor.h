@@ -38,10 +38,10 @@ struct clg_fetch {
     uint32_t count;
     uint64_t bytes; /* of the bodies that were read */
     uint64_t bound;
-    uint32_t passed;     /* records read and left out */
+    uint32_t passed;     /* messages left out, read or not */
     uint32_t left_epoch; /* of the one that was left out last, and where the next begins */
     uint64_t left_next;
-    uint32_t interrupts; /* of the core's log, when it was asked first */
+    struct clg_until until;
 };
 
 struct clg_reference;
@@ -90,6 +90,7 @@ struct commitlog_cursor {
     struct clg_cursor_tag *tags;
     uint32_t tag_count;
     struct commitlog_filter *filter; /* NULL: none; a reference of its own */
+    uint32_t pass_limit;             /* of one fetch; 0: none */
     /* merge */
     struct clg_merge *merge;
     uint64_t crossed;    /* known damage before it was reported; one queue: not 0, that in front */
@@ -117,6 +118,10 @@ extern const struct clg_cursor_kind clg_cursor_topic;
 extern const struct clg_cursor_kind clg_cursor_key;
 extern const struct clg_cursor_kind clg_cursor_log;
 
+/* Is every message of it wanted, and as a borrow? */
+bool clg_cursor_takes_any(const struct commitlog_cursor *cursor);
+/* One more is passed over. COMMITLOG_EAGAIN: not this one any more; EINTERRUPTED. */
+CLG_MUST_CHECK int clg_cursor_pass(const struct commitlog_cursor *cursor, struct clg_fetch *fetch);
 /* 1 if an entry with this tag hash can match, 0 if not. */
 bool clg_cursor_wants_hash(const struct commitlog_cursor *cursor, uint32_t tag_hash);
 /* Of zeros: a cursor without scratch, and without a reference to the store. Give its reader back.
@@ -129,9 +134,9 @@ CLG_MUST_CHECK int clg_cursor_aim(struct commitlog_cursor *cursor, uint32_t topi
                                   struct commitlog_error *err);
 /* The record at `position`, checked against what the index says of it, into the next message.
  * `expected` NULL: any. Unless it is 0, no message is touched. COMMITLOG_ENOTFOUND: not what was
- * asked for, left out: left_next and left_epoch are its; EAGAIN: no more pins; EDAMAGED, reported;
- * ETOOBIG: no room for the copy; EINTERRUPTED: so many were left out that somebody asked to end it.
- */
+ * asked for, left out: left_next and left_epoch are its; EAGAIN: no more pins, or as many were
+ * passed over as may be; EDAMAGED, reported; ETOOBIG: no room for the copy; EINTERRUPTED: so many
+ * were left out that somebody asked to end it. */
 CLG_MUST_CHECK int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
                                    uint64_t position, uint32_t queue, uint64_t queue_offset,
                                    const struct clg_reader_expected *expected);

@@ -62,7 +62,7 @@ static int cursor_copy(struct clg_cursor_copy *copy, struct commitlog_message *m
     return 1;
 }
 
-static bool cursor_takes_any(const struct commitlog_cursor *cursor)
+bool clg_cursor_takes_any(const struct commitlog_cursor *cursor)
 {
     return cursor->tag_count == 0 && cursor->filter == NULL && cursor->kind->wants == NULL &&
            cursor->copy == NULL;
@@ -72,7 +72,7 @@ int clg_cursor_fill(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
                     const struct clg_record_view *view, const struct clg_reference *reference)
 {
     struct commitlog_message candidate;
-    bool any = cursor_takes_any(cursor);
+    bool any = clg_cursor_takes_any(cursor);
     struct commitlog_message *message = any ? &fetch->messages[fetch->count] : &candidate;
     int rc = clg_message_fill(fetch->core, view, message);
     if (rc != COMMITLOG_OK) {

@@ -14,7 +14,7 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         int rc = clg_cursor_take(cursor, fetch, cursor->next, UINT32_MAX, 0, NULL);
         if (rc == COMMITLOG_ETOOSMALL) {
             fetch->bound = clg_log_first(fetch->core->log);
-        } else if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EIO) {
+        } else if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EIO || rc == COMMITLOG_EAGAIN) {
             fetch->bound = cursor->next;
         }
         if (rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND) {

@@ -32,10 +32,15 @@ static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
     if (entry->position == CLG_NO_POSITION) {
         return queue_lost(cursor, fetch, entry, count);
     }
-    if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) != 0 ||
-        !clg_cursor_wants_hash(cursor, entry->tag_hash)) {
+    if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) != 0) {
         cursor->next++;
         return COMMITLOG_OK;
+    }
+    if (!clg_cursor_wants_hash(cursor, entry->tag_hash)) {
+        int passed = clg_cursor_pass(cursor, fetch);
+        fetch->bound = cursor->next;
+        cursor->next += passed == COMMITLOG_OK;
+        return passed;
     }
     int rc = clg_cursor_take(cursor, fetch, entry->position, cursor->queue, entry->queue_offset,
                              &(struct clg_reader_expected){entry->size, entry->header_check});
@@ -51,7 +56,7 @@ static int queue_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
 static void queue_run(const struct commitlog_cursor *cursor, const struct clg_fetch *fetch,
                       struct clg_reader_run *out)
 {
-    if (cursor->tag_count == 0) {
+    if (clg_cursor_takes_any(cursor)) {
         clg_reader_run(&cursor->reader, fetch->core->log, fetch->visible, out);
     }
 }

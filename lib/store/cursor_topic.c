@@ -49,7 +49,9 @@ static int topic_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
         return rc;
     }
     if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0 &&
-        clg_cursor_wants_hash(cursor, entry->tag_hash)) {
+        !clg_cursor_wants_hash(cursor, entry->tag_hash)) {
+        rc = clg_cursor_pass(cursor, fetch);
+    } else if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0) {
         rc = clg_cursor_take(cursor, fetch, entry->position, merged->queue, entry->queue_offset,
                              &(struct clg_reader_expected){entry->size, entry->header_check});
     }

@@ -61,11 +61,12 @@ int clg_work_make_dead_topic(struct commitlog_receiver *receiver, struct commitl
     uint32_t topic = 0;
     CLG_ASSERT(!receiver->has_dead && bytes <= CLG_TOPIC_NAME_MAX);
     (void)snprintf(name, sizeof(name), DEAD_PREFIX "%s", receiver->group.name);
-    int rc = commitlog_topic_open(receiver->store, name, bytes, 0, &topic, err);
+    struct commitlog_error own;
+    int rc = commitlog_topic_open(receiver->store, name, bytes, 0, &topic, &own);
     if (rc == COMMITLOG_ENOTFOUND) {
-        rc = commitlog_topic_open(receiver->store, name, bytes, 1, &topic, err);
+        rc = commitlog_topic_open(receiver->store, name, bytes, 1, &topic, &own);
     }
-    return rc == COMMITLOG_OK ? dead_use_topic(receiver, topic) : rc;
+    return rc == COMMITLOG_OK ? dead_use_topic(receiver, topic) : clg_error_give(err, rc, &own);
 }
 
 /* What says of a copy where it was before: this time says it anew. */

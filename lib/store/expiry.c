@@ -43,7 +43,7 @@ void clg_expiry_deinit(struct commitlog_store *store)
 }
 
 static int expiry_append(struct commitlog_store *store, const struct clg_tombstone *said,
-                         bool carry, int64_t deadline, struct commitlog_receipt *receipt,
+                         bool carry, struct clg_until until, struct commitlog_receipt *receipt,
                          struct commitlog_error *err)
 {
     uint8_t body[CLG_TOMBSTONE_BYTES];
@@ -60,7 +60,7 @@ static int expiry_append(struct commitlog_store *store, const struct clg_tombsto
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "what has expired: out of memory");
     }
-    rc = clg_store_append(store, &item, 1, deadline, receipt, err);
+    rc = clg_store_append(store, &item, 1, until, receipt, err);
     if (rc == COMMITLOG_OK) {
         clg_expiry_table_apply(&store->expiry, said, receipt->position);
     }
@@ -123,7 +123,7 @@ static int expiry_raise(struct commitlog_store *store, const struct clg_topic *t
 {
     struct clg_tombstone said = {topic->first_queue, is->age_ms, 0};
     const uint64_t before = is->below;
-    const int64_t deadline = clg_store_deadline(store, 0);
+    const struct clg_until until = clg_store_until(store, 0);
     uint64_t kept_from = UINT64_MAX;
     *out_said = false;
     int rc = expiry_find(store, topic, cut_ns, &said.below, err);
@@ -134,7 +134,7 @@ static int expiry_raise(struct commitlog_store *store, const struct clg_topic *t
     rc = clg_groups_unconsumed_of(store, topic, &kept_from, err);
     said.below = clg_min_u64(said.below, kept_from);
     if (rc == COMMITLOG_OK && said.below > before) {
-        rc = expiry_append(store, &said, false, deadline, receipt, err);
+        rc = expiry_append(store, &said, false, until, receipt, err);
         *out_said = rc == COMMITLOG_OK;
     }
     clg_mutex_unlock(store->os, &store->group_lock);
@@ -233,7 +233,7 @@ int clg_expiry_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_
         if (!expiry_needs_carry(row, end)) {
             continue;
         }
-        rc = expiry_append(store, &said, true, clg_store_deadline(store, EXPIRY_CARRY_ROOM_MS),
+        rc = expiry_append(store, &said, true, clg_store_until(store, EXPIRY_CARRY_ROOM_MS),
                            &receipt, err);
         *out_bytes += rc == COMMITLOG_OK ? receipt.end_position - receipt.position : 0;
     }
@@ -302,7 +302,7 @@ static int expiry_attempt(void *ctx, struct commitlog_error *err)
                           err);
     } else if (change->age_ms != is.age_ms) {
         const struct clg_tombstone age = {change->topic->first_queue, change->age_ms, is.below};
-        rc = expiry_append(store, &age, false, clg_store_deadline(store, 0), &change->receipt, err);
+        rc = expiry_append(store, &age, false, clg_store_until(store, 0), &change->receipt, err);
         said = rc == COMMITLOG_OK;
     }
     if (rc == COMMITLOG_OK && !said && is.position > 0) { /* before, maybe not at this level */
@@ -327,13 +327,14 @@ static int expiry_change(struct commitlog_store *store, uint32_t topic,
                         "no topic has number %u, or an age of %llu ms is longer than time", topic,
                         (unsigned long long)change->age_ms);
     }
-    rc = clg_store_attempt(store, expiry_attempt, change, clg_store_deadline(store, EXPIRY_ROOM_MS),
-                           err);
+    struct clg_until until = clg_store_until(store, EXPIRY_ROOM_MS);
+    rc = clg_store_attempt(store, expiry_attempt, change, until, err);
     if (rc != COMMITLOG_OK || change->receipt.end_position == 0) {
         return rc; /* nothing has expired, and nothing was said */
     }
-    return clg_append_finish(store, clg_append_level(store, level), 1, CLG_OS_FOREVER, 0,
-                             &change->receipt, err);
+    until.mono_ns = CLG_OS_FOREVER;
+    return clg_append_finish(store, clg_append_level(store, level), 1, until, 0, &change->receipt,
+                             err);
 }
 
 int32_t commitlog_topic_expire_after(struct commitlog_store *store, uint32_t topic,

@@ -48,8 +48,8 @@ static int carry_change(struct commitlog_store *store, const struct clg_group *g
                                       .epoch = group->epoch,
                                       .flags = operation == CLG_GROUP_SETTINGS ? group->flags : 0,
                                       .count = count};
-    int rc = clg_groups_append(store, &change, entries, true,
-                               clg_store_deadline(store, CARRY_ROOM_MS), &receipt, err);
+    int rc = clg_groups_append(store, &change, entries, true, clg_store_until(store, CARRY_ROOM_MS),
+                               &receipt, err);
     if (rc == COMMITLOG_OK) {
         *bytes += receipt.end_position - receipt.position;
     }

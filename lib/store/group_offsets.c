@@ -172,7 +172,7 @@ static int offsets_append_locked(struct offsets_commit *commit, struct commitlog
     }
     return rc != COMMITLOG_OK || commit->left == 0
                ? rc
-               : clg_groups_append(store, &change, left, false, clg_store_deadline(store, 0),
+               : clg_groups_append(store, &change, left, false, clg_store_until(store, 0),
                                    &commit->receipt, err);
 }
 
@@ -188,13 +188,14 @@ static int offsets_commit_now(void *ctx, struct commitlog_error *err)
 }
 
 /* Room is waited for until the one deadline, the level until the other. */
-static int offsets_commit(struct offsets_commit *commit, uint32_t level, int64_t room_deadline,
-                          int64_t deadline, struct commitlog_error *err)
+static int offsets_commit(struct offsets_commit *commit, uint32_t level,
+                          struct clg_until room_until, struct clg_until until,
+                          struct commitlog_error *err)
 {
     struct commitlog_store *store = commit->handle->store;
     int rc = offsets_check(store, commit->entries, commit->count, err);
     if (rc == COMMITLOG_OK) {
-        rc = clg_store_attempt(store, offsets_commit_now, commit, room_deadline, err);
+        rc = clg_store_attempt(store, offsets_commit_now, commit, room_until, err);
     }
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -205,7 +206,7 @@ static int offsets_commit(struct offsets_commit *commit, uint32_t level, int64_t
         commit->receipt.position = commit->committed_position;
         commit->receipt.end_position = commit->committed_position + 1;
     }
-    return clg_append_finish(store, level, 1, deadline, 0, &commit->receipt, err);
+    return clg_append_finish(store, level, 1, until, 0, &commit->receipt, err);
 }
 
 /* Room for so many entries: `small`, or allocated. */
@@ -279,8 +280,8 @@ int32_t commitlog_group_commit(struct commitlog_group *group, uint32_t epoch,
     struct offsets_commit commit = {
         .handle = group, .epoch = epoch, .entries = entries, .count = count};
     if (rc == COMMITLOG_OK) {
-        const int64_t deadline = clg_store_deadline(store, timeout_ms);
-        rc = offsets_commit(&commit, level, deadline, deadline, err);
+        const struct clg_until until = clg_store_until(store, timeout_ms);
+        rc = offsets_commit(&commit, level, until, until, err);
     }
     if (entries != small) {
         store->os->free(store->os, entries);
@@ -405,6 +406,7 @@ int32_t commitlog_group_reset(struct commitlog_group *group, uint32_t topic, uin
     if (rc == COMMITLOG_OK) {
         rc = offsets_queues(store, topic, queue, &first, &left, err);
     }
+    const struct clg_until until = clg_store_until(store, COMMITLOG_FOREVER);
     /* Many queues take several records: each is written whole. */
     while (rc == COMMITLOG_OK && left > 0) {
         uint32_t count = left < CLG_GROUP_ENTRIES_MAX ? left : CLG_GROUP_ENTRIES_MAX;
@@ -422,8 +424,9 @@ int32_t commitlog_group_reset(struct commitlog_group *group, uint32_t topic, uin
                                         .entries = entries,
                                         .count = count};
         if (rc == COMMITLOG_OK) {
-            rc = offsets_commit(&commit, level, clg_store_deadline(store, CLG_GROUPS_ROOM_MS),
-                                CLG_OS_FOREVER, err);
+            struct clg_until room = clg_store_until(store, CLG_GROUPS_ROOM_MS);
+            room.interrupts = until.interrupts;
+            rc = offsets_commit(&commit, level, room, until, err);
         }
         if (entries != small) {
             store->os->free(store->os, entries);

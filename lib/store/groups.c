@@ -146,7 +146,7 @@ void clg_groups_free_item(struct commitlog_store *store, struct clg_group_item *
 }
 
 int clg_groups_append(struct commitlog_store *store, const struct clg_group_change *change,
-                      const struct clg_group_entry *entries, bool carry, int64_t deadline_mono_ns,
+                      const struct clg_group_entry *entries, bool carry, struct clg_until until,
                       struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     struct clg_group_item item;
@@ -155,7 +155,7 @@ int clg_groups_append(struct commitlog_store *store, const struct clg_group_chan
         return rc;
     }
     item.item.takes_reserve = carry;
-    rc = clg_store_append(store, &item.item, 1, deadline_mono_ns, receipt, err);
+    rc = clg_store_append(store, &item.item, 1, until, receipt, err);
     if (rc == COMMITLOG_OK) {
         clg_groups_apply_item(store, &item, receipt->position);
     }
@@ -181,12 +181,12 @@ struct groups_edit {
 static int groups_append_edit(struct commitlog_store *store, const struct clg_group_change *change,
                               struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
-    const int64_t deadline = clg_store_deadline(store, 0);
+    const struct clg_until until = clg_store_until(store, 0);
     if (change->operation != CLG_GROUP_DELETE) {
-        return clg_groups_append(store, change, NULL, false, deadline, receipt, err);
+        return clg_groups_append(store, change, NULL, false, until, receipt, err);
     }
     clg_mutex_lock(store->os, &store->transaction_lock);
-    int rc = clg_groups_append(store, change, NULL, false, deadline, receipt, err);
+    int rc = clg_groups_append(store, change, NULL, false, until, receipt, err);
     if (rc == COMMITLOG_OK) {
         clg_transaction_void_offsets(&store->transactions, change);
     }
@@ -231,10 +231,10 @@ static int groups_edit_now(void *ctx, struct commitlog_error *err)
 static int groups_edit(struct groups_edit *edit, uint32_t level, struct commitlog_error *err)
 {
     struct commitlog_store *store = edit->handle->store;
-    int64_t deadline = clg_store_deadline(store, CLG_GROUPS_ROOM_MS);
-    int rc = clg_store_attempt(store, groups_edit_now, edit, deadline, err);
+    struct clg_until until = clg_store_until(store, CLG_GROUPS_ROOM_MS);
+    int rc = clg_store_attempt(store, groups_edit_now, edit, until, err);
     return rc == COMMITLOG_OK && edit->receipt.end_position > 0
-               ? clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0,
+               ? clg_append_finish(store, clg_append_level(store, level), 1, until, 0,
                                    &edit->receipt, err)
                : rc;
 }

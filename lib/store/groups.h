@@ -52,7 +52,7 @@ CLG_MUST_CHECK int clg_groups_not_found(const struct commitlog_group *handle,
 CLG_MUST_CHECK int clg_groups_append(struct commitlog_store *store,
                                      const struct clg_group_change *change,
                                      const struct clg_group_entry *entries, bool carry,
-                                     int64_t deadline_mono_ns, struct commitlog_receipt *receipt,
+                                     struct clg_until until, struct commitlog_receipt *receipt,
                                      struct commitlog_error *err);
 
 /* The same in steps, for a batch with others: make, append, apply at its position, free. Stays

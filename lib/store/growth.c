@@ -56,7 +56,7 @@ static int growth_once(struct growth *growth, uint64_t sum, struct commitlog_err
 }
 
 /* Waits for room. */
-static int growth_append(struct growth *growth, uint64_t sum, int64_t deadline,
+static int growth_append(struct growth *growth, uint64_t sum, struct clg_until until,
                          struct commitlog_error *err)
 {
     struct commitlog_store *store = growth->store;
@@ -70,7 +70,7 @@ static int growth_append(struct growth *growth, uint64_t sum, int64_t deadline,
         if (rc != COMMITLOG_EAGAIN) {
             return rc;
         }
-        rc = clg_store_wait_room(store, ticket, deadline, err);
+        rc = clg_store_wait_room(store, ticket, until, err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
@@ -116,17 +116,19 @@ static int growth_grow(struct growth *growth, struct commitlog_error *err)
 {
     int rc = growth_plan(growth, err);
     growth->grows = true;
-    return rc == COMMITLOG_OK ? growth_append(growth, 0, clg_store_deadline(growth->store, 0), err)
+    return rc == COMMITLOG_OK ? growth_append(growth, 0, clg_store_until(growth->store, 0), err)
                               : rc;
 }
 
 /* The record that says how many there are may not have the level yet. */
-static int growth_finish(struct growth *growth, uint32_t level, struct commitlog_error *err)
+static int growth_finish(struct growth *growth, uint32_t level, struct clg_until until,
+                         struct commitlog_error *err)
 {
     struct commitlog_store *store = growth->store;
     clg_append_fold(store);
-    return clg_append_finish(store, clg_append_level(store, level), 1, CLG_OS_FOREVER, 0,
-                             &growth->receipt, err);
+    until.mono_ns = CLG_OS_FOREVER;
+    return clg_append_finish(store, clg_append_level(store, level), 1, until, 0, &growth->receipt,
+                             err);
 }
 
 /* COMMITLOG_ETIMEDOUT: there is no room now. */
@@ -159,9 +161,9 @@ static int growth_change(struct commitlog_store *store, uint32_t topic, uint32_t
         return rc;
     }
     growth.change = change;
-    rc = clg_store_attempt(store, growth_attempt, &growth,
-                           clg_store_deadline(store, GROWTH_ROOM_MS), err);
-    return rc == COMMITLOG_OK ? growth_finish(&growth, level, err) : rc;
+    const struct clg_until until = clg_store_until(store, GROWTH_ROOM_MS);
+    rc = clg_store_attempt(store, growth_attempt, &growth, until, err);
+    return rc == COMMITLOG_OK ? growth_finish(&growth, level, until, err) : rc;
 }
 
 int32_t commitlog_topic_grow(struct commitlog_store *store, uint32_t topic, uint32_t queues,
@@ -279,7 +281,7 @@ static int growth_shrink_locked(struct growth *growth, struct commitlog_error *e
         if (rc != COMMITLOG_OK) {
             break;
         }
-        rc = growth_append(growth, sum, clg_store_deadline(store, 0), err);
+        rc = growth_append(growth, sum, clg_store_until(store, 0), err);
         if (rc == COMMITLOG_EBUSY) {
             (void)clg_fail(err, rc, 0, CLG_NO_POSITION,
                            "topic %s shrinks when nobody appends to a queue above %u",

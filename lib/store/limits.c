@@ -56,7 +56,7 @@ static int limits_full(const char *what, uint64_t bytes, uint64_t most, struct c
 }
 
 /* Whoever is over the limit flushes: there may be no thread that does, and it bounds what waits. */
-static int limits_flush(struct commitlog_store *store, int64_t deadline_mono_ns,
+static int limits_flush(struct commitlog_store *store, struct clg_until until,
                         struct commitlog_error *err)
 {
     struct clg_log *log = store->core->log;
@@ -66,9 +66,9 @@ static int limits_flush(struct commitlog_store *store, int64_t deadline_mono_ns,
     if (most == 0 || limits_behind(end, clg_log_durable(log)) <= most) {
         return COMMITLOG_OK;
     }
-    if (clg_os_left(store->os, deadline_mono_ns) != 0) {
+    if (clg_os_left(store->os, until.mono_ns) != 0) {
         clg_count(store, CLG_COUNT_LIMIT_WAITS, 1);
-        rc = clg_log_flush(log, end - most, deadline_mono_ns, err);
+        rc = clg_log_flush(log, end - most, until, err);
     }
     if (rc != COMMITLOG_OK && rc != COMMITLOG_ETIMEDOUT) {
         return rc;
@@ -98,7 +98,7 @@ static int limits_look(struct commitlog_store *store, struct commitlog_error *er
     return rc;
 }
 
-static int limits_consume(struct commitlog_store *store, int64_t deadline_mono_ns,
+static int limits_consume(struct commitlog_store *store, struct clg_until until,
                           struct commitlog_error *err)
 {
     struct clg_log *log = store->core->log;
@@ -114,7 +114,7 @@ static int limits_consume(struct commitlog_store *store, int64_t deadline_mono_n
         int rc = clg_log_failure(log, err);
         if (rc == COMMITLOG_OK && looked) {
             clg_count(store, CLG_COUNT_LIMIT_WAITS, 1);
-            rc = clg_log_wait_room(log, ticket, deadline_mono_ns);
+            rc = clg_log_wait_room(log, ticket, until);
         }
         if (rc == COMMITLOG_ETIMEDOUT) {
             return limits_full("consumed", bytes, most, err);
@@ -130,12 +130,12 @@ static int limits_consume(struct commitlog_store *store, int64_t deadline_mono_n
     }
 }
 
-int clg_limits_wait_slow(struct commitlog_store *store, bool consumes, int64_t deadline_mono_ns,
+int clg_limits_wait_slow(struct commitlog_store *store, bool consumes, struct clg_until until,
                          struct commitlog_error *err)
 {
     int rc = clg_log_failure(store->core->log, err);
     if (rc == COMMITLOG_OK) {
-        rc = limits_flush(store, deadline_mono_ns, err);
+        rc = limits_flush(store, until, err);
     }
-    return rc == COMMITLOG_OK && !consumes ? limits_consume(store, deadline_mono_ns, err) : rc;
+    return rc == COMMITLOG_OK && !consumes ? limits_consume(store, until, err) : rc;
 }

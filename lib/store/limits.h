@@ -21,14 +21,13 @@ static inline bool clg_limits_hold(const struct commitlog_store *store)
 /* Before a user's append. COMMITLOG_EFULL: a limit holds until the deadline. `consumes`: of one who
  * is about to commit what he has consumed, and is not to wait for that. */
 CLG_MUST_CHECK int clg_limits_wait_slow(struct commitlog_store *store, bool consumes,
-                                        int64_t deadline_mono_ns, struct commitlog_error *err);
+                                        struct clg_until until, struct commitlog_error *err);
 
 static inline int clg_limits_wait(struct commitlog_store *store, bool consumes,
-                                  int64_t deadline_mono_ns, struct commitlog_error *err)
+                                  struct clg_until until, struct commitlog_error *err)
 {
-    return CLG_LIKELY(!clg_limits_hold(store))
-               ? COMMITLOG_OK
-               : clg_limits_wait_slow(store, consumes, deadline_mono_ns, err);
+    return CLG_LIKELY(!clg_limits_hold(store)) ? COMMITLOG_OK
+                                               : clg_limits_wait_slow(store, consumes, until, err);
 }
 
 #endif

@@ -163,14 +163,14 @@ static int offline_verify(const struct commitlog_options *options, struct clg_st
         }
         const bool live = dir->writer_live;
         const struct clg_lock_file last = dir->last;
-        int rc = offline_verify_once(options, dir, report, err);
+        struct commitlog_error own;
+        int rc = offline_verify_once(options, dir, report, &own);
         if (rc == COMMITLOG_OK || rc == COMMITLOG_EINTERRUPTED ||
             !clg_store_dir_moved(dir, live, &last)) {
             *out = report;
-            return rc;
+            return clg_error_give(err, rc, &own);
         }
         commitlog_report_free(report);
-        clg_error_clear(err);
     }
     return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
                     "writers come and go while the store is being read");

@@ -87,8 +87,8 @@ static int producers_append_state(struct commitlog_store *store,
                                     .body = &slice,
                                     .body_count = 1,
                                     .body_bytes = bytes};
-    int rc = clg_store_append(store, &item, 1, clg_store_deadline(store, PRODUCERS_ROOM_MS),
-                              receipt, err);
+    int rc =
+        clg_store_append(store, &item, 1, clg_store_until(store, PRODUCERS_ROOM_MS), receipt, err);
     if (rc == COMMITLOG_OK) {
         clg_producer_apply_state(&store->producers, state, receipt->position);
     }
@@ -118,14 +118,14 @@ static void producers_drop_most(struct commitlog_store *store)
 
 static int producers_append_new(struct commitlog_store *store, const struct clg_append *items,
                                 uint32_t count, const struct clg_producer_mark *first,
-                                int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                                struct clg_until until, struct commitlog_receipt *receipts,
                                 struct commitlog_error *err)
 {
     int rc = clg_producer_table_prepare(&store->producers, first->id);
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "a new producer");
     }
-    rc = clg_timers_append_any(store, items, count, deadline_mono_ns, receipts, err);
+    rc = clg_timers_append_any(store, items, count, until, receipts, err);
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
         struct clg_producer_mark mark = *first;
         mark.sequence += i;
@@ -201,7 +201,7 @@ static int producers_append_now(void *ctx, struct commitlog_error *err)
     int rc;
     if (verdict == CLG_PRODUCER_NEW) {
         rc = producers_append_new(store, append->items, append->count, append->first,
-                                  clg_store_deadline(store, 0), append->receipts, err);
+                                  clg_store_until(store, 0), append->receipts, err);
     } else {
         rc = producers_repeat(store, append->count, append->first, append->receipts, err);
     }
@@ -211,12 +211,12 @@ static int producers_append_now(void *ctx, struct commitlog_error *err)
 
 int clg_producers_append(struct commitlog_store *store, const struct clg_append *items,
                          uint32_t count, const struct clg_producer_mark *first,
-                         int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                         struct clg_until until, struct commitlog_receipt *receipts,
                          struct commitlog_error *err)
 {
     struct producers_append append = {
         .store = store, .items = items, .count = count, .first = first, .receipts = receipts};
-    return clg_store_attempt(store, producers_append_now, &append, deadline_mono_ns, err);
+    return clg_store_attempt(store, producers_append_now, &append, until, err);
 }
 
 int clg_producers_expire(struct commitlog_store *store, int64_t expire_ns, int64_t *out_wait_ns,

@@ -24,10 +24,11 @@ CLG_MUST_CHECK int clg_producers_check(const struct clg_encoded *encoded, uint32
                                        struct commitlog_error *err);
 /* As clg_store_append for records with marks: the first is `first`. Of a repetition the receipts
  * are those of the first time, marked. */
-CLG_MUST_CHECK int
-clg_producers_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
-                     const struct clg_producer_mark *first, int64_t deadline_mono_ns,
-                     struct commitlog_receipt *receipts, struct commitlog_error *err);
+CLG_MUST_CHECK int clg_producers_append(struct commitlog_store *store,
+                                        const struct clg_append *items, uint32_t count,
+                                        const struct clg_producer_mark *first,
+                                        struct clg_until until, struct commitlog_receipt *receipts,
+                                        struct commitlog_error *err);
 
 /* Upkeep: ends some of those that were silent longer than `expire_ns`. *out_wait_ns: when the next
  * one will have been, 0: there are more now, at least a second otherwise. */

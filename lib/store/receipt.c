@@ -116,6 +116,7 @@ static int receipt_run(struct receipt_set *set, receipt_fn change, void *ctx, co
     if (set->entries == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "%s", what);
     }
+    const struct clg_until until = clg_store_until(store, COMMITLOG_FOREVER);
     clg_mutex_lock(store->os, &store->group_lock);
     if (clg_groups_find(&receiver->group, &store->groups) == NULL) {
         rc = clg_groups_not_found(&receiver->group, err);
@@ -128,7 +129,7 @@ static int receipt_run(struct receipt_set *set, receipt_fn change, void *ctx, co
         store->os->free(store->os, set->entries);
     }
     if (rc == COMMITLOG_OK && set->receipt.end_position > 0) {
-        rc = clg_append_finish(store, clg_append_level(store, set->level), 1, CLG_OS_FOREVER, 0,
+        rc = clg_append_finish(store, clg_append_level(store, set->level), 1, until, 0,
                                &set->receipt, err);
     }
     if (rc == COMMITLOG_OK && set->missing > 0) {

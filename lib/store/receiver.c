@@ -388,15 +388,14 @@ static int receive_once(struct commitlog_receiver *receiver, struct receive_take
 /* Until there may be more to give out. The tables by which it is decided change with a record that
  * need not be visible, behind an open reservation or before it is durable: so each change is a
  * nudge, too. */
-static int receive_wait(const struct receive_take *take, uint32_t nudges, int64_t deadline)
+static int receive_wait(const struct receive_take *take, uint32_t nudges, struct clg_until until)
 {
     struct commitlog_store *store = take->receiver->store;
     struct clg_core *core = clg_store_core(store);
-    int64_t until = deadline;
     if (take->soonest_ms != INT64_MAX) {
         int64_t wait_ns = take->soonest_ms * CLG_OS_NS_PER_MS - clg_log_time(core->log);
         int64_t back = clg_os_deadline(store->os, wait_ns < 0 ? 0 : wait_ns);
-        until = back < deadline ? back : deadline;
+        until.mono_ns = back < until.mono_ns ? back : until.mono_ns;
     }
     int rc = clg_log_wait_nudged(core->log, take->visible, nudges, clg_store_is_durable_only(store),
                                  until);
@@ -413,7 +412,7 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "receive");
     }
     struct commitlog_store *store = receiver->store;
-    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    struct clg_until until = clg_store_until(store, timeout_ms);
     for (;;) {
         struct receive_take take = {
             .receiver = receiver, .max = max < COMMITLOG_RECEIVE_MAX ? max : COMMITLOG_RECEIVE_MAX};
@@ -437,8 +436,8 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         if (rc != COMMITLOG_OK || take.count > 0) {
             return rc;
         }
-        rc = receive_wait(&take, nudges, deadline);
-        if (rc == COMMITLOG_ETIMEDOUT && clg_os_left(store->os, deadline) == 0) {
+        rc = receive_wait(&take, nudges, until);
+        if (rc == COMMITLOG_ETIMEDOUT && clg_os_left(store->os, until.mono_ns) == 0) {
             return COMMITLOG_EEND;
         }
         if (rc != COMMITLOG_OK && rc != COMMITLOG_ETIMEDOUT) {

@@ -52,7 +52,7 @@ static int reservation_try(struct commitlog_reservation *reservation, uint8_t **
 }
 
 static int reservation_claim(struct commitlog_store *store,
-                             struct commitlog_reservation *reservation, int64_t deadline,
+                             struct commitlog_reservation *reservation, struct clg_until until,
                              uint8_t **out_body, struct commitlog_error *err)
 {
     struct clg_log *log = store->core->log;
@@ -69,7 +69,7 @@ static int reservation_claim(struct commitlog_store *store,
         if (rc != COMMITLOG_EAGAIN) {
             return rc;
         }
-        rc = clg_log_wait_room(log, ticket, deadline);
+        rc = clg_log_wait_room(log, ticket, until);
         if (rc != COMMITLOG_OK) {
             return clg_fail(err, rc, 0, CLG_NO_POSITION, "no room in the stage");
         }
@@ -101,8 +101,9 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
     rc = clg_encode_reserved(store, record, body_bytes, &room, &reservation->item,
                              &reservation->encoded, err);
     uint8_t *body = NULL;
+    const struct clg_until until = clg_store_until(store, timeout_ms);
     if (rc == COMMITLOG_OK) {
-        rc = clg_limits_wait(store, false, clg_store_deadline(store, timeout_ms), err);
+        rc = clg_limits_wait(store, false, until, err);
     }
     if (rc == COMMITLOG_OK) {
         reservation->is_auto = record->queue == COMMITLOG_QUEUE_AUTO;
@@ -110,8 +111,7 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
         uint64_t bytes = body_bytes + reservation->item.attribute_bytes;
         reservation->in_place = bytes <= clg_log_reserve_max(store->core->log);
         if (reservation->in_place) {
-            rc = reservation_claim(store, reservation, clg_store_deadline(store, timeout_ms), &body,
-                                   err);
+            rc = reservation_claim(store, reservation, until, &body, err);
         } else if (bytes > clg_log_record_max(store->core->log)) {
             rc = clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
                           "%llu bytes do not fit one segment", (unsigned long long)bytes);
@@ -132,7 +132,7 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
     return COMMITLOG_OK;
 }
 
-static int reservation_append(struct commitlog_reservation *reservation, int64_t deadline,
+static int reservation_append(struct commitlog_reservation *reservation, struct clg_until until,
                               struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     struct clg_append item = reservation->item;
@@ -140,7 +140,7 @@ static int reservation_append(struct commitlog_reservation *reservation, int64_t
     item.body_count = 1;
     int rc;
     do {
-        rc = clg_store_append(reservation->store, &item, 1, deadline, receipt, err);
+        rc = clg_store_append(reservation->store, &item, 1, until, receipt, err);
         if (rc != CLG_LOG_ROUTED_ANEW) {
             return rc;
         }
@@ -158,11 +158,12 @@ int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t time
     struct commitlog_store *store = reservation->store;
     int rc = clg_store_enter(store);
     if (rc == COMMITLOG_EFORK) {
-        return rc; /* the parent's memory: nothing here is ours to free */
+        /* the parent's memory: nothing here is ours to free */
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "commit");
     }
     struct commitlog_receipt receipt;
     memset(&receipt, 0, sizeof(receipt));
-    int64_t deadline = clg_store_deadline(store, timeout_ms);
+    struct clg_until until = clg_store_until(store, timeout_ms);
     uint32_t level = clg_append_level(store, reservation->level);
     int64_t began =
         rc == COMMITLOG_OK ? clg_append_begin_level(store, level, clg_append_begin(store)) : 0;
@@ -172,10 +173,12 @@ int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t time
         receipt = reservation->reserved.receipt;
         clg_append_fold(store);
     } else if (rc == COMMITLOG_OK) {
-        rc = reservation_append(reservation, deadline, &receipt, err);
+        rc = reservation_append(reservation, until, &receipt, err);
+    } else {
+        rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "commit");
     }
     if (rc == COMMITLOG_OK) {
-        rc = clg_append_finish(store, level, 1, deadline, began, &receipt, err);
+        rc = clg_append_finish(store, level, 1, until, began, &receipt, err);
         if (out_receipt != NULL) {
             *out_receipt = receipt;
         }

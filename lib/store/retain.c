@@ -170,6 +170,14 @@ static void retain_release(void *ctx)
     clg_mutex_unlock(store->os, &store->group_lock);
 }
 
+static int retain_held(int rc, struct commitlog_error *err)
+{
+    return rc != COMMITLOG_ETIMEDOUT
+               ? rc
+               : clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
+                          "an open reservation holds the log: nothing can be dropped now");
+}
+
 /* The log says itself from where on it is kept. */
 static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error *err)
 {
@@ -184,7 +192,10 @@ static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error
                               .body_count = 1,
                               .body_bytes = sizeof(body)};
     struct commitlog_receipt receipt = {0};
-    return clg_store_append(store, &item, 1, clg_store_deadline(store, 1000), &receipt, err);
+    return retain_held(clg_store_append(store, &item, 1,
+                                        clg_store_until(store, RETAIN_RESERVATION_MS), &receipt,
+                                        err),
+                       err);
 }
 
 /* Everything that was claimed, not only what is published: behind an open reservation lie the
@@ -196,13 +207,10 @@ static int retain_flush(void *ctx, struct commitlog_error *err)
     if (CLG_PLANTED(CARRY_UNFLUSHED)) {
         return retain_fold_all(store, err);
     }
-    int rc =
+    int rc = retain_held(
         clg_log_flush(log, CLG_PLANTED(CARRY_HELD) ? clg_log_published(log) : clg_log_claimed(log),
-                      clg_store_deadline(store, RETAIN_RESERVATION_MS), err);
-    if (rc == COMMITLOG_ETIMEDOUT) {
-        return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
-                        "an open reservation holds the log: nothing can be dropped now");
-    }
+                      clg_store_until(store, RETAIN_RESERVATION_MS), err),
+        err);
     return rc == COMMITLOG_OK ? retain_fold_all(store, err) : rc;
 }
 

@@ -113,7 +113,7 @@ static void service_flush(struct service_step *step)
     }
     bool full = pending >= clg_option(&store->options, COMMITLOG_OPT_FLUSH_BYTES);
     if (full || step->now >= services->flush_at_ns) {
-        int rc = clg_log_flush(log, published, CLG_OS_FOREVER, NULL);
+        int rc = clg_log_flush(log, published, clg_log_forever(log), NULL);
         services->flush_at_ns = 0;
         if (rc == COMMITLOG_OK) {
             clg_store_announce(store);
@@ -186,7 +186,7 @@ static void service_supply(struct service_step *step)
 
 static int service_reach(void *ctx, uint64_t position)
 {
-    return clg_log_flush(ctx, position, CLG_OS_FOREVER, NULL);
+    return clg_log_flush(ctx, position, clg_log_forever(ctx), NULL);
 }
 
 static void service_images(struct service_step *step)
@@ -236,7 +236,7 @@ static void service_idle(struct service_step *step)
     struct commitlog_error err;
     clg_error_clear(&err);
     bool flushes = clg_option(&store->options, COMMITLOG_OPT_FLUSH) != COMMITLOG_FLUSH_NONE;
-    int rc = flushes ? clg_log_flush(log, published, CLG_OS_FOREVER, &err) : COMMITLOG_OK;
+    int rc = flushes ? clg_log_flush(log, published, clg_log_forever(log), &err) : COMMITLOG_OK;
     if (rc == COMMITLOG_OK) {
         rc = clg_store_checkpoint(store, false, clg_log_first(log), &err);
         clg_store_announce(store);

@@ -111,7 +111,8 @@ struct commitlog_store {
     const struct commitlog_os *os;
     _Atomic uint32_t refs; /* the handle, cursors, leases, reservations */
     _Atomic uint32_t closed;
-    const uint32_t *fork_page; /* 1 here, 0 in a child: MADV_WIPEONFORK */
+    _Atomic uint32_t interrupts; /* commitlog_interrupt; of all cores, which may change meanwhile */
+    const uint32_t *fork_page;   /* 1 here, 0 in a child: MADV_WIPEONFORK */
     struct commitlog_options options;
     bool read_only;
     struct clg_store_dir dir;
@@ -236,8 +237,9 @@ bool clg_store_is_durable_only(const struct commitlog_store *store);
 void clg_store_announce(struct commitlog_store *store);
 /* Waits until visible > position. Statuses of commitlog_wait. */
 CLG_MUST_CHECK int clg_store_wait(struct commitlog_store *store, uint64_t position,
-                                  int64_t deadline_mono_ns);
-int64_t clg_store_deadline(const struct commitlog_store *store, int32_t timeout_ms);
+                                  struct clg_until until);
+/* Once for each public call: see struct clg_until. */
+struct clg_until clg_store_until(const struct commitlog_store *store, int32_t timeout_ms);
 
 /* services.c */
 CLG_MUST_CHECK int clg_services_start(struct commitlog_store *store, struct commitlog_error *err);
@@ -269,22 +271,22 @@ void clg_store_lost(struct commitlog_store *store, struct clg_core *core, uint32
 CLG_MUST_CHECK int clg_store_make_room(struct commitlog_store *store, struct commitlog_error *err);
 /* Waits until there may be room again since the ticket was taken. */
 CLG_MUST_CHECK int clg_store_wait_room(struct commitlog_store *store, uint32_t ticket,
-                                       int64_t deadline_mono_ns, struct commitlog_error *err);
+                                       struct clg_until until, struct commitlog_error *err);
 /* Calls `attempt`, which appends without waiting, until it is not COMMITLOG_ETIMEDOUT, or the
  * deadline has passed. Room is waited for outside of it, for who can make some may want its lock.
  */
 typedef int (*clg_attempt_fn)(void *ctx, struct commitlog_error *err);
 CLG_MUST_CHECK int clg_store_attempt(struct commitlog_store *store, clg_attempt_fn attempt,
-                                     void *ctx, int64_t deadline_mono_ns,
+                                     void *ctx, struct clg_until until,
                                      struct commitlog_error *err);
 /* Appends, waiting for room until the deadline; then folds. */
 CLG_MUST_CHECK int clg_store_append(struct commitlog_store *store, const struct clg_append *items,
-                                    uint32_t count, int64_t deadline_mono_ns,
+                                    uint32_t count, struct clg_until until,
                                     struct commitlog_receipt *receipts,
                                     struct commitlog_error *err);
 /* Brings what ends at `end` to `level`. COMMITLOG_EUNKNOWN if that fails. */
 CLG_MUST_CHECK int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
-                                   int64_t deadline_mono_ns, struct commitlog_error *err);
+                                   struct clg_until until, struct commitlog_error *err);
 
 /* A bounded piece of the fold, if nobody else is at it. */
 void clg_append_fold(struct commitlog_store *store);
@@ -306,7 +308,7 @@ int64_t clg_append_begin_level(const struct commitlog_store *store, uint32_t lev
                                int64_t began_ns);
 /* What follows a stored append: upkeep's wake-up, the level, statistics. */
 CLG_MUST_CHECK int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t count,
-                                     int64_t deadline_mono_ns, int64_t began_ns,
+                                     struct clg_until until, int64_t began_ns,
                                      struct commitlog_receipt *receipts,
                                      struct commitlog_error *err);
 

@@ -434,7 +434,8 @@ static int store_is_durable(void *ctx, uint64_t position)
 static int store_settle(struct commitlog_store *store, struct commitlog_error *err)
 {
     struct clg_core *core = store->core;
-    int rc = clg_log_flush(core->log, clg_log_published(core->log), CLG_OS_FOREVER, err);
+    int rc =
+        clg_log_flush(core->log, clg_log_published(core->log), clg_log_forever(core->log), err);
     bool more = rc == COMMITLOG_OK;
     while (rc == COMMITLOG_OK && more) {
         rc = clg_log_seal(core->log, true, &more, err);

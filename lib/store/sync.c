@@ -16,7 +16,7 @@ int32_t commitlog_sync(struct commitlog_store *store, uint64_t position, int32_t
     } else if (position > clg_log_claimed(log)) {
         return clg_fail(err, COMMITLOG_EBEYOND, 0, position, "sync beyond the end of the log");
     }
-    rc = clg_log_flush(log, position, clg_store_deadline(store, timeout_ms), err);
+    rc = clg_log_flush(log, position, clg_store_until(store, timeout_ms), err);
     if (rc == COMMITLOG_OK) {
         clg_store_announce(store);
     }
@@ -29,7 +29,7 @@ int32_t commitlog_wait_durable(struct commitlog_store *store, uint64_t position,
     if (rc != COMMITLOG_OK || store->read_only) {
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EMISUSE;
     }
-    return clg_log_wait_durable(store->core->log, position, clg_store_deadline(store, timeout_ms));
+    return clg_log_wait_durable(store->core->log, position, clg_store_until(store, timeout_ms));
 }
 
 int32_t commitlog_failure(struct commitlog_store *store, struct commitlog_error *err)

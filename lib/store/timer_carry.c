@@ -60,14 +60,13 @@ int clg_timers_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_
     uint32_t carried = 0;
     struct clg_timer timer;
     struct commitlog_error own; /* an event has a text, whatever the caller wants */
-    err = err != NULL ? err : &own;
-    clg_error_clear(err);
+    clg_error_clear(&own);
     clg_timers_reader(store, &reader);
     clg_mutex_lock(store->os, &store->timer_lock);
     for (uint32_t cursor = 0;
          rc == COMMITLOG_OK && clg_timer_next(&store->timers, &cursor, &timer);) {
         if (timer.position < end && !CLG_PLANTED(TIMER_UNCARRIED)) {
-            rc = timers_carry_one(store, &reader, &timer, out_bytes, err);
+            rc = timers_carry_one(store, &reader, &timer, out_bytes, &own);
             if (++carried % CARRY_PIECE == 0) { /* what is new meanwhile lies behind `end` */
                 clg_mutex_unlock(store->os, &store->timer_lock);
                 store->os->sleep_ns(store->os, 1); /* the lock is not fair */
@@ -81,5 +80,5 @@ int clg_timers_carry(struct commitlog_store *store, uint64_t end, uint64_t *out_
         return clg_fail(err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
                         "an open reservation holds the log: timers cannot be carried forward");
     }
-    return rc;
+    return clg_error_give(err, rc, &own);
 }

@@ -96,8 +96,8 @@ int clg_timers_append_copy(struct commitlog_store *store, const struct clg_timer
                                     .body = &body,
                                     .body_count = 1,
                                     .body_bytes = view->body_bytes};
-    int64_t deadline = clg_store_deadline(store, carry ? TIMERS_CARRY_ROOM_MS : 0);
-    rc = clg_store_append(store, &item, 1, deadline, receipt, err);
+    struct clg_until until = clg_store_until(store, carry ? TIMERS_CARRY_ROOM_MS : 0);
+    rc = clg_store_append(store, &item, 1, until, receipt, err);
     os->free(os, attributes);
     return rc;
 }
@@ -110,11 +110,11 @@ static int timers_append_reference(struct commitlog_store *store, const struct c
     struct clg_reference_item reference;
     struct commitlog_receipt receipt = {0};
     clg_reference_item(store, timer->queue_number, view, &how, &reference);
-    return clg_store_append(store, &reference.item, 1, clg_store_deadline(store, 0), &receipt, err);
+    return clg_store_append(store, &reference.item, 1, clg_store_until(store, 0), &receipt, err);
 }
 
 int clg_timers_append_cancel(struct commitlog_store *store, uint64_t id, bool carry,
-                             int64_t deadline, struct commitlog_receipt *receipt,
+                             struct clg_until until, struct commitlog_receipt *receipt,
                              struct commitlog_error *err)
 {
     uint8_t bytes[CLG_TIMER_CANCEL_BYTES];
@@ -126,7 +126,7 @@ int clg_timers_append_cancel(struct commitlog_store *store, uint64_t id, bool ca
                                     .body = &body,
                                     .body_count = 1,
                                     .body_bytes = sizeof(bytes)};
-    return clg_store_append(store, &item, 1, deadline, receipt, err);
+    return clg_store_append(store, &item, 1, until, receipt, err);
 }
 
 /* The message of one is damaged or gone: it is given up, and that is said. */
@@ -134,12 +134,12 @@ int clg_timers_give_up(struct commitlog_store *store, const struct clg_timer *ti
                        struct commitlog_error *err)
 {
     struct commitlog_receipt receipt = {0};
-    int64_t deadline = clg_store_deadline(store, carry ? TIMERS_CARRY_ROOM_MS : 0);
+    struct clg_until until = clg_store_until(store, carry ? TIMERS_CARRY_ROOM_MS : 0);
     clg_store_damage(store, store->core, timer->position, 0, CLG_QUEUE_NONE,
                      "a message that waits does not read");
     clg_wrap(err, "a delayed message cannot be delivered");
     clg_store_event(store, COMMITLOG_EVENT_ERROR, err);
-    int rc = clg_timers_append_cancel(store, timer->id, carry, deadline, &receipt, err);
+    int rc = clg_timers_append_cancel(store, timer->id, carry, until, &receipt, err);
     if (rc == COMMITLOG_OK) {
         clg_timer_remove(&store->timers, timer->id);
     }

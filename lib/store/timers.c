@@ -94,7 +94,7 @@ static int timers_append_now(void *ctx, struct commitlog_error *err)
     if (rc != COMMITLOG_OK) {
         rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "a timer");
     } else {
-        rc = clg_store_append(store, items, count, clg_store_deadline(store, 0), receipts, err);
+        rc = clg_store_append(store, items, count, clg_store_until(store, 0), receipts, err);
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
         if (timers_mark(&items[i], &at)) {
@@ -118,12 +118,12 @@ static int timers_append_now(void *ctx, struct commitlog_error *err)
 }
 
 int clg_timers_append(struct commitlog_store *store, const struct clg_append *items, uint32_t count,
-                      int64_t deadline_mono_ns, struct commitlog_receipt *receipts,
+                      struct clg_until until, struct commitlog_receipt *receipts,
                       struct commitlog_error *err)
 {
     struct timers_append append = {
         .store = store, .items = items, .count = count, .receipts = receipts};
-    return clg_store_attempt(store, timers_append_now, &append, deadline_mono_ns, err);
+    return clg_store_attempt(store, timers_append_now, &append, until, err);
 }
 
 /* ---- cancel ---- */
@@ -147,7 +147,7 @@ static int timers_cancel_now(void *ctx, struct commitlog_error *err)
                       "no message waits that was stored at %llu: delivered, cancelled or never",
                       (unsigned long long)timer);
     } else {
-        rc = clg_timers_append_cancel(store, timer, false, clg_store_deadline(store, 0),
+        rc = clg_timers_append_cancel(store, timer, false, clg_store_until(store, 0),
                                       &cancel->receipt, err);
     }
     if (rc == COMMITLOG_OK) {
@@ -170,10 +170,10 @@ int32_t commitlog_timer_cancel(struct commitlog_store *store, uint64_t timer, ui
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "cancel a timer");
     }
     struct timers_cancel cancel = {.store = store, .timer = timer};
-    int64_t deadline = clg_store_deadline(store, COMMITLOG_FOREVER);
-    rc = clg_store_attempt(store, timers_cancel_now, &cancel, deadline, err);
-    return rc == COMMITLOG_OK ? clg_append_finish(store, clg_append_level(store, level), 1,
-                                                  deadline, 0, &cancel.receipt, err)
+    struct clg_until until = clg_store_until(store, COMMITLOG_FOREVER);
+    rc = clg_store_attempt(store, timers_cancel_now, &cancel, until, err);
+    return rc == COMMITLOG_OK ? clg_append_finish(store, clg_append_level(store, level), 1, until,
+                                                  0, &cancel.receipt, err)
                               : rc;
 }
 

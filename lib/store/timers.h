@@ -33,23 +33,22 @@ CLG_MUST_CHECK int clg_timers_check(struct commitlog_store *store, int64_t due_m
                                     struct commitlog_error *err);
 /* As clg_store_append for records of which one at least is a timer. */
 CLG_MUST_CHECK int clg_timers_append(struct commitlog_store *store, const struct clg_append *items,
-                                     uint32_t count, int64_t deadline_mono_ns,
+                                     uint32_t count, struct clg_until until,
                                      struct commitlog_receipt *receipts,
                                      struct commitlog_error *err);
 
 /* Of which some may be. */
 static inline int clg_timers_append_any(struct commitlog_store *store,
                                         const struct clg_append *items, uint32_t count,
-                                        int64_t deadline_mono_ns,
-                                        struct commitlog_receipt *receipts,
+                                        struct clg_until until, struct commitlog_receipt *receipts,
                                         struct commitlog_error *err)
 {
     for (uint32_t i = 0; i < count; i++) {
         if (CLG_UNLIKELY(items[i].kind == CLG_KIND_TIMER)) {
-            return clg_timers_append(store, items, count, deadline_mono_ns, receipts, err);
+            return clg_timers_append(store, items, count, until, receipts, err);
         }
     }
-    return clg_store_append(store, items, count, deadline_mono_ns, receipts, err);
+    return clg_store_append(store, items, count, until, receipts, err);
 }
 
 /* Upkeep: delivers some of those whose time has come. *out_wait_ns: until the next one, 0: there
@@ -88,7 +87,8 @@ CLG_MUST_CHECK int clg_timers_append_copy(struct commitlog_store *store,
                                           bool carry, struct commitlog_receipt *receipt,
                                           struct commitlog_error *err);
 CLG_MUST_CHECK int clg_timers_append_cancel(struct commitlog_store *store, uint64_t id, bool carry,
-                                            int64_t deadline, struct commitlog_receipt *receipt,
+                                            struct clg_until until,
+                                            struct commitlog_receipt *receipt,
                                             struct commitlog_error *err);
 /* The message of one is damaged or gone: it ends, and that is said. */
 CLG_MUST_CHECK int clg_timers_give_up(struct commitlog_store *store, const struct clg_timer *timer,

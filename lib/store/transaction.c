@@ -145,7 +145,7 @@ void commitlog_transaction_close(struct commitlog_transaction *transaction)
             struct commitlog_receipt receipt = {0};
             open->is_open = false;
             orphaned = clg_transactions_roll_back(store, open->id, CLG_TRANSACTION_ASKED, false,
-                                                  clg_store_deadline(store, 0), &receipt,
+                                                  clg_store_until(store, 0), &receipt,
                                                   NULL) != COMMITLOG_OK;
         }
         if (orphaned) { /* no room now: upkeep does it */
@@ -263,7 +263,7 @@ static int transaction_append_now(void *ctx, struct commitlog_error *err)
         rc = clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "a message of a transaction");
     }
     if (rc == COMMITLOG_OK) {
-        rc = clg_store_append(store, append->item, 1, clg_store_deadline(store, 0), receipt, err);
+        rc = clg_store_append(store, append->item, 1, clg_store_until(store, 0), receipt, err);
     }
     if (rc == COMMITLOG_OK) {
         clg_transaction_apply_half(&store->transactions, append->half, receipt->position,
@@ -281,7 +281,7 @@ static int transaction_append_now(void *ctx, struct commitlog_error *err)
 static int transaction_append(struct commitlog_transaction *transaction,
                               const struct commitlog_record *record,
                               struct clg_transaction_half *half, struct clg_append *item,
-                              uint32_t level, int64_t deadline,
+                              uint32_t level, struct clg_until until,
                               struct commitlog_receipt *out_receipt, struct commitlog_error *err)
 {
     struct commitlog_store *store = transaction->store;
@@ -296,7 +296,7 @@ static int transaction_append(struct commitlog_transaction *transaction,
             transaction, transaction_more_bytes(transaction, topic, record->key_count), err);
     }
     if (rc == COMMITLOG_OK) {
-        rc = clg_store_attempt(store, transaction_append_now, &append, deadline, err);
+        rc = clg_store_attempt(store, transaction_append_now, &append, until, err);
     }
     if (rc != COMMITLOG_OK) {
         transaction->commit_bytes = before;
@@ -304,8 +304,8 @@ static int transaction_append(struct commitlog_transaction *transaction,
         return rc;
     }
     transaction->message_count++;
-    rc = clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0, &append.receipt,
-                           err);
+    rc =
+        clg_append_finish(store, clg_append_level(store, level), 1, until, 0, &append.receipt, err);
     if (out_receipt != NULL) {
         *out_receipt = append.receipt;
     }
@@ -327,8 +327,8 @@ int32_t commitlog_transaction_append(struct commitlog_transaction *transaction,
         return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
                         "a transaction has %u messages at most", CLG_TRANSACTION_MESSAGES_MAX);
     }
-    const int64_t deadline = clg_store_deadline(store, timeout_ms);
-    rc = clg_limits_wait(store, transaction->part_count > 0, deadline, err);
+    const struct clg_until until = clg_store_until(store, timeout_ms);
+    rc = clg_limits_wait(store, transaction->part_count > 0, until, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
@@ -349,7 +349,7 @@ int32_t commitlog_transaction_append(struct commitlog_transaction *transaction,
         struct clg_encode_room room = {attributes, sizeof(attributes)};
         rc = clg_encode_half(store, record, &half, &room, &item, &encoded, err);
         if (rc == COMMITLOG_OK) {
-            rc = transaction_append(transaction, record, &half, &item, encoded.level, deadline,
+            rc = transaction_append(transaction, record, &half, &item, encoded.level, until,
                                     out_receipt, err);
             clg_encoded_free(store, &encoded);
         }

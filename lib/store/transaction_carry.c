@@ -74,7 +74,7 @@ static int carry_state(struct commitlog_store *store, const struct clg_transacti
             .group_bytes = open->group_bytes};
         struct commitlog_receipt receipt = {0};
         rc = clg_transactions_append_mark(store, &state, NULL, true,
-                                          clg_store_deadline(store, CARRY_ROOM_MS), &receipt, err);
+                                          clg_store_until(store, CARRY_ROOM_MS), &receipt, err);
         *bytes += receipt.end_position - receipt.position;
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < open->offset_count; i++) {
@@ -82,8 +82,7 @@ static int carry_state(struct commitlog_store *store, const struct clg_transacti
             const struct clg_transaction_offsets *offsets = open->offsets[i];
             struct commitlog_receipt receipt = {0};
             rc = clg_transactions_append_body(store, offsets->body, offsets->bytes, true,
-                                              clg_store_deadline(store, CARRY_ROOM_MS), &receipt,
-                                              err);
+                                              clg_store_until(store, CARRY_ROOM_MS), &receipt, err);
             *bytes += receipt.end_position - receipt.position;
         }
     }
@@ -100,13 +99,13 @@ static int carry_give_up(struct commitlog_store *store, uint64_t id, uint64_t po
     clg_wrap(err, "transaction %llu is rolled back", (unsigned long long)id);
     clg_store_event(store, COMMITLOG_EVENT_ERROR, err);
     return clg_transactions_roll_back(store, id, CLG_TRANSACTION_UNREADABLE, true,
-                                      clg_store_deadline(store, CARRY_ROOM_MS), &receipt, err);
+                                      clg_store_until(store, CARRY_ROOM_MS), &receipt, err);
 }
 
 /* What was read of it, at the tail; `carry`: it may use the stretch that is kept for retention. */
 static int carry_copy(struct commitlog_store *store, uint64_t id,
                       const struct clg_transaction_message *message,
-                      const struct clg_record_view *view, bool carry, int64_t deadline,
+                      const struct clg_record_view *view, bool carry, struct clg_until until,
                       uint64_t *bytes, struct commitlog_error *err)
 {
     struct commitlog_receipt receipt = {0};
@@ -119,7 +118,7 @@ static int carry_copy(struct commitlog_store *store, uint64_t id,
         return rc;
     }
     item.takes_reserve = carry;
-    rc = clg_store_append(store, &item, 1, deadline, &receipt, err);
+    rc = clg_store_append(store, &item, 1, until, &receipt, err);
     store->os->free(store->os, memory);
     if (rc == COMMITLOG_OK) {
         const struct clg_transaction_half half = {
@@ -147,7 +146,7 @@ int clg_transactions_renew(struct commitlog_store *store, uint64_t id, struct co
         struct clg_record_view view;
         rc = clg_transactions_read(store, &reader, id, &message, &view, err);
         if (rc == COMMITLOG_OK && clg_reference_is_short_lived(store, &view)) {
-            rc = carry_copy(store, id, &message, &view, false, clg_store_deadline(store, 0), &bytes,
+            rc = carry_copy(store, id, &message, &view, false, clg_store_until(store, 0), &bytes,
                             err);
             rc = rc == COMMITLOG_ETOOBIG ? COMMITLOG_OK : rc; /* segments are smaller than it */
         }
@@ -168,7 +167,7 @@ static int carry_message(struct commitlog_store *store, struct clg_reader *reade
         return carry_give_up(store, id, message->position, err);
     }
     if (rc == COMMITLOG_OK) {
-        rc = carry_copy(store, id, message, &view, true, clg_store_deadline(store, CARRY_ROOM_MS),
+        rc = carry_copy(store, id, message, &view, true, clg_store_until(store, CARRY_ROOM_MS),
                         bytes, err);
     }
     if (rc != COMMITLOG_OK && rc != COMMITLOG_ETIMEDOUT) {
@@ -207,7 +206,7 @@ static int carry_one(struct commitlog_store *store, struct clg_reader *reader, u
     struct commitlog_receipt receipt = {0};
     if (!open->prepared && !open->is_open) {
         return clg_transactions_roll_back(store, id, CLG_TRANSACTION_ORPHANED, true,
-                                          clg_store_deadline(store, CARRY_ROOM_MS), &receipt, err);
+                                          clg_store_until(store, CARRY_ROOM_MS), &receipt, err);
     }
     int rc = carry_state(store, open, end, bytes, err);
     uint32_t index = 0;
@@ -228,15 +227,14 @@ int clg_transactions_carry(struct commitlog_store *store, uint64_t end, uint64_t
     struct clg_reader reader;
     int rc = COMMITLOG_OK;
     struct commitlog_error own; /* an event has a text, whatever the caller wants */
-    err = err != NULL ? err : &own;
-    clg_error_clear(err);
+    clg_error_clear(&own);
     clg_reader_init(&reader, store->os, clg_option(&store->options, COMMITLOG_OPT_BORROW) == 0,
                     true);
     clg_mutex_lock(store->os, &store->transaction_lock);
     struct clg_transaction *open = clg_transaction_next(&store->transactions, 0);
     while (rc == COMMITLOG_OK && open != NULL && !CLG_PLANTED(TRANSACTION_UNCARRIED)) {
         const uint64_t id = open->id; /* what begins meanwhile lies behind `end` */
-        rc = carry_one(store, &reader, id, end, out_bytes, err);
+        rc = carry_one(store, &reader, id, end, out_bytes, &own);
         open = clg_transaction_next(&store->transactions, id);
     }
     clg_mutex_unlock(store->os, &store->transaction_lock);
@@ -246,5 +244,5 @@ int clg_transactions_carry(struct commitlog_store *store, uint64_t end, uint64_t
             err, COMMITLOG_EBUSY, 0, CLG_NO_POSITION,
             "an open reservation holds the log: transactions cannot be carried forward");
     }
-    return rc;
+    return clg_error_give(err, rc, &own);
 }

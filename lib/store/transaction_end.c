@@ -342,7 +342,7 @@ static int commit_append(struct transaction_commit *commit, uint32_t from, uint3
                          struct commitlog_error *err)
 {
     return clg_store_append(commit->store, commit->items + from, count,
-                            clg_store_deadline(commit->store, 0), commit->receipts + from, err);
+                            clg_store_until(commit->store, 0), commit->receipts + from, err);
 }
 
 /* COMMITLOG_ETIMEDOUT: there is no room now, or a message cannot be read yet. */
@@ -441,17 +441,17 @@ int32_t commitlog_transaction_commit(struct commitlog_transaction *transaction, 
     }
     struct commitlog_store *store = transaction->store;
     struct transaction_commit commit = {.transaction = transaction, .store = store};
-    int64_t deadline = clg_store_deadline(store, timeout_ms);
-    rc = clg_store_attempt(store, commit_now, &commit, deadline, err);
+    struct clg_until until = clg_store_until(store, timeout_ms);
+    rc = clg_store_attempt(store, commit_now, &commit, until, err);
     if (rc != COMMITLOG_OK || commit.receipt.end_position == 0) {
         /* Nothing but offsets that were committed already: their records may not have the level. */
         return rc != COMMITLOG_OK || !commit.has_offsets
                    ? rc
                    : clg_store_reach(store, clg_log_claimed(store->core->log),
-                                     clg_append_level(store, level), deadline, err);
+                                     clg_append_level(store, level), until, err);
     }
-    rc = clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0, &commit.receipt,
-                           err);
+    rc =
+        clg_append_finish(store, clg_append_level(store, level), 1, until, 0, &commit.receipt, err);
     if (out_receipt != NULL) {
         *out_receipt = commit.receipt;
     }
@@ -480,7 +480,7 @@ static int rollback_now(void *ctx, struct commitlog_error *err)
     } else if (transaction->id != 0) {
         /* On a full disk, too: it makes room for retention to go on. */
         rc = clg_transactions_roll_back(store, transaction->id, CLG_TRANSACTION_ASKED, true,
-                                        clg_store_deadline(store, 0), &rollback->receipt, err);
+                                        clg_store_until(store, 0), &rollback->receipt, err);
     }
     transaction->ended = transaction->ended || rc == COMMITLOG_OK;
     clg_mutex_unlock(store->os, &store->transaction_lock);
@@ -496,11 +496,11 @@ int32_t commitlog_transaction_rollback(struct commitlog_transaction *transaction
     }
     struct commitlog_store *store = transaction->store;
     struct transaction_rollback rollback = {.transaction = transaction};
-    int64_t deadline = clg_store_deadline(store, timeout_ms);
-    rc = clg_store_attempt(store, rollback_now, &rollback, deadline, err);
+    struct clg_until until = clg_store_until(store, timeout_ms);
+    rc = clg_store_attempt(store, rollback_now, &rollback, until, err);
     if (rc != COMMITLOG_OK || rollback.receipt.end_position == 0) {
         return rc;
     }
-    return clg_append_finish(store, clg_append_level(store, level), 1, deadline, 0,
-                             &rollback.receipt, err);
+    return clg_append_finish(store, clg_append_level(store, level), 1, until, 0, &rollback.receipt,
+                             err);
 }

@@ -44,7 +44,7 @@ static int expire_one(struct commitlog_store *store, const struct clg_transactio
     const bool prepared = open->prepared;
     memcpy(group, open->group, sizeof(group));
     /* On a full disk, too: it makes room for retention to go on. */
-    int rc = clg_transactions_roll_back(store, id, reason, true, clg_store_deadline(store, 0),
+    int rc = clg_transactions_roll_back(store, id, reason, true, clg_store_until(store, 0),
                                         &receipt, err);
     if (rc == COMMITLOG_OK) {
         expire_report(store, id, group, reason, prepared);

@@ -177,8 +177,9 @@ struct transaction_prepare {
 };
 
 /* One that has nothing in the log yet begins with its state. */
-static int transaction_append_state(struct commitlog_transaction *transaction, int64_t deadline,
-                                    struct commitlog_receipt *receipt, struct commitlog_error *err)
+static int transaction_append_state(struct commitlog_transaction *transaction,
+                                    struct clg_until until, struct commitlog_receipt *receipt,
+                                    struct commitlog_error *err)
 {
     struct commitlog_store *store = transaction->store;
     const struct clg_transaction_mark state = {.operation = CLG_TRANSACTION_STATE,
@@ -186,7 +187,7 @@ static int transaction_append_state(struct commitlog_transaction *transaction, i
                                                            CLG_OS_NS_PER_MS,
                                                .group = (const uint8_t *)transaction->group,
                                                .group_bytes = transaction->group_bytes};
-    int rc = clg_transactions_append_mark(store, &state, NULL, false, deadline, receipt, err);
+    int rc = clg_transactions_append_mark(store, &state, NULL, false, until, receipt, err);
     if (rc == COMMITLOG_OK) {
         transaction->id = receipt->position;
         clg_transaction_own(transaction);
@@ -201,10 +202,10 @@ static int transaction_prepare_locked(struct transaction_prepare *prepare,
 {
     struct commitlog_transaction *transaction = prepare->transaction;
     struct commitlog_store *store = transaction->store;
-    const int64_t deadline = clg_store_deadline(store, 0);
+    const struct clg_until until = clg_store_until(store, 0);
     int rc = COMMITLOG_OK;
     if (transaction->id == 0) {
-        rc = transaction_append_state(transaction, deadline, &prepare->receipt, err);
+        rc = transaction_append_state(transaction, until, &prepare->receipt, err);
     }
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < transaction->part_count; i++) {
         const struct clg_transaction_part *part = &transaction->parts[i];
@@ -216,7 +217,7 @@ static int transaction_prepare_locked(struct transaction_prepare *prepare,
                         .operation = CLG_GROUP_OFFSETS,
                         .epoch = part->epoch,
                         .count = part->count}};
-        rc = clg_transactions_append_mark(store, &offsets, part->entries, false, deadline,
+        rc = clg_transactions_append_mark(store, &offsets, part->entries, false, until,
                                           &prepare->receipt, err);
     }
     if (rc == COMMITLOG_OK) {
@@ -228,8 +229,7 @@ static int transaction_prepare_locked(struct transaction_prepare *prepare,
             .expire_at_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS + ms,
             .messages = transaction->message_count,
             .groups = transaction->part_count};
-        rc = clg_transactions_append_mark(store, &mark, NULL, false, deadline, &prepare->receipt,
-                                          err);
+        rc = clg_transactions_append_mark(store, &mark, NULL, false, until, &prepare->receipt, err);
     }
     if (rc == COMMITLOG_OK) {
         clg_transaction_own(transaction);
@@ -305,9 +305,9 @@ int32_t commitlog_transaction_prepare(struct commitlog_transaction *transaction,
     }
     struct commitlog_store *store = transaction->store;
     struct transaction_prepare prepare = {.transaction = transaction};
-    int64_t deadline = clg_store_deadline(store, timeout_ms);
-    rc = clg_store_attempt(store, transaction_prepare_now, &prepare, deadline, err);
-    return rc == COMMITLOG_OK ? clg_append_finish(store, clg_append_level(store, level), 1,
-                                                  deadline, 0, &prepare.receipt, err)
+    struct clg_until until = clg_store_until(store, timeout_ms);
+    rc = clg_store_attempt(store, transaction_prepare_now, &prepare, until, err);
+    return rc == COMMITLOG_OK ? clg_append_finish(store, clg_append_level(store, level), 1, until,
+                                                  0, &prepare.receipt, err)
                               : rc;
 }

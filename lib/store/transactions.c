@@ -54,7 +54,7 @@ int clg_transactions_not_open(uint64_t id, struct commitlog_error *err)
 /* ---- its records ---- */
 
 int clg_transactions_append_body(struct commitlog_store *store, const uint8_t *body, size_t bytes,
-                                 bool carry, int64_t deadline_mono_ns,
+                                 bool carry, struct clg_until until,
                                  struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     struct clg_transaction_mark mark;
@@ -73,7 +73,7 @@ int clg_transactions_append_body(struct commitlog_store *store, const uint8_t *b
                                     .body = &slice,
                                     .body_count = 1,
                                     .body_bytes = bytes};
-    rc = clg_store_append(store, &item, 1, deadline_mono_ns, receipt, err);
+    rc = clg_store_append(store, &item, 1, until, receipt, err);
     if (rc == COMMITLOG_OK) {
         clg_transaction_apply_mark(&store->transactions, &mark, body, bytes, receipt->position);
     }
@@ -83,28 +83,27 @@ int clg_transactions_append_body(struct commitlog_store *store, const uint8_t *b
 int clg_transactions_append_mark(struct commitlog_store *store,
                                  const struct clg_transaction_mark *mark,
                                  const struct clg_group_entry *entries, bool carry,
-                                 int64_t deadline_mono_ns, struct commitlog_receipt *receipt,
+                                 struct clg_until until, struct commitlog_receipt *receipt,
                                  struct commitlog_error *err)
 {
     const struct commitlog_os *os = store->os;
     size_t bytes = clg_transaction_mark_bytes(mark);
     uint8_t *body = os->alloc(os, bytes);
     int rc = body == NULL ? COMMITLOG_ENOMEM : clg_transaction_mark_encode(body, mark, entries);
-    rc = rc != COMMITLOG_OK ? clg_fail(err, rc, 0, CLG_NO_POSITION, "a mark of a transaction")
-                            : clg_transactions_append_body(store, body, bytes, carry,
-                                                           deadline_mono_ns, receipt, err);
+    rc = rc != COMMITLOG_OK
+             ? clg_fail(err, rc, 0, CLG_NO_POSITION, "a mark of a transaction")
+             : clg_transactions_append_body(store, body, bytes, carry, until, receipt, err);
     os->free(os, body);
     return rc;
 }
 
 int clg_transactions_roll_back(struct commitlog_store *store, uint64_t id, uint32_t reason,
-                               bool carry, int64_t deadline_mono_ns,
+                               bool carry, struct clg_until until,
                                struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     const struct clg_transaction_mark mark = {
         .operation = CLG_TRANSACTION_ROLLBACK, .transaction = id, .reason = reason};
-    int rc =
-        clg_transactions_append_mark(store, &mark, NULL, carry, deadline_mono_ns, receipt, err);
+    int rc = clg_transactions_append_mark(store, &mark, NULL, carry, until, receipt, err);
     clg_count(store, CLG_COUNT_TRANSACTIONS_ROLLED_BACK, rc == COMMITLOG_OK);
     return rc;
 }

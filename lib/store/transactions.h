@@ -121,19 +121,19 @@ CLG_MUST_CHECK int clg_transactions_renew(struct commitlog_store *store, uint64_
                                           struct commitlog_error *err);
 /* Appends the mark that is encoded there, and applies it to the writer's table. */
 CLG_MUST_CHECK int clg_transactions_append_body(struct commitlog_store *store, const uint8_t *body,
-                                                size_t bytes, bool carry, int64_t deadline_mono_ns,
+                                                size_t bytes, bool carry, struct clg_until until,
                                                 struct commitlog_receipt *receipt,
                                                 struct commitlog_error *err);
 /* The same of one that is not; `entries` are those of its offsets. */
 CLG_MUST_CHECK int clg_transactions_append_mark(struct commitlog_store *store,
                                                 const struct clg_transaction_mark *mark,
                                                 const struct clg_group_entry *entries, bool carry,
-                                                int64_t deadline_mono_ns,
+                                                struct clg_until until,
                                                 struct commitlog_receipt *receipt,
                                                 struct commitlog_error *err);
 /* It ends without effect; `reason` is of enum clg_transaction_reason. */
 CLG_MUST_CHECK int clg_transactions_roll_back(struct commitlog_store *store, uint64_t id,
-                                              uint32_t reason, bool carry, int64_t deadline_mono_ns,
+                                              uint32_t reason, bool carry, struct clg_until until,
                                               struct commitlog_receipt *receipt,
                                               struct commitlog_error *err);
 

@@ -77,10 +77,11 @@ int clg_store_fold_now(struct commitlog_store *store, struct clg_core **core, ui
     return clg_store_fold(store, core, out_visible, err);
 }
 
-int64_t clg_store_deadline(const struct commitlog_store *store, int32_t timeout_ms)
+struct clg_until clg_store_until(const struct commitlog_store *store, int32_t timeout_ms)
 {
     int64_t ns = timeout_ms < 0 ? -1 : (int64_t)timeout_ms * CLG_OS_NS_PER_MS;
-    return clg_os_deadline(store->os, ns);
+    return (struct clg_until){timeout_ms == 0 ? 0 : clg_os_deadline(store->os, ns),
+                              clg_load_acquire_u32(&store->interrupts)};
 }
 
 void clg_store_announce(struct commitlog_store *store)
@@ -93,14 +94,13 @@ void clg_store_announce(struct commitlog_store *store)
 
 /* One wait at the core of now. *out_again: look again, there is a reason to. */
 static int visible_wait_once(struct commitlog_store *store, uint64_t position,
-                             int64_t deadline_mono_ns, bool *out_again)
+                             struct clg_until until, bool *out_again)
 {
     struct clg_core *core = clg_store_core(store);
-    uint32_t interrupts = clg_log_interrupts(core->log);
-    int rc = clg_store_visible(store, core) > position
-                 ? COMMITLOG_OK
-                 : clg_log_wait_visible(core->log, position, clg_store_is_durable_only(store),
-                                        deadline_mono_ns);
+    int rc =
+        clg_store_visible(store, core) > position
+            ? COMMITLOG_OK
+            : clg_log_wait_visible(core->log, position, clg_store_is_durable_only(store), until);
     *out_again = store->read_only && (rc == COMMITLOG_EAGAIN || rc == COMMITLOG_ECLOSED);
     if (*out_again && rc == COMMITLOG_EAGAIN) {
         rc = COMMITLOG_OK; /* the writer, or its successor, would have said that it is gone */
@@ -110,12 +110,12 @@ static int visible_wait_once(struct commitlog_store *store, uint64_t position,
         if (now != core) {
             *out_again = false; /* the caller looks again, at the new core */
         } else if (rc == COMMITLOG_OK) {
-            int64_t left = clg_os_left(store->os, deadline_mono_ns);
+            int64_t left = clg_os_left(store->os, until.mono_ns);
             store->os->sleep_ns(store->os,
                                 left < VISIBLE_NO_WRITER_NS ? left : VISIBLE_NO_WRITER_NS);
-            rc = clg_log_interrupts(core->log) != interrupts ? COMMITLOG_EINTERRUPTED
-                 : left == 0                                 ? COMMITLOG_ETIMEDOUT
-                                                             : COMMITLOG_OK;
+            rc = clg_log_is_interrupted(core->log, until) ? COMMITLOG_EINTERRUPTED
+                 : left == 0                              ? COMMITLOG_ETIMEDOUT
+                                                          : COMMITLOG_OK;
         }
         clg_core_unref(now);
     }
@@ -123,12 +123,12 @@ static int visible_wait_once(struct commitlog_store *store, uint64_t position,
     return rc;
 }
 
-int clg_store_wait(struct commitlog_store *store, uint64_t position, int64_t deadline_mono_ns)
+int clg_store_wait(struct commitlog_store *store, uint64_t position, struct clg_until until)
 {
     bool again;
     int rc;
     do {
-        rc = visible_wait_once(store, position, deadline_mono_ns, &again);
+        rc = visible_wait_once(store, position, until, &again);
     } while (rc == COMMITLOG_OK && again);
     return rc;
 }
@@ -139,7 +139,7 @@ int32_t commitlog_wait(struct commitlog_store *store, uint64_t position, int32_t
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    return clg_store_wait(store, position, clg_store_deadline(store, timeout_ms));
+    return clg_store_wait(store, position, clg_store_until(store, timeout_ms));
 }
 
 int32_t commitlog_interrupt(struct commitlog_store *store)
@@ -147,7 +147,8 @@ int32_t commitlog_interrupt(struct commitlog_store *store)
     int rc = clg_store_enter(store);
     if (rc == COMMITLOG_OK) {
         struct clg_core *core = clg_store_core(store);
-        clg_log_interrupt(core->log);
+        (void)clg_add_acqrel_u32(&store->interrupts, 1);
+        clg_wake_all(core->log);
         clg_core_unref(core);
     }
     return rc;

@@ -69,8 +69,8 @@ int clg_work_append(struct commitlog_store *store, const uint8_t *name, uint32_t
                                         .body = &slice,
                                         .body_count = 1,
                                         .body_bytes = bytes};
-        rc = clg_store_append(store, items, at + 1, clg_store_deadline(store, WORK_ROOM_MS),
-                              receipts, err);
+        rc = clg_store_append(store, items, at + 1, clg_store_until(store, WORK_ROOM_MS), receipts,
+                              err);
     }
     if (rc == COMMITLOG_OK) {
         clg_work_table_apply(&store->work, &change);
@@ -103,8 +103,8 @@ int clg_work_commit(const struct commitlog_receiver *receiver,
                                       .operation = CLG_GROUP_OFFSETS,
                                       .epoch = group->epoch,
                                       .count = count};
-    return clg_groups_append(store, &change, offsets, false,
-                             clg_store_deadline(store, WORK_ROOM_MS), receipt, err);
+    return clg_groups_append(store, &change, offsets, false, clg_store_until(store, WORK_ROOM_MS),
+                             receipt, err);
 }
 
 int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_number,

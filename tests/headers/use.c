@@ -65,6 +65,7 @@ static const struct {
              ENTRY(commitlog_filter_free),
              ENTRY(commitlog_filter_test),
              ENTRY(commitlog_cursor_set_filter),
+             ENTRY(commitlog_cursor_set_pass_limit),
              ENTRY(commitlog_cursor_fetch),
              ENTRY(commitlog_cursor_tell),
              ENTRY(commitlog_cursor_seek),

@@ -59,7 +59,8 @@ static inline int32_t retain(uint64_t keep_bytes, struct commitlog_retained *ret
 static inline uint64_t append_raw(const struct clg_append *item)
 {
     struct commitlog_receipt receipt = {0};
-    ck_assert_int_eq(clg_store_append(store, item, 1, 0, &receipt, &err), 0);
+    ck_assert_int_eq(clg_store_append(store, item, 1, clg_store_until(store, 0), &receipt, &err),
+                     0);
     return receipt.position;
 }
 

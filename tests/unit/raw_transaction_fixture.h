@@ -71,7 +71,8 @@ static inline uint64_t append_raw(uint8_t kind, uint32_t queue, const void *attr
                                     .body = &slice,
                                     .body_count = 1,
                                     .body_bytes = body_bytes};
-    ck_assert_int_eq(clg_store_append(store, &item, 1, 0, &receipt, &err), 0);
+    ck_assert_int_eq(clg_store_append(store, &item, 1, clg_store_until(store, 0), &receipt, &err),
+                     0);
     return receipt.position;
 }
 
