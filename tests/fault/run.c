@@ -88,6 +88,9 @@ static void run_explain(const struct run *run, int32_t code, const char *what,
                         const struct commitlog_error *err)
 {
     if (code == COMMITLOG_OK) {
+        static const struct commitlog_error untouched;
+        CHECKF(err == NULL || memcmp(err, &untouched, sizeof(*err)) == 0, "%s: %s: %s, and err: %s",
+               ledger_place(), what, commitlog_error_name(code), err->message);
         return;
     }
     bool dead = commitlog_fault_is_dead(run->machine) != 0;

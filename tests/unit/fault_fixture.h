@@ -72,6 +72,19 @@ static inline struct commitlog_positions store_positions(void)
     return at;
 }
 
+static inline uint64_t store_stat(const char *wanted)
+{
+    const char *name = NULL;
+    uint64_t value = 0;
+    for (uint32_t i = 0; commitlog_stat(store, i, &name, &value) == COMMITLOG_OK; i++) {
+        if (strcmp(name, wanted) == 0) {
+            return value;
+        }
+    }
+    ck_abort_msg("no statistic %s", wanted);
+    return 0;
+}
+
 /* The machine goes on on `next`, as it was when that was made, without the process or the power;
  * what is open is closed on the old one. */
 static inline void die_on(struct commitlog_fault *next, bool power)

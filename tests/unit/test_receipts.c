@@ -95,6 +95,7 @@ START_TEST(a_repeated_batch_is_durable_as_a_whole)
         ck_assert_uint_eq(receipts[i].level, COMMITLOG_LEVEL_DURABLE);
         ck_assert_uint_le(receipts[i].end_position, store_positions().durable);
     }
+    ck_assert_uint_eq(store_stat("batches"), 0); /* nothing of it was stored */
 }
 END_TEST
 

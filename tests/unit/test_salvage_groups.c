@@ -114,13 +114,7 @@ static uint64_t committed(void)
 
 static uint64_t contradictions(void)
 {
-    const char *name = NULL;
-    uint64_t value = 0;
-    uint32_t i = 0;
-    do {
-        ck_assert_int_eq(commitlog_stat(store, i++, &name, &value), 0);
-    } while (strcmp(name, "fold_contradictions") != 0);
-    return value;
+    return store_stat("fold_contradictions");
 }
 
 static void want_given(uint64_t from, uint32_t number)
