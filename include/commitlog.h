@@ -50,8 +50,8 @@ extern "C" {
  * - Threads: a store may be used by any number of threads at once. A cursor,
  *   a lease, a reservation and an options object by one thread at a time, no
  *   matter which. No call has an affinity to a thread, none uses errno.
- * - Text is UTF-8 given as pointer and length; NUL is needed only where the
- *   parameter is named `path` or `text`.
+ * - Text is UTF-8 given as pointer and length; NUL is needed only where there
+ *   is no length: `path`, `name_text` and `value_text`.
  * - Positions, offsets, sizes and times stay below 2^63.
  * - Times: `_ns` and `_ms` are since 1970-01-01 UTC unless they are time-outs.
  *   A time-out in ms: 0 tries once, COMMITLOG_FOREVER waits for ever.
@@ -124,7 +124,8 @@ enum {
     COMMITLOG_EHOLE = -309,        /* a hole: an aborted append, or what salvage
                                       made of damage: nothing to read here */
     COMMITLOG_EEXPIRED = -310,     /* a reference whose original is gone */
-    COMMITLOG_EFENCED = -311,      /* the group or producer has a newer epoch */
+    COMMITLOG_EFENCED = -311,      /* the group is in another epoch, or the
+                                      producer in a newer one */
     COMMITLOG_EGAP = -312,         /* the producer's sequence before is missing */
     COMMITLOG_EFULL = -313,        /* commitlog_limits_set: too much waits */
     /* the store */
@@ -170,7 +171,8 @@ enum { COMMITLOG_ENGINE_STAGED = 0, COMMITLOG_ENGINE_MMAP = 1 };
 enum { /* value of COMMITLOG_OPT_FLUSH */
     COMMITLOG_FLUSH_SYNC = 0,  /* appends wait for the disk by default */
     COMMITLOG_FLUSH_ASYNC = 1, /* flushed by interval and bytes */
-    COMMITLOG_FLUSH_NONE = 2   /* flushed by sync, seal and close only */
+    COMMITLOG_FLUSH_NONE = 2   /* not by time or bytes: by who asks for it, and
+                                  by seal, checkpoint, retention and close */
 };
 enum { /* value of COMMITLOG_OPT_VISIBILITY */
     COMMITLOG_VISIBLE_PUBLISHED = 0, /* readers see records at once */
@@ -308,9 +310,10 @@ COMMITLOG_API int32_t commitlog_open(const char *path,
 COMMITLOG_API int32_t commitlog_close(struct commitlog_store *store,
     struct commitlog_error *err);
 
-/* Wakes every waiting call of this store with COMMITLOG_EINTERRUPTED, those
- * that begin within the call included; later ones wait again. Ends a fetch too
- * that passes over many messages which do not match. */
+/* Ends every call of this store that has begun and waits, or would wait again,
+ * with COMMITLOG_EINTERRUPTED, also one that is just between two sleeps; later
+ * ones wait again. Ends a fetch too that passes over many messages which do not
+ * match. */
 COMMITLOG_API int32_t commitlog_interrupt(struct commitlog_store *store);
 
 enum {
@@ -326,8 +329,8 @@ enum {
  * COMMITLOG_EEXIST unless queues is 0. Creating appends the definition at level
  * none: sync makes it durable, and so does any later durable append.
  * Errors: EINVAL (name not 1-255 bytes of UTF-8 without NUL), ENOTFOUND,
- * EEXIST, EMISUSE (create on a read-only store), ELIMIT, ENOMEM, ENOSPC,
- * EFAILED.
+ * EEXIST, EMISUSE (create on a read-only store), ELIMIT, ENOMEM, ENOSPC, EIO,
+ * EACCESS, EINTERRUPTED, EFAILED; read-only also EBUSY.
  */
 COMMITLOG_API int32_t commitlog_topic_open(struct commitlog_store *store,
     const char *name, size_t name_bytes, uint32_t queues, uint32_t *out_topic,
@@ -363,9 +366,10 @@ COMMITLOG_API int32_t commitlog_topic_info(struct commitlog_store *store,
  * Errors, with which nothing has changed: EINVAL (no topic of this number; no
  * multiple; it shrank and had another number before), ETOOBIG (more than
  * COMMITLOG_TOPIC_QUEUES_MAX; or a segment is too small for the record), ELIMIT
- * (COMMITLOG_TOPIC_STEPS_MAX; queues of the store), EMISUSE (read-only), ENOMEM,
- * ENOSPC, ETIMEDOUT (an open reservation holds the log), EFAILED; EUNKNOWN
- * (it has grown, level not reached).
+ * (COMMITLOG_TOPIC_STEPS_MAX; queues of the store; no next segment), EMISUSE
+ * (read-only), ENOMEM, ENOSPC, EIO, EACCESS, ETIMEDOUT (an open reservation
+ * holds the log), EINTERRUPTED, EFAILED; EUNKNOWN (it has grown, level not
+ * reached).
  */
 COMMITLOG_API int32_t commitlog_topic_grow(struct commitlog_store *store,
     uint32_t topic, uint32_t queues, uint32_t level,
@@ -398,9 +402,10 @@ COMMITLOG_API int32_t commitlog_topic_shrink(struct commitlog_store *store,
  * go back, whatever the clock does.
  *
  * Errors, with which nothing has changed: EINVAL (no topic of this number; an
- * age of more than 9223372036854 ms), EMISUSE (read-only), ENOMEM, ENOSPC,
- * ETIMEDOUT (an open reservation holds the log), EIO, EDAMAGED (a segment needed
- * to find them does not read), EFAILED; EUNKNOWN (done, level not reached).
+ * age of more than 9223372036854 ms), EMISUSE (read-only), ENOMEM, ENOSPC, EIO,
+ * EACCESS, ELIMIT, ETIMEDOUT (an open reservation holds the log), EINTERRUPTED,
+ * EDAMAGED (a segment needed to find them does not read), EFAILED; EUNKNOWN
+ * (done, level not reached).
  */
 COMMITLOG_API int32_t commitlog_topic_expire_after(
     struct commitlog_store *store, uint32_t topic, uint64_t keep_age_ms,
@@ -499,8 +504,8 @@ enum { COMMITLOG_QUEUE_AUTO = 0x7fffffff };
  * Errors: EINVAL, ETOOBIG (a body above max_body_bytes; or it does not fit a
  * segment), EMISUSE (read-only), ENOSPC (nothing stored),
  * EIO, EACCESS, ELIMIT (nothing stored: no next segment could be created),
- * EFAILED (nothing stored), EUNKNOWN (stored, level not reached; the receipt
- * is filled), ECLOSED, EFORK.
+ * ENOMEM, EINTERRUPTED, EFAILED (nothing stored), EUNKNOWN (stored, level not
+ * reached; the receipt is filled), ECLOSED, EFORK.
  */
 COMMITLOG_API int32_t commitlog_append(struct commitlog_store *store,
     uint32_t topic, uint32_t queue, const void *body, size_t body_bytes,
@@ -531,9 +536,10 @@ COMMITLOG_API int32_t commitlog_append_batch(struct commitlog_store *store,
  * then writes at *out_body, and ends with commit or abort. record->body is
  * ignored. Until then later records are stored but neither visible nor
  * durable, so end it soon: an append that has to wait for it longer than its
- * time-out returns. Bodies over a quarter of the stage are built in
- * private memory and take their place at commit.
- * Errors: as append_record.
+ * time-out returns. Records over a quarter of the stage (engine mmap: of a
+ * segment; flush_align_bytes: of the smaller of both) are built in private
+ * memory and take their place at commit.
+ * Errors: as append_record, but for EUNKNOWN.
  */
 struct commitlog_reservation;
 COMMITLOG_API int32_t commitlog_reserve(struct commitlog_store *store,
@@ -541,7 +547,10 @@ COMMITLOG_API int32_t commitlog_reserve(struct commitlog_store *store,
     int32_t timeout_ms, struct commitlog_reservation **out_reservation,
     void **out_body, struct commitlog_error *err);
 /* Both end the reservation whatever they return. An aborted record leaves a
- * hole: its place and queue offset are used up, readers skip it. */
+ * hole: its place and queue offset are used up, readers skip it. Errors of
+ * commit: EUNKNOWN, EFAILED; from private memory, nothing stored: ENOSPC,
+ * ETIMEDOUT, EINTERRUPTED, EIO, EACCESS, ELIMIT, ENOMEM, ETOOBIG, EINVAL (the
+ * topic has shrunk). */
 COMMITLOG_API int32_t commitlog_commit(
     struct commitlog_reservation *reservation, int32_t timeout_ms,
     struct commitlog_receipt *out_receipt, struct commitlog_error *err);
@@ -570,10 +579,12 @@ COMMITLOG_API int32_t commitlog_limits_get(struct commitlog_store *store,
     struct commitlog_limits *out);
 
 /* Makes everything before `position` durable (UINT64_MAX: all that is
- * published now). EFAILED, ETIMEDOUT, EBEYOND (more than was claimed). */
+ * published now). EFAILED, ETIMEDOUT, EINTERRUPTED, EBEYOND (more than was
+ * claimed), EMISUSE (read-only). */
 COMMITLOG_API int32_t commitlog_sync(struct commitlog_store *store,
     uint64_t position, int32_t timeout_ms, struct commitlog_error *err);
-/* Waits until others have made it durable; flushes nothing itself. */
+/* Waits until others have made it durable; flushes nothing itself. EFAILED,
+ * ETIMEDOUT, EINTERRUPTED, EMISUSE (read-only). */
 COMMITLOG_API int32_t commitlog_wait_durable(struct commitlog_store *store,
     uint64_t position, int32_t timeout_ms);
 
@@ -751,7 +762,7 @@ COMMITLOG_API int32_t commitlog_cursor_set_pass_limit(
  *               matched: bound = where the next fetch goes on
  *   EBUSY       read-only: a writer is just opening or closing, and has taken
  *               away what this reader had found: try again
- *   EUNRECOVERED, EINTERRUPTED, EIO, ECLOSED, EFORK, EFAILED
+ *   EUNRECOVERED, EINTERRUPTED, EIO, ENOMEM, ELIMIT, ECLOSED, EFORK, EFAILED
  * For a key query the end is EEND.
  */
 COMMITLOG_API int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor,
@@ -777,7 +788,8 @@ COMMITLOG_API void commitlog_lease_release(struct commitlog_lease *lease);
 
 /* One record by its position; the lease holds the borrows of *out_message.
  * ENOTFOUND: no record begins there. ETOOSMALL, EBEYOND, EHOLE (filled),
- * EDAMAGED. */
+ * EDAMAGED, EUNSUPPORTED, EEXPIRED, EUNRECOVERED, EIO, ENOMEM, ELIMIT;
+ * read-only also EBUSY. */
 COMMITLOG_API int32_t commitlog_get(struct commitlog_store *store,
     uint64_t position, struct commitlog_message *out_message,
     struct commitlog_lease **out_lease, struct commitlog_error *err);
@@ -823,7 +835,7 @@ struct commitlog_positions { /* first <= checkpointed <= ... <= claimed */
     uint32_t struct_bytes;
     uint32_t epoch;
     uint64_t first;
-    uint64_t checkpointed;
+    uint64_t checkpointed; /* read-only: always first */
     uint64_t durable;
     uint64_t written;
     uint64_t published;
@@ -835,7 +847,8 @@ COMMITLOG_API int32_t commitlog_positions_get(struct commitlog_store *store,
 
 /* Statistics: names and values by index until COMMITLOG_ENOTFOUND. Counters
  * only grow; gauges are marked in commitlog_stats(3). In a read-only store
- * beside a live writer they are the writer's. */
+ * beside a live writer they are the writer's, but for those of segments, of
+ * what is folded, of views, timers and open transactions. */
 COMMITLOG_API int32_t commitlog_stat(struct commitlog_store *store,
     uint32_t index, const char **out_name, uint64_t *out_value);
 
@@ -923,7 +936,8 @@ COMMITLOG_API int32_t commitlog_retain(struct commitlog_store *store,
     struct commitlog_error *err);
 
 /* Drops everything derived (view/) of the store in `path` and folds the log
- * again. Needs the writer's lock. */
+ * again. Needs the writer's lock. The options are those of commitlog_open, but
+ * for access and create. */
 COMMITLOG_API int32_t commitlog_rebuild(const char *path,
     const struct commitlog_options *options, struct commitlog_error *err);
 
@@ -932,11 +946,14 @@ COMMITLOG_API int32_t commitlog_rebuild(const char *path,
  * ------------------------------------------------------------------------ */
 
 enum { /* what recovery found at the end of the log */
-    COMMITLOG_TAIL_CLEAN = 0,      /* closed, or zeros from there on */
+    COMMITLOG_TAIL_CLEAN = 0,      /* zeros from there on, as far as was looked:
+                                      behind the end of a closed store only
+                                      commitlog_recover looks */
     COMMITLOG_TAIL_TORN = 1,       /* unacknowledged bytes cut */
     COMMITLOG_TAIL_UNPROVABLE = 2, /* cut; may have been acknowledged in the
                                       last moments, no witness says so */
-    COMMITLOG_TAIL_DAMAGED = 3     /* acknowledged data fails: nothing cut */
+    COMMITLOG_TAIL_DAMAGED = 3     /* acknowledged data fails or is gone, or may
+                                      be: only salvage modifies anything */
 };
 
 struct commitlog_recovery {
@@ -976,7 +993,8 @@ struct commitlog_damage {
     char topic[256];        /* "" when not known */
     char reason[128];
 };
-/* Damage known so far, from open, reads and scrub; index until ENOTFOUND. */
+/* Damage known so far, from open, reads and scrub, 1024 ranges at most; index
+ * until ENOTFOUND. */
 COMMITLOG_API int32_t commitlog_damage_get(struct commitlog_store *store,
     uint32_t index, struct commitlog_damage *out);
 
@@ -995,9 +1013,9 @@ COMMITLOG_API const char *commitlog_report_line(
 enum { COMMITLOG_RECOVER_PLAN_ONLY = 1 };
 /*
  * Recovers the store in `path` without opening it, and leaves it as closed; one
- * that was closed and is sound is not changed. Options give mode (recovery), os
- * and progress. With PLAN_ONLY nothing is modified. The report is made also on
- * COMMITLOG_EDAMAGED.
+ * that was closed, with nothing to mend and only zeros behind its end, is not
+ * changed. Options give mode (recovery), file_mode, os and progress. With
+ * PLAN_ONLY nothing is modified. The report is made also on COMMITLOG_EDAMAGED.
  */
 COMMITLOG_API int32_t commitlog_recover(const char *path,
     const struct commitlog_options *options, uint32_t flags,
@@ -1103,7 +1121,8 @@ enum { /* flags of commitlog_group_open and commitlog_group_configure */
  * flags. The handle may be used by any number of threads; it stays good when
  * the group is deleted and made again.
  * Errors: EINVAL (name not 1-255 bytes of UTF-8 without NUL, unknown flag),
- * ENOTFOUND, EMISUSE (create on a read-only store), ENOMEM, ENOSPC, EFAILED.
+ * ENOTFOUND, ENOMEM; of one that is made, EMISUSE (read-only), ENOSPC,
+ * EIO, EACCESS, ELIMIT, ETIMEDOUT, EINTERRUPTED, EFAILED.
  */
 COMMITLOG_API int32_t commitlog_group_open(struct commitlog_store *store,
     const char *name, size_t name_bytes, uint32_t flags,
@@ -1127,15 +1146,16 @@ COMMITLOG_API int32_t commitlog_group_info(struct commitlog_group *group,
 COMMITLOG_API int32_t commitlog_group_at(struct commitlog_store *store,
     uint32_t index, struct commitlog_group_info *out);
 
-/* Sets the flags. Errors: EINVAL, ENOTFOUND, EMISUSE, ENOSPC, EFAILED,
- * EUNKNOWN (stored, level not reached). */
+/* Sets the flags. Errors: EINVAL, ENOTFOUND, EMISUSE (read-only), ENOMEM,
+ * ENOSPC, EIO, EACCESS, ELIMIT, ETIMEDOUT (no room in the stage), EINTERRUPTED,
+ * EFAILED, EUNKNOWN (stored, level not reached). */
 COMMITLOG_API int32_t commitlog_group_configure(struct commitlog_group *group,
     uint32_t flags, uint32_t level, struct commitlog_error *err);
 /*
  * Begins the next epoch: what its members are, and who of them has which queue,
  * is decided anew. Members give their epoch when they commit, and from now on
  * those of an earlier one are refused. Errors as commitlog_group_configure;
- * ELIMIT: there are no more numbers.
+ * ELIMIT also: there are no more numbers.
  */
 COMMITLOG_API int32_t commitlog_group_next_epoch(struct commitlog_group *group,
     uint32_t level, uint32_t *out_epoch, struct commitlog_error *err);
@@ -1155,14 +1175,15 @@ enum { COMMITLOG_GROUP_OFFSETS_MAX = 2048 };
  * Commits the offsets of up to COMMITLOG_GROUP_OFFSETS_MAX queues, all or none,
  * in one record. `epoch` is that of the member, or 0 for one who is not fenced.
  * What is committed already is not written again; *out_receipt (may be NULL) is
- * then that of a commit of the group before, with position, end_position and
- * level only.
+ * then that of the newest record of the group, of whatever kind, with position,
+ * level and as end_position position + 1 only.
  * Errors, nothing is changed then: EINVAL (no topic or queue of this number, a
  * queue twice), ENOTFOUND (no such group), EFENCED (`epoch` is not the group's),
  * ETOOSMALL (an offset below the one committed: commitlog_group_reset),
  * EBEYOND (an offset beyond the end of its queue), EMISUSE (a queue that is not
  * open for the group: commitlog_group_gate; read-only), ETOOBIG, ENOMEM,
- * ENOSPC, ETIMEDOUT, EFAILED; EUNKNOWN (stored, level not reached).
+ * ENOSPC, EIO, EACCESS, ELIMIT, ETIMEDOUT, EINTERRUPTED, EFAILED; EUNKNOWN
+ * (stored, level not reached).
  */
 COMMITLOG_API int32_t commitlog_group_commit(struct commitlog_group *group,
     uint32_t epoch, const struct commitlog_group_offset *offsets,
@@ -1209,7 +1230,8 @@ struct commitlog_group_lag {
     uint32_t struct_bytes;
     uint32_t queues;        /* counted */
     uint64_t messages;      /* to be consumed; of a queue without offset, all */
-    uint64_t dropped;       /* by retention before they were consumed */
+    uint64_t dropped;       /* by retention, or expired, before they were
+                               consumed */
     int64_t oldest_time_ns; /* store time of the oldest one; 0: none */
 };
 /* Of one queue, or of all of the topic (COMMITLOG_QUEUE_ALL) together. EINVAL,
@@ -1233,8 +1255,8 @@ COMMITLOG_API int32_t commitlog_group_lag(struct commitlog_group *group,
  * ------------------------------------------------------------------------ */
 
 /* Ends a timer: its message will never be delivered. ENOTFOUND: it does not
- * wait any more, or never did. EINVAL, EMISUSE, ENOSPC, EFAILED, EUNKNOWN
- * (stored, level not reached). */
+ * wait any more, or never did. EINVAL, EMISUSE, ENOSPC, EIO, EACCESS, ELIMIT,
+ * EINTERRUPTED, EFAILED, EUNKNOWN (stored, level not reached). */
 COMMITLOG_API int32_t commitlog_timer_cancel(struct commitlog_store *store,
     uint64_t timer, uint32_t level, struct commitlog_error *err);
 
@@ -1314,9 +1336,11 @@ COMMITLOG_API void commitlog_receiver_close(
  * Fills up to max messages (64 are the most) of one queue, and in the same
  * places what to acknowledge them by. Pointers in them are good until the next
  * receive, or the close, of this receiver. Waits until there is something.
- * EEND: nothing until the time was over; EINTERRUPTED, ENOTFOUND (the group is
- * gone), ENOMEM, ENOSPC, EFAILED. EDAMAGED, EEXPIRED, EUNSUPPORTED: a message
- * that cannot be read was passed, err names it; the next call goes on.
+ * EEND: nothing until the time was over; EINVAL, EINTERRUPTED, ETIMEDOUT (no
+ * room in the stage), ENOTFOUND (the group is gone), ENOMEM, ENOSPC, EIO,
+ * EACCESS, ELIMIT, EEXIST (the dead topic), EFAILED. EDAMAGED, EEXPIRED,
+ * EUNSUPPORTED: a message that cannot be read was passed, err names it; the
+ * next call goes on.
  */
 COMMITLOG_API int32_t commitlog_receive(struct commitlog_receiver *receiver,
     struct commitlog_message *messages, struct commitlog_delivery *deliveries,
@@ -1326,7 +1350,8 @@ COMMITLOG_API int32_t commitlog_receive(struct commitlog_receiver *receiver,
 /*
  * Done with these, at the level asked for. ENOTFOUND: one at least was not, or
  * not any more, given out for this attempt; the others are done. EINVAL,
- * ETOOBIG (more than 2,048), EMISUSE, ENOMEM, ENOSPC, EFAILED, EUNKNOWN.
+ * ETOOBIG (more than 2,048), EMISUSE, ENOMEM, ENOSPC, EIO, EACCESS, ELIMIT,
+ * ETIMEDOUT (no room in the stage), EINTERRUPTED, EFAILED, EUNKNOWN.
  */
 COMMITLOG_API int32_t commitlog_ack(struct commitlog_receiver *receiver,
     const struct commitlog_delivery *deliveries, uint32_t count, uint32_t level,
@@ -1452,27 +1477,31 @@ COMMITLOG_API int32_t commitlog_transaction_offsets(
  * time: at the commit, what a group has consumed meanwhile, or all of a group that
  * was deleted, falls out. Errors: EMISUSE (prepared already), ENOTFOUND (it has
  * ended), EFENCED (also: the group was deleted) and ETOOSMALL for offsets, ETOOBIG,
- * ENOMEM, ENOSPC, ELIMIT, ETIMEDOUT, EFAILED: not prepared, but what was written of
- * it may be listed; EUNKNOWN (stored, level not reached). */
+ * ENOMEM, ENOSPC, EIO, EACCESS, ELIMIT, ETIMEDOUT, EINTERRUPTED, EFAILED: not
+ * prepared, but what was written of it may be listed; EUNKNOWN (stored, level
+ * not reached). */
 COMMITLOG_API int32_t commitlog_transaction_prepare(
     struct commitlog_transaction *transaction, uint32_t level,
     int32_t timeout_ms, struct commitlog_error *err);
 /*
  * All of it takes effect. *out_receipt (may be NULL) is that of the first
  * message, in its queue, with the end_position of all; of one without messages
- * that of the last record written, and untouched if it is empty.
+ * that of the last record written, and untouched if there was nothing to write:
+ * it is empty, or all its offsets were committed already.
  * Errors, with which nothing takes effect: ENOTFOUND (it has ended); not prepared,
  * EFENCED (also: the group was deleted) and ETOOSMALL for offsets; EDAMAGED and
  * EIO (a message does not read, or not all that was prepared is left: it can
- * be rolled back), ETOOBIG (segments are smaller than they were),
- * ENOMEM, ENOSPC, ETIMEDOUT, EFAILED; EUNKNOWN (stored, level not reached).
+ * be rolled back), ETOOBIG (segments are smaller than they were), EIO, EACCESS,
+ * ELIMIT (no next segment), ENOMEM, ENOSPC, ETIMEDOUT, EINTERRUPTED, EFAILED;
+ * EUNKNOWN (stored, level not reached).
  */
 COMMITLOG_API int32_t commitlog_transaction_commit(
     struct commitlog_transaction *transaction, uint32_t level,
     int32_t timeout_ms, struct commitlog_receipt *out_receipt,
     struct commitlog_error *err);
-/* None of it will ever take effect. ENOTFOUND (it has ended), ENOSPC,
- * ETIMEDOUT, EFAILED, EUNKNOWN (stored, level not reached). */
+/* None of it will ever take effect. ENOTFOUND (it has ended), ENOSPC, EIO,
+ * EACCESS, ELIMIT, ETIMEDOUT, EINTERRUPTED, EFAILED, EUNKNOWN (stored, level
+ * not reached). */
 COMMITLOG_API int32_t commitlog_transaction_rollback(
     struct commitlog_transaction *transaction, uint32_t level,
     int32_t timeout_ms, struct commitlog_error *err);

@@ -37,13 +37,13 @@ enum { /* kinds of calls; the values index counts and rules */
     COMMITLOG_FAULT_ANY = 0,
     COMMITLOG_FAULT_ALLOC = 1,
     COMMITLOG_FAULT_OPEN = 2,     /* whatever gives a descriptor */
-    COMMITLOG_FAULT_READ = 3,     /* pread */
+    COMMITLOG_FAULT_READ = 3,     /* pread, and to list a directory */
     COMMITLOG_FAULT_WRITE = 4,    /* pwrite and pwritev */
     COMMITLOG_FAULT_SYNC = 5,     /* fdatasync and fsync of a file */
     COMMITLOG_FAULT_SYNC_DIR = 6, /* fsync of a directory */
     COMMITLOG_FAULT_ALLOCATE = 7, /* fallocate and ftruncate */
     COMMITLOG_FAULT_RENAME = 8,
-    COMMITLOG_FAULT_UNLINK = 9,
+    COMMITLOG_FAULT_UNLINK = 9,   /* unlink and rmdir */
     COMMITLOG_FAULT_MAKE = 10,    /* mkdir */
     COMMITLOG_FAULT_MAP = 11,
     COMMITLOG_FAULT_LOCK = 12,
@@ -92,20 +92,23 @@ void commitlog_fault_drop_caches(struct commitlog_fault *machine);
 /* Free space on the disk; UINT64_MAX (default): without limit. */
 void commitlog_fault_set_free(struct commitlog_fault *machine, uint64_t bytes);
 
-/* Flip bits of a file, both on the disk and in the cache: byte at `at` becomes byte ^ mask. */
+/* Flip bits of a file, both on the disk and in the cache: byte at `at` becomes byte ^ mask.
+ * ENOTFOUND: no such file, or it ends before. */
 int32_t commitlog_fault_flip(struct commitlog_fault *machine, const char *path, uint64_t at,
                              uint32_t mask);
 /* Spoils or replaces what a file holds: [at, at + bytes) of it become these, both on the disk and
  * in the cache. It grows, with zeros in between, if it ends before; it is made if it is not there
  * and its directory is. This and the two that follow are no calls of a program: they neither count
- * nor fail, and nobody has the file open. ENOTFOUND, ENOTDIR, ENOSPC, ENOMEM. */
+ * nor fail, and nobody has the file open. EINVAL (NULL, a path that does not begin with a slash, a
+ * directory, a name that is too long), ENOTFOUND, ENOTDIR (the path leads through a file), ENOSPC,
+ * ENOMEM. */
 int32_t commitlog_fault_write(struct commitlog_fault *machine, const char *path, uint64_t at,
                               const void *data, uint64_t bytes);
-/* A file ends there from now on: cut, or grown by zeros. ENOTFOUND, ENOSPC, ENOMEM. */
+/* A file ends there from now on: cut, or grown by zeros. EINVAL, ENOTFOUND, ENOSPC, ENOMEM. */
 int32_t commitlog_fault_resize(struct commitlog_fault *machine, const char *path, uint64_t bytes);
-/* The file is gone, its name on the disk too. ENOTFOUND. */
+/* The file is gone, its name on the disk too. EINVAL, ENOTFOUND, ENOTDIR, ENOMEM. */
 int32_t commitlog_fault_remove(struct commitlog_fault *machine, const char *path);
-/* Reads of [at, at + bytes) fail with EIO; bytes 0: all is readable again. */
+/* Reads of [at, at + bytes) fail with EIO; bytes 0: all is readable again. ENOTFOUND. */
 int32_t commitlog_fault_bad_range(struct commitlog_fault *machine, const char *path, uint64_t at,
                                   uint64_t bytes);
 /* Whole content of a file as programs see it; ENOTFOUND. The buffer belongs to the machine until
