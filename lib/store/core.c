@@ -61,11 +61,10 @@ struct clg_core *clg_store_core(struct commitlog_store *store)
 /* A reader goes on behind what does not verify; what it left out is known damage from then on. */
 static void core_note_damage(void *ctx, uint64_t from, uint64_t to)
 {
-    struct commitlog_store *store = ctx;
     struct commitlog_damage damage;
     clg_damage_make(&damage, from, to, "records here fail their checks");
-    clg_count(store, CLG_COUNT_DAMAGE,
-              clg_damage_list_add(&store->damage, &damage) == COMMITLOG_OK);
+    int rc = clg_store_opening_damage(ctx, &damage);
+    (void)rc; /* the lists count what they drop */
 }
 
 static int core_open_fold(struct commitlog_store *store, struct clg_core *core,

@@ -96,10 +96,12 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
         rc = clg_store_fold(store, &core, &visible, err);
         again = false;
         if (rc == COMMITLOG_OK) {
-            cursor->has_last = false;
-            cursor->pending = 0;
-            cursor->generation = core->generation;
             rc = cursor->kind->seek(cursor, core, visible, from, value);
+            if (rc == COMMITLOG_OK) { /* else it stands where it stood */
+                cursor->has_last = false;
+                cursor->pending = 0;
+                cursor->generation = core->generation;
+            }
             again = clg_follow_again(store, core->generation, &reads, &rc);
         }
         clg_core_unref(core);
@@ -441,6 +443,10 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
             fetch->bound = fetch->visible;
             return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
         }
+        if (rc != COMMITLOG_OK && rc != COMMITLOG_ETOOSMALL && rc != COMMITLOG_EBEYOND &&
+            rc != COMMITLOG_EDAMAGED) {
+            return rc; /* whether it is there is not known: ask again */
+        }
     }
     cursor->generation = fetch->core->generation;
     bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
@@ -498,6 +504,9 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
     }
     if (fetch->count > 0) {
         clg_count(store, CLG_COUNT_READS, fetch->count);
+        if (cursor->behind_end != 0 && cursor->next >= cursor->behind_end) {
+            cursor->behind_end = 0; /* the queue went on */
+        }
         return COMMITLOG_OK; /* what came behind them is said by the next call */
     }
     /* Of an error before, of the log's end, say, what it stands at is not to blame. */

@@ -31,7 +31,7 @@ static int key_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct commitlog_damage damage;
     if (cursor->crossed != 0 || !cursor->store->read_only ||
-        clg_damage_list_get(&cursor->store->damage, 0, &damage) != COMMITLOG_OK ||
+        clg_damage_list_get(&cursor->store->opening_damage, 0, &damage) != COMMITLOG_OK ||
         damage.from_position == CLG_NO_POSITION) {
         return COMMITLOG_EEND;
     }
@@ -50,8 +50,19 @@ static void key_pass(struct commitlog_cursor *cursor)
     }
 }
 
+/* It refers to a message that is gone: what the query asks for is what there is. */
+static int key_pass_expired(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    clg_reader_drop(&cursor->reader);
+    return clg_cursor_pass(cursor, fetch);
+}
+
 static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
+    if (cursor->pending > 0 && cursor->scratch.positions[cursor->pending_at] <
+                                   clg_lookup_expired(fetch->core->fold, cursor->queue)) {
+        cursor->pending = 0; /* newest first: all that was looked up before has expired */
+    }
     while (fetch->count < fetch->max) {
         if (cursor->pending == 0) {
             cursor->pending_at = 0;
@@ -67,9 +78,10 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         }
         uint64_t position = cursor->scratch.positions[cursor->pending_at];
         int rc = clg_cursor_take(cursor, fetch, position, UINT32_MAX, 0, NULL);
-        /* What the query asks for is what there is: of an expired reference nothing is. */
-        if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL || rc == COMMITLOG_EEXPIRED) {
+        if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL) {
             rc = COMMITLOG_OK;
+        } else if (rc == COMMITLOG_EEXPIRED) {
+            rc = key_pass_expired(cursor, fetch);
         }
         if (rc != COMMITLOG_OK) {
             fetch->bound = position;

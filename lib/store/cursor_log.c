@@ -14,7 +14,7 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         int rc = clg_cursor_take(cursor, fetch, cursor->next, UINT32_MAX, 0, NULL);
         if (rc == COMMITLOG_ETOOSMALL) {
             fetch->bound = clg_log_first(fetch->core->log);
-        } else if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EIO || rc == COMMITLOG_EAGAIN) {
+        } else if (rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND) {
             fetch->bound = cursor->next;
         }
         if (rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND) {
@@ -67,38 +67,43 @@ static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible
     return COMMITLOG_OK;
 }
 
+/* A bound to be reported by the fetch, or a record. */
+static bool log_has_place(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
+                          uint64_t position, uint32_t min_epoch)
+{
+    struct clg_record_view view;
+    return position < clg_log_first(core->log) || position >= visible ||
+           (clg_reader_get(&cursor->reader, core->log, position, visible, NULL, &view, NULL) ==
+                COMMITLOG_OK &&
+            view.header.epoch >= min_epoch);
+}
+
 static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
                     uint32_t from, uint64_t value)
 {
     /* Epochs never decrease: what lies behind damage is older only if it does not belong there. */
-    cursor->min_epoch =
+    const uint32_t min_epoch =
         from == COMMITLOG_FROM_OFFSET && value >= cursor->next ? cursor->min_epoch : 0;
-    if (from == COMMITLOG_FROM_FIRST) {
-        cursor->next = clg_log_first(core->log);
-        return COMMITLOG_OK;
-    }
-    if (from == COMMITLOG_FROM_END) {
-        cursor->next = visible;
-        return COMMITLOG_OK;
-    }
-    if (from != COMMITLOG_FROM_OFFSET) {
+    uint64_t next = from == COMMITLOG_FROM_FIRST ? clg_log_first(core->log)
+                    : from == COMMITLOG_FROM_END ? visible
+                                                 : value;
+    int rc = COMMITLOG_OK;
+    if (from != COMMITLOG_FROM_FIRST && from != COMMITLOG_FROM_END &&
+        from != COMMITLOG_FROM_OFFSET) {
         return COMMITLOG_EINVAL;
     }
-    cursor->next = value;
-    struct clg_record_view view;
-    if (value < clg_log_first(core->log) || value >= visible ||
-        (clg_reader_get(&cursor->reader, core->log, value, visible, NULL, &view, NULL) ==
-             COMMITLOG_OK &&
-         view.header.epoch >= cursor->min_epoch)) {
-        return COMMITLOG_OK; /* a bound to be reported by the fetch, or a record */
-    }
-    if (!cursor->store->read_only) {
-        int rc = clg_log_drain(core->log, UINT64_MAX, UINT64_MAX, NULL);
-        if (rc != COMMITLOG_OK) {
-            return rc;
+    if (from == COMMITLOG_FROM_OFFSET && !log_has_place(cursor, core, visible, value, min_epoch)) {
+        rc = cursor->store->read_only ? COMMITLOG_OK
+                                      : clg_log_drain(core->log, UINT64_MAX, UINT64_MAX, NULL);
+        if (rc == COMMITLOG_OK) {
+            rc = log_resync(core, value, visible, min_epoch, &next);
         }
     }
-    return log_resync(core, value, visible, cursor->min_epoch, &cursor->next);
+    if (rc == COMMITLOG_OK) {
+        cursor->next = next;
+        cursor->min_epoch = min_epoch;
+    }
+    return rc;
 }
 
 static void log_resume(struct commitlog_cursor *cursor, const struct clg_record_view *last)

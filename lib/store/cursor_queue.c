@@ -104,8 +104,8 @@ static bool queue_take_plain(struct commitlog_cursor *cursor, struct clg_fetch *
 static bool queue_damage_between(struct commitlog_cursor *cursor, uint64_t from, uint64_t to)
 {
     struct commitlog_damage damage;
-    for (size_t i = 0; clg_damage_list_get(&cursor->store->damage, i, &damage) == COMMITLOG_OK;
-         i++) {
+    for (size_t i = 0;
+         clg_damage_list_get(&cursor->store->opening_damage, i, &damage) == COMMITLOG_OK; i++) {
         if (damage.from_position < to && damage.to_position > from && damage.queue == UINT32_MAX) {
             return true;
         }
@@ -122,7 +122,7 @@ static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     uint32_t count = 0;
     uint64_t bound = 0;
     if (cursor->crossed != 0 || !cursor->store->read_only ||
-        clg_damage_list_count(&cursor->store->damage) == 0) {
+        clg_damage_list_count(&cursor->store->opening_damage) == 0) {
         return COMMITLOG_OK;
     }
     int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
@@ -157,7 +157,7 @@ static int queue_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     uint64_t bound = 0;
     if (!cursor->store->read_only || fetch->count > 0 || fetch->core->unrecovered_bytes > 0 ||
         cursor->behind_end == cursor->next + 1 ||
-        clg_damage_list_count(&cursor->store->damage) == 0) {
+        clg_damage_list_count(&cursor->store->opening_damage) == 0) {
         return COMMITLOG_EEND;
     }
     int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
@@ -223,10 +223,9 @@ static int queue_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
 {
     struct clg_lookup_range range;
     if (from == COMMITLOG_FROM_OFFSET) { /* whether it is there is the fetch's to say */
-        cursor->next = value;
-        if (value != 0 && value == cursor->behind_end) { /* the queue goes on where it ended */
-            cursor->next--;
-        }
+        /* Past the damage that was reported at the end: the queue goes on where it ended. */
+        bool at_end = value != 0 && value == cursor->behind_end && cursor->next == value - 1;
+        cursor->next = at_end ? value - 1 : value;
         return COMMITLOG_OK;
     }
     int rc = clg_lookup_range(core->fold, cursor->queue, visible, &range);
@@ -240,7 +239,7 @@ static int queue_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
     case COMMITLOG_FROM_END:
         cursor->next = range.next;
         return COMMITLOG_OK;
-    case COMMITLOG_FROM_TIME:
+    case COMMITLOG_FROM_TIME: /* untouched if it fails */
         return clg_lookup_time(core->fold, cursor->queue, (int64_t)value, COMMITLOG_LOWER, visible,
                                &cursor->next);
     default:

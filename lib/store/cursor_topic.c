@@ -24,8 +24,8 @@ static int topic_open_merge(struct commitlog_cursor *cursor, struct clg_core *co
 static int topic_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch, uint64_t upto)
 {
     struct commitlog_damage damage;
-    for (size_t i = 0; clg_damage_list_get(&cursor->store->damage, i, &damage) == COMMITLOG_OK;
-         i++) {
+    for (size_t i = 0;
+         clg_damage_list_get(&cursor->store->opening_damage, i, &damage) == COMMITLOG_OK; i++) {
         /* Offsets whose positions nobody knows lie nowhere: the queue's own cursor says them. */
         bool between = damage.from_position != CLG_NO_POSITION &&
                        damage.to_position > cursor->next && damage.from_position < upto &&
@@ -40,18 +40,19 @@ static int topic_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
     return COMMITLOG_OK;
 }
 
+/* `expired`: what lies below has, since it was looked up. */
 static int topic_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
-                      const struct clg_merge_entry *merged)
+                      const struct clg_merge_entry *merged, uint64_t expired)
 {
     const struct clg_lookup_entry *entry = &merged->entry;
+    bool is_there = (entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0 && entry->position >= expired;
     int rc = topic_cross(cursor, fetch, entry->position);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0 &&
-        !clg_cursor_wants_hash(cursor, entry->tag_hash)) {
+    if (is_there && !clg_cursor_wants_hash(cursor, entry->tag_hash)) {
         rc = clg_cursor_pass(cursor, fetch);
-    } else if ((entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0) {
+    } else if (is_there) {
         rc = clg_cursor_take(cursor, fetch, entry->position, merged->queue, entry->queue_offset,
                              &(struct clg_reader_expected){entry->size, entry->header_check});
     }
@@ -81,6 +82,7 @@ static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         return COMMITLOG_EBEYOND;
     }
     int rc = topic_open_merge(cursor, fetch->core);
+    const uint64_t expired = clg_lookup_expired(fetch->core->fold, cursor->queue);
     while (rc == COMMITLOG_OK && fetch->count < fetch->max) {
         if (cursor->pending == 0) {
             uint64_t skipped = 0;
@@ -97,7 +99,7 @@ static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             }
         }
         if (rc == COMMITLOG_OK) {
-            rc = topic_take(cursor, fetch, &cursor->scratch.merged[cursor->pending_at]);
+            rc = topic_take(cursor, fetch, &cursor->scratch.merged[cursor->pending_at], expired);
         }
         if (rc == COMMITLOG_OK) {
             cursor->pending--;
@@ -105,6 +107,31 @@ static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         }
     }
     return rc;
+}
+
+/* Where the first record of a queue from an offset on lies, behind what was lost or is gone
+ * meanwhile; *out is untouched if there is none. */
+static int topic_position_from(struct clg_core *core, uint32_t queue, uint64_t offset,
+                               uint64_t visible, uint64_t *out)
+{
+    for (;;) {
+        struct clg_lookup_entry entry;
+        uint32_t count = 0;
+        uint64_t bound = 0;
+        int rc = clg_lookup_entries(core->fold, queue, offset, visible, &entry, 1, &count, &bound);
+        if (rc == COMMITLOG_ETOOSMALL && bound > offset) {
+            offset = bound;
+            continue;
+        }
+        if (rc != COMMITLOG_OK) {
+            return rc == COMMITLOG_EEND || rc == COMMITLOG_EBEYOND ? COMMITLOG_OK : rc;
+        }
+        if (entry.position != CLG_NO_POSITION) {
+            *out = entry.position;
+            return COMMITLOG_OK;
+        }
+        offset = entry.queue_offset + clg_max_u64(entry.lost, 1);
+    }
 }
 
 /* Store time never decreases along the log: the first position of that time is the least of the
@@ -117,17 +144,15 @@ static int topic_position_of_time(struct commitlog_cursor *cursor, struct clg_co
     for (uint32_t i = 0; i < clg_topic_queues(topic); i++) {
         const uint32_t number = clg_topic_number(topic, i);
         uint64_t offset = 0;
-        struct clg_lookup_entry entry;
-        uint32_t count = 0;
-        uint64_t bound = 0;
+        uint64_t position = visible;
         int rc = clg_lookup_time(core->fold, number, time_ns, COMMITLOG_LOWER, visible, &offset);
+        if (rc == COMMITLOG_OK) {
+            rc = topic_position_from(core, number, offset, visible, &position);
+        }
         if (rc != COMMITLOG_OK) {
             return rc;
         }
-        rc = clg_lookup_entries(core->fold, number, offset, visible, &entry, 1, &count, &bound);
-        if (rc == COMMITLOG_OK && entry.position < least) {
-            least = entry.position;
-        }
+        least = clg_min_u64(least, position);
     }
     *out = least;
     return COMMITLOG_OK;
@@ -136,25 +161,28 @@ static int topic_position_of_time(struct commitlog_cursor *cursor, struct clg_co
 static int topic_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t visible,
                       uint32_t from, uint64_t value)
 {
+    uint64_t next = value;
     int rc = COMMITLOG_OK;
     switch (from) {
     case COMMITLOG_FROM_FIRST:
-        cursor->next = clg_log_first(core->log);
+        next = clg_log_first(core->log);
         break;
     case COMMITLOG_FROM_OFFSET:
-        cursor->next = value;
         break;
     case COMMITLOG_FROM_END:
-        cursor->next = visible;
+        next = visible;
         break;
     case COMMITLOG_FROM_TIME:
-        rc = topic_position_of_time(cursor, core, visible, (int64_t)value, &cursor->next);
+        rc = topic_position_of_time(cursor, core, visible, (int64_t)value, &next);
         break;
     default:
         return COMMITLOG_EINVAL;
     }
-    clg_merge_close(cursor->merge);
-    cursor->merge = NULL;
+    if (rc == COMMITLOG_OK) {
+        cursor->next = next;
+        clg_merge_close(cursor->merge);
+        cursor->merge = NULL;
+    }
     return rc;
 }
 

@@ -95,12 +95,17 @@ void clg_store_lost(struct commitlog_store *store, struct clg_core *core, uint32
     }
 }
 
+int clg_store_opening_damage(struct commitlog_store *store, const struct commitlog_damage *damage)
+{
+    int known = clg_damage_list_add(&store->damage, damage);
+    int rc = clg_damage_list_add(&store->opening_damage, damage);
+    clg_count(store, CLG_COUNT_DAMAGE, known == COMMITLOG_OK);
+    return known == COMMITLOG_ENOMEM || rc == COMMITLOG_ENOMEM ? COMMITLOG_ENOMEM : COMMITLOG_OK;
+}
+
 static int events_take_damage(void *ctx, const struct commitlog_damage *damage)
 {
-    struct commitlog_store *store = ctx;
-    int rc = clg_damage_list_add(&store->damage, damage);
-    clg_count(store, CLG_COUNT_DAMAGE, rc == COMMITLOG_OK);
-    return rc == COMMITLOG_ENOMEM ? rc : COMMITLOG_OK;
+    return clg_store_opening_damage(ctx, damage);
 }
 
 static int events_take_line(void *ctx, const char *text)

@@ -240,6 +240,7 @@ static int retain_checkpoint_first(void *ctx, uint64_t first, struct commitlog_e
         clg_fold_set_first(store->core->fold, first);
         clg_log_set_first(store->core->log, first);
         clg_damage_list_drop_below(&store->damage, first);
+        clg_damage_list_drop_below(&store->opening_damage, first);
     }
     return rc;
 }

@@ -122,7 +122,9 @@ struct commitlog_store {
     struct clg_segment_supply supply;
     bool supply_is_open;
     struct commitlog_recovery recovery;
-    struct clg_damage_list damage;
+    struct clg_damage_list damage;         /* all that is known */
+    struct clg_damage_list opening_damage; /* of it, what the opening left out: none of it is in
+                                              the views, so cursors say where it is missing */
     struct clg_event_ring events;
     struct clg_mutex checkpoint_lock;
     struct clg_checkpoint_file checkpoint_file;
@@ -256,7 +258,9 @@ void clg_topics_define_last(struct commitlog_store *store);
 /* events.c */
 void clg_store_event(struct commitlog_store *store, uint32_t severity,
                      const struct commitlog_error *detail);
-/* Takes what recovery reports as damaged into the store's list. */
+/* What the opening found. COMMITLOG_ENOMEM: it is not in the lists. */
+int clg_store_opening_damage(struct commitlog_store *store, const struct commitlog_damage *damage);
+/* Takes what recovery reports as damaged into the store's lists. */
 struct clg_recovery_report clg_store_recovery_sink(struct commitlog_store *store);
 /* Topic and queue in it for a queue number of the store, where the log tells. */
 void clg_store_name_damage(struct commitlog_store *store, struct commitlog_damage *damage);

@@ -36,6 +36,7 @@ void clg_store_unref(struct commitlog_store *store)
         (void)os->unmap(os, (void *)(uintptr_t)store->fork_page, os->page_size(os));
     }
     clg_damage_list_deinit(&store->damage);
+    clg_damage_list_deinit(&store->opening_damage);
     os->free(os, store);
 }
 
@@ -91,6 +92,7 @@ static int store_create(const struct commitlog_options *options, struct commitlo
     store->checkpoint_file.fd = -1;
     store->counters = store->own_counters;
     clg_damage_list_init(&store->damage, os);
+    clg_damage_list_init(&store->opening_damage, os);
     rc = store_map_fork_page(store);
     if (rc < 0) {
         clg_store_unref(store);

@@ -83,8 +83,11 @@ int clg_fold_end_segment(struct clg_fold *fold, const struct clg_view_segment *i
         CLG_ASSERT(rc != 0 || item->slots[i].state == CLG_SLOT_FROZEN);
     }
     if (rc == 0) {
-        item->first_time = fold->segments.active_first_time;
-        item->last_time = fold->segments.active_last_time;
+        /* Where no record could be read the times are as unknown as before. */
+        if (fold->segments.active_first_time <= fold->segments.active_last_time) {
+            item->first_time = fold->segments.active_first_time;
+            item->last_time = fold->segments.active_last_time;
+        }
         fold->segments.active_first_time = INT64_MAX;
         fold->segments.active_last_time = INT64_MIN;
     }

@@ -51,6 +51,14 @@ static bool lookup_again(struct clg_fold *fold, int *rc)
     return rebuilt > 0;
 }
 
+uint64_t clg_lookup_expired(struct clg_fold *fold, uint32_t queue)
+{
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    uint64_t expired = clg_expiry_view_below(fold->views[CLG_VIEW_EXPIRY], queue);
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return expired;
+}
+
 int clg_lookup_range(struct clg_fold *fold, uint32_t queue, uint64_t visible,
                      struct clg_lookup_range *out)
 {

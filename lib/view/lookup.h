@@ -78,6 +78,10 @@ void clg_lookup_trim_work(struct clg_fold *fold);
 CLG_MUST_CHECK int clg_lookup_time(struct clg_fold *fold, uint32_t queue, int64_t time_ns,
                                    uint32_t bound, uint64_t visible, uint64_t *out_offset);
 
+/* Messages of this queue's topic below this position have expired; 0: none. For who has looked some
+ * up before. */
+uint64_t clg_lookup_expired(struct clg_fold *fold, uint32_t queue);
+
 /* Smallest offset whose record lies at or behind `position`, else next. */
 CLG_MUST_CHECK int clg_lookup_position(struct clg_fold *fold, uint32_t queue, uint64_t position,
                                        uint64_t visible, uint64_t *out_offset);
