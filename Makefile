@@ -480,9 +480,10 @@ check-arm64: ## the unit tests, cross-compiled and run by qemu-user
 	    FUZZ_PROGRAMS= TOOL= RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' check-run
 peers: $(PEERS)
 powercut-programs: $(POWERCUT_PROGRAMS) $(FAULT_DISK) $(POWERCUT_PLANTS)
-check-powercut: deps ## power cuts on a disk that loses its cache; root; CUTS=40 FS="ext4 xfs btrfs"
-	@$(MAKE) deps-powercut powercut-programs
+check-powercut: deps ## power cuts on a disk that loses its cache, bad sectors; root; CUTS=40 FS="ext4 xfs btrfs"
+	@$(MAKE) deps-powercut powercut-programs $(TOOL)
 	@BUILD=$(B) tests/powercut/powercut.sh
+	@BUILD=$(B) tests/powercut/bad.sh
 check-flush: deps ## requests of a disk that fail, and the store after them; root; SAMPLE=60 PART=0 PARTS=1
 	@$(MAKE) deps-powercut powercut-programs
 	@BUILD=$(B) tests/powercut/flush.sh

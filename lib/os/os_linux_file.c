@@ -28,6 +28,9 @@
 
 /* More than the kernel transfers at once anyway. */
 #define FILE_TRANSFER_MAX ((size_t)1 << 30)
+/* The largest folio of a page cache that is no huge page of a large file: an aligned power of two.
+ */
+#define FILE_FOLIO_MAX_BYTES (UINT64_C(2) << 20)
 #define FILE_PIECES_MAX 16
 /* A concurrent rename on the path makes openat2 give up with EAGAIN; more often than this is not
  * chance. */
@@ -186,17 +189,31 @@ int clg_linux_close(const struct commitlog_os *os, int fd)
     return -errno;
 }
 
-int64_t clg_linux_pread(const struct commitlog_os *os, int fd, void *buf, size_t size, uint64_t at)
+static int64_t file_pread(int fd, void *buf, size_t size, uint64_t at)
 {
-    (void)os;
-    CLG_ASSERT(fd >= 0);
-    CLG_ASSERT(at <= INT64_MAX);
     size_t ask = size < FILE_TRANSFER_MAX ? size : FILE_TRANSFER_MAX;
     ssize_t n;
     do {
         n = pread(fd, buf, ask, (off_t)at);
     } while (n < 0 && errno == EINTR);
     return n >= 0 ? (int64_t)n : -errno;
+}
+
+/* The page cache reads a whole folio, of 64 KiB or more, and where one sector of it does not read
+ * says so of its other blocks, too: without the folio they are read by themselves. */
+int64_t clg_linux_pread(const struct commitlog_os *os, int fd, void *buf, size_t size, uint64_t at)
+{
+    (void)os;
+    CLG_ASSERT(fd >= 0);
+    CLG_ASSERT(at <= INT64_MAX);
+    int64_t n = file_pread(fd, buf, size, at);
+    if (n == -EIO) {
+        uint64_t from = at - at % FILE_FOLIO_MAX_BYTES;
+        uint64_t bytes = at - from + size + FILE_FOLIO_MAX_BYTES;
+        (void)posix_fadvise(fd, (off_t)from, (off_t)bytes, POSIX_FADV_DONTNEED);
+        n = file_pread(fd, buf, size, at);
+    }
+    return n;
 }
 
 /* Only on file systems whose answer is known to take cached pages into account: elsewhere fresh

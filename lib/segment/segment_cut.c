@@ -12,8 +12,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <string.h>
 
 #include "base/bytes.h"
+#include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
 #include "base/plant.h"
@@ -36,6 +38,41 @@ static uint8_t *cut_buffer(struct clg_segment *segment, struct commitlog_error *
     return buffer;
 }
 
+/* A part of a block that cannot be read cannot be written either, for the kernel reads the rest. So
+ * all of it is written, the rest as zeros: what was there is lost. */
+static int cut_write_block(struct clg_segment *segment, const uint8_t *bytes, uint32_t size,
+                           uint64_t position, struct commitlog_error *err)
+{
+    uint8_t block[CLG_FORMAT_PAGE_BYTES];
+    const uint32_t at = (uint32_t)(position % CLG_FORMAT_PAGE_BYTES);
+    CLG_ASSERT(size <= CLG_FORMAT_PAGE_BYTES - at);
+    if (clg_segment_pread(segment, block, sizeof(block), position - at, NULL) == COMMITLOG_EIO) {
+        memset(block, 0, sizeof(block));
+    }
+    memcpy(block + at, bytes, size);
+    return clg_segment_pwrite(segment, block, sizeof(block), position - at, err);
+}
+
+/* Over what may not be readable. */
+static int cut_write(struct clg_segment *segment, const uint8_t *bytes, uint64_t size,
+                     uint64_t position, struct commitlog_error *err)
+{
+    struct commitlog_error own;
+    int rc = clg_segment_pwrite(segment, bytes, (size_t)size, position, &own);
+    if (rc != COMMITLOG_EIO) {
+        return clg_error_give(err, rc, &own);
+    }
+    rc = 0;
+    while (rc == 0 && size > 0) {
+        uint64_t part = clg_min_u64(size, CLG_FORMAT_PAGE_BYTES - position % CLG_FORMAT_PAGE_BYTES);
+        rc = cut_write_block(segment, bytes, (uint32_t)part, position, err);
+        bytes += part;
+        position += part;
+        size -= part;
+    }
+    return rc;
+}
+
 static int cut_write_zeros(struct clg_segment *segment, uint64_t from, uint64_t to,
                            struct commitlog_error *err)
 {
@@ -48,7 +85,7 @@ static int cut_write_zeros(struct clg_segment *segment, uint64_t from, uint64_t 
     int rc = 0;
     while (rc == 0 && from < to) {
         uint64_t piece = clg_min_u64(CUT_PIECE_BYTES, to - from);
-        rc = clg_segment_pwrite(segment, zeros, (size_t)piece, from, err);
+        rc = cut_write(segment, zeros, piece, from, err);
         from += piece;
     }
     segment->dir->os->free(segment->dir->os, zeros);
@@ -296,7 +333,7 @@ int clg_segment_write_hole(struct clg_segment *segment, uint64_t position, uint3
     uint32_t word = clg_record_seal_header(bytes, size, clg_record_seed(segment->salt, position));
     CLG_ASSERT(word == header.word);
     clg_store_le32(bytes + CLG_RECORD_AT_WORD, word);
-    int rc = clg_segment_pwrite(segment, bytes, sizeof(bytes), position, err);
+    int rc = cut_write(segment, bytes, sizeof(bytes), position, err);
     if (rc != 0) {
         clg_wrap(err, "fill of [%" PRIu64 ", %" PRIu64 ")", position, position + size);
     }

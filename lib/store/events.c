@@ -85,6 +85,17 @@ void clg_store_damage(struct commitlog_store *store, struct clg_core *core, uint
     events_add_damage(store, &damage);
 }
 
+void clg_store_damage_found(struct commitlog_store *store, struct clg_core *core,
+                            const struct commitlog_damage *found)
+{
+    struct commitlog_damage damage = *found;
+    if (found->queue != UINT32_MAX && !events_name_queue(core, found->queue, &damage)) {
+        damage.from_offset = 0;
+        damage.to_offset = 0;
+    }
+    events_add_damage(store, &damage);
+}
+
 void clg_store_lost(struct commitlog_store *store, struct clg_core *core, uint32_t queue_number,
                     uint64_t from_offset, uint64_t to_offset)
 {

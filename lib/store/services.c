@@ -317,8 +317,7 @@ static void service_clocked(struct service_step *step,
 static void service_scrub_damage(void *ctx, const struct commitlog_damage *damage)
 {
     struct commitlog_store *store = ctx;
-    clg_store_damage(store, store->core, damage->from_position, damage->from_offset, UINT32_MAX,
-                     damage->reason);
+    clg_store_damage_found(store, store->core, damage);
 }
 
 static void service_scrub(struct service_step *step)

@@ -264,6 +264,9 @@ int clg_store_opening_damage(struct commitlog_store *store, const struct commitl
 struct clg_recovery_report clg_store_recovery_sink(struct commitlog_store *store);
 /* Topic and queue in it for a queue number of the store, where the log tells. */
 void clg_store_name_damage(struct commitlog_store *store, struct commitlog_damage *damage);
+/* What the scrub found: its queue is a number of the store, or UINT32_MAX. */
+void clg_store_damage_found(struct commitlog_store *store, struct clg_core *core,
+                            const struct commitlog_damage *found);
 /* A record that fails its checks on a read. */
 void clg_store_damage(struct commitlog_store *store, struct clg_core *core, uint64_t position,
                       uint64_t queue_offset, uint32_t queue_number, const char *reason);

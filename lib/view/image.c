@@ -11,8 +11,11 @@
 #include <errno.h>
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+
+#define IMAGE_PIECE_BYTES 16384u
 
 int clg_image_alloc(const struct commitlog_os *os, uint64_t size, struct clg_image *out)
 {
@@ -136,6 +139,26 @@ int clg_image_file_read(const struct clg_image_file *file, uint64_t at, void *bu
     return 0;
 }
 
+/* All of it is read, for all of it is going to be verified: so a sector that does not read is an
+ * error here, and not a signal there. */
+static int image_touch(const struct clg_image_file *file, const struct clg_image *image)
+{
+    const struct commitlog_os *os = file->os;
+    int rc = os->advise(os, image->bytes, (size_t)image->size, CLG_OS_ADVISE_POPULATE_READ);
+    if (rc >= 0) {
+        return 0;
+    }
+    if (rc == -EFAULT || rc == -EIO || rc == -EHWPOISON) {
+        return COMMITLOG_EIO;
+    }
+    uint8_t piece[IMAGE_PIECE_BYTES]; /* not known to this kernel, or forbidden */
+    rc = 0;
+    for (uint64_t at = 0; rc == 0 && at < file->size; at += sizeof(piece)) {
+        rc = clg_image_file_read(file, at, piece, clg_min_u64(sizeof(piece), file->size - at));
+    }
+    return rc;
+}
+
 int clg_image_file_map(const struct clg_image_file *file, struct clg_image *out)
 {
     CLG_ASSERT(file->fd >= 0);
@@ -147,5 +170,10 @@ int clg_image_file_map(const struct clg_image_file *file, struct clg_image *out)
         return clg_error_from_errno(rc);
     }
     *out = (struct clg_image){.bytes = (uint8_t *)bytes, .size = file->size, .mapped = true};
-    return 0;
+    rc = image_touch(file, out);
+    if (rc != 0) {
+        clg_image_free(file->os, out);
+        memset(out, 0, sizeof(*out));
+    }
+    return rc;
 }

@@ -19,7 +19,8 @@
  *                             with EIO. KIND: read, write, flush, or the writes of one sort by what
  *                             is in them: journal (of ext4 or xfs; the log trees of btrfs),
  *                             checkpoint and data (of a store), meta (what is none of these)
- *     bad OFFSET BYTES        reads of this range fail until it is written
+ *     bad OFFSET BYTES        reads of this range fail; what is written of it, whole or from an
+ *                             end, can be read again
  *     lie on|off              flushes are confirmed and not done: a disk that breaks its promise
  *     slow MS                 each flush takes so much longer, and all requests wait for it
  *     reset                   no faults from now on
@@ -364,6 +365,20 @@ static int on_read(const char *path, char *out, size_t bytes, off_t offset,
     return (int)bytes;
 }
 
+/* What is written can be read again: a disk puts it elsewhere. */
+static void bad_written(size_t at, size_t bytes)
+{
+    size_t end = disk.bad_at + disk.bad_bytes;
+    if (disk.bad_bytes == 0 || at >= end || at + bytes <= disk.bad_at)
+        return;
+    if (at <= disk.bad_at) {
+        disk.bad_at = at + bytes < end ? at + bytes : end;
+        disk.bad_bytes = end - disk.bad_at;
+    } else if (at + bytes >= end) {
+        disk.bad_bytes = at - disk.bad_at;
+    }
+}
+
 static int on_write(const char *path, const char *data, size_t bytes, off_t offset,
                     struct fuse_file_info *info)
 {
@@ -387,8 +402,7 @@ static int on_write(const char *path, const char *data, size_t bytes, off_t offs
     cache_add((const uint8_t *)data, bytes, at);
     if (request_cut(REQUEST_WRITE))
         return -EIO;
-    if (at <= disk.bad_at && at + bytes >= disk.bad_at + disk.bad_bytes)
-        disk.bad_bytes = 0;
+    bad_written(at, bytes);
     return (int)bytes;
 }
 

@@ -174,6 +174,12 @@ static int scan_status(struct scan *scan, int32_t rc, uint64_t bound)
         return scan->follow ? SCAN_AGAIN : scan->status;
     case COMMITLOG_EDAMAGED:
         return scan_damaged(scan, bound);
+    case COMMITLOG_EIO: /* of a sector, perhaps: then what lies behind it is read */
+        if (scan->unreadable_at == bound + 1) {
+            return cli_fail(scan->cli, scan->cli->dir, rc, NULL);
+        }
+        scan->unreadable_at = bound + 1;
+        return scan_damaged(scan, bound);
     case COMMITLOG_EEXPIRED:
         return scan_expired(scan, bound);
     case COMMITLOG_ETOOSMALL:

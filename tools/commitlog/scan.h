@@ -36,10 +36,11 @@ struct scan {
     uint64_t begin; /* positions, for the bar */
     uint64_t end;   /* position where a scan without follow ends */
     bool told_hidden;
-    uint64_t damaged;    /* places that were left out */
-    uint64_t expired;    /* references that were left out */
-    uint64_t expired_at; /* the last one */
-    int status;          /* CLI_NO once something was left out */
+    uint64_t damaged;       /* places that were left out */
+    uint64_t expired;       /* references that were left out */
+    uint64_t expired_at;    /* the last one */
+    uint64_t unreadable_at; /* 1 + the bound of the last answer of EIO */
+    int status;             /* CLI_NO once something was left out */
     struct commitlog_message messages[SCAN_CHUNK];
 };
 
