@@ -127,7 +127,10 @@ static void claim_write_definitions(struct clg_log *log, struct clg_topic *topic
 static struct clg_topic *claim_topic(const struct clg_log *log, const struct clg_append *item)
 {
     if (!item->takes_offset) {
-        return item->defined;
+        /* What waits in no queue names one all the same, and the number is not to be another
+         * topic's: there has to be a definition of it somewhere in the log. */
+        bool first = item->topic != NULL && item->topic->defined_base == UINT64_MAX;
+        return item->defined == NULL && first ? item->topic : item->defined;
     }
     if (CLG_LIKELY(item->topic != NULL)) {
         return item->topic; /* the queue was chosen of it a moment ago */

@@ -143,7 +143,9 @@ struct clg_reserved {
 CLG_MUST_CHECK int clg_log_reserve(struct clg_log *log, const struct clg_append *item,
                                    struct clg_reserved *out, uint8_t **out_body,
                                    struct commitlog_error *err);
-void clg_log_commit_reserved(struct clg_log *log, const struct clg_reserved *reserved);
+/* COMMITLOG_EFAILED: the store has failed meanwhile, and it was aborted. */
+CLG_MUST_CHECK int clg_log_commit_reserved(struct clg_log *log, const struct clg_reserved *reserved,
+                                           struct commitlog_error *err);
 void clg_log_abort_reserved(struct clg_log *log, const struct clg_reserved *reserved);
 /* All that are open, because the store is being closed: nobody commits or aborts any meanwhile. */
 CLG_MUST_CHECK int clg_log_abort_open(struct clg_log *log, struct commitlog_error *err);

@@ -22,7 +22,8 @@
  *     of the flush before, which did not cover him, so he is counted to the one under way;
  *   - who is woken to lead, leads, or somebody else does already. He leaves without it only when
  *     he was covered by a flush of his group, behind which all of that are woken, or when all are:
- *     by the latch or an interrupt. A time-out is never his: the word has changed.
+ *     by the latch or an interrupt. A time-out is never his: the word has changed; but where he
+ *     waits for others to publish what he needs, it may be, and he wakes all before he goes.
  * ORDER(flush-1): a sleeper counts himself, then looks at the word (as does the kernel); who wakes
  * changes the word, then looks at the count. With a full fence on either side one sees the other.
  */
@@ -307,6 +308,7 @@ int clg_log_flush(struct clg_log *log, uint64_t upto, struct clg_until until,
         if (published < upto && clg_live_load(&log->shared->durable) == published) {
             rc = clg_log_wait_visible(log, published, false, until);
             if (rc != COMMITLOG_OK) {
+                clg_flush_wake(log); /* he may have been woken to lead */
                 return clg_log_wait_failed(log, rc, upto, err);
             }
             continue;

@@ -113,11 +113,18 @@ static void reserve_end(struct clg_log *log, const struct clg_reserved *reserved
     clg_room_changed(log);
 }
 
-void clg_log_commit_reserved(struct clg_log *log, const struct clg_reserved *reserved)
+int clg_log_commit_reserved(struct clg_log *log, const struct clg_reserved *reserved,
+                            struct commitlog_error *err)
 {
+    int rc = clg_log_failure(log, err);
+    if (rc != COMMITLOG_OK) {
+        clg_log_abort_reserved(log, reserved);
+        return rc;
+    }
     uint64_t seed = clg_record_seed(reserved->salt, reserved->position);
     uint32_t word = clg_record_seal(reserved->record, (uint32_t)reserved->bytes, seed);
     reserve_end(log, reserved, word, true);
+    return COMMITLOG_OK;
 }
 
 /*

@@ -183,6 +183,9 @@ CLG_MUST_CHECK int clg_segment_map_write(struct clg_segment *segment, uint8_t **
                                          struct commitlog_error *err);
 void clg_segment_unmap_write(struct clg_segment *segment);
 
+/* Of one that could not be reserved when it was opened: once more, where the file system promises
+ * blocks. 0: they are, or it does not. ENOSPC. */
+CLG_MUST_CHECK int clg_segment_reserve(struct clg_segment *segment, struct commitlog_error *err);
 /* All of [position, position + size) or an error: EIO, EDAMAGED (file ends before), EREVOKED (the
  * name is gone and nobody kept the descriptor), ELIMIT. Opens the file again if it was idle. */
 CLG_MUST_CHECK int clg_segment_pread(struct clg_segment *segment, void *buf, size_t size,

@@ -241,9 +241,7 @@ static int open_file(const struct clg_segment_dir *dir, uint64_t base, bool writ
     return 0;
 }
 
-/* Blocks that a sparse copy has lost come back before the first append, while it can be refused. */
-static int open_reserve(struct clg_segment *segment, const struct clg_os_stat *stat,
-                        struct commitlog_error *err)
+static int open_promises(const struct clg_segment *segment, bool *out, struct commitlog_error *err)
 {
     const struct commitlog_os *os = segment->dir->os;
     CLG_ASSERT(segment->fd >= 0);
@@ -253,14 +251,47 @@ static int open_reserve(struct clg_segment *segment, const struct clg_os_stat *s
         return clg_fail_os(err, rc, segment->base, "segment %020" PRIu64 ".log: file system",
                            segment->base);
     }
-    bool promises = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS ||
-                    info.type == CLG_OS_FS_TMPFS || (info.type == CLG_OS_FS_BTRFS && info.nocow);
+    *out = info.type == CLG_OS_FS_EXT || info.type == CLG_OS_FS_XFS ||
+           info.type == CLG_OS_FS_TMPFS || (info.type == CLG_OS_FS_BTRFS && info.nocow);
+    return 0;
+}
+
+static int open_fallocate(const struct clg_segment *segment)
+{
+    const struct commitlog_os *os = segment->dir->os;
+    return os->fallocate(os, segment->fd, CLG_OS_FALLOCATE_KEEP_SIZE, 0, segment->bytes);
+}
+
+/* Blocks that a sparse copy has lost come back before the first append, while it can be refused. */
+static int open_reserve(struct clg_segment *segment, const struct clg_os_stat *stat,
+                        struct commitlog_error *err)
+{
+    bool promises = false;
+    int rc = open_promises(segment, &promises, err);
+    if (rc != 0) {
+        return rc;
+    }
     bool whole = stat->allocated_bytes >= segment->bytes;
     if (promises && !whole && segment->fd_writable) {
-        whole = os->fallocate(os, segment->fd, CLG_OS_FALLOCATE_KEEP_SIZE, 0, segment->bytes) >= 0;
+        whole = open_fallocate(segment) >= 0;
     }
     segment->reserved = promises && whole;
-    CLG_ASSERT(!segment->reserved || promises);
+    return 0;
+}
+
+int clg_segment_reserve(struct clg_segment *segment, struct commitlog_error *err)
+{
+    bool promises = false;
+    int rc = segment->reserved ? 0 : open_promises(segment, &promises, err);
+    if (rc != 0 || !promises) {
+        return rc;
+    }
+    rc = open_fallocate(segment);
+    if (rc < 0) {
+        return clg_fail_os(err, rc, segment->base, "segment %020" PRIu64 ".log: reserve its blocks",
+                           segment->base);
+    }
+    segment->reserved = true;
     return 0;
 }
 

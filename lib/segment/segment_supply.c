@@ -258,7 +258,9 @@ int clg_segment_supply_take(struct clg_segment_supply *supply, uint64_t base,
                       "next segment: %020" PRIu64 ".log is ready, %020" PRIu64 ".log was asked for",
                       supply->ready->base, base);
     } else if (supply->ready != NULL) {
-        supply->made_ahead++;
+        rc = clg_segment_reserve(supply->ready, err);
+        supply->made_ahead += rc == 0 ? 1 : 0;
+        supply->refused += rc == COMMITLOG_ENOSPC ? 1 : 0;
     } else {
         rc = supply_make_now(supply, base, err);
         supply->made_late += rc == 0 ? 1 : 0;

@@ -42,6 +42,13 @@ void clg_expiry_deinit(struct commitlog_store *store)
     }
 }
 
+/* The topic that it names has to be somewhere in the log: NULL if it is. */
+static struct clg_topic *expiry_undefined(struct commitlog_store *store, uint32_t first_queue)
+{
+    struct clg_topic *topic = clg_registry_owner(&store->core->registry, first_queue, NULL);
+    return topic == NULL || clg_log_topic_is_defined(store->core->log, topic) ? NULL : topic;
+}
+
 static int expiry_append(struct commitlog_store *store, const struct clg_tombstone *said,
                          bool carry, struct clg_until until, struct commitlog_receipt *receipt,
                          struct commitlog_error *err)
@@ -53,7 +60,8 @@ static int expiry_append(struct commitlog_store *store, const struct clg_tombsto
                                     .takes_reserve = carry,
                                     .body = &slice,
                                     .body_count = 1,
-                                    .body_bytes = sizeof(body)};
+                                    .body_bytes = sizeof(body),
+                                    .defined = expiry_undefined(store, said->first_queue)};
     CLG_ASSERT(clg_mutex_is_held(&store->expiry_lock));
     clg_tombstone_encode(body, said);
     int rc = clg_expiry_table_prepare(&store->expiry);

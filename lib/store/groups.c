@@ -60,7 +60,11 @@ int clg_groups_enter_write(struct commitlog_store *store, uint32_t level, const 
     if (rc == COMMITLOG_OK && level > COMMITLOG_LEVEL_DURABLE) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "%s: level %u", what, level);
     }
-    return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "%s", what);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "%s", what);
+    }
+    /* Of one that failed queues end where they are durable: it is not for the caller to wonder. */
+    return clg_log_failure(store->core->log, err);
 }
 
 struct clg_group *clg_groups_find(const struct commitlog_group *handle,

@@ -267,9 +267,10 @@ static void receive_choose(struct receive_take *take, const struct clg_work_queu
             *out = (struct receive_choice){.run = *run, .found = true};
             return;
         }
+        if (!(take->receiver->ordered && pending) && run->visible_at_ms < take->soonest_ms) {
+            take->soonest_ms = run->visible_at_ms;
+        }
         pending = true;
-        take->soonest_ms =
-            run->visible_at_ms < take->soonest_ms ? run->visible_at_ms : take->soonest_ms;
     }
     if (!full && !(pending && take->receiver->ordered)) {
         receive_choose_new(next, range->next, range, out);

@@ -169,7 +169,7 @@ int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t time
         rc == COMMITLOG_OK ? clg_append_begin_level(store, level, clg_append_begin(store)) : 0;
     CLG_PROBE1(append__begin, store);
     if (rc == COMMITLOG_OK && reservation->in_place) {
-        clg_log_commit_reserved(store->core->log, &reservation->reserved);
+        rc = clg_log_commit_reserved(store->core->log, &reservation->reserved, err);
         receipt = reservation->reserved.receipt;
         clg_append_fold(store);
     } else if (rc == COMMITLOG_OK) {
@@ -198,7 +198,10 @@ int32_t commitlog_abort(struct commitlog_reservation *reservation)
         return rc;
     }
     if (rc == COMMITLOG_OK && reservation->in_place) {
-        clg_log_abort_reserved(reservation->store->core->log, &reservation->reserved);
+        struct commitlog_store *store = reservation->store;
+        clg_log_abort_reserved(store->core->log, &reservation->reserved);
+        clg_services_notify(store, COMMITLOG_LEVEL_NONE); /* what lies behind it is published */
+        clg_store_announce(store);
     }
     reservation_free(reservation);
     return rc;

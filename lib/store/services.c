@@ -449,12 +449,22 @@ void clg_services_notify(struct commitlog_store *store, uint32_t level)
     }
 }
 
+/* How soon upkeep must look at what is appended, whatever else there is to do: to flush it, and to
+ * say in a checkpoint that it is durable. */
+static int64_t service_latest_ns(const struct commitlog_store *store)
+{
+    int64_t interval =
+        (int64_t)clg_option(&store->options, COMMITLOG_OPT_FLUSH_INTERVAL_MS) * CLG_OS_NS_PER_MS;
+    bool flushes = clg_option(&store->options, COMMITLOG_OPT_FLUSH) == COMMITLOG_FLUSH_ASYNC;
+    return flushes && interval < SERVICE_IDLE_NS ? interval : SERVICE_IDLE_NS;
+}
+
 static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
 {
     /* Who is back in time anyway is not to be woken: he stays awake in the word. */
-    uint32_t depth = wait_ns == CLG_OS_FOREVER    ? SERVICE_ASLEEP
-                     : wait_ns > SERVICE_DRAIN_NS ? SERVICE_DOZING
-                                                  : SERVICE_AWAKE;
+    uint32_t depth = wait_ns > service_latest_ns(store) ? SERVICE_ASLEEP
+                     : wait_ns > SERVICE_DRAIN_NS       ? SERVICE_DOZING
+                                                        : SERVICE_AWAKE;
     struct clg_log *log = store->core->log;
     if (CLG_PLANTED(SLEEP_UNSEEN)) {
         clg_store_release_u32(&store->thread_word, depth);
@@ -464,8 +474,7 @@ static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
     }
     bool left = clg_log_staged_bytes(log) > 0 && wait_ns > SERVICE_DRAIN_NS;
     bool sooner = clg_timers_have_changed(store);
-    bool moved =
-        depth == SERVICE_ASLEEP && clg_log_published(log) != store->services.idle_checkpointed;
+    bool moved = depth == SERVICE_ASLEEP && clg_log_published(log) != store->services.idle_position;
     /* What a failed store has left stays left. */
     if (((!left && !sooner && !moved) || clg_log_has_failed(log)) &&
         clg_load_acquire_u32(&store->thread_stop) == 0) {

@@ -193,19 +193,21 @@ static int store_check_engine(struct commitlog_store *store, struct clg_core *co
     struct clg_segment *active = clg_segment_set_pin_last(&core->set);
     struct clg_os_fs_info fs;
     int rc = active != NULL ? os->fs_info(os, active->fd, &fs) : -1;
-    bool reserved = active != NULL && active->reserved;
-    clg_segment_unref(active);
     if (rc < 0) {
+        clg_segment_unref(active);
         return clg_fail_os(err, rc, CLG_NO_POSITION, "ask for the file system");
     }
-    bool safe = fs.type == CLG_OS_FS_EXT || fs.type == CLG_OS_FS_XFS || fs.type == CLG_OS_FS_TMPFS;
-    if (!safe || !reserved || fs.network) {
+    bool safe = !fs.network && (fs.type == CLG_OS_FS_EXT || fs.type == CLG_OS_FS_XFS ||
+                                fs.type == CLG_OS_FS_TMPFS);
+    rc = safe ? clg_segment_reserve(active, err) : COMMITLOG_OK;
+    clg_segment_unref(active);
+    if (!safe) {
         return clg_fail(err, COMMITLOG_EUNSUPPORTED, 0, CLG_NO_POSITION,
                         "the mmap engine is not safe on this file system (type %llx); "
                         "use engine = staged",
                         (unsigned long long)fs.magic);
     }
-    return COMMITLOG_OK;
+    return rc; /* where blocks are promised they must be had */
 }
 
 /* Segments that a process with another limit has made: what cannot be written is not begun. */
@@ -243,7 +245,7 @@ static void store_report_live(struct commitlog_store *store, struct clg_core *co
     struct clg_segment *active = clg_segment_set_pin_last(&core->set);
     if (active != NULL && !active->reserved) {
         (void)clg_fail(&detail, COMMITLOG_EUNSUPPORTED, 0, active->base,
-                       "this file system does not reserve space: a full disk fails the store "
+                       "no space is reserved for the last segment: a full disk fails the store "
                        "instead of an append");
         clg_store_event(store, COMMITLOG_EVENT_WARNING, &detail);
     }
@@ -423,6 +425,7 @@ int32_t commitlog_open(const char *path, const struct commitlog_options *options
     }
     store->recovery.duration_ns = (uint64_t)(store->os->clock_mono_ns(store->os) - began);
     clg_count(store, CLG_COUNT_OPEN_NS, store->recovery.duration_ns);
+    store->options.progress = NULL; /* the caller's, for this call; a reader may recover again */
     *out_store = store;
     return COMMITLOG_OK;
 }

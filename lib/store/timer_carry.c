@@ -37,7 +37,7 @@ static int timers_carry_one(struct commitlog_store *store, struct clg_reader *re
     if (rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_ETOOSMALL) {
         return clg_timers_give_up(store, timer, true, err);
     }
-    if (rc == COMMITLOG_OK) {
+    if (rc == COMMITLOG_OK || rc == COMMITLOG_ENOTFOUND) { /* its topic may be known again */
         rc = clg_timers_append_copy(store, timer, &view, CLG_KIND_TIMER, true, &receipt, err);
     }
     if (rc == COMMITLOG_OK) {

@@ -17,8 +17,10 @@
 #include "base/invariant.h"
 #include "format/transaction_record.h"
 #include "view/consume_queue.h"
+#include "view/expiry_view.h"
 #include "view/fold_internal.h"
 #include "view/groups_view.h"
+#include "view/timers_view.h"
 #include "view/topics_view.h"
 #include "view/transactions_view.h"
 #include "view/work_view.h"
@@ -81,10 +83,41 @@ static int ends_transactions(struct clg_view *queues, const struct clg_transacti
     return rc;
 }
 
+/* A number that something names is given to no other topic. */
+static void ends_skip(struct clg_registry *registry, uint32_t queue)
+{
+    if (clg_registry_queue(registry, queue) == NULL &&
+        queue / CLG_REGISTRY_CHUNK < CLG_REGISTRY_CHUNKS) {
+        clg_registry_skip(registry, queue + 1);
+    }
+}
+
+static void ends_names(struct clg_fold *fold)
+{
+    struct clg_registry *registry = fold->config.registry;
+    const struct clg_timer_table *timers = clg_timers_view_table(fold->views[CLG_VIEW_TIMERS]);
+    const struct clg_transaction_table *open =
+        clg_transactions_view_table(fold->views[CLG_VIEW_TRANSACTIONS]);
+    const struct clg_expiry_table *expiry = clg_expiry_view_table(fold->views[CLG_VIEW_EXPIRY]);
+    struct clg_timer timer;
+    for (uint32_t cursor = 0; clg_timer_next(timers, &cursor, &timer);) {
+        ends_skip(registry, timer.queue_number);
+    }
+    for (uint32_t i = 0; i < open->count; i++) {
+        for (uint32_t j = 0; j < open->transactions[i]->message_count; j++) {
+            ends_skip(registry, open->transactions[i]->messages[j].queue_number);
+        }
+    }
+    for (uint32_t i = 0; i < expiry->count; i++) {
+        ends_skip(registry, expiry->rows[i].first_queue);
+    }
+}
+
 int clg_fold_reach_ends(struct clg_fold *fold, uint64_t end)
 {
     struct clg_view *queues = fold->views[CLG_VIEW_QUEUES];
     CLG_ASSERT(clg_mutex_is_held(&fold->lock));
+    ends_names(fold);
     int rc = ends_groups(queues, clg_groups_view_table(fold->views[CLG_VIEW_GROUPS]));
     if (rc == 0) {
         rc = ends_work(queues, clg_work_view_table(fold->views[CLG_VIEW_WORK]), end);
