@@ -22,20 +22,57 @@ struct each_call {
     void (*check)(bool complete);
 };
 
+static const struct {
+    uint32_t kind;
+    int32_t os_errno;
+} each_call_faults[] = {{COMMITLOG_FAULT_ALLOC, ENOMEM},    {COMMITLOG_FAULT_OPEN, EMFILE},
+                        {COMMITLOG_FAULT_READ, EIO},        {COMMITLOG_FAULT_WRITE, EIO},
+                        {COMMITLOG_FAULT_WRITE, ENOSPC},    {COMMITLOG_FAULT_SYNC, EIO},
+                        {COMMITLOG_FAULT_SYNC_DIR, EIO},    {COMMITLOG_FAULT_RENAME, EIO},
+                        {COMMITLOG_FAULT_MAKE, ENOSPC},     {COMMITLOG_FAULT_MAP, ENOMEM},
+                        {COMMITLOG_FAULT_LOCK, EIO},        {COMMITLOG_FAULT_STAT, EIO},
+                        {COMMITLOG_FAULT_ALLOCATE, ENOSPC}, {COMMITLOG_FAULT_UNLINK, EIO}};
+
 /* The cases of a loop test: two for each kind. */
-enum { EACH_CALL_CASES = 16, EACH_CALL_CASES_WITHOUT_FILES = 12 };
+enum {
+    EACH_CALL_CASES = 2 * sizeof(each_call_faults) / sizeof(each_call_faults[0]),
+    EACH_CALL_CASES_WITHOUT_FILES = EACH_CALL_CASES - 4
+};
+
+/* What a call may return of which a call of lib/os has failed as in this case, or did before. */
+static inline bool each_call_explains(int number, int32_t rc)
+{
+    const uint32_t kind = each_call_faults[number / 2].kind;
+    const bool writes = kind == COMMITLOG_FAULT_WRITE || kind == COMMITLOG_FAULT_SYNC ||
+                        kind == COMMITLOG_FAULT_SYNC_DIR;
+    switch (rc) {
+    case COMMITLOG_ENOMEM:
+        return each_call_faults[number / 2].os_errno == ENOMEM;
+    case COMMITLOG_ELIMIT:
+        return kind == COMMITLOG_FAULT_OPEN;
+    case COMMITLOG_ENOSPC:
+        return each_call_faults[number / 2].os_errno == ENOSPC;
+    case COMMITLOG_EIO:
+        return each_call_faults[number / 2].os_errno == EIO;
+    case COMMITLOG_EFAILED:
+    case COMMITLOG_EUNKNOWN:
+        return writes;
+    default:
+        return rc == COMMITLOG_OK;
+    }
+}
+
+static inline void each_call_gave_back(void)
+{
+    ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_ALLOC), 0);
+    ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_OPEN), 0);
+    ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_MAP), 0);
+}
 
 static inline void each_call_fails(const struct each_call *calls, int number)
 {
-    static const struct {
-        uint32_t kind;
-        int32_t os_errno;
-    } faults[] = {{COMMITLOG_FAULT_ALLOC, ENOMEM},    {COMMITLOG_FAULT_OPEN, EMFILE},
-                  {COMMITLOG_FAULT_READ, EIO},        {COMMITLOG_FAULT_WRITE, EIO},
-                  {COMMITLOG_FAULT_WRITE, ENOSPC},    {COMMITLOG_FAULT_SYNC, EIO},
-                  {COMMITLOG_FAULT_ALLOCATE, ENOSPC}, {COMMITLOG_FAULT_UNLINK, EIO}};
-    const uint32_t kind = faults[number / 2].kind;
-    const int32_t os_errno = faults[number / 2].os_errno;
+    const uint32_t kind = each_call_faults[number / 2].kind;
+    const int32_t os_errno = each_call_faults[number / 2].os_errno;
     struct commitlog_fault *base = machine;
     uint64_t struck = 0;
     bool more = true;
@@ -51,6 +88,9 @@ static inline void each_call_fails(const struct each_call *calls, int number)
         if (calls->leave != NULL) {
             calls->leave();
         }
+        (void)commitlog_close(store, NULL);
+        store = NULL;
+        each_call_gave_back();
         die_on(next, nth % 3 == 0);
         (void)commitlog_fault_fail(machine, 0, 0, 0, 0);
         if (calls->before != NULL) {
@@ -61,7 +101,7 @@ static inline void each_call_fails(const struct each_call *calls, int number)
         calls->check(!more);
         ck_assert_int_eq(commitlog_close(store, &err), 0);
         store = NULL;
-        ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_ALLOC), 0);
+        each_call_gave_back();
         commitlog_fault_free(machine);
     }
     machine = base;
