@@ -110,6 +110,23 @@ static inline int32_t promise_topic(uint32_t queues)
     return rc;
 }
 
+/* Up to the end of the segment: what comes next needs another one. */
+static inline void promise_fill(uint32_t queue)
+{
+    static const char filling[30000];
+    const uint64_t end = segment_bytes - 4096 - 48;
+    uint64_t at = store_positions().claimed % segment_bytes;
+    int32_t rc = COMMITLOG_OK;
+    while (rc == COMMITLOG_OK && at + 88 < end) {
+        const uint64_t bytes = end - at - 80;
+        rc = commitlog_append(store, topic, queue, filling,
+                              bytes < sizeof(filling) ? bytes : sizeof(filling),
+                              COMMITLOG_LEVEL_NONE, NULL);
+        promise_explained("fill", rc);
+        at = store_positions().claimed % segment_bytes;
+    }
+}
+
 /* So much that the segment before it may go. */
 static inline int32_t promise_retain(uint32_t queue)
 {
@@ -123,6 +140,12 @@ static inline int32_t promise_retain(uint32_t queue)
     const int32_t rc = commitlog_retain(store, &policy, NULL, &err);
     promise_explained("retain", rc);
     return rc;
+}
+
+/* What was said in the first segments must have been carried forward. */
+static inline bool promise_has_dropped(void)
+{
+    return store_positions().first > segment_bytes;
 }
 
 /* A loop test: each case of each_call_fixture.h, and by the mmap engine those that fail once. */
