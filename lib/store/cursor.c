@@ -445,6 +445,7 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
         }
         if (rc != COMMITLOG_OK && rc != COMMITLOG_ETOOSMALL && rc != COMMITLOG_EBEYOND &&
             rc != COMMITLOG_EDAMAGED) {
+            fetch->bound = cursor->next;
             return rc; /* whether it is there is not known: ask again */
         }
     }

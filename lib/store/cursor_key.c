@@ -59,11 +59,11 @@ static int key_pass_expired(struct commitlog_cursor *cursor, struct clg_fetch *f
 
 static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
-    if (cursor->pending > 0 && cursor->scratch.positions[cursor->pending_at] <
-                                   clg_lookup_expired(fetch->core->fold, cursor->queue)) {
-        cursor->pending = 0; /* newest first: all that was looked up before has expired */
-    }
+    const uint64_t expired = clg_lookup_expired(fetch->core->fold, cursor->queue);
     while (fetch->count < fetch->max) {
+        if (cursor->pending > 0 && cursor->scratch.positions[cursor->pending_at] < expired) {
+            cursor->pending = 0; /* newest first: all that was looked up before has expired */
+        }
         if (cursor->pending == 0) {
             cursor->pending_at = 0;
             int rc =

@@ -55,13 +55,13 @@ static void fetch_one(struct commitlog_cursor *cursor, struct commitlog_message 
 }
 
 /* Up to the end, how many there are; where the last of them lies. */
-static uint32_t rest_of(struct commitlog_cursor *cursor, uint32_t at_a_time, uint64_t *out_last)
+static uint32_t rest_of(struct commitlog_cursor *cursor, uint64_t *out_last)
 {
     struct commitlog_message messages[AT_A_TIME];
     uint32_t got = 0;
     uint32_t count = 0;
     int32_t rc;
-    while ((rc = commitlog_cursor_fetch(cursor, messages, at_a_time, 0, &got, NULL)) ==
+    while ((rc = commitlog_cursor_fetch(cursor, messages, AT_A_TIME, 0, &got, NULL)) ==
            COMMITLOG_OK) {
         count += got;
         if (out_last != NULL) {
@@ -109,7 +109,7 @@ static void reader_looks(void)
 {
     pass_ms(600);
     struct commitlog_cursor *cursor = open_cursor(reader, reader_topic, OF_LOG);
-    (void)rest_of(cursor, AT_A_TIME, NULL);
+    (void)rest_of(cursor, NULL);
     commitlog_cursor_close(cursor);
 }
 
@@ -122,7 +122,7 @@ START_TEST(a_seek_that_is_refused_passes_over_nothing)
     const uint64_t told = commitlog_cursor_tell(cursor);
     ck_assert_int_eq(refused_seek(cursor, _i), COMMITLOG_EINVAL);
     ck_assert_uint_eq(commitlog_cursor_tell(cursor), told);
-    ck_assert_uint_eq(rest_of(cursor, AT_A_TIME, NULL), COUNT - 1);
+    ck_assert_uint_eq(rest_of(cursor, NULL), COUNT - 1);
     commitlog_cursor_close(cursor);
 }
 END_TEST
@@ -159,7 +159,7 @@ START_TEST(a_seek_that_is_refused_goes_on_at_the_next_writer)
     put_keyed(COUNT, COMMITLOG_LEVEL_NONE);
     reader_looks();
     ck_assert_int_eq(refused_seek(cursor, _i), COMMITLOG_EINVAL);
-    ck_assert_uint_eq(rest_of(cursor, AT_A_TIME, NULL), _i == BY_KEY ? COUNT - 1 : 2 * COUNT - 1);
+    ck_assert_uint_eq(rest_of(cursor, NULL), _i == BY_KEY ? COUNT - 1 : 2 * COUNT - 1);
     commitlog_cursor_close(cursor);
 }
 END_TEST
@@ -178,7 +178,7 @@ static struct commitlog_cursor *cut_under(int kind, uint64_t *out_last)
         fetch_one(cursor, &message);
         *out_last = message.position;
     } else {
-        ck_assert_uint_ge(rest_of(cursor, AT_A_TIME, out_last), (COUNT + CUT) / 2);
+        ck_assert_uint_ge(rest_of(cursor, out_last), (COUNT + CUT) / 2);
     }
     ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
     ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
@@ -245,8 +245,7 @@ START_TEST(what_expires_is_not_given_from_what_was_looked_up_before)
                      0);
     /* By key the one that was given is the newest. */
     const uint32_t kept = COUNT - EXPIRED - (_i % 2 == BY_KEY ? 1 : 0);
-    const uint32_t at_a_time = _i % 2 == BY_KEY ? 1 : AT_A_TIME;
-    ck_assert_uint_eq(rest_of(cursor, at_a_time, NULL), all ? 0 : kept);
+    ck_assert_uint_eq(rest_of(cursor, NULL), all ? 0 : kept);
     commitlog_cursor_close(cursor);
 }
 END_TEST
