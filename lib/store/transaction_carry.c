@@ -18,10 +18,17 @@
 #define CARRY_ROOM_MS 1000
 #define CARRY_MORE_BYTES 16u
 
+/* It lies in what goes; or damage took it, of one that is prepared: then it is said again. */
+static bool carry_needs_state(const struct clg_transaction *open, uint64_t end)
+{
+    return open->state_position < end ||
+           (open->state_position == CLG_NO_POSITION && open->prepared);
+}
+
 static uint64_t carry_state_bytes(const struct clg_transaction *open, uint64_t end)
 {
     uint64_t bytes = 0;
-    if (open->state_position < end) {
+    if (carry_needs_state(open, end)) {
         bytes += clg_record_bytes(0, CLG_TRANSACTION_STATE_BYTES + open->group_bytes);
     }
     for (uint32_t i = 0; i < open->offset_count; i++) {
@@ -61,7 +68,7 @@ static int carry_state(struct commitlog_store *store, const struct clg_transacti
                        uint64_t end, uint64_t *bytes, struct commitlog_error *err)
 {
     int rc = COMMITLOG_OK;
-    if (open->state_position < end) {
+    if (carry_needs_state(open, end)) {
         const struct clg_transaction_mark state = {
             .operation = CLG_TRANSACTION_STATE,
             .transaction = open->id,
