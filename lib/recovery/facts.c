@@ -113,6 +113,13 @@ static int facts_raw_file(struct clg_facts *facts, const struct clg_store_dir *d
         return clg_fail(err, COMMITLOG_ENOMEM, ENOMEM, fact->base, "recovery");
     }
     for (uint64_t at = 0; at < stat.size_bytes && !fact->has_data;) {
+        if (at > 0) { /* a file may be nothing but a hole of any size */
+            int64_t data = os->next_data(os, fd, at);
+            at = data < 0 ? at : (uint64_t)data;
+        }
+        if (at >= stat.size_bytes) {
+            break;
+        }
         size_t bytes = at == 0 ? CLG_SEGMENT_DATA_START : FACTS_READ_BYTES;
         int64_t n = os->pread(os, fd, buffer, bytes, at);
         bool zero = n >= 0 && clg_is_zero(buffer, (size_t)n);

@@ -12,6 +12,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/topic_record.h"
 #include "recovery/facts_internal.h"
 #include "segment/segment_scan.h"
@@ -343,6 +344,18 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
     return rc != 0 ? rc : scan_tick(s, to - at, err);
 }
 
+/* What a header that verifies says of the log before it was true when it was sealed, whatever has
+ * become of the bytes behind it. */
+static void scan_witness_header(struct facts_scan *s, const struct clg_scan_record *record)
+{
+    uint64_t durable = 0;
+    if (record->size > 0 && clg_record_state(record->header.word) == CLG_RECORD_COMMITTED &&
+        !CLG_PLANTED(TORN_UNHEARD) &&
+        clg_durable_back_decode(record->position, record->header.durable_back, &durable)) {
+        clg_facts_witness(s->facts, durable, CLG_WITNESS_BEHIND);
+    }
+}
+
 /* Behind X: valid records are witnesses, everything else is a range. */
 static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_fact_segment *fact,
                        struct commitlog_error *err)
@@ -359,6 +372,7 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
             return rc;
         }
         bool search = false;
+        scan_witness_header(s, &record);
         if (record.verdict == CLG_SCAN_OK) {
             fact->nonzero = true;
             s->facts->tail_zero = false;

@@ -427,7 +427,10 @@ int clg_segment_pwrite(struct clg_segment *segment, const void *buf, size_t size
     }
     int rc = clg_os_pwrite_all(segment->dir->os, fd, buf, size, position - segment->base);
     segment_fd_put(segment);
-    return rc < 0 ? segment_fail_os(segment, rc, position, "write", err) : 0;
+    /* ENODATA is of the medium here: a part of a block that the kernel could not read. */
+    return rc < 0 ? clg_fail_os(err, rc, position, "segment %020" PRIu64 ".log: write at %" PRIu64,
+                                segment->base, position)
+                  : 0;
 }
 
 int clg_segment_flush(struct clg_segment *segment, struct commitlog_error *err)

@@ -22,6 +22,7 @@
 #include "segment/segment_name.h"
 
 #define CUT_PIECE_BYTES (UINT64_C(1) << 20)
+#define CUT_SECTOR_BYTES 512u
 /* The mmap engine touches pages that far ahead of the records, a little more for its last step. */
 #define CUT_AHEAD_BYTES (UINT64_C(5) << 20)
 #define CUT_AHEAD_PIECE_BYTES (UINT64_C(64) << 10)
@@ -39,15 +40,23 @@ static uint8_t *cut_buffer(struct clg_segment *segment, struct commitlog_error *
 }
 
 /* A part of a block that cannot be read cannot be written either, for the kernel reads the rest. So
- * all of it is written, the rest as zeros: what was there is lost. */
+ * all of it is written, and what does not read of the rest as zeros: it is lost already. */
 static int cut_write_block(struct clg_segment *segment, const uint8_t *bytes, uint32_t size,
                            uint64_t position, struct commitlog_error *err)
 {
     uint8_t block[CLG_FORMAT_PAGE_BYTES];
     const uint32_t at = (uint32_t)(position % CLG_FORMAT_PAGE_BYTES);
     CLG_ASSERT(size <= CLG_FORMAT_PAGE_BYTES - at);
-    if (clg_segment_pread(segment, block, sizeof(block), position - at, NULL) == COMMITLOG_EIO) {
-        memset(block, 0, sizeof(block));
+    for (uint32_t i = 0; i < CLG_FORMAT_PAGE_BYTES; i += CUT_SECTOR_BYTES) {
+        int rc = clg_segment_pread_raw(segment, block + i, CUT_SECTOR_BYTES, position - at + i);
+        if (rc < 0 && !clg_os_is_data_error(rc)) {
+            return clg_fail_os(err, rc, position,
+                               "segment %020" PRIu64 ".log: read around %" PRIu64, segment->base,
+                               position);
+        }
+        if (rc < 0) {
+            memset(block + i, 0, CUT_SECTOR_BYTES);
+        }
     }
     memcpy(block + at, bytes, size);
     return clg_segment_pwrite(segment, block, sizeof(block), position - at, err);
@@ -58,8 +67,9 @@ static int cut_write(struct clg_segment *segment, const uint8_t *bytes, uint64_t
                      uint64_t position, struct commitlog_error *err)
 {
     struct commitlog_error own;
+    clg_error_clear(&own);
     int rc = clg_segment_pwrite(segment, bytes, (size_t)size, position, &own);
-    if (rc != COMMITLOG_EIO) {
+    if (rc == 0 || own.os_errno == 0 || !clg_os_is_data_error(-own.os_errno)) {
         return clg_error_give(err, rc, &own);
     }
     rc = 0;

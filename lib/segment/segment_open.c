@@ -287,6 +287,9 @@ int clg_segment_reserve(struct clg_segment *segment, struct commitlog_error *err
         return rc;
     }
     rc = open_fallocate(segment);
+    if (rc == -EOPNOTSUPP || rc == -ENOSYS) { /* ext without extents, say */
+        return 0;
+    }
     if (rc < 0) {
         return clg_fail_os(err, rc, segment->base, "segment %020" PRIu64 ".log: reserve its blocks",
                            segment->base);

@@ -90,6 +90,7 @@ struct clg_scan {
     uint64_t window_at;    /* position of window[0] */
     uint64_t window_bytes; /* valid from there */
     uint64_t read_ahead;   /* bytes to ask for at once */
+    uint64_t searched;     /* bytes of bodies that searches of this scan have hashed */
 };
 
 /* Starts at `position` (0: the start of the data). min_epoch and min_time begin at the segment

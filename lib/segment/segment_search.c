@@ -97,9 +97,16 @@ static uint64_t search_candidate(const struct search_chunk *chunk, uint64_t from
     return chunk->to;
 }
 
-/* Does a record verify here? Bodies are hashed as long as *hash_left lasts. */
-static int search_try(struct clg_scan *scan, uint64_t at, uint64_t *hash_left,
-                      struct clg_scan_search *search, bool *found, struct commitlog_error *err)
+/* All searches of a scan together: a file that was made for it must not cost hours. */
+static uint64_t search_hash_left(const struct clg_scan *scan)
+{
+    const uint64_t most = SEARCH_HASH_FLOOR + scan->segment->bytes * SEARCH_HASH_FACTOR;
+    return scan->searched < most ? most - scan->searched : 0;
+}
+
+/* Does a record verify here? Bodies are hashed as long as that lasts. */
+static int search_try(struct clg_scan *scan, uint64_t at, struct clg_scan_search *search,
+                      bool *found, struct commitlog_error *err)
 {
     CLG_ASSERT(found != NULL);
     struct clg_scan_bounds bounds = {.epoch = scan->min_epoch, .time = scan->min_time};
@@ -114,13 +121,13 @@ static int search_try(struct clg_scan *scan, uint64_t at, uint64_t *hash_left,
     }
     CLG_ASSERT(record.size >= CLG_RECORD_MIN);
     if (scan->mode == CLG_SCAN_FULL && !clg_record_is_filler(record.header.kind)) {
-        if (record.size > *hash_left) {
+        if (record.size > search_hash_left(scan)) {
             return clg_fail(err, COMMITLOG_EDAMAGED, 0, at,
                             "segment %020" PRIu64 ".log: search at %" PRIu64
                             ": too many headers without a body",
                             scan->segment->base, at);
         }
-        *hash_left -= record.size;
+        scan->searched += record.size;
         rc = clg_scan_examine(scan, &bounds, at, &record, err);
         if (rc == 0) {
             search->cut_durable = clg_max_u64(search->cut_durable, clg_scan_cut_durable(&record));
@@ -133,8 +140,8 @@ static int search_try(struct clg_scan *scan, uint64_t at, uint64_t *hash_left,
 /* All candidates of one chunk; the chunk's bytes are loaded again after each, because looking at
  * a candidate may move the buffer. *next is where the search goes on, or the record found. */
 static int search_chunk_records(struct clg_scan *scan, struct search_chunk chunk,
-                                uint64_t *hash_left, struct clg_scan_search *search, uint64_t *next,
-                                bool *found, struct commitlog_error *err)
+                                struct clg_scan_search *search, uint64_t *next, bool *found,
+                                struct commitlog_error *err)
 {
     CLG_ASSERT(chunk.bytes != NULL);
     uint64_t at = chunk.from;
@@ -143,7 +150,7 @@ static int search_chunk_records(struct clg_scan *scan, struct search_chunk chunk
         if (at >= chunk.to) {
             break;
         }
-        int rc = search_try(scan, at, hash_left, search, found, err);
+        int rc = search_try(scan, at, search, found, err);
         if (rc != 0 || *found) {
             *next = at;
             return rc;
@@ -170,7 +177,6 @@ int clg_scan_resync(struct clg_scan *scan, uint64_t from, uint64_t to,
     uint64_t at = clg_align_up(from, CLG_RECORD_ALIGN);
     *search = (struct clg_scan_search){
         .found = to, .first_unreadable = CLG_NO_POSITION, .all_zero = true};
-    uint64_t hash_left = SEARCH_HASH_FLOOR + (at < end ? (end - at) * SEARCH_HASH_FACTOR : 0);
     uint64_t limit = clg_segment_data_limit(scan->segment, at, clg_max_u64(at, end));
     end = clg_min_u64(end, clg_align_up(limit, CLG_RECORD_ALIGN));
     while ((at = search_skip_hole(scan, at, end)) < end) {
@@ -185,7 +191,7 @@ int clg_scan_resync(struct clg_scan *scan, uint64_t from, uint64_t to,
             continue;
         }
         bool found = false;
-        rc = search_chunk_records(scan, chunk, &hash_left, search, &at, &found, err);
+        rc = search_chunk_records(scan, chunk, search, &at, &found, err);
         if (rc != 0) {
             return rc;
         }

@@ -244,6 +244,29 @@ static int supply_make_now(struct clg_segment_supply *supply, uint64_t base,
     return rc;
 }
 
+/* Under lock, ready: one that was prepared by another process may have lost its blocks since. */
+static int supply_reserve_ready(struct clg_segment_supply *supply, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = supply->dir->os;
+    CLG_ASSERT(clg_mutex_is_held(&supply->lock));
+    if (supply->ready->reserved) {
+        return 0;
+    }
+    if (supply->failure.code != 0 && os->clock_mono_ns(os) < supply->retry_at_ns) {
+        return clg_error_give(err, supply->failure.code, &supply->failure);
+    }
+    struct commitlog_error own;
+    clg_error_clear(&own);
+    int rc = clg_segment_reserve(supply->ready, &own);
+    if (rc != 0) {
+        supply_failed(supply, &own);
+        return clg_error_give(err, rc, &own);
+    }
+    supply->retry_at_ns = 0;
+    clg_error_clear(&supply->failure);
+    return 0;
+}
+
 int clg_segment_supply_take(struct clg_segment_supply *supply, uint64_t base,
                             struct clg_segment **out, struct commitlog_error *err)
 {
@@ -258,9 +281,8 @@ int clg_segment_supply_take(struct clg_segment_supply *supply, uint64_t base,
                       "next segment: %020" PRIu64 ".log is ready, %020" PRIu64 ".log was asked for",
                       supply->ready->base, base);
     } else if (supply->ready != NULL) {
-        rc = clg_segment_reserve(supply->ready, err);
+        rc = supply_reserve_ready(supply, err);
         supply->made_ahead += rc == 0 ? 1 : 0;
-        supply->refused += rc == COMMITLOG_ENOSPC ? 1 : 0;
     } else {
         rc = supply_make_now(supply, base, err);
         supply->made_late += rc == 0 ? 1 : 0;

@@ -12,6 +12,8 @@
 
 /* Passing over so many records takes less than a millisecond. */
 #define CURSOR_PASSED_CHECK 1024u
+/* A sector that does not read holds up who goes on behind it no longer than that. */
+#define CURSOR_UNSURE_MOST 3u
 
 /* One piece of memory. */
 struct cursor_whole {
@@ -444,11 +446,12 @@ static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *
             return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
         }
         if (rc != COMMITLOG_OK && rc != COMMITLOG_ETOOSMALL && rc != COMMITLOG_EBEYOND &&
-            rc != COMMITLOG_EDAMAGED) {
-            fetch->bound = cursor->next;
+            rc != COMMITLOG_EDAMAGED && cursor->unsure < CURSOR_UNSURE_MOST) {
+            fetch->is_unsure = true;
             return rc; /* whether it is there is not known: ask again */
         }
     }
+    cursor->unsure = 0;
     cursor->generation = fetch->core->generation;
     bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
                 (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
@@ -478,6 +481,7 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
     int rc;
     do {
         looked = false;
+        fetch->bound = cursor->next;
         rc = clg_store_fold(store, &fetch->core, &fetch->visible, NULL);
         generation = fetch->core->generation;
         if (rc != COMMITLOG_OK) {
@@ -496,6 +500,8 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
             again = true;
         }
     } while (fetch->count == 0 && again);
+    cursor->unsure += fetch->is_unsure;
+    fetch->is_unsure = false;
     if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
         rc = COMMITLOG_EEND; /* it was there while its writer lived */
     }

@@ -42,6 +42,7 @@ struct clg_fetch {
     uint32_t left_epoch; /* of the one that was left out last, and where the next begins */
     uint64_t left_next;
     struct clg_until until;
+    bool is_unsure; /* what was read last cannot be read: whether it is still there is not known */
 };
 
 struct clg_reference;
@@ -82,6 +83,7 @@ struct commitlog_cursor {
     uint64_t next;   /* offset, or position in log order */
     /* What it saw last: whether a recovery has cut it shows when the core changes. */
     bool has_last;
+    uint32_t unsure; /* fetches, one after the other, that could not read it */
     uint64_t last_position;
     uint32_t last_check;
     uint32_t min_epoch; /* log order: no later record has a lower one; others: 0 */

@@ -89,6 +89,7 @@ static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             cursor->pending_at = 0;
             rc = clg_merge_next(cursor->merge, fetch->visible, cursor->scratch.merged,
                                 CLG_CURSOR_ENTRIES, &cursor->pending, &skipped);
+            fetch->bound = rc == COMMITLOG_OK ? fetch->bound : cursor->next;
             if (rc == COMMITLOG_OK && cursor->pending == 0) {
                 rc = topic_cross(cursor, fetch, UINT64_MAX); /* and what should follow */
                 if (rc != COMMITLOG_OK) {

@@ -241,10 +241,12 @@ static void service_idle(struct service_step *step)
         rc = clg_store_checkpoint(store, false, clg_log_first(log), &err);
         clg_store_announce(store);
     }
-    if (rc != COMMITLOG_EINTERRUPTED) { /* somebody ended the waits of all: next time */
-        service_report(step, rc, &err);
-        services->idle_checkpointed = published;
+    if (rc == COMMITLOG_EINTERRUPTED) { /* somebody ended the waits of all */
+        service_due(step, step->now + SERVICE_IDLE_NS);
+        return;
     }
+    service_report(step, rc, &err);
+    services->idle_checkpointed = published;
 }
 
 static void service_retain(struct service_step *step)

@@ -200,6 +200,7 @@ static int store_check_engine(struct commitlog_store *store, struct clg_core *co
     bool safe = !fs.network && (fs.type == CLG_OS_FS_EXT || fs.type == CLG_OS_FS_XFS ||
                                 fs.type == CLG_OS_FS_TMPFS);
     rc = safe ? clg_segment_reserve(active, err) : COMMITLOG_OK;
+    safe = safe && (rc != COMMITLOG_OK || active->reserved);
     clg_segment_unref(active);
     if (!safe) {
         return clg_fail(err, COMMITLOG_EUNSUPPORTED, 0, CLG_NO_POSITION,

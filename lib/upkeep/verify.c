@@ -102,12 +102,21 @@ static int verify_footer(struct clg_verify *v, const struct clg_fact_segment *fa
     return 0;
 }
 
+/* Does a queue's file have an entry of it? */
+static bool verify_is_queued(const struct clg_record_header *header)
+{
+    return header->queue_number != CLG_QUEUE_NONE &&
+           (header->kind == CLG_KIND_MESSAGE || header->kind == CLG_KIND_REFERENCE ||
+            header->kind == CLG_KIND_HOLE);
+}
+
 static int verify_segment(struct clg_verify *v, const struct clg_fact_segment *fact)
 {
     struct clg_scan scan;
     uint64_t before = v->counts->damaged_ranges;
     uint64_t limit = clg_min_u64(v->end, fact->segment->data_end);
     CLG_ASSERT(fact->segment != NULL);
+    v->queue_records = 0;
     clg_scan_init(&scan, fact->segment, 0, CLG_SCAN_FULL);
     scan.min_epoch = v->min_epoch > scan.min_epoch ? v->min_epoch : scan.min_epoch;
     scan.min_time = v->min_time > scan.min_time ? v->min_time : scan.min_time;
@@ -121,6 +130,7 @@ static int verify_segment(struct clg_verify *v, const struct clg_fact_segment *f
         }
         if (record.verdict == CLG_SCAN_OK) {
             v->counts->records++;
+            v->queue_records += verify_is_queued(&record.header);
         } else {
             rc = verify_failed(v, &scan, &record, limit);
         }
@@ -134,6 +144,7 @@ static int verify_segment(struct clg_verify *v, const struct clg_fact_segment *f
     clg_scan_free(&scan);
     /* Beside a live writer the segment may have been filled and sealed since `end` was read. */
     bool sound = v->counts->damaged_ranges == before && limit == fact->segment->data_end;
+    v->counted = sound;
     if (rc == 0) {
         rc = verify_footer(v, fact, records, sound);
     }

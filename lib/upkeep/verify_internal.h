@@ -18,6 +18,8 @@ struct clg_verify {
     uint64_t reported;
     uint32_t min_epoch;
     int64_t min_time;
+    uint64_t queue_records; /* of the segment that is looked at: those that are in a queue; */
+    bool counted;           /* and that is all of them: it is sound to its end */
 };
 
 /* 0, or ENOMEM from the report. */

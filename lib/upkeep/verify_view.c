@@ -31,6 +31,7 @@ struct verify_file {
     uint8_t *bytes;
     uint64_t size;
     uint32_t wrong;
+    uint64_t entries; /* of records that are there */
 };
 
 static int verify_file_say(struct verify_file *file, const char *reason)
@@ -156,7 +157,11 @@ static int verify_queue(struct verify_file *file, const struct clg_queue_file *q
     int rc = 0;
     CLG_ASSERT(queues != NULL);
     for (uint32_t i = 0; rc == 0 && i < directory->count && file->wrong < VERIFY_ENTRIES_MAX; i++) {
-        if (!verify_lost(queues, directory, i) && !verify_entry(file, queues, directory, i)) {
+        if (verify_lost(queues, directory, i)) {
+            continue;
+        }
+        file->entries++;
+        if (!verify_entry(file, queues, directory, i)) {
             file->wrong++;
             rc = verify_file_say(file, "an entry does not fit the record it points at");
         }
@@ -189,6 +194,9 @@ static int verify_queues(struct verify_file *file, const struct clg_view_segment
         } else {
             rc = verify_queue(file, &queues, &directory);
         }
+    }
+    if (rc == 0 && file->wrong == 0 && file->v->counted && file->entries < file->v->queue_records) {
+        rc = verify_file_say(file, "it lacks records of its segment");
     }
     CLG_ASSERT(rc <= 0);
     return rc;

@@ -63,6 +63,8 @@ struct clg_fold {
     uint64_t records;
     uint64_t images_written;
     uint64_t images_rebuilt;
+    clg_fold_damage_fn damage; /* of the opening: what rebuilding a file leaves out is told, too */
+    void *damage_ctx;
 };
 
 /* In the order in which a record is applied: topics first, they name what the others index. */
@@ -98,6 +100,7 @@ struct clg_fold_scan {
     uint64_t records;
     uint64_t damaged_ranges;
     uint64_t damaged_bytes;
+    bool unreadable;           /* some of it did not read: the device may yet give it */
     clg_fold_damage_fn damage; /* NULL: nobody wants to know */
     void *damage_ctx;
     bool padded; /* the closing pad was seen */

@@ -324,6 +324,8 @@ int clg_fold_open(struct clg_fold *fold, const struct clg_fold_opening *opening,
     clg_segment_unref(last);
     clg_mutex_lock(os, &fold->lock);
     fold->segments.first = opening->first;
+    fold->damage = opening->damage;
+    fold->damage_ctx = opening->damage_ctx;
     fold->applied = UINT64_MAX; /* nothing to resume */
     run.told_at_ns = os->clock_mono_ns(os) - OPEN_PROGRESS_NS;
     open_sweep_dir(fold, &sweep);

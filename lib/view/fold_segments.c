@@ -9,11 +9,13 @@
  * Failure modes: ENOMEM: repeat. Rebuild: whatever reading the segment gives; bytes that do not
  *       verify are passed over, because a damaged record must not hide its neighbours.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/record.h"
 #include "view/fold_internal.h"
 
@@ -135,9 +137,12 @@ static int scan_skip(struct clg_fold_scan *scan, struct clg_scan *at,
     uint64_t from = record->position;
     uint64_t to = clg_min_u64(clg_scan_damage_end(record), end);
     CLG_ASSERT(from < end);
+    scan->unreadable = scan->unreadable || record->verdict == CLG_SCAN_BAD_READ ||
+                       record->fault == CLG_SCAN_BAD_READ;
     if (to == 0) {
         struct clg_scan_search search;
         int rc = clg_scan_resync(at, from + CLG_RECORD_ALIGN, end, &search, err);
+        scan->unreadable = scan->unreadable || search.unreadable > 0;
         if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
             return rc;
         }
@@ -230,9 +235,11 @@ static int rebuild_apply(void *ctx, const struct clg_record_view *record)
                                                              : 0;
 }
 
-/* The image of one segment from its records alone. */
+/* The image of one segment from its records alone. What does not read is no damage: whoever asks is
+ * told so, and the next one finds it, for an image without it would hide messages. *out_whole:
+ * there was no damage either. */
 static int rebuild_image(struct clg_fold *fold, struct clg_view *scratch,
-                         const struct clg_view_segment *id, struct clg_image *out,
+                         const struct clg_view_segment *id, struct clg_image *out, bool *out_whole,
                          struct commitlog_error *err)
 {
     struct clg_segment *segment = NULL;
@@ -249,9 +256,15 @@ static int rebuild_image(struct clg_fold *fold, struct clg_view *scratch,
                                  .mode = CLG_SCAN_FULL,
                                  .verified_from = CLG_NO_POSITION,
                                  .skip_damage = true,
+                                 .damage = fold->damage,
+                                 .damage_ctx = fold->damage_ctx,
                                  .apply = rebuild_apply,
                                  .ctx = scratch};
     rc = clg_fold_scan(fold->config.os, &scan, err);
+    if (rc == 0 && scan.unreadable && !CLG_PLANTED(REBUILT_UNREAD)) {
+        rc = clg_fail(err, COMMITLOG_EIO, EIO, id->base, "rebuild: not all of it reads");
+    }
+    *out_whole = scan.damaged_ranges == 0;
     (void)clg_segment_close_idle(segment);
     clg_segment_unref(segment);
     struct clg_view_item item = {.id = *id};
@@ -282,7 +295,8 @@ static int rebuild_slot(struct clg_fold *fold, struct clg_view *view, struct clg
         return clg_fail(err, rc, 0, item->id.base, "rebuild: out of memory");
     }
     struct clg_image image = {0};
-    rc = rebuild_image(fold, scratch, &item->id, &image, err);
+    bool whole = false;
+    rc = rebuild_image(fold, scratch, &item->id, &image, &whole, err);
     scratch->ops->destroy(scratch);
     if (rc == 0) {
         rc = view->ops->install(view, item, &image, CLG_SLOT_MEMORY);
@@ -296,6 +310,7 @@ static int rebuild_slot(struct clg_fold *fold, struct clg_view *view, struct clg
     }
     fold->images_rebuilt++;
     CLG_ASSERT(item->slots[view->slot].state == CLG_SLOT_MEMORY);
+    item->slots[view->slot].written = !whole; /* of a damaged segment no file is made */
     return 0;
 }
 

@@ -51,7 +51,8 @@ struct clg_view_slot {
     enum clg_view_slot_state state;
     struct clg_image image; /* MEMORY, MAPPED */
     void *data;             /* the view's own; freed by its release */
-    bool written;           /* MEMORY: the file is there, only mapping it failed */
+    bool written; /* MEMORY: no file is to be written: it is there and was not mapped, or the
+                     segment is damaged */
 };
 
 /* One finished segment. */

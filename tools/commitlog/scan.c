@@ -175,10 +175,10 @@ static int scan_status(struct scan *scan, int32_t rc, uint64_t bound)
     case COMMITLOG_EDAMAGED:
         return scan_damaged(scan, bound);
     case COMMITLOG_EIO: /* of a sector, perhaps: then what lies behind it is read */
-        if (scan->unreadable_at == bound + 1) {
+        if (bound != commitlog_cursor_tell(scan->cursor) ||
+            ++scan->unreadable > SCAN_UNREADABLE_MOST) { /* not a sector: the device */
             return cli_fail(scan->cli, scan->cli->dir, rc, NULL);
         }
-        scan->unreadable_at = bound + 1;
         return scan_damaged(scan, bound);
     case COMMITLOG_EEXPIRED:
         return scan_expired(scan, bound);
@@ -221,6 +221,7 @@ static int scan_loop(struct scan *scan)
             rc = commitlog_cursor_fetch(scan->cursor, scan->messages, want, COMMITLOG_FOREVER,
                                         &count, &bound);
         }
+        scan->unreadable = rc == COMMITLOG_OK ? 0 : scan->unreadable;
         status = rc == COMMITLOG_OK ? scan_print_all(scan, count) : scan_status(scan, rc, bound);
     }
     return status;

@@ -16,7 +16,7 @@
 #include "open.h"
 #include "record_out.h"
 
-enum { SCAN_CHUNK = 256, SCAN_DAMAGE_TOLD = 10 };
+enum { SCAN_CHUNK = 256, SCAN_DAMAGE_TOLD = 10, SCAN_UNREADABLE_MOST = 16 };
 
 /* What a place of the cursor is, for messages and for going on behind damage. */
 enum { SCAN_QUEUE, SCAN_LOG, SCAN_KEY };
@@ -36,11 +36,11 @@ struct scan {
     uint64_t begin; /* positions, for the bar */
     uint64_t end;   /* position where a scan without follow ends */
     bool told_hidden;
-    uint64_t damaged;       /* places that were left out */
-    uint64_t expired;       /* references that were left out */
-    uint64_t expired_at;    /* the last one */
-    uint64_t unreadable_at; /* 1 + the bound of the last answer of EIO */
-    int status;             /* CLI_NO once something was left out */
+    uint64_t damaged;    /* places that were left out */
+    uint64_t expired;    /* references that were left out */
+    uint64_t expired_at; /* the last one */
+    uint32_t unreadable; /* answers of EIO since the last record */
+    int status;          /* CLI_NO once something was left out */
     struct commitlog_message messages[SCAN_CHUNK];
 };
 

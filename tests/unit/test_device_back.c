@@ -1,0 +1,209 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_device_back.c -- a device that does not answer for a moment, and then does: what was asked
+ * for meanwhile is EIO, and nothing is the worse for it. And what headers tell of the log before
+ * them, when what they are of was torn.
+ */
+#include "unit/fault_fixture.h"
+
+#include "format/checkpoint.h"
+
+enum { COUNT = 300, BODY = 1000, FETCH = 64 };
+
+static void device_setup(void)
+{
+    static const char body[BODY];
+    setup();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, body, BODY, COMMITLOG_LEVEL_DURABLE, NULL), 0);
+    }
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+
+static void open_as(uint64_t access)
+{
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_BORROW, 0, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_ACCESS, access, NULL), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_SCRUB_BYTES_PER_S, 100000000, NULL), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_msg(commitlog_open("/store", options, &store, &err) == 0, "%s", err.message);
+    commitlog_options_free(options);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+}
+
+static uint32_t read_all(void)
+{
+    struct commitlog_message messages[FETCH];
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t got = 0;
+    uint32_t count = 0;
+    int32_t rc;
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    while ((rc = commitlog_cursor_fetch(cursor, messages, FETCH, 0, &count, NULL)) == 0) {
+        ck_assert_uint_eq(messages[0].queue_offset, got);
+        got += count;
+    }
+    ck_assert_int_eq(rc, COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
+    return got;
+}
+
+static int32_t verify(void)
+{
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    int32_t rc = commitlog_verify("/store", options, &report, &err);
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+    return rc;
+}
+
+START_TEST(what_is_asked_for_meanwhile_is_an_error_and_there_again_later)
+{
+    static uint8_t buffer[16 * BODY];
+    struct commitlog_message messages[8];
+    uint32_t count = 0;
+    open_as(_i == 0 ? COMMITLOG_READ_WRITE : COMMITLOG_READ_ONLY);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, 1, EIO, 1), 0);
+    ck_assert_int_eq(
+        commitlog_read_copy(store, topic, 0, 0, buffer, sizeof(buffer), messages, 8, &count, NULL),
+        COMMITLOG_EIO);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, 0, 0, 0), 0);
+    ck_assert_uint_eq(read_all(), COUNT);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_msg(verify() == COMMITLOG_OK, "%s", err.message);
+    open_as(COMMITLOG_READ_WRITE);
+    ck_assert_uint_eq(read_all(), COUNT);
+    ck_assert_uint_eq(store_count(), COUNT);
+}
+END_TEST
+
+START_TEST(upkeep_that_scrubs_meanwhile_spoils_no_file)
+{
+    uint32_t wait_ms = 0;
+    open_as(COMMITLOG_READ_WRITE);
+    ck_assert_uint_eq(read_all(), COUNT); /* all files are open */
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, 1, EIO, 1), 0);
+    for (uint32_t i = 0; i < 200; i++) {
+        (void)commitlog_step(store, 1000, &wait_ms);
+        commitlog_fault_os(machine)->sleep_ns(commitlog_fault_os(machine), 100000000);
+    }
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, 0, 0, 0), 0);
+    for (uint32_t i = 0; i < 20; i++) {
+        (void)commitlog_step(store, 1000, &wait_ms);
+    }
+    ck_assert_uint_eq(read_all(), COUNT);
+    (void)commitlog_close(store, &err);
+    store = NULL;
+    ck_assert_msg(verify() == COMMITLOG_OK, "%s", err.message);
+    open_as(COMMITLOG_READ_WRITE);
+    ck_assert_uint_eq(read_all(), COUNT);
+    ck_assert_uint_eq(store_count(), COUNT);
+}
+END_TEST
+
+/* ---- what headers say of the log before them ---- */
+
+enum { LARGE = 20000, TORN = 4096, SECTOR = 512 };
+
+static const char log_path[] = "/store/log/00000000000000000000.log";
+
+static void append_large(uint32_t count, struct commitlog_receipt *last)
+{
+    static const char body[LARGE];
+    const struct commitlog_slice slice = {body, LARGE};
+    struct commitlog_record records[2];
+    struct commitlog_receipt receipts[2];
+    for (uint32_t i = 0; i < count; i++) {
+        records[i] = (struct commitlog_record){.struct_bytes = sizeof(records[i]),
+                                               .topic = topic,
+                                               .level = COMMITLOG_LEVEL_WRITTEN,
+                                               .body = &slice,
+                                               .body_count = 1};
+    }
+    ck_assert_int_eq(commitlog_append_batch(store, records, count, 0, receipts, &err), 0);
+    *last = receipts[count - 1];
+}
+
+/* The record in front is acknowledged and has rotted; the one behind it was torn by the cut. Its
+ * header is there, and says that the one in front was durable. */
+START_TEST(a_torn_record_says_that_the_one_before_it_was_durable)
+{
+    static const uint8_t zeros[TORN];
+    struct commitlog_receipt before = {0};
+    struct commitlog_receipt torn = {0};
+    segment_bytes = 1 << 20;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    for (uint32_t i = 0; i < 6; i++) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, zeros, BODY, COMMITLOG_LEVEL_DURABLE, &before), 0);
+    }
+    append_large((uint32_t)_i + 1, &torn);
+    commitlog_fault_set_survival(machine, 100);
+    commitlog_fault_power_cut(machine);
+    (void)commitlog_close(store, NULL);
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_flip(machine, log_path, before.position + 300, 1), 0);
+    uint64_t at = (torn.end_position - TORN) / SECTOR * SECTOR;
+    static const uint8_t others[SECTOR] = {1}; /* not what was to be there */
+    ck_assert_int_eq(commitlog_fault_write(machine, log_path, at, others, SECTOR), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+}
+END_TEST
+
+START_TEST(an_epoch_that_cannot_rise_is_refused)
+{
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    uint8_t file[CLG_CHECKPOINT_SLOTS * CLG_FORMAT_PAGE_BYTES];
+    struct clg_checkpoint checkpoint;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_content(machine, "/store/CHECKPOINT", &data, &bytes), 0);
+    ck_assert_uint_eq(bytes, sizeof(file));
+    memcpy(file, data, sizeof(file));
+    ck_assert_int_eq(clg_checkpoint_choose(file, NULL, false, &checkpoint), 0);
+    checkpoint.epoch = UINT32_MAX;
+    clg_checkpoint_encode(file + CLG_FORMAT_PAGE_BYTES * clg_checkpoint_slot(checkpoint.sequence),
+                          &checkpoint);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/store/CHECKPOINT", 0, file, sizeof(file)), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_ELIMIT);
+    open_as(COMMITLOG_READ_ONLY);
+    ck_assert_uint_eq(read_all(), 1);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("device back");
+    TCase *cases = tcase_create("device");
+    tcase_add_checked_fixture(cases, device_setup, teardown);
+    tcase_add_loop_test(cases, what_is_asked_for_meanwhile_is_an_error_and_there_again_later, 0, 2);
+    tcase_add_test(cases, upkeep_that_scrubs_meanwhile_spoils_no_file);
+    suite_add_tcase(suite, cases);
+    TCase *headers = tcase_create("headers");
+    tcase_add_checked_fixture(headers, setup, teardown);
+    tcase_add_loop_test(headers, a_torn_record_says_that_the_one_before_it_was_durable, 0, 2);
+    tcase_add_test(headers, an_epoch_that_cannot_rise_is_refused);
+    suite_add_tcase(suite, headers);
+    SRunner *runner = srunner_create(suite);
+    srunner_run_all(runner, CK_ENV);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
