@@ -114,6 +114,40 @@ START_TEST(upkeep_that_scrubs_meanwhile_spoils_no_file)
 }
 END_TEST
 
+static int no_fallocate(const struct commitlog_os *os, int fd, enum clg_os_fallocate_mode mode,
+                        uint64_t at, uint64_t size)
+{
+    (void)os;
+    (void)fd;
+    (void)mode;
+    (void)at;
+    (void)size;
+    return -EOPNOTSUPP;
+}
+
+/* Segments grow by ftruncate then, and no block is promised: the log goes on all the same. */
+START_TEST(without_fallocate_the_log_goes_on_over_segments)
+{
+    static const char body[BODY];
+    uint32_t wait_ms = 0;
+    struct commitlog_os table = *commitlog_fault_os(machine);
+    table.fallocate = no_fallocate;
+    ck_assert_int_eq(store_open_with(&table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    for (uint32_t i = 0; i < COUNT; i++) {
+        (void)commitlog_step(store, 1000, &wait_ms); /* makes segments ahead */
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, body, BODY, COMMITLOG_LEVEL_WRITTEN, NULL), 0);
+    }
+    ck_assert_uint_eq(read_all(), 2 * COUNT);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open_with(&table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_uint_eq(store_count(), 2 * COUNT);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+END_TEST
+
 /* ---- what headers say of the log before them ---- */
 
 enum { LARGE = 20000, TORN = 4096, SECTOR = 512 };
@@ -195,6 +229,7 @@ int main(void)
     tcase_add_checked_fixture(cases, device_setup, teardown);
     tcase_add_loop_test(cases, what_is_asked_for_meanwhile_is_an_error_and_there_again_later, 0, 2);
     tcase_add_test(cases, upkeep_that_scrubs_meanwhile_spoils_no_file);
+    tcase_add_test(cases, without_fallocate_the_log_goes_on_over_segments);
     suite_add_tcase(suite, cases);
     TCase *headers = tcase_create("headers");
     tcase_add_checked_fixture(headers, setup, teardown);
