@@ -1,0 +1,262 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_undefined_topics.c -- a topic that was opened while there was no room, and is named first by
+ * what lies in none of its queues: it is there after a crash, with its message, and its number is
+ * nobody else's. Nor is it when its definition is lost.
+ */
+#include "unit/raw_transaction_fixture.h"
+
+enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE };
+enum { AGE_MS = 1000, LATER_MS = 5000, LARGE = 100000, FILLING = 1000 };
+
+static uint32_t others; /* a topic that has messages */
+static struct commitlog_reservation *held;
+
+/* ---- what names it first ---- */
+
+static struct commitlog_record delayed_record(const struct commitlog_slice *body)
+{
+    return (struct commitlog_record){.struct_bytes = sizeof(struct commitlog_record),
+                                     .topic = topic,
+                                     .level = DURABLE,
+                                     .body = body,
+                                     .body_count = 1,
+                                     .deliver_at_ms = now_ms() + LATER_MS};
+}
+
+static void name_by_delayed(size_t bytes)
+{
+    const struct commitlog_slice body = {filling, bytes};
+    const struct commitlog_record record = delayed_record(&body);
+    ck_assert_msg(commitlog_append_record(store, &record, 0, NULL, &err) == 0, "%s", err.message);
+}
+
+static void by_a_delayed_message(void)
+{
+    name_by_delayed(8);
+}
+
+static void by_a_large_one(void)
+{
+    name_by_delayed(LARGE);
+}
+
+static void by_one_in_a_batch(void)
+{
+    const struct commitlog_slice body = {filling, 8};
+    struct commitlog_record records[2] = {delayed_record(&body), delayed_record(&body)};
+    records[0].topic = others;
+    records[0].deliver_at_ms = 0;
+    ck_assert_int_eq(commitlog_append_batch(store, records, 2, 0, NULL, &err), 0);
+}
+
+static void by_a_transaction(void)
+{
+    struct commitlog_transaction *transaction = begin();
+    ck_assert_int_eq(half(transaction, 0, 7, NONE, NULL), 0);
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, DURABLE, 0, &err), 0);
+    commitlog_transaction_close(transaction);
+}
+
+static void by_an_age(void)
+{
+    ck_assert_int_eq(commitlog_topic_expire_after(store, topic, AGE_MS, DURABLE, &err), 0);
+}
+
+static void by_growth(void)
+{
+    ck_assert_int_eq(commitlog_topic_grow(store, topic, 2, DURABLE, &err), 0);
+}
+
+static void (*const names[])(void) = {by_a_delayed_message, by_a_transaction, by_an_age,
+                                      by_one_in_a_batch,    by_a_large_one,   by_growth};
+enum { NAMES = sizeof(names) / sizeof(names[0]), SIMPLE_NAMES = 3 };
+
+/* ---- how it came to be without a definition ---- */
+
+static void names_setup(void)
+{
+    setup();
+    segment_bytes = 1 << 20;
+    held = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "others", 6, 1, &others, &err), 0);
+}
+
+static bool is_defined(void)
+{
+    return clg_log_topic_is_defined(store->core->log,
+                                    clg_registry_topic(&store->core->registry, topic));
+}
+
+static void fill_the_stage(void)
+{
+    struct commitlog_slice slice = {filling, 0};
+    struct commitlog_record record = {
+        .struct_bytes = sizeof(record), .topic = others, .level = NONE};
+    void *body = NULL;
+    ck_assert_int_eq(commitlog_reserve(store, &record, 8, 0, &held, &body, &err), 0);
+    record.body = &slice;
+    record.body_count = 1;
+    for (size_t bytes = FILLING; bytes > 0; bytes /= 10) { /* nothing is drained behind it */
+        int32_t rc = COMMITLOG_OK;
+        slice.bytes = bytes;
+        while (rc == COMMITLOG_OK) {
+            rc = commitlog_append_record(store, &record, 0, NULL, &err);
+        }
+        ck_assert_int_eq(rc, COMMITLOG_ETIMEDOUT);
+    }
+}
+
+static void open_without_room(void)
+{
+    fill_the_stage();
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    ck_assert(!is_defined());
+    ck_assert_int_eq(commitlog_abort(held), 0);
+}
+
+/* ---- what has become of it ---- */
+
+static uint32_t public_topic(void)
+{
+    uint32_t number = 0;
+    ck_assert_int_eq(commitlog_topic_open(store, "public", 6, 1, &number, &err), 0);
+    return number;
+}
+
+static uint64_t end_of(uint32_t which)
+{
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    ck_assert_int_eq(commitlog_queue_info(store, which, 0, &info), 0);
+    return info.next_offset;
+}
+
+static struct commitlog_topic_info about(uint32_t which)
+{
+    struct commitlog_topic_info info = {.struct_bytes = sizeof(info)};
+    ck_assert_int_eq(commitlog_topic_info(store, which, &info), 0);
+    return info;
+}
+
+/* All that waits comes; of a transaction whose topic is lost a commit may be refused. */
+static void let_it_come(bool known)
+{
+    struct commitlog_transaction_info open;
+    if (open_count(&open) > 0) {
+        struct commitlog_transaction *transaction = NULL;
+        ck_assert_int_eq(commitlog_transaction_open(store, open.transaction, &transaction, &err),
+                         0);
+        int32_t rc = commit(transaction, NONE, NULL);
+        ck_assert(rc == 0 || !known);
+        commitlog_transaction_close(transaction);
+    }
+    pass_ms(2 * LATER_MS);
+    step_all();
+}
+
+/* A new topic has none of its messages and not its age: what it is given it keeps. */
+static void new_one_is_new(bool known)
+{
+    const uint32_t number = public_topic();
+    ck_assert_uint_eq(about(number).keep_age_ms, 0);
+    ck_assert_int_eq(commitlog_append(store, number, 0, "precious", 8, NONE, NULL), 0);
+    let_it_come(known);
+    ck_assert_uint_eq(end_of(number), 1);
+    ck_assert_uint_eq(about(number).expired_below, 0);
+}
+
+static void the_process_dies(void)
+{
+    die(false);
+}
+
+static void the_power_goes(void)
+{
+    die(true);
+}
+
+static void it_is_closed(void)
+{
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+
+static void (*const ways_to_die[])(void) = {the_process_dies, the_power_goes, it_is_closed};
+enum { WAYS_TO_DIE = sizeof(ways_to_die) / sizeof(ways_to_die[0]) };
+
+START_TEST(whatever_names_it_first_brings_its_definition)
+{
+    void (*const name)(void) = names[_i / (2 * WAYS_TO_DIE)];
+    void (*const end)(void) = ways_to_die[_i / 2 % WAYS_TO_DIE];
+    open_without_room();
+    name();
+    end();
+    if (_i % 2 == 1) {
+        forget_views();
+    }
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    new_one_is_new(true);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    ck_assert_uint_eq(end_of(topic), name == by_an_age || name == by_growth ? 0 : 1);
+    ck_assert_uint_eq(about(topic).keep_age_ms, name == by_an_age ? AGE_MS : 0);
+}
+END_TEST
+
+/* ---- its definition is lost ---- */
+
+static void spoil_log(uint64_t from, uint64_t to)
+{
+    static const uint8_t junk[4096] = {1, 2, 3};
+    ck_assert_uint_le(to - from, sizeof(junk));
+    ck_assert_int_eq(commitlog_fault_write(machine, "/store/log/00000000000000000000.log", from,
+                                           junk, to - from),
+                     0);
+}
+
+START_TEST(a_number_that_something_names_is_nobody_elses_when_its_definition_is_lost)
+{
+    const uint64_t from = store_positions().claimed;
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    const uint64_t to = store_positions().claimed;
+    if (_i / SIMPLE_NAMES == 1) { /* what names it lies in another segment */
+        for (int i = 0; i < 30; i++) {
+            ck_assert_int_eq(commitlog_append(store, others, 0, filling, 50000, NONE, NULL), 0);
+        }
+        ck_assert_uint_gt(store_positions().claimed, segment_bytes);
+    }
+    names[_i % SIMPLE_NAMES]();
+    it_is_closed();
+    forget_views();
+    spoil_log(from, to);
+    ck_assert_int_eq(store_open_with(commitlog_fault_os(machine), COMMITLOG_ENGINE_STAGED,
+                                     COMMITLOG_RECOVER_SALVAGE),
+                     0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), COMMITLOG_ENOTFOUND);
+    new_one_is_new(false);
+}
+END_TEST
+
+static Suite *undefined_topics_suite(void)
+{
+    Suite *suite = suite_create("undefined_topics");
+    TCase *cases = tcase_create("topics without a definition");
+    tcase_set_timeout(cases, 60);
+    tcase_add_checked_fixture(cases, names_setup, teardown);
+    tcase_add_loop_test(cases, whatever_names_it_first_brings_its_definition, 0,
+                        2 * WAYS_TO_DIE * NAMES);
+    tcase_add_loop_test(cases,
+                        a_number_that_something_names_is_nobody_elses_when_its_definition_is_lost,
+                        0, 2 * SIMPLE_NAMES);
+    suite_add_tcase(suite, cases);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(undefined_topics_suite());
+    srunner_run_all(runner, CK_NORMAL);
+    int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? 0 : 1;
+}
