@@ -157,6 +157,57 @@ static void begin_flush_aligned(void)
     weave_spawn("durable-2", append_durable, number(2));
 }
 
+/* Behind a claim that is open nothing is flushed: who is woken to lead, and has no more time to
+ * wait for its end, leaves it to the others. */
+static uint64_t flush_ends[3];
+
+static void sync_upto(uint32_t which, int32_t timeout_ms)
+{
+    struct commitlog_error err = {.message = ""};
+    int32_t rc = commitlog_sync(scene.store, flush_ends[which], timeout_ms, &err);
+    WEAVE_CHECK(rc == COMMITLOG_OK || (timeout_ms >= 0 && rc == COMMITLOG_ETIMEDOUT), "sync: %s",
+                err.message);
+    WEAVE_CHECK(rc != COMMITLOG_OK || clg_log_durable(scene.log) >= flush_ends[which],
+                "sync has returned too early");
+}
+
+static void sync_patiently(void *arg)
+{
+    sync_upto(number_of(arg), COMMITLOG_FOREVER);
+}
+
+static void sync_for_a_second(void *arg)
+{
+    sync_upto(number_of(arg), 1000);
+}
+
+static void commit_when_quiet(void *arg)
+{
+    weave_stop();
+    scene_commit(arg, 1, COMMITLOG_LEVEL_NONE);
+}
+
+static void begin_flush_left(void)
+{
+    struct commitlog_reservation *held = NULL;
+    scene_open(&options_staged);
+    for (uint32_t i = 0; i < 3; i++) {
+        scene_append(i + 2, COMMITLOG_LEVEL_NONE);
+        flush_ends[i] = clg_log_claimed(scene.log);
+        if (i == 0)
+            held = scene_reserve(1, COMMITLOG_LEVEL_NONE);
+    }
+    weave_spawn("before", sync_patiently, number(0));
+    weave_spawn("leaves", sync_for_a_second, number(1));
+    weave_spawn("stays", sync_patiently, number(2));
+    weave_spawn("commit", commit_when_quiet, held);
+}
+
+static void quiet_flush_left(void)
+{
+    WEAVE_CHECK(clg_log_durable(scene.log) == flush_ends[0], "what is published is not durable");
+}
+
 static void begin_batch(void)
 {
     scene_open(&options_staged);
@@ -495,6 +546,7 @@ const struct weave_case race_cases[] = {
     {"reader-durable", begin_reader_durable, scene_step, NULL, scene_finish},
     {"flushers", begin_flushers, scene_step, NULL, scene_finish},
     {"flush-reserved", begin_flush_reserved, scene_step, NULL, scene_finish},
+    {"flush-left", begin_flush_left, scene_step, quiet_flush_left, scene_finish},
     {"flush-aligned", begin_flush_aligned, scene_step, NULL, scene_finish},
     {"batch", begin_batch, scene_step, NULL, scene_finish},
     {"batch-looked-at", begin_batch_looked_at, scene_step, NULL, scene_finish},
