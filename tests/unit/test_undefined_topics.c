@@ -214,18 +214,25 @@ static void spoil_log(uint64_t from, uint64_t to)
                      0);
 }
 
-START_TEST(a_number_that_something_names_is_nobody_elses_when_its_definition_is_lost)
+static void append_others(uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_int_eq(commitlog_append(store, others, 0, filling, 50000, NONE, NULL), 0);
+    }
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), 0);
+}
+
+/* With what names it in the same segment, or in the next one. */
+static void lose_definition(void (*name)(void), bool same_segment)
 {
     const uint64_t from = store_positions().claimed;
     ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
     const uint64_t to = store_positions().claimed;
-    if (_i / SIMPLE_NAMES == 1) { /* what names it lies in another segment */
-        for (int i = 0; i < 30; i++) {
-            ck_assert_int_eq(commitlog_append(store, others, 0, filling, 50000, NONE, NULL), 0);
-        }
+    if (!same_segment) {
+        append_others(30);
         ck_assert_uint_gt(store_positions().claimed, segment_bytes);
     }
-    names[_i % SIMPLE_NAMES]();
+    name();
     it_is_closed();
     forget_views();
     spoil_log(from, to);
@@ -233,6 +240,27 @@ START_TEST(a_number_that_something_names_is_nobody_elses_when_its_definition_is_
                                      COMMITLOG_RECOVER_SALVAGE),
                      0);
     ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), COMMITLOG_ENOTFOUND);
+}
+
+START_TEST(a_number_that_something_names_is_nobody_elses_when_its_definition_is_lost)
+{
+    lose_definition(names[_i % SIMPLE_NAMES], _i / SIMPLE_NAMES == 0);
+    new_one_is_new(false);
+}
+END_TEST
+
+/* What names it is carried forward, as if its topic were there: it may be known again. */
+START_TEST(retention_goes_on_and_the_number_stays_taken)
+{
+    struct commitlog_retained retained;
+    lose_definition(names[_i], true);
+    append_others(70);
+    ck_assert_msg(retain(1, &retained) == 0, "%s", err.message);
+    ck_assert_uint_ge(retained.segments_dropped, 2);
+    ck_assert_uint_gt(store_positions().first, 2 * segment_bytes);
+    it_is_closed();
+    forget_views();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     new_one_is_new(false);
 }
 END_TEST
@@ -248,6 +276,7 @@ static Suite *undefined_topics_suite(void)
     tcase_add_loop_test(cases,
                         a_number_that_something_names_is_nobody_elses_when_its_definition_is_lost,
                         0, 2 * SIMPLE_NAMES);
+    tcase_add_loop_test(cases, retention_goes_on_and_the_number_stays_taken, 0, SIMPLE_NAMES);
     suite_add_tcase(suite, cases);
     return suite;
 }
