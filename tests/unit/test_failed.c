@@ -169,6 +169,81 @@ START_TEST(what_counts_as_written_ends_at_a_record)
 }
 END_TEST
 
+/* Bytes that are written where they will lie, and bytes that are not. */
+START_TEST(nothing_is_committed_to_a_failed_store)
+{
+    const struct commitlog_record record = {
+        .struct_bytes = sizeof(record), .topic = topic, .level = COMMITLOG_LEVEL_NONE};
+    const size_t bytes = _i / 2 == 0 ? 10 : 2 * stage_bytes;
+    const struct commitlog_receipt untouched = {.position = 77, .end_position = 78};
+    struct commitlog_receipt receipt = untouched;
+    struct commitlog_reservation *reservation = NULL;
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t count = 0;
+    void *body = NULL;
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    segment_bytes = 1 << 20;
+    ck_assert_int_eq(store_open((uint64_t)_i % 2), 0);
+    store_put(STORED, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_append(store, topic, 0, "lost", 4, COMMITLOG_LEVEL_NONE, NULL), 0);
+    ck_assert_int_eq(commitlog_reserve(store, &record, bytes, 0, &reservation, &body, &err), 0);
+    memset(body, 1, bytes);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC, 1, EIO, 0), 0);
+    ck_assert_int_eq(commitlog_sync(store, store_positions().published, 0, &err),
+                     COMMITLOG_EFAILED);
+    ck_assert_int_eq(commitlog_commit(reservation, 0, &receipt, &err), COMMITLOG_EFAILED);
+    ck_assert_int_eq(memcmp(&receipt, &untouched, sizeof(receipt)), 0);
+    ck_assert_int_eq(commitlog_close(store, &err), COMMITLOG_EFAILED);
+    store = NULL;
+    die(false);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    ck_assert_int_eq(fetch(cursor, &count), 0);
+    ck_assert_uint_le(count, STORED + 1);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+/* Where its queues end then is where they are durable: that is no reason to call an offset of
+ * before one that lies beyond. */
+START_TEST(who_changes_a_group_is_told_that_the_store_has_failed)
+{
+    struct commitlog_group *group = NULL;
+    struct commitlog_group *other = NULL;
+    const struct commitlog_group_offset offset = {.topic = topic, .offset = STORED + 1};
+    uint32_t epoch = 0;
+    const uint32_t none = COMMITLOG_LEVEL_NONE;
+    int32_t rc = COMMITLOG_OK;
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    (void)fail_a_flush();
+    switch (_i) {
+    case 0:
+        rc = commitlog_group_commit(group, 0, &offset, 1, none, 0, NULL, &err);
+        break;
+    case 1:
+        rc = commitlog_group_reset(group, topic, 0, COMMITLOG_FROM_OFFSET, STORED + 1, none, &err);
+        break;
+    case 2:
+        rc = commitlog_group_configure(group, COMMITLOG_GROUP_KEEP, none, &err);
+        break;
+    case 3:
+        rc = commitlog_group_next_epoch(group, none, &epoch, &err);
+        break;
+    case 4:
+        rc = commitlog_group_delete(group, none, &err);
+        break;
+    default:
+        rc = commitlog_group_open(store, "other", 5, COMMITLOG_GROUP_CREATE, &other, &err);
+        break;
+    }
+    ck_assert_int_eq(rc, COMMITLOG_EFAILED);
+    ck_assert_ptr_null(other);
+    commitlog_group_close(group);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("failed");
@@ -178,6 +253,8 @@ int main(void)
     tcase_add_loop_test(cases, followers_do_not_read_what_the_disk_may_not_have, 0, 2);
     tcase_add_test(cases, upkeep_of_a_failed_store_rests);
     tcase_add_loop_test(cases, what_counts_as_written_ends_at_a_record, 0, 3);
+    tcase_add_loop_test(cases, nothing_is_committed_to_a_failed_store, 0, 4);
+    tcase_add_loop_test(cases, who_changes_a_group_is_told_that_the_store_has_failed, 0, 6);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
