@@ -5,7 +5,7 @@
  */
 #include "unit/group_fixture.h"
 
-enum { NONE = COMMITLOG_LEVEL_NONE, WAIT_MS = 10000, SOON_MS = 1000 };
+enum { NONE = COMMITLOG_LEVEL_NONE, WAIT_MS = 10000, SOON_MS = 1000, LOOKS_MAX = 100 };
 
 static struct commitlog_os meddling;
 static void (*meddle)(void); /* once */
@@ -15,6 +15,7 @@ static struct commitlog_delivery out[64]; /* the other's */
 static uint32_t out_count;
 static struct commitlog_reservation *held;
 static uint32_t waits;
+static uint32_t looks; /* at the clock */
 
 static int meddling_wait(const struct commitlog_os *os, const _Atomic uint32_t *word,
                          uint32_t expected, int64_t timeout_ns, bool shared)
@@ -32,6 +33,12 @@ static int meddling_wait(const struct commitlog_os *os, const _Atomic uint32_t *
         below->sleep_ns(os, timeout_ns);
     }
     return rc;
+}
+
+static int64_t meddling_clock(const struct commitlog_os *os)
+{
+    looks++;
+    return commitlog_fault_os(machine)->clock_mono_ns(os);
 }
 
 static void open_visible(uint64_t visibility)
@@ -57,6 +64,7 @@ static void begin(void)
     waits = 0;
     meddling = *commitlog_fault_os(machine);
     meddling.futex_wait = meddling_wait;
+    meddling.clock_mono_ns = meddling_clock;
 }
 
 static void end(void)
@@ -226,6 +234,58 @@ START_TEST(who_waits_for_nothing_sleeps)
 }
 END_TEST
 
+/* Two messages are out, and the second is back: in order the first one comes before it. */
+static void give_out_of_order(int64_t first_ms)
+{
+    open_visible(COMMITLOG_VISIBLE_PUBLISHED);
+    give_out(2, 0);
+    ck_assert_uint_eq(out_count, 2);
+    ck_assert_int_eq(commitlog_extend(other, &out[0], 1, first_ms, &err), 0);
+    ck_assert_int_eq(commitlog_nack(other, &out[1], 1, 0, &err), 0);
+    waits = 0;
+}
+
+START_TEST(in_order_what_is_back_behind_another_keeps_nobody_busy)
+{
+    enum { FIRST_MS = 3 * WAIT_MS };
+    struct commitlog_message messages[64];
+    struct commitlog_delivery given[64];
+    uint32_t given_count = 0;
+    give_out_of_order(FIRST_MS);
+    const int64_t began = commitlog_fault_os(machine)->clock_mono_ns(&meddling);
+    looks = 0;
+    struct commitlog_receiver *receiver = open_receiver(COMMITLOG_RECEIVE_ORDERED);
+    ck_assert_int_eq(commitlog_receive(receiver, messages, given, 64, WAIT_MS, &given_count, &err),
+                     COMMITLOG_EEND);
+    ck_assert_uint_eq(waits, 1);
+    ck_assert_uint_lt(looks, LOOKS_MAX);
+    /* When the time of the first one is over it is given out, and no sooner. */
+    ck_assert_int_eq(commitlog_receive(receiver, messages, given, 64, FIRST_MS, &given_count, &err),
+                     0);
+    ck_assert_uint_eq(given_count, 1);
+    ck_assert_uint_eq(given[0].offset, 0);
+    ck_assert_int_ge(commitlog_fault_os(machine)->clock_mono_ns(&meddling) - began,
+                     (FIRST_MS - 1) * CLG_OS_NS_PER_MS);
+    ck_assert_uint_le(waits, 3);
+    ck_assert_uint_lt(looks, LOOKS_MAX);
+    commitlog_receiver_close(receiver);
+}
+END_TEST
+
+static void acknowledge_first(void)
+{
+    struct commitlog_error own;
+    ck_assert_int_eq(commitlog_ack(other, out, 1, NONE, &own), 0);
+}
+
+START_TEST(in_order_what_is_back_comes_when_the_one_before_it_is_done)
+{
+    give_out_of_order(3 * WAIT_MS);
+    meddle = acknowledge_first;
+    ck_assert_uint_eq(receive_soon(0, COMMITLOG_RECEIVE_ORDERED), 1);
+}
+END_TEST
+
 static Suite *work_meanwhile_suite(void)
 {
     Suite *suite = suite_create("work, meanwhile");
@@ -237,6 +297,8 @@ static Suite *work_meanwhile_suite(void)
     tcase_add_loop_test(cases, what_lies_behind_a_gate_is_given_out_when_it_opens, 0, 4);
     tcase_add_loop_test(cases, what_becomes_visible_is_given_out_at_once, 0, 2);
     tcase_add_test(cases, who_waits_for_nothing_sleeps);
+    tcase_add_test(cases, in_order_what_is_back_behind_another_keeps_nobody_busy);
+    tcase_add_test(cases, in_order_what_is_back_comes_when_the_one_before_it_is_done);
     suite_add_tcase(suite, cases);
     return suite;
 }
