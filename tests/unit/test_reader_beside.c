@@ -37,16 +37,22 @@ static int beside_map_twice(const struct commitlog_os *os, int fd, uint64_t at, 
                               : beside.under->map_twice(beside.under, fd, at, size, prot, out);
 }
 
-static int32_t reader_open(void)
+static int32_t reader_open_watched(struct commitlog_progress *progress)
 {
     struct commitlog_options *options = NULL;
     ck_assert_int_eq(commitlog_options_create(&options), 0);
     ck_assert_int_eq(
         commitlog_options_set(options, COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY, NULL), 0);
     commitlog_options_set_os(options, &beside.table);
+    commitlog_options_set_progress(options, progress);
     int32_t rc = commitlog_open("/store", options, &reader, &err);
     commitlog_options_free(options);
     return rc;
+}
+
+static int32_t reader_open(void)
+{
+    return reader_open_watched(NULL);
 }
 
 /* What the reader gets, and how it ends. */
@@ -164,6 +170,42 @@ START_TEST(a_reader_is_told_when_the_next_writer_is_of_another_user)
 }
 END_TEST
 
+/* The opening was watched. What is cancelled later, or freed, is not the recovery by which the
+ * reader finds the next writer. */
+START_TEST(a_reader_has_no_use_for_the_progress_of_its_opening)
+{
+    struct commitlog_progress *progress = NULL;
+    uint64_t done[2] = {0};
+    uint64_t all[2] = {0};
+    const bool beside_one = _i % 2 == 0;
+    const bool freed = _i / 2 == 1;
+    if (!beside_one) {
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        store = NULL;
+    }
+    ck_assert_int_eq(commitlog_progress_create(&progress), 0);
+    ck_assert_int_eq(reader_open_watched(progress), 0);
+    reader_gets(5, COMMITLOG_EEND);
+    commitlog_progress_cancel(progress);
+    commitlog_progress_get(progress, &done[0], &all[0]);
+    if (freed) {
+        commitlog_progress_free(progress);
+    }
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    beside.under->sleep_ns(beside.under, INT64_C(600) * 1000000);
+    reader_gets(8, COMMITLOG_EEND);
+    if (!freed) {
+        commitlog_progress_get(progress, &done[1], &all[1]);
+        ck_assert_uint_eq(done[1], done[0]);
+        ck_assert_uint_eq(all[1], all[0]);
+        commitlog_progress_free(progress);
+    }
+}
+END_TEST
+
 /* What its reader asks first after the growth is each of these, once. */
 static int32_t ask_of_child(int what, struct commitlog_group *group)
 {
@@ -236,6 +278,7 @@ int main(void)
     tcase_add_loop_test(cases, a_writer_of_another_user_is_named_as_the_cause, 0, 2);
     tcase_add_test(cases, why_the_area_could_not_be_looked_at_is_told);
     tcase_add_test(cases, a_reader_is_told_when_the_next_writer_is_of_another_user);
+    tcase_add_loop_test(cases, a_reader_has_no_use_for_the_progress_of_its_opening, 0, 4);
     tcase_add_loop_test(cases, a_reader_sees_a_topic_grow_whatever_it_asks, 0, 6);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
