@@ -10,7 +10,9 @@
  * at, so no client asks for the same again for nothing; 2. the four offsets are in every answer.
  * Threads: the loop's.
  * Happy path: seek, fetch, lease, answer. Failure modes: an offset outside the queue: moved, with
- * the one to go on from; a record that cannot be read is passed, and the log says so.
+ * the one to go on from; a record that cannot be read is passed, and the log says so, seldom; as
+ * many as one pull may pass are passed, unreadable or unwanted: the client asks again from there,
+ * so that others are served in between.
  */
 #include "pull.h"
 
@@ -26,7 +28,10 @@
 
 #include <stdlib.h>
 
-enum { PASS_MAX = 1000 }; /* records that cannot be read, for one pull */
+enum { UNREADABLE_MAX = 100 }; /* records, passed by one pull */
+/* Messages that are not wanted, likewise: by tags the store's index tells, for a condition each is
+ * read, some at a time, and for so long only, because they may be large. */
+enum { PASS_BY_TAGS = 16000, PASS_READ = 2000, PASS_READ_AT_ONCE = 200, PASS_READ_MS = 10 };
 
 struct found {
     struct commitlog_message messages[PULL_MESSAGES_MAX];
@@ -128,22 +133,46 @@ static void pull_learn(struct topic *topic, uint32_t fetched, const struct found
         topic->fetch *= 2;
 }
 
-/* Fills `found`, passing what cannot be read. EEND: there is nothing more, *next is the end. */
-static int32_t pull_fetch(struct commitlog_cursor *cursor, struct pull *pull, struct found *found,
-                          uint64_t *next)
+/* A record that cannot be read: on behind it. */
+static int32_t pull_pass(struct commitlog_cursor *cursor, const struct pull *pull, int32_t why,
+                         uint64_t offset)
 {
+    static struct log_seldom said;
+    uint64_t count;
+    if (log_seldom(&said, (int64_t)uv_now(&pull->to.connection->broker->loop), &count))
+        log_line(LOG_WARN, "topic %s, queue %u: offset %llu: %s; %llu of all topics in this second",
+                 pull->topic->entry.name.data, pull->queue, (unsigned long long)offset,
+                 commitlog_error_text(why), (unsigned long long)count);
+    return commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, offset + 1);
+}
+
+/* Fills `found`, passing what cannot be read, and what is not wanted. EEND: there is nothing more,
+ * *next is the end. EAGAIN: enough was passed, *next is where to go on. */
+static int32_t pull_fetch(struct commitlog_cursor *cursor, struct pull *pull, bool reads,
+                          struct found *found, uint64_t *next)
+{
+    const uint64_t until = uv_hrtime() + UINT64_C(1000000) * PASS_READ_MS;
+    uint32_t unreadable = 0, passed = 0;
     int32_t code = commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, pull->offset);
-    for (int i = 0; code == COMMITLOG_OK && i < PASS_MAX; i++) {
+    while (code == COMMITLOG_OK) {
         uint64_t bound = pull->offset;
+        found->count = 0;
         code = commitlog_cursor_fetch(cursor, found->messages, pull_count(pull), 0, &found->count,
                                       &bound);
         *next = code == COMMITLOG_OK ? commitlog_cursor_tell(cursor) : bound;
+        if (code == COMMITLOG_EAGAIN && reads) {
+            passed += PASS_READ_AT_ONCE;
+            if (passed < PASS_READ && uv_hrtime() < until)
+                code = COMMITLOG_OK;
+            continue;
+        }
         if (code != COMMITLOG_EDAMAGED && code != COMMITLOG_EEXPIRED &&
             code != COMMITLOG_EUNSUPPORTED)
             return code;
-        log_line(LOG_WARN, "topic %s, queue %u: offset %llu: %s", pull->topic->entry.name.data,
-                 pull->queue, (unsigned long long)bound, commitlog_error_text(code));
-        code = commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1);
+        *next = bound + 1;
+        code = pull_pass(cursor, pull, code, bound);
+        if (code == COMMITLOG_OK && (++unreadable == UNREADABLE_MAX || uv_hrtime() >= until))
+            code = COMMITLOG_EAGAIN;
     }
     return code;
 }
@@ -155,17 +184,22 @@ static bool pull_read(struct broker *broker, struct pull *pull,
     static struct found found;
     const struct subscription *wanted = pull_subscription(broker, pull);
     struct commitlog_cursor *cursor = topic_cursor(broker, pull->topic, pull->queue);
+    const bool reads = wanted != NULL && wanted->filter != NULL;
     uint64_t next = pull->offset;
     if (cursor == NULL || wanted == NULL ||
+        commitlog_cursor_set_pass_limit(cursor, reads ? PASS_READ_AT_ONCE : PASS_BY_TAGS) !=
+            COMMITLOG_OK ||
         commitlog_cursor_set_tags(cursor, wanted->tags, wanted->tag_count) != COMMITLOG_OK ||
         commitlog_cursor_set_filter(cursor, wanted->filter) != COMMITLOG_OK)
         return pull_answer(pull, wanted == NULL ? REPLY_NO_SUBSCRIPTION : REPLY_SYSTEM_ERROR,
                            pull->offset, info);
-    const int32_t code = pull_fetch(cursor, pull, &found, &next);
+    const int32_t code = pull_fetch(cursor, pull, reads, &found, &next);
     if (code == COMMITLOG_EEND) {
         pull->offset = next; /* nobody wanted those before */
         return false;
     }
+    if (code == COMMITLOG_EAGAIN)
+        return pull_answer(pull, REPLY_PULL_RETRY, next, info);
     if (code != COMMITLOG_OK) {
         log_line(LOG_ERROR, "topic %s, queue %u: %s", pull->topic->entry.name.data, pull->queue,
                  commitlog_error_text(code));
