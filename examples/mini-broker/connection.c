@@ -7,11 +7,10 @@
  * of the loop and sent before it sleeps.
  *
  * Happy path: accept, read, dispatch each whole frame, write. Failure modes: a bad frame or header
- * closes the connection; one that does not read is not read from; one that says nothing for
- * CONNECTION_IDLE_MS, and waits for nothing, is closed; the broker stops: nothing is read any more,
- * and who has taken all that it was answered is closed.
+ * closes the connection; one that does not read is not read from; one that says much at once gets a
+ * part of it handled in each turn.
  */
-#include "connection.h"
+#include "connections.h"
 
 #include "clients.h"
 #include "dispatch.h"
@@ -21,35 +20,13 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/sockios.h>
-#include <malloc.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { READ_BYTES = 262144, LAST_READS = 64, TICK_MS = 250, INPUT_KEEP = 65536 };
-enum { TRIM_FROM = 32 * 1024 * 1024, TRIM_FRAME = 8 * 1024 * 1024 /* no message has it */ };
-
-struct connections {
-    struct connection *first;
-    struct connection *dirty;
-    uint32_t count;
-    size_t leased;
-    size_t kept;
-    bool trim; /* much was used: give it back to the system once it is not */
-    uv_prepare_t prepare;
-    uv_timer_t tick;
-    struct command *command;
-    uint8_t *block; /* READ_BYTES */
-};
-
-void connections_trim(struct broker *broker)
-{
-    broker->connections->trim = true;
-}
+enum { INPUT_KEEP = 65536, TRIM_FRAME = 8 * 1024 * 1024 /* no message has it */ };
 
 struct connection *connection_ref(struct connection *connection)
 {
@@ -73,7 +50,7 @@ static void on_closed(uv_handle_t *handle)
     connection_unref(handle->data);
 }
 
-static void connection_close(struct connection *connection, const char *why)
+void connection_close(struct connection *connection, const char *why)
 {
     struct connections *all = connection->broker->connections;
     if (connection->closed)
@@ -115,11 +92,17 @@ static bool connection_is_full(const struct connection *connection)
     return connection_is_behind(connection) || connection->waiting > CONNECTION_WAITING_MAX;
 }
 
+/* Nothing of what it says is handled now. */
+static bool connection_rests(const struct connection *connection)
+{
+    return connection->closed || connection->is_later || connection_is_full(connection);
+}
+
 static void on_ready(uv_poll_t *poll, int status, int events);
 
-static void connection_poll(struct connection *connection)
+void connection_poll(struct connection *connection)
 {
-    const int events = (connection_is_full(connection) ? 0 : UV_READABLE) |
+    const int events = (connection_rests(connection) ? 0 : UV_READABLE) |
                        (connection->stuck_ms != 0 ? UV_WRITABLE : 0);
     if (connection->closed || events == connection->events)
         return;
@@ -147,16 +130,22 @@ void connection_waits(struct connection *connection, int change)
         (void)connection_output(connection); /* looked at once more before the loop sleeps */
 }
 
-/* Whole frames of these bytes are handled; how many bytes that were, or -1. */
+/* Whole frames of these bytes are handled; how many bytes that were, or -1. Of one that has gone
+ * all are: it is about to be forgotten. */
 static int64_t connection_frames(struct connection *connection, uint8_t *data, size_t bytes)
 {
     struct command *command = connection->broker->connections->command;
     size_t done = 0;
-    while (!connection->closed && !connection_is_full(connection)) {
+    while (!connection_rests(connection)) {
         struct frame frame;
         const enum frame_status status = frame_take(data + done, bytes - done, &frame);
         if (status == FRAME_PART)
             break;
+        if (connections_turn_is_over(connection->broker->connections) && done > 0 &&
+            !connection->gone) {
+            connection_later(connection);
+            break;
+        }
         if (status == FRAME_BAD ||
             !(frame.type == HEADER_BINARY
                   ? header_binary_decode(frame.header, frame.header_bytes, command)
@@ -201,9 +190,7 @@ static void connection_fresh(struct connection *connection, uint8_t *data, size_
         connection_close(connection, "no memory");
 }
 
-/* The sums of what is borrowed and kept by all. Past their limits this one's is copied, or it is
- * closed if it has more than its share. */
-static void connection_count(struct connection *connection)
+void connection_count(struct connection *connection)
 {
     struct connections *all = connection->broker->connections;
     if (connection->closed)
@@ -218,7 +205,7 @@ static void connection_count(struct connection *connection)
                         (connection->tls != NULL ? tls_waiting(connection->tls) : 0);
     all->kept += kept - connection->kept;
     connection->kept = kept;
-    all->trim = all->trim || all->kept > TRIM_FROM;
+    all->trim = all->trim || all->kept > CONNECTIONS_TRIM_FROM;
     if (all->kept > CONNECTIONS_KEPT_MAX && kept > INPUT_KEEP)
         connection_close(connection, "too much is kept for it");
 }
@@ -227,11 +214,13 @@ static void connection_count(struct connection *connection)
 static uint8_t *connection_place(struct connection *connection, size_t *out_room)
 {
     struct buffer *input = &connection->input;
-    *out_room = READ_BYTES;
+    *out_room = CONNECTIONS_BLOCK;
     if (input->used == 0)
         return connection->broker->connections->block;
     const size_t spare = input->room - input->used;
-    *out_room = spare >= 4096 ? spare : input->used < READ_BYTES ? READ_BYTES : input->used;
+    *out_room = spare >= 4096                     ? spare
+                : input->used < CONNECTIONS_BLOCK ? CONNECTIONS_BLOCK
+                                                  : input->used;
     uint8_t *to = buffer_room(input, *out_room);
     if (to == NULL)
         connection_close(connection, "no memory");
@@ -252,7 +241,7 @@ static void connection_got(struct connection *connection, uint8_t *data, size_t 
 static void connection_decrypt(struct connection *connection)
 {
     connection->unread = true;
-    while (!connection->closed && !connection_is_full(connection)) {
+    while (!connection_rests(connection)) {
         size_t room;
         uint8_t *to = connection_place(connection, &room);
         const int64_t got = to == NULL ? -1 : tls_read(connection->tls, to, room);
@@ -317,11 +306,12 @@ static void connection_end(struct connection *connection, const char *why)
 {
     connection_ref(connection);
     connection->gone = true;
+    connection->is_later = false; /* it stays in that list, and is closed when its turn comes */
     output_free(&connection->output);
     connection_kept(connection); /* what had to wait until answers were taken */
     if (connection->unread && !connection->closed)
         connection_decrypt(connection);
-    for (unsigned i = 0; i < LAST_READS && !connection->closed; i++) {
+    for (unsigned i = 0; i < CONNECTIONS_LAST_READS && !connection->closed; i++) {
         if (!connection_read(connection))
             break;
     }
@@ -329,7 +319,16 @@ static void connection_end(struct connection *connection, const char *why)
     connection_unref(connection);
 }
 
-static void connection_write(struct connection *connection)
+void connection_go_on(struct connection *connection)
+{
+    if (connection->input.used > 0 && !connection_rests(connection))
+        connection_kept(connection);
+    if (connection->unread && !connection_rests(connection))
+        connection_decrypt(connection);
+    connection_poll(connection);
+}
+
+void connection_write(struct connection *connection)
 {
     if (connection->closed)
         return;
@@ -343,11 +342,7 @@ static void connection_write(struct connection *connection)
         const int64_t now = (int64_t)uv_now(&connection->broker->loop) + 1;
         connection->stuck_ms = status == 1 ? 0 : connection->stuck_ms ? connection->stuck_ms : now;
         connection_count(connection);
-        if (connection->input.used > 0 && !connection_is_full(connection))
-            connection_kept(connection);
-        if (connection->unread && !connection_is_full(connection))
-            connection_decrypt(connection);
-        connection_poll(connection);
+        connection_go_on(connection);
     }
     connection_unref(connection);
 }
@@ -362,47 +357,9 @@ static void on_ready(uv_poll_t *poll, int status, int events)
     connection_ref(connection);
     if (events & UV_WRITABLE)
         connection_write(connection);
-    if ((events & UV_READABLE) && !connection->closed && !connection_is_full(connection))
+    if ((events & UV_READABLE) && !connection_rests(connection))
         (void)connection_read(connection);
     connection_unref(connection);
-}
-
-/* Before the loop sleeps: all that was answered in this turn. */
-static void on_prepare(uv_prepare_t *prepare)
-{
-    struct connections *all = prepare->data;
-    while (all->dirty != NULL) {
-        struct connection *connection = all->dirty;
-        all->dirty = connection->next_dirty;
-        connection->dirty = false;
-        connection_write(connection);
-        connection_unref(connection);
-    }
-}
-
-static void on_tick(uv_timer_t *timer)
-{
-    struct connections *all = timer->data;
-    const int64_t now = (int64_t)uv_now(timer->loop);
-    struct connection *next;
-    for (struct connection *connection = all->first; connection != NULL; connection = next) {
-        next = connection->next;
-        if (connection->output.borrowed > 0 && connection->stuck_ms != 0 &&
-            now - connection->stuck_ms > CONNECTION_LEASE_MS) {
-            output_detach(&connection->output);
-            connection_count(connection);
-        }
-        if (now - connection->heard_ms > CONNECTION_IDLE_MS && connection->waiting == 0)
-            connection_close(connection, "idle");
-        else if (connection->tls != NULL && tls_is_late(connection->tls, now))
-            connection_close(connection, "no TLS handshake in time");
-        else if (connection->stuck_ms != 0 && now - connection->stuck_ms > CONNECTION_IDLE_MS)
-            connection_close(connection, "does not read");
-    }
-    if (all->trim && all->kept < TRIM_FROM / 2) {
-        all->trim = false;
-        (void)malloc_trim(0);
-    }
 }
 
 void connection_begin(struct broker *broker, int fd, const struct sockaddr_storage *peer)
@@ -430,98 +387,4 @@ void connection_begin(struct broker *broker, int fd, const struct sockaddr_stora
     all->first = connection;
     all->count++;
     connection_poll(connection);
-}
-
-uint32_t connections_count(const struct broker *broker)
-{
-    return broker->connections->count;
-}
-
-bool connections_start(struct broker *broker)
-{
-    struct connections *all = calloc(1, sizeof *all);
-    if (all == NULL)
-        return false;
-    broker->connections = all;
-    all->command = malloc(sizeof *all->command);
-    all->block = malloc(READ_BYTES);
-    if (all->command == NULL || all->block == NULL)
-        return false;
-    uv_prepare_init(&broker->loop, &all->prepare);
-    uv_timer_init(&broker->loop, &all->tick);
-    all->prepare.data = all;
-    all->tick.data = all;
-    return uv_prepare_start(&all->prepare, on_prepare) == 0 &&
-           uv_timer_start(&all->tick, on_tick, TICK_MS, TICK_MS) == 0;
-}
-
-void connections_leave(struct broker *broker)
-{
-    struct connections *all = broker->connections;
-    if (all == NULL)
-        return;
-    for (struct connection *connection = all->first; connection != NULL;
-         connection = connection->next)
-        connection_poll(connection); /* not for what it says */
-}
-
-/* True: the other end's system has all, and has been told that it was all. With something unread,
- * close(2) resets the connection: before that it would take back what is on its way, and after it
- * some systems forget what they have not yet given to the client. */
-static bool connection_has_taken_all(struct connection *connection)
-{
-    int unsent = 0;
-    if (connection->output.bytes > 0 ||
-        (connection->tls != NULL && tls_waiting(connection->tls) > 0))
-        return false;
-    if (!connection->parted) {
-        connection->parted = true;
-        if (connection->tls != NULL)
-            tls_end(connection->tls, connection->fd);
-        (void)shutdown(connection->fd, SHUT_WR);
-    }
-    uint8_t *block = connection->broker->connections->block;
-    for (unsigned i = 0; i < LAST_READS; i++) {
-        if (recv(connection->fd, block, READ_BYTES, MSG_DONTWAIT) <= 0)
-            break;
-    }
-    return ioctl(connection->fd, SIOCOUTQ, &unsent) != 0 || unsent == 0;
-}
-
-bool connections_left(struct broker *broker)
-{
-    struct connections *all = broker->connections;
-    if (all == NULL)
-        return true;
-    on_prepare(&all->prepare); /* what was answered in this turn */
-    struct connection *next;
-    for (struct connection *connection = all->first; connection != NULL; connection = next) {
-        next = connection->next;
-        if (connection_has_taken_all(connection))
-            connection_close(connection, "the broker stops");
-    }
-    return all->first == NULL;
-}
-
-void connections_stop(struct broker *broker)
-{
-    struct connections *all = broker->connections;
-    if (all == NULL)
-        return;
-    if (all->count > 0)
-        log_line(LOG_WARN, "%u clients did not take their answers in time", all->count);
-    while (all->first != NULL)
-        connection_close(all->first, "the broker stops");
-    uv_close((uv_handle_t *)&all->prepare, NULL);
-    uv_close((uv_handle_t *)&all->tick, NULL);
-    (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
-    while (all->dirty != NULL) {
-        struct connection *connection = all->dirty;
-        all->dirty = connection->next_dirty;
-        connection_unref(connection);
-    }
-    free(all->command);
-    free(all->block);
-    free(all);
-    broker->connections = NULL;
 }

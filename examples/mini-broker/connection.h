@@ -29,6 +29,7 @@ struct connection {
     struct broker *broker;
     struct connection *next, *previous;
     struct connection *next_dirty;
+    struct connection *next_later;
     struct host host;
     char host_text[64];
     struct buffer input;
@@ -47,6 +48,7 @@ struct connection {
     bool closed;
     bool gone; /* the other end is: what it said is read, and not answered */
     bool dirty;
+    bool is_later;  /* its frames wait for the next turn */
     bool begun;     /* the first byte has come */
     bool unread;    /* of what TLS has taken, something may be left */
     bool parted;    /* the broker stops: it was told that no more comes */

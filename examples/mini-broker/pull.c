@@ -348,8 +348,8 @@ void handle_pull(struct connection *connection, const struct command *command)
     if (flags & PULL_HAS_COMMIT)
         offsets_note(broker, (struct text){pull.group, pull.group_bytes}, pull.topic, pull.queue,
                      command_i64(command, "commitOffset", -1));
-    if (pull_try(broker, &pull)) {
-        pull_free(&pull);
+    if (connection->gone || pull_try(broker, &pull)) {
+        pull_free(&pull); /* where nobody reads the answer it is not looked for */
     } else if (pull.hold_ms <= 0 || !hold_pull(broker, &pull)) {
         pull_give_up(broker, &pull);
         pull_free(&pull);

@@ -143,6 +143,36 @@ def test_a_pull_that_is_held_goes_on(checks):
         checks.same("found", [b"wanted"], bodies)
 
 
+def longest_wait(broker, seconds, until=lambda: False):
+    """Of one that asks for something simple all the time."""
+    end, longest = time.monotonic() + seconds, 0
+    with broker.connect() as connection:
+        connection.socket.settimeout(60)
+        while time.monotonic() < end and not until():
+            begin = time.monotonic()
+            connection.ask(105, {"topic": "TBW102"})
+            longest = max(longest, time.monotonic() - begin)
+    return longest
+
+
+def test_many_pulls_at_once_are_answered_in_turns(checks):
+    count = 1500
+    with Broker(["--flush", "async"]) as broker, broker.connect() as connection:
+        fill(broker, "orders", 10000, "TAGS\x01a\x02price\x011\x02")
+        connection.socket.settimeout(60)
+        one = wanting("orders", "price = 2", "SQL92")
+        answers = []
+        connection.socket.sendall(wire.frame(11, one) * count)
+        reader = threading.Thread(target=lambda: answers.extend(
+            connection.answer()[0]["code"] for _ in range(count)))
+        reader.start()
+        longest = longest_wait(broker, 30, lambda: not reader.is_alive())
+        reader.join()
+        checks.same("all are answered", [RETRY] * count, answers)
+        print(f"   others waited {longest * 1000:.0f} ms")
+        checks.check("others do not wait", longest < 0.3, longest)
+
+
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([value for name, value in list(globals().items())
                                if name.startswith("test_")]))
