@@ -35,6 +35,7 @@ struct broker {
     struct topics *topics;
     struct groups *groups;
     struct clients *clients;
+    struct notices *notices;
     struct durable *durable;
     struct holds *holds;
     struct offsets *offsets;
@@ -52,6 +53,7 @@ struct broker {
     uint64_t put_count;     /* messages taken */
     uint64_t get_count;     /* messages given */
     int32_t next_opaque;    /* of our own requests */
+    uint64_t round;         /* of looking at each connection, or each group, once */
 };
 
 /* Milliseconds since 1970. */

@@ -9,10 +9,9 @@
  */
 #include "clients.h"
 
-#include "codes.h"
 #include "locks.h"
 #include "log.h"
-#include "reply.h"
+#include "notices.h"
 #include "topics.h"
 
 #include <stdlib.h>
@@ -104,6 +103,7 @@ static void audience_unsubscribe(struct broker *broker, struct audience *audienc
 static void audience_free(struct broker *broker, struct table *table, struct audience *audience)
 {
     struct table_entry *entry;
+    notices_forget(broker, audience);
     while ((entry = table_next(&audience->subscriptions, NULL)) != NULL)
         audience_unsubscribe(broker, audience, (struct subscription *)(void *)entry);
     table_free(&audience->subscriptions);
@@ -244,7 +244,7 @@ static void audience_changed(struct broker *broker, bool producer, struct audien
     if (audience->members == NULL)
         audience_free(broker, clients_table(broker, producer), audience);
     else if (!producer)
-        clients_notify(broker, audience);
+        notices_changed(broker, audience);
 }
 
 void clients_leave(struct connection *connection, bool producer, struct text group, struct text id)
@@ -273,18 +273,6 @@ void clients_gone(struct connection *connection)
             if (audience_remove(audience, connection, NULL))
                 audience_changed(broker, producer != 0, audience);
         }
-    }
-}
-
-void clients_notify(struct broker *broker, const struct audience *audience)
-{
-    if (broker->stopping)
-        return;
-    for (const struct member *member = audience->members; member != NULL; member = member->next) {
-        struct reply request = request_begin(member->connection, REQUEST_CONSUMERS_CHANGED);
-        reply_text(&request, "consumerGroup", audience->entry.name);
-        if (!member->connection->closed)
-            reply_end(&request, (struct text){0});
     }
 }
 

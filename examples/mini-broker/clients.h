@@ -33,6 +33,7 @@ enum taken {
 struct member {
     struct member *next;
     struct connection *connection;
+    bool owed; /* notices.c: it is still to be told that the group has changed */
     int32_t version;
     uint8_t language;
     size_t id_bytes;
@@ -43,6 +44,9 @@ struct audience {
     struct table_entry entry; /* by group */
     struct member *members;
     uint32_t member_count;
+    uint64_t round;                /* of the last heartbeat that names it */
+    struct audience *changed_next; /* notices.c */
+    struct audience **changed_at;  /* NULL: it is in no list */
     struct table subscriptions;
     bool broadcast;
     bool active; /* lite pull */
@@ -65,7 +69,6 @@ struct audience *clients_join(struct connection *connection, const struct comman
 void clients_leave(struct connection *connection, bool producer, struct text group, struct text id);
 /* The connection was closed. */
 void clients_gone(struct connection *connection);
-void clients_notify(struct broker *broker, const struct audience *audience);
 /* Some member's connection, not always the same; NULL: none. */
 struct connection *clients_any_producer(const struct broker *broker, struct text group);
 /* By its own id; NULL: it is not there. */

@@ -41,6 +41,7 @@ struct connection {
     size_t kept;      /* bytes of output and input, likewise */
     size_t told;      /* bytes that clients.c keeps of its heartbeats */
     size_t held;      /* bytes that hold.c keeps of its pulls */
+    uint64_t round;   /* the last in which it was looked at */
     uint32_t refs;
     uint32_t waiting;
     int fd;

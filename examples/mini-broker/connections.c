@@ -16,6 +16,7 @@
 
 #include "command.h"
 #include "log.h"
+#include "notices.h"
 #include "tls.h"
 
 #include <linux/sockios.h>
@@ -82,12 +83,15 @@ void connection_later(struct connection *connection)
 static void on_prepare(uv_prepare_t *prepare)
 {
     struct connections *all = prepare->data;
+    notices_send(all->broker);
     while (all->dirty != NULL) {
         struct connection *connection = all->dirty;
         all->dirty = connection->next_dirty;
         connection->dirty = false;
         connection_write(connection);
         connection_unref(connection);
+        if (all->dirty == NULL)
+            notices_send(all->broker); /* that some were closed */
     }
     all->turn_ends_ns = 0;
 }
@@ -111,6 +115,7 @@ static void on_tick(uv_timer_t *timer)
         else if (connection->stuck_ms != 0 && now - connection->stuck_ms > CONNECTION_IDLE_MS)
             connection_close(connection, "does not read");
     }
+    notices_again(all->broker);
     if (all->trim && all->kept < CONNECTIONS_TRIM_FROM / 2) {
         all->trim = false;
         (void)malloc_trim(0);
@@ -122,6 +127,7 @@ bool connections_start(struct broker *broker)
     struct connections *all = calloc(1, sizeof *all);
     if (all == NULL)
         return false;
+    all->broker = broker;
     broker->connections = all;
     all->command = malloc(sizeof *all->command);
     all->block = malloc(CONNECTIONS_BLOCK);

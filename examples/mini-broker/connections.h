@@ -15,6 +15,7 @@ enum { CONNECTIONS_BLOCK = 262144, CONNECTIONS_LAST_READS = 64 };
 enum { CONNECTIONS_TRIM_FROM = 32 * 1024 * 1024 };
 
 struct connections {
+    struct broker *broker;
     struct connection *first;
     struct connection *dirty;
     struct connection *later, *later_last; /* whose frames wait for the next turn */

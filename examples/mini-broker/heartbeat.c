@@ -4,11 +4,11 @@
  *
  * Owns: nothing; clients.c keeps what is said here. Invariants: 1. a heartbeat is never refused for
  * what a newer client says in it, only for more than clients.h lets one client, or all, say; 2.
- * each consumer group has its topic of retries. Threads: the loop's. Happy path: JSON, join,
- * subscribe, tell the others. Failure modes: a body that is no JSON: REPLY_SYSTEM_ERROR; one
- * that is too large for any client's: REPLY_INVALID; a
- * subscription that cannot be parsed is left out, and its pulls say so; too much is said:
- * REPLY_SYSTEM_BUSY, with what has room kept.
+ * each consumer group has its topic of retries; 3. a group counts once in a heartbeat, as it is
+ * named first. Threads: the loop's. Happy path: JSON, join, subscribe, tell the others. Failure
+ * modes: a body that is no JSON: REPLY_SYSTEM_ERROR; one that is too large for any client's:
+ * REPLY_INVALID; a subscription that cannot be parsed is left out, and its pulls say so; too much
+ * is said: REPLY_SYSTEM_BUSY, with what has room kept.
  */
 #include "clients.h"
 #include "codes.h"
@@ -16,6 +16,7 @@
 #include "groups.h"
 #include "json.h"
 #include "log.h"
+#include "notices.h"
 #include "reply.h"
 #include "topics.h"
 
@@ -23,6 +24,7 @@ struct beat {
     struct connection *connection;
     const struct command *command;
     struct text id;             /* of the client */
+    uint64_t round;             /* of this heartbeat */
     bool without_subscriptions; /* those that are there stay */
     bool full;                  /* not all of it could be kept */
 };
@@ -48,12 +50,19 @@ static bool subscribe(struct beat *beat, struct audience *audience, const json_t
     return taken == TAKEN_NEW;
 }
 
+/* NULL: it cannot, or has by this heartbeat already. */
 static struct audience *join(struct beat *beat, bool producer, struct text group, bool *out_new)
 {
     enum taken taken;
+    const struct broker *broker = beat->connection->broker;
     struct audience *audience =
-        clients_join(beat->connection, beat->command, producer, group, beat->id, &taken);
+        producer ? clients_producers(broker, group) : clients_consumers(broker, group);
+    if (audience != NULL && audience->round == beat->round)
+        return NULL;
+    audience = clients_join(beat->connection, beat->command, producer, group, beat->id, &taken);
     beat->full |= taken == TAKEN_FULL;
+    if (audience != NULL)
+        audience->round = beat->round;
     *out_new = taken == TAKEN_NEW;
     return audience;
 }
@@ -84,7 +93,7 @@ static void consumer_beats(struct beat *beat, const json_t *data)
     if (!beat->without_subscriptions)
         changed |= clients_unsubscribe_unseen(broker, audience);
     if (changed)
-        clients_notify(broker, audience);
+        notices_changed(broker, audience);
 }
 
 void handle_heartbeat(struct connection *connection, const struct command *command)
@@ -95,6 +104,7 @@ void handle_heartbeat(struct connection *connection, const struct command *comma
     struct beat beat = {.connection = connection,
                         .command = command,
                         .id = json_text(json, "clientID"),
+                        .round = ++connection->broker->round,
                         .without_subscriptions = json_is_true(json_object_get(json, "withoutSub"))};
     size_t i;
     json_t *item;

@@ -30,6 +30,7 @@
 #include "locks.h"
 #include "log.h"
 #include "namesrv.h"
+#include "notices.h"
 #include "offsets.h"
 #include "ops.h"
 #include "rates.h"
@@ -170,10 +171,10 @@ static bool start(struct broker *broker)
 {
     return rates_start(broker) && counters_start(broker) && config_start(broker) &&
            groups_start(broker) && topics_start(broker) && clients_start(broker) &&
-           locks_start(broker) && namesrv_start(broker) && offsets_start(broker) &&
-           transactions_start(broker) && acl_start(broker) && tls_start(broker) &&
-           connections_start(broker) && listeners_start(broker) && hold_start(broker) &&
-           durable_start(broker) && start_signals(broker) &&
+           notices_start(broker) && locks_start(broker) && namesrv_start(broker) &&
+           offsets_start(broker) && transactions_start(broker) && acl_start(broker) &&
+           tls_start(broker) && connections_start(broker) && listeners_start(broker) &&
+           hold_start(broker) && durable_start(broker) && start_signals(broker) &&
            listeners_add(broker, &broker->options->namesrv, "name server") &&
            listeners_add(broker, &broker->options->listen, "broker") && join_start(broker);
 }
@@ -217,6 +218,7 @@ static int32_t stop(struct broker *broker)
     namesrv_stop(broker);
     locks_stop(broker);
     clients_stop(broker);
+    notices_stop(broker);
     config_stop(broker);
     rates_stop(broker);
     counters_stop(broker);

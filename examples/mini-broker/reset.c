@@ -7,16 +7,20 @@
  * Happy path: the offset of each queue by time, set, told to the members, answered as a table.
  * Failure modes: no such topic: REPLY_NO_TOPIC; no moment: REPLY_INVALID, and the group stays where
  * it is, for to take that for the end would pass over all that is not consumed; the store does not
- * take it: REPLY_SYSTEM_ERROR, and nobody is told.
+ * take it: REPLY_SYSTEM_ERROR, and nobody is told; clients that do not read, or more than there is
+ * room for, are not told, and the log says how many.
  */
 #include "clients.h"
 #include "codes.h"
 #include "dispatch.h"
+#include "log.h"
 #include "offsets.h"
 #include "queue_table.h"
 #include "reply.h"
 
 #define RESET_TO_END INT64_C(-1)
+
+enum { TELL_BYTES_MAX = 64 * 1024 * 1024 }; /* for all members */
 
 static uint64_t reset_offset(struct broker *broker, const struct topic *topic, uint32_t queue,
                              int64_t ms)
@@ -32,12 +36,20 @@ static uint64_t reset_offset(struct broker *broker, const struct topic *topic, u
     return offset;
 }
 
-static void tell(const struct audience *audience, struct text group, const struct topic *topic,
-                 int64_t ms, struct text table)
+static void tell(struct broker *broker, const struct audience *audience, struct text group,
+                 const struct topic *topic, int64_t ms, struct text table)
 {
+    const uint64_t round = ++broker->round;
+    size_t bytes = 0, left = 0;
     for (const struct member *member = audience->members; member != NULL; member = member->next) {
-        if (member->connection->closed)
+        if (member->connection->closed || member->connection->round == round)
             continue;
+        member->connection->round = round;
+        if (connection_is_behind(member->connection) || bytes > TELL_BYTES_MAX) {
+            left++;
+            continue;
+        }
+        bytes += table.bytes;
         struct reply request = request_begin(member->connection, REQUEST_OFFSET_RESET_CLIENT);
         reply_text(&request, "topic", topic->entry.name);
         reply_text(&request, "group", group);
@@ -45,6 +57,9 @@ static void tell(const struct audience *audience, struct text group, const struc
         reply_text(&request, "isForce", TEXT("true"));
         reply_end(&request, table);
     }
+    if (left > 0)
+        log_line(LOG_WARN, "group %.*s: %zu clients are not told that it was reset",
+                 (int)group.bytes, group.data, left);
 }
 
 void handle_offset_reset(struct connection *connection, const struct command *command)
@@ -80,6 +95,6 @@ void handle_offset_reset(struct connection *connection, const struct command *co
     buffer_put_text(out, TEXT("}}"));
     const struct audience *audience = clients_consumers(broker, group);
     if (audience != NULL)
-        tell(audience, group, topic, ms, buffer_text(out));
+        tell(broker, audience, group, topic, ms, buffer_text(out));
     reply_body(connection, command, buffer_text(out));
 }

@@ -8,6 +8,7 @@ it does a part of the work at a time, and says where to go on.
 
 import json
 import os
+import struct
 import sys
 import threading
 import time
@@ -171,6 +172,81 @@ def test_many_pulls_at_once_are_answered_in_turns(checks):
         checks.same("all are answered", [RETRY] * count, answers)
         print(f"   others waited {longest * 1000:.0f} ms")
         checks.check("others do not wait", longest < 0.3, longest)
+
+
+# ---- notices -------------------------------------------------------------------------------------
+
+CONSUMERS_CHANGED, OFFSET_RESET = 40, 220
+
+
+def said(connection, answers):
+    """Codes of requests of the server until so many answers have come."""
+    requests = []
+    while answers > 0:
+        length, = struct.unpack(">i", connection.read(4))
+        data = connection.read(length)
+        header = json.loads(data[4:4 + int.from_bytes(data[1:4], "big")])
+        if header["flag"] & 1:
+            answers -= 1
+        else:
+            requests.append(header["code"])
+    return requests
+
+
+def beating(client, groups):
+    """A heartbeat of a consumer; groups: [(name, expression)]."""
+    return wire.frame(34, {}, json.dumps({"clientID": client, "consumerDataSet": [{
+        "groupName": group, "subscriptionDataSet": [
+            {"topic": "orders", "subString": expression, "subVersion": 1, "expressionType": "TAG"}]}
+        for group, expression in groups]}).encode())
+
+
+def notified(connection):
+    """How many requests have come until now, of each code."""
+    time.sleep(0.2)
+    connection.socket.sendall(wire.frame(105, {"topic": "TBW102"}))
+    codes = said(connection, 1)
+    return {code: codes.count(code) for code in set(codes)}
+
+
+def test_a_connection_is_told_once_however_many_members_it_is(checks):
+    with Broker() as broker, broker.connect() as many, broker.connect() as other:
+        broker.send("orders")
+        for number in range(300):
+            many.socket.sendall(beating(f"member{number}", [("readers", "*")]))
+            said(many, 1)
+        notified(many)
+        other.socket.sendall(beating("other", [("readers", "*")]))
+        said(other, 1)
+        checks.same("one joins", {CONSUMERS_CHANGED: 1}, notified(many))
+        other.socket.sendall(beating("other", [("readers", f"tag{n}") for n in range(1000)]))
+        said(other, 1)
+        checks.same("one names the group a thousand times", {CONSUMERS_CHANGED: 1}, notified(many))
+        _, body = other.ask(203, {"consumerGroup": "readers"})
+        table = json.loads(body)["subscriptionTable"]
+        checks.same("what it says first counts", "tag0", table["orders"]["subString"])
+        other.socket.sendall(beating("other", [(f"group{n % 100}", "*") for n in range(1000)]))
+        codes = said(other, 1)
+        codes += [CONSUMERS_CHANGED] * notified(other).get(CONSUMERS_CHANGED, 0)
+        checks.check("each group once", 100 <= len(codes) <= 103, len(codes))
+        other.ask(222, {"topic": "orders", "group": "readers", "timestamp": -1, "isForce": "true"})
+        checks.same("a reset", {OFFSET_RESET: 1}, notified(many))
+
+
+def test_who_does_not_read_is_told_when_it_does(checks):
+    with Broker() as broker, broker.connect() as slow, broker.connect() as other:
+        fill(broker, "orders", 1, body=b"x" * (1 << 20))
+        slow.socket.sendall(beating("slow", [("readers", "*")]))
+        said(slow, 1)
+        notified(slow)
+        slow.socket.sendall(wire.frame(11, wanting("orders", "*")) * 40)
+        time.sleep(0.5)
+        for number in range(200):
+            other.socket.sendall(beating(f"other{number}", [("readers", "*")]))
+            said(other, 1)
+        checks.check("it was behind", len(said(slow, 40)) <= 1)
+        time.sleep(0.5)
+        checks.same("told, once", {CONSUMERS_CHANGED: 1}, notified(slow))
 
 
 if __name__ == "__main__":
