@@ -328,11 +328,17 @@ void connection_go_on(struct connection *connection)
     connection_poll(connection);
 }
 
+static size_t connection_unsent(const struct connection *connection)
+{
+    return connection->output.bytes + (connection->tls != NULL ? tls_waiting(connection->tls) : 0);
+}
+
 void connection_write(struct connection *connection)
 {
     if (connection->closed)
         return;
     connection_ref(connection);
+    const size_t before = connection_unsent(connection);
     const int status = connection->tls != NULL
                            ? tls_write(connection->tls, &connection->output, connection->fd)
                            : output_write(&connection->output, connection->fd);
@@ -340,6 +346,8 @@ void connection_write(struct connection *connection)
         connection_end(connection, "cannot be written to");
     } else {
         const int64_t now = (int64_t)uv_now(&connection->broker->loop) + 1;
+        if (connection->stuck_ms == 0 || connection_unsent(connection) < before)
+            connection->taken_ms = now;
         connection->stuck_ms = status == 1 ? 0 : connection->stuck_ms ? connection->stuck_ms : now;
         connection_count(connection);
         connection_go_on(connection);

@@ -37,6 +37,7 @@ struct connection {
     struct tls *tls; /* NULL: it is plain */
     int64_t heard_ms;
     int64_t stuck_ms; /* since when the socket has been full; 0: it is not */
+    int64_t taken_ms; /* when it took bytes last */
     size_t leased;    /* of the output, as it was counted */
     size_t kept;      /* bytes of output and input, likewise */
     size_t told;      /* bytes that clients.c keeps of its heartbeats */

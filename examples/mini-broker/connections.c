@@ -9,7 +9,8 @@
  * sleeps.
  *
  * Happy path: start, turns, end. Failure modes: one that says nothing for CONNECTION_IDLE_MS, and
- * waits for nothing, is closed; the broker stops: nothing is read any more, and who has taken all
+ * waits for nothing, is closed, and so is one that takes no byte of what waits for it as long; the
+ * broker stops: nothing is read any more, and who has taken all
  * that it was answered is closed.
  */
 #include "connections.h"
@@ -108,11 +109,12 @@ static void on_tick(uv_timer_t *timer)
             output_detach(&connection->output);
             connection_count(connection);
         }
-        if (now - connection->heard_ms > CONNECTION_IDLE_MS && connection->waiting == 0)
+        if (now - connection->heard_ms > CONNECTION_IDLE_MS && connection->waiting == 0 &&
+            connection->stuck_ms == 0)
             connection_close(connection, "idle");
         else if (connection->tls != NULL && tls_is_late(connection->tls, now))
             connection_close(connection, "no TLS handshake in time");
-        else if (connection->stuck_ms != 0 && now - connection->stuck_ms > CONNECTION_IDLE_MS)
+        else if (connection->stuck_ms != 0 && now - connection->taken_ms > CONNECTION_IDLE_MS)
             connection_close(connection, "does not read");
     }
     notices_again(all->broker);

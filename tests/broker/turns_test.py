@@ -8,7 +8,9 @@ it does a part of the work at a time, and says where to go on.
 
 import json
 import os
+import socket
 import struct
+import subprocess
 import sys
 import threading
 import time
@@ -247,6 +249,53 @@ def test_who_does_not_read_is_told_when_it_does(checks):
         checks.check("it was behind", len(said(slow, 40)) <= 1)
         time.sleep(0.5)
         checks.same("told, once", {CONSUMERS_CHANGED: 1}, notified(slow))
+
+
+# ---- readers -------------------------------------------------------------------------------------
+
+
+def hasty(directory):
+    """The environment of a broker whose minutes have three seconds; None: it cannot be made."""
+    library = os.path.join(directory, "hasty.so")
+    source = os.path.join(ops.ROOT, "tests", "broker", "hasty.c")
+    made = subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=False)
+    return {"LD_PRELOAD": library} if made.returncode == 0 and "asan" not in ops.BUILD else None
+
+
+def test_who_reads_slowly_is_served_and_who_does_not_is_closed(checks):
+    with Kept() as kept:
+        environment = hasty(kept.directory)
+        if environment is None:
+            checks.skip("slow readers", "nothing can be preloaded here")
+            return
+        with Broker(environment=environment) as broker:
+            fill(broker, "orders", 1, body=b"x" * (4 << 20))
+            steady, stuck, done, begin = broker.connect(), broker.connect(), 0, time.monotonic()
+            for one in (steady, stuck):
+                one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+                one.socket.sendall(wire.frame(11, wanting("orders", "*")) * 10)
+            while time.monotonic() - begin < 15:
+                done += len(steady.socket.recv(100000))
+                time.sleep(0.2)
+            checks.check("one of them is still served", done > 4 << 20, done)
+            steady.socket.settimeout(20)
+            while done < 40 << 20:
+                done += len(steady.socket.recv(1 << 20)) or (1 << 30)
+            checks.check("and gets all", done < 1 << 30, done)
+            checks.check("the other is not", broker.says("does not read") or closed(stuck))
+
+
+def closed(connection):
+    """What is on its way may still come, and then the end."""
+    connection.socket.settimeout(10)
+    try:
+        while connection.socket.recv(1 << 20):
+            pass
+        return True
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
 
 
 if __name__ == "__main__":
