@@ -53,6 +53,8 @@ struct broker {
     uint64_t put_count;     /* messages taken */
     uint64_t get_count;     /* messages given */
     int32_t next_opaque;    /* of our own requests */
+    uint64_t turn;          /* of the loop, from 1 on */
+    uint64_t wrong_turn;    /* the last in which record.c was asked for what is none */
     uint64_t round;         /* of looking at each connection, or each group, once */
 };
 

@@ -36,13 +36,14 @@ struct connection {
     struct output output;
     struct tls *tls; /* NULL: it is plain */
     int64_t heard_ms;
-    int64_t stuck_ms; /* since when the socket has been full; 0: it is not */
-    int64_t taken_ms; /* when it took bytes last */
-    size_t leased;    /* of the output, as it was counted */
-    size_t kept;      /* bytes of output and input, likewise */
-    size_t told;      /* bytes that clients.c keeps of its heartbeats */
-    size_t held;      /* bytes that hold.c keeps of its pulls */
-    uint64_t round;   /* the last in which it was looked at */
+    int64_t stuck_ms;        /* since when the socket has been full; 0: it is not */
+    int64_t taken_ms;        /* when it took bytes last */
+    size_t leased;           /* of the output, as it was counted */
+    size_t kept;             /* bytes of output and input, likewise */
+    size_t told;             /* bytes that clients.c keeps of its heartbeats */
+    size_t held;             /* bytes that hold.c keeps of its pulls */
+    uint64_t round;          /* the last in which it was looked at */
+    uint64_t wrong_until_ns; /* record.c gives it none before */
     uint32_t refs;
     uint32_t waiting;
     int fd;

@@ -95,6 +95,7 @@ static void on_prepare(uv_prepare_t *prepare)
             notices_send(all->broker); /* that some were closed */
     }
     all->turn_ends_ns = 0;
+    all->broker->turn++;
 }
 
 static void on_tick(uv_timer_t *timer)
@@ -130,6 +131,7 @@ bool connections_start(struct broker *broker)
     if (all == NULL)
         return false;
     all->broker = broker;
+    broker->turn = 1;
     broker->connections = all;
     all->command = malloc(sizeof *all->command);
     all->block = malloc(CONNECTIONS_BLOCK);

@@ -12,6 +12,7 @@
 #include "codes.h"
 #include "dispatch.h"
 #include "message_layout.h"
+#include "record.h"
 #include "reply.h"
 #include "topics.h"
 
@@ -96,13 +97,15 @@ void handle_view(struct connection *connection, const struct command *command)
     struct commitlog_lease *lease = NULL;
     struct buffer *out = &broker->scratch;
     buffer_clear(out);
-    if (position >= 0 &&
-        commitlog_get(broker->store, (uint64_t)position, &message, &lease, NULL) == COMMITLOG_OK &&
-        may_view(broker, command, &message))
+    const int32_t code = record_get(connection, position, &message, &lease);
+    if (code == COMMITLOG_OK && may_view(broker, command, &message))
         put_message(out, &message);
     commitlog_lease_release(lease);
     if (out->used > 0)
         reply_body(connection, command, buffer_text(out));
+    else if (code == COMMITLOG_EBUSY)
+        reply_error(connection, command, REPLY_SYSTEM_BUSY,
+                    "there was no message at the offset before: ask again later");
     else
         reply_error(connection, command, REPLY_SYSTEM_ERROR,
                     "can not find message by the offset: %lld", (long long)position);

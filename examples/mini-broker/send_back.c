@@ -15,6 +15,7 @@
 #include "dispatch.h"
 #include "durable.h"
 #include "groups.h"
+#include "record.h"
 
 static const char *const dropped_names[] = {"DELAY", "TIMER_OUT_MS", "RETRY_TOPIC",
                                             "ORIGIN_MESSAGE_ID", NULL};
@@ -98,9 +99,7 @@ void handle_send_back(struct connection *connection, const struct command *comma
         return;
     }
     back.most = command_i64(command, "maxReconsumeTimes", group->retry_max);
-    int32_t code = back.position < 0 ? COMMITLOG_ENOTFOUND
-                                     : commitlog_get(broker->store, (uint64_t)back.position,
-                                                     &message, &lease, &err);
+    int32_t code = record_get(connection, back.position, &message, &lease);
     if (code == COMMITLOG_OK && !layout_read(message.body, &original))
         code = COMMITLOG_ENOTFOUND;
     if (code == COMMITLOG_OK && !acl_may_read(broker, command, original.topic))
@@ -109,8 +108,9 @@ void handle_send_back(struct connection *connection, const struct command *comma
         code = back_append(broker, &back, &original, &receipt, &err);
     commitlog_lease_release(lease);
     if (code != COMMITLOG_OK) {
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "message at %lld: %s",
-                    (long long)back.position, commitlog_error_text(code));
+        reply_error(connection, command,
+                    code == COMMITLOG_EBUSY ? REPLY_SYSTEM_BUSY : REPLY_SYSTEM_ERROR,
+                    "message at %lld: %s", (long long)back.position, commitlog_error_text(code));
         return;
     }
     broker->put_count++;

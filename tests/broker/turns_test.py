@@ -251,6 +251,33 @@ def test_who_does_not_read_is_told_when_it_does(checks):
         checks.same("told, once", {CONSUMERS_CHANGED: 1}, notified(slow))
 
 
+# ---- positions -----------------------------------------------------------------------------------
+
+
+def test_wrong_positions_take_a_part_of_the_time(checks):
+    """To say that no record begins there the store looks through a segment."""
+    with Broker(["--flush", "async"]) as broker, broker.connect() as connection:
+        fill(broker, "orders", 50000)
+        _, fields = send(connection, "orders")
+        right = int(fields["msgId"][-16:], 16)
+        connection.ask(34, {}, json.dumps({"clientID": "c", "consumerDataSet": [
+            {"groupName": "readers"}]}).encode())
+        for what, code, more in (("view", 33, {}), ("send back", 36, {
+                "group": "readers", "delayLevel": 1})):
+            time.sleep(1)
+            connection.socket.sendall(b"".join(wire.frame(code, {"offset": right - 8, **more})
+                                               for _ in range(100)))
+            codes = [connection.answer()[0]["code"] for _ in range(100)]
+            checks.same(f"{what}: the first", SYSTEM_ERROR, codes[0])
+            checks.check(f"{what}: the others", codes.count(SYSTEM_BUSY) > 95, codes)
+            with broker.connect() as other:
+                checks.same(f"{what}: of others", OK,
+                            other.ask(code, {"offset": right, **more})[0]["code"])
+            time.sleep(1)
+            checks.same(f"{what}: later", OK,
+                        connection.ask(code, {"offset": right, **more})[0]["code"])
+
+
 # ---- readers -------------------------------------------------------------------------------------
 
 
