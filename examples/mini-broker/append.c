@@ -5,13 +5,29 @@
  *
  * Happy path: reserve, write in place, commit. A message for later cannot be reserved, so its body
  * is written into the scratch buffer first. Failure modes: keys that the store cannot all have, and
- * those of the store; nothing is stored.
+ * those of the store; nothing is stored. Where the store had no room for as long as it was waited
+ * for, what comes as long afterwards is not waited for: the loop has others to serve.
  */
 #include "append.h"
 
 #include "codes.h"
 
 #include <stdio.h>
+
+enum { WAIT_MS = 1000 };
+
+int32_t append_wait_ms(const struct broker *broker)
+{
+    return uv_hrtime() < broker->impatient_ns ? 0 : WAIT_MS;
+}
+
+int32_t append_waited(struct broker *broker, int32_t code)
+{
+    const uint64_t now = uv_hrtime();
+    if ((code == COMMITLOG_ETIMEDOUT || code == COMMITLOG_EFULL) && now >= broker->impatient_ns)
+        broker->impatient_ns = now + UINT64_C(1000000) * WAIT_MS;
+    return code;
+}
 
 /* False: one is too long, or one too many. */
 static bool append_key(struct text key, struct commitlog_slice keys[APPEND_KEYS_MAX],
@@ -92,7 +108,8 @@ static int32_t append_for_later(struct broker *broker, const struct message *mes
         return COMMITLOG_ENOMEM;
     record.body = &body;
     record.body_count = 1;
-    return commitlog_append_record(broker->store, &record, APPEND_WAIT_MS, out_receipt, err);
+    return append_waited(broker, commitlog_append_record(broker->store, &record,
+                                                         append_wait_ms(broker), out_receipt, err));
 }
 
 int32_t append_message(struct broker *broker, struct message *message,
@@ -107,12 +124,13 @@ int32_t append_message(struct broker *broker, struct message *message,
         return code;
     if (message->deliver_at_ms != 0)
         return append_for_later(broker, message, record, out_receipt, err);
-    code = commitlog_reserve(broker->store, &record, layout_bytes(&message->layout), APPEND_WAIT_MS,
-                             &reservation, &body, err);
+    code = commitlog_reserve(broker->store, &record, layout_bytes(&message->layout),
+                             append_wait_ms(broker), &reservation, &body, err);
+    (void)append_waited(broker, code);
     if (code != COMMITLOG_OK)
         return code;
     layout_write(&message->layout, body);
-    return commitlog_commit(reservation, APPEND_WAIT_MS, out_receipt, err);
+    return commitlog_commit(reservation, WAIT_MS, out_receipt, err);
 }
 
 int32_t append_reply_code(int32_t code)

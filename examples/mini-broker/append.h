@@ -12,7 +12,7 @@
 #include "tags.h"
 #include "topics.h"
 
-enum { APPEND_KEYS_MAX = 64, APPEND_KEY_BYTES_MAX = 4096, APPEND_WAIT_MS = 1000 };
+enum { APPEND_KEYS_MAX = 64, APPEND_KEY_BYTES_MAX = 4096 };
 
 struct message {
     struct topic *topic; /* stored already: topic_store */
@@ -29,6 +29,11 @@ int32_t append_record(struct message *message, struct commitlog_slice keys[APPEN
                       struct commitlog_record *out, struct commitlog_error *err);
 /* Its body in the scratch buffer, where it cannot be written in place. False: no memory. */
 bool append_body(struct broker *broker, const struct message *message, struct commitlog_slice *out);
+/* How long the store may be waited for, on the loop: once that was for nothing, not for some time.
+ */
+int32_t append_wait_ms(const struct broker *broker);
+/* The code of what may have waited, as it is. */
+int32_t append_waited(struct broker *broker, int32_t code);
 int32_t append_message(struct broker *broker, struct message *message,
                        struct commitlog_receipt *out_receipt, struct commitlog_error *err);
 /* What clients are told of a code of the store. */

@@ -11,6 +11,7 @@
  */
 #include "offsets.h"
 
+#include "append.h"
 #include "groups.h"
 #include "log.h"
 
@@ -41,7 +42,8 @@ static int32_t offsets_commit(struct broker *broker, struct text group, uint32_t
     if (stored == NULL)
         return COMMITLOG_ENOMEM;
     int32_t code =
-        commitlog_group_commit(stored, 0, &one, 1, COMMITLOG_LEVEL_NONE, 1000, NULL, &err);
+        append_waited(broker, commitlog_group_commit(stored, 0, &one, 1, COMMITLOG_LEVEL_NONE,
+                                                     append_wait_ms(broker), NULL, &err));
     /* Back, or in a queue that the group would get to later: consumers of this protocol may. */
     if (code == COMMITLOG_ETOOSMALL || code == COMMITLOG_EMISUSE)
         code = commitlog_group_reset(stored, topic, queue, COMMITLOG_FROM_OFFSET, offset,

@@ -225,8 +225,9 @@ static void batch_store(struct connection *connection, const struct command *com
     if (write_bodies(connection, send, message, command->body, batch))
         code = make_records(message, &broker->scratch, batch, &err);
     if (code == COMMITLOG_OK)
-        code = commitlog_append_batch(broker->store, batch->records, batch->count, APPEND_WAIT_MS,
-                                      batch->receipts, &err);
+        code = append_waited(broker,
+                             commitlog_append_batch(broker->store, batch->records, batch->count,
+                                                    append_wait_ms(broker), batch->receipts, &err));
     if (code != COMMITLOG_OK) {
         reply_error(connection, command, append_reply_code(code), "%s", err.message);
         return;

@@ -64,7 +64,9 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
                                        &transaction, err);
     if (code != COMMITLOG_OK)
         return code;
-    code = commitlog_transaction_append(transaction, &record, APPEND_WAIT_MS, out_receipt, err);
+    code =
+        append_waited(broker, commitlog_transaction_append(
+                                  transaction, &record, append_wait_ms(broker), out_receipt, err));
     if (code == COMMITLOG_OK)
         out_receipt->position = out_receipt->queue_offset = commitlog_transaction_id(transaction);
     commitlog_transaction_close(transaction);
@@ -91,10 +93,11 @@ static int32_t transaction_decide(struct broker *broker, uint64_t number, bool c
     int32_t code = commitlog_transaction_open(broker->store, number, &transaction, err);
     if (code != COMMITLOG_OK)
         return code;
-    code = commit ? commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_NONE, APPEND_WAIT_MS,
-                                                 NULL, err)
-                  : commitlog_transaction_rollback(transaction, COMMITLOG_LEVEL_NONE,
-                                                   APPEND_WAIT_MS, err);
+    const int32_t wait_ms = append_wait_ms(broker);
+    code = commit
+               ? commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_NONE, wait_ms, NULL, err)
+               : commitlog_transaction_rollback(transaction, COMMITLOG_LEVEL_NONE, wait_ms, err);
+    (void)append_waited(broker, code);
     commitlog_transaction_close(transaction);
     struct topic *topic = known ? topic_of_stored(broker, message.topic) : NULL;
     if (code == COMMITLOG_OK && commit && topic != NULL)

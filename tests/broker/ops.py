@@ -42,6 +42,16 @@ def sending(topic, queue=0, queues=4):
             "reconsumeTimes": 0, "unitMode": "false", "batch": "false"}
 
 
+def preloaded(name, directory, **environment):
+    """What an environment needs for a broker with the C file of that name in it, or None."""
+    library = os.path.join(directory, f"{name}.so")
+    made = subprocess.run(["cc", "-shared", "-fPIC", "-o", library,
+                           os.path.join(ROOT, "tests", "broker", f"{name}.c"), "-ldl"], check=False)
+    if made.returncode != 0 or "asan" in BUILD or "tsan" in BUILD:
+        return None
+    return {"LD_PRELOAD": library, **environment}
+
+
 class Checks:
     """Counts; each that fails is a line. Tests may run at the same time."""
 

@@ -10,7 +10,6 @@ import json
 import os
 import socket
 import struct
-import subprocess
 import sys
 import threading
 import time
@@ -278,15 +277,40 @@ def test_wrong_positions_take_a_part_of_the_time(checks):
                         connection.ask(code, {"offset": right, **more})[0]["code"])
 
 
+# ---- a disk that is slow -------------------------------------------------------------------------
+
+
+def test_a_store_without_room_is_not_waited_for_again_and_again(checks):
+    with Kept() as kept:
+        slow = os.path.join(kept.directory, "slow")
+        environment = ops.preloaded("slow_disk", kept.directory, SLOW_DISK=slow)
+        if environment is None:
+            checks.skip("a slow disk", "nothing can be preloaded here")
+            return
+        with Broker(["--flush", "async", "--unflushed-bytes", "200000"],
+                    environment=environment) as broker, broker.connect() as connection:
+            send(connection, "orders")
+            open(slow, "w", encoding="ascii").close()
+            send(connection, "orders")
+            time.sleep(0.5)  # the store's own thread is at it
+            connection.socket.settimeout(60)
+            begin = time.monotonic()
+            connection.socket.sendall(wire.frame(10, ops.sending("orders"), b"x" * 50000) * 40)
+            codes = [connection.answer()[0]["code"] for _ in range(40)]
+            took = time.monotonic() - begin
+            print(f"   {codes.count(OK)} of 40 are stored, {took:.1f} s")
+            checks.same("some are stored", {OK, SYSTEM_BUSY}, set(codes))
+            checks.check("the others are answered soon", took < 8, took)
+            os.unlink(slow)
+            checks.until("there is room again", 10, lambda: send(connection, "orders")[0] == OK)
+
+
 # ---- readers -------------------------------------------------------------------------------------
 
 
 def hasty(directory):
     """The environment of a broker whose minutes have three seconds; None: it cannot be made."""
-    library = os.path.join(directory, "hasty.so")
-    source = os.path.join(ops.ROOT, "tests", "broker", "hasty.c")
-    made = subprocess.run(["cc", "-shared", "-fPIC", "-o", library, source, "-ldl"], check=False)
-    return {"LD_PRELOAD": library} if made.returncode == 0 and "asan" not in ops.BUILD else None
+    return ops.preloaded("hasty", directory)
 
 
 def test_who_reads_slowly_is_served_and_who_does_not_is_closed(checks):
