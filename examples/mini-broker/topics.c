@@ -171,6 +171,9 @@ int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog
     if (topic->generation > 0)
         bytes = snprintf(name, sizeof name, "%s#%u", topic->entry.name.data, topic->generation);
     uint32_t number;
+    /* One that was deleted and is made again: before it gets a message the settings say so. */
+    if (topic->stored == TOPIC_NOT_STORED && topic->generation > 0)
+        (void)config_save(broker);
     int32_t code = commitlog_topic_open(broker->store, name, (size_t)bytes, 0, &number, err);
     if (code == COMMITLOG_ENOTFOUND)
         code = commitlog_topic_open(broker->store, name, (size_t)bytes, topic_queues(topic),
@@ -265,8 +268,21 @@ bool topic_from_json(struct broker *broker, json_t *json)
     return true;
 }
 
+static bool has_messages(const struct broker *broker, const struct commitlog_topic_info *info)
+{
+    for (uint32_t queue = 0; queue < info->queues_total; queue++) {
+        struct commitlog_queue_info bounds = {.struct_bytes = sizeof bounds};
+        if (commitlog_queue_info(broker->store, info->topic, queue, &bounds) != COMMITLOG_OK ||
+            bounds.next_offset > 0)
+            return true;
+    }
+    return false;
+}
+
 /* A topic of the store: one that the settings do not know is made, with as many queues as can be
- * read. "name#3" that they take for an older one was made when they could not be written. */
+ * read. "name#3" that they take for an older one was made when they could not be written. One that
+ * they take for deleted was made again by who sent to it, if it has messages, and they were not
+ * written since: who deletes a topic takes the next number. */
 static void topic_of_store(struct broker *broker, const struct commitlog_topic_info *info)
 {
     const char *mark = memchr(info->name, '#', info->name_bytes);
@@ -280,7 +296,8 @@ static void topic_of_store(struct broker *broker, const struct commitlog_topic_i
         return;
     struct topic *topic = (struct topic *)(void *)table_find(&broker->topics->table, name);
     if (topic != NULL &&
-        (topic->generation > generation || (topic->generation == generation && topic->deleted)))
+        (topic->generation > generation ||
+         (topic->generation == generation && topic->deleted && !has_messages(broker, info))))
         return;
     const bool newer = topic == NULL || topic->generation < generation;
     topic = topic_make(broker, name, info->queues_total, PERM_READ | PERM_WRITE);
