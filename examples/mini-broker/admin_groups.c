@@ -151,7 +151,7 @@ static bool put_consumed(struct buffer *out, struct broker *broker, struct text 
     for (uint32_t queue = 0; queue < topic->read_queues && any; queue++) {
         struct commitlog_queue_info info;
         int64_t offset = offsets_get(broker, group, topic, queue);
-        topic_bounds(broker, topic, queue, &info);
+        (void)topic_bounds(broker, topic, queue, &info);
         if (offset < 0)
             offset = 0;
         queue_table_key(out, broker, topic, queue, first && queue == 0);

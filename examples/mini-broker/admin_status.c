@@ -71,7 +71,7 @@ static int64_t earliest_ms(const struct broker *broker)
          topic = topic_next(broker, topic)) {
         for (uint32_t queue = 0; queue < topic->stored_queues; queue++) {
             struct commitlog_queue_info info;
-            topic_bounds(broker, topic, queue, &info);
+            (void)topic_bounds(broker, topic, queue, &info);
             const int64_t ms = info.first_time_ns / 1000000;
             if (ms > 0 && ms < earliest)
                 earliest = ms;

@@ -245,7 +245,7 @@ void handle_topic_status(struct connection *connection, const struct command *co
     buffer_put_text(out, TEXT("{\"offsetTable\":{"));
     for (uint32_t queue = 0; queue < topic->read_queues; queue++) {
         struct commitlog_queue_info info;
-        topic_bounds(broker, topic, queue, &info);
+        (void)topic_bounds(broker, topic, queue, &info);
         queue_table_key(out, broker, topic, queue, queue == 0);
         buffer_format(out, "{\"lastUpdateTimestamp\":%lld,\"maxOffset\":%llu,\"minOffset\":%llu}",
                       (long long)(info.last_time_ns / 1000000),

@@ -64,7 +64,8 @@ static void on_event(uv_poll_t *poll, int status, int events)
     for (struct held *held = holds->first; held != NULL; held = next) {
         struct commitlog_queue_info info;
         next = held->next;
-        topic_bounds(holds->broker, held->pull.topic, held->pull.queue, &info);
+        if (topic_bounds(holds->broker, held->pull.topic, held->pull.queue, &info) != COMMITLOG_OK)
+            continue; /* nothing is known: it is held until its time is over */
         if (info.next_offset == held->seen && !held->pull.topic->deleted)
             continue;
         held->seen = info.next_offset;

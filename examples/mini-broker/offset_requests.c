@@ -45,6 +45,12 @@ static void reply_number(struct connection *connection, const struct command *co
     reply_end(&reply, (struct text){0});
 }
 
+/* The store does not say. A number in its place would be believed, and messages passed by it. */
+static void reply_unknown(struct connection *connection, const struct command *command)
+{
+    reply_error(connection, command, REPLY_SYSTEM_ERROR, "the store does not say");
+}
+
 static bool is_young(const struct broker *broker, const struct commitlog_queue_info *info)
 {
     struct commitlog_positions positions = {.struct_bytes = sizeof positions};
@@ -66,7 +72,10 @@ void handle_offset_query(struct connection *connection, const struct command *co
     if (topic == NULL)
         return;
     int64_t offset = offsets_get(broker, command_text(command, "consumerGroup"), topic, queue);
-    topic_bounds(broker, topic, queue, &info);
+    if (offset == OFFSET_UNKNOWN || topic_bounds(broker, topic, queue, &info) != COMMITLOG_OK) {
+        reply_unknown(connection, command);
+        return;
+    }
     if (offset < 0 && is_young(broker, &info) &&
         !text_equal(command_text(command, "setZeroIfNotFound"), TEXT("false")))
         offset = 0;
@@ -89,15 +98,18 @@ void handle_offset_update(struct connection *connection, const struct command *c
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "the offset cannot be stored");
 }
 
-/* False: it was answered that there is no such queue. */
+/* False: it was answered that there is no such queue, or that nothing is known of it. */
 static bool asked_bounds(struct connection *connection, const struct command *command,
                          struct commitlog_queue_info *out)
 {
     uint32_t queue;
     const struct topic *topic = asked_topic(connection, command, &queue);
-    if (topic != NULL)
-        topic_bounds(connection->broker, topic, queue, out);
-    return topic != NULL;
+    if (topic == NULL)
+        return false;
+    const bool known = topic_bounds(connection->broker, topic, queue, out) == COMMITLOG_OK;
+    if (!known)
+        reply_unknown(connection, command);
+    return known;
 }
 
 void handle_offset_max(struct connection *connection, const struct command *command)
@@ -132,13 +144,17 @@ void handle_offset_by_time(struct connection *connection, const struct command *
         return;
     int64_t ms = command_i64(command, "timestamp", 0);
     const bool upper = text_equal(command_text(command, "boundaryType"), TEXT("UPPER"));
-    topic_bounds(broker, topic, queue, &info);
+    int32_t code = topic_bounds(broker, topic, queue, &info);
     uint64_t offset = info.first_offset;
     if (ms > INT64_MAX / 1000000 - 1)
         ms = INT64_MAX / 1000000 - 1;
-    if (topic->stored != TOPIC_NOT_STORED && queue < topic->stored_queues && ms > 0)
-        (void)commitlog_offset_by_time(broker->store, topic->stored, queue,
-                                       ms * 1000000 + (upper ? 999999 : 0),
-                                       upper ? COMMITLOG_UPPER : COMMITLOG_LOWER, &offset);
-    reply_number(connection, command, "offset", (int64_t)offset);
+    if (code == COMMITLOG_OK && topic->stored != TOPIC_NOT_STORED && queue < topic->stored_queues &&
+        ms > 0)
+        code = commitlog_offset_by_time(broker->store, topic->stored, queue,
+                                        ms * 1000000 + (upper ? 999999 : 0),
+                                        upper ? COMMITLOG_UPPER : COMMITLOG_LOWER, &offset);
+    if (code != COMMITLOG_OK && code != COMMITLOG_ENOTFOUND)
+        reply_unknown(connection, command);
+    else
+        reply_number(connection, command, "offset", (int64_t)offset);
 }

@@ -86,33 +86,36 @@ int64_t offsets_get(struct broker *broker, struct text group, const struct topic
                     uint32_t queue)
 {
     if (topic->stored == TOPIC_NOT_STORED || queue >= topic->stored_queues)
-        return -1;
+        return OFFSET_NONE;
     const struct noted *noted = noted_find(broker, group, topic, queue);
     if (noted != NULL)
         return (int64_t)noted->offset;
     struct commitlog_group *stored = group_stored(broker, group, false);
     struct commitlog_group_offset one = {topic->stored, queue, UINT64_MAX};
-    if (stored == NULL || commitlog_group_fetch(stored, &one, 1, NULL) != COMMITLOG_OK ||
-        one.offset == UINT64_MAX)
-        return -1;
-    return (int64_t)one.offset;
+    const int32_t code =
+        stored == NULL ? COMMITLOG_ENOTFOUND : commitlog_group_fetch(stored, &one, 1, NULL);
+    if (code != COMMITLOG_OK && code != COMMITLOG_ENOTFOUND)
+        return OFFSET_UNKNOWN;
+    return one.offset == UINT64_MAX ? OFFSET_NONE : (int64_t)one.offset;
 }
 
-static bool offsets_check(const struct broker *broker, const struct topic *topic, uint32_t queue,
-                          int64_t offset)
+/* COMMITLOG_EBEYOND: no message will have it. */
+static int32_t offsets_check(const struct broker *broker, const struct topic *topic, uint32_t queue,
+                             int64_t offset)
 {
     struct commitlog_queue_info info;
     if (offset < 0 || topic->stored == TOPIC_NOT_STORED || queue >= topic->stored_queues)
-        return false;
-    topic_bounds(broker, topic, queue, &info);
-    return (uint64_t)offset <= info.next_offset;
+        return COMMITLOG_EBEYOND;
+    const int32_t code = topic_bounds(broker, topic, queue, &info);
+    return code == COMMITLOG_OK && (uint64_t)offset > info.next_offset ? COMMITLOG_EBEYOND : code;
 }
 
 bool offsets_set(struct broker *broker, struct text group, const struct topic *topic,
                  uint32_t queue, int64_t offset)
 {
-    if (!offsets_check(broker, topic, queue, offset))
-        return true;
+    const int32_t code = offsets_check(broker, topic, queue, offset);
+    if (code != COMMITLOG_OK)
+        return code == COMMITLOG_EBEYOND;
     log_line(LOG_DEBUG, "group %.*s: %s %u: offset %lld", (int)group.bytes, group.data,
              topic->entry.name.data, queue, (long long)offset);
     struct noted *noted = noted_find(broker, group, topic, queue);
@@ -125,7 +128,7 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
                   uint32_t queue, int64_t offset)
 {
     struct offsets *offsets = broker->offsets;
-    if (!offsets_check(broker, topic, queue, offset))
+    if (offsets_check(broker, topic, queue, offset) != COMMITLOG_OK)
         return;
     struct noted *noted = noted_find(broker, group, topic, queue);
     if (noted == NULL) {

@@ -14,7 +14,8 @@
 
 bool offsets_start(struct broker *broker);
 void offsets_stop(struct broker *broker);
-/* -1: the group has none. */
+/* Or one of these. */
+enum { OFFSET_NONE = -1, OFFSET_UNKNOWN = -2 /* the store does not say */ };
 int64_t offsets_get(struct broker *broker, struct text group, const struct topic *topic,
                     uint32_t queue);
 /* In the store when it returns, at level none. Sets it back, too. False: the store did not take it;

@@ -58,6 +58,18 @@ static bool pull_answer(struct pull *pull, int32_t code, uint64_t next,
     return true;
 }
 
+/* The store does not say: the client asks for the same again. */
+static bool pull_fail(struct pull *pull, int32_t code, const struct commitlog_queue_info *info)
+{
+    static struct log_seldom said;
+    uint64_t count;
+    if (log_seldom(&said, (int64_t)uv_now(&pull->to.connection->broker->loop), &count))
+        log_line(LOG_ERROR, "topic %s, queue %u: %s; %llu of all pulls in this second",
+                 pull->topic->entry.name.data, pull->queue, commitlog_error_text(code),
+                 (unsigned long long)count);
+    return pull_answer(pull, REPLY_SYSTEM_ERROR, pull->offset, info);
+}
+
 /* Drops what is too much for one answer, or not of our layout. *next: behind what is left. */
 static void pull_trim(struct found *found, uint64_t *next)
 {
@@ -200,11 +212,8 @@ static bool pull_read(struct broker *broker, struct pull *pull,
     }
     if (code == COMMITLOG_EAGAIN)
         return pull_answer(pull, REPLY_PULL_RETRY, next, info);
-    if (code != COMMITLOG_OK) {
-        log_line(LOG_ERROR, "topic %s, queue %u: %s", pull->topic->entry.name.data, pull->queue,
-                 commitlog_error_text(code));
-        return pull_answer(pull, REPLY_SYSTEM_ERROR, pull->offset, info);
-    }
+    if (code != COMMITLOG_OK)
+        return pull_fail(pull, code, info);
     const uint32_t fetched = found.count;
     pull_trim(&found, &next);
     pull_learn(pull->topic, fetched, &found);
@@ -220,7 +229,9 @@ bool pull_try(struct broker *broker, struct pull *pull)
         reply_error_to(pull->to, REPLY_NO_TOPIC, "the topic was deleted");
         return true;
     }
-    topic_bounds(broker, pull->topic, pull->queue, &info);
+    const int32_t code = topic_bounds(broker, pull->topic, pull->queue, &info);
+    if (code != COMMITLOG_OK)
+        return pull_fail(pull, code, &info);
     if (pull->offset > info.next_offset)
         return pull_answer(pull, REPLY_PULL_MOVED, info.next_offset, &info);
     if (pull->offset < info.first_offset)
@@ -233,7 +244,11 @@ bool pull_try(struct broker *broker, struct pull *pull)
 void pull_give_up(struct broker *broker, struct pull *pull)
 {
     struct commitlog_queue_info info;
-    topic_bounds(broker, pull->topic, pull->queue, &info);
+    const int32_t code = topic_bounds(broker, pull->topic, pull->queue, &info);
+    if (code != COMMITLOG_OK) {
+        pull_fail(pull, code, &info);
+        return;
+    }
     pull_answer(pull, pull->offset == pull->asked ? REPLY_PULL_NOT_FOUND : REPLY_PULL_RETRY,
                 pull->offset, &info);
 }

@@ -22,18 +22,18 @@
 
 enum { TELL_BYTES_MAX = 64 * 1024 * 1024 }; /* for all members */
 
-static uint64_t reset_offset(struct broker *broker, const struct topic *topic, uint32_t queue,
-                             int64_t ms)
+static int32_t reset_offset(struct broker *broker, const struct topic *topic, uint32_t queue,
+                            int64_t ms, uint64_t *out)
 {
     struct commitlog_queue_info info;
-    topic_bounds(broker, topic, queue, &info);
-    uint64_t offset = info.first_offset;
-    if (ms == RESET_TO_END || ms > INT64_MAX / 1000000 - 1)
-        return info.next_offset;
-    if (ms > 0 && topic->stored != TOPIC_NOT_STORED && queue < topic->stored_queues)
-        (void)commitlog_offset_by_time(broker->store, topic->stored, queue, ms * 1000000,
-                                       COMMITLOG_LOWER, &offset);
-    return offset;
+    const int32_t code = topic_bounds(broker, topic, queue, &info);
+    const bool to_end = ms == RESET_TO_END || ms > INT64_MAX / 1000000 - 1;
+    *out = to_end ? info.next_offset : info.first_offset;
+    if (code != COMMITLOG_OK || to_end || ms <= 0 || topic->stored == TOPIC_NOT_STORED ||
+        queue >= topic->stored_queues)
+        return code;
+    return commitlog_offset_by_time(broker->store, topic->stored, queue, ms * 1000000,
+                                    COMMITLOG_LOWER, out);
 }
 
 static void tell(struct broker *broker, const struct audience *audience, struct text group,
@@ -83,8 +83,9 @@ void handle_offset_reset(struct connection *connection, const struct command *co
     buffer_put_text(out, TEXT("{\"offsetTable\":{"));
     bool stored = true;
     for (uint32_t queue = 0; queue < topic->read_queues; queue++) {
-        const uint64_t offset = reset_offset(broker, topic, queue, ms);
-        stored = stored && offsets_set(broker, group, topic, queue, (int64_t)offset);
+        uint64_t offset = 0;
+        stored = stored && reset_offset(broker, topic, queue, ms, &offset) == COMMITLOG_OK &&
+                 offsets_set(broker, group, topic, queue, (int64_t)offset);
         queue_table_key(out, broker, topic, queue, queue == 0);
         buffer_format(out, "%llu", (unsigned long long)offset);
     }

@@ -64,7 +64,7 @@ static void gather_queues_of(struct snapshot *out, struct snapshot_topic *one)
             out->left_out += queues - queue;
             return;
         }
-        topic_bounds(out->broker, topic, queue, &info);
+        (void)topic_bounds(out->broker, topic, queue, &info);
         const int64_t last_ms = info.last_time_ns / NS_PER_MS;
         out->queues[out->queue_count++] = (struct snapshot_queue){
             .first = info.first_offset, .next = info.next_offset, .last_ms = last_ms};

@@ -195,14 +195,16 @@ void topic_delete(struct broker *broker, struct topic *topic)
     config_changed(broker);
 }
 
-void topic_bounds(const struct broker *broker, const struct topic *topic, uint32_t queue,
-                  struct commitlog_queue_info *out)
+int32_t topic_bounds(const struct broker *broker, const struct topic *topic, uint32_t queue,
+                     struct commitlog_queue_info *out)
 {
     *out = (struct commitlog_queue_info){.struct_bytes = sizeof *out};
     if (topic->stored == TOPIC_NOT_STORED || queue >= topic->stored_queues)
-        return;
-    if (commitlog_queue_info(broker->store, topic->stored, queue, out) != COMMITLOG_OK)
+        return COMMITLOG_OK;
+    const int32_t code = commitlog_queue_info(broker->store, topic->stored, queue, out);
+    if (code != COMMITLOG_OK)
         *out = (struct commitlog_queue_info){.struct_bytes = sizeof *out};
+    return code;
 }
 
 struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic, uint32_t queue)

@@ -73,9 +73,10 @@ json_t *topic_new_attributes(const struct broker *broker, const struct topic *to
 /* Takes over the object, or NULL. If there is no room for them it has none. */
 void topic_take_attributes(struct broker *broker, struct topic *topic, json_t *attributes);
 uint32_t topic_queues(const struct topic *topic);
-/* First and end of a queue; 0 and 0 when nothing of it is stored. */
-void topic_bounds(const struct broker *broker, const struct topic *topic, uint32_t queue,
-                  struct commitlog_queue_info *out);
+/* First and end of a queue; 0 and 0 when nothing of it is stored. The code of the store: with
+ * another than COMMITLOG_OK they are not known, and 0, which clients are not to be told. */
+int32_t topic_bounds(const struct broker *broker, const struct topic *topic, uint32_t queue,
+                     struct commitlog_queue_info *out);
 /* The cursor of a queue that is stored, for one use at once; NULL: no memory. */
 struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic, uint32_t queue);
 /* Of the record of a message, by the store's number; NULL: of none. */

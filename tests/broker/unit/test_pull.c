@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_pull.c -- pulls of a queue of which the store does not say where it begins and ends.
+ *
+ * A topic that claims more queues than the store's has such ones. No client is there: what it would
+ * be sent is looked at.
+ */
+#include <check.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "clients.h"
+#include "codes.h"
+#include "command.h"
+#include "config_store.h"
+#include "connections.h"
+#include "frame.h"
+#include "groups.h"
+#include "hold.h"
+#include "log.h"
+#include "notices.h"
+#include "offsets.h"
+#include "pull.h"
+#include "support/dirs.h"
+
+enum { QUEUES = 4, UNKNOWN = QUEUES + 2, ASKED = 77 };
+
+static struct broker broker;
+static struct options options;
+static struct topic *topic;
+static struct connection *connection;
+static char directory[] = "/tmp/test_pull-XXXXXX";
+
+static void append(void)
+{
+    struct commitlog_slice body = {"body", 4};
+    const struct commitlog_record record = {.struct_bytes = sizeof record,
+                                            .topic = topic->stored,
+                                            .queue = 0,
+                                            .level = COMMITLOG_LEVEL_DURABLE,
+                                            .body = &body,
+                                            .body_count = 1};
+    ck_assert_int_eq(commitlog_append_record(broker.store, &record, -1, NULL, NULL), COMMITLOG_OK);
+}
+
+static void setup(void)
+{
+    ck_assert_ptr_nonnull(mkdtemp(directory));
+    char name[] = "mini-broker", data[] = "--data";
+    char *words[] = {name, data, directory, NULL};
+    ck_assert_int_eq(options_parse(3, words, &options), OPTIONS_RUN);
+    log_set_level(LOG_ERROR);
+    broker.options = &options;
+    ck_assert_int_eq(commitlog_open(directory, NULL, &broker.store, NULL), COMMITLOG_OK);
+    ck_assert_int_eq(uv_loop_init(&broker.loop), 0);
+    ck_assert(config_start(&broker) && groups_start(&broker) && topics_start(&broker) &&
+              clients_start(&broker) && notices_start(&broker) && offsets_start(&broker) &&
+              connections_start(&broker) && hold_start(&broker));
+    topic = topic_make(&broker, TEXT("orders"), QUEUES, PERM_READ | PERM_WRITE);
+    ck_assert_int_eq(topic_store(&broker, topic, NULL), COMMITLOG_OK);
+    append();
+    topic->stored_queues = topic->read_queues = topic->write_queues = 2 * QUEUES;
+    connection = calloc(1, sizeof *connection);
+    connection->broker = &broker;
+    connection->refs = 1;
+}
+
+static void teardown(void)
+{
+    topic->stored_queues = QUEUES;
+    connection->closed = true; /* nothing of it is sent: it has no socket */
+    hold_stop(&broker);
+    output_free(&connection->output);
+    connections_stop(&broker);
+    offsets_stop(&broker);
+    clients_stop(&broker);
+    notices_stop(&broker);
+    config_stop(&broker);
+    topics_stop(&broker);
+    groups_stop(&broker);
+    (void)uv_run(&broker.loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(commitlog_close(broker.store, NULL), COMMITLOG_OK);
+    dirs_remove(directory);
+    options_free(&options);
+}
+
+/* What waits to be sent, as a text. */
+static const char *answers(void)
+{
+    static char text[65536];
+    const size_t bytes = output_peek(&connection->output, (uint8_t *)text, sizeof text - 1);
+    for (size_t i = 0; i < bytes; i++) {
+        if (text[i] == '\0') {
+            text[i] = '.';
+        }
+    }
+    text[bytes] = '\0';
+    return text;
+}
+
+static struct pull pull_of(uint32_t queue, int64_t hold_ms)
+{
+    struct commitlog_error err;
+    struct pull pull = {.to = {connection, 1, HEADER_JSON, false},
+                        .topic = topic,
+                        .queue = queue,
+                        .max = 32,
+                        .asked = ASKED,
+                        .offset = ASKED,
+                        .hold_ms = hold_ms,
+                        .group_bytes = 1,
+                        .group = "g",
+                        .own = subscription_new(TEXT("orders"), TEXT("*"), false, 0, &err)};
+    ck_assert_ptr_nonnull(pull.own);
+    return pull;
+}
+
+static void is_told_to_ask_again(void)
+{
+    ck_assert_ptr_nonnull(strstr(answers(), "\"code\":1,"));
+    ck_assert_ptr_nonnull(strstr(answers(), "\"nextBeginOffset\":\"77\""));
+}
+
+START_TEST(a_pull_keeps_its_offset_where_the_store_does_not_say)
+{
+    struct pull pull = pull_of(UNKNOWN, 0);
+    ck_assert(pull_try(&broker, &pull));
+    is_told_to_ask_again();
+    pull_free(&pull);
+}
+END_TEST
+
+START_TEST(a_pull_that_is_held_stays_so_until_its_time_is_over)
+{
+    struct pull pull = pull_of(UNKNOWN, 1500);
+    ck_assert(hold_pull(&broker, &pull));
+    append(); /* the store says that there is something */
+    for (int64_t until = broker_now_ms() + 500; broker_now_ms() < until; usleep(1000)) {
+        (void)uv_run(&broker.loop, UV_RUN_NOWAIT);
+    }
+    ck_assert_uint_eq(hold_count(&broker), 1);
+    ck_assert_str_eq(answers(), "");
+    pull = pull_of(UNKNOWN, 0);
+    pull_give_up(&broker, &pull);
+    is_told_to_ask_again();
+    pull_free(&pull);
+}
+END_TEST
+
+START_TEST(an_offset_is_not_confirmed_where_the_store_does_not_say)
+{
+    ck_assert(offsets_set(&broker, TEXT("g"), topic, 0, 1));
+    ck_assert(!offsets_set(&broker, TEXT("g"), topic, UNKNOWN, 1));
+    ck_assert_int_eq(offsets_get(&broker, TEXT("g"), topic, 0), 1);
+    ck_assert_int_eq(offsets_get(&broker, TEXT("g"), topic, 1), OFFSET_NONE);
+    ck_assert_int_eq(offsets_get(&broker, TEXT("g"), topic, UNKNOWN), OFFSET_UNKNOWN);
+}
+END_TEST
+
+static Suite *pull_suite(void)
+{
+    Suite *suite = suite_create("broker-pull");
+    TCase *cases = tcase_create("unknown");
+    tcase_set_timeout(cases, 60);
+    tcase_add_checked_fixture(cases, setup, teardown);
+    tcase_add_test(cases, a_pull_keeps_its_offset_where_the_store_does_not_say);
+    tcase_add_test(cases, a_pull_that_is_held_stays_so_until_its_time_is_over);
+    tcase_add_test(cases, an_offset_is_not_confirmed_where_the_store_does_not_say);
+    suite_add_tcase(suite, cases);
+    return suite;
+}
+
+int main(void)
+{
+    SRunner *runner = srunner_create(pull_suite());
+    srunner_run_all(runner, CK_NORMAL);
+    const int failed = srunner_ntests_failed(runner);
+    srunner_free(runner);
+    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+}
