@@ -134,11 +134,13 @@ static int64_t consumed_ms(struct broker *broker, struct topic *topic, uint32_t 
     if (cursor == NULL || /* a pull has left its choice there */
         commitlog_cursor_set_tags(cursor, NULL, 0) != COMMITLOG_OK ||
         commitlog_cursor_set_filter(cursor, NULL) != COMMITLOG_OK ||
-        commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, last) != COMMITLOG_OK ||
-        commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL) != COMMITLOG_OK ||
-        message.queue_offset != last)
+        commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, last) != COMMITLOG_OK)
         return 0;
-    return message.store_time_ns / 1000000;
+    const bool found =
+        commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL) == COMMITLOG_OK &&
+        message.queue_offset == last;
+    topic_cursor_release(cursor);
+    return found ? message.store_time_ns / 1000000 : 0;
 }
 
 /* The queues of a topic, if the group has come anywhere in it. True: they are in the table. */

@@ -206,6 +206,8 @@ static bool pull_read(struct broker *broker, struct pull *pull,
         return pull_answer(pull, wanted == NULL ? REPLY_NO_SUBSCRIPTION : REPLY_SYSTEM_ERROR,
                            pull->offset, info);
     const int32_t code = pull_fetch(cursor, pull, reads, &found, &next);
+    if (code != COMMITLOG_OK)
+        topic_cursor_release(cursor); /* of what it passed */
     if (code == COMMITLOG_EEND) {
         pull->offset = next; /* nobody wanted those before */
         return false;
@@ -217,8 +219,10 @@ static bool pull_read(struct broker *broker, struct pull *pull,
     const uint32_t fetched = found.count;
     pull_trim(&found, &next);
     pull_learn(pull->topic, fetched, &found);
-    if (found.count == 0)
+    if (found.count == 0) {
+        topic_cursor_release(cursor);
         return pull_answer(pull, REPLY_PULL_RETRY, next, info);
+    }
     return pull_send(broker, pull, &found, cursor, next, info);
 }
 

@@ -220,6 +220,13 @@ struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic
     return topic->cursors[queue];
 }
 
+void topic_cursor_release(struct commitlog_cursor *cursor)
+{
+    struct commitlog_lease *lease;
+    if (commitlog_cursor_lease(cursor, &lease) == COMMITLOG_OK)
+        commitlog_lease_release(lease);
+}
+
 json_t *topic_settings(const struct topic *topic)
 {
     json_t *attributes = topic->attributes != NULL ? json_incref(topic->attributes) : json_object();

@@ -79,6 +79,9 @@ int32_t topic_bounds(const struct broker *broker, const struct topic *topic, uin
                      struct commitlog_queue_info *out);
 /* The cursor of a queue that is stored, for one use at once; NULL: no memory. */
 struct commitlog_cursor *topic_cursor(struct broker *broker, struct topic *topic, uint32_t queue);
+/* What its last fetch has lent is given back, and so is the segment, if retention has dropped it.
+ */
+void topic_cursor_release(struct commitlog_cursor *cursor);
 /* Of the record of a message, by the store's number; NULL: of none. */
 struct topic *topic_of_stored(const struct broker *broker, uint32_t stored);
 

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_pull.c -- pulls of a queue of which the store does not say where it begins and ends.
+ * test_pull.c -- pulls of a queue of which the store does not say where it begins and ends, and
+ * what they hold of the store.
  *
  * A topic that claims more queues than the store's has such ones. No client is there: what it would
  * be sent is looked at.
@@ -16,6 +17,7 @@
 #include "command.h"
 #include "config_store.h"
 #include "connections.h"
+#include "dispatch.h"
 #include "frame.h"
 #include "groups.h"
 #include "hold.h"
@@ -25,7 +27,7 @@
 #include "pull.h"
 #include "support/dirs.h"
 
-enum { QUEUES = 4, UNKNOWN = QUEUES + 2, ASKED = 77 };
+enum { QUEUES = 4, UNKNOWN = QUEUES + 2, ASKED = 77, SEGMENT_BYTES = 1 << 20 };
 
 static struct broker broker;
 static struct options options;
@@ -33,9 +35,9 @@ static struct topic *topic;
 static struct connection *connection;
 static char directory[] = "/tmp/test_pull-XXXXXX";
 
-static void append(void)
+static void append(const void *data, size_t bytes)
 {
-    struct commitlog_slice body = {"body", 4};
+    struct commitlog_slice body = {data, bytes};
     const struct commitlog_record record = {.struct_bytes = sizeof record,
                                             .topic = topic->stored,
                                             .queue = 0,
@@ -53,14 +55,22 @@ static void setup(void)
     ck_assert_int_eq(options_parse(3, words, &options), OPTIONS_RUN);
     log_set_level(LOG_ERROR);
     broker.options = &options;
-    ck_assert_int_eq(commitlog_open(directory, NULL, &broker.store, NULL), COMMITLOG_OK);
+    struct commitlog_options *small;
+    ck_assert_int_eq(commitlog_options_create(&small), COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_options_set(small, COMMITLOG_OPT_SEGMENT_BYTES, SEGMENT_BYTES, NULL),
+                     COMMITLOG_OK);
+    ck_assert_int_eq(
+        commitlog_options_set(small, COMMITLOG_OPT_MAX_BODY_BYTES, SEGMENT_BYTES / 2, NULL),
+        COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_open(directory, small, &broker.store, NULL), COMMITLOG_OK);
+    commitlog_options_free(small);
     ck_assert_int_eq(uv_loop_init(&broker.loop), 0);
     ck_assert(config_start(&broker) && groups_start(&broker) && topics_start(&broker) &&
               clients_start(&broker) && notices_start(&broker) && offsets_start(&broker) &&
               connections_start(&broker) && hold_start(&broker));
     topic = topic_make(&broker, TEXT("orders"), QUEUES, PERM_READ | PERM_WRITE);
     ck_assert_int_eq(topic_store(&broker, topic, NULL), COMMITLOG_OK);
-    append();
+    append("body", 4);
     topic->stored_queues = topic->read_queues = topic->write_queues = 2 * QUEUES;
     connection = calloc(1, sizeof *connection);
     connection->broker = &broker;
@@ -136,7 +146,7 @@ START_TEST(a_pull_that_is_held_stays_so_until_its_time_is_over)
 {
     struct pull pull = pull_of(UNKNOWN, 1500);
     ck_assert(hold_pull(&broker, &pull));
-    append(); /* the store says that there is something */
+    append("body", 4); /* the store says that there is something */
     for (int64_t until = broker_now_ms() + 500; broker_now_ms() < until; usleep(1000)) {
         (void)uv_run(&broker.loop, UV_RUN_NOWAIT);
     }
@@ -159,6 +169,52 @@ START_TEST(an_offset_is_not_confirmed_where_the_store_does_not_say)
 }
 END_TEST
 
+/* ---- segments -------------------------------------------------------------------------------- */
+
+/* Retention takes what is there by then away; how much of it stays mapped. */
+static uint64_t held_after_retention(void)
+{
+    static char large[SEGMENT_BYTES / 4];
+    const struct commitlog_retention policy = {.struct_bytes = sizeof policy, .keep_bytes = 1};
+    struct commitlog_retained retained = {.struct_bytes = sizeof retained};
+    for (int i = 0; i < 8; i++) {
+        append(large, sizeof large);
+    }
+    ck_assert_int_eq(commitlog_retain(broker.store, &policy, &retained, NULL), COMMITLOG_OK);
+    ck_assert_uint_gt(retained.segments_dropped, 0);
+    return retained.bytes_held;
+}
+
+START_TEST(a_pull_that_found_nothing_holds_no_segment)
+{
+    struct commitlog_error err;
+    struct pull pull = pull_of(0, 0);
+    pull_free(&pull);
+    pull.offset = pull.asked = 0;
+    pull.own = subscription_new(TEXT("orders"), TEXT("a = 1"), true, 0, &err);
+    ck_assert_ptr_nonnull(pull.own);
+    ck_assert(!pull_try(&broker, &pull));
+    ck_assert_uint_eq(held_after_retention(), 0);
+    pull_free(&pull);
+}
+END_TEST
+
+START_TEST(the_progress_of_a_group_holds_no_segment)
+{
+    static struct command command;
+    static char header[] =
+        "{\"code\":208,\"language\":\"JAVA\",\"version\":1,\"opaque\":1,\"flag\":0,"
+        "\"extFields\":{\"consumerGroup\":\"g\",\"topic\":\"orders\"}}";
+    topic->read_queues = QUEUES;
+    ck_assert(offsets_set(&broker, TEXT("g"), topic, 0, 1));
+    ck_assert(header_json_decode((uint8_t *)header, sizeof header - 1, &command));
+    handle_consume_status(connection, &command);
+    ck_assert_ptr_nonnull(strstr(answers(), "\"consumerOffset\":1"));
+    ck_assert_ptr_null(strstr(answers(), "\"consumerOffset\":1,\"lastTimestamp\":0"));
+    ck_assert_uint_eq(held_after_retention(), 0);
+}
+END_TEST
+
 static Suite *pull_suite(void)
 {
     Suite *suite = suite_create("broker-pull");
@@ -167,6 +223,8 @@ static Suite *pull_suite(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, a_pull_keeps_its_offset_where_the_store_does_not_say);
     tcase_add_test(cases, a_pull_that_is_held_stays_so_until_its_time_is_over);
+    tcase_add_test(cases, a_pull_that_found_nothing_holds_no_segment);
+    tcase_add_test(cases, the_progress_of_a_group_holds_no_segment);
     tcase_add_test(cases, an_offset_is_not_confirmed_where_the_store_does_not_say);
     suite_add_tcase(suite, cases);
     return suite;
