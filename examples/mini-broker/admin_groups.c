@@ -9,6 +9,7 @@
 #include "codes.h"
 #include "config_store.h"
 #include "dispatch.h"
+#include "durable.h"
 #include "groups.h"
 #include "json.h"
 #include "offsets.h"
@@ -42,10 +43,18 @@ void handle_group_update(struct connection *connection, const struct command *co
 
 void handle_group_delete(struct connection *connection, const struct command *command)
 {
-    struct group *group = group_find(connection->broker, command_text(command, "groupName"));
-    if (group != NULL)
-        group_delete(connection->broker, group);
-    reply_saved(connection, command);
+    struct broker *broker = connection->broker;
+    struct group *group = group_find(broker, command_text(command, "groupName"));
+    if (group != NULL && !group_delete(broker, group)) {
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "the group cannot be deleted");
+        return;
+    }
+    if (!config_save(broker)) {
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "the settings cannot be written");
+        return;
+    }
+    struct reply reply = reply_begin(reply_to(connection, command), REPLY_OK);
+    durable_reply_published(broker, &reply);
 }
 
 void handle_group_all(struct connection *connection, const struct command *command)

@@ -285,7 +285,12 @@ struct connection *clients_any_producer(const struct broker *broker, struct text
     const struct member *member = audience->members;
     while (steps-- > 0)
         member = member->next;
-    return member->connection;
+    for (uint32_t i = 0; i < audience->member_count; i++) {
+        if (!member->connection->closed && !connection_is_behind(member->connection))
+            return member->connection;
+        member = member->next != NULL ? member->next : audience->members;
+    }
+    return NULL;
 }
 
 struct connection *clients_find_producer(const struct broker *broker, struct text id)

@@ -69,7 +69,7 @@ struct audience *clients_join(struct connection *connection, const struct comman
 void clients_leave(struct connection *connection, bool producer, struct text group, struct text id);
 /* The connection was closed. */
 void clients_gone(struct connection *connection);
-/* Some member's connection, not always the same; NULL: none. */
+/* Some member's connection, which reads, not always the same; NULL: none. */
 struct connection *clients_any_producer(const struct broker *broker, struct text group);
 /* By its own id; NULL: it is not there. */
 struct connection *clients_find_producer(const struct broker *broker, struct text id);

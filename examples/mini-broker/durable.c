@@ -131,9 +131,17 @@ void durable_reply(struct broker *broker, struct reply *reply, uint64_t end_posi
         durable->first = pending;
     durable->last = pending;
     uv_mutex_lock(&durable->mutex);
-    durable->wanted = end_position;
+    if (end_position > durable->wanted)
+        durable->wanted = end_position;
     uv_cond_signal(&durable->something);
     uv_mutex_unlock(&durable->mutex);
+}
+
+void durable_reply_published(struct broker *broker, struct reply *reply)
+{
+    struct commitlog_positions positions = {.struct_bytes = sizeof positions};
+    (void)commitlog_positions_get(broker->store, &positions);
+    durable_reply(broker, reply, positions.published, true);
 }
 
 void durable_soon(struct broker *broker)

@@ -16,6 +16,8 @@ bool durable_start(struct broker *broker);
 void durable_stop(struct broker *broker);
 /* All that is published becomes durable soon; nobody waits for it. */
 void durable_soon(struct broker *broker);
+/* As durable_reply, for all that is published. */
+void durable_reply_published(struct broker *broker, struct reply *reply);
 /* In place of reply_end, for what ends at that position of the log. At once with --flush async, or
  * when `wait` is false. No body. */
 void durable_reply(struct broker *broker, struct reply *reply, uint64_t end_position, bool wait);

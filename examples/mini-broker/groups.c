@@ -189,20 +189,23 @@ bool group_from_json(struct broker *broker, json_t *settings)
     return group != NULL;
 }
 
-void group_delete(struct broker *broker, struct group *group)
+bool group_delete(struct broker *broker, struct group *group)
 {
     struct commitlog_error err = {0};
     offsets_forget(broker, group->entry.name);
     struct commitlog_group *stored = group_stored(broker, group->entry.name, false);
     const int32_t code =
         stored == NULL ? COMMITLOG_OK : commitlog_group_delete(stored, COMMITLOG_LEVEL_NONE, &err);
-    if (code != COMMITLOG_OK && code != COMMITLOG_ENOTFOUND)
+    if (code != COMMITLOG_OK && code != COMMITLOG_ENOTFOUND) {
         log_line(LOG_ERROR, "group %s: %s", group->entry.name.data, err.message);
+        return false;
+    }
     commitlog_group_close(group->stored);
     settings_set(broker, group, NULL);
     table_remove(&broker->groups->table, &group->entry);
     free(group);
     config_changed(broker);
+    return true;
 }
 
 json_t *group_settings(const struct group *group)

@@ -38,7 +38,8 @@ struct commitlog_group *group_stored(struct broker *broker, struct text name, bo
 bool group_update(struct broker *broker, json_t *settings, const char **out_why);
 /* From the file of settings. False: of no group. One with too long a name is left out. */
 bool group_from_json(struct broker *broker, json_t *settings);
-void group_delete(struct broker *broker, struct group *group);
+/* False: the store did not do it, and the group stays. It is on the disk with what is published. */
+bool group_delete(struct broker *broker, struct group *group);
 struct group *group_next(const struct broker *broker, const struct group *group);
 /* As clients know it; a new reference. */
 json_t *group_settings(const struct group *group);

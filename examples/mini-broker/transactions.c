@@ -3,10 +3,13 @@
  * transactions.c - prepare, END_TRANSACTION, and the question CHECK_TRANSACTION_STATE to some
  * producer of the group when nobody has decided. See transactions.h.
  *
- * Happy path: the store prepares, the client decides, the store delivers by reference. Failure
- * modes: a client that dies: any other of its group is asked; none knows: rolled back after so many
- * questions, or when the store's time for it is over; a decision about one that has ended already
- * is not an error, since clients may be asked twice.
+ * Happy path: the store prepares, the client decides, which is answered when the disk has it, the
+ * store delivers by reference. Failure
+ * modes: a client that dies or does not read: any other of its group is asked; none knows: rolled
+ * back after so many questions, or when the store's time for it is over; nobody is there to be
+ * asked: it waits, but among very many the rounds in which nobody was count as questions, or the
+ * store had no room for those of others; a decision about one that has ended already is not an
+ * error, since clients may be asked twice.
  */
 #include "transactions.h"
 
@@ -21,12 +24,17 @@
 #include <stdlib.h>
 
 enum { FIRST_CHECK_MS = 6000, TICK_MS = 1000, PREPARED_MS = 86400000 };
+enum { CHECKS_MANY = COMMITLOG_TRANSACTIONS_MAX / 4 };
+#define PREPARED_MAX_MS INT64_C(2592000000)
 
 struct check {
     struct table_entry entry; /* by number, 8 bytes */
     uint64_t transaction;
-    int64_t last_ms;
-    uint32_t times;
+    int64_t first_ms;  /* after its begin; -1: it was not looked at yet */
+    int64_t last_ms;   /* when somebody was asked */
+    int64_t missed_ms; /* when a round was counted in which nobody could be */
+    uint32_t times;    /* questions and such rounds */
+    bool asked;
     bool seen;
 };
 
@@ -34,7 +42,26 @@ struct checks {
     struct broker *broker;
     struct table table;
     uv_timer_t timer;
+    struct log_seldom ended;
 };
+
+/* The time that who sent it wants to have before it is asked; 0: it does not say. */
+static int64_t immune_ms(struct text properties)
+{
+    int64_t seconds;
+    if (!text_to_i64(properties_find(properties, "CHECK_IMMUNITY_TIME_IN_SECONDS"), &seconds) ||
+        seconds <= 0)
+        return 0;
+    return seconds > PREPARED_MAX_MS / 1000 ? PREPARED_MAX_MS : seconds * 1000;
+}
+
+static int64_t first_check_ms(const struct broker *broker, int64_t immune)
+{
+    const int64_t interval = broker->options->transaction_check_ms;
+    return immune > 0 ? immune : interval < FIRST_CHECK_MS ? interval : FIRST_CHECK_MS;
+}
+
+static struct check *check_of(struct checks *checks, uint64_t number);
 
 int32_t transactions_prepare(struct broker *broker, struct text group, struct message *message,
                              struct commitlog_receipt *out_receipt, struct commitlog_error *err)
@@ -42,15 +69,16 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
     struct commitlog_slice keys[APPEND_KEYS_MAX];
     struct commitlog_record record;
     struct commitlog_transaction *transaction;
+    const int64_t immune = immune_ms(message->layout.properties);
     const int64_t all_checks =
         (int64_t)broker->options->transaction_check_ms * (broker->options->transaction_checks + 2) +
-        FIRST_CHECK_MS;
+        FIRST_CHECK_MS + immune;
     const struct commitlog_transaction_options options = {
         .struct_bytes = sizeof options,
         .flags = COMMITLOG_TRANSACTION_PREPARED,
-        .prepared_ms = all_checks > INT64_C(2592000000) ? INT64_C(2592000000)
-                       : all_checks > PREPARED_MS       ? all_checks
-                                                        : PREPARED_MS};
+        .prepared_ms = all_checks > PREPARED_MAX_MS ? PREPARED_MAX_MS
+                       : all_checks > PREPARED_MS   ? all_checks
+                                                    : PREPARED_MS};
     struct commitlog_slice body;
     message->layout.sys_flag |= MESSAGE_COMMITTED; /* nobody reads it before it is */
     int32_t code = append_record(message, keys, &record, err);
@@ -70,6 +98,11 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
     if (code == COMMITLOG_OK)
         out_receipt->position = out_receipt->queue_offset = commitlog_transaction_id(transaction);
     commitlog_transaction_close(transaction);
+    struct check *check = code == COMMITLOG_OK && immune > 0 && broker->checks != NULL
+                              ? check_of(broker->checks, out_receipt->position)
+                              : NULL;
+    if (check != NULL)
+        check->first_ms = immune;
     return code;
 }
 
@@ -102,8 +135,6 @@ static int32_t transaction_decide(struct broker *broker, uint64_t number, bool c
     struct topic *topic = known ? topic_of_stored(broker, message.topic) : NULL;
     if (code == COMMITLOG_OK && commit && topic != NULL)
         topic->put_count++;
-    if (code == COMMITLOG_OK && commit && broker->options->sync)
-        durable_soon(broker); /* or consumers do not see it */
     return code;
 }
 
@@ -152,8 +183,9 @@ void handle_transaction_end(struct connection *connection, const struct command 
     }
     if (code == COMMITLOG_OK)
         code = transaction_decide(broker, info.transaction, decision == MESSAGE_COMMITTED, &err);
+    struct reply reply = reply_begin(reply_to(connection, command), REPLY_OK);
     if (code == COMMITLOG_OK)
-        reply_ok(connection, command);
+        durable_reply_published(broker, &reply);
     else
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "transaction %lld: %s",
                     (long long)number, commitlog_error_text(code));
@@ -166,28 +198,34 @@ static void put_unique(struct reply *request, const struct layout *layout)
     reply_text(request, "transactionId", unique);
 }
 
-/* Asks; false: there is nobody, or who is there does not read, or the message cannot be read. */
-static bool check_ask(struct broker *broker, const struct commitlog_transaction_info *info)
+/* The message of a transaction as it was sent. False: it cannot be read. */
+static bool check_read(struct broker *broker, const struct commitlog_transaction_info *info,
+                       struct commitlog_message *out, struct layout *out_layout,
+                       struct commitlog_lease **out_lease)
 {
     struct commitlog_transaction_message where = {.struct_bytes = sizeof where};
+    if (commitlog_transaction_message(broker->store, info->transaction, 0, &where) !=
+            COMMITLOG_OK ||
+        commitlog_get(broker->store, where.position, out, out_lease, NULL) != COMMITLOG_OK)
+        return false;
+    out->queue = where.queue;
+    out->position = info->transaction;
+    out->queue_offset = info->transaction;
+    return layout_read(out->body, out_layout);
+}
+
+/* False: the message cannot be read. */
+static bool check_ask(struct broker *broker, struct connection *connection,
+                      const struct commitlog_transaction_info *info)
+{
     struct commitlog_message message;
     struct commitlog_lease *lease = NULL;
     struct layout layout;
     uint8_t patched[LAYOUT_PATCH_MAX];
     char id[LAYOUT_ID_MAX];
-    struct connection *connection =
-        clients_any_producer(broker, (struct text){info->group, info->group_bytes});
-    if (connection == NULL || connection->closed || connection_is_behind(connection) ||
-        commitlog_transaction_message(broker->store, info->transaction, 0, &where) !=
-            COMMITLOG_OK ||
-        commitlog_get(broker->store, where.position, &message, &lease, NULL) != COMMITLOG_OK)
-        return false;
-    message.queue = where.queue;
-    message.position = info->transaction;
-    message.queue_offset = info->transaction;
-    const size_t bytes = layout_patch(&message, patched);
-    const bool good = bytes > 0 && layout_read(message.body, &layout);
-    if (good) {
+    const bool good = check_read(broker, info, &message, &layout, &lease);
+    const size_t bytes = good ? layout_patch(&message, patched) : 0;
+    if (bytes > 0) {
         struct reply request = request_begin(connection, REQUEST_TRANSACTION_CHECK);
         reply_text(&request, "topic", layout.topic);
         reply_i64(&request, "tranStateTableOffset", (int64_t)info->transaction);
@@ -205,7 +243,28 @@ static bool check_ask(struct broker *broker, const struct commitlog_transaction_
         }
     }
     commitlog_lease_release(lease);
-    return good;
+    return bytes > 0;
+}
+
+/* What the message says of when it may be asked for the first time; of one that was prepared before
+ * the broker started, that is read when somebody would be asked. */
+static void check_look(struct broker *broker, struct check *check,
+                       const struct commitlog_transaction_info *info)
+{
+    struct commitlog_message message;
+    struct commitlog_lease *lease = NULL;
+    struct layout layout;
+    const bool good = check_read(broker, info, &message, &layout, &lease);
+    check->first_ms = first_check_ms(broker, good ? immune_ms(layout.properties) : 0);
+    commitlog_lease_release(lease);
+}
+
+static bool check_is_due(const struct broker *broker, const struct check *check,
+                         const struct commitlog_transaction_info *info, int64_t now)
+{
+    const int64_t first = check->first_ms < 0 ? first_check_ms(broker, 0) : check->first_ms;
+    return now >= info->begin_ms + first &&
+           (!check->asked || now - check->last_ms >= broker->options->transaction_check_ms);
 }
 
 static struct check *check_of(struct checks *checks, uint64_t number)
@@ -218,6 +277,7 @@ static struct check *check_of(struct checks *checks, uint64_t number)
     if (check == NULL)
         return NULL;
     check->transaction = number;
+    check->first_ms = -1;
     check->entry.name = (struct text){(const char *)&check->transaction, sizeof number};
     if (!table_insert(&checks->table, &check->entry)) {
         free(check);
@@ -226,27 +286,50 @@ static struct check *check_of(struct checks *checks, uint64_t number)
     return check;
 }
 
+/* Nobody knows how it ended. */
+static void check_end(struct checks *checks, const struct commitlog_transaction_info *info)
+{
+    struct commitlog_error err = {0};
+    uint64_t count;
+    if (log_seldom(&checks->ended, (int64_t)uv_now(&checks->broker->loop), &count))
+        log_line(LOG_WARN,
+                 "transaction %llu of group %s: nobody knows how it ended: rolled back; %llu since "
+                 "the last line",
+                 (unsigned long long)info->transaction, info->group, (unsigned long long)count);
+    (void)transaction_decide(checks->broker, info->transaction, false, &err);
+}
+
 static void check_one(struct checks *checks, const struct commitlog_transaction_info *info,
                       int64_t now)
 {
-    const struct options *options = checks->broker->options;
-    const int64_t interval = options->transaction_check_ms;
-    const int64_t first = interval < FIRST_CHECK_MS ? interval : FIRST_CHECK_MS;
+    struct broker *broker = checks->broker;
+    const int64_t interval = broker->options->transaction_check_ms;
     struct check *check = check_of(checks, info->transaction);
     if (check == NULL)
         return;
     check->seen = true;
-    if (now - (check->times == 0 ? info->begin_ms + first - interval : check->last_ms) < interval)
+    if (!check_is_due(broker, check, info, now))
         return;
-    if (check->times >= options->transaction_checks) {
-        struct commitlog_error err = {0};
-        log_line(LOG_WARN, "transaction %llu of group %s: nobody knows how it ended: rolled back",
-                 (unsigned long long)info->transaction, info->group);
-        (void)transaction_decide(checks->broker, info->transaction, false, &err);
+    struct connection *connection =
+        clients_any_producer(broker, (struct text){info->group, info->group_bytes});
+    if (connection == NULL && now - check->missed_ms < interval)
         return;
+    if (connection != NULL && check->first_ms < 0) {
+        check_look(broker, check, info);
+        if (!check_is_due(broker, check, info, now))
+            return;
     }
-    check->last_ms = now;
-    check->times += check_ask(checks->broker, info) ? 1 : 0;
+    if (check->times >= broker->options->transaction_checks) {
+        check_end(checks, info);
+    } else if (connection != NULL) {
+        (void)check_ask(broker, connection, info); /* else nobody can be asked about it, ever */
+        check->asked = true;
+        check->last_ms = check->missed_ms = now;
+        check->times++;
+    } else {
+        check->missed_ms = now;
+        check->times += checks->table.count > CHECKS_MANY ? 1 : 0;
+    }
 }
 
 static void checks_forget(struct checks *checks)

@@ -6,10 +6,17 @@ nobody is told what is not so.
   promises_test.py [TEST...]
 """
 
+import json
+import os
+import re
+import struct
 import sys
+import time
 
 import ops
-from keep_test import NO_TOPIC, Kept, pull, send
+import wire
+from keep_test import NO_TOPIC, Kept, join_producers, pull, send
+from ops import Broker
 
 OK = 0
 
@@ -54,6 +61,127 @@ def test_a_topic_that_was_made_again_has_what_comes_later(checks):
         with kept.broker() as broker, broker.connect() as connection:
             checks.until("it comes", 10, lambda: pull(connection, "g", "orders") == (OK, [b"new"]),
                          lambda: pull(connection, "g", "orders"))
+
+
+# ---- transactions --------------------------------------------------------------------------------
+
+ASKED = 39
+
+
+def prepare(connection, topic="orders", group="group", **more):
+    text = "".join(f"{name}\x01{value}\x02" for name, value in {
+        "TRAN_MSG": "true", "PGROUP": group, **more}.items())
+    code, fields = send(connection, topic, a=group, f=4, i=text)
+    if code != OK:
+        raise RuntimeError(f"prepare: {code}")
+    return int(fields["queueOffset"])
+
+
+def questions(connection, seconds):
+    """What the server asks, as (time, transaction)."""
+    out, end = [], time.monotonic() + seconds
+    while time.monotonic() < end:
+        connection.socket.settimeout(max(0.01, end - time.monotonic()))
+        try:
+            length, = struct.unpack(">i", connection.read(4))
+        except TimeoutError:
+            break
+        data = connection.read(length)
+        header = json.loads(data[4:4 + int.from_bytes(data[1:4], "big")])
+        if header["code"] == ASKED and not header["flag"] & 1:
+            out.append((time.monotonic(), int(header["extFields"]["commitLogOffset"])))
+    return out
+
+
+def test_nobody_is_asked_before_the_time_that_a_message_says(checks):
+    with Kept() as kept:
+        options = ("--check-interval", "1000")
+        for what in ("the same broker", "another one"):
+            with kept.broker(*options) as broker, broker.connect() as connection:
+                begin = time.monotonic()
+                late = prepare(connection, CHECK_IMMUNITY_TIME_IN_SECONDS="4")
+                soon = prepare(connection)
+                wrong = prepare(connection, CHECK_IMMUNITY_TIME_IN_SECONDS="soon")
+                if what == "the same broker":
+                    join_producers(connection, "group", "producer")
+                    asked = questions(connection, 7)
+            if what == "another one":
+                with kept.broker(*options) as broker, broker.connect() as connection:
+                    join_producers(connection, "group", "producer")
+                    asked = questions(connection, 7)
+            first = {number: min([at - begin for at, one in asked if one == number] or [99])
+                     for number in (late, soon, wrong)}
+            checks.check(f"{what}: not before 4 s", 3.9 < first[late] < 6.5, first)
+            checks.check(f"{what}: others are", max(first[soon], first[wrong]) < 4, first)
+
+
+def test_another_producer_is_asked_if_one_does_not_read(checks):
+    with Broker(["--check-interval", "1000"]) as broker, broker.connect() as silent, \
+            broker.connect() as reads, broker.connect() as connection:
+        send(connection, "large", b"x" * (4 << 20))
+        send(connection, "large", b"x" * (4 << 20), e=0)
+        join_producers(silent, "group", "silent")
+        silent.socket.sendall(wire.frame(11, wire.pulling("g", "large", 0, 0)) * 8)
+        time.sleep(0.5)
+        join_producers(reads, "group", "reads")
+        wanted = {prepare(connection) for _ in range(20)}
+        asked = questions(reads, 3.5)
+        checks.same("all of them", wanted, {number for _, number in asked})
+
+
+def rolled_back(broker):
+    text = ops.http(broker, "/metrics").text
+    return int(re.search(r"^commitlog_transactions_rolled_back_total (\d+)", text, re.M).group(1))
+
+
+def test_transactions_of_which_nobody_knows_do_not_take_all_the_room(checks):
+    with Broker(["--check-interval", "1000", "--checks", "3", "--flush", "async"]) as broker, \
+            broker.connect() as connection:
+        few = prepare(connection, group="few")
+        time.sleep(6)
+        checks.same("few wait for a producer", 0, rolled_back(broker))
+        fields = {**ops.sending("orders"), "producerGroup": "gone", "sysFlag": 4,
+                  "properties": "TRAN_MSG\x01true\x02PGROUP\x01gone\x02"}
+        connection.socket.settimeout(60)
+        for _ in range(18):
+            connection.socket.sendall(wire.frame(10, fields, b"body") * 1000)
+            codes = {connection.answer()[0]["code"] for _ in range(1000)}
+            checks.same("prepared", {OK}, codes)
+        checks.until("among many they end", 30, lambda: rolled_back(broker) > 1600,
+                     lambda: rolled_back(broker))
+        said = sum("nobody knows" in line for line in broker.lines)
+        checks.check("the log has some lines", 0 < said < 20, said)
+        checks.check("one of few is", few > 0)
+
+
+# ---- the disk ------------------------------------------------------------------------------------
+
+
+def test_what_ends_a_transaction_or_deletes_a_group_is_on_the_disk(checks):
+    with Kept() as kept:
+        slow = os.path.join(kept.directory, "slow")
+        environment = ops.preloaded("slow_disk", kept.directory, SLOW_DISK=slow)
+        if environment is None:
+            checks.skip("a slow disk", "nothing can be preloaded here")
+            return
+        with Broker(environment=environment) as broker, broker.connect() as connection:
+            first, second = prepare(connection), prepare(connection)
+            broker.consumed("readers", "orders", 0, 0)
+            for what, code, fields in (
+                    ("commit", 37, {"producerGroup": "group", "commitOrRollback": 8,
+                                    "tranStateTableOffset": first, "commitLogOffset": first}),
+                    ("rollback", 37, {"producerGroup": "group", "commitOrRollback": 12,
+                                      "tranStateTableOffset": second, "commitLogOffset": second}),
+                    ("deleted group", 207, {"groupName": "readers"})):
+                open(slow, "w", encoding="ascii").close()
+                connection.socket.sendall(wire.frame(code, fields))
+                connection.socket.settimeout(1)
+                try:
+                    checks.check(f"{what}: not yet", False, connection.answer())
+                except TimeoutError:
+                    os.unlink(slow)
+                    connection.socket.settimeout(10)
+                    checks.same(f"{what}: then", OK, connection.answer()[0]["code"])
 
 
 if __name__ == "__main__":
