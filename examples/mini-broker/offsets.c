@@ -167,10 +167,11 @@ void offsets_forget(struct broker *broker, struct text group)
 /* All of them; while there is no room, what is left stays noted, and is tried again. */
 static void offsets_store(struct offsets *offsets)
 {
-    struct table_entry *entry;
-    while ((entry = table_next(&offsets->noted, NULL)) != NULL) {
+    struct table_entry *entry = table_next(&offsets->noted, NULL);
+    while (entry != NULL) {
         struct noted *noted = (struct noted *)(void *)entry;
         const struct text group = {entry->name.data, noted->group_bytes};
+        entry = table_next(&offsets->noted, entry); /* not from the front: most of that is empty */
         const int32_t code =
             offsets_commit(offsets->broker, group, noted->topic, noted->queue, noted->offset);
         if (code == COMMITLOG_ENOSPC || code == COMMITLOG_EFULL || code == COMMITLOG_ETIMEDOUT)
@@ -202,9 +203,12 @@ void offsets_stop(struct broker *broker)
     if (offsets == NULL)
         return;
     offsets_store(offsets);
-    struct table_entry *entry;
-    while ((entry = table_next(&offsets->noted, NULL)) != NULL)
-        noted_drop(offsets, (struct noted *)(void *)entry);
+    struct table_entry *entry = table_next(&offsets->noted, NULL);
+    while (entry != NULL) {
+        struct noted *noted = (struct noted *)(void *)entry;
+        entry = table_next(&offsets->noted, entry);
+        noted_drop(offsets, noted);
+    }
     uv_close((uv_handle_t *)&offsets->timer, NULL);
     (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
     table_free(&offsets->noted);

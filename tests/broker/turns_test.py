@@ -175,6 +175,27 @@ def test_many_pulls_at_once_are_answered_in_turns(checks):
         checks.check("others do not wait", longest < 0.3, longest)
 
 
+def test_many_offsets_of_pulls_are_stored_soon(checks):
+    """100 groups carry offsets of 1,000 queues each."""
+    with Broker(["--flush", "async", "--log", "error"]) as broker, broker.connect() as connection:
+        fill(broker, "BenchmarkTest", 1)
+        connection.socket.settimeout(60)
+        for group in range(100):
+            fields = {**wanting("BenchmarkTest", "*"), "consumerGroup": f"group{group}",
+                      "sysFlag": 5}
+            connection.socket.sendall(b"".join(
+                wire.frame(11, {**fields, "queueId": queue}) for queue in range(1000)))
+            for _ in range(1000):
+                connection.answer()
+            if group == 80:
+                waits = threading.Thread(target=lambda: longest.append(longest_wait(broker, 4)))
+                longest = []
+                waits.start()
+        waits.join()
+        print(f"   others waited {longest[0] * 1000:.0f} ms")
+        checks.check("others do not wait", longest[0] < 0.4, longest)
+
+
 # ---- notices -------------------------------------------------------------------------------------
 
 CONSUMERS_CHANGED, OFFSET_RESET = 40, 220
