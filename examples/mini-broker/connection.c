@@ -26,7 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { INPUT_KEEP = 65536, TRIM_FRAME = 8 * 1024 * 1024 /* no message has it */ };
+enum { KEPT_ANYWAY = 65536, TRIM_FRAME = 8 * 1024 * 1024 /* no message has it */ };
 
 struct connection *connection_ref(struct connection *connection)
 {
@@ -170,8 +170,8 @@ static void connection_kept(struct connection *connection)
     input->used -= (size_t)done;
     if (input->used == 0 && input->room > TRIM_FRAME)
         connections_trim(connection->broker);
-    if (input->used == 0 && input->room > INPUT_KEEP)
-        buffer_free(input);
+    if (input->used == 0)
+        buffer_free(input); /* or many that say nothing more would have it, and others no room */
     else if (input->used > 0 && done > 0)
         memmove(input->data, input->data + done, input->used);
 }
@@ -206,7 +206,7 @@ void connection_count(struct connection *connection)
     all->kept += kept - connection->kept;
     connection->kept = kept;
     all->trim = all->trim || all->kept > CONNECTIONS_TRIM_FROM;
-    if (all->kept > CONNECTIONS_KEPT_MAX && kept > INPUT_KEEP)
+    if (all->kept > CONNECTIONS_KEPT_MAX && kept > KEPT_ANYWAY)
         connection_close(connection, "too much is kept for it");
 }
 

@@ -242,6 +242,28 @@ def test_attributes_of_topics_have_room(checks):
                 update_topic(connection, "topic0", large)))
 
 
+# ---- connections ---------------------------------------------------------------------------------
+
+
+def test_who_says_nothing_more_has_no_room(checks):
+    """1,000 clients send a frame in two parts, and then nothing."""
+    with Broker(["--flush", "async"]) as broker:
+        with broker.connect() as connection:
+            send(connection, "orders")
+        before = anonymous(broker)
+        many = [broker.connect() for _ in range(1000)]
+        frame = wire.frame(10, ops.sending("orders"), b"x" * 60000)
+        for part in (frame[:50000], frame[50000:]):
+            for connection in many:
+                connection.socket.sendall(part)
+            time.sleep(0.5)
+        checks.same("answered", {OK}, {connection.answer()[0]["code"] for connection in many})
+        checks.until("memory", 5, lambda: anonymous(broker) - before < 16 * SLACK * MIB,
+                     lambda: anonymous(broker) - before >> 20)
+        for connection in many:
+            connection.close()
+
+
 # ---- values of the name server -------------------------------------------------------------------
 
 
