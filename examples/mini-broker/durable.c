@@ -157,6 +157,19 @@ void durable_soon(struct broker *broker)
     uv_mutex_unlock(&durable->mutex);
 }
 
+/* Or the loop would never end. */
+static void durable_end(struct broker *broker)
+{
+    struct durable *durable = broker->durable;
+    uv_close((uv_handle_t *)&durable->wake, NULL);
+    uv_close((uv_handle_t *)&durable->tick, NULL);
+    (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
+    uv_mutex_destroy(&durable->mutex);
+    uv_cond_destroy(&durable->something);
+    free(durable);
+    broker->durable = NULL;
+}
+
 bool durable_start(struct broker *broker)
 {
     struct durable *durable = calloc(1, sizeof *durable);
@@ -169,9 +182,12 @@ bool durable_start(struct broker *broker)
     uv_timer_init(&broker->loop, &durable->tick);
     durable->wake.data = durable->tick.data = durable;
     uv_timer_start(&durable->tick, on_tick, TICK_MS, TICK_MS);
-    if (uv_thread_create(&durable->thread, on_thread, durable) != 0)
-        return false;
     broker->durable = durable;
+    if (uv_thread_create(&durable->thread, on_thread, durable) != 0) {
+        log_line(LOG_ERROR, "no thread that flushes can be had");
+        durable_end(broker);
+        return false;
+    }
     return true;
 }
 
@@ -189,11 +205,5 @@ void durable_stop(struct broker *broker)
     durable_look(durable);
     while (durable->first != NULL)
         durable_answer(durable, REPLY_FLUSH_TIMEOUT);
-    uv_close((uv_handle_t *)&durable->wake, NULL);
-    uv_close((uv_handle_t *)&durable->tick, NULL);
-    (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
-    uv_mutex_destroy(&durable->mutex);
-    uv_cond_destroy(&durable->something);
-    free(durable);
-    broker->durable = NULL;
+    durable_end(broker);
 }

@@ -63,6 +63,21 @@ def test_a_topic_that_was_made_again_has_what_comes_later(checks):
                          lambda: pull(connection, "g", "orders"))
 
 
+# ---- the start -----------------------------------------------------------------------------------
+
+
+def test_a_start_without_a_thread_fails(checks):
+    with Kept() as kept:
+        environment = ops.preloaded("no_thread", kept.directory)
+        if environment is None:
+            checks.skip("no thread", "nothing can be preloaded here")
+            return
+        broker = Broker(environment=environment)
+        broker.spawn()
+        checks.same("exit code", 1, broker.ended(5))
+        checks.check("it is said", broker.says("error .*thread"), broker.log())
+
+
 # ---- transactions --------------------------------------------------------------------------------
 
 ASKED = 39
