@@ -7,7 +7,8 @@
  * which it sees whether it has to look at them.
  *
  * Happy path: resolve, connect, register, and again at each beat. Failure modes: not reached, or
- * no answer in ANSWER_MS: the connection ends and is tried again after RETRY_MS; an answer that is
+ * no answer in ANSWER_MS: the connection ends, the name's next address is tried at the next tick,
+ * and after the last one the first after RETRY_MS; an answer that is
  * none of this protocol: the same; a refusal: a line in the log, and again at the next beat; a name
  * that is never found nor refused: that one waits, and nobody else. What a name server asks of us
  * is not answered: nothing that a single master needs is asked.
@@ -47,8 +48,10 @@ struct peer {
     uint64_t told;   /* the version it has, or is about to have */
     bool registered; /* it has said so since it was reached */
     bool silent;     /* its absence is in the log */
-    char host[256];
-    char port[8];
+    bool more;       /* it has an address that was not tried in this round */
+    uint32_t turn;   /* of its addresses, the next one to be tried */
+    char host[LOOKUP_HOST_MAX];
+    char port[LOOKUP_PORT_MAX];
 };
 
 struct join {
@@ -87,13 +90,15 @@ static void peer_closed(uv_handle_t *handle)
     peer->state = PEER_IDLE;
     peer->asked_ms = 0;
     peer->registered = false;
-    peer->retry_ms = now_ms(peer->join) + RETRY_MS;
+    peer->retry_ms = now_ms(peer->join) + (peer->more ? 0 : RETRY_MS);
     peer->join->busy--;
 }
 
 /* Once for each absence. */
 static void peer_say(struct peer *peer, const char *why)
 {
+    if (peer->more)
+        return; /* at another address it may be there */
     if (!peer->silent && !peer->join->leaving)
         log_line(LOG_WARN, "name server %s:%s: %s", peer->host, peer->port, why);
     peer->silent = true;
@@ -253,6 +258,8 @@ static void peer_answer(struct peer *peer, const struct command *command)
     }
     if (!peer->registered)
         log_line(LOG_INFO, "name server %s:%s: knows this broker", peer->host, peer->port);
+    peer->turn -= peer->registered ? 0 : 1; /* here again, next time */
+    peer->more = false;
     peer->registered = !peer->join->leaving;
     peer->silent = false;
     if (!peer->join->leaving && peer->told != peer->join->version)
@@ -362,17 +369,31 @@ static void on_connected(uv_connect_t *connect, int status)
         peer_is_ready(peer);
 }
 
+/* The one whose turn it is. */
+static const struct addrinfo *peer_address(struct peer *peer, const struct addrinfo *found)
+{
+    uint32_t count = 0;
+    for (const struct addrinfo *one = found; one != NULL; one = one->ai_next)
+        count++;
+    uint32_t steps = peer->turn++ % count;
+    peer->more = steps + 1 < count;
+    while (steps-- > 0)
+        found = found->ai_next;
+    return found;
+}
+
 /* Takes over the addresses. */
 static void peer_connect(struct peer *peer, struct addrinfo *found)
 {
     struct join *join = peer->join;
+    const struct addrinfo *address = peer_address(peer, found);
     int status = uv_tcp_init(&join->broker->loop, &peer->tcp);
     if (status == 0) {
         join->busy++;
         peer->tcp.data = peer->connect.data = peer;
         peer->state = PEER_CONNECTING;
         peer->asked_ms = now_ms(join);
-        status = uv_tcp_connect(&peer->connect, &peer->tcp, found->ai_addr, on_connected);
+        status = uv_tcp_connect(&peer->connect, &peer->tcp, address->ai_addr, on_connected);
     }
     if (status < 0)
         peer_fail(peer, uv_strerror(status));
@@ -400,6 +421,7 @@ static void peer_reach(struct peer *peer)
 {
     struct join *join = peer->join;
     struct addrinfo *found = lookup_numeric(peer->host, peer->port);
+    peer->more = false;
     if (found != NULL) {
         peer_connect(peer, found);
         return;
@@ -452,38 +474,14 @@ void join_changed(struct broker *broker)
         uv_timer_start(&join->soon, on_soon, 0, 0);
 }
 
-/* "host", "host:80", "1.2.3.4:80", "[::1]:80". */
-static bool peer_of(struct text item, struct peer *out)
-{
-    struct text host = item;
-    struct text port = {0};
-    const char *bracket = memchr(item.data, ']', item.bytes);
-    const char *from = bracket != NULL ? bracket : item.data;
-    const char *colon = memchr(from, ':', item.bytes - (size_t)(from - item.data));
-    int64_t number = NAMESRV_PORT;
-    if (colon != NULL) {
-        host.bytes = (size_t)(colon - item.data);
-        port = (struct text){colon + 1, item.bytes - host.bytes - 1};
-        if (!text_to_i64(port, &number))
-            return false;
-    }
-    if (host.bytes > 1 && host.data[0] == '[' && host.data[host.bytes - 1] == ']')
-        host = (struct text){host.data + 1, host.bytes - 2};
-    if (host.bytes == 0 || host.bytes >= sizeof out->host || number < 1 || number > 65535)
-        return false;
-    memcpy(out->host, host.data, host.bytes);
-    out->host[host.bytes] = '\0';
-    (void)snprintf(out->port, sizeof out->port, "%u", (unsigned)number);
-    return true;
-}
-
 static bool peers_of(struct join *join, const char *list)
 {
     while (*list != '\0') {
         const size_t bytes = strcspn(list, ",;");
         struct peer *peer = &join->peers[join->count];
         peer->join = join;
-        if (join->count == JOIN_PEERS_MAX - 1 || !peer_of((struct text){list, bytes}, peer)) {
+        if (join->count == JOIN_PEERS_MAX - 1 ||
+            !lookup_parse((struct text){list, bytes}, NAMESRV_PORT, peer->host, peer->port)) {
             log_line(LOG_ERROR, "--join: no address, or too many: %s", list);
             return false;
         }

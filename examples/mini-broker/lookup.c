@@ -9,7 +9,10 @@
  */
 #include "lookup.h"
 
+#include "command.h"
+
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -49,6 +52,31 @@ static void *on_thread(void *argument)
     if (forgotten)
         lookup_free(lookup);
     return NULL;
+}
+
+bool lookup_parse(struct text item, unsigned port_else, char out_host[LOOKUP_HOST_MAX],
+                  char out_port[LOOKUP_PORT_MAX])
+{
+    struct text host = item;
+    struct text port = {0};
+    const char *bracket = memchr(item.data, ']', item.bytes);
+    const char *from = bracket != NULL ? bracket : item.data;
+    const char *colon = memchr(from, ':', item.bytes - (size_t)(from - item.data));
+    int64_t number = port_else;
+    if (colon != NULL) {
+        host.bytes = (size_t)(colon - item.data);
+        port = (struct text){colon + 1, item.bytes - host.bytes - 1};
+        if (!text_to_i64(port, &number))
+            return false;
+    }
+    if (host.bytes > 1 && host.data[0] == '[' && host.data[host.bytes - 1] == ']')
+        host = (struct text){host.data + 1, host.bytes - 2};
+    if (host.bytes == 0 || host.bytes >= LOOKUP_HOST_MAX || number < 1 || number > 65535)
+        return false;
+    memcpy(out_host, host.data, host.bytes);
+    out_host[host.bytes] = '\0';
+    (void)snprintf(out_port, LOOKUP_PORT_MAX, "%u", (unsigned)number);
+    return true;
 }
 
 struct addrinfo *lookup_numeric(const char *host, const char *port)

@@ -12,12 +12,19 @@
 #ifndef MINI_BROKER_LOOKUP_H
 #define MINI_BROKER_LOOKUP_H
 
+#include "bytes.h"
+
 #include <netdb.h>
 #include <stdbool.h>
 #include <uv.h>
 
 struct lookup;
 
+enum { LOOKUP_HOST_MAX = 256, LOOKUP_PORT_MAX = 8 };
+
+/* "host", "host:80", "1.2.3.4:80", "[::1]:80". False: it is none of them. */
+bool lookup_parse(struct text item, unsigned port_else, char out_host[LOOKUP_HOST_MAX],
+                  char out_port[LOOKUP_PORT_MAX]);
 /* An address in digits, which needs no thread; NULL: it is none. */
 struct addrinfo *lookup_numeric(const char *host, const char *port);
 /* Sends `wake` when there is an answer. NULL: no memory, or no thread. */

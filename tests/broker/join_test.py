@@ -138,6 +138,19 @@ def test_a_plain_name_server_is_told_and_nothing_is_signed(checks):
                                            for _, fields, _ in namesrv.heard))
 
 
+def test_each_address_of_a_name_is_tried(checks):
+    with tempfile.TemporaryDirectory(prefix="broker-join-") as directory:
+        environment = ops.preloaded("two_addresses", directory)
+        if environment is None:
+            checks.skip("a name with two addresses", "nothing can be preloaded here")
+            return
+        with NameServer() as namesrv:
+            name = f"two.example.org:{namesrv.address.split(':')[1]}"
+            with Broker(["--join", name], environment=environment) as broker:
+                checks.until("the second is told", 5, says(broker, f"{name}: knows this broker"))
+                checks.check("the first is not missed", not broker.says("warn name server"))
+
+
 def test_a_name_server_is_told_by_tls(checks):
     versions = ({"minimum_version": ssl.TLSVersion.TLSv1_3},
                 {"maximum_version": ssl.TLSVersion.TLSv1_2})
