@@ -16,7 +16,7 @@ import time
 
 import ops
 import wire
-from keep_test import Kept, pull, send
+from keep_test import Kept, cpu, held_pulls, pull, send
 from ops import Broker
 
 OK, SYSTEM_ERROR, SYSTEM_BUSY, NOT_FOUND, RETRY, MOVED = 0, 1, 2, 19, 20, 21
@@ -155,6 +155,27 @@ def longest_wait(broker, seconds, until=lambda: False):
             connection.ask(105, {"topic": "TBW102"})
             longest = max(longest, time.monotonic() - begin)
     return longest
+
+
+def test_pulls_that_wait_cost_nothing_where_nothing_comes(checks):
+    """Of ten clients 160,000 pulls wait for one queue, while messages come into another."""
+    with Broker(["--flush", "async"]) as broker, broker.connect() as connection:
+        send(connection, "orders", e=0)
+        many = [broker.connect() for _ in range(10)]
+        for one in many:
+            one.socket.settimeout(60)
+            one.socket.sendall(wire.frame(11, wanting("orders", "*", offset=1, hold=60000)) * 16000)
+        checks.until("they wait", 30, lambda: held_pulls(broker) == 160000)
+        begin, used = time.monotonic(), cpu(broker)
+        for _ in range(200):
+            send(connection, "others")
+        took, used = time.monotonic() - begin, cpu(broker) - used
+        print(f"   200 messages: {took:.1f} s, {used:.1f} s of the processor")
+        checks.check("others are served", used < 1, used)
+        send(connection, "orders", e=0)
+        for one in many:
+            checks.same("and it comes", OK, one.answer()[0]["code"])
+            one.close()
 
 
 def test_many_pulls_at_once_are_answered_in_turns(checks):
