@@ -3,10 +3,10 @@
  * query.c - QUERY_MESSAGE by key, where the id that a sender gave is a key too, and
  * VIEW_MESSAGE_BY_ID, by position.
  *
- * Owns: nothing. Invariants: an answer is QUERY_BYTES_MAX and one message at most. Threads: the
- * loop's.
- * Happy path: the store's index, newest first. Failure modes: none there: REPLY_NOT_FOUND, or
- * REPLY_SYSTEM_ERROR as clients expect it of a view.
+ * Owns: nothing. Invariants: an answer is QUERY_BYTES_MAX and one message at most, and what is
+ * found in QUERY_MS. Threads: the loop's. Happy path: the store's index, newest first. Failure
+ * modes: none there: REPLY_NOT_FOUND, or REPLY_SYSTEM_ERROR as clients expect it of a view; one
+ * that cannot be read is passed.
  */
 #include "acl.h"
 #include "codes.h"
@@ -17,6 +17,7 @@
 #include "topics.h"
 
 enum { QUERY_MAX = 1024, QUERY_AT_ONCE = 32, QUERY_BYTES_MAX = 4 * 1024 * 1024 };
+enum { QUERY_PASS = 1000, QUERY_MS = 100 };
 
 static void put_message(struct buffer *out, const struct commitlog_message *message)
 {
@@ -40,10 +41,14 @@ static void collect(struct broker *broker, struct commitlog_cursor *cursor, int6
                     struct buffer *out)
 {
     struct commitlog_message messages[QUERY_AT_ONCE];
-    while (max > 0 && out->used < QUERY_BYTES_MAX) {
+    const uint64_t until = uv_hrtime() + UINT64_C(1000000) * QUERY_MS;
+    while (max > 0 && out->used < QUERY_BYTES_MAX && uv_hrtime() < until) {
         uint32_t count = 0;
         const uint32_t most = max < QUERY_AT_ONCE ? (uint32_t)max : QUERY_AT_ONCE;
         const int32_t code = commitlog_cursor_fetch(cursor, messages, most, 0, &count, NULL);
+        if (code == COMMITLOG_EDAMAGED || code == COMMITLOG_EUNSUPPORTED ||
+            code == COMMITLOG_EAGAIN)
+            continue; /* by key it goes on behind what it said that of */
         if (code != COMMITLOG_OK)
             return;
         for (uint32_t i = 0; i < count && out->used < QUERY_BYTES_MAX; i++)
@@ -68,7 +73,8 @@ void handle_query(struct connection *connection, const struct command *command)
                                   to_ns(command_i64(command, "beginTimestamp", 0), false),
                                   to_ns(command_i64(command, "endTimestamp", INT64_MAX), true),
                                   &cursor, NULL) == COMMITLOG_OK) {
-        collect(broker, cursor, max, out);
+        if (commitlog_cursor_set_pass_limit(cursor, QUERY_PASS) == COMMITLOG_OK)
+            collect(broker, cursor, max, out);
         commitlog_cursor_close(cursor);
     }
     struct commitlog_positions positions = {.struct_bytes = sizeof positions};

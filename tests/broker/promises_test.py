@@ -17,6 +17,7 @@ import ops
 import wire
 from keep_test import NO_TOPIC, Kept, join_producers, pull, send
 from ops import Broker
+from turns_test import fill, spoil
 
 OK = 0
 
@@ -61,6 +62,23 @@ def test_a_topic_that_was_made_again_has_what_comes_later(checks):
         with kept.broker() as broker, broker.connect() as connection:
             checks.until("it comes", 10, lambda: pull(connection, "g", "orders") == (OK, [b"new"]),
                          lambda: pull(connection, "g", "orders"))
+
+
+# ---- queries -------------------------------------------------------------------------------------
+
+
+def test_messages_with_a_key_are_found_beside_damage(checks):
+    with Broker(["--flush", "async"]) as broker, broker.connect() as connection:
+        bodies = [b"first", b"second", b"soon-to-be-spoilt", b"soon-to-be-spoilt", b"last"]
+        for body in bodies:
+            send(connection, "orders", body, e=0, i="KEYS\x01k\x02")
+        fill(broker, "more", 100, body=b"x" * 100000)  # what is in memory is what others wrote
+        time.sleep(0.5)
+        checks.check("spoilt", spoil(broker.directory, b"soon-to-be-spoilt", b"soon-to-be-SPOILT"))
+        _, body = connection.ask(12, {"topic": "orders", "key": "k", "maxNum": 32,
+                                      "beginTimestamp": 0, "endTimestamp": (1 << 63) - 1})
+        checks.same("found", [b"last", b"second", b"first"],
+                    [one["body"] for one in wire.records(body)])
 
 
 # ---- the start -----------------------------------------------------------------------------------
