@@ -3,7 +3,8 @@
  * config_store.c - DATA/broker.json. See config_store.h.
  *
  * Happy path: load at the start; a change sets a timer, and the file is written once for all
- * changes until then; what an administrator asked for is written before the answer. Failure modes:
+ * changes until then, which takes a small part of the time; what an administrator asked for is
+ * written before the answer. Failure modes:
  * a file that is no JSON, or has what is no topic and no group, stops the start, and is left as it
  * is: nothing is written that was not read first; one that cannot be written is tried again, and
  * the log says so.
@@ -22,10 +23,12 @@
 #include <unistd.h>
 
 enum { SAVE_AFTER_MS = 200, RETRY_MS = 5000 };
+enum { SAVE_TIMES = 20, SAVE_AFTER_MAX_MS = 10000 }; /* as long as a write took, to the next */
 
 struct config {
     uv_timer_t timer;
     struct broker *broker;
+    uint64_t took_ms; /* the last write */
     bool changed;
     bool loaded; /* the file was read, or there is none: it may be written */
 };
@@ -133,11 +136,13 @@ bool config_save(struct broker *broker)
         return true;
     if (!config->loaded)
         return false; /* what is in memory is not all that there was */
+    const uint64_t begin = uv_hrtime();
     json_t *json = config_to_json(broker);
     char *text = json == NULL ? NULL : json_dumps(json, JSON_INDENT(1) | JSON_SORT_KEYS);
     json_decref(json);
     const bool written = text != NULL && config_write(broker, text);
     free(text);
+    config->took_ms = (uv_hrtime() - begin) / 1000000;
     if (written)
         config->changed = false;
     else
@@ -156,10 +161,14 @@ static void on_timer(uv_timer_t *timer)
 void config_changed(struct broker *broker)
 {
     struct config *config = broker->config;
+    uint64_t after = config->took_ms * SAVE_TIMES;
+    after = after < SAVE_AFTER_MS       ? SAVE_AFTER_MS
+            : after > SAVE_AFTER_MAX_MS ? SAVE_AFTER_MAX_MS
+                                        : after;
     config->changed = true;
     join_changed(broker);
     if (!uv_is_active((uv_handle_t *)&config->timer))
-        uv_timer_start(&config->timer, on_timer, SAVE_AFTER_MS, 0);
+        uv_timer_start(&config->timer, on_timer, after, 0);
 }
 
 bool config_start(struct broker *broker)

@@ -347,6 +347,24 @@ def test_a_store_without_room_is_not_waited_for_again_and_again(checks):
             checks.until("there is room again", 10, lambda: send(connection, "orders")[0] == OK)
 
 
+def test_new_topics_are_written_in_a_part_of_the_time(checks):
+    with Kept() as kept:
+        environment = ops.preloaded("slow_disk", kept.directory, SLOW_FSYNC_MS="100")
+        if environment is None:
+            checks.skip("a slow disk", "nothing can be preloaded here")
+            return
+        with Broker(["--flush", "async"], environment=environment) as broker, \
+                broker.connect() as connection:
+            begin, waited, number = time.monotonic(), 0, 0
+            while time.monotonic() - begin < 8:
+                asked = time.monotonic()
+                send(connection, f"orders{number}")
+                waited, number = waited + time.monotonic() - asked, number + 1
+                time.sleep(0.05)
+            print(f"   {number} topics, waited {waited:.1f} of 8 s")
+            checks.check("others are served", waited < 2, waited)
+
+
 # ---- readers -------------------------------------------------------------------------------------
 
 
