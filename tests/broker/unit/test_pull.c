@@ -33,7 +33,7 @@ static struct broker broker;
 static struct options options;
 static struct topic *topic;
 static struct connection *connection;
-static char directory[] = "/tmp/test_pull-XXXXXX";
+static char directory[DIRS_PATH_MAX];
 
 static void append(const void *data, size_t bytes)
 {
@@ -49,7 +49,8 @@ static void append(const void *data, size_t bytes)
 
 static void setup(void)
 {
-    ck_assert_ptr_nonnull(mkdtemp(directory));
+    dirs_make(directory, "test-pull");
+    broker = (struct broker){0};
     char name[] = "mini-broker", data[] = "--data";
     char *words[] = {name, data, directory, NULL};
     ck_assert_int_eq(options_parse(3, words, &options), OPTIONS_RUN);
@@ -84,8 +85,8 @@ static void teardown(void)
     topic->stored_queues = QUEUES;
     connection->closed = true; /* nothing of it is sent: it has no socket */
     hold_stop(&broker);
-    output_free(&connection->output);
     connections_stop(&broker);
+    connection_unref(connection);
     offsets_stop(&broker);
     clients_stop(&broker);
     notices_stop(&broker);
@@ -93,7 +94,12 @@ static void teardown(void)
     topics_stop(&broker);
     groups_stop(&broker);
     (void)uv_run(&broker.loop, UV_RUN_DEFAULT);
+    ck_assert_int_eq(uv_loop_close(&broker.loop), 0);
     ck_assert_int_eq(commitlog_close(broker.store, NULL), COMMITLOG_OK);
+    buffer_free(&broker.fields);
+    buffer_free(&broker.header);
+    buffer_free(&broker.properties);
+    buffer_free(&broker.scratch);
     dirs_remove(directory);
     options_free(&options);
 }
