@@ -17,6 +17,7 @@
 #include <stdlib.h>
 
 enum { ID_MAX = 512, GROUPS_MAX = 100000, MEMBERS_MAX = 65536, ALLOCATIONS_COST = 96 };
+enum { ASKED_MAX = 64 }; /* members that are looked at for one that reads */
 
 struct clients {
     struct table consumers;
@@ -285,7 +286,7 @@ struct connection *clients_any_producer(const struct broker *broker, struct text
     const struct member *member = audience->members;
     while (steps-- > 0)
         member = member->next;
-    for (uint32_t i = 0; i < audience->member_count; i++) {
+    for (uint32_t i = 0; i < audience->member_count && i < ASKED_MAX; i++) {
         if (!member->connection->closed && !connection_is_behind(member->connection))
             return member->connection;
         member = member->next != NULL ? member->next : audience->members;
