@@ -12,7 +12,6 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
-#include "base/plant.h"
 #include "format/topic_record.h"
 #include "recovery/facts_internal.h"
 #include "segment/segment_scan.h"
@@ -322,12 +321,11 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
         return clg_fail(err, rc, 0, at, "search behind %" PRIu64, at);
     }
     s->facts->unread_blocks += search.unreadable;
-    /* Extended, a short file may hold a record that is whole: it says now what it would say then,
-     * so that what is to be refused is refused before anything is written. */
-    uint64_t cut = clg_max_u64(search.cut_durable, clg_scan_cut_durable(record));
-    if (cut > 0) {
-        clg_facts_witness(s->facts, cut, CLG_WITNESS_BEHIND);
-    }
+    /* What a header says of the log before it was true when it was sealed, whatever has become of
+     * the bytes behind it. Extended, a short file may even hold a record that is whole: what is to
+     * be refused is refused before anything is written. */
+    uint64_t said = clg_max_u64(search.said_durable, clg_scan_header_durable(record));
+    clg_facts_witness(s->facts, said, CLG_WITNESS_BEHIND);
     uint64_t to = rc == 0 ? search.found : data_end;
     if (rc == COMMITLOG_ENOTFOUND && zero && search.all_zero && search.unreadable == 0) {
         /* The ordinary end of a segment that is not full. A range all the same: should anything
@@ -342,18 +340,6 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
     CLG_ASSERT(to > at);
     rc = scan_add_range(s, at, to, unreadable ? CLG_RANGE_UNREADABLE : CLG_RANGE_HEADER, NULL, err);
     return rc != 0 ? rc : scan_tick(s, to - at, err);
-}
-
-/* What a header that verifies says of the log before it was true when it was sealed, whatever has
- * become of the bytes behind it. */
-static void scan_witness_header(struct facts_scan *s, const struct clg_scan_record *record)
-{
-    uint64_t durable = 0;
-    if (record->size > 0 && clg_record_state(record->header.word) == CLG_RECORD_COMMITTED &&
-        !CLG_PLANTED(TORN_UNHEARD) &&
-        clg_durable_back_decode(record->position, record->header.durable_back, &durable)) {
-        clg_facts_witness(s->facts, durable, CLG_WITNESS_BEHIND);
-    }
 }
 
 /* Behind X: valid records are witnesses, everything else is a range. */
@@ -372,7 +358,7 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
             return rc;
         }
         bool search = false;
-        scan_witness_header(s, &record);
+        clg_facts_witness(s->facts, clg_scan_header_durable(&record), CLG_WITNESS_BEHIND);
         if (record.verdict == CLG_SCAN_OK) {
             fact->nonzero = true;
             s->facts->tail_zero = false;

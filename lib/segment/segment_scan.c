@@ -326,13 +326,14 @@ int clg_scan_examine_header(struct clg_scan *scan, const struct clg_scan_bounds 
     return 0;
 }
 
-uint64_t clg_scan_cut_durable(const struct clg_scan_record *record)
+uint64_t clg_scan_header_durable(const struct clg_scan_record *record)
 {
     uint64_t durable;
     CLG_ASSERT(record->why != NULL || record->verdict == CLG_SCAN_OK);
-    bool cut = record->verdict == CLG_SCAN_BAD_READ && record->os_errno == ENODATA &&
-               record->size > 0 && clg_record_state(record->header.word) == CLG_RECORD_COMMITTED;
-    return cut && clg_durable_back_decode(record->position, record->header.durable_back, &durable)
+    bool cut = record->verdict == CLG_SCAN_BAD_READ && record->os_errno == ENODATA;
+    bool said = record->size > 0 && clg_record_state(record->header.word) == CLG_RECORD_COMMITTED;
+    said = said && (cut || !CLG_PLANTED(TORN_UNHEARD));
+    return said && clg_durable_back_decode(record->position, record->header.durable_back, &durable)
                ? durable
                : 0;
 }

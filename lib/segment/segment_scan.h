@@ -117,16 +117,17 @@ bool clg_scan_damage_is_one(const struct clg_scan_record *record);
 CLG_MUST_CHECK int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out,
                                  struct commitlog_error *err);
 
-/* What a committed record of which the end of a short file cuts something says to be durable: its
- * header verifies, with zeros for what is missing. 0: it is no such record, or says nothing. */
-uint64_t clg_scan_cut_durable(const struct clg_scan_record *record);
+/* What the header of a committed record says to be durable, whether the rest of it verifies or not;
+ * of one that the end of a short file cuts, with zeros for what is missing. 0: no header verifies,
+ * or it says nothing. */
+uint64_t clg_scan_header_durable(const struct clg_scan_record *record);
 
 struct clg_scan_search {
     uint64_t found;            /* a valid record, or `to` */
     uint64_t unreadable;       /* blocks of 4096 bytes skipped because of EIO */
     uint64_t first_unreadable; /* position of the first of them; CLG_NO_POSITION */
     bool all_zero;             /* every byte read in [from, found) is zero */
-    uint64_t cut_durable;      /* the most that clg_scan_cut_durable says of what was passed over */
+    uint64_t said_durable; /* the most that clg_scan_header_durable says of what was passed over */
 };
 
 /*

@@ -114,7 +114,7 @@ static int search_try(struct clg_scan *scan, uint64_t at, struct clg_scan_search
     *found = false;
     int rc = clg_scan_examine_header(scan, &bounds, at, &record, err);
     if (rc == 0) {
-        search->cut_durable = clg_max_u64(search->cut_durable, clg_scan_cut_durable(&record));
+        search->said_durable = clg_max_u64(search->said_durable, clg_scan_header_durable(&record));
     }
     if (rc != 0 || record.verdict != CLG_SCAN_OK) {
         return rc;
@@ -130,7 +130,8 @@ static int search_try(struct clg_scan *scan, uint64_t at, struct clg_scan_search
         scan->searched += record.size;
         rc = clg_scan_examine(scan, &bounds, at, &record, err);
         if (rc == 0) {
-            search->cut_durable = clg_max_u64(search->cut_durable, clg_scan_cut_durable(&record));
+            search->said_durable =
+                clg_max_u64(search->said_durable, clg_scan_header_durable(&record));
         }
     }
     *found = rc == 0 && record.verdict == CLG_SCAN_OK;

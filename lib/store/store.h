@@ -251,9 +251,9 @@ void clg_services_notify(struct commitlog_store *store, uint32_t level);
 /* checkpoint.c */
 CLG_MUST_CHECK int clg_store_checkpoint(struct commitlog_store *store, bool clean, uint64_t first,
                                         struct commitlog_error *err);
-/* topics.c: the definitions for which there was no room when their topics were made, at close,
- * where there is. Best effort: such a topic has no message. */
-void clg_topics_define_last(struct commitlog_store *store);
+/* topics.c: the definitions for which there was no room when their topics were made, where there is
+ * now: before what names queues without being a message of one, and at close. Best effort. */
+void clg_topics_define_left(struct commitlog_store *store);
 
 /* events.c */
 void clg_store_event(struct commitlog_store *store, uint32_t severity,

@@ -28,7 +28,8 @@ static int topics_create(struct commitlog_store *store, const char *name, size_t
 
 /* The definition is part of the log as soon as the topic can be used, or else who made it is told:
  * what is flushed afterwards would not have it. Only when an open reservation leaves no room in the
- * stage, the topic's first record brings it along. */
+ * stage, what names the topic first brings it along: its first record, or clg_topics_define_left.
+ */
 static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
                          struct commitlog_error *err)
 {
@@ -55,17 +56,22 @@ static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
     return rc;
 }
 
-void clg_topics_define_last(struct commitlog_store *store)
+void clg_topics_define_left(struct commitlog_store *store)
 {
     struct clg_registry *registry = &store->core->registry;
-    uint32_t count = clg_load_relaxed_u32(&store->topics_undefined) != 0
-                         ? clg_registry_topic_count(registry)
-                         : 0;
+    if (CLG_LIKELY(clg_load_relaxed_u32(&store->topics_undefined) == 0)) {
+        return;
+    }
+    clg_store_relaxed_u32(&store->topics_undefined, 0);
+    const uint32_t count = clg_registry_topic_count(registry);
     int rc = COMMITLOG_OK;
-    for (uint32_t id = 0; rc == COMMITLOG_OK && id < count; id++) {
+    for (uint32_t id = 0; id < count && clg_load_relaxed_u32(&store->topics_undefined) == 0; id++) {
         struct clg_topic *topic = clg_registry_topic(registry, id);
         if (topic != NULL && !clg_log_topic_is_defined(store->core->log, topic)) {
             rc = topics_define(store, topic, NULL);
+        }
+        if (rc != COMMITLOG_OK) { /* again next time */
+            clg_store_relaxed_u32(&store->topics_undefined, 1);
         }
     }
 }

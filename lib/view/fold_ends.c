@@ -39,6 +39,15 @@ static int ends_groups(struct clg_view *queues, const struct clg_group_table *ta
     return rc;
 }
 
+/* A number that something names is given to no other topic. */
+static void ends_skip(struct clg_registry *registry, uint32_t queue)
+{
+    if (clg_registry_queue(registry, queue) == NULL &&
+        queue / CLG_REGISTRY_CHUNK < CLG_REGISTRY_CHUNKS) {
+        clg_registry_skip(registry, queue + 1);
+    }
+}
+
 /* Runs do not say which record they are of: it lies before the end. */
 static int ends_work(struct clg_view *queues, const struct clg_work_table *table, uint64_t end)
 {
@@ -54,8 +63,8 @@ static int ends_work(struct clg_view *queues, const struct clg_work_table *table
     return rc;
 }
 
-static int ends_transaction(struct clg_view *queues, const struct clg_transaction *transaction,
-                            uint64_t end)
+static int ends_transaction(struct clg_view *queues, struct clg_registry *registry,
+                            const struct clg_transaction *transaction, uint64_t end)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < transaction->offset_count; i++) {
@@ -66,6 +75,7 @@ static int ends_transaction(struct clg_view *queues, const struct clg_transactio
         }
         for (uint32_t j = 0; rc == 0 && j < mark.offsets.count; j++) {
             const struct clg_group_entry entry = clg_group_change_entry(&mark.offsets, j);
+            ends_skip(registry, entry.queue_number);
             rc = clg_consume_queue_reach(queues, entry.queue_number, entry.offset,
                                          clg_min_u64(offsets->position, end));
         }
@@ -73,23 +83,14 @@ static int ends_transaction(struct clg_view *queues, const struct clg_transactio
     return rc;
 }
 
-static int ends_transactions(struct clg_view *queues, const struct clg_transaction_table *table,
-                             uint64_t end)
+static int ends_transactions(struct clg_view *queues, struct clg_registry *registry,
+                             const struct clg_transaction_table *table, uint64_t end)
 {
     int rc = 0;
     for (uint32_t i = 0; rc == 0 && i < table->count; i++) {
-        rc = ends_transaction(queues, table->transactions[i], end);
+        rc = ends_transaction(queues, registry, table->transactions[i], end);
     }
     return rc;
-}
-
-/* A number that something names is given to no other topic. */
-static void ends_skip(struct clg_registry *registry, uint32_t queue)
-{
-    if (clg_registry_queue(registry, queue) == NULL &&
-        queue / CLG_REGISTRY_CHUNK < CLG_REGISTRY_CHUNKS) {
-        clg_registry_skip(registry, queue + 1);
-    }
 }
 
 static void ends_names(struct clg_fold *fold)
@@ -99,6 +100,7 @@ static void ends_names(struct clg_fold *fold)
     const struct clg_transaction_table *open =
         clg_transactions_view_table(fold->views[CLG_VIEW_TRANSACTIONS]);
     const struct clg_expiry_table *expiry = clg_expiry_view_table(fold->views[CLG_VIEW_EXPIRY]);
+    const struct clg_group_table *groups = clg_groups_view_table(fold->views[CLG_VIEW_GROUPS]);
     struct clg_timer timer;
     for (uint32_t cursor = 0; clg_timer_next(timers, &cursor, &timer);) {
         ends_skip(registry, timer.queue_number);
@@ -110,6 +112,11 @@ static void ends_names(struct clg_fold *fold)
     }
     for (uint32_t i = 0; i < expiry->count; i++) {
         ends_skip(registry, expiry->rows[i].first_queue);
+    }
+    for (uint32_t i = 0; i < groups->count; i++) { /* also of who has consumed nothing of it yet */
+        for (uint32_t j = 0; j < groups->groups[i]->offset_count; j++) {
+            ends_skip(registry, groups->groups[i]->offsets[j].queue_number);
+        }
     }
 }
 
@@ -123,8 +130,9 @@ int clg_fold_reach_ends(struct clg_fold *fold, uint64_t end)
         rc = ends_work(queues, clg_work_view_table(fold->views[CLG_VIEW_WORK]), end);
     }
     if (rc == 0) {
-        rc = ends_transactions(
-            queues, clg_transactions_view_table(fold->views[CLG_VIEW_TRANSACTIONS]), end);
+        rc =
+            ends_transactions(queues, fold->config.registry,
+                              clg_transactions_view_table(fold->views[CLG_VIEW_TRANSACTIONS]), end);
     }
     return rc == 0 ? clg_topics_reach_marks(fold->views[CLG_VIEW_TOPICS], queues) : rc;
 }

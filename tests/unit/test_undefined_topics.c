@@ -265,6 +265,69 @@ START_TEST(retention_goes_on_and_the_number_stays_taken)
 }
 END_TEST
 
+/* ---- named by a group ---- */
+
+static struct commitlog_group *keeping(void)
+{
+    struct commitlog_group *group = NULL;
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1,
+                                          COMMITLOG_GROUP_CREATE | COMMITLOG_GROUP_KEEP, &group,
+                                          &err),
+                     0);
+    return group;
+}
+
+static uint64_t offset_of(uint32_t which)
+{
+    struct commitlog_group *group = keeping();
+    struct commitlog_group_offset offset = {.topic = which};
+    ck_assert_int_eq(commitlog_group_fetch(group, &offset, 1, &err), 0);
+    commitlog_group_close(group);
+    return offset.offset;
+}
+
+static void commit_offset(struct commitlog_group *group)
+{
+    const struct commitlog_group_offset offset = {.topic = topic};
+    ck_assert_int_eq(commitlog_group_commit(group, 0, &offset, 1, DURABLE, 0, NULL, &err), 0);
+}
+
+static void reset_offset(struct commitlog_group *group)
+{
+    ck_assert_int_eq(
+        commitlog_group_reset(group, topic, 0, COMMITLOG_FROM_OFFSET, 0, DURABLE, &err), 0);
+}
+
+static void prepare_offset(struct commitlog_group *group)
+{
+    const struct commitlog_group_offset offset = {.topic = topic};
+    struct commitlog_transaction *transaction = begin();
+    ck_assert_int_eq(commitlog_transaction_offsets(transaction, group, 0, &offset, 1, &err), 0);
+    ck_assert_int_eq(commitlog_transaction_prepare(transaction, DURABLE, 0, &err), 0);
+    commitlog_transaction_close(transaction);
+}
+
+static void (*const group_names[])(struct commitlog_group *) = {commit_offset, reset_offset,
+                                                                prepare_offset};
+enum { GROUP_NAMES = sizeof(group_names) / sizeof(group_names[0]) };
+
+/* A group that keeps a topic from its first offset on has said so of this one. */
+START_TEST(an_offset_of_a_group_brings_the_definition)
+{
+    open_without_room();
+    struct commitlog_group *group = keeping();
+    group_names[_i / WAYS_TO_DIE](group);
+    commitlog_group_close(group);
+    ways_to_die[_i % WAYS_TO_DIE]();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    const uint32_t number = public_topic();
+    let_it_come(true);
+    ck_assert_uint_eq(offset_of(topic), 0);
+    ck_assert_uint_eq(offset_of(number), UINT64_MAX);
+}
+END_TEST
+
 static Suite *undefined_topics_suite(void)
 {
     Suite *suite = suite_create("undefined_topics");
@@ -277,6 +340,8 @@ static Suite *undefined_topics_suite(void)
                         a_number_that_something_names_is_nobody_elses_when_its_definition_is_lost,
                         0, 2 * SIMPLE_NAMES);
     tcase_add_loop_test(cases, retention_goes_on_and_the_number_stays_taken, 0, SIMPLE_NAMES);
+    tcase_add_loop_test(cases, an_offset_of_a_group_brings_the_definition, 0,
+                        GROUP_NAMES * WAYS_TO_DIE);
     suite_add_tcase(suite, cases);
     return suite;
 }
