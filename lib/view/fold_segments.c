@@ -137,12 +137,15 @@ static int scan_skip(struct clg_fold_scan *scan, struct clg_scan *at,
     uint64_t from = record->position;
     uint64_t to = clg_min_u64(clg_scan_damage_end(record), end);
     CLG_ASSERT(from < end);
-    scan->unreadable = scan->unreadable || record->verdict == CLG_SCAN_BAD_READ ||
-                       record->fault == CLG_SCAN_BAD_READ;
+    /* Of a file that was cut short nothing comes back. */
+    bool is_short = scan->segment->file_bytes < scan->segment->bytes;
+    scan->unreadable =
+        scan->unreadable ||
+        (!is_short && (record->verdict == CLG_SCAN_BAD_READ || record->fault == CLG_SCAN_BAD_READ));
     if (to == 0) {
         struct clg_scan_search search;
         int rc = clg_scan_resync(at, from + CLG_RECORD_ALIGN, end, &search, err);
-        scan->unreadable = scan->unreadable || search.unreadable > 0;
+        scan->unreadable = scan->unreadable || (!is_short && search.unreadable > 0);
         if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
             return rc;
         }
@@ -235,14 +238,39 @@ static int rebuild_apply(void *ctx, const struct clg_record_view *record)
                                                              : 0;
 }
 
-/* The image of one segment from its records alone. What does not read is no damage: whoever asks is
- * told so, and the next one finds it, for an image without it would hide messages. *out_whole:
- * there was no damage either. */
+#define REBUILD_RANGES 64u
+#define REBUILD_AGAIN_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
+/* So often, a second apart, some of a segment did not read until that counts as dead. */
+#define REBUILD_DEAD 3u
+
+struct rebuild_ranges {
+    uint64_t from[REBUILD_RANGES];
+    uint64_t to[REBUILD_RANGES];
+    uint32_t count;
+};
+
+/* The last one takes in what there is no place for. */
+static void rebuild_note(void *ctx, uint64_t from, uint64_t to)
+{
+    struct rebuild_ranges *ranges = ctx;
+    if (ranges->count == REBUILD_RANGES) {
+        ranges->to[REBUILD_RANGES - 1] = to;
+        return;
+    }
+    ranges->from[ranges->count] = from;
+    ranges->to[ranges->count++] = to;
+}
+
+/* The image of one segment from its records alone. What does not read may be a device that is
+ * silent for a moment: whoever asks is told so, and asks again, for an image without it would hide
+ * messages. `dead`: that was so for some time; then what reads is shown, and *out_partial: is
+ * written to no file. */
 static int rebuild_image(struct clg_fold *fold, struct clg_view *scratch,
-                         const struct clg_view_segment *id, struct clg_image *out, bool *out_whole,
-                         struct commitlog_error *err)
+                         const struct clg_view_segment *id, bool dead, struct clg_image *out,
+                         bool *out_partial, struct commitlog_error *err)
 {
     struct clg_segment *segment = NULL;
+    struct rebuild_ranges ranges = {.count = 0};
     int rc = clg_segment_set_pin(fold->config.set, id->base, &segment);
     if (rc == 0 && (segment->base != id->base || segment->salt != id->salt)) {
         clg_segment_unref(segment);
@@ -256,15 +284,19 @@ static int rebuild_image(struct clg_fold *fold, struct clg_view *scratch,
                                  .mode = CLG_SCAN_FULL,
                                  .verified_from = CLG_NO_POSITION,
                                  .skip_damage = true,
-                                 .damage = fold->damage,
-                                 .damage_ctx = fold->damage_ctx,
+                                 .damage = rebuild_note,
+                                 .damage_ctx = &ranges,
                                  .apply = rebuild_apply,
                                  .ctx = scratch};
     rc = clg_fold_scan(fold->config.os, &scan, err);
-    if (rc == 0 && scan.unreadable && !CLG_PLANTED(REBUILT_UNREAD)) {
+    bool silent = scan.unreadable && !(dead && scan.records > 0);
+    if (rc == 0 && silent && !CLG_PLANTED(REBUILT_UNREAD)) {
         rc = clg_fail(err, COMMITLOG_EIO, EIO, id->base, "rebuild: not all of it reads");
     }
-    *out_whole = scan.damaged_ranges == 0;
+    for (uint32_t i = 0; rc == 0 && fold->damage != NULL && i < ranges.count; i++) {
+        fold->damage(fold->damage_ctx, ranges.from[i], ranges.to[i]);
+    }
+    *out_partial = scan.unreadable;
     (void)clg_segment_close_idle(segment);
     clg_segment_unref(segment);
     struct clg_view_item item = {.id = *id};
@@ -295,8 +327,9 @@ static int rebuild_slot(struct clg_fold *fold, struct clg_view *view, struct clg
         return clg_fail(err, rc, 0, item->id.base, "rebuild: out of memory");
     }
     struct clg_image image = {0};
-    bool whole = false;
-    rc = rebuild_image(fold, scratch, &item->id, &image, &whole, err);
+    bool partial = false;
+    const bool dead = item->slots[view->slot].failures >= REBUILD_DEAD;
+    rc = rebuild_image(fold, scratch, &item->id, dead, &image, &partial, err);
     scratch->ops->destroy(scratch);
     if (rc == 0) {
         rc = view->ops->install(view, item, &image, CLG_SLOT_MEMORY);
@@ -310,13 +343,35 @@ static int rebuild_slot(struct clg_fold *fold, struct clg_view *view, struct clg
     }
     fold->images_rebuilt++;
     CLG_ASSERT(item->slots[view->slot].state == CLG_SLOT_MEMORY);
-    item->slots[view->slot].written = !whole; /* of a damaged segment no file is made */
+    item->slots[view->slot].written = partial && !CLG_PLANTED(REBUILT_UNREAD);
     return 0;
+}
+
+/* Not again at once, for it means to read all of the segment. */
+static int repair_slot(struct clg_fold *fold, struct clg_view *view, struct clg_view_item *item,
+                       struct commitlog_error *err)
+{
+    const struct commitlog_os *os = fold->config.os;
+    struct clg_view_slot *slot = &item->slots[view->slot];
+    if (slot->failures > 0 && os->clock_mono_ns(os) < slot->retry_at_ns) {
+        return clg_fail(err, COMMITLOG_EIO, EIO, item->id.base,
+                        "%s of segment %020llu: not all of it read just now", view->ops->name,
+                        (unsigned long long)item->id.base);
+    }
+    int rc = rebuild_slot(fold, view, item, err);
+    if (rc == COMMITLOG_EIO) {
+        slot->failures++;
+        slot->retry_at_ns = clg_os_deadline(os, REBUILD_AGAIN_NS);
+    }
+    return rc;
 }
 
 int clg_fold_repair(struct clg_fold *fold, uint32_t *out_rebuilt, struct commitlog_error *err)
 {
     uint32_t rebuilt = 0;
+    int failed = 0;
+    struct commitlog_error own;
+    clg_error_clear(&own);
     CLG_ASSERT(out_rebuilt != NULL);
     for (uint32_t i = 0; i < fold->segments.count; i++) {
         struct clg_view_item *item = clg_view_segments_at(&fold->segments, i);
@@ -328,12 +383,13 @@ int clg_fold_repair(struct clg_fold *fold, uint32_t *out_rebuilt, struct commitl
             if (view == NULL || !view->ops->sealed || item->slots[v].state != CLG_SLOT_NONE) {
                 continue;
             }
-            int rc = rebuild_slot(fold, view, item, err);
-            if (rc != 0) {
-                return rc;
-            }
-            rebuilt++;
+            int rc = repair_slot(fold, view, item, failed == 0 ? &own : NULL);
+            failed = failed == 0 ? rc : failed; /* others may be what was asked for */
+            rebuilt += rc == 0;
         }
+    }
+    if (rebuilt == 0 && failed != 0) {
+        return clg_error_give(err, failed, &own);
     }
     *out_rebuilt = rebuilt;
     CLG_ASSERT(rebuilt <= fold->segments.count * CLG_VIEWS_MAX);

@@ -51,8 +51,10 @@ struct clg_view_slot {
     enum clg_view_slot_state state;
     struct clg_image image; /* MEMORY, MAPPED */
     void *data;             /* the view's own; freed by its release */
-    bool written; /* MEMORY: no file is to be written: it is there and was not mapped, or the
-                     segment is damaged */
+    bool written; /* MEMORY: no file is to be written: it is there and was not mapped, or not all of
+                     the segment reads */
+    uint32_t failures; /* NONE: of rebuilding it, by a segment that does not read; and not again */
+    int64_t retry_at_ns; /* before then */
 };
 
 /* One finished segment. */

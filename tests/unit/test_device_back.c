@@ -39,22 +39,39 @@ static void open_as(uint64_t access)
     ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
 }
 
-static uint32_t read_all(void)
+static uint32_t read_queue(uint32_t queue)
 {
     struct commitlog_message messages[FETCH];
     struct commitlog_cursor *cursor = NULL;
     uint32_t got = 0;
     uint32_t count = 0;
     int32_t rc;
-    ck_assert_int_eq(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
-                     0);
+    ck_assert_int_eq(
+        commitlog_cursor_open(store, topic, queue, COMMITLOG_FROM_FIRST, 0, &cursor, &err), 0);
     while ((rc = commitlog_cursor_fetch(cursor, messages, FETCH, 0, &count, NULL)) == 0) {
-        ck_assert_uint_eq(messages[0].queue_offset, got);
+        ck_assert_uint_eq(messages[0].queue_offset, got); /* there is one queue */
         got += count;
     }
     ck_assert_int_eq(rc, COMMITLOG_EEND);
     commitlog_cursor_close(cursor);
     return got;
+}
+
+/* All of it, by queue and over all queues, and no damage is known. */
+static uint32_t read_all(void)
+{
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    const uint32_t got = read_queue(0);
+    ck_assert_uint_eq(read_queue(COMMITLOG_QUEUE_ALL), got);
+    ck_assert_int_eq(commitlog_damage_get(store, 0, &damage), COMMITLOG_ENOTFOUND);
+    return got;
+}
+
+/* Who asked while it was silent is not asked again within a second. */
+static void seconds_pass(void)
+{
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    os->sleep_ns(os, INT64_C(2000000000));
 }
 
 static int32_t verify(void)
@@ -80,6 +97,7 @@ START_TEST(what_is_asked_for_meanwhile_is_an_error_and_there_again_later)
         commitlog_read_copy(store, topic, 0, 0, buffer, sizeof(buffer), messages, 8, &count, NULL),
         COMMITLOG_EIO);
     ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, 0, 0, 0), 0);
+    seconds_pass();
     ck_assert_uint_eq(read_all(), COUNT);
     ck_assert_int_eq(commitlog_close(store, &err), 0);
     store = NULL;
@@ -101,16 +119,53 @@ START_TEST(upkeep_that_scrubs_meanwhile_spoils_no_file)
         commitlog_fault_os(machine)->sleep_ns(commitlog_fault_os(machine), 100000000);
     }
     ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_READ, 0, 0, 0), 0);
+    seconds_pass();
     for (uint32_t i = 0; i < 20; i++) {
         (void)commitlog_step(store, 1000, &wait_ms);
     }
-    ck_assert_uint_eq(read_all(), COUNT);
+    ck_assert_uint_eq(read_queue(0), COUNT);
     (void)commitlog_close(store, &err);
     store = NULL;
     ck_assert_msg(verify() == COMMITLOG_OK, "%s", err.message);
     open_as(COMMITLOG_READ_WRITE);
     ck_assert_uint_eq(read_all(), COUNT);
     ck_assert_uint_eq(store_count(), COUNT);
+}
+END_TEST
+
+static int32_t read_at(uint64_t offset)
+{
+    static uint8_t buffer[2 * BODY];
+    struct commitlog_message message;
+    uint32_t count = 0;
+    return commitlog_read_copy(store, topic, 0, offset, buffer, sizeof(buffer), &message, 1, &count,
+                               NULL);
+}
+
+/* A sector that never reads again, and with it the queue file of its segment is lost: the rest of
+ * the segment is there after a while, and other segments at once. */
+START_TEST(a_dead_sector_hides_its_segment_for_seconds_and_no_other_one)
+{
+    static const char log_path[] = "/store/log/00000000000000000000.log";
+    static const char queue_path[] = "/store/view/00000000000000000000.cq";
+    enum { DEAD_AT = 20000, SOUND = 40, LATER = 250 };
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    open_as(_i == 0 ? COMMITLOG_READ_WRITE : COMMITLOG_READ_ONLY);
+    ck_assert_int_eq(commitlog_fault_remove(machine, queue_path), 0);
+    ck_assert_int_eq(commitlog_fault_bad_range(machine, log_path, DEAD_AT, 512), 0);
+    ck_assert_int_eq(read_at(LATER), COMMITLOG_OK);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_int_eq(read_at(0), COMMITLOG_EIO);
+        ck_assert_int_eq(read_at(LATER), COMMITLOG_OK);
+        seconds_pass();
+    }
+    ck_assert_int_eq(read_at(0), COMMITLOG_OK);
+    ck_assert_int_eq(read_at(SOUND), COMMITLOG_OK);
+    (void)commitlog_close(store, &err);
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_content(machine, queue_path, &data, &bytes),
+                     COMMITLOG_ENOTFOUND); /* nothing less than all is written */
 }
 END_TEST
 
@@ -229,6 +284,7 @@ int main(void)
     tcase_add_checked_fixture(cases, device_setup, teardown);
     tcase_add_loop_test(cases, what_is_asked_for_meanwhile_is_an_error_and_there_again_later, 0, 2);
     tcase_add_test(cases, upkeep_that_scrubs_meanwhile_spoils_no_file);
+    tcase_add_loop_test(cases, a_dead_sector_hides_its_segment_for_seconds_and_no_other_one, 0, 2);
     tcase_add_test(cases, without_fallocate_the_log_goes_on_over_segments);
     suite_add_tcase(suite, cases);
     TCase *headers = tcase_create("headers");
