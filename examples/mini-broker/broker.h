@@ -54,7 +54,8 @@ struct broker {
     uint64_t get_count;     /* messages given */
     int32_t next_opaque;    /* of our own requests */
     uint64_t turn;          /* of the loop, from 1 on */
-    uint64_t wrong_turn;    /* the last in which record.c was asked for what is none */
+    uint64_t wrong_turn;    /* the last in which record.c was asked for what is none, */
+    uint64_t wrong_ns;      /* and how long that took in it */
     uint64_t impatient_ns;  /* append.c: until then nothing waits for room in the store */
     uint64_t round;         /* of looking at each connection, or each group, once */
 };
