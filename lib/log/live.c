@@ -395,7 +395,9 @@ void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char 
     if (old.fd >= 0 && live_check_file(&old, store_dirfd, path, uuid, NULL, NULL) == COMMITLOG_OK) {
         old.writable = true;
         if (live_map(&old) >= 0) {
-            atomic_store_explicit(&old.area->closed.flag, CLG_LIVE_CLOSED, memory_order_release);
+            /* One that says FAILED goes on saying it: only what is durable may be shown of it. */
+            uint32_t open = CLG_LIVE_OPEN;
+            (void)atomic_compare_exchange_strong(&old.area->closed.flag, &open, CLG_LIVE_CLOSED);
             clg_live_wake(&old);
         }
     }

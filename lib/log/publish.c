@@ -156,6 +156,11 @@ void clg_wake_all(struct clg_log *log)
     publish_wake_own(log, &log->durable_wake);
     clg_wake_word(log->os, &log->room_word, false);
     clg_flush_wake(log);
+    if (log->is_follower) {
+        const struct clg_live_wake *shared = &log->shared->wake;
+        (void)log->os->futex_wake(log->os, &shared->published, INT32_MAX, true);
+        (void)log->os->futex_wake(log->os, &shared->durable, INT32_MAX, true);
+    }
 }
 
 /* A reader slept since `slept_ns` on the word `seen`: how long was it from the first wake to here?
@@ -223,8 +228,10 @@ static int publish_follow(const struct clg_log *log, const _Atomic uint32_t *wor
     const struct commitlog_os *os = log->os;
     int64_t slice = os->clock_mono_ns(os) + FOLLOWER_SLICE_NS;
     bool last = end_mono_ns <= slice;
-    int rc = clg_wait_word(os, word, seen, last ? end_mono_ns : slice, true);
-    return rc == -ETIMEDOUT && !last ? COMMITLOG_EAGAIN : rc;
+    int64_t left = clg_os_left(os, last ? end_mono_ns : slice);
+    /* Once, whatever wakes it: an interrupt cannot change the word, which is the writer's. */
+    int rc = left == 0 ? -ETIMEDOUT : os->futex_wait(os, word, seen, left, true);
+    return rc != -ETIMEDOUT ? 0 : last ? rc : COMMITLOG_EAGAIN;
 }
 
 static int publish_sleep(const struct clg_log *log, const struct clg_wake *wake, uint32_t seen,

@@ -539,6 +539,7 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
     struct clg_fetch fetch = {.messages = messages,
                               .max = max < CLG_CURSOR_FETCH_MAX ? max : CLG_CURSOR_FETCH_MAX,
                               .until = clg_store_until(store, timeout_ms)};
+    uint32_t looks = 0;
     clg_reader_begin(&cursor->reader);
     for (;;) {
         fetch.core = clg_store_core(store);
@@ -551,7 +552,7 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
             bool replaced = false;
             int polled = clg_follow_poll(store, generation, &replaced, NULL);
             rc = polled != COMMITLOG_OK ? polled : rc;
-            if (replaced) {
+            if (replaced && (looks++ == 0 || clg_os_left(store->os, fetch.until.mono_ns) > 0)) {
                 continue; /* another writer has come: at its core there may be more */
             }
         }

@@ -17,6 +17,7 @@
 #include "base/order.h"
 #include "store/progress.h"
 #include "store/store.h"
+#include "view/checkpoint_file.h"
 
 #define FOLLOW_TRIES 5
 #define FOLLOW_MOVES 25
@@ -25,6 +26,8 @@
 #define FOLLOW_READS 16
 /* How often a reader at the end looks whether its writer is still the one it follows. */
 #define FOLLOW_POLL_NS (INT64_C(500) * CLG_OS_NS_PER_MS)
+/* Beside one that runs, as its live area says: only for the case that nobody can say otherwise. */
+#define FOLLOW_POLL_RUNS_NS (INT64_C(5000) * CLG_OS_NS_PER_MS)
 
 static int follow_static_live(struct commitlog_store *store, struct clg_core *core,
                               const struct clg_recovery_result *result, struct commitlog_error *err)
@@ -125,6 +128,8 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
     }
     core->writer_session = store->dir.last.session;
     core->lock = store->dir.last;
+    core->checkpoint_sequence = result.checkpoint.sequence;
+    core->saw_writer = result.writer_live != 0;
     bool closed = result.summary.clean_close != 0;
     if (result.writer_live) {
         rc = follow_attach(store, old, core, &result, last_try, err);
@@ -195,9 +200,16 @@ static int follow_make(struct commitlog_store *store, const struct clg_core *old
                                   : rc;
 }
 
+static void follow_looked(struct commitlog_store *store)
+{
+    atomic_store_explicit(&store->follow_checked_ns, store->os->clock_mono_ns(store->os),
+                          memory_order_relaxed);
+}
+
 int clg_follow_open(struct commitlog_store *store, struct clg_core **out,
                     struct commitlog_error *err)
 {
+    follow_looked(store);
     return follow_make(store, NULL, out, err);
 }
 
@@ -319,38 +331,69 @@ int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *ou
                     struct commitlog_error *err)
 {
     struct clg_core *core = clg_store_core(store);
+    /* Its successor retires the live area (live.h), if it can: the file may be gone, or elsewhere.
+     */
     bool runs =
         core->follows && clg_load_acquire_u32(&core->live.area->closed.flag) == CLG_LIVE_OPEN;
     clg_core_unref(core);
     *out_replaced = false;
-    if (runs) {
-        return COMMITLOG_OK; /* its successor would have retired the live area: live.h */
-    }
+    const int64_t every = runs ? FOLLOW_POLL_RUNS_NS : FOLLOW_POLL_NS;
     int64_t now = store->os->clock_mono_ns(store->os);
     int64_t since = now - atomic_load_explicit(&store->follow_checked_ns, memory_order_relaxed);
-    int rc = since < FOLLOW_POLL_NS ? COMMITLOG_OK : clg_follow_check(store, err);
+    int rc = since < every ? COMMITLOG_OK : clg_follow_check(store, err);
+    rc = runs ? COMMITLOG_OK : rc; /* it shows how far it is, whatever LOCK is like */
     core = clg_store_core(store);
     *out_replaced = core->generation != generation;
     clg_core_unref(core);
     return rc;
 }
 
+/* Of a writer whose live area is not to be seen: does CHECKPOINT say more than when we looked? */
+static bool follow_checkpoint_moved(struct commitlog_store *store, const struct clg_core *old)
+{
+    struct clg_checkpoint_file file;
+    struct clg_checkpoint now;
+    clg_checkpoint_file_init(&file, store->os);
+    int rc = clg_checkpoint_file_open(&file, store->dir.dir_fd, false, NULL);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_checkpoint_file_read(&file, NULL, true, &now, NULL);
+        clg_checkpoint_file_close(&file);
+    }
+    return rc == COMMITLOG_OK && now.sequence != old->checkpoint_sequence;
+}
+
+static bool follow_area_is_there(struct commitlog_store *store)
+{
+    struct clg_live live;
+    memset(&live, 0, sizeof(live));
+    int rc = clg_live_attach(&live, store->os, store->dir.dir_fd, store->dir.last.live_path,
+                             store->dir.segment_dir.uuid, store->dir.boot_id, NULL);
+    if (rc == COMMITLOG_OK) {
+        clg_live_close(&live, false);
+    }
+    return rc == COMMITLOG_OK;
+}
+
 /* As clg_follow_check; COMMITLOG_EBUSY: a writer is just opening or closing, and may take files
  * away. */
 static int follow_look(struct commitlog_store *store, struct commitlog_error *err)
 {
-    atomic_store_explicit(&store->follow_checked_ns, store->os->clock_mono_ns(store->os),
-                          memory_order_relaxed);
+    follow_looked(store);
     clg_mutex_lock(store->os, &store->service_lock);
     int rc = clg_store_dir_probe(&store->dir, err);
     struct clg_core *old = store->core;
     bool live = store->dir.writer_live;
     bool untouched = clg_lock_file_same(&old->lock, &store->dir.last);
-    /* A writer may also have come and gone between two looks, or died while it recovered. */
+    /* A writer may also have come and gone between two looks, or died while it recovered; one that
+     * shows us nothing may have written more, or its live area is to be seen now. */
+    bool hidden = live && !old->follows;
     bool changed =
-        store->dir.last.session != old->writer_session || (live ? !old->follows : !untouched);
+        store->dir.last.session != old->writer_session || (!(live && old->follows) && !untouched) ||
+        (hidden &&
+         (!old->saw_writer || follow_checkpoint_moved(store, old) || follow_area_is_there(store)));
     if (rc == COMMITLOG_OK && changed) {
         rc = follow_replace(store, err);
+        follow_looked(store); /* it may have taken longer than until the next look */
     } else if (rc == COMMITLOG_OK && live && !untouched) {
         rc = COMMITLOG_EBUSY;
     }

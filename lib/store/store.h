@@ -47,9 +47,11 @@ struct clg_core {
     struct clg_log *log;
     struct clg_fold *fold;
     bool follows;         /* reader beside a live writer */
+    bool saw_writer;      /* reader: there was one when the core was made */
     bool keeps_live_file; /* a writer that failed leaves its stage as evidence */
     uint64_t writer_session;
-    struct clg_lock_file lock;     /* reader: LOCK when the core was made */
+    struct clg_lock_file lock;     /* reader: LOCK when the core was made, */
+    uint64_t checkpoint_sequence;  /* and the newest of CHECKPOINT */
     uint64_t unrecovered_bytes;    /* reader without a writer: behind its end, not proven durable */
     struct clg_mutex refresh_lock; /* reader: new segments, raised first */
 };

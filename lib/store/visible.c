@@ -102,14 +102,16 @@ static int visible_wait_once(struct commitlog_store *store, uint64_t position,
             ? COMMITLOG_OK
             : clg_log_wait_visible(core->log, position, clg_store_is_durable_only(store), until);
     *out_again = store->read_only && (rc == COMMITLOG_EAGAIN || rc == COMMITLOG_ECLOSED);
-    if (*out_again && rc == COMMITLOG_EAGAIN) {
-        rc = COMMITLOG_OK; /* the writer, or its successor, would have said that it is gone */
-    } else if (*out_again) {
-        rc = clg_follow_check(store, NULL);
+    if (*out_again) {
+        /* It may have ended without a word, and its successor not have found its live area. */
+        const bool closed = rc == COMMITLOG_ECLOSED;
+        bool replaced = false;
+        rc = closed ? clg_follow_check(store, NULL)
+                    : clg_follow_poll(store, core->generation, &replaced, NULL);
         struct clg_core *now = clg_store_core(store);
         if (now != core) {
             *out_again = false; /* the caller looks again, at the new core */
-        } else if (rc == COMMITLOG_OK) {
+        } else if (rc == COMMITLOG_OK && closed) {
             int64_t left = clg_os_left(store->os, until.mono_ns);
             store->os->sleep_ns(store->os,
                                 left < VISIBLE_NO_WRITER_NS ? left : VISIBLE_NO_WRITER_NS);
@@ -139,7 +141,19 @@ int32_t commitlog_wait(struct commitlog_store *store, uint64_t position, int32_t
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    return clg_store_wait(store, position, clg_store_until(store, timeout_ms));
+    const struct clg_until until = clg_store_until(store, timeout_ms);
+    for (;;) {
+        rc = clg_store_wait(store, position, until);
+        struct clg_core *core = clg_store_core(store);
+        bool reached = rc != COMMITLOG_OK || clg_store_visible(store, core) > position;
+        clg_core_unref(core);
+        if (reached) {
+            return rc;
+        }
+        if (clg_os_left(store->os, until.mono_ns) == 0) {
+            return COMMITLOG_ETIMEDOUT; /* another writer has come meanwhile */
+        }
+    }
 }
 
 int32_t commitlog_interrupt(struct commitlog_store *store)

@@ -113,6 +113,46 @@ START_TEST(beside_an_area_that_is_not_there_what_is_proven_durable_is_served)
 }
 END_TEST
 
+static int64_t passed_ms(int64_t since_ns)
+{
+    return (beside.under->clock_mono_ns(beside.under) - since_ns) / 1000000;
+}
+
+/* A reader that is not shown how far the writer is looks again and again; its time-out holds. */
+START_TEST(beside_an_area_that_is_not_there_a_time_out_holds)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message message;
+    uint32_t number = 0;
+    uint32_t got = 0;
+    beside.answer = -ENOENT;
+    ck_assert_msg(reader_open() == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(reader, "t", 1, 0, &number, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(reader, number, 0, COMMITLOG_FROM_END, 0, &cursor, &err),
+                     0);
+    const int64_t began = beside.under->clock_mono_ns(beside.under);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 300, &got, NULL),
+                     COMMITLOG_EUNRECOVERED);
+    ck_assert_int_ge(passed_ms(began), 300);
+    ck_assert_int_lt(passed_ms(began), 600);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+/* Another writer has come: that is no reason to say that a position was reached. */
+START_TEST(a_wait_that_meets_another_writer_goes_on)
+{
+    struct commitlog_positions at = {.struct_bytes = sizeof(at)};
+    ck_assert_msg(reader_open() == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_positions_get(reader, &at), 0);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_wait(reader, at.visible + 100000, 300), COMMITLOG_ETIMEDOUT);
+    ck_assert_int_eq(commitlog_wait(reader, at.visible, 300), COMMITLOG_OK);
+}
+END_TEST
+
 START_TEST(a_writer_of_another_user_is_named_as_the_cause)
 {
     beside.answer = _i == 0 ? -EACCES : -EPERM;
@@ -275,6 +315,8 @@ int main(void)
     TCase *cases = tcase_create("the live area");
     tcase_add_checked_fixture(cases, beside_setup, beside_teardown);
     tcase_add_test(cases, beside_an_area_that_is_not_there_what_is_proven_durable_is_served);
+    tcase_add_test(cases, beside_an_area_that_is_not_there_a_time_out_holds);
+    tcase_add_test(cases, a_wait_that_meets_another_writer_goes_on);
     tcase_add_loop_test(cases, a_writer_of_another_user_is_named_as_the_cause, 0, 2);
     tcase_add_test(cases, why_the_area_could_not_be_looked_at_is_told);
     tcase_add_test(cases, a_reader_is_told_when_the_next_writer_is_of_another_user);
