@@ -22,7 +22,9 @@ static void cli_say(struct cli *cli, const char *format, va_list arguments)
     assert(format != NULL);
     char text[1024];
     (void)vsnprintf(text, sizeof(text), format, arguments);
+    watch_writes(cli->watch, true);
     fprintf(stderr, "%scommitlog %s: %s\n", bar_erase(cli->bar), cli->command, text);
+    watch_writes(cli->watch, false);
 }
 
 void cli_error(struct cli *cli, const char *format, ...)
@@ -215,7 +217,9 @@ int cli_end(struct cli *cli, int status)
     status = status == CLI_ENDED ? CLI_DONE : status;
     if (!out_flush(&cli->out)) {
         /* Whoever read us has seen enough: that is an end, not an error. */
-        if (cli->out.error != EPIPE) {
+        if (cli->out.error == ECANCELED) {
+            status = status == CLI_CANNOT ? status : watch_status_of(cli->watch, status);
+        } else if (cli->out.error != EPIPE) {
             cli_error(cli, "standard output: %s", strerror(cli->out.error));
             status = CLI_CANNOT;
         }

@@ -5,11 +5,14 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
+
+#include "watch.h"
 
 enum { OUT_BYTES = 65536 };
 
@@ -30,20 +33,44 @@ void out_free(struct out *out)
     out->used = 0;
 }
 
+/* One write, out of which the watch gets us when it ends; a failure is told by errno. */
+static ssize_t out_try(const struct out *out, const char *bytes, size_t count)
+{
+    watch_writes(out->watch, true);
+    const ssize_t written = write(out->fd, bytes, count);
+    const int error = errno;
+    watch_writes(out->watch, false);
+    errno = error;
+    return written;
+}
+
+/* Whoever gave us the descriptor has set it not to block: until it takes more, or the end. */
+static void out_wait(const struct out *out)
+{
+    struct pollfd waits[2] = {
+        {.fd = out->fd, .events = POLLOUT},
+        {.fd = watch_fd(out->watch), .events = POLLIN},
+    };
+    (void)poll(waits, 2, -1);
+}
+
 static bool out_write(struct out *out, const char *bytes, size_t count)
 {
     assert(out->error == 0);
     while (count > 0) {
-        const ssize_t written = write(out->fd, bytes, count);
-        if (written < 0 && errno == EINTR) {
-            continue;
-        }
-        if (written < 0) {
+        const ssize_t written = out_try(out, bytes, count);
+        if (written < 0 && errno == EAGAIN) {
+            out_wait(out);
+        } else if (written < 0 && errno != EINTR) {
             out->error = errno;
             return false;
         }
-        bytes += written;
-        count -= (size_t)written;
+        bytes += written > 0 ? written : 0;
+        count -= written > 0 ? (size_t)written : 0;
+        if (count > 0 && watch_ended(out->watch)) {
+            out->error = ECANCELED; /* the reader is too slow for our end */
+            return false;
+        }
     }
     return true;
 }

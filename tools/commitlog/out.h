@@ -2,11 +2,12 @@
  * out.h -- buffered output to a descriptor that remembers its first failure.
  *
  * Owns: the buffer of standard output.
- * Invariants: after a failure nothing more is written; bytes leave in the order they came.
- * Threads and locks: one thread.
+ * Invariants: after a failure nothing more is written; bytes leave in the order they came. Once the
+ *       watch has ended, what would have to wait for a reader is given up, not waited for.
+ * Threads and locks: one thread, that which started the watch.
  * Happy path: out_put ... out_flush before anything that waits.
- * Failure modes: `error` holds the errno; EPIPE means that the reader is gone, and is no error of
- *       the command.
+ * Failure modes: `error` holds the errno; EPIPE means that the reader is gone, and ECANCELED that
+ *       the watch ended while a reader was waited for: neither is an error of the command.
  */
 #ifndef COMMITLOG_TOOL_OUT_H
 #define COMMITLOG_TOOL_OUT_H
@@ -14,7 +15,10 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+struct watch;
+
 struct out {
+    struct watch *watch; /* of the command, or NULL; set by watch_start */
     int fd;
     int error; /* errno of the first failed write, or 0 */
     size_t used;

@@ -22,9 +22,11 @@ enum { WATCH_GONE = -1, WATCH_REPEAT_MS = 20, WATCH_PATIENCE_S = 1 };
 
 struct watch {
     pthread_t thread;
-    pthread_mutex_t lock; /* protects store and progress */
+    pthread_t owner;      /* who called watch_start, and writes */
+    pthread_mutex_t lock; /* protects store, progress and writing */
     struct commitlog_store *store;
     struct commitlog_progress *progress;
+    bool writing;     /* the owner is in a write, or next to it */
     atomic_int ended; /* 0, a signal, or WATCH_GONE; written by the thread only */
     atomic_bool stop; /* written by watch_stop, release; read by the thread, acquire */
     unsigned int flags;
@@ -41,6 +43,24 @@ static void watch_set(sigset_t *set)
     sigaddset(set, SIGHUP);
 }
 
+/* That it is caught at all makes a write that waits for a reader return. */
+static void watch_on_nudge(int signal_number)
+{
+    (void)signal_number;
+}
+
+/* SIGURG: it is ignored unless it is caught, so nobody is harmed whom it reaches too early. */
+static void watch_catch_nudge(void)
+{
+    struct sigaction action = {.sa_handler = watch_on_nudge}; /* without SA_RESTART */
+    sigset_t set;
+    sigemptyset(&action.sa_mask);
+    sigemptyset(&set);
+    sigaddset(&set, SIGURG);
+    (void)sigaction(SIGURG, &action, NULL);
+    (void)pthread_sigmask(SIG_UNBLOCK, &set, NULL);
+}
+
 static void watch_interrupt(struct watch *watch)
 {
     pthread_mutex_lock(&watch->lock);
@@ -49,6 +69,9 @@ static void watch_interrupt(struct watch *watch)
     }
     if (watch->progress != NULL) {
         commitlog_progress_cancel(watch->progress);
+    }
+    if (watch->writing) {
+        (void)pthread_kill(watch->owner, SIGURG);
     }
     pthread_mutex_unlock(&watch->lock);
 }
@@ -120,6 +143,7 @@ void watch_start(struct cli *cli, unsigned int flags)
     sigset_t set;
     watch_set(&set);
     watch->flags = flags;
+    watch->owner = pthread_self();
     pthread_mutex_init(&watch->lock, NULL);
     watch->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
     watch->ended_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -136,6 +160,7 @@ void watch_start(struct cli *cli, unsigned int flags)
             sigdelset(&set, all[i]);
         }
     }
+    watch_catch_nudge();
     pthread_sigmask(SIG_BLOCK, &set, NULL);
     if (pthread_create(&watch->thread, NULL, watch_run, watch) != 0) {
         pthread_sigmask(SIG_UNBLOCK, &set, NULL);
@@ -143,6 +168,7 @@ void watch_start(struct cli *cli, unsigned int flags)
         return;
     }
     cli->watch = watch;
+    cli->out.watch = watch;
 }
 
 void watch_stop(struct cli *cli)
@@ -157,6 +183,7 @@ void watch_stop(struct cli *cli)
     (void)!write(watch->stop_fd, &one, sizeof(one));
     pthread_join(watch->thread, NULL);
     cli->watch = NULL;
+    cli->out.watch = NULL;
     watch_close(watch);
 }
 
@@ -174,6 +201,15 @@ void watch_progress(struct watch *watch, struct commitlog_progress *progress)
     if (watch != NULL) {
         pthread_mutex_lock(&watch->lock);
         watch->progress = progress;
+        pthread_mutex_unlock(&watch->lock);
+    }
+}
+
+void watch_writes(struct watch *watch, bool writing)
+{
+    if (watch != NULL) {
+        pthread_mutex_lock(&watch->lock);
+        watch->writing = writing;
         pthread_mutex_unlock(&watch->lock);
     }
 }

@@ -4,8 +4,10 @@
  * Owns: one thread that sleeps in poll on a signalfd and, if asked, on standard output; while it
  *       exists SIGINT, SIGTERM and SIGHUP are blocked in every thread.
  * Invariants: once watch_ended is true it stays true. The store is interrupted again and again
- *       until the command ends, so that a wait which began just after an interrupt ends too.
- * Threads and locks: a mutex protects what is to be interrupted; `ended` is atomic.
+ *       until the command ends, so that a wait which began just after an interrupt ends too; and
+ *       so is a write that waits for its reader.
+ * Threads and locks: a mutex protects what is to be interrupted; `ended` is atomic. Only the thread
+ *       that called watch_start calls watch_writes.
  * Happy path: watch_start -> watch_store or watch_progress -> ... -> watch_stop.
  * Failure modes: no thread or descriptor: the command runs without a watch, signals act as ever. A
  *       signal that comes a second or more after the first ends the process at once.
@@ -31,6 +33,8 @@ void watch_stop(struct cli *cli);
 /* What is to be interrupted; NULL before it is closed or freed. A NULL watch is fine. */
 void watch_store(struct watch *watch, struct commitlog_store *store);
 void watch_progress(struct watch *watch, struct commitlog_progress *progress);
+/* True before and false after a write that may wait for a reader: at the end it is interrupted. */
+void watch_writes(struct watch *watch, bool writing);
 
 bool watch_ended(const struct watch *watch);
 /* Exit code of a command that was ended: 128 + signal, 0 when its reader left. */
