@@ -2,10 +2,12 @@
  * last.h -- finds where the last N records of a selection begin.
  *
  * Owns: nothing that outlives the call.
- * Invariants: the place is that of a record which matches the selection; with holes and filters
- * too, exactly N records follow from there, or all when there are fewer. What is appended while it
- *       is searched comes on top.
- * Failure modes: as a read; reported here.
+ * Invariants: the place is that of a record which matches the selection; with holes and filters,
+ *       and however they are spread over the queues, exactly N records follow from there, or all
+ *       when there are fewer. What is appended while it is searched comes on top. No record is read
+ *       twice, but the first of each window.
+ * Failure modes: what is damaged or does not read is left out, for the reading to name; others as
+ *       of a read, reported here.
  */
 #ifndef COMMITLOG_TOOL_LAST_H
 #define COMMITLOG_TOOL_LAST_H

@@ -1,0 +1,64 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# read.sh - `commitlog read`: where --last begins when what matches is spread unevenly over the
+# queues.
+#
+# read.sh [TEST...]
+set -u
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# lasts N OPTION...: the last N of what there is, and nothing else
+lasts() {
+    "$commitlog" read "$store" -t t "${@:2}" | tail -n "$1" >"$work/expected"
+    run 0 "$commitlog" read "$store" -t t --last "$1" "${@:2}"
+    check "--last $*" cmp -s "$work/expected" "$out"
+}
+
+test_last() {
+    section "the last ones of several queues"
+    local n seed=${SEED:-$RANDOM}
+    store=$(new)
+    # The windows of queue 0, in which each matches, hold five while those of queue 1 hold none yet:
+    # they lie later in the log.
+    {
+        seq -f '{"queue":0,"tag":"x","body":"a%.0f"}' 40
+        seq -f '{"queue":1,"tag":"x","headers":{"n":"1"},"body":"b%.0f"}' 10
+        seq -f '{"queue":1,"tag":"y","headers":{"n":"2"},"body":"c%.0f"}' 40
+    } | "$commitlog" append "$store" -t t --queues 3 --jsonl --level none
+    for n in 1 2 5 9 10 11 30 50 51 1000; do
+        lasts $n --tag x
+        lasts $n --where 'n = 1'
+        lasts $n
+        lasts $n --tag x --queue 1
+    done
+    run 0 "$commitlog" read "$store" -t t --tag x --last 5
+    same "five of queue 1" 'b6 b7 b8 b9 b10' "$(tr '\n' ' ' <"$out" | sed 's/ $//')"
+
+    section "the last ones, drawn by SEED=$seed"
+    rm -rf "$store"
+    awk -v seed="$seed" 'BEGIN {
+        srand(seed)
+        for (i = 1; i <= 4000; i++) {
+            if (i % 400 == 1) {
+                for (q = 0; q < 4; q++) { often[q] = rand() ^ 4; weight[q] = rand() ^ 3 }
+            }
+            q = int(rand() * 4)
+            if (rand() > weight[q]) { q = int(rand() * 4) }
+            printf "{\"queue\":%d,\"tag\":\"%s\",\"body\":\"%d\"}\n", q, rand() < often[q] ? "x" : "y", i
+        }
+    }' | "$commitlog" append "$store" -t t --queues 5 --jsonl --level none
+    for n in 1 2 3 7 20 61 200 777 3000; do
+        lasts $n --tag x
+        lasts $n --tag 'x || y'
+        lasts $n --tag y --queue 2
+    done
+    rm -rf "$store"
+}
+
+for each in "${@:-last}"; do
+    for test in $each; do
+        "test_$test"
+    done
+done
+summary
