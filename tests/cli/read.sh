@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # read.sh - `commitlog read`: where --last begins when what matches is spread unevenly over the
-# queues.
+# queues; what --follow does while nobody recovers the store.
 #
 # read.sh [TEST...]
 set -u
@@ -45,7 +45,8 @@ test_last() {
             }
             q = int(rand() * 4)
             if (rand() > weight[q]) { q = int(rand() * 4) }
-            printf "{\"queue\":%d,\"tag\":\"%s\",\"body\":\"%d\"}\n", q, rand() < often[q] ? "x" : "y", i
+            tag = rand() < often[q] ? "x" : "y"
+            printf "{\"queue\":%d,\"tag\":\"%s\",\"body\":\"%d\"}\n", q, tag, i
         }
     }' | "$commitlog" append "$store" -t t --queues 5 --jsonl --level none
     for n in 1 2 3 7 20 61 200 777 3000; do
@@ -56,7 +57,32 @@ test_last() {
     rm -rf "$store"
 }
 
-for each in "${@:-last}"; do
+test_unrecovered() {
+    section "--follow while nobody recovers"
+    local pid writer
+    store=$(new)
+    mkfifo "$work/input"
+    seq 5 | "$commitlog" append "$store" -t t --queue 0
+    "$commitlog" append "$store" -t t --queue 0 --acks --level none <"$work/input" >"$work/acks" &
+    writer=$!
+    started+=("$writer")
+    exec 7>"$work/input"
+    seq 6 9 >&7
+    check "it appends" wait_for lines_at_least "$work/acks" 4
+    kill -9 "$writer"
+    wait "$writer" 2>/dev/null
+    exec 7>&-
+    "$commitlog" read "$store" -t t --follow >"$work/follow" 2>"$err" &
+    pid=$!
+    started+=("$pid")
+    check "what can be read is printed" wait_for lines_at_least "$work/follow" 5
+    says "the rest is told of" 'await recovery'
+    kill -TERM "$pid"
+    ends "--follow" 0 "$pid"
+    rm -rf "$store"
+}
+
+for each in "${@:-last unrecovered}"; do
     for test in $each; do
         "test_$test"
     done

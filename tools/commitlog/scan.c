@@ -159,7 +159,8 @@ static int scan_unrecovered(struct scan *scan)
                   "more records may follow once it has written them or closed the store",
                   scan->cli->dir);
     }
-    if (!scan->follow || watch_sleep(scan->cli->watch, SCAN_UNRECOVERED_MS)) {
+    if (!scan->follow || !out_flush(&scan->cli->out) ||
+        watch_sleep(scan->cli->watch, SCAN_UNRECOVERED_MS)) {
         return scan->status;
     }
     return SCAN_AGAIN;
