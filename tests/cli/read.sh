@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # read.sh - `commitlog read`: where --last begins when what matches is spread unevenly over the
-# queues; what --follow does while nobody recovers the store.
+# queues; what --follow does while nobody recovers the store, and when retention overtakes it.
 #
 # read.sh [TEST...]
 set -u
@@ -82,7 +82,44 @@ test_unrecovered() {
     rm -rf "$store"
 }
 
-for each in "${@:-last unrecovered}"; do
+# overtaken OPTION...: a follower to which nothing was printed yet, and which sleeps while retention
+# drops what it would have read next
+overtaken() {
+    local pid
+    store=$(new)
+    seq -f '%0300.0f' 10 | "$commitlog" append "$store" -t t --queue 0 --segment-size 64K
+    "$commitlog" read "$store" -t t --follow "$@" >"$work/follow" 2>"$err" &
+    pid=$!
+    started+=("$pid")
+    sleep 0.5
+    kill -STOP "$pid"
+    seq -f '%0300.0f' 2000 | "$commitlog" append "$store" -t t --queue 0 --level none
+    run 0 "$commitlog" retain "$store" --bytes 128K
+    kill -CONT "$pid"
+    echo last | "$commitlog" append "$store" -t t --queue 0 --tag last
+    check "$*: it goes on" wait_for grep -q '^last$' "$work/follow"
+    kill -TERM "$pid"
+    ends "$*: what was dropped is not forgotten" 1 "$pid"
+    says "$*: it is told" 'was dropped by retention'
+    rm -rf "$store"
+}
+
+test_overtaken() {
+    section "--follow, overtaken by retention"
+    overtaken --last 0
+    overtaken --tag last
+    overtaken --tag last --queue 0
+    overtaken --queue 0 --from 10
+    store=$(new)
+    seq -f '%0300.0f' 2000 |
+        "$commitlog" append "$store" -t t --queue 0 --segment-size 64K --level none
+    run 0 "$commitlog" retain "$store" --bytes 128K
+    run 1 timeout 10 "$commitlog" read "$store" -t t --follow --queue 0 --from 3
+    says "a place that never was one" 'was dropped by retention'
+    rm -rf "$store"
+}
+
+for each in "${@:-last unrecovered overtaken}"; do
     for test in $each; do
         "test_$test"
     done

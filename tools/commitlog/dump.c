@@ -29,6 +29,7 @@ static int dump_run(struct cli *cli, struct store *store, uint64_t from, uint64_
     scan_begin(scan, cli, store, SCAN_LOG);
     scan->json = json;
     scan->log = true;
+    scan->begun = from == 0;
     scan->max = max;
     const int32_t rc = commitlog_cursor_open_log(store->handle, from, &scan->cursor, &err);
     const int status = rc == COMMITLOG_OK ? scan_run(scan) : cli_fail(cli, cli->dir, rc, &err);

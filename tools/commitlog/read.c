@@ -208,6 +208,7 @@ static int read_run(struct cli *cli, struct store *store, const struct read_opti
     scan_begin(scan, cli, store, o->queue == NULL ? SCAN_LOG : SCAN_QUEUE);
     scan->json = o->json != 0;
     scan->follow = o->follow != 0;
+    scan->begun = o->from == NULL;
     scan->max = o->max_count;
     status = read_begin(cli, store, o, &topic, &from, &value);
     if (status == CLI_DONE) {

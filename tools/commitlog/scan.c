@@ -129,7 +129,7 @@ static int scan_expired(struct scan *scan, uint64_t bound)
     return rc == COMMITLOG_OK ? SCAN_AGAIN : cli_fail(scan->cli, scan->cli->dir, rc, NULL);
 }
 
-/* The cursor's place is no longer kept, or was never: an error, but for one that follows. */
+/* The cursor's place is no longer kept, or was never: an error, but for one that had begun. */
 static int scan_too_small(struct scan *scan, uint64_t bound)
 {
     const char *what = scan->place == SCAN_LOG ? "position" : "offset";
@@ -140,7 +140,7 @@ static int scan_too_small(struct scan *scan, uint64_t bound)
         cli_error(scan->cli, "%s: what lies before %s %" PRIu64 " was dropped by retention",
                   scan->cli->dir, what, bound);
     }
-    if (scan->count > 0 &&
+    if (scan->begun &&
         commitlog_cursor_seek(scan->cursor, COMMITLOG_FROM_OFFSET, bound) == COMMITLOG_OK) {
         scan->status = CLI_NO;
         return SCAN_AGAIN;
@@ -215,6 +215,8 @@ static int scan_loop(struct scan *scan)
         uint32_t count = 0;
         uint64_t bound = 0;
         int32_t rc = commitlog_cursor_fetch(scan->cursor, scan->messages, want, 0, &count, &bound);
+        scan->begun = scan->begun || rc == COMMITLOG_OK || rc == COMMITLOG_EEND ||
+                      rc == COMMITLOG_EUNRECOVERED;
         if (rc == COMMITLOG_EEND && scan->follow) {
             if (!out_flush(&scan->cli->out)) {
                 return scan->status;

@@ -31,6 +31,7 @@ struct scan {
     bool json;
     bool log; /* control records too, in the form of dump */
     bool follow;
+    bool begun;   /* its place was one: that it is no longer kept is not the caller's mistake */
     uint64_t max; /* records to print */
     uint64_t count;
     uint64_t begin; /* positions, for the bar */
