@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # stalled.sh - a reader of standard output that reads nothing: a signal ends the command all the
-# same; and a standard output that does not block.
+# same; a standard output that does not block; and one that takes nothing, when something was done.
 set -u
 # shellcheck source=tests/cli/lib.sh
 . "$(dirname "$0")/lib.sh"
@@ -96,4 +96,55 @@ kill -TERM "$pid"
 ends "a signal" 143 "$pid"
 quiet "a signal"
 exec 6<&-
+
+# told PATTERN COMMAND...: what it does is done, and standard error tells when standard output can
+# tell nobody. Its input is that of this function, and is short.
+told() {
+    cat >"$work/input"
+    exec 6> >(exec true)
+    wait $!
+    "$commitlog" "${@:2}" <"$work/input" >&6 2>"$err"
+    same "$2 $3, no reader" 141 $?
+    says "$2 $3, no reader" "$1"
+    exec 6>&-
+    "$commitlog" "${@:2}" <"$work/input" >/dev/full 2>"$err"
+    same "$2 $3, a full disk" 2 $?
+    says "$2 $3, a full disk" "$1"
+    says "$2 $3, a full disk" 'standard output: No space left'
+}
+
+section "what was done is told"
+seq 3 | told 'transaction [1-9][0-9]* is prepared' tx append "$store" -t x -p p --prepare
+seq 3 | told 'transaction [1-9][0-9]* is committed' tx append "$store" -t x -p p --json
+told 'epoch of group g is [1-9][0-9]* now' group epoch "$store" -g g </dev/null
+told 'offsets of group g are set' group reset "$store" -g g -t t --to end </dev/null
+told '^commitlog retain: dropped 0 segments, ' retain "$store" --bytes 1T </dev/null
+told 'topic t has [0-9]* queues now' topic grow "$store" t 16 --json </dev/null
+told 'topic t: its messages expire at 86400000 ms' topic expire "$store" t --after 1d --json \
+    </dev/null
+told '0 are acknowledged' group ack "$store" -g g -t t --json </dev/null
+for action in commit rollback; do
+    numbers=()
+    for number in 1 2; do
+        run 0 "$commitlog" tx append "$store" -t x -p p --prepare <<<x
+        numbers+=("$(cat "$out")")
+    done
+    exec 6> >(exec true)
+    wait $!
+    "$commitlog" tx $action "$store" "${numbers[@]}" --json >&6 2>"$err"
+    same "tx $action, no reader" 141 $?
+    exec 6>&-
+    for number in "${numbers[@]}"; do
+        says "tx $action" "transaction $number is [cr]"
+    done
+    run 1 "$commitlog" tx commit "$store" "${numbers[@]}"
+    same "tx $action: both" 2 "$(grep -c 'it was committed or rolled back' "$err")"
+done
+run 0 "$commitlog" append "$store" -t x --delay 1h --acks <<<x
+read -r number _ <"$out"
+"$commitlog" timer cancel "$store" "$number" --json >/dev/full 2>"$err"
+same "timer cancel" 2 $?
+says "timer cancel" "timer $number is cancelled"
+run 0 "$commitlog" group epoch "$store" -g g
+quiet "a reader that takes it"
 summary

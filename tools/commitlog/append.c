@@ -12,8 +12,7 @@
 #include "watch.h"
 #include "when.h"
 
-/* The shell's number for a program that lost the reader of its output (128 + SIGPIPE). */
-enum { APPEND_GONE = 141, APPEND_MS_NS = 1000000 };
+enum { APPEND_MS_NS = 1000000 };
 
 struct append_command {
     struct append_options records;
@@ -99,17 +98,17 @@ static int append_status(const struct append *append, int status)
 {
     const struct cli *cli = append->cli;
     if (status == CLI_ENDED) {
-        return APPEND_GONE;
+        return CLI_GONE;
     }
     if (status != CLI_DONE) {
         return status;
     }
     if (cli->out.error == EPIPE) {
-        return APPEND_GONE;
+        return CLI_GONE;
     }
     if (watch_ended(cli->watch)) {
         const int ended = watch_status(cli->watch);
-        return ended != CLI_DONE ? ended : APPEND_GONE;
+        return ended != CLI_DONE ? ended : CLI_GONE;
     }
     return append->bad ? CLI_NO : CLI_DONE;
 }

@@ -35,6 +35,19 @@ void cli_error(struct cli *cli, const char *format, ...)
     va_end(arguments);
 }
 
+int cli_done(struct cli *cli, const char *format, ...)
+{
+    assert(cli != NULL);
+    if (out_flush(&cli->out)) {
+        return CLI_DONE;
+    }
+    va_list arguments;
+    va_start(arguments, format);
+    cli_say(cli, format, arguments);
+    va_end(arguments);
+    return cli->out.error == EPIPE ? CLI_GONE : CLI_DONE;
+}
+
 int cli_usage(struct cli *cli, const char *format, ...)
 {
     va_list arguments;

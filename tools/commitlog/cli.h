@@ -22,6 +22,10 @@
 /* Exit codes; a command ended by a signal exits with 128 + its number. */
 enum { CLI_DONE = 0, CLI_NO = 1, CLI_CANNOT = 2 };
 
+/* Done, but its result was to be told and the reader of standard output has gone; the shell's
+ * number for a program that lost it (128 + SIGPIPE). */
+enum { CLI_GONE = 141 };
+
 /* No exit code: a call did not do what it was to do, because the command was ended by something
  * that is no failure, as when the reader of its output went away. cli_end makes CLI_DONE of it. */
 enum { CLI_ENDED = -2 };
@@ -90,6 +94,10 @@ int cli_end(struct cli *cli, int status);
 
 /* "commitlog CMD: <text>" on stderr. */
 void cli_error(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
+/* Flushes the result of something that was done and does not go back; if nobody takes that, the
+ * text says on stderr what was done. CLI_DONE (a failure other than a gone reader is for cli_end)
+ * or CLI_GONE. */
+int cli_done(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* As cli_error, with the pointer to --help; returns CLI_CANNOT. */
 int cli_usage(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));
 /* Reports a failed call of the library on `what` (the directory or a topic); `err` may lack a

@@ -212,6 +212,10 @@ static int group_epoch(int argc, const char **argv)
         } else {
             (void)out_format(&run.cli.out, "%" PRIu32 "\n", epoch);
         }
+        if (rc == COMMITLOG_OK) {
+            status =
+                cli_done(&run.cli, "the epoch of group %s is %" PRIu32 " now", run.name, epoch);
+        }
     }
     return group_end(&run, status);
 }

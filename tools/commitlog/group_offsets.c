@@ -53,7 +53,7 @@ static int offsets_print_changed(struct group_run *run, const struct commitlog_g
         }
     }
     free(after);
-    return CLI_DONE;
+    return cli_done(&run->cli, "the offsets of group %s are set (commitlog group show)", run->name);
 }
 
 /* ---- commit ---------------------------------------------------------------------------------- */

@@ -173,14 +173,16 @@ static int receipt_send(struct receipt *receipt, struct commitlog_receiver *rece
     return CLI_DONE;
 }
 
-static void receipt_print(struct receipt *receipt, size_t done)
+static int receipt_print(struct receipt *receipt, size_t done)
 {
     static const char *const names[] = {"acknowledged", "extended", "given_back"};
+    static const char *const words[] = {"acknowledged", "extended", "given back"};
     struct group_run *run = &receipt->run;
     (void)record_print_value(&run->cli.out,
                              json_pack("{s:s, s:s, s:I, s:O}", "group", run->name, "topic",
                                        run->topic_name, names[receipt->action], (json_int_t)done,
                                        "missing", receipt->missing));
+    return cli_done(&run->cli, "%zu are %s", done, words[receipt->action]);
 }
 
 static int receipt_run(struct receipt *receipt, size_t *done)
@@ -217,10 +219,10 @@ static int receipt_work(struct receipt *receipt)
         status = status == CLI_DONE ? receipt_run(receipt, &done) : status;
     }
     if (status == CLI_DONE) {
-        if (run->json != 0) {
-            receipt_print(receipt, done);
+        status = run->json != 0 ? receipt_print(receipt, done) : CLI_DONE;
+        if (receipt->missing_count > 0 || receipt->list.bad) {
+            status = CLI_NO; /* what was found stays found */
         }
-        status = receipt->missing_count > 0 || receipt->list.bad ? CLI_NO : CLI_DONE;
     }
     json_decref(receipt->missing);
     return any ? group_end(run, status) : cli_end(cli, status);

@@ -46,6 +46,13 @@ static const struct cli_spec retain_spec = {
         "dropped.",
 };
 
+static int retain_tell(struct cli *cli, const struct commitlog_retained *done, const char *amount)
+{
+    return cli_done(cli, "dropped %" PRIu32 " segment%s, %s; the first position kept is %" PRIu64,
+                    done->segments_dropped, done->segments_dropped == 1 ? "" : "s", amount,
+                    done->first);
+}
+
 static int retain_run(struct cli *cli, struct store *store,
                       const struct commitlog_retention *policy, bool json)
 {
@@ -55,6 +62,8 @@ static int retain_run(struct cli *cli, struct store *store,
     if (rc != COMMITLOG_OK) {
         return cli_fail(cli, cli->dir, rc, &err);
     }
+    char amount[32];
+    when_amount(done.bytes_dropped, amount, sizeof(amount));
     if (json) {
         (void)record_print_value(
             &cli->out,
@@ -63,10 +72,8 @@ static int retain_run(struct cli *cli, struct store *store,
                       (json_int_t)done.bytes_dropped, "bytes_carried",
                       (json_int_t)done.bytes_carried, "bytes_held", (json_int_t)done.bytes_held,
                       "first", (json_int_t)done.first, "kept_from", (json_int_t)done.kept_from));
-        return CLI_DONE;
+        return retain_tell(cli, &done, amount);
     }
-    char amount[32];
-    when_amount(done.bytes_dropped, amount, sizeof(amount));
     (void)out_format(&cli->out,
                      "dropped %" PRIu32 " segment%s, %s; appended again %" PRIu64
                      " bytes of state; the first position kept is %" PRIu64 "\n",
@@ -78,7 +85,7 @@ static int retain_run(struct cli *cli, struct store *store,
                          "%" PRIu64 " on (commitlog group lag)\n",
                          done.kept_from);
     }
-    return CLI_DONE;
+    return retain_tell(cli, &done, amount);
 }
 
 int command_retain(int argc, const char **argv)

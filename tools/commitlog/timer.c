@@ -270,7 +270,7 @@ static int timer_cancel_run(struct cli *cli, struct store *store, uint64_t timer
         (void)record_print_value(
             &cli->out, json_pack("{s:I, s:b}", "timer", (json_int_t)timer, "cancelled", 1));
     }
-    return CLI_DONE;
+    return cli_done(cli, "timer %" PRIu64 " is cancelled", timer);
 }
 
 static int timer_cancel(int argc, const char **argv)

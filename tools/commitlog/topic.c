@@ -8,6 +8,7 @@
  * Happy path: one record. Failure modes: reported here, with the exit code as result. No such topic
  *       is CLI_NO.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "commands.h"
@@ -90,7 +91,8 @@ static int topic_run(struct cli *cli, struct store *store, topic_change_fn chang
                                            (json_int_t)info.queues, "queues_total",
                                            (json_int_t)info.queues_total));
     }
-    return CLI_DONE;
+    return cli_done(cli, "topic %s has %" PRIu32 " queues now, %" PRIu32 " in all", info.name,
+                    info.queues, info.queues_total);
 }
 
 static int topic_change(const struct cli_spec *spec, topic_change_fn change, int argc,
@@ -184,6 +186,10 @@ static int topic_run_expiry(struct cli *cli, struct store *store, const struct t
                                  json_pack("{s:s, s:I, s:I}", "topic", info.name, "keep_age_ms",
                                            (json_int_t)info.keep_age_ms, "expired_below",
                                            (json_int_t)info.expired_below));
+        status = cli_done(cli,
+                          "topic %s: its messages expire at %" PRIu64
+                          " ms (0: not by themselves), those below position %" PRIu64 " have",
+                          info.name, info.keep_age_ms, info.expired_below);
     }
     return status;
 }

@@ -94,10 +94,11 @@ static int decide_one(struct cli *cli, struct store *store, uint64_t number, boo
                                  json_pack("{s:I, s:b}", "transaction", (json_int_t)number,
                                            commit ? "committed" : "rolled_back", 1));
     }
-    return CLI_DONE;
+    return cli_done(cli, "transaction %" PRIu64 " is %s", number, become);
 }
 
-/* One that is not there leaves the others; any other failure ends the run. */
+/* One that is not there leaves the others, and so does a reader that is not; any other failure ends
+ * the run. */
 static int decide_all(struct cli *cli, struct store *store, bool commit, uint32_t level, bool json)
 {
     int status = CLI_DONE;
@@ -107,10 +108,10 @@ static int decide_all(struct cli *cli, struct store *store, bool commit, uint32_
             return CLI_CANNOT;
         }
         const int one = decide_one(cli, store, number, commit, level, json);
-        if (one > CLI_NO) {
+        if (one > CLI_NO && one != CLI_GONE) {
             return one;
         }
-        status = one > status ? one : status;
+        status = one == CLI_DONE || status == CLI_NO ? status : one;
     }
     return watch_ended(cli->watch) ? watch_status(cli->watch) : status;
 }

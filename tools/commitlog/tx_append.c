@@ -242,18 +242,20 @@ static void tx_tell_over(struct tx_append *tx)
     }
 }
 
-static void tx_print(struct tx_append *tx, uint64_t messages)
+static int tx_print(struct tx_append *tx, uint64_t messages)
 {
     struct out *out = &tx->append.cli->out;
     const uint64_t number = commitlog_transaction_id(tx->append.transaction);
+    const char *state = tx->given->prepare ? "prepared" : "committed";
     if (tx->given->json) {
-        (void)record_print_value(
-            out, json_pack("{s:I, s:s, s:I, s:I}", "transaction", (json_int_t)number, "state",
-                           tx->given->prepare ? "prepared" : "committed", "messages",
-                           (json_int_t)messages, "offsets", (json_int_t)tx->offset_count));
+        (void)record_print_value(out, json_pack("{s:I, s:s, s:I, s:I}", "transaction",
+                                                (json_int_t)number, "state", state, "messages",
+                                                (json_int_t)messages, "offsets",
+                                                (json_int_t)tx->offset_count));
     } else if (tx->given->prepare) {
         (void)out_format(out, "%" PRIu64 "\n", number);
     }
+    return cli_done(tx->append.cli, "transaction %" PRIu64 " is %s", number, state);
 }
 
 /* All lines were good. */
@@ -271,8 +273,7 @@ static int tx_finish(struct tx_append *tx, uint64_t messages)
             : commitlog_transaction_commit(append->transaction, tx->level, COMMITLOG_FOREVER, NULL,
                                            &err);
     if (rc == COMMITLOG_OK) {
-        tx_print(tx, messages);
-        return CLI_DONE;
+        return tx_print(tx, messages);
     }
     const char *become = tx->given->prepare ? "prepared" : "committed";
     const uint64_t number = commitlog_transaction_id(append->transaction);
