@@ -466,6 +466,17 @@ def _each_bytes(values: Iterable[Union[bytes, bytearray, memoryview, str]]) -> "
     return [_bytes(value) for value in values]
 
 
+def _pairs(headers: "Headers") -> "list[tuple[bytes, bytes]]":
+    """Of a mapping or of pairs. A byte string is none: of two, it would be a name and a value."""
+    pairs = []
+    for pair in headers.items() if isinstance(headers, Mapping) else headers:
+        if isinstance(pair, (bytes, bytearray, memoryview, str)):
+            raise TypeError(f"a pair of name and value is wanted, not a byte string: {pair!r}")
+        name, value = pair
+        pairs.append((_bytes(name), _bytes(value)))
+    return pairs
+
+
 def _c_text(data: bytes) -> bytes:
     """What the library takes up to the first NUL."""
     if b"\0" in data:
@@ -548,6 +559,9 @@ class Message(NamedTuple):
     transaction: Optional[int] = None
 
 
+Headers = Union[Mapping[bytes, bytes], Iterable[Tuple[bytes, bytes]]]  # pairs: a name may come twice
+
+
 class Record(NamedTuple):
     """What Store.append_batch takes."""
     topic: "Topic"
@@ -555,7 +569,7 @@ class Record(NamedTuple):
     queue: int = AUTO_QUEUE
     keys: Sequence[bytes] = ()
     tag: bytes = b""
-    headers: Sequence[Tuple[bytes, bytes]] = ()
+    headers: Headers = ()
     time_ms: Optional[int] = None
     level: str = "default"
     producer: Optional[Tuple[int, int, int]] = None  # id, epoch, sequence: stored once
@@ -671,7 +685,7 @@ def _fill(raw: _Record, record: Record, store: "Store") -> list:
     data = _bytes(record.body)
     body = (_Slice * 1)(_slice(data))
     keys = _each_bytes(record.keys)
-    headers = [(_bytes(name), _bytes(value)) for name, value in record.headers]
+    headers = _pairs(record.headers)
     tag = _bytes(record.tag)
     key_slices = (_Slice * len(keys))(*[_slice(key) for key in keys])
     header_pairs = (_Header * len(headers))(
@@ -1027,7 +1041,7 @@ class Topic:
         return out.values()
 
     def append(self, body: bytes, queue: int = AUTO_QUEUE, *, keys: Sequence[bytes] = (),
-               tag: bytes = b"", headers: Sequence[Tuple[bytes, bytes]] = (),
+               tag: bytes = b"", headers: Headers = (),
                time_ms: Optional[int] = None, level: str = "default",
                producer: Optional[Tuple[int, int, int]] = None,
                deliver_at_ms: Optional[int] = None,
@@ -1384,7 +1398,7 @@ class Transaction(_Handle):
 
     def append(self, topic: Topic, body: bytes, queue: int = AUTO_QUEUE, *,
                keys: Sequence[bytes] = (), tag: bytes = b"",
-               headers: Sequence[Tuple[bytes, bytes]] = (), time_ms: Optional[int] = None,
+               headers: Headers = (), time_ms: Optional[int] = None,
                level: str = "none", timeout: Optional[float] = None) -> Receipt:
         """Stores a message, which nobody reads before the commit. What the commit makes durable,
         this need not: level none will do. The receipt has no queue offset yet."""

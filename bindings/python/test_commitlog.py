@@ -213,6 +213,25 @@ class Appending(StoreCase):
         message, = topic.cursor()
         self.assertEqual((message.body, message.keys), (b"a", (b"k", b"text")))
 
+    def test_headers_of_a_mapping(self):
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        topic.append(b"x", headers={"ab": "cd", b"n": b"1"})
+        store.append_batch([commitlog.Record(topic, b"y", headers={"ab": "cd"})])
+        with store.transaction("p") as transaction:
+            transaction.append(topic, b"z", headers={"ab": "cd"})
+        topic.append(b"one by one", headers=(pair for pair in [["ab", "cd"], ("ab", "ef")]))
+        self.assertEqual([message.headers for message in topic.cursor()],
+                         [((b"ab", b"cd"), (b"n", b"1")), ((b"ab", b"cd"),), ((b"ab", b"cd"),),
+                          ((b"ab", b"cd"), (b"ab", b"ef"))])
+
+    def test_no_byte_string_is_a_pair(self):
+        topic = self.open().topic("t", queues=1)
+        for wrong in ("ab", b"ab", ["ab"], [b"ab"], {"ab"}, [bytearray(b"ab")], [memoryview(b"ab")]):
+            with self.assertRaises(TypeError, msg=wrong):
+                topic.append(b"x", headers=wrong)
+        self.assertEqual(topic.queue_info(0)["next_offset"], 0)
+
     def test_numbers_are_not_cut(self):
         store = self.open()
         topic = store.topic("t", queues=1)
