@@ -1347,7 +1347,10 @@ class Receiver(_Handle):
 
     def nack(self, deliveries: Iterable[Delivery], delay_ms: Optional[int] = None) -> None:
         """Gives them back: they come again after delay_ms (None: 10 s, 30 s, 1 min and so on, by
-        the attempt), or are dead letters after the last attempt. Errors as of ack."""
+        the attempt), or are dead letters after the last attempt. Errors as of ack; a delay below 0
+        is a ValueError."""
+        if delay_ms is not None and delay_ms < 0:  # -1 would be the schedule to the library
+            raise ValueError(f"a delay is not negative: {delay_ms}")
         raw, err = _deliveries(deliveries), _Error()
         _check(_lib().commitlog_nack(self.handle, raw, len(raw),
                                      -1 if delay_ms is None else delay_ms, byref(err)), err)

@@ -754,7 +754,12 @@ class WorkQueues(StoreCase):
         receiver = self.group.receiver(self.topic)
         self.refused("EINVAL", receiver.receive, 0)
         self.refused("EINVAL", receiver.ack, [])
-        self.refused("EINVAL", receiver.nack, [commitlog.Delivery(0, 0, 1)], -2)
+        (_, delivery), = receiver.receive(1)
+        for wrong in (-1, -2, -2**63, -2**64):
+            with self.assertRaises(ValueError):
+                receiver.nack([delivery], wrong)
+        self.assertEqual([info.attempts for info in self.group.work(self.topic, 0)], [1])
+        receiver.ack([delivery])  # it was not given back
         self.group.delete()
         self.refused("ENOTFOUND", receiver.receive)
         self.refused("ENOTFOUND", list, self.group.work(self.topic, 0))
