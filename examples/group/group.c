@@ -5,9 +5,10 @@
  *
  * Prints "QUEUE OFFSET BODY" for each message that the group has not consumed, in batches, and
  * commits a batch when all of it is printed. Killed at any moment and started again, it goes on at
- * the last commit: what it prints a second time is at most the batch that was not committed. It
- * ends when there is nothing left. A member that is started meanwhile by another thread of the
- * process would begin the next epoch; the commits of this one are then refused, and it ends.
+ * the last commit: what it prints a second time is at most the batch that was not committed. The
+ * same when it cannot print. It ends when there is nothing left. A member that is started meanwhile
+ * by another thread of the process would begin the next epoch; the commits of this one are then
+ * refused, and it ends.
  *
  * When the topic has grown (commitlog topic grow), the records of some keys go on in new queues.
  * Such a queue is not open for the group before it has consumed the parent to the mark, where the
@@ -92,14 +93,19 @@ static int32_t open_cursor(struct member *member, uint32_t queue, struct commitl
     return code;
 }
 
-static void process(const struct member *member, const struct commitlog_message *message)
+/* False: it could not be done, so it must come again. Here, that nobody takes what is printed. */
+static bool process(const struct member *member, const struct commitlog_message *message)
 {
     const struct timespec pause = {member->pause_ms / 1000, member->pause_ms % 1000 * 1000000};
     if (member->pause_ms > 0)
         nanosleep(&pause, NULL);
-    printf("%" PRIu32 " %" PRIu64 " %.*s\n", message->queue, message->queue_offset,
-           (int)message->body.bytes, (const char *)message->body.data);
-    fflush(stdout);
+    const int printed =
+        printf("%" PRIu32 " %" PRIu64 " %.*s\n", message->queue, message->queue_offset,
+               (int)message->body.bytes, (const char *)message->body.data);
+    if (printed > 0 && fflush(stdout) == 0)
+        return true;
+    perror("group: standard output");
+    return false;
 }
 
 /* Up to a batch of one queue. */
@@ -125,8 +131,10 @@ static int32_t consume_queue(struct member *member, uint32_t queue, uint32_t *ou
         if (code == COMMITLOG_OK)
             code = commitlog_cursor_fetch(cursor, messages, BATCH, 0, out_count, &bound);
     }
-    for (uint32_t i = 0; code == COMMITLOG_OK && i < *out_count; i++)
-        process(member, &messages[i]);
+    for (uint32_t i = 0; code == COMMITLOG_OK && i < *out_count; i++) {
+        if (!process(member, &messages[i]))
+            code = COMMITLOG_EIO;
+    }
     if (code == COMMITLOG_OK)
         member->offsets[queue].offset = commitlog_cursor_tell(cursor);
     return code == COMMITLOG_EEND ? COMMITLOG_OK : code;

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # group.sh - the example program group on a topic that has grown: it reads no queue before the group
 # has consumed the parent to the mark, so each key's messages come in order; also when it is killed.
+# And it commits nothing that it could not print.
 # What it promises of any topic is in tests/cli/groups.sh.
 #
 # group.sh [TEST...]
@@ -101,11 +102,25 @@ test_killed() {
     run 0 "$commitlog" verify "$store"
 }
 
+# What nobody takes is not consumed: it comes again.
+test_unprinted() {
+    section 'standard output that is full'
+    store=$(new)
+    seq 40 | run 0 "$commitlog" append "$store" -t t --queue 0
+    "$example" "$store" t g >/dev/full 2>"$err"
+    same "it ends" 1 $?
+    says "and tells" 'standard output: No space left'
+    run 0 "$commitlog" group show "$store" -g g --json
+    same "nothing is committed" 0 "$(grep -c '"offset":[1-9]' "$out")"
+    run 0 "$example" "$store" t g
+    same "all of it comes" 40 "$(wc -l <"$out")"
+}
+
 if [ ! -x "$example" ]; then
     skip "no $example: make examples"
     exit 77
 fi
-all='gates killed'
+all='gates killed unprinted'
 for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"
