@@ -86,6 +86,11 @@ struct append {
     struct commitlog_record *prepared;
     struct commitlog_receipt *receipts;
     uint32_t gathered;
+    uint64_t gathered_bytes;  /* of their bodies and attributes */
+    uint64_t batch_max_bytes; /* no segment takes a batch of more */
+    uint32_t refused;         /* records of a batch that is too large, which is left out */
+    uint64_t refused_from;    /* its first line, and the last so far */
+    uint64_t refused_to;
 
     struct append_ack *pending; /* APPEND_PENDING + batch places */
     uint32_t pending_count;

@@ -21,7 +21,8 @@ enum {
     APPEND_NAME_MAX = 255,
     APPEND_KEY_MAX = 4096,
     APPEND_KEYS_MAX = 64,
-    APPEND_MS_NS = 1000000
+    APPEND_MS_NS = 1000000,
+    APPEND_BATCH_MAX = 1024 * 1024 * 1024 /* of any batch, however large the segments are */
 };
 
 /* Has the topic so many queues, or had it before it grew or shrank? */
@@ -80,8 +81,14 @@ int append_begin(struct append *append)
         cli_error(append->cli, "not enough memory");
         return CLI_CANNOT;
     }
-    const int32_t rc = commitlog_options_get(append->store.options, COMMITLOG_OPT_MAX_BODY_BYTES,
-                                             &append->body_max_bytes);
+    uint64_t segment = 0;
+    int32_t rc = commitlog_options_get(append->store.options, COMMITLOG_OPT_MAX_BODY_BYTES,
+                                       &append->body_max_bytes);
+    if (rc == COMMITLOG_OK) {
+        rc = commitlog_options_get(append->store.options, COMMITLOG_OPT_SEGMENT_BYTES, &segment);
+    }
+    append->batch_max_bytes =
+        segment == 0 || segment > APPEND_BATCH_MAX ? APPEND_BATCH_MAX : segment;
     if (rc != COMMITLOG_OK) {
         return cli_fail(append->cli, append->cli->dir, rc, NULL);
     }
@@ -189,6 +196,7 @@ static bool append_check_sizes(const struct append *append, struct record_in *in
                        in->body.bytes, (unsigned long long)append->body_max_bytes);
         return false;
     }
+    in->bytes = in->body.bytes + attributes;
     return true;
 }
 
@@ -447,11 +455,26 @@ static int32_t append_put(struct append *append, uint32_t count, bool *stored,
     return rc;
 }
 
+/* The end of a batch that is left out. */
+static void append_end_refused(struct append *append)
+{
+    if (append->refused > 0) {
+        cli_error(append->cli,
+                  "standard input, batch of lines %" PRIu64 " to %" PRIu64
+                  ": more than a segment takes, which is less than %" PRIu64 " bytes: not stored",
+                  append->refused_from, append->refused_to, append->batch_max_bytes);
+        append->bad = true;
+        append->refused = 0;
+    }
+}
+
 int append_end_batch(struct append *append)
 {
     assert(append != NULL);
     const uint32_t count = append->gathered;
     struct commitlog_error err = {0};
+    append->gathered_bytes = 0;
+    append_end_refused(append);
     if (count == 0) {
         return CLI_DONE;
     }
@@ -476,9 +499,35 @@ int append_end_batch(struct append *append)
     return CLI_DONE;
 }
 
+/* A batch is in memory until it is complete: one that no segment takes is not gathered to its end.
+ * What comes of it still is dropped too, or the next batch would begin in the middle. */
+static bool append_refuses(struct append *append, uint64_t line)
+{
+    if (append->refused == 0 && append->gathered_bytes <= append->batch_max_bytes) {
+        return false;
+    }
+    append->refused_from = append->refused == 0 ? append->records[0].line : append->refused_from;
+    append->refused_to = line;
+    append->refused += append->gathered;
+    for (uint32_t i = 0; i < append->gathered; i++) {
+        record_in_free(&append->records[i]);
+    }
+    append->gathered = 0;
+    if (append->refused >= append->batch) {
+        append->gathered_bytes = 0;
+        append_end_refused(append);
+    }
+    return true;
+}
+
 int append_add(struct append *append)
 {
+    const struct record_in *in = append_place(append);
     append->gathered++;
+    append->gathered_bytes += in->bytes;
+    if (append->batch > 1 && append_refuses(append, in->line)) {
+        return CLI_DONE;
+    }
     return append->gathered >= (append->batch == 0 ? 1 : append->batch) ? append_end_batch(append)
                                                                         : CLI_DONE;
 }

@@ -34,7 +34,8 @@ struct record_defaults {
 };
 
 struct record_in {
-    uint64_t line; /* its number, for errors */
+    uint64_t line;  /* its number, for errors */
+    uint64_t bytes; /* of body and attributes, once it is checked */
     struct commitlog_slice topic;
     struct commitlog_slice body;
     struct commitlog_slice tag;

@@ -1,0 +1,53 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# lines.sh - the bounds of what `commitlog append' takes from standard input.
+#
+# lines.sh [TEST...]
+set -u
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+# Each line is "NUMBER XXX...", 301 bytes.
+numbered() { seq -f "%.0f $(printf '%0294d' 0)" "$1" "$2" | cut -c 1-300; }
+
+test_batch() {
+    section "a batch that no segment takes"
+    store=$(new)
+    { numbered 1 400 && seq 401 1000; } |
+        run 1 "$commitlog" append "$store" -t t --queue 0 --segment-size 64K --batch 400 --acks
+    says "its lines" 'batch of lines 1 to 400: .*: not stored$'
+    same "the others" 600 "$(wc -l <"$out")"
+    run 0 "$commitlog" read "$store" -t t
+    check "and nothing of it" cmp -s <(seq 401 1000) "$out"
+    { seq 100 && numbered 101 400; } |
+        run 1 "$commitlog" append "$store" -t u --queue 0 --segment-size 64K --batch 65536
+    says "one that the input ends" 'batch of lines 1 to 400: .*: not stored$'
+    same "nothing of it either" '' "$("$commitlog" read "$store" -t u 2>/dev/null)"
+    { echo bad && numbered 1 299 | sed 's/.*/{"body":"&"}/' && echo '{"body":"after"}'; } |
+        run 1 "$commitlog" append "$store" -t v --queue 0 --segment-size 64K --batch 299 --jsonl
+    says "a bad line is none of it" 'batch of lines 2 to 300: .*: not stored$'
+    run 0 "$commitlog" read "$store" -t v
+    same "what follows" after "$(cat "$out")"
+
+    if ! (ulimit -v 600000 && "$commitlog" --version) >"$out" 2>"$err"; then
+        skip "its memory: this build's own takes more"
+    else
+        section "what is refused is not gathered"
+        line=$(head -c 1000000 /dev/zero | tr '\0' x)
+        for ((i = 0; i < 1000; i++)); do printf '%s\n' "$line"; done |
+            (
+                ulimit -v 600000
+                "$commitlog" append "$store" -t w --segment-size 64K --batch 65536 2>"$err"
+            )
+        same "1 GB in 600 MB" 1 $?
+        says "refused" 'batch of lines 1 to 1000: .*: not stored$'
+    fi
+    rm -rf "$store"
+}
+
+for each in "${@:-batch}"; do
+    for test in $each; do
+        "test_$test"
+    done
+done
+summary
