@@ -45,7 +45,20 @@ test_batch() {
     rm -rf "$store"
 }
 
-for each in "${@:-batch}"; do
+test_null() {
+    section "a field that is null"
+    store=$(new)
+    printf '%s\n' '{"body":"1","tag":null,"keys":null,"queue":null,"reason":null,"epoch":null}' \
+        '{"body":"2","tga":null}' '{"body":"3","body_base64":null}' '{"body":"4","":null}' |
+        run 1 "$commitlog" append "$store" -t t --queue 0 --jsonl
+    says "it is misspelt" 'line 2: unknown field "tga": not stored'
+    says "it has no name" 'line 4: unknown field "": not stored'
+    run 0 "$commitlog" read "$store" -t t
+    same "the others are as if it were not there" '1 3' "$(tr '\n' ' ' <"$out" | sed 's/ $//')"
+    rm -rf "$store"
+}
+
+for each in "${@:-batch null}"; do
     for test in $each; do
         "test_$test"
     done
