@@ -58,7 +58,29 @@ test_null() {
     rm -rf "$store"
 }
 
-for each in "${@:-batch null}"; do
+blanks() { head -c "$1" /dev/zero | tr '\0' ' '; }
+
+test_length() {
+    section "the length of a line"
+    local most=268435456
+    store=$(new)
+    {
+        printf '{"body":"1"' && blanks $((most - 12)) && printf '}\n'
+        printf '{"body":"2"' && blanks $((most - 11)) && printf '}\n'
+        printf '{"body":"3"}\n{"body":"4"' && blanks $((most + 1000000)) && printf '}\n'
+        printf '{"body":"5"}\n{"body":"6"' && blanks $((most - 12)) && printf '}'
+    } | run 1 "$commitlog" append "$store" -t t --queue 0 --jsonl
+    says "one byte more" 'line 2: longer than 256 MiB: not stored'
+    says "and more" 'line 4: longer than 256 MiB: not stored'
+    same "the others are not told of" 2 "$(wc -l <"$err")"
+    run 0 "$commitlog" read "$store" -t t
+    same "but stored" '1 3 5 6' "$(tr '\n' ' ' <"$out" | sed 's/ $//')"
+    blanks $((most + 1)) | run 1 "$commitlog" append "$store" -t t --queue 0 --jsonl
+    says "one without an end" 'line 1: longer than 256 MiB: not stored'
+    rm -rf "$store"
+}
+
+for each in "${@:-batch null length}"; do
     for test in $each; do
         "test_$test"
     done

@@ -57,7 +57,8 @@ uint64_t lines_unfinished(const struct lines *lines)
     return memchr(from, '\n', bytes) != NULL ? 0 : lines->skipped + bytes;
 }
 
-/* Makes room behind `to`: moves the rest to the front, or doubles the buffer. */
+/* Makes room behind `to`: moves the rest to the front, or doubles the buffer, up to what holds the
+ * longest line and its end. */
 static bool lines_room(struct lines *lines)
 {
     assert(lines->from <= lines->to && lines->to <= lines->capacity);
@@ -70,13 +71,16 @@ static bool lines_room(struct lines *lines)
     if (lines->to < lines->capacity) {
         return true;
     }
-    char *larger = realloc(lines->bytes, lines->capacity * 2);
+    const size_t most = (size_t)LINES_MAX_BYTES + LINES_BUFFER_BYTES;
+    assert(lines->capacity < most); /* lines_next skips what is longer */
+    const size_t capacity = lines->capacity < most / 2 ? lines->capacity * 2 : most;
+    char *larger = realloc(lines->bytes, capacity);
     if (larger == NULL) {
         lines->error = ENOMEM;
         return false;
     }
     lines->bytes = larger;
-    lines->capacity *= 2;
+    lines->capacity = capacity;
     return true;
 }
 
@@ -114,7 +118,7 @@ static int lines_return(struct lines *lines, size_t end, const char **line, size
     lines->from = end < lines->to ? end + 1 : end;
     lines->scanned = lines->from;
     lines->number++;
-    const bool skipped = lines->skipped > 0;
+    const bool skipped = lines->skipped > 0 || *length > LINES_MAX_BYTES;
     lines->skipped = 0;
     return skipped ? LINES_TOO_LONG : LINES_LINE;
 }
@@ -129,7 +133,7 @@ int lines_next(struct lines *lines, const char **line, size_t *length)
             return lines_return(lines, (size_t)(feed - lines->bytes), line, length);
         }
         lines->scanned = lines->to;
-        if (lines->to - lines->from >= LINES_MAX_BYTES) {
+        if (lines->to - lines->from > LINES_MAX_BYTES) {
             lines->skipped += lines->to - lines->from;
             lines->from = lines->to;
         }
