@@ -99,7 +99,7 @@ void bench_report(struct bench *bench, const char *name, const char *unit,
     memcpy(sorted, values->values, sizeof(sorted));
     qsort(sorted, values->count, sizeof(sorted[0]), bench_compare);
     const double best = sorted[goal_kind == BENCH_AT_MOST ? 0 : values->count - 1];
-    const double median = sorted[values->count / 2];
+    const double median = (sorted[(values->count - 1) / 2] + sorted[values->count / 2]) / 2;
     if (bench->json) {
         json_t *runs = json_array();
         for (uint32_t i = 0; i < values->count; i++) {

@@ -1,0 +1,24 @@
+#!/bin/bash
+# SPDX-License-Identifier: BSD-2-Clause
+# bench.sh - `commitlog bench`: what it makes of its runs. How fast anything is, is not tested here.
+set -u
+# shellcheck source=tests/cli/lib.sh
+. "$(dirname "$0")/lib.sh"
+
+section "the median"
+for runs in 1 2 3 4; do
+    run 0 "$commitlog" bench --dir "$work" --only append --records 2000 --runs $runs --json
+    check "of $runs runs" python3 - "$out" $runs <<'END'
+import json, statistics, sys
+results = [json.loads(line) for line in open(sys.argv[1])]
+rates = [result for result in results if len(result["runs"]) == int(sys.argv[2])]
+if not rates:
+    sys.exit("no result of so many runs")
+for result in rates:
+    median = statistics.median(result["runs"])
+    if abs(result["median"] - median) > 1e-9 * abs(median):
+        sys.exit(f"{result['name']}: {result['median']} of {result['runs']}")
+END
+done
+same "nothing is left behind" '' "$(find "$work" -mindepth 1 -type d)"
+summary
