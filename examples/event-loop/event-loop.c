@@ -3,7 +3,8 @@
  *
  * Lines of standard input are appended; whatever becomes visible in the topic is printed, no
  * matter which thread appended it. The eventfd says "something is there"; the cursor is then
- * drained until COMMITLOG_EEND, because one event may stand for many messages.
+ * drained until COMMITLOG_EEND, because one event may stand for many messages. A line of more than
+ * 4096 bytes becomes several messages.
  *
  *   printf 'one\ntwo\n' | event-loop [DIR]        default: lines.store
  */
@@ -25,6 +26,7 @@ struct loop {
     struct commitlog_cursor *cursor;
     uint32_t topic;
     size_t held; /* bytes of an unfinished line */
+    int cut;     /* what is held goes on a line whose beginning was appended */
     char line[LINE];
 };
 
@@ -48,7 +50,13 @@ static int32_t print_new(struct loop *loop)
             printf("%" PRIu64 ": %.*s\n", messages[i].queue_offset, (int)messages[i].body.bytes,
                    (const char *)messages[i].body.data);
     }
-    return code == COMMITLOG_EEND ? COMMITLOG_OK : complain("fetch", code, NULL);
+    if (code != COMMITLOG_EEND)
+        return complain("fetch", code, NULL);
+    if (fflush(stdout) != 0) { /* now: who waits in poll writes nothing */
+        perror("event-loop: standard output");
+        return COMMITLOG_EIO;
+    }
+    return COMMITLOG_OK;
 }
 
 static int32_t append_line(struct loop *loop, const char *text, size_t bytes)
@@ -73,7 +81,9 @@ static int32_t take_input(struct loop *loop, int *out_end)
     while (code == COMMITLOG_OK &&
            (newline = memchr(loop->line + begin, '\n', loop->held - begin)) != NULL) {
         const size_t bytes = (size_t)(newline - (loop->line + begin));
-        code = append_line(loop, loop->line + begin, bytes);
+        if (bytes > 0 || !loop->cut) /* else it is the end of what was appended */
+            code = append_line(loop, loop->line + begin, bytes);
+        loop->cut = 0;
         begin += bytes + 1;
     }
     memmove(loop->line, loop->line + begin, loop->held - begin);
@@ -81,6 +91,7 @@ static int32_t take_input(struct loop *loop, int *out_end)
     if (code == COMMITLOG_OK && loop->held > 0 && (*out_end || loop->held == LINE)) {
         code = append_line(loop, loop->line, loop->held); /* a last or an over-long line */
         loop->held = 0;
+        loop->cut = 1;
     }
     return code;
 }
