@@ -351,7 +351,8 @@ struct commitlog_topic_info {
                                0: none that is kept */
 };
 COMMITLOG_API uint32_t commitlog_topic_count(struct commitlog_store *store);
-/* Topics 0 ... count - 1, in no promised order. */
+/* Topics 0 ... count - 1, in no promised order. ENOTFOUND: none has this
+ * number, or a reader knew one that is lost with its writer. */
 COMMITLOG_API int32_t commitlog_topic_info(struct commitlog_store *store,
     uint32_t topic, struct commitlog_topic_info *out);
 
@@ -752,6 +753,7 @@ COMMITLOG_API int32_t commitlog_cursor_set_pass_limit(
  *   EEND        at the end, nothing within the time-out: bound = the end
  *   EBEYOND     the place is beyond the end: bound = the end
  *   EROLLEDBACK what the cursor had read was cut by recovery: bound = the end
+ *   ENOTFOUND   so was its topic, or its queue: bound = the log's end
  *   EDAMAGED    the record fails its checks: bound = its offset or position;
  *               commitlog_cursor_seek past it to go on
  *   EUNSUPPORTED the record has a part that only a newer library knows and

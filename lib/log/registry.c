@@ -19,6 +19,19 @@ struct clg_registry_names {
     char bytes[];
 };
 
+uint32_t clg_registry_topic_count(const struct clg_registry *registry)
+{
+    /* ORDER(registry-1) acquire */
+    return clg_load_acquire_u32(&registry->topic_count);
+}
+
+/* Also one that is only kept. */
+static struct clg_topic *registry_any(const struct clg_registry *registry, uint32_t id)
+{
+    CLG_ASSERT(id < clg_registry_topic_count(registry));
+    return &registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK];
+}
+
 int clg_registry_init(struct clg_registry *registry, const struct commitlog_os *os)
 {
     CLG_ASSERT(registry != NULL && os != NULL);
@@ -46,7 +59,7 @@ void clg_registry_deinit(struct clg_registry *registry)
     }
     uint32_t topics = clg_registry_topic_count(registry);
     for (uint32_t id = 0; id < topics; id++) {
-        os->free(os, clg_registry_topic(registry, id)->growth);
+        os->free(os, registry_any(registry, id)->growth);
     }
     for (uint32_t i = 0; i < CLG_REGISTRY_CHUNKS; i++) {
         os->free(os, registry->topics[i]);
@@ -54,12 +67,6 @@ void clg_registry_deinit(struct clg_registry *registry)
     }
     os->free(os, registry->slots);
     memset(registry, 0, sizeof(*registry));
-}
-
-uint32_t clg_registry_topic_count(const struct clg_registry *registry)
-{
-    /* ORDER(registry-1) acquire */
-    return clg_load_acquire_u32(&registry->topic_count);
 }
 
 uint32_t clg_registry_queue_count(const struct clg_registry *registry)
@@ -72,7 +79,8 @@ struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32
     if (id >= clg_registry_topic_count(registry)) {
         return NULL;
     }
-    return &registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK];
+    struct clg_topic *topic = registry_any(registry, id);
+    return clg_topic_queues(topic) > 0 ? topic : NULL;
 }
 
 struct clg_queue *clg_registry_queue(const struct clg_registry *registry, uint32_t number)
@@ -151,8 +159,7 @@ static uint32_t registry_slot(const struct clg_registry *registry, uint64_t hash
     uint32_t at = (uint32_t)hash & mask;
     while (registry->slots[at].topic != 0) {
         if (registry->slots[at].hash == (uint32_t)hash) {
-            const struct clg_topic *topic =
-                clg_registry_topic(registry, registry->slots[at].topic - 1);
+            const struct clg_topic *topic = registry_any(registry, registry->slots[at].topic - 1);
             if (topic->name_hash == hash && topic->name_bytes == name_bytes &&
                 memcmp(topic->name, name, name_bytes) == 0) {
                 break;
@@ -212,10 +219,11 @@ int clg_registry_find(struct clg_registry *registry, const void *name, size_t na
     clg_mutex_lock(registry->os, &registry->lock);
     uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)].topic;
     clg_mutex_unlock(registry->os, &registry->lock);
-    if (id == 0) {
+    struct clg_topic *topic = id == 0 ? NULL : clg_registry_topic(registry, id - 1);
+    if (topic == NULL) {
         return COMMITLOG_ENOTFOUND;
     }
-    *out = clg_registry_topic(registry, id - 1);
+    *out = topic;
     return COMMITLOG_OK;
 }
 
@@ -224,8 +232,8 @@ int clg_registry_find(struct clg_registry *registry, const void *name, size_t na
 static int registry_reserve(struct clg_registry *registry, uint32_t end)
 {
     const struct commitlog_os *os = registry->os;
-    CLG_ASSERT(end > 0 && end <= CLG_REGISTRY_CHUNK * CLG_REGISTRY_CHUNKS);
-    for (uint32_t i = 0; i <= (end - 1) / CLG_REGISTRY_CHUNK; i++) {
+    CLG_ASSERT(end <= CLG_REGISTRY_CHUNK * CLG_REGISTRY_CHUNKS);
+    for (uint32_t i = 0; i * CLG_REGISTRY_CHUNK < end; i++) {
         if (registry->queues[i] == NULL) {
             registry->queues[i] =
                 registry_array(os, CLG_REGISTRY_CHUNK, sizeof(struct clg_queue), i > 0);
@@ -273,6 +281,19 @@ static void registry_own(struct clg_registry *registry, const struct clg_topic *
     }
 }
 
+/* Its creation is known. */
+static void registry_create(struct clg_registry *registry, struct clg_topic *topic, uint32_t first,
+                            uint32_t queues)
+{
+    CLG_ASSERT(queues > 0 && clg_topic_queues(topic) == 0);
+    topic->first_queue = first;
+    registry_own(registry, topic, 0, first, queues);
+    clg_store_relaxed_u32(&topic->routed, queues);
+    clg_raise_release_u32(&registry->queue_count, first + queues); /* ORDER(registry-1) */
+    clg_store_release_u32(&topic->queues, queues);                 /* ORDER(growth-1) */
+}
+
+/* With no queues: its name only. */
 static int registry_insert(struct clg_registry *registry, const void *name, size_t name_bytes,
                            uint32_t first, uint32_t queues, struct clg_topic **out)
 {
@@ -293,18 +314,16 @@ static int registry_insert(struct clg_registry *registry, const void *name, size
     struct clg_topic *topic = &registry->topics[id / CLG_REGISTRY_CHUNK][id % CLG_REGISTRY_CHUNK];
     CLG_ASSERT(topic->growth == NULL && topic->name == NULL);
     topic->id = id;
-    topic->first_queue = first;
     topic->name_bytes = (uint32_t)name_bytes;
     topic->name_hash = clg_topic_seed(name, name_bytes);
     topic->defined_base = UINT64_MAX;
     topic->name = copy;
-    clg_store_relaxed_u32(&topic->queues, queues);
-    clg_store_relaxed_u32(&topic->routed, queues);
-    registry_own(registry, topic, 0, first, queues);
+    if (queues > 0) {
+        registry_create(registry, topic, first, queues);
+    }
     registry->slots[registry_slot(registry, topic->name_hash, name, name_bytes)] =
         (struct clg_registry_slot){.topic = id + 1, .hash = (uint32_t)topic->name_hash};
     /* ORDER(registry-1): whoever sees the counts sees what they count. */
-    clg_raise_release_u32(&registry->queue_count, first + queues);
     clg_store_release_u32(&registry->topic_count, id + 1);
     *out = topic;
     return COMMITLOG_OK;
@@ -339,9 +358,10 @@ int clg_registry_add(struct clg_registry *registry, const void *name, size_t nam
     uint64_t hash = clg_topic_seed(name, name_bytes);
     clg_mutex_lock(registry->os, &registry->lock);
     uint32_t id = registry->slots[registry_slot(registry, hash, name, name_bytes)].topic;
+    struct clg_topic *kept = id != 0 ? registry_any(registry, id - 1) : NULL;
     int rc;
-    if (id != 0) {
-        struct clg_topic *topic = clg_registry_topic(registry, id - 1);
+    if (kept != NULL && clg_topic_queues(kept) > 0) {
+        struct clg_topic *topic = kept;
         bool same = clg_topic_step(topic, 0).queues == queues &&
                     (first_queue == UINT32_MAX || first_queue == topic->first_queue);
         rc = same ? COMMITLOG_OK : COMMITLOG_EEXIST;
@@ -354,9 +374,31 @@ int clg_registry_add(struct clg_registry *registry, const void *name, size_t nam
             rc = COMMITLOG_ELIMIT;
         } else if (!registry_is_free(registry, first, queues)) {
             rc = COMMITLOG_EEXIST;
+        } else if (kept != NULL) {
+            rc = registry_reserve(registry, first + queues);
+            if (rc == COMMITLOG_OK) {
+                registry_create(registry, kept, first, queues);
+                *out = kept;
+            }
         } else {
             rc = registry_insert(registry, name, name_bytes, first, queues, out);
         }
+    }
+    clg_mutex_unlock(registry->os, &registry->lock);
+    return rc;
+}
+
+int clg_registry_keep(struct clg_registry *registry, const struct clg_registry *before)
+{
+    const uint32_t count = clg_registry_topic_count(before);
+    int rc = COMMITLOG_OK;
+    CLG_ASSERT(clg_registry_topic_count(registry) == 0);
+    clg_mutex_lock(registry->os, &registry->lock);
+    for (uint32_t id = 0; rc == COMMITLOG_OK && id < count; id++) {
+        const struct clg_topic *topic = registry_any(before, id);
+        struct clg_topic *kept = NULL;
+        rc = registry_insert(registry, topic->name, topic->name_bytes, 0, 0, &kept);
+        CLG_ASSERT(rc != COMMITLOG_OK || kept->id == id);
     }
     clg_mutex_unlock(registry->os, &registry->lock);
     return rc;

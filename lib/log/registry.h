@@ -4,8 +4,9 @@
  * Owns: topic by name and by id, queue by number, and of each queue the next offset to hand out.
  * Invariants: 1. a topic owns a run of queue numbers for each of its growth steps, no two topics
  * the same one; 2. next_offset never decreases; 3. topics, steps and queues are never removed and
- * never move in memory; 4. keys go to the queues [0, routed), which end where a step ends. Threads
- * and locks: look-ups by id and number from any thread without a lock (what they return was
+ * never move in memory; 4. keys go to the queues [0, routed), which end where a step ends; 5. a
+ * topic without queues is no topic but its id and name, kept for when it is added. Threads and
+ * locks: look-ups by id and number from any thread without a lock (what they return was
  * complete before its number was handed out); adding and look-up by name take `lock`; next_offset,
  * defined_base and, in a writer, `routed` belong to whoever holds the claim lock of the log, or to
  * the only thread there is while a store opens. Failure modes: COMMITLOG_ENOMEM, COMMITLOG_ELIMIT;
@@ -146,6 +147,11 @@ CLG_MUST_CHECK int clg_registry_add_step(struct clg_registry *registry, struct c
 void clg_registry_show_step(struct clg_registry *registry, struct clg_topic *topic, uint32_t step);
 /* Keys go to the steps up to `step`. By whoever holds the claim lock. */
 void clg_registry_route(struct clg_topic *topic, uint32_t step);
+
+/* The topics of another registry have their ids in this one, which has none yet, each as soon as it
+ * is added: until then it has none but that. COMMITLOG_ENOMEM. */
+CLG_MUST_CHECK int clg_registry_keep(struct clg_registry *registry,
+                                     const struct clg_registry *before);
 
 /* NULL when there is none of this number. */
 struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32_t id);

@@ -12,8 +12,6 @@
 
 /* Passing over so many records takes less than a millisecond. */
 #define CURSOR_PASSED_CHECK 1024u
-/* A sector that does not read holds up who goes on behind it no longer than that. */
-#define CURSOR_UNSURE_MOST 3u
 
 /* One piece of memory. */
 struct cursor_whole {
@@ -98,7 +96,8 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
         rc = clg_store_fold(store, &core, &visible, err);
         again = false;
         if (rc == COMMITLOG_OK) {
-            rc = cursor->kind->seek(cursor, core, visible, from, value);
+            rc = clg_cursor_aim_anew(cursor, core);
+            rc = rc == COMMITLOG_OK ? cursor->kind->seek(cursor, core, visible, from, value) : rc;
             if (rc == COMMITLOG_OK) { /* else it stands where it stood */
                 cursor->has_last = false;
                 cursor->pending = 0;
@@ -108,37 +107,6 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
         }
         clg_core_unref(core);
     } while (again);
-    return rc;
-}
-
-static int cursor_aim(struct commitlog_cursor *cursor, const struct clg_core *core, uint32_t topic,
-                      uint32_t queue)
-{
-    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
-    bool all = queue == COMMITLOG_QUEUE_ALL;
-    if (found == NULL || (!all && queue >= clg_topic_queues(found))) {
-        return found == NULL ? COMMITLOG_ENOTFOUND : COMMITLOG_EINVAL;
-    }
-    cursor->topic = topic;
-    cursor->queue = clg_topic_number(found, all ? 0 : queue);
-    cursor->queue_in_topic = queue;
-    cursor->queues = all ? clg_topic_queues(found) : 1;
-    return COMMITLOG_OK;
-}
-
-int clg_cursor_aim(struct commitlog_cursor *cursor, uint32_t topic, uint32_t queue,
-                   struct commitlog_error *err)
-{
-    struct commitlog_store *store = cursor->store;
-    struct clg_core *core = clg_store_core(store);
-    int rc = cursor_aim(cursor, core, topic, queue);
-    if (rc != COMMITLOG_OK && store->read_only) { /* the topic may have come, or grown */
-        uint64_t visible = 0;
-        int folded = clg_store_fold_now(store, &core, &visible, err);
-        rc = folded == COMMITLOG_OK ? cursor_aim(cursor, core, topic, queue) : folded;
-    }
-    cursor->generation = core->generation;
-    clg_core_unref(core);
     return rc;
 }
 
@@ -210,9 +178,10 @@ int32_t commitlog_cursor_open_key(struct commitlog_store *store, uint32_t topic,
         cursor->key_bytes = key_bytes;
         cursor->since_ns = since_ns;
         cursor->until_ns = until_ns;
-        cursor->topic = topic;
-        cursor->queue = found->first_queue;
-        cursor->queues = clg_topic_queues(found);
+        rc = clg_cursor_aim_at(cursor, core, topic, COMMITLOG_QUEUE_ALL);
+    }
+    if (rc == COMMITLOG_OK) {
+        cursor->generation = core->generation;
         rc = cursor_seek(cursor, COMMITLOG_FROM_END, 0, &own);
     }
     if (rc != COMMITLOG_OK) {
@@ -421,54 +390,6 @@ int clg_cursor_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch, ui
     return COMMITLOG_OK;
 }
 
-/* The core was replaced: is what was read last still there? If so, go on behind it: what was passed
- * over after it (other tags, control records) may have been cut and written anew. */
-static int cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
-{
-    if (cursor->generation == fetch->core->generation) {
-        return COMMITLOG_OK;
-    }
-    /* A segment of the core before may have been put aside and made anew at the same place. */
-    clg_reader_begin(&cursor->reader);
-    cursor->pending = 0;
-    clg_merge_close(cursor->merge);
-    cursor->merge = NULL;
-    if (cursor->kind->renew != NULL) {
-        cursor->kind->renew(cursor);
-    }
-    struct clg_record_view view;
-    int rc = COMMITLOG_ENOTFOUND;
-    if (cursor->has_last) {
-        rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
-                            fetch->visible, NULL, &view, NULL);
-        if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
-            fetch->bound = fetch->visible;
-            return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
-        }
-        if (rc != COMMITLOG_OK && rc != COMMITLOG_ETOOSMALL && rc != COMMITLOG_EBEYOND &&
-            rc != COMMITLOG_EDAMAGED && cursor->unsure < CURSOR_UNSURE_MOST) {
-            fetch->is_unsure = true;
-            return rc; /* whether it is there is not known: ask again */
-        }
-    }
-    cursor->unsure = 0;
-    cursor->generation = fetch->core->generation;
-    bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
-                (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
-    cursor->has_last = rc == COMMITLOG_OK && !gone;
-    if (CLG_PLANTED(READER_SKIPS) && cursor->kind == &clg_cursor_queue) {
-        cursor->next++;
-    }
-    if (gone) {
-        fetch->bound = fetch->visible;
-        return COMMITLOG_EROLLEDBACK;
-    }
-    if (cursor->has_last && cursor->kind->resume != NULL) {
-        cursor->kind->resume(cursor, &view);
-    }
-    return COMMITLOG_OK;
-}
-
 /* COMMITLOG_EEND at a core that leaves something unrecovered means COMMITLOG_EUNRECOVERED: the
  * caller first looks for the next writer. */
 static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
@@ -487,7 +408,7 @@ static int cursor_read_once(struct commitlog_cursor *cursor, struct clg_fetch *f
         if (rc != COMMITLOG_OK) {
             break;
         }
-        rc = cursor_check_core(cursor, fetch);
+        rc = clg_cursor_check_core(cursor, fetch);
         if (rc == COMMITLOG_OK) {
             looked = true;
             rc = cursor->kind->read(cursor, fetch);
@@ -548,7 +469,8 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
         bool unrecovered = fetch.core->unrecovered_bytes > 0;
         uint64_t generation = fetch.core->generation;
         clg_core_unref(fetch.core);
-        if (rc == COMMITLOG_EEND && store->read_only) {
+        /* Of a writer that has failed only what is durable is shown: less than was read, perhaps. */
+        if ((rc == COMMITLOG_EEND || rc == COMMITLOG_EBEYOND) && store->read_only) {
             bool replaced = false;
             int polled = clg_follow_poll(store, generation, &replaced, NULL);
             rc = polled != COMMITLOG_OK ? polled : rc;

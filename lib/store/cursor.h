@@ -134,6 +134,17 @@ void clg_cursor_begin(struct commitlog_cursor *cursor, struct commitlog_store *s
  */
 CLG_MUST_CHECK int clg_cursor_aim(struct commitlog_cursor *cursor, uint32_t topic, uint32_t queue,
                                   struct commitlog_error *err);
+/* The same at this core, as it is now. */
+CLG_MUST_CHECK int clg_cursor_aim_at(struct commitlog_cursor *cursor, const struct clg_core *core,
+                                     uint32_t topic, uint32_t queue);
+/* At another core its queues may have other numbers: those of a topic whose definition was lost
+ * with its writer may be another topic's now. ENOTFOUND: this core has it no more. */
+CLG_MUST_CHECK int clg_cursor_aim_anew(struct commitlog_cursor *cursor,
+                                       const struct clg_core *core);
+/* Before a read at fetch->core. EROLLEDBACK: what it read last is gone; ENOTFOUND: its topic is,
+ * and nothing was read; EEND: whether it is there the next writer's recovery will tell. Others:
+ * that could not be read. */
+CLG_MUST_CHECK int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fetch);
 /* The record at `position`, checked against what the index says of it, into the next message.
  * `expected` NULL: any. Unless it is 0, no message is touched. COMMITLOG_ENOTFOUND: not what was
  * asked for, left out: left_next and left_epoch are its; EAGAIN: no more pins, or as many were

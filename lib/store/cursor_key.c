@@ -95,7 +95,7 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 /* The candidates that were taken ahead are of the old core, and so is where its table was left. */
 static void key_renew(struct commitlog_cursor *cursor)
 {
-    clg_lookup_key_init(&cursor->query, cursor->query.queue, cursor->query.hash, cursor->since_ns,
+    clg_lookup_key_init(&cursor->query, cursor->queue, cursor->query.hash, cursor->since_ns,
                         cursor->until_ns, cursor->next);
 }
 

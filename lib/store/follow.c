@@ -4,8 +4,9 @@
  * With a live writer: its live area is mapped read-only, segments are opened as they appear, and
  * the fold follows `published`. Without one, or beside one whose live area this process cannot see:
  * a private area whose positions are what recovery found proven. When a new writer session appears,
- * a new core is made; topic numbers stay, because the old topics are entered first in their old
- * order.
+ * a new core is made. The topics that this handle has numbered keep their ids; their queues are
+ * what the log says now, for it may have lost one's definition with its writer, and have given its
+ * queue numbers to another one.
  *
  * Threads and locks: service_lock (idle in a reader) for the directory's state and the exchange;
  *       refresh_lock of the core for the set of segments.
@@ -65,23 +66,6 @@ static int follow_recover(struct commitlog_store *store, struct clg_core *core,
     int rc = clg_recovery_run(&store->dir, &options, &core->set, result, err);
     store->recovery = result->summary;
     return rc;
-}
-
-/* Topics that this handle has numbered keep their numbers. Whether they grew the log says. */
-static int follow_inherit_topics(const struct clg_core *old, struct clg_core *core,
-                                 struct commitlog_error *err)
-{
-    uint32_t count = old != NULL ? clg_registry_topic_count(&old->registry) : 0;
-    for (uint32_t i = 0; i < count; i++) {
-        const struct clg_topic *topic = clg_registry_topic(&old->registry, i);
-        struct clg_topic *same = NULL;
-        int rc = clg_registry_add(&core->registry, topic->name, topic->name_bytes,
-                                  topic->first_queue, clg_topic_step(topic, 0).queues, &same);
-        if (rc != COMMITLOG_OK) {
-            return clg_fail(err, rc, 0, CLG_NO_POSITION, "keep topic %s", topic->name);
-        }
-    }
-    return COMMITLOG_OK;
 }
 
 /* Maps the area of the writer that has the lock. EAGAIN: it is just opening or closing; ENOTFOUND:
@@ -148,8 +132,8 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
                                                        : result.unrecovered_bytes;
         rc = follow_static_live(store, core, &result, err);
     }
-    if (rc == COMMITLOG_OK) {
-        rc = follow_inherit_topics(old, core, err);
+    if (rc == COMMITLOG_OK && old != NULL) {
+        rc = clg_registry_keep(&core->registry, &old->registry);
     }
     return rc == COMMITLOG_OK ? clg_core_open(store, core, &result, err) : rc;
 }
@@ -305,6 +289,10 @@ static int follow_replace(struct commitlog_store *store, struct commitlog_error 
 {
     struct clg_core *old = store->core;
     struct clg_core *core = NULL;
+    uint64_t visible = 0;
+    /* So that nobody who has `old` finds a topic in it that the new core numbers otherwise. */
+    int folded = clg_store_fold_core(store, old, &visible, NULL);
+    (void)folded; /* nor does anybody else get further */
     int rc = follow_make(store, old, &core, err);
     if (rc == COMMITLOG_OK) {
         clg_mutex_lock(store->os, &store->core_lock);

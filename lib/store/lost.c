@@ -103,7 +103,8 @@ void clg_store_report_lost(struct commitlog_store *store, struct commitlog_repor
     uint32_t topics = clg_registry_topic_count(&core->registry);
     for (uint32_t t = 0; rc == COMMITLOG_OK && t < topics; t++) {
         const struct clg_topic *topic = clg_registry_topic(&core->registry, t);
-        for (uint32_t q = 0; rc == COMMITLOG_OK && q < clg_topic_queues(topic); q++) {
+        for (uint32_t q = 0; topic != NULL && rc == COMMITLOG_OK && q < clg_topic_queues(topic);
+             q++) {
             run.queue = clg_topic_number(topic, q);
             rc = lost_queue(&run, core, visible);
         }

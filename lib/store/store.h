@@ -227,6 +227,9 @@ CLG_MUST_CHECK int clg_follow_poll(struct commitlog_store *store, uint64_t gener
                                    bool *out_replaced, struct commitlog_error *err);
 
 /* visible.c */
+/* As clg_store_fold, at this core, which it stays. ETOOSMALL: retention was faster. */
+CLG_MUST_CHECK int clg_store_fold_core(struct commitlog_store *store, struct clg_core *core,
+                                       uint64_t *out_visible, struct commitlog_error *err);
 /* Where the readers' log ends; everything before it is folded. A reader that retention has
  * overtaken begins anew: *core (a reference) is exchanged for another one. */
 CLG_MUST_CHECK int clg_store_fold(struct commitlog_store *store, struct clg_core **core,

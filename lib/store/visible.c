@@ -22,7 +22,7 @@ uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg
     return clg_log_has_failed(core->log) || clg_store_is_durable_only(store) ? durable : published;
 }
 
-static int visible_fold(struct commitlog_store *store, struct clg_core *core, uint64_t *out_visible,
+int clg_store_fold_core(struct commitlog_store *store, struct clg_core *core, uint64_t *out_visible,
                         struct commitlog_error *err)
 {
     /* Before the segments are looked for: what is published later may lie in one more. */
@@ -43,7 +43,7 @@ int clg_store_fold(struct commitlog_store *store, struct clg_core **core, uint64
 {
     struct clg_follow_reads reads = {0};
     for (int tries = 0;; tries++) {
-        int rc = visible_fold(store, *core, out_visible, err);
+        int rc = clg_store_fold_core(store, *core, out_visible, err);
         bool again = rc == COMMITLOG_ETOOSMALL && (*core)->follows && tries < VISIBLE_RESTARTS;
         if (again) {
             /* Retention dropped what this reader had not folded yet. */

@@ -1,0 +1,114 @@
+/*
+ * cursor_core.c -- a cursor at a core: where its queues are there, and whether what it has read
+ * still is, when the core was replaced.
+ */
+#include "base/invariant.h"
+#include "base/plant.h"
+#include "store/cursor.h"
+
+/* A sector that does not read holds up who goes on behind it no longer than that. */
+#define CURSOR_UNSURE_MOST 3u
+
+int clg_cursor_aim_at(struct commitlog_cursor *cursor, const struct clg_core *core, uint32_t topic,
+                      uint32_t queue)
+{
+    const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
+    bool all = queue == COMMITLOG_QUEUE_ALL;
+    if (found == NULL || (!all && queue >= clg_topic_queues(found))) {
+        return found == NULL ? COMMITLOG_ENOTFOUND : COMMITLOG_EINVAL;
+    }
+    cursor->topic = topic;
+    cursor->queue = clg_topic_number(found, all ? 0 : queue);
+    cursor->queue_in_topic = queue;
+    cursor->queues = all ? clg_topic_queues(found) : 1;
+    return COMMITLOG_OK;
+}
+
+int clg_cursor_aim_anew(struct commitlog_cursor *cursor, const struct clg_core *core)
+{
+    if (cursor->generation == core->generation || cursor->kind == &clg_cursor_log) {
+        return COMMITLOG_OK;
+    }
+    int rc = clg_cursor_aim_at(cursor, core, cursor->topic, cursor->queue_in_topic);
+    return rc == COMMITLOG_OK ? COMMITLOG_OK : COMMITLOG_ENOTFOUND;
+}
+
+int clg_cursor_aim(struct commitlog_cursor *cursor, uint32_t topic, uint32_t queue,
+                   struct commitlog_error *err)
+{
+    struct commitlog_store *store = cursor->store;
+    struct clg_core *core = clg_store_core(store);
+    int rc = clg_cursor_aim_at(cursor, core, topic, queue);
+    if (rc != COMMITLOG_OK && store->read_only) { /* the topic may have come, or grown */
+        uint64_t visible = 0;
+        int folded = clg_store_fold_now(store, &core, &visible, err);
+        rc = folded == COMMITLOG_OK ? clg_cursor_aim_at(cursor, core, topic, queue) : folded;
+    }
+    cursor->generation = core->generation;
+    clg_core_unref(core);
+    return rc;
+}
+
+/* Its topic, or its queue, is not there at this core; at the next one it may be. */
+static int cursor_without_topic(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    const bool read_some = cursor->has_last;
+    fetch->bound = fetch->visible;
+    if (fetch->core->unrecovered_bytes > 0) {
+        return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
+    }
+    cursor->has_last = false;
+    return read_some ? COMMITLOG_EROLLEDBACK : COMMITLOG_ENOTFOUND;
+}
+
+/* The core was replaced: is what was read last still there? If so, go on behind it: what was passed
+ * over after it (other tags, control records) may have been cut and written anew. */
+int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
+{
+    if (cursor->generation == fetch->core->generation) {
+        return COMMITLOG_OK;
+    }
+    /* A segment of the core before may have been put aside and made anew at the same place. */
+    clg_reader_begin(&cursor->reader);
+    cursor->pending = 0;
+    clg_merge_close(cursor->merge);
+    cursor->merge = NULL;
+    struct clg_record_view view;
+    int rc = clg_cursor_aim_anew(cursor, fetch->core);
+    if (rc != COMMITLOG_OK) {
+        return cursor_without_topic(cursor, fetch);
+    }
+    if (cursor->kind->renew != NULL) {
+        cursor->kind->renew(cursor);
+    }
+    rc = COMMITLOG_ENOTFOUND;
+    if (cursor->has_last) {
+        rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
+                            fetch->visible, NULL, &view, NULL);
+        if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
+            fetch->bound = fetch->visible;
+            return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
+        }
+        if (rc != COMMITLOG_OK && rc != COMMITLOG_ETOOSMALL && rc != COMMITLOG_EBEYOND &&
+            rc != COMMITLOG_EDAMAGED && cursor->unsure < CURSOR_UNSURE_MOST) {
+            fetch->is_unsure = true;
+            return rc; /* whether it is there is not known: ask again */
+        }
+    }
+    cursor->unsure = 0;
+    cursor->generation = fetch->core->generation;
+    bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
+                (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
+    cursor->has_last = rc == COMMITLOG_OK && !gone;
+    if (CLG_PLANTED(READER_SKIPS) && cursor->kind == &clg_cursor_queue) {
+        cursor->next++;
+    }
+    if (gone) {
+        fetch->bound = fetch->visible;
+        return COMMITLOG_EROLLEDBACK;
+    }
+    if (cursor->has_last && cursor->kind->resume != NULL) {
+        cursor->kind->resume(cursor, &view);
+    }
+    return COMMITLOG_OK;
+}
