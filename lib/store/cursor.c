@@ -469,7 +469,7 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
         bool unrecovered = fetch.core->unrecovered_bytes > 0;
         uint64_t generation = fetch.core->generation;
         clg_core_unref(fetch.core);
-        /* Of a writer that has failed only what is durable is shown: less than was read, perhaps. */
+        /* Of a writer that has failed only what is durable is shown: perhaps less than was read. */
         if ((rc == COMMITLOG_EEND || rc == COMMITLOG_EBEYOND) && store->read_only) {
             bool replaced = false;
             int polled = clg_follow_poll(store, generation, &replaced, NULL);
