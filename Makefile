@@ -577,11 +577,11 @@ broker: deps-broker ## build examples/mini-broker, a broker for clients of Rocke
 	@$(MAKE) $(BROKER)
 # CLIENTS: "java-5.3,go" say. What is not Debian's is not installed over what is there. Where no
 # FUSE is to be had, the power cuts say that they were skipped.
-check-broker: broker check-broker-unit check-broker-ops $(if $(SHORT),,check-broker-systemd) ## unmodified clients against the mini-broker; SHORT=1 for some minutes
+check-broker: broker check-broker-unit check-broker-ops $(if $(SHORT),,check-broker-systemd) ## unmodified clients against the mini-broker; SHORT=1 for some minutes; RESULTS=tests/broker/RESULTS.md
 	@$(MAKE) deps-broker-clients
 	@$(MAKE) deps-powercut $(FAULT_DISK) || true
 	@$(PYTHON) tests/broker/run.py --binary $(BROKER) $(if $(SHORT),--short --jobs 6) \
-	    $(if $(CLIENTS),--clients $(CLIENTS))
+	    $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(RESULTS),--results $(RESULTS))
 check-broker-unit: broker ## the unit tests of the mini-broker, and what hostile clients send
 	@$(MAKE) $(BROKER_TEST_PROGRAMS)
 	@$(VARIANT_ENV) tools/check/run-tests.sh $(B)/logs $(BROKER_TEST_PROGRAMS:%=check:%)

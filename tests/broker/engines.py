@@ -115,11 +115,16 @@ class Engine:
 class RocketMQ(Engine):
     name = "rocketmq"
     version = artifacts.VERSIONS["broker-5.3"]
+    properties = ()
+
+    def serve_tls(self, certificate, key):
+        self.properties = ("-Dtls.test.mode.enable=false", f"-Dtls.server.certPath={certificate}",
+                           f"-Dtls.server.keyPath={key}")
 
     def java(self, main, heap, configuration, *properties):
         jars = os.path.join(artifacts.jars("broker-5.3"), "*")
         return ["java", f"-Xmx{heap}m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=512m", *OPEN,
-                f"-Duser.home={self.directory}", *properties, "-cp", jars, main, "-c",
+                f"-Duser.home={self.directory}", *self.properties, *properties, "-cp", jars, main, "-c",
                 configuration]
 
     def start_namesrv(self, *properties):
@@ -157,6 +162,9 @@ class Mini(Engine):
 
     def data(self):
         return os.path.join(self.directory, "data")
+
+    def serve_tls(self, certificate, key):
+        self.options = [*self.options, "--tls-cert", certificate, "--tls-key", key]
 
     def start(self):
         self.spawn("mini", [self.binary, "--namesrv-listen", self.address, "--listen",

@@ -12,6 +12,7 @@ import time
 
 import agents
 import artifacts
+import certificates
 
 SET = "tests-5.5"
 CONSUMER, PRODUCER = "client.consumer.", "client.producer."
@@ -59,6 +60,9 @@ CLASSES = (
     PRODUCER + "querymsg.QueryMsgByKeyIT",
     PRODUCER + "transaction.TransactionalMsgIT",
     "delay.NormalMsgDelayIT",
+    "tls.TlsIT",
+    "tls.TlsMixIT",
+    "tls.TlsMix2IT",
 )
 # Test: why the official broker does not pass it, either, as it is set up here.
 EXCUSED = {
@@ -87,6 +91,11 @@ def run_class(name, engine, directory):
     if why or not rows:
         rows.append(["-", "failed", why or "no test was run"])
     return rows
+
+
+def serve_tls(engine, directory):
+    """Beside plain connections. The clients of the tests trust anybody."""
+    engine.serve_tls(*certificates.Authority(directory, "authority").issue("server"))
 
 
 def run(engine, directory, names, table, jobs):

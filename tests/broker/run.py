@@ -10,6 +10,7 @@ The exit code is 0 if nothing failed. README.md says more.
 
 import argparse
 import concurrent.futures
+import datetime
 import json
 import os
 import random
@@ -37,6 +38,7 @@ import cases_tls  # noqa: F401
 import engines
 import examples
 import integration
+import results
 import wire
 
 CLIENTS = ("java-4.9", "java-5.3", "java-5.5", "java-5.3-binary", "go", "node", "python")
@@ -58,6 +60,8 @@ def arguments():
                         help="RocketMQ's own integration tests, and nothing else")
     parser.add_argument("--jobs", type=int, default=4, help="cases at a time")
     parser.add_argument("--json", metavar="FILE", help="the table, a row a line")
+    parser.add_argument("--results", metavar="FILE", type=os.path.abspath,
+                        help="the table, as a page")
     parser.add_argument("--keep", action="store_true", help="the directory of the run stays")
     parser.add_argument("--list", action="store_true", help="the cases, and which are short")
     parser.add_argument("--fetch", action="store_true", help="get the artifacts and nothing else")
@@ -207,6 +211,7 @@ def chosen(options):
 def run_integration(options, isolated, table):
     base = fresh_directory("integration-")
     engine = begin_engine(options, base, isolated)
+    integration.serve_tls(engine, os.path.join(base, "certificates"))
     try:
         engine.start()
         integration.run(engine, os.path.join(base, "tests"),
@@ -354,6 +359,10 @@ def main():
         with open(options.json, "w", encoding="utf-8") as out:
             for row in table.rows:
                 out.write(json.dumps(row, ensure_ascii=False) + "\n")
+    if options.results:
+        results.write(options.results, table,
+                      f"engine {options.engine} ({engines.ENGINES[options.engine].version})",
+                      options.seed, datetime.date.today().isoformat())
     failed = [row for row in table.rows if row["result"] == "FAILED"]
     for row in failed:
         print(f"failed: {row['case']}, {row['client']}: {row['text']}")
