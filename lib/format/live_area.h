@@ -2,13 +2,14 @@
 /*
  * live_area.h -- layout of the memory that the writer shares with other processes
  *
- * A file on tmpfs (or DIR/LIVE): header page, one line per shared position, counters, a page for
+ * A file on tmpfs (or DIR/LIVE): header page, one line per shared position, counters, 4 KiB for
  * each histogram, then the stage ring. The header page is encoded like every other file's
  * (little-endian, with a check) and does not change after the area is made. All that follows is in
  * the machine's own byte order and never leaves it.
  *
  * How many histograms there are is said by the header. A writer of another version may have more
- * or fewer: the first ones are the same, and the ring lies behind the last.
+ * or fewer: the first ones are the same, and the ring lies behind the last. It is mapped by itself,
+ * so it begins at a multiple of 64 KiB: no kernel for which the library is built has larger pages.
  *
  * Who writes: the writer process only. Other processes map it read-only; after a crash recovery
  * reads it as evidence. Values read from it are validated like those of any file.
@@ -23,6 +24,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "base/bytes.h"
 #include "base/histogram.h"
 #include "base/invariant.h"
 #include "format/format.h"
@@ -36,8 +38,9 @@
 #define CLG_LIVE_HISTOGRAMS_AT 16384u
 #define CLG_LIVE_HISTOGRAM_BYTES 4096u
 #define CLG_LIVE_HISTOGRAMS_MAX 64u
+#define CLG_LIVE_RING_ALIGN 65536u
 /* In the areas that we make. */
-#define CLG_LIVE_RING_AT (CLG_LIVE_HISTOGRAMS_AT + CLG_HISTOGRAMS * CLG_LIVE_HISTOGRAM_BYTES)
+#define CLG_LIVE_RING_AT 65536u
 
 #define CLG_LIVE_AT_BOOT_ID 64u
 #define CLG_LIVE_AT_DEVICE 80u
@@ -107,7 +110,7 @@ struct clg_live_area {
     _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint64_t counters[CLG_LIVE_COUNTERS];
 };
 
-/* One page. Each word is written by relaxed additions of any thread of the writer, so a reader gets
+/* Each word is written by relaxed additions of any thread of the writer, so a reader gets
  * none in part, and none that is wrong by more than the values just being counted. */
 struct clg_live_histogram {
     _Alignas(CLG_LIVE_LINE_BYTES) _Atomic uint64_t one_in; /* one value in so many is counted */
@@ -129,7 +132,11 @@ CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, wake.durable) == 4740);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, closed) == 4864);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_area, counters) == 8192 && CLG_LIVE_COUNTERS == 1024u);
 CLG_FORMAT_ASSERT(sizeof(struct clg_live_area) == CLG_LIVE_HISTOGRAMS_AT);
-CLG_FORMAT_ASSERT(CLG_LIVE_HISTOGRAMS_AT == 16384u && CLG_LIVE_RING_AT == 53248u);
+CLG_FORMAT_ASSERT(CLG_LIVE_HISTOGRAMS_AT == 16384u && CLG_LIVE_RING_ALIGN == 65536u);
+CLG_FORMAT_ASSERT(CLG_LIVE_RING_AT % CLG_LIVE_RING_ALIGN == 0);
+CLG_FORMAT_ASSERT(CLG_LIVE_HISTOGRAMS_AT + CLG_HISTOGRAMS * CLG_LIVE_HISTOGRAM_BYTES <=
+                  CLG_LIVE_RING_AT);
+CLG_FORMAT_ASSERT(CLG_RING_MIN % CLG_LIVE_RING_ALIGN == 0); /* it is mapped twice in a row */
 CLG_FORMAT_ASSERT(sizeof(struct clg_live_histogram) == CLG_LIVE_HISTOGRAM_BYTES);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_histogram, max) == 8);
 CLG_FORMAT_ASSERT(offsetof(struct clg_live_histogram, sum) == 16);
@@ -144,7 +151,7 @@ struct clg_live_header {
     uint64_t session;
     uint64_t start_time;  /* of the writer process, as the kernel gives it */
     uint64_t ring_bytes;  /* power of two, or 0 */
-    uint64_t ring_offset; /* behind the histograms */
+    uint64_t ring_offset; /* clg_live_ring_offset(histograms) */
     uint64_t area_bytes;  /* ring_offset + ring_bytes */
     int64_t created;
     uint32_t pid;
@@ -157,7 +164,8 @@ struct clg_live_header {
 
 static inline uint64_t clg_live_ring_offset(uint32_t histograms)
 {
-    return CLG_LIVE_HISTOGRAMS_AT + (uint64_t)histograms * CLG_LIVE_HISTOGRAM_BYTES;
+    return clg_align_up(CLG_LIVE_HISTOGRAMS_AT + (uint64_t)histograms * CLG_LIVE_HISTOGRAM_BYTES,
+                        CLG_LIVE_RING_ALIGN);
 }
 
 /* With the path behind it. */

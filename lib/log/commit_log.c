@@ -70,7 +70,7 @@ static int log_enter(struct clg_log *log, const struct clg_log_config *config,
     log->start_position = config->end;
     log->last_mark = config->end;
     log->mark_bytes = clg_max_u64(CLG_MARK_BYTES, log->ring_bytes / 32);
-    log->populated = clg_align_down(config->end, 4096);
+    log->populated = config->end;
     log->tally_complete = config->end == active->data_start;
     log->last_time_ns = config->last_time_ns;
     log->wall_reference_ns = log->os->clock_wall_ns(log->os);

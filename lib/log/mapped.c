@@ -47,14 +47,16 @@ void clg_log_populate(struct clg_log *log)
     if (!log->engine->writes_through) {
         return;
     }
+    const uint64_t page = os->page_size(os);
     for (uint64_t done = 0; done < MAPPED_AHEAD_BYTES; done += MAPPED_STEP_BYTES) {
         clg_mutex_lock(os, &log->claim_lock);
         struct clg_segment *segment = log->active;
         clg_segment_ref(segment);
         uint8_t *map = log->active_map;
-        uint64_t from = clg_max_u64(log->populated, clg_align_down(log->position, 4096));
+        uint64_t at = clg_max_u64(log->populated, log->position);
+        uint64_t from = segment->base + clg_align_down(at - segment->base, page);
         uint64_t to = clg_min_u64(from + MAPPED_STEP_BYTES, segment->base + segment->bytes);
-        bool due = from < log->position + MAPPED_AHEAD_BYTES && from < to;
+        bool due = at < log->position + MAPPED_AHEAD_BYTES && at < to;
         if (due) {
             log->populated = to;
         }

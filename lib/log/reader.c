@@ -15,7 +15,6 @@
  * gets is in those. */
 #define READER_PREFETCH_BYTES 2048u
 #define READER_LINE_BYTES 64u
-#define READER_PAGE_BYTES UINT64_C(4096)
 /* See reader_meet. */
 #define READER_TIMED 16u
 #define READER_COLD_NS 30000
@@ -322,10 +321,11 @@ static void reader_meet(const struct clg_reader *reader, struct clg_log *log, co
         return;
     }
     const struct commitlog_os *os = reader->os;
-    uintptr_t from = (uintptr_t)record & ~(uintptr_t)(READER_PAGE_BYTES - 1);
-    uintptr_t to = (uintptr_t)clg_align_up((uintptr_t)record + bytes, READER_PAGE_BYTES);
     int64_t began = os->clock_mono_ns(os);
     if (cold > 0) {
+        const uintptr_t page = os->page_size(os);
+        uintptr_t from = (uintptr_t)record & ~(page - 1);
+        uintptr_t to = (uintptr_t)clg_align_up((uintptr_t)record + bytes, page);
         (void)os->advise(os, (void *)from, to - from, CLG_OS_ADVISE_WILLNEED);
     }
     (void)*(const volatile uint8_t *)record; /* what would have been read next anyway */

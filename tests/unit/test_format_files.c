@@ -355,7 +355,8 @@ START_TEST(live_area)
     ck_assert_int_eq(live_forged(CLG_LIVE_AT_RING_OFFSET, 0), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(live_forged(CLG_LIVE_AT_AREA_BYTES, UINT64_MAX), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(live_forged(CLG_LIVE_AT_PID, UINT64_C(9) << 32 | 6), COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(live_forged(CLG_LIVE_AT_HISTOGRAMS, 0), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(live_forged(CLG_LIVE_AT_HISTOGRAMS, 12), 0); /* its ring lies there too */
+    ck_assert_int_eq(live_forged(CLG_LIVE_AT_HISTOGRAMS, 13), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(live_forged(CLG_LIVE_AT_HISTOGRAMS, CLG_LIVE_HISTOGRAMS_MAX + 1),
                      COMMITLOG_EDAMAGED);
     ck_assert_int_eq(live_forged(CLG_LIVE_AT_HISTOGRAMS, UINT32_MAX), COMMITLOG_EDAMAGED);
@@ -364,6 +365,28 @@ START_TEST(live_area)
     in.area_bytes = CLG_LIVE_RING_AT;
     clg_live_header_encode(page, &in);
     ck_assert_int_eq(clg_live_area_check(page, CLG_LIVE_RING_AT, uuid, in.boot_id, &out), 0);
+}
+END_TEST
+
+/* It is mapped by itself, from there on, also with pages of 64 KiB. */
+START_TEST(the_ring_lies_on_a_page_however_many_histograms_there_are)
+{
+    for (uint32_t histograms = 0; histograms <= CLG_LIVE_HISTOGRAMS_MAX; histograms++) {
+        uint8_t page[PAGE];
+        struct clg_live_header in = sample_live();
+        struct clg_live_header out;
+        const uint64_t end = CLG_LIVE_HISTOGRAMS_AT + histograms * CLG_LIVE_HISTOGRAM_BYTES;
+        in.histograms = histograms;
+        in.ring_offset = clg_live_ring_offset(histograms);
+        in.area_bytes = in.ring_offset + in.ring_bytes;
+        ck_assert_uint_eq(in.ring_offset % 65536, 0);
+        ck_assert_uint_ge(in.ring_offset, end);
+        ck_assert_uint_lt(in.ring_offset, end + 65536);
+        clg_live_header_encode(page, &in);
+        ck_assert_int_eq(clg_live_area_check(page, in.area_bytes, uuid, in.boot_id, &out), 0);
+        ck_assert_uint_eq(out.ring_offset, in.ring_offset);
+    }
+    ck_assert_uint_eq(clg_live_ring_offset(CLG_HISTOGRAMS), CLG_LIVE_RING_AT);
 }
 END_TEST
 
@@ -420,6 +443,7 @@ int main(void)
     tcase_add_test(pages, checkpoint_choice);
     tcase_add_test(pages, checkpoint_forged_fields_are_refused);
     tcase_add_test(pages, live_area);
+    tcase_add_test(pages, the_ring_lies_on_a_page_however_many_histograms_there_are);
     tcase_add_test(pages, lock_file);
     suite_add_tcase(suite, pages);
     SRunner *runner = srunner_create(suite);
