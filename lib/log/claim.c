@@ -22,24 +22,44 @@
 #include "format/topic_record.h"
 #include "log/commit_log_internal.h"
 
-/* A wall clock that runs away from the monotonic one by more than this is held back. */
+/* A wall clock that runs away from the monotonic one by more than this is held back; one that comes
+ * back by more than this gives back what was held. */
 #define CLAIM_JUMP_NS (INT64_C(3600) * CLG_OS_NS_PER_S)
 /* Instead of bytes. */
 #define CLAIM_ROUTED_ANEW UINT64_MAX
 
-int64_t clg_claim_time(struct clg_log *log)
+/* The wall clock, less what is held back, is an hour past the references, or before them: has it
+ * jumped? One that went back further than was held is waited for, and the references stay: when it
+ * is set right again, that is no jump forward. */
+static int64_t claim_time_judge(struct clg_log *log, int64_t wall)
 {
-    const struct commitlog_os *os = log->os;
-    int64_t wall = os->clock_wall_ns(os) - log->held_back_ns;
-    if (wall - log->wall_reference_ns > CLAIM_JUMP_NS) {
-        int64_t mono = os->clock_mono_ns(os);
-        int64_t jump = (wall - log->wall_reference_ns) - (mono - log->mono_reference_ns);
-        if (jump > CLAIM_JUMP_NS) {
-            log->held_back_ns += jump;
-            wall -= jump;
-        }
+    int64_t held = log->held_back_ns;
+    CLG_ASSERT(held >= 0);
+    if (wall < log->wall_reference_ns && held == 0) {
+        return wall;
+    }
+    int64_t mono = log->os->clock_mono_ns(log->os);
+    int64_t jump = (wall - log->wall_reference_ns) - (mono - log->mono_reference_ns);
+    if (jump > CLAIM_JUMP_NS) {
+        held += jump;
+    } else if (jump < -CLAIM_JUMP_NS) {
+        /* What is left of no more than an hour is followed, like a jump of no more than that. */
+        held = held + jump > CLAIM_JUMP_NS ? held + jump : 0;
+    }
+    wall -= held - log->held_back_ns;
+    log->held_back_ns = held;
+    if (wall >= log->wall_reference_ns) {
         log->wall_reference_ns = wall;
         log->mono_reference_ns = mono;
+    }
+    return wall;
+}
+
+int64_t clg_claim_time(struct clg_log *log)
+{
+    int64_t wall = log->os->clock_wall_ns(log->os) - log->held_back_ns;
+    if (CLG_UNLIKELY((uint64_t)(wall - log->wall_reference_ns) > (uint64_t)CLAIM_JUMP_NS)) {
+        wall = claim_time_judge(log, wall);
     }
     if (wall > log->last_time_ns) {
         log->last_time_ns = wall;

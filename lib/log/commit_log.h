@@ -214,7 +214,8 @@ uint32_t clg_log_epoch(const struct clg_log *log);
 int64_t clg_log_last_time(struct clg_log *log);
 /* The store time that an append would get now. */
 int64_t clg_log_time(struct clg_log *log);
-/* How far the wall clock is held back since it ran away from the monotonic one; 0: it did not. */
+/* How far the wall clock is held back since it ran away from the monotonic one; 0: it did not, or
+ * came back. */
 int64_t clg_log_held_back(struct clg_log *log);
 /* User records leave this much of the last segment alone while no next one can be had: retention
  * appends there. */

@@ -83,7 +83,7 @@ struct clg_log {
     int64_t last_time_ns;
     int64_t wall_reference_ns; /* pair of clocks: tells a jump of the wall clock */
     int64_t mono_reference_ns;
-    int64_t held_back_ns; /* subtracted from the wall clock since it jumped */
+    int64_t held_back_ns; /* subtracted from the wall clock: by so much it jumped */
     uint64_t ticket;      /* of the claim; marks topics */
     uint32_t reserved;    /* claims that are not committed yet */
     bool epoch_written;

@@ -396,10 +396,15 @@ static void service_clock(struct service_step *step)
         step->store->services.held_back_ns = held;
         struct commitlog_error err;
         clg_error_clear(&err);
-        (void)clg_fail(&err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                       "the wall clock jumped: store time is held back by %lld s until the store "
-                       "is opened again",
-                       (long long)(held / CLG_OS_NS_PER_S));
+        if (held > 0) {
+            (void)clg_fail(&err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                           "the wall clock jumped: store time is held back by %lld s until the "
+                           "clock is set right or the store is opened again",
+                           (long long)(held / CLG_OS_NS_PER_S));
+        } else {
+            (void)clg_fail(&err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                           "the wall clock was set right: store time follows it again");
+        }
         clg_store_event(step->store, COMMITLOG_EVENT_WARNING, &err);
     }
 }
