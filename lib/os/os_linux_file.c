@@ -2,9 +2,9 @@
 /*
  * os_linux_file.c -- descriptors: open, read, write, reserve, lock. See os.h.
  *
- * Invariants: each function is one system call repeated while it fails with EINTR; open is openat2
- *       with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, or the same rules applied component by
- *       component where the kernel or a sandbox does not know that call.
+ * Invariants: each function is one system call repeated while it fails with EINTR, fallocate for
+ *       less at once; open is openat2 with RESOLVE_BENEATH and RESOLVE_NO_SYMLINKS, or the same
+ *       rules applied component by component where the kernel or a sandbox does not know that call.
  * Threads and locks: none.
  * Happy path: one system call.
  * Failure modes: negative errno; short counts are passed on. What RLIMIT_FSIZE forbids is -EFBIG
@@ -23,6 +23,7 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
 #include "base/invariant.h"
 #include "base/plant.h"
 
@@ -32,6 +33,8 @@
  */
 #define FILE_FOLIO_MAX_BYTES (UINT64_C(2) << 20)
 #define FILE_PIECES_MAX 16
+/* Reserved between two signals, however fast they come. Whole pages of any kernel. */
+#define FILE_RESERVE_MIN_BYTES (UINT64_C(64) << 10)
 /* A concurrent rename on the path makes openat2 give up with EAGAIN; more often than this is not
  * chance. */
 #define FILE_RACES_MAX 16
@@ -301,6 +304,27 @@ int64_t clg_linux_pwritev(const struct commitlog_os *os, int fd, const struct cl
     return n >= 0 ? (int64_t)n : -errno;
 }
 
+/* The system call itself, never posix_fallocate: its emulation writes a byte per block under the
+ * feet of other writers and reserves nothing on a copy-on-write file.
+ * The tmpfs of older kernels undoes all of it when a signal comes meanwhile, and where a timer
+ * ticks that would be so each time: after each signal half as much is asked for at once. */
+static int file_reserve(int fd, int mode, uint64_t at, uint64_t size)
+{
+    uint64_t piece = size;
+    do {
+        uint64_t ask = piece < size ? piece : size;
+        if (fallocate(fd, mode, (off_t)at, (off_t)ask) == 0) {
+            at += ask;
+            size -= ask;
+        } else if (errno != EINTR) {
+            return -errno;
+        } else if (piece > FILE_RESERVE_MIN_BYTES) {
+            piece = clg_align_up(piece / 2, FILE_RESERVE_MIN_BYTES);
+        }
+    } while (size > 0);
+    return 0;
+}
+
 int clg_linux_fallocate(const struct commitlog_os *os, int fd, enum clg_os_fallocate_mode mode,
                         uint64_t at, uint64_t size)
 {
@@ -316,13 +340,7 @@ int clg_linux_fallocate(const struct commitlog_os *os, int fd, enum clg_os_fallo
     if (mode != CLG_OS_FALLOCATE_PUNCH && file_grows_over_limit(fd, at + size)) {
         return -EFBIG;
     }
-    int rc;
-    /* The system call itself, never posix_fallocate: its emulation writes a byte per block under
-     * the feet of other writers and reserves nothing on a copy-on-write file. */
-    do {
-        rc = fallocate(fd, modes[mode], (off_t)at, (off_t)size);
-    } while (rc < 0 && errno == EINTR);
-    return rc == 0 ? 0 : -errno;
+    return file_reserve(fd, modes[mode], at, size);
 }
 
 int clg_linux_ftruncate(const struct commitlog_os *os, int fd, uint64_t size)
