@@ -124,8 +124,8 @@ class RocketMQ(Engine):
     def java(self, main, heap, configuration, *properties):
         jars = os.path.join(artifacts.jars("broker-5.3"), "*")
         return ["java", f"-Xmx{heap}m", "-XX:+UseSerialGC", "-XX:MaxDirectMemorySize=512m", *OPEN,
-                f"-Duser.home={self.directory}", *self.properties, *properties, "-cp", jars, main, "-c",
-                configuration]
+                f"-Duser.home={self.directory}", *self.properties, *properties, "-cp", jars, main,
+                "-c", configuration]
 
     def start_namesrv(self, *properties):
         path = os.path.join(self.directory, "namesrv.conf")
