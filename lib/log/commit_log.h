@@ -79,6 +79,7 @@ struct clg_append {
     uint32_t queue_number; /* the header's queue number; UINT32_MAX for control records */
     bool takes_offset;     /* claims the queue's next offset, needs its topic's definition */
     bool takes_reserve;    /* of retention: for it the last stretch of a full disk is kept */
+    bool frees;            /* lets retention go on: for it the stretch before that one is kept */
     uint32_t routed;       /* queues of `topic` when its queue was chosen */
     /* Its queue was chosen among so many of this one: refused if it has others now. NULL: it is
      * for no queue, or for that one whatever happens. */

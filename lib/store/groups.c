@@ -161,6 +161,7 @@ int clg_groups_append(struct commitlog_store *store, const struct clg_group_chan
         return rc;
     }
     item.item.takes_reserve = carry;
+    item.item.frees = true;
     rc = clg_store_append(store, &item.item, 1, until, receipt, err);
     if (rc == COMMITLOG_OK) {
         clg_groups_apply_item(store, &item, receipt->position);

@@ -65,6 +65,16 @@ int clg_timers_read(struct commitlog_store *store, struct clg_reader *reader,
     return rc;
 }
 
+/* It lies in the segment that goes next. Room is kept for all of it, and what ends its wait, which
+ * takes no more, has that: on a full disk retention may be waiting for just this. */
+static bool timers_is_next_to_go(struct commitlog_store *store, const struct clg_timer *timer)
+{
+    struct clg_segment *segment = clg_segment_set_pin_first(&store->core->set);
+    bool is_next = segment != NULL && timer->position < segment->base + segment->bytes;
+    clg_segment_unref(segment);
+    return is_next;
+}
+
 /* The message whole, as one that was delivered (kind message) or that waits still (kind timer). */
 int clg_timers_append_copy(struct commitlog_store *store, const struct clg_timer *timer,
                            const struct clg_record_view *view, uint8_t kind, bool carry,
@@ -90,7 +100,8 @@ int clg_timers_append_copy(struct commitlog_store *store, const struct clg_timer
     const struct clg_append item = {.kind = kind,
                                     .queue_number = waits ? CLG_QUEUE_NONE : timer->queue_number,
                                     .takes_offset = !waits,
-                                    .takes_reserve = carry,
+                                    .takes_reserve = carry || timers_is_next_to_go(store, timer),
+                                    .frees = true,
                                     .attributes = attributes,
                                     .attribute_bytes = bytes,
                                     .body = &body,
@@ -110,19 +121,22 @@ static int timers_append_reference(struct commitlog_store *store, const struct c
     struct clg_reference_item reference;
     struct commitlog_receipt receipt = {0};
     clg_reference_item(store, timer->queue_number, view, &how, &reference);
+    reference.item.takes_reserve = timers_is_next_to_go(store, timer);
+    reference.item.frees = true;
     return clg_store_append(store, &reference.item, 1, clg_store_until(store, 0), &receipt, err);
 }
 
-int clg_timers_append_cancel(struct commitlog_store *store, uint64_t id, bool carry,
-                             struct clg_until until, struct commitlog_receipt *receipt,
+int clg_timers_append_cancel(struct commitlog_store *store, const struct clg_timer *timer,
+                             bool carry, struct clg_until until, struct commitlog_receipt *receipt,
                              struct commitlog_error *err)
 {
     uint8_t bytes[CLG_TIMER_CANCEL_BYTES];
-    clg_timer_cancel_encode(bytes, id);
+    clg_timer_cancel_encode(bytes, timer->id);
     struct commitlog_slice body = {bytes, sizeof(bytes)};
     const struct clg_append item = {.kind = CLG_KIND_TIMER,
                                     .queue_number = CLG_QUEUE_NONE,
-                                    .takes_reserve = carry,
+                                    .takes_reserve = carry || timers_is_next_to_go(store, timer),
+                                    .frees = true,
                                     .body = &body,
                                     .body_count = 1,
                                     .body_bytes = sizeof(bytes)};
@@ -139,7 +153,7 @@ int clg_timers_give_up(struct commitlog_store *store, const struct clg_timer *ti
                      "a message that waits does not read");
     clg_wrap(err, "a delayed message cannot be delivered");
     clg_store_event(store, COMMITLOG_EVENT_ERROR, err);
-    int rc = clg_timers_append_cancel(store, timer->id, carry, until, &receipt, err);
+    int rc = clg_timers_append_cancel(store, timer, carry, until, &receipt, err);
     if (rc == COMMITLOG_OK) {
         clg_timer_remove(&store->timers, timer->id);
     }

@@ -140,14 +140,15 @@ static int timers_cancel_now(void *ctx, struct commitlog_error *err)
     struct timers_cancel *cancel = ctx;
     struct commitlog_store *store = cancel->store;
     const uint64_t timer = cancel->timer;
+    struct clg_timer known;
     int rc;
     clg_mutex_lock(store->os, &store->timer_lock);
-    if (!clg_timer_find(&store->timers, timer, NULL)) {
+    if (!clg_timer_find(&store->timers, timer, &known)) {
         rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, timer,
                       "no message waits that was stored at %llu: delivered, cancelled or never",
                       (unsigned long long)timer);
     } else {
-        rc = clg_timers_append_cancel(store, timer, false, clg_store_until(store, 0),
+        rc = clg_timers_append_cancel(store, &known, false, clg_store_until(store, 0),
                                       &cancel->receipt, err);
     }
     if (rc == COMMITLOG_OK) {

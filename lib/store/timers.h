@@ -86,7 +86,8 @@ CLG_MUST_CHECK int clg_timers_append_copy(struct commitlog_store *store,
                                           const struct clg_record_view *view, uint8_t kind,
                                           bool carry, struct commitlog_receipt *receipt,
                                           struct commitlog_error *err);
-CLG_MUST_CHECK int clg_timers_append_cancel(struct commitlog_store *store, uint64_t id, bool carry,
+CLG_MUST_CHECK int clg_timers_append_cancel(struct commitlog_store *store,
+                                            const struct clg_timer *timer, bool carry,
                                             struct clg_until until,
                                             struct commitlog_receipt *receipt,
                                             struct commitlog_error *err);

@@ -69,6 +69,7 @@ int clg_work_append(struct commitlog_store *store, const uint8_t *name, uint32_t
                                         .body = &slice,
                                         .body_count = 1,
                                         .body_bytes = bytes};
+        items[0].frees = true;
         rc = clg_store_append(store, items, at + 1, clg_store_until(store, WORK_ROOM_MS), receipts,
                               err);
     }

@@ -234,9 +234,11 @@ def test_what_pulls_tell_outlives_a_full_disk(checks):
                 for size in (MIB, 10000, 100, 1):
                     while send(connection, "others", b"x" * size)[0] == OK:
                         pass
-                for number in range(200):  # smaller than a message
-                    connection.ask(15, {"consumerGroup": "readers", "topic": "orders",
-                                        "queueId": 0, "commitOffset": number % 2})
+                for number in range(50000):  # they have room where messages have none, 1 MiB
+                    if connection.ask(15, {
+                            "consumerGroup": "readers", "topic": "orders", "queueId": 0,
+                            "commitOffset": number % 2})[0]["code"] == SYSTEM_ERROR:
+                        break
                 pull(connection, "readers", "orders", offset=4, commit=3)
                 time.sleep(1.5)  # what pulls tell is stored within a second, if there is room
                 checks.same("there is none", SYSTEM_ERROR, connection.ask(15, {
