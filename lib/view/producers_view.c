@@ -15,6 +15,7 @@
 #include "format/format.h"
 #include "format/producer_record.h"
 #include "format/record.h"
+#include "format/topic_record.h"
 
 #define STATE_PRODUCER_BYTES 16u
 #define STATE_AT_POSITION 0u
@@ -26,6 +27,7 @@ CLG_FORMAT_ASSERT(STATE_PRODUCER_BYTES == STATE_AT_BYTES + 8u);
 struct producers_view {
     struct clg_view view;
     struct clg_producer_table table;
+    uint64_t batch_end; /* of the newest batch */
     uint64_t contradictions;
 };
 
@@ -68,12 +70,15 @@ static int producers_apply_mark(struct producers_view *producers,
     }
     int rc = clg_producer_table_prepare(&producers->table, mark.id);
     if (rc == 0) {
-        uint32_t size = clg_record_size(record->header.word);
-        const struct clg_producer_receipt receipt = {.position = record->position,
-                                                     .end_position = record->position + size,
-                                                     .queue_offset = record->header.queue_offset,
-                                                     .store_time = record->header.store_time,
-                                                     .epoch = record->header.epoch};
+        /* As the appender was told: members of a batch have its end. */
+        const bool member = (record->header.flags & CLG_RECORD_MEMBER) != 0;
+        const uint64_t end = record->position + clg_record_size(record->header.word);
+        const struct clg_producer_receipt receipt = {
+            .position = record->position,
+            .end_position = member && end < producers->batch_end ? producers->batch_end : end,
+            .queue_offset = record->header.queue_offset,
+            .store_time = record->header.store_time,
+            .epoch = record->header.epoch};
         clg_producer_apply_mark(&producers->table, &mark, &receipt);
     }
     return rc;
@@ -87,6 +92,12 @@ static int producers_apply(struct clg_view *view, const struct clg_record_view *
     if (CLG_LIKELY(kind == CLG_KIND_MESSAGE) || kind == CLG_KIND_TIMER) {
         const uint8_t *mark = clg_producer_find_mark(&record->header, record->attributes);
         return mark != NULL ? producers_apply_mark(producers, record, mark) : 0;
+    }
+    if (kind == CLG_KIND_BATCH) {
+        struct clg_batch batch;
+        bool good = clg_batch_decode(record->body, record->body_bytes, &batch) == 0;
+        producers->batch_end = good ? record->next_position + batch.member_bytes : 0;
+        return 0; /* one that is not whole is not folded */
     }
     CLG_ASSERT(kind == CLG_KIND_PRODUCER);
     return producers_apply_state(producers, record);
@@ -110,7 +121,9 @@ static int producers_create(const struct clg_view_context *context, uint32_t slo
 static void producers_reset(struct clg_view *view)
 {
     CLG_ASSERT(view->ops == &clg_producers_view_ops);
-    clg_producer_table_deinit(&((struct producers_view *)view)->table);
+    struct producers_view *producers = (struct producers_view *)view;
+    clg_producer_table_deinit(&producers->table);
+    producers->batch_end = 0;
 }
 
 static void producers_destroy(struct clg_view *view)
@@ -195,7 +208,7 @@ const struct clg_view_ops clg_producers_view_ops = {
     .name = "producers",
     .state_id = 5,
     .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_TIMER) |
-             CLG_VIEW_TAKES(CLG_KIND_PRODUCER),
+             CLG_VIEW_TAKES(CLG_KIND_PRODUCER) | CLG_VIEW_TAKES(CLG_KIND_BATCH),
     .sealed = false,
     .create = producers_create,
     .destroy = producers_destroy,

@@ -191,6 +191,46 @@ START_TEST(a_batch_is_one_producers_and_is_repeated_whole)
 }
 END_TEST
 
+/* The table that is folded from the log, or kept in .state, says of a batch what the writer did. */
+START_TEST(the_receipts_of_a_batch_are_the_same_after_a_restart)
+{
+    struct commitlog_record records[3];
+    struct commitlog_receipt first[3];
+    struct commitlog_receipt again[3];
+    memset(records, 0, sizeof(records));
+    for (uint32_t i = 0; i < 3; i++) {
+        records[i].struct_bytes = sizeof(records[i]);
+        records[i].topic = topic;
+        records[i].queue = i;
+        records[i].level = 1;
+        records[i].producer_id = 5;
+        records[i].sequence = i + 1;
+    }
+    ck_assert_int_eq(commitlog_append_batch(store, records, 3, 0, first, &err), 0);
+    if (_i > 0) {
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        store = NULL;
+        forget_views();
+        open_store();
+    } else {
+        restart(false);
+    }
+    ck_assert_int_eq(commitlog_append_batch(store, records, 3, 0, again, &err), 0);
+    for (uint32_t i = 0; i < 3; i++) {
+        ck_assert_uint_eq(again[i].duplicate, 1);
+        ck_assert_uint_eq(again[i].position, first[i].position);
+        ck_assert_uint_eq(again[i].end_position, first[i].end_position);
+        ck_assert_uint_eq(again[i].queue_offset, first[i].queue_offset);
+        ck_assert_int_eq(again[i].store_time_ns, first[i].store_time_ns);
+        ck_assert_uint_eq(again[i].epoch, first[i].epoch);
+    }
+    ck_assert_int_eq(append(5, 0, 4, 1, &first[0]), 0); /* one by itself ends by itself */
+    restart(false);
+    ck_assert_int_eq(append(5, 0, 4, 1, &again[0]), 0);
+    ck_assert_uint_eq(again[0].end_position, first[0].end_position);
+}
+END_TEST
+
 START_TEST(what_is_remembered_outlives_the_segments)
 {
     struct commitlog_receipt receipts[8] = {0};
@@ -434,6 +474,7 @@ int main(void)
     tcase_add_test(single, a_repetition_returns_the_first_receipt_with_the_level_asked_for);
     tcase_add_test(single, what_does_not_follow_is_refused_and_changes_nothing);
     tcase_add_test(single, a_batch_is_one_producers_and_is_repeated_whole);
+    tcase_add_loop_test(single, the_receipts_of_a_batch_are_the_same_after_a_restart, 0, 2);
     tcase_add_test(single, what_is_remembered_outlives_the_segments);
     tcase_add_test(single, who_was_silent_is_forgotten_by_a_record);
     suite_add_tcase(suite, single);
