@@ -157,7 +157,29 @@ static struct clg_producer *table_hear(struct clg_producer_table *table, uint64_
     }
     clg_list_remove(&producer->heard);
     clg_list_append(&table->heard, &producer->heard);
+    table->placed = table->placed == producer ? NULL : table->placed;
     return producer;
+}
+
+/* The last one of the list, which was heard before some of the others, to where it belongs. They
+ * come one behind another: the place of the last one is near. */
+static void table_place(struct clg_producer_table *table, struct clg_producer *producer)
+{
+    const struct clg_producer *before = producer_of(table, producer->heard.prev);
+    if (before == NULL || before->heard_time <= producer->heard_time) {
+        return;
+    }
+    struct clg_producer *at =
+        table->placed != NULL && table->placed->heard_time <= producer->heard_time
+            ? table->placed
+            : clg_producer_oldest(table);
+    while (at->heard_time <= producer->heard_time) { /* the one before it ends this */
+        at = clg_producer_next(table, at);
+        CLG_ASSERT(at != NULL && at != producer);
+    }
+    clg_list_remove(&producer->heard);
+    clg_list_append(&at->heard, &producer->heard); /* in front of it */
+    table->placed = producer;
 }
 
 void clg_producer_apply_mark(struct clg_producer_table *table, const struct clg_producer_mark *mark,
@@ -191,6 +213,7 @@ static void table_remove(struct clg_producer_table *table, uint32_t slot)
 {
     const struct commitlog_os *os = table->os;
     uint32_t mask = table->slot_count - 1;
+    table->placed = table->placed == table->slots[slot] ? NULL : table->placed;
     clg_list_remove(&table->slots[slot]->heard);
     table->receipts -= table->slots[slot]->state.count;
     os->free(os, table->slots[slot]);
@@ -216,14 +239,17 @@ void clg_producer_apply_state(struct clg_producer_table *table,
         return;
     }
     /* Carried forward, not heard: where it is in the list it stays, unless nobody knew it. */
-    struct clg_producer *producer = clg_producer_find(table, state->id);
-    producer = producer != NULL ? producer : table_hear(table, state->id);
+    struct clg_producer *known = clg_producer_find(table, state->id);
+    struct clg_producer *producer = known != NULL ? known : table_hear(table, state->id);
     CLG_ASSERT(state->count > 0);
     table->receipts += state->count;
     table->receipts -= producer->state.count;
     producer->state = *state;
     producer->carried_position = position;
     producer->heard_time = state->receipts[state->count - 1].store_time;
+    if (known == NULL) {
+        table_place(table, producer);
+    }
 }
 
 int clg_producer_table_copy(struct clg_producer_table *table, const struct clg_producer_table *from)

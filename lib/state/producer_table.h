@@ -36,7 +36,8 @@ struct clg_producer_table {
     uint32_t count;
     uint64_t receipts; /* of all of them: what .state will take is asked for often */
     struct clg_list heard;
-    struct clg_producer *spare; /* prepared; else NULL */
+    struct clg_producer *spare;  /* prepared; else NULL */
+    struct clg_producer *placed; /* the last one that came among others; NULL: none, or moved */
 };
 
 void clg_producer_table_init(struct clg_producer_table *table, const struct commitlog_os *os);

@@ -294,6 +294,42 @@ START_TEST(who_was_silent_is_forgotten_by_a_record)
 }
 END_TEST
 
+/* Retention has stored again what was heard of the one before what the other has appended, behind
+ * it: who folds the log meets it last. */
+START_TEST(who_was_silent_longest_is_forgotten_first)
+{
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy),
+                                               .keep_bytes = 2 * segment_bytes};
+    struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
+    struct commitlog_options *options = NULL;
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    ck_assert_int_eq(append(1, 0, 1, 1, NULL), 0);
+    os->sleep_ns(os, INT64_C(50000000000));
+    put(0, 1000);
+    ck_assert_int_eq(append(2, 0, 1, 1, NULL), 0);
+    put(0, 1000);
+    ck_assert_int_eq(commitlog_retain(store, &policy, &retained, &err), 0);
+    ck_assert_uint_eq(retained.segments_dropped, 1);
+    ck_assert_int_eq(append(1, 0, 1, 1, NULL), 0);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    if (_i > 0) {
+        forget_views();
+    }
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_PRODUCER_EXPIRE_MS, 60000, NULL),
+                     0);
+    commitlog_options_set_os(options, os);
+    ck_assert_int_eq(commitlog_open("/store", options, &store, &err), 0);
+    commitlog_options_free(options);
+    os->sleep_ns(os, INT64_C(30000000000));
+    step_all();
+    ck_assert_int_eq(append(2, 0, 2, 1, NULL), 0);
+    ck_assert_int_eq(append(1, 0, 2, 1, NULL), COMMITLOG_ENOTFOUND);
+}
+END_TEST
+
 /* ---- beside a model -------------------------------------------------------------------------- */
 
 struct model_append {
@@ -477,6 +513,7 @@ int main(void)
     tcase_add_loop_test(single, the_receipts_of_a_batch_are_the_same_after_a_restart, 0, 2);
     tcase_add_test(single, what_is_remembered_outlives_the_segments);
     tcase_add_test(single, who_was_silent_is_forgotten_by_a_record);
+    tcase_add_loop_test(single, who_was_silent_longest_is_forgotten_first, 0, 2);
     suite_add_tcase(suite, single);
     TCase *random = tcase_create("random");
     tcase_set_timeout(random, 300);
