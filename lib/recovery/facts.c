@@ -435,14 +435,17 @@ static bool facts_all_good(const struct clg_facts *facts)
 }
 
 /* Without CHECKPOINT the log itself says where it begins: above it, files are missing; below, they
- * were unlinked and came back. Of a log with damage in it the record that says so may be lost. */
+ * were unlinked and came back. Of a log with damage in it the record that says so may be lost. With
+ * one slot lost the other one may be of before retention dropped what is missing: the record was
+ * durable before that, and with it all that was carried forward. */
 static bool facts_learn_first(struct clg_facts *facts)
 {
     uint64_t told = clg_max_u64(facts->first_record, CLG_SEGMENT_DATA_START);
     uint64_t known = clg_max_u64(facts->valid_end, facts->witness);
     bool whole =
         facts->segment_count > 0 && (facts->range_count == 0 || facts->ranges[0].from >= known);
-    if (facts->have_checkpoint || told == facts->first || (told < facts->first && !whole)) {
+    bool newest = facts->have_checkpoint && (facts->bad_slots == 0 || told < facts->first);
+    if (newest || told == facts->first || (told < facts->first && !whole)) {
         return false;
     }
     facts->first = told;
