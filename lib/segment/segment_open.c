@@ -196,6 +196,20 @@ static enum clg_segment_state open_judge(const struct open_copies *copies, uint6
     return intact ? CLG_SEGMENT_DISAGREE : CLG_SEGMENT_ONE_COPY;
 }
 
+/* Where the kernel cannot rename without replacing, a file gets its name by a link and loses the
+ * temporary one after that: a writer that dies in between leaves it with both. Nobody else made
+ * the second one, and who writes next removes it. */
+static bool open_has_own_link(const struct clg_segment_dir *dir, uint64_t base,
+                              const struct clg_os_stat *stat)
+{
+    char name[CLG_SEGMENT_NAME_BYTES];
+    struct clg_os_stat temporary;
+    clg_segment_name_make_temp(name, CLG_FILE_LOG, base);
+    CLG_ASSERT(stat->type == CLG_OS_FILE);
+    return stat->links == 2 && dir->os->stat_at(dir->os, dir->fd, name, &temporary) >= 0 &&
+           temporary.device == stat->device && temporary.inode == stat->inode;
+}
+
 /* The descriptor and size of a regular file with one name. */
 static int open_file(const struct clg_segment_dir *dir, uint64_t base, bool writable, int *out_fd,
                      struct clg_os_stat *stat, enum clg_segment_state *state,
@@ -230,7 +244,7 @@ static int open_file(const struct clg_segment_dir *dir, uint64_t base, bool writ
         clg_os_close_fd(os, &fd);
         return clg_fail_os(err, rc, base, "segment %s: size", name);
     }
-    if (stat->type != CLG_OS_FILE || stat->links != 1) {
+    if (stat->type != CLG_OS_FILE || (stat->links != 1 && !open_has_own_link(dir, base, stat))) {
         clg_os_close_fd(os, &fd);
         *state = stat->type != CLG_OS_FILE ? CLG_SEGMENT_ODD
                  : stat->links > 1         ? CLG_SEGMENT_LINKED

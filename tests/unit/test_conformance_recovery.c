@@ -10,6 +10,7 @@
 #include <check.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -357,6 +358,32 @@ START_TEST(cf_d2_segments_that_a_killed_writer_left_unsealed_are_dropped)
 }
 END_TEST
 
+/* Where the kernel cannot rename without replacing, a file gets its name by a link, and a writer
+ * that dies then leaves it with the temporary one, too: no name that somebody else gave it. */
+START_TEST(a_segment_that_still_has_its_temporary_name_is_whole)
+{
+    char name[DIRS_PATH_MAX];
+    char temporary[DIRS_PATH_MAX + 8];
+    char log[DIRS_PATH_MAX];
+    append_and_die(5000, COMMITLOG_LEVEL_DURABLE);
+    path_join(log, s.path, "log");
+    struct name_list names = dirs_list(log, ".log");
+    ck_assert_uint_ge(names.count, 2);
+    path_join(name, log, names.names[_i == 0 ? 0 : names.count - 1]);
+    (void)snprintf(temporary, sizeof temporary, "%s.tmp", name);
+    names_free(&names);
+    ck_assert_int_eq(link(name, temporary), 0);
+    scratch_set(&s, COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY);
+    scratch_open(&s, 4);
+    ck_assert_uint_eq(scratch_queue(&s, 0).next_offset, 2500);
+    scratch_close(&s);
+    scratch_set(&s, COMMITLOG_OPT_ACCESS, COMMITLOG_READ_WRITE);
+    scratch_open(&s, 4);
+    ck_assert_uint_eq(scratch_count(&s, 0, 0), 2500);
+    ck_assert_int_ne(access(temporary, F_OK), 0);
+}
+END_TEST
+
 START_TEST(cf_v1_with_durable_visibility_nothing_unflushed_is_seen)
 {
     struct commitlog_receipt receipt = {0};
@@ -445,6 +472,7 @@ static Suite *recovery_suite(void)
     tcase_add_test(all, cf_d2_d6_by_age_and_by_hand_never_the_last_segment);
     tcase_add_test(all, beside_appends_that_are_not_flushed_a_state_is_saved_all_the_same);
     tcase_add_test(all, cf_d2_segments_that_a_killed_writer_left_unsealed_are_dropped);
+    tcase_add_loop_test(all, a_segment_that_still_has_its_temporary_name_is_whole, 0, 2);
     tcase_add_test(all, cf_v1_with_durable_visibility_nothing_unflushed_is_seen);
     tcase_add_test(all, cf_i1_a_key_is_found_in_its_window_only);
     tcase_add_test(all, cf_i2_a_query_of_an_empty_store_finds_nothing);

@@ -41,6 +41,7 @@ START_TEST(each_damage_of_the_headers_has_its_verdict)
 {
     char path[DIRS_PATH_MAX];
     char other[DIRS_PATH_MAX];
+    char temporary[DIRS_PATH_MAX + 8];
     uint8_t junk = 0x77;
     int rc;
     clg_segment_unref(world_create(&world, 0, SMALL));
@@ -63,6 +64,12 @@ START_TEST(each_damage_of_the_headers_has_its_verdict)
     ck_assert_int_eq(link(path, other), 0);
     ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_LINKED);
     ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
+    (void)snprintf(temporary, sizeof(temporary), "%s.tmp", path);
+    ck_assert_int_eq(rename(other, temporary), 0);
+    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_GOOD);
+    ck_assert_int_eq(link(path, other), 0);
+    ck_assert_int_eq(open_state(SMALL, &rc), CLG_SEGMENT_LINKED);
+    ck_assert_int_eq(unlink(temporary), 0);
     ck_assert_int_eq(unlink(path), 0);
     ck_assert_int_eq(open_state(2 * SMALL, &rc), CLG_SEGMENT_MISNAMED);
     ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
