@@ -457,14 +457,13 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
                           const struct clg_facts_options *options, struct commitlog_error *err)
 {
     struct clg_stage stage;
-    uint64_t session = facts->have_checkpoint ? facts->checkpoint.session : 0;
     CLG_ASSERT(facts->uuid_known);
     memcpy(dir->segment_dir.uuid, facts->uuid, CLG_UUID_BYTES);
     int rc = facts_open_segments(facts, dir, options, err);
     if (rc != 0) {
         return rc;
     }
-    rc = clg_stage_open(&stage, dir, facts->uuid, session, err);
+    rc = clg_stage_open(&stage, dir, facts->uuid, clg_facts_session(facts), err);
     if (rc != 0) {
         return rc;
     }

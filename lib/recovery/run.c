@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "base/plant.h"
+#include "recovery/facts_internal.h"
 #include "recovery/run_internal.h"
 #include "segment/segment_create.h"
 #include "segment/segment_cut.h"
@@ -533,8 +534,7 @@ int clg_run_plan(struct clg_store_dir *dir, struct clg_facts *facts, const struc
     r.options = options;
     r.counts = counts;
     r.err = err;
-    int rc = clg_stage_open(&r.stage, dir, dir->segment_dir.uuid,
-                            facts->have_checkpoint ? facts->checkpoint.session : 0, err);
+    int rc = clg_stage_open(&r.stage, dir, dir->segment_dir.uuid, clg_facts_session(facts), err);
     if (rc != 0) {
         return rc;
     }

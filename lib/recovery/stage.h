@@ -47,7 +47,7 @@ struct clg_stage_found {
 };
 
 /* Fills stage->live; with live.usable false there is nothing to look at. session: that of the
- * newest checkpoint (0: no checkpoint, LOCK alone decides). After a failure it is closed. */
+ * newest checkpoint (0: it is not known, LOCK alone decides). After a failure it is closed. */
 CLG_MUST_CHECK int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir,
                                   const uint8_t *uuid, uint64_t session,
                                   struct commitlog_error *err);

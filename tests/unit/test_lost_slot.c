@@ -46,6 +46,27 @@ START_TEST(where_the_log_begins_is_known_without_the_slot_that_retention_wrote)
 }
 END_TEST
 
+/* The other slot is of the session before: LOCK and the live area itself name the one that died. */
+START_TEST(what_was_only_staged_survives_without_the_slot_of_its_session)
+{
+    struct clg_checkpoint newest;
+    struct clg_checkpoint other;
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(5, COMMITLOG_LEVEL_NONE);
+    die(false);
+    lose_newest_slot(&newest, &other);
+    ck_assert_uint_ne(newest.session, other.session);
+    ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == 0, "%s", err.message);
+    ck_assert_uint_eq(store_count(), 8);
+    ck_assert_int_eq(commitlog_recovery_get(store, &found), 0);
+    ck_assert_uint_gt(found.records_from_stage, 5);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lost slot");
@@ -53,6 +74,7 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_loop_test(all, where_the_log_begins_is_known_without_the_slot_that_retention_wrote, 0,
                         2);
+    tcase_add_test(all, what_was_only_staged_survives_without_the_slot_of_its_session);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
