@@ -43,6 +43,9 @@ CLG_MUST_CHECK int clg_facts_scan(struct clg_facts *facts, struct clg_stage *sta
  * none. */
 uint64_t clg_facts_views_from(const struct clg_facts *facts, const struct clg_store_dir *dir,
                               uint64_t end);
+/* Behind the end no file begins with a record. Otherwise files of different moments were put
+ * together, and what lay between is missing. */
+bool clg_facts_none_behind(const struct clg_facts *facts);
 /* Forget what a scan found. */
 void clg_facts_reset_scan(struct clg_facts *facts);
 

@@ -411,7 +411,8 @@ static bool scan_clean_stop(const struct facts_scan *s)
 {
     const struct clg_facts *facts = s->facts;
     return facts->clean && !s->options->full && facts->prefix_end == facts->checkpoint.durable &&
-           (facts->end_reason == CLG_END_ZERO || facts->end_reason == CLG_END_NO_SEGMENT);
+           (facts->end_reason == CLG_END_ZERO || facts->end_reason == CLG_END_NO_SEGMENT) &&
+           clg_facts_none_behind(facts);
 }
 
 static int scan_one(struct facts_scan *s, struct clg_fact_segment *fact, uint64_t start,

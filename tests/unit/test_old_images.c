@@ -102,12 +102,45 @@ START_TEST(what_a_recovery_cut_does_not_come_back_with_an_old_image)
 }
 END_TEST
 
+/* As a copy has it that was begun before the writer went on and ended after: the end is a clean
+ * one, and behind it is a segment of records. */
+START_TEST(what_lies_behind_a_clean_end_is_no_segment_to_be_used)
+{
+    static uint8_t checkpoint[2 * 4096];
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    bool damaged = false;
+    open_store();
+    put_as('a', 20, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    take_image();
+    ck_assert_int_eq(commitlog_fault_content(machine, "/store/CHECKPOINT", &data, &bytes), 0);
+    ck_assert_uint_eq(bytes, sizeof(checkpoint));
+    memcpy(checkpoint, data, sizeof(checkpoint));
+    open_store();
+    put_as('b', 500, COMMITLOG_LEVEL_DURABLE); /* into the second segment */
+    die(true);
+    ck_assert_int_eq(commitlog_fault_write(machine, path, 0, image, sizeof(image)), 0);
+    ck_assert_int_eq(
+        commitlog_fault_write(machine, "/store/CHECKPOINT", 0, checkpoint, sizeof(checkpoint)), 0);
+    forget_views();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(open_reading(), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    ck_assert_uint_eq(count_of('a', &damaged), 20);
+    ck_assert_uint_gt(count_of('b', &damaged), 10);
+    ck_assert(damaged);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("old images");
     TCase *all = tcase_create("all");
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_test(all, what_a_recovery_cut_does_not_come_back_with_an_old_image);
+    tcase_add_test(all, what_lies_behind_a_clean_end_is_no_segment_to_be_used);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
