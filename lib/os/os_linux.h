@@ -21,6 +21,10 @@ void clg_linux_free(const struct commitlog_os *os, void *ptr);
 int clg_linux_parent_open(int dirfd, const char *name, const char **leaf);
 void clg_linux_parent_close(int dirfd, int parent);
 
+/* The same description as another descriptor, if this one is 0, 1 or 2; `fd` is closed then. Where
+ * a program was started without those, whatever it, or a library of its, writes as its output or
+ * its errors would be written over the beginning of the file that got the number. */
+int clg_linux_above_standard(int fd);
 int clg_linux_open_dir(const struct commitlog_os *os, const char *path);
 int clg_linux_open_at(const struct commitlog_os *os, int dirfd, const char *name, uint32_t flags,
                       uint32_t mode);

@@ -62,6 +62,18 @@ static int file_open_flags(uint32_t flags)
     return os_flags;
 }
 
+int clg_linux_above_standard(int fd)
+{
+    if (fd < 0 || fd > STDERR_FILENO) {
+        return fd;
+    }
+    int rc = fcntl(fd, F_DUPFD_CLOEXEC, STDERR_FILENO + 1);
+    rc = rc >= 0 ? rc : -errno;
+    (void)close(fd);
+    CLG_ASSERT(rc < 0 || rc > STDERR_FILENO);
+    return rc;
+}
+
 static int file_openat(int dirfd, const char *name, int os_flags, uint32_t mode)
 {
     int fd;
@@ -132,7 +144,7 @@ int clg_linux_open_dir(const struct commitlog_os *os, const char *path)
     do {
         fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOCTTY);
     } while (fd < 0 && errno == EINTR);
-    return fd >= 0 ? fd : -errno;
+    return fd >= 0 ? clg_linux_above_standard(fd) : -errno;
 }
 
 int clg_linux_open_at_walk(int dirfd, const char *name, uint32_t flags, uint32_t mode)
@@ -146,7 +158,7 @@ int clg_linux_open_at_walk(int dirfd, const char *name, uint32_t flags, uint32_t
     CLG_ASSERT(leaf != NULL);
     int fd = file_openat(parent, leaf, file_open_flags(flags), mode);
     clg_linux_parent_close(dirfd, parent);
-    return fd;
+    return clg_linux_above_standard(fd);
 }
 
 int clg_linux_open_at(const struct commitlog_os *os, int dirfd, const char *name, uint32_t flags,
@@ -165,7 +177,7 @@ int clg_linux_open_at(const struct commitlog_os *os, int dirfd, const char *name
     for (;;) {
         long fd = syscall(SYS_openat2, dirfd, name, &how, sizeof(how));
         if (fd >= 0) {
-            return (int)fd;
+            return clg_linux_above_standard((int)fd);
         }
         if (errno == ENOSYS || errno == EPERM || errno == E2BIG || errno == ENOTDIR) {
             /* Not known here, or a sandbox that does not know it. EPERM may also be meant, then
@@ -412,8 +424,9 @@ int clg_linux_memory_file(const struct commitlog_os *os, const char *name, uint6
     CLG_ASSERT(name != NULL);
     CLG_ASSERT(size <= INT64_MAX);
     int fd = memfd_create(name, MFD_CLOEXEC);
+    fd = fd >= 0 ? clg_linux_above_standard(fd) : -errno;
     if (fd < 0) {
-        return -errno;
+        return fd;
     }
     int rc = clg_linux_ftruncate(os, fd, size);
     if (rc < 0) {

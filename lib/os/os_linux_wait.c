@@ -68,7 +68,7 @@ int clg_linux_eventfd_create(const struct commitlog_os *os)
 {
     (void)os;
     int fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    return fd >= 0 ? fd : -errno;
+    return fd >= 0 ? clg_linux_above_standard(fd) : -errno;
 }
 
 int clg_linux_eventfd_signal(const struct commitlog_os *os, int fd)

@@ -384,6 +384,40 @@ START_TEST(a_segment_that_still_has_its_temporary_name_is_whole)
 }
 END_TEST
 
+/* As a service may be started. What it writes as its errors goes nowhere, and not over LOCK,
+ * without which nobody would look for what a writer that was killed has left in the stage. */
+START_TEST(a_program_without_standard_descriptors_writes_into_no_file_of_the_store)
+{
+    struct commitlog_report *report = NULL;
+    int status = 0;
+    pid_t child = fork();
+    ck_assert_int_ge(child, 0);
+    if (child == 0) {
+        static const char text[5000];
+        for (int i = 0; i < 3; i++) {
+            (void)close(i);
+        }
+        int rc = commitlog_open(s.path, s.options, &s.store, NULL);
+        rc = rc != 0 ? rc : commitlog_topic_open(s.store, "test", 4, 4, &s.topic, NULL);
+        for (int i = 0; rc == 0 && i < 10; i++) {
+            rc = commitlog_append(s.store, s.topic, 0, "x", 1, COMMITLOG_LEVEL_NONE, NULL);
+            for (int fd = 0; rc == 0 && fd < 3; fd++) {
+                ssize_t n = write(fd, text, sizeof text);
+                (void)n;
+            }
+        }
+        (void)kill(getpid(), rc == 0 ? SIGKILL : SIGTERM);
+    }
+    ck_assert_int_eq(waitpid(child, &status, 0), child);
+    ck_assert(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL);
+    scratch_open(&s, 4);
+    ck_assert_uint_eq(scratch_count(&s, 0, 0), 10);
+    scratch_close(&s);
+    ck_assert_int_eq(commitlog_verify(s.path, NULL, &report, &s.err), COMMITLOG_OK);
+    commitlog_report_free(report);
+}
+END_TEST
+
 START_TEST(cf_v1_with_durable_visibility_nothing_unflushed_is_seen)
 {
     struct commitlog_receipt receipt = {0};
@@ -473,6 +507,7 @@ static Suite *recovery_suite(void)
     tcase_add_test(all, beside_appends_that_are_not_flushed_a_state_is_saved_all_the_same);
     tcase_add_test(all, cf_d2_segments_that_a_killed_writer_left_unsealed_are_dropped);
     tcase_add_loop_test(all, a_segment_that_still_has_its_temporary_name_is_whole, 0, 2);
+    tcase_add_test(all, a_program_without_standard_descriptors_writes_into_no_file_of_the_store);
     tcase_add_test(all, cf_v1_with_durable_visibility_nothing_unflushed_is_seen);
     tcase_add_test(all, cf_i1_a_key_is_found_in_its_window_only);
     tcase_add_test(all, cf_i2_a_query_of_an_empty_store_finds_nothing);

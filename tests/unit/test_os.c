@@ -57,6 +57,36 @@ START_TEST(descriptors_close_on_exec)
 }
 END_TEST
 
+/* A program that was started with them closed writes to them all the same. */
+START_TEST(the_standard_descriptors_are_left_to_the_program)
+{
+    int saved[3];
+    int made[6] = {-1, -1, -1, -1, -1, -1};
+    for (int i = 0; i < 3; i++) {
+        saved[i] = fcntl(i, F_DUPFD_CLOEXEC, 20);
+        (void)close(i);
+    }
+    const uint32_t flags = CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE;
+    made[0] = os->open_at(os, dir, "a", flags, 0600);
+    made[1] = clg_linux_open_at_walk(dir, "a", flags, 0600);
+    made[2] = os->open_dir(os, "/");
+    made[3] = os->memory_file(os, "a", 4096);
+    made[4] = os->eventfd_create(os);
+    made[5] = os->open_at(os, dir, "a", CLG_OS_OPEN_READ, 0);
+    for (int i = 0; i < 3; i++) {
+        if (saved[i] >= 0) {
+            (void)dup2(saved[i], i);
+            (void)close(saved[i]);
+        }
+    }
+    for (int i = 0; i < 6; i++) {
+        ck_assert_int_gt(made[i], 2);
+        ck_assert_int_ne(fcntl(made[i], F_GETFD) & FD_CLOEXEC, 0);
+        clg_os_close_fd(os, &made[i]);
+    }
+}
+END_TEST
+
 /* With openat2 (0) and with the walk that replaces it (1). */
 static int open_either(int walk, const char *name, uint32_t flags)
 {
@@ -483,6 +513,7 @@ static Suite *os_suite(void)
     TCase *names = tcase_create("names");
     tcase_add_checked_fixture(names, setup, teardown);
     tcase_add_test(names, descriptors_close_on_exec);
+    tcase_add_test(names, the_standard_descriptors_are_left_to_the_program);
     tcase_add_loop_test(names, a_symbolic_link_is_refused_at_every_place_of_a_name, 0, 2);
     tcase_add_loop_test(names, a_name_cannot_leave_the_directory, 0, 2);
     tcase_add_test(names, exclusive_creation_refuses_what_is_there);
