@@ -336,6 +336,19 @@ static int store_open_checkpoint(struct commitlog_store *store,
     return rc;
 }
 
+/* Followers find our area from here on, by LOCK. That of the writer before goes if ours did not
+ * take its place: nobody would know its name any more. */
+static int store_name_area(struct commitlog_store *store, const uint8_t uuid[CLG_UUID_BYTES],
+                           const struct clg_lock_file *last, struct commitlog_error *err)
+{
+    const char *path = store->core->live.path;
+    int rc = clg_store_dir_write_lock(&store->dir, uuid, store->core->writer_session, path, err);
+    if (rc == COMMITLOG_OK && strcmp(last->live_path, path) != 0) {
+        clg_live_discard(store->os, store->dir.dir_fd, last->live_path, last->uuid);
+    }
+    return rc;
+}
+
 static int store_open_writer(struct commitlog_store *store, struct commitlog_error *err)
 {
     struct clg_core *core = NULL;
@@ -349,7 +362,8 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     memset(&result, 0, sizeof(result));
     /* The lock is ours, so its writer is gone; recovery reads the area all the same. Before that,
      * because a recovery that dies may already have cleared the name in LOCK. */
-    clg_live_retire(store->os, store->dir.dir_fd, store->dir.last.live_path, store->dir.last.uuid);
+    const struct clg_lock_file last = store->dir.last; /* recovery writes its own */
+    clg_live_retire(store->os, store->dir.dir_fd, last.live_path, last.uuid);
     rc = store_recover(store, core, &result, err);
     if (rc == COMMITLOG_OK) {
         store_open_supply(store, &result);
@@ -390,8 +404,7 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
         rc = clg_log_align(core->log, err); /* followers find us by LOCK */
     }
     if (rc == COMMITLOG_OK) {
-        rc = clg_store_dir_write_lock(&store->dir, result.uuid, core->writer_session,
-                                      core->live.path, err);
+        rc = store_name_area(store, result.uuid, &last, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_retain_tell_first(store, err);

@@ -127,6 +127,55 @@ START_TEST(a_topic_that_was_only_made_is_kept)
 }
 END_TEST
 
+static void open_with_area(uint64_t place)
+{
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_LIVE_AREA, place, NULL), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, segment_bytes, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_msg(commitlog_open("/store", options, &store, &err) == 0, "%s", err.message);
+    commitlog_options_free(options);
+}
+
+/* Live areas, wherever they are. */
+static uint32_t areas(void)
+{
+    const char *name = NULL;
+    uint32_t count = 0;
+    for (uint32_t i = 0; commitlog_fault_name(machine, "/shm", i, &name) == 0; i++) {
+        count += strncmp(name, "commitlog-", 10) == 0;
+    }
+    for (uint32_t i = 0; commitlog_fault_name(machine, "/store", i, &name) == 0; i++) {
+        count += strcmp(name, "LIVE") == 0;
+    }
+    return count;
+}
+
+/* What a killed writer has left is of no use to anybody once the next one has it in the segments,
+ * wherever that one keeps its own. */
+START_TEST(a_live_area_that_was_recovered_does_not_stay)
+{
+    static const uint64_t places[][2] = {{COMMITLOG_LIVE_TMPFS, COMMITLOG_LIVE_DIR},
+                                         {COMMITLOG_LIVE_TMPFS, COMMITLOG_LIVE_PRIVATE},
+                                         {COMMITLOG_LIVE_DIR, COMMITLOG_LIVE_TMPFS},
+                                         {COMMITLOG_LIVE_DIR, COMMITLOG_LIVE_PRIVATE},
+                                         {COMMITLOG_LIVE_TMPFS, COMMITLOG_LIVE_TMPFS}};
+    open_with_area(places[_i][0]);
+    store_put(3, COMMITLOG_LEVEL_NONE);
+    die(false);
+    ck_assert_uint_eq(areas(), 1);
+    open_with_area(places[_i][1]);
+    ck_assert_uint_eq(areas(), places[_i][1] == COMMITLOG_LIVE_PRIVATE ? 0 : 1);
+    ck_assert_uint_eq(store_count(), 3);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_uint_eq(areas(), 0);
+}
+END_TEST
+
 /* Somebody has removed LOCK, and a second writer came. The first one sees it at its next
  * checkpoint, and leaves the second one's alone. */
 START_TEST(a_writer_that_was_overtaken_stops)
@@ -162,6 +211,7 @@ int main(void)
     tcase_add_loop_test(cases, what_lies_behind_open_reservations_is_kept, 0, 2 * ENGINES);
     tcase_add_loop_test(cases, a_large_reservation_leaves_nothing, 0, ENGINES);
     tcase_add_test(cases, a_topic_that_was_only_made_is_kept);
+    tcase_add_loop_test(cases, a_live_area_that_was_recovered_does_not_stay, 0, 5);
     tcase_add_test(cases, a_writer_that_was_overtaken_stops);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
