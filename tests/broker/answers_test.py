@@ -97,7 +97,7 @@ def test_a_group_of_an_older_broker_is_left_out(checks):
         with open(path, "w", encoding="utf-8") as kept:
             kept.write(settings_kept.replace('"readers"', '"' + "r" * 121 + '"'))
         with Broker(directory=directory) as broker, broker.connect() as connection:
-            checks.check("it is said", broker.says("warn .*left out"), broker.log())
+            checks.until("it is said", 10, lambda: broker.says("warn .*left out"), broker.log)
             checks.same("it is not known", NO_GROUP,
                         connection.ask(352, {"group": "r" * 121})[0]["code"])
 
@@ -196,9 +196,10 @@ def test_a_level_of_zero_leaves_the_timer(checks):
             checks.same("sent", OK, send(connection, topic, i=properties(
                 DELAY=level, TIMER_DELAY_SEC=wait))[0])
             checks.same(f"level {level}: not yet", [], pull(connection, topic)[1])
-            checks.until("then", 10, lambda at=topic: pull(connection, at)[1])
+            checks.until("then", 40, lambda at=topic: pull(connection, at)[1])
             one, = pull(connection, topic)[1]
-            checks.check("after about a second", 0.9 < one["store"] / 1000 - begin < 5, one)
+            after = one["store"] / 1000 - begin
+            checks.check("after a second, not a minute", 0.9 < after < 40, one)
             checks.same("the timer's property", level != "1", "TIMER_OUT_MS" in one["p"])
         checks.same("no level, no timer: at once", OK,
                     send(connection, "now", i=properties(DELAY="0"))[0])

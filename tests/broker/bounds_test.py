@@ -76,7 +76,7 @@ def test_pulls_that_wait_have_room(checks):
                 other.socket.sendall(wire.frame(11, waiting("*")))
                 checks.until("and others are held", 10, lambda: held_pulls(broker) > 1)
                 send(other, "orders", b"new")
-                other.socket.settimeout(5)
+                other.socket.settimeout(30)
                 checks.same("until there is something", OK, other.answer()[0]["code"])
             many[0].close()
 
@@ -92,13 +92,13 @@ def padded(size, unit=b"{},", **more):
 
 
 def slowest(broker, stop, out):
-    """How long others wait."""
+    """How long the broker works for somebody else while others wait."""
     with broker.connect() as connection:
         connection.socket.settimeout(60)
         while not stop.is_set():
-            begin = time.monotonic()
+            begin = broker.worked()
             connection.ask(105, {"topic": "TBW102"})
-            out.append(time.monotonic() - begin)
+            out.append(broker.worked() - begin)
             time.sleep(0.005)
 
 
@@ -125,7 +125,7 @@ def test_bodies_are_as_large_as_clients_need(checks):
         checks.check(f"others wait {max(took):.2f} s", max(took) < 0.7 * SLACK, max(took))
         if "asan" in ops.BUILD:
             return  # it keeps what was freed
-        checks.until("the system has its memory again", 5,
+        checks.until("the system has its memory again", 30,
                      lambda: resident(broker) - before < 24 * MIB,
                      lambda: f"{resident(broker) - before >> 20} of {most >> 20} MiB")
 
@@ -259,7 +259,7 @@ def test_who_says_nothing_more_has_no_room(checks):
             time.sleep(0.5)
         checks.same("answered", {OK}, {connection.answer()[0]["code"] for connection in many})
         most = 16 * MIB if SLACK == 1 else 128 * MIB
-        checks.until("memory", 5, lambda: anonymous(broker) - before < most,
+        checks.until("memory", 30, lambda: anonymous(broker) - before < most,
                      lambda: anonymous(broker) - before >> 20)
         for connection in many:
             connection.close()

@@ -54,6 +54,9 @@ def test_metrics(checks):
         broker.send("news", 3)
         broker.consumed("readers", "orders", 1, 2)
         time.sleep(0.3)
+        checks.until("the log is durable", 10, lambda: len({prometheus_text.value(
+            metrics(checks, broker), "commitlog_position_bytes", position=position)
+            for position in ("published", "durable")}) == 1)
         after = metrics(checks, broker)
         value = lambda name, **labels: prometheus_text.value(after, name, **labels)  # noqa: E731
         checks.same("received", 10, value("mini_broker_messages_received_total"))
@@ -74,8 +77,6 @@ def test_metrics(checks):
         checks.check("flushes", value("commitlog_flush_seconds_count") >= 1)
         checks.check("a hostile name is escaped", value(
             "mini_broker_topic_messages", topic=HOSTILE) == 0)
-        checks.same("the log is durable", value("commitlog_position_bytes", position="published"),
-                    value("commitlog_position_bytes", position="durable"))
         checks.check("memory", 1e6 < value("process_resident_memory_bytes") < 1e9)
         checks.same("nothing is left out", 0, value("mini_broker_series_left_out"))
         checks.same("no statistic is without words", [],
@@ -112,12 +113,9 @@ def test_many_topics(checks):
     """What is costly is bounded, and says so."""
     with Broker() as broker:
         send_topics(broker, 1300)
-        seconds, tries = 60, 0
-        while seconds >= 1 and tries < 10:  # once without the neighbours of a loaded machine
-            time.sleep(0.3 if tries else 0)
-            begin = time.monotonic()
-            http(broker, "/metrics")
-            seconds, tries = min(seconds, time.monotonic() - begin), tries + 1
+        begin = broker.worked()
+        http(broker, "/metrics")
+        seconds = broker.worked() - begin
         families = metrics(checks, broker)
         checks.check("queues are left out", prometheus_text.value(
             families, "mini_broker_series_left_out") >= 400)
@@ -126,7 +124,7 @@ def test_many_topics(checks):
         checks.check("the page says how many topics more", "and 807 more topics" in
                      http(broker, "/").text, http(broker, "/").text[-400:])
         checks.check("it takes no long time", seconds < 1, seconds)
-        print(f"   1300 topics, 10400 queues: {seconds * 1000:.0f} ms")
+        print(f"   1300 topics, 10400 queues: {seconds * 1000:.0f} ms of the processor")
 
 
 def test_health(checks):
@@ -266,7 +264,7 @@ def test_slow_clients(checks):
         for connection in slow + silent:
             connection.close()
         checks.until("then all is as before", 10,
-                     lambda: http(broker, "/health", timeout=5).status == 200)
+                     lambda: http(broker, "/health").status == 200)
 
 
 def test_slow_readers(checks):
@@ -391,12 +389,12 @@ def test_page(checks):
                 checks.check("the page has " + topic, topic in texts, texts)
             checks.check("it has the group",
                          "the-group-of-readers" in browser.value("document.body.innerText"))
-            checks.check("it loads itself anew", browser.wait_event("Page.loadEventFired", 12))
+            checks.check("it loads itself anew", browser.wait_event("Page.loadEventFired", 30))
             look_at(checks, browser, base + "topic?name=orders", "topic", broker)
             browser.value("[...document.links].find(a => a.innerText === 'all topics').click()")
-            browser.wait_event("Page.loadEventFired", 10)
+            browser.wait_event("Page.loadEventFired", 30)
             browser.value("[...document.links].find(a => a.innerText.includes('<script>')).click()")
-            browser.wait_event("Page.loadEventFired", 10)
+            browser.wait_event("Page.loadEventFired", 30)
             checks.same("its link leads to the page of a hostile name", HOSTILE,
                         browser.value("document.querySelector('h1').innerText"))
             checks.same("no complaints in the console", [], browser.complaints())

@@ -143,15 +143,17 @@ def test_the_time_of_the_oldest_message(checks):
 
     with Kept() as kept:
         with kept.broker() as broker, broker.connect() as connection:
-            checks.check("none", abs(earliest(connection) - time.time() * 1000) < 1000)
+            begin, time_of_none = time.time() * 1000, earliest(connection)
+            checks.check("none", begin - 50 <= time_of_none <= time.time() * 1000, time_of_none)
+            begin = time.time() * 1000
             send(connection, "orders", e=1)
-            stored = time.time() * 1000
+            end = time.time() * 1000
             time.sleep(0.2)
             send(connection, "orders", e=0)
             send(connection, "later")
         with kept.broker() as broker, broker.connect() as connection:
-            checks.check("that of the first", abs(earliest(connection) - stored) < 100,
-                         earliest(connection) - stored)
+            checks.check("that of the first", begin - 50 <= earliest(connection) <= end + 50,
+                         (begin, earliest(connection), end))
 
 
 def test_an_answer_that_no_frame_holds(checks):
@@ -317,7 +319,7 @@ def test_locks_come_to_an_end(checks):
         checks.same("no more", 0, lock(connection, 41, "other", 10))
         for topic in topics:
             lock(connection, 42, topic, 15000)
-        checks.until("others, when those have ended", 5,
+        checks.until("others, when those have ended", 30,
                      lambda: lock(connection, 41, "other", 10) == 10)
         checks.same("no topic has such a name", 0, lock(connection, 41, "x" * 100000, 1))
 
@@ -392,11 +394,13 @@ def test_no_descriptors(checks):
         held = len(os.listdir(f"/proc/{broker.process.pid}/fd"))
         resource.prlimit(broker.process.pid, resource.RLIMIT_NOFILE, (held, limits[1]))
         with broker.connect() as waits:
-            begin = os.times(), cpu(broker)
+            begin, used = time.monotonic(), cpu(broker)
+            checks.until("it is said", 30, lambda: broker.says("was not accepted"))
             time.sleep(2)
             lines = len([line for line in broker.lines if "was not accepted" in line])
-            checks.check("it is said, some times a second", 1 <= lines < 20, lines)
-            checks.check("and costs no time", cpu(broker) - begin[1] < 0.5, cpu(broker) - begin[1])
+            most = 5 * (time.monotonic() - begin) + 5
+            checks.check("some times a second", lines < most, (lines, most))
+            checks.check("and costs no time", cpu(broker) - used < 0.5, cpu(broker) - used)
             checks.same("others are served", OK, send(connection, "orders")[0])
             resource.prlimit(broker.process.pid, resource.RLIMIT_NOFILE, limits)
             checks.same("and who waited, too", OK, send(waits, "orders")[0])
@@ -455,54 +459,76 @@ class Slow(wire.Connection):
         self.socket.sendall(b"".join(wire.frame(11, fields, opaque=i) for i in range(count)))
 
 
+PART_S = 1.8  # as long as clients that do not read hold up the end, and a bit less
+
+
 def end_while_answers_wait(checks, what, broker, context=None):
     """Many bytes more than sockets hold are answered and not read when the end begins; then who
-    reads gets all of it, whatever he says meanwhile, and who does not is not waited for long."""
+    reads gets all of it, whatever he says meanwhile, and who does not is not waited for long. How
+    long it took to read: only if that was in time, it says something."""
     pulls = 10
     broker.send("orders", 30, body=b"x" * 50000)
     with Slow(broker, context) as reads, Slow(broker, context) as never:
         reads.pulls(pulls)
         never.pulls(pulls)
-        checks.until(f"{what}: they are answered", 20, lambda: int(re.search(
+        checks.until(f"{what}: they are answered", 30, lambda: int(re.search(
             r"^mini_broker_messages_delivered_total (\d+)$", ops.http(broker, "/metrics").text,
             re.M).group(1)) >= 2 * pulls)
         time.sleep(0.3)
         begin = time.monotonic()
         broker.process.terminate()
-        checks.until(f"{what}: it stops", 5, lambda: broker.says("stopping"))
+        checks.until(f"{what}: it stops", 30, lambda: broker.says("stopping"))
         reads.pulls(5)
         time.sleep(0.5)
-        checks.same(f"{what}: who reads gets all", [OK] * pulls, answers_of(reads))
-        checks.check(f"{what}: before the others", broker.process.poll() is None)
+        codes = answers_of(reads)
+        early = broker.process.poll() is None
+        read = time.monotonic() - begin
+        if read < PART_S:
+            checks.same(f"{what}: who reads gets all", [OK] * pulls, codes)
+            checks.check(f"{what}: before the others", early)
         checks.same(f"{what}: it ends", 0, broker.process.wait(20))
         took = time.monotonic() - begin
         print(f"   {what}: {took:.1f} s")
-        checks.check(f"{what}: soon", 1.5 < took < 2.5 + 2 * SLACK, took)
-        checks.check(f"{what}: of who never reads, it is said", broker.says(
-            "warn .*1 clients did not take"), broker.log())
+        checks.check(f"{what}: soon", 1.5 < took < 15, took)
+    if read < PART_S:
+        checks.until(f"{what}: of who never reads, it is said", 10, lambda: broker.says(
+            "warn .*1 clients did not take"), broker.log)
+    return read
 
 
 def test_the_end_gives_answers_some_time(checks):
-    with Broker() as broker:
-        end_while_answers_wait(checks, "plain", broker)
+    def plain():
+        with Broker() as broker:
+            return end_while_answers_wait(checks, "plain", broker)
+
+    checks.once("plain: it is read in time", PART_S, plain)
     with Kept() as kept:
         certificate, key = certificates.Authority(os.path.join(kept.directory, "ca"),
                                                   "authority").issue("broker")
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        with kept.broker("--tls-cert", certificate, "--tls-key", key) as broker:
-            end_while_answers_wait(checks, "TLS", broker, context)
+
+        def tls():
+            with kept.broker("--tls-cert", certificate, "--tls-key", key) as broker:
+                return end_while_answers_wait(checks, "TLS", broker, context)
+
+        checks.once("TLS: it is read in time", PART_S, tls)
 
 
 def test_the_end_with_nobody_who_waits_is_at_once(checks):
-    with Broker() as broker, broker.connect() as connection, broker.connect():
-        send(connection, "orders")
-        begin = time.monotonic()
-        broker.process.terminate()
-        checks.same("it ends", 0, broker.process.wait(20))
-        took = time.monotonic() - begin
-        checks.check("at once", took < SLACK, took)
-        checks.same("no more is said", [], answers_of(connection))
+    def end():
+        with Broker() as broker, broker.connect() as connection, broker.connect():
+            send(connection, "orders")
+            begin = time.monotonic()
+            broker.process.terminate()
+            checks.same("it ends", 0, broker.process.wait(20))
+            took = time.monotonic() - begin
+            checks.same("no more is said", [], answers_of(connection))
+            return took
+    checks.once("at once", SLACK, end)
+
+
+LOOKUP_S = 30  # a name is looked for so long, and again
 
 
 class SilentResolver:
@@ -512,7 +538,8 @@ class SilentResolver:
     def __init__(self, directory):
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.files = []
-        for name, text in (("resolv.conf", "nameserver 127.0.53.53\noptions timeout:30\n"),
+        for name, text in (("resolv.conf", "nameserver 127.0.53.53\n"
+                           f"options timeout:{LOOKUP_S}\n"),
                            ("nsswitch.conf", "hosts: files dns\n")):
             self.files.append(os.path.join(directory, name))
             with open(self.files[-1], "w", encoding="ascii") as out:
@@ -547,23 +574,23 @@ def test_a_name_that_is_never_found_holds_up_nobody(checks):
             broker.command = resolver.resolve(broker.command)
             with socket.create_server((ops.HOST, there)) as namesrv, broker:
                 checks.check("a name is asked for", b"name" in resolver.asked())
-                namesrv.settimeout(5)
+                namesrv.settimeout(20)
                 told, _ = namesrv.accept()
                 with told, namesrv:
-                    told.settimeout(5)
+                    told.settimeout(20)
                     checks.check("others are told", b'"code":103' in told.recv(65536))
                 for _ in range(5):
                     begin = time.monotonic()
                     broker.send("orders", 1)
                     took = time.monotonic() - begin
-                    checks.check("clients are served", took < SLACK, took)
-                checks.until("it is said", 15, lambda: broker.says(
+                    checks.check("clients are served", took < LOOKUP_S / 3, took)
+                checks.until("it is said", LOOKUP_S, lambda: broker.says(
                     "warn .*name7.example.org:9876: its name is still"))
                 begin = time.monotonic()
                 broker.process.terminate()
                 checks.same("it ends", 0, broker.process.wait(20))
                 took = time.monotonic() - begin
-                checks.check("at once", took < SLACK, took)
+                checks.check("at once", took < LOOKUP_S / 3, took)
 
 
 def test_what_is_stored_at_the_end_is_answered(checks):

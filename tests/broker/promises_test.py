@@ -17,7 +17,7 @@ import ops
 import wire
 from keep_test import NO_TOPIC, Kept, join_producers, pull, send
 from ops import Broker
-from turns_test import fill, spoil
+from turns_test import delivered, fill, spoil, written
 
 OK = 0
 
@@ -73,8 +73,9 @@ def test_messages_with_a_key_are_found_beside_damage(checks):
         for body in bodies:
             send(connection, "orders", body, e=0, i="KEYS\x01k\x02")
         fill(broker, "more", 100, body=b"x" * 100000)  # what is in memory is what others wrote
-        time.sleep(0.5)
-        checks.check("spoilt", spoil(broker.directory, b"soon-to-be-spoilt", b"soon-to-be-SPOILT"))
+        written(checks, broker)
+        checks.same("spoilt", 2,
+                    spoil(broker.directory, b"soon-to-be-spoilt", b"soon-to-be-SPOILT"))
         _, body = connection.ask(12, {"topic": "orders", "key": "k", "maxNum": 32,
                                       "beginTimestamp": 0, "endTimestamp": (1 << 63) - 1})
         checks.same("found", [b"last", b"second", b"first"],
@@ -92,7 +93,7 @@ def test_a_start_without_a_thread_fails(checks):
             return
         broker = Broker(environment=environment)
         broker.spawn()
-        checks.same("exit code", 1, broker.ended(5))
+        checks.same("exit code", 1, broker.ended())
         checks.check("it is said", broker.says("error .*thread"), broker.log())
 
 
@@ -110,10 +111,10 @@ def prepare(connection, topic="orders", group="group", **more):
     return int(fields["queueOffset"])
 
 
-def questions(connection, seconds):
-    """What the server asks, as (time, transaction)."""
+def questions(connection, enough, seconds=30):
+    """What the server asks until that is enough, as (time, transaction)."""
     out, end = [], time.monotonic() + seconds
-    while time.monotonic() < end:
+    while time.monotonic() < end and not enough([number for _, number in out]):
         connection.socket.settimeout(max(0.01, end - time.monotonic()))
         try:
             length, = struct.unpack(">i", connection.read(4))
@@ -137,28 +138,29 @@ def test_nobody_is_asked_before_the_time_that_a_message_says(checks):
                 wrong = prepare(connection, CHECK_IMMUNITY_TIME_IN_SECONDS="soon")
                 if what == "the same broker":
                     join_producers(connection, "group", "producer")
-                    asked = questions(connection, 7)
+                    asked = questions(connection, {late, soon, wrong}.issubset)
             if what == "another one":
                 with kept.broker(*options) as broker, broker.connect() as connection:
                     join_producers(connection, "group", "producer")
-                    asked = questions(connection, 7)
+                    asked = questions(connection, {late, soon, wrong}.issubset)
             first = {number: min([at - begin for at, one in asked if one == number] or [99])
                      for number in (late, soon, wrong)}
-            checks.check(f"{what}: not before 4 s", 3.9 < first[late] < 6.5, first)
-            checks.check(f"{what}: others are", max(first[soon], first[wrong]) < 4, first)
+            checks.check(f"{what}: not before 4 s", 3.9 < first[late] < 99, first)
+            checks.check(f"{what}: others are", max(first[soon], first[wrong]) < first[late], first)
 
 
 def test_another_producer_is_asked_if_one_does_not_read(checks):
-    with Broker(["--check-interval", "1000"]) as broker, broker.connect() as silent, \
+    """At once: nothing is asked again before all have been asked."""
+    with Broker(["--check-interval", "2000"]) as broker, broker.connect() as silent, \
             broker.connect() as reads, broker.connect() as connection:
         send(connection, "large", b"x" * (4 << 20))
         send(connection, "large", b"x" * (4 << 20), e=0)
         join_producers(silent, "group", "silent")
         silent.socket.sendall(wire.frame(11, wire.pulling("g", "large", 0, 0)) * 8)
-        time.sleep(0.5)
+        ops.settled(lambda: delivered(broker))
         join_producers(reads, "group", "reads")
         wanted = {prepare(connection) for _ in range(20)}
-        asked = questions(reads, 3.5)
+        asked = questions(reads, lambda numbers: len(numbers) == 20)
         checks.same("all of them", wanted, {number for _, number in asked})
 
 
@@ -168,6 +170,7 @@ def rolled_back(broker):
 
 
 def test_transactions_of_which_nobody_knows_do_not_take_all_the_room(checks):
+    begin = time.monotonic()
     with Broker(["--check-interval", "1000", "--checks", "3", "--flush", "async"]) as broker, \
             broker.connect() as connection:
         few = prepare(connection, group="few")
@@ -182,9 +185,11 @@ def test_transactions_of_which_nobody_knows_do_not_take_all_the_room(checks):
             checks.same("prepared", {OK}, codes)
         checks.until("among many they end", 30, lambda: rolled_back(broker) > 1600,
                      lambda: rolled_back(broker))
-        said = sum("nobody knows" in line for line in broker.lines)
-        checks.check("the log has some lines", 0 < said < 20, said)
         checks.check("one of few is", few > 0)
+    # One in a second at most, and all of them are there: the log has been read to its end.
+    most = time.monotonic() - begin + 2
+    said = sum("nobody knows" in line for line in broker.lines)
+    checks.check("the log has some lines", 0 < said <= most, f"{said}, {most:.1f}")
 
 
 # ---- the disk ------------------------------------------------------------------------------------
@@ -213,7 +218,7 @@ def test_what_ends_a_transaction_or_deletes_a_group_is_on_the_disk(checks):
                     checks.check(f"{what}: not yet", False, connection.answer())
                 except TimeoutError:
                     os.unlink(slow)
-                    connection.socket.settimeout(10)
+                    connection.socket.settimeout(30)
                     checks.same(f"{what}: then", OK, connection.answer()[0]["code"])
 
 

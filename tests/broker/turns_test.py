@@ -8,6 +8,7 @@ it does a part of the work at a time, and says where to go on.
 
 import json
 import os
+import re
 import socket
 import struct
 import sys
@@ -65,13 +66,20 @@ def spoil(directory, text, other):
     return count
 
 
+def written(checks, broker):
+    """All that was sent is in the store's files, and nothing more is written there."""
+    checks.until("all is durable", 30, lambda: len(set(re.findall(
+        r'^commitlog_position_bytes{position="(?:published|durable)"} (\d+)$',
+        ops.http(broker, "/metrics").text, re.M))) == 1)
+
+
 def test_a_queue_of_unreadable_messages_is_passed_in_parts(checks):
     with Broker(["--flush", "async"]) as broker, broker.connect() as connection:
         fill(broker, "good", 5, body=b"good")
         fill(broker, "bad", 1500, body=b"soon-to-be-spoilt")
         fill(broker, "bad", 1, body=b"last")
         fill(broker, "more", 100, body=b"x" * 100000)  # what is in memory is what others wrote
-        time.sleep(0.5)
+        written(checks, broker)
         checks.check("spoilt", spoil(broker.directory, b"soon-to-be-spoilt", b"soon-to-be-SPOILT")
                      >= 1500)
         offset, bodies, asked, passed, begin = 0, [], 0, [], time.monotonic()
@@ -136,7 +144,7 @@ def test_a_pull_that_is_held_goes_on(checks):
                 "i": "TAGS\x01a\x02", "j": 0}, b"x", flag=2) for _ in range(40000)))
             sender.ask(10, {**other, "properties": "TAGS\x01b\x02"}, b"wanted")
         begin = time.monotonic()
-        while not bodies and time.monotonic() - begin < 20:
+        while not bodies and time.monotonic() - begin < 60:
             header, body = connection.answer()
             bodies = [one["body"] for one in wire.records(body)]
             checks.check("goes on", next_offset(header) >= offset, header)
@@ -148,14 +156,15 @@ def test_a_pull_that_is_held_goes_on(checks):
 
 
 def longest_wait(broker, seconds, until=lambda: False):
-    """Of one that asks for something simple all the time."""
+    """Of one that asks for something simple all the time: how long the broker works for others
+    before it is answered."""
     end, longest = time.monotonic() + seconds, 0
     with broker.connect() as connection:
         connection.socket.settimeout(60)
         while time.monotonic() < end and not until():
-            begin = time.monotonic()
+            begin = broker.worked()
             connection.ask(105, {"topic": "TBW102"})
-            longest = max(longest, time.monotonic() - begin)
+            longest = max(longest, broker.worked() - begin)
     return longest
 
 
@@ -224,6 +233,12 @@ def test_many_offsets_of_pulls_are_stored_soon(checks):
 CONSUMERS_CHANGED, OFFSET_RESET = 40, 220
 
 
+def delivered(broker):
+    """Messages that were answered."""
+    text = ops.http(broker, "/metrics").text
+    return int(re.search(r"^mini_broker_messages_delivered_total (\d+)$", text, re.M).group(1))
+
+
 def said(connection, answers):
     """Codes of requests of the server until so many answers have come."""
     requests = []
@@ -285,13 +300,15 @@ def test_who_does_not_read_is_told_when_it_does(checks):
         said(slow, 1)
         notified(slow)
         slow.socket.sendall(wire.frame(11, wanting("orders", "*")) * 40)
-        time.sleep(0.5)
+        ops.settled(lambda: delivered(broker))
         for number in range(200):
             other.socket.sendall(beating(f"other{number}", [("readers", "*")]))
             said(other, 1)
-        checks.check("it was behind", len(said(slow, 40)) <= 1)
+        told, end = said(slow, 40), time.monotonic() + 30
+        while not told and time.monotonic() < end:
+            told += notified(slow)
         time.sleep(0.5)
-        checks.same("told, once", {CONSUMERS_CHANGED: 1}, notified(slow))
+        checks.same("told, once", [CONSUMERS_CHANGED], told + list(notified(slow)))
 
 
 # ---- positions -----------------------------------------------------------------------------------
@@ -307,7 +324,6 @@ def test_wrong_positions_take_a_part_of_the_time(checks):
             {"groupName": "readers"}]}).encode())
         for what, code, more in (("view", 33, {}), ("send back", 36, {
                 "group": "readers", "delayLevel": 1})):
-            time.sleep(1)
             connection.socket.sendall(b"".join(wire.frame(code, {"offset": right - 8, **more})
                                                for _ in range(100)))
             codes = [connection.answer()[0]["code"] for _ in range(100)]
@@ -316,9 +332,8 @@ def test_wrong_positions_take_a_part_of_the_time(checks):
             with broker.connect() as other:
                 checks.same(f"{what}: of others", OK,
                             other.ask(code, {"offset": right, **more})[0]["code"])
-            time.sleep(1)
-            checks.same(f"{what}: later", OK,
-                        connection.ask(code, {"offset": right, **more})[0]["code"])
+            checks.until(f"{what}: later", 30, lambda c=code, m=more: connection.ask(
+                c, {"offset": right, **m})[0]["code"] == OK)
 
 
 # ---- a disk that is slow -------------------------------------------------------------------------
@@ -344,7 +359,8 @@ def test_a_store_without_room_is_not_waited_for_again_and_again(checks):
             took = time.monotonic() - begin
             print(f"   {codes.count(OK)} of 40 are stored, {took:.1f} s")
             checks.same("some are stored", {OK, SYSTEM_BUSY}, set(codes))
-            checks.check("the others are answered soon", took < 8, took)
+            # Each of them would wait for a second.
+            checks.check("the others are answered soon", took < 20, took)
             os.unlink(slow)
             checks.until("there is room again", 10, lambda: send(connection, "orders")[0] == OK)
 
@@ -357,14 +373,15 @@ def test_new_topics_are_written_in_a_part_of_the_time(checks):
             return
         with Broker(["--flush", "async"], environment=environment) as broker, \
                 broker.connect() as connection:
-            begin, waited, number = time.monotonic(), 0, 0
+            begin, waited = time.monotonic(), []
             while time.monotonic() - begin < 8:
                 asked = time.monotonic()
-                send(connection, f"orders{number}")
-                waited, number = waited + time.monotonic() - asked, number + 1
+                send(connection, f"orders{len(waited)}")
+                waited.append(time.monotonic() - asked)
                 time.sleep(0.05)
-            print(f"   {number} topics, waited {waited:.1f} of 8 s")
-            checks.check("others are served", waited < 2, waited)
+            slow = sum(one >= 0.1 for one in waited)  # as long as one fsync(2)
+            print(f"   {len(waited)} topics, waited {sum(waited):.1f} of 8 s, for {slow}")
+            checks.check("others are served", slow < len(waited) / 4, (slow, waited))
 
 
 # ---- readers -------------------------------------------------------------------------------------
@@ -387,11 +404,12 @@ def test_who_reads_slowly_is_served_and_who_does_not_is_closed(checks):
             for one in (steady, stuck):
                 one.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
                 one.socket.sendall(wire.frame(11, wanting("orders", "*")) * 10)
-            while time.monotonic() - begin < 15:
+            while time.monotonic() - begin < 15 or \
+                    done <= 4 << 20 and time.monotonic() - begin < 60:
                 done += len(steady.socket.recv(100000))
                 time.sleep(0.2)
             checks.check("one of them is still served", done > 4 << 20, done)
-            steady.socket.settimeout(20)
+            steady.socket.settimeout(30)
             while done < 40 << 20:
                 done += len(steady.socket.recv(1 << 20)) or (1 << 30)
             checks.check("and gets all", done < 1 << 30, done)
