@@ -15,6 +15,7 @@ import shutil
 import socket
 import ssl
 import struct
+import subprocess
 import sys
 import tempfile
 import threading
@@ -24,6 +25,7 @@ import zlib
 import certificates
 import ops
 import wire
+from keep_test import Kept
 from ops import Broker
 
 OK, NO_PERMISSION, REGISTER, UNREGISTER = 0, 16, 103, 104
@@ -239,6 +241,71 @@ def test_name_servers_that_speak_no_tls_hold_up_nobody(checks):
         checks.same("nothing was said", [], unencrypted.heard)
 
 
+LOOKUP_S = 30  # a name is looked for so long, and again
+
+
+class SilentResolver:
+    """Names are asked of one who never answers; resolve() is a command with that, and nothing
+    else, in place of the system's own."""
+
+    def __init__(self, directory):
+        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self.files = []
+        for name, text in (("resolv.conf", "nameserver 127.0.53.53\n"
+                           f"options timeout:{LOOKUP_S}\n"),
+                           ("nsswitch.conf", "hosts: files dns\n")):
+            self.files.append(os.path.join(directory, name))
+            with open(self.files[-1], "w", encoding="ascii") as out:
+                out.write(text)
+
+    def listen(self):
+        self.socket.bind(("127.0.53.53", 53))
+
+    def resolve(self, command):
+        binds = " && ".join(f"mount --bind {path} /etc/{os.path.basename(path)}"
+                            for path in self.files)
+        return ["unshare", "--mount", "sh", "-c", binds + ' && exec "$0" "$@"', *command]
+
+    def asked(self):
+        self.socket.settimeout(10)
+        return self.socket.recv(512)
+
+
+def test_a_name_that_is_never_found_holds_up_nobody(checks):
+    with Kept() as kept:
+        resolver = SilentResolver(kept.directory)
+        with contextlib.closing(resolver.socket):
+            try:
+                resolver.listen()
+                subprocess.run(resolver.resolve(["true"]), check=True, stderr=subprocess.DEVNULL)
+            except (OSError, subprocess.CalledProcessError):
+                checks.skip("a name that is never found", "nothing can be mounted here")
+                return
+            there, = ops.free_ports(1)
+            broker = kept.broker("--join", ",".join(
+                [f"name{i}.example.org" for i in range(14)] + [f"{ops.HOST}:{there}"]))
+            broker.command = resolver.resolve(broker.command)
+            with socket.create_server((ops.HOST, there)) as namesrv, broker:
+                checks.check("a name is asked for", b"name" in resolver.asked())
+                namesrv.settimeout(20)
+                told, _ = namesrv.accept()
+                with told, namesrv:
+                    told.settimeout(20)
+                    checks.check("others are told", b'"code":103' in told.recv(65536))
+                for _ in range(5):
+                    begin = time.monotonic()
+                    broker.send("orders", 1)
+                    took = time.monotonic() - begin
+                    checks.check("clients are served", took < LOOKUP_S / 3, took)
+                checks.until("it is said", LOOKUP_S, lambda: broker.says(
+                    "warn .*name7.example.org:9876: its name is still"))
+                begin = time.monotonic()
+                broker.process.terminate()
+                checks.same("it ends", 0, broker.process.wait(20))
+                took = time.monotonic() - begin
+                checks.check("at once", took < LOOKUP_S / 3, took)
+
+
 def test_what_a_name_server_is_told_is_signed(checks):
     with Trust() as trust:
         account = trust.account((KEY, SECRET))
@@ -275,4 +342,6 @@ def test_mistakes_stop_the_start(checks):
 
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([value for name, value in list(globals().items())
-                               if name.startswith("test_")]))
+                               if name.startswith("test_")],
+                              waiting=[test_name_servers_that_speak_no_tls_hold_up_nobody,
+                                       test_a_name_that_is_never_found_holds_up_nobody]))

@@ -115,7 +115,8 @@ class Checks:
         if not os.path.exists(BINARY):
             print(f"skip: there is no {BINARY}: make broker")
             return 77
-        wanted = [test for test in (*waiting, *tests) if not names or test.__name__ in names]
+        wanted = [test for test in dict.fromkeys((*waiting, *tests))
+                  if not names or test.__name__ in names]
         with concurrent.futures.ThreadPoolExecutor(max(1, len(waiting))) as pool:
             list(pool.map(self.run_one, [test for test in wanted if test in waiting]))
         for test in wanted:

@@ -224,4 +224,8 @@ def test_what_ends_a_transaction_or_deletes_a_group_is_on_the_disk(checks):
 
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([value for name, value in list(globals().items())
-                               if name.startswith("test_")]))
+                               if name.startswith("test_")],
+                              waiting=[
+        test_nobody_is_asked_before_the_time_that_a_message_says,
+        test_transactions_of_which_nobody_knows_do_not_take_all_the_room,
+        test_another_producer_is_asked_if_one_does_not_read]))

@@ -431,4 +431,6 @@ def closed(connection):
 
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([value for name, value in list(globals().items())
-                               if name.startswith("test_")]))
+                               if name.startswith("test_")],
+                              waiting=[test_who_reads_slowly_is_served_and_who_does_not_is_closed,
+                                       test_new_topics_are_written_in_a_part_of_the_time]))
