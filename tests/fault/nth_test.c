@@ -8,9 +8,10 @@
  * failed, which stays, and never for want of memory); close works; nothing acknowledged is lost,
  * nothing else appears, no crash is called damage; the store goes on afterwards.
  *
- * Environment: SEED; EVERY=n runs one fault in n on average (1: all of them, as with NTH); ALL=1
- * tries all four ends of each, not one drawn; PART=i PARTS=n runs the i-th part of n; SCRIPT,
- * SETTING, KIND, ERRNO, EVER, NTH narrow it down to one fault, as a failure names them; VERBOSE=1.
+ * Environment: SEED; EVERY=n runs one fault in n on average (1: all of them, as with NTH), and
+ * NTH_EVERY=n counts instead where EVERY is meant for other programs; ALL=1 tries all four ends of
+ * each, not one drawn; PART=i PARTS=n runs the i-th part of n; SCRIPT, SETTING, KIND, ERRNO, EVER,
+ * NTH narrow it down to one fault, as a failure names them; VERBOSE=1.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -164,7 +165,7 @@ int main(void)
 {
     static struct nth nth;
     nth.seed = prog_begin("nth_test");
-    nth.every = prog_env("EVERY", prog_env("NTH", 0) == 0 ? 100 : 1);
+    nth.every = prog_env("NTH_EVERY", prog_env("EVERY", prog_env("NTH", 0) == 0 ? 100 : 1));
     nth.every = nth.every == 0 ? 1 : nth.every;
     nth.parts = prog_env("PARTS", 1);
     nth.part = prog_env("PART", 0) % nth.parts;
