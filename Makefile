@@ -462,13 +462,18 @@ RUN_SCRIPTS := $(if $(filter release,$(VARIANT)),$(SCRIPT_TESTS) $(EXAMPLE_TESTS
 RUN_EXAMPLES := $(if $(filter release,$(VARIANT)), \
     $(addprefix $(B)/examples/,group delay expiry transaction work-queue))
 
+# The longest begin first: who begins last may run alone for as long as it takes.
+LONGEST := %/nth_test %/races_test %/damage_test %/flip_test %/golden.sh %/model_test %/fuzz/store
+longest_first = $(filter $(LONGEST),$(1)) $(filter-out $(LONGEST),$(1))
+
 # `deps` comes first: what is asked of pkg-config above must be asked again once it is installed.
 check: deps ## build and run all tests; one summed line at the end
 	@$(MAKE) check-run
-check-run: tests $(TOOL) $(if $(filter release,$(VARIANT)),lib) $(RUN_EXAMPLES)
+check-run: $(UNIT_PROGRAMS) $(PLAIN_PROGRAMS) $(FUZZ_PROGRAMS) $(TOOL) $(RUN_EXAMPLES) \
+    $(if $(filter release,$(VARIANT)),tests lib)
 	@BUILD=$(B) $(VARIANT_ENV) RUNNER='$(RUNNER)' tools/check/run-tests.sh $(B)/logs \
-	    $(UNIT_PROGRAMS:%=check:%) $(PLAIN_PROGRAMS:%=plain:%) $(FUZZ_PROGRAMS:%=plain:%) \
-	    $(RUN_SCRIPTS:%=plain:%)
+	    $(call longest_first,$(UNIT_PROGRAMS:%=check:%) $(PLAIN_PROGRAMS:%=plain:%) \
+	        $(FUZZ_PROGRAMS:%=plain:%) $(RUN_SCRIPTS:%=plain:%))
 check-debug: ## the tests with all assertions
 	@$(MAKE) VARIANT=debug check-run
 check-asan: ## the tests under AddressSanitizer

@@ -1,7 +1,7 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# run-tests.sh - runs test programs, as many at once as there are processors (JOBS), and sums them
-# up in their order: run-tests.sh LOGDIR KIND:PROGRAM...
+# run-tests.sh - runs test programs, one more at once than there are processors (JOBS), for some wait
+# for a disk or a time, and sums them up in their order: run-tests.sh LOGDIR KIND:PROGRAM...
 #
 #   check:PROGRAM  a Check program: its line "NN%: Checks: N, Failures: F, Errors: E" counts
 #   plain:PROGRAM  exit 0 passed, 77 skipped, else failed; a line "checks: N" says how many it made
@@ -36,7 +36,7 @@ logs=$1
 shift
 mkdir -p "$logs"
 rm -f "$logs"/*.status "$logs"/*.ending
-printf '%s\0' "$@" | xargs -0 -n 1 -P "${JOBS:-$(nproc)}" "$0" --one "$logs" &
+printf '%s\0' "$@" | xargs -0 -n 1 -P "${JOBS:-$(($(nproc) + 1))}" "$0" --one "$logs" &
 runner=$!
 trap 'kill "$runner" 2>/dev/null' EXIT
 checks=0
