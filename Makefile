@@ -502,7 +502,8 @@ bench: deps ## measure what is missing of bench/RESULTS.md, in parts; MINUTES=60
 	@BUILD=$(B) $(PYTHON) bench/run.py $(WHAT); status=$$?; \
 	    $(PLOT_PYTHON) bench/report.py; [ $$status = 0 ]
 bench-short: deps ## each program of bench/ with each engine once, with little to do; no figures
-	@$(MAKE) deps-bench bench-programs
+	@$(MAKE) deps-bench
+	@$(MAKE) bench-programs
 	@BUILD=$(B) $(PYTHON) bench/run.py --short $(WHAT)
 bench-table: ## write bench/RESULTS.md and its plots from what has been measured
 	@$(PLOT_PYTHON) bench/report.py
