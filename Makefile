@@ -572,7 +572,7 @@ coverage-run: tests
 # The rows of tests/PROOF.md: tools/check/proof_rows.py.
 proof: deps ## all rows of tests/PROOF.md that are missing, in parts; ROWS="nth" MINUTES=30 JOBS=2
 	@MAKE='$(MAKE)' $(PYTHON) tools/check/proof.py $(ROWS)
-proof-short: deps ## a short run of each row; about 6 minutes
+proof-short: deps ## a short run of each row, some minutes; JOBS=2
 	@MAKE='$(MAKE)' $(PYTHON) tools/check/proof.py --short $(ROWS)
 proof-table: ## write tests/PROOF.md from what has been run
 	@$(PYTHON) tools/check/proof.py --table
@@ -624,27 +624,31 @@ demo: deps ## build and run examples/demo/demo.sh
 
 # ---- quality ----------------------------------------------------------------------------------
 
+# Where what gcc makes of it goes. With STRICT=1 for all, build/release is the same, and made once.
+LINT_GCC ?= build/lint-gcc
 LINT_SCRIPTS := 'tools/gen-ffi.sh --check' tools/check/man-pages.sh tools/check/readme-example.sh \
-    'tools/check/options-page build/lint-gcc' 'tools/check/stats-page build/lint-gcc' \
-    'tools/check/probes.sh build/lint-gcc' 'tools/check/man-examples.sh build/lint-gcc'
+    'tools/check/options-page $(LINT_GCC)' 'tools/check/stats-page $(LINT_GCC)' \
+    'tools/check/probes.sh $(LINT_GCC)' 'tools/check/man-examples.sh $(LINT_GCC)'
 FORMAT_FILES = $(sort $(shell find lib tests tools examples fuzz bench -name '*.[ch]' 2>/dev/null))
 
 lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy, layers, sizes, symbols
 	$(PYTHON) tools/check/layers.py
 	$(PYTHON) tools/check/sizes.py
 	$(PLOT_PYTHON) bench/report_test.py
-	$(PYTHON) tools/check/symbols.py --library build/lint-gcc/$(SONAME)
+	$(PYTHON) tools/check/symbols.py --library $(LINT_GCC)/$(SONAME)
 	@for script in $(LINT_SCRIPTS); do echo "$$script"; $$script || exit 1; done
 lint-format:
 	clang-format --dry-run -Werror $(FORMAT_FILES)
 lint-build:
-	@$(MAKE) B=build/lint-gcc CC=gcc STRICT=1 all tests examples disk-programs
+	@$(MAKE) B=$(LINT_GCC) CC=gcc STRICT=1 all tests examples disk-programs
 	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 CFLAGS='$(CFLAGS) -DCLG_NO_PROBES' all tests examples \
 	    disk-programs
-lint-tidy:
-	@$(foreach f,$(LIB_SOURCES),clang-tidy --quiet $(f) -- -std=c11 -D_GNU_SOURCE -DCLG_DEBUG \
-	    -Iinclude -Ilib $(if $(findstring avx2,$(f)),-mavx2) \
-	    $(if $(findstring avx512,$(f)),-mavx512f) 2>/dev/null || exit 1;)
+LINT_TIDY := $(LIB_SOURCES:%=lint-tidy/%)
+.PHONY: $(LINT_TIDY)
+lint-tidy: $(LINT_TIDY)
+$(LINT_TIDY): lint-tidy/%:
+	@clang-tidy --quiet $* -- -std=c11 -D_GNU_SOURCE -DCLG_DEBUG -Iinclude -Ilib \
+	    $(if $(findstring avx2,$*),-mavx2) $(if $(findstring avx512,$*),-mavx512f) 2>/dev/null
 
 format: ## rewrite the sources as .clang-format says
 	clang-format -i $(FORMAT_FILES)
