@@ -5,7 +5,7 @@
     proof.py [ROW...]           the parts that are missing; MINUTES=n stops after that time, JOBS=n
                                 runs so many at once (default 1: some need both threads)
     proof.py --table [ROW...]   runs nothing: writes and prints the table
-    proof.py --short [ROW...]   one short run of each, nothing recorded
+    proof.py --short [ROW...]   one short run of each, nothing recorded; JOBS=n
 
 A part that ended well is a line of tests/proof/results.jsonl and is not run again on the same tree
 of lib/ (and, of some rows, of what else they are about), so that a run can be stopped and taken up
@@ -24,7 +24,7 @@ import time
 
 import parts
 from parts import ROOT
-from proof_rows import ROWS, SHORT_SECONDS
+from proof_rows import ROWS, SHORT_LONGEST, SHORT_SECONDS
 
 RESULTS = ROOT / "tests/proof/results.jsonl"
 TABLE = ROOT / "tests/PROOF.md"
@@ -57,11 +57,11 @@ def run(row, part, command, limit_s):
     return status, figures, skip.group(0) if skip and not found else None, log
 
 
-def build(rows):
-    for target in dict.fromkeys(target for row in rows for target in row.build):
+def build(targets):
+    for target in dict.fromkeys(targets):
         print(f"building: make {target}", flush=True)
-        subprocess.run(f"${{MAKE:-make}} {target}", cwd=ROOT, shell=True, check=True,
-                       stdout=subprocess.DEVNULL)
+        subprocess.run(f"${{MAKE:-make}} -j{os.cpu_count()} {target}", cwd=ROOT, shell=True,
+                       check=True, stdout=subprocess.DEVNULL)
 
 
 def shown(figures):
@@ -82,44 +82,56 @@ def run_part(row, part):
     return good
 
 
-def run_missing(rows):
-    done = {(r["row"], r["part"], r["tree"]) for r in parts.load(RESULTS)}
-    trees = {row.name: parts.tree_of(*row.folders) for row in rows}
-    work = [(row, part) for row in rows for part in range(row.parts)
-            if (row.name, part, trees[row.name]) not in done]
-    build([row for row in rows if any(row is r for r, _ in work)])
-    minutes = float(os.environ.get("MINUTES", "0"))
-    end = time.monotonic() + 60 * minutes if minutes else float("inf")
+def pooled(function, work):
+    """The results of all, JOBS at once."""
     with concurrent.futures.ThreadPoolExecutor(int(os.environ.get("JOBS", "1"))) as pool:
-        jobs = [pool.submit(lambda row, part: time.monotonic() >= end or run_part(row, part),
-                            row, part) for row, part in work]
+        jobs = [pool.submit(function, *arguments) for arguments in work]
         try:
-            return sum(not job.result() for job in jobs)
+            return [job.result() for job in jobs]
         except BaseException:
             pool.shutdown(wait=False, cancel_futures=True)
             parts.end_all()
             raise
 
 
+def run_missing(rows):
+    done = {(r["row"], r["part"], r["tree"]) for r in parts.load(RESULTS)}
+    trees = {row.name: parts.tree_of(*row.folders) for row in rows}
+    work = [(row, part) for row in rows for part in range(row.parts)
+            if (row.name, part, trees[row.name]) not in done]
+    build(target for row in rows if any(row is r for r, _ in work)
+          for target in (*row.build, *row.build_whole))
+    minutes = float(os.environ.get("MINUTES", "0"))
+    end = time.monotonic() + 60 * minutes if minutes else float("inf")
+    return sum(not good for good in pooled(
+        lambda row, part: time.monotonic() >= end or run_part(row, part), work))
+
+
+def run_row_short(row):
+    """What became of it."""
+    begin = time.monotonic()
+    status, figures, skip, log = run(row, "short", row.short, 4 * SHORT_SECONDS)
+    seconds = round(time.monotonic() - begin)
+    if status in (0, 77) and skip:
+        print(f"skip  {row.name:12} ({seconds} s) {skip}", flush=True)
+        return "skipped"
+    if status == 0 and figures:
+        print(f"ok    {row.name:12} ({seconds} s) {shown(figures)}", flush=True)
+        return "holds"
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
+    print(f"FAIL  {row.name:12} ({seconds} s) status {status}, log {log}\n" +
+          "\n".join("      " + line for line in lines[-40:]), flush=True)
+    return "failed"
+
+
 def run_short(rows):
     """Each row once, as long as a change may be kept waiting for it; nothing is recorded."""
     rows = [row for row in rows if row.short]
-    build(rows)
-    bad = skipped = 0
-    for row in rows:
-        begin = time.monotonic()
-        status, figures, skip, log = run(row, "short", row.short, 4 * SHORT_SECONDS)
-        seconds = round(time.monotonic() - begin)
-        if status in (0, 77) and skip:
-            skipped += 1
-            print(f"skip  {row.name:12} ({seconds} s) {skip}", flush=True)
-        elif status == 0 and figures:
-            print(f"ok    {row.name:12} ({seconds} s) {shown(figures)}", flush=True)
-        else:
-            bad += 1
-            print(f"FAIL  {row.name:12} ({seconds} s) status {status}, log {log}", flush=True)
-            lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
-            print("\n".join("      " + line for line in lines[-40:]), flush=True)
+    build(target for row in rows for target in row.build)
+    # The longest first, and the rest beside them.
+    rows.sort(key=lambda row: SHORT_LONGEST.index(row.name) if row.name in SHORT_LONGEST else 99)
+    said = pooled(run_row_short, [(row,) for row in rows])
+    bad, skipped = said.count("failed"), said.count("skipped")
     print(f"{len(rows) - bad - skipped} rows hold, {skipped} skipped, {bad} failed")
     return bad
 
