@@ -6,7 +6,8 @@
  *       its texts say what the program should do or know, not only what happened.
  * Threads and locks: constant data only.
  * Happy path: fill below, wrap on the way up.
- * Failure modes: a message that does not fit is cut at its end, at a whole UTF-8 character.
+ * Failure modes: a message that does not fit is cut, at a whole UTF-8 character: what was put in
+ *       front of it down to ERROR_OUTER_BYTES, and then its end.
  */
 #include "base/error.h"
 
@@ -18,6 +19,8 @@
 #include <string.h>
 
 #include "base/invariant.h"
+
+enum { ERROR_OUTER_BYTES = 64 };
 
 struct error_entry {
     int32_t code;
@@ -173,13 +176,20 @@ static void error_format(struct commitlog_error *err, const char *fmt, va_list a
     }
 }
 
-/* Append ": " and the text; cut and terminated. */
+/* Append ": " and the text; cut and terminated. When both do not fit, what is there is cut first:
+ * it ends in a path, which the caller knows; the text is the reason, which nobody else tells. */
 static void error_append(struct commitlog_error *err, const char *text)
 {
     CLG_ASSERT(err != NULL);
     CLG_ASSERT(text != NULL);
     size_t have = strlen(err->message);
     const char *between = have > 0 && text[0] != '\0' ? ": " : "";
+    if (have > ERROR_OUTER_BYTES && have + strlen(between) + strlen(text) >= sizeof(err->message)) {
+        err->message[ERROR_OUTER_BYTES] = '\0';
+        error_trim(err->message);
+        have = strlen(err->message);
+        between = "...: ";
+    }
     int n = snprintf(err->message + have, sizeof(err->message) - have, "%s%s", between, text);
     if (n < 0) {
         err->message[have] = '\0';

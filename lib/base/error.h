@@ -5,7 +5,8 @@
  * Owns: the text of an error while it travels up, and the table of codes behind the public
  *       commitlog_error_name, _text, _count and _at.
  * Invariants: every function accepts err == NULL; the returned code does not depend on err; a
- *       message is always terminated and cut at its end, not at its beginning.
+ *       message is always terminated and, when it is too long, cut: what was put in front of it, a
+ *       long path perhaps, and then its end; so that the reason stays.
  * Threads and locks: none; the struct belongs to the caller's thread.
  * Happy path: `return clg_fail(err, COMMITLOG_EDAMAGED, 0, p, "record: check mismatch");` below,
  *       `clg_wrap(err, "segment %020llu", base);` above: "segment 0...: record: check mismatch".

@@ -111,6 +111,27 @@ START_TEST(a_long_message_is_cut_at_its_end_at_a_whole_character)
 }
 END_TEST
 
+/* A store may lie behind a path of 4095 bytes. */
+START_TEST(a_reason_stays_whole_behind_a_long_path)
+{
+    struct commitlog_error err;
+    char path[4096];
+    memset(path, 'a', sizeof(path));
+    path[sizeof(path) - 1] = '\0';
+    memcpy(path + 56, "\xc3\xa4", 2); /* is split by the end of what stays */
+    static const char reason[] = "another process has it open for writing: process 4711";
+    (void)clg_fail(&err, COMMITLOG_ELOCKED, 0, 0, "%s", reason);
+    clg_wrap(&err, "store /%s", path);
+    ck_assert_int_eq(strncmp(err.message, "store /aaaa", 11), 0);
+    ck_assert_str_eq(err.message + 63,
+                     "...: another process has it open for writing: process 4711");
+    clg_wrap(&err, "open store /%s", path);
+    ck_assert_ptr_nonnull(strstr(err.message, reason));
+    (void)clg_fail_os(&err, -EACCES, 0, "open %s", path);
+    ck_assert_ptr_nonnull(strstr(err.message, "...: EACCES (13)"));
+}
+END_TEST
+
 START_TEST(an_errno_becomes_its_code_and_its_name)
 {
     static const struct {
@@ -363,6 +384,7 @@ static Suite *base_suite(void)
     tcase_add_test(errors, no_error_struct_is_fine_everywhere);
     tcase_add_test(errors, wrap_puts_the_outside_first);
     tcase_add_test(errors, a_long_message_is_cut_at_its_end_at_a_whole_character);
+    tcase_add_test(errors, a_reason_stays_whole_behind_a_long_path);
     tcase_add_test(errors, an_errno_becomes_its_code_and_its_name);
     suite_add_tcase(suite, errors);
     TCase *bytes = tcase_create("bytes");

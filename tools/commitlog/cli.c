@@ -20,11 +20,21 @@ static void cli_say(struct cli *cli, const char *format, va_list arguments)
 {
     assert(cli != NULL);
     assert(format != NULL);
-    char text[1024];
-    (void)vsnprintf(text, sizeof(text), format, arguments);
+    va_list again;
+    va_copy(again, arguments);
+    const int length = vsnprintf(NULL, 0, format, again);
+    va_end(again);
+    const size_t room = length < 0 ? 1 : (size_t)length + 1;
+    char *text = malloc(room); /* a path may be long */
+    if (text != NULL) {
+        text[0] = '\0';
+        (void)vsnprintf(text, room, format, arguments);
+    }
     watch_writes(cli->watch, true);
-    fprintf(stderr, "%scommitlog %s: %s\n", bar_erase(cli->bar), cli->command, text);
+    fprintf(stderr, "%scommitlog %s: %s\n", bar_erase(cli->bar), cli->command,
+            text != NULL ? text : format);
     watch_writes(cli->watch, false);
+    free(text);
 }
 
 void cli_error(struct cli *cli, const char *format, ...)
