@@ -218,6 +218,9 @@ test_bad_lines() {
         'tag, keys and headers take'
     bad_line '{"body":"x","topic":{"base64":"/w=="}}' '"topic" is not a string'
     bad_line "$(printf '{"body":"\377"}')" 'not JSON'
+    # What comes from the input makes no line of its own, and tells the terminal nothing.
+    bad_line '{"body":"x","a\u001b[31m\ncommitlog append: done\u007f":1}' \
+        'unknown field "a\\x1b\[31m\\x0acommitlog append: done\\x7f"'
     # A topic is created by a record that is stored, not by a bad line.
     echo '{"topic":"ghost","queue":99,"body":"x"}' |
         run 1 "$commitlog" append "$bad_store" --jsonl

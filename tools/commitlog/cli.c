@@ -16,6 +16,21 @@
 static void cli_say(struct cli *cli, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
 
+/* Names from the store and from the input may hold anything: it makes no line of its own, and tells
+ * the terminal nothing. */
+static void cli_tame(char *to, const char *from)
+{
+    for (; *from != '\0'; from++) {
+        const unsigned char byte = (unsigned char)*from;
+        if (byte < 0x20 || byte == 0x7f) {
+            to += snprintf(to, sizeof("\\x00"), "\\x%02x", byte);
+        } else {
+            *to++ = *from;
+        }
+    }
+    *to = '\0';
+}
+
 static void cli_say(struct cli *cli, const char *format, va_list arguments)
 {
     assert(cli != NULL);
@@ -25,10 +40,11 @@ static void cli_say(struct cli *cli, const char *format, va_list arguments)
     const int length = vsnprintf(NULL, 0, format, again);
     va_end(again);
     const size_t room = length < 0 ? 1 : (size_t)length + 1;
-    char *text = malloc(room); /* a path may be long */
+    char *text = malloc(5 * room); /* a path may be long */
     if (text != NULL) {
-        text[0] = '\0';
-        (void)vsnprintf(text, room, format, arguments);
+        text[4 * room] = '\0';
+        (void)vsnprintf(text + 4 * room, room, format, arguments);
+        cli_tame(text, text + 4 * room);
     }
     watch_writes(cli->watch, true);
     fprintf(stderr, "%scommitlog %s: %s\n", bar_erase(cli->bar), cli->command,
