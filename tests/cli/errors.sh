@@ -1,6 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# errors.sh - what the command's errors say, whatever the names are that they tell of.
+# errors.sh - what the command says of what is wrong: behind a long path, and where the end of a log
+# is lost.
 #
 # errors.sh [TEST...]
 set -u
@@ -37,7 +38,51 @@ test_long_path() {
     started=()
 }
 
-for each in "${@:-long_path}"; do
+# A store that was closed has lost its end: nobody says that what was there never was.
+test_lost_end() {
+    section "the end of a log that is lost"
+    local copy file each lost
+    store=$(new)
+    seq 200 | sed "s/$/$(printf '%0300d' 0)/" |
+        run 0 "$commitlog" append "$store" -t t -q 0 --segment-size 64K
+    seq 20 | run 0 "$commitlog" append "$store" -t late -q 0 --acks
+    lost=$(tail -n 1 "$out" | cut -d' ' -f1)
+    echo x | run 0 "$commitlog" append "$store" -t late --delay 1h
+    run 0 "$commitlog" group create "$store" -g g
+    read -r file _ < <(place_of "$store" "$lost")
+    local lists=(topics 'topics --json' 'timer list' 'tx list' 'group list' 'group lag' dump)
+    for each in "${lists[@]}"; do
+        # shellcheck disable=SC2086
+        run 0 "$commitlog" $each "$store"
+        quiet "$each before"
+    done
+    for each in 12000 9000 4095 0; do
+        current="the end of a log that is lost: $each bytes stay"
+        copy=$(new)
+        cp -r "$store" "$copy"
+        truncate -s "$each" "$copy${file#"$store"}"
+        lose "$copy" "$lost"
+        rm -rf "$copy"
+    done
+}
+
+lose() { # lose STORE POSITION: what is known to be lost is named by all who could miss it
+    local each
+    for each in "${lists[@]}" 'read -t late' 'read -t t' 'group show -g g' 'group work -g g' \
+        "get --at $2"; do
+        # shellcheck disable=SC2086
+        run 1 "$commitlog" $each "$1"
+        says "$each" 'damage at position [0-9]*: left out'
+    done
+    run 1 "$commitlog" read "$1" -t t
+    same "and nothing else" 1 "$(wc -l <"$err")"
+    run 0 "$commitlog" dump "$1" --max 3
+    run 0 "$commitlog" recover "$1" --mode salvage
+    run 0 "$commitlog" topics "$1"
+    quiet "once it is on record"
+}
+
+for each in "${@:-long_path lost_end}"; do
     for test in $each; do
         "test_$test"
     done

@@ -28,6 +28,9 @@ static int get_fail(struct cli *cli, struct store *store, uint64_t position, int
         cli_error(cli,
                   "%s: position %" PRIu64 " is %s: the log holds positions %" PRIu64 " to %" PRIu64,
                   cli->dir, position, commitlog_error_text(rc), kept.first, kept.visible);
+        if (rc == COMMITLOG_EBEYOND) {
+            (void)store_tell_damage(cli, store, position);
+        }
     } else if (rc == COMMITLOG_EEXPIRED) {
         cli_error(cli,
                   "%s: position %" PRIu64 ": the message that this refers to is no longer kept",

@@ -48,12 +48,12 @@ static int group_open_topic(struct group_run *run)
 
 int group_open(struct group_run *run, int mode, uint32_t flags)
 {
-    assert(mode == STORE_READ || mode == STORE_WRITE);
+    assert(mode == STORE_LIST || mode == STORE_WRITE);
     struct cli *cli = &run->cli;
     struct commitlog_error err = {0};
     const struct store_options given = {.patience_ms = run->patience_ms};
     if (cli->watch == NULL) { /* who waits for input before has one */
-        watch_start(cli, mode == STORE_READ ? WATCH_OUTPUT : WATCH_SIGNALS);
+        watch_start(cli, mode == STORE_LIST ? WATCH_OUTPUT : WATCH_SIGNALS);
     }
     int status = store_open(cli, &run->store, mode, &given);
     if (status == CLI_DONE && run->name != NULL) {

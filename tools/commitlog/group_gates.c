@@ -81,7 +81,7 @@ int group_gates(int argc, const char **argv)
                      &status)) {
         return status;
     }
-    status = group_open(&run, STORE_READ, 0);
+    status = group_open(&run, STORE_LIST, 0);
     if (status == CLI_DONE) {
         status = gates_run(&run);
     }

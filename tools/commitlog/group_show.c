@@ -78,7 +78,7 @@ int group_list(int argc, const char **argv)
     if (!group_begin(&run, &list_spec, table, 0, argc, argv, &status)) {
         return status;
     }
-    status = group_open(&run, STORE_READ, 0);
+    status = group_open(&run, STORE_LIST, 0);
     if (status == CLI_DONE) {
         status = list_run(&run);
     }
@@ -192,7 +192,7 @@ int group_show(int argc, const char **argv)
     if (!group_begin(&run, &show_spec, table, GROUP_NAMED, argc, argv, &status)) {
         return status;
     }
-    status = group_open(&run, STORE_READ, 0);
+    status = group_open(&run, STORE_LIST, 0);
     if (status == CLI_DONE) {
         status = show_run(&run);
     }
@@ -318,7 +318,7 @@ int group_lag(int argc, const char **argv)
     if (!group_begin(&run, &lag_spec, table, 0, argc, argv, &status)) {
         return status;
     }
-    status = group_open(&run, STORE_READ, 0);
+    status = group_open(&run, STORE_LIST, 0);
     if (status == CLI_DONE) {
         status = lag_run(&run);
     }

@@ -197,7 +197,7 @@ int group_work(int argc, const char **argv)
     if (!group_begin(&run, &work_spec, table, GROUP_NAMED, argc, argv, &status)) {
         return status;
     }
-    status = group_open(&run, STORE_READ, 0);
+    status = group_open(&run, STORE_LIST, 0);
     if (status == CLI_DONE) {
         status = work_run(&run);
     }

@@ -39,11 +39,17 @@ static int store_set_other(struct cli *cli, struct store *store, const char *pai
     return store_set(cli, store, name, equals + 1, option);
 }
 
+static bool store_reads(int mode)
+{
+    return mode == STORE_READ || mode == STORE_LIST;
+}
+
 /* What the mode fixes; set after the user's options, which cannot change it. */
 static int32_t store_set_mode(struct store *store, int mode, struct commitlog_error *err)
 {
     static const uint64_t create[] = {
         [STORE_READ] = COMMITLOG_CREATE_NEVER,
+        [STORE_LIST] = COMMITLOG_CREATE_NEVER,
         [STORE_WRITE] = COMMITLOG_CREATE_NEVER,
         [STORE_CREATE] = COMMITLOG_CREATE_ALWAYS,
         [STORE_WRITE_OR_CREATE] = COMMITLOG_CREATE_IF_MISSING,
@@ -52,7 +58,7 @@ static int32_t store_set_mode(struct store *store, int mode, struct commitlog_er
     int32_t rc = commitlog_options_set(store->options, COMMITLOG_OPT_CREATE, create[mode], err);
     if (rc == COMMITLOG_OK) {
         rc = commitlog_options_set(store->options, COMMITLOG_OPT_ACCESS,
-                                   mode == STORE_READ ? COMMITLOG_READ_ONLY : COMMITLOG_READ_WRITE,
+                                   store_reads(mode) ? COMMITLOG_READ_ONLY : COMMITLOG_READ_WRITE,
                                    err);
     }
     if (rc == COMMITLOG_OK) {
@@ -64,7 +70,7 @@ static int32_t store_set_mode(struct store *store, int mode, struct commitlog_er
 int store_prepare(struct cli *cli, struct store *store, int mode, const struct store_options *given)
 {
     assert(cli != NULL && store != NULL);
-    *store = (struct store){0};
+    *store = (struct store){.lists = mode == STORE_LIST};
     struct commitlog_error err = {0};
     int32_t rc = commitlog_options_create(&store->options);
     if (rc == COMMITLOG_OK) {
@@ -140,6 +146,27 @@ bool store_tell_unrecovered(struct cli *cli, struct store *store)
     return bytes > 0;
 }
 
+bool store_tell_damage(struct cli *cli, struct store *store, uint64_t from)
+{
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    uint64_t first = UINT64_MAX;
+    uint64_t count = 0;
+    for (uint32_t i = 0; commitlog_damage_get(store->handle, i, &damage) == COMMITLOG_OK; i++) {
+        if (damage.to_position > from) {
+            first = damage.from_position < first ? damage.from_position : first;
+            count++;
+        }
+        damage = (struct commitlog_damage){.struct_bytes = sizeof(damage)};
+    }
+    if (count > 0 && first != UINT64_MAX) {
+        cli_error(cli, "%s: damage at position %llu%s: left out (commitlog verify names all of it)",
+                  cli->dir, (unsigned long long)first, count > 1 ? " and others" : "");
+    } else if (count > 0) {
+        cli_error(cli, "%s: damage: left out (commitlog verify names all of it)", cli->dir);
+    }
+    return count > 0;
+}
+
 int store_no_topic(struct cli *cli, struct store *store, const char *topic)
 {
     uint64_t end;
@@ -149,6 +176,9 @@ int store_no_topic(struct cli *cli, struct store *store, const char *topic)
     } else {
         cli_error(cli, "%s: there is no topic %s (commitlog topics %s lists them)", cli->dir, topic,
                   cli->dir);
+    }
+    if (!store->lists) { /* else store_close does */
+        (void)store_tell_damage(cli, store, 0);
     }
     return CLI_NO;
 }
@@ -168,12 +198,12 @@ int store_no_group(struct cli *cli, struct store *store, const char *group)
 
 static void store_hint(struct cli *cli, int mode, int32_t code)
 {
-    if (code == COMMITLOG_EDAMAGED && mode != STORE_READ) {
+    if (code == COMMITLOG_EDAMAGED && !store_reads(mode)) {
         cli_error(cli,
                   "nothing was changed; `commitlog verify %s' names the damage, `commitlog recover "
                   "%s --mode salvage' keeps all that is sound",
                   cli->dir, cli->dir);
-    } else if (code == COMMITLOG_ENOTFOUND && (mode == STORE_READ || mode == STORE_WRITE)) {
+    } else if (code == COMMITLOG_ENOTFOUND && (store_reads(mode) || mode == STORE_WRITE)) {
         cli_error(cli, "`commitlog create %s' makes a new store, and so does append", cli->dir);
     }
 }
@@ -214,7 +244,7 @@ int store_open(struct cli *cli, struct store *store, int mode, const struct stor
         return rc == COMMITLOG_ENOTFOUND ? CLI_CANNOT : failed;
     }
     watch_store(cli->watch, store->handle);
-    if (mode != STORE_READ) {
+    if (!store_reads(mode)) {
         store_tell_recovery(cli, store);
     } else {
         (void)store_tell_unrecovered(cli, store);
@@ -227,6 +257,9 @@ int store_close(struct cli *cli, struct store *store, int status)
     assert(cli != NULL && store != NULL);
     watch_store(cli->watch, NULL);
     watch_progress(cli->watch, NULL);
+    if (store->handle != NULL && store->lists && store_tell_damage(cli, store, 0)) {
+        status = status == CLI_DONE || status == CLI_ENDED ? CLI_NO : status;
+    }
     if (store->handle != NULL) {
         struct commitlog_error err = {0};
         const int32_t rc = commitlog_close(store->handle, &err);

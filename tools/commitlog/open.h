@@ -41,9 +41,11 @@ struct store {
     struct commitlog_progress *progress;
     struct commitlog_store *handle;
     bool told_unrecovered;
+    bool lists; /* STORE_LIST */
 };
 
-enum { STORE_READ, STORE_WRITE, STORE_CREATE, STORE_WRITE_OR_CREATE };
+/* STORE_LIST: to read, and damage that is known then makes what was printed incomplete. */
+enum { STORE_READ, STORE_LIST, STORE_WRITE, STORE_CREATE, STORE_WRITE_OR_CREATE };
 
 /* An options object for `mode`, for the calls that take a directory instead of a store. */
 int store_prepare(struct cli *cli, struct store *store, int mode,
@@ -55,11 +57,14 @@ int store_open(struct cli *cli, struct store *store, int mode, const struct stor
 uint64_t store_unrecovered(const struct store *store, uint64_t *end);
 /* Says once that there are such, and how to get them; true if there are. */
 bool store_tell_unrecovered(struct cli *cli, struct store *store);
+/* Says where damage is known that ends behind `from`; true if there is such. */
+bool store_tell_damage(struct cli *cli, struct store *store, uint64_t from);
 /* The report that a topic is not there, or not before that end; the exit code. */
 int store_no_topic(struct cli *cli, struct store *store, const char *topic);
 /* The same of a group. */
 int store_no_group(struct cli *cli, struct store *store, const char *group);
-/* Closes; `status` unless closing fails, which is reported. NULL handles are fine. */
+/* Closes; `status` unless closing fails or a list is incomplete, which is reported. NULL handles
+ * are fine. */
 int store_close(struct cli *cli, struct store *store, int status);
 
 #endif

@@ -208,7 +208,7 @@ static int timer_list(int argc, const char **argv)
     struct store store;
     struct timer_table timers = {0};
     watch_start(&cli, WATCH_OUTPUT);
-    status = store_open(&cli, &store, STORE_READ, NULL);
+    status = store_open(&cli, &store, STORE_LIST, NULL);
     if (status == CLI_DONE) {
         status = timer_collect(&cli, store.handle, &timers);
     }

@@ -158,7 +158,7 @@ int command_topics(int argc, const char **argv)
     }
     struct store store;
     watch_start(&cli, WATCH_OUTPUT);
-    status = store_open(&cli, &store, STORE_READ, NULL);
+    status = store_open(&cli, &store, STORE_LIST, NULL);
     if (status == CLI_DONE) {
         status = topics_run(&cli, store.handle, json != 0);
     }

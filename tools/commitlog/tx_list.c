@@ -140,7 +140,7 @@ int tx_list(int argc, const char **argv)
     }
     struct store store;
     watch_start(&cli, WATCH_OUTPUT);
-    status = store_open(&cli, &store, STORE_READ, NULL);
+    status = store_open(&cli, &store, STORE_LIST, NULL);
     if (status == CLI_DONE) {
         status = list_run(&cli, &store, most, json != 0);
     }
@@ -271,7 +271,7 @@ int tx_show(int argc, const char **argv)
     }
     struct store store;
     watch_start(&cli, WATCH_OUTPUT);
-    status = store_open(&cli, &store, STORE_READ, NULL);
+    status = store_open(&cli, &store, STORE_LIST, NULL);
     if (status == CLI_DONE) {
         status = show_run(&cli, &store, number, json != 0);
     }
