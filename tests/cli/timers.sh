@@ -444,7 +444,28 @@ test_retain() {
     prints "dump still says where it was" '  reference .*  refers to [0-9]*  body 16$'
 }
 
-all='usage append jsonl list cancel delivery moving next_writer retain'
+# What waits is more than half of what is kept: retention stops, and tells what went before that.
+test_retain_stops() {
+    section 'retention that stops'
+    local how
+    store=$(new)
+    numbers() { seq -f "%0300.0f" "$1"; }
+    for how in text --json; do
+        numbers 1200 | run 0 "$commitlog" append "$store" -t bulk -q 0 --segment-size 64K
+        numbers 1200 | run 0 "$commitlog" append "$store" -t late -q 0 --delay 1h
+        # shellcheck disable=SC2046
+        run 2 "$commitlog" retain "$store" --bytes 1 $([ "$how" = text ] || echo "$how")
+        says "$how: why" 'retention stopped: '
+        if [ "$how" = text ]; then
+            prints "text" '^dropped [1-9][0-9]* segments'
+        else
+            prints "json" '"segments_dropped":[1-9]'
+        fi
+        rm -rf "$store"
+    done
+}
+
+all='usage append jsonl list cancel delivery moving next_writer retain retain_stops'
 for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"

@@ -126,7 +126,10 @@ int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commi
     } else {
         cli_error(cli, "%s: %s%s", what, text, place);
     }
-    if (code == COMMITLOG_ENOSPC) {
+    if (code == COMMITLOG_ENOSPC && strcmp(cli->command, "retain") == 0) {
+        cli_error(cli, "the disk is full: there is no room for what is to be stored again; make "
+                       "some outside of the store, then go on");
+    } else if (code == COMMITLOG_ENOSPC) {
         cli_error(cli, "the disk is full: make room (`commitlog retain' drops old segments), then "
                        "go on");
     } else if (code == COMMITLOG_EACCESS && worded && err->os_errno == EROFS) {

@@ -46,11 +46,14 @@ static const struct cli_spec retain_spec = {
         "dropped.",
 };
 
-static int retain_tell(struct cli *cli, const struct commitlog_retained *done, const char *amount)
+/* What was dropped, also before a failure whose status is given. */
+static int retain_tell(struct cli *cli, const struct commitlog_retained *done, const char *amount,
+                       int status)
 {
-    return cli_done(cli, "dropped %" PRIu32 " segment%s, %s; the first position kept is %" PRIu64,
-                    done->segments_dropped, done->segments_dropped == 1 ? "" : "s", amount,
-                    done->first);
+    const int told = cli_done(
+        cli, "dropped %" PRIu32 " segment%s, %s; the first position kept is %" PRIu64,
+        done->segments_dropped, done->segments_dropped == 1 ? "" : "s", amount, done->first);
+    return status == CLI_DONE ? told : status;
 }
 
 static int retain_run(struct cli *cli, struct store *store,
@@ -59,8 +62,12 @@ static int retain_run(struct cli *cli, struct store *store,
     struct commitlog_error err = {0};
     struct commitlog_retained done = {.struct_bytes = sizeof(done)};
     const int32_t rc = commitlog_retain(store->handle, policy, &done, &err);
+    int status = CLI_DONE;
     if (rc != COMMITLOG_OK) {
-        return cli_fail(cli, cli->dir, rc, &err);
+        status = cli_fail(cli, cli->dir, rc, &err);
+        if (done.segments_dropped == 0) {
+            return status;
+        }
     }
     char amount[32];
     when_amount(done.bytes_dropped, amount, sizeof(amount));
@@ -72,7 +79,7 @@ static int retain_run(struct cli *cli, struct store *store,
                       (json_int_t)done.bytes_dropped, "bytes_carried",
                       (json_int_t)done.bytes_carried, "bytes_held", (json_int_t)done.bytes_held,
                       "first", (json_int_t)done.first, "kept_from", (json_int_t)done.kept_from));
-        return retain_tell(cli, &done, amount);
+        return retain_tell(cli, &done, amount, status);
     }
     (void)out_format(&cli->out,
                      "dropped %" PRIu32 " segment%s, %s; appended again %" PRIu64
@@ -85,7 +92,7 @@ static int retain_run(struct cli *cli, struct store *store,
                          "%" PRIu64 " on (commitlog group lag)\n",
                          done.kept_from);
     }
-    return retain_tell(cli, &done, amount);
+    return retain_tell(cli, &done, amount, status);
 }
 
 int command_retain(int argc, const char **argv)
