@@ -1283,7 +1283,10 @@ class Group(_Handle):
         """One that shares the messages of the topic with all other receivers of the group. What it
         is given is its own for visibility_ms (from 1 on); what was given out max_attempts times
         (None: no limit) goes to dead_topic, or to "%DLQ%" and the group's name. ordered: of each
-        queue one message at a time."""
+        queue one message at a time. A number below 1 is a ValueError."""
+        for number in (visibility_ms, 1 if max_attempts is None else max_attempts):
+            if number < 1:  # 0 would be the default to the library: a minute, 16 attempts
+                raise ValueError(f"visibility_ms and max_attempts are 1 or more, not {number}")
         options, handle, err = _ReceiverOptions(), c_void_p(), _Error()
         options.flags = ((_RECEIVE_ORDERED if ordered else 0) |
                          (_RECEIVE_DEAD_TOPIC if dead_topic is not None else 0))

@@ -751,6 +751,11 @@ class WorkQueues(StoreCase):
 
     def test_refusals(self):
         self.refused("EINVAL", self.group.receiver, self.topic, max_attempts=65535)
+        for wrong in (0, -1):  # 0 would be the default to the library
+            with self.assertRaises(ValueError):
+                self.group.receiver(self.topic, max_attempts=wrong)
+            with self.assertRaises(ValueError):
+                self.group.receiver(self.topic, visibility_ms=wrong)
         receiver = self.group.receiver(self.topic)
         self.refused("EINVAL", receiver.receive, 0)
         self.refused("EINVAL", receiver.ack, [])
