@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
-# errors.sh - what the command says of what is wrong: behind a long path, and where the end of a log
-# is lost.
+# errors.sh - what the command says of what is wrong: behind a long path, where the end of a log is
+# lost, and when nobody gets its help.
 #
 # errors.sh [TEST...]
 set -u
@@ -82,7 +82,24 @@ lose() { # lose STORE POSITION: what is known to be lost is named by all who cou
     quiet "once it is on record"
 }
 
-for each in "${@:-long_path lost_end}"; do
+# Help is output like any other.
+test_help() {
+    section "help that nobody gets"
+    local each
+    for each in help --help --version 'read --help' 'group --help' 'group list --help'; do
+        checks=$((checks + 1))
+        # shellcheck disable=SC2086
+        "$commitlog" $each >/dev/full 2>"$err"
+        same "$each" 2 $?
+        says "$each" 'standard output: No space left'
+        # shellcheck disable=SC2086
+        { sleep 0.2 && "$commitlog" $each 2>"$err"; } | true
+        same "$each into a pipe that is closed" 0 "${PIPESTATUS[0]}"
+        quiet "$each into a pipe that is closed"
+    done
+}
+
+for each in "${@:-long_path lost_end help}"; do
     for test in $each; do
         "test_$test"
     done

@@ -141,6 +141,15 @@ int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commi
     return cli_status(code);
 }
 
+int cli_help_end(const char *command)
+{
+    if (fflush(stdout) == 0 || errno == EPIPE) {
+        return CLI_DONE;
+    }
+    fprintf(stderr, "%s: standard output: %s\n", command, strerror(errno));
+    return CLI_CANNOT;
+}
+
 static void cli_help(struct cli *cli, const struct cli_spec *spec)
 {
     assert(cli->popt != NULL);
@@ -217,8 +226,7 @@ bool cli_parse(struct cli *cli, const struct cli_spec *spec, struct poptOption *
     while ((rc = poptGetNextOpt(cli->popt)) >= 0) {
         if (rc == 'h') {
             cli_help(cli, spec);
-            fflush(stdout);
-            *status = cli_end(cli, ferror(stdout) != 0 ? CLI_CANNOT : CLI_DONE);
+            *status = cli_end(cli, cli_help_end(argv[0]));
             return false;
         }
     }
@@ -362,7 +370,7 @@ int cli_run_action(const struct cli_actions *set, int argc, const char **argv)
     }
     if (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0) {
         cli_actions_usage(set, stdout);
-        return fflush(stdout) == 0 || errno == EPIPE ? CLI_DONE : CLI_CANNOT;
+        return cli_help_end("commitlog");
     }
     for (size_t i = 0; i < set->count; i++) {
         if (strcmp(argv[1], set->actions[i].name) == 0) {

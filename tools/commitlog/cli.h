@@ -91,6 +91,8 @@ bool cli_parse(struct cli *cli, const struct cli_spec *spec, struct poptOption *
 
 /* Flushes standard output, ends the watch, frees what cli owns; returns the exit code. */
 int cli_end(struct cli *cli, int status);
+/* Writes out the help that was printed to stdout; the exit code, of a failure after a report. */
+int cli_help_end(const char *command);
 
 /* "commitlog CMD: <text>" on stderr. */
 void cli_error(struct cli *cli, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -37,6 +37,7 @@ static const struct {
     {"bench", command_bench, "measure appending, reading and recovering"},
 };
 
+enum { MAIN_HELP_BYTES = 65536 };
 enum { COMMAND_COUNT = sizeof(commands) / sizeof(commands[0]) };
 
 static void main_usage(FILE *stream)
@@ -88,6 +89,7 @@ int main(int argc, char **argv)
     if (!main_guard_descriptors()) {
         return CLI_CANNOT;
     }
+    (void)setvbuf(stdout, NULL, _IOFBF, MAIN_HELP_BYTES); /* so that its end tells of a failure */
     (void)signal(SIGBUS, main_on_bus_error);
     (void)signal(SIGPIPE, SIG_IGN); /* a vanished reader is seen as EPIPE */
     if (argc < 2) {
@@ -97,11 +99,11 @@ int main(int argc, char **argv)
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {
         main_usage(stdout);
-        return fflush(stdout) == 0 || errno == EPIPE ? CLI_DONE : CLI_CANNOT;
+        return cli_help_end("commitlog");
     }
     if (strcmp(name, "--version") == 0 || strcmp(name, "-V") == 0) {
         printf("commitlog %s\n", commitlog_version_text());
-        return fflush(stdout) == 0 || errno == EPIPE ? CLI_DONE : CLI_CANNOT;
+        return cli_help_end("commitlog");
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
         if (strcmp(name, commands[i].name) == 0) {
