@@ -145,6 +145,12 @@ CLG_MUST_CHECK int clg_cursor_aim_anew(struct commitlog_cursor *cursor,
  * and nothing was read; EEND: whether it is there the next writer's recovery will tell. Others:
  * that could not be read. */
 CLG_MUST_CHECK int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fetch);
+/* In log order: damage that the opening found lies between what was read last and `upto`: once. */
+CLG_MUST_CHECK int clg_cursor_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
+                                    uint64_t upto);
+/* Where a seek to `position` leads: past damage behind the end, to the end, where it goes on. */
+uint64_t clg_cursor_past(const struct commitlog_cursor *cursor, uint64_t visible,
+                         uint64_t position);
 /* The record at `position`, checked against what the index says of it, into the next message.
  * `expected` NULL: any. Unless it is 0, no message is touched. COMMITLOG_ENOTFOUND: not what was
  * asked for, left out: left_next and left_epoch are its; EAGAIN: no more pins, or as many were

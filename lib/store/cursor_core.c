@@ -1,6 +1,6 @@
 /*
  * cursor_core.c -- a cursor at a core: where its queues are there, and whether what it has read
- * still is, when the core was replaced.
+ * still is, when the core was replaced; and damage that the opening found.
  */
 #include "base/invariant.h"
 #include "base/plant.h"
@@ -111,4 +111,28 @@ int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fet
         cursor->kind->resume(cursor, &view);
     }
     return COMMITLOG_OK;
+}
+
+int clg_cursor_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch, uint64_t upto)
+{
+    struct commitlog_damage damage;
+    for (size_t i = 0;
+         clg_damage_list_get(&cursor->store->opening_damage, i, &damage) == COMMITLOG_OK; i++) {
+        /* Offsets whose positions nobody knows lie nowhere: the queue's own cursor says them. */
+        bool between = damage.from_position != CLG_NO_POSITION &&
+                       damage.to_position > cursor->next && damage.from_position < upto &&
+                       damage.to_position > cursor->crossed;
+        if (between) {
+            /* What was read before it goes out first; then the next call comes here again. */
+            cursor->crossed = fetch->count == 0 ? damage.to_position : cursor->crossed;
+            fetch->bound = clg_max_u64(damage.from_position, clg_log_first(fetch->core->log));
+            return COMMITLOG_EDAMAGED;
+        }
+    }
+    return COMMITLOG_OK;
+}
+
+uint64_t clg_cursor_past(const struct commitlog_cursor *cursor, uint64_t visible, uint64_t position)
+{
+    return position > visible && position <= cursor->crossed ? visible : position;
 }

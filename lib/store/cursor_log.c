@@ -9,7 +9,12 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     while (fetch->count < fetch->max) {
         fetch->bound = fetch->visible;
         if (cursor->next >= fetch->visible) {
-            return cursor->next == fetch->visible ? COMMITLOG_EEND : COMMITLOG_EBEYOND;
+            if (cursor->next > fetch->visible) {
+                return COMMITLOG_EBEYOND;
+            }
+            /* And what should follow? */
+            const int crossed = clg_cursor_cross(cursor, fetch, UINT64_MAX);
+            return crossed == COMMITLOG_OK ? COMMITLOG_EEND : crossed;
         }
         int rc = clg_cursor_take(cursor, fetch, cursor->next, UINT32_MAX, 0, NULL);
         if (rc == COMMITLOG_ETOOSMALL) {
@@ -86,7 +91,7 @@ static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
         from == COMMITLOG_FROM_OFFSET && value >= cursor->next ? cursor->min_epoch : 0;
     uint64_t next = from == COMMITLOG_FROM_FIRST ? clg_log_first(core->log)
                     : from == COMMITLOG_FROM_END ? visible
-                                                 : value;
+                                                 : clg_cursor_past(cursor, visible, value);
     int rc = COMMITLOG_OK;
     if (from != COMMITLOG_FROM_FIRST && from != COMMITLOG_FROM_END &&
         from != COMMITLOG_FROM_OFFSET) {

@@ -20,33 +20,13 @@ static int topic_open_merge(struct commitlog_cursor *cursor, struct clg_core *co
                                 &cursor->merge);
 }
 
-/* Damage that the opening found lies between what was read last and the next entry: said once. */
-static int topic_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch, uint64_t upto)
-{
-    struct commitlog_damage damage;
-    for (size_t i = 0;
-         clg_damage_list_get(&cursor->store->opening_damage, i, &damage) == COMMITLOG_OK; i++) {
-        /* Offsets whose positions nobody knows lie nowhere: the queue's own cursor says them. */
-        bool between = damage.from_position != CLG_NO_POSITION &&
-                       damage.to_position > cursor->next && damage.from_position < upto &&
-                       damage.to_position > cursor->crossed;
-        if (between) {
-            /* What was read before it goes out first; then the next call comes here again. */
-            cursor->crossed = fetch->count == 0 ? damage.to_position : cursor->crossed;
-            fetch->bound = clg_max_u64(damage.from_position, clg_log_first(fetch->core->log));
-            return COMMITLOG_EDAMAGED;
-        }
-    }
-    return COMMITLOG_OK;
-}
-
 /* `expired`: what lies below has, since it was looked up. */
 static int topic_take(struct commitlog_cursor *cursor, struct clg_fetch *fetch,
                       const struct clg_merge_entry *merged, uint64_t expired)
 {
     const struct clg_lookup_entry *entry = &merged->entry;
     bool is_there = (entry->flags & CLG_QUEUE_ENTRY_HOLE) == 0 && entry->position >= expired;
-    int rc = topic_cross(cursor, fetch, entry->position);
+    int rc = clg_cursor_cross(cursor, fetch, entry->position);
     if (rc != COMMITLOG_OK) {
         return rc;
     }
@@ -91,7 +71,7 @@ static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
                                 CLG_CURSOR_ENTRIES, &cursor->pending, &skipped);
             fetch->bound = rc == COMMITLOG_OK ? fetch->bound : cursor->next;
             if (rc == COMMITLOG_OK && cursor->pending == 0) {
-                rc = topic_cross(cursor, fetch, UINT64_MAX); /* and what should follow */
+                rc = clg_cursor_cross(cursor, fetch, UINT64_MAX); /* and what should follow */
                 if (rc != COMMITLOG_OK) {
                     return rc;
                 }
@@ -169,6 +149,7 @@ static int topic_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
         next = clg_log_first(core->log);
         break;
     case COMMITLOG_FROM_OFFSET:
+        next = clg_cursor_past(cursor, visible, value);
         break;
     case COMMITLOG_FROM_END:
         next = visible;
