@@ -295,7 +295,7 @@ def check_reload(server):
             "both", send_fields("T-acl-wire"), body), body)[0]["code"], 0)
     server.write([newcomer])
     process.send_signal(signal.SIGHUP)
-    end = time.monotonic() + 5
+    end = time.monotonic() + 30
     while ask(server, 310, request, body)[0]["code"] != 0:
         need(time.monotonic() < end, "a newcomer is not known after SIGHUP")
         time.sleep(0.05)

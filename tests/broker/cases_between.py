@@ -93,7 +93,7 @@ def members_are_told(ctx):
         heartbeat(first, "first@1", group, topic)
         heartbeat(second, "second@1", group, topic)
         begin = time.monotonic()
-        same("group of the notice when a member joins", told(first, 5), group)
+        same("group of the notice when a member joins", told(first, 20), group)
         joined = time.monotonic() - begin
         header, body = second.ask(38, {"consumerGroup": group})
         same("members", sorted(json.loads(body)["consumerIdList"]), ["first@1", "second@1"])
@@ -101,7 +101,7 @@ def members_are_told(ctx):
             pass
         second.close()
         begin = time.monotonic()
-        same("group of the notice when a connection ends", told(first, 5), group)
+        same("group of the notice when a connection ends", told(first, 20), group)
         left = time.monotonic() - begin
         first.socket.settimeout(10)
         header, body = first.ask(38, {"consumerGroup": group})
