@@ -586,7 +586,7 @@ broker: deps-broker ## build examples/mini-broker, a broker for clients of Rocke
 check-broker: broker check-broker-unit check-broker-ops $(if $(SHORT),,check-broker-systemd) ## unmodified clients against the mini-broker; SHORT=1 for some minutes; RESULTS=tests/broker/RESULTS.md
 	@$(MAKE) deps-broker-clients
 	@$(MAKE) deps-powercut $(FAULT_DISK) || true
-	@$(PYTHON) tests/broker/run.py --binary $(BROKER) $(if $(SHORT),--short --jobs 6) \
+	@$(PYTHON) tests/broker/run.py --binary $(BROKER) $(if $(SHORT),--short --jobs 8) \
 	    $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(RESULTS),--results $(RESULTS))
 check-broker-unit: broker ## the unit tests of the mini-broker, and what hostile clients send
 	@$(MAKE) $(BROKER_TEST_PROGRAMS)
