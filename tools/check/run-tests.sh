@@ -1,7 +1,8 @@
 #!/bin/sh
 # SPDX-License-Identifier: BSD-2-Clause
-# run-tests.sh - runs test programs, one more at once than there are processors (JOBS), for some wait
-# for a disk or a time, and sums them up in their order: run-tests.sh LOGDIR KIND:PROGRAM...
+# run-tests.sh - runs test programs and sums them up in their order: run-tests.sh LOGDIR
+# KIND:PROGRAM... One more at once than there are processors (JOBS), for some wait for a disk or a
+# time.
 #
 #   check:PROGRAM  a Check program: its line "NN%: Checks: N, Failures: F, Errors: E" counts
 #   plain:PROGRAM  exit 0 passed, 77 skipped, else failed; a line "checks: N" says how many it made
