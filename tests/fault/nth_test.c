@@ -169,7 +169,7 @@ int main(void)
     nth.every = nth.every == 0 ? 1 : nth.every;
     nth.parts = prog_env("PARTS", 1);
     nth.part = prog_env("PART", 0) % nth.parts;
-    prog_watchdog(nth.every == 1 ? 36000 : 300);
+    prog_watchdog(nth.every == 1 ? 36000 : 550);
     for (uint32_t i = 0; i < setting_count(); i++) {
         for (uint32_t j = 0; j < script_count(); j++) {
             nth.setting = &settings[i];

@@ -137,7 +137,7 @@ int main(void)
     sim.outcomes = prog_env("OUTCOMES", 8);
     sim.parts = prog_env("PARTS", 1);
     sim.part = prog_env("PART", 0) % sim.parts;
-    prog_watchdog(sim.every == 1 ? 36000 : 300);
+    prog_watchdog(sim.every == 1 ? 36000 : 550);
     for (uint32_t i = 0; i < setting_count(); i++) {
         for (uint32_t j = 0; j < script_count(); j++) {
             sim.setting = &settings[i];
