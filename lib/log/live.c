@@ -17,18 +17,18 @@
 
 /* A copy of the store has the same UUID, but not the same directory: a writer of one must not take
  * the area of the other's away, or what only that holds. */
-static void live_name(struct clg_live *live, const char *dir)
+void clg_live_name(char name[CLG_LIVE_NAME_BYTES], const uint8_t uuid[CLG_UUID_BYTES],
+                   uint64_t device, uint64_t inode)
 {
     static const char digits[] = "0123456789abcdef";
     char hex[2 * CLG_UUID_BYTES + 1];
     for (uint32_t i = 0; i < CLG_UUID_BYTES; i++) {
-        hex[2 * i] = digits[live->header.uuid[i] >> 4];
-        hex[2 * i + 1] = digits[live->header.uuid[i] & 15];
+        hex[2 * i] = digits[uuid[i] >> 4];
+        hex[2 * i + 1] = digits[uuid[i] & 15];
     }
     hex[2 * CLG_UUID_BYTES] = '\0';
-    (void)snprintf(live->name, sizeof(live->name), "commitlog-%s-%" PRIx64 "-%" PRIx64, hex,
-                   live->header.device, CLG_PLANTED(LIVE_BY_UUID) ? 0 : live->header.inode);
-    (void)snprintf(live->path, sizeof(live->path), "%s/%s", dir, live->name);
+    (void)snprintf(name, CLG_LIVE_NAME_BYTES, "commitlog-%s-%" PRIx64 "-%" PRIx64, hex, device,
+                   CLG_PLANTED(LIVE_BY_UUID) ? 0 : inode);
 }
 
 /* Blocks for every byte: DIR/LIVE is also written, because a file system may still have to
@@ -139,7 +139,8 @@ static int live_create_tmpfs(struct clg_live *live)
         return live->dirfd;
     }
     live->owns_dirfd = true;
-    live_name(live, dir);
+    clg_live_name(live->name, live->header.uuid, live->header.device, live->header.inode);
+    (void)snprintf(live->path, sizeof(live->path), "%s/%s", dir, live->name);
     char temporary[sizeof(live->name) + 4];
     (void)snprintf(temporary, sizeof(temporary), "%s.tmp", live->name);
     return live_create_file(live, temporary, false);

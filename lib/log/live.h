@@ -23,6 +23,8 @@
 #include "format/live_area.h"
 #include "os/os.h"
 
+#define CLG_LIVE_NAME_BYTES 96u
+
 struct clg_live {
     const struct commitlog_os *os;
     struct clg_live_area *area; /* NULL: not there */
@@ -37,7 +39,7 @@ struct clg_live {
     bool writable;
     bool is_locked;                   /* its pages are locked in memory */
     uint32_t place;                   /* COMMITLOG_LIVE_TMPFS, _DIR or _PRIVATE */
-    char name[96];                    /* in dirfd */
+    char name[CLG_LIVE_NAME_BYTES];   /* in dirfd */
     char path[CLG_LIVE_PATH_MAX + 1]; /* as LOCK says it: absolute, "LIVE", or "" */
 };
 
@@ -51,6 +53,10 @@ struct clg_live_config {
 
 CLG_MUST_CHECK int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
                                    struct commitlog_error *err);
+
+/* What the file of an area is called on tmpfs, for the directory of its store. */
+void clg_live_name(char name[CLG_LIVE_NAME_BYTES], const uint8_t uuid[CLG_UUID_BYTES],
+                   uint64_t device, uint64_t inode);
 
 /* Maps the area that LOCK names, read-only. COMMITLOG_ENOTFOUND: there is none (any more), or none
  * that this process can see; EFOREIGN, EFORMAT, EDAMAGED, EVERSION: there is something else, or an

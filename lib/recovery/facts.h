@@ -130,6 +130,7 @@ enum clg_witness_source {
 struct clg_live_facts {
     bool usable;     /* same boot, device, inode, UUID, session; positions in order */
     bool failed;     /* its writer had latched an error */
+    bool unsound;    /* there, but it fails its checks: what only it had is lost */
     uint32_t engine; /* CLG_ENGINE_... */
     uint32_t epoch;
     uint64_t durable;

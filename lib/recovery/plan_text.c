@@ -73,7 +73,9 @@ static int text_verdict(const struct clg_plan *plan, const struct clg_facts *fac
     case 0:
         return snprintf(out, room, "verdict: %s at %" PRIu64 " (%s)", text_tail(plan->tail),
                         facts->prefix_end,
-                        facts->is_new            ? "a new store"
+                        facts->is_new ? "a new store"
+                        : plan->tail == COMMITLOG_TAIL_UNPROVABLE && facts->tail_zero
+                            ? "the live area of the last writer fails its checks"
                         : facts->end_why != NULL ? facts->end_why
                                                  : "not scanned");
     case 1:

@@ -5,6 +5,7 @@
 #include "recovery/stage.h"
 
 #include <errno.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "base/checksum.h"
@@ -12,6 +13,7 @@
 #include "base/invariant.h"
 #include "base/plant.h"
 #include "format/topic_record.h"
+#include "log/live.h"
 
 #define STAGE_WINDOW_BYTES (UINT64_C(256) << 10)
 
@@ -61,6 +63,17 @@ static bool stage_ring_ok(const struct clg_live_header *header, uint64_t area_by
            header->ring_offset + header->ring_bytes <= area_bytes;
 }
 
+/* Of this store, and of the session whose stage counts? */
+static bool stage_is_ours(const struct clg_live_header *header, const struct clg_store_dir *dir,
+                          uint64_t session)
+{
+    CLG_ASSERT(header != NULL);
+    return CLG_PLANTED(STALE_STAGE) ||
+           (header->device == dir->device && header->inode == dir->inode &&
+            (!dir->last_known || header->session == dir->last.session) &&
+            (session == 0 || header->session == session));
+}
+
 /* 0 and *agree, or a negative errno. */
 static int stage_judge(struct clg_stage *stage, const struct clg_store_dir *dir,
                        const uint8_t *uuid, uint64_t session, bool *agree)
@@ -72,55 +85,59 @@ static int stage_judge(struct clg_stage *stage, const struct clg_store_dir *dir,
     *agree = false;
     int rc = dir->os->stat_fd(dir->os, stage->fd, &stat);
     if (rc < 0 || stat.size_bytes < CLG_LIVE_HISTOGRAMS_AT) {
+        stage->live.unsound = rc >= 0 && dir->last_known;
         return rc < 0 ? rc : 0;
     }
     rc = clg_os_pread_all(dir->os, stage->fd, page, sizeof(page), 0);
     if (rc < 0) {
         return rc;
     }
-    if (clg_live_area_check(page, stat.size_bytes, uuid,
-                            CLG_PLANTED(STALE_STAGE) ? NULL : dir->boot_id, header) != 0 ||
-        (!CLG_PLANTED(STALE_STAGE) &&
-         (header->device != dir->device || header->inode != dir->inode ||
-          header->session != dir->last.session || (session != 0 && header->session != session))) ||
-        !stage_ring_ok(header, stat.size_bytes)) {
+    rc = clg_live_area_check(page, stat.size_bytes, uuid,
+                             CLG_PLANTED(STALE_STAGE) ? NULL : dir->boot_id, header);
+    if (rc != 0 && rc != COMMITLOG_EFOREIGN) {
+        /* In DIR a power cut leaves it in any state, and may leave nothing of LOCK. */
+        stage->live.unsound = dir->last_known || memcmp(page + CLG_LIVE_AT_BOOT_ID, dir->boot_id,
+                                                        CLG_BOOT_ID_BYTES) == 0;
+    }
+    if (rc != 0 || !stage_is_ours(header, dir, session)) {
+        return 0;
+    }
+    if (!stage_ring_ok(header, stat.size_bytes)) {
+        stage->live.unsound = true;
         return 0;
     }
     CLG_ASSERT(header->epoch > 0 || !*agree);
-    return stage_load_positions(stage, agree);
+    rc = stage_load_positions(stage, agree);
+    stage->live.unsound = rc == 0 && !*agree;
+    return rc;
 }
 
-int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, const uint8_t *uuid,
-                   uint64_t session, struct commitlog_error *err)
+static int stage_open_at(struct clg_stage *stage, const struct clg_store_dir *dir, const char *path,
+                         const uint8_t *uuid, uint64_t session, struct commitlog_error *err)
 {
+    struct commitlog_error why;
     memset(stage, 0, sizeof(*stage));
     stage->os = dir->os;
-    stage->fd = -1;
-    CLG_ASSERT(uuid != NULL);
-    if (!dir->last_known || (!dir->same_boot && !CLG_PLANTED(STALE_STAGE)) ||
-        dir->last.live_path[0] == '\0' || memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
-        return 0;
-    }
-    if (CLG_PLANTED(STAGE_FORGOTTEN) && !dir->writer_live) {
-        return 0;
-    }
-    struct commitlog_error why;
     clg_error_clear(&why);
-    int fd = clg_store_dir_open_live(dir, dir->last.live_path, &why);
-    if (fd == COMMITLOG_ENOTFOUND || fd == COMMITLOG_EFOREIGN || fd == COMMITLOG_EFORMAT) {
-        return 0;
-    }
-    if (fd < 0) { /* it may be there: what only the stage has must not be lost for this */
+    stage->fd = clg_store_dir_open_live(dir, path, &why);
+    if (stage->fd < 0) {
+        int rc = stage->fd;
+        stage->fd = -1;
+        if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EFOREIGN || rc == COMMITLOG_EFORMAT) {
+            return 0;
+        }
+        /* It may be there: what only the stage has must not be lost for this. */
         if (err != NULL) {
             *err = why;
         }
-        return fd;
+        return rc;
     }
-    stage->fd = fd;
     bool agree;
     int rc = stage_judge(stage, dir, uuid, session, &agree);
     if (rc < 0 || !agree) {
+        bool unsound = stage->live.unsound;
         memset(&stage->live, 0, sizeof(stage->live));
+        stage->live.unsound = unsound;
         clg_stage_close(stage);
         return rc < 0 ? clg_fail_os(err, rc, CLG_NO_POSITION, "read the live area") : 0;
     }
@@ -130,6 +147,71 @@ int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir, con
     stage->live.session = stage->header.session;
     CLG_ASSERT(stage->live.written <= stage->live.claimed);
     return 0;
+}
+
+/* LOCK does not say where. Of two areas that agree, because no checkpoint tells which session was
+ * the last one, that of the higher epoch is the younger. */
+static int stage_find(struct clg_stage *stage, struct clg_store_dir *dir, const uint8_t *uuid,
+                      uint64_t session, struct commitlog_error *err)
+{
+    char path[CLG_LIVE_PATH_MAX + 1] = "";
+    char name[CLG_LIVE_NAME_BYTES];
+    struct clg_stage other;
+    CLG_ASSERT(!dir->last_known);
+    int rc = stage_open_at(stage, dir, CLG_STORE_LIVE_NAME, uuid, session, err);
+    if (rc != 0 || dir->os->tmpfs_dir(dir->os, path, sizeof(path) - sizeof(name) - 1) < 0) {
+        path[0] = '\0';
+    } else {
+        size_t bytes = strlen(path);
+        clg_live_name(name, uuid, dir->device, dir->inode);
+        (void)snprintf(path + bytes, sizeof(path) - bytes, "/%s", name);
+        rc = stage_open_at(&other, dir, path, uuid, session, err);
+        bool takes = rc == 0 && other.live.usable &&
+                     (!stage->live.usable || other.live.epoch > stage->live.epoch);
+        bool unsound = stage->live.unsound || other.live.unsound;
+        clg_stage_close(takes ? stage : &other);
+        if (takes) {
+            *stage = other;
+        } else {
+            path[0] = '\0';
+        }
+        stage->live.unsound = unsound && !stage->live.usable;
+    }
+    if (rc != 0) {
+        clg_stage_close(stage);
+    } else if (stage->live.usable && !dir->read_only) {
+        struct clg_lock_file *last = &dir->last;
+        memset(last, 0, sizeof(*last));
+        last->session = stage->header.session;
+        last->pid = stage->header.pid;
+        last->start_time = stage->header.start_time;
+        memcpy(last->uuid, uuid, sizeof(last->uuid));
+        memcpy(last->boot_id, dir->boot_id, sizeof(last->boot_id));
+        (void)snprintf(last->live_path, sizeof(last->live_path), "%s",
+                       path[0] != '\0' ? path : CLG_STORE_LIVE_NAME);
+        dir->last_known = true;
+    }
+    return rc;
+}
+
+int clg_stage_open(struct clg_stage *stage, struct clg_store_dir *dir, const uint8_t *uuid,
+                   uint64_t session, struct commitlog_error *err)
+{
+    memset(stage, 0, sizeof(*stage));
+    stage->os = dir->os;
+    stage->fd = -1;
+    CLG_ASSERT(uuid != NULL);
+    if (CLG_PLANTED(STAGE_FORGOTTEN) && !dir->writer_live) {
+        return 0;
+    }
+    if (!dir->last_known) { /* beside a writer it is only being written */
+        return dir->writer_live ? 0 : stage_find(stage, dir, uuid, session, err);
+    }
+    if ((!dir->same_boot && !CLG_PLANTED(STALE_STAGE)) || dir->last.live_path[0] == '\0' ||
+        memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
+        return 0;
+    }
+    return stage_open_at(stage, dir, dir->last.live_path, uuid, session, err);
 }
 
 void clg_stage_close(struct clg_stage *stage)

@@ -6,11 +6,14 @@
  *       dead, so the ring does not change.
  * Invariants: 1. read with pread, never mapped: the file is not ours to trust; 2. usable only if
  *       boot, device and inode of DIR, store, session and the order of the positions agree; 3. only
- *       positions in its own [written, claimed) are looked at, each record verified in full.
+ *       positions in its own [written, claimed) are looked at, each record verified in full; 4.
+ * LOCK says where it is. When LOCK names nobody it has a fixed name in each place where it may be,
+ *       and is used if what it says itself is of this store.
  * Threads and locks: the calling thread, under the writer's lock: the area's writer is dead.
  * Happy path: clg_stage_open -> clg_stage_look ... -> clg_stage_close.
  * Failure modes: ENOMEM, ELIMIT, EIO: what is there but cannot be read now must not be taken for
- *       nothing. An area that is gone or that does not agree is no evidence, and no failure.
+ *       nothing. An area that is gone or that does not agree is no evidence, and no failure; one
+ *       that is damaged is told (clg_live_facts.unsound).
  */
 #ifndef CLG_RECOVERY_STAGE_H
 #define CLG_RECOVERY_STAGE_H
@@ -47,8 +50,9 @@ struct clg_stage_found {
 };
 
 /* Fills stage->live; with live.usable false there is nothing to look at. session: that of the
- * newest checkpoint (0: it is not known, LOCK alone decides). After a failure it is closed. */
-CLG_MUST_CHECK int clg_stage_open(struct clg_stage *stage, const struct clg_store_dir *dir,
+ * newest checkpoint (0: it is not known, LOCK alone decides). After a failure it is closed. If LOCK
+ * named nobody, dir->last of a writer says then what LOCK would have said. */
+CLG_MUST_CHECK int clg_stage_open(struct clg_stage *stage, struct clg_store_dir *dir,
                                   const uint8_t *uuid, uint64_t session,
                                   struct commitlog_error *err);
 void clg_stage_close(struct clg_stage *stage);

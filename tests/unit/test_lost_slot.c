@@ -1,11 +1,15 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_lost_slot.c -- the newest slot of CHECKPOINT is lost, and the other one is of before the
- * last thing that the writer did: what else says so counts.
+ * last thing that the writer did: what else says so counts. Nor is LOCK all there is that names the
+ * live area of a writer that was killed.
  */
+#include <stdio.h>
+
 #include "unit/fault_fixture.h"
 
 #include "format/checkpoint.h"
+#include "format/live_area.h"
 
 /* The newest slot of CHECKPOINT fails its check from now on; what it said, and what the other says.
  */
@@ -67,6 +71,117 @@ START_TEST(what_was_only_staged_survives_without_the_slot_of_its_session)
 }
 END_TEST
 
+enum { LOCK_FLIPPED, LOCK_EMPTY, LOCK_GONE, LOCK_WAYS };
+
+/* LOCK names nobody from now on. */
+static void lose_lock(int way)
+{
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    if (way == LOCK_FLIPPED) {
+        ck_assert_int_eq(commitlog_fault_flip(machine, "/store/LOCK", 110, 1), 0);
+        return;
+    }
+    int dir = os->open_dir(os, "/store");
+    ck_assert_int_ge(dir, 0);
+    if (way == LOCK_GONE) {
+        ck_assert_int_eq(os->unlink_at(os, dir, "LOCK"), 0);
+    } else {
+        int fd = os->open_at(os, dir, "LOCK", CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE, 0);
+        ck_assert_int_ge(fd, 0);
+        ck_assert_int_eq(os->ftruncate(os, fd, 0), 0);
+        (void)os->close(os, fd);
+    }
+    (void)os->close(os, dir);
+}
+
+/* A byte of the live area of a store with this place for it. */
+static void flip_area(uint64_t place, uint64_t at)
+{
+    const char *name = NULL;
+    char path[300] = "/store/LIVE";
+    if (place == COMMITLOG_LIVE_TMPFS) {
+        ck_assert_int_eq(commitlog_fault_name(machine, "/shm", 0, &name), 0);
+        (void)snprintf(path, sizeof(path), "/shm/%s", name);
+    }
+    ck_assert_int_eq(commitlog_fault_flip(machine, path, at, 1), 0);
+}
+
+static int32_t open_at(uint64_t place, uint64_t mode)
+{
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_LIVE_AREA, place, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_RECOVERY, mode, NULL), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, segment_bytes, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_STAGE_BYTES, stage_bytes, NULL),
+                     0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    int32_t rc = commitlog_open("/store", options, &store, &err);
+    commitlog_options_free(options);
+    return rc;
+}
+
+static void die_staged(uint64_t place)
+{
+    ck_assert_msg(open_at(place, COMMITLOG_RECOVER_TAIL) == 0, "%s", err.message);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_checkpoint(store, &err), 0);
+    store_put(5, COMMITLOG_LEVEL_NONE);
+    die(false);
+}
+
+/* The area has a fixed name in each of its places, and says itself whose it is. A recovery that
+ * dies must find it, too, although it has written LOCK. */
+START_TEST(what_was_only_staged_survives_without_what_lock_says)
+{
+    const uint64_t place = _i / LOCK_WAYS == 0 ? COMMITLOG_LIVE_TMPFS : COMMITLOG_LIVE_DIR;
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    die_staged(place);
+    lose_lock(_i % LOCK_WAYS);
+    ck_assert_msg(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_STRICT) == 0, "%s", err.message);
+    ck_assert_uint_eq(store_count(), 8);
+    ck_assert_int_eq(commitlog_recovery_get(store, &found), 0);
+    ck_assert_uint_ge(found.records_from_stage, 5);
+    ck_assert_uint_eq(found.tail, COMMITLOG_TAIL_CLEAN);
+}
+END_TEST
+
+START_TEST(a_recovery_that_dies_leaves_the_area_to_be_found_again)
+{
+    die_staged(COMMITLOG_LIVE_TMPFS);
+    lose_lock(LOCK_FLIPPED);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1 + (uint64_t)_i, EIO, 0),
+                     0);
+    ck_assert_int_ne(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_TAIL), 0);
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_fail(machine, 0, 0, 0, 0), 0);
+    die(false);
+    ck_assert_msg(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_TAIL) == 0, "%s", err.message);
+    ck_assert_uint_eq(store_count(), 8);
+}
+END_TEST
+
+/* What only it held is lost, and nobody can tell if there was any. */
+START_TEST(an_area_that_is_there_but_damaged_is_not_passed_over_in_silence)
+{
+    const uint64_t place = _i % 2 == 0 ? COMMITLOG_LIVE_TMPFS : COMMITLOG_LIVE_DIR;
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    die_staged(place);
+    if (_i / 2 == 1) {
+        lose_lock(LOCK_FLIPPED);
+    }
+    flip_area(place, CLG_LIVE_AT_RING_BYTES);
+    ck_assert_int_eq(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_STRICT), COMMITLOG_EDAMAGED);
+    store = NULL;
+    ck_assert_msg(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_TAIL) == 0, "%s", err.message);
+    ck_assert_uint_eq(store_count(), 3);
+    ck_assert_int_eq(commitlog_recovery_get(store, &found), 0);
+    ck_assert_uint_eq(found.tail, COMMITLOG_TAIL_UNPROVABLE);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lost slot");
@@ -75,6 +190,10 @@ int main(void)
     tcase_add_loop_test(all, where_the_log_begins_is_known_without_the_slot_that_retention_wrote, 0,
                         2);
     tcase_add_test(all, what_was_only_staged_survives_without_the_slot_of_its_session);
+    tcase_add_loop_test(all, what_was_only_staged_survives_without_what_lock_says, 0,
+                        2 * LOCK_WAYS);
+    tcase_add_loop_test(all, a_recovery_that_dies_leaves_the_area_to_be_found_again, 0, 4);
+    tcase_add_loop_test(all, an_area_that_is_there_but_damaged_is_not_passed_over_in_silence, 0, 4);
     suite_add_tcase(suite, all);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
