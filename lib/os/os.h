@@ -150,7 +150,8 @@ struct commitlog_os {
                    struct clg_os_stat *out);
     int (*fs_info)(const struct commitlog_os *os, int fd, struct clg_os_fs_info *out);
     int (*set_nocow)(const struct commitlog_os *os, int fd); /* only works while empty */
-    /* noreplace: -EEXIST if the new name is taken, without a race. */
+    /* noreplace: -EEXIST if the new name is taken, without a race. Where the file system cannot do
+     * that at once, the old name may stay beside the new one. */
     int (*rename_at)(const struct commitlog_os *os, int from_dirfd, const char *from, int to_dirfd,
                      const char *to, bool noreplace);
     int (*unlink_at)(const struct commitlog_os *os, int dirfd, const char *name);
