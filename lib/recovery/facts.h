@@ -133,6 +133,7 @@ struct clg_live_facts {
     bool unsound;    /* there, but it fails its checks: what only it had is lost */
     uint32_t engine; /* CLG_ENGINE_... */
     uint32_t epoch;
+    uint64_t first;
     uint64_t durable;
     uint64_t written;
     uint64_t claimed;

@@ -147,7 +147,9 @@ static int recover_report_segment(struct recover *v, uint64_t from, uint64_t to)
 }
 
 /* Beside a live writer retention may have taken the files after CHECKPOINT was read. It raises the
- * first position before it removes a file: what is missing above that one of now is lost. */
+ * first position before it removes a file, there and then in its live area, which was read after
+ * the files were listed: what is missing above both is lost. The slot of CHECKPOINT that says it
+ * may be lost. */
 static int recover_report_live(struct recover *v, uint64_t from, uint64_t to)
 {
     uint64_t now = 0;
@@ -156,6 +158,7 @@ static int recover_report_live(struct recover *v, uint64_t from, uint64_t to)
     if (rc != 0) {
         return rc;
     }
+    now = clg_max_u64(now, v->facts.live.first); /* 0: it is not to be seen */
     v->plan.first = clg_min_u64(clg_max_u64(v->plan.first, now), v->plan.end);
     uint64_t first = clg_max_u64(from, now - CLG_SEGMENT_DATA_START);
     return first < to ? recover_report_segment(v, first, to) : 0;

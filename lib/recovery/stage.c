@@ -20,7 +20,6 @@
 /* The shared words are in the machine's own order and were written by this machine. */
 static int stage_load_positions(struct clg_stage *stage, bool *agree)
 {
-    uint64_t first;
     uint64_t published;
     uint32_t closed;
     struct clg_live_facts *live = &stage->live;
@@ -28,7 +27,7 @@ static int stage_load_positions(struct clg_stage *stage, bool *agree)
         void *to;
         size_t bytes;
         size_t at;
-    } words[] = {{&first, 8, offsetof(struct clg_live_area, first)},
+    } words[] = {{&live->first, 8, offsetof(struct clg_live_area, first)},
                  {&live->durable, 8, offsetof(struct clg_live_area, durable)},
                  {&live->written, 8, offsetof(struct clg_live_area, written)},
                  {&published, 8, offsetof(struct clg_live_area, published)},
@@ -42,7 +41,7 @@ static int stage_load_positions(struct clg_stage *stage, bool *agree)
         }
     }
     live->failed = closed == CLG_LIVE_FAILED;
-    bool ordered = first <= live->durable && live->durable <= live->written &&
+    bool ordered = live->first <= live->durable && live->durable <= live->written &&
                    live->written <= published && published <= live->claimed &&
                    live->claimed <= CLG_POSITION_MAX;
     bool aligned = ((live->durable | live->written | live->claimed) & (CLG_RECORD_ALIGN - 1)) == 0;

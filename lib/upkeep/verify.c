@@ -197,10 +197,11 @@ static int verify_segment(struct clg_verify *v, const struct clg_facts *facts,
 }
 
 /* Beside a live writer: has retention dropped the segment that begins at `base` since the facts
- * were taken? The checkpoint knows before the first file goes. */
+ * were taken? The checkpoint knows before the first file goes, and so does the live area, also if
+ * that slot of the checkpoint is lost. */
 static bool verify_is_dropped(struct clg_verify *v, const struct clg_facts *facts, uint64_t base)
 {
-    uint64_t first = facts->first;
+    uint64_t first = clg_max_u64(facts->first, facts->live.first);
     uint64_t now = 0;
     CLG_ASSERT(v->dir->dir_fd >= 0);
     if (!facts->writer_live) {

@@ -50,6 +50,35 @@ START_TEST(where_the_log_begins_is_known_without_the_slot_that_retention_wrote)
 }
 END_TEST
 
+/* Beside the writer that has dropped them. Its next checkpoint makes the slot good. */
+START_TEST(what_was_dropped_is_no_damage_to_a_reader_beside_the_writer)
+{
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 1};
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    struct commitlog_store *reader = NULL;
+    struct clg_checkpoint newest;
+    struct clg_checkpoint other;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3000, COMMITLOG_LEVEL_WRITTEN);
+    ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &err), 0);
+    lose_newest_slot(&newest, &other);
+    ck_assert_uint_lt(other.first, newest.first);
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY, NULL), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_msg(commitlog_open("/store", options, &reader, &err) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_damage_get(reader, 0, &damage), COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(commitlog_close(reader, &err), 0);
+    int32_t rc = commitlog_verify("/store", options, &report, &err);
+    ck_assert_msg(rc == COMMITLOG_OK, "%s", err.message);
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+}
+END_TEST
+
 /* The other slot is of the session before: LOCK and the live area itself name the one that died. */
 START_TEST(what_was_only_staged_survives_without_the_slot_of_its_session)
 {
@@ -189,6 +218,7 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_loop_test(all, where_the_log_begins_is_known_without_the_slot_that_retention_wrote, 0,
                         2);
+    tcase_add_test(all, what_was_dropped_is_no_damage_to_a_reader_beside_the_writer);
     tcase_add_test(all, what_was_only_staged_survives_without_the_slot_of_its_session);
     tcase_add_loop_test(all, what_was_only_staged_survives_without_what_lock_says, 0,
                         2 * LOCK_WAYS);
