@@ -135,10 +135,13 @@ int clg_drain_locked(struct clg_log *log, uint64_t upto, uint64_t max_bytes,
     CLG_ASSERT(clg_is_aligned(target, CLG_RECORD_ALIGN)); /* where a record ends, invariant 2 */
     const uint64_t from = clg_live_load(&log->shared->written);
     uint64_t written = from;
+    /* Not from `written`: of a record of more than max_bytes each call has to write the next part.
+     */
+    const uint64_t began = log->drained;
     int rc = COMMITLOG_OK;
     struct commitlog_error cause;
     clg_error_clear(&cause);
-    while (rc == COMMITLOG_OK && written < target && log->drained - from < max_bytes) {
+    while (rc == COMMITLOG_OK && written < target && log->drained - began < max_bytes) {
         if (log->drained >= target) {
             written = target; /* written already, behind a boundary that was not known then */
         } else {
