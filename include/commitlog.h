@@ -953,7 +953,8 @@ enum { /* what recovery found at the end of the log */
                                       commitlog_recover looks */
     COMMITLOG_TAIL_TORN = 1,       /* unacknowledged bytes cut */
     COMMITLOG_TAIL_UNPROVABLE = 2, /* cut; may have been acknowledged in the
-                                      last moments, no witness says so */
+                                      last moments, no witness says so; or the
+                                      dead writer's live area is damaged */
     COMMITLOG_TAIL_DAMAGED = 3     /* acknowledged data fails or is gone, or may
                                       be: only salvage modifies anything */
 };

@@ -5,6 +5,7 @@
 #include "recovery/stage.h"
 
 #include <errno.h>
+#include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -16,6 +17,9 @@
 #include "log/live.h"
 
 #define STAGE_WINDOW_BYTES (UINT64_C(256) << 10)
+/* A process that ends gives up its locks a moment before it counts as gone. */
+#define STAGE_WRITER_LOOKS 20u
+#define STAGE_WRITER_PAUSE_NS (2 * CLG_OS_NS_PER_MS)
 
 /* The shared words are in the machine's own order and were written by this machine. */
 static int stage_load_positions(struct clg_stage *stage, bool *agree)
@@ -73,6 +77,29 @@ static bool stage_is_ours(const struct clg_live_header *header, const struct clg
             (session == 0 || header->session == session));
 }
 
+/* Somebody has taken LOCK away from a writer that goes on: the number of a process, when it began
+ * and the boot name one for ever. Where that cannot be told, it is gone. This process itself is no
+ * witness: it may have become another program since. */
+static bool stage_is_held(const struct clg_stage *stage)
+{
+    const struct commitlog_os *os = stage->os;
+    const struct clg_live_header *header = &stage->header;
+    CLG_ASSERT(stage->fd >= 0);
+    for (uint32_t i = 0; i < STAGE_WRITER_LOOKS; i++) {
+        uint32_t closed = CLG_LIVE_CLOSED;
+        uint64_t start = 0;
+        if (header->start_time == 0 || header->pid == (uint32_t)os->pid(os) ||
+            clg_os_pread_all(os, stage->fd, &closed, sizeof(closed),
+                             offsetof(struct clg_live_area, closed)) < 0 ||
+            closed != CLG_LIVE_OPEN || os->pid_start(os, header->pid, &start) < 0 ||
+            start != header->start_time) {
+            return false;
+        }
+        os->sleep_ns(os, STAGE_WRITER_PAUSE_NS);
+    }
+    return true;
+}
+
 /* 0 and *agree, or a negative errno. */
 static int stage_judge(struct clg_stage *stage, const struct clg_store_dir *dir,
                        const uint8_t *uuid, uint64_t session, bool *agree)
@@ -99,6 +126,10 @@ static int stage_judge(struct clg_stage *stage, const struct clg_store_dir *dir,
                                                         CLG_BOOT_ID_BYTES) == 0;
     }
     if (rc != 0 || !stage_is_ours(header, dir, session)) {
+        return 0;
+    }
+    if (!dir->last_known && stage_is_held(stage)) {
+        stage->held = true;
         return 0;
     }
     if (!stage_ring_ok(header, stat.size_bytes)) {
@@ -148,47 +179,59 @@ static int stage_open_at(struct clg_stage *stage, const struct clg_store_dir *di
     return 0;
 }
 
+/* What LOCK would have said. */
+static void stage_name(const struct clg_stage *stage, struct clg_store_dir *dir, const char *path)
+{
+    struct clg_lock_file *last = &dir->last;
+    CLG_ASSERT(stage->live.usable && !dir->last_known);
+    memset(last, 0, sizeof(*last));
+    last->session = stage->header.session;
+    last->pid = stage->header.pid;
+    last->start_time = stage->header.start_time;
+    memcpy(last->uuid, stage->header.uuid, sizeof(last->uuid));
+    memcpy(last->boot_id, stage->header.boot_id, sizeof(last->boot_id));
+    (void)snprintf(last->live_path, sizeof(last->live_path), "%s", path);
+    dir->last_known = true;
+}
+
 /* LOCK does not say where. Of two areas that agree, because no checkpoint tells which session was
  * the last one, that of the higher epoch is the younger. */
 static int stage_find(struct clg_stage *stage, struct clg_store_dir *dir, const uint8_t *uuid,
                       uint64_t session, struct commitlog_error *err)
 {
-    char path[CLG_LIVE_PATH_MAX + 1] = "";
+    char path[CLG_LIVE_PATH_MAX + 1];
     char name[CLG_LIVE_NAME_BYTES];
+    const char *found = CLG_STORE_LIVE_NAME;
     struct clg_stage other;
     CLG_ASSERT(!dir->last_known);
-    int rc = stage_open_at(stage, dir, CLG_STORE_LIVE_NAME, uuid, session, err);
-    if (rc != 0 || dir->os->tmpfs_dir(dir->os, path, sizeof(path) - sizeof(name) - 1) < 0) {
-        path[0] = '\0';
-    } else {
+    int rc = stage_open_at(stage, dir, found, uuid, session, err);
+    if (rc == 0 && dir->os->tmpfs_dir(dir->os, path, sizeof(path) - sizeof(name) - 1) >= 0) {
         size_t bytes = strlen(path);
         clg_live_name(name, uuid, dir->device, dir->inode);
         (void)snprintf(path + bytes, sizeof(path) - bytes, "/%s", name);
         rc = stage_open_at(&other, dir, path, uuid, session, err);
-        bool takes = rc == 0 && other.live.usable &&
-                     (!stage->live.usable || other.live.epoch > stage->live.epoch);
+        bool takes =
+            rc == 0 &&
+            ((other.held && !stage->held) ||
+             (other.live.usable && (!stage->live.usable || other.live.epoch > stage->live.epoch)));
         bool unsound = stage->live.unsound || other.live.unsound;
         clg_stage_close(takes ? stage : &other);
         if (takes) {
             *stage = other;
-        } else {
-            path[0] = '\0';
+            found = path;
         }
         stage->live.unsound = unsound && !stage->live.usable;
+    }
+    if (rc == 0 && stage->held && !dir->read_only) {
+        rc = clg_fail(err, COMMITLOG_ELOCKED, 0, CLG_NO_POSITION,
+                      "process %" PRIu32 " has the store open for writing, as its live area %s "
+                      "says, but LOCK was removed or damaged",
+                      stage->header.pid, found);
     }
     if (rc != 0) {
         clg_stage_close(stage);
     } else if (stage->live.usable && !dir->read_only) {
-        struct clg_lock_file *last = &dir->last;
-        memset(last, 0, sizeof(*last));
-        last->session = stage->header.session;
-        last->pid = stage->header.pid;
-        last->start_time = stage->header.start_time;
-        memcpy(last->uuid, uuid, sizeof(last->uuid));
-        memcpy(last->boot_id, dir->boot_id, sizeof(last->boot_id));
-        (void)snprintf(last->live_path, sizeof(last->live_path), "%s",
-                       path[0] != '\0' ? path : CLG_STORE_LIVE_NAME);
-        dir->last_known = true;
+        stage_name(stage, dir, found);
     }
     return rc;
 }

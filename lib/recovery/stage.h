@@ -8,12 +8,12 @@
  *       boot, device and inode of DIR, store, session and the order of the positions agree; 3. only
  *       positions in its own [written, claimed) are looked at, each record verified in full; 4.
  * LOCK says where it is. When LOCK names nobody it has a fixed name in each place where it may be,
- *       and is used if what it says itself is of this store.
+ *       and is used if what it says itself is of this store, and not if its writer lives.
  * Threads and locks: the calling thread, under the writer's lock: the area's writer is dead.
  * Happy path: clg_stage_open -> clg_stage_look ... -> clg_stage_close.
- * Failure modes: ENOMEM, ELIMIT, EIO: what is there but cannot be read now must not be taken for
- *       nothing. An area that is gone or that does not agree is no evidence, and no failure; one
- *       that is damaged is told (clg_live_facts.unsound).
+ * Failure modes: ELOCKED; ENOMEM, ELIMIT, EIO: what is there but cannot be read now must not be
+ * taken for nothing. An area that is gone or that does not agree is no evidence, and no failure;
+ * one that is damaged is told (clg_live_facts.unsound).
  */
 #ifndef CLG_RECOVERY_STAGE_H
 #define CLG_RECOVERY_STAGE_H
@@ -29,7 +29,8 @@
 
 struct clg_stage {
     const struct commitlog_os *os;
-    int fd; /* -1: no evidence */
+    int fd;    /* -1: no evidence */
+    bool held; /* LOCK is gone, and its writer is not */
     struct clg_live_header header;
     struct clg_live_facts live;
     uint8_t *buffer;

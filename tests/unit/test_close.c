@@ -5,6 +5,13 @@
  */
 #include "unit/fault_fixture.h"
 
+#include <signal.h>
+#include <stdio.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "support/dirs.h"
+
 enum { ENGINES = 2, OPEN = 4, BODY = 100 };
 
 struct opened {
@@ -202,6 +209,75 @@ START_TEST(a_writer_that_was_overtaken_stops)
 }
 END_TEST
 
+/* A process that has the store open for writing; what it appends stays in its stage. */
+static pid_t start_writer(const char *path, uint64_t place, int in[2])
+{
+    int out[2];
+    char ready = 0;
+    ck_assert_int_eq(pipe(in), 0);
+    ck_assert_int_eq(pipe(out), 0);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        struct commitlog_options *options = NULL;
+        (void)close(in[1]);
+        (void)commitlog_options_create(&options);
+        (void)commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, NULL);
+        (void)commitlog_options_set(options, COMMITLOG_OPT_LIVE_AREA, place, NULL);
+        int32_t rc = commitlog_open(path, options, &store, &err);
+        rc = rc == 0 ? commitlog_topic_open(store, "t", 1, 1, &topic, &err) : rc;
+        rc = rc == 0 ? commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_NONE, NULL) : rc;
+        ready = rc == 0 ? 'y' : 'n';
+        rc = write(out[1], &ready, 1) == 1 && read(in[0], &ready, 1) >= 0 ? rc : -1;
+        rc = rc == 0 ? commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_NONE, NULL) : rc;
+        rc = rc == 0 ? commitlog_close(store, &err) : rc;
+        _exit(rc == 0 ? 0 : 1);
+    }
+    (void)close(in[0]);
+    (void)close(out[1]);
+    ck_assert_int_eq(read(out[0], &ready, 1), 1);
+    (void)close(out[0]);
+    ck_assert_int_eq(ready, 'y');
+    return pid;
+}
+
+/* LOCK is removed beside a writer. Nobody takes the store from it; once it is gone it is open to
+ * the next one, with all that it has acknowledged. */
+START_TEST(a_writer_whose_lock_was_removed_is_not_overtaken)
+{
+    const uint64_t place = _i % 2 == 0 ? COMMITLOG_LIVE_TMPFS : COMMITLOG_LIVE_DIR;
+    const bool killed = _i / 2 == 1;
+    char path[DIRS_PATH_MAX];
+    char lock[DIRS_PATH_MAX];
+    char number[16];
+    struct commitlog_report *report = NULL;
+    int in[2];
+    int status = 0;
+    dirs_make(path, "close");
+    pid_t pid = start_writer(path, place, in);
+    (void)snprintf(number, sizeof(number), " %d ", (int)pid);
+    path_join(lock, path, "LOCK");
+    ck_assert_int_eq(unlink(lock), 0);
+    for (uint32_t i = 0; i < 2; i++) { /* the first one makes an empty one */
+        ck_assert_int_eq(commitlog_open(path, NULL, &store, &err), COMMITLOG_ELOCKED);
+        ck_assert_ptr_nonnull(strstr(err.message, number));
+    }
+    ck_assert_int_eq(commitlog_recover(path, NULL, 0, &report, &err), COMMITLOG_ELOCKED);
+    commitlog_report_free(report);
+    if (killed) {
+        ck_assert_int_eq(kill(pid, SIGKILL), 0);
+    }
+    (void)close(in[1]);
+    ck_assert_int_eq(waitpid(pid, &status, 0), pid);
+    ck_assert(killed || status == 0);
+    ck_assert_msg(commitlog_open(path, NULL, &store, &err) == 0, "%s", err.message);
+    ck_assert_uint_eq(store_count(), killed ? 1 : 2);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    dirs_remove(path);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("close");
@@ -213,6 +289,7 @@ int main(void)
     tcase_add_test(cases, a_topic_that_was_only_made_is_kept);
     tcase_add_loop_test(cases, a_live_area_that_was_recovered_does_not_stay, 0, 5);
     tcase_add_test(cases, a_writer_that_was_overtaken_stops);
+    tcase_add_loop_test(cases, a_writer_whose_lock_was_removed_is_not_overtaken, 0, 4);
     suite_add_tcase(suite, cases);
     SRunner *runner = srunner_create(suite);
     srunner_run_all(runner, CK_NORMAL);
