@@ -523,6 +523,7 @@ static int recover_finish(struct recover *v)
     }
     if (rc == 0 && !v->options->read_only && !v->unchanged) {
         /* What the old live area had to say is in the log now, and must not be asked again. */
+        out->last = v->dir->last;
         rc = clg_store_dir_write_lock(v->dir, out->uuid, v->options->session, "", v->err);
     }
     return rc;

@@ -67,6 +67,8 @@ struct clg_recovery_result {
     bool checkpoint_pending; /* it is not written yet: the caller's duty before the first append */
     struct clg_segment *prepared; /* writer: empty one behind the active; a reference, or NULL */
     struct commitlog_recovery summary;
+    struct clg_lock_file
+        last; /* writer: whose live area was used up, if LOCK itself named nobody */
 };
 
 /*

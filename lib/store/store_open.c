@@ -362,6 +362,7 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     memset(&result, 0, sizeof(result));
     /* The lock is ours, so its writer is gone; recovery reads the area all the same. Before that,
      * because a recovery that dies may already have cleared the name in LOCK. */
+    const bool known = store->dir.last_known;
     const struct clg_lock_file last = store->dir.last; /* recovery writes its own */
     clg_live_retire(store->os, store->dir.dir_fd, last.live_path, last.uuid);
     rc = store_recover(store, core, &result, err);
@@ -404,7 +405,7 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
         rc = clg_log_align(core->log, err); /* followers find us by LOCK */
     }
     if (rc == COMMITLOG_OK) {
-        rc = store_name_area(store, result.uuid, &last, err);
+        rc = store_name_area(store, result.uuid, known ? &last : &result.last, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_retain_tell_first(store, err);
