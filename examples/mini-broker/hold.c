@@ -7,8 +7,8 @@
  * is waited for is asked for its end, once however many wait for it, and only the pulls of one that
  * grew are tried.
  *
- * Happy path: hold, event, try, answer. Failure modes: too much is held: the client is told that
- * there is nothing, and asks again.
+ * Happy path: hold, event, try, answer. Failure modes: too much is held, or what the client was
+ * given before still waits to be taken: it is told that there is nothing, and asks again.
  */
 #include "hold.h"
 
@@ -69,6 +69,16 @@ static void hold_drop(struct holds *holds, struct held *held)
     free(held);
 }
 
+/* As pull_try. Of many pulls of one connection each may be for megabytes: who has not taken enough
+ * of them gets no more, and its next requests are read when it has. */
+static bool hold_try(struct broker *broker, struct held *held)
+{
+    if (!connection_is_behind(held->pull.to.connection))
+        return pull_try(broker, &held->pull);
+    pull_give_up(broker, &held->pull);
+    return true;
+}
+
 /* The line may be gone when it returns. */
 static void line_try(struct holds *holds, struct line *line, uint64_t end)
 {
@@ -79,7 +89,7 @@ static void line_try(struct holds *holds, struct line *line, uint64_t end)
         if (end == held->seen && !held->pull.topic->deleted)
             continue;
         held->seen = end;
-        if (pull_try(holds->broker, &held->pull))
+        if (hold_try(holds->broker, held))
             hold_drop(holds, held);
     }
 }
@@ -117,7 +127,7 @@ static void on_tick(uv_timer_t *tick)
             if (held->pull.to.connection->closed) {
                 hold_drop(holds, held);
             } else if (held->until_ms <= now) {
-                if (!pull_try(holds->broker, &held->pull))
+                if (!hold_try(holds->broker, held))
                     pull_give_up(holds->broker, &held->pull);
                 hold_drop(holds, held);
             }

@@ -8,13 +8,15 @@ once, and what was used is given back.
 
 import json
 import os
+import re
 import sys
 import threading
 import time
 
 import ops
 import wire
-from keep_test import KIB, MIB, NO_TOPIC, SLACK, Kept, anonymous, held_pulls, resident, send
+from keep_test import (KIB, MIB, NO_TOPIC, SLACK, Kept, Slow, anonymous, held_pulls, resident,
+                       send)
 from ops import Broker
 
 OK, SYSTEM_ERROR, NOT_FOUND, RETRY, BAD_SUBSCRIPTION, INVALID = 0, 1, 19, 20, 23, 29
@@ -79,6 +81,42 @@ def test_pulls_that_wait_have_room(checks):
                 other.socket.settimeout(30)
                 checks.same("until there is something", OK, other.answer()[0]["code"])
             many[0].close()
+
+
+def peak(broker):
+    """The most memory that it has had."""
+    with open(f"/proc/{broker.process.pid}/status", encoding="ascii") as status:
+        return int(re.search(r"^VmHWM:\s+(\d+) kB$", status.read(), re.M).group(1)) * KIB
+
+
+def test_many_pulls_that_wait_for_large_messages(checks):
+    """Each is for all of a message; who does not read is given some, and told to ask again."""
+    count = 200
+    with Broker() as broker, Slow(broker) as slow, broker.connect() as other:
+        broker.send("orders", 1)
+        before = peak(broker)
+        for number in range(count):
+            slow.socket.sendall(wire.frame(11, waiting("*"), opaque=number))
+        checks.until("all wait", 20, lambda: held_pulls(broker) == count)
+        checks.same("a large one comes", OK, send(other, "orders", b"x" * (4 * MIB))[0])
+        checks.until("none waits any more", 20, lambda: held_pulls(broker) == 0)
+        time.sleep(1.5)
+        checks.same("others are served", OK, send(other, "orders")[0])
+        grown = peak(broker) - before
+        print(f"   {count} pulls: {grown >> 20} MiB")
+        checks.check("memory", grown < 64 * SLACK * MIB, grown)
+        found, offsets = [], set()
+        for _ in range(count):
+            header, body = slow.answer()
+            found.append((header["code"], [len(one["body"]) for one in wire.records(body)]))
+            if header["code"] == NOT_FOUND:
+                offsets.add(header["extFields"]["nextBeginOffset"])
+        some = found.count((OK, [4 * MIB]))
+        checks.check("some are given it", 1 <= some < 8, some)
+        checks.same("and the others nothing", count - some, found.count((NOT_FOUND, [])))
+        checks.same("to be asked for again", {"1"}, offsets)
+        header, body = slow.ask(11, waiting("*"))
+        checks.same("which gives it", [4 * MIB], [len(one["body"]) for one in wire.records(body)])
 
 
 # ---- bodies --------------------------------------------------------------------------------------
