@@ -290,6 +290,16 @@ static bool pull_told(struct connection *connection, const struct command *comma
     return false;
 }
 
+/* NULL: err says why not. */
+static struct subscription *pull_own(const struct pull *pull, struct text expression, bool sql,
+                                     struct commitlog_error *err)
+{
+    struct subscription *own = subscription_new(pull->topic->entry.name, expression, sql, 0, err);
+    if (own != NULL)
+        subscription_keep(own, NULL);
+    return own;
+}
+
 /* True: what the consumer wants is known, by this request or a heartbeat. */
 static bool pull_wants(struct connection *connection, const struct command *command,
                        struct pull *pull, int64_t flags)
@@ -309,12 +319,29 @@ static bool pull_wants(struct connection *connection, const struct command *comm
                     expression.bytes, PULL_SUBSCRIPTION_MAX);
         return false;
     }
-    pull->own = subscription_new(pull->topic->entry.name, expression, sql, 0, &err);
+    pull->own = pull_own(pull, expression, sql, &err);
     if (pull->own == NULL)
         reply_error(connection, command, REPLY_BAD_SUBSCRIPTION, "%s", err.message);
-    else
-        subscription_keep(pull->own, NULL);
     return pull->own != NULL;
+}
+
+/* It waits. What came with the request holds until it is answered, though it was what heartbeats
+ * said: other members may say something else meanwhile. */
+static bool pull_hold(struct broker *broker, const struct command *command, struct pull *pull,
+                      int64_t flags)
+{
+    struct commitlog_error err = {0};
+    struct text expression;
+    if (pull->hold_ms <= 0)
+        return false;
+    if (pull->own == NULL && (flags & PULL_HAS_SUBSCRIPTION) &&
+        command_find(command, TEXT("subscription"), &expression)) {
+        const bool sql = text_equal(command_text(command, "expressionType"), TEXT("SQL92"));
+        pull->own = pull_own(pull, expression, sql, &err);
+        if (pull->own == NULL)
+            return false;
+    }
+    return hold_pull(broker, pull);
 }
 
 static bool pull_parse(struct connection *connection, const struct command *command,
@@ -369,7 +396,7 @@ void handle_pull(struct connection *connection, const struct command *command)
                      command_i64(command, "commitOffset", -1));
     if (connection->gone || pull_try(broker, &pull)) {
         pull_free(&pull); /* where nobody reads the answer it is not looked for */
-    } else if (pull.hold_ms <= 0 || !hold_pull(broker, &pull)) {
+    } else if (!pull_hold(broker, command, &pull, flags)) {
         pull_give_up(broker, &pull);
         pull_free(&pull);
     }

@@ -13,6 +13,7 @@ import sys
 
 import ops
 import wire
+from keep_test import held_pulls
 from ops import Broker
 
 OK, NO_PERMISSION, NOT_FOUND, RETRY, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, INVALID = \
@@ -81,6 +82,31 @@ def test_a_pull_newer_than_the_heartbeat_waits_for_it(checks):
         checks.same("and said", (OK, [b"b"]), pull(consumer, "readers", "orders", 6))
         beat(consumer, "c", "readers", {"orders": ("a", "7")})
         checks.same("a version in quotes", (OK, [b"a"]), pull(consumer, "readers", "orders", 7))
+
+
+def test_what_came_with_a_pull_holds_while_it_waits(checks):
+    """Though it was what the group had said, and a member says something else meanwhile, or none is
+    there any more."""
+    own = {"consumerGroup": "readers", "topic": "orders", "queueId": 0, "maxMsgNums": 32,
+           "sysFlag": 6, "commitOffset": 0, "suspendTimeoutMillis": 30000, "subVersion": 0,
+           "expressionType": "TAG", "subscription": "a"}
+    with Broker() as broker, broker.connect() as consumer, broker.connect() as producer:
+        producer.ask(310, wire.sending("orders"), b"first")
+        for number, what in enumerate(("another subscription", "nobody")):
+            with broker.connect() as other:
+                beat(other, "other", "readers", {"orders": ("a", 2 * number + 1)})
+                consumer.socket.sendall(wire.frame(11, {**own, "queueOffset": 2 * number + 1}))
+                checks.until(f"{what}: it waits", 10, lambda: held_pulls(broker) == 1)
+                if number == 0:
+                    beat(other, "other", "readers", {"orders": ("b", 2)})
+                else:
+                    beat(other, "other", "readers", {"other": ("*", 1)})
+                for tag in "ab":
+                    producer.ask(310, wire.sending("orders", properties=f"TAGS\1{tag}\2"),
+                                 tag.encode())
+                header, body = consumer.answer()
+                checks.same(f"{what}: what it asked for", (OK, [b"a"]),
+                            (header["code"], [one["body"] for one in wire.records(body)]))
 
 
 def test_a_group_may_be_kept_from_broadcasting(checks):
