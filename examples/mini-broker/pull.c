@@ -30,8 +30,8 @@
 
 enum { UNREADABLE_MAX = 100 }; /* records, passed by one pull */
 /* Messages that are not wanted, likewise: by tags the store's index tells, for a condition each is
- * read, some at a time, and for so long only, because they may be large. */
-enum { PASS_BY_TAGS = 16000, PASS_READ = 2000, PASS_READ_AT_ONCE = 200, PASS_READ_MS = 10 };
+ * read, few at a time, and for so long only, because they may be large. */
+enum { PASS_BY_TAGS = 16000, PASS_READ = 2000, PASS_READ_AT_ONCE = 8, PASS_READ_MS = 10 };
 
 struct found {
     struct commitlog_message messages[PULL_MESSAGES_MAX];

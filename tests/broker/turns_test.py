@@ -130,6 +130,16 @@ def test_a_pull_passes_so_many_that_it_does_not_want(checks):
         checks.same("near the end", OK, header["code"])
 
 
+def test_a_condition_is_looked_for_among_large_messages_in_parts(checks):
+    """Each is read: 240 MiB of them are more than one pull has time for."""
+    with Broker(["--flush", "async"]) as broker, broker.connect() as connection:
+        fill(broker, "orders", 60, "price\x011\x02", b"x" * (4 << 20))
+        fill(broker, "orders", 1, "price\x012\x02")
+        asked = follow(checks, "large", connection, wanting("orders", "price = 2", "SQL92"), 60,
+                       59)
+        checks.check("large: in parts", asked > 1, asked)
+
+
 def test_a_pull_that_is_held_goes_on(checks):
     """More than it may pass comes at once, while it is held, and then what it waits for."""
     with Broker(["--flush", "async"]) as broker, broker.connect() as connection:
