@@ -8,7 +8,7 @@
  * Owns: the arrays for the records of a batch, while it is stored. Invariants: as send.c. Threads:
  * the loop's. Happy path: one pass checks and measures, one writes the bodies and makes the
  * records, one append. Failure modes: a length that leads out of the body, or more than
- * BATCH_BYTES_MAX once each has the properties of all: illegal.
+ * BATCH_BYTES_MAX or BATCH_HEADERS_MAX once each has the properties of all: illegal.
  */
 #include "codes.h"
 #include "crc32.h"
@@ -20,6 +20,7 @@
 
 enum { BATCH_MAX = 65536, INNER_FIXED = 22 };
 enum { BATCH_BYTES_MAX = 16 * 1024 * 1024, SCRATCH_KEEP = BATCH_BYTES_MAX };
+enum { BATCH_HEADERS_MAX = 1024 * 1024 }; /* a slice of name and value each: 32 MiB */
 
 struct inner {
     struct text body;
@@ -119,6 +120,7 @@ static bool write_bodies(struct connection *connection, const struct send *send,
     struct buffer *out = &broker->scratch;
     struct inner inner;
     char unique[33];
+    size_t headers = 0;
     buffer_clear(out);
     while (rest.bytes > 0 && next_inner(&rest, &inner)) {
         message->layout =
@@ -133,7 +135,8 @@ static bool write_bodies(struct connection *connection, const struct send *send,
                             .born_ms = send->born_ms,
                             .born = connection->host,
                             .stored = broker->options->advertise};
-        if (message->layout.properties.bytes > PROPERTIES_MAX_BYTES)
+        headers += known.header_count;
+        if (message->layout.properties.bytes > PROPERTIES_MAX_BYTES || headers > BATCH_HEADERS_MAX)
             return false;
         const size_t bytes = layout_bytes(&message->layout);
         uint8_t *to = out->used + bytes > BATCH_BYTES_MAX ? NULL : buffer_room(out, bytes);

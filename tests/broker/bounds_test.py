@@ -9,6 +9,7 @@ once, and what was used is given back.
 import json
 import os
 import re
+import struct
 import sys
 import threading
 import time
@@ -19,7 +20,7 @@ from keep_test import (KIB, MIB, NO_TOPIC, SLACK, Kept, Slow, anonymous, held_pu
                        send)
 from ops import Broker
 
-OK, SYSTEM_ERROR, NOT_FOUND, RETRY, BAD_SUBSCRIPTION, INVALID = 0, 1, 19, 20, 23, 29
+OK, SYSTEM_ERROR, ILLEGAL, NOT_FOUND, RETRY, BAD_SUBSCRIPTION, INVALID = 0, 1, 13, 19, 20, 23, 29
 
 
 # ---- pulls that wait -----------------------------------------------------------------------------
@@ -117,6 +118,26 @@ def test_many_pulls_that_wait_for_large_messages(checks):
         checks.same("to be asked for again", {"1"}, offsets)
         header, body = slow.ask(11, waiting("*"))
         checks.same("which gives it", [4 * MIB], [len(one["body"]) for one in wire.records(body)])
+
+
+# ---- batches -------------------------------------------------------------------------------------
+
+
+def test_a_batch_has_so_many_properties(checks):
+    """Those of the batch are of each message, and each of them takes more memory than bytes."""
+    one = struct.pack(">iiiii", 23, 0, 0, 0, 1) + b"x" + struct.pack(">h", 0)
+    with Broker() as broker, broker.connect() as connection:
+        connection.socket.settimeout(60)
+        broker.send("orders", 1)
+        before = peak(broker)
+        for each, count, wanted in ((10000, 100, OK), (10000, 110, ILLEGAL), (10900, 500, ILLEGAL),
+                                    (20, 20000, OK)):
+            fields = wire.sending("orders", properties="a\1\2" * each)
+            header, _ = connection.ask(320, fields, one * count)
+            checks.same(f"{count} messages, each with {each}", wanted, header["code"])
+        grown = peak(broker) - before
+        print(f"   {grown >> 20} MiB")
+        checks.check("memory", grown < 150 * SLACK * MIB, grown)
 
 
 # ---- bodies --------------------------------------------------------------------------------------
