@@ -41,6 +41,7 @@
 
 #include <errno.h>
 #include <libgen.h>
+#include <pthread.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,6 +49,8 @@
 #include <sys/stat.h>
 
 enum { EVENTS_MS = 1000, SIGNALS = 3, PART_MS = 2000, PART_LOOK_MS = 10 };
+
+static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
 
 static struct {
     struct broker broker;
@@ -128,6 +131,8 @@ static void on_events(uv_timer_t *timer)
 static void on_signal(uv_signal_t *handle, int number)
 {
     struct broker *broker = handle->data;
+    if (broker->stopping)
+        return; /* it ends already, and some parts are gone */
     if (number == SIGHUP) {
         log_line(LOG_INFO, "%u connections, %llu messages taken, %llu given",
                  connections_count(broker), (unsigned long long)broker->put_count,
@@ -144,7 +149,6 @@ static void on_signal(uv_signal_t *handle, int number)
 
 static bool start_signals(struct broker *broker)
 {
-    static const int numbers[SIGNALS] = {SIGTERM, SIGINT, SIGHUP};
     bool good = true;
     for (int i = 0; i < SIGNALS; i++) {
         good = good && uv_signal_init(&broker->loop, &all.signals[i]) == 0;
@@ -197,6 +201,24 @@ static void part(struct broker *broker)
     uv_close((uv_handle_t *)&all.look, NULL);
 }
 
+/* They were heard until now, and changed nothing; for the rest of the process they are blocked, or
+ * one that comes when its handler is gone would end it with another status. */
+static void stop_signals(struct broker *broker)
+{
+    sigset_t set;
+    (void)sigemptyset(&set);
+    for (int i = 0; i < SIGNALS; i++)
+        (void)sigaddset(&set, numbers[i]);
+    (void)pthread_sigmask(SIG_BLOCK, &set, NULL);
+    for (int i = 0; i < SIGNALS; i++) {
+        if (all.signals[i].data != NULL)
+            uv_close((uv_handle_t *)&all.signals[i], NULL);
+    }
+    if (all.events.data != NULL)
+        uv_close((uv_handle_t *)&all.events, NULL);
+    (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
+}
+
 /* What waits is answered and taken, then connections end, then the store. */
 static int32_t stop(struct broker *broker)
 {
@@ -224,21 +246,15 @@ static int32_t stop(struct broker *broker)
     counters_stop(broker);
     topics_stop(broker);
     groups_stop(broker);
-    for (int i = 0; i < SIGNALS; i++) {
-        if (all.signals[i].data != NULL)
-            uv_close((uv_handle_t *)&all.signals[i], NULL);
-    }
-    if (all.events.data != NULL)
-        uv_close((uv_handle_t *)&all.events, NULL);
-    (void)uv_run(&broker->loop, UV_RUN_DEFAULT);
+    const int32_t code = commitlog_close(broker->store, &err);
+    if (code != COMMITLOG_OK)
+        log_line(LOG_ERROR, "store: %s", err.message);
+    stop_signals(broker);
     (void)uv_loop_close(&broker->loop);
     buffer_free(&broker->fields);
     buffer_free(&broker->header);
     buffer_free(&broker->properties);
     buffer_free(&broker->scratch);
-    const int32_t code = commitlog_close(broker->store, &err);
-    if (code != COMMITLOG_OK)
-        log_line(LOG_ERROR, "store: %s", err.message);
     return code;
 }
 

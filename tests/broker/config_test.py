@@ -198,6 +198,27 @@ def test_hang_up_often(checks):
             checks.check("memory stays", grown < 20e6, grown)
 
 
+def test_signals_while_it_ends(checks):
+    """They change nothing: it ends as it would have, and the store was closed."""
+    directory = tempfile.mkdtemp(prefix="broker-config-")
+    for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGINT):
+        for _ in range(3):
+            with Broker(directory=directory) as broker:
+                broker.send("orders", 1)
+                process = broker.process
+                process.terminate()
+                count = 0
+                while process.poll() is None:
+                    process.send_signal(number)
+                    count += 1
+                checks.same(f"{count} times {number.name}: it ends", 0, process.returncode)
+                broker.expected = process.returncode
+            with Broker(directory=directory) as broker:
+                checks.check(f"{count} times {number.name}: the store was closed",
+                             broker.says("store: was closed"), broker.log())
+    shutil.rmtree(directory)
+
+
 def test_service_manager(checks):
     directory = tempfile.mkdtemp(prefix="broker-notify-")
     path = os.path.join(directory, "notify")
@@ -272,4 +293,5 @@ def test_json_of_the_page(checks):
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([test_good, test_nothing_in_it, test_mistakes, test_command_line_wins,
                                test_hang_up, test_hang_up_with_mistakes, test_hang_up_often,
-                               test_service_manager, test_unit, test_json_of_the_page]))
+                               test_signals_while_it_ends, test_service_manager, test_unit,
+                               test_json_of_the_page]))
