@@ -187,9 +187,7 @@ void handle_topic_delete(struct connection *connection, const struct command *co
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "the broker needs this topic");
         return;
     }
-    if (topic != NULL)
-        topic_delete(broker, topic);
-    if (config_save(broker))
+    if (topic != NULL ? topic_delete(broker, topic) : config_save(broker))
         reply_ok(connection, command);
     else
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "the settings cannot be written");

@@ -181,18 +181,25 @@ int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog
     return code == COMMITLOG_OK ? topic_grow(broker, topic, number, err) : code;
 }
 
-void topic_delete(struct broker *broker, struct topic *topic)
+bool topic_delete(struct broker *broker, struct topic *topic)
 {
+    topic->generation++;
+    topic->deleted = true;
+    config_changed(broker);
+    if (!config_save(broker)) {
+        topic->generation--;
+        topic->deleted = false;
+        config_changed(broker);
+        return false;
+    }
     topic_drop_cursors(topic);
     if (topic->stored != TOPIC_NOT_STORED)
         broker->topics->by_stored[topic->stored] = NULL;
     topic->stored = TOPIC_NOT_STORED;
     topic->stored_queues = 0;
-    topic->generation++;
-    topic->deleted = true;
     topic_take_attributes(broker, topic, NULL);
     log_line(LOG_INFO, "topic %s: deleted", topic->entry.name.data);
-    config_changed(broker);
+    return true;
 }
 
 int32_t topic_bounds(const struct broker *broker, const struct topic *topic, uint32_t queue,
@@ -244,7 +251,7 @@ json_t *topic_to_json(const struct topic *topic)
                              "writeQueues", (int)topic->write_queues, "perm", (int)topic->perm,
                              "sysFlag", (int)topic->sys_flag, "generation", (int)topic->generation,
                              "order", (int)topic->order, "deleted", (int)topic->deleted);
-    if (json != NULL && topic->attributes != NULL)
+    if (json != NULL && topic->attributes != NULL && !topic->deleted)
         json_object_set(json, "attributes", topic->attributes);
     return json;
 }

@@ -58,7 +58,8 @@ struct topic *topic_make(struct broker *broker, struct text name, uint32_t queue
 struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group);
 /* Makes the store's topic if there is none, and grows it. */
 int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog_error *err);
-void topic_delete(struct broker *broker, struct topic *topic);
+/* Its settings say so before it returns. False: they cannot be written, and it stays as it is. */
+bool topic_delete(struct broker *broker, struct topic *topic);
 bool topic_name_is_good(struct text name);
 /* A name of a group. */
 bool group_name_is_good(struct text name);

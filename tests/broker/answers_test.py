@@ -308,9 +308,18 @@ def test_a_topic_that_is_not_stored_is_not_there(checks):
             checks.same("it is as it was", before, settings(connection, "orders"))
             checks.same("a new one", SYSTEM_ERROR, change(connection, "fresh"))
             checks.same("is not there", None, settings(connection, "fresh"))
+            send(connection, "orders", b"kept")
+            found = connection.ask(11, wire.pulling("readers", "orders", 0, 0))[1]
+            checks.same("deleted", SYSTEM_ERROR,
+                        connection.ask(215, {"topic": "orders"})[0]["code"])
+            checks.same("it is there", before, settings(connection, "orders"))
+            checks.same("with its messages", (1, found), (found.count(b"kept"), connection.ask(
+                11, wire.pulling("readers", "orders", 0, 0))[1]))
             os.rmdir(os.path.join(broker.data, "broker.json"))
             checks.same("later it is", OK, change(connection, "fresh"))
             checks.same("as asked", (4, 4, 6, False, {}), settings(connection, "fresh"))
+            checks.same("deleted", OK, connection.ask(215, {"topic": "fresh"})[0]["code"])
+            checks.same("and gone", None, settings(connection, "fresh"))
             # From now on every write to a file fails, and so does the store.
             resource.prlimit(broker.process.pid, resource.RLIMIT_FSIZE,
                              (0, resource.RLIM_INFINITY))
