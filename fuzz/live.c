@@ -87,7 +87,7 @@ static void live_fetch(struct clg_stage *stage, const struct clg_segment *segmen
     }
 }
 
-static void live_stage(const struct clg_store_dir *dir, const struct clg_segment *segment)
+static void live_stage(struct clg_store_dir *dir, const struct clg_segment *segment)
 {
     struct clg_stage stage;
     struct clg_stage_found found;

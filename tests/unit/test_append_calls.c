@@ -6,6 +6,7 @@
  *
  * A staged append that is to be written writes, and tells those who follow: once each.
  */
+#include "support/run_suite.h"
 #include "unit/counted_fixture.h"
 
 enum { ROUNDS = 40, BATCH = 3, SEGMENT = 1 << 20 };
@@ -197,9 +198,5 @@ int main(void)
     tcase_add_test(cases, a_staged_append_that_is_written_writes_once_and_tells_once);
     tcase_add_loop_test(cases, an_append_beside_the_thread_allocates_and_writes_nothing, 0, 2);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

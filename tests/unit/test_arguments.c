@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/run_suite.h"
 #include "support/scratch.h"
 
 enum { FILL = 0xA5 };
@@ -242,9 +243,5 @@ int main(void)
     tcase_add_test(tcase, names_and_texts_with_bytes_at_null_are_refused);
     tcase_add_test(tcase, attributes_with_bytes_at_null_are_refused);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -12,6 +12,7 @@
 #include "base/error.h"
 #include "base/list.h"
 #include "base/order.h"
+#include "support/run_suite.h"
 
 /* Bytes that depend on a seed only: splitmix64. */
 static void fill(uint8_t *to, size_t size, uint64_t seed)
@@ -408,9 +409,5 @@ static Suite *base_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(base_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(base_suite());
 }

@@ -9,6 +9,7 @@
 #include "unit/fault_fixture.h"
 
 #include "../support/scratch.h"
+#include "support/run_suite.h"
 
 enum { HEADER_MAX = 1500, BODY_MAX = 40, THREADS = 3, ROUNDS = 60 };
 
@@ -205,9 +206,5 @@ int main(void)
     tcase_add_checked_fixture(faults, setup, teardown);
     tcase_add_test(faults, a_batch_that_is_no_larger_allocates_nothing);
     suite_add_tcase(suite, faults);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

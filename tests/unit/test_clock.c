@@ -3,6 +3,7 @@
  * test_clock.c -- somebody sets the machine's clock days forward: store time is held back, and what
  * goes by age goes by store time. When it is set right again, store time follows it again.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 #define MINUTE_MS INT64_C(60000)
@@ -206,9 +207,5 @@ int main(void)
     tcase_add_loop_test(cases, store_time_follows_a_clock_that_is_set_right, 0, rows);
     tcase_add_test(cases, events_say_what_is_held_back);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

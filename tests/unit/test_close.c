@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "support/dirs.h"
+#include "support/run_suite.h"
 
 enum { ENGINES = 2, OPEN = 4, BODY = 100 };
 
@@ -294,9 +295,5 @@ int main(void)
     tcase_add_test(cases, a_writer_that_was_overtaken_stops);
     tcase_add_loop_test(cases, a_writer_whose_lock_was_removed_is_not_overtaken, 0, 4);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -11,6 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/run_suite.h"
 #include "support/scratch.h"
 
 enum { SEGMENT = 65536, COUNT = 10 };
@@ -347,9 +348,5 @@ static Suite *append_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(append_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(append_suite());
 }

@@ -10,6 +10,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/run_suite.h"
 #include "support/scratch.h"
 
 static struct scratch s;
@@ -472,9 +473,5 @@ static Suite *queue_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(queue_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(queue_suite());
 }

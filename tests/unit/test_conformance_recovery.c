@@ -17,6 +17,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "support/run_suite.h"
 #include "support/scratch.h"
 
 static struct scratch s;
@@ -517,9 +518,5 @@ static Suite *recovery_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(recovery_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(recovery_suite());
 }

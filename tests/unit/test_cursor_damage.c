@@ -3,6 +3,7 @@
  * test_cursor_damage.c -- cursors beside damage: whose it is, how often it is said and where, and
  * that what is sound before and behind it is found.
  */
+#include "support/run_suite.h"
 #include "unit/raw_transaction_fixture.h"
 
 enum { A, B, TOPICS };
@@ -400,9 +401,5 @@ int main(void)
     tcase_add_test(cases, the_log_says_where_it_had_no_memory);
     tcase_add_loop_test(cases, a_seek_behind_an_end_that_was_damaged_lands_there, 0, 2);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

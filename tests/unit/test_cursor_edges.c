@@ -3,6 +3,7 @@
  * test_cursor_edges.c -- cursors where something happens between two calls: a seek that is refused
  * or fails, messages that expire, another writer, which has cut what was read.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 enum { ALL_QUEUES, BY_KEY, ONE_QUEUE, OF_LOG, KINDS };
@@ -319,9 +320,5 @@ int main(void)
     tcase_add_loop_test(cases, what_expires_is_not_given_from_what_was_looked_up_before, 0, 4);
     tcase_add_loop_test(cases, a_query_by_key_holds_nothing_of_what_has_expired, 0, 2);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_damage_batch.c -- damage to one record of a batch, or of the commit of a transaction, is
  * damage to all of it: nobody reads a part of it, before salvage or behind it.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 enum { MEMBERS = 4, BODY = 96, HEADER = 48, BATCH_RECORD = HEADER + 24 };
@@ -285,9 +286,5 @@ int main(void)
     tcase_add_test(cases, a_large_batch_is_one_damage_and_hides_none_behind_it);
     tcase_add_test(cases, nobody_reads_a_part_of_a_damaged_commit);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

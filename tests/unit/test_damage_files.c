@@ -4,6 +4,7 @@
  */
 #include <stdio.h>
 
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 enum { SEGMENTS = 3, RECORD = 64, PER_SEGMENT = 65536 / RECORD };
@@ -82,9 +83,5 @@ int main(void)
     tcase_add_loop_test(cases, damage_that_two_rounds_of_salvage_find_is_told_once, 0, 2);
     tcase_add_test(cases, a_last_file_with_records_and_no_header_is_no_failed_creation);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_damage_read.c -- the newest messages of a queue are damaged, and no record of it lies behind
  * them: a reader does not take the last sound one for the end without a word.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 enum { WHOLE = 6, SPOILED = 4, OTHERS = 5, BODY = 3000, HEADER = 48 };
@@ -216,9 +217,5 @@ int main(void)
     tcase_add_checked_fixture(cut, cut_setup, teardown);
     tcase_add_loop_test(cut, an_end_that_was_cut_is_said_once_in_log_order, 0, 4);
     suite_add_tcase(suite, cut);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

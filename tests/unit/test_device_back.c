@@ -7,6 +7,7 @@
 #include "unit/fault_fixture.h"
 
 #include "format/checkpoint.h"
+#include "support/run_suite.h"
 
 enum { COUNT = 300, BODY = 1000, FETCH = 64 };
 
@@ -292,9 +293,5 @@ int main(void)
     tcase_add_loop_test(headers, a_torn_record_says_that_the_one_before_it_was_durable, 0, 2);
     tcase_add_test(headers, an_epoch_that_cannot_rise_is_refused);
     suite_add_tcase(suite, headers);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

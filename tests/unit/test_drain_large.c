@@ -3,6 +3,7 @@
  * test_drain_large.c -- records that are larger than what is drained at a time: each piece of work
  * goes on where the last one ended.
  */
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 enum { RING = 8 << 20, SEGMENT = 16 << 20, STEPS = 40 };
@@ -54,9 +55,5 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_loop_test(all, upkeep_drains_a_record_that_is_larger_than_a_piece, 0, 3);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_err.c -- `err` is written when a call fails, with words, and never when it succeeds: who
  * keeps the first error of many calls in one struct finds it there.
  */
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 static struct commitlog_group *group;
@@ -181,9 +182,5 @@ int main(void)
     tcase_add_loop_test(cases, a_call_that_fails_has_words_of_its_own, 0, CALLS);
     tcase_add_test(cases, a_commit_behind_close_has_words);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_expiry.c -- messages of a topic expire, by age and because somebody says so: what is still
  * given, to whom, and what survives. test_expiry_model.c does the same at random.
  */
+#include "support/run_suite.h"
 #include "unit/timer_fixture.h"
 
 enum { SECOND_MS = 1000, AGE_MS = 100 * SECOND_MS };
@@ -566,9 +567,5 @@ int main(void)
     tcase_add_test(states, an_open_reservation_does_not_deceive);
     tcase_add_test(states, what_cannot_be_is_refused);
     suite_add_tcase(suite, states);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

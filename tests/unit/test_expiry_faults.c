@@ -5,6 +5,7 @@
  * offsets that were said, or those before where it was not known, and no message that was durable
  * and has not expired is missing.
  */
+#include "support/run_suite.h"
 #include "unit/each_call_fixture.h"
 #include "unit/timer_fixture.h"
 
@@ -181,9 +182,5 @@ int main(void)
     tcase_add_checked_fixture(faults, setup, teardown);
     tcase_add_loop_test(faults, each_call_may_fail, 0, EACH_CALL_CASES);
     suite_add_tcase(suite, faults);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -11,6 +11,7 @@
 #include "unit/timer_fixture.h"
 
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { MESSAGES = 16384, TOPICS = 2, SPARE_MS = 1000, KEEPS_QUEUE = 2 };
 
@@ -410,9 +411,5 @@ int main(void)
     tcase_set_timeout(random, 600);
     tcase_add_test(random, what_has_expired_is_given_to_nobody_and_nothing_else);
     suite_add_tcase(suite, random);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include "format/limits.h"
 #include "os/os.h"
 #include "state/expiry_table.h"
+#include "support/run_suite.h"
 
 START_TEST(a_row_keeps_the_highest_position)
 {
@@ -64,9 +65,5 @@ int main(void)
     tcase_add_test(cases, a_row_keeps_the_highest_position);
     tcase_add_test(cases, a_body_that_cannot_be_is_damage);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 #include <stdatomic.h>
 #include <unistd.h>
 
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 enum { STORED = 5, BUSY_MAX = 2000 };
@@ -257,9 +258,5 @@ int main(void)
     tcase_add_loop_test(cases, nothing_is_committed_to_a_failed_store, 0, 4);
     tcase_add_loop_test(cases, who_changes_a_group_is_told_that_the_store_has_failed, 0, 6);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

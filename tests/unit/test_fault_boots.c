@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* test_fault_boots.c -- the machine in memory: what of one boot is there in the next one. */
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 static const char path[] = "/file";
@@ -92,9 +93,5 @@ int main(void)
     tcase_add_test(cases, a_file_that_was_cut_and_synced_stays_cut);
     tcase_add_test(cases, a_file_that_was_cut_and_not_synced_is_as_it_was);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 #include "unit/fault_fixture.h"
 
 #include "format/checkpoint.h"
+#include "support/run_suite.h"
 
 START_TEST(what_is_held_is_counted_and_given_back_by_close)
 {
@@ -568,9 +569,5 @@ static Suite *faults_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(faults_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(faults_suite());
 }

@@ -8,6 +8,7 @@
 #include "commitlog_fault.h"
 
 #include "os/os.h"
+#include "support/run_suite.h"
 
 static struct commitlog_fault *machine;
 static struct commitlog_store *store;
@@ -331,9 +332,5 @@ static Suite *faults_read_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(faults_read_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(faults_read_suite());
 }

@@ -6,6 +6,7 @@
  * test_filter_cursor.c.
  */
 #include "filter_fixture.h"
+#include "support/run_suite.h"
 
 static struct attributes sample;
 
@@ -393,9 +394,5 @@ static Suite *filter_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(filter_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(filter_suite());
 }

@@ -9,6 +9,7 @@
 #include <stdatomic.h>
 
 #include "os/os.h"
+#include "support/run_suite.h"
 #include "support/scratch.h"
 
 enum { QUEUES = 3, RECORDS = 600, FETCH = 64, PASSED = 1500, PASSED_BYTES = 1500 };
@@ -329,9 +330,5 @@ int main(void)
     tcase_add_loop_test(cursors, a_fetch_that_passes_over_many_records_can_be_interrupted, 0,
                         KINDS);
     suite_add_tcase(suite, cursors);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -5,6 +5,7 @@
  */
 #include "filter_fixture.h"
 
+#include "support/run_suite.h"
 #include "support/scratch.h"
 
 enum { QUEUES = 2, RECORDS = 400, FETCH = 16, MATCHING = 37, LIMIT = 7 };
@@ -180,9 +181,5 @@ int main(void)
                         KINDS * 2);
     tcase_add_loop_test(cases, a_fetch_passes_over_no_more_than_it_may, 0, KINDS * 2);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

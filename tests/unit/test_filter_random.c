@@ -8,6 +8,7 @@
  * same again.
  */
 #include "filter_fixture.h"
+#include "support/run_suite.h"
 
 enum { NO = 0, UNKNOWN = 1, YES = 2 };
 enum { NAMES = 6, TEXT_ROOM = 16384, NODES = 256, TREES = 4000, MESSAGES = 6, IN_MAX = 4 };
@@ -535,9 +536,5 @@ int main(void)
     tcase_set_timeout(random, 60);
     tcase_add_test(random, random_conditions_mean_what_the_other_evaluator_says);
     suite_add_tcase(suite, random);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  * the log was entered, what is durable ends where a block does, so that no block of it is written
  * again.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 enum { BLOCK = 4096, WAIT_MS = 2000 };
@@ -275,9 +276,5 @@ int main(void)
     tcase_add_loop_test(all, what_fits_no_segment_beside_a_filler_is_refused_and_the_largest_is_not,
                         0, 2);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -15,6 +15,7 @@
 #include "format/attributes.h"
 #include "format/record.h"
 #include "format/topic_record.h"
+#include "support/run_suite.h"
 
 #define SALT UINT64_C(0x1122334455667788)
 #define POSITION UINT64_C(0x10002000)
@@ -568,9 +569,5 @@ int main(void)
     tcase_add_test(bodies, topic_definition);
     tcase_add_test(bodies, control_bodies);
     suite_add_tcase(suite, bodies);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

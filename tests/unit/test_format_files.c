@@ -13,6 +13,7 @@
 #include "format/live_area.h"
 #include "format/lock_file.h"
 #include "format/segment_header.h"
+#include "support/run_suite.h"
 
 #define PAGE CLG_FORMAT_PAGE_BYTES
 
@@ -446,9 +447,5 @@ int main(void)
     tcase_add_test(pages, the_ring_lies_on_a_page_however_many_histograms_there_are);
     tcase_add_test(pages, lock_file);
     suite_add_tcase(suite, pages);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

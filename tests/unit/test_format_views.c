@@ -16,6 +16,7 @@
 #include "format/queue_file.h"
 #include "format/record.h"
 #include "format/state_file.h"
+#include "support/run_suite.h"
 
 #define BASE (UINT64_C(1) << 30)
 #define QUEUES 5u
@@ -483,9 +484,5 @@ int main(void)
     tcase_add_test(views, state_file_round_trip);
     tcase_add_test(views, state_file_hostile);
     suite_add_tcase(suite, views);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  * keeps messages for consume, and delayed messages are delivered or taken back. Otherwise nothing
  * would ever free the disk.
  */
+#include "support/run_suite.h"
 #include "unit/timer_fixture.h"
 
 static struct commitlog_group *group;
@@ -223,9 +224,5 @@ int main(void)
     tcase_add_test(cases, a_delayed_message_that_is_taken_back_frees_the_disk);
     tcase_add_test(cases, a_delayed_message_that_is_delivered_frees_the_disk);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

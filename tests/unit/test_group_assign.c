@@ -12,6 +12,7 @@
 
 #include "base/bytes.h"
 #include "base/checksum.h"
+#include "support/run_suite.h"
 #include "unit/assign_fixture.h"
 
 static uint64_t seed;
@@ -549,9 +550,5 @@ int main(void)
 {
     seed = prog_env("SEED", 1);
     printf("test_group_assign: seed %llu\n", (unsigned long long)seed);
-    SRunner *runner = srunner_create(group_assign_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(group_assign_suite());
 }

@@ -12,6 +12,7 @@
 #include <string.h>
 
 #include "support/prog.h"
+#include "support/run_suite.h"
 #include "support/scratch.h"
 
 static uint64_t seed;
@@ -248,9 +249,5 @@ int main(void)
 {
     seed = prog_env("SEED", 1);
     printf("test_group_queue: seed %llu\n", (unsigned long long)seed);
-    SRunner *runner = srunner_create(group_queue_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(group_queue_suite());
 }

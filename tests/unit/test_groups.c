@@ -7,6 +7,7 @@
 #include "base/bytes.h"
 #include "format/group_record.h"
 #include "format/limits.h"
+#include "support/run_suite.h"
 
 static struct commitlog_group *group;
 
@@ -334,9 +335,5 @@ static Suite *groups_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(groups_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(groups_suite());
 }

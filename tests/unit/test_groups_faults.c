@@ -5,6 +5,7 @@
  * machine the groups are as they were behind one of the changes, none of those that their level
  * promised is missing, and they can be used again.
  */
+#include "support/run_suite.h"
 #include "unit/group_fixture.h"
 #include "unit/promise_fixture.h"
 
@@ -422,9 +423,5 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, each_call_may_fail, 0, PROMISE_CASES);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

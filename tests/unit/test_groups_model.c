@@ -10,6 +10,7 @@
 #include "unit/group_fixture.h"
 
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { GROUPS = 4, HISTORY = 4096, NAMES = 8 };
 
@@ -328,9 +329,5 @@ int main(void)
     tcase_set_timeout(random, 300);
     tcase_add_test(random, groups_are_what_the_model_says_whatever_happens);
     suite_add_tcase(suite, random);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_growth.c -- a topic grows and shrinks: where keys go, which queues a group sees, what is
  * still known after a restart, after retention and without views.
  */
+#include "support/run_suite.h"
 #include "unit/growth_fixture.h"
 
 static void begin(void)
@@ -576,9 +577,5 @@ static Suite *growth_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(growth_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(growth_suite());
 }

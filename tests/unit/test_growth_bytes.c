@@ -11,6 +11,7 @@
 #include "base/bytes.h"
 #include "format/record.h"
 #include "format/topic_record.h"
+#include "support/run_suite.h"
 #include "view/consume_queue.h"
 #include "view/topics_view.h"
 
@@ -337,9 +338,5 @@ int main(void)
     tcase_add_test(cases, no_byte_of_a_state_is_believed);
     tcase_add_test(cases, marks_are_forgotten_with_their_record);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  * ever; then the process dies or the power goes. On a healthy machine the topic has grown as far as
  * was said, or not at all, and a group consumes every key in order.
  */
+#include "support/run_suite.h"
 #include "unit/each_call_fixture.h"
 #include "unit/growth_fixture.h"
 
@@ -157,9 +158,5 @@ int main(void)
     tcase_add_checked_fixture(faults, setup, teardown);
     tcase_add_loop_test(faults, each_call_may_fail, 0, EACH_CALL_CASES);
     suite_add_tcase(suite, faults);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

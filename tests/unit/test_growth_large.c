@@ -3,6 +3,7 @@
  * test_growth_large.c -- growths whose record does not fit the stage, or no segment; one that an
  * open reservation holds up; the same by the other engine.
  */
+#include "support/run_suite.h"
 #include "unit/growth_fixture.h"
 
 enum { WIDE = 4096 };
@@ -108,9 +109,5 @@ int main(void)
     tcase_add_test(cases, marks_of_many_queues);
     tcase_add_test(cases, a_growth_larger_than_a_segment);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

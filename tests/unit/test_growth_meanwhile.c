@@ -5,6 +5,7 @@
  */
 #include "store/store.h"
 
+#include "support/run_suite.h"
 #include "unit/growth_fixture.h"
 
 static struct commitlog_os meddling;
@@ -206,9 +207,5 @@ int main(void)
     tcase_add_test(cases, a_queue_is_closed_before_its_growth_is_visible);
     tcase_add_test(cases, a_queue_is_closed_before_its_growth_is_durable);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -12,6 +12,7 @@
 #include "unit/growth_fixture.h"
 
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { HISTORY = 256 };
 
@@ -322,9 +323,5 @@ int main(void)
     tcase_set_timeout(random, 600);
     tcase_add_test(random, every_key_is_in_order_whatever_happens);
     suite_add_tcase(suite, random);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
 #include "unit/raw_timer_fixture.h"
 
 #include "format/topic_record.h"
+#include "support/run_suite.h"
 
 enum { OLD = 4, NEW = 8, CHILD = 5 };
 
@@ -112,9 +113,5 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, what_is_missing_of_its_definitions_is_written_again, 0, 8);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

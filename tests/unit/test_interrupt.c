@@ -3,6 +3,7 @@
  * test_interrupt.c -- one call waits once: however many sleeps it is made of, an interrupt that
  * comes between two of them ends it, and there is one time-out for all.
  */
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 enum { QUEUES = 2, SLEEPS_MAX = 2 };
@@ -181,9 +182,5 @@ int main(void)
     tcase_add_test(cases,
                    a_reservation_that_waits_for_consumers_and_then_for_room_has_one_time_out);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -5,6 +5,7 @@
  */
 #include "store/store.h"
 
+#include "support/run_suite.h"
 #include "unit/group_fixture.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, BIG = 20000 };
@@ -214,9 +215,5 @@ static Suite *keep_meanwhile_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(keep_meanwhile_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(keep_meanwhile_suite());
 }

@@ -7,6 +7,7 @@
 
 #include "base/bytes.h"
 #include "format/live_area.h"
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 enum { BODY = 4000, RECORDS = 1600 };
@@ -249,9 +250,5 @@ int main(void)
     tcase_add_loop_test(cases, a_store_opens_appends_reads_and_recovers, 0, rows);
     tcase_add_loop_test(cases, so_does_a_reader_beside_it, 0, rows);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_limits.c -- back-pressure: appends flush, wait or are refused beyond a limit, and everything
  * that makes room goes on.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 static const uint8_t bytes_1000[1000];
@@ -223,9 +224,5 @@ int main(void)
     tcase_add_test(all, a_message_counts_from_its_delivery);
     tcase_add_test(all, limits_that_cannot_be_are_refused);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

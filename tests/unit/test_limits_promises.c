@@ -2,6 +2,7 @@
 /*
  * test_limits_promises.c -- what is promised of limits, where it was not kept at first.
  */
+#include "support/run_suite.h"
 #include "unit/meddling_fixture.h"
 
 /* "while so many bytes lie behind the first message that a group has yet to consume" */
@@ -203,9 +204,5 @@ int main(void)
                         2);
     tcase_add_test(cases, who_waits_for_consumers_hears_of_a_failed_store);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
  */
 #include <stdio.h>
 
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 enum { PIECE = 10000, FREE = 256 * 1024 };
@@ -191,9 +192,5 @@ static Suite *lost_blocks_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(lost_blocks_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(lost_blocks_suite());
 }

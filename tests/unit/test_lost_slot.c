@@ -10,6 +10,7 @@
 
 #include "format/checkpoint.h"
 #include "format/live_area.h"
+#include "support/run_suite.h"
 
 /* The newest slot of CHECKPOINT fails its check from now on; what it said, and what the other says.
  */
@@ -225,9 +226,5 @@ int main(void)
     tcase_add_loop_test(all, a_recovery_that_dies_leaves_the_area_to_be_found_again, 0, 4);
     tcase_add_loop_test(all, an_area_that_is_there_but_damaged_is_not_passed_over_in_silence, 0, 4);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

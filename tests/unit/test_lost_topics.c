@@ -3,6 +3,7 @@
  * test_lost_topics.c -- a topic that a reader knows, and whose definition is lost with its writer:
  * nothing that another one stores is shown under its name, and it can come again.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 enum { ALL_QUEUES, BY_KEY, ONE_QUEUE, KINDS };
@@ -216,9 +217,5 @@ int main(void)
     tcase_add_loop_test(cases, it_comes_again_under_its_number, 0, KINDS);
     tcase_add_test(cases, queues_of_a_lost_growth_are_another_topics);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

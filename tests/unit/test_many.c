@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "log/registry.h"
+#include "support/run_suite.h"
 #include "support/scratch.h"
 #include "unit/view_fixture.h"
 
@@ -262,9 +263,5 @@ static Suite *many_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(many_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(many_suite());
 }

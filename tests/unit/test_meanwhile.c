@@ -3,6 +3,7 @@
  * test_meanwhile.c -- what others do while a call of the system is under way, and before it comes
  * back: records that arrive during a flush or a drain, a reservation that is open during retention.
  */
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 enum { RECORD = 1016, PIECE = 256 * 1024 }; /* no number of records fills a piece */
@@ -323,9 +324,5 @@ static Suite *meanwhile_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(meanwhile_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(meanwhile_suite());
 }

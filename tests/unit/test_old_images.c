@@ -3,6 +3,7 @@
  * test_old_images.c -- a segment file is replaced by an older image of itself, with records that a
  * recovery has cut since: they verify there, and must not come back.
  */
+#include "support/run_suite.h"
 #include "unit/group_fixture.h"
 
 static const char path[] = "/store/log/00000000000000000000.log";
@@ -142,9 +143,5 @@ int main(void)
     tcase_add_test(all, what_a_recovery_cut_does_not_come_back_with_an_old_image);
     tcase_add_test(all, what_lies_behind_a_clean_end_is_no_segment_to_be_used);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

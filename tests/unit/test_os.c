@@ -9,6 +9,7 @@
 
 #include "base/bytes.h"
 #include "os/os_linux.h"
+#include "support/run_suite.h"
 
 /* ---- memory ---------------------------------------------------------------------------------- */
 
@@ -538,9 +539,5 @@ static Suite *os_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(os_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(os_suite());
 }

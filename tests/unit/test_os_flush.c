@@ -2,6 +2,7 @@
 /*
  * test_os_flush.c -- lib/os: what a flush leaves of a file, and what is known of its blocks then.
  */
+#include "support/run_suite.h"
 #include "unit/os_fixture.h"
 
 #include <sys/stat.h>
@@ -70,9 +71,5 @@ int main(void)
     tcase_add_test(files, a_flush_leaves_the_times_of_the_file_alone);
     tcase_add_test(files, blocks_are_written_once_they_were_flushed);
     suite_add_tcase(suite, files);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

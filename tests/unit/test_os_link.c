@@ -11,6 +11,7 @@
 #include <unistd.h>
 
 #include "segment/segment_supply.h"
+#include "support/run_suite.h"
 
 static int unlink_errno;
 
@@ -83,9 +84,5 @@ int main(void)
     tcase_add_loop_test(all, a_name_that_is_made_counts_also_if_the_old_one_does_not_go, 0, 2);
     tcase_add_test(all, what_has_the_name_is_not_replaced);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -13,6 +13,7 @@
 
 #include "base/bytes.h"
 #include "os/os.h"
+#include "support/run_suite.h"
 
 static const struct commitlog_os *os;
 
@@ -217,9 +218,5 @@ static Suite *map_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(map_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(map_suite());
 }

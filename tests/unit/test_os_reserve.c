@@ -11,6 +11,7 @@
 #include <sys/syscall.h>
 
 #include "base/bytes.h"
+#include "support/run_suite.h"
 
 enum { CALLS_MAX = 20000 };
 
@@ -146,9 +147,5 @@ int main(void)
     tcase_add_test(cases, an_error_of_a_later_piece_comes_out);
     tcase_add_test(cases, nothing_is_no_range);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

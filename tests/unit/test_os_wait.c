@@ -15,6 +15,7 @@
 #include "base/order.h"
 #include "os/lock.h"
 #include "os/os.h"
+#include "support/run_suite.h"
 
 enum { THREADS = 4, ROUNDS = 20000 };
 
@@ -321,9 +322,5 @@ static Suite *wait_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(wait_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(wait_suite());
 }

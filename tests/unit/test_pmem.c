@@ -12,6 +12,7 @@
 #include "commitlog.h"
 #include "os/os.h"
 #include "support/dirs.h"
+#include "support/run_suite.h"
 
 #define APPENDS 5u
 
@@ -209,9 +210,5 @@ static Suite *pmem_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(pmem_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(pmem_suite());
 }

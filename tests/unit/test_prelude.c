@@ -5,6 +5,7 @@
  */
 #include <stdio.h>
 
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 enum {
@@ -181,9 +182,5 @@ int main(void)
     tcase_add_test(all, a_transaction_over_many_topics_is_committed);
     tcase_add_test(all, a_reservation_that_is_open_is_waited_for);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

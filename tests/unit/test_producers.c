@@ -12,6 +12,7 @@
 #include "format/limits.h"
 #include "format/producer_record.h"
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { PRODUCERS = 5, REMEMBERED = CLG_PRODUCER_RECEIPTS };
 
@@ -519,9 +520,5 @@ int main(void)
     tcase_set_timeout(random, 300);
     tcase_add_test(random, repetitions_are_known_whatever_happens);
     suite_add_tcase(suite, random);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

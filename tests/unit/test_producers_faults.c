@@ -5,6 +5,7 @@
  * the power goes. On a healthy machine each record is stored once, none is missing that its level
  * promised, and whoever repeats what he did last gets the receipt of the first time.
  */
+#include "support/run_suite.h"
 #include "unit/promise_fixture.h"
 #include "unit/timer_fixture.h"
 
@@ -380,9 +381,5 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, each_call_may_fail, 0, PROMISE_CASES);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -13,6 +13,7 @@
 #undef clg_progress_report
 
 #include "base/checksum.h"
+#include "support/run_suite.h"
 #include "unit/timer_fixture.h"
 
 int clg_progress_report(void *progress_or_null, uint64_t done, uint64_t total);
@@ -566,9 +567,5 @@ int main(void)
     tcase_add_loop_test(cases, a_call_that_is_cancelled_can_be_made_again, 0, SUBJECTS);
     tcase_add_loop_test(cases, a_call_may_be_cancelled_again_and_again, 0, SUBJECTS);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  * proven durable is served if the area is not there for it, and any other cause is told. And one
  * that can: it sees a topic grow.
  */
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 static struct {
@@ -323,9 +324,5 @@ int main(void)
     tcase_add_loop_test(cases, a_reader_has_no_use_for_the_progress_of_its_opening, 0, 4);
     tcase_add_loop_test(cases, a_reader_sees_a_topic_grow_whatever_it_asks, 0, 6);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

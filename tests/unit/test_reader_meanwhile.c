@@ -4,6 +4,7 @@
  * reads the next writer comes: what was read before and what is read behind it are of two moments,
  * and nothing of it may be taken for damage.
  */
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 enum { COMES_AND_STAYS, COMES_AND_CLOSES, FAILS_TO_RECOVER, WAYS };
@@ -193,9 +194,5 @@ int main(void)
     tcase_add_loop_test(cases, a_writer_that_comes_while_the_store_is_verified_is_no_damage, 0,
                         2 * WAYS);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

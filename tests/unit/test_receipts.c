@@ -6,6 +6,7 @@
 #include "unit/transaction_fixture.h"
 
 #include "../support/scratch.h"
+#include "support/run_suite.h"
 
 enum { BATCH = 300, BODY = 200, PRODUCERS = 131072 };
 
@@ -205,9 +206,5 @@ int main(void)
     tcase_add_test(cases, a_failed_append_forgets_no_producer);
     tcase_add_test(cases, a_message_that_is_no_dead_letter_has_no_origin);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

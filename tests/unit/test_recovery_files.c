@@ -12,6 +12,7 @@
 #include "recovery_fixture.h"
 #include "segment/segment_create.h"
 #include "segment/segment_scan.h"
+#include "support/run_suite.h"
 #include "upkeep/verify.h"
 
 START_TEST(a_flip_in_acknowledged_data_is_named_and_nothing_is_modified)
@@ -589,9 +590,5 @@ static Suite *files_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(files_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(files_suite());
 }

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "support/run_suite.h"
 #include "unit/plan_fixture.h"
 
 START_TEST(zeros_at_the_end_are_a_clean_end_in_every_mode)
@@ -528,9 +529,5 @@ static Suite *plan_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(plan_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(plan_suite());
 }

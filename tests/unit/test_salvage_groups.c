@@ -6,6 +6,7 @@
 #include "unit/raw_transaction_fixture.h"
 
 #include "store/work.h"
+#include "support/run_suite.h"
 
 enum { SENT = 6, KEPT = 2, NEW = 3 };
 
@@ -525,9 +526,5 @@ int main(void)
     tcase_add_test(cases, in_order_they_come_in_their_place);
     tcase_add_loop_test(cases, a_queue_full_of_work_gives_out_what_is_missing_in_it, 0, FULL);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -11,6 +11,7 @@
 #include "segment/segment_cut.h"
 #include "segment/segment_scan.h"
 #include "segment/segment_set.h"
+#include "support/run_suite.h"
 
 /* ---- names ---- */
 
@@ -560,9 +561,5 @@ static Suite *segment_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(segment_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(segment_suite());
 }

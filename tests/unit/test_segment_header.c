@@ -2,6 +2,7 @@
 /*
  * test_segment_header.c -- lib/segment: what a header page and its copy are worth.
  */
+#include "support/run_suite.h"
 #include "unit/segment_setup.h"
 
 #include <sys/stat.h>
@@ -195,9 +196,5 @@ static Suite *header_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(header_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(header_suite());
 }

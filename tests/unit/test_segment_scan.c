@@ -7,6 +7,7 @@
 #include "format/attributes.h"
 #include "format/producer_record.h"
 #include "segment/segment_scan.h"
+#include "support/run_suite.h"
 
 static struct world world;
 static struct clg_segment *segment;
@@ -579,9 +580,5 @@ static Suite *scan_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(scan_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(scan_suite());
 }

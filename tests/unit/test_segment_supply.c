@@ -11,6 +11,7 @@
 #include "segment/segment_scan.h"
 #include "segment/segment_set.h"
 #include "segment/segment_supply.h"
+#include "support/run_suite.h"
 
 static struct clg_segment_plan plan_at(uint64_t base, uint64_t bytes)
 {
@@ -300,9 +301,5 @@ static Suite *supply_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(supply_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(supply_suite());
 }

@@ -19,6 +19,7 @@
 #include "base/histogram.h"
 #include "format/live_area.h"
 #include "log/measure.h"
+#include "support/run_suite.h"
 #include "support/scratch.h"
 
 enum { MANY = 1000 };
@@ -502,9 +503,5 @@ static Suite *statistics_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(statistics_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(statistics_suite());
 }

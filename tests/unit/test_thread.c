@@ -7,6 +7,7 @@
 
 #include "../support/scratch.h"
 #include "store/store.h"
+#include "support/run_suite.h"
 
 enum { STAGE = 1 << 20, RECORD = 1000 };
 
@@ -96,9 +97,5 @@ static Suite *thread_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(thread_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(thread_suite());
 }

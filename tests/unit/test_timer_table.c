@@ -15,6 +15,7 @@
 #include "format/timer_record.h"
 #include "state/timer_table.h"
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { IDS = 300 };
 
@@ -252,9 +253,5 @@ int main(void)
     tcase_add_test(all, bodies_say_what_they_were_made_of);
     tcase_add_test(all, references_are_no_longer_than_they_have_to_be);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  * and what is said of them. test_timers_model.c does the same at random, test_timers_faults.c lets
  * calls fail.
  */
+#include "support/run_suite.h"
 #include "unit/timer_fixture.h"
 
 static const uint8_t filling_bytes[64];
@@ -507,9 +508,5 @@ int main(void)
     tcase_add_test(single, what_waits_and_is_damaged_does_not_stop_retention);
     tcase_add_test(single, a_producer_may_repeat_what_waits);
     suite_add_tcase(suite, single);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

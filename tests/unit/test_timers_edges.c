@@ -3,6 +3,7 @@
  * test_timers_edges.c -- delayed messages where something else is not as it should be: hostile or
  * damaged stores, bad sectors, a full disk, open reservations, groups that hold retention back.
  */
+#include "support/run_suite.h"
 #include "unit/raw_timer_fixture.h"
 
 /* A store may say so: by hostility, or because the topic's definition was lost with what was
@@ -449,9 +450,5 @@ int main(void)
     tcase_add_test(cases, what_has_just_come_is_not_too_old);
     tcase_add_test(cases, a_clock_that_is_set_is_seen_within_a_second);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -4,6 +4,7 @@
  * the process dies or the power goes. On a healthy machine what was acknowledged comes, once and
  * not early, and what was cancelled does not.
  */
+#include "support/run_suite.h"
 #include "unit/each_call_fixture.h"
 #include "unit/timer_fixture.h"
 
@@ -132,9 +133,5 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, each_call_may_fail, 0, EACH_CALL_CASES);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

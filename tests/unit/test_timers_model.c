@@ -9,6 +9,7 @@
 #include "unit/timer_fixture.h"
 
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { MESSAGES = 2000 };
 
@@ -195,9 +196,5 @@ int main(void)
     tcase_set_timeout(random, 300);
     tcase_add_test(random, each_comes_once_and_none_early_whatever_happens);
     suite_add_tcase(suite, random);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
  *
  * SEED and TRIALS in the environment.
  */
+#include "support/run_suite.h"
 #include "unit/raw_timer_fixture.h"
 
 /* ---- retention, cancels, crashes: the tables --------------------------------------------------
@@ -456,9 +457,5 @@ int main(void)
     tcase_add_test(random, the_tables_are_what_was_done);
     tcase_add_test(random, hostile_records_do_no_harm);
     suite_add_tcase(suite, random);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -8,6 +8,7 @@
  *
  * SEED, TRIALS.
  */
+#include "support/run_suite.h"
 #include "unit/together_fixture.h"
 
 enum { HANDLES = 4, TIMERS = 64, TRIALS = 12, STEPS = 600, NONE = COMMITLOG_LEVEL_NONE };
@@ -525,9 +526,5 @@ int main(void)
     tcase_add_loop_test(cases, everything_together_is_the_same_after_a_death, 0,
                         trials != NULL ? atoi(trials) : TRIALS);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

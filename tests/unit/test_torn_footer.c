@@ -8,6 +8,7 @@
 #include "unit/fault_fixture.h"
 
 #include "format/segment_header.h"
+#include "support/run_suite.h"
 
 enum { SECTOR = 512, SECTORS = CLG_FORMAT_PAGE_BYTES / SECTOR };
 
@@ -160,9 +161,5 @@ int main(void)
     tcase_add_test(all, whatever_a_power_cut_leaves_of_it_is_no_damage);
     tcase_add_loop_test(all, what_has_rotted_is_damage, 0, 3);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -11,6 +11,7 @@
 
 #include "format/attributes.h"
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 #define LAST_MS CLG_DELIVER_AT_MAX_MS
 #define LAST_POSITION CLG_POSITION_MAX
@@ -287,9 +288,5 @@ int main(void)
     tcase_add_test(all, random_bytes_are_read_within_their_bounds);
     tcase_add_test(all, attributes_hold_at_most_one_that_is_sound);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_transaction_refused.c -- what no message says of its transaction, and no mark: each flag,
  * length, number and byte that must be zero.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_record_fixture.h"
 
 /* Bits that mean something: 1 the first, 2 prepared, 4 with a time, 8 stored again. */
@@ -230,9 +231,5 @@ int main(void)
     tcase_add_test(all, lengths_of_marks_are_exact);
     tcase_add_test(all, a_mark_with_a_number_that_none_can_have_is_refused);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

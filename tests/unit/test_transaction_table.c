@@ -9,6 +9,7 @@
  *
  * SEED and STEPS in the environment.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_log_fixture.h"
 
 #include <stdio.h>
@@ -191,9 +192,5 @@ int main(void)
     tcase_add_test(all, what_fails_for_want_of_memory_changes_nothing);
     tcase_add_test(all, what_is_large_takes_little_room);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_transactions.c -- transactions: all or nothing, what outlives a process, what is said of
  * those that are open, and what ends them. test_transactions_model.c does the same at random.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE };
@@ -517,9 +518,5 @@ int main(void)
     tcase_add_test(all, a_reservation_before_it_makes_a_commit_wait);
     tcase_add_test(all, a_delivery_costs_at_most_a_hundred_bytes);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

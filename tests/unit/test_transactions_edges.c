@@ -3,6 +3,7 @@
  * test_transactions_edges.c -- transactions where something else is not as it should be: hostile or
  * damaged stores, bad sectors, segments that are too small.
  */
+#include "support/run_suite.h"
 #include "unit/raw_transaction_fixture.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE };
@@ -576,9 +577,5 @@ int main(void)
     tcase_add_test(cases, one_whose_message_is_gone_is_damaged);
     tcase_add_loop_test(cases, one_that_is_damaged_is_not_committed_in_part, 0, 8);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -6,6 +6,7 @@
  * then the process dies or the power goes: what was acknowledged is there, whole, and all else is
  * whole or not there.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE, CONSUMED = 3 };
@@ -579,9 +580,5 @@ int main(void)
     tcase_add_loop_test(cases, a_full_disk_refuses_and_changes_nothing, 0, CALLS);
     tcase_add_loop_test(cases, each_call_of_a_life_may_fail, 0, 2 * FAULTS);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_transactions_limits.c -- how large a transaction may be, how many there may be, and what
  * retention and other sizes of segments mean for those that are open.
  */
+#include "support/run_suite.h"
 #include "unit/raw_transaction_fixture.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE };
@@ -432,9 +433,5 @@ int main(void)
     tcase_add_loop_test(cases, one_that_was_carried_is_what_it_was, 0, 6);
     tcase_add_test(cases, more_than_half_of_the_log_holds_retention);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -8,6 +8,7 @@
  *
  * SEED, TRIALS and STEPS in the environment.
  */
+#include "support/run_suite.h"
 #include "unit/transaction_compare.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE };
@@ -564,9 +565,5 @@ int main(void)
     tcase_set_timeout(random, 300);
     tcase_add_test(random, transactions_are_what_the_model_says);
     suite_add_tcase(suite, random);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 /*
  * test_transactions_promises.c -- what is promised of transactions, where it was not kept at first.
  */
+#include "support/run_suite.h"
 #include "unit/meddling_fixture.h"
 
 static int32_t commit_number(uint64_t id)
@@ -540,9 +541,5 @@ int main(void)
     tcase_add_test(cases, offsets_of_a_deleted_group_are_fenced);
     tcase_add_test(cases, a_full_disk_is_freed_by_a_rollback);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -13,6 +13,7 @@
 #include <stdio.h>
 
 #include "base/bytes.h"
+#include "support/run_suite.h"
 #include "view/transactions_view.h"
 
 static const struct clg_view_ops *const ops = &clg_transactions_view_ops;
@@ -584,9 +585,5 @@ int main(void)
     tcase_add_test(all, what_contradicts_itself_is_counted_and_left_out);
     tcase_add_test(all, only_what_delivers_ends_one);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

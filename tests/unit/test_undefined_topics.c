@@ -4,6 +4,7 @@
  * what lies in none of its queues: it is there after a crash, with its message, and its number is
  * nobody else's. Nor is it when its definition is lost.
  */
+#include "support/run_suite.h"
 #include "unit/raw_transaction_fixture.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE };
@@ -348,9 +349,5 @@ static Suite *undefined_topics_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(undefined_topics_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(undefined_topics_suite());
 }

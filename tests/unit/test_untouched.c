@@ -12,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "support/run_suite.h"
 #include "support/scratch.h"
 
 enum { FILL = 0xA5, SOME = 4 };
@@ -575,9 +576,5 @@ int main(void)
     tcase_add_test(tcase, a_child_that_uses_the_handles_of_its_parent_gets_no_outputs);
     tcase_add_test(tcase, messages_behind_those_that_were_copied_are_as_they_were);
     suite_add_tcase(suite, tcase);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "crash/sim_writer.h"
+#include "support/run_suite.h"
 #include "upkeep/damage_list.h"
 #include "upkeep/retention.h"
 #include "upkeep/scrub.h"
@@ -348,9 +349,5 @@ static Suite *upkeep_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(upkeep_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(upkeep_suite());
 }

@@ -9,6 +9,7 @@
 
 #include "store/store.h"
 
+#include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
 #define MS CLG_OS_NS_PER_MS
@@ -258,9 +259,5 @@ static Suite *upkeep_sleep_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(upkeep_sleep_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(upkeep_sleep_suite());
 }

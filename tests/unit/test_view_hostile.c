@@ -14,6 +14,7 @@
 #include "format/producer_record.h"
 #include "format/queue_file.h"
 #include "format/state_file.h"
+#include "support/run_suite.h"
 
 #define HOSTILE_ALLOC_MAX (UINT64_C(512) << 20)
 
@@ -294,9 +295,5 @@ static Suite *hostile_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(hostile_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(hostile_suite());
 }

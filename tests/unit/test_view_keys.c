@@ -7,6 +7,7 @@
 
 #include <time.h>
 
+#include "support/run_suite.h"
 #include "view/checkpoint_file.h"
 #include "view/fold_internal.h"
 #include "view/key_internal.h"
@@ -317,9 +318,5 @@ int main(void)
     tcase_add_test(tc, checkpoint_slots_take_turns);
     tcase_add_test(tc, a_failed_checkpoint_is_final);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

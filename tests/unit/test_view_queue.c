@@ -4,6 +4,7 @@
  */
 #include "unit/view_fixture.h"
 
+#include "support/run_suite.h"
 #include "view/fold_internal.h"
 #include "view/queue_internal.h"
 
@@ -572,9 +573,5 @@ int main(void)
     tcase_add_test(tc, merge_is_the_log_order);
     tcase_add_test(tc, many_queues_stay_small);
     suite_add_tcase(suite, tc);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_ENV);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(suite);
 }

@@ -2,6 +2,7 @@
 /*
  * test_work.c -- messages given out one by one: who gets what, until when, and where it ends.
  */
+#include "support/run_suite.h"
 #include "unit/timer_fixture.h"
 
 static struct commitlog_group *group;
@@ -585,9 +586,5 @@ int main(void)
     tcase_add_test(single, what_is_given_out_can_be_looked_at);
     tcase_add_test(single, what_cannot_be_is_refused);
     suite_add_tcase(suite, single);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -5,6 +5,7 @@
  * was acknowledged durably never comes again, and of all others each ends, acknowledged or as one
  * dead letter.
  */
+#include "support/run_suite.h"
 #include "unit/each_call_fixture.h"
 #include "unit/timer_fixture.h"
 
@@ -170,9 +171,5 @@ int main(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, each_call_may_fail, 0, EACH_CALL_CASES_WITHOUT_FILES);
     suite_add_tcase(suite, cases);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

@@ -3,6 +3,7 @@
  * test_work_meanwhile.c -- what others do while a receiver waits: whatever gives it something wakes
  * it, visible or not, and nothing else keeps it busy.
  */
+#include "support/run_suite.h"
 #include "unit/group_fixture.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, WAIT_MS = 10000, SOON_MS = 1000, LOOKS_MAX = 100 };
@@ -305,9 +306,5 @@ static Suite *work_meanwhile_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(work_meanwhile_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? 0 : 1;
+    return run_suite(work_meanwhile_suite());
 }

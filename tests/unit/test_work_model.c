@@ -10,6 +10,7 @@
 #include "unit/timer_fixture.h"
 
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { OFFSETS = 4000, ATTEMPTS = 3, VISIBILITY_MS = 60000, RECEIVERS = 2 };
 
@@ -334,9 +335,5 @@ int main(void)
     tcase_set_timeout(random, 300);
     tcase_add_test(random, work_is_what_the_model_says);
     suite_add_tcase(suite, random);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

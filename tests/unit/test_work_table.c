@@ -17,6 +17,7 @@
 #include "state/group_table.h"
 #include "state/work_table.h"
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { GROUPS = 2, QUEUES = 2, OFFSETS = 300, HISTORY = 400, BODY = 2048 };
 
@@ -386,9 +387,5 @@ int main(void)
     tcase_add_test(all, a_change_for_which_there_is_no_memory_leaves_nothing_behind);
     tcase_add_test(all, bodies_say_what_they_were_made_of);
     suite_add_tcase(suite, all);
-    SRunner *runner = srunner_create(suite);
-    srunner_run_all(runner, CK_NORMAL);
-    int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(suite);
 }

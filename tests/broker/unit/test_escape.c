@@ -11,6 +11,7 @@
 
 #include "escape.h"
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { ROUNDS = 20000, LONGEST = 40 };
 
@@ -124,9 +125,5 @@ int main(void)
 {
     seed = prog_env("SEED", 1);
     printf("test_escape: seed %llu\n", (unsigned long long)seed);
-    SRunner *runner = srunner_create(escape_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(escape_suite());
 }

@@ -15,6 +15,7 @@
 #include "command.h"
 #include "frame.h"
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 enum { ROUNDS = 20000 };
 
@@ -292,9 +293,5 @@ int main(void)
 {
     seed = prog_env("SEED", 1);
     printf("test_headers: seed %llu\n", (unsigned long long)seed);
-    SRunner *runner = srunner_create(headers_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(headers_suite());
 }

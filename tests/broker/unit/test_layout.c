@@ -19,6 +19,7 @@
 #include "output.h"
 #include "properties.h"
 #include "support/prog.h"
+#include "support/run_suite.h"
 #include "tags.h"
 
 enum { ROUNDS = 5000, NOW_MS = 1000000 };
@@ -339,9 +340,5 @@ int main(void)
 {
     seed = prog_env("SEED", 1);
     printf("test_layout: seed %llu\n", (unsigned long long)seed);
-    SRunner *runner = srunner_create(layout_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(layout_suite());
 }

@@ -14,6 +14,7 @@
 #include "options_net.h"
 #include "output.h"
 #include "support/prog.h"
+#include "support/run_suite.h"
 
 static uint64_t seed;
 
@@ -211,9 +212,5 @@ int main(void)
 {
     seed = prog_env("SEED", 1);
     printf("test_network: seed %llu\n", (unsigned long long)seed);
-    SRunner *runner = srunner_create(network_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(network_suite());
 }

@@ -26,6 +26,7 @@
 #include "offsets.h"
 #include "pull.h"
 #include "support/dirs.h"
+#include "support/run_suite.h"
 
 enum { QUEUES = 4, UNKNOWN = QUEUES + 2, ASKED = 77, SEGMENT_BYTES = 1 << 20 };
 
@@ -240,9 +241,5 @@ static Suite *pull_suite(void)
 
 int main(void)
 {
-    SRunner *runner = srunner_create(pull_suite());
-    srunner_run_all(runner, CK_NORMAL);
-    const int failed = srunner_ntests_failed(runner);
-    srunner_free(runner);
-    return failed == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+    return run_suite(pull_suite());
 }
