@@ -213,6 +213,16 @@ START_TEST(a_writer_that_was_overtaken_stops)
 }
 END_TEST
 
+static uint64_t writer_start; /* as it sees itself */
+
+static bool starts_alike(pid_t pid)
+{
+    const struct commitlog_os *os = clg_os_default();
+    uint64_t start = 0;
+    ck_assert_int_eq(os->pid_start(os, pid, &start), 0);
+    return start == writer_start;
+}
+
 /* A process that has the store open for writing; what it appends stays in its stage. */
 static pid_t start_writer(const char *path, uint64_t place, int in[2])
 {
@@ -232,6 +242,10 @@ static pid_t start_writer(const char *path, uint64_t place, int in[2])
         rc = rc == 0 ? commitlog_topic_open(store, "t", 1, 1, &topic, &err) : rc;
         rc = rc == 0 ? commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_NONE, NULL) : rc;
         ready = rc == 0 ? 'y' : 'n';
+        const struct commitlog_os *os = clg_os_default();
+        uint64_t start = 0;
+        rc = os->pid_start(os, getpid(), &start) == 0 ? rc : -1;
+        rc = write(out[1], &start, sizeof(start)) == sizeof(start) ? rc : -1;
         rc = write(out[1], &ready, 1) == 1 && read(in[0], &ready, 1) >= 0 ? rc : -1;
         rc = rc == 0 ? commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_NONE, NULL) : rc;
         rc = rc == 0 ? commitlog_close(store, &err) : rc;
@@ -239,6 +253,7 @@ static pid_t start_writer(const char *path, uint64_t place, int in[2])
     }
     (void)close(in[0]);
     (void)close(out[1]);
+    ck_assert_int_eq(read(out[0], &writer_start, sizeof(writer_start)), sizeof(writer_start));
     ck_assert_int_eq(read(out[0], &ready, 1), 1);
     (void)close(out[0]);
     ck_assert_int_eq(ready, 'y');
@@ -259,6 +274,14 @@ START_TEST(a_writer_whose_lock_was_removed_is_not_overtaken)
     int status = 0;
     dirs_make(path, "close");
     pid_t pid = start_writer(path, place, in);
+    if (!starts_alike(pid)) {
+        printf("skip: the emulator tells a process another start of itself than it tells others\n");
+        (void)kill(pid, SIGKILL);
+        (void)close(in[1]);
+        (void)waitpid(pid, &status, 0);
+        dirs_remove(path);
+        return;
+    }
     (void)snprintf(number, sizeof(number), " %d ", (int)pid);
     path_join(lock, path, "LOCK");
     ck_assert_int_eq(unlink(lock), 0);
