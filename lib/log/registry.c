@@ -404,6 +404,28 @@ int clg_registry_keep(struct clg_registry *registry, const struct clg_registry *
     return rc;
 }
 
+int clg_registry_keep_queues(struct clg_registry *registry, const struct clg_registry *before)
+{
+    const uint32_t count = clg_registry_topic_count(before);
+    int rc = COMMITLOG_OK;
+    CLG_ASSERT(clg_registry_topic_count(registry) >= count);
+    clg_mutex_lock(registry->os, &registry->lock);
+    for (uint32_t id = 0; rc == COMMITLOG_OK && id < count; id++) {
+        const struct clg_topic *topic = clg_registry_topic(before, id);
+        const uint32_t queues = topic == NULL ? 0 : clg_topic_step(topic, 0).queues;
+        struct clg_topic *kept = registry_any(registry, id);
+        if (queues > 0 && clg_topic_queues(kept) == 0 &&
+            registry_is_free(registry, topic->first_queue, queues)) {
+            rc = registry_reserve(registry, topic->first_queue + queues);
+            if (rc == COMMITLOG_OK) {
+                registry_create(registry, kept, topic->first_queue, queues);
+            }
+        }
+    }
+    clg_mutex_unlock(registry->os, &registry->lock);
+    return rc;
+}
+
 /* What is said of a step before it is given numbers. */
 static int registry_check_step(const struct clg_topic *topic, uint32_t step, uint32_t queues)
 {

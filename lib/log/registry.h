@@ -153,6 +153,11 @@ void clg_registry_route(struct clg_topic *topic, uint32_t step);
 CLG_MUST_CHECK int clg_registry_keep(struct clg_registry *registry,
                                      const struct clg_registry *before);
 
+/* Those of them that were not added have the queues that they were created with there, if nobody
+ * has their numbers. COMMITLOG_ENOMEM. */
+CLG_MUST_CHECK int clg_registry_keep_queues(struct clg_registry *registry,
+                                            const struct clg_registry *before);
+
 /* NULL when there is none of this number. */
 struct clg_topic *clg_registry_topic(const struct clg_registry *registry, uint32_t id);
 struct clg_queue *clg_registry_queue(const struct clg_registry *registry, uint32_t number);

@@ -135,7 +135,12 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
     if (rc == COMMITLOG_OK && old != NULL) {
         rc = clg_registry_keep(&core->registry, &old->registry);
     }
-    return rc == COMMITLOG_OK ? clg_core_open(store, core, &result, err) : rc;
+    rc = rc == COMMITLOG_OK ? clg_core_open(store, core, &result, err) : rc;
+    if (rc == COMMITLOG_OK && old != NULL && core->unrecovered_bytes > 0) {
+        /* What is not shown yet may define them: until the next writer's recovery tells. */
+        rc = clg_registry_keep_queues(&core->registry, &old->registry);
+    }
+    return rc;
 }
 
 /* May it be that the failure is only a file that a writer, or its recovery, took away meanwhile? */

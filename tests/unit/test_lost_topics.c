@@ -7,7 +7,7 @@
 #include "unit/transaction_fixture.h"
 
 enum { ALL_QUEUES, BY_KEY, ONE_QUEUE, KINDS };
-enum { LOST = 5, OTHERS = 7, LOST_QUEUES = 2, AT_A_TIME = 64 };
+enum { LOST = 5, OTHERS = 7, LOST_QUEUES = 2, AT_A_TIME = 64, OPENS = 6 };
 
 static struct commitlog_store *reader;
 static uint32_t lost_topic; /* the reader's number of it */
@@ -87,19 +87,24 @@ static void lost_teardown(void)
     teardown();
 }
 
-/* The writer cannot write what was appended last, nor does what it staged outlive it. */
-static void lose_what_is_not_durable(void)
+static void lose_the_stage(void)
 {
     const char *name = NULL;
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
-    ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
-    store = NULL;
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 0, 0, 0), 0);
     while (commitlog_fault_name(machine, "/shm", 0, &name) == COMMITLOG_OK) {
         char path[128];
         (void)snprintf(path, sizeof(path), "/shm/%s", name);
         ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
     }
+}
+
+/* The writer cannot write what was appended last, nor does what it staged outlive it. */
+static void lose_what_is_not_durable(void)
+{
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
+    ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 0, 0, 0), 0);
+    lose_the_stage();
     open_store();
 }
 
@@ -178,6 +183,35 @@ START_TEST(it_comes_again_under_its_number)
 }
 END_TEST
 
+/* Its writer was killed, and whether the definition is durable the next one's recovery tells: until
+ * then the reader goes on to know it. */
+START_TEST(it_is_not_lost_before_the_next_writer_has_recovered)
+{
+    struct commitlog_topic_info info = {.struct_bytes = sizeof(info)};
+    uint32_t count = 0;
+    store_in("lost", LOST, COMMITLOG_LEVEL_WRITTEN);
+    lost_topic = number_of(reader, "lost", 0);
+    struct commitlog_cursor *cursor = open_cursor(lost_topic, _i);
+    expect(cursor, "lost", LOST);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
+    ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
+    store = NULL;
+    lose_the_stage();
+    for (uint64_t n = 1; n <= OPENS; n++) { /* others come, and cannot recover it */
+        ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, n, EIO, 1), 0);
+        ck_assert_int_ne(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_OK);
+        pass_ms(6000);
+        (void)fetch(cursor, "lost", &count);
+        ck_assert_int_eq(commitlog_topic_info(reader, lost_topic, &info), COMMITLOG_OK);
+        ck_assert_str_eq(info.name, "lost");
+        ck_assert_uint_eq(number_of(reader, "lost", 0), lost_topic);
+        commitlog_cursor_close(open_cursor(lost_topic, _i));
+    }
+    commitlog_cursor_close(cursor);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 0, 0, 0), 0);
+}
+END_TEST
+
 /* Nor are those that a topic got by a growth that is lost. */
 START_TEST(queues_of_a_lost_growth_are_another_topics)
 {
@@ -215,6 +249,7 @@ int main(void)
     tcase_add_loop_test(cases, who_has_read_of_it_is_told, 0, KINDS);
     tcase_add_loop_test(cases, who_was_to_read_of_it_finds_nothing, 0, KINDS);
     tcase_add_loop_test(cases, it_comes_again_under_its_number, 0, KINDS);
+    tcase_add_loop_test(cases, it_is_not_lost_before_the_next_writer_has_recovered, 0, KINDS);
     tcase_add_test(cases, queues_of_a_lost_growth_are_another_topics);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
