@@ -101,6 +101,13 @@ static bool follow_shows_none(int rc)
            rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EVERSION;
 }
 
+static int follow_kept(int rc, struct commitlog_error *err)
+{
+    return rc == COMMITLOG_OK
+               ? COMMITLOG_OK
+               : clg_fail(err, rc, 0, CLG_NO_POSITION, "keep the topics that are known");
+}
+
 static int follow_try(struct commitlog_store *store, const struct clg_core *old,
                       struct clg_core *core, bool last_try, struct commitlog_error *err)
 {
@@ -133,12 +140,12 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
         rc = follow_static_live(store, core, &result, err);
     }
     if (rc == COMMITLOG_OK && old != NULL) {
-        rc = clg_registry_keep(&core->registry, &old->registry);
+        rc = follow_kept(clg_registry_keep(&core->registry, &old->registry), err);
     }
     rc = rc == COMMITLOG_OK ? clg_core_open(store, core, &result, err) : rc;
     if (rc == COMMITLOG_OK && old != NULL && core->unrecovered_bytes > 0) {
         /* What is not shown yet may define them: until the next writer's recovery tells. */
-        rc = clg_registry_keep_queues(&core->registry, &old->registry);
+        rc = follow_kept(clg_registry_keep_queues(&core->registry, &old->registry), err);
     }
     return rc;
 }

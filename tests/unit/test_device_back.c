@@ -75,18 +75,6 @@ static void seconds_pass(void)
     os->sleep_ns(os, INT64_C(2000000000));
 }
 
-static int32_t verify(void)
-{
-    struct commitlog_options *options = NULL;
-    struct commitlog_report *report = NULL;
-    ck_assert_int_eq(commitlog_options_create(&options), 0);
-    commitlog_options_set_os(options, commitlog_fault_os(machine));
-    int32_t rc = commitlog_verify("/store", options, &report, &err);
-    commitlog_report_free(report);
-    commitlog_options_free(options);
-    return rc;
-}
-
 START_TEST(what_is_asked_for_meanwhile_is_an_error_and_there_again_later)
 {
     static uint8_t buffer[16 * BODY];
@@ -102,7 +90,7 @@ START_TEST(what_is_asked_for_meanwhile_is_an_error_and_there_again_later)
     ck_assert_uint_eq(read_all(), COUNT);
     ck_assert_int_eq(commitlog_close(store, &err), 0);
     store = NULL;
-    ck_assert_msg(verify() == COMMITLOG_OK, "%s", err.message);
+    ck_assert_msg(verify_store() == COMMITLOG_OK, "%s", err.message);
     open_as(COMMITLOG_READ_WRITE);
     ck_assert_uint_eq(read_all(), COUNT);
     ck_assert_uint_eq(store_count(), COUNT);
@@ -127,7 +115,7 @@ START_TEST(upkeep_that_scrubs_meanwhile_spoils_no_file)
     ck_assert_uint_eq(read_queue(0), COUNT);
     (void)commitlog_close(store, &err);
     store = NULL;
-    ck_assert_msg(verify() == COMMITLOG_OK, "%s", err.message);
+    ck_assert_msg(verify_store() == COMMITLOG_OK, "%s", err.message);
     open_as(COMMITLOG_READ_WRITE);
     ck_assert_uint_eq(read_all(), COUNT);
     ck_assert_uint_eq(store_count(), COUNT);

@@ -62,6 +62,12 @@ static int32_t fetch(struct commitlog_cursor *cursor, const char *body, uint32_t
     return rc;
 }
 
+static int32_t seek_to_begin(struct commitlog_cursor *cursor, int kind)
+{
+    return commitlog_cursor_seek(cursor, kind == BY_KEY ? COMMITLOG_FROM_END : COMMITLOG_FROM_FIRST,
+                                 0);
+}
+
 static void expect(struct commitlog_cursor *cursor, const char *body, uint32_t expected)
 {
     uint32_t count = 0;
@@ -152,9 +158,7 @@ START_TEST(who_has_read_of_it_is_told)
     struct commitlog_cursor *cursor = lose_a_topic(_i, true);
     ck_assert_int_eq(fetch(cursor, "", &count), COMMITLOG_EROLLEDBACK);
     ck_assert_int_eq(fetch(cursor, "", &count), COMMITLOG_ENOTFOUND);
-    ck_assert_int_eq(
-        commitlog_cursor_seek(cursor, _i == BY_KEY ? COMMITLOG_FROM_END : COMMITLOG_FROM_FIRST, 0),
-        COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(seek_to_begin(cursor, _i), COMMITLOG_ENOTFOUND);
     commitlog_cursor_close(cursor);
 }
 END_TEST
@@ -175,9 +179,7 @@ START_TEST(it_comes_again_under_its_number)
     ck_assert_int_eq(fetch(cursor, "", &count), COMMITLOG_EROLLEDBACK);
     store_in("lost", 1, COMMITLOG_LEVEL_DURABLE);
     ck_assert_uint_eq(number_of(reader, "lost", 0), lost_topic);
-    ck_assert_int_eq(
-        commitlog_cursor_seek(cursor, _i == BY_KEY ? COMMITLOG_FROM_END : COMMITLOG_FROM_FIRST, 0),
-        0);
+    ck_assert_int_eq(seek_to_begin(cursor, _i), 0);
     expect(cursor, "lost", 1);
     commitlog_cursor_close(cursor);
 }

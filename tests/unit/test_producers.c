@@ -154,12 +154,9 @@ START_TEST(what_does_not_follow_is_refused_and_changes_nothing)
 }
 END_TEST
 
-START_TEST(a_batch_is_one_producers_and_is_repeated_whole)
+static void append_three(struct commitlog_record records[3], struct commitlog_receipt receipts[3])
 {
-    struct commitlog_record records[3];
-    struct commitlog_receipt first[3];
-    struct commitlog_receipt again[3];
-    memset(records, 0, sizeof(records));
+    memset(records, 0, 3 * sizeof(*records));
     for (uint32_t i = 0; i < 3; i++) {
         records[i].struct_bytes = sizeof(records[i]);
         records[i].topic = topic;
@@ -168,7 +165,15 @@ START_TEST(a_batch_is_one_producers_and_is_repeated_whole)
         records[i].producer_id = 5;
         records[i].sequence = i + 1;
     }
-    ck_assert_int_eq(commitlog_append_batch(store, records, 3, 0, first, &err), 0);
+    ck_assert_int_eq(commitlog_append_batch(store, records, 3, 0, receipts, &err), 0);
+}
+
+START_TEST(a_batch_is_one_producers_and_is_repeated_whole)
+{
+    struct commitlog_record records[3];
+    struct commitlog_receipt first[3];
+    struct commitlog_receipt again[3];
+    append_three(records, first);
     ck_assert_int_eq(commitlog_append_batch(store, records, 3, 0, again, &err), 0);
     for (uint32_t i = 0; i < 3; i++) {
         ck_assert_uint_eq(again[i].duplicate, 1);
@@ -198,16 +203,7 @@ START_TEST(the_receipts_of_a_batch_are_the_same_after_a_restart)
     struct commitlog_record records[3];
     struct commitlog_receipt first[3];
     struct commitlog_receipt again[3];
-    memset(records, 0, sizeof(records));
-    for (uint32_t i = 0; i < 3; i++) {
-        records[i].struct_bytes = sizeof(records[i]);
-        records[i].topic = topic;
-        records[i].queue = i;
-        records[i].level = 1;
-        records[i].producer_id = 5;
-        records[i].sequence = i + 1;
-    }
-    ck_assert_int_eq(commitlog_append_batch(store, records, 3, 0, first, &err), 0);
+    append_three(records, first);
     if (_i > 0) {
         ck_assert_int_eq(commitlog_close(store, &err), 0);
         store = NULL;

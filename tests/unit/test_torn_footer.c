@@ -12,18 +12,6 @@
 
 enum { SECTOR = 512, SECTORS = CLG_FORMAT_PAGE_BYTES / SECTOR };
 
-static int32_t verify(void)
-{
-    struct commitlog_options *options = NULL;
-    struct commitlog_report *report = NULL;
-    ck_assert_int_eq(commitlog_options_create(&options), 0);
-    commitlog_options_set_os(options, commitlog_fault_os(machine));
-    int32_t rc = commitlog_verify("/store", options, &report, &err);
-    commitlog_report_free(report);
-    commitlog_options_free(options);
-    return rc;
-}
-
 /* The nth segment, and the page of its footer. */
 static const uint8_t *footer_of(uint32_t n, char path[64])
 {
@@ -75,14 +63,14 @@ START_TEST(a_footer_of_which_a_power_cut_left_some_sectors_is_no_damage)
 {
     static const uint32_t lost[] = {1, 1u << (SECTORS - 1), 0xfe};
     two_sealed();
-    ck_assert_msg(verify() == COMMITLOG_OK, "%s", err.message);
+    ck_assert_msg(verify_store() == COMMITLOG_OK, "%s", err.message);
     lose_sectors(1, lost[_i]);
-    ck_assert_msg(verify() == COMMITLOG_OK, "%s", err.message);
+    ck_assert_msg(verify_store() == COMMITLOG_OK, "%s", err.message);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     ck_assert_uint_eq(store_count(), 1700);
     ck_assert_int_eq(commitlog_close(store, &err), 0);
     store = NULL;
-    ck_assert_msg(verify() == COMMITLOG_OK, "%s", err.message);
+    ck_assert_msg(verify_store() == COMMITLOG_OK, "%s", err.message);
 }
 END_TEST
 
@@ -117,7 +105,7 @@ START_TEST(whatever_a_power_cut_leaves_of_it_is_no_damage)
                                           true, &header),
                 0);
             torn += clg_segment_footer_decode(page, &header, &footer) == COMMITLOG_EDAMAGED;
-            ck_assert_msg(verify() == COMMITLOG_OK, "%s", err.message);
+            ck_assert_msg(verify_store() == COMMITLOG_OK, "%s", err.message);
             commitlog_fault_free(machine);
             machine = next;
         }
@@ -147,7 +135,7 @@ START_TEST(what_has_rotted_is_damage)
     } else {
         lose_sectors(_i == 1 ? 0 : 1, 1u << (SECTORS - 1));
     }
-    ck_assert_int_eq(verify(), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(verify_store(), COMMITLOG_EDAMAGED);
 }
 END_TEST
 

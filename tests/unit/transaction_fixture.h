@@ -62,28 +62,6 @@ static inline int32_t roll_back(struct commitlog_transaction *transaction)
     return commitlog_transaction_rollback(transaction, COMMITLOG_LEVEL_NONE, 0, &err);
 }
 
-/* With these options, each an id and a value, instead of what it is otherwise. */
-static inline int32_t store_open_by(const uint64_t (*values)[2], size_t count)
-{
-    struct commitlog_options *options = NULL;
-    ck_assert_int_eq(commitlog_options_create(&options), 0);
-    const uint64_t fixed[][2] = {{COMMITLOG_OPT_SEGMENT_BYTES, segment_bytes},
-                                 {COMMITLOG_OPT_STAGE_BYTES, stage_bytes},
-                                 {COMMITLOG_OPT_THREAD, 0}};
-    for (size_t i = 0; i < 3; i++) {
-        ck_assert_int_eq(commitlog_options_set(options, (int32_t)fixed[i][0], fixed[i][1], NULL),
-                         0);
-    }
-    for (size_t i = 0; i < count; i++) {
-        ck_assert_int_eq(commitlog_options_set(options, (int32_t)values[i][0], values[i][1], NULL),
-                         0);
-    }
-    commitlog_options_set_os(options, commitlog_fault_os(machine));
-    int32_t rc = commitlog_open("/store", options, &store, &err);
-    commitlog_options_free(options);
-    return rc;
-}
-
 /* How many are open; the last of them in `info`. */
 static inline uint32_t open_count(struct commitlog_transaction_info *info)
 {

@@ -32,12 +32,7 @@ static int dump_run(struct cli *cli, struct store *store, uint64_t from, uint64_
     scan->begun = from == 0;
     scan->max = max;
     const int32_t rc = commitlog_cursor_open_log(store->handle, from, &scan->cursor, &err);
-    int status = rc == COMMITLOG_OK ? scan_run(scan) : cli_fail(cli, cli->dir, rc, &err);
-    /* Behind its end there may be damage, up to what was known to be durable. */
-    if (rc == COMMITLOG_OK && status == CLI_DONE && scan->count < max && cli->out.error == 0 &&
-        !watch_ended(cli->watch) && store_tell_damage(cli, store, from)) {
-        status = CLI_NO;
-    }
+    const int status = rc == COMMITLOG_OK ? scan_run(scan) : cli_fail(cli, cli->dir, rc, &err);
     scan_end(scan);
     free(scan);
     return status;

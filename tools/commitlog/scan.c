@@ -96,9 +96,6 @@ static int scan_damaged(struct scan *scan, uint64_t bound)
         return SCAN_AGAIN; /* the cursor goes on by itself */
     }
     const uint64_t next = queue ? bound + 1 : scan_behind(scan, bound);
-    if (!queue && !scan->follow && next >= scan->end) {
-        return scan->status; /* to the end of what was durable */
-    }
     const int32_t rc = commitlog_cursor_seek(scan->cursor, COMMITLOG_FROM_OFFSET, next);
     return rc == COMMITLOG_OK ? SCAN_AGAIN : cli_fail(scan->cli, scan->cli->dir, rc, NULL);
 }
