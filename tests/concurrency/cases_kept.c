@@ -54,17 +54,27 @@ static struct commitlog_record record_make(const struct commitlog_slice *body, u
                                      .body_count = 1};
 }
 
-static void begin(void)
+static void begin_topic(void)
 {
-    struct commitlog_error err = {.message = ""};
     memset(&kept, 0, sizeof kept);
     scene_open(&options_staged);
     kept.topic = topic_make("kept");
+}
+
+static void begin_group(void)
+{
+    struct commitlog_error err = {.message = ""};
     kept.group = group_make("g", COMMITLOG_GROUP_KEEP);
     const struct commitlog_group_offset offset = {kept.topic, 0, 0};
     WEAVE_OK(commitlog_group_commit(kept.group, 0, &offset, 1, COMMITLOG_LEVEL_NONE,
                                     COMMITLOG_FOREVER, NULL, &err),
              &err);
+}
+
+static void begin(void)
+{
+    begin_topic();
+    begin_group();
 }
 
 /* What comes now lies in the newer half of the log, in the segment that is full afterwards. */
@@ -175,8 +185,9 @@ void begin_kept_dead(void)
 
 void begin_kept_reserved(void)
 {
-    begin();
+    begin_topic();
     delayed();
+    begin_group(); /* carried forward, it would be asked again what it needs, after a flush */
     kept.held = scene_reserve(1, COMMITLOG_LEVEL_NONE);
     weave_spawn("deliver", deliver, number(1));
     weave_spawn("retain", retain_all, NULL);
