@@ -2,12 +2,12 @@
 /*
  * admin_groups.c - what administrators ask and change of groups, and who is in them.
  *
- * Owns: nothing. Invariants: a change is on disk before it is answered. Threads: the loop's.
+ * Owns: nothing. Invariants: a change is on disk before it is answered; one that is refused changes
+ * nothing. Threads: the loop's.
  * Happy path: as admin_topics.c. Failure modes: nobody is there: REPLY_NOT_ONLINE.
  */
 #include "clients.h"
 #include "codes.h"
-#include "config_store.h"
 #include "dispatch.h"
 #include "durable.h"
 #include "groups.h"
@@ -16,17 +16,10 @@
 #include "queue_table.h"
 #include "reply.h"
 
-static void reply_saved(struct connection *connection, const struct command *command)
-{
-    if (config_save(connection->broker))
-        reply_ok(connection, command);
-    else
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "the settings cannot be written");
-}
-
 void handle_group_update(struct connection *connection, const struct command *command)
 {
     const char *why = "";
+    int32_t code;
     json_t *json =
         json_body_or_reply(connection, command, JSON_SETTINGS_MAX, "no settings of a group");
     if (json == NULL)
@@ -34,10 +27,11 @@ void handle_group_update(struct connection *connection, const struct command *co
     if (json_text(json, "groupName").bytes > GROUP_NAME_MAX)
         reply_error(connection, command, REPLY_INVALID, "a group's name has at most %d bytes",
                     GROUP_NAME_MAX);
-    else if (!group_update(connection->broker, json, &why))
-        reply_error(connection, command, REPLY_INVALID, "no settings of a group: %s", why);
+    else if ((code = group_update(connection->broker, json, &why)) != REPLY_OK)
+        reply_error(connection, command, code, "%s%s",
+                    code == REPLY_INVALID ? "no settings of a group: " : "", why);
     else
-        reply_saved(connection, command);
+        reply_ok(connection, command);
     json_decref(json);
 }
 
@@ -45,12 +39,9 @@ void handle_group_delete(struct connection *connection, const struct command *co
 {
     struct broker *broker = connection->broker;
     struct group *group = group_find(broker, command_text(command, "groupName"));
-    if (group != NULL && !group_delete(broker, group)) {
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "the group cannot be deleted");
-        return;
-    }
-    if (!config_save(broker)) {
-        reply_error(connection, command, REPLY_SYSTEM_ERROR, "the settings cannot be written");
+    const char *why = "";
+    if (group != NULL && !group_delete(broker, group, &why)) {
+        reply_error(connection, command, REPLY_SYSTEM_ERROR, "%s", why);
         return;
     }
     struct reply reply = reply_begin(reply_to(connection, command), REPLY_OK);

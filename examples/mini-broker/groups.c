@@ -9,6 +9,7 @@
  */
 #include "groups.h"
 
+#include "codes.h"
 #include "config_store.h"
 #include "log.h"
 #include "offsets.h"
@@ -118,13 +119,19 @@ static bool settings_have_room(const struct broker *broker, const struct group *
     return bytes <= GROUP_SETTINGS_MAX && others <= GROUPS_SETTINGS_MAX - bytes;
 }
 
-/* Takes over the text. */
-static void settings_set(struct broker *broker, struct group *group, char *text)
+/* Takes over the text, and gives back what was there. */
+static char *settings_swap(struct broker *broker, struct group *group, char *text)
 {
+    char *before = group->settings;
     broker->groups->settings_bytes -= settings_bytes(group);
-    free(group->settings);
     group->settings = text;
     broker->groups->settings_bytes += settings_bytes(group);
+    return before;
+}
+
+static void settings_set(struct broker *broker, struct group *group, char *text)
+{
+    free(settings_swap(broker, group, text));
 }
 
 /* Takes the settings that the broker goes by. NULL: these are of no group. */
@@ -148,24 +155,50 @@ static struct group *group_take(struct broker *broker, json_t *settings)
     return group;
 }
 
-bool group_update(struct broker *broker, json_t *settings, const char **out_why)
+static bool saved(struct broker *broker, const char **out_why)
+{
+    config_changed(broker);
+    *out_why = "the settings cannot be written";
+    return config_save(broker);
+}
+
+static void group_drop(struct broker *broker, struct group *group)
+{
+    commitlog_group_close(group->stored);
+    settings_set(broker, group, NULL);
+    table_remove(&broker->groups->table, &group->entry);
+    free(group);
+    config_changed(broker);
+}
+
+int32_t group_update(struct broker *broker, json_t *settings, const char **out_why)
 {
     const char *name = json_string_value(json_object_get(settings, "groupName"));
+    const struct group *old = name == NULL ? NULL : group_find(broker, text_of(name));
+    const struct group before = old == NULL ? (struct group){0} : *old;
     char *text = settings_text(settings);
-    struct group *group = NULL;
-    *out_why = "not its name and numbers";
-    if (text == NULL)
-        *out_why = "no memory";
-    else if (!settings_have_room(broker, name == NULL ? NULL : group_find(broker, text_of(name)),
-                                 text))
-        *out_why = "too much, of this group or of all";
-    else
-        group = group_take(broker, settings);
-    if (group == NULL)
+    *out_why = text == NULL ? "no memory" : "too much, of this group or of all";
+    if (text == NULL || !settings_have_room(broker, old, text)) {
         free(text);
+        return REPLY_INVALID;
+    }
+    struct group *group = group_take(broker, settings);
+    if (group == NULL) {
+        *out_why = "not its name and numbers";
+        free(text);
+        return REPLY_INVALID;
+    }
+    char *kept = settings_swap(broker, group, text);
+    if (saved(broker, out_why)) {
+        free(kept);
+        return REPLY_OK;
+    }
+    settings_set(broker, group, kept);
+    if (old != NULL)
+        *group = before;
     else
-        settings_set(broker, group, text);
-    return group != NULL;
+        group_drop(broker, group);
+    return REPLY_SYSTEM_ERROR;
 }
 
 bool group_from_json(struct broker *broker, json_t *settings)
@@ -189,23 +222,30 @@ bool group_from_json(struct broker *broker, json_t *settings)
     return group != NULL;
 }
 
-bool group_delete(struct broker *broker, struct group *group)
+static bool group_delete_stored(struct broker *broker, struct group *group, const char **out_why)
 {
     struct commitlog_error err = {0};
     offsets_forget(broker, group->entry.name);
     struct commitlog_group *stored = group_stored(broker, group->entry.name, false);
     const int32_t code =
         stored == NULL ? COMMITLOG_OK : commitlog_group_delete(stored, COMMITLOG_LEVEL_NONE, &err);
-    if (code != COMMITLOG_OK && code != COMMITLOG_ENOTFOUND) {
-        log_line(LOG_ERROR, "group %s: %s", group->entry.name.data, err.message);
-        return false;
+    if (code == COMMITLOG_OK || code == COMMITLOG_ENOTFOUND)
+        return true;
+    log_line(LOG_ERROR, "group %s: %s", group->entry.name.data, err.message);
+    *out_why = "the group cannot be deleted";
+    return false;
+}
+
+bool group_delete(struct broker *broker, struct group *group, const char **out_why)
+{
+    group->deleted = true;
+    if (saved(broker, out_why) && group_delete_stored(broker, group, out_why)) {
+        group_drop(broker, group);
+        return true;
     }
-    commitlog_group_close(group->stored);
-    settings_set(broker, group, NULL);
-    table_remove(&broker->groups->table, &group->entry);
-    free(group);
+    group->deleted = false;
     config_changed(broker);
-    return true;
+    return false;
 }
 
 json_t *group_settings(const struct group *group)
@@ -224,8 +264,10 @@ json_t *group_settings(const struct group *group)
 void groups_to_json(const struct broker *broker, json_t *array)
 {
     for (const struct group *group = group_next(broker, NULL); group != NULL;
-         group = group_next(broker, group))
-        json_array_append_new(array, group_settings(group));
+         group = group_next(broker, group)) {
+        if (!group->deleted)
+            json_array_append_new(array, group_settings(group));
+    }
 }
 
 /* Groups that the store has offsets of. */

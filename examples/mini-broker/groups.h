@@ -24,6 +24,7 @@ struct group {
     bool broadcast;
     int32_t retry_queues;
     int32_t retry_max;
+    bool deleted;   /* while it is being deleted: it is not written any more */
     char *settings; /* what is known of what was given, as JSON, or NULL: the usual */
 };
 
@@ -34,12 +35,14 @@ struct group *group_find(const struct broker *broker, struct text name);
 struct group *group_make(struct broker *broker, struct text name);
 /* The store's; NULL: there is none (and `create` is false), or it cannot be made. */
 struct commitlog_group *group_stored(struct broker *broker, struct text name, bool create);
-/* False: settings that make no sense, or that there is no room for: *out_why. */
-bool group_update(struct broker *broker, json_t *settings, const char **out_why);
+/* REPLY_OK: the settings are on the disk. Else *out_why, and all is as it was: REPLY_INVALID: they
+ * make no sense, or there is no room for them; REPLY_SYSTEM_ERROR: they cannot be written. */
+int32_t group_update(struct broker *broker, json_t *settings, const char **out_why);
 /* From the file of settings. False: of no group. One with too long a name is left out. */
 bool group_from_json(struct broker *broker, json_t *settings);
-/* False: the store did not do it, and the group stays. It is on the disk with what is published. */
-bool group_delete(struct broker *broker, struct group *group);
+/* Its settings are gone from the disk before it returns, its offsets with what is published. False:
+ * *out_why, and the group stays as it is. */
+bool group_delete(struct broker *broker, struct group *group, const char **out_why);
 struct group *group_next(const struct broker *broker, const struct group *group);
 /* As clients know it; a new reference. */
 json_t *group_settings(const struct group *group);

@@ -8,6 +8,7 @@ about transactions, and what administrators change.
 
 import json
 import os
+import pathlib
 import re
 import resource
 import struct
@@ -100,6 +101,55 @@ def test_a_group_of_an_older_broker_is_left_out(checks):
             checks.until("it is said", 10, lambda: broker.says("warn .*left out"), broker.log)
             checks.same("it is not known", NO_GROUP,
                         connection.ask(352, {"group": "r" * 121})[0]["code"])
+
+
+def test_a_change_of_a_group_that_is_refused_changes_nothing(checks):
+    def change(group, most):
+        settings = {"groupName": group, "retryMaxTimes": most, "consumeTimeoutMinute": most}
+        return connection.ask(200, {}, json.dumps(settings).encode())[0]["code"]
+
+    def settings(group):
+        header, body = connection.ask(352, {"group": group})
+        return json.loads(body) if header["code"] == OK else header["code"]
+
+    def listed():
+        return sorted(json.loads(connection.ask(201, {})[1])["subscriptionGroupTable"])
+
+    def deleted(group):
+        return connection.ask(207, {"groupName": group})[0]["code"]
+
+    with tempfile.TemporaryDirectory(prefix="broker-answers-") as directory:
+        with Broker(directory=directory) as broker, broker.connect() as connection:
+            send(connection, "orders")
+            checks.same("made", OK, change("readers", 3))
+            checks.same("comes somewhere", OK, connection.ask(
+                15, {"consumerGroup": "readers", "topic": "orders", "queueId": 0,
+                     "commitOffset": 1})[0]["code"])
+            checks.same("usual settings", OK, beat(connection, "usual"))
+            before = [settings(group) for group in ("readers", "usual")], listed()
+            path = os.path.join(broker.data, "broker.json")
+            checks.until("they are written", 10,
+                         lambda: '"usual"' in pathlib.Path(path).read_text("utf-8"))
+            os.rename(path, path + ".old")
+            os.mkdir(path)  # it cannot be written
+            for group in ("readers", "usual", "fresh"):
+                checks.same(f"{group}: refused", SYSTEM_ERROR, change(group, 7))
+                checks.same(f"{group}: not deleted", SYSTEM_ERROR if group != "fresh" else OK,
+                            deleted(group))
+            checks.same("as it was", before,
+                        ([settings(group) for group in ("readers", "usual")], listed()))
+            offset = {"consumerGroup": "readers", "topic": "orders", "queueId": 0}
+            checks.same("and where it is", "1",
+                        connection.ask(14, offset)[0]["extFields"]["offset"])
+            os.rmdir(path)
+            os.rename(path + ".old", path)
+            checks.same("later it is changed", OK, change("readers", 7))
+            checks.same("to that", 7, settings("readers")["retryMaxTimes"])
+            checks.same("and deleted", OK, deleted("usual"))
+            checks.same("and gone", NO_GROUP, settings("usual"))
+        with Broker(directory=directory) as broker, broker.connect() as connection:
+            checks.same("after a restart", 7, settings("readers")["consumeTimeoutMinute"])
+            checks.same("gone for ever", NO_GROUP, settings("usual"))
 
 
 # ---- queries -------------------------------------------------------------------------------------
