@@ -94,6 +94,11 @@ def option(name, value):
     return (f"--{name}", str(value))
 
 
+def a_tenth(records):
+    """Of the records, for the round that is not counted: enough for caches and the disk."""
+    return option("records", records // 10)
+
+
 def over(other, ours="commitlog", field="ns"):
     """How many times faster ours is."""
     return lambda m: m(other, field) / m(ours, field)
@@ -136,7 +141,7 @@ def append_case(name, records, size, text):
         name, name.upper(), f"append {text}, async, one thread", "append",
         (*option("records", records), *option("bytes", size)),
         (*runs(*OURS, *LIMITS, *ASYNC_PEERS), *ROCKETMQ_BATCHES), option("records", 3000),
-        columns=(Figure("cpu_ns_each", "CPU"),), goals=append_goals(),
+        columns=(Figure("cpu_ns_each", "CPU"),), goals=append_goals(), warm=a_tenth(records),
         note="The clock stops when nothing waits in the process any more: all is in the kernel.")
 
 
@@ -150,6 +155,7 @@ def batch_case(name, question, records, size, text):
         goals=(Goal("faster than LMDB", AT_LEAST, 2, over("lmdb", "commitlog-batch")),
                Goal("faster than RocketMQ's store", AT_LEAST, 1,
                     over_best(("rocketmq-warm", "rocketmq-channel"), "commitlog-batch"))),
+        warm=a_tenth(records),
         note="What the others gain from, a commit for many records, given to all: of "
              "libcommitlog commitlog_append_batch.")
 
@@ -166,8 +172,8 @@ APPEND_THREADS = (1, 2, 4, 8, 16)
 
 
 def thread_case(name, records, size, goal):
-    many = [runs("commitlog", "commitlog-mmap", "lmdb", "rocksdb-batch", "leveldb-batch",
-                 "wiredtiger", "rocketmq", options=option("threads", count),
+    peers = ("lmdb", "rocksdb-batch", "leveldb-batch", "wiredtiger", "rocketmq")
+    many = [runs(*OURS, *(peers if count in (1, 4, 16) else ()), options=option("threads", count),
                  suffix=f", {count} threads") for count in APPEND_THREADS]
     return Case(
         name, "W14", f"append {size} bytes, async, by 1 to 16 threads", "append",
@@ -175,7 +181,8 @@ def thread_case(name, records, size, goal):
         option("records", 4000), columns=(Figure("cpu_ns_each", "CPU"),),
         goals=(Goal("one thread's rate, at any number of threads", AT_LEAST, goal,
                     lambda m: m("commitlog, 1 threads") /
-                    max(m(f"commitlog, {count} threads") for count in APPEND_THREADS)),))
+                    max(m(f"commitlog, {count} threads") for count in APPEND_THREADS)),),
+        warm=a_tenth(records))
 
 
 # ---- durable ------------------------------------------------------------------------------------
@@ -220,6 +227,12 @@ def durable_goals():
                    over("limit-fdatasync, 1 threads", f"commitlog prepared, {count} threads"))
         yield Goal(f"{count} threads: the best peer", AT_LEAST, 1.6,
                    over_best(peers, f"commitlog, {count} threads"))
+
+
+# ---- reads ---------------------------------------------------------------------------------------
+
+IN_MEMORY = ("On one file system: what is read lies in the page cache, which is the same for all. "
+             "Read from the disk it is below, on each.")
 
 
 # ---- queues, sizes ------------------------------------------------------------------------------
@@ -306,14 +319,14 @@ CASES = (
     batch_case("w2-batch", "W2, batches", 5_000_000, 128, "128 bytes × 5,000,000"),
     Case("sizes", "W1, W2", "append records of 64 bytes to 64 KiB, async, one thread", "append", (),
          sum((by_size(size) for size in SIZES), ()), option("records", 1000),
-         systems=("root",)),
+         systems=("root",), warm=option("records", 4096)),
 
     Case("w3", "W3", "append 1 KiB durably, one thread", "durable",
          (*option("bytes", 1024), *option("batch", 1)),
          (*runs("commitlog", "commitlog-mmap", "limit-fdatasync", *DURABLE_PEERS),
           Run("commitlog, prepared", "commitlog", PREPARED),
           Run("commitlog, sustained", "commitlog", SUSTAINED)),
-         durable_short, columns=DURABLE_COLUMNS,
+         durable_short, columns=DURABLE_COLUMNS, warm=option("seconds", 1),
          goals=(Goal("the bare loop's rate, segments prepared", AT_LEAST, 0.9,
                      over("limit-fdatasync", "commitlog, prepared")),
                 Goal("the bare loop's rate, sustained over four segments", AT_LEAST, 0.75,
@@ -326,7 +339,8 @@ CASES = (
               "either, and all peers: a new store."),
     Case("w4", "W4", "append 1 KiB durably, by several threads", "durable",
          (*option("bytes", 1024), *option("batch", 1)), durable_threads(),
-         durable_short, columns=DURABLE_COLUMNS, goals=tuple(durable_goals())),
+         durable_short, columns=DURABLE_COLUMNS, warm=option("seconds", 1),
+         goals=tuple(durable_goals())),
 
     Case("w5", "W5", "read 1 KiB × 1,000,000 back in order, verified", "read",
          (*option("records", 1_000_000), *option("bytes", 1024)), runs(*OURS, *READ_PEERS),
@@ -334,17 +348,19 @@ CASES = (
          columns=(Figure("compared_ns", "each byte compared"), Figure("first_ns", "first pass"),
                   Figure("of_hash", "XXH3 record by record / ours", "ratio"),
                   Figure("of_hash_whole", "XXH3 in one go / ours", "ratio")),
-         goals=(Goal("plain XXH3 over the same mapping", AT_LEAST, 0.75, is_("of_hash_whole")),)),
+         goals=(Goal("plain XXH3 over the same mapping", AT_LEAST, 0.75, is_("of_hash_whole")),),
+         systems=("root",), warm=a_tenth(1_000_000), note=IN_MEMORY),
     Case("w5-cold", "W5", "the same, nothing in the page cache", "read",
          (*option("records", 1_000_000), *option("bytes", 1024), "--cold", *option("passes", 2)),
-         runs(*OURS, *BATCH_PEERS), option("records", 3000),
+         runs(*OURS, *BATCH_PEERS), option("records", 3000), warm=a_tenth(1_000_000),
          columns=(Figure("of_hash", "XXH3 record by record / ours", "ratio"),)),
     Case("w6", "W6", "read at random offsets of 1 KiB × 1,000,000", "read",
          (*option("records", 1_000_000), *option("bytes", 1024), "--random"),
          (*runs(*OURS, *BATCH_PEERS, "rocketmq"), Run("commitlog, lent", "commitlog", ("--lent",))),
          (*option("records", 3000), *option("gets", 3000)),
          columns=(Figure("p50_ns", "p50"), Figure("p99_ns", "p99"), Figure("max_ns", "max")),
-         goals=(Goal("faster than LMDB", AT_LEAST, 2, over("lmdb")),)),
+         goals=(Goal("faster than LMDB", AT_LEAST, 2, over("lmdb")),), systems=("root",),
+         warm=(*a_tenth(1_000_000), *option("gets", 10_000)), note=IN_MEMORY),
 
     Case("w7", "W7", "reopen after kill -9, 1 KiB × 1,000,000", "reopen",
          (*option("records", 1_000_000), *option("bytes", 1024)),
@@ -363,7 +379,8 @@ CASES = (
                 Goal("the same for what follows a checkpoint", AT_MOST, 20e6,
                      is_("scan_and_fold_ns", "commitlog, checkpointed"), "time"),
                 Goal("written again, to a bare pwrite + fdatasync", AT_MOST, 1.2,
-                     lambda m: m("commitlog", "settle_ns") / m("commitlog", "bare_rewrite_ns")))),
+                     lambda m: m("commitlog", "settle_ns") / m("commitlog", "bare_rewrite_ns"))),
+         warm=a_tenth(1_000_000)),
     Case("w7-size", "W7", "the same behind an older store of 1 to 8 GiB", "reopen",
          (*option("records", 100_000), *option("bytes", 1024)),
          tuple(Run(f"commitlog, {size} GiB", "commitlog", option("store-bytes", size * GIB),
@@ -373,7 +390,7 @@ CASES = (
          columns=(Figure("open_ns", "open"), Figure("rewritten_bytes", "written again", "bytes")),
          goals=(Goal("the largest store to the smallest", AT_MOST, 1.2,
                      ratio("commitlog, 8 GiB", "commitlog, 1 GiB")),),
-         disk_bytes=10 * GIB),
+         disk_bytes=10 * GIB, warm=option("store-bytes", GIB)),
 
     Case("w8", "W8", "1,000 queues in turn, 1 KiB × 1,000,000, then each queue read", "queues",
          (*option("records", 1_000_000), *option("bytes", 1024)),
@@ -389,7 +406,8 @@ CASES = (
                      over_best(QUEUES_OTHERS)),
                 Goal("read: the best of the others", AT_LEAST, 1,
                      over_best(QUEUES_OTHERS, field="read_ns")),
-                Goal("read: WiredTiger", AT_LEAST, 1, over("wiredtiger", field="read_ns")))),
+                Goal("read: WiredTiger", AT_LEAST, 1, over("wiredtiger", field="read_ns"))),
+         warm=a_tenth(1_000_000)),
 
     Case("w9", "W9", "latency of an append, 100,000 a second for 60 s", "latency",
          option("seconds", 60),
@@ -467,7 +485,7 @@ CASES = (
          asks=False),
 
     thread_case("w14", 1_000_000, 1024, 0.9),
-    thread_case("w14-small", 3_000_000, 128, 0.5),
+    thread_case("w14-small", 2_000_000, 128, 0.5),
 )
 
 # Engines in the order of the tables where they do not order themselves by their figure.
