@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: BSD-2-Clause
 # libcommitlog. `make help` lists the targets. Everything built goes to build/<variant>/.
 #
-#   VARIANT=release|debug|asan|tsan|fuzz|afl|coverage   which build (default release)
+#   VARIANT=release|debug|asan|tsan|fuzz|afl|coverage|arm64   which build (default release)
 #   STRICT=1                                warnings are errors
 #   V=1                                     show whole command lines
 #   CC, CFLAGS, LDFLAGS, PREFIX, LIBDIR, MANDIR, DESTDIR   as usual
@@ -139,7 +139,7 @@ VARIANT_CFLAGS := -O0 -g -DCLG_DEBUG --coverage -fprofile-update=atomic
 VARIANT_LDFLAGS := --coverage
 VARIANT_ENV := $(FEWER_FLIPS)
 else
-$(error VARIANT must be release, debug, asan, tsan, fuzz, afl or coverage)
+$(error VARIANT must be release, debug, asan, tsan, fuzz, afl, coverage or arm64)
 endif
 
 # libpmem and the libraries of tools and tests, as far as they are there; a cross build has none.
@@ -674,4 +674,4 @@ clean: ## remove everything built
 
 help: ## this list
 	@sed -n 's/^\([a-z0-9-]*\):[^#]*## \(.*\)/\1|\2/p' Makefile | \
-	    while IFS='|' read -r name text; do printf '  %-14s %s\n' "$$name" "$$text"; done
+	    while IFS='|' read -r name text; do printf '  %-20s %s\n' "$$name" "$$text"; done

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * batch.c - a transfer between two accounts: two records in two topics, stored as one.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * delay.c - reminders: messages that are stored now and come later, one of them taken back.
  *

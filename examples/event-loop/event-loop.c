@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * event-loop.c - the store as one more descriptor of a poll() loop.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * group.c - a member of a consumer group: each message at least once, whatever happens to it.
  *

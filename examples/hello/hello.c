@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /* hello.c - append a message, wait until the disk has it, read the whole queue back. */
 #include <commitlog.h>
 #include <inttypes.h>

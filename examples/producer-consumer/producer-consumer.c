@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * producer-consumer.c - one process appends, another follows the live store.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * reserve.c - zero copy: the message is built where it will lie, nothing is copied.
  *

@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * transaction.c - a shop with a database of its own, and a process that is killed on the way: every
  * order that the database has is in two topics, once in each, and no other one is.

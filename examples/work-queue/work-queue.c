@@ -1,3 +1,4 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * work-queue.c - jobs for several workers: some fail and come again, one always fails, and one
  * kills the worker that has it.

@@ -197,6 +197,8 @@ failed without which the file system could do. *flips unsettled*: in stores whos
 
 def main():
     arguments = sys.argv[1:]
+    if {a for a in arguments if a.startswith("-")} - {"--table", "--short"}:
+        sys.exit(__doc__)
     names = [a for a in arguments if not a.startswith("-")]
     unknown = set(names) - {row.name for row in ROWS}
     if unknown:
