@@ -179,7 +179,7 @@ struct clg_facts {
     uint64_t unread_blocks; /* behind X, of 4096 bytes, that the device does not give */
     bool tail_zero;         /* nothing but zeros behind X, in all segments */
     bool gap;               /* a segment is missing between first and the last one */
-    uint64_t first_record;  /* the highest first position that a scanned record states; 0: none */
+    uint64_t first_record;  /* the first position that the newest scanned record states; 0: none */
     bool first_told;        /* CHECKPOINT or the log itself says `first`, whatever the files do */
     uint64_t witness;       /* W */
     enum clg_witness_source witness_source;

@@ -84,8 +84,8 @@ static void scan_note_first(struct facts_scan *s, const struct clg_record_header
     uint64_t first;
     CLG_ASSERT(header != NULL);
     if (header->kind == CLG_KIND_FIRST && body != NULL &&
-        clg_first_decode(body, body_bytes, &first) == 0 && first > s->facts->first_record) {
-        s->facts->first_record = first;
+        clg_first_decode(body, body_bytes, &first) == 0) {
+        s->facts->first_record = first; /* the newest: one before may have been taken back */
     }
 }
 

@@ -424,7 +424,9 @@ static void plan_writer(struct plan_make *m)
         CLG_ASSERT(salvage);
         plan->first = facts->segments[m->oldest].base + CLG_SEGMENT_DATA_START;
     }
-    plan->first_untold = facts->have_checkpoint && facts->checkpoint.first_untold;
+    /* Or one says more than was done: its writer died before the checkpoint. */
+    plan->first_untold = facts->have_checkpoint &&
+                         (facts->checkpoint.first_untold || facts->first_record > facts->first);
     plan->end = facts->prefix_end;
     if (salvage) {
         plan->end = plan_behind_pad(facts, clg_max_u64(facts->valid_end, plan->first));

@@ -178,6 +178,13 @@ static int retain_held(int rc, struct commitlog_error *err)
                           "an open reservation holds the log: nothing can be dropped now");
 }
 
+static void retain_set_untold(struct commitlog_store *store, bool untold)
+{
+    clg_mutex_lock(store->os, &store->checkpoint_lock);
+    store->checkpoint.first_untold = untold;
+    clg_mutex_unlock(store->os, &store->checkpoint_lock);
+}
+
 /* The log says itself from where on it is kept. */
 static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error *err)
 {
@@ -196,6 +203,33 @@ static int retain_append_first(void *ctx, uint64_t first, struct commitlog_error
                                         clg_store_until(store, RETAIN_RESERVATION_MS), &receipt,
                                         err),
                        err);
+}
+
+/* Until the checkpoint says the same, each checkpoint says that no record does. */
+static int retain_say_first(void *ctx, uint64_t first, struct commitlog_error *err)
+{
+    retain_set_untold(ctx, true);
+    return retain_append_first(ctx, first, err);
+}
+
+/* Whoever comes to need what the record gave up does so behind this one, and what is durable of him
+ * has this before it. */
+static void retain_take_back_first(void *ctx)
+{
+    struct commitlog_store *store = ctx;
+    struct commitlog_error unused;
+    clg_mutex_lock(store->os, &store->checkpoint_lock);
+    bool untold = store->checkpoint.first_untold;
+    clg_mutex_unlock(store->os, &store->checkpoint_lock);
+    if (untold && !CLG_PLANTED(FIRST_NOT_TAKEN_BACK) &&
+        retain_append_first(store, clg_log_first(store->core->log), &unused) == COMMITLOG_OK) {
+        retain_set_untold(store, false);
+    }
+}
+
+void clg_retain_take_back_first(struct commitlog_store *store)
+{
+    retain_take_back_first(store);
 }
 
 /* Everything that was claimed, not only what is published: behind an open reservation lie the
@@ -235,6 +269,7 @@ int clg_retain_tell_first(struct commitlog_store *store, struct commitlog_error 
 static int retain_checkpoint_first(void *ctx, uint64_t first, struct commitlog_error *err)
 {
     struct commitlog_store *store = ctx;
+    retain_set_untold(store, false);
     int rc = clg_store_checkpoint(store, false, first, err);
     if (rc == COMMITLOG_OK) {
         clg_fold_set_first(store->core->fold, first);
@@ -299,7 +334,8 @@ static const struct clg_retention_ops retain_ops = {.carry_cost = retain_carry_c
                                                     .carry = retain_carry,
                                                     .claim = retain_claim,
                                                     .release = retain_release,
-                                                    .append_first = retain_append_first,
+                                                    .append_first = retain_say_first,
+                                                    .take_back_first = retain_take_back_first,
                                                     .flush = retain_flush,
                                                     .checkpoint_first = retain_checkpoint_first,
                                                     .unlink = retain_unlink,
@@ -411,6 +447,7 @@ int clg_retain_run(struct commitlog_store *store, const struct commitlog_retenti
     memset(out, 0, sizeof(*out));
     out->struct_bytes = sizeof(*out);
     clg_mutex_lock(store->os, &store->retention_lock);
+    retain_take_back_first(store); /* there was no room for it, the last time */
     int rc = retain_locked(store, policy, out, err);
     out->first = clg_log_first(store->core->log);
     clg_mutex_unlock(store->os, &store->retention_lock);

@@ -14,11 +14,14 @@
 CLG_MUST_CHECK int clg_retain_run(struct commitlog_store *store,
                                   const struct commitlog_retention *policy,
                                   struct commitlog_retained *out, struct commitlog_error *err);
-/* Room that user appends leave on a full disk: the debt of the oldest segment and a margin. */
-/* After a salvage that gave up the beginning of the log: appends the record that says so. No room:
- * CHECKPOINT goes on saying it alone. */
+/* After a salvage that gave up the beginning of the log, or a writer that died before what it said
+ * to go was gone: appends the record that says where the log begins. No room: CHECKPOINT goes on
+ * saying it alone. */
 CLG_MUST_CHECK int clg_retain_tell_first(struct commitlog_store *store,
                                          struct commitlog_error *err);
+/* If retention has said that a segment goes, and it stays: says so, if there is room. */
+void clg_retain_take_back_first(struct commitlog_store *store);
+/* Room that user appends leave on a full disk: the debt of the oldest segment and a margin. */
 void clg_retain_update_reserve(struct commitlog_store *store);
 
 #endif

@@ -494,6 +494,7 @@ int32_t commitlog_close(struct commitlog_store *store, struct commitlog_error *e
             rc = clg_log_abort_open(store->core->log, err);
         }
         if (rc == COMMITLOG_OK) {
+            clg_retain_take_back_first(store);
             clg_topics_define_left(store);
             clg_timers_deliver_last(store);
             clg_transactions_expire_last(store);

@@ -85,6 +85,9 @@ static int retention_raise_first(uint64_t end, uint64_t first, const struct clg_
         if (rc == 0 && !CLG_PLANTED(UNLINK_EARLY)) {
             rc = ops->checkpoint_first(ctx, first, err);
         }
+        if (rc != 0 && ops->take_back_first != NULL) {
+            ops->take_back_first(ctx);
+        }
         out->first = rc == 0 ? first : out->first;
     }
     if (ops->release != NULL) {

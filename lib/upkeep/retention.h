@@ -4,8 +4,9 @@
  *
  * Invariants: 1. oldest first, whole segments, never the active one nor one that is not sealed;
  *       2. carry-forward -> flushed -> `first` record flushed -> first in the checkpoint synced ->
- *       unlink one file -> flush the directory: a crash between any two leaves a store that opens
- *       and finishes the work; 3. what the policy does not ask for stays, and so does
+ *       unlink one file -> flush the directory: a crash between any two leaves a store that opens;
+ *       the next writer takes the record back if the checkpoint does not say the same, and else
+ *       unlinks the file; 3. what the policy does not ask for stays, and so does
  *       what somebody needs, as of the moment before the `first` record is written.
  * Threads and locks: the upkeep thread or the caller's; one at a time. The plan is pure.
  * Happy path: clg_retention_plan -> clg_retention_run.
@@ -62,6 +63,8 @@ struct clg_retention_ops {
     int (*claim)(void *ctx, uint64_t *out_kept_from, struct commitlog_error *err);
     void (*release)(void *ctx);
     int (*append_first)(void *ctx, uint64_t first, struct commitlog_error *err);
+    /* What append_first has said is not so: nothing goes now. May be NULL. */
+    void (*take_back_first)(void *ctx);
     int (*flush)(void *ctx, struct commitlog_error *err); /* all that is published */
     /* first into the checkpoint, synced; readers see it from then on. */
     int (*checkpoint_first)(void *ctx, uint64_t first, struct commitlog_error *err);

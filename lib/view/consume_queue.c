@@ -17,6 +17,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/plant.h"
 #include "format/attributes.h"
 #include "format/format.h"
 #include "format/record.h"
@@ -228,8 +229,12 @@ static int queue_apply_topic(struct clg_consume_queue *cq, const struct clg_reco
             cq->contradictions++;
             continue;
         }
-        head->next = clg_max_u64(head->next, pair.next_offset);
-        head->carried_base = record->segment_base;
+        /* One that others overtook, between its collection and its record, carries nothing: what
+         * they appended may lie in a segment before this. */
+        if (pair.next_offset >= head->next || CLG_PLANTED(CARRY_OVERTAKEN)) {
+            head->next = clg_max_u64(head->next, pair.next_offset);
+            head->carried_base = record->segment_base;
+        }
     }
     CLG_ASSERT(definition.name_bytes > 0);
     return 0;
