@@ -15,6 +15,8 @@ CLG_FORMAT_ASSERT(CLG_STATE_AT_BODY_CHECK == CLG_STATE_AT_BYTES + 8u);
 CLG_FORMAT_ASSERT(CLG_STATE_AT_EPOCH == CLG_STATE_AT_BODY_CHECK + 8u);
 CLG_FORMAT_ASSERT(CLG_STATE_AT_SECTIONS == CLG_STATE_AT_EPOCH + 4u);
 
+/* So much a state may have beside what its records take. */
+#define STATE_LEAST_MAX (UINT64_C(256) << 20)
 /* Offsets in the head of a section. */
 #define STATE_AT_ID 0u
 #define STATE_AT_ZERO 4u
@@ -39,6 +41,11 @@ CLG_FORMAT_ASSERT(CLG_STATE_ITEM_AT_OLDEST == CLG_STATE_ITEM_AT_END + 8u);
 CLG_FORMAT_ASSERT(CLG_STATE_ITEM_AT_NEWEST == CLG_STATE_ITEM_AT_OLDEST + 8u);
 CLG_FORMAT_ASSERT(CLG_STATE_ITEM_BYTES == CLG_STATE_ITEM_AT_NEWEST + 8u);
 CLG_FORMAT_ASSERT(CLG_STATE_FOLD_ID == 1u);
+
+bool clg_state_file_can_be(uint64_t file_bytes, uint64_t log_bytes)
+{
+    return file_bytes <= STATE_LEAST_MAX || file_bytes - STATE_LEAST_MAX <= log_bytes;
+}
 
 uint64_t clg_state_section_bytes(uint64_t bytes)
 {

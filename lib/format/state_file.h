@@ -68,6 +68,10 @@ struct clg_state_file {
     uint32_t section_count;
 };
 
+/* Can a state of a log of so many bytes be as long? Asked before room is made for all of it: a file
+ * may be one long hole. What a state has comes from records that are kept. */
+bool clg_state_file_can_be(uint64_t file_bytes, uint64_t log_bytes);
+
 /* What a section of `bytes` takes in the file; the file takes CLG_VIEW_HEADER_BYTES more. */
 uint64_t clg_state_section_bytes(uint64_t bytes);
 

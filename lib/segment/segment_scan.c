@@ -99,8 +99,9 @@ void clg_scan_seek(struct clg_scan *scan, uint64_t position)
     CLG_ASSERT(scan->segment != NULL);
     clg_scan_skip(scan, position);
     CLG_ASSERT(scan->next == position);
+    scan->data_to = 0; /* the caller may have written meanwhile */
     if (scan->buffer != NULL) {
-        scan->window_bytes = 0; /* the caller may have written meanwhile */
+        scan->window_bytes = 0;
     }
 }
 

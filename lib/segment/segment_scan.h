@@ -91,6 +91,9 @@ struct clg_scan {
     uint64_t window_bytes; /* valid from there */
     uint64_t read_ahead;   /* bytes to ask for at once */
     uint64_t searched;     /* bytes of bodies that searches of this scan have hashed */
+    /* Behind data_to there is only a hole, as a search from data_from on found; 0: not known. */
+    uint64_t data_from;
+    uint64_t data_to;
 };
 
 /* Starts at `position` (0: the start of the data). min_epoch and min_time begin at the segment

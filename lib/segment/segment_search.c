@@ -168,6 +168,18 @@ static int search_chunk_records(struct clg_scan *scan, struct search_chunk chunk
     return 0;
 }
 
+/* Where the data ends, if that is before `end`. Asked once for all searches: the file system looks
+ * through all its pages for that. */
+static uint64_t search_data_end(struct clg_scan *scan, uint64_t at, uint64_t end)
+{
+    if (scan->data_to == 0 || at < scan->data_from) {
+        scan->data_from = at;
+        scan->data_to =
+            clg_segment_data_limit(scan->segment, at, clg_max_u64(at, scan->segment->data_end));
+    }
+    return clg_max_u64(at, clg_min_u64(end, scan->data_to));
+}
+
 int clg_scan_resync(struct clg_scan *scan, uint64_t from, uint64_t to,
                     struct clg_scan_search *search, struct commitlog_error *err)
 {
@@ -178,8 +190,7 @@ int clg_scan_resync(struct clg_scan *scan, uint64_t from, uint64_t to,
     uint64_t at = clg_align_up(from, CLG_RECORD_ALIGN);
     *search = (struct clg_scan_search){
         .found = to, .first_unreadable = CLG_NO_POSITION, .all_zero = true};
-    uint64_t limit = clg_segment_data_limit(scan->segment, at, clg_max_u64(at, end));
-    end = clg_min_u64(end, clg_align_up(limit, CLG_RECORD_ALIGN));
+    end = clg_min_u64(end, clg_align_up(search_data_end(scan, at, end), CLG_RECORD_ALIGN));
     while ((at = search_skip_hole(scan, at, end)) < end) {
         struct search_chunk chunk;
         int rc = search_next_chunk(scan, at, end, &chunk, err);

@@ -58,13 +58,16 @@ struct clg_core *clg_store_core(struct commitlog_store *store)
     return core;
 }
 
-/* A reader goes on behind what does not verify; what it left out is known damage from then on. */
+/* A reader goes on behind what does not verify, and a writer where a derived file is made again;
+ * what is left out is known damage from then on. */
 static void core_note_damage(void *ctx, uint64_t from, uint64_t to)
 {
+    struct commitlog_store *store = ctx;
     struct commitlog_damage damage;
     clg_damage_make(&damage, from, to, "records here fail their checks");
-    int rc = clg_store_opening_damage(ctx, &damage);
-    (void)rc; /* the lists count what they drop */
+    int rc = clg_store_opening_damage(store, &damage);
+    (void)rc;                                   /* no memory */
+    clg_store_release_u32(&store->left_out, 1); /* ORDER(left-out-1) release */
 }
 
 static int core_open_fold(struct commitlog_store *store, struct clg_core *core,

@@ -33,11 +33,30 @@ static int log_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     return COMMITLOG_OK;
 }
 
-/* The first record at or behind `position` that verifies, in its segment or a later one. */
-static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible,
-                      uint32_t min_epoch, uint64_t *out)
+/* The first boundary at or behind `position` of records that are only staged: `written` is one. */
+static uint64_t log_staged_from(struct commitlog_cursor *cursor, struct clg_core *core,
+                                uint64_t position, uint64_t visible)
 {
-    while (position < visible) {
+    struct clg_record_view view;
+    uint64_t at = clg_min_u64(clg_log_written(core->log), visible);
+    while (at < position) {
+        if (clg_reader_get(&cursor->reader, core->log, at, visible, NULL, &view, NULL) !=
+            COMMITLOG_OK) {
+            return visible;
+        }
+        at = view.next_position;
+    }
+    return at;
+}
+
+/* The first record at or behind `position` that verifies, in its segment or a later one. A reader
+ * cannot drain: what is not written yet no file has. */
+static int log_resync(struct commitlog_cursor *cursor, struct clg_core *core, uint64_t position,
+                      uint64_t visible, uint32_t min_epoch, uint64_t *out)
+{
+    const uint64_t begin = position;
+    const uint64_t written = clg_min_u64(clg_log_written(core->log), visible);
+    while (position < written) {
         struct clg_segment *segment = NULL;
         int rc = clg_segment_set_pin(&core->set, position, &segment);
         if (rc != COMMITLOG_OK) {
@@ -49,7 +68,7 @@ static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible
             position = segment->base;
         }
         uint64_t from = clg_max_u64(position, segment->data_start);
-        uint64_t to = clg_min_u64(visible, segment->data_end);
+        uint64_t to = clg_min_u64(written, segment->data_end);
         struct clg_scan scan;
         struct clg_scan_search search = {0};
         clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
@@ -68,7 +87,7 @@ static int log_resync(struct clg_core *core, uint64_t position, uint64_t visible
             return rc;
         }
     }
-    *out = visible;
+    *out = log_staged_from(cursor, core, begin, visible);
     return COMMITLOG_OK;
 }
 
@@ -101,7 +120,7 @@ static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
         rc = cursor->store->read_only ? COMMITLOG_OK
                                       : clg_log_drain(core->log, UINT64_MAX, UINT64_MAX, NULL);
         if (rc == COMMITLOG_OK) {
-            rc = log_resync(core, value, visible, min_epoch, &next);
+            rc = log_resync(cursor, core, value, visible, min_epoch, &next);
         }
     }
     if (rc == COMMITLOG_OK) {

@@ -121,8 +121,7 @@ static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     struct clg_lookup_entry first = {.position = fetch->visible};
     uint32_t count = 0;
     uint64_t bound = 0;
-    if (cursor->crossed != 0 || !cursor->store->read_only ||
-        clg_damage_list_count(&cursor->store->opening_damage) == 0) {
+    if (cursor->crossed != 0 || !clg_store_lacks_records(cursor->store)) {
         return COMMITLOG_OK;
     }
     int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
@@ -155,9 +154,8 @@ static int queue_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     struct clg_lookup_entry last = {.position = 0};
     uint32_t count = 0;
     uint64_t bound = 0;
-    if (!cursor->store->read_only || fetch->count > 0 || fetch->core->unrecovered_bytes > 0 ||
-        cursor->behind_end == cursor->next + 1 ||
-        clg_damage_list_count(&cursor->store->opening_damage) == 0) {
+    if (fetch->count > 0 || fetch->core->unrecovered_bytes > 0 ||
+        cursor->behind_end == cursor->next + 1 || !clg_store_lacks_records(cursor->store)) {
         return COMMITLOG_EEND;
     }
     int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);

@@ -114,6 +114,13 @@ int clg_store_opening_damage(struct commitlog_store *store, const struct commitl
     return known == COMMITLOG_ENOMEM || rc == COMMITLOG_ENOMEM ? COMMITLOG_ENOMEM : COMMITLOG_OK;
 }
 
+bool clg_store_lacks_records(struct commitlog_store *store)
+{
+    bool may = store->read_only ||
+               clg_load_acquire_u32(&store->left_out) != 0; /* ORDER(left-out-1) acquire */
+    return may && clg_damage_list_count(&store->opening_damage) > 0;
+}
+
 static int events_take_damage(void *ctx, const struct commitlog_damage *damage)
 {
     return clg_store_opening_damage(ctx, damage);

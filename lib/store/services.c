@@ -335,7 +335,9 @@ static void service_scrub(struct service_step *step)
         clg_segment_unref(segment);
         segment = clg_segment_set_pin_first(&step->core->set);
     }
-    if (segment == NULL || (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) == 0) {
+    /* One that could not be sealed is read like the others. */
+    if (segment == NULL || segment->base >= clg_log_active_base(step->core->log) ||
+        segment->data_end > clg_log_durable(step->core->log)) {
         store->services.scrub_base = 0; /* from the beginning again */
     } else {
         store->services.scrub_base = segment->base;

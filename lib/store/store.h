@@ -125,8 +125,9 @@ struct commitlog_store {
     bool supply_is_open;
     struct commitlog_recovery recovery;
     struct clg_damage_list damage;         /* all that is known */
-    struct clg_damage_list opening_damage; /* of it, what the opening left out: none of it is in
-                                              the views, so cursors say where it is missing */
+    struct clg_damage_list opening_damage; /* of it, what the views leave out, or a salvage made
+                                              holes of: cursors say where it is missing */
+    _Atomic uint32_t left_out; /* 1: a view leaves out records, though this is no reader */
     struct clg_event_ring events;
     struct clg_mutex checkpoint_lock;
     struct clg_checkpoint_file checkpoint_file;
@@ -265,6 +266,8 @@ void clg_store_event(struct commitlog_store *store, uint32_t severity,
                      const struct commitlog_error *detail);
 /* What the opening found. COMMITLOG_ENOMEM: it is not in the lists. */
 int clg_store_opening_damage(struct commitlog_store *store, const struct commitlog_damage *damage);
+/* Are records of the log missing in the views: those of opening_damage? */
+bool clg_store_lacks_records(struct commitlog_store *store);
 /* Takes what recovery reports as damaged into the store's lists. */
 struct clg_recovery_report clg_store_recovery_sink(struct commitlog_store *store);
 /* Topic and queue in it for a queue number of the store, where the log tells. */

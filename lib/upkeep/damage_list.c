@@ -67,6 +67,29 @@ static bool damage_is_within(const struct commitlog_damage *damage,
            damage->to_offset <= known->to_offset && strcmp(known->topic, damage->topic) == 0;
 }
 
+/* The list is full: the nearest one below takes it in, so that it is passed in silence by nobody;
+ * where nothing has a position, the last one makes room. */
+static void damage_widen(struct clg_damage_list *list, const struct commitlog_damage *damage)
+{
+    size_t at = 0;
+    if (damage->from_position == CLG_DAMAGE_NO_POSITION) {
+        return;
+    }
+    while (at + 1 < list->count && list->items[at + 1].from_position <= damage->from_position) {
+        at++;
+    }
+    struct commitlog_damage *known = &list->items[at];
+    if (known->from_position == CLG_DAMAGE_NO_POSITION) {
+        memmove(known + 1, known, (list->count - at - 1) * sizeof(*known));
+        *known = *damage;
+        known->struct_bytes = sizeof(*known);
+        return;
+    }
+    clg_damage_make(known, clg_min_u64(known->from_position, damage->from_position),
+                    clg_max_u64(known->to_position, damage->to_position),
+                    "more than one range, and what lies between");
+}
+
 int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_damage *damage)
 {
     int rc = 0;
@@ -83,6 +106,7 @@ int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_dam
         }
     }
     if (rc == 0 && list->count >= CLG_DAMAGE_MAX) {
+        damage_widen(list, damage);
         rc = COMMITLOG_ELIMIT;
     } else if (rc == 0 && !damage_grow(list)) {
         rc = COMMITLOG_ENOMEM;
@@ -92,8 +116,6 @@ int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_dam
         list->items[at] = *damage;
         list->items[at].struct_bytes = sizeof(*damage);
         list->count++;
-    } else if (rc != COMMITLOG_EEXIST) {
-        list->dropped++;
     }
     CLG_ASSERT(list->count <= CLG_DAMAGE_MAX);
     clg_mutex_unlock(list->os, &list->lock);

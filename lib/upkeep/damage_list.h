@@ -5,9 +5,10 @@
  * Owns: a bounded list of struct commitlog_damage.
  * Invariants: ascending from_position; those whose positions nobody knows (CLG_DAMAGE_NO_POSITION
  *       twice: offsets of a queue that the log has lost) come last; what lies within a known one is
- *       not added again; at most CLG_DAMAGE_MAX, then the newest are counted and dropped.
+ *       not added again; at most CLG_DAMAGE_MAX, then one grows over what comes further, and
+ *       only offsets without positions are dropped.
  * Threads and locks: any thread; its own lock, taken last.
- * Failure modes: COMMITLOG_ENOMEM on adding: the damage is counted as dropped.
+ * Failure modes: COMMITLOG_ENOMEM on adding: the damage is not in the list.
  */
 #ifndef CLG_UPKEEP_DAMAGE_LIST_H
 #define CLG_UPKEEP_DAMAGE_LIST_H
@@ -30,13 +31,13 @@ struct clg_damage_list {
     struct commitlog_damage *items;
     size_t count;
     size_t room;
-    uint64_t dropped;
 };
 
 void clg_damage_list_init(struct clg_damage_list *list, const struct commitlog_os *os);
 void clg_damage_list_deinit(struct clg_damage_list *list);
 
-/* 0 added, COMMITLOG_EEXIST known already, ENOMEM, ELIMIT (full). */
+/* 0 added, COMMITLOG_EEXIST known already, ENOMEM, ELIMIT: full, another one reaches over it now.
+ */
 int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_damage *damage);
 /* COMMITLOG_ENOTFOUND past the last. */
 int clg_damage_list_get(struct clg_damage_list *list, size_t index, struct commitlog_damage *out);

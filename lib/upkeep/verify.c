@@ -13,6 +13,7 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "format/attributes.h"
 #include "segment/segment_scan.h"
 #include "upkeep/damage_list.h"
 #include "upkeep/verify_internal.h"
@@ -41,6 +42,15 @@ int clg_verify_say(struct clg_verify *v, uint64_t from, uint64_t to, const char 
     CLG_ASSERT(reason != NULL);
     clg_damage_make(&damage, from, to, reason);
     return clg_verify_damage(v, &damage);
+}
+
+int clg_verify_note(struct clg_verify *v, const char *text)
+{
+    const struct clg_recovery_report *report = v->options->report;
+    CLG_ASSERT(text != NULL);
+    return report != NULL && report->line(report->ctx, text) != 0
+               ? clg_fail(v->err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "report")
+               : 0;
 }
 
 int clg_verify_tick(struct clg_verify *v, uint64_t bytes)
@@ -82,7 +92,7 @@ static int verify_failed(struct clg_verify *v, struct clg_scan *scan,
         damage.to_offset = record->header.queue_offset + 1;
     }
     CLG_ASSERT(to > record->position);
-    clg_scan_seek(scan, to);
+    clg_scan_skip(scan, to);
     return clg_verify_damage(v, &damage);
 }
 
@@ -145,6 +155,28 @@ static bool verify_is_queued(const struct clg_record_header *header)
             header->kind == CLG_KIND_HOLE);
 }
 
+/* So many entries it has in the file of keys. */
+static uint64_t verify_keys_of(const struct clg_scan_record *record)
+{
+    const uint32_t kind = record->header.kind;
+    struct clg_attribute_iterator iterator;
+    struct clg_attribute attribute;
+    uint64_t keys = 0;
+    if ((kind != CLG_KIND_MESSAGE && kind != CLG_KIND_REFERENCE) || record->attributes == NULL ||
+        record->header.attribute_bytes == 0) {
+        return 0;
+    }
+    clg_attribute_iterator_init(&iterator, record->attributes, record->header.attribute_bytes);
+    while (clg_attribute_next(&iterator, &attribute) == 1) {
+        if (kind == CLG_KIND_MESSAGE) {
+            keys += attribute.type == CLG_ATTRIBUTE_KEY;
+        } else if (attribute.type == CLG_ATTRIBUTE_KEY_HASHES) {
+            keys += attribute.bytes / sizeof(uint64_t);
+        }
+    }
+    return keys;
+}
+
 static int verify_segment(struct clg_verify *v, const struct clg_facts *facts,
                           const struct clg_fact_segment *fact)
 {
@@ -154,6 +186,7 @@ static int verify_segment(struct clg_verify *v, const struct clg_facts *facts,
     uint64_t limit = clg_min_u64(v->end, fact->segment->data_end);
     CLG_ASSERT(fact->segment != NULL);
     v->queue_records = 0;
+    v->keys = 0;
     clg_scan_init(&scan, fact->segment, 0, CLG_SCAN_FULL);
     scan.min_epoch = v->min_epoch > scan.min_epoch ? v->min_epoch : scan.min_epoch;
     scan.min_time = v->min_time > scan.min_time ? v->min_time : scan.min_time;
@@ -168,6 +201,7 @@ static int verify_segment(struct clg_verify *v, const struct clg_facts *facts,
         if (record.verdict == CLG_SCAN_OK) {
             v->counts->records++;
             v->queue_records += verify_is_queued(&record.header);
+            v->keys += verify_keys_of(&record);
             seen.first_time = scan.records == 1 ? record.header.store_time : seen.first_time;
             seen.last_time = record.header.store_time;
             seen.epoch = record.header.epoch;
@@ -340,11 +374,7 @@ static const char *verify_plural(uint64_t count)
 static int verify_line(struct clg_verify *v)
 {
     char line[VERIFY_LINE_BYTES];
-    const struct clg_recovery_report *report = v->options->report;
     CLG_ASSERT(v->counts != NULL);
-    if (report == NULL) {
-        return 0;
-    }
     (void)snprintf(line, sizeof(line),
                    "verified: %" PRIu64 " segment%s, %" PRIu64 " record%s, %" PRIu64
                    " bytes, %" PRIu64 " derived file%s, %" PRIu64 " damaged range%s",
@@ -353,19 +383,16 @@ static int verify_line(struct clg_verify *v)
                    verify_plural(v->counts->view_files), v->counts->damaged_ranges,
                    verify_plural(v->counts->damaged_ranges));
     CLG_ASSERT(line[0] != '\0');
-    return report->line(report->ctx, line) != 0
-               ? clg_fail(v->err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "report")
-               : 0;
+    return clg_verify_note(v, line);
 }
 
 /* What no reader is given before a writer has made it good. */
 static int verify_await(struct clg_verify *v, const struct clg_facts *facts)
 {
     const struct clg_plan_options options = {.mode = COMMITLOG_RECOVER_TAIL, .read_only = true};
-    const struct clg_recovery_report *report = v->options->report;
     char line[VERIFY_LINE_BYTES];
     struct clg_plan plan;
-    if (report == NULL || facts->writer_live) {
+    if (v->options->report == NULL || facts->writer_live) {
         return 0;
     }
     int rc = clg_plan_make(facts, &options, &plan, v->err);
@@ -379,9 +406,7 @@ static int verify_await(struct clg_verify *v, const struct clg_facts *facts)
                        " await recovery; `commitlog recover' or the next writer makes them "
                        "readable",
                        plan.unrecovered_bytes, plan.serve_end);
-        rc = report->line(report->ctx, line) != 0
-                 ? clg_fail(v->err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "report")
-                 : 0;
+        rc = clg_verify_note(v, line);
     }
     clg_plan_free(&plan);
     CLG_ASSERT(rc <= 0);

@@ -18,7 +18,8 @@ struct clg_verify {
     uint64_t reported;
     uint32_t min_epoch;
     int64_t min_time;
-    uint64_t queue_records; /* of the segment that is looked at: those that are in a queue; */
+    uint64_t queue_records; /* of the segment that is looked at: those that are in a queue, */
+    uint64_t keys;          /* their keys, */
     bool counted;           /* and that is all of them: it is sound to its end */
 };
 
@@ -26,6 +27,8 @@ struct clg_verify {
 CLG_MUST_CHECK int clg_verify_damage(struct clg_verify *v, const struct commitlog_damage *damage);
 CLG_MUST_CHECK int clg_verify_say(struct clg_verify *v, uint64_t from, uint64_t to,
                                   const char *reason);
+/* A line of the report, of what is no damage. */
+CLG_MUST_CHECK int clg_verify_note(struct clg_verify *v, const char *text);
 CLG_MUST_CHECK int clg_verify_tick(struct clg_verify *v, uint64_t bytes);
 
 /* The .cq and .key of a sealed segment, where they are there, against its records. */

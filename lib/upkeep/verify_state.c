@@ -31,6 +31,18 @@ static int verify_state_say(struct verify_states *s, uint64_t position, const ch
     return clg_verify_say(s->v, clg_min_u64(s->first, position), position, text);
 }
 
+/* What a later version has written is made again by this one, and is no damage. */
+static int verify_state_refused(struct verify_states *s, uint64_t position, int rc)
+{
+    char text[100];
+    if (rc != COMMITLOG_EVERSION) {
+        return verify_state_say(s, position, "fails its check");
+    }
+    (void)snprintf(text, sizeof(text),
+                   "view/%020" PRIu64 ".state: of a later version, not looked at", position);
+    return clg_verify_note(s->v, text);
+}
+
 /* The length that the header gives, checked by nobody yet: before room is made for all of it. */
 static bool verify_state_length(const struct commitlog_os *os, int fd, uint64_t bytes)
 {
@@ -49,6 +61,9 @@ static int verify_state_read(struct verify_states *s, int fd, uint64_t position,
     if (!verify_state_length(os, fd, size)) {
         return verify_state_say(s, position, "is not as long as its header says");
     }
+    if (!clg_state_file_can_be(size, position > s->first ? position - s->first : 0)) {
+        return verify_state_say(s, position, "is larger than what its log can say");
+    }
     uint8_t *bytes = os->alloc(os, size);
     if (bytes == NULL) {
         return clg_fail(s->v->err, COMMITLOG_ENOMEM, ENOMEM, position,
@@ -57,11 +72,10 @@ static int verify_state_read(struct verify_states *s, int fd, uint64_t position,
     int rc = clg_os_pread_all(os, fd, bytes, size, 0);
     if (rc < 0) {
         rc = verify_state_say(s, position, "cannot be read");
-    } else if (clg_state_file_open(&state, bytes, size, s->v->dir->segment_dir.uuid) != 0 ||
-               state.info.position != position) {
-        rc = verify_state_say(s, position, "fails its check");
     } else {
-        rc = 0;
+        rc = clg_state_file_open(&state, bytes, size, s->v->dir->segment_dir.uuid);
+        rc = rc == 0 && state.info.position != position ? COMMITLOG_EDAMAGED : rc;
+        rc = rc == 0 ? 0 : verify_state_refused(s, position, rc);
     }
     os->free(os, bytes);
     s->v->counts->view_files++;

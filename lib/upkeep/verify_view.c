@@ -13,12 +13,16 @@
 
 #include "base/error.h"
 #include "base/invariant.h"
+#include "format/attributes.h"
 #include "format/key_file.h"
 #include "format/queue_file.h"
 #include "format/record.h"
+#include "format/reference_record.h"
 #include "segment/segment_name.h"
 #include "upkeep/verify_internal.h"
 
+/* Of a record at once: its header and, of nearly all, the attributes. */
+#define VERIFY_HEAD_BYTES 512u
 /* Further wrong entries of one file say nothing new. */
 #define VERIFY_ENTRIES_MAX 16u
 /* An attribute is type, size and value. */
@@ -43,6 +47,18 @@ static int verify_file_say(struct verify_file *file, const char *reason)
                    file->what, reason);
     return clg_verify_say(file->v, file->segment->base, file->segment->base + file->segment->bytes,
                           text);
+}
+
+/* What a later version has written is made again by this one, and is no damage. */
+static int verify_file_refused(struct verify_file *file, int rc)
+{
+    char text[100];
+    if (rc != COMMITLOG_EVERSION) {
+        return verify_file_say(file, "fails its check");
+    }
+    (void)snprintf(text, sizeof(text), "view/%020" PRIu64 ".%s: of a later version, not looked at",
+                   file->segment->base, file->what);
+    return clg_verify_note(file->v, text);
 }
 
 /* No more than what can be said of a segment: every record of the least size, with its queue, and
@@ -100,21 +116,83 @@ static int verify_file_load(struct verify_file *file, enum clg_segment_file kind
     return 0;
 }
 
+struct verify_record {
+    struct clg_record_header header;
+    uint64_t position;
+    size_t have;
+    uint8_t head[VERIFY_HEAD_BYTES];
+};
+
 /* The record an entry points at, if there is one. */
 static bool verify_record_at(struct clg_segment *segment, uint32_t place,
-                             struct clg_record_header *header)
+                             struct verify_record *record)
 {
     uint64_t position = segment->base + (uint64_t)place * CLG_RECORD_ALIGN;
-    uint8_t raw[CLG_RECORD_HEADER_BYTES];
-    CLG_ASSERT(header != NULL);
+    CLG_ASSERT(record != NULL);
     if (position < segment->data_start || position >= segment->data_end ||
-        segment->data_end - position < sizeof(raw) ||
-        clg_segment_pread_raw(segment, raw, sizeof(raw), position) < 0) {
+        segment->data_end - position < CLG_RECORD_HEADER_BYTES) {
         return false;
     }
-    clg_record_decode(raw, header);
+    record->position = position;
+    record->have = (size_t)clg_min_u64(segment->data_end - position, sizeof(record->head));
+    if (clg_segment_pread_raw(segment, record->head, record->have, position) < 0) {
+        return false;
+    }
+    clg_record_decode(record->head, &record->header);
     CLG_ASSERT(position % CLG_RECORD_ALIGN == 0);
-    return clg_record_verify_header(raw, clg_record_seed(segment->salt, position));
+    return clg_record_verify_header(record->head, clg_record_seed(segment->salt, position)) &&
+           clg_record_check_bounds(&record->header, segment->data_end - position);
+}
+
+/* What its queue's entry has to say of its tag. The scan has found it sound, else the segment is
+ * reported anyway. */
+static uint32_t verify_tag_of(const struct clg_record_header *header, const uint8_t *record)
+{
+    struct clg_reference reference;
+    struct clg_attribute tag;
+    if (header->kind == CLG_KIND_REFERENCE &&
+        clg_reference_decode(clg_record_body(header, record), clg_record_body_bytes(header),
+                             &reference) == COMMITLOG_OK) {
+        return reference.tag_hash;
+    }
+    return clg_attributes_tag(clg_record_attributes(record), header->attribute_bytes, &tag) == 1
+               ? clg_tag_hash(tag.value, tag.bytes)
+               : 0;
+}
+
+/* 0 and whether it is the tag, or ENOMEM. */
+static int verify_tag(const struct verify_file *file, const struct verify_record *record,
+                      uint32_t tag_hash, bool *out_same)
+{
+    const struct clg_record_header *header = &record->header;
+    const struct commitlog_os *os = file->v->dir->os;
+    size_t bytes = header->kind == CLG_KIND_REFERENCE
+                       ? clg_record_size(header->word)
+                       : CLG_RECORD_HEADER_BYTES + (size_t)header->attribute_bytes;
+    if (header->kind == CLG_KIND_HOLE) {
+        *out_same = tag_hash == 0;
+        return 0;
+    }
+    if (bytes <= record->have) {
+        *out_same = verify_tag_of(header, record->head) == tag_hash;
+        return 0;
+    }
+    uint8_t *larger = os->alloc(os, bytes);
+    if (larger == NULL) {
+        return clg_fail(file->v->err, COMMITLOG_ENOMEM, ENOMEM, record->position,
+                        "not enough memory to verify a tag");
+    }
+    *out_same = clg_segment_pread_raw(file->segment, larger, bytes, record->position) >= 0 &&
+                verify_tag_of(header, larger) == tag_hash;
+    os->free(os, larger);
+    return 0;
+}
+
+static uint32_t verify_flags(const struct clg_record_header *header)
+{
+    return header->kind == CLG_KIND_HOLE        ? CLG_QUEUE_ENTRY_HOLE
+           : header->kind == CLG_KIND_REFERENCE ? CLG_QUEUE_ENTRY_REFERENCE
+                                                : 0;
 }
 
 /* Does entry `i` stand for an offset that the log has lost? It has no size, and time and place of
@@ -136,19 +214,22 @@ static bool verify_lost(const struct clg_queue_file *queues,
            entry.store_time == next.store_time;
 }
 
-/* Does entry `i` say what the record says that it points at? */
-static bool verify_entry(const struct verify_file *file, const struct clg_queue_file *queues,
-                         const struct clg_queue_directory *directory, uint32_t i)
+/* Does entry `i` say what the record says that it points at? 0, or ENOMEM. */
+static int verify_entry(const struct verify_file *file, const struct clg_queue_file *queues,
+                        const struct clg_queue_directory *directory, uint32_t i, bool *out_same)
 {
     struct clg_queue_entry entry;
-    struct clg_record_header header;
+    struct verify_record record;
+    const struct clg_record_header *header = &record.header;
     uint64_t offset = directory->first_offset + i;
     CLG_ASSERT(i < directory->count);
-    return clg_queue_file_entry(queues, directory, offset, &entry) == 0 &&
-           verify_record_at(file->segment, entry.place, &header) &&
-           header.header_check == entry.header_check && header.queue_number == directory->queue &&
-           header.queue_offset == offset && clg_record_size(header.word) == entry.size &&
-           header.store_time == entry.store_time;
+    *out_same = clg_queue_file_entry(queues, directory, offset, &entry) == 0 &&
+                verify_record_at(file->segment, entry.place, &record) &&
+                header->header_check == entry.header_check &&
+                header->queue_number == directory->queue && header->queue_offset == offset &&
+                clg_record_size(header->word) == entry.size &&
+                header->store_time == entry.store_time && verify_flags(header) == entry.flags;
+    return *out_same ? verify_tag(file, &record, entry.tag_hash, out_same) : 0;
 }
 
 static int verify_queue(struct verify_file *file, const struct clg_queue_file *queues,
@@ -160,8 +241,10 @@ static int verify_queue(struct verify_file *file, const struct clg_queue_file *q
         if (verify_lost(queues, directory, i)) {
             continue;
         }
+        bool same = false;
         file->entries++;
-        if (!verify_entry(file, queues, directory, i)) {
+        rc = verify_entry(file, queues, directory, i, &same);
+        if (rc == 0 && !same) {
             file->wrong++;
             rc = verify_file_say(file, "an entry does not fit the record it points at");
         }
@@ -183,7 +266,7 @@ static int verify_queues(struct verify_file *file, const struct clg_view_segment
         rc = clg_queue_file_verify_entries(&queues);
     }
     if (rc != 0) {
-        return verify_file_say(file, "fails its check");
+        return verify_file_refused(file, rc);
     }
     for (uint32_t i = 0; rc == 0 && i < queues.queue_count && file->wrong < VERIFY_ENTRIES_MAX;
          i++) {
@@ -212,17 +295,20 @@ static int verify_keys(struct verify_file *file, const struct clg_view_segment *
         rc = clg_key_file_verify(&keys);
     }
     if (rc != 0) {
-        return verify_file_say(file, "fails its check");
+        return verify_file_refused(file, rc);
     }
     for (uint32_t i = 0; rc == 0 && i < keys.entry_count && file->wrong < VERIFY_ENTRIES_MAX; i++) {
-        struct clg_record_header header;
+        struct verify_record record;
         /* An entry is 32 bits of the hash, then the place. */
         const uint8_t *entry = keys.entries + (uint64_t)i * CLG_KEY_ENTRY_BYTES;
-        if (!verify_record_at(file->segment, clg_load_le32(entry + 4), &header) ||
-            header.attribute_bytes == 0) {
+        if (!verify_record_at(file->segment, clg_load_le32(entry + 4), &record) ||
+            record.header.attribute_bytes == 0) {
             file->wrong++;
             rc = verify_file_say(file, "an entry points at no record with a key");
         }
+    }
+    if (rc == 0 && file->wrong == 0 && file->v->counted && keys.entry_count < file->v->keys) {
+        rc = verify_file_say(file, "it lacks keys of its segment");
     }
     CLG_ASSERT(rc <= 0);
     return rc;

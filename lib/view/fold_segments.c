@@ -157,7 +157,7 @@ static int scan_skip(struct clg_fold_scan *scan, struct clg_scan *at,
         scan->damage(scan->damage_ctx, from, to);
     }
     CLG_ASSERT(to > from);
-    clg_scan_seek(at, to);
+    clg_scan_skip(at, to);
     return to < end ? 0 : 1;
 }
 
@@ -263,8 +263,8 @@ static void rebuild_note(void *ctx, uint64_t from, uint64_t to)
 
 /* The image of one segment from its records alone. What does not read may be a device that is
  * silent for a moment: whoever asks is told so, and asks again, for an image without it would hide
- * messages. `dead`: that was so for some time; then what reads is shown, and *out_partial: is
- * written to no file. */
+ * messages. `dead`: that was so for some time; then what reads is shown. *out_partial: it lacks
+ * records, and is written to no file, where nobody would miss them. */
 static int rebuild_image(struct clg_fold *fold, struct clg_view *scratch,
                          const struct clg_view_segment *id, bool dead, struct clg_image *out,
                          bool *out_partial, struct commitlog_error *err)
@@ -296,7 +296,7 @@ static int rebuild_image(struct clg_fold *fold, struct clg_view *scratch,
     for (uint32_t i = 0; rc == 0 && fold->damage != NULL && i < ranges.count; i++) {
         fold->damage(fold->damage_ctx, ranges.from[i], ranges.to[i]);
     }
-    *out_partial = scan.unreadable;
+    *out_partial = scan.unreadable || ranges.count > 0;
     (void)clg_segment_close_idle(segment);
     clg_segment_unref(segment);
     struct clg_view_item item = {.id = *id};

@@ -31,7 +31,6 @@
 #define STATE_SPARE_PART 16u
 #define STATE_SPARE_BYTES 4096u
 /* A state may have so much more than the log has bytes: a million topics take some 80 MB. */
-#define STATE_LEAST_MAX (UINT64_C(256) << 20)
 
 static uint64_t state_fold_bytes(const struct clg_fold *fold)
 {
@@ -402,9 +401,8 @@ void clg_fold_reset(struct clg_fold *fold)
     CLG_ASSERT(!fold->attached);
 }
 
-/* Is the file as long as its header says, and as a state of this log may be? Asked before room is
- * made for all of it: it may be one long hole. What a state has comes from records that are kept;
- * one that is larger than they are by so much is not read, which costs time and nothing else. */
+/* Is the file as long as its header says, and as a state of this log may be? One that is larger is
+ * not read, which costs time and nothing else. */
 static int state_check_length(const struct clg_fold *fold, const struct clg_image_file *file)
 {
     uint8_t header[CLG_VIEW_HEADER_BYTES];
@@ -412,7 +410,7 @@ static int state_check_length(const struct clg_fold *fold, const struct clg_imag
     uint64_t end = 0;
     CLG_ASSERT(file->size > 0);
     int rc = clg_segment_set_range(fold->config.set, &first, &end);
-    if (rc == 0 && file->size > STATE_LEAST_MAX && file->size - STATE_LEAST_MAX > end - first) {
+    if (rc == 0 && !clg_state_file_can_be(file->size, end - first)) {
         rc = COMMITLOG_EDAMAGED;
     }
     if (rc == 0) {

@@ -53,7 +53,41 @@ START_TEST(the_list_is_bounded)
     damage.from_position = UINT64_C(1) << 40;
     damage.to_position = damage.from_position + 1;
     ck_assert_int_eq(clg_damage_list_add(&list, &damage), COMMITLOG_ELIMIT);
-    ck_assert_uint_eq(list.dropped, 1);
+    /* It is told all the same: the nearest one reaches over it. */
+    ck_assert_uint_eq(clg_damage_list_count(&list), CLG_DAMAGE_MAX);
+    ck_assert_int_eq(clg_damage_list_get(&list, CLG_DAMAGE_MAX - 1, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, (CLG_DAMAGE_MAX - 1) * 10);
+    ck_assert_uint_eq(damage.to_position, (UINT64_C(1) << 40) + 1);
+    clg_damage_make(&damage, 27, 28, "between");
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), COMMITLOG_ELIMIT);
+    ck_assert_int_eq(clg_damage_list_get(&list, 2, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, 20);
+    ck_assert_uint_eq(damage.to_position, 28);
+    clg_damage_list_deinit(&list);
+}
+END_TEST
+
+START_TEST(what_has_a_position_has_room_in_a_full_list)
+{
+    struct clg_damage_list list;
+    struct commitlog_damage damage;
+    clg_damage_list_init(&list, clg_os_default());
+    for (uint64_t i = 0; i < CLG_DAMAGE_MAX; i++) {
+        clg_damage_make_lost(&damage, i * 10, i * 10 + 5);
+        damage.queue = 1;
+        ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    }
+    clg_damage_make_lost(&damage, 1, 2);
+    damage.queue = 2;
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), COMMITLOG_ELIMIT);
+    clg_damage_make(&damage, 16, 24, "placed");
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), COMMITLOG_ELIMIT);
+    ck_assert_uint_eq(clg_damage_list_count(&list), CLG_DAMAGE_MAX);
+    ck_assert_int_eq(clg_damage_list_get(&list, 0, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, 16);
+    ck_assert_str_eq(damage.reason, "placed");
+    ck_assert_int_eq(clg_damage_list_get(&list, 1, &damage), 0);
+    ck_assert_uint_eq(damage.from_offset, 0);
     clg_damage_list_deinit(&list);
 }
 END_TEST
@@ -336,6 +370,7 @@ static Suite *upkeep_suite(void)
     tcase_add_checked_fixture(all, setup, NULL);
     tcase_add_test(all, damage_is_kept_in_order_and_once);
     tcase_add_test(all, the_list_is_bounded);
+    tcase_add_test(all, what_has_a_position_has_room_in_a_full_list);
     tcase_add_test(all, lost_offsets_have_no_positions_and_are_known_by_their_queue);
     tcase_add_test(all, each_policy_drops_whole_segments_oldest_first);
     tcase_add_test(all, nothing_goes_before_what_replaces_it_is_durable);

@@ -1,0 +1,346 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_damage_told.c -- nobody passes damage without a word: what a writer's views leave out, what
+ * lies behind more damage than is listed, what is only staged behind it, and segments that scrub
+ * finds without a footer.
+ */
+#include "support/run_suite.h"
+#include "unit/raw_transaction_fixture.h"
+
+enum { SMALL = 8, LARGE = 20000, AT_A_TIME = 16, KEYED = 9, MANY = 1100 };
+
+static const uint64_t read_only[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
+static uint32_t a;
+
+struct told {
+    uint32_t messages;
+    uint32_t damages;
+    uint64_t bound;
+};
+
+static void own_setup(void)
+{
+    setup();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 2, &a, &err), 0);
+}
+
+static struct commitlog_receipt put_level(uint32_t queue, size_t bytes, uint32_t level)
+{
+    struct commitlog_receipt receipt = {0};
+    ck_assert_int_eq(commitlog_append(store, a, queue, filling, bytes, level, &receipt), 0);
+    return receipt;
+}
+
+static struct commitlog_receipt put_one(uint32_t queue, size_t bytes)
+{
+    return put_level(queue, bytes, COMMITLOG_LEVEL_DURABLE);
+}
+
+static struct commitlog_receipt put_keyed(void)
+{
+    struct commitlog_receipt receipt = {0};
+    const struct commitlog_slice key = {"k", 1};
+    const struct commitlog_slice body = {"0123456789", 10};
+    const struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                            .topic = a,
+                                            .level = COMMITLOG_LEVEL_DURABLE,
+                                            .body = &body,
+                                            .body_count = 1,
+                                            .keys = &key,
+                                            .key_count = 1};
+    ck_assert_int_eq(commitlog_append_record(store, &record, COMMITLOG_FOREVER, &receipt, &err), 0);
+    return receipt;
+}
+
+static struct told read_on(struct commitlog_cursor *cursor, bool seeks)
+{
+    struct commitlog_message messages[AT_A_TIME];
+    struct told told = {0};
+    uint32_t got = 0;
+    uint64_t bound = 0;
+    int32_t rc;
+    while ((rc = commitlog_cursor_fetch(cursor, messages, AT_A_TIME, 0, &got, &bound)) ==
+               COMMITLOG_OK ||
+           rc == COMMITLOG_EDAMAGED) {
+        if (rc == COMMITLOG_OK) {
+            told.messages += got;
+            continue;
+        }
+        told.bound = bound;
+        told.damages++;
+        ck_assert_uint_lt(told.damages, 5);
+        if (seeks) {
+            ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1), 0);
+        }
+    }
+    ck_assert_msg(rc == COMMITLOG_EEND, "%s", commitlog_error_name(rc));
+    return told;
+}
+
+static struct told read_all(struct commitlog_cursor *cursor, bool seeks)
+{
+    const struct told told = read_on(cursor, seeks);
+    commitlog_cursor_close(cursor);
+    return told;
+}
+
+static struct commitlog_cursor *open_by_key(void)
+{
+    struct commitlog_cursor *cursor = NULL;
+    ck_assert_int_eq(commitlog_cursor_open_key(store, a, "k", 1, 0, INT64_MAX, &cursor, &err), 0);
+    return cursor;
+}
+
+static void close_store(void)
+{
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+
+/* A sealed segment's message with the key has rotted; the derived file of that segment is gone
+ * (or rotted, too). _i: 0 the file is there, 1 it is not; +2: a reader. */
+START_TEST(a_writer_is_told_that_a_query_by_key_lacks_a_message)
+{
+    struct commitlog_receipt first = {0};
+    for (uint32_t i = 0; i < KEYED; i++) {
+        const struct commitlog_receipt r = put_keyed();
+        first = i == 0 ? r : first;
+        (void)put_one(0, LARGE);
+    }
+    close_store();
+    ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
+                                          first.end_position - 20, 1),
+                     0);
+    if ((_i & 1) != 0) {
+        ck_assert_int_eq(commitlog_fault_remove(machine, "/store/view/00000000000000000000.key"),
+                         0);
+    }
+    ck_assert_msg(store_open_by(read_only, (_i & 2) != 0 ? 1 : 0) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 0, &a, &err), 0);
+    for (uint32_t again = 0; again < 2; again++) {
+        const struct told told = read_all(open_by_key(), false);
+        ck_assert_uint_eq(told.messages, KEYED - 1);
+        ck_assert_uint_eq(told.damages, 1);
+        /* The next one is told, too: no file was made in which nobody misses it. */
+        close_store();
+        ck_assert_msg(store_open_by(read_only, again) == 0, "%s", err.message);
+        ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 0, &a, &err), 0);
+    }
+}
+END_TEST
+
+/* The same for the first message of a queue. */
+START_TEST(a_writer_is_told_that_a_queue_lacks_its_first_message)
+{
+    struct commitlog_cursor *cursor = NULL;
+    const struct commitlog_receipt first = put_one(1, SMALL);
+    for (uint32_t i = 0; i < KEYED; i++) {
+        (void)put_one(1, SMALL);
+        (void)put_one(0, LARGE);
+    }
+    close_store();
+    ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
+                                          first.end_position - 4, 1),
+                     0);
+    if ((_i & 1) != 0) {
+        ck_assert_int_eq(commitlog_fault_remove(machine, "/store/view/00000000000000000000.cq"), 0);
+    }
+    ck_assert_msg(store_open_by(read_only, (_i & 2) != 0 ? 1 : 0) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 0, &a, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(store, a, 1, COMMITLOG_FROM_FIRST, 0, &cursor, &err), 0);
+    const struct told told = read_all(cursor, true);
+    ck_assert_uint_eq(told.messages, KEYED);
+    ck_assert_uint_eq(told.damages, 1);
+}
+END_TEST
+
+/* Behind damage, where the rest is only staged, the cursor over the log of a reader in another
+ * process finds the next record. */
+START_TEST(behind_damage_a_reader_finds_what_is_staged)
+{
+    struct commitlog_store *writer = store;
+    struct commitlog_message message;
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    const struct commitlog_receipt spoiled = put_one(0, SMALL);
+    const struct commitlog_receipt next = put_level(0, SMALL, COMMITLOG_LEVEL_NONE);
+    store = NULL;
+    ck_assert_msg(store_open_by(read_only, 1) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
+                                          spoiled.end_position - 4, 1),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_open_log(store, spoiled.position, &cursor, &err), 0);
+    /* As the page says: EDAMAGED, the bound is its position, seek past it. */
+    uint64_t at = spoiled.position;
+    int32_t rc = commitlog_cursor_fetch(cursor, &message, 1, 0, &count, &bound);
+    if (rc == COMMITLOG_EDAMAGED) {
+        ck_assert_uint_eq(bound, at);
+        ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1), 0);
+        rc = commitlog_cursor_fetch(cursor, &message, 1, 0, &count, &bound);
+    }
+    ck_assert_msg(rc == COMMITLOG_OK, "%s at %llu", commitlog_error_name(rc),
+                  (unsigned long long)bound);
+    ck_assert_uint_eq(message.position, next.position);
+    commitlog_cursor_close(cursor);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = writer;
+}
+END_TEST
+
+/* One segment that cannot be sealed (a header of it does not read when it is full) keeps scrub
+ * from all that come after it. */
+START_TEST(a_segment_without_footer_does_not_keep_scrub_from_the_others)
+{
+    static const uint64_t scrubs[][2] = {{COMMITLOG_OPT_SCRUB_BYTES_PER_S, UINT64_C(64) << 20}};
+    uint64_t damages = 0;
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    const struct commitlog_receipt first = put_one(0, SMALL);
+    (void)put_one(0, SMALL);
+    close_store();
+    ck_assert_msg(store_open_by(scrubs, 1) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 0, &a, &err), 0);
+    if (_i == 1) { /* a sector is silent while the segment is sealed */
+        ck_assert_int_eq(commitlog_fault_bad_range(machine, "/store/log/00000000000000000000.log",
+                                                   first.position, 48),
+                         0);
+    }
+    struct commitlog_receipt spoiled = {0};
+    for (uint32_t i = 0; i < 30; i++) {
+        const struct commitlog_receipt r = put_one(0, LARGE);
+        if (r.position / segment_bytes == 3) {
+            spoiled = r;
+        }
+        uint32_t wait = 0;
+        ck_assert_int_eq(commitlog_step(store, 1000000, &wait), 0);
+    }
+    ck_assert_uint_gt(spoiled.position, 0);
+    if (_i == 1) { /* it reads again */
+        ck_assert_int_eq(
+            commitlog_fault_bad_range(machine, "/store/log/00000000000000000000.log", 0, 0), 0);
+    }
+    ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000196608.log",
+                                          spoiled.end_position - 196608 - 100, 1),
+                     0);
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    for (uint32_t i = 0; i < 200; i++) {
+        uint32_t wait = 0;
+        os->sleep_ns(os, INT64_C(100) * 1000000);
+        ck_assert_int_eq(commitlog_step(store, 1000000, &wait), 0);
+    }
+    for (uint32_t i = 0; commitlog_damage_get(store, i, &damage) == 0; i++) {
+        damages += damage.from_position == spoiled.position;
+    }
+    ck_assert_uint_eq(damages, 1);
+}
+END_TEST
+
+/* Of each header nothing is left, and no view. */
+static void spoil_headers(const struct commitlog_receipt *receipts, uint32_t count)
+{
+    static const uint8_t zeros[48];
+    char path[128];
+    const char *name = NULL;
+    for (uint32_t i = 0; i < count; i++) {
+        uint64_t base = receipts[i].position / segment_bytes * segment_bytes;
+        (void)snprintf(path, sizeof(path), "/store/log/%020llu.log", (unsigned long long)base);
+        ck_assert_int_eq(
+            commitlog_fault_write(machine, path, receipts[i].position - base, zeros, sizeof(zeros)),
+            0);
+    }
+    while (commitlog_fault_name(machine, "/store/view", 0, &name) == 0) {
+        (void)snprintf(path, sizeof(path), "/store/view/%s", name);
+        ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
+    }
+}
+
+START_TEST(a_queue_that_lost_its_end_says_so_beside_much_damage)
+{
+    static struct commitlog_receipt receipts[MANY + 1];
+    struct commitlog_cursor *cursor = NULL;
+    for (uint32_t i = 0; i < MANY; i++) {
+        receipts[i] = put_one(0, SMALL);
+        (void)put_one(0, SMALL);
+    }
+    (void)put_one(1, SMALL);
+    receipts[MANY] = put_one(1, SMALL);
+    (void)put_one(0, SMALL);
+    close_store();
+    spoil_headers(receipts, MANY + 1);
+    ck_assert_msg(store_open_by(read_only, 1) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 0, &a, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(store, a, 1, COMMITLOG_FROM_FIRST, 0, &cursor, &err), 0);
+    const struct told told = read_all(cursor, true);
+    ck_assert_uint_eq(told.messages, 1);
+    ck_assert_uint_eq(told.damages, 1);
+}
+END_TEST
+
+/* A range that is told may be of more than one record; each lost one lies in a range. */
+START_TEST(over_all_queues_each_lost_message_lies_in_a_range_that_is_told)
+{
+    static struct commitlog_receipt receipts[MANY];
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    struct commitlog_message message;
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t got = 0;
+    uint32_t told = 0;
+    uint32_t in_range = 0;
+    uint64_t next = 0;
+    uint64_t bound = 0;
+    uint64_t last = 0;
+    int32_t rc;
+    for (uint32_t i = 0; i < MANY; i++) {
+        receipts[i] = put_one(0, SMALL);
+        (void)put_one(0, SMALL);
+    }
+    close_store();
+    spoil_headers(receipts, MANY);
+    ck_assert_msg(store_open_by(read_only, 1) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 0, &a, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(store, a, COMMITLOG_QUEUE_ALL, COMMITLOG_FROM_FIRST, 0,
+                                           &cursor, &err),
+                     0);
+    while ((rc = commitlog_cursor_fetch(cursor, &message, 1, 0, &got, &bound)) == COMMITLOG_OK ||
+           rc == COMMITLOG_EDAMAGED) {
+        if (rc == COMMITLOG_EDAMAGED) {
+            ck_assert(told == 0 || bound > last);
+            last = bound;
+            told++;
+            ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1), 0);
+            continue;
+        }
+        next = message.queue_offset + 1;
+    }
+    ck_assert_msg(rc == COMMITLOG_EEND, "%s", commitlog_error_name(rc));
+    commitlog_cursor_close(cursor);
+    ck_assert_uint_eq(next, 2 * MANY);
+    ck_assert_uint_eq(told, 1024);
+    for (uint32_t i = 0; i < MANY; i++) {
+        bool found = false;
+        for (uint32_t d = 0; !found && commitlog_damage_get(store, d, &damage) == 0; d++) {
+            found = damage.from_position <= receipts[i].position &&
+                    receipts[i].position < damage.to_position;
+        }
+        in_range += found;
+    }
+    ck_assert_uint_eq(in_range, MANY);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("damage_told");
+    TCase *cases = tcase_create("cases");
+    tcase_set_timeout(cases, 120);
+    tcase_add_checked_fixture(cases, own_setup, teardown);
+    tcase_add_loop_test(cases, a_writer_is_told_that_a_query_by_key_lacks_a_message, 0, 4);
+    tcase_add_loop_test(cases, a_writer_is_told_that_a_queue_lacks_its_first_message, 0, 4);
+    tcase_add_test(cases, behind_damage_a_reader_finds_what_is_staged);
+    tcase_add_loop_test(cases, a_segment_without_footer_does_not_keep_scrub_from_the_others, 0, 2);
+    tcase_add_test(cases, a_queue_that_lost_its_end_says_so_beside_much_damage);
+    tcase_add_test(cases, over_all_queues_each_lost_message_lies_in_a_range_that_is_told);
+    suite_add_tcase(suite, cases);
+    return run_suite(suite);
+}
