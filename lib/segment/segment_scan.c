@@ -96,7 +96,6 @@ void clg_scan_skip(struct clg_scan *scan, uint64_t position)
 
 void clg_scan_seek(struct clg_scan *scan, uint64_t position)
 {
-    CLG_ASSERT(scan->segment != NULL);
     clg_scan_skip(scan, position);
     CLG_ASSERT(scan->next == position);
     scan->data_to = 0; /* the caller may have written meanwhile */

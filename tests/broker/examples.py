@@ -38,7 +38,11 @@ class Program:
         self.name = main
         number = lane.count()
         self.path = os.path.join(lane.directory, f"{main}-{number}.out")
-        command = agents.java_command(lane.client, package + main, lane.directory, *words)
+        # Broadcasting consumers keep their offsets in files by names that the two here would share:
+        # the later one then began where the other was, behind all messages.
+        command = agents.java_command(
+            lane.client, package + main, lane.directory, *words,
+            options=(f"-Drocketmq.client.localOffsetStoreDir={lane.directory}/offsets-{number}",))
         with open(self.path, "wb") as out:
             self.process = subprocess.Popen(
                 command, stdin=subprocess.DEVNULL, stdout=out, stderr=out, cwd=lane.directory,
