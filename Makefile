@@ -641,8 +641,8 @@ lint-format:
 	clang-format --dry-run -Werror $(FORMAT_FILES)
 lint-build:
 	@$(MAKE) B=$(LINT_GCC) CC=gcc STRICT=1 all tests examples disk-programs
-	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 CFLAGS='$(CFLAGS) -DCLG_NO_PROBES' all tests examples \
-	    disk-programs
+	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 \
+	    CFLAGS='$(CFLAGS) -DCLG_NO_PROBES -DCLG_NO_MEASURE' all tests examples disk-programs
 LINT_TIDY := $(LIB_SOURCES:%=lint-tidy/%)
 .PHONY: $(LINT_TIDY)
 lint-tidy: $(LINT_TIDY)
