@@ -21,6 +21,7 @@
 
 #define VERIFY_PROGRESS_BYTES (UINT64_C(1) << 20)
 #define VERIFY_LINE_BYTES 256u
+#define VERIFY_KEYS_MAX 64u
 #define VERIFY_SECTOR_BYTES 512u /* the smallest that a device writes as a whole */
 
 int clg_verify_damage(struct clg_verify *v, const struct commitlog_damage *damage)
@@ -155,26 +156,47 @@ static bool verify_is_queued(const struct clg_record_header *header)
             header->kind == CLG_KIND_HOLE);
 }
 
-/* So many entries it has in the file of keys. */
+/* Keys of one record; further ones are not counted. */
+struct verify_hashes {
+    uint64_t hash[VERIFY_KEYS_MAX];
+    uint32_t count;
+};
+
+static void verify_hash_add(struct verify_hashes *hashes, uint64_t hash)
+{
+    for (uint32_t i = 0; i < hashes->count; i++) {
+        if (hashes->hash[i] == hash) {
+            return; /* the same key again has no entry */
+        }
+    }
+    if (hashes->count < VERIFY_KEYS_MAX) {
+        hashes->hash[hashes->count++] = hash;
+    }
+}
+
+/* So many entries at least the file of keys has of it. */
 static uint64_t verify_keys_of(const struct clg_scan_record *record)
 {
     const uint32_t kind = record->header.kind;
+    struct verify_hashes hashes = {.count = 0};
     struct clg_attribute_iterator iterator;
     struct clg_attribute attribute;
-    uint64_t keys = 0;
     if ((kind != CLG_KIND_MESSAGE && kind != CLG_KIND_REFERENCE) || record->attributes == NULL ||
-        record->header.attribute_bytes == 0) {
+        record->header.queue_number == CLG_QUEUE_NONE || record->header.attribute_bytes == 0) {
         return 0;
     }
     clg_attribute_iterator_init(&iterator, record->attributes, record->header.attribute_bytes);
     while (clg_attribute_next(&iterator, &attribute) == 1) {
-        if (kind == CLG_KIND_MESSAGE) {
-            keys += attribute.type == CLG_ATTRIBUTE_KEY;
-        } else if (attribute.type == CLG_ATTRIBUTE_KEY_HASHES) {
-            keys += attribute.bytes / sizeof(uint64_t);
+        if (kind == CLG_KIND_MESSAGE && attribute.type == CLG_ATTRIBUTE_KEY) {
+            verify_hash_add(&hashes, clg_key_hash(0, attribute.value, attribute.bytes));
+        }
+        bool hashed = kind == CLG_KIND_REFERENCE && attribute.type == CLG_ATTRIBUTE_KEY_HASHES;
+        for (size_t at = 0; hashed && at + sizeof(uint64_t) <= attribute.bytes;
+             at += sizeof(uint64_t)) {
+            verify_hash_add(&hashes, clg_load_le64(attribute.value + at));
         }
     }
-    return keys;
+    return hashes.count;
 }
 
 static int verify_segment(struct clg_verify *v, const struct clg_facts *facts,
