@@ -260,6 +260,17 @@ int clg_log_failure(struct clg_log *log, struct commitlog_error *err)
     return COMMITLOG_EFAILED;
 }
 
+int clg_log_what_failed(const struct clg_log *log, struct commitlog_error *err)
+{
+    if (clg_load_acquire_u32(&log->latch) == 0) { /* ORDER(latch-1) acquire */
+        return COMMITLOG_OK;
+    }
+    if (err != NULL) {
+        *err = log->failure;
+    }
+    return log->failure.code;
+}
+
 void clg_log_invariants(const struct clg_log *log)
 {
     uint64_t first = clg_log_first(log);

@@ -249,5 +249,7 @@ void clg_log_latch(struct clg_log *log, const struct commitlog_error *cause);
 bool clg_log_has_failed(const struct clg_log *log);
 /* 0, or the latched failure. */
 int clg_log_failure(struct clg_log *log, struct commitlog_error *err);
+/* The same for who opens the store, before whom nobody has used it: what has failed just now. */
+int clg_log_what_failed(const struct clg_log *log, struct commitlog_error *err);
 
 #endif

@@ -279,13 +279,7 @@ int clg_log_align(struct clg_log *log, struct commitlog_error *err)
     clg_mutex_lock(log->os, &log->leader);
     int rc = flush_lead(log, err);
     clg_mutex_unlock(log->os, &log->leader);
-    if (rc == COMMITLOG_EFAILED) { /* just now: whoever opens the store is told why */
-        rc = log->failure.code;
-        if (err != NULL) {
-            *err = log->failure;
-        }
-    }
-    return rc;
+    return rc == COMMITLOG_EFAILED ? clg_log_what_failed(log, err) : rc;
 }
 
 int clg_log_flush(struct clg_log *log, uint64_t upto, struct clg_until until,

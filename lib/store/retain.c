@@ -263,7 +263,7 @@ int clg_retain_tell_first(struct commitlog_store *store, struct commitlog_error 
         store->checkpoint.first_untold = false;
         rc = clg_store_checkpoint(store, false, clg_log_first(log), &unused);
     }
-    return rc == COMMITLOG_OK ? rc : clg_log_failure(log, err);
+    return rc == COMMITLOG_OK ? rc : clg_log_what_failed(log, err);
 }
 
 static int retain_checkpoint_first(void *ctx, uint64_t first, struct commitlog_error *err)
