@@ -209,19 +209,13 @@ static void check_grown(struct commitlog_store *store)
 
 void end_grow(void)
 {
-    struct commitlog_options *options = NULL;
-    struct commitlog_store *store = NULL;
     struct commitlog_error err = {.message = ""};
     scene_step();
     check_grown(scene.store);
     WEAVE_CHECK(definitions(scene.store) <= grows.definitions, "%u definitions in the log",
                 definitions(scene.store));
     scene_close();
-    WEAVE_RC(commitlog_options_create(&options), COMMITLOG_OK);
-    commitlog_options_set_os(options, scene_os());
-    WEAVE_OK(commitlog_options_set(options, COMMITLOG_OPT_THREAD, 0, &err), &err);
-    WEAVE_OK(commitlog_open("/store", options, &store, &err), &err);
-    commitlog_options_free(options);
+    struct commitlog_store *store = scene_reopen(scene_os());
     check_grown(store);
     WEAVE_OK(commitlog_close(store, &err), &err);
     scene_finish();

@@ -22,49 +22,17 @@ static struct {
     struct commitlog_reservation *held;
 } kept;
 
-static int64_t now_ms(void)
-{
-    return scene_os()->clock_wall_ns(scene_os()) / 1000000;
-}
-
-static uint32_t topic_make(const char *name)
-{
-    struct commitlog_error err = {.message = ""};
-    uint32_t topic = 0;
-    WEAVE_OK(commitlog_topic_open(scene.store, name, strlen(name), 1, &topic, &err), &err);
-    return topic;
-}
-
-static struct commitlog_group *group_make(const char *name, uint32_t flags)
-{
-    struct commitlog_group *group = NULL;
-    struct commitlog_error err = {.message = ""};
-    WEAVE_OK(commitlog_group_open(scene.store, name, strlen(name), COMMITLOG_GROUP_CREATE | flags,
-                                  &group, &err),
-             &err);
-    return group;
-}
-
-static struct commitlog_record record_make(const struct commitlog_slice *body, uint32_t topic)
-{
-    return (struct commitlog_record){.struct_bytes = sizeof(struct commitlog_record),
-                                     .topic = topic,
-                                     .level = COMMITLOG_LEVEL_NONE,
-                                     .body = body,
-                                     .body_count = 1};
-}
-
 static void begin_topic(void)
 {
     memset(&kept, 0, sizeof kept);
     scene_open(&options_staged);
-    kept.topic = topic_make("kept");
+    kept.topic = scene_topic("kept", 1);
 }
 
 static void begin_group(void)
 {
     struct commitlog_error err = {.message = ""};
-    kept.group = group_make("g", COMMITLOG_GROUP_KEEP);
+    kept.group = scene_group("g", COMMITLOG_GROUP_KEEP);
     const struct commitlog_group_offset offset = {kept.topic, 0, 0};
     WEAVE_OK(commitlog_group_commit(kept.group, 0, &offset, 1, COMMITLOG_LEVEL_NONE,
                                     COMMITLOG_FOREVER, NULL, &err),
@@ -93,9 +61,9 @@ static void fill(void)
 static void delayed(void)
 {
     const struct commitlog_slice body = {"kept", 4};
-    struct commitlog_record record = record_make(&body, kept.topic);
+    struct commitlog_record record = scene_record(&body, kept.topic);
     struct commitlog_error err = {.message = ""};
-    record.deliver_at_ms = now_ms() + DUE_MS;
+    record.deliver_at_ms = scene_now_ms() + DUE_MS;
     near_the_end();
     WEAVE_OK(commitlog_append_record(scene.store, &record, COMMITLOG_FOREVER, NULL, &err), &err);
     fill();
@@ -146,7 +114,7 @@ void begin_kept_transaction(void)
     const struct commitlog_slice body = {"kept", 4};
     struct commitlog_error err = {.message = ""};
     begin();
-    const struct commitlog_record record = record_make(&body, kept.topic);
+    const struct commitlog_record record = scene_record(&body, kept.topic);
     near_the_end();
     WEAVE_OK(commitlog_transaction_begin(scene.store, "p", 1, NULL, &kept.transaction, &err), &err);
     WEAVE_OK(commitlog_transaction_append(kept.transaction, &record, COMMITLOG_FOREVER, NULL, &err),
@@ -162,8 +130,8 @@ void begin_kept_dead(void)
     struct commitlog_message message;
     uint32_t count = 0;
     begin();
-    kept.source = topic_make("source");
-    kept.workers = group_make("w", COMMITLOG_GROUP_KEEP); /* until it is dead */
+    kept.source = scene_topic("source", 1);
+    kept.workers = scene_group("w", COMMITLOG_GROUP_KEEP); /* until it is dead */
     WEAVE_OK(commitlog_group_reset(kept.workers, kept.source, 0, COMMITLOG_FROM_FIRST, 0,
                                    COMMITLOG_LEVEL_NONE, &err),
              &err);

@@ -279,6 +279,56 @@ const struct commitlog_os *scene_os(void)
     return &seen.os;
 }
 
+struct commitlog_fault *scene_machine(void)
+{
+    return seen.machine;
+}
+
+struct commitlog_store *scene_reopen(const struct commitlog_os *os)
+{
+    struct commitlog_options *options = NULL;
+    struct commitlog_store *store = NULL;
+    struct commitlog_error err = {.message = ""};
+    WEAVE_RC(commitlog_options_create(&options), COMMITLOG_OK);
+    commitlog_options_set_os(options, os);
+    option_set(options, COMMITLOG_OPT_THREAD, 0);
+    WEAVE_OK(commitlog_open("/store", options, &store, &err), &err);
+    commitlog_options_free(options);
+    return store;
+}
+
+int64_t scene_now_ms(void)
+{
+    return seen.os.clock_wall_ns(&seen.os) / 1000000;
+}
+
+uint32_t scene_topic(const char *name, uint32_t queues)
+{
+    struct commitlog_error err = {.message = ""};
+    uint32_t topic = 0;
+    WEAVE_OK(commitlog_topic_open(scene.store, name, strlen(name), queues, &topic, &err), &err);
+    return topic;
+}
+
+struct commitlog_group *scene_group(const char *name, uint32_t flags)
+{
+    struct commitlog_group *group = NULL;
+    struct commitlog_error err = {.message = ""};
+    WEAVE_OK(commitlog_group_open(scene.store, name, strlen(name), COMMITLOG_GROUP_CREATE | flags,
+                                  &group, &err),
+             &err);
+    return group;
+}
+
+struct commitlog_record scene_record(const struct commitlog_slice *body, uint32_t topic)
+{
+    return (struct commitlog_record){.struct_bytes = sizeof(struct commitlog_record),
+                                     .topic = topic,
+                                     .level = COMMITLOG_LEVEL_NONE,
+                                     .body = body,
+                                     .body_count = 1};
+}
+
 static struct scene_body next_body(uint32_t writer)
 {
     CHECK(writer < SCENE_WRITERS);

@@ -57,6 +57,15 @@ void scene_open(const struct scene_options *options);
 void scene_step(void);
 /* The machine's, for a second opening of "/store". */
 const struct commitlog_os *scene_os(void);
+struct commitlog_fault *scene_machine(void);
+/* "/store" once more, after its writer is gone, in the machine of this table. */
+struct commitlog_store *scene_reopen(const struct commitlog_os *os);
+int64_t scene_now_ms(void);
+uint32_t scene_topic(const char *name, uint32_t queues);
+/* Made with these flags if it is not there. */
+struct commitlog_group *scene_group(const char *name, uint32_t flags);
+/* Of level none, to the first queue. */
+struct commitlog_record scene_record(const struct commitlog_slice *body, uint32_t topic);
 /* One record of this writer; its receipt is checked and kept. */
 void scene_append(uint32_t writer, uint32_t level);
 /* With a body of so many bytes. */
