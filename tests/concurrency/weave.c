@@ -210,7 +210,7 @@ static void point_note(const volatile void *at, enum weave_kind kind, int32_t no
         (struct weave_step){.at = weave_place(at),
                             .node = node,
                             .thread = (uint8_t)(weave.current - weave.threads),
-                            .kind = (uint8_t)kind};
+                            .kind = (uint8_t)(kind == WEAVE_TAKE ? WEAVE_WRITE : kind)};
 }
 
 void weave_drain(struct weave_thread *thread)
@@ -237,7 +237,8 @@ bool weave_point(const volatile void *at, enum weave_kind kind, bool may_delay)
     point_check();
     int32_t node = -1;
     bool delay = false;
-    struct weave_thread *next = weave_choose(may_delay, &node, &delay);
+    bool goes_on = weave.at_locks && kind != WEAVE_TAKE;
+    struct weave_thread *next = goes_on ? self : weave_choose(may_delay, &node, &delay);
     if (next != self) {
         switch_to(next);
         node = -1;
@@ -279,6 +280,11 @@ void weave_patient(void)
     weave.patient = true;
 }
 
+void weave_at_locks(void)
+{
+    weave.at_locks = true;
+}
+
 void weave_ignore(const volatile void *from, size_t bytes)
 {
     CHECK(weave.ignored_count < WEAVE_IGNORED);
@@ -302,6 +308,7 @@ void weave_run(void)
     weave.spent = 0;
     weave.ignored_count = 0;
     weave.patient = false;
+    weave.at_locks = false;
     weave.name_count = 0;
     weave.map_count = 0;
     (void)signal(SIGABRT, trace_aborted);
@@ -407,7 +414,7 @@ void weave_fence(memory_order order)
     }                                                                                              \
     bool weave_cas_##suffix(_Atomic type *at, type *expected, type desired)                        \
     {                                                                                              \
-        (void)weave_point(at, WEAVE_WRITE, false);                                                 \
+        (void)weave_point(at, WEAVE_TAKE, false);                                                  \
         buffer_end();                                                                              \
         return atomic_compare_exchange_strong(at, expected, desired);                              \
     }

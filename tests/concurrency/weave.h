@@ -72,6 +72,9 @@ void weave_await(const bool *flag);
 /* A wait on a word that processes share ends by a wake only, not by its time-out. Until the end of
  * the run. */
 void weave_patient(void);
+/* Others come in only where a lock may be taken, by compare and swap, and no store is delayed: for
+ * data that locks protect, in steps that are many. Until the end of the run. */
+void weave_at_locks(void);
 /* Steps there are of no interest (statistics). Until the end of the run. */
 void weave_ignore(const volatile void *from, size_t bytes);
 /* What a failure calls this address. */

@@ -60,7 +60,8 @@ struct weave_thread {
 enum weave_kind {
     WEAVE_READ,
     WEAVE_READ_SHARED, /* of a file that is also mapped: conflicts with who knows what */
-    WEAVE_WRITE
+    WEAVE_WRITE,
+    WEAVE_TAKE /* a write that may take a lock */
 };
 
 struct weave_step {
@@ -131,6 +132,7 @@ struct weave {
     } ignored[WEAVE_IGNORED];
     uint32_t ignored_count;
     bool patient;
+    bool at_locks;
     struct {
         const volatile void *at;
         const char *name;

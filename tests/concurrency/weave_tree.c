@@ -258,7 +258,8 @@ struct weave_result weave_explore(const struct weave_case *it, const struct weav
         weave_run();
         tree_mark_conflicts();
         result_add(&result);
-        if (!tree_next(limits)) {
+        bool same = weave.at_locks && limits->delays; /* as without */
+        if (same || !tree_next(limits)) {
             result.complete = true;
             break;
         }
