@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "actors.h"
+#include "cases_carry.h"
 #include "cases_growth.h"
 #include "cases_kept.h"
 #include "scene.h"
@@ -582,6 +583,15 @@ const struct weave_case race_cases[] = {
     {"kept-transaction", begin_kept_transaction, scene_step, NULL, end_kept},
     {"kept-dead", begin_kept_dead, scene_step, NULL, end_kept},
     {"kept-reserved", begin_kept_reserved, scene_step, NULL, end_kept},
+    {"carry-messages", begin_carry_messages, scene_step, NULL, end_carry},
+    {"carry-topics", begin_carry_topics, scene_step, NULL, end_carry},
+    {"carry-growth", begin_carry_growth, scene_step, NULL, end_carry},
+    {"carry-groups", begin_carry_groups, scene_step, NULL, end_carry},
+    {"carry-work", begin_carry_work, scene_step, NULL, end_carry},
+    {"carry-timers", begin_carry_timers, scene_step, NULL, end_carry},
+    {"carry-prepared", begin_carry_prepared, scene_step, NULL, end_carry},
+    {"carry-reserved", begin_carry_reserved, scene_step, NULL, end_carry},
+    {"carry-kept", begin_carry_reserved, scene_step, NULL, end_carry_kept},
 };
 
 uint32_t race_case_count(void)

@@ -2,7 +2,8 @@
 /*
  * cases.h -- the cases of races_test: two or three threads on one store, each with one or two calls
  * of the public interface, chosen so that each meeting of claim, commit, publish, fold, drain,
- * flush, seal, retention, close, of readers here and in other processes, and of verify, is in one.
+ * flush, seal, retention, close, of readers here and in other processes, and of verify, is in one;
+ * and of retention with each change of what it carries forward.
  */
 #ifndef TESTS_CONCURRENCY_CASES_H
 #define TESTS_CONCURRENCY_CASES_H
