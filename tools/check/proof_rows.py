@@ -111,7 +111,7 @@ ROWS = [
          "commitlog_broken": 0},
         ["deps-peers", "peers", *POWERCUT]),
     Row("races", "every order of a few threads' steps through claim, commit, publish, fold, drain, "
-        "flush", 6, lambda part: f"SEED=1 BOUND=2 PARTS=6 PART={part} SECONDS=400 DRAWS=500 "
+        "flush", 6, lambda part: f"SEED=1 BOUND=2 PARTS=6 PART={part} SECONDS=430 DRAWS=500 "
         f"{BUILD}/tests/concurrency/races_test",
         f"{SEED} SECONDS=3 DRAWS=2 {BUILD}/tests/concurrency/races_test",
         {"schedules": 1_000_000, "random_schedules": 1, "violations": 0}, ["tests"],
