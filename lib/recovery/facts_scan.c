@@ -221,6 +221,7 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
     }
     if (found.verdict == CLG_STAGE_RECORDS) {
         clg_facts_witness(facts, found.witness, CLG_WITNESS_RECORD);
+        facts->first_record = found.first != 0 ? found.first : facts->first_record;
         rc = scan_add_staged(s, record->position, &found, err);
     } else if (found.verdict == CLG_STAGE_CLAIMED) {
         rc = scan_add_claim(s, record->position, &found.header, CLG_CLAIM_STAGE, err);

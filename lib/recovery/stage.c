@@ -460,6 +460,11 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, u
     out->end = position;
     stage_take(out, position, &header);
     out->verdict = verdict;
+    if (verdict == CLG_STAGE_RECORDS && header.kind == CLG_KIND_FIRST &&
+        clg_first_decode(clg_record_body(&header, bytes), clg_record_body_bytes(&header),
+                         &out->first) != 0) {
+        out->first = 0;
+    }
     if (verdict == CLG_STAGE_RECORDS && header.kind == CLG_KIND_BATCH) {
         struct clg_batch batch;
         if (clg_batch_decode(clg_record_body(&header, bytes), clg_record_body_bytes(&header),

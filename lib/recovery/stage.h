@@ -47,6 +47,7 @@ struct clg_stage_found {
     uint64_t end;
     uint64_t records;
     uint64_t witness;                /* 0: none */
+    uint64_t first;                  /* where the log begins, if that is what it says; 0 */
     struct clg_record_header header; /* of the last one */
 };
 

@@ -7,6 +7,8 @@
  * 0, 1: the writer is killed, the power goes; 2, 3: a reservation is open, and retention says
  * EBUSY.
  */
+#include "format/topic_record.h"
+#include "store/store.h"
 #include "support/run_suite.h"
 #include "unit/group_fixture.h"
 
@@ -132,12 +134,48 @@ START_TEST(a_segment_that_was_not_dropped_stays_when_the_checkpoint_is_lost)
 }
 END_TEST
 
+static void say_first(uint64_t first)
+{
+    uint8_t body[CLG_FIRST_BODY_BYTES];
+    clg_first_encode(body, first);
+    const struct commitlog_slice slice = {body, sizeof(body)};
+    const struct clg_append item = {.kind = CLG_KIND_FIRST,
+                                    .queue_number = CLG_QUEUE_NONE,
+                                    .body = &slice,
+                                    .body_count = 1,
+                                    .body_bytes = sizeof(body)};
+    struct commitlog_receipt receipt = {0};
+    ck_assert_int_eq(clg_store_append(store, &item, 1, clg_store_until(store, 0), &receipt, &err),
+                     0);
+}
+
+/* What takes it back need not be in the file when the writer is killed. */
+START_TEST(the_newest_counts_also_where_it_is_only_staged)
+{
+    static const uint8_t body[20000];
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    for (uint32_t i = 0; i < 5; i++) {
+        ck_assert_int_eq(commitlog_append(store, topic, 0, body, sizeof(body), NONE, NULL), 0);
+    }
+    say_first(segment_bytes + CLG_SEGMENT_DATA_START);
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), 0);
+    say_first(CLG_SEGMENT_DATA_START);
+    die(false);
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/store/CHECKPOINT"), 0);
+    ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == 0, "%s", err.message);
+    ck_assert_uint_eq(info().first_offset, 0);
+    ck_assert_uint_eq(info().next_offset, 5);
+}
+END_TEST
+
 static Suite *make_suite(void)
 {
     Suite *suite = suite_create("first_meanwhile");
     TCase *tc = tcase_create("first");
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_add_loop_test(tc, a_segment_that_was_not_dropped_stays_when_the_checkpoint_is_lost, 0, 4);
+    tcase_add_test(tc, the_newest_counts_also_where_it_is_only_staged);
     suite_add_tcase(suite, tc);
     return suite;
 }
