@@ -100,41 +100,23 @@ static bool queue_take_plain(struct commitlog_cursor *cursor, struct clg_fetch *
     return true;
 }
 
-/* Does damage that may be of any queue lie in the log in [from, to)? */
-static bool queue_damage_between(struct commitlog_cursor *cursor, uint64_t from, uint64_t to)
-{
-    struct commitlog_damage damage;
-    for (size_t i = 0;
-         clg_damage_list_get(&cursor->store->opening_damage, i, &damage) == COMMITLOG_OK; i++) {
-        if (damage.from_position < to && damage.to_position > from && damage.queue == UINT32_MAX) {
-            return true;
-        }
-    }
-    return false;
-}
-
-/* What lies before the first offset there is was dropped by retention, or is lost: the opening
- * found damage before its record. Said once. */
+/* What lies before the first offset there is was dropped by retention, or is lost. Said once. */
 static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct clg_lookup_range range;
-    struct clg_lookup_entry first = {.position = fetch->visible};
-    uint32_t count = 0;
-    uint64_t bound = 0;
+    bool lost = false;
     if (cursor->crossed != 0 || !clg_store_lacks_records(cursor->store)) {
         return COMMITLOG_OK;
     }
     int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
-    if (rc != COMMITLOG_OK || range.min == 0 || cursor->next > range.min ||
+    if (rc != COMMITLOG_OK || cursor->next > range.min ||
         (cursor->next == range.min && cursor->one_fetch)) {
         return rc;
     }
-    if (range.min < range.next) {
-        rc = clg_lookup_entries(fetch->core->fold, cursor->queue, range.min, fetch->visible, &first,
-                                1, &count, &bound);
-    }
-    if (rc != COMMITLOG_OK || !queue_damage_between(cursor, 0, first.position)) {
-        return rc == COMMITLOG_ETOOSMALL ? COMMITLOG_OK : rc; /* retention, just now */
+    rc = clg_store_lost_front(cursor->store, fetch->core, cursor->queue, fetch->visible, &range,
+                              &lost);
+    if (rc != COMMITLOG_OK || !lost) {
+        return rc;
     }
     bool dropped = clg_log_first(fetch->core->log) > CLG_SEGMENT_DATA_START;
     clg_store_lost(cursor->store, fetch->core, cursor->queue,
@@ -164,7 +146,7 @@ static int queue_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
                                 &last, 1, &count, &bound);
     }
     if (rc != COMMITLOG_OK || cursor->next != range.next || last.position == CLG_NO_POSITION ||
-        !queue_damage_between(cursor, last.position + 1, UINT64_MAX)) {
+        !clg_store_lacks_between(cursor->store, last.position + 1, UINT64_MAX)) {
         return COMMITLOG_EEND; /* or retention was there just now */
     }
     cursor->behind_end = cursor->next + 1;

@@ -121,6 +121,38 @@ bool clg_store_lacks_records(struct commitlog_store *store)
     return may && clg_damage_list_count(&store->opening_damage) > 0;
 }
 
+bool clg_store_lacks_between(struct commitlog_store *store, uint64_t from, uint64_t to)
+{
+    struct commitlog_damage damage;
+    for (size_t i = 0; clg_damage_list_get(&store->opening_damage, i, &damage) == COMMITLOG_OK;
+         i++) {
+        if (damage.from_position < to && damage.to_position > from && damage.queue == UINT32_MAX) {
+            return true;
+        }
+    }
+    return false;
+}
+
+int clg_store_lost_front(struct commitlog_store *store, struct clg_core *core,
+                         uint32_t queue_number, uint64_t visible,
+                         const struct clg_lookup_range *range, bool *out_lost)
+{
+    struct clg_lookup_entry first = {.position = visible};
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    int rc = COMMITLOG_OK;
+    *out_lost = false;
+    if (range->min == 0 || !clg_store_lacks_records(store)) {
+        return COMMITLOG_OK;
+    }
+    if (range->min < range->next) {
+        rc = clg_lookup_entries(core->fold, queue_number, range->min, visible, &first, 1, &count,
+                                &bound);
+    }
+    *out_lost = rc == COMMITLOG_OK && clg_store_lacks_between(store, 0, first.position);
+    return rc == COMMITLOG_ETOOSMALL ? COMMITLOG_OK : rc; /* retention, just now */
+}
+
 static int events_take_damage(void *ctx, const struct commitlog_damage *damage)
 {
     return clg_store_opening_damage(ctx, damage);

@@ -8,6 +8,7 @@
  * What is given is read first, under the lock, so that the record that says so names exactly what
  * was read, and holes and what does not read are done.
  */
+#include <inttypes.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -175,6 +176,17 @@ static bool receive_is_unreadable(int rc)
     return rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EEXPIRED || rc == COMMITLOG_EUNSUPPORTED;
 }
 
+/* Offsets that the log has lost are done, and told. */
+static int receive_lost(struct receive_take *take, uint32_t queue_number, uint64_t offset,
+                        uint64_t count, struct commitlog_error *err)
+{
+    receive_note(take, queue_number, offset, count, 0);
+    clg_store_lost(take->receiver->store, take->core, queue_number, offset, offset + count);
+    return clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
+                    "the log has lost %" PRIu64 " messages of this queue from offset %" PRIu64,
+                    count, offset);
+}
+
 /* [offset, offset + count) as far as it goes: what is read is given out, holes are done. */
 static int receive_range(struct receive_take *take, uint32_t queue_number, uint64_t offset,
                          uint64_t count, uint32_t attempt, struct commitlog_error *err)
@@ -191,21 +203,17 @@ static int receive_range(struct receive_take *take, uint32_t queue_number, uint6
         if (found[i].queue_offset < offset) {
             continue; /* files that lie: it is among what was lost before it */
         }
-        if (found[i].queue_offset > offset) { /* the same: nothing is there */
-            uint64_t gap =
-                clg_min_u64(clg_min_u64(found[i].queue_offset, end) - offset, UINT32_MAX / 2);
-            receive_note(take, queue_number, offset, gap, 0);
-            break; /* the next call goes on behind it */
+        const bool ahead = found[i].queue_offset > offset; /* the same: nothing is there */
+        if (ahead || found[i].position == CLG_NO_POSITION) {
+            uint64_t to = ahead ? found[i].queue_offset : offset + clg_max_u64(found[i].lost, 1);
+            return take->count > 0 /* the next call begins with it, and tells */
+                       ? COMMITLOG_OK
+                       : receive_lost(take, queue_number, offset,
+                                      clg_min_u64(clg_min_u64(to, end) - offset, UINT32_MAX / 2),
+                                      err);
         }
-        bool hole =
-            (found[i].flags & CLG_QUEUE_ENTRY_HOLE) != 0 || found[i].position == CLG_NO_POSITION;
-        uint64_t covers = found[i].lost > 1 ? found[i].lost : 1;
-        if (hole) {
-            covers = clg_min_u64(covers, clg_min_u64(end - offset, UINT32_MAX / 2));
-            receive_note(take, queue_number, offset, covers, 0);
-            if (covers < found[i].lost) {
-                break; /* the next call goes on in it */
-            }
+        if ((found[i].flags & CLG_QUEUE_ENTRY_HOLE) != 0) {
+            receive_note(take, queue_number, offset, 1, 0);
         } else {
             rc = receive_read(take, queue_number, &found[i], attempt, err);
             if (rc != COMMITLOG_OK && take->count > 0) {
@@ -216,7 +224,7 @@ static int receive_range(struct receive_take *take, uint32_t queue_number, uint6
                 receive_note(take, queue_number, offset, 1, given ? attempt : 0);
             }
         }
-        offset += covers;
+        offset++;
     }
     return rc;
 }
@@ -277,6 +285,26 @@ static void receive_choose(struct receive_take *take, const struct clg_work_queu
     }
 }
 
+/* The group begins at the first offset there is, or goes on there because retention has passed; or
+ * what was before is lost, which is told. */
+static int receive_begin(struct receive_take *take, uint32_t queue_number,
+                         const struct clg_lookup_range *range, struct commitlog_error *err)
+{
+    const struct clg_group_entry begin = {.queue_number = queue_number, .offset = range->min};
+    struct commitlog_receipt ignored = {0};
+    bool lost = false;
+    int rc = clg_store_lost_front(take->receiver->store, take->core, queue_number, take->visible,
+                                  range, &lost);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_work_commit(take->receiver, &begin, 1, &ignored, err);
+    }
+    return rc != COMMITLOG_OK || !lost
+               ? rc
+               : clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
+                          "the log has lost messages of this queue before offset %" PRIu64,
+                          range->min);
+}
+
 /* COMMITLOG_EAGAIN: look at this queue again. */
 static int receive_queue(struct receive_take *take, uint32_t queue_number,
                          struct commitlog_error *err)
@@ -296,10 +324,7 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     rc = clg_lookup_range(take->core->fold, queue_number, take->visible, &range);
     const struct clg_group_offset *known = clg_group_find_offset(group, queue_number);
     if (rc == COMMITLOG_OK && (known == NULL || known->offset < range.min)) {
-        /* The group begins here, or goes on here because retention has passed. */
-        const struct clg_group_entry begin = {.queue_number = queue_number, .offset = range.min};
-        struct commitlog_receipt ignored = {0};
-        rc = clg_work_commit(receiver, &begin, 1, &ignored, err);
+        rc = receive_begin(take, queue_number, &range, err);
     }
     if (rc == COMMITLOG_OK) { /* what is done may begin just there */
         struct commitlog_receipt ignored = {0};

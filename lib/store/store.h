@@ -268,6 +268,12 @@ void clg_store_event(struct commitlog_store *store, uint32_t severity,
 int clg_store_opening_damage(struct commitlog_store *store, const struct commitlog_damage *damage);
 /* Are records of the log missing in the views: those of opening_damage? */
 bool clg_store_lacks_records(struct commitlog_store *store);
+/* Some of any queue in [from, to)? */
+bool clg_store_lacks_between(struct commitlog_store *store, uint64_t from, uint64_t to);
+/* Are they what lay before the first offset that the queue has? Else retention dropped it. */
+CLG_MUST_CHECK int clg_store_lost_front(struct commitlog_store *store, struct clg_core *core,
+                                        uint32_t queue_number, uint64_t visible,
+                                        const struct clg_lookup_range *range, bool *out_lost);
 /* Takes what recovery reports as damaged into the store's lists. */
 struct clg_recovery_report clg_store_recovery_sink(struct commitlog_store *store);
 /* Topic and queue in it for a queue number of the store, where the log tells. */

@@ -305,6 +305,8 @@ START_TEST(lost_messages_of_a_parent_do_not_close_its_children)
     open_receiver(0);
     want_given(0, KEPT);
     ck_assert_int_eq(commitlog_ack(receiver, given, count, 0, &err), 0);
+    ck_assert_int_eq(commitlog_receive(receiver, messages, given, 64, 0, &count, &err),
+                     COMMITLOG_EDAMAGED); /* they are told, once */
     want_given(0, 1);
     ck_assert_uint_eq(given[0].queue, QUEUES);
 }
