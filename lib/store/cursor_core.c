@@ -125,7 +125,9 @@ int clg_cursor_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch, u
         if (between) {
             /* What was read before it goes out first; then the next call comes here again. */
             cursor->crossed = fetch->count == 0 ? damage.to_position : cursor->crossed;
-            fetch->bound = clg_max_u64(damage.from_position, clg_log_first(fetch->core->log));
+            /* Not below where it is: whoever seeks past the bound would go back. */
+            fetch->bound = clg_max_u64(clg_max_u64(damage.from_position, cursor->next),
+                                       clg_log_first(fetch->core->log));
             return COMMITLOG_EDAMAGED;
         }
     }

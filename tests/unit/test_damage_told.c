@@ -155,6 +155,53 @@ START_TEST(a_writer_is_told_that_a_queue_lacks_its_first_message)
 }
 END_TEST
 
+/* A receiver is told, too, once: 0: of a message in the middle, 1: of the first. */
+START_TEST(a_receiver_is_told_what_its_queue_lacks)
+{
+    struct commitlog_group *group = NULL;
+    struct commitlog_receiver *receiver = NULL;
+    struct commitlog_message messages[AT_A_TIME];
+    struct commitlog_delivery deliveries[AT_A_TIME];
+    struct commitlog_receipt spoiled = {0};
+    uint32_t count = 0;
+    uint32_t received = 0;
+    uint32_t damages = 0;
+    for (uint32_t i = 0; i < KEYED; i++) {
+        const struct commitlog_receipt r = put_one(1, SMALL);
+        spoiled = i == (_i == 0 ? 2 : 0) ? r : spoiled;
+    }
+    for (uint32_t i = 0; i < KEYED; i++) {
+        (void)put_one(0, LARGE);
+    }
+    close_store();
+    ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
+                                          spoiled.end_position - 4, 1),
+                     0);
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/store/view/00000000000000000000.cq"), 0);
+    ck_assert_msg(store_open_by(NULL, 0) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 0, &a, &err), 0);
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    const struct commitlog_receiver_options options = {.struct_bytes = sizeof(options),
+                                                       .visibility_ms = 1000000};
+    ck_assert_int_eq(commitlog_receiver_open(group, a, &options, &receiver, &err), 0);
+    for (;;) {
+        int32_t rc = commitlog_receive(receiver, messages, deliveries, AT_A_TIME, 0, &count, &err);
+        if (rc == COMMITLOG_EEND) {
+            break;
+        }
+        ck_assert_msg(rc == COMMITLOG_OK || rc == COMMITLOG_EDAMAGED, "%s", err.message);
+        damages += rc == COMMITLOG_EDAMAGED;
+        for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+            received += deliveries[i].queue == 1;
+        }
+    }
+    ck_assert_uint_eq(received, KEYED - 1);
+    ck_assert_uint_eq(damages, 1);
+    commitlog_receiver_close(receiver);
+    commitlog_group_close(group);
+}
+END_TEST
+
 /* Behind damage, where the rest is only staged, the cursor over the log of a reader in another
  * process finds the next record. */
 START_TEST(behind_damage_a_reader_finds_what_is_staged)
@@ -329,6 +376,34 @@ START_TEST(over_all_queues_each_lost_message_lies_in_a_range_that_is_told)
 }
 END_TEST
 
+/* Damage that reaches over records that are there is not told as of a place behind which a cursor
+ * would read them again. */
+START_TEST(damage_that_is_told_does_not_lead_back)
+{
+    struct commitlog_message messages[AT_A_TIME];
+    struct commitlog_damage damage;
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    (void)put_one(0, SMALL);
+    const struct commitlog_receipt last = put_one(0, SMALL);
+    close_store();
+    ck_assert_msg(store_open_by(read_only, 1) == 0, "%s", err.message);
+    clg_damage_make(&damage, CLG_SEGMENT_DATA_START, 2 * segment_bytes, "of no segment");
+    ck_assert_int_eq(clg_damage_list_add(&store->opening_damage, &damage), 0);
+    ck_assert_int_eq(commitlog_cursor_open_log(store, 0, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, AT_A_TIME, 0, &count, &bound), 0);
+    ck_assert_uint_eq(messages[count - 1].position, last.position);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, AT_A_TIME, 0, &count, &bound),
+                     COMMITLOG_EDAMAGED);
+    ck_assert_uint_ge(bound, last.end_position);
+    ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, AT_A_TIME, 0, &count, &bound),
+                     COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("damage_told");
@@ -337,10 +412,12 @@ int main(void)
     tcase_add_checked_fixture(cases, own_setup, teardown);
     tcase_add_loop_test(cases, a_writer_is_told_that_a_query_by_key_lacks_a_message, 0, 4);
     tcase_add_loop_test(cases, a_writer_is_told_that_a_queue_lacks_its_first_message, 0, 4);
+    tcase_add_loop_test(cases, a_receiver_is_told_what_its_queue_lacks, 0, 2);
     tcase_add_test(cases, behind_damage_a_reader_finds_what_is_staged);
     tcase_add_loop_test(cases, a_segment_without_footer_does_not_keep_scrub_from_the_others, 0, 2);
     tcase_add_test(cases, a_queue_that_lost_its_end_says_so_beside_much_damage);
     tcase_add_test(cases, over_all_queues_each_lost_message_lies_in_a_range_that_is_told);
+    tcase_add_test(cases, damage_that_is_told_does_not_lead_back);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
