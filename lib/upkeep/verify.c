@@ -14,6 +14,7 @@
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/attributes.h"
+#include "format/topic_record.h"
 #include "segment/segment_scan.h"
 #include "upkeep/damage_list.h"
 #include "upkeep/verify_internal.h"
@@ -22,6 +23,7 @@
 #define VERIFY_PROGRESS_BYTES (UINT64_C(1) << 20)
 #define VERIFY_LINE_BYTES 256u
 #define VERIFY_KEYS_MAX 64u
+#define VERIFY_TOPICS_MAX 256u
 #define VERIFY_SECTOR_BYTES 512u /* the smallest that a device writes as a whole */
 
 int clg_verify_damage(struct clg_verify *v, const struct commitlog_damage *damage)
@@ -162,6 +164,37 @@ struct verify_hashes {
     uint32_t count;
 };
 
+/* Queues whose topic the segment defines, as each does before the first record of one; further ones
+ * are not kept. Of one whose definition is lost no key is known. */
+struct verify_topics {
+    struct {
+        uint32_t first;
+        uint32_t count;
+    } queues[VERIFY_TOPICS_MAX];
+    uint32_t count;
+};
+
+static void verify_topic_add(struct verify_topics *topics, const struct clg_scan_record *record)
+{
+    struct clg_topic_definition definition;
+    if (record->header.kind == CLG_KIND_TOPIC && record->body != NULL &&
+        topics->count < VERIFY_TOPICS_MAX &&
+        clg_topic_definition_decode(record->body, record->body_bytes, &definition) == 0) {
+        topics->queues[topics->count].first = definition.first_queue;
+        topics->queues[topics->count++].count = definition.queue_count;
+    }
+}
+
+static bool verify_topic_known(const struct verify_topics *topics, uint32_t queue)
+{
+    for (uint32_t i = 0; i < topics->count; i++) {
+        if (queue - topics->queues[i].first < topics->queues[i].count) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void verify_hash_add(struct verify_hashes *hashes, uint64_t hash)
 {
     for (uint32_t i = 0; i < hashes->count; i++) {
@@ -175,7 +208,8 @@ static void verify_hash_add(struct verify_hashes *hashes, uint64_t hash)
 }
 
 /* So many entries at least the file of keys has of it. */
-static uint64_t verify_keys_of(const struct clg_scan_record *record)
+static uint64_t verify_keys_of(const struct verify_topics *topics,
+                               const struct clg_scan_record *record)
 {
     const uint32_t kind = record->header.kind;
     struct verify_hashes hashes = {.count = 0};
@@ -187,7 +221,8 @@ static uint64_t verify_keys_of(const struct clg_scan_record *record)
     }
     clg_attribute_iterator_init(&iterator, record->attributes, record->header.attribute_bytes);
     while (clg_attribute_next(&iterator, &attribute) == 1) {
-        if (kind == CLG_KIND_MESSAGE && attribute.type == CLG_ATTRIBUTE_KEY) {
+        if (kind == CLG_KIND_MESSAGE && attribute.type == CLG_ATTRIBUTE_KEY &&
+            verify_topic_known(topics, record->header.queue_number)) {
             verify_hash_add(&hashes, clg_key_hash(0, attribute.value, attribute.bytes));
         }
         bool hashed = kind == CLG_KIND_REFERENCE && attribute.type == CLG_ATTRIBUTE_KEY_HASHES;
@@ -204,6 +239,7 @@ static int verify_segment(struct clg_verify *v, const struct clg_facts *facts,
 {
     struct clg_scan scan;
     struct clg_segment_footer seen = {.end = fact->segment->data_end};
+    struct verify_topics topics = {.count = 0};
     uint64_t before = v->counts->damaged_ranges;
     uint64_t limit = clg_min_u64(v->end, fact->segment->data_end);
     CLG_ASSERT(fact->segment != NULL);
@@ -223,7 +259,8 @@ static int verify_segment(struct clg_verify *v, const struct clg_facts *facts,
         if (record.verdict == CLG_SCAN_OK) {
             v->counts->records++;
             v->queue_records += verify_is_queued(&record.header);
-            v->keys += verify_keys_of(&record);
+            verify_topic_add(&topics, &record);
+            v->keys += verify_keys_of(&topics, &record);
             seen.first_time = scan.records == 1 ? record.header.store_time : seen.first_time;
             seen.last_time = record.header.store_time;
             seen.epoch = record.header.epoch;

@@ -19,7 +19,7 @@ struct clg_verify {
     uint32_t min_epoch;
     int64_t min_time;
     uint64_t queue_records; /* of the segment that is looked at: those that are in a queue, */
-    uint64_t keys;          /* their keys, */
+    uint64_t keys;          /* their keys, as far as it defines the topics, */
     bool counted;           /* and that is all of them: it is sound to its end */
 };
 

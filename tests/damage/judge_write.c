@@ -210,11 +210,13 @@ static void salvage_again(struct trial *trial, struct commitlog_fault *copy, uin
         trial_options(trial, copy, COMMITLOG_READ_ONLY, COMMITLOG_RECOVER_TAIL);
     rc = commitlog_verify(GROWN_PATH, options, &report, &err);
     commitlog_options_free(options);
-    commitlog_report_free(report);
     if (rc != COMMITLOG_OK) {
-        trial_violate(trial, VIOLATION_SALVAGE, "verify after salvage: %s: %s",
-                      commitlog_error_name(rc), err.message);
+        struct commitlog_damage first = {.struct_bytes = sizeof(first)};
+        (void)commitlog_report_damage(report, 0, &first);
+        trial_violate(trial, VIOLATION_SALVAGE, "verify after salvage: %s: %s: %s",
+                      commitlog_error_name(rc), err.message, first.reason);
     }
+    commitlog_report_free(report);
 }
 
 /* What the text asks for, or what a copy of a failing disk looks like: zeros where it did not read.
