@@ -293,6 +293,9 @@ static int append_record(struct commitlog_store *store, const struct commitlog_r
             return rc;
         }
         level = clg_append_level(store, encoded.level);
+        if (level == COMMITLOG_LEVEL_DURABLE) {
+            (void)clg_topics_define_left(store, NULL); /* it makes durable what was before it */
+        }
         began = clg_append_begin_level(store, level, began);
         rc = append_wait(store, &encoded.mark, until, err);
         if (rc == COMMITLOG_OK) {
@@ -422,6 +425,9 @@ static int append_batch(struct commitlog_store *store, const struct commitlog_re
         rc = append_encode_batch(store, records, batch, &level, err);
         if (rc != COMMITLOG_OK) {
             return rc;
+        }
+        if (level == COMMITLOG_LEVEL_DURABLE) {
+            (void)clg_topics_define_left(store, NULL);
         }
         began = clg_append_begin_level(store, level, began);
         rc = clg_producers_check(batch->encoded, batch->count, err);

@@ -75,8 +75,11 @@ static int offsets_check(struct commitlog_store *store, struct clg_group_entry *
 struct offsets_commit {
     struct commitlog_group *handle;
     uint32_t epoch;
-    bool reset;  /* may move back */
-    bool to_one; /* a reset to an offset: what is gone is refused; else the first of all will do */
+    bool reset;   /* may move back */
+    bool to_one;  /* a reset to an offset: what is gone is refused; else the first of all will do */
+    bool to_end;  /* a reset to the end, */
+    bool to_time; /* or to a time, in ns: as of when it is set, or it would take back commits */
+    int64_t time_ns;
     struct clg_group_entry *entries; /* room for twice the count, see left */
     uint32_t count;
     uint32_t left; /* at entries + count: those that are to be written, of this attempt */
@@ -137,17 +140,26 @@ int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch
 }
 
 /* Retention and expiry may have gone on since the offsets were placed; until the change is in the
- * group's table they do not. */
+ * group's table they do not. And what came since may be consumed: ends, and times, are those of one
+ * position of the log, behind all that the group has committed. */
 static int offsets_place_again(const struct offsets_commit *commit, struct clg_group_entry *entries,
                                struct commitlog_error *err)
 {
-    struct clg_core *core = commit->handle->store->core;
+    struct commitlog_store *store = commit->handle->store;
+    struct clg_core *core = store->core;
     int rc = clg_fold_run(core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, err);
+    const uint64_t visible =
+        clg_min_u64(clg_fold_position(core->fold), clg_store_visible(store, core));
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < commit->count; i++) {
         struct clg_group_entry *entry = &entries[i];
         struct clg_lookup_range range = {0};
-        rc = clg_lookup_range(core->fold, entry->queue_number, clg_fold_position(core->fold),
-                              &range);
+        rc = clg_lookup_range(core->fold, entry->queue_number, visible, &range);
+        if (rc == COMMITLOG_OK && commit->to_end) {
+            entry->offset = range.next;
+        } else if (rc == COMMITLOG_OK && commit->to_time) {
+            rc = clg_lookup_time(core->fold, entry->queue_number, commit->time_ns, COMMITLOG_LOWER,
+                                 visible, &entry->offset);
+        }
         if (rc == COMMITLOG_OK && entry->offset < range.min && commit->to_one) {
             return clg_fail(err, COMMITLOG_ETOOSMALL, 0, CLG_NO_POSITION,
                             "offset %llu has just gone, the queue begins at %llu now",
@@ -181,8 +193,13 @@ static int offsets_commit_now(void *ctx, struct commitlog_error *err)
 {
     struct offsets_commit *commit = ctx;
     struct commitlog_store *store = commit->handle->store;
+    int rc =
+        clg_topics_define_left(store, err); /* what names a queue does not overtake its topic */
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
     clg_mutex_lock(store->os, &store->group_lock);
-    int rc = offsets_append_locked(commit, err);
+    rc = offsets_append_locked(commit, err);
     clg_mutex_unlock(store->os, &store->group_lock);
     return rc;
 }
@@ -421,6 +438,9 @@ int32_t commitlog_group_reset(struct commitlog_group *group, uint32_t topic, uin
         struct offsets_commit commit = {.handle = group,
                                         .reset = true,
                                         .to_one = from == COMMITLOG_FROM_OFFSET,
+                                        .to_end = from == COMMITLOG_FROM_END,
+                                        .to_time = from == COMMITLOG_FROM_TIME,
+                                        .time_ns = (int64_t)value,
                                         .entries = entries,
                                         .count = count};
         if (rc == COMMITLOG_OK) {

@@ -64,7 +64,7 @@ int clg_groups_enter_write(struct commitlog_store *store, uint32_t level, const 
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "%s", what);
     }
     /* What is written may name queues of topics by number: no other topic is to have them. */
-    clg_topics_define_left(store);
+    (void)clg_topics_define_left(store, NULL);
     /* Of one that failed queues end where they are durable: it is not for the caller to wonder. */
     return clg_log_failure(store->core->log, err);
 }

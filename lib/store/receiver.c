@@ -429,6 +429,11 @@ static int receive_wait(const struct receive_take *take, uint32_t nudges, struct
     return rc;
 }
 
+static int receive_define(void *ctx, struct commitlog_error *err)
+{
+    return clg_topics_define_left(ctx, err);
+}
+
 int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_message *messages,
                           struct commitlog_delivery *deliveries, uint32_t max, int32_t timeout_ms,
                           uint32_t *out_count, struct commitlog_error *err)
@@ -445,6 +450,12 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         int rc = clg_store_enter(store);
         if (rc != COMMITLOG_OK) {
             return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive");
+        }
+        /* Where the group begins names a queue. */
+        rc = clg_store_attempt(store, receive_define, store,
+                               clg_store_until(store, CLG_GROUPS_ROOM_MS), err);
+        if (rc != COMMITLOG_OK) {
+            return rc;
         }
         const uint32_t nudges = clg_log_nudges(store->core->log); /* before it is looked at */
         rc = receive_once(receiver, &take, err);

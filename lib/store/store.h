@@ -168,6 +168,8 @@ struct commitlog_store {
     _Atomic uint32_t thread_word;      /* changes to wake the thread */
     _Atomic int32_t event_fd;          /* -1: nobody asked */
     _Atomic uint32_t topics_undefined; /* 1: there was no room for the definition of some topic */
+    _Atomic uint32_t topics_creating;  /* so many are being made: others may see them already */
+    uint32_t topics_defined;           /* those of lower ids are; under growth_lock */
     _Atomic uint32_t round_robin;
     _Atomic int64_t follow_checked_ns;           /* monotonic; reader */
     _Atomic uint64_t held_bytes;                 /* by leases whose segments were dropped */
@@ -257,9 +259,11 @@ void clg_services_notify(struct commitlog_store *store, uint32_t level);
 /* checkpoint.c */
 CLG_MUST_CHECK int clg_store_checkpoint(struct commitlog_store *store, bool clean, uint64_t first,
                                         struct commitlog_error *err);
-/* topics.c: the definitions for which there was no room when their topics were made, where there is
- * now: before what names queues without being a message of one, and at close. Best effort. */
-void clg_topics_define_left(struct commitlog_store *store);
+/* topics.c: the definitions for which there was no room when their topics were made, and of those
+ * that are being made: before what names queues without being a message of one, before what makes
+ * all before it durable, and at close. COMMITLOG_ETIMEDOUT: there is no room for one now; what
+ * names queues is to wait, in an attempt. Takes growth_lock. */
+int clg_topics_define_left(struct commitlog_store *store, struct commitlog_error *err);
 
 /* events.c */
 void clg_store_event(struct commitlog_store *store, uint32_t severity,

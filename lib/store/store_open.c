@@ -495,7 +495,7 @@ int32_t commitlog_close(struct commitlog_store *store, struct commitlog_error *e
         }
         if (rc == COMMITLOG_OK) {
             clg_retain_take_back_first(store);
-            clg_topics_define_left(store);
+            (void)clg_topics_define_left(store, NULL);
             clg_timers_deliver_last(store);
             clg_transactions_expire_last(store);
             rc = store_settle(store, err);

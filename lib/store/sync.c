@@ -12,6 +12,7 @@ int32_t commitlog_sync(struct commitlog_store *store, uint64_t position, int32_t
     }
     struct clg_log *log = store->core->log;
     if (position == UINT64_MAX) {
+        (void)clg_topics_define_left(store, NULL);
         position = clg_log_published(log);
     } else if (position > clg_log_claimed(log)) {
         return clg_fail(err, COMMITLOG_EBEYOND, 0, position, "sync beyond the end of the log");

@@ -30,11 +30,11 @@ static int topics_create(struct commitlog_store *store, const char *name, size_t
  * what is flushed afterwards would not have it. Only when an open reservation leaves no room in the
  * stage, what names the topic first brings it along: its first record, or clg_topics_define_left.
  */
-static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
-                         struct commitlog_error *err)
+static int topics_define_locked(struct commitlog_store *store, struct clg_topic *topic,
+                                struct commitlog_error *err)
 {
     int rc = COMMITLOG_OK;
-    clg_mutex_lock(store->os, &store->growth_lock); /* its steps stay as they are */
+    CLG_ASSERT(clg_mutex_is_held(&store->growth_lock));
     if (!clg_log_topic_is_defined(store->core->log, topic)) {
         rc = clg_log_define_topic(store->core->log, topic, false, err);
         if (rc == COMMITLOG_EAGAIN) {
@@ -44,36 +44,57 @@ static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
             }
         }
     }
+    if (rc != COMMITLOG_OK) { /* who lists the topics finds it; ORDER(undefined-1) release */
+        clg_store_release_u32(&store->topics_undefined, 1);
+    }
+    return rc;
+}
+
+static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
+                         struct commitlog_error *err)
+{
+    clg_mutex_lock(store->os, &store->growth_lock); /* its steps stay as they are */
+    int rc = topics_define_locked(store, topic, err);
     clg_mutex_unlock(store->os, &store->growth_lock);
     if (rc == COMMITLOG_OK) {
         clg_append_fold(store);
         clg_services_notify(store, COMMITLOG_LEVEL_NONE);
     }
-    if (rc == COMMITLOG_EAGAIN) {
-        clg_store_relaxed_u32(&store->topics_undefined, 1);
-        rc = COMMITLOG_OK;
-    }
-    return rc;
+    return rc == COMMITLOG_EAGAIN ? COMMITLOG_OK : rc;
 }
 
-void clg_topics_define_left(struct commitlog_store *store)
+/* It says that nothing is left only when all of them are in the log: whoever passes by that has
+ * them before him. Who comes while another one is at it waits for him. */
+int clg_topics_define_left(struct commitlog_store *store, struct commitlog_error *err)
 {
-    struct clg_registry *registry = &store->core->registry;
-    if (CLG_LIKELY(clg_load_relaxed_u32(&store->topics_undefined) == 0)) {
-        return;
-    }
-    clg_store_relaxed_u32(&store->topics_undefined, 0);
-    const uint32_t count = clg_registry_topic_count(registry);
     int rc = COMMITLOG_OK;
-    for (uint32_t id = 0; id < count && clg_load_relaxed_u32(&store->topics_undefined) == 0; id++) {
-        struct clg_topic *topic = clg_registry_topic(registry, id);
-        if (topic != NULL && !clg_log_topic_is_defined(store->core->log, topic)) {
-            rc = topics_define(store, topic, NULL);
+    struct clg_registry *registry = &store->core->registry;
+    /* ORDER(undefined-1) acquire, ORDER(creating-1) acquire */
+    if (CLG_LIKELY(clg_load_acquire_u32(&store->topics_undefined) == 0 &&
+                   clg_load_acquire_u32(&store->topics_creating) == 0)) {
+        return COMMITLOG_OK;
+    }
+    clg_mutex_lock(store->os, &store->growth_lock);
+    if (clg_load_relaxed_u32(&store->topics_undefined) != 0 ||
+        clg_load_relaxed_u32(&store->topics_creating) != 0) {
+        const uint32_t count = clg_registry_topic_count(registry);
+        for (uint32_t id = store->topics_defined; id < count && rc == COMMITLOG_OK; id++) {
+            struct clg_topic *topic = clg_registry_topic(registry, id);
+            rc = topic != NULL ? topics_define_locked(store, topic, NULL) : rc;
+            if (rc == COMMITLOG_OK && topic != NULL && id == store->topics_defined) {
+                store->topics_defined++;
+            }
         }
-        if (rc != COMMITLOG_OK) { /* again next time */
-            clg_store_relaxed_u32(&store->topics_undefined, 1);
+        if (rc == COMMITLOG_OK) { /* else again next time; ORDER(undefined-1) release */
+            clg_store_release_u32(&store->topics_undefined, 0);
         }
     }
+    clg_mutex_unlock(store->os, &store->growth_lock);
+    clg_append_fold(store);
+    clg_services_notify(store, COMMITLOG_LEVEL_NONE);
+    return rc != COMMITLOG_EAGAIN ? COMMITLOG_OK
+                                  : clg_fail(err, COMMITLOG_ETIMEDOUT, 0, CLG_NO_POSITION,
+                                             "no room in the stage for the definition of a topic");
 }
 
 /* Whoever opens a topic as he always did goes on doing so when it grows. */
@@ -110,6 +131,10 @@ int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, si
     if (rc == COMMITLOG_OK) {
         rc = clg_registry_find(&core->registry, name, name_bytes, &topic);
     }
+    const bool creates = rc == COMMITLOG_ENOTFOUND && queues > 0 && !store->read_only;
+    if (creates) { /* before others can see it; ORDER(creating-1) release */
+        (void)clg_add_acqrel_u32(&store->topics_creating, 1);
+    }
     if (rc == COMMITLOG_ENOTFOUND && queues > 0) {
         rc = topics_create(store, name, name_bytes, queues, &topic, err);
     } else if (rc == COMMITLOG_ENOTFOUND) {
@@ -121,6 +146,9 @@ int32_t commitlog_topic_open(struct commitlog_store *store, const char *name, si
     }
     if (rc == COMMITLOG_OK && !store->read_only && !clg_log_topic_is_defined(core->log, topic)) {
         rc = topics_define(store, topic, err);
+    }
+    if (creates) { /* it is in the log now, or left */
+        (void)clg_sub_acqrel_u32(&store->topics_creating, 1);
     }
     if (rc == COMMITLOG_OK) {
         *out_topic = topic->id;

@@ -418,6 +418,10 @@ static int commit_now(void *ctx, struct commitlog_error *err)
     struct commitlog_store *store = commit->store;
     const bool has_offsets = commit_has_offsets(commit->transaction);
     commit->has_offsets = has_offsets;
+    int defined = has_offsets ? clg_topics_define_left(store, err) : COMMITLOG_OK;
+    if (defined != COMMITLOG_OK) {
+        return defined;
+    }
     if (has_offsets) {
         clg_mutex_lock(store->os, &store->group_lock);
     }

@@ -277,6 +277,10 @@ static int transaction_prepare_now(void *ctx, struct commitlog_error *err)
     struct transaction_prepare *prepare = ctx;
     struct commitlog_store *store = prepare->transaction->store;
     const bool has_offsets = prepare->transaction->part_count > 0;
+    int defined = has_offsets ? clg_topics_define_left(store, err) : COMMITLOG_OK;
+    if (defined != COMMITLOG_OK) {
+        return defined;
+    }
     if (has_offsets) {
         clg_mutex_lock(store->os, &store->group_lock);
     }

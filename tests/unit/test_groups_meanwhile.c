@@ -175,6 +175,28 @@ START_TEST(a_reset_does_not_wait_for_ever_for_room)
 }
 END_TEST
 
+/* What comes then is consumed, and that is acknowledged. */
+static void make_room_and_consume(void)
+{
+    ask_and_make_room();
+    put(0, 1);
+    ck_assert_int_eq(commit(5, 4, 0), 0);
+}
+
+/* Whichever of the two was first: nobody has anything left to consume. */
+START_TEST(a_reset_to_the_end_takes_back_nothing_that_was_committed_meanwhile)
+{
+    const uint32_t from = _i == 0 ? COMMITLOG_FROM_END : COMMITLOG_FROM_TIME;
+    ck_assert_int_eq(commit(1, 1, 0), 0);
+    fill_the_stage();
+    meddle = make_room_and_consume;
+    ck_assert_int_eq(
+        commitlog_group_reset(group, topic, 0, from, _i == 0 ? 0 : INT64_MAX, NONE, &err), 0);
+    ck_assert(meddle == NULL);
+    ck_assert_uint_eq(fetch(0), 5);
+}
+END_TEST
+
 static void put_one(void)
 {
     put(0, 1);
@@ -205,6 +227,8 @@ static Suite *groups_meanwhile_suite(void)
     tcase_add_test(cases, a_commit_that_waits_for_room_holds_up_nobody);
     tcase_add_test(cases, a_commit_that_has_waited_for_room_is_whole);
     tcase_add_test(cases, a_reset_that_waits_for_room_holds_up_nobody);
+    tcase_add_loop_test(cases, a_reset_to_the_end_takes_back_nothing_that_was_committed_meanwhile,
+                        0, 2);
     tcase_add_test(cases, a_reset_does_not_wait_for_ever_for_room);
     tcase_add_loop_test(cases, a_reset_to_a_time_is_not_beyond_a_queue_that_grows, 0, 8);
     suite_add_tcase(suite, cases);

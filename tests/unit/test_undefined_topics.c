@@ -4,6 +4,10 @@
  * what lies in none of its queues: it is there after a crash, with its message, and its number is
  * nobody else's. Nor is it when its definition is lost.
  */
+#include <pthread.h>
+#include <stdatomic.h>
+#include <time.h>
+
 #include "support/run_suite.h"
 #include "unit/raw_transaction_fixture.h"
 
@@ -329,6 +333,215 @@ START_TEST(an_offset_of_a_group_brings_the_definition)
 }
 END_TEST
 
+START_TEST(where_a_group_begins_to_receive_brings_the_definition)
+{
+    struct commitlog_receiver *receiver = NULL;
+    struct commitlog_message message;
+    struct commitlog_delivery delivery;
+    uint32_t count = 0;
+    struct commitlog_group *group = keeping();
+    fill_the_stage();
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    ck_assert_int_eq(commitlog_receiver_open(group, topic, NULL, &receiver, &err), 0);
+    ck_assert(!is_defined());
+    ck_assert_int_eq(commitlog_abort(held), 0);
+    ck_assert_int_eq(commitlog_receive(receiver, &message, &delivery, 1, 0, &count, &err),
+                     COMMITLOG_EEND);
+    ck_assert_uint_eq(offset_of(topic), 0);
+    commitlog_receiver_close(receiver);
+    commitlog_group_close(group);
+    the_process_dies();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_msg(commitlog_topic_open(store, "t", 1, 0, &topic, &err) == 0, "%s", err.message);
+    ck_assert_uint_eq(offset_of(topic), 0);
+}
+END_TEST
+
+/* ---- named by one while another one brings the definition ---- */
+
+static struct {
+    struct commitlog_os table;
+    struct commitlog_group *group;
+    pthread_t thread;
+    _Atomic bool armed;
+    _Atomic bool is_done;
+} beside;
+
+static void *commit_beside(void *unused)
+{
+    topic = commitlog_topic_count(store) - 1; /* whoever lists them finds it */
+    commit_offset(beside.group);
+    atomic_store(&beside.is_done, true);
+    return unused;
+}
+
+/* The definition is about to be made: somebody else commits, and comes as far as he comes. */
+static void *beside_alloc(const struct commitlog_os *os, size_t size)
+{
+    if (store != NULL && clg_mutex_is_held(&store->growth_lock) &&
+        atomic_exchange(&beside.armed, false)) {
+        const struct timespec moment = {.tv_nsec = 1000000};
+        ck_assert_int_eq(pthread_create(&beside.thread, NULL, commit_beside, NULL), 0);
+        for (int i = 0; i < 200 && !atomic_load(&beside.is_done); i++) {
+            (void)nanosleep(&moment, NULL);
+        }
+    }
+    return commitlog_fault_os(machine)->alloc(os, size);
+}
+
+START_TEST(who_names_it_while_another_one_defines_it_has_the_definition_before_him)
+{
+    uint32_t epoch = 0;
+    it_is_closed();
+    memset(&beside, 0, sizeof(beside));
+    beside.table = *commitlog_fault_os(machine);
+    beside.table.alloc = beside_alloc;
+    ck_assert_int_eq(
+        store_open_with(&beside.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "others", 6, 1, &others, &err), 0);
+    beside.group = keeping();
+    open_without_room();
+    atomic_store(&beside.armed, true);
+    ck_assert_int_eq(commitlog_group_next_epoch(beside.group, NONE, &epoch, &err), 0);
+    ck_assert_int_eq(pthread_join(beside.thread, NULL), 0);
+    ck_assert(is_defined());
+    commitlog_group_close(beside.group);
+    the_power_goes();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_msg(commitlog_topic_open(store, "t", 1, 0, &topic, &err) == 0, "%s", err.message);
+    ck_assert_uint_eq(offset_of(topic), 0);
+}
+END_TEST
+
+START_TEST(who_names_it_while_it_is_being_made_has_the_definition_before_him)
+{
+    uint32_t made = 0;
+    it_is_closed();
+    memset(&beside, 0, sizeof(beside));
+    beside.table = *commitlog_fault_os(machine);
+    beside.table.alloc = beside_alloc;
+    ck_assert_int_eq(
+        store_open_with(&beside.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "others", 6, 1, &others, &err), 0);
+    beside.group = keeping();
+    atomic_store(&beside.armed, true);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &made, &err), 0);
+    ck_assert_int_eq(pthread_join(beside.thread, NULL), 0);
+    ck_assert_uint_eq(made, topic);
+    commitlog_group_close(beside.group);
+    the_power_goes();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_msg(commitlog_topic_open(store, "t", 1, 0, &topic, &err) == 0, "%s", err.message);
+    ck_assert_uint_eq(offset_of(topic), 0);
+}
+END_TEST
+
+/* What holds the log ends while somebody waits for room. */
+static int beside_futex_wait(const struct commitlog_os *os, const _Atomic uint32_t *word,
+                             uint32_t expected, int64_t timeout_ns, bool shared)
+{
+    if (atomic_exchange(&beside.armed, false)) {
+        ck_assert_int_eq(commitlog_abort(held), 0);
+    }
+    return commitlog_fault_os(machine)->futex_wait(os, word, expected, timeout_ns, shared);
+}
+
+START_TEST(who_names_it_after_he_has_waited_for_room_has_the_definition_before_him)
+{
+    struct commitlog_group_offset offset = {0};
+    it_is_closed();
+    memset(&beside, 0, sizeof(beside));
+    beside.table = *commitlog_fault_os(machine);
+    beside.table.futex_wait = beside_futex_wait;
+    ck_assert_int_eq(
+        store_open_with(&beside.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "others", 6, 1, &others, &err), 0);
+    beside.group = keeping();
+    fill_the_stage();
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    ck_assert(!is_defined());
+    offset.topic = topic;
+    atomic_store(&beside.armed, true);
+    ck_assert_int_eq(
+        commitlog_group_commit(beside.group, 0, &offset, 1, DURABLE, COMMITLOG_FOREVER, NULL, &err),
+        0);
+    ck_assert(!atomic_load(&beside.armed));
+    commitlog_group_close(beside.group);
+    the_power_goes();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_msg(commitlog_topic_open(store, "t", 1, 0, &topic, &err) == 0, "%s", err.message);
+    ck_assert_uint_eq(offset_of(topic), 0);
+}
+END_TEST
+
+/* There is room for what names it, and none for the definition. */
+START_TEST(what_is_smaller_than_the_definition_does_not_overtake_it)
+{
+    char name[COMMITLOG_TOPIC_NAME_MAX_BYTES];
+    struct commitlog_slice slice = {filling, 8 + 24 * (size_t)_i};
+    struct commitlog_record record = {
+        .struct_bytes = sizeof(record), .topic = others, .level = NONE};
+    struct commitlog_group_offset offset = {0};
+    void *body = NULL;
+    struct commitlog_group *group = keeping();
+    memset(name, 'n', sizeof(name));
+    ck_assert_int_eq(commitlog_reserve(store, &record, 8, 0, &held, &body, &err), 0);
+    record.body = &slice;
+    record.body_count = 1;
+    while (commitlog_append_record(store, &record, 0, NULL, &err) == 0) {
+        slice.bytes = 264; /* less than the definition, more than what names it */
+    }
+    ck_assert_int_eq(commitlog_topic_open(store, name, sizeof(name), 1, &topic, &err), 0);
+    ck_assert(!is_defined());
+    offset.topic = topic;
+    int32_t rc = commitlog_group_commit(group, 0, &offset, 1, NONE, 0, NULL, &err);
+    ck_assert(rc == 0 || rc == COMMITLOG_ETIMEDOUT);
+    ck_assert_int_eq(commitlog_abort(held), 0);
+    commitlog_group_close(group);
+    the_process_dies();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert(rc != 0 || commitlog_topic_open(store, name, sizeof(name), 0, &topic, &err) == 0);
+}
+END_TEST
+
+/* ---- nobody names it, but what comes behind it is made durable ---- */
+
+static void by_a_sync(void)
+{
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, COMMITLOG_FOREVER, &err), 0);
+}
+
+static void by_a_durable_append(void)
+{
+    ck_assert_int_eq(commitlog_append(store, others, 0, "x", 1, DURABLE, NULL), 0);
+}
+
+static void by_a_durable_batch(void)
+{
+    const struct commitlog_slice body = {filling, 8};
+    const struct commitlog_record records[2] = {
+        {.struct_bytes = sizeof(*records), .topic = others, .body = &body, .body_count = 1},
+        {.struct_bytes = sizeof(*records),
+         .topic = others,
+         .level = DURABLE,
+         .body = &body,
+         .body_count = 1}};
+    ck_assert_int_eq(commitlog_append_batch(store, records, 2, 0, NULL, &err), 0);
+}
+
+static void (*const durable_ones[])(void) = {by_a_sync, by_a_durable_append, by_a_durable_batch};
+enum { DURABLE_ONES = sizeof(durable_ones) / sizeof(durable_ones[0]) };
+
+START_TEST(what_makes_durable_what_was_before_it_makes_the_topic_durable)
+{
+    open_without_room();
+    durable_ones[_i / 2]();
+    die(_i % 2 == 1);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_msg(commitlog_topic_open(store, "t", 1, 0, &topic, &err) == 0, "%s", err.message);
+}
+END_TEST
+
 static Suite *undefined_topics_suite(void)
 {
     Suite *suite = suite_create("undefined_topics");
@@ -343,6 +556,13 @@ static Suite *undefined_topics_suite(void)
     tcase_add_loop_test(cases, retention_goes_on_and_the_number_stays_taken, 0, SIMPLE_NAMES);
     tcase_add_loop_test(cases, an_offset_of_a_group_brings_the_definition, 0,
                         GROUP_NAMES * WAYS_TO_DIE);
+    tcase_add_test(cases, where_a_group_begins_to_receive_brings_the_definition);
+    tcase_add_test(cases, who_names_it_while_another_one_defines_it_has_the_definition_before_him);
+    tcase_add_test(cases, who_names_it_while_it_is_being_made_has_the_definition_before_him);
+    tcase_add_test(cases, who_names_it_after_he_has_waited_for_room_has_the_definition_before_him);
+    tcase_add_loop_test(cases, what_is_smaller_than_the_definition_does_not_overtake_it, 0, 13);
+    tcase_add_loop_test(cases, what_makes_durable_what_was_before_it_makes_the_topic_durable, 0,
+                        2 * DURABLE_ONES);
     suite_add_tcase(suite, cases);
     return suite;
 }
