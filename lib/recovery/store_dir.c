@@ -393,7 +393,9 @@ bool clg_store_dir_moved(struct clg_store_dir *dir, bool live, const struct clg_
     if (clg_store_dir_probe(dir, NULL) != 0) {
         return false;
     }
-    return dir->writer_live != live || (!live && !clg_lock_file_same(&dir->last, last));
+    /* Also of one that runs: what was read before it wrote LOCK is not of its session, and who
+     * takes it for that does not look again when it has closed. */
+    return dir->writer_live != live || !clg_lock_file_same(&dir->last, last);
 }
 
 /* *fd stays -1 for a reader or a plan when the directory is not there. */
