@@ -254,16 +254,25 @@ static void salvage_help(struct trial *trial, struct commitlog_fault *copy, int3
     }
 }
 
-static void salvage_judge(struct trial *trial, struct commitlog_fault *copy,
-                          struct commitlog_store *store)
+/* Where the log ended when it was opened. */
+static uint64_t salvage_end(struct commitlog_store *store)
 {
     struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
     CHECK_RC(commitlog_recovery_get(store, &found), COMMITLOG_OK);
+    return found.end;
+}
+
+/* `before`: where a salvage before this one ended it, and began a session of its own. */
+static void salvage_judge(struct trial *trial, struct commitlog_fault *copy,
+                          struct commitlog_store *store, uint64_t before)
+{
+    const uint64_t own = salvage_end(store);
+    const uint64_t end = own < before ? own : before;
     trial->bench->tally->salvaged++;
     survey_store(&trial->bench->grown->book, store, trial->ways, &trial_got);
-    judge_salvaged(trial, found.end, "salvage");
+    judge_salvaged(trial, end, "salvage");
     trial_close(trial, copy, store, "salvage");
-    salvage_again(trial, copy, found.end);
+    salvage_again(trial, copy, end);
 }
 
 void trial_salvage(struct trial *trial)
@@ -271,18 +280,20 @@ void trial_salvage(struct trial *trial)
     struct commitlog_fault *copy = NULL;
     struct commitlog_store *store = NULL;
     struct commitlog_error err;
+    uint64_t before = UINT64_MAX;
     CHECK_RC(commitlog_fault_clone(trial->machine, trial->number, &copy), COMMITLOG_OK);
     int32_t rc =
         trial_open(trial, copy, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_SALVAGE, &store, &err);
     if (rc != COMMITLOG_OK || trial->spoil->bad_path[0] != '\0') {
         if (rc == COMMITLOG_OK) {
+            before = salvage_end(store);
             trial_close(trial, copy, store, "salvage");
         }
         salvage_help(trial, copy, rc, &err);
         rc = trial_open(trial, copy, COMMITLOG_READ_WRITE, COMMITLOG_RECOVER_SALVAGE, &store, &err);
     }
     if (rc == COMMITLOG_OK) {
-        salvage_judge(trial, copy, store);
+        salvage_judge(trial, copy, store, before);
     } else {
         trial_violate(trial, VIOLATION_SALVAGE, "salvage, helped: %s: %s", commitlog_error_name(rc),
                       err.message);
