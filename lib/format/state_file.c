@@ -15,7 +15,7 @@ CLG_FORMAT_ASSERT(CLG_STATE_AT_BODY_CHECK == CLG_STATE_AT_BYTES + 8u);
 CLG_FORMAT_ASSERT(CLG_STATE_AT_EPOCH == CLG_STATE_AT_BODY_CHECK + 8u);
 CLG_FORMAT_ASSERT(CLG_STATE_AT_SECTIONS == CLG_STATE_AT_EPOCH + 4u);
 
-/* So much a state may have beside what its records take. */
+/* A state may have so much more than the log has bytes: a million topics take some 80 MB. */
 #define STATE_LEAST_MAX (UINT64_C(256) << 20)
 /* Offsets in the head of a section. */
 #define STATE_AT_ID 0u

@@ -30,7 +30,6 @@
 /* Of a buffer, for what is created between making it and filling it. */
 #define STATE_SPARE_PART 16u
 #define STATE_SPARE_BYTES 4096u
-/* A state may have so much more than the log has bytes: a million topics take some 80 MB. */
 
 static uint64_t state_fold_bytes(const struct clg_fold *fold)
 {

@@ -4,22 +4,13 @@
  * that what is sound before and behind it is found.
  */
 #include "support/run_suite.h"
-#include "unit/raw_transaction_fixture.h"
+#include "unit/damage_fixture.h"
 
 enum { A, B, TOPICS };
-enum { SMALL = 8, LARGE = 20000, AT_A_TIME = 16, KEYED = 9 };
 
 static const char log_path[] = "/store/log/00000000000000000000.log";
-static const uint64_t read_only[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
 static const uint64_t salvage[][2] = {{COMMITLOG_OPT_RECOVERY, COMMITLOG_RECOVER_SALVAGE}};
 static uint32_t topics[TOPICS];
-
-/* What a cursor gave and said. */
-struct told {
-    uint32_t messages;
-    uint32_t damages;
-    uint64_t bound; /* of the last of these */
-};
 
 static void open_topics(void)
 {
@@ -34,36 +25,9 @@ static void damage_setup(void)
     open_topics();
 }
 
-static struct commitlog_receipt put_one(uint32_t number, uint32_t queue, size_t bytes)
-{
-    struct commitlog_receipt receipt = {0};
-    ck_assert_int_eq(
-        commitlog_append(store, number, queue, filling, bytes, COMMITLOG_LEVEL_DURABLE, &receipt),
-        0);
-    return receipt;
-}
-
-/* With the key "k"; where it lies. */
-static uint64_t put_keyed(uint32_t number)
-{
-    struct commitlog_receipt receipt = {0};
-    const struct commitlog_slice key = {"k", 1};
-    const struct commitlog_slice body = {"0123456789", 10};
-    const struct commitlog_record record = {.struct_bytes = sizeof(record),
-                                            .topic = number,
-                                            .level = COMMITLOG_LEVEL_DURABLE,
-                                            .body = &body,
-                                            .body_count = 1,
-                                            .keys = &key,
-                                            .key_count = 1};
-    ck_assert_int_eq(commitlog_append_record(store, &record, COMMITLOG_FOREVER, &receipt, &err), 0);
-    return receipt.position;
-}
-
 static void reopen_with(const uint64_t (*values)[2], size_t count)
 {
-    ck_assert_int_eq(commitlog_close(store, &err), 0);
-    store = NULL;
+    close_store();
     ck_assert_msg(store_open_by(values, count) == 0, "%s", err.message);
     open_topics();
 }
@@ -74,47 +38,6 @@ static struct commitlog_cursor *open_cursor(uint32_t number, uint32_t queue, uin
     struct commitlog_cursor *cursor = NULL;
     ck_assert_int_eq(commitlog_cursor_open(store, number, queue, from, value, &cursor, &err), 0);
     return cursor;
-}
-
-static struct commitlog_cursor *open_by_key(uint32_t number)
-{
-    struct commitlog_cursor *cursor = NULL;
-    ck_assert_int_eq(commitlog_cursor_open_key(store, number, "k", 1, 0, INT64_MAX, &cursor, &err),
-                     0);
-    return cursor;
-}
-
-/* To the end, past damage as the manual says; by key it is passed by itself. */
-static struct told read_on(struct commitlog_cursor *cursor, bool seeks)
-{
-    struct commitlog_message messages[AT_A_TIME];
-    struct told told = {0};
-    uint32_t got = 0;
-    uint64_t bound = 0;
-    int32_t rc;
-    while ((rc = commitlog_cursor_fetch(cursor, messages, AT_A_TIME, 0, &got, &bound)) ==
-               COMMITLOG_OK ||
-           rc == COMMITLOG_EDAMAGED) {
-        if (rc == COMMITLOG_OK) {
-            told.messages += got;
-            continue;
-        }
-        told.bound = bound;
-        told.damages++;
-        ck_assert_uint_lt(told.damages, 5);
-        if (seeks) {
-            ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1), 0);
-        }
-    }
-    ck_assert_msg(rc == COMMITLOG_EEND, "%s", commitlog_error_name(rc));
-    return told;
-}
-
-static struct told read_all(struct commitlog_cursor *cursor, bool seeks)
-{
-    const struct told told = read_on(cursor, seeks);
-    commitlog_cursor_close(cursor);
-    return told;
 }
 
 /* So that it is known to the store. */
@@ -253,8 +176,7 @@ START_TEST(all_queues_from_a_time_begin_behind_what_was_lost)
     }
     (void)put_one(topics[A], 1, SMALL);
     (void)put_one(topics[A], 0, SMALL);
-    ck_assert_int_eq(commitlog_close(store, &err), 0);
-    store = NULL;
+    close_store();
     ck_assert_int_eq(commitlog_fault_write(machine, log_path, receipts[1].position, garbage,
                                            receipts[4].position - receipts[1].position),
                      0);
@@ -275,12 +197,11 @@ START_TEST(a_query_by_key_goes_on_before_a_segment_without_records)
     uint32_t elsewhere = 0;
     memset(garbage, 0xab, sizeof(garbage));
     for (uint32_t i = 0; i < KEYED; i++) {
-        elsewhere += put_keyed(topics[A]) / segment_bytes != 1;
+        elsewhere += put_keyed(topics[A]).position / segment_bytes != 1;
         (void)put_one(topics[A], 0, LARGE);
     }
     ck_assert_uint_lt(elsewhere, KEYED);
-    ck_assert_int_eq(commitlog_close(store, &err), 0);
-    store = NULL;
+    close_store();
     forget_views();
     ck_assert_int_eq(commitlog_fault_write(machine, "/store/log/00000000000000065536.log",
                                            CLG_SEGMENT_DATA_START, garbage, sizeof(garbage)),

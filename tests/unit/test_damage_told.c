@@ -5,18 +5,11 @@
  * finds without a footer.
  */
 #include "support/run_suite.h"
-#include "unit/raw_transaction_fixture.h"
+#include "unit/damage_fixture.h"
 
-enum { SMALL = 8, LARGE = 20000, AT_A_TIME = 16, KEYED = 9, MANY = 1100 };
+enum { MANY = 1100 };
 
-static const uint64_t read_only[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
 static uint32_t a;
-
-struct told {
-    uint32_t messages;
-    uint32_t damages;
-    uint64_t bound;
-};
 
 static void own_setup(void)
 {
@@ -25,77 +18,12 @@ static void own_setup(void)
     ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 2, &a, &err), 0);
 }
 
-static struct commitlog_receipt put_level(uint32_t queue, size_t bytes, uint32_t level)
+static struct commitlog_receipt put_staged(void)
 {
     struct commitlog_receipt receipt = {0};
-    ck_assert_int_eq(commitlog_append(store, a, queue, filling, bytes, level, &receipt), 0);
+    ck_assert_int_eq(commitlog_append(store, a, 0, filling, SMALL, COMMITLOG_LEVEL_NONE, &receipt),
+                     0);
     return receipt;
-}
-
-static struct commitlog_receipt put_one(uint32_t queue, size_t bytes)
-{
-    return put_level(queue, bytes, COMMITLOG_LEVEL_DURABLE);
-}
-
-static struct commitlog_receipt put_keyed(void)
-{
-    struct commitlog_receipt receipt = {0};
-    const struct commitlog_slice key = {"k", 1};
-    const struct commitlog_slice body = {"0123456789", 10};
-    const struct commitlog_record record = {.struct_bytes = sizeof(record),
-                                            .topic = a,
-                                            .level = COMMITLOG_LEVEL_DURABLE,
-                                            .body = &body,
-                                            .body_count = 1,
-                                            .keys = &key,
-                                            .key_count = 1};
-    ck_assert_int_eq(commitlog_append_record(store, &record, COMMITLOG_FOREVER, &receipt, &err), 0);
-    return receipt;
-}
-
-static struct told read_on(struct commitlog_cursor *cursor, bool seeks)
-{
-    struct commitlog_message messages[AT_A_TIME];
-    struct told told = {0};
-    uint32_t got = 0;
-    uint64_t bound = 0;
-    int32_t rc;
-    while ((rc = commitlog_cursor_fetch(cursor, messages, AT_A_TIME, 0, &got, &bound)) ==
-               COMMITLOG_OK ||
-           rc == COMMITLOG_EDAMAGED) {
-        if (rc == COMMITLOG_OK) {
-            told.messages += got;
-            continue;
-        }
-        told.bound = bound;
-        told.damages++;
-        ck_assert_uint_lt(told.damages, 5);
-        if (seeks) {
-            ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1), 0);
-        }
-    }
-    ck_assert_msg(rc == COMMITLOG_EEND, "%s", commitlog_error_name(rc));
-    return told;
-}
-
-static struct told read_all(struct commitlog_cursor *cursor, bool seeks)
-{
-    const struct told told = read_on(cursor, seeks);
-    commitlog_cursor_close(cursor);
-    return told;
-}
-
-static struct commitlog_cursor *open_by_key(void)
-{
-    struct commitlog_cursor *cursor = NULL;
-    ck_assert_int_eq(commitlog_cursor_open_key(store, a, "k", 1, 0, INT64_MAX, &cursor, &err), 0);
-    return cursor;
-}
-
-static void close_store(void)
-{
-    ck_assert_int_eq(commitlog_close(store, &err), 0);
-    store = NULL;
 }
 
 /* A sealed segment's message with the key has rotted; the derived file of that segment is gone
@@ -104,9 +32,9 @@ START_TEST(a_writer_is_told_that_a_query_by_key_lacks_a_message)
 {
     struct commitlog_receipt first = {0};
     for (uint32_t i = 0; i < KEYED; i++) {
-        const struct commitlog_receipt r = put_keyed();
+        const struct commitlog_receipt r = put_keyed(a);
         first = i == 0 ? r : first;
-        (void)put_one(0, LARGE);
+        (void)put_one(a, 0, LARGE);
     }
     close_store();
     ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
@@ -119,7 +47,7 @@ START_TEST(a_writer_is_told_that_a_query_by_key_lacks_a_message)
     ck_assert_msg(store_open_by(read_only, (_i & 2) != 0 ? 1 : 0) == 0, "%s", err.message);
     ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 0, &a, &err), 0);
     for (uint32_t again = 0; again < 2; again++) {
-        const struct told told = read_all(open_by_key(), false);
+        const struct told told = read_all(open_by_key(a), false);
         ck_assert_uint_eq(told.messages, KEYED - 1);
         ck_assert_uint_eq(told.damages, 1);
         /* The next one is told, too: no file was made in which nobody misses it. */
@@ -134,10 +62,10 @@ END_TEST
 START_TEST(a_writer_is_told_that_a_queue_lacks_its_first_message)
 {
     struct commitlog_cursor *cursor = NULL;
-    const struct commitlog_receipt first = put_one(1, SMALL);
+    const struct commitlog_receipt first = put_one(a, 1, SMALL);
     for (uint32_t i = 0; i < KEYED; i++) {
-        (void)put_one(1, SMALL);
-        (void)put_one(0, LARGE);
+        (void)put_one(a, 1, SMALL);
+        (void)put_one(a, 0, LARGE);
     }
     close_store();
     ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
@@ -167,11 +95,11 @@ START_TEST(a_receiver_is_told_what_its_queue_lacks)
     uint32_t received = 0;
     uint32_t damages = 0;
     for (uint32_t i = 0; i < KEYED; i++) {
-        const struct commitlog_receipt r = put_one(1, SMALL);
+        const struct commitlog_receipt r = put_one(a, 1, SMALL);
         spoiled = i == (_i == 0 ? 2 : 0) ? r : spoiled;
     }
     for (uint32_t i = 0; i < KEYED; i++) {
-        (void)put_one(0, LARGE);
+        (void)put_one(a, 0, LARGE);
     }
     close_store();
     ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
@@ -211,8 +139,8 @@ START_TEST(behind_damage_a_reader_finds_what_is_staged)
     struct commitlog_cursor *cursor = NULL;
     uint32_t count = 0;
     uint64_t bound = 0;
-    const struct commitlog_receipt spoiled = put_one(0, SMALL);
-    const struct commitlog_receipt next = put_level(0, SMALL, COMMITLOG_LEVEL_NONE);
+    const struct commitlog_receipt spoiled = put_one(a, 0, SMALL);
+    const struct commitlog_receipt next = put_staged();
     store = NULL;
     ck_assert_msg(store_open_by(read_only, 1) == 0, "%s", err.message);
     ck_assert_int_eq(commitlog_fault_flip(machine, "/store/log/00000000000000000000.log",
@@ -243,8 +171,8 @@ START_TEST(a_segment_without_footer_does_not_keep_scrub_from_the_others)
     static const uint64_t scrubs[][2] = {{COMMITLOG_OPT_SCRUB_BYTES_PER_S, UINT64_C(64) << 20}};
     uint64_t damages = 0;
     struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
-    const struct commitlog_receipt first = put_one(0, SMALL);
-    (void)put_one(0, SMALL);
+    const struct commitlog_receipt first = put_one(a, 0, SMALL);
+    (void)put_one(a, 0, SMALL);
     close_store();
     ck_assert_msg(store_open_by(scrubs, 1) == 0, "%s", err.message);
     ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 0, &a, &err), 0);
@@ -255,7 +183,7 @@ START_TEST(a_segment_without_footer_does_not_keep_scrub_from_the_others)
     }
     struct commitlog_receipt spoiled = {0};
     for (uint32_t i = 0; i < 30; i++) {
-        const struct commitlog_receipt r = put_one(0, LARGE);
+        const struct commitlog_receipt r = put_one(a, 0, LARGE);
         if (r.position / segment_bytes == 3) {
             spoiled = r;
         }
@@ -307,12 +235,12 @@ START_TEST(a_queue_that_lost_its_end_says_so_beside_much_damage)
     static struct commitlog_receipt receipts[MANY + 1];
     struct commitlog_cursor *cursor = NULL;
     for (uint32_t i = 0; i < MANY; i++) {
-        receipts[i] = put_one(0, SMALL);
-        (void)put_one(0, SMALL);
+        receipts[i] = put_one(a, 0, SMALL);
+        (void)put_one(a, 0, SMALL);
     }
-    (void)put_one(1, SMALL);
-    receipts[MANY] = put_one(1, SMALL);
-    (void)put_one(0, SMALL);
+    (void)put_one(a, 1, SMALL);
+    receipts[MANY] = put_one(a, 1, SMALL);
+    (void)put_one(a, 0, SMALL);
     close_store();
     spoil_headers(receipts, MANY + 1);
     ck_assert_msg(store_open_by(read_only, 1) == 0, "%s", err.message);
@@ -339,8 +267,8 @@ START_TEST(over_all_queues_each_lost_message_lies_in_a_range_that_is_told)
     uint64_t last = 0;
     int32_t rc;
     for (uint32_t i = 0; i < MANY; i++) {
-        receipts[i] = put_one(0, SMALL);
-        (void)put_one(0, SMALL);
+        receipts[i] = put_one(a, 0, SMALL);
+        (void)put_one(a, 0, SMALL);
     }
     close_store();
     spoil_headers(receipts, MANY);
@@ -385,8 +313,8 @@ START_TEST(damage_that_is_told_does_not_lead_back)
     struct commitlog_cursor *cursor = NULL;
     uint32_t count = 0;
     uint64_t bound = 0;
-    (void)put_one(0, SMALL);
-    const struct commitlog_receipt last = put_one(0, SMALL);
+    (void)put_one(a, 0, SMALL);
+    const struct commitlog_receipt last = put_one(a, 0, SMALL);
     close_store();
     ck_assert_msg(store_open_by(read_only, 1) == 0, "%s", err.message);
     clg_damage_make(&damage, CLG_SEGMENT_DATA_START, 2 * segment_bytes, "of no segment");

@@ -367,6 +367,27 @@ static struct {
     _Atomic bool is_done;
 } beside;
 
+/* What is changed in the table from here on counts at once. */
+static void beside_open(void)
+{
+    it_is_closed();
+    memset(&beside, 0, sizeof(beside));
+    beside.table = *commitlog_fault_os(machine);
+    ck_assert_int_eq(
+        store_open_with(&beside.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "others", 6, 1, &others, &err), 0);
+    beside.group = keeping();
+}
+
+static void beside_is_known_after_a_power_cut(void)
+{
+    commitlog_group_close(beside.group);
+    the_power_goes();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_msg(commitlog_topic_open(store, "t", 1, 0, &topic, &err) == 0, "%s", err.message);
+    ck_assert_uint_eq(offset_of(topic), 0);
+}
+
 static void *commit_beside(void *unused)
 {
     topic = commitlog_topic_count(store) - 1; /* whoever lists them finds it */
@@ -392,47 +413,27 @@ static void *beside_alloc(const struct commitlog_os *os, size_t size)
 START_TEST(who_names_it_while_another_one_defines_it_has_the_definition_before_him)
 {
     uint32_t epoch = 0;
-    it_is_closed();
-    memset(&beside, 0, sizeof(beside));
-    beside.table = *commitlog_fault_os(machine);
+    beside_open();
     beside.table.alloc = beside_alloc;
-    ck_assert_int_eq(
-        store_open_with(&beside.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
-    ck_assert_int_eq(commitlog_topic_open(store, "others", 6, 1, &others, &err), 0);
-    beside.group = keeping();
     open_without_room();
     atomic_store(&beside.armed, true);
     ck_assert_int_eq(commitlog_group_next_epoch(beside.group, NONE, &epoch, &err), 0);
     ck_assert_int_eq(pthread_join(beside.thread, NULL), 0);
     ck_assert(is_defined());
-    commitlog_group_close(beside.group);
-    the_power_goes();
-    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-    ck_assert_msg(commitlog_topic_open(store, "t", 1, 0, &topic, &err) == 0, "%s", err.message);
-    ck_assert_uint_eq(offset_of(topic), 0);
+    beside_is_known_after_a_power_cut();
 }
 END_TEST
 
 START_TEST(who_names_it_while_it_is_being_made_has_the_definition_before_him)
 {
     uint32_t made = 0;
-    it_is_closed();
-    memset(&beside, 0, sizeof(beside));
-    beside.table = *commitlog_fault_os(machine);
+    beside_open();
     beside.table.alloc = beside_alloc;
-    ck_assert_int_eq(
-        store_open_with(&beside.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
-    ck_assert_int_eq(commitlog_topic_open(store, "others", 6, 1, &others, &err), 0);
-    beside.group = keeping();
     atomic_store(&beside.armed, true);
     ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &made, &err), 0);
     ck_assert_int_eq(pthread_join(beside.thread, NULL), 0);
     ck_assert_uint_eq(made, topic);
-    commitlog_group_close(beside.group);
-    the_power_goes();
-    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-    ck_assert_msg(commitlog_topic_open(store, "t", 1, 0, &topic, &err) == 0, "%s", err.message);
-    ck_assert_uint_eq(offset_of(topic), 0);
+    beside_is_known_after_a_power_cut();
 }
 END_TEST
 
@@ -449,14 +450,8 @@ static int beside_futex_wait(const struct commitlog_os *os, const _Atomic uint32
 START_TEST(who_names_it_after_he_has_waited_for_room_has_the_definition_before_him)
 {
     struct commitlog_group_offset offset = {0};
-    it_is_closed();
-    memset(&beside, 0, sizeof(beside));
-    beside.table = *commitlog_fault_os(machine);
+    beside_open();
     beside.table.futex_wait = beside_futex_wait;
-    ck_assert_int_eq(
-        store_open_with(&beside.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
-    ck_assert_int_eq(commitlog_topic_open(store, "others", 6, 1, &others, &err), 0);
-    beside.group = keeping();
     fill_the_stage();
     ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
     ck_assert(!is_defined());
@@ -466,11 +461,7 @@ START_TEST(who_names_it_after_he_has_waited_for_room_has_the_definition_before_h
         commitlog_group_commit(beside.group, 0, &offset, 1, DURABLE, COMMITLOG_FOREVER, NULL, &err),
         0);
     ck_assert(!atomic_load(&beside.armed));
-    commitlog_group_close(beside.group);
-    the_power_goes();
-    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-    ck_assert_msg(commitlog_topic_open(store, "t", 1, 0, &topic, &err) == 0, "%s", err.message);
-    ck_assert_uint_eq(offset_of(topic), 0);
+    beside_is_known_after_a_power_cut();
 }
 END_TEST
 

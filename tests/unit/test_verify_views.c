@@ -8,9 +8,7 @@
 #include "format/queue_file.h"
 #include "format/state_file.h"
 #include "support/run_suite.h"
-#include "unit/raw_transaction_fixture.h"
-
-enum { SMALL = 8, LARGE = 20000, KEYED = 9 };
+#include "unit/damage_fixture.h"
 
 static uint32_t a;
 
@@ -19,40 +17,6 @@ static void own_setup(void)
     setup();
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     ck_assert_int_eq(commitlog_topic_open(store, "a", 1, 2, &a, &err), 0);
-}
-
-static struct commitlog_receipt put_level(uint32_t queue, size_t bytes, uint32_t level)
-{
-    struct commitlog_receipt receipt = {0};
-    ck_assert_int_eq(commitlog_append(store, a, queue, filling, bytes, level, &receipt), 0);
-    return receipt;
-}
-
-static struct commitlog_receipt put_one(uint32_t queue, size_t bytes)
-{
-    return put_level(queue, bytes, COMMITLOG_LEVEL_DURABLE);
-}
-
-static struct commitlog_receipt put_keyed(void)
-{
-    struct commitlog_receipt receipt = {0};
-    const struct commitlog_slice key = {"k", 1};
-    const struct commitlog_slice body = {"0123456789", 10};
-    const struct commitlog_record record = {.struct_bytes = sizeof(record),
-                                            .topic = a,
-                                            .level = COMMITLOG_LEVEL_DURABLE,
-                                            .body = &body,
-                                            .body_count = 1,
-                                            .keys = &key,
-                                            .key_count = 1};
-    ck_assert_int_eq(commitlog_append_record(store, &record, COMMITLOG_FOREVER, &receipt, &err), 0);
-    return receipt;
-}
-
-static void close_store(void)
-{
-    ck_assert_int_eq(commitlog_close(store, &err), 0);
-    store = NULL;
 }
 
 static size_t largest;
@@ -74,7 +38,7 @@ START_TEST(verify_needs_no_memory_for_a_state_that_is_a_hole)
     char path[128] = "";
     uint8_t header[CLG_VIEW_HEADER_BYTES];
     for (uint32_t i = 0; i < 10; i++) {
-        (void)put_one(0, LARGE);
+        (void)put_one(a, 0, LARGE);
     }
     close_store();
     for (uint32_t i = 0; commitlog_fault_name(machine, "/store/view", i, &name) == 0; i++) {
@@ -114,7 +78,7 @@ START_TEST(verify_finds_an_entry_that_says_what_its_message_does_not)
     uint64_t size = 0;
     const char *path = "/store/view/00000000000000000000.cq";
     for (uint32_t i = 0; i < KEYED; i++) {
-        (void)put_one(0, LARGE);
+        (void)put_one(a, 0, LARGE);
     }
     close_store();
     ck_assert_int_eq(verify_store(), COMMITLOG_OK);
@@ -148,8 +112,8 @@ START_TEST(verify_finds_a_key_file_that_lacks_a_message)
     uint64_t size = 0;
     const char *path = "/store/view/00000000000000000000.key";
     for (uint32_t i = 0; i < KEYED; i++) {
-        (void)put_keyed();
-        (void)put_one(0, LARGE);
+        (void)put_keyed(a);
+        (void)put_one(a, 0, LARGE);
     }
     close_store();
     ck_assert_int_eq(commitlog_fault_content(machine, path, &bytes, &size), 0);
@@ -177,8 +141,8 @@ START_TEST(a_derived_file_of_a_later_version_is_no_damage)
     char path[128] = "";
     uint8_t header[CLG_VIEW_HEADER_BYTES];
     for (uint32_t i = 0; i < KEYED; i++) {
-        (void)put_keyed();
-        (void)put_one(0, LARGE);
+        (void)put_keyed(a);
+        (void)put_one(a, 0, LARGE);
     }
     close_store();
     for (uint32_t i = 0; commitlog_fault_name(machine, "/store/view", i, &name) == 0; i++) {
