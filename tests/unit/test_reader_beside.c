@@ -4,6 +4,7 @@
  * proven durable is served if the area is not there for it, and any other cause is told. And one
  * that can: it sees a topic grow.
  */
+#include "store/store.h"
 #include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
@@ -310,6 +311,28 @@ START_TEST(a_reader_sees_a_topic_grow_whatever_it_asks)
 }
 END_TEST
 
+/* A writer holds the lock before it writes LOCK: what was read of the store in between is of the
+ * session before, and whoever remembers LOCK as it is now would never look again. */
+START_TEST(a_writer_that_writes_lock_meanwhile_is_another_moment)
+{
+    uint8_t page[CLG_LOCK_FILE_BYTES];
+    ck_assert_int_eq(reader_open(), 0);
+    struct clg_store_dir *dir = &reader->dir;
+    ck_assert_int_eq(clg_store_dir_probe(dir, &err), 0);
+    ck_assert(dir->writer_live);
+    const struct clg_lock_file last = dir->last;
+    ck_assert(!clg_store_dir_moved(dir, true, &last));
+    struct clg_lock_file next = last;
+    next.session++;
+    ck_assert_int_eq(clg_lock_file_encode(page, &next), 0);
+    ck_assert_int_eq(commitlog_fault_write(machine, "/store/LOCK", 0, page, sizeof(page)), 0);
+    ck_assert(clg_store_dir_moved(dir, true, &last));
+    ck_assert(clg_store_dir_moved(dir, false, &next));
+    ck_assert_int_eq(clg_lock_file_encode(page, &last), 0); /* the writer's own again */
+    ck_assert_int_eq(commitlog_fault_write(machine, "/store/LOCK", 0, page, sizeof(page)), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reader beside");
@@ -323,6 +346,7 @@ int main(void)
     tcase_add_test(cases, a_reader_is_told_when_the_next_writer_is_of_another_user);
     tcase_add_loop_test(cases, a_reader_has_no_use_for_the_progress_of_its_opening, 0, 4);
     tcase_add_loop_test(cases, a_reader_sees_a_topic_grow_whatever_it_asks, 0, 6);
+    tcase_add_test(cases, a_writer_that_writes_lock_meanwhile_is_another_moment);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
