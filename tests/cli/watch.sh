@@ -11,6 +11,7 @@ fifo=$work/fifo
 mkfifo "$fifo"
 
 writer() { # writer: begins to append what comes by descriptor 7; its process is $pid
+    rm -f "$work/acks" # it truncates them when it is there, and what another one left counts till then
     "$commitlog" append "$store" -t w --acks <"$fifo" >"$work/acks" 2>"$err" &
     pid=$!
     started+=("$pid")
@@ -182,6 +183,7 @@ export FAIL=$work/fail
 # begin_broken OPTION...: an append of what descriptor 7 is given, on that disk; its process is $pid
 begin_broken() {
     rm -rf "$store" "$work"/fail.*
+    rm -f "$work/acks"
     LD_PRELOAD=$broken "$commitlog" append "$store" -t t --queue 0 --acks "$@" <"$fifo" \
         >"$work/acks" 2>"$err" &
     pid=$!
