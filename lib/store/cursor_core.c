@@ -125,8 +125,11 @@ int clg_cursor_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch, u
         if (between) {
             /* What was read before it goes out first; then the next call comes here again. */
             cursor->crossed = fetch->count == 0 ? damage.to_position : cursor->crossed;
-            /* Not below where it is: whoever seeks past the bound would go back. */
-            fetch->bound = clg_max_u64(clg_max_u64(damage.from_position, cursor->next),
+            /* Whoever seeks past the bound is to go on where the cursor is, neither back nor over a
+             * sound record that the damage reaches over. */
+            const uint64_t here =
+                cursor->next > CLG_RECORD_ALIGN ? cursor->next - CLG_RECORD_ALIGN : 0;
+            fetch->bound = clg_max_u64(clg_max_u64(damage.from_position, here),
                                        clg_log_first(fetch->core->log));
             return COMMITLOG_EDAMAGED;
         }

@@ -11,7 +11,7 @@ fifo=$work/fifo
 mkfifo "$fifo"
 
 writer() { # writer: begins to append what comes by descriptor 7; its process is $pid
-    rm -f "$work/acks" # it truncates them when it is there, and what another one left counts till then
+    rm -f "$work/acks" # what another one left would count until it truncates the file
     "$commitlog" append "$store" -t w --acks <"$fifo" >"$work/acks" 2>"$err" &
     pid=$!
     started+=("$pid")
