@@ -11,7 +11,8 @@ A part that ended well is a line of tests/proof/results.jsonl and is not run aga
 of lib/ (and, of some rows, of what else they are about), so that a run can be stopped and taken up
 on another machine. tests/PROOF.md shows for each row the newest tree on which it is complete; when
 that is not the tree at hand the row is stale.
-Exit status 1 if a row lacks its figure, is stale, or found a violation.
+It prints the rows that were asked for; the page has all of them. Exit status 1 if one that was
+asked for lacks its figure, is stale, or found a violation.
 """
 import concurrent.futures
 import datetime
@@ -216,12 +217,14 @@ def main():
             sys.exit("lib/, include/ or what a row is about beside them differs from the last "
                      "commit: commit first, or a row would name a tree that nobody has")
         bad = run_missing(rows)
-    lines, missing = table(ROWS)
+    lines, _ = table(ROWS)
     TABLE.write_text(HEAD.format(tree=tree or "which had changes that were not committed") +
                      "\n".join(lines) + "\n", encoding="utf-8")
+    lines, missing = table(rows)
     print("\n".join(lines))
     if missing or bad:
-        print(f"{missing} rows lack their figure on this tree, {bad} parts failed")
+        print(f"{missing} of {len(rows)} rows lack their figure on this tree, "
+              f"{bad} parts failed")
     return 1 if missing or bad else 0
 
 
