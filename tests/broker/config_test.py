@@ -214,8 +214,8 @@ def test_signals_while_it_ends(checks):
                 checks.same(f"{count} times {number.name}: it ends", 0, process.returncode)
                 broker.expected = process.returncode
             with Broker(directory=directory) as broker:
-                checks.check(f"{count} times {number.name}: the store was closed",
-                             broker.says("store: was closed"), broker.log())
+                checks.until(f"{count} times {number.name}: the store was closed", 10,
+                             lambda: broker.says("store: was closed"), broker.log)
     shutil.rmtree(directory)
 
 
