@@ -3,9 +3,11 @@
  * states_lost.c -- what every way of reading gives and says of a store of which a part is lost, and
  * what salvage leaves of it; see states.h.
  */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "states.h"
@@ -284,22 +286,45 @@ static void lost_go_on(struct states *states)
     small_extend(states->path, COMMITLOG_ENGINE_STAGED, 2, 50);
 }
 
+/* A writer opens, and dies before it does anything. */
+static void lost_writer_dies(struct states *states, uint64_t recovery)
+{
+    int status = 0;
+    fflush(stdout);
+    pid_t child = fork();
+    CHECK(child >= 0);
+    if (child == 0) {
+        (void)lost_open(states, COMMITLOG_READ_WRITE, recovery);
+        (void)kill(getpid(), SIGKILL);
+    }
+    CHECK(waitpid(child, &status, 0) == child && WIFSIGNALED(status));
+}
+
 /* Without CHECKPOINT the log says itself where it begins: that its oldest segments are missing is
  * seen, and what salvage leaves, or retention, is no damage. */
 static void lost_beginning(struct states *states)
 {
+    static const char *const ways[] = {
+        "no CHECKPOINT, no first segment",
+        "no CHECKPOINT, no first segment, recovered offline",
+        "no CHECKPOINT, no first segment, salvaged by a writer that dies",
+        "no CHECKPOINT, no first segment, recovered offline for a writer that dies",
+    };
     char path[DIRS_PATH_MAX];
-    for (uint32_t way = 0; way < 2; way++) {
-        states_fresh(states, way == 0 ? "no CHECKPOINT, no first segment"
-                                      : "no CHECKPOINT, no first segment, recovered offline");
+    for (uint32_t way = 0; way < sizeof ways / sizeof *ways; way++) {
+        states_fresh(states, ways[way]);
         states_segment(states, 0, path);
         dirs_remove(path);
         without_checkpoint(states);
         states_damaged(states, COMMITLOG_EDAMAGED);
-        if (way == 0) {
+        if (way % 2 == 1) {
+            states_recover(states, COMMITLOG_RECOVER_SALVAGE);
+        }
+        if (way >= 2) {
+            lost_writer_dies(states, way == 2 ? COMMITLOG_RECOVER_SALVAGE : COMMITLOG_RECOVER_TAIL);
+        } else if (way == 0) {
             states_salvage(states, 24);
         } else {
-            states_recover(states, COMMITLOG_RECOVER_SALVAGE);
             lost_go_on(states);
         }
         without_checkpoint(states);
