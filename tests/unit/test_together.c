@@ -3,15 +3,17 @@
  * test_together.c -- everything that is done with messages, together and at random: topics that
  * grow, shrink and expire, groups, receivers, delayed messages, transactions, retention. Whenever
  * the process dies, three answer the same to all that can be asked: the writer before, the next one
- * by what its views say, and the next one by the log alone. After a power cut the last two do. And
- * what groups keep can be read as before, whatever retention and expiry do.
+ * by what its views say, and the next one by the log alone. After a power cut the last two do, and
+ * the writer before when its log ended where it ends now. And what groups keep can be read as
+ * before, whatever retention and expiry do.
  *
  * SEED, TRIALS.
  */
 #include "support/run_suite.h"
 #include "unit/together_fixture.h"
 
-enum { HANDLES = 4, TIMERS = 64, TRIALS = 12, STEPS = 600, NONE = COMMITLOG_LEVEL_NONE };
+enum { HANDLES = 4, TIMERS = 64, TRIALS = 12, STEPS = 600, MOMENTS = 6 };
+enum { NONE = COMMITLOG_LEVEL_NONE };
 
 static uint64_t seed;
 static uint64_t now_trial;
@@ -457,6 +459,55 @@ static void cut_power(struct commitlog_fault *next, uint32_t survival)
     commitlog_fault_power_cut(machine);
 }
 
+/* All that could be asked when the log ended there. */
+static struct moment {
+    uint64_t end;
+    char *text;
+    uint8_t producers[sizeof(producers)];
+} moments[MOMENTS + 1];
+static uint32_t moment_count;
+
+static void note_moment(void)
+{
+    struct moment *now = &moments[moment_count++];
+    now->end = store_positions().claimed;
+    now->text = tell();
+    memcpy(now->producers, producers, sizeof(producers));
+}
+
+static void free_moments(void)
+{
+    while (moment_count > 0) {
+        free(moments[--moment_count].text);
+    }
+}
+
+/* Where the log ends now it ended at that moment: what was said then is said now. Of moments of
+ * the same end one is meant: what is told by time passes without a record. */
+static void check_moments(uint64_t durable, uint64_t trial)
+{
+    struct commitlog_recovery recovery = {.struct_bytes = sizeof(recovery)};
+    const char *other = NULL;
+    ck_assert_int_eq(commitlog_recovery_get(store, &recovery), 0);
+    ck_assert_uint_ge(recovery.end, durable);
+    for (uint32_t i = moment_count; i > 0 && moments[i - 1].end >= recovery.end; i--) {
+        if (moments[i - 1].end == recovery.end) {
+            memcpy(producers, moments[i - 1].producers, sizeof(producers));
+            char *is = tell();
+            if (strcmp(moments[i - 1].text, is) == 0) {
+                other = NULL;
+                free(is);
+                break;
+            }
+            other = other == NULL ? moments[i - 1].text : other;
+            free(is);
+        }
+    }
+    if (other != NULL) {
+        compare("as of the moment at which the log ended there", other, tell(), trial);
+    }
+}
+
 static void check_power_cut(uint64_t trial)
 {
     struct commitlog_fault *next = NULL;
@@ -465,20 +516,27 @@ static void check_power_cut(uint64_t trial)
     const uint64_t cut_seed = below(1000000);
     if (below(2) == 0) {
         ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, -1, &err), 0);
-        do_something();
+        note_moment();
     }
+    for (uint32_t i = below(MOMENTS); i > 0; i--) {
+        do_something();
+        note_moment();
+    }
+    const uint64_t durable = store_positions().durable;
     ck_assert_int_eq(commitlog_fault_clone(machine, cut_seed, &next), 0);
     ck_assert_int_eq(commitlog_fault_clone(machine, cut_seed, &bare), 0);
     give_handles();
-    forget_producers();
     cut_power(next, survival);
     open_again();
+    check_moments(durable, trial);
+    forget_producers();
     char *by_views = tell();
     cut_power(bare, survival);
     forget_views();
     open_again();
     char *by_log = tell();
     compare("after a power cut", by_views, by_log, trial);
+    free_moments();
     take_handles();
     free(by_views);
     free(by_log);
