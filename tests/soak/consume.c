@@ -83,19 +83,46 @@ static void take(const struct pass *pass, uint32_t topic, const struct commitlog
 
 /* ---- a queue --------------------------------------------------------------------------------- */
 
+/* What is not open cannot be committed, unless retention or the growth has opened it just now.
+ * True: that was so, and it is committed. Before anything was taken, for then that is all there is.
+ */
+static bool opened_meanwhile(const struct pass *pass, uint32_t queue)
+{
+    struct clerk *clerk = pass->clerk;
+    struct group_line *line = pass->line;
+    struct commitlog_group_gate gate = {.struct_bytes = sizeof gate};
+    const struct commitlog_group_offset at = {atomic_load(&clerk->desk->numbers[LEDGER_GROWS]),
+                                              queue, 0};
+    struct commitlog_error err = {.message = ""};
+    line->moved[0] = (struct moved){ledger_place(LEDGER_GROWS, queue), 0};
+    atomic_store(&line->moved_count, 1);
+    int32_t rc =
+        commitlog_group_commit(clerk->group, 0, &at, 1, COMMITLOG_LEVEL_NONE, 0, NULL, &err);
+    if (rc == COMMITLOG_EMISUSE || !call_done(rc, &err, "commit")) {
+        atomic_store(&line->moved_count, 0);
+        return false;
+    }
+    desk_firm(clerk->desk);
+    consume_promote(clerk->desk->ledger, clerk->thread);
+    CHECK_OK(commitlog_group_gate(clerk->group, at.topic, queue, &gate, &err), &err);
+    CHECKF(gate.open != 0, "group %u: queue %u is not open, and was committed", clerk->thread,
+           queue);
+    return true;
+}
+
 /* Whether the group may read it, which has to agree with what it has committed. */
 static bool is_open(const struct pass *pass, uint32_t queue)
 {
     const struct desk *desk = pass->clerk->desk;
     struct commitlog_topic_info info = {.struct_bytes = sizeof info};
     struct commitlog_group_gate gate = {.struct_bytes = sizeof gate};
-    struct commitlog_group_offset at = {atomic_load(&desk->numbers[LEDGER_GROWS]), queue, 0};
+    const uint32_t topic = atomic_load(&desk->numbers[LEDGER_GROWS]);
     struct commitlog_error err = {.message = ""};
     uint64_t parent = 0;
-    CHECK_RC(commitlog_topic_info(desk_store(desk), at.topic, &info), COMMITLOG_OK);
+    CHECK_RC(commitlog_topic_info(desk_store(desk), topic, &info), COMMITLOG_OK);
     if (queue >= info.queues_total)
         return false;
-    CHECK_OK(commitlog_group_gate(pass->clerk->group, at.topic, queue, &gate, &err), &err);
+    CHECK_OK(commitlog_group_gate(pass->clerk->group, topic, queue, &gate, &err), &err);
     if (gate.parent == UINT32_MAX) {
         CHECK(gate.open == 1 && queue < ledger_step(0));
         return true;
@@ -110,11 +137,9 @@ static bool is_open(const struct pass *pass, uint32_t queue)
     if (gate.open != 0)
         return true;
     ledger_count(desk->ledger, LEDGER_CLOSED, 1);
-    if (pass->line->offsets[ledger_place(LEDGER_GROWS, queue)] == UINT64_MAX)
-        CHECK_RC(commitlog_group_commit(pass->clerk->group, 0, &at, 1, COMMITLOG_LEVEL_NONE, 0,
-                                        NULL, NULL),
-                 COMMITLOG_EMISUSE);
-    return false;
+    return pass->count == 0 &&
+           pass->line->offsets[ledger_place(LEDGER_GROWS, queue)] == UINT64_MAX &&
+           opened_meanwhile(pass, queue);
 }
 
 static struct commitlog_cursor *cursor_open(const struct pass *pass, uint32_t topic, uint32_t queue,
