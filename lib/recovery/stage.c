@@ -21,7 +21,8 @@
 #define STAGE_WRITER_LOOKS 20u
 #define STAGE_WRITER_PAUSE_NS (2 * CLG_OS_NS_PER_MS)
 
-/* The shared words are in the machine's own order and were written by this machine. */
+/* The shared words are in the machine's own order and were written by this machine. All are zero in
+ * an area whose writer died while it opened: it was never anybody's, and does not agree. */
 static int stage_load_positions(struct clg_stage *stage, bool *agree)
 {
     uint64_t published;
@@ -49,7 +50,8 @@ static int stage_load_positions(struct clg_stage *stage, bool *agree)
                    live->written <= published && published <= live->claimed &&
                    live->claimed <= CLG_POSITION_MAX;
     bool aligned = ((live->durable | live->written | live->claimed) & (CLG_RECORD_ALIGN - 1)) == 0;
-    *agree = ordered && aligned;
+    live->unsound = !ordered || !aligned;
+    *agree = !live->unsound && live->claimed > 0;
     CLG_ASSERT(agree != NULL);
     return 0;
 }
@@ -137,9 +139,14 @@ static int stage_judge(struct clg_stage *stage, const struct clg_store_dir *dir,
         return 0;
     }
     CLG_ASSERT(header->epoch > 0 || !*agree);
-    rc = stage_load_positions(stage, agree);
-    stage->live.unsound = rc == 0 && !*agree;
-    return rc;
+    return stage_load_positions(stage, agree);
+}
+
+/* A writer that died while it opened may leave its epoch to the next one. */
+static bool stage_is_younger(const struct clg_stage *stage, const struct clg_stage *other)
+{
+    return stage->live.epoch != other->live.epoch ? stage->live.epoch > other->live.epoch
+                                                  : stage->header.created > other->header.created;
 }
 
 static int stage_open_at(struct clg_stage *stage, const struct clg_store_dir *dir, const char *path,
@@ -195,7 +202,7 @@ static void stage_name(const struct clg_stage *stage, struct clg_store_dir *dir,
 }
 
 /* LOCK does not say where. Of two areas that agree, because no checkpoint tells which session was
- * the last one, that of the higher epoch is the younger. */
+ * the last one, the younger counts. */
 static int stage_find(struct clg_stage *stage, struct clg_store_dir *dir, const uint8_t *uuid,
                       uint64_t session, struct commitlog_error *err)
 {
@@ -213,7 +220,7 @@ static int stage_find(struct clg_stage *stage, struct clg_store_dir *dir, const 
         bool takes =
             rc == 0 &&
             ((other.held && !stage->held) ||
-             (other.live.usable && (!stage->live.usable || other.live.epoch > stage->live.epoch)));
+             (other.live.usable && (!stage->live.usable || stage_is_younger(&other, stage))));
         bool unsound = stage->live.unsound || other.live.unsound;
         clg_stage_close(takes ? stage : &other);
         if (takes) {

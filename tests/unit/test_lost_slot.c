@@ -136,7 +136,7 @@ static void flip_area(uint64_t place, uint64_t at)
     ck_assert_int_eq(commitlog_fault_flip(machine, path, at, 1), 0);
 }
 
-static int32_t open_at(uint64_t place, uint64_t mode)
+static int32_t open_with(const struct commitlog_os *os, uint64_t place, uint64_t mode)
 {
     struct commitlog_options *options = NULL;
     ck_assert_int_eq(commitlog_options_create(&options), 0);
@@ -147,10 +147,16 @@ static int32_t open_at(uint64_t place, uint64_t mode)
         commitlog_options_set(options, COMMITLOG_OPT_SEGMENT_BYTES, segment_bytes, NULL), 0);
     ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_STAGE_BYTES, stage_bytes, NULL),
                      0);
-    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    commitlog_options_set_os(options, os);
     int32_t rc = commitlog_open("/store", options, &store, &err);
+    store = rc == COMMITLOG_OK ? store : NULL;
     commitlog_options_free(options);
     return rc;
+}
+
+static int32_t open_at(uint64_t place, uint64_t mode)
+{
+    return open_with(commitlog_fault_os(machine), place, mode);
 }
 
 static void die_staged(uint64_t place)
@@ -185,7 +191,6 @@ START_TEST(a_recovery_that_dies_leaves_the_area_to_be_found_again)
     ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1 + (uint64_t)_i, EIO, 0),
                      0);
     ck_assert_int_ne(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_TAIL), 0);
-    store = NULL;
     ck_assert_int_eq(commitlog_fault_fail(machine, 0, 0, 0, 0), 0);
     die(false);
     ck_assert_msg(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_TAIL) == 0, "%s", err.message);
@@ -204,11 +209,110 @@ START_TEST(an_area_that_is_there_but_damaged_is_not_passed_over_in_silence)
     }
     flip_area(place, CLG_LIVE_AT_RING_BYTES);
     ck_assert_int_eq(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_STRICT), COMMITLOG_EDAMAGED);
-    store = NULL;
     ck_assert_msg(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_TAIL) == 0, "%s", err.message);
     ck_assert_uint_eq(store_count(), 3);
     ck_assert_int_eq(commitlog_recovery_get(store, &found), 0);
     ck_assert_uint_eq(found.tail, COMMITLOG_TAIL_UNPROVABLE);
+}
+END_TEST
+
+/* A writer that is looked at by a reader whenever it has written something. */
+static struct commitlog_os looked_at;
+static uint32_t looks;
+
+static int64_t looked_at_pwrite(const struct commitlog_os *os, int fd, const void *data,
+                                size_t bytes, uint64_t at)
+{
+    const struct commitlog_os *under = commitlog_fault_os(machine);
+    struct commitlog_options *options = NULL;
+    struct commitlog_store *reader = NULL;
+    struct commitlog_positions seen = {.struct_bytes = sizeof(seen)};
+    (void)os;
+    int64_t done = under->pwrite(under, fd, data, bytes, at);
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY, NULL), 0);
+    commitlog_options_set_os(options, under);
+    int32_t rc = commitlog_open("/store", options, &reader, NULL);
+    commitlog_options_free(options);
+    if (rc == COMMITLOG_OK) {
+        ck_assert_int_eq(commitlog_positions_get(reader, &seen), 0);
+        ck_assert_uint_ge(seen.durable, seen.first);
+        looks++;
+        ck_assert_int_eq(commitlog_close(reader, NULL), 0);
+    }
+    return done;
+}
+
+/* The machine as it is when the area has just got its name, and says nothing yet. */
+static struct commitlog_os noted;
+static struct commitlog_fault *named;
+
+static int noted_rename_at(const struct commitlog_os *os, int from_dir, const char *from,
+                           int to_dir, const char *to, bool exchange)
+{
+    const struct commitlog_os *under = commitlog_fault_os(machine);
+    (void)os;
+    int rc = under->rename_at(under, from_dir, from, to_dir, to, exchange);
+    if (strcmp(to, "LIVE") == 0 || strncmp(to, "commitlog-", 10) == 0) {
+        ck_assert_ptr_null(named);
+        ck_assert_int_eq(commitlog_fault_clone(machine, 5, &named), 0);
+    }
+    return rc;
+}
+
+static void lose_lock_and_checkpoint(void)
+{
+    lose_lock(LOCK_FLIPPED);
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/store/CHECKPOINT"), 0);
+}
+
+/* A writer that dies while it opens, before any of its calls, leaves an area that says nothing: it
+ * is not in the way of what the next one has staged elsewhere, nor do readers follow it. */
+START_TEST(an_area_whose_writer_died_while_it_opened_is_nobodys)
+{
+    const uint64_t place = _i % 2 == 0 ? COMMITLOG_LIVE_TMPFS : COMMITLOG_LIVE_DIR;
+    const uint64_t other = _i % 2 == 1 ? COMMITLOG_LIVE_TMPFS : COMMITLOG_LIVE_DIR;
+    const uint32_t staged = _i / 2 == 0 ? 0 : 5;
+    ck_assert_int_eq(open_at(other, COMMITLOG_RECOVER_TAIL), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    struct commitlog_fault *base = machine;
+    bool dead = true;
+    for (uint64_t nth = 0; dead; nth++) {
+        struct commitlog_fault *next = NULL;
+        ck_assert_int_eq(commitlog_fault_clone(base, nth, &machine), 0);
+        noted = *commitlog_fault_os(machine);
+        noted.rename_at = noted_rename_at;
+        named = NULL;
+        commitlog_fault_cut_at(machine, nth);
+        (void)open_with(&noted, place, COMMITLOG_RECOVER_TAIL);
+        dead = nth == 0 || commitlog_fault_is_dead(machine) != 0;
+        if (nth == 0) {
+            next = named;
+        } else {
+            commitlog_fault_free(named);
+            ck_assert_int_eq(commitlog_fault_clone(machine, nth, &next), 0);
+        }
+        die_on(next, false);
+        if (staged > 0) {
+            ck_assert_msg(open_at(other, COMMITLOG_RECOVER_TAIL) == 0, "%s", err.message);
+            store_put(staged, COMMITLOG_LEVEL_NONE);
+            die(false);
+        }
+        lose_lock_and_checkpoint();
+        looked_at = *commitlog_fault_os(machine);
+        looked_at.pwrite = looked_at_pwrite;
+        ck_assert_msg(open_with(&looked_at, COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_TAIL) == 0,
+                      "call %u: %s", (unsigned)nth, err.message);
+        ck_assert_uint_eq(store_count(), 3 + staged);
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        store = NULL;
+        commitlog_fault_free(machine);
+    }
+    machine = base;
+    ck_assert_uint_gt(looks, 0);
 }
 END_TEST
 
@@ -225,6 +329,7 @@ int main(void)
                         2 * LOCK_WAYS);
     tcase_add_loop_test(all, a_recovery_that_dies_leaves_the_area_to_be_found_again, 0, 4);
     tcase_add_loop_test(all, an_area_that_is_there_but_damaged_is_not_passed_over_in_silence, 0, 4);
+    tcase_add_loop_test(all, an_area_whose_writer_died_while_it_opened_is_nobodys, 0, 4);
     suite_add_tcase(suite, all);
     return run_suite(suite);
 }
