@@ -387,10 +387,11 @@ static int follow_look(struct commitlog_store *store, struct commitlog_error *er
     /* A writer may also have come and gone between two looks, or died while it recovered; one that
      * shows us nothing may have written more, or its live area is to be seen now. */
     bool hidden = live && !old->follows;
-    bool changed =
-        store->dir.last.session != old->writer_session || (!(live && old->follows) && !untouched) ||
-        (hidden &&
-         (!old->saw_writer || follow_checkpoint_moved(store, old) || follow_area_is_there(store)));
+    /* LOCK stays as it is when one closes, or dies. */
+    bool came_or_went = !old->follows && old->saw_writer != live;
+    bool changed = store->dir.last.session != old->writer_session ||
+                   (!(live && old->follows) && !untouched) || came_or_went ||
+                   (hidden && (follow_checkpoint_moved(store, old) || follow_area_is_there(store)));
     if (rc == COMMITLOG_OK && changed) {
         rc = follow_replace(store, err);
         follow_looked(store); /* it may have taken longer than until the next look */

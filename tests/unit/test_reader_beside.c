@@ -115,6 +115,19 @@ START_TEST(beside_an_area_that_is_not_there_what_is_proven_durable_is_served)
 }
 END_TEST
 
+/* It closes without a change to LOCK. */
+START_TEST(a_writer_whose_area_was_not_there_is_seen_to_close)
+{
+    beside.answer = -ENOENT;
+    ck_assert_msg(reader_open() == 0, "%s", err.message);
+    reader_gets(3, COMMITLOG_EUNRECOVERED);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    beside.under->sleep_ns(beside.under, INT64_C(600) * 1000000);
+    reader_gets(5, COMMITLOG_EEND);
+}
+END_TEST
+
 static int64_t passed_ms(int64_t since_ns)
 {
     return (beside.under->clock_mono_ns(beside.under) - since_ns) / 1000000;
@@ -338,6 +351,7 @@ int main(void)
     Suite *suite = suite_create("reader beside");
     TCase *cases = tcase_create("the live area");
     tcase_add_checked_fixture(cases, beside_setup, beside_teardown);
+    tcase_add_test(cases, a_writer_whose_area_was_not_there_is_seen_to_close);
     tcase_add_test(cases, beside_an_area_that_is_not_there_what_is_proven_durable_is_served);
     tcase_add_test(cases, beside_an_area_that_is_not_there_a_time_out_holds);
     tcase_add_test(cases, a_wait_that_meets_another_writer_goes_on);
