@@ -83,9 +83,9 @@ static void take(const struct pass *pass, uint32_t topic, const struct commitlog
 
 /* ---- a queue --------------------------------------------------------------------------------- */
 
-/* What is not open cannot be committed, unless retention or the growth has opened it just now.
- * True: that was so, and it is committed. Before anything was taken, for then that is all there is.
- */
+/* What is not open cannot be committed, unless retention or the growth has opened it just now:
+ * true, and it is committed. Only before the pass has taken anything, for all that is promoted with
+ * it. */
 static bool opened_meanwhile(const struct pass *pass, uint32_t queue)
 {
     struct clerk *clerk = pass->clerk;

@@ -482,8 +482,8 @@ static void free_moments(void)
     }
 }
 
-/* Where the log ends now it ended at that moment: what was said then is said now. Of moments of
- * the same end one is meant: what is told by time passes without a record. */
+/* The log ends where it ended at one of the moments: what was said then is said now. Between two of
+ * the same end time may have changed it without a record: either will do. */
 static void check_moments(uint64_t durable, uint64_t trial)
 {
     struct commitlog_recovery recovery = {.struct_bytes = sizeof(recovery)};
