@@ -1,7 +1,11 @@
 /*
  * reservation.c -- commitlog_reserve, _commit, _abort: in the stage, or for large bodies in
  * private memory that is appended at commit.
+ *
+ * The memory of a handle is kept for the next one: a reservation in the stage allocates only while
+ * more are open at once than ever before, or than are kept.
  */
+#include <stddef.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -11,17 +15,70 @@
 #include "store/limits.h"
 #include "store/store.h"
 
+/* Handles kept by a store, 64 KiB at most. */
+#define RESERVATIONS_KEPT 64u
+
 struct commitlog_reservation {
     struct commitlog_store *store;
+    struct commitlog_reservation *next_kept;
     uint32_t level;
     bool in_place;
     bool is_auto; /* no queue of the caller's choice */
     struct clg_reserved reserved;
     struct clg_append item;
     struct clg_encoded encoded;
-    uint8_t attributes[CLG_ENCODE_STACK_BYTES];
-    struct commitlog_slice body; /* not in_place */
+    struct commitlog_slice body;                /* not in_place */
+    uint8_t attributes[CLG_ENCODE_STACK_BYTES]; /* last: not cleared for the next use */
 };
+
+CLG_STATIC_ASSERT(sizeof(struct commitlog_reservation) * RESERVATIONS_KEPT <= 65536,
+                  "what a store keeps");
+
+/* Zeroed but for the attributes; NULL: out of memory. */
+static struct commitlog_reservation *reservation_take(struct commitlog_store *store)
+{
+    const struct commitlog_os *os = store->os;
+    struct commitlog_reservation *kept = NULL;
+    if (clg_mutex_trylock(&store->reservations.lock)) {
+        kept = store->reservations.first;
+        if (kept != NULL) {
+            store->reservations.first = kept->next_kept;
+            store->reservations.count--;
+        }
+        clg_mutex_unlock(os, &store->reservations.lock);
+    }
+    if (kept == NULL) {
+        return os->alloc(os, sizeof(*kept));
+    }
+    memset(kept, 0, offsetof(struct commitlog_reservation, attributes));
+    return kept;
+}
+
+static void reservation_give(struct commitlog_store *store, struct commitlog_reservation *ended)
+{
+    const struct commitlog_os *os = store->os;
+    if (clg_mutex_trylock(&store->reservations.lock)) {
+        if (store->reservations.count < RESERVATIONS_KEPT) {
+            ended->store = NULL; /* to end it once more is told */
+            ended->next_kept = store->reservations.first;
+            store->reservations.first = ended;
+            store->reservations.count++;
+            ended = NULL;
+        }
+        clg_mutex_unlock(os, &store->reservations.lock);
+    }
+    os->free(os, ended);
+}
+
+void clg_reservations_deinit(struct commitlog_store *store)
+{
+    const struct commitlog_os *os = store->os;
+    while (store->reservations.first != NULL) {
+        struct commitlog_reservation *kept = store->reservations.first;
+        store->reservations.first = kept->next_kept;
+        os->free(os, kept);
+    }
+}
 
 static void reservation_free(struct commitlog_reservation *reservation)
 {
@@ -31,7 +88,7 @@ static void reservation_free(struct commitlog_reservation *reservation)
     if (!reservation->in_place) {
         os->free(os, (void *)(uintptr_t)reservation->body.data);
     }
-    os->free(os, reservation);
+    reservation_give(store, reservation);
     clg_store_unref(store);
 }
 
@@ -90,8 +147,7 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
         return clg_fail(err, COMMITLOG_EMISUSE, 0, CLG_NO_POSITION,
                         "reserve: the store is open read-only");
     }
-    const struct commitlog_os *os = store->os;
-    struct commitlog_reservation *reservation = os->alloc(os, sizeof(*reservation));
+    struct commitlog_reservation *reservation = reservation_take(store);
     if (reservation == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "reserve");
     }
@@ -116,7 +172,7 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
             rc = clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
                           "%llu bytes do not fit one segment", (unsigned long long)bytes);
         } else {
-            body = os->alloc(os, body_bytes);
+            body = store->os->alloc(store->os, body_bytes);
             reservation->body = (struct commitlog_slice){body, body_bytes};
             rc = body != NULL ? COMMITLOG_OK
                               : clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION,
@@ -152,8 +208,8 @@ static int reservation_append(struct commitlog_reservation *reservation, struct 
 int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t timeout_ms,
                          struct commitlog_receipt *out_receipt, struct commitlog_error *err)
 {
-    if (reservation == NULL) {
-        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "reservation is NULL");
+    if (reservation == NULL || reservation->store == NULL) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "reservation is NULL, or ended");
     }
     struct commitlog_store *store = reservation->store;
     int rc = clg_store_enter(store);
@@ -192,6 +248,9 @@ int32_t commitlog_abort(struct commitlog_reservation *reservation)
 {
     if (reservation == NULL) {
         return COMMITLOG_OK;
+    }
+    if (reservation->store == NULL) {
+        return COMMITLOG_EINVAL;
     }
     int rc = clg_store_enter(reservation->store);
     if (rc == COMMITLOG_EFORK) {

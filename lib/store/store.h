@@ -160,6 +160,11 @@ struct commitlog_store {
     struct clg_mutex batch_lock;      /* who finds it taken allocates: append.c */
     void *batch_memory;               /* of a batch of so many records; the next one's, too */
     uint32_t batch_records;
+    struct {
+        struct clg_mutex lock; /* as batch_lock */
+        struct commitlog_reservation *first;
+        uint32_t count;
+    } reservations; /* of handles that have ended, for the next: reservation.c */
     struct clg_mutex service_lock;
     struct clg_services services;
     uint64_t thread;
@@ -315,8 +320,10 @@ CLG_MUST_CHECK int clg_store_reach(struct commitlog_store *store, uint64_t end, 
 
 /* A bounded piece of the fold, if nobody else is at it. */
 void clg_append_fold(struct commitlog_store *store);
-/* What the store keeps for batches. */
+/* What the store keeps for batches, and for reservations: of these some may be open still when it
+ * is closed. */
 void clg_append_deinit(struct commitlog_store *store);
+void clg_reservations_deinit(struct commitlog_store *store);
 /* LEVEL_DEFAULT resolved. */
 uint32_t clg_append_level(const struct commitlog_store *store, uint32_t level);
 /* When an append began that is to be timed whatever its level; 0: it is not. */

@@ -37,6 +37,7 @@ void clg_store_unref(struct commitlog_store *store)
     }
     clg_damage_list_deinit(&store->damage);
     clg_damage_list_deinit(&store->opening_damage);
+    clg_reservations_deinit(store);
     os->free(os, store);
 }
 

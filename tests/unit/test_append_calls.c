@@ -21,6 +21,7 @@ enum shape {
     IN_TURN,    /* no key: the queues take turns */
     IDEMPOTENT, /* of a producer that is known */
     IN_A_BATCH,
+    RESERVED, /* written in place */
     SHAPES
 };
 
@@ -46,6 +47,19 @@ static void open_counted(uint64_t engine, uint64_t thread)
                   err.message);
     commitlog_options_free(options);
     ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 4, &topic, &err), 0);
+}
+
+static int32_t reserved(struct commitlog_record *record, struct commitlog_receipt *receipt)
+{
+    struct commitlog_reservation *reservation = NULL;
+    void *body = NULL;
+    record->body_count = 0;
+    int32_t rc = commitlog_reserve(store, record, 10, COMMITLOG_FOREVER, &reservation, &body, &err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    memcpy(body, "0123456789", 10);
+    return commitlog_commit(reservation, COMMITLOG_FOREVER, receipt, &err);
 }
 
 static int32_t append(enum shape shape, uint32_t level)
@@ -83,6 +97,8 @@ static int32_t append(enum shape shape, uint32_t level)
     case IN_A_BATCH:
         records[1] = records[2] = records[0];
         return commitlog_append_batch(store, records, BATCH, COMMITLOG_FOREVER, receipts, &err);
+    case RESERVED:
+        return reserved(record, receipts);
     case SHORT:
     case SHAPES:
     default:
@@ -188,6 +204,56 @@ START_TEST(an_append_beside_the_thread_allocates_and_writes_nothing)
 }
 END_TEST
 
+/* More at once than a store keeps the memory of. */
+START_TEST(reservations_open_at_once_use_memory_again)
+{
+    enum { OPEN = 70, KEPT = 64 };
+    struct commitlog_reservation *open[OPEN];
+    open_counted(COMMITLOG_ENGINE_STAGED, 0);
+    const struct commitlog_record record = {.struct_bytes = sizeof(record), .topic = topic};
+    warm_up(); /* leaves one */
+    for (uint32_t round = 0; round < 3; round++) {
+        counted_begin();
+        for (uint32_t i = 0; i < OPEN; i++) {
+            void *body = NULL;
+            ck_assert_int_eq(commitlog_reserve(store, &record, 1, 0, &open[i], &body, &err), 0);
+            *(char *)body = 'x';
+        }
+        (void)counted_end();
+        ck_assert_uint_eq(COUNTED_CALLS(alloc), round == 0 ? OPEN - 1 : OPEN - KEPT);
+        counted_begin();
+        for (uint32_t i = 0; i < OPEN; i++) {
+            struct commitlog_reservation *ended = open[(i * 3) % OPEN];
+            ck_assert_int_eq(
+                i % 2 == 0 ? commitlog_commit(ended, 0, NULL, &err) : commitlog_abort(ended), 0);
+        }
+        (void)counted_end();
+        ck_assert_uint_eq(COUNTED_CALLS(free), OPEN - KEPT);
+    }
+}
+END_TEST
+
+/* Whoever ends a reservation twice is told, at least for as long as nobody has it anew. */
+START_TEST(a_reservation_that_has_ended_does_not_end_again)
+{
+    struct commitlog_reservation *ended = NULL, *other = NULL;
+    void *body = NULL;
+    open_counted(COMMITLOG_ENGINE_STAGED, 0);
+    const struct commitlog_record record = {.struct_bytes = sizeof(record), .topic = topic};
+    ck_assert_int_eq(commitlog_reserve(store, &record, 1, 0, &ended, &body, &err), 0);
+    ck_assert_int_eq(commitlog_commit(ended, 0, NULL, &err), 0);
+    ck_assert_int_eq(commitlog_commit(ended, 0, NULL, &err), COMMITLOG_EINVAL);
+    ck_assert_int_eq(commitlog_abort(ended), COMMITLOG_EINVAL);
+    ck_assert_uint_eq(messages(), 1);
+    ck_assert_int_eq(commitlog_reserve(store, &record, 1, 0, &ended, &body, &err), 0);
+    ck_assert_int_eq(commitlog_reserve(store, &record, 1, 0, &other, &body, &err), 0);
+    ck_assert_ptr_ne(ended, other);
+    ck_assert_int_eq(commitlog_abort(ended), 0);
+    ck_assert_int_eq(commitlog_commit(other, 0, NULL, &err), 0);
+    ck_assert_uint_eq(messages(), 3); /* the aborted one has its offset */
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("calls of appends");
@@ -197,6 +263,8 @@ int main(void)
     tcase_add_loop_test(cases, an_append_that_does_not_wait_calls_nothing, 0, 2);
     tcase_add_test(cases, a_staged_append_that_is_written_writes_once_and_tells_once);
     tcase_add_loop_test(cases, an_append_beside_the_thread_allocates_and_writes_nothing, 0, 2);
+    tcase_add_test(cases, reservations_open_at_once_use_memory_again);
+    tcase_add_test(cases, a_reservation_that_has_ended_does_not_end_again);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
