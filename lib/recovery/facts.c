@@ -442,8 +442,13 @@ static bool facts_learn_first(struct clg_facts *facts)
 {
     uint64_t told = clg_max_u64(facts->first_record, CLG_SEGMENT_DATA_START);
     uint64_t known = clg_max_u64(facts->valid_end, facts->witness);
-    bool whole =
-        facts->segment_count > 0 && (facts->range_count == 0 || facts->ranges[0].from >= known);
+    const struct clg_fact_range *range = facts->range_count > 0 ? &facts->ranges[0] : NULL;
+    /* Of a file without a segment in it the end counts as where its records would begin. */
+    uint64_t from =
+        range == NULL
+            ? known
+            : range->from + (range->kind == CLG_RANGE_SEGMENT ? CLG_SEGMENT_DATA_START : 0);
+    bool whole = facts->segment_count > 0 && from >= known;
     bool newest = facts->have_checkpoint && (facts->bad_slots == 0 || told < facts->first);
     if (newest || told == facts->first || (told < facts->first && !whole)) {
         return false;

@@ -51,6 +51,68 @@ START_TEST(where_the_log_begins_is_known_without_the_slot_that_retention_wrote)
 }
 END_TEST
 
+enum { NAME_BYTES = 32 };
+
+/* Of /store/log: how many there are, and the last. */
+static uint32_t log_names(char out[NAME_BYTES])
+{
+    const char *name = NULL;
+    uint32_t count = 0;
+    out[0] = '\0';
+    while (commitlog_fault_name(machine, "/store/log", count, &name) == COMMITLOG_OK) {
+        ck_assert_uint_lt(strlen(name), NAME_BYTES);
+        if (strcmp(name, out) > 0) {
+            (void)snprintf(out, NAME_BYTES, "%s", name);
+        }
+        count++;
+    }
+    return count;
+}
+
+/* CHECKPOINT is lost, and with the newest segment the record that says where the log begins, since
+ * its file is empty. What of such a store is called sound is not refused a moment later, and what
+ * is refused has all its files still. _i: segments prepared ahead that are gone, too. */
+START_TEST(verify_and_recovery_are_of_one_opinion_without_the_record_of_the_first)
+{
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy),
+                                               .keep_bytes = 400000};
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    char name[NAME_BYTES];
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(9000, COMMITLOG_LEVEL_WRITTEN);
+    ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &err), 0);
+    ck_assert_uint_gt(store_positions().first, segment_bytes);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/store/CHECKPOINT"), 0);
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    int dir = os->open_dir(os, "/store/log");
+    ck_assert_int_ge(dir, 0);
+    for (int i = 0; i < _i; i++) {
+        ck_assert_uint_gt(log_names(name), 3);
+        ck_assert_int_eq(os->unlink_at(os, dir, name), 0);
+    }
+    const uint32_t before = log_names(name);
+    int fd = os->open_at(os, dir, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE, 0);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(os->ftruncate(os, fd, 0), 0);
+    (void)os->close(os, fd);
+    (void)os->close(os, dir);
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    commitlog_options_set_os(options, os);
+    const int32_t verified = commitlog_verify("/store", options, &report, &err);
+    commitlog_report_free(report);
+    report = NULL;
+    const int32_t recovered = commitlog_recover("/store", options, 0, &report, &err);
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+    ck_assert_msg(verified == recovered, "verify: %s, recover: %s", commitlog_error_name(verified),
+                  commitlog_error_name(recovered));
+    ck_assert(recovered == COMMITLOG_OK || log_names(name) == before);
+}
+END_TEST
+
 /* Beside the writer that has dropped them. Its next checkpoint makes the slot good. */
 START_TEST(what_was_dropped_is_no_damage_to_a_reader_beside_the_writer)
 {
@@ -317,6 +379,8 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_loop_test(all, where_the_log_begins_is_known_without_the_slot_that_retention_wrote, 0,
                         2);
+    tcase_add_loop_test(all, verify_and_recovery_are_of_one_opinion_without_the_record_of_the_first,
+                        0, 3);
     tcase_add_test(all, what_was_dropped_is_no_damage_to_a_reader_beside_the_writer);
     tcase_add_test(all, what_was_only_staged_survives_without_the_slot_of_its_session);
     tcase_add_loop_test(all, what_was_only_staged_survives_without_what_lock_says, 0,
