@@ -199,8 +199,10 @@ static void work_splice(struct clg_work_queue *queue, uint32_t at, uint32_t gone
 {
     CLG_ASSERT(at + gone <= queue->run_count);
     CLG_ASSERT(queue->run_count - gone + count <= queue->run_room);
-    memmove(&queue->runs[at + count], &queue->runs[at + gone],
-            (queue->run_count - at - gone) * sizeof(*queue->runs));
+    if (queue->run_count > at + gone) {
+        memmove(&queue->runs[at + count], &queue->runs[at + gone],
+                (queue->run_count - at - gone) * sizeof(*queue->runs));
+    }
     if (count > 0) {
         memcpy(&queue->runs[at], runs, count * sizeof(*runs));
     }

@@ -98,10 +98,11 @@ static size_t dead_half(const struct clg_record_view *original,
 }
 
 /* The whole message, with where it was in front of its own attributes: so nobody takes it for an
- * append of its producer, nor for a delivery of its timer. NULL: no memory, or no room for that. */
-static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record_view *original,
-                          const struct clg_reference *how, struct commitlog_slice *body,
-                          struct clg_append *out)
+ * append of its producer, nor for a delivery of its timer. *out_attributes is the caller's to free.
+ * COMMITLOG_ETOOBIG: no room for that; COMMITLOG_ENOMEM. */
+static int dead_copy(struct commitlog_store *store, const struct clg_record_view *original,
+                     const struct clg_reference *how, struct commitlog_slice *body,
+                     struct clg_append *out, uint8_t **out_attributes)
 {
     const struct commitlog_os *os = store->os;
     uint8_t reference[CLG_REFERENCE_BODY_BYTES_MAX];
@@ -113,9 +114,12 @@ static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record
     const size_t own = original->header.attribute_bytes - skip;
     size_t bytes = CLG_ATTRIBUTE_HEADER_BYTES + CLG_REFERENCE_ORIGIN_BYTES + own +
                    (half_bytes > 0 ? CLG_ATTRIBUTE_HEADER_BYTES + half_bytes : 0);
-    uint8_t *attributes = bytes <= CLG_ATTRIBUTES_MAX ? os->alloc(os, bytes) : NULL;
+    if (bytes > CLG_ATTRIBUTES_MAX) {
+        return COMMITLOG_ETOOBIG;
+    }
+    uint8_t *attributes = os->alloc(os, bytes);
     if (attributes == NULL) {
-        return NULL;
+        return COMMITLOG_ENOMEM;
     }
     CLG_ASSERT(clg_reference_bytes(how) == sizeof(reference));
     clg_reference_encode(reference, how);
@@ -139,7 +143,8 @@ static uint8_t *dead_copy(struct commitlog_store *store, const struct clg_record
                                .body = body,
                                .body_count = 1,
                                .body_bytes = original->body_bytes};
-    return attributes;
+    *out_attributes = attributes;
+    return COMMITLOG_OK;
 }
 
 /* What delivers it there, and that it is done here. */
@@ -160,12 +165,14 @@ static int dead_append(struct commitlog_receiver *receiver, const struct clg_rec
     const struct clg_topic *topic =
         clg_registry_topic(&store->core->registry, receiver->dead_topic);
     uint32_t queue_number = clg_topic_number(topic, receiver->dead_turn % clg_topic_routed(topic));
-    if (clg_reference_is_short_lived(store, original)) {
-        copied = dead_copy(store, original, how, &body, &copy);
-        copy.queue_number = queue_number;
+    int rc = clg_reference_is_short_lived(store, original)
+                 ? dead_copy(store, original, how, &body, &copy, &copied)
+                 : COMMITLOG_ETOOBIG;
+    if (rc == COMMITLOG_ENOMEM) {
+        return clg_fail(err, rc, 0, original->position, "a copy of a dead letter");
     }
-    int rc = COMMITLOG_ETOOBIG;
-    if (copied != NULL) {
+    if (rc == COMMITLOG_OK) {
+        copy.queue_number = queue_number;
         rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
                              &copy, &receipt, err);
     }

@@ -42,6 +42,7 @@ int32_t commitlog_receiver_open(struct commitlog_group *group, uint32_t topic,
     }
     if (rc != COMMITLOG_OK || (wanted.flags & ~known) != 0 ||
         (wanted.max_attempts >= CLG_WORK_ATTEMPTS_MAX && wanted.max_attempts != UINT32_MAX) ||
+        ((wanted.flags & COMMITLOG_RECEIVE_DEAD_TOPIC) != 0 && wanted.dead_topic == UINT32_MAX) ||
         wanted.visibility_ms < 0 || wanted.visibility_ms > CLG_DELIVER_AT_MAX_MS ||
         commitlog_topic_info(store, topic, &info) != COMMITLOG_OK) {
         return clg_fail(err, rc == COMMITLOG_OK ? COMMITLOG_EINVAL : rc, 0, CLG_NO_POSITION,
@@ -293,8 +294,7 @@ static int receive_begin(struct receive_take *take, uint32_t queue_number,
     const struct clg_group_entry begin = {.queue_number = queue_number, .offset = range->min};
     struct commitlog_receipt ignored = {0};
     bool lost = false;
-    int rc = clg_store_lost_front(take->receiver->store, take->core, queue_number, take->visible,
-                                  range, &lost);
+    int rc = clg_core_lost_front(take->core, queue_number, take->visible, range, &lost);
     if (rc == COMMITLOG_OK) {
         rc = clg_work_commit(take->receiver, &begin, 1, &ignored, err);
     }

@@ -338,9 +338,11 @@ static void commit_apply(struct transaction_commit *commit)
     commit->transaction->ended = true;
 }
 
+/* Retention may wait for its offsets, as for those that a group commits by itself. */
 static int commit_append(struct transaction_commit *commit, uint32_t from, uint32_t count,
                          struct commitlog_error *err)
 {
+    commit->items[from].frees = commit->has_offsets;
     return clg_store_append(commit->store, commit->items + from, count,
                             clg_store_until(commit->store, 0), commit->receipts + from, err);
 }

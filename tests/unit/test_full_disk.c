@@ -69,7 +69,21 @@ static void fill_for_group(void)
     ck_assert_uint_gt(retained.kept_from, 0);
 }
 
-enum { COMMITS, RESETS, DELETES, CONFIGURES, GROUP_CALLS };
+enum { COMMITS, COMMITS_BY_TRANSACTION, RESETS, DELETES, CONFIGURES, GROUP_CALLS };
+
+static int32_t commit_by_transaction(const struct commitlog_group_offset *offset)
+{
+    struct commitlog_transaction *transaction = NULL;
+    int32_t rc = commitlog_transaction_begin(store, "p", 1, NULL, &transaction, &err);
+    if (rc == COMMITLOG_OK) {
+        rc = commitlog_transaction_offsets(transaction, group, 0, offset, 1, &err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_DURABLE, 0, NULL, &err);
+    }
+    commitlog_transaction_close(transaction);
+    return rc;
+}
 
 START_TEST(what_a_group_has_consumed_frees_the_disk)
 {
@@ -79,6 +93,9 @@ START_TEST(what_a_group_has_consumed_frees_the_disk)
     switch (_i) {
     case COMMITS:
         rc = commitlog_group_commit(group, 0, &some, 1, COMMITLOG_LEVEL_DURABLE, 0, NULL, &err);
+        break;
+    case COMMITS_BY_TRANSACTION:
+        rc = commit_by_transaction(&some);
         break;
     case RESETS:
         rc = commitlog_group_reset(group, topic, 0, COMMITLOG_FROM_END, 0, 0, &err);

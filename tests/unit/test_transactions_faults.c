@@ -358,13 +358,14 @@ START_TEST(each_call_says_so_and_can_be_made_again)
 }
 END_TEST
 
-/* Not retention, which has bytes set aside for what it carries; the end of a handle is made up for
- * later. */
+/* Not retention, which has bytes set aside for what it carries, nor what it may wait for: a commit
+ * with offsets; the end of a handle is made up for later. */
 START_TEST(a_full_disk_refuses_and_changes_nothing)
 {
     const bool upkeep = _i == CALL_CLOSE || _i == CALL_EXPIRE || _i == CALL_CARRY;
     const bool stores_nothing = _i == CALL_BEGIN || _i == CALL_OFFSETS || _i == CALL_OPEN;
-    const bool frees = _i == CALL_ROLLBACK; /* by what is kept for retention */
+    const bool frees = _i == CALL_ROLLBACK || _i == CALL_COMMIT || _i == CALL_COMMIT_OLD ||
+                       _i == CALL_COMMIT_BARE || _i == CALL_COMMIT_PREPARED;
     int32_t rc = COMMITLOG_OK;
     make_scene((uint32_t)_i, false);
     const struct shown before = show();

@@ -547,6 +547,9 @@ START_TEST(what_cannot_be_is_refused)
         .struct_bytes = sizeof(options), .flags = COMMITLOG_RECEIVE_DEAD_TOPIC, .dead_topic = 77};
     ck_assert_int_eq(commitlog_receiver_open(group, topic, &options, &other, &err),
                      COMMITLOG_EINVAL);
+    options.dead_topic = UINT32_MAX;
+    ck_assert_int_eq(commitlog_receiver_open(group, topic, &options, &other, &err),
+                     COMMITLOG_EINVAL);
     options.flags = 0;
     options.visibility_ms = -1;
     ck_assert_int_eq(commitlog_receiver_open(group, topic, &options, &other, &err),

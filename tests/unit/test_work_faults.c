@@ -11,6 +11,8 @@
 
 enum { MESSAGES = 6, ATTEMPTS = 2 };
 
+static const char filling[1000];
+
 static struct commitlog_group *group;
 static struct commitlog_receiver *receiver;
 
@@ -163,6 +165,60 @@ START_TEST(each_call_may_fail)
 }
 END_TEST
 
+/* Of a message that retention takes soon the letter is a copy. An allocation that fails leaves it
+ * where it was: it is never a reference to what will be gone. */
+START_TEST(without_memory_for_its_copy_no_dead_letter_is_lost)
+{
+    const struct commitlog_receiver_options options = {.struct_bytes = sizeof(options),
+                                                       .max_attempts = 1};
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy),
+                                               .keep_bytes = segment_bytes};
+    bool failed = true;
+    for (uint64_t nth = 1; failed; nth++) {
+        struct commitlog_cursor *cursor = NULL;
+        struct commitlog_message message;
+        struct commitlog_delivery given;
+        uint32_t count = 0;
+        uint32_t dead = 0;
+        if (nth > 1) {
+            teardown();
+            setup();
+        }
+        open_store();
+        ck_assert_int_eq(commitlog_topic_open(store, "%DLQ%g", 6, 1, &dead, &err), 0);
+        ck_assert_int_eq(commitlog_append(store, topic, 0, "precious", 8, 0, NULL), 0);
+        ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err),
+                         0);
+        ck_assert_int_eq(commitlog_receiver_open(group, topic, &options, &receiver, &err), 0);
+        ck_assert_int_eq(commitlog_receive(receiver, &message, &given, 1, 0, &count, &err), 0);
+        for (uint32_t i = 0; i < 300; i++) {
+            ck_assert_int_eq(commitlog_append(store, topic, 0, filling, sizeof(filling), 0, NULL),
+                             0);
+            step_all();
+        }
+        ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, nth, ENOMEM, 0), 0);
+        int32_t rc = commitlog_nack(receiver, &given, 1, 0, &err);
+        ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, 0, 0, 0), 0);
+        failed = rc == COMMITLOG_ENOMEM;
+        ck_assert_msg(failed || rc == COMMITLOG_OK, "%s", commitlog_error_name(rc));
+        if (failed) {
+            rc = commitlog_nack(receiver, &given, 1, 0, &err);
+            ck_assert_msg(rc == COMMITLOG_OK, "%s", commitlog_error_name(rc));
+        }
+        ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &err), 0);
+        ck_assert_int_eq(
+            commitlog_cursor_open(store, dead, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err), 0);
+        rc = commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL);
+        ck_assert_msg(rc == COMMITLOG_OK, "allocation %u: %s", (unsigned)nth,
+                      commitlog_error_name(rc));
+        ck_assert_uint_eq(message.body.bytes, 8);
+        ck_assert_mem_eq(message.body.data, "precious", 8);
+        commitlog_cursor_close(cursor);
+        close_receiver();
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("work and faults");
@@ -170,6 +226,7 @@ int main(void)
     tcase_set_timeout(cases, 120);
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, each_call_may_fail, 0, EACH_CALL_CASES_WITHOUT_FILES);
+    tcase_add_test(cases, without_memory_for_its_copy_no_dead_letter_is_lost);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
