@@ -364,11 +364,25 @@ static int store_lock(struct clg_store_dir *dir, struct commitlog_error *err)
     return 0;
 }
 
+/* Another file is in its place: nobody writes that has locked this one. */
+static void store_forget_lock(struct clg_store_dir *dir)
+{
+    const struct commitlog_os *os = dir->os;
+    struct clg_os_stat mine;
+    struct clg_os_stat named;
+    if (dir->lock_fd >= 0 && os->stat_fd(os, dir->lock_fd, &mine) >= 0 &&
+        os->stat_at(os, dir->dir_fd, CLG_STORE_LOCK_NAME, &named) >= 0 &&
+        (named.inode != mine.inode || named.device != mine.device)) {
+        clg_os_close_fd(os, &dir->lock_fd);
+    }
+}
+
 int clg_store_dir_probe(struct clg_store_dir *dir, struct commitlog_error *err)
 {
     const struct commitlog_os *os = dir->os;
     CLG_ASSERT(dir->read_only);
     dir->writer_live = false;
+    store_forget_lock(dir);
     if (dir->lock_fd < 0) {
         int rc = store_open_lock(dir, err);
         if (rc != 0 || dir->lock_fd < 0) {

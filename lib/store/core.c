@@ -17,6 +17,8 @@ int clg_core_create(struct commitlog_store *store, struct clg_core **out)
         return COMMITLOG_ENOMEM;
     }
     core->os = os;
+    core->store = store;
+    clg_damage_list_init(&core->opening_damage, os);
     atomic_init(&core->refs, 1);
     clg_mutex_init(&core->refresh_lock);
     clg_segment_set_init(&core->set, os);
@@ -42,6 +44,7 @@ void clg_core_unref(struct clg_core *core)
     clg_segment_set_free(&core->set);
     clg_registry_deinit(&core->registry);
     clg_live_close(&core->live, !core->keeps_live_file);
+    clg_damage_list_deinit(&core->opening_damage);
     core->os->free(core->os, core);
 }
 
@@ -62,12 +65,12 @@ struct clg_core *clg_store_core(struct commitlog_store *store)
  * what is left out is known damage from then on. */
 static void core_note_damage(void *ctx, uint64_t from, uint64_t to)
 {
-    struct commitlog_store *store = ctx;
+    struct clg_core *core = ctx;
     struct commitlog_damage damage;
     clg_damage_make(&damage, from, to, "records here fail their checks");
-    int rc = clg_store_opening_damage(store, &damage);
-    (void)rc;                                   /* no memory */
-    clg_store_release_u32(&store->left_out, 1); /* ORDER(left-out-1) release */
+    int rc = clg_core_opening_damage(core, &damage);
+    (void)rc;                                         /* no memory */
+    clg_store_release_u32(&core->store->left_out, 1); /* ORDER(left-out-1) release */
 }
 
 static int core_open_fold(struct commitlog_store *store, struct clg_core *core,
@@ -94,7 +97,7 @@ static int core_open_fold(struct commitlog_store *store, struct clg_core *core,
                                        .progress = clg_progress_report,
                                        .progress_ctx = store->options.progress,
                                        .damage = core_note_damage,
-                                       .damage_ctx = store};
+                                       .damage_ctx = core};
     struct clg_fold_report report;
     memset(&report, 0, sizeof(report));
     rc = clg_fold_open(core->fold, &opening, &report, err);

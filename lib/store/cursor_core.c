@@ -5,6 +5,7 @@
 #include "base/invariant.h"
 #include "base/plant.h"
 #include "store/cursor.h"
+#include "view/lookup.h"
 
 /* A sector that does not read holds up who goes on behind it no longer than that. */
 #define CURSOR_UNSURE_MOST 3u
@@ -49,15 +50,31 @@ int clg_cursor_aim(struct commitlog_cursor *cursor, uint32_t topic, uint32_t que
     return rc;
 }
 
+/* The end as this cursor counts: of a queue that is not there 0. */
+static uint64_t cursor_end(const struct commitlog_cursor *cursor, const struct clg_fetch *fetch,
+                           bool is_there)
+{
+    struct clg_lookup_range range = {0};
+    if (cursor->kind != &clg_cursor_queue) {
+        return fetch->visible;
+    }
+    int rc = is_there ? clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range)
+                      : COMMITLOG_ENOTFOUND;
+    return rc == COMMITLOG_OK ? range.next : 0;
+}
+
 /* Its topic, or its queue, is not there at this core; at the next one it may be. */
 static int cursor_without_topic(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     const bool read_some = cursor->has_last;
-    fetch->bound = fetch->visible;
+    fetch->bound = cursor_end(cursor, fetch, false);
     if (fetch->core->unrecovered_bytes > 0) {
         return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
     }
     cursor->has_last = false;
+    if (!read_some) {
+        fetch->bound = fetch->visible;
+    }
     return read_some ? COMMITLOG_EROLLEDBACK : COMMITLOG_ENOTFOUND;
 }
 
@@ -86,7 +103,7 @@ int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fet
         rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
                             fetch->visible, NULL, &view, NULL);
         if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
-            fetch->bound = fetch->visible;
+            fetch->bound = cursor_end(cursor, fetch, true);
             return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
         }
         if (rc != COMMITLOG_OK && rc != COMMITLOG_ETOOSMALL && rc != COMMITLOG_EBEYOND &&
@@ -104,7 +121,7 @@ int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fet
         cursor->next++;
     }
     if (gone) {
-        fetch->bound = fetch->visible;
+        fetch->bound = cursor_end(cursor, fetch, true);
         return COMMITLOG_EROLLEDBACK;
     }
     if (cursor->has_last && cursor->kind->resume != NULL) {
@@ -117,7 +134,7 @@ int clg_cursor_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch, u
 {
     struct commitlog_damage damage;
     for (size_t i = 0;
-         clg_damage_list_get(&cursor->store->opening_damage, i, &damage) == COMMITLOG_OK; i++) {
+         clg_damage_list_get(&fetch->core->opening_damage, i, &damage) == COMMITLOG_OK; i++) {
         /* Offsets whose positions nobody knows lie nowhere: the queue's own cursor says them. */
         bool between = damage.from_position != CLG_NO_POSITION &&
                        damage.to_position > cursor->next && damage.from_position < upto &&

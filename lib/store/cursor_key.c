@@ -30,8 +30,8 @@ static bool key_matches(const struct commitlog_cursor *cursor,
 static int key_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct commitlog_damage damage;
-    if (cursor->crossed != 0 || !clg_store_lacks_records(cursor->store) ||
-        clg_damage_list_get(&cursor->store->opening_damage, 0, &damage) != COMMITLOG_OK ||
+    if (cursor->crossed != 0 || !clg_core_lacks_records(fetch->core) ||
+        clg_damage_list_get(&fetch->core->opening_damage, 0, &damage) != COMMITLOG_OK ||
         damage.from_position == CLG_NO_POSITION) {
         return COMMITLOG_EEND;
     }

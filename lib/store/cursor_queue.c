@@ -105,7 +105,7 @@ static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     struct clg_lookup_range range;
     bool lost = false;
-    if (cursor->crossed != 0 || !clg_store_lacks_records(cursor->store)) {
+    if (cursor->crossed != 0 || !clg_core_lacks_records(fetch->core)) {
         return COMMITLOG_OK;
     }
     int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
@@ -113,8 +113,7 @@ static int queue_front(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         (cursor->next == range.min && cursor->one_fetch)) {
         return rc;
     }
-    rc = clg_store_lost_front(cursor->store, fetch->core, cursor->queue, fetch->visible, &range,
-                              &lost);
+    rc = clg_core_lost_front(fetch->core, cursor->queue, fetch->visible, &range, &lost);
     if (rc != COMMITLOG_OK || !lost) {
         return rc;
     }
@@ -137,7 +136,7 @@ static int queue_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
     uint32_t count = 0;
     uint64_t bound = 0;
     if (fetch->count > 0 || fetch->core->unrecovered_bytes > 0 ||
-        cursor->behind_end == cursor->next + 1 || !clg_store_lacks_records(cursor->store)) {
+        cursor->behind_end == cursor->next + 1 || !clg_core_lacks_records(fetch->core)) {
         return COMMITLOG_EEND;
     }
     int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
@@ -146,7 +145,7 @@ static int queue_end(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
                                 &last, 1, &count, &bound);
     }
     if (rc != COMMITLOG_OK || cursor->next != range.next || last.position == CLG_NO_POSITION ||
-        !clg_store_lacks_between(cursor->store, last.position + 1, UINT64_MAX)) {
+        !clg_core_lacks_between(fetch->core, last.position + 1, UINT64_MAX)) {
         return COMMITLOG_EEND; /* or retention was there just now */
     }
     cursor->behind_end = cursor->next + 1;

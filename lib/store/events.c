@@ -106,25 +106,37 @@ void clg_store_lost(struct commitlog_store *store, struct clg_core *core, uint32
     }
 }
 
-int clg_store_opening_damage(struct commitlog_store *store, const struct commitlog_damage *damage)
+int clg_core_opening_damage(struct clg_core *core, const struct commitlog_damage *damage)
 {
-    int known = clg_damage_list_add(&store->damage, damage);
-    int rc = clg_damage_list_add(&store->opening_damage, damage);
-    clg_count(store, CLG_COUNT_DAMAGE, known == COMMITLOG_OK);
+    int known = clg_damage_list_add(&core->store->damage, damage);
+    int rc = clg_damage_list_add(&core->opening_damage, damage);
+    clg_count(core->store, CLG_COUNT_DAMAGE, known == COMMITLOG_OK);
     return known == COMMITLOG_ENOMEM || rc == COMMITLOG_ENOMEM ? COMMITLOG_ENOMEM : COMMITLOG_OK;
 }
 
-bool clg_store_lacks_records(struct commitlog_store *store)
+void clg_core_damage_anew(struct clg_core *core)
 {
-    bool may = store->read_only ||
-               clg_load_acquire_u32(&store->left_out) != 0; /* ORDER(left-out-1) acquire */
-    return may && clg_damage_list_count(&store->opening_damage) > 0;
+    /* No memory for it: what is known stays. */
+    (void)clg_damage_list_assign(&core->store->damage, &core->opening_damage);
 }
 
-bool clg_store_lacks_between(struct commitlog_store *store, uint64_t from, uint64_t to)
+void clg_core_damage_drop(struct clg_core *core, uint64_t first)
+{
+    clg_damage_list_drop_below(&core->opening_damage, first);
+    clg_damage_list_drop_below(&core->store->damage, first);
+}
+
+bool clg_core_lacks_records(struct clg_core *core)
+{
+    bool may = core->store->read_only ||
+               clg_load_acquire_u32(&core->store->left_out) != 0; /* ORDER(left-out-1) acquire */
+    return may && clg_damage_list_count(&core->opening_damage) > 0;
+}
+
+bool clg_core_lacks_between(struct clg_core *core, uint64_t from, uint64_t to)
 {
     struct commitlog_damage damage;
-    for (size_t i = 0; clg_damage_list_get(&store->opening_damage, i, &damage) == COMMITLOG_OK;
+    for (size_t i = 0; clg_damage_list_get(&core->opening_damage, i, &damage) == COMMITLOG_OK;
          i++) {
         if (damage.from_position < to && damage.to_position > from && damage.queue == UINT32_MAX) {
             return true;
@@ -133,29 +145,28 @@ bool clg_store_lacks_between(struct commitlog_store *store, uint64_t from, uint6
     return false;
 }
 
-int clg_store_lost_front(struct commitlog_store *store, struct clg_core *core,
-                         uint32_t queue_number, uint64_t visible,
-                         const struct clg_lookup_range *range, bool *out_lost)
+int clg_core_lost_front(struct clg_core *core, uint32_t queue_number, uint64_t visible,
+                        const struct clg_lookup_range *range, bool *out_lost)
 {
     struct clg_lookup_entry first = {.position = visible};
     uint32_t count = 0;
     uint64_t bound = 0;
     int rc = COMMITLOG_OK;
     *out_lost = false;
-    if (range->min == 0 || !clg_store_lacks_records(store)) {
+    if (range->min == 0 || !clg_core_lacks_records(core)) {
         return COMMITLOG_OK;
     }
     if (range->min < range->next) {
         rc = clg_lookup_entries(core->fold, queue_number, range->min, visible, &first, 1, &count,
                                 &bound);
     }
-    *out_lost = rc == COMMITLOG_OK && clg_store_lacks_between(store, 0, first.position);
+    *out_lost = rc == COMMITLOG_OK && clg_core_lacks_between(core, 0, first.position);
     return rc == COMMITLOG_ETOOSMALL ? COMMITLOG_OK : rc; /* retention, just now */
 }
 
 static int events_take_damage(void *ctx, const struct commitlog_damage *damage)
 {
-    return clg_store_opening_damage(ctx, damage);
+    return clg_core_opening_damage(ctx, damage);
 }
 
 static int events_take_line(void *ctx, const char *text)
@@ -165,9 +176,9 @@ static int events_take_line(void *ctx, const char *text)
     return COMMITLOG_OK;
 }
 
-struct clg_recovery_report clg_store_recovery_sink(struct commitlog_store *store)
+struct clg_recovery_report clg_core_recovery_sink(struct clg_core *core)
 {
-    return (struct clg_recovery_report){events_take_line, events_take_damage, store};
+    return (struct clg_recovery_report){events_take_line, events_take_damage, core};
 }
 
 /* Recovery knows queues by number only; names come from the log that was folded since. */

@@ -56,7 +56,7 @@ static int follow_static_live(struct commitlog_store *store, struct clg_core *co
 static int follow_recover(struct commitlog_store *store, struct clg_core *core,
                           struct clg_recovery_result *result, struct commitlog_error *err)
 {
-    struct clg_recovery_report sink = clg_store_recovery_sink(store);
+    struct clg_recovery_report sink = clg_core_recovery_sink(core);
     struct clg_recovery_options options = {
         .report = &sink,
         .mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY),
@@ -150,14 +150,17 @@ static int follow_try(struct commitlog_store *store, const struct clg_core *old,
     return rc;
 }
 
-/* May it be that the failure is only a file that a writer, or its recovery, took away meanwhile? */
-static bool follow_files_move(struct commitlog_store *store, uint64_t session, int rc)
+/* May it be that the failure is only a file that a writer, or its recovery, took away meanwhile?
+ * One that died while it recovered has left its name in LOCK, and the session of the one before. */
+static bool follow_files_move(struct commitlog_store *store, const struct clg_lock_file *before,
+                              int rc)
 {
     bool of_files = rc == COMMITLOG_EIO || rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EDAMAGED ||
                     rc == COMMITLOG_ETOOSMALL;
-    return of_files && (store->dir.writer_live ||
-                        (clg_store_dir_probe(&store->dir, NULL) == COMMITLOG_OK &&
-                         (store->dir.writer_live || store->dir.last.session != session)));
+    return of_files &&
+           (store->dir.writer_live ||
+            (clg_store_dir_probe(&store->dir, NULL) == COMMITLOG_OK &&
+             (store->dir.writer_live || !clg_lock_file_same(&store->dir.last, before))));
 }
 
 static int follow_make(struct commitlog_store *store, const struct clg_core *old,
@@ -166,7 +169,7 @@ static int follow_make(struct commitlog_store *store, const struct clg_core *old
     int rc = COMMITLOG_EAGAIN;
     int moves = 0;
     for (int i = 0; i < FOLLOW_TRIES && rc == COMMITLOG_EAGAIN; i++) {
-        const uint64_t session = store->dir.last.session;
+        const struct clg_lock_file before = store->dir.last;
         struct clg_core *core = NULL;
         rc = clg_core_create(store, &core);
         if (rc != COMMITLOG_OK) {
@@ -176,11 +179,12 @@ static int follow_make(struct commitlog_store *store, const struct clg_core *old
         core->generation = old != NULL ? old->generation + 1 : 1;
         rc = follow_try(store, old, core, i + 1 == FOLLOW_TRIES, err);
         if (rc == COMMITLOG_OK) {
+            clg_core_damage_anew(core);
             *out = core;
             return COMMITLOG_OK;
         }
         clg_core_unref(core);
-        if (moves < FOLLOW_MOVES && follow_files_move(store, session, rc)) {
+        if (moves < FOLLOW_MOVES && follow_files_move(store, &before, rc)) {
             moves++;
             i--;
             rc = COMMITLOG_EAGAIN;
@@ -260,6 +264,7 @@ static void follow_note_sealed(struct clg_core *core)
 static void follow_drop(struct clg_core *core, uint64_t first)
 {
     clg_fold_set_first(core->fold, first);
+    clg_core_damage_drop(core, first);
     for (;;) {
         struct clg_segment *oldest = clg_segment_set_pin_first(&core->set);
         bool gone = oldest != NULL && oldest->base + oldest->bytes <= first;
@@ -387,11 +392,14 @@ static int follow_look(struct commitlog_store *store, struct commitlog_error *er
     /* A writer may also have come and gone between two looks, or died while it recovered; one that
      * shows us nothing may have written more, or its live area is to be seen now. */
     bool hidden = live && !old->follows;
+    /* Nor does a writer need to be seen where LOCK is gone. */
+    bool unsure = !old->follows && (live || old->unrecovered_bytes > 0);
     /* LOCK stays as it is when one closes, or dies. */
     bool came_or_went = !old->follows && old->saw_writer != live;
     bool changed = store->dir.last.session != old->writer_session ||
                    (!(live && old->follows) && !untouched) || came_or_went ||
-                   (hidden && (follow_checkpoint_moved(store, old) || follow_area_is_there(store)));
+                   (unsure && follow_checkpoint_moved(store, old)) ||
+                   (hidden && follow_area_is_there(store));
     if (rc == COMMITLOG_OK && changed) {
         rc = follow_replace(store, err);
         follow_looked(store); /* it may have taken longer than until the next look */

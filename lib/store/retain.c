@@ -274,8 +274,7 @@ static int retain_checkpoint_first(void *ctx, uint64_t first, struct commitlog_e
     if (rc == COMMITLOG_OK) {
         clg_fold_set_first(store->core->fold, first);
         clg_log_set_first(store->core->log, first);
-        clg_damage_list_drop_below(&store->damage, first);
-        clg_damage_list_drop_below(&store->opening_damage, first);
+        clg_core_damage_drop(store->core, first);
     }
     return rc;
 }

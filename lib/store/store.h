@@ -39,6 +39,7 @@
 
 struct clg_core {
     const struct commitlog_os *os;
+    struct commitlog_store *store; /* whose it is */
     _Atomic uint32_t refs;
     uint64_t generation; /* of this store: a cursor sees that its core was replaced */
     struct clg_segment_set set;
@@ -54,6 +55,9 @@ struct clg_core {
     uint64_t checkpoint_sequence;  /* and the newest of CHECKPOINT */
     uint64_t unrecovered_bytes;    /* reader without a writer: behind its end, not proven durable */
     struct clg_mutex refresh_lock; /* reader: new segments, raised first */
+    /* What its opening found that the views leave out, or that a salvage made holes of: cursors say
+     * where it is missing. */
+    struct clg_damage_list opening_damage;
 };
 
 struct clg_event_ring {
@@ -124,10 +128,8 @@ struct commitlog_store {
     struct clg_segment_supply supply;
     bool supply_is_open;
     struct commitlog_recovery recovery;
-    struct clg_damage_list damage;         /* all that is known */
-    struct clg_damage_list opening_damage; /* of it, what the views leave out, or a salvage made
-                                              holes of: cursors say where it is missing */
-    _Atomic uint32_t left_out; /* 1: a view leaves out records, though this is no reader */
+    struct clg_damage_list damage; /* all that is known, opening_damage included */
+    _Atomic uint32_t left_out;     /* 1: a view leaves out records, though this is no reader */
     struct clg_event_ring events;
     struct clg_mutex checkpoint_lock;
     struct clg_checkpoint_file checkpoint_file;
@@ -274,17 +276,22 @@ int clg_topics_define_left(struct commitlog_store *store, struct commitlog_error
 void clg_store_event(struct commitlog_store *store, uint32_t severity,
                      const struct commitlog_error *detail);
 /* What the opening found. COMMITLOG_ENOMEM: it is not in the lists. */
-int clg_store_opening_damage(struct commitlog_store *store, const struct commitlog_damage *damage);
+int clg_core_opening_damage(struct clg_core *core, const struct commitlog_damage *damage);
 /* Are records of the log missing in the views: those of opening_damage? */
-bool clg_store_lacks_records(struct commitlog_store *store);
+bool clg_core_lacks_records(struct clg_core *core);
 /* Some of any queue in [from, to)? */
-bool clg_store_lacks_between(struct commitlog_store *store, uint64_t from, uint64_t to);
+bool clg_core_lacks_between(struct clg_core *core, uint64_t from, uint64_t to);
+/* From now on nothing is known but what the opening of this core found: a reader's, which takes the
+ * place of another one, and tries that came to nothing. */
+void clg_core_damage_anew(struct clg_core *core);
+/* Retention has dropped what lies below. */
+void clg_core_damage_drop(struct clg_core *core, uint64_t first);
 /* Are they what lay before the first offset that the queue has? Else retention dropped it. */
-CLG_MUST_CHECK int clg_store_lost_front(struct commitlog_store *store, struct clg_core *core,
-                                        uint32_t queue_number, uint64_t visible,
-                                        const struct clg_lookup_range *range, bool *out_lost);
-/* Takes what recovery reports as damaged into the store's lists. */
-struct clg_recovery_report clg_store_recovery_sink(struct commitlog_store *store);
+CLG_MUST_CHECK int clg_core_lost_front(struct clg_core *core, uint32_t queue_number,
+                                       uint64_t visible, const struct clg_lookup_range *range,
+                                       bool *out_lost);
+/* Takes what recovery reports as damaged into the lists. */
+struct clg_recovery_report clg_core_recovery_sink(struct clg_core *core);
 /* Topic and queue in it for a queue number of the store, where the log tells. */
 void clg_store_name_damage(struct commitlog_store *store, struct commitlog_damage *damage);
 /* What the scrub found: its queue is a number of the store, or UINT32_MAX. */

@@ -36,7 +36,6 @@ void clg_store_unref(struct commitlog_store *store)
         (void)os->unmap(os, (void *)(uintptr_t)store->fork_page, os->page_size(os));
     }
     clg_damage_list_deinit(&store->damage);
-    clg_damage_list_deinit(&store->opening_damage);
     clg_reservations_deinit(store);
     os->free(os, store);
 }
@@ -93,7 +92,6 @@ static int store_create(const struct commitlog_options *options, struct commitlo
     store->checkpoint_file.fd = -1;
     store->counters = store->own_counters;
     clg_damage_list_init(&store->damage, os);
-    clg_damage_list_init(&store->opening_damage, os);
     rc = store_map_fork_page(store);
     if (rc < 0) {
         clg_store_unref(store);
@@ -154,7 +152,7 @@ static int store_recover(struct commitlog_store *store, struct clg_core *core,
     if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "random session number");
     }
-    struct clg_recovery_report sink = clg_store_recovery_sink(store);
+    struct clg_recovery_report sink = clg_core_recovery_sink(core);
     uint32_t mode = (uint32_t)clg_option(&store->options, COMMITLOG_OPT_RECOVERY);
     bool salvage = mode == COMMITLOG_RECOVER_SALVAGE;
     struct clg_recovery_options options = {

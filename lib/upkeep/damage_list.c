@@ -136,6 +136,29 @@ int clg_damage_list_get(struct clg_damage_list *list, size_t index, struct commi
     return rc;
 }
 
+int clg_damage_list_assign(struct clg_damage_list *list, struct clg_damage_list *from)
+{
+    struct clg_damage_list copy;
+    struct commitlog_damage damage;
+    int rc = 0;
+    CLG_ASSERT(list != from);
+    clg_damage_list_init(&copy, list->os);
+    for (size_t i = 0; rc == 0 && clg_damage_list_get(from, i, &damage) == 0; i++) {
+        rc = clg_damage_list_add(&copy, &damage);
+    }
+    if (rc == 0) {
+        clg_mutex_lock(list->os, &list->lock);
+        struct commitlog_damage *items = list->items;
+        list->items = copy.items;
+        list->count = copy.count;
+        list->room = copy.room;
+        copy.items = items;
+        clg_mutex_unlock(list->os, &list->lock);
+    }
+    clg_damage_list_deinit(&copy);
+    return rc;
+}
+
 size_t clg_damage_list_count(struct clg_damage_list *list)
 {
     CLG_ASSERT(list->os != NULL);

@@ -7,7 +7,7 @@
  *       twice: offsets of a queue that the log has lost) come last; what lies within a known one is
  *       not added again; at most CLG_DAMAGE_MAX, then one grows over what comes further, and
  *       only offsets without positions are dropped.
- * Threads and locks: any thread; its own lock, taken last.
+ * Threads and locks: any thread; its own lock, taken last, and never that of two lists.
  * Failure modes: COMMITLOG_ENOMEM on adding: the damage is not in the list.
  */
 #ifndef CLG_UPKEEP_DAMAGE_LIST_H
@@ -41,6 +41,8 @@ void clg_damage_list_deinit(struct clg_damage_list *list);
 int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_damage *damage);
 /* COMMITLOG_ENOTFOUND past the last. */
 int clg_damage_list_get(struct clg_damage_list *list, size_t index, struct commitlog_damage *out);
+/* The same as in `from`, in place of what there was; COMMITLOG_ENOMEM: nothing has changed. */
+int clg_damage_list_assign(struct clg_damage_list *list, struct clg_damage_list *from);
 size_t clg_damage_list_count(struct clg_damage_list *list);
 /* Retention dropped everything below. What has no positions stays. */
 void clg_damage_list_drop_below(struct clg_damage_list *list, uint64_t position);

@@ -218,13 +218,17 @@ END_TEST
 
 START_TEST(what_was_cut_is_told_behind_a_seek_that_is_refused)
 {
+    struct commitlog_positions at = {.struct_bytes = sizeof(at)};
     struct commitlog_message message;
     uint32_t count = 0;
     uint64_t last = 0;
+    uint64_t bound = UINT64_MAX;
     struct commitlog_cursor *cursor = cut_under(_i, &last);
     ck_assert_int_eq(refused_seek(cursor, _i), COMMITLOG_EINVAL);
-    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, NULL),
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, &message, 1, 0, &count, &bound),
                      COMMITLOG_EROLLEDBACK);
+    ck_assert_int_eq(commitlog_positions_get(reader, &at), 0);
+    ck_assert_uint_eq(bound, _i == ONE_QUEUE ? queue_end(0) : at.visible);
     commitlog_cursor_close(cursor);
 }
 END_TEST

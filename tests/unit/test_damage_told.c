@@ -341,7 +341,7 @@ START_TEST(damage_that_is_told_leads_neither_back_nor_over_what_is_sound)
         }
         if (got == 2 && told == 0) {
             clg_damage_make(&damage, CLG_SEGMENT_DATA_START, 2 * segment_bytes, "of no segment");
-            rc = clg_damage_list_add(&store->opening_damage, &damage);
+            rc = clg_damage_list_add(&store->core->opening_damage, &damage);
             ck_assert(rc == 0 || rc == COMMITLOG_EEXIST);
         }
     }

@@ -128,6 +128,45 @@ START_TEST(a_writer_whose_area_was_not_there_is_seen_to_close)
 }
 END_TEST
 
+static void remove_lock(void)
+{
+    int dir = beside.under->open_dir(beside.under, "/store");
+    ck_assert_int_ge(dir, 0);
+    ck_assert_int_eq(beside.under->unlink_at(beside.under, dir, "LOCK"), 0);
+    (void)beside.under->close(beside.under, dir);
+}
+
+/* Which is for who knows that nobody writes. The file that the reader has open says nothing more.
+ */
+START_TEST(a_writer_is_seen_that_has_made_lock_anew)
+{
+    ck_assert_msg(reader_open() == 0, "%s", err.message);
+    reader_gets(5, COMMITLOG_EEND);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    reader_gets(5, COMMITLOG_EEND);
+    remove_lock();
+    ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == 0, "%s", err.message);
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    beside.under->sleep_ns(beside.under, INT64_C(600) * 1000000);
+    reader_gets(6, COMMITLOG_EEND);
+}
+END_TEST
+
+/* The reader cannot see that somebody writes, only what becomes of it. */
+START_TEST(a_writer_that_has_lost_its_lock_is_seen_to_close)
+{
+    beside.answer = -ENOENT;
+    remove_lock();
+    ck_assert_msg(reader_open() == 0, "%s", err.message);
+    reader_gets(4, COMMITLOG_EUNRECOVERED); /* the fifth says that these were durable */
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    beside.under->sleep_ns(beside.under, INT64_C(600) * 1000000);
+    reader_gets(5, COMMITLOG_EEND);
+}
+END_TEST
+
 static int64_t passed_ms(int64_t since_ns)
 {
     return (beside.under->clock_mono_ns(beside.under) - since_ns) / 1000000;
@@ -352,6 +391,8 @@ int main(void)
     TCase *cases = tcase_create("the live area");
     tcase_add_checked_fixture(cases, beside_setup, beside_teardown);
     tcase_add_test(cases, a_writer_whose_area_was_not_there_is_seen_to_close);
+    tcase_add_test(cases, a_writer_is_seen_that_has_made_lock_anew);
+    tcase_add_test(cases, a_writer_that_has_lost_its_lock_is_seen_to_close);
     tcase_add_test(cases, beside_an_area_that_is_not_there_what_is_proven_durable_is_served);
     tcase_add_test(cases, beside_an_area_that_is_not_there_a_time_out_holds);
     tcase_add_test(cases, a_wait_that_meets_another_writer_goes_on);

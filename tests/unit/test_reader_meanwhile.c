@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_reader_meanwhile.c -- a reader opens a store whose writer was killed, and at each of its
- * reads the next writer comes: what was read before and what is read behind it are of two moments,
- * and nothing of it may be taken for damage.
+ * reads, and before each file that it opens, the next writer comes: what was read before and what
+ * is read behind it are of two moments, and nothing of it may be taken for damage, or for missing.
  */
 #include "support/run_suite.h"
 #include "unit/fault_fixture.h"
@@ -14,8 +14,9 @@ static const char filling[8000];
 static struct {
     const struct commitlog_os *under;
     struct commitlog_os table;
-    uint64_t reads; /* of the reader */
-    uint64_t at;    /* the read at which the writer comes */
+    struct commitlog_os others; /* the next writer's: another process */
+    uint64_t reads;             /* of the reader, and files that it opens */
+    uint64_t at;                /* at which of them the writer comes */
     int way;
     bool inside;
     struct commitlog_store *writer;
@@ -40,10 +41,12 @@ static void come_now(void)
     store = NULL;
     if (come.way == FAILS_TO_RECOVER) {
         (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC, 1 + come.at % 4, EIO, 1);
-        (void)store_open(COMMITLOG_ENGINE_STAGED);
+        (void)store_open_with(&come.others, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL);
         (void)commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC, 0, 0, 0);
     } else {
-        ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == 0, "%s", err.message);
+        ck_assert_msg(
+            store_open_with(&come.others, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL) == 0,
+            "%s", err.message);
         come_append(20, sizeof(filling), COMMITLOG_LEVEL_DURABLE);
     }
     if (come.way == COMES_AND_STAYS) {
@@ -55,15 +58,33 @@ static void come_now(void)
     topic = topic_of_reader;
 }
 
-static int64_t come_pread(const struct commitlog_os *os, int fd, void *buf, size_t size,
-                          uint64_t at)
+static int64_t others_pid(const struct commitlog_os *os)
 {
-    (void)os;
+    return come.under->pid(os) + 1;
+}
+
+static void come_perhaps(void)
+{
     if (!come.inside && ++come.reads == come.at) {
         come.inside = true;
         come_now();
         come.inside = false;
     }
+}
+
+static int come_open_at(const struct commitlog_os *os, int dirfd, const char *name, uint32_t flags,
+                        uint32_t mode)
+{
+    (void)os;
+    come_perhaps();
+    return come.under->open_at(come.under, dirfd, name, flags, mode);
+}
+
+static int64_t come_pread(const struct commitlog_os *os, int fd, void *buf, size_t size,
+                          uint64_t at)
+{
+    (void)os;
+    come_perhaps();
     return come.under->pread(come.under, fd, buf, size, at);
 }
 
@@ -163,6 +184,9 @@ static void at_each_read(int way, bool staged, void (*look)(void))
         come.under = commitlog_fault_os(machine);
         come.table = *come.under;
         come.table.pread = come_pread;
+        come.table.open_at = come_open_at;
+        come.others = *come.under;
+        come.others.pid = others_pid;
         look();
         (void)commitlog_close(come.writer, NULL);
         come.writer = NULL;
