@@ -87,6 +87,9 @@ CLG_MUST_CHECK int clg_store_dir_open_file(const struct clg_store_dir *dir, cons
 /* Releases the lock last. A closed one may be closed again. */
 void clg_store_dir_close(struct clg_store_dir *dir);
 
+/* Opens LOCK, if it is there. A reader probes it; others take it, and read what it says. */
+CLG_MUST_CHECK int clg_store_dir_open_lock(struct clg_store_dir *dir, struct commitlog_error *err);
+
 /* Reader: is a writer there now? Sets writer_live and re-reads LOCK. */
 CLG_MUST_CHECK int clg_store_dir_probe(struct clg_store_dir *dir, struct commitlog_error *err);
 

@@ -261,8 +261,18 @@ static void follow_note_sealed(struct clg_core *core)
     (void)clg_segment_set_close_idle(&core->set, FOLLOW_DESCRIPTORS);
 }
 
-static void follow_drop(struct clg_core *core, uint64_t first)
+/* COMMITLOG_ETOOSMALL: it is all that this core has, and nothing of it is dropped. */
+static int follow_drop(struct clg_core *core, uint64_t first, struct commitlog_error *err)
 {
+    uint64_t begin = 0;
+    uint64_t end = 0;
+    int rc = clg_segment_set_range(&core->set, &begin, &end);
+    if (rc == COMMITLOG_OK && end <= first) {
+        return clg_fail(err, COMMITLOG_ETOOSMALL, 0, end, "retention has overtaken this reader");
+    }
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
     clg_fold_set_first(core->fold, first);
     clg_core_damage_drop(core, first);
     for (;;) {
@@ -278,6 +288,7 @@ static void follow_drop(struct clg_core *core, uint64_t first)
     while (more && clg_fold_drop_one(core->fold, &more, NULL) == COMMITLOG_OK) {
     }
     clg_lookup_trim_work(core->fold); /* a writer does when it saves */
+    return COMMITLOG_OK;
 }
 
 int clg_follow_refresh(struct commitlog_store *store, struct clg_core *core,
@@ -295,7 +306,7 @@ int clg_follow_refresh(struct commitlog_store *store, struct clg_core *core,
     }
     uint64_t live_first = clg_log_first(core->log);
     if (rc == COMMITLOG_OK && first + CLG_SEGMENT_DATA_START < live_first) {
-        follow_drop(core, live_first);
+        rc = follow_drop(core, live_first, err);
     }
     clg_mutex_unlock(store->os, &core->refresh_lock);
     return rc;

@@ -14,6 +14,7 @@ static struct {
     int answer;     /* a negative errno in the place of the live area; 0: it is there */
     uint32_t opens; /* of the live area, that still succeed */
     uint32_t maps;  /* of files, that still succeed */
+    bool overtakes; /* behind the next segment that the reader opens the writer drops it */
 } beside;
 
 static struct commitlog_store *reader;
@@ -28,7 +29,14 @@ static int beside_open_at(const struct commitlog_os *os, int dirfd, const char *
         }
         beside.opens--;
     }
-    return beside.under->open_at(beside.under, dirfd, name, flags, mode);
+    int fd = beside.under->open_at(beside.under, dirfd, name, flags, mode);
+    if (beside.overtakes && fd >= 0 && strstr(name, ".log") != NULL) {
+        const struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 1};
+        beside.overtakes = false;
+        store_put(3000, COMMITLOG_LEVEL_WRITTEN);
+        ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &err), 0);
+    }
+    return fd;
 }
 
 static int beside_map_twice(const struct commitlog_os *os, int fd, uint64_t at, uint64_t size,
@@ -125,6 +133,45 @@ START_TEST(a_writer_whose_area_was_not_there_is_seen_to_close)
     store = NULL;
     beside.under->sleep_ns(beside.under, INT64_C(600) * 1000000);
     reader_gets(5, COMMITLOG_EEND);
+}
+END_TEST
+
+/* Between two looks of a reader at how far the log goes, all that it knows of it is dropped. */
+START_TEST(a_reader_that_retention_overtakes_begins_again)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[16];
+    uint32_t number = 0;
+    uint32_t got = 0;
+    uint64_t bound = 0;
+    int32_t rc = COMMITLOG_OK;
+    ck_assert_msg(reader_open() == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(reader, "t", 1, 0, &number, &err), 0);
+    ck_assert_int_eq(_i % 2 == 0 ? commitlog_cursor_open(reader, number, 0, COMMITLOG_FROM_FIRST, 0,
+                                                         &cursor, &err)
+                                 : commitlog_cursor_open_log(reader, 0, &cursor, &err),
+                     0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 1, 0, &got, NULL), 0);
+    store_put(1000, COMMITLOG_LEVEL_WRITTEN);
+    beside.overtakes = true;
+    if (_i / 2 == 1) { /* it is another call that meets it */
+        struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+        ck_assert_int_eq(commitlog_queue_info(reader, number, 0, &info), 0);
+        ck_assert(!beside.overtakes);
+    }
+    for (uint32_t i = 0; rc != COMMITLOG_EEND; i++) {
+        rc = commitlog_cursor_fetch(cursor, messages, 16, 0, &got, &bound);
+        if (rc == COMMITLOG_ETOOSMALL) {
+            rc = commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound);
+        }
+        ck_assert_msg(rc == COMMITLOG_OK || rc == COMMITLOG_EEND, "%s", commitlog_error_name(rc));
+        ck_assert_uint_lt(i, 1000);
+    }
+    ck_assert(!beside.overtakes);
+    ck_assert_uint_gt(store_positions().first, 3 * segment_bytes);
+    ck_assert_uint_eq(commitlog_cursor_tell(cursor),
+                      _i % 2 == 0 ? store_count() : store_positions().published);
+    commitlog_cursor_close(cursor);
 }
 END_TEST
 
@@ -391,6 +438,7 @@ int main(void)
     TCase *cases = tcase_create("the live area");
     tcase_add_checked_fixture(cases, beside_setup, beside_teardown);
     tcase_add_test(cases, a_writer_whose_area_was_not_there_is_seen_to_close);
+    tcase_add_loop_test(cases, a_reader_that_retention_overtakes_begins_again, 0, 4);
     tcase_add_test(cases, a_writer_is_seen_that_has_made_lock_anew);
     tcase_add_test(cases, a_writer_that_has_lost_its_lock_is_seen_to_close);
     tcase_add_test(cases, beside_an_area_that_is_not_there_what_is_proven_durable_is_served);
