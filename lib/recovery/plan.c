@@ -400,6 +400,21 @@ static bool plan_lost_front(const struct plan_make *m)
     return m->plan->first > told && (m->front_gap || facts->scan_from <= facts->first);
 }
 
+/* Nothing would be left that tells of the store: no CHECKPOINT, and no file under the name of the
+ * segment in it. Somebody has renamed them, perhaps. */
+static bool plan_leaves_nothing(const struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    bool some = false;
+    for (size_t i = m->oldest; i < facts->segment_count; i++) {
+        if (facts->segments[i].segment != NULL) {
+            return false;
+        }
+        some = some || facts->segments[i].nonzero;
+    }
+    return some && !facts->have_checkpoint;
+}
+
 /* A writer's steps when records decide everything. */
 static void plan_writer(struct plan_make *m)
 {
@@ -407,6 +422,11 @@ static void plan_writer(struct plan_make *m)
     struct clg_plan *plan = m->plan;
     bool salvage = m->options->mode == COMMITLOG_RECOVER_SALVAGE;
     if (plan_is_foreign(m)) {
+        return;
+    }
+    if (salvage && plan_leaves_nothing(m)) {
+        plan_refuse(m, COMMITLOG_EDAMAGED, "no file of the log is the segment of its name",
+                    facts->prefix_end);
         return;
     }
     plan_leftovers(m);

@@ -113,6 +113,41 @@ START_TEST(verify_and_recovery_are_of_one_opinion_without_the_record_of_the_firs
 }
 END_TEST
 
+/* Nothing says any more what the store was, if salvage puts these files aside. */
+START_TEST(salvage_does_not_take_the_last_files_away)
+{
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    char name[NAME_BYTES];
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(100, COMMITLOG_LEVEL_WRITTEN);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    const uint32_t files = log_names(name);
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    int dir = os->open_dir(os, "/store/log");
+    ck_assert_int_ge(dir, 0);
+    for (uint32_t i = 1; i < files; i++) { /* those that were prepared ahead */
+        ck_assert_int_eq(os->unlink_at(os, dir, name), 0);
+        (void)log_names(name);
+    }
+    ck_assert_int_eq(os->rename_at(os, dir, name, dir, "00000000000006553600.log", false), 0);
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/store/CHECKPOINT"), 0);
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_RECOVERY, COMMITLOG_RECOVER_SALVAGE, NULL), 0);
+    commitlog_options_set_os(options, os);
+    ck_assert_int_eq(commitlog_recover("/store", options, 0, &report, &err), COMMITLOG_EDAMAGED);
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+    ck_assert_uint_eq(log_names(name), 1);
+    ck_assert_int_eq(os->rename_at(os, dir, name, dir, "00000000000000000000.log", false), 0);
+    (void)os->close(os, dir);
+    ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == 0, "%s", err.message);
+    ck_assert_uint_eq(store_count(), 100);
+}
+END_TEST
+
 /* Beside the writer that has dropped them. Its next checkpoint makes the slot good. */
 START_TEST(what_was_dropped_is_no_damage_to_a_reader_beside_the_writer)
 {
@@ -381,6 +416,7 @@ int main(void)
                         2);
     tcase_add_loop_test(all, verify_and_recovery_are_of_one_opinion_without_the_record_of_the_first,
                         0, 3);
+    tcase_add_test(all, salvage_does_not_take_the_last_files_away);
     tcase_add_test(all, what_was_dropped_is_no_damage_to_a_reader_beside_the_writer);
     tcase_add_test(all, what_was_only_staged_survives_without_the_slot_of_its_session);
     tcase_add_loop_test(all, what_was_only_staged_survives_without_what_lock_says, 0,
