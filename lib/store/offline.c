@@ -41,6 +41,11 @@ static int offline_recover(const struct commitlog_options *options, struct clg_s
                            struct commitlog_error *err)
 {
     const struct commitlog_os *os = options->os;
+    const bool known = dir->last_known;
+    const struct clg_lock_file last = dir->last; /* recovery writes its own */
+    if (!wanted->plan_only) {
+        clg_live_retire(os, dir->dir_fd, last.live_path, last.uuid);
+    }
     struct clg_segment_set set;
     clg_segment_set_init(&set, os);
     struct clg_recovery_result result;
@@ -53,6 +58,10 @@ static int offline_recover(const struct commitlog_options *options, struct clg_s
         rc = clg_fail_os(err, rc, CLG_NO_POSITION, "random session number");
     } else {
         rc = clg_recovery_run(dir, wanted, &set, &result, err);
+    }
+    if (rc == COMMITLOG_OK && !wanted->plan_only) {
+        const struct clg_lock_file *used = known ? &last : &result.last;
+        clg_live_discard(os, dir->dir_fd, used->live_path, used->uuid);
     }
     *summary = result.summary;
     clg_segment_unref(result.prepared);
@@ -110,14 +119,7 @@ int32_t commitlog_recover(const char *path, const struct commitlog_options *give
     if (rc == COMMITLOG_OK) {
         struct clg_recovery_options wanted = {
             .plan_only = dir.plan_only, .close = true, .full = true, .report = &report->sink};
-        const struct clg_lock_file last = dir.last; /* recovery writes its own */
-        if (!dir.plan_only) {
-            clg_live_retire(options.os, dir.dir_fd, last.live_path, last.uuid);
-        }
         rc = offline_recover(&options, &dir, &wanted, &report->recovery, err);
-        if (rc == COMMITLOG_OK && !dir.plan_only) {
-            clg_live_discard(options.os, dir.dir_fd, last.live_path, last.uuid);
-        }
         report->recovery.duration_ns = (uint64_t)(options.os->clock_mono_ns(options.os) - began);
         clg_store_dir_close(&dir);
     }

@@ -281,6 +281,40 @@ START_TEST(what_was_only_staged_survives_without_what_lock_says)
 }
 END_TEST
 
+/* It is not left behind in memory. */
+START_TEST(what_a_recovery_has_used_up_is_removed_without_what_lock_says)
+{
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    const char *name = NULL;
+    die_staged(COMMITLOG_LIVE_TMPFS);
+    lose_lock(_i);
+    ck_assert_int_eq(commitlog_fault_name(machine, "/shm", 0, &name), COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_int_eq(commitlog_recover("/store", options, 0, &report, &err), 0);
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+    ck_assert_int_ne(commitlog_fault_name(machine, "/shm", 0, &name), COMMITLOG_OK);
+    ck_assert_int_eq(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_STRICT), 0);
+    ck_assert_uint_eq(store_count(), 8);
+}
+END_TEST
+
+/* The plan that comes before uses nothing up. */
+START_TEST(what_was_only_staged_survives_a_rebuild_of_the_views)
+{
+    struct commitlog_options *options = NULL;
+    die_staged(_i == 0 ? COMMITLOG_LIVE_TMPFS : COMMITLOG_LIVE_DIR);
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_msg(commitlog_rebuild("/store", options, &err) == 0, "%s", err.message);
+    commitlog_options_free(options);
+    ck_assert_int_eq(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_STRICT), 0);
+    ck_assert_uint_eq(store_count(), 8);
+}
+END_TEST
+
 START_TEST(a_recovery_that_dies_leaves_the_area_to_be_found_again)
 {
     die_staged(COMMITLOG_LIVE_TMPFS);
@@ -421,6 +455,9 @@ int main(void)
     tcase_add_test(all, what_was_only_staged_survives_without_the_slot_of_its_session);
     tcase_add_loop_test(all, what_was_only_staged_survives_without_what_lock_says, 0,
                         2 * LOCK_WAYS);
+    tcase_add_loop_test(all, what_a_recovery_has_used_up_is_removed_without_what_lock_says, 0,
+                        LOCK_WAYS);
+    tcase_add_loop_test(all, what_was_only_staged_survives_a_rebuild_of_the_views, 0, 2);
     tcase_add_loop_test(all, a_recovery_that_dies_leaves_the_area_to_be_found_again, 0, 4);
     tcase_add_loop_test(all, an_area_that_is_there_but_damaged_is_not_passed_over_in_silence, 0, 4);
     tcase_add_loop_test(all, an_area_whose_writer_died_while_it_opened_is_nobodys, 0, 4);
