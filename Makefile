@@ -669,6 +669,13 @@ install: all ## install to DESTDIR and PREFIX
 	    install -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/ || exit 1;)
 	tools/man-links.sh $(DESTDIR)$(MANDIR)/man3
 
+uninstall: ## remove what install has put there
+	cd $(DESTDIR)$(INCLUDEDIR) && rm -f $(notdir $(wildcard include/*.h))
+	cd $(DESTDIR)$(LIBDIR) && rm -f $(notdir $(STATIC) $(FAULT_ARCHIVE) $(SHARED)) libcommitlog.so pkgconfig/commitlog.pc
+	rm -f $(DESTDIR)$(BINDIR)/commitlog
+	tools/man-links.sh --remove $(DESTDIR)$(MANDIR)/man3
+	@$(foreach page,$(MAN_PAGES),rm -f $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) || exit 1;)
+
 clean: ## remove everything built
 	rm -rf build
 

@@ -35,8 +35,15 @@ __all__ = ["Store", "Topic", "Cursor", "Group", "Receiver", "Transaction", "Mess
 ALL_QUEUES = 0x7ffffffe
 AUTO_QUEUE = 0x7fffffff
 FIRST, _OFFSET, _TIME, END = 0, 1, 2, 3  # where a cursor begins
-LEVELS = {"default": 0, "none": 1, "written": 2, "durable": 3}
-STRATEGIES = {"average": 0, "circle": 1, "consistent-hash": 2, "sticky": 3}  # of assign
+
+
+class _Names(dict):
+    def __missing__(self, name):
+        raise ValueError(f"{name!r} is none of {', '.join(self)}")
+
+
+LEVELS = _Names({"default": 0, "none": 1, "written": 2, "durable": 3})
+STRATEGIES = _Names({"average": 0, "circle": 1, "consistent-hash": 2, "sticky": 3})  # of assign
 
 _FOREVER = -1
 _TIMEOUT_MAX_MS = 2 ** 31 - 1

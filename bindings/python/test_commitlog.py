@@ -232,6 +232,12 @@ class Appending(StoreCase):
                 topic.append(b"x", headers=wrong)
         self.assertEqual(topic.queue_info(0)["next_offset"], 0)
 
+    def test_unknown_names_are_told(self):
+        topic = self.open().topic("t", queues=1)
+        for call in (lambda: topic.append(b"x", level="firm"),
+                     lambda: commitlog.assign("fair", [b"m"], 1)):
+            self.assertRaises(ValueError, call)
+
     def test_numbers_are_not_cut(self):
         store = self.open()
         topic = store.topic("t", queues=1)

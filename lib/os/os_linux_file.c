@@ -97,7 +97,7 @@ static int file_openat(int dirfd, const char *name, int os_flags, uint32_t mode)
 static bool file_component_ok(const char *begin, size_t size)
 {
     CLG_ASSERT(begin != NULL);
-    return size > 0 && !(size == 2 && begin[0] == '.' && begin[1] == '.') && size <= 255;
+    return size > 0 && !(size == 2 && begin[0] == '.' && begin[1] == '.');
 }
 
 int clg_linux_parent_open(int dirfd, const char *name, const char **leaf)
@@ -109,7 +109,9 @@ int clg_linux_parent_open(int dirfd, const char *name, const char **leaf)
         char component[256];
         const char *slash = strchr(name, '/');
         size_t size = slash != NULL ? (size_t)(slash - name) : strlen(name);
-        int rc = file_component_ok(name, size) ? 0 : -EINVAL;
+        int rc = size >= sizeof(component)       ? -ENAMETOOLONG
+                 : file_component_ok(name, size) ? 0
+                                                 : -EINVAL;
         if (rc == 0 && slash == NULL) {
             *leaf = name;
             return at;

@@ -118,7 +118,7 @@ static int scan_grow(struct clg_scan *scan, uint64_t bytes, struct commitlog_err
     uint8_t *buffer = scan->os->alloc(scan->os, (size_t)room);
     if (buffer == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, scan->next,
-                        "segment %020" PRIu64 ".log: scan: a buffer of %" PRIu64 " bytes",
+                        "segment %020" PRIu64 ".log: scan: no memory for %" PRIu64 " bytes",
                         scan->segment->base, room);
     }
     scan->os->free(scan->os, scan->buffer);

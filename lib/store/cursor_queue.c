@@ -219,6 +219,9 @@ static int queue_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
         cursor->next = range.next;
         return COMMITLOG_OK;
     case COMMITLOG_FROM_TIME: /* untouched if it fails */
+        if (value > INT64_MAX) {
+            return COMMITLOG_EINVAL;
+        }
         return clg_lookup_time(core->fold, cursor->queue, (int64_t)value, COMMITLOG_LOWER, visible,
                                &cursor->next);
     default:

@@ -155,6 +155,9 @@ static int topic_seek(struct commitlog_cursor *cursor, struct clg_core *core, ui
         next = visible;
         break;
     case COMMITLOG_FROM_TIME:
+        if (value > INT64_MAX) {
+            return COMMITLOG_EINVAL;
+        }
         rc = topic_position_of_time(cursor, core, visible, (int64_t)value, &next);
         break;
     default:

@@ -121,11 +121,10 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
 {
     out->allocated = NULL;
     uint64_t bytes = encode_attribute_bytes(record, place);
-    if (bytes > CLG_ATTRIBUTES_MAX || record->key_count > CLG_RECORD_KEYS_MAX) {
+    if (bytes > CLG_ATTRIBUTES_MAX) {
         return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
-                        "tag, keys and headers: %llu bytes (at most %u), %u keys (at most %u)",
-                        (unsigned long long)bytes, CLG_ATTRIBUTES_MAX, record->key_count,
-                        CLG_RECORD_KEYS_MAX);
+                        "tag, keys and headers: %llu bytes (at most %u)", (unsigned long long)bytes,
+                        CLG_ATTRIBUTES_MAX);
     }
     uint8_t *at = room->at;
     if (bytes > room->bytes) {
@@ -153,17 +152,19 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
     return COMMITLOG_OK;
 }
 
-/* Sums the pieces; SIZE_MAX when they cannot be. */
-static uint64_t encode_body_bytes(const struct commitlog_record *record)
+/* Sums the pieces: COMMITLOG_EINVAL if one is missing. More than there can be is UINT64_MAX. */
+static int encode_body_bytes(const struct commitlog_record *record, uint64_t *out)
 {
-    uint64_t bytes = 0;
+    *out = 0;
     for (uint32_t i = 0; i < record->body_count; i++) {
-        if (record->body == NULL || (record->body[i].data == NULL && record->body[i].bytes > 0) ||
-            !clg_add_u64(bytes, record->body[i].bytes, &bytes)) {
-            return UINT64_MAX;
+        if (record->body == NULL || (record->body[i].data == NULL && record->body[i].bytes > 0)) {
+            return COMMITLOG_EINVAL;
+        }
+        if (!clg_add_u64(*out, record->body[i].bytes, out)) {
+            *out = UINT64_MAX;
         }
     }
-    return bytes;
+    return COMMITLOG_OK;
 }
 
 static bool encode_slice_is_there(const struct commitlog_slice *slice)
@@ -179,7 +180,14 @@ static int encode_check(const struct commitlog_record *record, struct commitlog_
                 encode_slice_is_there(&record->tag) && record->reserved == 0 &&
                 (record->producer_id != 0 ? record->sequence - 1 < CLG_PRODUCER_SEQUENCE_MAX
                                           : record->sequence == 0 && record->producer_epoch == 0);
-    for (uint32_t i = 0; good && i < record->key_count && i < CLG_RECORD_KEYS_MAX; i++) {
+    /* Before any of them is looked at: the arrays may well be shorter. */
+    if (good && (record->key_count > CLG_RECORD_KEYS_MAX ||
+                 record->header_count > CLG_ATTRIBUTES_MAX / CLG_ATTRIBUTE_HEADER_BYTES)) {
+        return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
+                        "%u keys (at most %u) and %u headers", record->key_count,
+                        CLG_RECORD_KEYS_MAX, record->header_count);
+    }
+    for (uint32_t i = 0; good && i < record->key_count; i++) {
         good = record->keys[i].data != NULL && record->keys[i].bytes > 0;
     }
     for (uint32_t i = 0; good && i < record->header_count; i++) {
@@ -292,8 +300,9 @@ static int encode_given(struct commitlog_store *store, const struct commitlog_re
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    uint64_t bytes = encode_body_bytes(record);
-    if (bytes == UINT64_MAX) {
+    uint64_t bytes;
+    rc = encode_body_bytes(record, &bytes);
+    if (rc != COMMITLOG_OK) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "a piece of the body is NULL");
     }
     if (CLG_UNLIKELY(half != NULL) && (record->producer_id != 0 || record->deliver_at_ms != 0)) {

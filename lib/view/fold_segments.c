@@ -220,7 +220,8 @@ int clg_fold_scan(const struct commitlog_os *os, struct clg_fold_scan *scan,
         scan->padded = record.header.kind == CLG_KIND_PAD;
         rc = scan->apply(scan->ctx, &view);
         if (rc != 0) {
-            (void)clg_fail(err, rc, 0, view.position, "fold: record in segment %020llu",
+            (void)clg_fail(err, rc, 0, view.position, "fold: %srecord in segment %020llu",
+                           rc == COMMITLOG_ENOMEM ? "no memory for a " : "",
                            (unsigned long long)scan->segment->base);
         }
     }

@@ -150,6 +150,65 @@ START_TEST(what_is_empty_is_invalid_and_what_is_above_its_maximum_too_big)
 }
 END_TEST
 
+/* Nothing is read behind the one that there is. */
+START_TEST(more_than_a_record_may_have_is_too_big_before_it_is_looked_at)
+{
+    struct commitlog_slice *key = malloc(sizeof *key);
+    struct commitlog_header *header = malloc(sizeof *header);
+    const struct commitlog_slice body[] = {{"b", SIZE_MAX}, {"b", SIZE_MAX}};
+    ck_assert(key != NULL && header != NULL);
+    *key = (struct commitlog_slice){"k", 1};
+    *header = (struct commitlog_header){{"n", 1}, {"v", 1}};
+    static const uint32_t counts[] = {65537, UINT32_MAX / 2, UINT32_MAX};
+    for (size_t i = 0; i < sizeof counts / sizeof *counts; i++) {
+        struct commitlog_record with_keys = record_of_topic();
+        struct commitlog_record with_headers = record_of_topic();
+        with_keys.keys = key;
+        with_keys.key_count = counts[i];
+        with_headers.headers = header;
+        with_headers.header_count = counts[i];
+        ck_assert_int_eq(put(_i, &with_keys), COMMITLOG_ETOOBIG);
+        ck_assert_int_eq(put(_i, &with_headers), COMMITLOG_ETOOBIG);
+    }
+    struct commitlog_record with_body = record_of_topic();
+    with_body.body = body;
+    for (with_body.body_count = 1; with_body.body_count <= 2; with_body.body_count++) {
+        ck_assert_int_eq(_i == BY_RESERVATION ? COMMITLOG_ETOOBIG : put(_i, &with_body),
+                         COMMITLOG_ETOOBIG);
+    }
+    free(key);
+    free(header);
+}
+END_TEST
+
+START_TEST(a_time_that_cannot_be_is_refused)
+{
+    struct commitlog_cursor *cursor = NULL;
+    const uint32_t queue = _i == 0 ? 0 : COMMITLOG_QUEUE_ALL;
+    ck_assert_int_eq(commitlog_cursor_open(s.store, s.topic, queue, COMMITLOG_FROM_TIME,
+                                           (uint64_t)INT64_MAX + 1, &cursor, &s.err),
+                     COMMITLOG_EINVAL);
+    ck_assert_ptr_null(cursor);
+    ck_assert_int_eq(commitlog_cursor_open(s.store, s.topic, queue, COMMITLOG_FROM_TIME, INT64_MAX,
+                                           &cursor, &s.err),
+                     COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_TIME, UINT64_MAX),
+                     COMMITLOG_EINVAL);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+START_TEST(a_name_that_no_file_can_have_is_refused)
+{
+    char name[257];
+    struct commitlog_store *store = NULL;
+    memset(name, 'n', sizeof name - 1);
+    name[sizeof name - 1] = '\0';
+    ck_assert_int_eq(commitlog_open(name, NULL, &store, &s.err), COMMITLOG_EINVAL);
+    ck_assert_ptr_null(store);
+}
+END_TEST
+
 START_TEST(keys_and_tags_that_nothing_can_have_are_not_searched_for)
 {
     static const char bytes[4097] = {'b'};
@@ -238,6 +297,10 @@ int main(void)
     tcase_add_loop_test(tcase, a_record_with_bytes_at_null_is_refused, 0, WAYS);
     tcase_add_loop_test(tcase, what_is_empty_is_invalid_and_what_is_above_its_maximum_too_big, 0,
                         WAYS);
+    tcase_add_loop_test(tcase, more_than_a_record_may_have_is_too_big_before_it_is_looked_at, 0,
+                        WAYS);
+    tcase_add_loop_test(tcase, a_time_that_cannot_be_is_refused, 0, 2);
+    tcase_add_test(tcase, a_name_that_no_file_can_have_is_refused);
     tcase_add_test(tcase, keys_and_tags_that_nothing_can_have_are_not_searched_for);
     tcase_add_loop_test(tcase, an_empty_value_may_be_null, 0, WAYS);
     tcase_add_test(tcase, names_and_texts_with_bytes_at_null_are_refused);

@@ -34,6 +34,9 @@ static int store_set_other(struct cli *cli, struct store *store, const char *pai
         return cli_usage(cli, "--option: \"%s\" is not NAME=VALUE", pair);
     }
     (void)snprintf(name, sizeof(name), "%.*s", (int)(equals - pair), pair);
+    if (strcmp(name, "access") == 0 || strcmp(name, "borrow") == 0 || strcmp(name, "create") == 0) {
+        return cli_usage(cli, "--option: %s is for the command to decide", name);
+    }
     char option[80];
     (void)snprintf(option, sizeof(option), "--option %s", name);
     return store_set(cli, store, name, equals + 1, option);

@@ -137,7 +137,8 @@ static int scan_too_small(struct scan *scan, uint64_t bound)
         cli_error(scan->cli, "%s: there is no record before position %" PRIu64, scan->cli->dir,
                   bound);
     } else {
-        cli_error(scan->cli, "%s: what lies before %s %" PRIu64 " was dropped by retention",
+        cli_error(scan->cli,
+                  "%s: what lies before %s %" PRIu64 " was dropped by retention, or has expired",
                   scan->cli->dir, what, bound);
     }
     if (scan->begun &&
