@@ -16,7 +16,6 @@
 #include "format/live_area.h"
 #include "segment/segment_name.h"
 
-/* A reader that probes holds the lock for an instant: a writer that meets it tries again. */
 #define STORE_PATH_MAX 4096u
 
 struct store_listing {

@@ -15,6 +15,7 @@
 #include "base/invariant.h"
 #include "recovery/store_dir.h"
 
+/* A reader that probes holds the lock for an instant: a writer that meets it tries again. */
 #define STORE_LOCK_TRIES 20u
 #define STORE_LOCK_PAUSE_NS (2 * CLG_OS_NS_PER_MS)
 

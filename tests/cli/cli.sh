@@ -53,7 +53,7 @@ test_usage() {
     wrong append -t t --option nonsense=1
     wrong append -t t --option create=never
     wrong append -t t -o access=read-only
-    wrong read -t t -o borrow=1
+    wrong append -t t -o borrow=1
     wrong append -t t --engine steam
     wrong read
     wrong read -t t --from 3
