@@ -91,9 +91,11 @@ static void live_stage(struct clg_store_dir *dir, const struct clg_segment *segm
 {
     struct clg_stage stage;
     struct clg_stage_found found;
-    if (clg_stage_open(&stage, dir, dir->last.uuid, dir->last.session, NULL) != 0) {
+    const struct clg_checkpoint newest = {.session = dir->last.session, .epoch = 1};
+    if (clg_stage_open(&stage, dir, dir->last.uuid, &newest, NULL) != 0) {
         return;
     }
+    FUZZ_CHECK(!stage.live.usable || (!stage.live.unsound && !stage.live.missing));
     uint64_t at = stage.live.written;
     for (uint32_t i = 0; stage.live.usable && i < FUZZ_FILE_BYTES_MAX / 8; i++) {
         FUZZ_CHECK(at <= stage.live.claimed);

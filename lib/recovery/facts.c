@@ -468,7 +468,7 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
     if (rc != 0) {
         return rc;
     }
-    rc = clg_stage_open(&stage, dir, facts->uuid, clg_facts_session(facts), err);
+    rc = clg_stage_open(&stage, dir, facts->uuid, clg_facts_newest(facts), err);
     if (rc != 0) {
         return rc;
     }

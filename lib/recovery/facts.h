@@ -131,6 +131,7 @@ struct clg_live_facts {
     bool usable;     /* same boot, device, inode, UUID, session; positions in order */
     bool failed;     /* its writer had latched an error */
     bool unsound;    /* there, but it fails its checks: what only it had is lost */
+    bool missing;    /* LOCK names it, and it is not there: the same */
     uint32_t engine; /* CLG_ENGINE_... */
     uint32_t epoch;
     uint64_t first;
@@ -220,6 +221,10 @@ void clg_facts_free(struct clg_facts *facts);
 
 /* All of it lies before `first`: retention had been interrupted. */
 bool clg_facts_is_below(const struct clg_facts *facts, const struct clg_fact_segment *fact);
+
+/* What became of the live area of a writer that did not close, so that nobody can say what was only
+ * in it, or that there was nothing. NULL: nothing became of it. */
+const char *clg_facts_live_lost(const struct clg_facts *facts);
 
 /* Segment that holds `position` (its header pages and footer too), or NULL. */
 const struct clg_fact_segment *clg_facts_segment_at(const struct clg_facts *facts,

@@ -22,11 +22,11 @@ static inline void clg_facts_witness(struct clg_facts *facts, uint64_t position,
     }
 }
 
-/* Whose stage counts: of the session that wrote the newest checkpoint. 0: LOCK alone decides, for
- * that slot may be the one that is lost. */
-static inline uint64_t clg_facts_session(const struct clg_facts *facts)
+/* Whose stage counts: of the session that wrote the newest checkpoint. NULL: LOCK alone decides,
+ * for that slot may be the one that is lost. */
+static inline const struct clg_checkpoint *clg_facts_newest(const struct clg_facts *facts)
 {
-    return facts->have_checkpoint && facts->bad_slots == 0 ? facts->checkpoint.session : 0;
+    return facts->have_checkpoint && facts->bad_slots == 0 ? &facts->checkpoint : NULL;
 }
 
 /* The names in the directory, log/ and view/: the segments in order, temporary and foreign files;

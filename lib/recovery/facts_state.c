@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * facts_state.c -- where the views will begin to read the log. See facts_internal.h.
+ * facts_state.c -- where the views will begin to read the log, and what else recovery asks of facts
+ * that were collected. See facts.h and facts_internal.h.
  *
  * The views ask more of the file; what is asked here is what damage of the log makes false.
  */
@@ -72,4 +73,13 @@ uint64_t clg_facts_views_from(const struct clg_facts *facts, const struct clg_st
     }
     CLG_ASSERT(from >= facts->first);
     return from;
+}
+
+const char *clg_facts_live_lost(const struct clg_facts *facts)
+{
+    CLG_ASSERT(!facts->live.usable || (!facts->live.unsound && !facts->live.missing));
+    return facts->clean          ? NULL
+           : facts->live.unsound ? "the live area of the last writer fails its checks"
+           : facts->live.missing ? "the live area of the last writer is gone"
+                                 : NULL;
 }

@@ -98,13 +98,6 @@ static void plan_anomaly(struct plan_make *m, const char *what)
     CLG_ASSERT(m->anomaly != NULL);
 }
 
-/* Nobody can say what was only in it, or that there was nothing. */
-static bool plan_live_lost(const struct clg_facts *facts)
-{
-    CLG_ASSERT(!facts->live.unsound || !facts->live.usable);
-    return facts->live.unsound && !facts->clean;
-}
-
 static void plan_find_anomalies(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
@@ -125,8 +118,8 @@ static void plan_find_anomalies(struct plan_make *m)
     if (facts->claim_count > 0) {
         plan_anomaly(m, "a writer died between claim and commit");
     }
-    if (plan_live_lost(facts)) {
-        plan_anomaly(m, "the live area of the last writer fails its checks");
+    if (clg_facts_live_lost(facts) != NULL) {
+        plan_anomaly(m, clg_facts_live_lost(facts));
     }
     if (!facts->tail_zero) {
         plan_anomaly(m, facts->end_why != NULL ? facts->end_why : "bytes behind the end");
@@ -187,7 +180,7 @@ static void plan_judge(struct plan_make *m)
         plan->reason_position = at;
         (void)snprintf(plan->reason, sizeof(plan->reason),
                        "acknowledged data is damaged: %s (position %" PRIu64 ")", damage, at);
-    } else if (facts->tail_zero && !plan_live_lost(facts)) {
+    } else if (facts->tail_zero && clg_facts_live_lost(facts) == NULL) {
         plan->tail = COMMITLOG_TAIL_CLEAN;
     } else {
         /* Beside the positions of the writer itself nothing proves that a record was not yet

@@ -75,7 +75,7 @@ static int text_verdict(const struct clg_plan *plan, const struct clg_facts *fac
                         facts->prefix_end,
                         facts->is_new ? "a new store"
                         : plan->tail == COMMITLOG_TAIL_UNPROVABLE && facts->tail_zero
-                            ? "the live area of the last writer fails its checks"
+                            ? clg_facts_live_lost(facts)
                         : facts->end_why != NULL ? facts->end_why
                                                  : "not scanned");
     case 1:

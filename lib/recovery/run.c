@@ -534,7 +534,7 @@ int clg_run_plan(struct clg_store_dir *dir, struct clg_facts *facts, const struc
     r.options = options;
     r.counts = counts;
     r.err = err;
-    int rc = clg_stage_open(&r.stage, dir, dir->segment_dir.uuid, clg_facts_session(facts), err);
+    int rc = clg_stage_open(&r.stage, dir, dir->segment_dir.uuid, clg_facts_newest(facts), err);
     if (rc != 0) {
         return rc;
     }

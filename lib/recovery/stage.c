@@ -244,8 +244,9 @@ static int stage_find(struct clg_stage *stage, struct clg_store_dir *dir, const 
 }
 
 int clg_stage_open(struct clg_stage *stage, struct clg_store_dir *dir, const uint8_t *uuid,
-                   uint64_t session, struct commitlog_error *err)
+                   const struct clg_checkpoint *newest, struct commitlog_error *err)
 {
+    const uint64_t session = newest != NULL ? newest->session : 0;
     memset(stage, 0, sizeof(*stage));
     stage->os = dir->os;
     stage->fd = -1;
@@ -260,7 +261,13 @@ int clg_stage_open(struct clg_stage *stage, struct clg_store_dir *dir, const uin
         memcmp(dir->last.uuid, uuid, CLG_UUID_BYTES) != 0) {
         return 0;
     }
-    return stage_open_at(stage, dir, dir->last.live_path, uuid, session, err);
+    int rc = stage_open_at(stage, dir, dir->last.live_path, uuid, session, err);
+    if (rc == 0 && !stage->live.usable && !stage->live.unsound) {
+        /* A recovery that is over takes the name from LOCK; only a clean close leaves it there and
+         * removes the area, and the newest checkpoint tells which it was. */
+        stage->live.missing = newest != NULL && !dir->writer_live;
+    }
+    return rc;
 }
 
 void clg_stage_close(struct clg_stage *stage)

@@ -12,8 +12,8 @@
  * Threads and locks: the calling thread, under the writer's lock: the area's writer is dead.
  * Happy path: clg_stage_open -> clg_stage_look ... -> clg_stage_close.
  * Failure modes: ELOCKED; ENOMEM, ELIMIT, EIO: what is there but cannot be read now must not be
- * taken for nothing. An area that is gone or that does not agree is no evidence, and no failure;
- * one that is damaged is told (clg_live_facts.unsound).
+ * taken for nothing. An area that does not agree is no evidence, and no failure; one that is
+ * damaged, or not where LOCK says, is told (clg_live_facts.unsound, .missing).
  */
 #ifndef CLG_RECOVERY_STAGE_H
 #define CLG_RECOVERY_STAGE_H
@@ -51,11 +51,11 @@ struct clg_stage_found {
     struct clg_record_header header; /* of the last one */
 };
 
-/* Fills stage->live; with live.usable false there is nothing to look at. session: that of the
- * newest checkpoint (0: it is not known, LOCK alone decides). After a failure it is closed. If LOCK
- * named nobody, dir->last of a writer says then what LOCK would have said. */
+/* Fills stage->live; with live.usable false there is nothing to look at. Its session is that of the
+ * newest checkpoint (NULL: it is not known, LOCK alone decides). After a failure it is closed. If
+ * LOCK named nobody, dir->last of a writer says then what LOCK would have said. */
 CLG_MUST_CHECK int clg_stage_open(struct clg_stage *stage, struct clg_store_dir *dir,
-                                  const uint8_t *uuid, uint64_t session,
+                                  const uint8_t *uuid, const struct clg_checkpoint *newest,
                                   struct commitlog_error *err);
 void clg_stage_close(struct clg_stage *stage);
 

@@ -11,6 +11,7 @@
  * Failure modes: a failure is latched by the layer it happened in, or reported as an event and
  *       tried again.
  */
+#include <errno.h>
 #include <string.h>
 
 #include "base/error.h"
@@ -527,7 +528,9 @@ int clg_services_start(struct commitlog_store *store, struct commitlog_error *er
     int rc = store->os->thread_start(store->os, service_main, store, "commitlog", &store->thread);
     if (rc < 0) {
         store->has_thread = false;
-        return clg_fail_os(err, rc, CLG_NO_POSITION, "start the upkeep thread");
+        return rc == -EAGAIN ? clg_fail(err, COMMITLOG_ELIMIT, EAGAIN, CLG_NO_POSITION,
+                                        "start the upkeep thread: the system has no thread to give")
+                             : clg_fail_os(err, rc, CLG_NO_POSITION, "start the upkeep thread");
     }
     return COMMITLOG_OK;
 }

@@ -348,6 +348,17 @@ static int store_name_area(struct commitlog_store *store, const uint8_t uuid[CLG
     return rc;
 }
 
+/* An opening that failed has recovered everything, and its area goes. LOCK does not name what is
+ * not there: that would mean a loss. */
+static void store_unname_area(struct commitlog_store *store, const uint8_t uuid[CLG_UUID_BYTES])
+{
+    struct clg_core *core = store->core;
+    if (!core->keeps_live_file && strcmp(store->dir.last.live_path, core->live.path) == 0) {
+        core->keeps_live_file = clg_store_dir_write_lock(&store->dir, uuid, core->writer_session,
+                                                         "", NULL) != COMMITLOG_OK;
+    }
+}
+
 static int store_open_writer(struct commitlog_store *store, struct commitlog_error *err)
 {
     struct clg_core *core = NULL;
@@ -409,7 +420,13 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
     if (rc == COMMITLOG_OK) {
         rc = clg_retain_tell_first(store, err);
     }
-    return rc == COMMITLOG_OK ? clg_services_start(store, err) : rc;
+    if (rc == COMMITLOG_OK) {
+        rc = clg_services_start(store, err);
+    }
+    if (rc != COMMITLOG_OK) {
+        store_unname_area(store, result.uuid);
+    }
+    return rc;
 }
 
 int32_t commitlog_open(const char *path, const struct commitlog_options *options,
