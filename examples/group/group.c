@@ -61,7 +61,8 @@ static int32_t join_group(struct member *member, const char *name, struct commit
 }
 
 /* May the group read this queue? A queue that the topic was created with, always. Once one is open
- * it stays so, unless the group is reset. */
+ * it stays so, unless the group is reset, or the topic shrinks and grows again: only a thread of
+ * this process could let it, and then the gate would be looked at behind each fetch, too. */
 static int32_t ask_gate(struct member *member, uint32_t queue, bool *out_open,
                         struct commitlog_error *err)
 {

@@ -142,6 +142,20 @@ static bool is_open(const struct pass *pass, uint32_t queue)
            opened_meanwhile(pass, queue);
 }
 
+/* Asked behind the fetch: between the first look and that the topic may have shrunk and grown
+ * again, and then what came is not in order. */
+static bool still_open(const struct pass *pass, uint32_t queue)
+{
+    const struct desk *desk = pass->clerk->desk;
+    struct commitlog_group_gate gate = {.struct_bytes = sizeof gate};
+    struct commitlog_error err = {.message = ""};
+    CHECK_OK(commitlog_group_gate(pass->clerk->group, atomic_load(&desk->numbers[LEDGER_GROWS]),
+                                  queue, &gate, &err),
+             &err);
+    ledger_count(desk->ledger, LEDGER_CLOSED, gate.open == 0);
+    return gate.open != 0;
+}
+
 static struct commitlog_cursor *cursor_open(const struct pass *pass, uint32_t topic, uint32_t queue,
                                             uint64_t from)
 {
@@ -175,6 +189,8 @@ static void consume_queue(struct pass *pass, uint32_t place)
     CHECKF(rc == COMMITLOG_OK || rc == COMMITLOG_EEND || rc == COMMITLOG_EINTERRUPTED,
            "group %u, topic %u queue %u at %llu: %s, bound %llu", pass->clerk->thread, topic, queue,
            (ull)next, commitlog_error_name(rc), (ull)bound);
+    if (rc == COMMITLOG_OK && topic == LEDGER_GROWS && !still_open(pass, queue))
+        rc = COMMITLOG_EEND;
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < got; i++) {
         CHECK(messages[i].queue == queue && messages[i].queue_offset >= next);
         next = messages[i].queue_offset + 1;
