@@ -13,12 +13,13 @@
 #include "os/lock.h"
 
 #define LIVE_DIR_NAME "LIVE"
+#define LIVE_TEMPORARY ".tmp"
 #define LIVE_ZERO_BYTES 65536u
 
 /* A copy of the store has the same UUID, but not the same directory: a writer of one must not take
  * the area of the other's away, or what only that holds. */
-void clg_live_name(char name[CLG_LIVE_NAME_BYTES], const uint8_t uuid[CLG_UUID_BYTES],
-                   uint64_t device, uint64_t inode)
+static void live_name(char name[CLG_LIVE_NAME_BYTES], const uint8_t uuid[CLG_UUID_BYTES],
+                      uint64_t device, uint64_t inode)
 {
     static const char digits[] = "0123456789abcdef";
     char hex[2 * CLG_UUID_BYTES + 1];
@@ -29,6 +30,19 @@ void clg_live_name(char name[CLG_LIVE_NAME_BYTES], const uint8_t uuid[CLG_UUID_B
     hex[2 * CLG_UUID_BYTES] = '\0';
     (void)snprintf(name, CLG_LIVE_NAME_BYTES, "commitlog-%s-%" PRIx64 "-%" PRIx64, hex, device,
                    CLG_PLANTED(LIVE_BY_UUID) ? 0 : inode);
+}
+
+int clg_live_tmpfs_path(const struct commitlog_os *os, char path[CLG_LIVE_PATH_MAX + 1],
+                        const uint8_t uuid[CLG_UUID_BYTES], uint64_t device, uint64_t inode)
+{
+    char name[CLG_LIVE_NAME_BYTES];
+    int rc = os->tmpfs_dir(os, path, CLG_LIVE_PATH_MAX - sizeof(name) - sizeof(LIVE_TEMPORARY));
+    if (rc >= 0) {
+        size_t bytes = strlen(path);
+        live_name(name, uuid, device, inode);
+        (void)snprintf(path + bytes, CLG_LIVE_PATH_MAX + 1 - bytes, "/%s", name);
+    }
+    return rc;
 }
 
 /* Blocks for every byte: DIR/LIVE is also written, because a file system may still have to
@@ -139,10 +153,10 @@ static int live_create_tmpfs(struct clg_live *live)
         return live->dirfd;
     }
     live->owns_dirfd = true;
-    clg_live_name(live->name, live->header.uuid, live->header.device, live->header.inode);
+    live_name(live->name, live->header.uuid, live->header.device, live->header.inode);
     (void)snprintf(live->path, sizeof(live->path), "%s/%s", dir, live->name);
     char temporary[sizeof(live->name) + 4];
-    (void)snprintf(temporary, sizeof(temporary), "%s.tmp", live->name);
+    (void)snprintf(temporary, sizeof(temporary), "%s" LIVE_TEMPORARY, live->name);
     return live_create_file(live, temporary, false);
 }
 
@@ -162,7 +176,7 @@ static int live_create_dir(struct clg_live *live, int store_dirfd)
     live->owns_dirfd = false;
     (void)snprintf(live->name, sizeof(live->name), "%s", LIVE_DIR_NAME);
     (void)snprintf(live->path, sizeof(live->path), "%s", LIVE_DIR_NAME);
-    return live_create_file(live, LIVE_DIR_NAME ".tmp", true);
+    return live_create_file(live, LIVE_DIR_NAME LIVE_TEMPORARY, true);
 }
 
 static int live_create_private(struct clg_live *live)
@@ -405,10 +419,21 @@ void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char 
     live_reset(&old);
 }
 
+static void live_unlink(const struct commitlog_os *os, int store_dirfd, const char *path)
+{
+    const char *name;
+    int dirfd = live_open_parent(os, store_dirfd, path, &name);
+    if (dirfd >= 0) {
+        (void)os->unlink_at(os, dirfd, name);
+    }
+    if (dirfd >= 0 && dirfd != store_dirfd) {
+        clg_os_close_fd(os, &dirfd);
+    }
+}
+
 void clg_live_discard(const struct commitlog_os *os, int store_dirfd, const char *path,
                       const uint8_t uuid[CLG_UUID_BYTES])
 {
-    const char *name;
     struct clg_live old;
     memset(&old, 0, sizeof(old));
     old.os = os;
@@ -416,15 +441,29 @@ void clg_live_discard(const struct commitlog_os *os, int store_dirfd, const char
     int fd = path[0] == '\0' ? -1 : live_open_named(os, store_dirfd, path, CLG_OS_OPEN_READ);
     old.fd = fd >= 0 ? fd : -1;
     if (old.fd >= 0 && live_check_file(&old, store_dirfd, path, uuid, NULL, NULL) == COMMITLOG_OK) {
-        int dirfd = live_open_parent(os, store_dirfd, path, &name);
-        if (dirfd >= 0) {
-            (void)os->unlink_at(os, dirfd, name);
-        }
-        if (dirfd >= 0 && dirfd != store_dirfd) {
-            clg_os_close_fd(os, &dirfd);
-        }
+        live_unlink(os, store_dirfd, path);
     }
     live_reset(&old);
+}
+
+void clg_live_discard_unnamed(const struct commitlog_os *os, int store_dirfd,
+                              const uint8_t uuid[CLG_UUID_BYTES], uint64_t device, uint64_t inode,
+                              const char *keep)
+{
+    char path[CLG_LIVE_PATH_MAX + 1];
+    CLG_ASSERT(keep != NULL);
+    if (strcmp(keep, LIVE_DIR_NAME) != 0) {
+        clg_live_discard(os, store_dirfd, LIVE_DIR_NAME, uuid);
+    }
+    if (clg_live_tmpfs_path(os, path, uuid, device, inode) >= 0) {
+        if (strcmp(keep, path) != 0) {
+            clg_live_discard(os, store_dirfd, path, uuid);
+        }
+        /* One that died sooner has not given it its name. */
+        size_t bytes = strlen(path);
+        (void)snprintf(path + bytes, sizeof(path) - bytes, LIVE_TEMPORARY);
+        live_unlink(os, store_dirfd, path);
+    }
 }
 
 void clg_live_close(struct clg_live *live, bool remove_file)

@@ -54,9 +54,11 @@ struct clg_live_config {
 CLG_MUST_CHECK int clg_live_create(struct clg_live *live, const struct clg_live_config *config,
                                    struct commitlog_error *err);
 
-/* What the file of an area is called on tmpfs, for the directory of its store. */
-void clg_live_name(char name[CLG_LIVE_NAME_BYTES], const uint8_t uuid[CLG_UUID_BYTES],
-                   uint64_t device, uint64_t inode);
+/* Where the file of an area is on tmpfs, for the directory of its store. -errno: there is none. */
+CLG_MUST_CHECK int clg_live_tmpfs_path(const struct commitlog_os *os,
+                                       char path[CLG_LIVE_PATH_MAX + 1],
+                                       const uint8_t uuid[CLG_UUID_BYTES], uint64_t device,
+                                       uint64_t inode);
 
 /* Maps the area that LOCK names, read-only. COMMITLOG_ENOTFOUND: there is none (any more), or none
  * that this process can see; EFOREIGN, EFORMAT, EDAMAGED, EVERSION: there is something else, or an
@@ -78,6 +80,12 @@ void clg_live_retire(const struct commitlog_os *os, int store_dirfd, const char 
 /* Removes the file of that area, once recovery has put into the segments what it had to say. */
 void clg_live_discard(const struct commitlog_os *os, int store_dirfd, const char *path,
                       const uint8_t uuid[CLG_UUID_BYTES]);
+/* And those of this store's directory that lie where a writer puts one, but not at `keep`: of
+ * writers that died while they opened, and that LOCK has never named. They say where the log ended
+ * then, to whoever has lost LOCK and CHECKPOINT. */
+void clg_live_discard_unnamed(const struct commitlog_os *os, int store_dirfd,
+                              const uint8_t uuid[CLG_UUID_BYTES], uint64_t device, uint64_t inode,
+                              const char *keep);
 
 /* Unmaps. A writer that closed in good order sets remove_file. */
 void clg_live_close(struct clg_live *live, bool remove_file);

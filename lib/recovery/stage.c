@@ -207,15 +207,11 @@ static int stage_find(struct clg_stage *stage, struct clg_store_dir *dir, const 
                       uint64_t session, struct commitlog_error *err)
 {
     char path[CLG_LIVE_PATH_MAX + 1];
-    char name[CLG_LIVE_NAME_BYTES];
     const char *found = CLG_STORE_LIVE_NAME;
     struct clg_stage other;
     CLG_ASSERT(!dir->last_known);
     int rc = stage_open_at(stage, dir, found, uuid, session, err);
-    if (rc == 0 && dir->os->tmpfs_dir(dir->os, path, sizeof(path) - sizeof(name) - 1) >= 0) {
-        size_t bytes = strlen(path);
-        clg_live_name(name, uuid, dir->device, dir->inode);
-        (void)snprintf(path + bytes, sizeof(path) - bytes, "/%s", name);
+    if (rc == 0 && clg_live_tmpfs_path(dir->os, path, uuid, dir->device, dir->inode) >= 0) {
         rc = stage_open_at(&other, dir, path, uuid, session, err);
         bool takes =
             rc == 0 &&

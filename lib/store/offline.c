@@ -62,6 +62,7 @@ static int offline_recover(const struct commitlog_options *options, struct clg_s
     if (rc == COMMITLOG_OK && !wanted->plan_only) {
         const struct clg_lock_file *used = known ? &last : &result.last;
         clg_live_discard(os, dir->dir_fd, used->live_path, used->uuid);
+        clg_live_discard_unnamed(os, dir->dir_fd, result.uuid, dir->device, dir->inode, "");
     }
     *summary = result.summary;
     clg_segment_unref(result.prepared);

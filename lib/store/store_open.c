@@ -345,6 +345,10 @@ static int store_name_area(struct commitlog_store *store, const uint8_t uuid[CLG
     if (rc == COMMITLOG_OK && strcmp(last->live_path, path) != 0) {
         clg_live_discard(store->os, store->dir.dir_fd, last->live_path, last->uuid);
     }
+    if (rc == COMMITLOG_OK) {
+        clg_live_discard_unnamed(store->os, store->dir.dir_fd, uuid, store->dir.device,
+                                 store->dir.inode, path);
+    }
     return rc;
 }
 

@@ -406,7 +406,7 @@ static void verify_summary(const struct clg_verify *v, const struct clg_facts *f
     memset(out, 0, sizeof(*out));
     CLG_ASSERT(v->counts != NULL);
     out->struct_bytes = sizeof(*out);
-    out->tail = facts->prefix_end < facts->witness ? COMMITLOG_TAIL_DAMAGED
+    out->tail = facts->prefix_end < facts->witness                       ? COMMITLOG_TAIL_DAMAGED
                 : facts->tail_zero && clg_facts_live_lost(facts) == NULL ? COMMITLOG_TAIL_CLEAN
                 : facts->live.usable                                     ? COMMITLOG_TAIL_TORN
                                      : COMMITLOG_TAIL_UNPROVABLE;

@@ -48,7 +48,7 @@ static const char *area_path(uint64_t place)
     return path;
 }
 
-static uint64_t threads;
+static uint64_t threads; /* an opening has upkeep's */
 
 static int32_t open_with(const struct commitlog_os *os, uint64_t place, uint64_t mode)
 {
@@ -98,20 +98,25 @@ START_TEST(what_was_only_staged_survives_without_what_lock_says)
 }
 END_TEST
 
-/* It is not left behind in memory. */
-START_TEST(what_a_recovery_has_used_up_is_removed_without_what_lock_says)
+static void recover_store(void)
 {
     struct commitlog_options *options = NULL;
     struct commitlog_report *report = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_msg(commitlog_recover("/store", options, 0, &report, &err) == 0, "%s", err.message);
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+}
+
+/* It is not left behind in memory. */
+START_TEST(what_a_recovery_has_used_up_is_removed_without_what_lock_says)
+{
     const char *name = NULL;
     die_staged(COMMITLOG_LIVE_TMPFS);
     lose_lock(_i);
     ck_assert_int_eq(commitlog_fault_name(machine, "/shm", 0, &name), COMMITLOG_OK);
-    ck_assert_int_eq(commitlog_options_create(&options), 0);
-    commitlog_options_set_os(options, commitlog_fault_os(machine));
-    ck_assert_int_eq(commitlog_recover("/store", options, 0, &report, &err), 0);
-    commitlog_report_free(report);
-    commitlog_options_free(options);
+    recover_store();
     ck_assert_int_ne(commitlog_fault_name(machine, "/shm", 0, &name), COMMITLOG_OK);
     ck_assert_int_eq(open_at(COMMITLOG_LIVE_AUTO, COMMITLOG_RECOVER_STRICT), 0);
     ck_assert_uint_eq(store_count(), 8);
@@ -361,6 +366,54 @@ START_TEST(an_area_whose_writer_died_while_it_opened_is_nobodys)
 }
 END_TEST
 
+/* Who removes it: the next writer, which puts its own elsewhere, or a recovery. */
+enum { AFTER_WRITER, AFTER_WRITER_NOWHERE, AFTER_RECOVERY, AFTER_WAYS };
+
+/* With LOCK and CHECKPOINT it would be all that says where the log ended: too soon. */
+START_TEST(an_area_whose_writer_died_while_it_opened_does_not_stay)
+{
+    const uint64_t place = _i / AFTER_WAYS == 0 ? COMMITLOG_LIVE_TMPFS : COMMITLOG_LIVE_DIR;
+    const uint64_t other = _i / AFTER_WAYS == 1 ? COMMITLOG_LIVE_TMPFS : COMMITLOG_LIVE_DIR;
+    const char *name = NULL;
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    uint32_t left = 0;
+    ck_assert_int_eq(open_at(other, COMMITLOG_RECOVER_TAIL), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    struct commitlog_fault *base = machine;
+    bool dead = true;
+    for (uint64_t nth = 1; dead; nth++) {
+        struct commitlog_fault *next = NULL;
+        ck_assert_int_eq(commitlog_fault_clone(base, nth, &machine), 0);
+        commitlog_fault_cut_at(machine, nth);
+        (void)open_at(place, COMMITLOG_RECOVER_TAIL);
+        dead = commitlog_fault_is_dead(machine) != 0;
+        ck_assert_int_eq(commitlog_fault_clone(machine, nth, &next), 0);
+        die_on(next, false);
+        left += commitlog_fault_name(machine, "/shm", 0, &name) == COMMITLOG_OK;
+        left += commitlog_fault_content(machine, "/store/LIVE", &data, &bytes) == COMMITLOG_OK;
+        if (_i % AFTER_WAYS == AFTER_RECOVERY) {
+            recover_store();
+        } else {
+            ck_assert_int_eq(
+                open_at(_i % AFTER_WAYS == AFTER_WRITER ? other : COMMITLOG_LIVE_PRIVATE,
+                        COMMITLOG_RECOVER_TAIL),
+                0);
+            ck_assert_int_eq(commitlog_close(store, &err), 0);
+            store = NULL;
+        }
+        ck_assert_int_ne(commitlog_fault_name(machine, "/shm", 0, &name), COMMITLOG_OK);
+        ck_assert_int_ne(commitlog_fault_content(machine, "/store/LIVE", &data, &bytes),
+                         COMMITLOG_OK);
+        commitlog_fault_free(machine);
+    }
+    machine = base;
+    ck_assert_uint_gt(left, 0);
+}
+END_TEST
+
 static int no_thread(const struct commitlog_os *os, void (*fn)(void *arg), void *arg,
                      const char *name, uint64_t *handle)
 {
@@ -406,6 +459,8 @@ int main(void)
     tcase_add_loop_test(all, an_area_that_is_there_but_damaged_is_not_passed_over_in_silence, 0, 4);
     tcase_add_loop_test(all, an_area_that_is_gone_is_not_passed_over_in_silence, 0, 2 * AREA_WAYS);
     tcase_add_loop_test(all, no_opening_that_ends_early_makes_an_area_seem_gone, 0, 12);
+    tcase_add_loop_test(all, an_area_whose_writer_died_while_it_opened_does_not_stay, 0,
+                        2 * AFTER_WAYS);
     tcase_add_test(all, an_opening_that_gets_no_thread_loses_nothing);
     tcase_add_loop_test(all, an_area_whose_writer_died_while_it_opened_is_nobodys, 0, 4);
     suite_add_tcase(suite, all);
