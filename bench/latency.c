@@ -311,7 +311,8 @@ int main(int argc, const char **argv)
         bench_put_integer(run.line, "cold_bytes", cold_reader ? (uint64_t)cold_mib << 20 : 0);
     }
     if (!same_cpus) {
-        bench_pin(&run.bench, 1); /* which the threads that the engine starts take over */
+        bench_pin(&run.bench, 1);
+        bench_threads_stay(); /* those that the engine starts */
     }
     store_open(&run);
     bench_need(pthread_create(&appender, NULL, appender_run, &run), "thread");

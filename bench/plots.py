@@ -17,7 +17,8 @@ OURS = "#c0392b"
 # Colour-blind safe (Okabe and Ito), and each engine has the same one everywhere.
 COLOURS = {"commitlog": OURS, "commitlog-batch": OURS, "commitlog-mmap": "#e79f8f",
            "lmdb": "#0072b2", "lmdb-1": "#0072b2",
-           "rocksdb": "#e69f00", "rocksdb-batch": "#e69f00", "leveldb": "#009e73",
+           "rocksdb": "#e69f00", "rocksdb-batch": "#e69f00",
+           "rocksdb-vector": "#f2c879", "leveldb": "#009e73",
            "leveldb-batch": "#009e73", "sqlite": "#56b4e9", "wiredtiger": "#cc79a7",
            "wiredtiger-1": "#cc79a7",
            "pmemlog": "#8c6d31", "rocketmq": "#444444"}

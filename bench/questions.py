@@ -15,13 +15,16 @@ AT_MOST, AT_LEAST = "at most", "at least"
 OURS = ("commitlog", "commitlog-mmap")
 ROCKETMQ = ("rocketmq", "rocketmq-warm", "rocketmq-pool", "rocketmq-channel")
 ROCKSDB = ("rocksdb", "rocksdb-batch")
+ROCKSDB_APPENDS = (*ROCKSDB, "rocksdb-vector")  # single records cannot be read of the last
 LEVELDB = ("leveldb", "leveldb-batch")
 LIMITS = ("limit-memory", "limit-pwrite", "limit-pwrite-recycled")
-ASYNC_PEERS = ("lmdb", "lmdb-1", *ROCKSDB, *LEVELDB, "sqlite", "wiredtiger", "wiredtiger-1",
+ASYNC_PEERS = ("lmdb", "lmdb-1", *ROCKSDB_APPENDS, *LEVELDB, "sqlite", "wiredtiger", "wiredtiger-1",
                "pmemlog", *ROCKETMQ)
-READ_PEERS = ("lmdb", "rocksdb", "leveldb", "sqlite", "wiredtiger", "pmemlog", "rocketmq")
+READ_PEERS = ("lmdb", *ROCKSDB, "leveldb", "sqlite", "wiredtiger", "pmemlog", "rocketmq")
 BATCH_PEERS = ("lmdb", "rocksdb-batch", "leveldb-batch", "sqlite", "wiredtiger")
-DURABLE_PEERS = ("lmdb-1", "rocksdb", "leveldb", "sqlite", "wiredtiger-1", "pmemlog", "rocketmq")
+# RocketMQ's flush of one thread is fastest into a mapped file, of many into one that was written.
+DURABLE_PEERS = ("lmdb-1", "rocksdb", "leveldb", "sqlite", "wiredtiger-1", "pmemlog", "rocketmq",
+                 "rocketmq-warm")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -130,7 +133,7 @@ def append_goals():
         Goal("copy + XXH3 into memory", AT_MOST, 2.8, ratio("commitlog", "limit-memory"),
              stretch=True),
         Goal("faster than LMDB, 1,000 a transaction", AT_LEAST, 2, over("lmdb")),
-        Goal("faster than the best RocksDB", AT_LEAST, 7, over_best(ROCKSDB)),
+        Goal("faster than the best RocksDB", AT_LEAST, 7, over_best(ROCKSDB_APPENDS)),
         Goal("faster than RocketMQ's store at its best", AT_LEAST, 5,
              over_best((*ROCKETMQ, *(run.name for run in ROCKETMQ_BATCHES)))),
     )
@@ -149,8 +152,8 @@ def batch_case(name, question, records, size, text):
     return Case(
         name, question, f"append {text}, async, one thread, 1,000 a commit", "append",
         (*option("records", records), *option("bytes", size), *option("batch", 1000)),
-        runs("commitlog-batch", "limit-pwrite", *BATCH_PEERS, "rocketmq-warm", "rocketmq-channel",
-             base="commitlog-batch"),
+        runs("commitlog-batch", "limit-pwrite", *BATCH_PEERS, "rocksdb-vector", "rocketmq-warm",
+             "rocketmq-channel", base="commitlog-batch"),
         option("records", 3000), columns=(Figure("cpu_ns_each", "CPU"),),
         goals=(Goal("faster than LMDB", AT_LEAST, 2, over("lmdb", "commitlog-batch")),
                Goal("faster than RocketMQ's store", AT_LEAST, 1,
@@ -162,7 +165,8 @@ def batch_case(name, question, records, size, text):
 
 def by_size(size):
     records = max(4096, min(1_000_000, 512 * MIB // size))
-    return runs("commitlog", "limit-memory", "limit-pwrite", *BATCH_PEERS, "rocketmq",
+    return runs("commitlog", "limit-memory", "limit-pwrite", *BATCH_PEERS, "rocksdb-vector",
+                "rocketmq",
                 options=(*option("records", records), *option("bytes", size)),
                 suffix=f", {size} B")
 
@@ -191,10 +195,13 @@ DURABLE_THREADS = (1, 2, 4, 8, 16, 32, 64)
 DURABLE_COLUMNS = (
     Figure("cpu_ns_each", "CPU"), Figure("p50_ns", "p50"), Figure("p99_ns", "p99"),
     Figure("max_ns", "max"), Figure("flushes_each", "flushes a record", "ratio"),
-    Figure("device_bytes_each", "to disk, bytes a record", "count"))
+    Figure("device_bytes_each", "to disk, bytes a record", "count"),
+    Figure("segments_begun", "segments begun", "count"),
+    Figure("segments_late", "of them waited for", "count"))
 # A prepared file, and nothing to prepare while the clock runs: what the bare loop has. And files of
 # 16 MiB, each prepared while the one before is filled, over four of them.
 PREPARED = option("space", "ready")
+PREPARED_RECORDS = 200_000  # of 1 KiB, and as many again by eight to warm up: one segment
 SUSTAINED = (*option("space", "steady"), *option("segment-bytes", 16 * MIB),
              *option("records", 60_000), *option("seconds", 60))
 
@@ -213,7 +220,8 @@ def durable_threads():
                     options=option("threads", count), suffix=f", {count} threads")
             for count in DURABLE_THREADS]
     prepared = tuple(Run(f"commitlog prepared, {count} threads", "commitlog",
-                         (*option("threads", count), *PREPARED), f"commitlog, {count} threads")
+                         (*option("threads", count), *option("records", PREPARED_RECORDS),
+                          *PREPARED), f"commitlog, {count} threads")
                      for count in (16, 64))
     bare = Run("limit-fdatasync, 1 threads", "limit-fdatasync", option("threads", 1),
                "commitlog, 1 threads")
@@ -291,17 +299,22 @@ def latency_goals():
                    is_("disk_bytes_per_byte", ours))
         yield Goal(f"p99.99 with a cold reader, to without ({flush} ms)", AT_MOST, 1.25,
                    ratio(ours + ", cold reader", ours, "call_p9999_ns"))
+        yield Goal(f"p99.9 with a cold reader, to without ({flush} ms)", AT_MOST, 1.25,
+                   ratio(ours + ", cold reader", ours, "call_p999_ns"))
     yield Goal("bytes to disk per byte, segments prewritten", AT_MOST, 2.1,
                is_("disk_bytes_per_byte", "commitlog, 10 ms, prewritten"))
 
 
-LATENCY_FIGURES = (Figure("call_p999_ns", "p99.9 of an append"),)
+LATENCY_FIGURES = (Figure("call_p999_ns", "p99.9 of an append"),
+                   Figure("call_p9999_ns", "p99.99"), Figure("call_max_ns", "max"))
 LATENCY_COLUMNS = (
-    Figure("call_p50_ns", "p50"), Figure("call_p99_ns", "p99"), Figure("call_p9999_ns", "p99.99"),
-    Figure("call_max_ns", "max"), Figure("stall_max_ns", "longest stall of the machine"),
+    Figure("call_p50_ns", "p50"), Figure("call_p99_ns", "p99"),
+    Figure("stall_max_ns", "longest stall of the machine"),
     Figure("scheduled_p9999_ns", "p99.99 from its due time"),
     Figure("reached_per_s", "appends a second", "count"),
-    Figure("disk_bytes_per_byte", "bytes to disk per byte", "ratio"))
+    Figure("disk_bytes_per_byte", "bytes to disk per byte", "ratio"),
+    Figure("reader_bytes_per_s", "the reader, bytes a second", "bytes"),
+    Figure("reader_device_bytes_per_s", "of them from the disk", "bytes"))
 
 CASES = (
     Case("hash", "Machine", "the copy and XXH3 alone, in memory", "hash", (),
@@ -346,6 +359,7 @@ CASES = (
          (*option("records", 1_000_000), *option("bytes", 1024)), runs(*OURS, *READ_PEERS),
          option("records", 3000),
          columns=(Figure("compared_ns", "each byte compared"), Figure("first_ns", "first pass"),
+                  Figure("verified_ns", "RocketMQ: its CRC-32 compared"),
                   Figure("of_hash", "XXH3 record by record / ours", "ratio"),
                   Figure("of_hash_whole", "XXH3 in one go / ours", "ratio")),
          goals=(Goal("plain XXH3 over the same mapping", AT_LEAST, 0.75, is_("of_hash_whole")),),
@@ -433,6 +447,8 @@ CASES = (
                   Figure("process_none_mean_ns", "the same, level none"),
                   Figure("futex_process_mean_ns", "a bare futex, another process"),
                   Figure("process_spin_mean_ns", "spinning, another process"),
+                  Figure("asleep_min_ns", "asleep, least"),
+                  Figure("process_min_ns", "another process, least"),
                   Figure("asleep_p99_ns", "asleep, p99"),
                   Figure("process_p99_ns", "another process, p99")),
          goals=(Goal("spinning, mean", AT_MOST, 1e3, is_("spin_mean_ns"), "time"),
@@ -461,8 +477,9 @@ CASES = (
                   Figure("read_ns", "a read"), Figure("memory_bytes", "memory", "bytes"),
                   Figure("files", "files", "count"), Figure("descriptors", "open", "count"),
                   Figure("open_wall_ns", "open")),
-         goals=(Goal("1,000,000 queues, 1,000 topics × 1,000, to one", AT_MOST, 2,
-                     ratio(count_name(1_000_000), count_name(1))),),
+         goals=(Goal("the worst of 1 to 1,000,000 queues, to one", AT_MOST, 2,
+                     lambda m: max(m(count_name(count), "ns") for count in QUEUES_COUNTS) /
+                     m(count_name(1), "ns")),),
          note="1,000 queues a topic from 1,000 queues on. *Scattered*: the turns go through the "
               "queues in large steps."),
 
@@ -476,6 +493,8 @@ CASES = (
                   Figure("open_closed_ns", "reopen after close"),
                   Figure("key_p50_ns", "look-up by key"),
                   Figure("key_absent_p50_ns", "by an absent key"),
+                  Figure("key_segment_ns", "of that a segment"),
+                  Figure("segments", "segments", "count"),
                   Figure("cold_p50_ns", "cold read"), Figure("cold_bare_p50_ns", "a bare pread")),
          goals=(Goal("append, largest to smallest", AT_MOST, 1.3, grows("ns")),
                 Goal("look-up by offset, largest to smallest", AT_MOST, 1.3,

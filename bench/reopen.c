@@ -7,15 +7,14 @@
  * Then every record is compared; only an engine that says so may have lost some.
  *
  * What open does is split for libcommitlog, where no other engine tells: commitlog.h says what was
- * read and written again, and the requests for durability that open makes are the seams of its time
- * (the first is for the directory above, the last for the checkpoint when all is done):
- *   scan      up to the second request: the log is read and verified, and what only the stage had
- *             is put into it;
- *   settle    up to the last but one: what only the cache may have is written again, flushed, and
- *             read back; with the first and the last request;
- *   fold      the rest: the live area, the views.
- * Beside it stands what the settling has as its limit: a bare pwrite and fdatasync of as many bytes
- * over a file that is as dirty as the log was.
+ * read and written again, and the seams of its time are its first write and the requests for
+ * durability that open makes (the first is for the directory above, the last for the checkpoint
+ * when all is done): scan      up to the first write, that of LOCK: the log is read and verified;
+ *   settle    up to the last request but one: what only the stage had is put into the log, what
+ * only the cache may have is read, compared and written again, and all of it is flushed; with the
+ * first and the last request; fold      the rest: the live area, the views. Beside it stands what
+ * the settling has as its limit: a bare pwrite and fdatasync of as many bytes over a file that is
+ * as dirty as the log was.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -244,7 +243,8 @@ static void put_parts(uint64_t began_ns, uint64_t opened_ns, json_t *line)
 {
     const struct bench_sync_span *spans = NULL;
     unsigned count = bench_syncs_spans(&spans);
-    if (count < 3 || count == BENCH_SYNC_SPANS) {
+    const uint64_t first_write_ns = bench_syncs_first_write_ns();
+    if (count < 3 || count == BENCH_SYNC_SPANS || first_write_ns == 0) {
         return; /* too few for parts; or too many to know the last */
     }
     const struct bench_sync_span *last = &spans[count - 1];
@@ -252,7 +252,7 @@ static void put_parts(uint64_t began_ns, uint64_t opened_ns, json_t *line)
     for (unsigned i = 0; i < count; i++) {
         waited += spans[i].to_ns - spans[i].from_ns;
     }
-    uint64_t scan = spans[1].from_ns - began_ns - (spans[0].to_ns - spans[0].from_ns);
+    uint64_t scan = first_write_ns - began_ns - (spans[0].to_ns - spans[0].from_ns);
     uint64_t fold = opened_ns - spans[count - 2].to_ns - (last->to_ns - last->from_ns);
     bench_put_integer(line, "scan_ns", scan);
     bench_put_integer(line, "settle_ns", opened_ns - began_ns - scan - fold);

@@ -235,7 +235,8 @@ HEAD = """# How fast it is
 Written by `make bench`, which runs what is missing in parts and may be stopped and called again
 (`MINUTES=60`, `WHAT="append durable"`, `ROUNDS=5`, `SYSTEMS="root ext4 xfs"`); `make bench-table`
 only writes this page. Each question is a program of `bench/` that answers for one engine, in one
-process; every record that it counts is read back and compared. Within a round each engine runs
+process; every record that it counts is read back and compared (of the largest stores, W11 and W13,
+the last ones and samples). Within a round each engine runs
 once, the order is turned from round to round, and a round that is not counted comes first. Figures
 are medians over the rounds, with the least and the most; ratios are ratios of medians of the same
 rounds. *root*: the file system at hand; *ext4*, *xfs*: in an image on it, by a loop device with
@@ -356,9 +357,11 @@ def readme_text(shown, tree, plots):
 
 
 def write_readme(path, shown, tree, plots):
-    """Only where there are figures of all its rows: what stands there is better than half."""
+    """Only where all rounds of all its rows are there: what stands there is better than half."""
     text = path.read_text(encoding="utf-8")
-    if len(list(readme_rows(shown))) != len(README_ROWS):
+    if (len(list(readme_rows(shown))) != len(README_ROWS) or
+            any(shown[(name, "root")][1].startswith(("incomplete", "not run"))
+                for name, *_ in README_ROWS)):
         return False
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         sys.exit(f"{path.name} has no section between {BEGIN.strip()} and {END.strip()}")

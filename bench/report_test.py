@@ -215,6 +215,8 @@ class Page(unittest.TestCase):
             half = all_of(case_of("w1"), TREE)
             self.assertFalse(report.write_readme(path, report.page(half, TREE, [])[1], TREE, []))
             self.assertEqual(path.read_text(encoding="utf-8"), before)
+            few = [line for line in everything(TREE) if line["round"] == 0]
+            self.assertFalse(report.write_readme(path, report.page(few, TREE, [])[1], TREE, []))
             shown = report.page(everything(TREE), TREE, [])[1]
             self.assertTrue(report.write_readme(path, shown, TREE, [("latency", "Latency")]))
             text = path.read_text(encoding="utf-8")

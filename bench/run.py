@@ -232,7 +232,9 @@ class Bench:
         common = {"case": case.name, "system": system, "round": number, "tree": self.tree,
                   "date": datetime.date.today().isoformat(), "machine": self.machine,
                   "mount": systems.described(directory)}
-        if lines and (parts.tree_of_lib() or "uncommitted") == self.tree:
+        if (parts.tree_of_lib() or "uncommitted") != self.tree:
+            sys.exit("lib/ has changed since this run began: the round is not recorded")
+        if lines:
             store.record(self.results, case, system, number, self.tree,
                          [{**line, **common} for line in lines])
 

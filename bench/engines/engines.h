@@ -15,6 +15,7 @@ extern const struct bench_engine bench_engine_lmdb;
 extern const struct bench_engine bench_engine_lmdb_1;
 extern const struct bench_engine bench_engine_rocksdb;
 extern const struct bench_engine bench_engine_rocksdb_batch;
+extern const struct bench_engine bench_engine_rocksdb_vector;
 extern const struct bench_engine bench_engine_leveldb;
 extern const struct bench_engine bench_engine_leveldb_batch;
 extern const struct bench_engine bench_engine_sqlite;

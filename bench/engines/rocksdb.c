@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * rocksdb.c -- RocksDB: put by put with its defaults ("rocksdb"), or in batches of 1,000 with
- * settings for much writing, with which single records can still be read ("rocksdb-batch").
+ * settings for much writing, with which single records can still be read ("rocksdb-batch") or not
+ * ("rocksdb-vector").
  *
  * Its log is handed to the kernel by each put or batch, so nothing waits in the process. Threads
  * that commit at once share a write of the log and its flush, which RocksDB does by itself. What
@@ -17,6 +18,7 @@
 #include "support/bench.h"
 
 enum { MEMTABLES = 8 };
+#define VECTOR_BYTES ((size_t)256 << 20)
 
 struct store {
     rocksdb_t *db;
@@ -44,13 +46,20 @@ static void version(char *out, size_t size)
     (void)snprintf(out, size, "RocksDB %s", ROCKSDB_VERSION);
 }
 
-/* As its documents advise for loading, less what single records could not be read with (a vector
- * as memtable). Larger memtables made no append faster, and the next open slower. */
-static void tune(rocksdb_options_t *options)
+/* As its documents advise for loading. Larger memtables made no append faster but to a vector, with
+ * which single records cannot be read, and the next open slower. Without advise_random_on_open off
+ * a mapped file that is not in the page cache is read page by page. */
+static void tune(rocksdb_options_t *options, bool vector)
 {
     rocksdb_options_set_max_write_buffer_number(options, MEMTABLES);
     rocksdb_options_set_disable_auto_compactions(options, 1);
     rocksdb_options_set_allow_mmap_reads(options, 1);
+    rocksdb_options_set_advise_random_on_open(options, 0);
+    if (vector) {
+        rocksdb_options_set_memtable_vector_rep(options);
+        rocksdb_options_set_allow_concurrent_memtable_write(options, 0);
+        rocksdb_options_set_write_buffer_size(options, VECTOR_BYTES);
+    }
 }
 
 static void *store_open(const struct bench_engine *engine, const struct bench_wanted *wanted)
@@ -63,8 +72,8 @@ static void *store_open(const struct bench_engine *engine, const struct bench_wa
     store->read = rocksdb_readoptions_create();
     rocksdb_options_set_create_if_missing(store->options, 1);
     rocksdb_options_set_compression(store->options, rocksdb_no_compression);
-    if (engine == &bench_engine_rocksdb_batch) {
-        tune(store->options);
+    if (engine != &bench_engine_rocksdb) {
+        tune(store->options, engine == &bench_engine_rocksdb_vector);
     }
     rocksdb_writeoptions_set_sync(store->write, wanted->promise == BENCH_DURABLE);
     rocksdb_readoptions_set_verify_checksums(store->read, 1);
@@ -186,14 +195,14 @@ static void store_close(void *at)
                                 .power =                                                           \
                                     "what the kernel had not written yet of its log: a tail"},     \
                [BENCH_DURABLE] = {.kill = LOST_OPEN, .power = LOST_OPEN}},                         \
-    .points = true, .verifies = true, .version = version, .open = store_open,                      \
-    .writer = writer_open, .append = writer_append, .commit = writer_commit,                       \
-    .writer_close = writer_close, .drain = store_drain, .scan = store_scan, .get = store_get,      \
-    .close = store_close
+    .verifies = true, .version = version, .open = store_open, .writer = writer_open,               \
+    .append = writer_append, .commit = writer_commit, .writer_close = writer_close,                \
+    .drain = store_drain, .scan = store_scan, .get = store_get, .close = store_close
 
 const struct bench_engine bench_engine_rocksdb = {
     .name = "rocksdb",
     .batch = 1,
+    .points = true,
     .setting = "defaults, no compression, verify_checksums; a put; durable: sync=true",
     COMMON,
 };
@@ -201,7 +210,17 @@ const struct bench_engine bench_engine_rocksdb = {
 const struct bench_engine bench_engine_rocksdb_batch = {
     .name = "rocksdb-batch",
     .batch = 1000,
-    .setting = "8 memtables of 64 MiB, no compaction of files, mmap reads, no compression, "
-               "verify_checksums; a WriteBatch; durable: sync=true",
+    .points = true,
+    .setting = "8 memtables of 64 MiB, no compaction of files, mmap reads without "
+               "advise_random_on_open, no compression, verify_checksums; a WriteBatch; durable: "
+               "sync=true",
+    COMMON,
+};
+
+const struct bench_engine bench_engine_rocksdb_vector = {
+    .name = "rocksdb-vector",
+    .batch = 1000,
+    .setting = "as rocksdb-batch, with memtables of 256 MiB that are vectors, written by one "
+               "thread at a time: single records cannot be read",
     COMMON,
 };

@@ -85,6 +85,9 @@ uint64_t bench_now_ns(void); /* CLOCK_MONOTONIC */
  * that opens it. Does nothing with --unpinned. */
 void bench_pin(const struct bench *bench, uint32_t thread);
 
+/* Threads that are started from now on stay where the caller is; else they may run anywhere. */
+void bench_threads_stay(void);
+
 /* Runs `work` on a pinned thread of its own: the caller, which opens engines, stays free. */
 void bench_run_pinned(const struct bench *bench, void (*work)(void *ctx), void *ctx);
 

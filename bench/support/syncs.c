@@ -43,6 +43,21 @@ static int end(uint64_t began_ns, long result)
     return (int)result;
 }
 
+static _Thread_local uint64_t first_write_ns; /* since the mark; 0: none */
+
+EXPORTED ssize_t pwrite(int fd, const void *from, size_t bytes, off_t at)
+{
+    if (spans != NULL && first_write_ns == 0) {
+        first_write_ns = now_ns();
+    }
+    return syscall(SYS_pwrite64, fd, from, bytes, at);
+}
+
+uint64_t bench_syncs_first_write_ns(void)
+{
+    return first_write_ns;
+}
+
 EXPORTED int fsync(int fd)
 {
     uint64_t began_ns = begin(BENCH_FSYNC);
@@ -76,6 +91,7 @@ EXPORTED uint64_t bench_syncs(enum bench_sync which)
 void bench_syncs_mark(void)
 {
     span_count = 0;
+    first_write_ns = 0;
     if (spans == NULL) {
         spans = calloc(BENCH_SYNC_SPANS, sizeof(*spans));
     }

@@ -19,6 +19,8 @@ struct bench_sync_span {
     uint64_t to_ns;
 };
 void bench_syncs_mark(void);
+/* When the calling thread's first pwrite since its mark began; 0: there was none. */
+uint64_t bench_syncs_first_write_ns(void);
 unsigned bench_syncs_spans(const struct bench_sync_span **out);
 
 #endif
