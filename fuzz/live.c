@@ -91,7 +91,7 @@ static void live_stage(struct clg_store_dir *dir, const struct clg_segment *segm
 {
     struct clg_stage stage;
     struct clg_stage_found found;
-    const struct clg_checkpoint newest = {.session = dir->last.session, .epoch = 1};
+    const struct clg_checkpoint newest = {.session = dir->last.session};
     if (clg_stage_open(&stage, dir, dir->last.uuid, &newest, NULL) != 0) {
         return;
     }
