@@ -6,7 +6,7 @@
                                                                pointers (`make bench-cost`)
 
 perf(1) looks 5,000 times a second of processor time where each thread is, with the whole stack.
-Only what the appending thread does inside its loop counts, and what the library's thread does
+Only what the appending thread does inside its loop counts, and what the library's threads do
 meanwhile. The innermost frame that a rule below names says which step it is: so a copy made for the
 fold is the fold's, and a page fault is a page fault wherever it is met. The sizes take turns.
 Printed as the table of COST.md: nanoseconds of processor time a record, over all runs.
@@ -20,7 +20,7 @@ import tempfile
 
 HERTZ = 5000
 LOOP = "appender_run"  # of bench/append.c
-LIBRARY_THREAD = "commitlog"
+LIBRARY_THREADS = ("commitlog", "commitlog-drain")  # as perf(1) has them
 # In this order for each frame, from the innermost to the outermost.
 STEPS = (
     ("pwrite of what is drained", r"__x64_sys_pwrite64"),
@@ -79,7 +79,7 @@ def take(program, records, size, directory):
     samples = list(samples_of(text))
     loop = [s for s in samples if LOOP in s[2]]
     first, last = loop[0][1], loop[-1][1]
-    service = [s for s in samples if s[0] == LIBRARY_THREAD and first <= s[1] <= last]
+    service = [s for s in samples if s[0] in LIBRARY_THREADS and first <= s[1] <= last]
     counts = collections.Counter(("append", step_of(s[2])) for s in loop)
     counts.update(("service", step_of(s[2])) for s in service)
     return counts, json.loads(line.splitlines()[-1])["version"]
@@ -100,7 +100,7 @@ def main():
                 counts, version = take(options.program, options.records, size, directory)
                 sums[size].update(counts)
     print(f"{version}; {options.runs} runs of {options.records:,} records\n")
-    print("| step | " + " | ".join(f"{size} B: append | {size} B: the library's thread"
+    print("| step | " + " | ".join(f"{size} B: append | {size} B: the library's threads"
                                    for size in sizes) + " |")
     print("|---" * (1 + 2 * len(sizes)) + "|")
     per_sample = 1e9 / HERTZ / options.runs / options.records

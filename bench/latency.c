@@ -137,9 +137,9 @@ static void choose_direct(struct run *run, const char *engine_option)
         usage(run, "--options is too long");
     }
     (void)snprintf(run->setting, sizeof(run->setting),
-                   "%s; commitlog_append at level none; the library's thread %s",
+                   "%s; commitlog_append at level none; the library's threads %s",
                    run->store_options,
-                   same_cpus || run->bench.unpinned ? "where the kernel puts it"
+                   same_cpus || run->bench.unpinned ? "where the kernel puts them"
                                                     : "on the other CPU than the appender");
     run->engine.setting = run->setting;
     run->append = append_direct;

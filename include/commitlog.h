@@ -902,9 +902,9 @@ COMMITLOG_API int32_t commitlog_failure(struct commitlog_store *store,
 /* ------------------------------------------------------------------------ *
  * 9  Upkeep
  *
- * With the option thread = 1 (default) one library thread prepares segments,
- * drains, flushes, seals, checkpoints, retains and scrubs. With thread = 0
- * the caller does the same by calling commitlog_step.
+ * With the option thread = 1 (default) two library threads do it: one folds and
+ * drains, the other prepares segments, flushes, seals, checkpoints, retains
+ * and scrubs. With thread = 0 the caller does the same by commitlog_step.
  * ------------------------------------------------------------------------ */
 
 /* Does due work for about budget_us; *out_wait_ms: when to call again at the

@@ -103,6 +103,27 @@ static inline void clg_fence_seqcst(void)
     atomic_thread_fence(memory_order_seq_cst);
 }
 
+/* On x86 a read-modify-write is a full barrier (Intel SDM 3A, 8.2.3.9): behind one the compiler
+ * alone has to be told. The scheduler of tests/concurrency knows of no such thing. */
+#ifndef CLG_RMW_IS_FENCE
+#if defined(__x86_64__)
+#define CLG_RMW_IS_FENCE 1
+#else
+#define CLG_RMW_IS_FENCE 0
+#endif
+#endif
+
+/* The same where this thread's last access to an atomic was a read-modify-write, as an unlock is.
+ */
+static inline void clg_fence_seqcst_behind_rmw(void)
+{
+    if (CLG_RMW_IS_FENCE) {
+        atomic_signal_fence(memory_order_seq_cst);
+    } else {
+        clg_fence_seqcst();
+    }
+}
+
 static inline void clg_fence_acquire(void)
 {
     atomic_thread_fence(memory_order_acquire);

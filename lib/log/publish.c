@@ -112,7 +112,7 @@ void clg_announce(struct clg_log *log)
 
 void clg_publish_wake(struct clg_log *log)
 {
-    clg_fence_seqcst(); /* ORDER(wake-1) publisher */
+    clg_fence_seqcst_behind_rmw(); /* ORDER(wake-1) publisher; the claim lock was given back */
     if (clg_load_relaxed_u32(&log->published_wake.waiters) != 0) {
         publish_wake_own(log, &log->published_wake);
     }

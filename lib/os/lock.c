@@ -17,25 +17,13 @@
 #include "base/invariant.h"
 #include "base/order.h"
 
-#define LOCK_FREE 0u
-#define LOCK_HELD 1u
-#define LOCK_PARKED 2u
-
 /* A pause costs 10 to 140 cycles depending on the core: together below or about 1 us. */
 #define LOCK_SPINS 24
 
 void clg_mutex_init(struct clg_mutex *m)
 {
     CLG_ASSERT(m != NULL);
-    clg_store_relaxed_u32(&m->state, LOCK_FREE);
-}
-
-bool clg_mutex_trylock(struct clg_mutex *m)
-{
-    CLG_ASSERT(m != NULL);
-    uint32_t expected = LOCK_FREE;
-    /* ORDER(mutex) acquire side */
-    return clg_cas_acqrel_u32(&m->state, &expected, LOCK_HELD);
+    clg_store_relaxed_u32(&m->state, CLG_MUTEX_FREE);
 }
 
 /* Look at the word without writing it until it seems free: spinning writers starve the holder. */
@@ -43,10 +31,10 @@ static bool lock_spin(struct clg_mutex *m)
 {
     for (int i = 0; i < LOCK_SPINS; i++) {
         uint32_t seen = clg_load_relaxed_u32(&m->state);
-        if (seen == LOCK_PARKED) {
+        if (seen == CLG_MUTEX_PARKED) {
             return false; /* others already gave up: the holder is slow or not running */
         }
-        if (seen == LOCK_FREE && clg_mutex_trylock(m)) {
+        if (seen == CLG_MUTEX_FREE && clg_mutex_trylock(m)) {
             return true;
         }
         clg_cpu_relax();
@@ -63,40 +51,35 @@ int clg_mutex_lock_until(const struct commitlog_os *os, struct clg_mutex *m,
         return 0;
     }
     /* ORDER(mutex) acquire side */
-    while (clg_swap_acqrel_u32(&m->state, LOCK_PARKED) != LOCK_FREE) {
+    while (clg_swap_acqrel_u32(&m->state, CLG_MUTEX_PARKED) != CLG_MUTEX_FREE) {
         int64_t left = clg_os_left(os, deadline_mono_ns);
         if (left == 0) {
             return -ETIMEDOUT;
         }
-        (void)os->futex_wait(os, &m->state, LOCK_PARKED, left, false);
+        (void)os->futex_wait(os, &m->state, CLG_MUTEX_PARKED, left, false);
     }
     CLG_ASSERT(clg_mutex_is_held(m));
     return 0;
 }
 
-void clg_mutex_lock(const struct commitlog_os *os, struct clg_mutex *m)
+void clg_mutex_lock_slow(const struct commitlog_os *os, struct clg_mutex *m)
 {
     int rc = clg_mutex_lock_until(os, m, CLG_OS_FOREVER);
     CLG_ASSERT(rc == 0);
     (void)rc;
 }
 
-void clg_mutex_unlock(const struct commitlog_os *os, struct clg_mutex *m)
+void clg_mutex_unlock_slow(const struct commitlog_os *os, struct clg_mutex *m)
 {
-    CLG_ASSERT(m != NULL);
-    CLG_ASSERT(clg_mutex_is_held(m));
-    /* ORDER(mutex) release side */
-    if (clg_swap_acqrel_u32(&m->state, LOCK_FREE) == LOCK_PARKED) {
-        (void)os->futex_wake(os, &m->state, 1, false);
-    }
+    (void)os->futex_wake(os, &m->state, 1, false);
 }
 
 bool clg_mutex_is_held(const struct clg_mutex *m)
 {
     CLG_ASSERT(m != NULL);
     uint32_t state = clg_load_relaxed_u32(&m->state);
-    CLG_ASSERT(state <= LOCK_PARKED);
-    return state != LOCK_FREE;
+    CLG_ASSERT(state <= CLG_MUTEX_PARKED);
+    return state != CLG_MUTEX_FREE;
 }
 
 int clg_wait_word(const struct commitlog_os *os, const _Atomic uint32_t *word, uint32_t seen,

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * os_linux_wait.c -- waiting and running: futex, eventfd, clocks, sleep, threads. See os.h.
+ * os_linux_wait.c -- waiting and running: futex, eventfd, sleep, threads. See os.h.
  *
  * Invariants: a futex wait that a signal ends counts as woken: callers look at the word again
  *       anyway; threads of the library block every signal, so the host's handlers never run on
  *       them.
  * Threads and locks: any thread.
- * Happy path: one system call; the clocks none.
+ * Happy path: one system call.
  * Failure modes: negative errno; thread_start gives back what it allocated.
  */
 #include "os/os_linux.h"
@@ -98,29 +98,6 @@ int clg_linux_eventfd_drain(const struct commitlog_os *os, int fd)
         return 1;
     }
     return errno == EAGAIN ? 0 : -errno;
-}
-
-static int64_t wait_clock(clockid_t id)
-{
-    struct timespec now = {0};
-    int rc = clock_gettime(id, &now);
-    CLG_ASSERT(rc == 0);
-    CLG_ASSERT(now.tv_sec >= 0);
-    (void)rc;
-    return (int64_t)now.tv_sec * CLG_OS_NS_PER_S + (int64_t)now.tv_nsec;
-}
-
-int64_t clg_linux_clock_wall_ns(const struct commitlog_os *os)
-{
-    (void)os;
-    return wait_clock(CLOCK_REALTIME);
-}
-
-int64_t clg_linux_clock_mono_ns(const struct commitlog_os *os)
-{
-    (void)os;
-    return wait_clock(
-        CLOCK_BOOTTIME); /* a machine that slept is older: its wall clock did not jump */
 }
 
 void clg_linux_sleep_ns(const struct commitlog_os *os, int64_t ns)

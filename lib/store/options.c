@@ -37,7 +37,7 @@ static const struct commitlog_option_info options_table[] = {
     {COMMITLOG_OPT_MAX_BODY_BYTES, COMMITLOG_OPTION_U64, 0, CLG_RECORD_MAX - 131072u,
      UINT64_C(4) << 20, "max_body_bytes", "bytes", "", "largest body of one record"},
     {COMMITLOG_OPT_THREAD, COMMITLOG_OPTION_U64, 0, 1, 1, "thread", "", "",
-     "1: upkeep by one thread of the library, 0: by commitlog_step"},
+     "1: upkeep by two threads of the library, 0: by commitlog_step"},
     {COMMITLOG_OPT_LIVE_AREA, COMMITLOG_OPTION_CHOICE, 0, 3, 0, "live_area", "",
      "auto|tmpfs|dir|private", "where the shared memory of the writer lies"},
     {COMMITLOG_OPT_MLOCK, COMMITLOG_OPTION_CHOICE, 0, 3, 0, "mlock", "", "none|stage|hot|required",

@@ -1,13 +1,15 @@
 /*
- * services.c -- upkeep: everything that is due, by one library thread or by commitlog_step.
+ * services.c -- upkeep: everything that is due, by threads of the library or by commitlog_step.
  *
- * In order of urgency: fold what appenders left (a segment's end), drain the stage, flush by
- * policy, seal, prepare the next segment, write images, checkpoint, state, retention, scrub.
- * Each is one bounded piece; the loop comes back for more.
+ * In order of urgency: fold and drain what appenders left (drainer.c, which has a thread of its
+ * own), flush by policy, seal, prepare the next segment, write images, checkpoint, state,
+ * retention, scrub. Each is one bounded piece; the loop comes back for more.
  *
  * Threads and locks: one step at a time under service_lock.
- * Sleeping: thread_word holds how deep the thread sleeps, so that an append that leaves work wakes
- *       it exactly when it would come too late: ORDER(service-1).
+ * Sleeping: while there is traffic it looks every millisecond. When there was none for a while it
+ *       sleeps deeper, and its word says how deep. An append at level none wakes the drainer alone,
+ *       and that one wakes upkeep, which must come sooner than it had meant to; one that has been
+ *       drained by whoever waited for it wakes upkeep from its deepest sleep: ORDER(service-1).
  * Failure modes: a failure is latched by the layer it happened in, or reported as an event and
  *       tried again.
  */
@@ -25,10 +27,7 @@
 #include "store/timers.h"
 #include "store/transactions.h"
 
-#define SERVICE_DRAIN_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
-/* After so long without anything to drain the thread sleeps deeper, and the next append wakes it.
- */
-#define SERVICE_LINGER_NS (INT64_C(5) * CLG_OS_NS_PER_MS)
+#define SERVICE_NEAR_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
 #define SERVICE_IDLE_NS (INT64_C(100) * CLG_OS_NS_PER_MS)
 #define SERVICE_RETAIN_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
 /* A clock that was set must not keep upkeep from what is due for longer. */
@@ -39,12 +38,6 @@
  * many of them costs. */
 #define SERVICE_PREWRITE_FLUSH_BYTES (UINT64_C(1) << 20)
 #define SERVICE_PREWRITE_JUDGE_BYTES (UINT64_C(4) << 20)
-
-enum { /* values of thread_word */
-       SERVICE_AWAKE = 0,
-       SERVICE_DOZING = 1, /* until a time: wake it for bytes left in the stage */
-       SERVICE_ASLEEP = 2  /* for ever: wake it for anything */
-};
 
 struct service_step {
     struct commitlog_store *store;
@@ -66,31 +59,34 @@ static void service_report(struct service_step *step, int rc, const struct commi
     }
 }
 
-static void service_fold(struct service_step *step)
-{
-    struct commitlog_error err;
-    clg_error_clear(&err);
-    service_report(
-        step, clg_fold_run(step->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, &err), &err);
-}
-
+/* With a thread of its own that is its business. */
 static void service_drain(struct service_step *step)
 {
-    struct clg_log *log = step->core->log;
-    int64_t *drained_ns = &step->store->services.drained_ns;
-    clg_log_populate(log);
-    if (clg_log_staged_bytes(log) == 0) {
-        /* A round that follows the last one at once finds nothing, and the next append comes in a
-         * moment: to be woken by it would take it ten times as long as it takes itself. */
-        if (step->now - *drained_ns < SERVICE_LINGER_NS) {
-            service_due(step, step->now + SERVICE_DRAIN_NS);
-        }
+    if (step->store->has_thread) {
         return;
     }
-    *drained_ns = step->now;
-    int rc = clg_log_drain(log, UINT64_MAX, UINT64_C(1) << 20, NULL);
-    service_due(step, step->now + SERVICE_DRAIN_NS);
-    step->again = step->again || (rc == COMMITLOG_OK && clg_log_staged_bytes(log) >= 262144);
+    int64_t wait = clg_drainer_step(step->store);
+    step->again = step->again || wait == 0;
+    if (wait != CLG_OS_FOREVER) {
+        service_due(step, step->now + wait);
+    }
+}
+
+/* Whatever an append makes due, and nobody says: bytes to flush, a full segment, one to prepare. */
+static void service_stay_near(struct service_step *step)
+{
+    struct clg_services *services = &step->store->services;
+    uint64_t published = clg_log_published(step->core->log);
+    if (published != services->seen_position) {
+        services->seen_position = published;
+        services->seen_ns = step->now;
+        if (step->store->has_thread) { /* it was drained by those who waited, but not folded */
+            clg_thread_wake(step->store, &step->store->drainer, CLG_THREAD_ASLEEP);
+        }
+    }
+    if (step->store->has_thread && step->now - services->seen_ns < CLG_STORE_LINGER_NS) {
+        service_due(step, step->now + SERVICE_NEAR_NS);
+    }
 }
 
 static void service_flush(struct service_step *step)
@@ -306,7 +302,7 @@ static void service_clocked(struct service_step *step,
     int64_t wait_ns = 0;
     int rc = run(step->store, &wait_ns, &err);
     if (rc == COMMITLOG_EAGAIN) { /* no room in the stage: an open reservation */
-        wait_ns = SERVICE_DRAIN_NS;
+        wait_ns = SERVICE_NEAR_NS;
     } else if (rc != COMMITLOG_OK) {
         service_report(step, rc, &err);
         wait_ns = SERVICE_RETAIN_NS;
@@ -421,7 +417,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
                                 .now = store->os->clock_mono_ns(store->os),
                                 .next = CLG_OS_FOREVER};
     if (!clg_log_has_failed(step.core->log)) {
-        service_fold(&step);
+        service_stay_near(&step);
         /* What is delivered is to be drained and flushed, too. */
         service_clocked(&step, clg_timers_deliver);
         service_clocked(&step, clg_transactions_expire);
@@ -451,11 +447,19 @@ void clg_services_notify(struct commitlog_store *store, uint32_t level)
     if (!store->has_thread) {
         return;
     }
-    /* ORDER(service-1): the full fence stands behind the publication (clg_publish_wake). */
-    uint32_t depth = clg_load_relaxed_u32(&store->thread_word);
-    uint32_t wakes_at = level >= COMMITLOG_LEVEL_WRITTEN ? SERVICE_ASLEEP : SERVICE_DOZING;
-    if (depth >= wakes_at && clg_swap_acqrel_u32(&store->thread_word, SERVICE_AWAKE) != 0) {
-        (void)store->os->futex_wake(store->os, &store->thread_word, 1, false);
+    /* ORDER(service-1), ORDER(drainer-1): the full fence stands behind the publication
+     * (clg_publish_wake). */
+    if (level >= COMMITLOG_LEVEL_WRITTEN) {
+        clg_thread_wake(store, &store->upkeep, CLG_THREAD_ASLEEP);
+    } else {
+        clg_thread_wake(store, &store->drainer, CLG_THREAD_ASLEEP);
+    }
+}
+
+void clg_services_call(struct commitlog_store *store)
+{
+    if (store->has_thread) {
+        clg_thread_wake(store, &store->upkeep, CLG_THREAD_DOZING);
     }
 }
 
@@ -472,28 +476,28 @@ static int64_t service_latest_ns(const struct commitlog_store *store)
 static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
 {
     /* Who is back in time anyway is not to be woken: he stays awake in the word. */
-    uint32_t depth = wait_ns > service_latest_ns(store) ? SERVICE_ASLEEP
-                     : wait_ns > SERVICE_DRAIN_NS       ? SERVICE_DOZING
-                                                        : SERVICE_AWAKE;
-    struct clg_log *log = store->core->log;
+    uint32_t depth = wait_ns > service_latest_ns(store) ? CLG_THREAD_ASLEEP
+                     : wait_ns > SERVICE_NEAR_NS        ? CLG_THREAD_DOZING
+                                                        : CLG_THREAD_AWAKE;
+    _Atomic uint32_t *word = &store->upkeep.word;
     if (CLG_PLANTED(SLEEP_UNSEEN)) {
-        clg_store_release_u32(&store->thread_word, depth);
+        clg_store_release_u32(word, depth);
     } else {
-        clg_store_seqcst_u32(&store->thread_word, depth);
+        clg_store_seqcst_u32(word, depth);
         clg_fence_seqcst(); /* ORDER(service-1), ORDER(timer-1): what came before is seen */
     }
-    bool left = clg_log_staged_bytes(log) > 0 && wait_ns > SERVICE_DRAIN_NS;
+    bool moved = depth != CLG_THREAD_AWAKE &&
+                 clg_log_published(store->core->log) != store->services.seen_position;
     bool sooner = clg_timers_have_changed(store);
-    bool moved = depth == SERVICE_ASLEEP && clg_log_published(log) != store->services.idle_position;
     /* What a failed store has left stays left. */
-    if (((!left && !sooner && !moved) || clg_log_has_failed(log)) &&
+    if (((!moved && !sooner) || clg_log_has_failed(store->core->log)) &&
         clg_load_acquire_u32(&store->thread_stop) == 0) {
-        (void)store->os->futex_wait(store->os, &store->thread_word, depth, wait_ns, false);
+        (void)store->os->futex_wait(store->os, word, depth, wait_ns, false);
     }
-    clg_store_relaxed_u32(&store->thread_word, SERVICE_AWAKE);
+    clg_store_relaxed_u32(word, CLG_THREAD_AWAKE);
 }
 
-static void service_main(void *arg)
+void clg_services_main(void *arg)
 {
     struct commitlog_store *store = arg;
     while (clg_load_acquire_u32(&store->thread_stop) == 0) {
@@ -513,6 +517,8 @@ int clg_services_start(struct commitlog_store *store, struct commitlog_error *er
     struct clg_services *services = &store->services;
     services->idle_position = clg_log_published(store->core->log);
     services->idle_checkpointed = services->idle_position;
+    services->seen_position = services->idle_position;
+    store->drained_seen = services->idle_position;
     clg_scrub_init(&services->scrub, store->os,
                    clg_option(&store->options, COMMITLOG_OPT_SCRUB_BYTES_PER_S));
     clg_retain_update_reserve(store);
@@ -524,15 +530,15 @@ int clg_services_start(struct commitlog_store *store, struct commitlog_error *er
     if (clg_option(&store->options, COMMITLOG_OPT_THREAD) == 0) {
         return COMMITLOG_OK;
     }
-    store->has_thread = true;
-    int rc = store->os->thread_start(store->os, service_main, store, "commitlog", &store->thread);
-    if (rc < 0) {
-        store->has_thread = false;
-        return rc == -EAGAIN ? clg_fail(err, COMMITLOG_ELIMIT, EAGAIN, CLG_NO_POSITION,
-                                        "start the upkeep thread: the system has no thread to give")
-                             : clg_fail_os(err, rc, CLG_NO_POSITION, "start the upkeep thread");
+    store->has_thread = true; /* before one of them looks */
+    int rc = clg_thread_start(store, &store->upkeep, clg_services_main, "commitlog", err);
+    if (rc == COMMITLOG_OK) {
+        rc = clg_thread_start(store, &store->drainer, clg_drainer_main, "commitlog-drain", err);
     }
-    return COMMITLOG_OK;
+    if (rc != COMMITLOG_OK) {
+        clg_services_stop(store);
+    }
+    return rc;
 }
 
 void clg_services_stop(struct commitlog_store *store)
@@ -541,9 +547,8 @@ void clg_services_stop(struct commitlog_store *store)
         return;
     }
     clg_store_release_u32(&store->thread_stop, 1);
-    clg_store_seqcst_u32(&store->thread_word, SERVICE_AWAKE);
-    (void)store->os->futex_wake(store->os, &store->thread_word, 1, false);
-    (void)store->os->thread_join(store->os, store->thread);
+    clg_thread_stop(store, &store->upkeep);
+    clg_thread_stop(store, &store->drainer);
     store->has_thread = false;
 }
 

@@ -5,8 +5,8 @@
  * log, views. A writer has one for its whole life. A reader replaces it when the writer it follows
  * is gone or another one has come, so each call works on a reference to the core it began with.
  *
- * Life:  open:  directory + lock -> recovery -> live area -> views -> log -> LOCK -> thread
- *        close: thread -> flush, seal, images, state -> clean checkpoint -> live area -> lock
+ * Life:  open:  directory + lock -> recovery -> live area -> views -> log -> LOCK -> threads
+ *        close: threads -> flush, seal, images, state -> clean checkpoint -> live area -> lock
  *
  * Threads and locks: `core` is constant in a writer; in a reader it is exchanged under core_lock.
  *       checkpoint_lock covers the CHECKPOINT file and what it says; service_lock admits one step
@@ -68,10 +68,26 @@ struct clg_event_ring {
     uint64_t lost;
 };
 
+enum { /* how deep a thread of the library sleeps */
+       CLG_THREAD_AWAKE = 0,
+       CLG_THREAD_DOZING = 1, /* until a time: wake it for what it does not know of */
+       CLG_THREAD_ASLEEP = 2  /* for ever, or so long: wake it for anything */
+};
+
+struct clg_store_thread {
+    uint64_t handle;
+    bool runs;
+    _Atomic uint32_t word; /* its depth; changes to wake it */
+};
+
+/* After so long without traffic a thread sleeps deeper, and has to be woken. */
+#define CLG_STORE_LINGER_NS (INT64_C(5) * CLG_OS_NS_PER_MS)
+
 /* Upkeep: who is due when. Under service_lock. */
 struct clg_services {
+    uint64_t seen_position; /* published, as the last round saw it, */
+    int64_t seen_ns;        /* and since when */
     int64_t flush_at_ns;
-    int64_t drained_ns; /* when there was something to drain last */
     int64_t idle_since_ns;
     int64_t retain_at_ns;
     int64_t expire_at_ns;
@@ -169,10 +185,12 @@ struct commitlog_store {
     } reservations; /* of handles that have ended, for the next: reservation.c */
     struct clg_mutex service_lock;
     struct clg_services services;
-    uint64_t thread;
-    bool has_thread;
+    struct clg_store_thread upkeep;  /* services.c */
+    struct clg_store_thread drainer; /* drainer.c */
+    bool has_thread;                 /* both of them */
     _Atomic uint32_t thread_stop;
-    _Atomic uint32_t thread_word;      /* changes to wake the thread */
+    uint64_t drained_seen;             /* the drainer's: published, as its last round saw it, */
+    int64_t drained_ns;                /* and since when */
     _Atomic int32_t event_fd;          /* -1: nobody asked */
     _Atomic uint32_t topics_undefined; /* 1: there was no room for the definition of some topic */
     _Atomic uint32_t topics_creating;  /* so many are being made: others may see them already */
@@ -183,6 +201,16 @@ struct commitlog_store {
     _Atomic uint64_t own_counters[CLG_COUNTERS]; /* enum clg_counter */
     _Atomic uint64_t *counters; /* a writer's lie in its live area, where others see them */
 };
+
+/* If it sleeps at this depth or deeper. */
+static inline void clg_thread_wake(struct commitlog_store *store, struct clg_store_thread *thread,
+                                   uint32_t depth)
+{
+    if (clg_load_relaxed_u32(&thread->word) >= depth &&
+        clg_swap_acqrel_u32(&thread->word, CLG_THREAD_AWAKE) != CLG_THREAD_AWAKE) {
+        (void)store->os->futex_wake(store->os, &thread->word, 1, false);
+    }
+}
 
 static inline void clg_count(struct commitlog_store *store, enum clg_counter which, uint64_t n)
 {
@@ -258,11 +286,25 @@ CLG_MUST_CHECK int clg_store_wait(struct commitlog_store *store, uint64_t positi
 /* Once for each public call: see struct clg_until. */
 struct clg_until clg_store_until(const struct commitlog_store *store, int32_t timeout_ms);
 
+/* threads.c; what the thread runs is given the store, and ends when thread_stop is set. */
+CLG_MUST_CHECK int clg_thread_start(struct commitlog_store *store, struct clg_store_thread *thread,
+                                    void (*fn)(void *arg), const char *name,
+                                    struct commitlog_error *err);
+void clg_thread_stop(struct commitlog_store *store, struct clg_store_thread *thread);
 /* services.c */
 CLG_MUST_CHECK int clg_services_start(struct commitlog_store *store, struct commitlog_error *err);
 void clg_services_stop(struct commitlog_store *store);
-/* An append of this level was stored: wakes the thread if it sleeps too deep for that. */
+/* An append of this level was stored: wakes the thread that sleeps too deep for that. */
 void clg_services_notify(struct commitlog_store *store, uint32_t level);
+/* Of its thread. */
+void clg_services_main(void *arg);
+/* Upkeep has to look now: something is due earlier than it knew. */
+void clg_services_call(struct commitlog_store *store);
+/* drainer.c: 0: there is more; CLG_OS_FOREVER: nothing will be left unless somebody appends; or in
+ * how many nanoseconds to come back. */
+int64_t clg_drainer_step(struct commitlog_store *store);
+/* Of its thread. */
+void clg_drainer_main(void *arg);
 /* checkpoint.c */
 CLG_MUST_CHECK int clg_store_checkpoint(struct commitlog_store *store, bool clean, uint64_t first,
                                         struct commitlog_error *err);

@@ -111,7 +111,7 @@ static int timers_append_now(void *ctx, struct commitlog_error *err)
     }
     if (rc == COMMITLOG_OK && clg_timers_note_due(store)) {
         clg_fence_seqcst(); /* ORDER(timer-1): the time is there before the thread's word is read */
-        clg_services_notify(store, COMMITLOG_LEVEL_NONE);
+        clg_services_call(store);
     }
     clg_mutex_unlock(store->os, &store->timer_lock);
     return rc;

@@ -153,6 +153,9 @@ void commitlog_transaction_close(struct commitlog_transaction *transaction)
         }
         clg_mutex_unlock(store->os, &store->transaction_lock);
         clg_services_notify(store, COMMITLOG_LEVEL_NONE);
+        if (orphaned) {
+            clg_services_call(store);
+        }
     }
     transaction_free(transaction);
 }

@@ -8,6 +8,7 @@
 #include "cases_carry.h"
 #include "cases_growth.h"
 #include "cases_kept.h"
+#include "cases_upkeep.h"
 #include "scene.h"
 
 static const struct scene_options options_staged = {.flush = COMMITLOG_FLUSH_NONE};
@@ -16,7 +17,6 @@ static const struct scene_options options_mapped = {.engine = COMMITLOG_ENGINE_M
 static const struct scene_options options_aligned = {.flush = COMMITLOG_FLUSH_NONE, .align = 4096};
 static const struct scene_options options_durable = {.flush = COMMITLOG_FLUSH_NONE,
                                                      .visibility = COMMITLOG_VISIBLE_DURABLE};
-static const struct scene_options options_upkeep = {.flush = COMMITLOG_FLUSH_ASYNC, .thread = 1};
 
 static void begin_appenders(void)
 {
@@ -335,77 +335,6 @@ static void end_retention(void)
     scene_finish();
 }
 
-/* The library's own thread, which sleeps when there is nothing to do. Whoever closes comes last. */
-static void close_when_quiet(void *arg)
-{
-    (void)arg;
-    weave_stop();
-    scene_check_queue();
-    scene_close();
-}
-
-static void quiet_upkeep(void)
-{
-    WEAVE_CHECK(clg_log_durable(scene.log) == clg_log_published(scene.log),
-                "upkeep sleeps for ever, and [%llu, %llu) is not flushed",
-                (unsigned long long)clg_log_durable(scene.log),
-                (unsigned long long)clg_log_published(scene.log));
-}
-
-static void begin_upkeep(void)
-{
-    scene_open(&options_upkeep);
-    weave_spawn("append", append_two, number(1));
-    weave_spawn("close", close_when_quiet, NULL);
-}
-
-/* While upkeep works off what the opening left, and falls asleep. */
-static void append_after_nap(void *arg)
-{
-    scene_os()->sleep_ns(scene_os(), INT64_C(3600) * CLG_OS_NS_PER_S);
-    append_one(arg);
-}
-
-static void begin_upkeep_asleep(void)
-{
-    scene_open(&options_upkeep);
-    weave_spawn("append", append_after_nap, number(1));
-    weave_spawn("close", close_when_quiet, NULL);
-}
-
-static void begin_upkeep_durable(void)
-{
-    scene_open(&options_upkeep);
-    weave_spawn("append", append_one, number(1));
-    weave_spawn("durable", append_durable, number(2));
-    weave_spawn("close", close_when_quiet, NULL);
-}
-
-/* Closed as soon as the append has returned, wherever upkeep is. */
-static bool close_may;
-
-static void append_then_let_close(void *arg)
-{
-    append_one(arg);
-    close_may = true;
-}
-
-static void close_at_once(void *arg)
-{
-    (void)arg;
-    weave_await(&close_may);
-    scene_check_queue();
-    scene_close();
-}
-
-static void begin_close(void)
-{
-    close_may = false;
-    scene_open(&options_upkeep);
-    weave_spawn("append", append_then_let_close, number(1));
-    weave_spawn("close", close_at_once, NULL);
-}
-
 static void begin_follow(void)
 {
     scene_open(&options_staged);
@@ -564,6 +493,8 @@ const struct weave_case race_cases[] = {
     {"upkeep", begin_upkeep, scene_step, quiet_upkeep, scene_finish},
     {"upkeep-asleep", begin_upkeep_asleep, scene_step, quiet_upkeep, scene_finish},
     {"upkeep-durable", begin_upkeep_durable, scene_step, quiet_upkeep, scene_finish},
+    {"upkeep-alone", begin_upkeep_alone, scene_step, quiet_upkeep, scene_finish},
+    {"drainer", begin_drainer, scene_step, quiet_drainer, scene_finish},
     {"follow", begin_follow, scene_step, NULL, scene_finish},
     {"follow-told", begin_follow_told, scene_step, quiet_told, scene_finish},
     {"follow-expected", begin_follow_expected, scene_step, quiet_told, scene_finish},

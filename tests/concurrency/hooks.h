@@ -33,6 +33,8 @@ void weave_fence(memory_order order);
 
 #ifndef WEAVE_NO_HOOKS
 
+#define CLG_RMW_IS_FENCE 0
+
 #define WEAVE_PICK(at, verb)                                                                       \
     _Generic((at),                                                                                 \
         _Atomic uint32_t *: weave_##verb##_u32,                                                    \

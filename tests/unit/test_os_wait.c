@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "base/order.h"
@@ -296,6 +297,33 @@ START_TEST(signals_without_restart_never_show_as_eintr)
 }
 END_TEST
 
+static int64_t wall_now(void)
+{
+    struct timespec now;
+    ck_assert_int_eq(clock_gettime(CLOCK_REALTIME, &now), 0);
+    return (int64_t)now.tv_sec * CLG_OS_NS_PER_S + (int64_t)now.tv_nsec;
+}
+
+/* Asked as often as an append asks, and again after pauses of any length: the library may count
+ * instead of asking, and nobody is to see that. One that is set meanwhile shows as one bad pair. */
+START_TEST(the_wall_clock_is_that_of_the_kernel)
+{
+    enum { ROUNDS_OF_CLOCK = 2000, IN_A_ROW = 200, BAD_MOST = 1 };
+    const int64_t slack_ns = 1000;
+    int bad = 0;
+    for (int i = 0; i < ROUNDS_OF_CLOCK; i++) {
+        for (int j = 0; j < IN_A_ROW; j++) {
+            const int64_t before = wall_now();
+            const int64_t wall = os->clock_wall_ns(os);
+            const int64_t after = wall_now();
+            bad += wall < before - slack_ns || wall > after + slack_ns;
+        }
+        os->sleep_ns(os, i % 40 * 1000);
+    }
+    ck_assert_int_le(bad, BAD_MOST);
+}
+END_TEST
+
 static Suite *wait_suite(void)
 {
     Suite *suite = suite_create("os_wait");
@@ -313,6 +341,7 @@ static Suite *wait_suite(void)
     tcase_add_test(waiting, a_word_in_shared_memory_wakes_another_process);
     tcase_add_test(waiting, an_eventfd_is_signalled_once_however_often);
     tcase_add_test(waiting, clocks_go_forward_and_deadlines_saturate);
+    tcase_add_test(waiting, the_wall_clock_is_that_of_the_kernel);
     tcase_add_test(waiting, a_thread_of_the_library_takes_no_signal_of_the_host);
     tcase_add_test(waiting, a_thread_that_cannot_start_says_so);
     tcase_add_test(waiting, signals_without_restart_never_show_as_eintr);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_thread.c -- what appends leave to the library's thread, and what they do themselves.
+ * test_thread.c -- what appends leave to the library's threads, and what they do themselves.
  */
 #include <check.h>
+#include <errno.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "../support/scratch.h"
 #include "store/store.h"
@@ -13,13 +15,18 @@ enum { STAGE = 1 << 20, RECORD = 1000 };
 
 static struct scratch scratch;
 
-static void open_with(uint64_t thread, uint64_t flush)
+static void begin_with(uint64_t thread, uint64_t flush)
 {
     scratch_begin(&scratch, "thread");
     scratch_set(&scratch, COMMITLOG_OPT_THREAD, thread);
     scratch_set(&scratch, COMMITLOG_OPT_STAGE_BYTES, STAGE);
     scratch_set(&scratch, COMMITLOG_OPT_SEGMENT_BYTES, 64 << 20);
     scratch_set(&scratch, COMMITLOG_OPT_FLUSH, flush);
+}
+
+static void open_with(uint64_t thread, uint64_t flush)
+{
+    begin_with(thread, flush);
     scratch_open(&scratch, 1);
 }
 
@@ -29,13 +36,55 @@ static uint64_t behind(void)
     return clg_log_published(core->log) - clg_fold_position(core->fold);
 }
 
+/* An operating system whose drainer never gets to run, or is refused. */
+static struct {
+    struct commitlog_os table;
+    bool refused;
+    uint32_t started;
+    uint32_t joined;
+} held_up;
+
+static bool is_drainer(const char *name)
+{
+    return strcmp(name, "commitlog-drain") == 0;
+}
+
+static int start_held_up(const struct commitlog_os *os, void (*fn)(void *arg), void *arg,
+                         const char *name, uint64_t *handle)
+{
+    (void)os;
+    if (is_drainer(name) && held_up.refused) {
+        return -EAGAIN;
+    }
+    held_up.started++;
+    *handle = 0;
+    return is_drainer(name) ? 0 : clg_os_default()->thread_start(os, fn, arg, name, handle);
+}
+
+static int join_held_up(const struct commitlog_os *os, uint64_t handle)
+{
+    held_up.joined++;
+    return handle == 0 ? 0 : clg_os_default()->thread_join(os, handle);
+}
+
+static void hold_up(bool refused)
+{
+    memset(&held_up, 0, sizeof(held_up));
+    held_up.refused = refused;
+    held_up.table = *clg_os_default();
+    held_up.table.thread_start = start_held_up;
+    held_up.table.thread_join = join_held_up;
+    commitlog_options_set_os(scratch.options, &held_up.table);
+}
+
 /* A fold may have to allocate: appends leave it to the thread, as long as that keeps up. Here it is
  * held up. */
 START_TEST(a_thread_folds_until_it_falls_behind)
 {
-    open_with(1, COMMITLOG_FLUSH_ASYNC);
+    begin_with(1, COMMITLOG_FLUSH_ASYNC);
+    hold_up(false);
+    scratch_open(&scratch, 1);
     struct commitlog_store *store = scratch.store;
-    clg_mutex_lock(store->os, &store->service_lock);
     ck_assert_int_eq(clg_fold_run(store->core->fold, UINT64_MAX, 1000, CLG_FOLD_WAIT, true, NULL),
                      0);
     uint64_t folded = clg_fold_position(store->core->fold);
@@ -47,8 +96,28 @@ START_TEST(a_thread_folds_until_it_falls_behind)
         (void)scratch_put(&scratch, 0, RECORD, 1);
         ck_assert_uint_le(behind(), STAGE / 4);
     }
-    clg_mutex_unlock(store->os, &store->service_lock);
     ck_assert_uint_gt(scratch_count(&scratch, 0, 0), 2000);
+    scratch_end(&scratch);
+    ck_assert_uint_eq(held_up.started, 2);
+    ck_assert_uint_eq(held_up.joined, 2);
+}
+END_TEST
+
+/* The other one runs by then, and has to end. */
+START_TEST(an_opening_that_gets_one_thread_of_two_fails_and_ends_it)
+{
+    struct commitlog_store *store = NULL;
+    begin_with(1, COMMITLOG_FLUSH_ASYNC);
+    hold_up(true);
+    ck_assert_int_eq(commitlog_open(scratch.path, scratch.options, &store, &scratch.err),
+                     COMMITLOG_ELIMIT);
+    ck_assert_ptr_null(store);
+    ck_assert_uint_eq(held_up.started, 1);
+    ck_assert_uint_eq(held_up.joined, 1);
+    commitlog_options_set_os(scratch.options, clg_os_default());
+    scratch_open(&scratch, 1);
+    (void)scratch_put(&scratch, 0, RECORD, 1);
+    ck_assert_uint_eq(scratch_count(&scratch, 0, 0), 1);
     scratch_end(&scratch);
 }
 END_TEST
@@ -89,6 +158,7 @@ static Suite *thread_suite(void)
     TCase *cases = tcase_create("appends and upkeep");
     tcase_set_timeout(cases, 60);
     tcase_add_test(cases, a_thread_folds_until_it_falls_behind);
+    tcase_add_test(cases, an_opening_that_gets_one_thread_of_two_fails_and_ends_it);
     tcase_add_test(cases, without_a_thread_appends_fold_at_once);
     tcase_add_test(cases, upkeep_stays_near_while_there_is_traffic);
     suite_add_tcase(suite, cases);

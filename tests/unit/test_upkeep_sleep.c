@@ -1,10 +1,11 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_upkeep_sleep.c -- whatever upkeep sleeps for, what is appended meanwhile is durable, and
- * said to be so in a checkpoint, as soon as if it had nothing else to do. Its thread is this one,
- * and time goes by only while it sleeps.
+ * said to be so in a checkpoint, as soon as if it had nothing else to do. The library's threads are
+ * contexts of this one, and time goes by only while all of them sleep.
  */
 #include <poll.h>
+#include <ucontext.h>
 #include <unistd.h>
 
 #include "store/store.h"
@@ -17,14 +18,28 @@
 enum { INTERVAL_MS = 50, IDLE_MS = 100, SLACK_MS = 20, DEEP_MS = 1000, MOST_MS = 70000 };
 enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE };
 
+enum { THREADS_MOST = 2, STACK_BYTES = 256 * 1024 };
+
+struct sleeper {
+    ucontext_t context;
+    void (*run)(void *arg);
+    void *arg;
+    const _Atomic uint32_t *word; /* it sleeps on; NULL: it does not */
+    int64_t until_ns;             /* CLG_OS_FOREVER */
+    bool woken;
+    bool ended;
+    uint8_t *stack;
+};
+
 static struct {
     const struct commitlog_os *under;
     struct commitlog_os table;
-    void (*run)(void *arg);
-    void *arg;
+    struct sleeper threads[THREADS_MOST];
+    uint32_t count;
+    struct sleeper *current; /* NULL: the test itself */
+    ucontext_t test;
     void (*meanwhile)(void); /* in the first deep sleep */
     uint32_t level;
-    uint32_t wakes;
     uint64_t end; /* of what was appended meanwhile */
     int64_t began_ns;
     int64_t durable_ns; /* so long after; CLG_OS_FOREVER: it did not come to that */
@@ -36,9 +51,10 @@ static int upkeep_start(const struct commitlog_os *os, void (*fn)(void *arg), vo
 {
     (void)os;
     (void)name;
-    upkeep.run = fn;
-    upkeep.arg = arg;
-    *handle = 0;
+    ck_assert_uint_lt(upkeep.count, THREADS_MOST);
+    *handle = upkeep.count;
+    upkeep.threads[upkeep.count].run = fn;
+    upkeep.threads[upkeep.count++].arg = arg;
     return 0;
 }
 
@@ -53,15 +69,33 @@ static int upkeep_wake(const struct commitlog_os *os, const _Atomic uint32_t *wo
                        bool shared)
 {
     (void)os;
-    if (store != NULL && word == &store->thread_word) {
-        upkeep.wakes++;
+    for (uint32_t i = 0; i < upkeep.count; i++) {
+        upkeep.threads[i].woken |= upkeep.threads[i].word == word;
     }
     return upkeep.under->futex_wake(upkeep.under, word, count, shared);
 }
 
-static void upkeep_look(int64_t now)
+static int upkeep_wait(const struct commitlog_os *os, const _Atomic uint32_t *word,
+                       uint32_t expected, int64_t timeout_ns, bool shared)
+{
+    (void)os;
+    struct sleeper *self = upkeep.current;
+    if (self == NULL) {
+        return upkeep.under->futex_wait(upkeep.under, word, expected, timeout_ns, shared);
+    }
+    const int64_t now = upkeep.under->clock_mono_ns(upkeep.under);
+    self->word = word;
+    self->woken = false;
+    self->until_ns = timeout_ns == CLG_OS_FOREVER ? CLG_OS_FOREVER : now + timeout_ns;
+    ck_assert_int_eq(swapcontext(&self->context, &upkeep.test), 0);
+    self->word = NULL;
+    return self->woken ? 0 : -ETIMEDOUT;
+}
+
+static void upkeep_look(void)
 {
     const struct commitlog_positions at = store_positions();
+    const int64_t now = upkeep.under->clock_mono_ns(upkeep.under);
     if (upkeep.durable_ns == CLG_OS_FOREVER && at.durable >= upkeep.end) {
         upkeep.durable_ns = now - upkeep.began_ns;
     }
@@ -70,42 +104,66 @@ static void upkeep_look(int64_t now)
     }
 }
 
-static void upkeep_stop(void)
+static void thread_enter(void)
 {
-    clg_store_release_u32(&store->thread_stop, 1);
+    upkeep.current->run(upkeep.current->arg);
+    upkeep.current->ended = true;
+    (void)swapcontext(&upkeep.current->context, &upkeep.test);
 }
 
-static int upkeep_wait(const struct commitlog_os *os, const _Atomic uint32_t *word,
-                       uint32_t expected, int64_t timeout_ns, bool shared)
+/* Until it sleeps, or ends. */
+static void thread_run(struct sleeper *thread)
 {
-    (void)os;
-    if (word != &store->thread_word) {
-        return upkeep.under->futex_wait(upkeep.under, word, expected, timeout_ns, shared);
+    upkeep.current = thread;
+    if (thread->stack == NULL) {
+        thread->stack = malloc(STACK_BYTES);
+        ck_assert_ptr_nonnull(thread->stack);
+        ck_assert_int_eq(getcontext(&thread->context), 0);
+        thread->context.uc_stack.ss_sp = thread->stack;
+        thread->context.uc_stack.ss_size = STACK_BYTES;
+        makecontext(&thread->context, thread_enter, 0);
     }
-    const uint32_t wakes = upkeep.wakes;
-    const int64_t now = upkeep.under->clock_mono_ns(upkeep.under);
-    if (upkeep.meanwhile != NULL && timeout_ns > DEEP_MS * MS) {
-        void (*const meanwhile)(void) = upkeep.meanwhile;
-        upkeep.meanwhile = NULL;
-        upkeep.began_ns = now;
-        meanwhile();
-        upkeep_look(now);
-    } else if (upkeep.meanwhile == NULL) {
-        upkeep_look(now);
-        if (upkeep.checkpointed_ns != CLG_OS_FOREVER || now - upkeep.began_ns > MOST_MS * MS) {
-            upkeep_stop();
-            return 0;
+    ck_assert_int_eq(swapcontext(&upkeep.test, &thread->context), 0);
+    upkeep.current = NULL;
+}
+
+/* Runs whoever was woken. False: there was nobody. */
+static bool threads_run_woken(void)
+{
+    bool ran = false;
+    for (uint32_t i = 0; i < upkeep.count; i++) {
+        struct sleeper *thread = &upkeep.threads[i];
+        if (!thread->ended && (thread->word == NULL || thread->woken)) {
+            thread_run(thread);
+            ran = true;
         }
     }
-    if (upkeep.wakes != wakes) {
-        return 0;
+    return ran;
+}
+
+/* Who wakes first by himself; NULL: nobody ever. */
+static struct sleeper *threads_next(void)
+{
+    struct sleeper *next = NULL;
+    for (uint32_t i = 0; i < upkeep.count; i++) {
+        struct sleeper *thread = &upkeep.threads[i];
+        if (thread->until_ns != CLG_OS_FOREVER &&
+            (next == NULL || thread->until_ns < next->until_ns)) {
+            next = thread;
+        }
     }
-    if (timeout_ns == CLG_OS_FOREVER) { /* nobody would ever wake it */
-        upkeep_stop();
-        return 0;
+    return next;
+}
+
+static void threads_end(void)
+{
+    clg_store_release_u32(&store->thread_stop, 1);
+    for (uint32_t i = 0; i < upkeep.count; i++) {
+        while (!upkeep.threads[i].ended) {
+            thread_run(&upkeep.threads[i]);
+        }
+        free(upkeep.threads[i].stack);
     }
-    upkeep.under->sleep_ns(upkeep.under, timeout_ns);
-    return -ETIMEDOUT;
 }
 
 static void sleep_open(uint64_t flush)
@@ -139,8 +197,33 @@ static void sleep_open(uint64_t flush)
 static void sleep_run(void (*meanwhile)(void))
 {
     upkeep.meanwhile = meanwhile;
-    upkeep.run(upkeep.arg);
-    ck_assert_msg(upkeep.meanwhile == NULL, "it never slept for long");
+    for (;;) {
+        if (threads_run_woken()) {
+            continue;
+        }
+        struct sleeper *next = threads_next();
+        const int64_t now = upkeep.under->clock_mono_ns(upkeep.under);
+        if (upkeep.meanwhile != NULL && (next == NULL || next->until_ns - now > DEEP_MS * MS)) {
+            upkeep.meanwhile = NULL;
+            upkeep.began_ns = now;
+            meanwhile();
+            upkeep_look();
+            continue;
+        }
+        if (upkeep.meanwhile == NULL) {
+            upkeep_look();
+        }
+        if (next == NULL ||
+            (upkeep.meanwhile == NULL &&
+             (upkeep.checkpointed_ns != CLG_OS_FOREVER || now - upkeep.began_ns > MOST_MS * MS))) {
+            break;
+        }
+        upkeep.under->sleep_ns(upkeep.under, next->until_ns > now ? next->until_ns - now : 0);
+        thread_run(next);
+    }
+    threads_end();
+    ck_assert_msg(upkeep.meanwhile == NULL, "they never slept for long");
+    ck_assert_uint_eq(upkeep.count, THREADS_MOST);
 }
 
 /* Upkeep looks at producers that are known: the next time in a minute. */

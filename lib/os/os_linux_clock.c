@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * os_linux_clock.c -- the two clocks. See os.h.
+ *
+ * Every append takes the wall clock, and to ask the kernel's page for it is a fifth of what an
+ * append of 128 bytes costs. So a thread that asks again within CLOCK_ASK_NS is told what it was
+ * told then, and the time since by the processor's counter, which costs half.
+ *
+ * Invariants: 1. whatever the counter does (it jumps, it differs between processors), a time that
+ *       was counted is less than CLOCK_ASK_NS beyond one that was asked for; where it runs evenly,
+ *       as it says that it does, it is within a microsecond of what the kernel would have said;
+ *       2. without a counter that says so the kernel is asked each time.
+ * Threads and locks: any thread; what was asked last is each thread's own. The rate is measured
+ *       once, by whoever comes first, ORDER(clock-rate).
+ * Happy path: no system call.
+ * Failure modes: none. A wall clock that is set is seen CLOCK_ASK_NS later.
+ */
+#include "os/os_linux.h"
+
+#include <time.h>
+
+#include "base/invariant.h"
+#include "base/order.h"
+
+static int64_t clock_ask(clockid_t id)
+{
+    struct timespec now = {0};
+    int rc = clock_gettime(id, &now);
+    CLG_ASSERT(rc == 0);
+    CLG_ASSERT(now.tv_sec >= 0);
+    (void)rc;
+    return (int64_t)now.tv_sec * CLG_OS_NS_PER_S + (int64_t)now.tv_nsec;
+}
+
+int64_t clg_linux_clock_mono_ns(const struct commitlog_os *os)
+{
+    (void)os;
+    return clock_ask(CLOCK_BOOTTIME); /* a machine that slept is older: its clock did not jump */
+}
+
+#if defined(__x86_64__)
+
+#include <cpuid.h>
+#include <x86intrin.h>
+
+#define CLOCK_ASK_NS UINT64_C(20000)
+/* The rate is measured over so long: two readings that are 100 ns apart spoil it by 0.01 %. */
+#define CLOCK_MEASURE_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
+#define CLOCK_NEAR_PART 16u
+#define CLOCK_RATE_BITS 32u
+/* Of a counter of 0.1 to 10 GHz. */
+#define CLOCK_RATE_MIN (UINT64_C(1) << (CLOCK_RATE_BITS - 4u))
+#define CLOCK_RATE_MAX (UINT64_C(10) << CLOCK_RATE_BITS)
+
+enum clock_state { CLOCK_NEW, CLOCK_BEGINS, CLOCK_MEASURES, CLOCK_KNOWN, CLOCK_NONE };
+
+static struct {
+    _Atomic uint32_t state; /* enum clock_state; only grows. CLOCK_KNOWN: ORDER(clock-rate) */
+    uint64_t began_ticks;   /* by who began */
+    int64_t began_ns;
+    uint64_t rate; /* nanoseconds a tick, times 2^32; constant once it is known */
+    uint64_t ask_ticks;
+} clock_rate;
+
+static _Thread_local struct {
+    uint64_t ticks;
+    int64_t wall_ns;
+    uint64_t good_ticks; /* 0: it was not asked yet, or there is no rate */
+} clock_asked;
+
+static bool clock_has_steady_ticks(void)
+{
+    unsigned eax = 0;
+    unsigned ebx = 0;
+    unsigned ecx = 0;
+    unsigned edx = 0;
+    return __get_cpuid(0x80000007u, &eax, &ebx, &ecx, &edx) != 0 && (edx & (1u << 8)) != 0;
+}
+
+static uint32_t clock_measured(void)
+{
+    const uint64_t ticks = __rdtsc() - clock_rate.began_ticks;
+    const int64_t ns = clg_linux_clock_mono_ns(NULL) - clock_rate.began_ns;
+    if (ns < CLOCK_MEASURE_NS) {
+        return CLOCK_BEGINS; /* later */
+    }
+    if (ns > CLG_OS_NS_PER_S * 1000 || ticks > UINT64_MAX >> 1 || ticks == 0) {
+        return CLOCK_NONE; /* it went back */
+    }
+    const double rate = (double)ns / (double)ticks * (double)(UINT64_C(1) << CLOCK_RATE_BITS);
+    if (rate < (double)CLOCK_RATE_MIN || rate > (double)CLOCK_RATE_MAX) {
+        return CLOCK_NONE;
+    }
+    clock_rate.rate = (uint64_t)rate;
+    clock_rate.ask_ticks = (CLOCK_ASK_NS << CLOCK_RATE_BITS) / clock_rate.rate;
+    return CLOCK_KNOWN;
+}
+
+/* One step of measuring, if it is this thread that takes it. */
+static void clock_measure(uint32_t state)
+{
+    if (state == CLOCK_NEW) {
+        if (!clg_cas_acqrel_u32(&clock_rate.state, &state, CLOCK_MEASURES)) {
+            return;
+        }
+        clock_rate.began_ns = clg_linux_clock_mono_ns(NULL);
+        clock_rate.began_ticks = __rdtsc();
+        /* ORDER(clock-rate) release */
+        clg_store_release_u32(&clock_rate.state,
+                              clock_has_steady_ticks() ? CLOCK_BEGINS : CLOCK_NONE);
+    } else if (state == CLOCK_BEGINS &&
+               clg_cas_acqrel_u32(&clock_rate.state, &state, CLOCK_MEASURES)) {
+        clg_store_release_u32(&clock_rate.state, clock_measured()); /* ORDER(clock-rate) release */
+    }
+}
+
+static CLG_NOINLINE int64_t clock_ask_wall(void)
+{
+    /* ORDER(clock-rate) acquire */
+    const uint32_t state = clg_load_acquire_u32(&clock_rate.state);
+    if (state < CLOCK_KNOWN) {
+        clock_measure(state);
+    }
+    const uint64_t before = __rdtsc();
+    clock_asked.wall_ns = clock_ask(CLOCK_REALTIME);
+    const uint64_t took = __rdtsc() - before;
+    /* When it was asked within that is not known: nothing is built on a long one. */
+    const bool near = state == CLOCK_KNOWN && took < clock_rate.ask_ticks / CLOCK_NEAR_PART;
+    clock_asked.ticks = before + took / 2;
+    clock_asked.good_ticks = near ? clock_rate.ask_ticks : 0;
+    return clock_asked.wall_ns;
+}
+
+int64_t clg_linux_clock_wall_ns(const struct commitlog_os *os)
+{
+    (void)os;
+    const uint64_t since = __rdtsc() - clock_asked.ticks;
+    if (CLG_UNLIKELY(since >= clock_asked.good_ticks)) {
+        return clock_ask_wall();
+    }
+    return clock_asked.wall_ns + (int64_t)(since * clock_rate.rate >> CLOCK_RATE_BITS);
+}
+
+#else
+
+int64_t clg_linux_clock_wall_ns(const struct commitlog_os *os)
+{
+    (void)os;
+    return clock_ask(CLOCK_REALTIME);
+}
+
+#endif
