@@ -2,7 +2,7 @@
  * services.c -- upkeep: everything that is due, by threads of the library or by commitlog_step.
  *
  * In order of urgency: fold and drain what appenders left (drainer.c, which has a thread of its
- * own), flush by policy, seal, prepare the next segment, write images, checkpoint, state,
+ * own), prepare the next segment, flush by policy, seal, write images, checkpoint, state,
  * retention, scrub. Each is one bounded piece; the loop comes back for more.
  *
  * Threads and locks: one step at a time under service_lock.
@@ -423,9 +423,9 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
         service_clocked(&step, clg_transactions_expire);
         service_clocked(&step, clg_expiry_run);
         service_drain(&step);
+        service_supply(&step); /* before a flush: that may take as long as to fill a segment */
         service_flush(&step);
         service_seal(&step);
-        service_supply(&step);
         service_images(&step);
         service_idle(&step);
         service_retain(&step);

@@ -152,6 +152,58 @@ START_TEST(upkeep_stays_near_while_there_is_traffic)
 }
 END_TEST
 
+/* ---- the next segment is made before a full one is flushed, which may take as long as to fill it
+ */
+
+static struct {
+    struct commitlog_os table;
+    struct commitlog_store *store; /* NULL: not looked at yet */
+    uint64_t flushes;
+    uint64_t next;
+    uint32_t seen;
+    bool ready;
+} rolled;
+
+static int look_at_flush(const struct commitlog_os *os, int fd)
+{
+    struct commitlog_store *store = rolled.store;
+    if (store != NULL && rolled.seen == 0 && clg_log_flushes(store->core->log) > rolled.flushes) {
+        rolled.seen++;
+        rolled.ready = clg_segment_supply_is_ready(&store->supply, rolled.next);
+    }
+    return clg_os_default()->fdatasync(os, fd);
+}
+
+START_TEST(the_next_segment_is_made_before_the_full_one_is_flushed)
+{
+    enum { SEGMENT = 1 << 20 };
+    uint32_t wait_ms = 0;
+    memset(&rolled, 0, sizeof(rolled));
+    begin_with(0, COMMITLOG_FLUSH_NONE);
+    scratch_set(&scratch, COMMITLOG_OPT_SEGMENT_BYTES, SEGMENT);
+    rolled.table = *clg_os_default();
+    rolled.table.fdatasync = look_at_flush;
+    commitlog_options_set_os(scratch.options, &rolled.table);
+    scratch_open(&scratch, 1);
+    struct clg_log *log = scratch.store->core->log;
+    const uint64_t first = clg_log_active_base(log);
+    while (clg_log_active_base(log) == first) {
+        (void)scratch_put(&scratch, 0, RECORD, 1);
+    }
+    rolled.next = clg_log_active_base(log) + SEGMENT;
+    rolled.flushes = clg_log_flushes(log);
+    rolled.store = scratch.store;
+    for (int i = 0; i < 100 && clg_log_unsealed(log) > 0; i++) {
+        ck_assert_int_eq(commitlog_step(scratch.store, 0, &wait_ms), 0);
+    }
+    ck_assert_uint_eq(clg_log_unsealed(log), 0);
+    ck_assert_uint_eq(rolled.seen, 1);
+    ck_assert(rolled.ready);
+    rolled.store = NULL;
+    scratch_end(&scratch);
+}
+END_TEST
+
 static Suite *thread_suite(void)
 {
     Suite *suite = suite_create("thread");
@@ -160,6 +212,7 @@ static Suite *thread_suite(void)
     tcase_add_test(cases, a_thread_folds_until_it_falls_behind);
     tcase_add_test(cases, an_opening_that_gets_one_thread_of_two_fails_and_ends_it);
     tcase_add_test(cases, without_a_thread_appends_fold_at_once);
+    tcase_add_test(cases, the_next_segment_is_made_before_the_full_one_is_flushed);
     tcase_add_test(cases, upkeep_stays_near_while_there_is_traffic);
     suite_add_tcase(suite, cases);
     return suite;
