@@ -39,6 +39,14 @@ struct encode_place {
     struct clg_transaction_half *half; /* NULL: of no transaction */
 };
 
+/* Not by the sum of their sizes, which may be anything until each was looked at. */
+static bool encode_is_plain(const struct commitlog_record *record, const struct encode_place *place)
+{
+    return (record->tag.bytes | record->key_count | record->header_count |
+            (uint64_t)record->deliver_at_ms | record->producer_id | record->has_time) == 0 &&
+           place->half == NULL;
+}
+
 static uint64_t encode_attribute_bytes(const struct commitlog_record *record,
                                        const struct encode_place *place)
 {
@@ -120,6 +128,9 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
                              struct commitlog_error *err)
 {
     out->allocated = NULL;
+    if (encode_is_plain(record, place)) {
+        return COMMITLOG_OK; /* the item has none */
+    }
     uint64_t bytes = encode_attribute_bytes(record, place);
     if (bytes > CLG_ATTRIBUTES_MAX) {
         return clg_fail(err, COMMITLOG_ETOOBIG, 0, CLG_NO_POSITION,
@@ -142,7 +153,7 @@ static int encode_attributes(struct commitlog_store *store, const struct commitl
                         "a tag has at most %u bytes, a key 1 to %u, a header's name 1 to %u",
                         CLG_TAG_MAX, CLG_KEY_MAX, CLG_HEADER_NAME_MAX);
     }
-    item->attributes = bytes > 0 ? at : NULL;
+    item->attributes = at;
     item->attribute_bytes = (uint32_t)writer.used;
     CLG_ASSERT(writer.used == bytes);
     if (out->allocated == NULL) {
@@ -349,10 +360,4 @@ int clg_encode_half(struct commitlog_store *store, const struct commitlog_record
                     struct clg_append *item, struct clg_encoded *out, struct commitlog_error *err)
 {
     return encode_given(store, record, half, room, item, out, err);
-}
-
-void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded)
-{
-    store->os->free(store->os, encoded->allocated);
-    encoded->allocated = NULL;
 }

@@ -12,6 +12,7 @@
 #include "format/producer_record.h"
 #include "format/transaction_record.h"
 #include "log/commit_log.h"
+#include "store/store.h"
 
 #define CLG_BATCH_RECORDS_MAX 65536u
 #define CLG_ENCODE_STACK_BYTES 496u
@@ -41,7 +42,13 @@ int clg_encode_half(struct commitlog_store *store, const struct commitlog_record
  * the one that it has if the caller chose that. COMMITLOG_EINVAL: that one is closed. */
 CLG_MUST_CHECK int clg_encode_route_again(struct commitlog_store *store, bool is_auto,
                                           struct clg_append *item, struct commitlog_error *err);
-void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded);
+static inline void clg_encoded_free(struct commitlog_store *store, struct clg_encoded *encoded)
+{
+    if (CLG_UNLIKELY(encoded->allocated != NULL)) {
+        store->os->free(store->os, encoded->allocated);
+        encoded->allocated = NULL;
+    }
+}
 /* With a body of that many bytes, to be written in place; record->body is not looked at. */
 int clg_encode_reserved(struct commitlog_store *store, const struct commitlog_record *record,
                         size_t body_bytes, struct clg_encode_room *room, struct clg_append *item,

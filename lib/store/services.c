@@ -442,20 +442,6 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
                                                  : 0;
 }
 
-void clg_services_notify(struct commitlog_store *store, uint32_t level)
-{
-    if (!store->has_thread) {
-        return;
-    }
-    /* ORDER(service-1), ORDER(drainer-1): the full fence stands behind the publication
-     * (clg_publish_wake). */
-    if (level >= COMMITLOG_LEVEL_WRITTEN) {
-        clg_thread_wake(store, &store->upkeep, CLG_THREAD_ASLEEP);
-    } else {
-        clg_thread_wake(store, &store->drainer, CLG_THREAD_ASLEEP);
-    }
-}
-
 void clg_services_call(struct commitlog_store *store)
 {
     if (store->has_thread) {

@@ -222,7 +222,16 @@ void clg_copy_out(void *out, const void *filled, uint32_t bytes);
 /* Input structs: fields beyond ours must be zero. Copies what there is over zeros. */
 CLG_MUST_CHECK int clg_copy_in(void *ours, uint32_t bytes, const void *in);
 /* 0, or why no call may go on: NULL, another process's, closed. */
-int clg_store_enter(const struct commitlog_store *store);
+static inline int clg_store_enter(const struct commitlog_store *store)
+{
+    if (CLG_UNLIKELY(store == NULL)) {
+        return COMMITLOG_EINVAL;
+    }
+    if (CLG_UNLIKELY(*(volatile const uint32_t *)store->fork_page == 0)) {
+        return COMMITLOG_EFORK;
+    }
+    return clg_load_relaxed_u32(&store->closed) != 0 ? COMMITLOG_ECLOSED : COMMITLOG_OK;
+}
 /* A reference to the core of now; give it back with clg_core_unref. */
 struct clg_core *clg_store_core(struct commitlog_store *store);
 void clg_core_unref(struct clg_core *core);
@@ -279,7 +288,13 @@ CLG_MUST_CHECK int clg_store_fold_now(struct commitlog_store *store, struct clg_
 uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg_core *core);
 bool clg_store_is_durable_only(const struct commitlog_store *store);
 /* After something became visible. */
-void clg_store_announce(struct commitlog_store *store);
+static inline void clg_store_announce(struct commitlog_store *store)
+{
+    int32_t fd = atomic_load_explicit(&store->event_fd, memory_order_acquire);
+    if (CLG_UNLIKELY(fd >= 0)) {
+        (void)store->os->eventfd_signal(store->os, fd);
+    }
+}
 /* Waits until visible > position. Statuses of commitlog_wait. */
 CLG_MUST_CHECK int clg_store_wait(struct commitlog_store *store, uint64_t position,
                                   struct clg_until until);
@@ -295,7 +310,15 @@ void clg_thread_stop(struct commitlog_store *store, struct clg_store_thread *thr
 CLG_MUST_CHECK int clg_services_start(struct commitlog_store *store, struct commitlog_error *err);
 void clg_services_stop(struct commitlog_store *store);
 /* An append of this level was stored: wakes the thread that sleeps too deep for that. */
-void clg_services_notify(struct commitlog_store *store, uint32_t level);
+static inline void clg_services_notify(struct commitlog_store *store, uint32_t level)
+{
+    /* ORDER(service-1), ORDER(drainer-1): the full fence stands behind the publication
+     * (clg_publish_wake). */
+    if (store->has_thread) {
+        clg_thread_wake(store, level >= COMMITLOG_LEVEL_WRITTEN ? &store->upkeep : &store->drainer,
+                        CLG_THREAD_ASLEEP);
+    }
+}
 /* Of its thread. */
 void clg_services_main(void *arg);
 /* Upkeep has to look now: something is due earlier than it knew. */

@@ -40,17 +40,6 @@ void clg_store_unref(struct commitlog_store *store)
     os->free(os, store);
 }
 
-int clg_store_enter(const struct commitlog_store *store)
-{
-    if (store == NULL) {
-        return COMMITLOG_EINVAL;
-    }
-    if (*(volatile const uint32_t *)store->fork_page == 0) {
-        return COMMITLOG_EFORK;
-    }
-    return clg_load_relaxed_u32(&store->closed) != 0 ? COMMITLOG_ECLOSED : COMMITLOG_OK;
-}
-
 static int store_map_fork_page(struct commitlog_store *store)
 {
     const struct commitlog_os *os = store->os;

@@ -84,14 +84,6 @@ struct clg_until clg_store_until(const struct commitlog_store *store, int32_t ti
                               clg_load_acquire_u32(&store->interrupts)};
 }
 
-void clg_store_announce(struct commitlog_store *store)
-{
-    int32_t fd = atomic_load_explicit(&store->event_fd, memory_order_acquire);
-    if (fd >= 0) {
-        (void)store->os->eventfd_signal(store->os, fd);
-    }
-}
-
 /* One wait at the core of now. *out_again: look again, there is a reason to. */
 static int visible_wait_once(struct commitlog_store *store, uint64_t position,
                              struct clg_until until, bool *out_again)
