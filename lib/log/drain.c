@@ -11,8 +11,8 @@
  *       stays in the ring as a whole, where recovery finds it, until the next piece has the rest;
  *       3. of a pad only its header is written, the rest of the segment stays zero; 4. the bytes of
  *       a piece are not overwritten meanwhile, because room in the ring is counted from `written`.
- * Threads and locks: one drain at a time under drain_lock: flush leader, upkeep, an appender whose
- *       ring is half full, a large record.
+ * Threads and locks: one drain at a time under drain_lock: flush leader, the drainer, an appender
+ *       whose ring is half full, a large record.
  * Failure modes: a failed write is latched; `written` does not move.
  */
 #include "base/error.h"

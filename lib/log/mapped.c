@@ -47,6 +47,9 @@ void clg_log_populate(struct clg_log *log)
     if (!log->engine->writes_through) {
         return;
     }
+    if (!clg_mutex_trylock(&log->seal_lock)) {
+        return; /* what is sealed is no longer mapped for writing, and its range may be another's */
+    }
     const uint64_t page = os->page_size(os);
     for (uint64_t done = 0; done < MAPPED_AHEAD_BYTES; done += MAPPED_STEP_BYTES) {
         clg_mutex_lock(os, &log->claim_lock);
@@ -68,7 +71,8 @@ void clg_log_populate(struct clg_log *log)
         }
         clg_segment_unref(segment);
         if (!due) {
-            return;
+            break;
         }
     }
+    clg_mutex_unlock(os, &log->seal_lock);
 }

@@ -10,7 +10,8 @@
  *       operation; 4. a short read or write does: hiding it would hide a device that is full, so
  *       the loops are the clg_os_*_all helpers; 5. descriptors are close-on-exec and no call
  *       follows a symbolic link below the store's directory; 6. outputs are untouched on failure.
- * Threads and locks: any thread; the default table is constant and holds no state.
+ * Threads and locks: any thread; the default table is constant; its wall clock keeps what it was
+ *       told last, for each thread.
  * Happy path: clg_os_default() -> open_dir -> open_at -> pwrite -> fdatasync -> close.
  * Failure modes: the errno says which; a caller that must not go on after a failed flush latches
  *       it (never flushes again): the table does not.

@@ -44,19 +44,23 @@ int64_t clg_linux_clock_mono_ns(const struct commitlog_os *os)
 #include <x86intrin.h>
 
 #define CLOCK_ASK_NS UINT64_C(20000)
-/* The rate is measured over so long: two readings that are 100 ns apart spoil it by 0.01 %. */
+/* The rate is measured over so long, once: readings that are CLOCK_PAIR_NS from true spoil it by
+ * 0.1 %, and by that a time that was counted, by 20 ns. Over longer the machine may have slept. */
 #define CLOCK_MEASURE_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
+#define CLOCK_MEASURE_MOST_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
+#define CLOCK_PAIR_NS INT64_C(500)
 #define CLOCK_NEAR_PART 16u
 #define CLOCK_RATE_BITS 32u
-/* Of a counter of 0.1 to 10 GHz. */
-#define CLOCK_RATE_MIN (UINT64_C(1) << (CLOCK_RATE_BITS - 4u))
-#define CLOCK_RATE_MAX (UINT64_C(10) << CLOCK_RATE_BITS)
+/* Of a counter of 0.1 to 10 GHz: ticks in CLOCK_ASK_NS. */
+#define CLOCK_TICKS_MIN (CLOCK_ASK_NS / 10u)
+#define CLOCK_TICKS_MAX (CLOCK_ASK_NS * 10u)
 
-enum clock_state { CLOCK_NEW, CLOCK_BEGINS, CLOCK_MEASURES, CLOCK_KNOWN, CLOCK_NONE };
+enum clock_state { CLOCK_NEW, CLOCK_MEASURES, CLOCK_BEGUN, CLOCK_KNOWN, CLOCK_NONE };
 
 static struct {
-    _Atomic uint32_t state; /* enum clock_state; only grows. CLOCK_KNOWN: ORDER(clock-rate) */
-    uint64_t began_ticks;   /* by who began */
+    /* enum clock_state. Who makes it CLOCK_MEASURES has the rest; ORDER(clock-rate) */
+    _Atomic uint32_t state;
+    uint64_t began_ticks;
     int64_t began_ns;
     uint64_t rate; /* nanoseconds a tick, times 2^32; constant once it is known */
     uint64_t ask_ticks;
@@ -77,41 +81,55 @@ static bool clock_has_steady_ticks(void)
     return __get_cpuid(0x80000007u, &eax, &ebx, &ecx, &edx) != 0 && (edx & (1u << 8)) != 0;
 }
 
-static uint32_t clock_measured(void)
+/* What both said at one moment. False: it was a long one. */
+static bool clock_pair(uint64_t *out_ticks, int64_t *out_ns)
 {
-    const uint64_t ticks = __rdtsc() - clock_rate.began_ticks;
-    const int64_t ns = clg_linux_clock_mono_ns(NULL) - clock_rate.began_ns;
-    if (ns < CLOCK_MEASURE_NS) {
-        return CLOCK_BEGINS; /* later */
+    const int64_t before = clg_linux_clock_mono_ns(NULL);
+    *out_ticks = __rdtsc();
+    *out_ns = clg_linux_clock_mono_ns(NULL);
+    return *out_ns - before < CLOCK_PAIR_NS;
+}
+
+static enum clock_state clock_begun(void)
+{
+    return clock_pair(&clock_rate.began_ticks, &clock_rate.began_ns) ? CLOCK_BEGUN : CLOCK_NEW;
+}
+
+static enum clock_state clock_measured(void)
+{
+    uint64_t ticks = 0;
+    int64_t ns = 0;
+    bool good = clock_pair(&ticks, &ns);
+    ticks -= clock_rate.began_ticks;
+    ns -= clock_rate.began_ns;
+    if (!good || ns < CLOCK_MEASURE_NS) {
+        return CLOCK_BEGUN; /* later */
     }
-    if (ns > CLG_OS_NS_PER_S * 1000 || ticks > UINT64_MAX >> 1 || ticks == 0) {
-        return CLOCK_NONE; /* it went back */
+    if (ns > CLOCK_MEASURE_MOST_NS) {
+        return clock_begun();
     }
-    const double rate = (double)ns / (double)ticks * (double)(UINT64_C(1) << CLOCK_RATE_BITS);
-    if (rate < (double)CLOCK_RATE_MIN || rate > (double)CLOCK_RATE_MAX) {
+    const double per_ns = (double)ticks / (double)ns;
+    clock_rate.ask_ticks = (uint64_t)((double)CLOCK_ASK_NS * per_ns);
+    if (clock_rate.ask_ticks < CLOCK_TICKS_MIN || clock_rate.ask_ticks > CLOCK_TICKS_MAX) {
         return CLOCK_NONE;
     }
-    clock_rate.rate = (uint64_t)rate;
-    clock_rate.ask_ticks = (CLOCK_ASK_NS << CLOCK_RATE_BITS) / clock_rate.rate;
+    clock_rate.rate = (uint64_t)((double)(UINT64_C(1) << CLOCK_RATE_BITS) / per_ns);
     return CLOCK_KNOWN;
 }
 
 /* One step of measuring, if it is this thread that takes it. */
 static void clock_measure(uint32_t state)
 {
-    if (state == CLOCK_NEW) {
-        if (!clg_cas_acqrel_u32(&clock_rate.state, &state, CLOCK_MEASURES)) {
-            return;
-        }
-        clock_rate.began_ns = clg_linux_clock_mono_ns(NULL);
-        clock_rate.began_ticks = __rdtsc();
-        /* ORDER(clock-rate) release */
-        clg_store_release_u32(&clock_rate.state,
-                              clock_has_steady_ticks() ? CLOCK_BEGINS : CLOCK_NONE);
-    } else if (state == CLOCK_BEGINS &&
-               clg_cas_acqrel_u32(&clock_rate.state, &state, CLOCK_MEASURES)) {
-        clg_store_release_u32(&clock_rate.state, clock_measured()); /* ORDER(clock-rate) release */
+    enum clock_state next = CLOCK_NONE;
+    if (state == CLOCK_MEASURES || !clg_cas_acqrel_u32(&clock_rate.state, &state, CLOCK_MEASURES)) {
+        return;
     }
+    if (state == CLOCK_BEGUN) {
+        next = clock_measured();
+    } else if (clock_has_steady_ticks()) {
+        next = clock_begun();
+    }
+    clg_store_release_u32(&clock_rate.state, next); /* ORDER(clock-rate) release */
 }
 
 static CLG_NOINLINE int64_t clock_ask_wall(void)

@@ -25,7 +25,7 @@
  * and the records are still in the nearest cache. Readers fold what they need themselves. */
 #define APPEND_FOLD_BYTES (UINT64_C(16) << 10)
 #define APPEND_FOLD_BUDGET 512u
-/* Where the library's thread folds, and an appender helps it: not for long at a time. */
+/* Where the drainer folds, and an appender helps it: not for long at a time. */
 #define APPEND_FOLD_HELP_BUDGET 64u
 #define APPEND_FOLD_HELP_BYTES (UINT64_C(1) << 20) /* mmap engine; of a ring a quarter */
 #define APPEND_ROOM_FOLD 4096u
@@ -208,7 +208,7 @@ int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t co
                       struct commitlog_error *err)
 {
     CLG_ASSERT(level != COMMITLOG_LEVEL_DEFAULT);
-    clg_services_notify(store, level);
+    clg_thread_notify(store);
     uint64_t end = receipts[0].end_position;
     for (uint32_t i = 1; i < count; i++) { /* of a repetition each has its own */
         end = clg_max_u64(end, receipts[i].end_position);

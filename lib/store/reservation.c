@@ -259,7 +259,7 @@ int32_t commitlog_abort(struct commitlog_reservation *reservation)
     if (rc == COMMITLOG_OK && reservation->in_place) {
         struct commitlog_store *store = reservation->store;
         clg_log_abort_reserved(store->core->log, &reservation->reserved);
-        clg_services_notify(store, COMMITLOG_LEVEL_NONE); /* what lies behind it is published */
+        clg_thread_notify(store); /* what lies behind it is published */
         clg_store_announce(store);
     }
     reservation_free(reservation);

@@ -6,10 +6,6 @@
  * retention, scrub. Each is one bounded piece; the loop comes back for more.
  *
  * Threads and locks: one step at a time under service_lock.
- * Sleeping: while there is traffic it looks every millisecond. When there was none for a while it
- *       sleeps deeper, and its word says how deep. An append at level none wakes the drainer alone,
- *       and that one wakes upkeep, which must come sooner than it had meant to; one that has been
- *       drained by whoever waited for it wakes upkeep from its deepest sleep: ORDER(service-1).
  * Failure modes: a failure is latched by the layer it happened in, or reported as an event and
  *       tried again.
  */
@@ -62,30 +58,33 @@ static void service_report(struct service_step *step, int rc, const struct commi
 /* With a thread of its own that is its business. */
 static void service_drain(struct service_step *step)
 {
-    if (step->store->has_thread) {
+    struct commitlog_store *store = step->store;
+    if (store->has_thread) {
         return;
     }
-    int64_t wait = clg_drainer_step(step->store);
+    if (clg_log_staged_bytes(step->core->log) > 0) {
+        store->drainer.seen_ns = step->now;
+    }
+    int64_t wait = clg_drainer_step(store);
     step->again = step->again || wait == 0;
     if (wait != CLG_OS_FOREVER) {
         service_due(step, step->now + wait);
+    } else if (step->now - store->drainer.seen_ns < CLG_THREAD_LINGER_NS) {
+        service_due(step, step->now + SERVICE_NEAR_NS); /* more comes in a moment */
     }
 }
 
 /* Whatever an append makes due, and nobody says: bytes to flush, a full segment, one to prepare. */
-static void service_stay_near(struct service_step *step)
+static void service_look(struct service_step *step)
 {
-    struct clg_services *services = &step->store->services;
-    uint64_t published = clg_log_published(step->core->log);
-    if (published != services->seen_position) {
-        services->seen_position = published;
-        services->seen_ns = step->now;
-        if (step->store->has_thread) { /* it was drained by those who waited, but not folded */
-            clg_thread_wake(step->store, &step->store->drainer, CLG_THREAD_ASLEEP);
-        }
+    struct commitlog_store *store = step->store;
+    bool moved = false;
+    int64_t wait = clg_thread_look(store, &store->upkeep, step->now, &moved);
+    if (moved) { /* by this round, or drained by those who waited: it may not be folded */
+        clg_thread_call(store, &store->drainer);
     }
-    if (step->store->has_thread && step->now - services->seen_ns < CLG_STORE_LINGER_NS) {
-        service_due(step, step->now + SERVICE_NEAR_NS);
+    if (wait != CLG_OS_FOREVER && store->has_thread) {
+        service_due(step, step->now + wait);
     }
 }
 
@@ -412,16 +411,17 @@ static void service_clock(struct service_step *step)
 static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
 {
     clg_mutex_lock(store->os, &store->service_lock);
+    clg_thread_begin(&store->upkeep);
     struct service_step step = {.store = store,
                                 .core = store->core,
                                 .now = store->os->clock_mono_ns(store->os),
                                 .next = CLG_OS_FOREVER};
     if (!clg_log_has_failed(step.core->log)) {
-        service_stay_near(&step);
         /* What is delivered is to be drained and flushed, too. */
         service_clocked(&step, clg_timers_deliver);
         service_clocked(&step, clg_transactions_expire);
         service_clocked(&step, clg_expiry_run);
+        service_look(&step);
         service_drain(&step);
         service_supply(&step); /* before a flush: that may take as long as to fill a segment */
         service_flush(&step);
@@ -442,47 +442,6 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
                                                  : 0;
 }
 
-void clg_services_call(struct commitlog_store *store)
-{
-    if (store->has_thread) {
-        clg_thread_wake(store, &store->upkeep, CLG_THREAD_DOZING);
-    }
-}
-
-/* How soon upkeep must look at what is appended, whatever else there is to do: to flush it, and to
- * say in a checkpoint that it is durable. */
-static int64_t service_latest_ns(const struct commitlog_store *store)
-{
-    int64_t interval =
-        (int64_t)clg_option(&store->options, COMMITLOG_OPT_FLUSH_INTERVAL_MS) * CLG_OS_NS_PER_MS;
-    bool flushes = clg_option(&store->options, COMMITLOG_OPT_FLUSH) == COMMITLOG_FLUSH_ASYNC;
-    return flushes && interval < SERVICE_IDLE_NS ? interval : SERVICE_IDLE_NS;
-}
-
-static void service_sleep(struct commitlog_store *store, int64_t wait_ns)
-{
-    /* Who is back in time anyway is not to be woken: he stays awake in the word. */
-    uint32_t depth = wait_ns > service_latest_ns(store) ? CLG_THREAD_ASLEEP
-                     : wait_ns > SERVICE_NEAR_NS        ? CLG_THREAD_DOZING
-                                                        : CLG_THREAD_AWAKE;
-    _Atomic uint32_t *word = &store->upkeep.word;
-    if (CLG_PLANTED(SLEEP_UNSEEN)) {
-        clg_store_release_u32(word, depth);
-    } else {
-        clg_store_seqcst_u32(word, depth);
-        clg_fence_seqcst(); /* ORDER(service-1), ORDER(timer-1): what came before is seen */
-    }
-    bool moved = depth != CLG_THREAD_AWAKE &&
-                 clg_log_published(store->core->log) != store->services.seen_position;
-    bool sooner = clg_timers_have_changed(store);
-    /* What a failed store has left stays left. */
-    if (((!moved && !sooner) || clg_log_has_failed(store->core->log)) &&
-        clg_load_acquire_u32(&store->thread_stop) == 0) {
-        (void)store->os->futex_wait(store->os, word, depth, wait_ns, false);
-    }
-    clg_store_relaxed_u32(word, CLG_THREAD_AWAKE);
-}
-
 void clg_services_main(void *arg)
 {
     struct commitlog_store *store = arg;
@@ -493,7 +452,7 @@ void clg_services_main(void *arg)
             wait_ns = SERVICE_RETAIN_NS; /* nothing to do but to be stopped */
         }
         if (wait_ns > 0) {
-            service_sleep(store, wait_ns);
+            clg_thread_sleep(store, &store->upkeep, wait_ns);
         }
     }
 }
@@ -503,8 +462,8 @@ int clg_services_start(struct commitlog_store *store, struct commitlog_error *er
     struct clg_services *services = &store->services;
     services->idle_position = clg_log_published(store->core->log);
     services->idle_checkpointed = services->idle_position;
-    services->seen_position = services->idle_position;
-    store->drained_seen = services->idle_position;
+    store->upkeep.seen_position = services->idle_position;
+    store->drainer.seen_position = services->idle_position;
     clg_scrub_init(&services->scrub, store->os,
                    clg_option(&store->options, COMMITLOG_OPT_SCRUB_BYTES_PER_S));
     clg_retain_update_reserve(store);
@@ -517,9 +476,10 @@ int clg_services_start(struct commitlog_store *store, struct commitlog_error *er
         return COMMITLOG_OK;
     }
     store->has_thread = true; /* before one of them looks */
-    int rc = clg_thread_start(store, &store->upkeep, clg_services_main, "commitlog", err);
+    /* Upkeep last: it delivers, which an opening that fails must not have done. */
+    int rc = clg_thread_start(store, &store->drainer, clg_drainer_main, "commitlog-drain", err);
     if (rc == COMMITLOG_OK) {
-        rc = clg_thread_start(store, &store->drainer, clg_drainer_main, "commitlog-drain", err);
+        rc = clg_thread_start(store, &store->upkeep, clg_services_main, "commitlog", err);
     }
     if (rc != COMMITLOG_OK) {
         clg_services_stop(store);

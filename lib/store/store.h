@@ -68,25 +68,22 @@ struct clg_event_ring {
     uint64_t lost;
 };
 
-enum { /* how deep a thread of the library sleeps */
-       CLG_THREAD_AWAKE = 0,
-       CLG_THREAD_DOZING = 1, /* until a time: wake it for what it does not know of */
-       CLG_THREAD_ASLEEP = 2  /* for ever, or so long: wake it for anything */
-};
+/* After so long without traffic one is not near any more. */
+#define CLG_THREAD_LINGER_NS (INT64_C(5) * CLG_OS_NS_PER_MS)
 
+/* A thread of the library. It goes round by round, and comes back soon while there is traffic; then
+ * it sleeps until it is due, or is woken: threads.c. */
 struct clg_store_thread {
     uint64_t handle;
     bool runs;
-    _Atomic uint32_t word; /* its depth; changes to wake it */
+    uint64_t seen_position;  /* published, as its last round saw it, */
+    int64_t seen_ns;         /* and since when */
+    _Atomic uint32_t called; /* 1: something is due that its last round did not know of */
+    _Atomic uint32_t word;   /* 1: it sleeps, and has to be woken */
 };
-
-/* After so long without traffic a thread sleeps deeper, and has to be woken. */
-#define CLG_STORE_LINGER_NS (INT64_C(5) * CLG_OS_NS_PER_MS)
 
 /* Upkeep: who is due when. Under service_lock. */
 struct clg_services {
-    uint64_t seen_position; /* published, as the last round saw it, */
-    int64_t seen_ns;        /* and since when */
     int64_t flush_at_ns;
     int64_t idle_since_ns;
     int64_t retain_at_ns;
@@ -167,7 +164,6 @@ struct commitlog_store {
     struct clg_mutex timer_lock;
     struct clg_timer_table timers; /* a writer's, under timer_lock: timers.h */
     _Atomic uint64_t timer_due_ms; /* of the first; UINT64_MAX: none */
-    uint64_t timer_seen_ms;        /* the same when upkeep looked last */
     struct clg_mutex transaction_lock;
     struct clg_transaction_table transactions; /* a writer's, under the lock: transactions.h */
     _Atomic uint64_t transaction_due_ms;       /* upkeep has to look; UINT64_MAX: never */
@@ -185,12 +181,10 @@ struct commitlog_store {
     } reservations; /* of handles that have ended, for the next: reservation.c */
     struct clg_mutex service_lock;
     struct clg_services services;
-    struct clg_store_thread upkeep;  /* services.c */
-    struct clg_store_thread drainer; /* drainer.c */
+    struct clg_store_thread upkeep;  /* services.c; its `seen` also for commitlog_step */
+    struct clg_store_thread drainer; /* drainer.c; the same */
     bool has_thread;                 /* both of them */
     _Atomic uint32_t thread_stop;
-    uint64_t drained_seen;             /* the drainer's: published, as its last round saw it, */
-    int64_t drained_ns;                /* and since when */
     _Atomic int32_t event_fd;          /* -1: nobody asked */
     _Atomic uint32_t topics_undefined; /* 1: there was no room for the definition of some topic */
     _Atomic uint32_t topics_creating;  /* so many are being made: others may see them already */
@@ -201,16 +195,6 @@ struct commitlog_store {
     _Atomic uint64_t own_counters[CLG_COUNTERS]; /* enum clg_counter */
     _Atomic uint64_t *counters; /* a writer's lie in its live area, where others see them */
 };
-
-/* If it sleeps at this depth or deeper. */
-static inline void clg_thread_wake(struct commitlog_store *store, struct clg_store_thread *thread,
-                                   uint32_t depth)
-{
-    if (clg_load_relaxed_u32(&thread->word) >= depth &&
-        clg_swap_acqrel_u32(&thread->word, CLG_THREAD_AWAKE) != CLG_THREAD_AWAKE) {
-        (void)store->os->futex_wake(store->os, &thread->word, 1, false);
-    }
-}
 
 static inline void clg_count(struct commitlog_store *store, enum clg_counter which, uint64_t n)
 {
@@ -306,23 +290,38 @@ CLG_MUST_CHECK int clg_thread_start(struct commitlog_store *store, struct clg_st
                                     void (*fn)(void *arg), const char *name,
                                     struct commitlog_error *err);
 void clg_thread_stop(struct commitlog_store *store, struct clg_store_thread *thread);
+/* A round begins: what it was called for is looked at. */
+void clg_thread_begin(struct clg_store_thread *thread);
+/* Notes where the log ends. How long until it has to look at that again: soon, while there is
+ * traffic, or CLG_OS_FOREVER. *out_moved: more was published since the last round. */
+int64_t clg_thread_look(const struct commitlog_store *store, struct clg_store_thread *thread,
+                        int64_t now_ns, bool *out_moved);
+/* Unless it was called, or more was published, since. */
+void clg_thread_sleep(struct commitlog_store *store, struct clg_store_thread *thread,
+                      int64_t wait_ns);
+/* Something is due that it cannot see. */
+void clg_thread_call(struct commitlog_store *store, struct clg_store_thread *thread);
+
+static inline void clg_thread_wake(struct commitlog_store *store, struct clg_store_thread *thread)
+{
+    if (CLG_UNLIKELY(clg_load_relaxed_u32(&thread->word) != 0) &&
+        clg_swap_acqrel_u32(&thread->word, 0) != 0) {
+        (void)store->os->futex_wake(store->os, &thread->word, 1, false);
+    }
+}
+
+/* Behind an append. ORDER(thread-1): the full fence stands behind the publication, in
+ * clg_publish_wake. */
+static inline void clg_thread_notify(struct commitlog_store *store)
+{
+    clg_thread_wake(store, &store->drainer);
+}
+
 /* services.c */
 CLG_MUST_CHECK int clg_services_start(struct commitlog_store *store, struct commitlog_error *err);
 void clg_services_stop(struct commitlog_store *store);
-/* An append of this level was stored: wakes the thread that sleeps too deep for that. */
-static inline void clg_services_notify(struct commitlog_store *store, uint32_t level)
-{
-    /* ORDER(service-1), ORDER(drainer-1): the full fence stands behind the publication
-     * (clg_publish_wake). */
-    if (store->has_thread) {
-        clg_thread_wake(store, level >= COMMITLOG_LEVEL_WRITTEN ? &store->upkeep : &store->drainer,
-                        CLG_THREAD_ASLEEP);
-    }
-}
 /* Of its thread. */
 void clg_services_main(void *arg);
-/* Upkeep has to look now: something is due earlier than it knew. */
-void clg_services_call(struct commitlog_store *store);
 /* drainer.c: 0: there is more; CLG_OS_FOREVER: nothing will be left unless somebody appends; or in
  * how many nanoseconds to come back. */
 int64_t clg_drainer_step(struct commitlog_store *store);

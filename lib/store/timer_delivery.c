@@ -226,7 +226,6 @@ int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
     }
     clg_reader_end(&reader);
     (void)clg_timers_note_due(store);
-    store->timer_seen_ms = clg_load_relaxed_u64(&store->timer_due_ms);
     clg_mutex_unlock(store->os, &store->timer_lock);
     if (delivered > 0) {
         clg_store_announce(store);

@@ -23,11 +23,6 @@ bool clg_timers_note_due(struct commitlog_store *store)
     return due_ms < before;
 }
 
-bool clg_timers_have_changed(const struct commitlog_store *store)
-{
-    return clg_load_relaxed_u64(&store->timer_due_ms) != store->timer_seen_ms;
-}
-
 static int timers_take(void *ctx, const struct clg_timer_table *table)
 {
     struct commitlog_store *store = ctx;
@@ -110,8 +105,7 @@ static int timers_append_now(void *ctx, struct commitlog_error *err)
         }
     }
     if (rc == COMMITLOG_OK && clg_timers_note_due(store)) {
-        clg_fence_seqcst(); /* ORDER(timer-1): the time is there before the thread's word is read */
-        clg_services_call(store);
+        clg_thread_call(store, &store->upkeep);
     }
     clg_mutex_unlock(store->os, &store->timer_lock);
     return rc;

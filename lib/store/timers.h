@@ -59,9 +59,6 @@ CLG_MUST_CHECK int clg_timers_deliver(struct commitlog_store *store, int64_t *ou
 /* The store closes: what is due is delivered, or some of it, or, if that fails, by the next one. */
 void clg_timers_deliver_last(struct commitlog_store *store);
 
-/* Since upkeep looked, another one has become the first. */
-bool clg_timers_have_changed(const struct commitlog_store *store);
-
 /* Bytes of the messages that wait before `end`, and of all that wait. */
 uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total);
 /* Retention, as clg_groups_carry. */

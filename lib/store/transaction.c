@@ -152,10 +152,7 @@ void commitlog_transaction_close(struct commitlog_transaction *transaction)
             clg_transactions_note_due(store, 0);
         }
         clg_mutex_unlock(store->os, &store->transaction_lock);
-        clg_services_notify(store, COMMITLOG_LEVEL_NONE);
-        if (orphaned) {
-            clg_services_call(store);
-        }
+        clg_thread_notify(store);
     }
     transaction_free(transaction);
 }

@@ -41,6 +41,7 @@ void clg_transactions_note_due(struct commitlog_store *store, int64_t due_ms)
     CLG_ASSERT(clg_mutex_is_held(&store->transaction_lock));
     if ((uint64_t)due_ms < clg_load_relaxed_u64(&store->transaction_due_ms)) {
         clg_store_relaxed_u64(&store->transaction_due_ms, (uint64_t)due_ms);
+        clg_thread_call(store, &store->upkeep);
     }
 }
 

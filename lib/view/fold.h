@@ -13,8 +13,8 @@
  *       `files` serialises upkeep's work on images (build, write, verify) and retention's drop; it
  *       is taken before `lock`. folded is read by anyone.
  * Happy path: clg_fold_create -> clg_fold_open -> clg_fold_run by appenders (TRY), readers (WAIT),
- *       upkeep; clg_fold_write_images by upkeep; clg_fold_drop by retention; clg_fold_save_state;
- *       clg_fold_free.
+ *       the drainer; clg_fold_write_images by upkeep; clg_fold_drop by retention;
+ *       clg_fold_save_state; clg_fold_free.
  * Failure modes: COMMITLOG_ENOMEM: nothing is lost, the same record is tried again by the next
  *       call. A record that contradicts what was folded before it (possible only after salvage or
  *       from a foreign writer) is counted and left out of the view, never stops the fold. A damaged
@@ -113,7 +113,7 @@ void clg_fold_attach(struct clg_fold *fold, const struct clg_fold_source *source
 
 enum clg_fold_how {
     CLG_FOLD_TRY, /* appender: if somebody else folds, leave it to him */
-    CLG_FOLD_WAIT /* reader, upkeep: until folded >= min(upto, published at entry) */
+    CLG_FOLD_WAIT /* reader, drainer: until folded >= min(upto, published at entry) */
 };
 
 /*

@@ -90,6 +90,7 @@ static void append_written_after_nap(void *arg)
 {
     scene_os()->sleep_ns(scene_os(), INT64_C(3600) * CLG_OS_NS_PER_S);
     append_written(arg);
+    clg_thread_call(scene.store, &scene.store->upkeep); /* as the drainer would */
 }
 
 static void alone_runs(void *arg)

@@ -235,6 +235,8 @@ static void scene_names(void)
     weave_name(&log->interrupts, "interrupts");
     weave_name(&scene.store->upkeep.word, "upkeep_word");
     weave_name(&scene.store->drainer.word, "drainer_word");
+    weave_name(&scene.store->upkeep.called, "upkeep_called");
+    weave_name(&scene.store->drainer.called, "drainer_called");
     weave_name(&scene.store->thread_stop, "thread_stop");
     weave_name(&scene.store->core->refs, "core refs");
     weave_name(&scene.store->refs, "store refs");

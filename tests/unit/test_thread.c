@@ -36,7 +36,7 @@ static uint64_t behind(void)
     return clg_log_published(core->log) - clg_fold_position(core->fold);
 }
 
-/* An operating system whose drainer never gets to run, or is refused. */
+/* An operating system whose drainer never gets to run, or that refuses the other thread. */
 static struct {
     struct commitlog_os table;
     bool refused;
@@ -53,7 +53,7 @@ static int start_held_up(const struct commitlog_os *os, void (*fn)(void *arg), v
                          const char *name, uint64_t *handle)
 {
     (void)os;
-    if (is_drainer(name) && held_up.refused) {
+    if (!is_drainer(name) && held_up.refused) {
         return -EAGAIN;
     }
     held_up.started++;
@@ -103,7 +103,7 @@ START_TEST(a_thread_folds_until_it_falls_behind)
 }
 END_TEST
 
-/* The other one runs by then, and has to end. */
+/* The other one was started by then, and has to end. */
 START_TEST(an_opening_that_gets_one_thread_of_two_fails_and_ends_it)
 {
     struct commitlog_store *store = NULL;

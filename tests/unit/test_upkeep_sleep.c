@@ -39,6 +39,8 @@ static struct {
     struct sleeper *current; /* NULL: the test itself */
     ucontext_t test;
     void (*meanwhile)(void); /* in the first deep sleep */
+    bool calls;              /* upkeep is called while it waits for the disk, */
+    uint32_t called;         /* so often */
     uint32_t level;
     uint64_t end; /* of what was appended meanwhile */
     int64_t began_ns;
@@ -84,12 +86,30 @@ static int upkeep_wait(const struct commitlog_os *os, const _Atomic uint32_t *wo
         return upkeep.under->futex_wait(upkeep.under, word, expected, timeout_ns, shared);
     }
     const int64_t now = upkeep.under->clock_mono_ns(upkeep.under);
+    if (expected != 0) { /* a thread that was called since it looked does not sleep */
+        ck_assert_uint_eq(
+            clg_load_relaxed_u32(&store->upkeep.called) != 0 && word == &store->upkeep.word, 0);
+        ck_assert_uint_eq(
+            clg_load_relaxed_u32(&store->drainer.called) != 0 && word == &store->drainer.word, 0);
+    }
     self->word = word;
     self->woken = false;
     self->until_ns = timeout_ns == CLG_OS_FOREVER ? CLG_OS_FOREVER : now + timeout_ns;
     ck_assert_int_eq(swapcontext(&self->context, &upkeep.test), 0);
     self->word = NULL;
     return self->woken ? 0 : -ETIMEDOUT;
+}
+
+static int upkeep_fdatasync(const struct commitlog_os *os, int fd)
+{
+    (void)os;
+    if (upkeep.calls && upkeep.current == &upkeep.threads[1]) {
+        upkeep.calls = false;
+        upkeep.called++;
+        clg_thread_call(store, &store->upkeep);
+        clg_thread_call(store, &store->drainer);
+    }
+    return upkeep.under->fdatasync(upkeep.under, fd);
 }
 
 static void upkeep_look(void)
@@ -188,6 +208,7 @@ static void sleep_open(uint64_t flush)
     upkeep.table.thread_join = upkeep_join;
     upkeep.table.futex_wake = upkeep_wake;
     upkeep.table.futex_wait = upkeep_wait;
+    upkeep.table.fdatasync = upkeep_fdatasync;
     commitlog_options_set_os(options, &upkeep.table);
     ck_assert_msg(commitlog_open("/store", options, &store, &err) == 0, "%s", err.message);
     commitlog_options_free(options);
@@ -263,6 +284,24 @@ START_TEST(what_is_appended_while_upkeep_sleeps_is_not_late)
 }
 END_TEST
 
+static void append_and_call(void)
+{
+    append_meanwhile();
+    upkeep.calls = true;
+}
+
+/* What is due then is not told by what was published: a call must not be forgotten. */
+START_TEST(a_thread_that_is_called_during_its_round_goes_another)
+{
+    sleep_open(_i == 0 ? COMMITLOG_FLUSH_ASYNC : COMMITLOG_FLUSH_SYNC);
+    upkeep.level = NONE;
+    sleep_run(append_and_call);
+    ck_assert_uint_eq(upkeep.called, 1);
+    ck_assert_uint_eq(clg_load_relaxed_u32(&store->upkeep.called), 0);
+    ck_assert_uint_eq(clg_load_relaxed_u32(&store->drainer.called), 0);
+}
+END_TEST
+
 /* ---- what lies behind a reservation is published when that ends ---- */
 
 static struct commitlog_reservation *held;
@@ -334,6 +373,7 @@ static Suite *upkeep_sleep_suite(void)
     TCase *cases = tcase_create("what comes while upkeep sleeps");
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_loop_test(cases, what_is_appended_while_upkeep_sleeps_is_not_late, 0, 12);
+    tcase_add_loop_test(cases, a_thread_that_is_called_during_its_round_goes_another, 0, 2);
     tcase_add_loop_test(cases, the_end_of_a_reservation_wakes_upkeep, 0, 4);
     tcase_add_loop_test(cases, the_end_of_a_reservation_is_an_event, 0, 2);
     suite_add_tcase(suite, cases);
