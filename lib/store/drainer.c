@@ -15,7 +15,6 @@
 #include "base/order.h"
 #include "store/store.h"
 
-#define DRAINER_NEAR_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
 #define DRAINER_FAILED_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
 #define DRAINER_FOLD_RECORDS 1024u
 #define DRAINER_STEP_BYTES (UINT64_C(1) << 20)
@@ -46,7 +45,7 @@ int64_t clg_drainer_step(struct commitlog_store *store)
     }
     int rc = clg_log_drain(log, UINT64_MAX, DRAINER_STEP_BYTES, NULL);
     bool again = rc == COMMITLOG_OK && clg_log_staged_bytes(log) >= DRAINER_AGAIN_BYTES;
-    return again ? 0 : DRAINER_NEAR_NS;
+    return again ? 0 : CLG_THREAD_NEAR_NS;
 }
 
 void clg_drainer_main(void *arg)

@@ -23,7 +23,6 @@
 #include "store/timers.h"
 #include "store/transactions.h"
 
-#define SERVICE_NEAR_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
 #define SERVICE_IDLE_NS (INT64_C(100) * CLG_OS_NS_PER_MS)
 #define SERVICE_RETAIN_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
 /* A clock that was set must not keep upkeep from what is due for longer. */
@@ -70,7 +69,7 @@ static void service_drain(struct service_step *step)
     if (wait != CLG_OS_FOREVER) {
         service_due(step, step->now + wait);
     } else if (step->now - store->drainer.seen_ns < CLG_THREAD_LINGER_NS) {
-        service_due(step, step->now + SERVICE_NEAR_NS); /* more comes in a moment */
+        service_due(step, step->now + CLG_THREAD_NEAR_NS); /* more comes in a moment */
     }
 }
 
@@ -301,7 +300,7 @@ static void service_clocked(struct service_step *step,
     int64_t wait_ns = 0;
     int rc = run(step->store, &wait_ns, &err);
     if (rc == COMMITLOG_EAGAIN) { /* no room in the stage: an open reservation */
-        wait_ns = SERVICE_NEAR_NS;
+        wait_ns = CLG_THREAD_NEAR_NS;
     } else if (rc != COMMITLOG_OK) {
         service_report(step, rc, &err);
         wait_ns = SERVICE_RETAIN_NS;

@@ -68,7 +68,8 @@ struct clg_event_ring {
     uint64_t lost;
 };
 
-/* After so long without traffic one is not near any more. */
+/* How soon upkeep looks again while there is traffic; and how long without any it is near. */
+#define CLG_THREAD_NEAR_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
 #define CLG_THREAD_LINGER_NS (INT64_C(5) * CLG_OS_NS_PER_MS)
 
 /* A thread of the library. It goes round by round, and comes back soon while there is traffic; then

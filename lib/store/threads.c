@@ -24,8 +24,6 @@
 #include "base/plant.h"
 #include "store/store.h"
 
-#define THREAD_NEAR_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
-
 int clg_thread_start(struct commitlog_store *store, struct clg_store_thread *thread,
                      void (*fn)(void *arg), const char *name, struct commitlog_error *err)
 {
@@ -68,7 +66,7 @@ int64_t clg_thread_look(const struct commitlog_store *store, struct clg_store_th
         thread->seen_position = published;
         thread->seen_ns = now_ns;
     }
-    return now_ns - thread->seen_ns < CLG_THREAD_LINGER_NS ? THREAD_NEAR_NS : CLG_OS_FOREVER;
+    return now_ns - thread->seen_ns < CLG_THREAD_LINGER_NS ? CLG_THREAD_NEAR_NS : CLG_OS_FOREVER;
 }
 
 void clg_thread_sleep(struct commitlog_store *store, struct clg_store_thread *thread,
@@ -77,7 +75,7 @@ void clg_thread_sleep(struct commitlog_store *store, struct clg_store_thread *th
     const struct clg_log *log = store->core->log;
     /* Who is back in a moment anyway is not to be woken: to do that takes an append ten times as
      * long as it takes itself. */
-    const uint32_t word = wait_ns > THREAD_NEAR_NS ? 1 : 0;
+    const uint32_t word = wait_ns > CLG_THREAD_NEAR_NS ? 1 : 0;
     if (CLG_PLANTED(SLEEP_UNSEEN)) {
         clg_store_release_u32(&thread->word, word);
     } else {
