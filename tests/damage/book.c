@@ -101,6 +101,21 @@ void book_draw(struct book *book, struct rng *rng, uint32_t topic, uint32_t numb
     }
 }
 
+uint64_t book_record_bytes(const struct commitlog_record *record)
+{
+    enum { HEADER = 48, ATTRIBUTE = 3, NAME = 2, TIME = 8, ALIGN = 8 };
+    uint64_t bytes = HEADER + record->body[0].bytes;
+    for (uint32_t i = 0; i < record->key_count; i++) {
+        bytes += ATTRIBUTE + record->keys[i].bytes;
+    }
+    for (uint32_t i = 0; i < record->header_count; i++) {
+        bytes += ATTRIBUTE + NAME + record->headers[i].name.bytes + record->headers[i].value.bytes;
+    }
+    bytes += record->tag.bytes > 0 ? ATTRIBUTE + record->tag.bytes : 0;
+    bytes += record->has_time != 0 ? ATTRIBUTE + TIME : 0;
+    return (bytes + ALIGN - 1) / ALIGN * ALIGN;
+}
+
 void book_store(struct book *book, const struct book_draft *draft,
                 const struct commitlog_receipt *receipt)
 {

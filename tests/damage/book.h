@@ -75,6 +75,8 @@ struct commitlog_slice book_key(uint32_t key);
 /* Draws a record with a body of so many bytes, for the topic that has this number now. */
 void book_draw(struct book *book, struct rng *rng, uint32_t topic, uint32_t number, uint32_t bytes,
                struct book_draft *draft, struct commitlog_record *out);
+/* What it takes in the log, as commitlog-format(5) says. */
+uint64_t book_record_bytes(const struct commitlog_record *record);
 /* It is stored where the receipt says. hull_from: end of the log before its batch, or before it. */
 void book_store(struct book *book, const struct book_draft *draft,
                 const struct commitlog_receipt *receipt);
