@@ -29,7 +29,7 @@
 
 enum {
     SEGMENTS = 100,
-    RECORD_EXTRA_BYTES = 76, /* header, key and padding, about */
+    RECORD_EXTRA_BYTES = 68, /* header 48, a key of 16 with its 3; padding of 1, of 100 bytes */
     SEGMENT_LEAST_BYTES = 64 * 1024,
     EXIT_USAGE = 2
 };

@@ -237,7 +237,7 @@ Written by `make bench`, which runs what is missing in parts and may be stopped 
 only writes this page. Each question is a program of `bench/` that answers for one engine, in one
 process; every record that it counts is read back and compared (of the largest stores, W11 and W13,
 the last ones and samples). Within a round each engine runs
-once, the order is turned from round to round, and a round that is not counted comes first. Figures
+once, in an order that changes from round to round; a round that is not counted comes first. Figures
 are medians over the rounds, with the least and the most; ratios are ratios of medians of the same
 rounds. *root*: the file system at hand; *ext4*, *xfs*: in an image on it, by a loop device with
 direct I/O. *stale*: measured on an older tree of `lib/` than the one that was at hand when the page

@@ -16,6 +16,7 @@ import unittest
 
 import questions
 import report
+import run as runner
 import results as store
 from results import parts
 
@@ -282,13 +283,35 @@ class Runner(unittest.TestCase):
         _, asked, _ = self.run_it("w1")
         rounds = [asked[i:i + 3] for i in range(0, len(asked), 3)]
         self.assertEqual(rounds[1:], [["commitlog", "lmdb", "sqlite"],
-                                      ["lmdb", "sqlite", "commitlog"]])
+                                      ["sqlite", "lmdb", "commitlog"]])
         self.assertEqual(len(rounds), 3)
         self.assertEqual(len(self.recorded()), 6)
         line = store.load(self.results)[0]
         self.assertEqual(line["command"],
                          "append --engine commitlog --records 1000000 --bytes 1024")
         self.assertEqual(list((self.below / "runs").iterdir()), [])
+
+    def test_places_and_neighbours_change(self):
+        for count in (2, 3, 5, 17):
+            names = [str(i) for i in range(count)]
+            orders = [runner.turned(names, number) for number in range(5)]
+            self.assertTrue(all(sorted(order) == sorted(names) for order in orders))
+            places = {order.index("0") for order in orders}
+            before = {order[order.index("0") - 1] for order in orders if order[0] != "0"}
+            self.assertGreaterEqual(len(places), min(count, 3))
+            self.assertGreaterEqual(len(before), min(count - 1, 2))
+
+    def test_two_do_not_measure_at_once(self):
+        try:
+            held = parts.only_one("commitlog-bench")
+        except SystemExit:
+            held = contextlib.nullcontext()  # somebody does at this moment
+        with held:
+            done = subprocess.run([sys.executable, str(parts.ROOT / "bench/run.py"), "hash"],
+                                  check=False, env={**os.environ, "SYSTEMS": ""}, text=True,
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT)
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("another commitlog-bench runs", done.stdout)
 
     def test_what_fails_is_said_and_the_others_are_kept(self):
         status, _, said = self.run_it("w1", FAILS="lmdb")

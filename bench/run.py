@@ -13,12 +13,15 @@
 Environment: ROUNDS=5 of each case; MINUTES=n begins no round after that time; SYSTEMS="root ext4
 xfs"; ENGINES="commitlog lmdb" for an experiment; BUILD=build/release; ALLOW_SKIP=1.
 
-A round runs each contestant of a case once, in an order that is turned by one from round to round.
+A round runs each contestant of a case once, every other one backwards, and from pair to pair turned
+by a third: nobody has always the same place, nor the same one before it. What
+records its results runs once on a machine at a time.
 One round that is not counted comes first, whenever a case is begun or taken up again. A round is
 recorded when it has ended; one that lacks a contestant is run again as a whole.
 Exit status 1 if a program is not there, failed, or a file system could not be had.
 """
 import argparse
+import contextlib
 import datetime
 import hashlib
 import json
@@ -153,8 +156,9 @@ def leave_nothing(directory):
 # ---- rounds -------------------------------------------------------------------------------------
 
 def turned(contestants, number):
-    number %= len(contestants)
-    return contestants[number:] + contestants[:number]
+    first = number // 2 * max(1, len(contestants) // 3) % len(contestants)
+    order = contestants[first:] + contestants[:first]
+    return order[::-1] if number % 2 else order
 
 
 class Rounds:
@@ -365,8 +369,10 @@ def main():
     parts.exit_at_sigterm()
     if arguments.short:
         return run_short(arguments, cases)
+    alone = contextlib.nullcontext() if arguments.results else parts.only_one("commitlog-bench")
     systems.enter_namespace(os.environ.get("SYSTEMS", " ".join(questions.SYSTEMS)).split())
-    return run_full(arguments, cases)
+    with alone:
+        return run_full(arguments, cases)
 
 
 if __name__ == "__main__":

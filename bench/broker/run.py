@@ -123,7 +123,8 @@ def main():
         return
     if not arguments.table:
         parts.exit_at_sigterm()
-        run(arguments, chosen)
+        with parts.only_one("commitlog-bench"):
+            run(arguments, chosen)
     if not arguments.results:
         import report  # pylint: disable=import-outside-toplevel  needs matplotlib
         report.write(parts.load(RESULTS), tree())

@@ -8,6 +8,7 @@ import json
 import os
 import pathlib
 import signal
+import socket
 import subprocess
 import sys
 
@@ -52,6 +53,16 @@ def write_text(path, text):
 
 def save(path, results):
     write_text(path, "".join(json.dumps(result, sort_keys=True) + "\n" for result in results))
+
+
+def only_one(name):
+    """Two that measure on one machine would measure each other. To be closed at the end."""
+    held = socket.socket(socket.AF_UNIX)
+    try:
+        held.bind("\0" + name)  # gone with whoever holds it
+    except OSError:
+        sys.exit(f"another {name} runs on this machine")
+    return held
 
 
 def end_group(process):
