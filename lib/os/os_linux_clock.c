@@ -7,9 +7,11 @@
  * told then, and the time since by the processor's counter, which costs half.
  *
  * Invariants: 1. whatever the counter does (it jumps, it differs between processors), a time that
- *       was counted is less than CLOCK_ASK_NS beyond one that was asked for; where it runs evenly,
- *       as it says that it does, it is within a microsecond of what the kernel would have said;
- *       2. without a counter that says so the kernel is asked each time.
+ *       was counted is less than CLOCK_ASK_NS beyond one that was asked for; 2. where it runs
+ *       evenly, as it says that it does, no time is before the one that the kernel would have said:
+ *       who takes the time, appends and then looks for what came since, finds it; and it is less
+ *       than half a microsecond ahead; 3. without such a counter, or where it takes long to ask,
+ *       the kernel is asked each time.
  * Threads and locks: any thread; what was asked last is each thread's own. The rate is measured
  *       once, by whoever comes first, ORDER(clock-rate).
  * Happy path: no system call.
@@ -45,11 +47,16 @@ int64_t clg_linux_clock_mono_ns(const struct commitlog_os *os)
 
 #define CLOCK_ASK_NS UINT64_C(20000)
 /* The rate is measured over so long, once: readings that are CLOCK_PAIR_NS from true spoil it by
- * 0.1 %, and by that a time that was counted, by 20 ns. Over longer the machine may have slept. */
-#define CLOCK_MEASURE_NS (INT64_C(1) * CLG_OS_NS_PER_MS)
+ * 0.01 %, and by that a time that was counted, by 2 ns; that the clock is slewed, by 10 more. Over
+ * longer the machine may have slept. */
+#define CLOCK_MEASURE_NS (INT64_C(10) * CLG_OS_NS_PER_MS)
 #define CLOCK_MEASURE_MOST_NS (INT64_C(1000) * CLG_OS_NS_PER_MS)
 #define CLOCK_PAIR_NS INT64_C(500)
-#define CLOCK_NEAR_PART 16u
+#define CLOCK_AHEAD_NS 16
+/* When within so much of CLOCK_ASK_NS the kernel was asked is not known. */
+#define CLOCK_NEAR_PART 64u
+/* A clock that takes so many times too long is not one that the kernel answers by the counter. */
+#define CLOCK_LONG_MOST 1000u
 #define CLOCK_RATE_BITS 32u
 /* Of a counter of 0.1 to 10 GHz: ticks in CLOCK_ASK_NS. */
 #define CLOCK_TICKS_MIN (CLOCK_ASK_NS / 10u)
@@ -62,7 +69,8 @@ static struct {
     _Atomic uint32_t state;
     uint64_t began_ticks;
     int64_t began_ns;
-    uint64_t rate; /* nanoseconds a tick, times 2^32; constant once it is known */
+    uint32_t long_ones; /* pairs that were no moment */
+    uint64_t rate;      /* nanoseconds a tick, times 2^32; constant once it is known */
     uint64_t ask_ticks;
 } clock_rate;
 
@@ -87,7 +95,9 @@ static bool clock_pair(uint64_t *out_ticks, int64_t *out_ns)
     const int64_t before = clg_linux_clock_mono_ns(NULL);
     *out_ticks = __rdtsc();
     *out_ns = clg_linux_clock_mono_ns(NULL);
-    return *out_ns - before < CLOCK_PAIR_NS;
+    const bool good = *out_ns - before < CLOCK_PAIR_NS;
+    clock_rate.long_ones += good ? 0 : 1;
+    return good;
 }
 
 static enum clock_state clock_begun(void)
@@ -129,6 +139,7 @@ static void clock_measure(uint32_t state)
     } else if (clock_has_steady_ticks()) {
         next = clock_begun();
     }
+    next = clock_rate.long_ones < CLOCK_LONG_MOST ? next : CLOCK_NONE;
     clg_store_release_u32(&clock_rate.state, next); /* ORDER(clock-rate) release */
 }
 
@@ -142,9 +153,8 @@ static CLG_NOINLINE int64_t clock_ask_wall(void)
     const uint64_t before = __rdtsc();
     clock_asked.wall_ns = clock_ask(CLOCK_REALTIME);
     const uint64_t took = __rdtsc() - before;
-    /* When it was asked within that is not known: nothing is built on a long one. */
     const bool near = state == CLOCK_KNOWN && took < clock_rate.ask_ticks / CLOCK_NEAR_PART;
-    clock_asked.ticks = before + took / 2;
+    clock_asked.ticks = before; /* at the earliest: what is counted from here is not too little */
     clock_asked.good_ticks = near ? clock_rate.ask_ticks : 0;
     return clock_asked.wall_ns;
 }
@@ -156,7 +166,8 @@ int64_t clg_linux_clock_wall_ns(const struct commitlog_os *os)
     if (CLG_UNLIKELY(since >= clock_asked.good_ticks)) {
         return clock_ask_wall();
     }
-    return clock_asked.wall_ns + (int64_t)(since * clock_rate.rate >> CLOCK_RATE_BITS);
+    return clock_asked.wall_ns + CLOCK_AHEAD_NS +
+           (int64_t)(since * clock_rate.rate >> CLOCK_RATE_BITS);
 }
 
 #else
