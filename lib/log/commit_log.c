@@ -23,6 +23,7 @@ static void log_init_fields(struct clg_log *log, const struct clg_log_config *co
     log->segment_bytes = config->segment_bytes;
     log->flush_align_bytes = config->flush_align_bytes;
     log->interrupts = config->interrupts;
+    log->event_fd = config->event_fd;
     log->is_follower = config->supply == NULL;
     log->registry->is_claimed = !log->is_follower;
     log->first_floor = log->is_follower ? config->first : 0;

@@ -58,6 +58,7 @@ struct clg_log_config {
     uint64_t segment_bytes; /* of segments to be made */
     uint64_t flush_align_bytes;
     const _Atomic uint32_t *interrupts; /* of the store: outlives the log */
+    const _Atomic int32_t *event_fd;    /* so does this, told when `durable` moves; or NULL */
 };
 
 struct clg_log; /* commit_log_internal.h */

@@ -66,6 +66,7 @@ struct clg_log {
     uint64_t control_reserve_bytes;
     uint64_t flush_align_bytes;
     const _Atomic uint32_t *interrupts; /* the store's count */
+    const _Atomic int32_t *event_fd;    /* NULL: nobody wants to know what is durable */
     bool is_follower;
     bool times_durable; /* each append of that level is timed, not only one in 64 */
     /* Follower: what CHECKPOINT said when the segments were listed. Retention makes it durable

@@ -128,6 +128,11 @@ void clg_wake_durable(struct clg_log *log)
         publish_wake_own(log, &log->durable_wake);
     }
     clg_wake_word(log->os, &log->shared->wake.durable, true);
+    int32_t fd =
+        log->event_fd != NULL ? atomic_load_explicit(log->event_fd, memory_order_acquire) : -1;
+    if (fd >= 0) {
+        (void)log->os->eventfd_signal(log->os, fd);
+    }
 }
 
 void clg_log_nudge(struct clg_log *log)

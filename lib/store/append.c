@@ -52,7 +52,7 @@ int clg_store_make_room(struct commitlog_store *store, struct commitlog_error *e
 /* With a thread this is its work, because it may have to allocate, and fresh memory is a page fault
  * for each 4 KiB. What it falls behind is bounded: beyond that each appender folds more than it
  * adds, and beyond twice that the end of a segment, too. */
-void clg_append_fold(struct commitlog_store *store)
+static void append_fold(struct commitlog_store *store)
 {
     struct clg_core *core = store->core;
     uint64_t published = clg_log_published(core->log);
@@ -74,6 +74,13 @@ void clg_append_fold(struct commitlog_store *store)
     /* Out of memory is not this append's failure: the record is stored and folded later. */
     int rc = clg_fold_run(core->fold, UINT64_MAX, budget, CLG_FOLD_TRY, may_seal, NULL);
     (void)rc;
+}
+
+void clg_append_published(struct commitlog_store *store)
+{
+    clg_thread_notify(store);
+    clg_store_announce(store);
+    append_fold(store);
 }
 
 int clg_store_wait_room(struct commitlog_store *store, uint32_t ticket, struct clg_until until,
@@ -122,7 +129,7 @@ int clg_store_append(struct commitlog_store *store, const struct clg_append *ite
             if (waiting_ns != 0) {
                 clg_log_measure(log, CLG_HISTOGRAM_ROOM_WAIT, waiting_ns);
             }
-            clg_append_fold(store);
+            clg_append_published(store);
             return COMMITLOG_OK;
         }
         if (rc != COMMITLOG_EAGAIN) {
@@ -208,7 +215,6 @@ int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t co
                       struct commitlog_error *err)
 {
     CLG_ASSERT(level != COMMITLOG_LEVEL_DEFAULT);
-    clg_thread_notify(store);
     uint64_t end = receipts[0].end_position;
     for (uint32_t i = 1; i < count; i++) { /* of a repetition each has its own */
         end = clg_max_u64(end, receipts[i].end_position);
@@ -219,7 +225,6 @@ int clg_append_finish(struct commitlog_store *store, uint32_t level, uint32_t co
             receipts[i].level = level;
         }
     }
-    clg_store_announce(store);
     if (CLG_UNLIKELY(began_ns != 0) && rc == COMMITLOG_OK) {
         append_measure(store, level, began_ns);
     }

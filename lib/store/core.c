@@ -128,7 +128,8 @@ int clg_core_open(struct commitlog_store *store, struct clg_core *core,
         .session_id = core->writer_session,
         .segment_bytes = clg_option(&store->options, COMMITLOG_OPT_SEGMENT_BYTES),
         .flush_align_bytes = clg_option(&store->options, COMMITLOG_OPT_FLUSH_ALIGN_BYTES),
-        .interrupts = &store->interrupts};
+        .interrupts = &store->interrupts,
+        .event_fd = clg_store_is_durable_only(store) ? &store->event_fd : NULL};
     rc = clg_log_open(&config, &core->log, err);
     if (rc == COMMITLOG_OK) {
         clg_fold_attach_log(core->fold, core->log);

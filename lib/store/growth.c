@@ -125,7 +125,7 @@ static int growth_finish(struct growth *growth, uint32_t level, struct clg_until
                          struct commitlog_error *err)
 {
     struct commitlog_store *store = growth->store;
-    clg_append_fold(store);
+    clg_append_published(store);
     until.mono_ns = CLG_OS_FOREVER;
     return clg_append_finish(store, clg_append_level(store, level), 1, until, 0, &growth->receipt,
                              err);

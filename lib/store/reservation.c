@@ -227,7 +227,7 @@ int32_t commitlog_commit(struct commitlog_reservation *reservation, int32_t time
     if (rc == COMMITLOG_OK && reservation->in_place) {
         rc = clg_log_commit_reserved(store->core->log, &reservation->reserved, err);
         receipt = reservation->reserved.receipt;
-        clg_append_fold(store);
+        clg_append_published(store);
     } else if (rc == COMMITLOG_OK) {
         rc = reservation_append(reservation, until, &receipt, err);
     } else {
@@ -259,8 +259,7 @@ int32_t commitlog_abort(struct commitlog_reservation *reservation)
     if (rc == COMMITLOG_OK && reservation->in_place) {
         struct commitlog_store *store = reservation->store;
         clg_log_abort_reserved(store->core->log, &reservation->reserved);
-        clg_thread_notify(store); /* what lies behind it is published */
-        clg_store_announce(store);
+        clg_append_published(store); /* what lies behind it */
     }
     reservation_free(reservation);
     return rc;

@@ -87,6 +87,16 @@ static void service_look(struct service_step *step)
     }
 }
 
+/* Retention and expiry append behind all that is done for an append. A thread sees it before it
+ * sleeps; without one nobody would. */
+static void service_look_back(struct service_step *step)
+{
+    const struct commitlog_store *store = step->store;
+    if (!store->has_thread && clg_log_published(step->core->log) != store->upkeep.seen_position) {
+        service_due(step, step->now + CLG_THREAD_NEAR_NS);
+    }
+}
+
 static void service_flush(struct service_step *step)
 {
     struct commitlog_store *store = step->store;
@@ -109,10 +119,8 @@ static void service_flush(struct service_step *step)
     bool full = pending >= clg_option(&store->options, COMMITLOG_OPT_FLUSH_BYTES);
     if (full || step->now >= services->flush_at_ns) {
         int rc = clg_log_flush(log, published, clg_log_forever(log), NULL);
+        (void)rc; /* latched */
         services->flush_at_ns = 0;
-        if (rc == COMMITLOG_OK) {
-            clg_store_announce(store);
-        }
         service_due(step, step->now + interval);
     } else {
         service_due(step, services->flush_at_ns);
@@ -234,7 +242,6 @@ static void service_idle(struct service_step *step)
     int rc = flushes ? clg_log_flush(log, published, clg_log_forever(log), &err) : COMMITLOG_OK;
     if (rc == COMMITLOG_OK) {
         rc = clg_store_checkpoint(store, false, clg_log_first(log), &err);
-        clg_store_announce(store);
     }
     if (rc == COMMITLOG_EINTERRUPTED) { /* somebody ended the waits of all */
         service_due(step, step->now + SERVICE_IDLE_NS);
@@ -279,14 +286,14 @@ static void service_expire(struct service_step *step)
         int64_t wait_ns = 0;
         int rc = clg_producers_expire(store, (int64_t)(expire_ms * 1000000u), &wait_ns, &err);
         service_report(step, rc, &err);
-        store->services.expires = wait_ns != INT64_MAX; /* without producers nothing is due */
-        wait_ns = wait_ns == INT64_MAX ? SERVICE_RETAIN_NS : wait_ns;
+        if (wait_ns == INT64_MAX) { /* nothing is due until one appends, which makes a round */
+            store->services.expire_at_ns = 0;
+            return;
+        }
         wait_ns = wait_ns < SERVICE_EXPIRE_MOST_NS ? wait_ns : SERVICE_EXPIRE_MOST_NS;
         store->services.expire_at_ns = step->now + wait_ns;
     }
-    if (store->services.expires) {
-        service_due(step, store->services.expire_at_ns);
-    }
+    service_due(step, store->services.expire_at_ns);
 }
 
 /* What is due by the store's clock. At the latest after a second again: a wall clock that is set
@@ -432,6 +439,7 @@ static void service_round(struct commitlog_store *store, int64_t *out_wait_ns)
         service_scrub(&step);
         (void)service_lock_hot(store);
         service_clock(&step);
+        service_look_back(&step);
     }
     clg_mutex_unlock(store->os, &store->service_lock);
     int64_t now = store->os->clock_mono_ns(store->os);

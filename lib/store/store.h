@@ -88,8 +88,7 @@ struct clg_services {
     int64_t flush_at_ns;
     int64_t idle_since_ns;
     int64_t retain_at_ns;
-    int64_t expire_at_ns;
-    bool expires;               /* there are producers */
+    int64_t expire_at_ns;       /* 0: there was no producer */
     uint64_t idle_position;     /* published when the traffic was last seen */
     uint64_t idle_checkpointed; /* published at the last idle checkpoint */
     uint64_t scrub_base;
@@ -272,11 +271,12 @@ CLG_MUST_CHECK int clg_store_fold_now(struct commitlog_store *store, struct clg_
                                       uint64_t *out_visible, struct commitlog_error *err);
 uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg_core *core);
 bool clg_store_is_durable_only(const struct commitlog_store *store);
-/* After something became visible. */
+/* Behind a publication: where readers see only what is durable, the flush says so (clg_log_config).
+ */
 static inline void clg_store_announce(struct commitlog_store *store)
 {
     int32_t fd = atomic_load_explicit(&store->event_fd, memory_order_acquire);
-    if (CLG_UNLIKELY(fd >= 0)) {
+    if (CLG_UNLIKELY(fd >= 0) && !clg_store_is_durable_only(store)) {
         (void)store->os->eventfd_signal(store->os, fd);
     }
 }
@@ -381,7 +381,7 @@ typedef int (*clg_attempt_fn)(void *ctx, struct commitlog_error *err);
 CLG_MUST_CHECK int clg_store_attempt(struct commitlog_store *store, clg_attempt_fn attempt,
                                      void *ctx, struct clg_until until,
                                      struct commitlog_error *err);
-/* Appends, waiting for room until the deadline; then folds. */
+/* Appends, waiting for room until the deadline; then as clg_append_published. */
 CLG_MUST_CHECK int clg_store_append(struct commitlog_store *store, const struct clg_append *items,
                                     uint32_t count, struct clg_until until,
                                     struct commitlog_receipt *receipts,
@@ -390,8 +390,9 @@ CLG_MUST_CHECK int clg_store_append(struct commitlog_store *store, const struct 
 CLG_MUST_CHECK int clg_store_reach(struct commitlog_store *store, uint64_t end, uint32_t level,
                                    struct clg_until until, struct commitlog_error *err);
 
-/* A bounded piece of the fold, if nobody else is at it. */
-void clg_append_fold(struct commitlog_store *store);
+/* Behind each publication: wakes and tells who waits for it, and folds a bounded piece if the
+ * thread is behind and nobody else is at it. */
+void clg_append_published(struct commitlog_store *store);
 /* What the store keeps for batches, and for reservations: of these some may be open still when it
  * is closed. */
 void clg_append_deinit(struct commitlog_store *store);

@@ -17,11 +17,7 @@ int32_t commitlog_sync(struct commitlog_store *store, uint64_t position, int32_t
     } else if (position > clg_log_claimed(log)) {
         return clg_fail(err, COMMITLOG_EBEYOND, 0, position, "sync beyond the end of the log");
     }
-    rc = clg_log_flush(log, position, clg_store_until(store, timeout_ms), err);
-    if (rc == COMMITLOG_OK) {
-        clg_store_announce(store);
-    }
-    return rc;
+    return clg_log_flush(log, position, clg_store_until(store, timeout_ms), err);
 }
 
 int32_t commitlog_wait_durable(struct commitlog_store *store, uint64_t position, int32_t timeout_ms)

@@ -227,9 +227,6 @@ int clg_timers_deliver(struct commitlog_store *store, int64_t *out_wait_ns,
     clg_reader_end(&reader);
     (void)clg_timers_note_due(store);
     clg_mutex_unlock(store->os, &store->timer_lock);
-    if (delivered > 0) {
-        clg_store_announce(store);
-    }
     return rc == COMMITLOG_ETIMEDOUT ? COMMITLOG_EAGAIN : rc;
 }
 

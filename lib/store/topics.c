@@ -57,8 +57,7 @@ static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
     int rc = topics_define_locked(store, topic, err);
     clg_mutex_unlock(store->os, &store->growth_lock);
     if (rc == COMMITLOG_OK) {
-        clg_append_fold(store);
-        clg_thread_notify(store);
+        clg_append_published(store);
     }
     return rc == COMMITLOG_EAGAIN ? COMMITLOG_OK : rc;
 }
@@ -90,8 +89,7 @@ int clg_topics_define_left(struct commitlog_store *store, struct commitlog_error
         }
     }
     clg_mutex_unlock(store->os, &store->growth_lock);
-    clg_append_fold(store);
-    clg_thread_notify(store);
+    clg_append_published(store);
     return rc != COMMITLOG_EAGAIN ? COMMITLOG_OK
                                   : clg_fail(err, COMMITLOG_ETIMEDOUT, 0, CLG_NO_POSITION,
                                              "no room in the stage for the definition of a topic");

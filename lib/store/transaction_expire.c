@@ -93,9 +93,6 @@ int clg_transactions_expire(struct commitlog_store *store, int64_t *out_wait_ns,
         clg_store_relaxed_u64(&store->transaction_due_ms, due_ms);
         clg_mutex_unlock(store->os, &store->transaction_lock);
     }
-    if (ended > 0) {
-        clg_store_announce(store);
-    }
     if (due_ms != UINT64_MAX) {
         *out_wait_ns = due_ms <= (uint64_t)now_ms
                            ? 0
