@@ -31,6 +31,7 @@ static void log_init_fields(struct clg_log *log, const struct clg_log_config *co
     clg_mutex_init(&log->drain_lock);
     clg_mutex_init(&log->leader);
     clg_mutex_init(&log->seal_lock);
+    clg_mutex_init(&log->unmap_lock);
     clg_mutex_init(&log->latch_lock);
 }
 

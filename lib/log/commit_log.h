@@ -18,8 +18,9 @@
  *       beyond `published` is drained or flushed. Bytes of the ring at p are overwritten only when
  *       written > p and folded > p. A record lies in one segment; a segment ends with a pad.
  * Threads and locks (a later one may be taken while holding an earlier one, never the reverse):
- *       flush.leader > drain_lock > claim_lock > latch_lock. The view layer's fold lock is taken
- *       before any of these, or alone.
+ *       flush.leader > drain_lock > claim_lock > latch_lock; before the leader seal_lock; between
+ *       that and claim_lock unmap_lock. The view layer's fold lock is taken before any of these, or
+ *       alone.
  * Failure modes: COMMITLOG_EAGAIN (no room; the caller folds, then clg_log_wait_room),
  *       COMMITLOG_ENOSPC (no next segment, nothing claimed), COMMITLOG_EFAILED (latched).
  */

@@ -112,9 +112,10 @@ struct clg_log {
     /* flush leader */
     CLG_LINE struct clg_mutex leader;
     struct clg_mutex seal_lock;
-    uint64_t flushed_records; /* appended before the last flush began; under leader */
-    int64_t flush_ns;         /* what the last one took; under leader */
-    uint32_t flush_company;   /* who waited for a flush when it began; under leader */
+    struct clg_mutex unmap_lock; /* no segment loses its map for writing */
+    uint64_t flushed_records;    /* appended before the last flush began; under leader */
+    int64_t flush_ns;            /* what the last one took; under leader */
+    uint32_t flush_company;      /* who waited for a flush when it began; under leader */
     /* Target of the flush that is under way, or was the last; its lowest bit: that of the group
      * which it is for. Written under leader. */
     _Atomic uint64_t flush_aim;

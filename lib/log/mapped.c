@@ -47,7 +47,7 @@ void clg_log_populate(struct clg_log *log)
     if (!log->engine->writes_through) {
         return;
     }
-    if (!clg_mutex_trylock(&log->seal_lock)) {
+    if (!clg_mutex_trylock(&log->unmap_lock)) {
         return; /* what is sealed is no longer mapped for writing, and its range may be another's */
     }
     const uint64_t page = os->page_size(os);
@@ -74,5 +74,5 @@ void clg_log_populate(struct clg_log *log)
             break;
         }
     }
-    clg_mutex_unlock(os, &log->seal_lock);
+    clg_mutex_unlock(os, &log->unmap_lock);
 }

@@ -92,7 +92,9 @@ static int seal_oldest(struct clg_log *log, struct commitlog_error *err)
     if (rc == COMMITLOG_OK) {
         rc = seal_footer(segment, roll, &cause);
         if (rc == COMMITLOG_OK) {
+            clg_mutex_lock(log->os, &log->unmap_lock);
             clg_segment_unmap_write(segment);
+            clg_mutex_unlock(log->os, &log->unmap_lock);
         }
         clg_segment_unref(segment);
     } else if (roll->base < clg_log_first(log)) {

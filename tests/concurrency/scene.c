@@ -221,6 +221,7 @@ static void scene_names(void)
     weave_name(&log->claim_lock, "claim_lock");
     weave_name(&log->drain_lock, "drain_lock");
     weave_name(&log->seal_lock, "seal_lock");
+    weave_name(&log->unmap_lock, "unmap_lock");
     weave_name(&log->leader, "leader");
     weave_name(&log->flush_aim, "flush_aim");
     weave_name(&log->flush_sleeps[0].word, "flush_word_0");
