@@ -7,8 +7,8 @@
  * of the loop and sent before it sleeps.
  *
  * Happy path: accept, read, dispatch each whole frame, write. Failure modes: a bad frame or header
- * closes the connection; one that does not read is not read from; one that says much at once gets a
- * part of it handled in each turn.
+ * closes the connection, and so does one that takes too long; one that does not read is not read
+ * from; one that says much at once gets a part of it handled in each turn.
  */
 #include "connections.h"
 
@@ -26,7 +26,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-enum { KEPT_ANYWAY = 65536, TRIM_FRAME = 8 * 1024 * 1024 /* no message has it */ };
+enum { TRIM_FRAME = 8 * 1024 * 1024 /* no message has it */ };
 
 struct connection *connection_ref(struct connection *connection)
 {
@@ -92,8 +92,7 @@ static bool connection_is_full(const struct connection *connection)
     return connection_is_behind(connection) || connection->waiting > CONNECTION_WAITING_MAX;
 }
 
-/* Nothing of what it says is handled now. */
-static bool connection_rests(const struct connection *connection)
+bool connection_rests(const struct connection *connection)
 {
     return connection->closed || connection->is_later || connection_is_full(connection);
 }
@@ -130,17 +129,31 @@ void connection_waits(struct connection *connection, int change)
         (void)connection_output(connection); /* looked at once more before the loop sleeps */
 }
 
+/* A part of a frame begins, or goes on to be one. */
+static void connection_part(struct connection *connection, bool is_new)
+{
+    if (connection->part_ms == 0 || is_new)
+        connection->part_ms = (int64_t)uv_now(&connection->broker->loop) + 1;
+}
+
 /* Whole frames of these bytes are handled; how many bytes that were, or -1. Of one that has gone
  * all are: it is about to be forgotten. */
 static int64_t connection_frames(struct connection *connection, uint8_t *data, size_t bytes)
 {
     struct command *command = connection->broker->connections->command;
     size_t done = 0;
+    if (bytes == 0)
+        return 0;
     while (!connection_rests(connection)) {
         struct frame frame;
         const enum frame_status status = frame_take(data + done, bytes - done, &frame);
-        if (status == FRAME_PART)
+        if (status == FRAME_PART) {
+            if (done < bytes)
+                connection_part(connection, done > 0);
+            else
+                connection->part_ms = 0;
             break;
+        }
         if (connections_turn_is_over(connection->broker->connections) && done > 0 &&
             !connection->gone) {
             connection_later(connection);
@@ -206,8 +219,6 @@ void connection_count(struct connection *connection)
     all->kept += kept - connection->kept;
     connection->kept = kept;
     all->trim = all->trim || all->kept > CONNECTIONS_TRIM_FROM;
-    if (all->kept > CONNECTIONS_KEPT_MAX && kept > KEPT_ANYWAY)
-        connection_close(connection, "too much is kept for it");
 }
 
 /* Where bytes of frames go: behind what is kept, or into the block of all. NULL: no memory. */
@@ -295,6 +306,7 @@ static bool connection_read(struct connection *connection)
     else
         connection_close(connection, "no memory");
     connection_count(connection);
+    connections_shed(connection->broker->connections);
     connection_poll(connection);
     connection_unref(connection);
     return true;
@@ -350,6 +362,7 @@ void connection_write(struct connection *connection)
             connection->taken_ms = now;
         connection->stuck_ms = status == 1 ? 0 : connection->stuck_ms ? connection->stuck_ms : now;
         connection_count(connection);
+        connections_shed(connection->broker->connections);
         connection_go_on(connection);
     }
     connection_unref(connection);

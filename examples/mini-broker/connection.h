@@ -6,7 +6,9 @@
  * Invariants: 1. one that is closed stays in memory until nobody refers to it; 2. nothing is read
  * while too much waits to be sent or answered, so its memory is bounded by CONNECTION_OUTPUT_MAX,
  * one answer and one frame; 3. leases are held CONNECTION_LEASE_MS, or so, then what they hold is
- * copied; 4. past CONNECTIONS_KEPT_MAX for all together, who has much is closed.
+ * copied; 4. past CONNECTIONS_KEPT_MAX for all together, those are closed that have much, and have
+ * had it for long, until so much is free that few who come have to be; 5. a frame is whole
+ * CONNECTION_FRAME_MS after its first byte, or the connection is closed.
  * Threads: the loop's.
  */
 #ifndef MINI_BROKER_CONNECTION_H
@@ -20,6 +22,7 @@ enum {
     CONNECTION_WAITING_MAX = 16384, /* requests not answered yet */
     CONNECTION_LEASE_MS = 500,
     CONNECTION_IDLE_MS = 120000,
+    CONNECTION_FRAME_MS = 60000,
     CONNECTIONS_LEASED_MAX = 64 * 1024 * 1024, /* bytes, of all together */
     CONNECTIONS_KEPT_MAX = 256 * 1024 * 1024   /* likewise: waits to be sent, or read in part */
 };
@@ -36,6 +39,7 @@ struct connection {
     struct output output;
     struct tls *tls; /* NULL: it is plain */
     int64_t heard_ms;
+    int64_t part_ms;         /* since when a frame has not been whole; 0: there is none */
     int64_t stuck_ms;        /* since when the socket has been full; 0: it is not */
     int64_t taken_ms;        /* when it took bytes last */
     size_t leased;           /* of the output, as it was counted */

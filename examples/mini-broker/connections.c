@@ -9,14 +9,14 @@
  * sleeps.
  *
  * Happy path: start, turns, end. Failure modes: one that says nothing for CONNECTION_IDLE_MS, and
- * waits for nothing, is closed, and so is one that takes no byte of what waits for it as long; the
- * broker stops: nothing is read any more, and who has taken all
- * that it was answered is closed.
+ * waits for nothing, is closed, and so is one that takes no byte of what waits for it as long, or
+ * has said a part of a frame and not the rest for CONNECTION_FRAME_MS; memory runs short: who has
+ * much for long is closed, not who comes; the broker stops: nothing is read any more, and who has
+ * taken all that it was answered is closed.
  */
 #include "connections.h"
 
 #include "command.h"
-#include "log.h"
 #include "notices.h"
 #include "tls.h"
 
@@ -58,6 +58,7 @@ static void on_idle(uv_idle_t *idle)
         connection->is_later = false;
         connection_go_on(connection);
         connection_count(connection);
+        connections_shed(all);
         const bool was_last = connection == last;
         connection_unref(connection);
         if (was_last || connections_turn_is_over(all))
@@ -98,6 +99,76 @@ static void on_prepare(uv_prepare_t *prepare)
     all->broker->turn++;
 }
 
+/* How much it keeps from others: so many bytes for so many milliseconds. A large message that is on
+ * its way is little, because it is here for a moment only, and so are small parts of many. */
+static double weight_of(const struct connection *connection, int64_t now)
+{
+    int64_t since = now;
+    if (connection->part_ms != 0 && connection->part_ms < since)
+        since = connection->part_ms;
+    if (connection->stuck_ms != 0 && connection->stuck_ms < since)
+        since = connection->stuck_ms;
+    return (double)connection->kept * (double)(now - since + 1);
+}
+
+static void shed_one(struct connections *all, struct connection *connection, int64_t now)
+{
+    uint64_t count;
+    if (log_seldom(&all->shed, now, &count))
+        log_line(
+            LOG_WARN,
+            "%s: closed, because more than %u MiB is kept of what clients have not said to its "
+            "end, or not read: %zu bytes of this one; %llu closed since the last line",
+            connection->host_text, (unsigned)CONNECTIONS_KEPT_MAX >> 20, connection->kept,
+            (unsigned long long)count);
+    connection_close(connection, "too much is kept for it");
+    buffer_free(&connection->input); /* before it is forgotten: the memory is needed now */
+}
+
+/* Each round looks for the worst, and closes those that are half as bad, so that there are few of
+ * them however many connections there are. */
+void connections_shed(struct connections *all)
+{
+    const int64_t now = (int64_t)uv_now(&all->broker->loop);
+    if (all->kept <= CONNECTIONS_KEPT_MAX)
+        return;
+    while (all->kept > CONNECTIONS_KEPT_TO) {
+        double worst = 0;
+        for (struct connection *connection = all->first; connection != NULL;
+             connection = connection->next) {
+            const double weight = weight_of(connection, now);
+            worst = weight > worst ? weight : worst;
+        }
+        struct connection *next;
+        for (struct connection *connection = all->first;
+             connection != NULL && all->kept > CONNECTIONS_KEPT_TO; connection = next) {
+            next = connection->next;
+            if (connection->kept > 0 && weight_of(connection, now) >= worst / 2)
+                shed_one(all, connection, now);
+        }
+    }
+}
+
+/* It does not become whole: the rest of a frame is missing for too long. What is not read, because
+ * much waits for its client, cannot come. */
+static bool is_late(struct connection *connection, int64_t now)
+{
+    if (connection->part_ms != 0 && connection_rests(connection))
+        connection->part_ms = now + 1;
+    return connection->part_ms != 0 && now - connection->part_ms > CONNECTION_FRAME_MS;
+}
+
+static void close_late(struct connections *all, struct connection *connection, int64_t now)
+{
+    uint64_t count;
+    if (log_seldom(&all->late, now, &count))
+        log_line(LOG_WARN,
+                 "%s: closed, because of parts of frames that do not become whole in %d s; %llu "
+                 "closed since the last line",
+                 connection->host_text, CONNECTION_FRAME_MS / 1000, (unsigned long long)count);
+    connection_close(connection, "no whole frame in time");
+}
+
 static void on_tick(uv_timer_t *timer)
 {
     struct connections *all = timer->data;
@@ -117,7 +188,10 @@ static void on_tick(uv_timer_t *timer)
             connection_close(connection, "no TLS handshake in time");
         else if (connection->stuck_ms != 0 && now - connection->taken_ms > CONNECTION_IDLE_MS)
             connection_close(connection, "does not read");
+        else if (is_late(connection, now))
+            close_late(all, connection, now);
     }
+    connections_shed(all);
     notices_again(all->broker);
     if (all->trim && all->kept < CONNECTIONS_TRIM_FROM / 2) {
         all->trim = false;

@@ -10,9 +10,11 @@
 #define MINI_BROKER_CONNECTIONS_H
 
 #include "connection.h"
+#include "log.h"
 
 enum { CONNECTIONS_BLOCK = 262144, CONNECTIONS_LAST_READS = 64 };
 enum { CONNECTIONS_TRIM_FROM = 32 * 1024 * 1024 };
+enum { CONNECTIONS_KEPT_TO = CONNECTIONS_KEPT_MAX / 8 * 7 }; /* once it is reached */
 
 struct connections {
     struct broker *broker;
@@ -23,7 +25,8 @@ struct connections {
     uint32_t count;
     size_t leased;
     size_t kept;
-    bool trim; /* much was used: give it back to the system once it is not */
+    bool trim;                    /* much was used: give it back to the system once it is not */
+    struct log_seldom shed, late; /* lines about those that were closed */
     uv_prepare_t prepare;
     uv_idle_t idle; /* runs while somebody's frames wait, so the loop does not sleep */
     uv_timer_t tick;
@@ -40,9 +43,13 @@ void connection_close(struct connection *connection, const char *why);
 void connection_write(struct connection *connection);
 /* With what had to wait: until answers were taken, or for its turn. */
 void connection_go_on(struct connection *connection);
-/* The sums of what is borrowed and kept by all. Past their limits this one's is copied, or it is
- * closed if it has more than its share. */
+/* The sums of what is borrowed and kept by all. Past the limit of the former this one's is copied.
+ */
 void connection_count(struct connection *connection);
+/* Past CONNECTIONS_KEPT_MAX: the worst are closed. Not from within a handler of a request. */
+void connections_shed(struct connections *all);
+/* Nothing of what it says is handled now. */
+bool connection_rests(const struct connection *connection);
 void connection_poll(struct connection *connection);
 
 #endif

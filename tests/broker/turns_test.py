@@ -426,6 +426,48 @@ def test_who_reads_slowly_is_served_and_who_does_not_is_closed(checks):
             checks.check("the other is not", broker.says("does not read") or closed(stuck))
 
 
+def test_a_frame_comes_in_its_time(checks):
+    """A byte now and then keeps a connection, but no part of a frame."""
+    with Kept() as kept:
+        environment = hasty(kept.directory)
+        if environment is None:
+            checks.skip("frames that take long", "nothing can be preloaded here")
+            return
+        with Broker(environment=environment) as broker:
+            whole, parts = wire.frame(105, {"topic": "TBW102"}), []
+            steady, slow, late = broker.connect(), broker.connect(), broker.connect()
+            late.socket.sendall(whole + whole[:20])  # the part is what is too late
+            begin = time.monotonic()
+            for at in range(len(whole)):
+                if at < 30 and not parts:
+                    try:
+                        slow.socket.sendall(whole[at:at + 1])
+                    except OSError:
+                        parts.append(at)
+                steady.socket.sendall(whole[-1:] + whole[:-1] if at else whole[:-1])
+                time.sleep(0.1)
+                if time.monotonic() - begin > 6:
+                    break
+            steady.socket.sendall(whole[-1:])
+            checks.check("who says frames is served", not closed_now(steady))
+            checks.check("one that drips is closed", closed(slow))
+            checks.check("and one that stops within a frame", closed(late))
+            checks.check("the log says why", broker.says("parts of frames that do not become"))
+
+
+def closed_now(connection):
+    """Whether there is an end behind the answers that have come."""
+    connection.socket.settimeout(0.5)
+    try:
+        while connection.socket.recv(1 << 20):
+            pass
+        return True
+    except TimeoutError:
+        return False
+    except OSError:
+        return True
+
+
 def closed(connection):
     """What is on its way may still come, and then the end."""
     connection.socket.settimeout(10)
@@ -443,4 +485,5 @@ if __name__ == "__main__":
     sys.exit(ops.Checks().run([value for name, value in list(globals().items())
                                if name.startswith("test_")],
                               waiting=[test_who_reads_slowly_is_served_and_who_does_not_is_closed,
+                                       test_a_frame_comes_in_its_time,
                                        test_new_topics_are_written_in_a_part_of_the_time]))

@@ -3,8 +3,9 @@
 """hostile.py - what no client of good faith sends, against a mini-broker of its own.
 
 Garbage, lengths that cannot be, half frames, changed frames, requests with odd fields, readers that
-do not read, clients that subscribe without end, and many connections that say nothing. The broker
-must go on, serve others meanwhile, and keep its memory bounded.
+do not read, clients that subscribe without end, many that hold parts of frames, and many
+connections that say nothing. The broker must go on, serve others meanwhile, and keep its memory
+bounded.
 
   hostile.py BINARY [SECONDS]     SEED=n; IDLE=10000 connections that say nothing (1000)
 
@@ -15,6 +16,7 @@ import json
 import os
 import random
 import resource
+import select
 import shutil
 import socket
 import struct
@@ -34,6 +36,7 @@ SLOW_READERS, SLOW_MESSAGES, SLOW_BYTES = 200, 200, 60000
 LAST_WORDS = 100
 KEPT_MAX_KB = 256 * 1024  # CONNECTIONS_KEPT_MAX
 SUBSCRIBERS, CLIENTS_MAX_KB = 24, 128 * 1024  # CLIENTS_BYTES_MAX
+HALF_FRAME, HALF_FRAME_BYTES, MANY_HALVES, MANY_HALF_BYTES = 16 << 20, 8 << 20, 5000, 60000
 OK, BUSY = 0, 2
 CODES = [10, 11, 12, 14, 15, 17, 18, 21, 26, 28, 29, 30, 31, 32, 33, 34, 35, 36, 37, 38, 41, 42,
          46, 100, 101, 102, 105, 106, 200, 201, 202, 203, 204, 205, 206, 207, 208, 215, 216,
@@ -177,6 +180,48 @@ def idle(process, good, count, bound_kb):
         connection.close()
 
 
+def half_frame(size):
+    """A connection that has said so much of a frame that is to be HALF_FRAME bytes, and no more."""
+    connection = connect()
+    try:
+        connection.sendall(struct.pack(">II", HALF_FRAME - 64, 100) + bytes(size))
+    except OSError:
+        pass  # closed on us already
+    return connection
+
+
+def is_open(connection):
+    poll = select.poll()
+    poll.register(connection, select.POLLIN)
+    return not poll.poll(0)
+
+
+def half_frames(process, log, bound_kb, many):
+    """Many that hold a part of a frame, each a large one or all together much: no honest message of
+    1 MiB is lost to them, the worst ones go, and the log says so."""
+    before = resident_kb(process)
+    one = half_frame(HALF_FRAME_BYTES)
+    with wire.Connection(("127.0.0.1", PORTS + 1), 60) as honest:
+        for size, count in ((HALF_FRAME_BYTES, 40), (MANY_HALF_BYTES, many)):
+            halves = []
+            for number in range(count):
+                halves.append(half_frame(size))
+                if number % max(1, count // 40) == 0:
+                    send(honest, 0, 1 << 20)
+                    with wire.Connection(("127.0.0.1", PORTS + 1), 60) as late:
+                        send(late, 0, 1 << 20)
+                    grown = resident_kb(process) - before
+                    check(grown < bound_kb, f"{grown} KiB for half frames of {size} bytes")
+            left = sum(is_open(half) for half in halves)
+            check(left * size <= KEPT_MAX_KB * 1024, f"{left} half frames of {size} bytes are kept")
+            check(not is_open(one), "the worst one is kept")
+            for half in halves:
+                half.close()
+    with open(log, encoding="utf-8", errors="replace") as lines:
+        said = [line for line in lines if "is kept of what clients" in line]
+    check(0 < len(said) < 60, f"the log says {len(said)} times that the worst ones are closed")
+
+
 def odd_subscription(kind, number):
     """One of many topics: small ones cost most beside what is sent, so they are most."""
     data = {"topic": f"topic{number}", "subString": "*", "expressionType": "TAG"}
@@ -241,10 +286,10 @@ def subscribers(process, bound_kb):
     honest.close()
 
 
-def start(binary, data):
-    process = subprocess.Popen([binary, "--data", data, "--flush", "async", "--log", "error",
+def start(binary, data, log):
+    process = subprocess.Popen([binary, "--data", data, "--flush", "async", "--log", "warn",
                                 "--namesrv-listen", f"127.0.0.1:{PORTS}",
-                                "--listen", f"127.0.0.1:{PORTS + 1}"])
+                                "--listen", f"127.0.0.1:{PORTS + 1}"], stderr=open(log, "wb"))
     for _ in range(600):
         try:
             return process, wire.Connection(("127.0.0.1", PORTS + 1), 60)
@@ -288,7 +333,8 @@ def main():
     silent = min(int(os.environ.get("IDLE", "1000")), limit - 500)
     asan = 4 if "asan" in sys.argv[1] else 1
     data = tempfile.mkdtemp(prefix="hostile-")
-    process, good = start(sys.argv[1], data)
+    log = os.path.join(data, "log")
+    process, good = start(sys.argv[1], data, log)
     try:
         for _ in range(SLOW_MESSAGES):
             send(good, 0, SLOW_BYTES)
@@ -300,11 +346,14 @@ def main():
             check(process.poll() is None, "the broker died")
         subscribers(process, (CLIENTS_MAX_KB + 50 * 1024) * asan)
         slow_readers(process, good, (KEPT_MAX_KB + 100 * 1024) * asan)
+        half_frames(process, log, (KEPT_MAX_KB + 150 * 1024) * asan, min(MANY_HALVES, limit - 500))
         idle(process, good, silent, (4 * silent + 50 * 1024) * asan)
         process.terminate()
         check(process.wait(20) == 0, f"the broker ended with {process.returncode}")
     finally:
         process.kill()
+        with open(log, encoding="utf-8", errors="replace") as lines:
+            sys.stderr.writelines(line for line in lines if " error " in line)
         shutil.rmtree(data)
     print(f"checks: {checks}")
 
