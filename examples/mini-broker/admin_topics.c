@@ -9,6 +9,7 @@
  * REPLY_INVALID; a number that is missing, a store or a file of settings that cannot be written:
  * REPLY_SYSTEM_ERROR.
  */
+#include "clients.h"
 #include "codes.h"
 #include "config_store.h"
 #include "dispatch.h"
@@ -253,21 +254,27 @@ void handle_topic_status(struct connection *connection, const struct command *co
     reply_body(connection, command, buffer_text(out));
 }
 
-/* Groups that have come somewhere in the topic. */
+/* Groups that have come somewhere in the topic, or subscribe it now. */
 void handle_topic_groups(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
     const struct topic *topic = asked(connection, command);
+    const char *name;
+    json_t *ignored;
     if (topic == NULL)
         return;
-    json_t *list = json_array();
-    for (const struct group *group = group_next(broker, NULL); group != NULL;
-         group = group_next(broker, group)) {
-        bool has = false;
-        for (uint32_t queue = 0; queue < topic->read_queues && !has; queue++)
-            has = offsets_get(broker, group->entry.name, topic, queue) >= 0;
-        if (has)
-            json_array_append_new(list, json_string(group->entry.name.data));
+    json_t *names = json_object(), *list = json_array();
+    bool good = offsets_groups(broker, topic, names);
+    for (const struct audience *audience = clients_next_consumers(broker, NULL);
+         audience != NULL && good; audience = clients_next_consumers(broker, audience)) {
+        const struct text group = audience->entry.name;
+        if (table_find(&audience->subscriptions, topic->entry.name) != NULL)
+            good = json_object_setn(names, group.data, group.bytes, json_true()) == 0;
     }
+    json_object_foreach(names, name, ignored)
+    {
+        json_array_append_new(list, json_string(name));
+    }
+    json_decref(names);
     reply_json(connection, command, json_pack("{s:o}", "groupList", list));
 }

@@ -14,6 +14,7 @@
 #include "append.h"
 #include "groups.h"
 #include "log.h"
+#include "reach.h"
 
 #include <stdlib.h>
 
@@ -30,6 +31,7 @@ struct noted {
 struct offsets {
     struct broker *broker;
     struct table noted;
+    struct table reach; /* reach.c's */
     uv_timer_t timer;
 };
 
@@ -41,6 +43,7 @@ static int32_t offsets_commit(struct broker *broker, struct text group, uint32_t
     const struct commitlog_group_offset one = {topic, queue, offset};
     if (stored == NULL)
         return COMMITLOG_ENOMEM;
+    struct reach *reach = reach_of(&broker->offsets->reach, stored, group);
     int32_t code =
         append_waited(broker, commitlog_group_commit(stored, 0, &one, 1, COMMITLOG_LEVEL_NONE,
                                                      append_wait_ms(broker), NULL, &err));
@@ -51,6 +54,7 @@ static int32_t offsets_commit(struct broker *broker, struct text group, uint32_t
     if (code == COMMITLOG_ETOOSMALL)
         code = commitlog_group_reset(stored, topic, queue, COMMITLOG_FROM_FIRST, 0,
                                      COMMITLOG_LEVEL_NONE, &err);
+    reach_committed(reach, stored, topic);
     if (code != COMMITLOG_OK)
         log_line(LOG_WARN, "group %.*s: offset %llu: %s", (int)group.bytes, group.data,
                  (unsigned long long)offset, err.message);
@@ -152,10 +156,32 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
         noted->offset = (uint64_t)offset;
 }
 
+bool offsets_groups(struct broker *broker, const struct topic *topic, json_t *names)
+{
+    const struct table *noted = &broker->offsets->noted;
+    bool good = true;
+    if (topic->stored == TOPIC_NOT_STORED)
+        return true;
+    for (const struct table_entry *entry = table_next(noted, NULL); entry != NULL;
+         entry = table_next(noted, entry)) {
+        const struct noted *one = (const struct noted *)(const void *)entry;
+        if (one->topic == topic->stored)
+            good &= json_object_setn(names, entry->name.data, one->group_bytes, json_true()) == 0;
+    }
+    for (const struct group *group = group_next(broker, NULL); group != NULL;
+         group = group_next(broker, group)) {
+        struct commitlog_group *stored = group_stored(broker, group->entry.name, false);
+        if (stored != NULL && reach_has(&broker->offsets->reach, stored, group->entry.name, topic))
+            good &= json_object_set(names, group->entry.name.data, json_true()) == 0;
+    }
+    return good;
+}
+
 void offsets_forget(struct broker *broker, struct text group)
 {
     struct offsets *offsets = broker->offsets;
     struct table_entry *entry = table_next(&offsets->noted, NULL);
+    reach_forget(&offsets->reach, group);
     while (entry != NULL) {
         struct noted *noted = (struct noted *)(void *)entry;
         entry = table_next(&offsets->noted, entry);
@@ -212,6 +238,7 @@ void offsets_stop(struct broker *broker)
     uv_close((uv_handle_t *)&offsets->timer, NULL);
     (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
     table_free(&offsets->noted);
+    reach_free(&offsets->reach);
     free(offsets);
     broker->offsets = NULL;
 }

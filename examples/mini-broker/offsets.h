@@ -12,6 +12,8 @@
 
 #include "topics.h"
 
+#include <jansson.h>
+
 bool offsets_start(struct broker *broker);
 void offsets_stop(struct broker *broker);
 /* Or one of these. */
@@ -25,6 +27,8 @@ bool offsets_set(struct broker *broker, struct text group, const struct topic *t
 /* As a pull says it by the way: stored soon. */
 void offsets_note(struct broker *broker, struct text group, const struct topic *topic,
                   uint32_t queue, int64_t offset);
+/* Adds the names of the groups that have come somewhere in the topic; false: no memory. */
+bool offsets_groups(struct broker *broker, const struct topic *topic, json_t *names);
 /* The group is about to be deleted: what pulls of it said is not stored any more. */
 void offsets_forget(struct broker *broker, struct text group);
 

@@ -238,6 +238,82 @@ def test_many_offsets_of_pulls_are_stored_soon(checks):
         checks.check("others do not wait", longest[0] < 0.4, longest)
 
 
+def groups_of(connection, topic):
+    header, body = connection.ask(300, {"topic": topic})
+    return sorted(json.loads(body)["groupList"]) if header["code"] == OK else header
+
+
+def heartbeat(connection, client, groups, topic):
+    body = {"clientID": client, "producerDataSet": [], "consumerDataSet": [
+        {"groupName": group, "messageModel": "CLUSTERING", "subscriptionDataSet": [
+            {"topic": topic, "subString": "*", "subVersion": 1}]} for group in groups]}
+    return connection.ask(34, {}, json.dumps(body).encode())[0]["code"]
+
+
+def test_groups_of_a_topic_are_told_at_once(checks):
+    """Of 5,000 groups, and a topic with as many queues as can be; queryMsgById asks for them, too.
+    Those are told that have an offset in it, one that a pull has just carried, or subscribe it."""
+    with Broker(["--flush", "async", "--log", "error"]) as broker, broker.connect() as connection:
+        connection.socket.settimeout(60)
+        checks.same("made", OK, connection.ask(17, {
+            "topic": "wide", "defaultTopic": "TBW102", "readQueueNums": 4096, "perm": 6,
+            "writeQueueNums": 4096, "topicFilterType": "SINGLE_TAG", "order": "false"})[0]["code"])
+        for queue in (0, 4095):
+            broker.send("wide", 1, queue)
+        fill(broker, "narrow", 1)
+        for begin in range(0, 5000, 500):
+            checks.same("known", OK, heartbeat(connection, f"c{begin}", [
+                f"group{begin + number}" for number in range(500)], "narrow"))
+        for number in range(5000):
+            fields = {"consumerGroup": f"group{number}", "topic": "narrow", "queueId": 0,
+                      "commitOffset": 1}
+            connection.socket.sendall(wire.frame(15, fields))
+        checks.same("committed", {OK}, {connection.answer()[0]["code"] for _ in range(5000)})
+        checks.same("nobody", [], groups_of(connection, "wide"))
+        broker.consumed("group7", "wide", 4095, 1)
+        checks.same("one with an offset", ["group7"], groups_of(connection, "wide"))
+        pulls = {**wanting("wide", "*"), "consumerGroup": "puller", "sysFlag": 5,
+                 "commitOffset": 1, "queueId": 4095}
+        connection.ask(11, pulls)
+        checks.same("one that pulls", ["group7", "puller"], groups_of(connection, "wide"))
+        checks.same("joined", OK, heartbeat(connection, "subscriber", ["subscriber"], "wide"))
+        checks.same("one that subscribes", ["group7", "puller", "subscriber"],
+                    groups_of(connection, "wide"))
+        checks.same("of a narrow topic", 5000, len(groups_of(connection, "narrow")))
+
+        def seconds():
+            worked, began = broker.worked(), time.monotonic()
+            for _ in range(5):
+                groups_of(connection, "wide")
+            took = (broker.worked() - worked) / 5
+            print(f"   {took * 1000:.0f} ms of the processor, {time.monotonic() - began:.2f} s")
+            return took
+        checks.once("it takes milliseconds", 0.02, seconds)
+        checks.same("deleted", OK, connection.ask(207, {"groupName": "group7",
+                                                        "cleanOffset": "true"})[0]["code"])
+        broker.consumed("group8", "wide", 0, 1)
+        checks.same("others", ["group8", "puller", "subscriber"], groups_of(connection, "wide"))
+
+
+def test_groups_of_a_topic_are_known_after_a_restart(checks):
+    """When nothing was counted: of groups that were there, and of what they commit since."""
+    with Kept() as kept:
+        with Broker(directory=kept.directory) as broker:
+            for topic in ("one", "two", "three"):
+                broker.send(topic, 2)
+                broker.consumed("old", topic, 0, 1)
+            broker.send("four")
+        with Broker(directory=kept.directory) as broker, broker.connect() as connection:
+            broker.consumed("new", "two", 0, 1)
+            broker.consumed("old", "two", 0, 2)
+            wanted = {"one": ["old"], "two": ["new", "old"], "three": ["old"], "four": []}
+            for _ in range(2):
+                for topic, groups in wanted.items():
+                    checks.same(topic, groups, groups_of(connection, topic))
+                broker.consumed("old", "four", 0, 0)
+                wanted["four"] = ["old"]
+
+
 # ---- notices -------------------------------------------------------------------------------------
 
 CONSUMERS_CHANGED, OFFSET_RESET = 40, 220
