@@ -4,15 +4,13 @@
  * that clients decode. See append.h.
  *
  * Happy path: reserve, write in place, commit. A message for later cannot be reserved, so its body
- * is written into the scratch buffer first. Failure modes: keys that the store cannot all have, and
- * those of the store; nothing is stored. Where the store had no room for as long as it was waited
+ * is written into the scratch buffer first. Failure modes: those of the store; nothing is stored.
+ * Where the store had no room for as long as it was waited
  * for, what comes as long afterwards is not waited for: the loop has others to serve.
  */
 #include "append.h"
 
 #include "codes.h"
-
-#include <stdio.h>
 
 enum { WAIT_MS = 1000 };
 
@@ -29,47 +27,35 @@ int32_t append_waited(struct broker *broker, int32_t code)
     return code;
 }
 
-/* False: one is too long, or one too many. */
-static bool append_key(struct text key, struct commitlog_slice keys[APPEND_KEYS_MAX],
+static void append_key(struct text key, struct commitlog_slice keys[APPEND_KEYS_MAX],
                        uint32_t *count)
 {
-    if (key.bytes == 0)
-        return true;
-    if (key.bytes > APPEND_KEY_BYTES_MAX || *count == APPEND_KEYS_MAX)
-        return false;
-    keys[(*count)++] = (struct commitlog_slice){key.data, key.bytes};
-    return true;
+    if (key.bytes > 0 && key.bytes <= APPEND_KEY_BYTES_MAX && *count < APPEND_KEYS_MAX)
+        keys[(*count)++] = (struct commitlog_slice){key.data, key.bytes};
 }
 
-/* The id, and each of KEYS, which has blanks between. */
-static bool append_keys(const struct properties *known,
-                        struct commitlog_slice keys[APPEND_KEYS_MAX], uint32_t *out_count)
+/* The id, and each of KEYS, which has blanks between; how many. A trace message has hundreds: by
+ * those that are beyond what the store takes it is not found, and its consumer has them all. */
+static uint32_t append_keys(const struct properties *known,
+                            struct commitlog_slice keys[APPEND_KEYS_MAX])
 {
-    *out_count = 0;
-    bool good = append_key(known->unique, keys, out_count);
+    uint32_t count = 0;
+    append_key(known->unique, keys, &count);
     struct text rest = known->keys;
-    while (good && rest.bytes > 0) {
+    while (rest.bytes > 0 && count < APPEND_KEYS_MAX) {
         const char *blank = memchr(rest.data, ' ', rest.bytes);
         const size_t bytes = blank == NULL ? rest.bytes : (size_t)(blank - rest.data);
-        good = append_key((struct text){rest.data, bytes}, keys, out_count);
+        append_key((struct text){rest.data, bytes}, keys, &count);
         const size_t passed = blank == NULL ? bytes : bytes + 1;
         rest = (struct text){rest.data + passed, rest.bytes - passed};
     }
-    return good;
+    return count;
 }
 
-int32_t append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
-                      struct commitlog_record *out, struct commitlog_error *err)
+void append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
+                   struct commitlog_record *out)
 {
     const struct properties *known = message->known;
-    uint32_t key_count;
-    if (!append_keys(known, keys, &key_count)) {
-        err->code = COMMITLOG_EINVAL;
-        (void)snprintf(err->message, sizeof err->message,
-                       "more keys than are found again: at most %d of %d bytes, with the id",
-                       APPEND_KEYS_MAX, APPEND_KEY_BYTES_MAX);
-        return COMMITLOG_EINVAL;
-    }
     message->layout.topic = message->topic->entry.name;
     message->layout.queue = message->queue;
     *out = (struct commitlog_record){.struct_bytes = sizeof *out,
@@ -77,13 +63,12 @@ int32_t append_record(struct message *message, struct commitlog_slice keys[APPEN
                                      .queue = message->queue,
                                      .level = COMMITLOG_LEVEL_NONE,
                                      .keys = keys,
-                                     .key_count = key_count,
+                                     .key_count = append_keys(known, keys),
                                      .headers = known->headers,
                                      .header_count = known->header_count,
                                      .deliver_at_ms = message->deliver_at_ms};
     const struct text tag = tag_stored(known->tag, message->tag);
     out->tag = (struct commitlog_slice){tag.data, tag.bytes};
-    return COMMITLOG_OK;
 }
 
 bool append_body(struct broker *broker, const struct message *message, struct commitlog_slice *out)
@@ -119,13 +104,11 @@ int32_t append_message(struct broker *broker, struct message *message,
     struct commitlog_record record;
     struct commitlog_reservation *reservation;
     void *body;
-    int32_t code = append_record(message, keys, &record, err);
-    if (code != COMMITLOG_OK)
-        return code;
+    append_record(message, keys, &record);
     if (message->deliver_at_ms != 0)
         return append_for_later(broker, message, record, out_receipt, err);
-    code = commitlog_reserve(broker->store, &record, layout_bytes(&message->layout),
-                             append_wait_ms(broker), &reservation, &body, err);
+    const int32_t code = commitlog_reserve(broker->store, &record, layout_bytes(&message->layout),
+                                           append_wait_ms(broker), &reservation, &body, err);
     (void)append_waited(broker, code);
     if (code != COMMITLOG_OK)
         return code;

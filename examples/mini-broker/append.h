@@ -23,10 +23,10 @@ struct message {
     char tag[TAG_SUBSTITUTE_BYTES]; /* append_record's, for a tag that the store does not take */
 };
 
-/* The record of it, all but the body. Keys are put into `keys`, the tag may be in the message.
- * EINVAL: it has keys that no query would find. */
-int32_t append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
-                      struct commitlog_record *out, struct commitlog_error *err);
+/* The record of it, all but the body. Keys are put into `keys`, the first ones that the store
+ * takes; the tag may be in the message. */
+void append_record(struct message *message, struct commitlog_slice keys[APPEND_KEYS_MAX],
+                   struct commitlog_record *out);
 /* Its body in the scratch buffer, where it cannot be written in place. False: no memory. */
 bool append_body(struct broker *broker, const struct message *message, struct commitlog_slice *out);
 /* How long the store may be waited for, on the loop: once that was for nothing, not for some time.

@@ -152,7 +152,7 @@ static bool write_bodies(struct connection *connection, const struct send *send,
 /* Tag (if it is not long), keys and headers are taken from the bodies as they were written: that
  * memory stays. */
 static int32_t make_records(struct message *message, const struct buffer *bodies,
-                            struct batch *batch, struct commitlog_error *err)
+                            struct batch *batch)
 {
     static struct properties known;
     struct commitlog_slice keys[APPEND_KEYS_MAX];
@@ -169,9 +169,7 @@ static int32_t make_records(struct message *message, const struct buffer *bodies
         (void)layout_read(*body, &layout);
         properties_scan(layout.properties, &known);
         struct commitlog_record *record = &batch->records[i];
-        const int32_t code = append_record(message, keys, record, err);
-        if (code != COMMITLOG_OK)
-            return code;
+        append_record(message, keys, record);
         record->body = body;
         record->body_count = 1;
         buffer_put(&batch->keys, keys, record->key_count * sizeof *keys);
@@ -226,7 +224,7 @@ static void batch_store(struct connection *connection, const struct command *com
     struct commitlog_error err = {.code = COMMITLOG_ETOOBIG};
     int32_t code = COMMITLOG_ETOOBIG;
     if (write_bodies(connection, send, message, command->body, batch))
-        code = make_records(message, &broker->scratch, batch, &err);
+        code = make_records(message, &broker->scratch, batch);
     if (code == COMMITLOG_OK)
         code = append_waited(broker,
                              commitlog_append_batch(broker->store, batch->records, batch->count,

@@ -81,15 +81,13 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
                                                     : PREPARED_MS};
     struct commitlog_slice body;
     message->layout.sys_flag |= MESSAGE_COMMITTED; /* nobody reads it before it is */
-    int32_t code = append_record(message, keys, &record, err);
-    if (code != COMMITLOG_OK)
-        return code;
+    append_record(message, keys, &record);
     if (!append_body(broker, message, &body))
         return COMMITLOG_ENOMEM;
     record.body = &body;
     record.body_count = 1;
-    code = commitlog_transaction_begin(broker->store, group.data, group.bytes, &options,
-                                       &transaction, err);
+    int32_t code = commitlog_transaction_begin(broker->store, group.data, group.bytes, &options,
+                                               &transaction, err);
     if (code != COMMITLOG_OK)
         return code;
     code =
