@@ -11,6 +11,7 @@
 #include "append.h"
 
 #include "codes.h"
+#include "room.h"
 
 enum { WAIT_MS = 1000 };
 
@@ -93,8 +94,9 @@ static int32_t append_for_later(struct broker *broker, const struct message *mes
         return COMMITLOG_ENOMEM;
     record.body = &body;
     record.body_count = 1;
-    return append_waited(broker, commitlog_append_record(broker->store, &record,
-                                                         append_wait_ms(broker), out_receipt, err));
+    const int32_t code =
+        commitlog_append_record(broker->store, &record, append_wait_ms(broker), out_receipt, err);
+    return room_told(broker, append_waited(broker, code), body.bytes);
 }
 
 int32_t append_message(struct broker *broker, struct message *message,
@@ -107,13 +109,14 @@ int32_t append_message(struct broker *broker, struct message *message,
     append_record(message, keys, &record);
     if (message->deliver_at_ms != 0)
         return append_for_later(broker, message, record, out_receipt, err);
-    const int32_t code = commitlog_reserve(broker->store, &record, layout_bytes(&message->layout),
-                                           append_wait_ms(broker), &reservation, &body, err);
+    const size_t bytes = layout_bytes(&message->layout);
+    const int32_t code = commitlog_reserve(broker->store, &record, bytes, append_wait_ms(broker),
+                                           &reservation, &body, err);
     (void)append_waited(broker, code);
     if (code != COMMITLOG_OK)
-        return code;
+        return room_told(broker, code, bytes);
     layout_write(&message->layout, body);
-    return commitlog_commit(reservation, WAIT_MS, out_receipt, err);
+    return room_told(broker, commitlog_commit(reservation, WAIT_MS, out_receipt, err), bytes);
 }
 
 int32_t append_reply_code(int32_t code)

@@ -19,6 +19,12 @@
 
 struct connection;
 
+struct room {             /* room.c's */
+    size_t refused_bytes; /* of the largest message that the full disk has not taken; 0: none */
+    uint64_t tries;       /* of the store to make a segment, and that failed, */
+    int64_t tried_ms;     /* and when they became so many */
+};
+
 struct broker {
     uv_loop_t loop;
     const struct options *options;
@@ -57,7 +63,8 @@ struct broker {
     uint64_t wrong_turn;    /* the last in which record.c was asked for what is none, */
     uint64_t wrong_ns;      /* and how long that took in it */
     uint64_t impatient_ns;  /* append.c: until then nothing waits for room in the store */
-    uint64_t round;         /* of looking at each connection, or each group, once */
+    struct room room;
+    uint64_t round; /* of looking at each connection, or each group, once */
 };
 
 /* Milliseconds since 1970. */

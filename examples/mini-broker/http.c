@@ -12,6 +12,7 @@
 #include "log.h"
 #include "metrics.h"
 #include "page.h"
+#include "room.h"
 
 #include <errno.h>
 #include <microhttpd.h>
@@ -126,6 +127,10 @@ static struct MHD_Response *health(const struct http *http, unsigned *status)
     if (commitlog_failure(http->broker->store, &err) != COMMITLOG_OK) {
         *status = 503;
         return text_response(err.message);
+    }
+    if (room_is_full(http->broker)) {
+        *status = 503;
+        return text_response("the disk is full: messages are refused until there is room");
     }
     return text_response("ok");
 }

@@ -142,6 +142,8 @@ static void put_process(struct buffer *out, const struct snapshot *snapshot)
     gauge(out, "process_max_fds", limit.rlim_cur, "Open descriptors, at most.");
     gauge(out, "mini_broker_disk_size_bytes", snapshot->disk_bytes,
           "Size of the file system that the store is on.");
+    gauge(out, "mini_broker_disk_full", snapshot->full,
+          "1: messages are refused, because there is no room on it.");
     gauge(out, "mini_broker_disk_free_bytes", snapshot->disk_free, "What is free of it.");
 }
 

@@ -17,6 +17,7 @@
 #include "log.h"
 #include "notify.h"
 #include "reload.h"
+#include "room.h"
 #include "topic_rates.h"
 
 #include <stdlib.h>
@@ -28,6 +29,7 @@ static void on_tick(uv_timer_t *timer)
 {
     const struct ops *ops = timer->data;
     topic_rates_tick(ops->topic_rates);
+    (void)room_is_full(ops->broker);
     http_tick(ops->http);
 }
 

@@ -147,7 +147,10 @@ static void put_foot(struct buffer *out, const struct snapshot *snapshot)
 
 static void put_health(struct buffer *out, const struct snapshot *snapshot)
 {
-    if (snapshot->failure == COMMITLOG_OK) {
+    if (snapshot->failure == COMMITLOG_OK && snapshot->full) {
+        buffer_put_text(out, TEXT("<p>Store: <span class=\"bad\">full</span>: there is no room on "
+                                  "the disk, and messages are refused until there is.</p>\n"));
+    } else if (snapshot->failure == COMMITLOG_OK) {
         buffer_put_text(out, TEXT("<p>Store: <span class=\"good\">ok</span></p>\n"));
     } else {
         buffer_put_text(out, TEXT("<p>Store: <span class=\"bad\">failed</span>: "));

@@ -14,6 +14,7 @@
 #include "crc32.h"
 #include "dispatch.h"
 #include "durable.h"
+#include "room.h"
 #include "send.h"
 
 #include <stdlib.h>
@@ -229,6 +230,7 @@ static void batch_store(struct connection *connection, const struct command *com
         code = append_waited(broker,
                              commitlog_append_batch(broker->store, batch->records, batch->count,
                                                     append_wait_ms(broker), batch->receipts, &err));
+    (void)room_told(broker, code, broker->scratch.used);
     if (code != COMMITLOG_OK) {
         reply_error(connection, command, append_reply_code(code), "%s", err.message);
         return;

@@ -10,6 +10,7 @@
 
 #include "hold.h"
 #include "ops.h"
+#include "room.h"
 #include "topic_rates.h"
 
 #include <stdio.h>
@@ -196,6 +197,7 @@ static void gather_store(struct snapshot *out)
     out->positions.struct_bytes = sizeof out->positions;
     (void)commitlog_positions_get(out->broker->store, &out->positions);
     out->failure = commitlog_failure(out->broker->store, &err);
+    out->full = room_is_full(out->broker);
     if (out->failure != COMMITLOG_OK)
         (void)snprintf(out->failure_text, sizeof out->failure_text, "%s", err.message);
 }

@@ -56,6 +56,7 @@ struct snapshot {
     struct commitlog_positions positions;
     int32_t failure; /* of the store, or COMMITLOG_OK */
     char failure_text[256];
+    bool full; /* the disk: messages are refused */
     uint64_t disk_bytes, disk_free;
     uint64_t resident_bytes, virtual_bytes;
     double cpu_seconds;

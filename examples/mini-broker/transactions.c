@@ -20,6 +20,7 @@
 #include "durable.h"
 #include "log.h"
 #include "reply.h"
+#include "room.h"
 
 #include <stdlib.h>
 
@@ -93,6 +94,7 @@ int32_t transactions_prepare(struct broker *broker, struct text group, struct me
     code =
         append_waited(broker, commitlog_transaction_append(
                                   transaction, &record, append_wait_ms(broker), out_receipt, err));
+    (void)room_told(broker, code, body.bytes);
     if (code == COMMITLOG_OK)
         out_receipt->position = out_receipt->queue_offset = commitlog_transaction_id(transaction);
     commitlog_transaction_close(transaction);

@@ -6,20 +6,24 @@
 """
 
 import concurrent.futures
+import contextlib
 import os
 import random
 import re
 import resource
 import socket
+import subprocess
 import sys
 import time
 
 import chromium
 import ops
 import prometheus_text
+from keep_test import Kept
 from ops import Broker, http, raw
 
 HOSTILE = "<script>alert('\"&\\1')</script>"
+OK, NOT_AVAILABLE = 0, 14
 SEED = int(os.environ.get("SEED", "0")) or random.SystemRandom().randrange(1, 1 << 31)
 
 
@@ -146,6 +150,51 @@ def test_health(checks):
         checks.same("in the metrics", 1,
                     prometheus_text.value(metrics(checks, broker), "commitlog_failed"))
         checks.check("on the page", ">failed</span>" in http(broker, "/").text)
+
+
+def test_a_full_disk_is_no_good_health(checks):
+    """It ends when there is room again, though nobody sends."""
+    with Kept() as kept:
+        if os.geteuid() != 0 or subprocess.run(
+                ["mount", "-t", "tmpfs", "-o", "size=1500m", "tmpfs", kept.directory],
+                stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            checks.skip("a full disk", "nothing can be mounted here")
+            return
+        try:
+            filler = os.path.join(kept.directory, "filler")
+            with kept.broker() as broker, broker.connect() as connection:
+                def refused():
+                    return connection.ask(10, ops.sending("orders"), bytes(1 << 20))[0]["code"]
+
+                for times in range(2):
+                    broker.send("orders")
+                    checks.same("all is well", 200, http(broker, "/health").status)
+                    with contextlib.suppress(OSError), open(filler, "wb", 0) as out:
+                        while out.write(bytes(1 << 20)):
+                            pass
+                    code = OK
+                    while code == OK:
+                        code = refused()
+                    checks.same("refused", NOT_AVAILABLE, code)
+                    answer = http(broker, "/health")
+                    checks.same("health", 503, answer.status)
+                    checks.check("with the reason", "disk is full" in answer.text, answer.text)
+                    checks.same("small ones may fit", OK,
+                                connection.ask(10, ops.sending("orders"), b"x")[0]["code"])
+                    checks.same("and health is the same", 503, http(broker, "/health").status)
+                    checks.same("in the metrics", 1, prometheus_text.value(
+                        metrics(checks, broker), "mini_broker_disk_full"))
+                    checks.check("on the page", ">full</span>" in http(broker, "/").text)
+                    os.unlink(filler)
+                    checks.until("it ends by itself", 5,
+                                 lambda: http(broker, "/health").status == 200)
+                    checks.until("on the page, too", 5,
+                                 lambda: ">ok</span>" in http(broker, "/").text)
+                    checks.same("in the metrics, too", 0, prometheus_text.value(
+                        metrics(checks, broker), "mini_broker_disk_full"))
+                    checks.same("and it is true", OK, refused())
+        finally:
+            subprocess.run(["umount", kept.directory], check=False)
 
 
 def test_requests(checks):
@@ -404,6 +453,7 @@ def test_page(checks):
 
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([test_metrics, test_rates, test_many_topics, test_health,
+                               test_a_full_disk_is_no_good_health,
                                test_requests, test_descriptors, test_ipv6, test_port_is_taken,
                                test_page],
                               waiting=[test_garbage, test_slow_clients, test_slow_readers]))
