@@ -227,16 +227,17 @@ void acl_stop(struct broker *broker)
     broker->acl = NULL;
 }
 
-void acl_reload(struct broker *broker)
+bool acl_reload(struct broker *broker)
 {
     if (broker->acl == NULL)
-        return;
+        return true;
     struct accounts *accounts = accounts_read(broker->options->net.acl);
     if (accounts == NULL) {
         log_line(LOG_WARN, "accounts stay as they were");
-        return;
+        return false;
     }
     accounts_free(broker->acl->accounts);
     broker->acl->accounts = accounts;
     log_line(LOG_INFO, "accounts: %s, read again", broker->options->net.acl);
+    return true;
 }

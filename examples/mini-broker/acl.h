@@ -17,8 +17,8 @@
 /* Nothing without --acl. */
 bool acl_start(struct broker *broker);
 void acl_stop(struct broker *broker);
-/* Reads the file again; one that cannot be read changes nothing. */
-void acl_reload(struct broker *broker);
+/* Reads the file again. False: it cannot be read, and changes nothing. */
+bool acl_reload(struct broker *broker);
 
 /* False: it was refused, and is answered. */
 bool acl_admits(struct connection *connection, const struct command *command);

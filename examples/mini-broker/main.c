@@ -138,8 +138,7 @@ static void on_signal(uv_signal_t *handle, int number)
                  connections_count(broker), (unsigned long long)broker->put_count,
                  (unsigned long long)broker->get_count);
         (void)config_save(broker);
-        ops_reload(broker);
-        acl_reload(broker);
+        ops_reload(broker, acl_reload(broker));
         return;
     }
     log_line(LOG_INFO, "stopping");

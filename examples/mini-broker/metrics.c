@@ -103,9 +103,9 @@ static void put_broker(struct buffer *out, const struct snapshot *snapshot)
     metrics_label(out, "name", text_of(options->name));
     metrics_u64(out, 1);
     counter(out, "mini_broker_messages_received_total", broker->put_count,
-            "Messages taken from producers.");
+            "Messages taken from producers; of a transaction when it is committed.");
     counter(out, "mini_broker_messages_delivered_total", broker->get_count,
-            "Messages given to consumers.");
+            "Messages given to consumers that pulled them.");
     gauge_f64(out, "mini_broker_messages_received_per_second",
               rates_over(broker, RATES_PUT, RATE_SECONDS),
               "Messages taken a second, over the last ten seconds.");
@@ -118,8 +118,10 @@ static void put_broker(struct buffer *out, const struct snapshot *snapshot)
     gauge(out, "mini_broker_held_pulls", snapshot->held, "Pulls that wait for messages.");
     gauge(out, "mini_broker_flush_sync", options->sync,
           "1: producers are answered when their messages are durable; 0: at once.");
-    gauge(out, "mini_broker_config_last_reload_successful", !ops->reload_failed,
-          "0: the last SIGHUP found a mistake in the configuration, and changed nothing.");
+    gauge(
+        out, "mini_broker_config_last_reload_successful", !ops->reload_failed,
+        "0: the last SIGHUP found a mistake in the configuration or the accounts: those that have "
+        "it stay as they were.");
     metrics_family(out, "mini_broker_config_last_reload_success_timestamp_seconds", "gauge",
                    "When the configuration was last taken, since 1970.");
     metrics_name(out, "mini_broker_config_last_reload_success_timestamp_seconds");

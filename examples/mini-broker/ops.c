@@ -105,17 +105,18 @@ bool ops_start(struct broker *broker, struct options *options)
     return true;
 }
 
-void ops_reload(struct broker *broker)
+void ops_reload(struct broker *broker, bool accounts_good)
 {
     struct ops *ops = broker->ops;
     if (ops == NULL)
         return;
     notify_reloading();
-    ops->reload_failed = !reload(ops->options);
-    if (!ops->reload_failed) {
-        ops->reloaded_ms = broker_now_ms();
+    const bool options_good = reload(ops->options);
+    ops->reload_failed = !options_good || !accounts_good;
+    if (options_good)
         ops_apply(ops);
-    }
+    if (!ops->reload_failed)
+        ops->reloaded_ms = broker_now_ms();
     notify("READY=1");
 }
 

@@ -26,7 +26,7 @@ struct ops {
 bool ops_start(struct broker *broker, struct options *options);
 /* First of all stops. */
 void ops_stop(struct broker *broker);
-/* SIGHUP. */
-void ops_reload(struct broker *broker);
+/* SIGHUP. `accounts_good`: those were read again, or there are none. */
+void ops_reload(struct broker *broker, bool accounts_good);
 
 #endif

@@ -158,8 +158,10 @@ static void put_health(struct buffer *out, const struct snapshot *snapshot)
         buffer_put_text(out, TEXT(". It takes nothing until the broker is started again.</p>\n"));
     }
     if (snapshot->broker->ops->reload_failed)
-        buffer_put_text(out, TEXT("<p><span class=\"bad\">The configuration has a mistake</span>; "
-                                  "what held before still does. The log says more.</p>\n"));
+        buffer_put_text(out,
+                        TEXT("<p><span class=\"bad\">The configuration has a mistake</span>, or "
+                             "the accounts; what held before still does. The log says "
+                             "more.</p>\n"));
 }
 
 static void put_figures(struct buffer *out, const struct snapshot *snapshot)

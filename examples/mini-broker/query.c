@@ -37,8 +37,7 @@ static int64_t to_ns(int64_t ms, bool last)
     return (ms < 0 ? 0 : ms * 1000000) + (last && ms >= 0 ? 999999 : 0);
 }
 
-static void collect(struct broker *broker, struct commitlog_cursor *cursor, int64_t max,
-                    struct buffer *out)
+static void collect(struct commitlog_cursor *cursor, int64_t max, struct buffer *out)
 {
     struct commitlog_message messages[QUERY_AT_ONCE];
     const uint64_t until = uv_hrtime() + UINT64_C(1000000) * QUERY_MS;
@@ -54,7 +53,6 @@ static void collect(struct broker *broker, struct commitlog_cursor *cursor, int6
         for (uint32_t i = 0; i < count && out->used < QUERY_BYTES_MAX; i++)
             put_message(out, &messages[i]);
         max -= count;
-        broker->get_count += count;
     }
 }
 
@@ -74,7 +72,7 @@ void handle_query(struct connection *connection, const struct command *command)
                                   to_ns(command_i64(command, "endTimestamp", INT64_MAX), true),
                                   &cursor, NULL) == COMMITLOG_OK) {
         if (commitlog_cursor_set_pass_limit(cursor, QUERY_PASS) == COMMITLOG_OK)
-            collect(broker, cursor, max, out);
+            collect(cursor, max, out);
         commitlog_cursor_close(cursor);
     }
     struct commitlog_positions positions = {.struct_bytes = sizeof positions};

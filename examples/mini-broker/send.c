@@ -189,8 +189,10 @@ static void send_store(struct connection *connection, const struct command *comm
         reply_error(connection, command, append_reply_code(code), "%s", err.message);
         return;
     }
-    broker->put_count++;
-    message->topic->put_count++;
+    if (!prepared) { /* one of a transaction counts when it is committed */
+        broker->put_count++;
+        message->topic->put_count++;
+    }
     send_answer(connection, command, message, &receipt, wait);
 }
 

@@ -133,8 +133,11 @@ static int32_t transaction_decide(struct broker *broker, uint64_t number, bool c
     (void)append_waited(broker, code);
     commitlog_transaction_close(transaction);
     struct topic *topic = known ? topic_of_stored(broker, message.topic) : NULL;
-    if (code == COMMITLOG_OK && commit && topic != NULL)
-        topic->put_count++;
+    if (code == COMMITLOG_OK && commit) {
+        broker->put_count++;
+        if (topic != NULL)
+            topic->put_count++;
+    }
     return code;
 }
 

@@ -181,6 +181,33 @@ def test_hang_up_with_mistakes(checks):
         checks.same("and taken", 0, value(broker, "mini_broker_flush_sync"))
 
 
+def test_hang_up_with_mistakes_in_the_accounts(checks):
+    directory = tempfile.mkdtemp(prefix="broker-accounts-")
+    path = os.path.join(directory, "accounts.json")
+    good = '{"accounts": [{"accessKey": "operator", "secretKey": "12345678", "admin": true}]}'
+
+    def write(text):
+        with open(path, "w", encoding="utf-8") as out:
+            out.write(text)
+
+    def taken(broker):
+        return value(broker, "mini_broker_config_last_reload_successful")
+
+    write(good)
+    with Broker(["--acl", path], config={"log": "info"}) as broker:
+        checks.same("at the start", 1, taken(broker))
+        write(good[:40])
+        broker.write_config({"log": "debug"})
+        broker.hang_up()
+        checks.until("a mistake is told", 5, lambda: taken(broker) == 0)
+        checks.check("what is good is taken all the same", broker.says("log: debug, was info"))
+        checks.check("on the page", "or the accounts" in http(broker, "/").text)
+        write(good)
+        broker.hang_up()
+        checks.until("until it is mended", 5, lambda: taken(broker) == 1)
+    shutil.rmtree(directory)
+
+
 def test_hang_up_often(checks):
     """While clients send; nothing is lost, memory stays."""
     with Broker(config={"flush": "sync"}) as broker:
@@ -292,6 +319,7 @@ def test_json_of_the_page(checks):
 
 if __name__ == "__main__":
     sys.exit(ops.Checks().run([test_good, test_nothing_in_it, test_mistakes, test_command_line_wins,
-                               test_hang_up, test_hang_up_with_mistakes, test_hang_up_often,
+                               test_hang_up, test_hang_up_with_mistakes,
+                               test_hang_up_with_mistakes_in_the_accounts, test_hang_up_often,
                                test_signals_while_it_ends, test_service_manager, test_unit,
                                test_json_of_the_page]))

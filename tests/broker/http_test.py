@@ -7,6 +7,7 @@
 
 import concurrent.futures
 import contextlib
+import json
 import os
 import random
 import re
@@ -19,6 +20,7 @@ import time
 import chromium
 import ops
 import prometheus_text
+import wire
 from keep_test import Kept
 from ops import Broker, http, raw
 
@@ -105,6 +107,39 @@ def test_rates(checks):
         all_rate = prometheus_text.value(metrics(checks, broker),
                                          "mini_broker_messages_received_per_second")
         checks.check("of all", 5 < all_rate < 100, all_rate)
+
+
+def test_a_message_counts_once(checks):
+    """One of a transaction when it is committed, and not at all if it is rolled back; what is asked
+    for by key is given to no consumer."""
+    with Broker() as broker, broker.connect() as connection:
+        for topic, decision in (("kept", 8), ("dropped", 12), ("open", None)):
+            header, _ = connection.ask(310, {**wire.sending(
+                topic, properties="KEYS\1k\2TRAN_MSG\1true\2PGROUP\1p\2"), "f": 4}, b"half")
+            if decision:
+                position = int(header["extFields"]["msgId"][16:], 16)
+                header, _ = connection.ask(37, {
+                    "producerGroup": "p", "tranStateTableOffset": position,
+                    "commitLogOffset": position, "commitOrRollback": decision,
+                    "fromTransactionCheck": "false"})
+                checks.same(topic, OK, header["code"])
+        broker.send("plain", 3)
+        for _ in range(3):
+            header, body = connection.ask(12, {"topic": "kept", "key": "k", "maxNum": 32,
+                                               "beginTimestamp": 0, "endTimestamp": 1 << 62})
+            checks.same("asked for by key", (OK, 1), (header["code"],
+                                                      len(list(wire.records(body)))))
+        connection.ask(11, wire.pulling("readers", "plain", 0, 0))
+        found = metrics(checks, broker)
+        for topic, count in (("kept", 1), ("dropped", 0), ("open", 0), ("plain", 3)):
+            checks.same(f"of {topic}", count, prometheus_text.value(
+                found, "mini_broker_topic_messages_received_total", topic=topic))
+        checks.same("of all", 4, prometheus_text.value(
+            found, "mini_broker_messages_received_total"))
+        checks.same("given", 3, prometheus_text.value(
+            found, "mini_broker_messages_delivered_total"))
+        header, body = connection.ask(315, {"statsName": "TOPIC_PUT_NUMS", "statsKey": "kept"})
+        checks.same("as administrators see it", 1, json.loads(body)["statsMinute"]["sum"])
 
 
 def send_topics(broker, count):
@@ -452,7 +487,8 @@ def test_page(checks):
 
 
 if __name__ == "__main__":
-    sys.exit(ops.Checks().run([test_metrics, test_rates, test_many_topics, test_health,
+    sys.exit(ops.Checks().run([test_metrics, test_rates, test_a_message_counts_once,
+                               test_many_topics, test_health,
                                test_a_full_disk_is_no_good_health,
                                test_requests, test_descriptors, test_ipv6, test_port_is_taken,
                                test_page],
