@@ -60,7 +60,8 @@ static void scan_one(struct text name, struct text value, struct properties *out
                 continue;
             if (known[i].at != SIZE_MAX)
                 *(struct text *)(void *)((char *)out + known[i].at) = value;
-            header = known[i].at == offsetof(struct properties, tag);
+            header = known[i].at != offsetof(struct properties, unique) &&
+                     known[i].at != offsetof(struct properties, wait);
         }
     }
     if (header && out->header_count < PROPERTIES_HEADERS_MAX)

@@ -31,7 +31,7 @@ struct properties {
     struct text prepared; /* TRAN_MSG */
     struct text reply_to; /* REPLY_TO_CLIENT: it is a request */
     struct text pop;      /* POP_CK, which clients must not send */
-    /* Those that conditions may ask for. */
+    /* Those that conditions may ask for: all but the id and WAIT, which every message has. */
     uint32_t header_count;
     struct commitlog_header headers[PROPERTIES_HEADERS_MAX];
 };

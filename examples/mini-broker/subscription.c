@@ -9,6 +9,7 @@
 
 #include "tags.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -68,6 +69,58 @@ static bool parse_tags(struct subscription *subscription)
     return true;
 }
 
+static bool in_name(char c)
+{
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '$';
+}
+
+/* The next word, or what is in quotes, as a whole, or one character of something else. */
+static struct text next_token(struct text *rest)
+{
+    size_t bytes = 1;
+    const char quote = rest->data[0];
+    if (quote == '\'' || quote == '"') { /* one that is written twice begins another token */
+        const char *end = memchr(rest->data + 1, quote, rest->bytes - 1);
+        bytes = end == NULL ? rest->bytes : (size_t)(end - rest->data) + 1;
+    }
+    while (in_name(quote) && bytes < rest->bytes && in_name(rest->data[bytes]))
+        bytes++;
+    const struct text token = {rest->data, bytes};
+    rest->data += bytes;
+    rest->bytes -= bytes;
+    return token;
+}
+
+static bool is_name(struct text token, struct text name)
+{
+    const bool quoted = token.bytes == name.bytes + 2 && token.data[0] == '"';
+    return text_equal(token, name) ||
+           (quoted && text_equal((struct text){token.data + 1, name.bytes}, name));
+}
+
+/* The store has no comparison with KEYS, but one with a header of that name, which is in quotes. */
+static int32_t compile(struct text condition, struct commitlog_filter **out,
+                       struct commitlog_error *err)
+{
+    struct buffer text = {0};
+    int32_t code = COMMITLOG_OK;
+    while (condition.bytes > 0 && code == COMMITLOG_OK) {
+        const struct text token = next_token(&condition);
+        if (is_name(token, TEXT("UNIQ_KEY")) || is_name(token, TEXT("WAIT"))) {
+            code = err->code = COMMITLOG_EINVAL;
+            (void)snprintf(err->message, sizeof err->message,
+                           "UNIQ_KEY and WAIT cannot be in a condition: query by key instead");
+        }
+        buffer_put_text(&text, text_equal(token, TEXT("KEYS")) ? TEXT("\"KEYS\"") : token);
+    }
+    if (code == COMMITLOG_OK)
+        code = text.failed ? COMMITLOG_ENOMEM
+                           : commitlog_filter_compile(text.data, text.used, out, err);
+    buffer_free(&text);
+    return code;
+}
+
 struct subscription *subscription_new(struct text topic, struct text expression, bool sql,
                                       int64_t version, struct commitlog_error *err)
 {
@@ -86,8 +139,7 @@ struct subscription *subscription_new(struct text topic, struct text expression,
     made->version = version;
     made->sql = sql;
     const bool made_it =
-        sql ? commitlog_filter_compile(at, expression.bytes, &made->filter, err) == COMMITLOG_OK
-            : parse_tags(made);
+        sql ? compile(made->expression, &made->filter, err) == COMMITLOG_OK : parse_tags(made);
     if (!made_it) {
         subscription_free(made);
         return NULL;

@@ -20,7 +20,7 @@ import ops
 import wire
 from ops import Broker
 
-OK, SYSTEM_ERROR, ILLEGAL, NOT_FOUND, NO_GROUP, INVALID = 0, 1, 13, 22, 26, 29
+OK, SYSTEM_ERROR, ILLEGAL, NOT_FOUND, BAD_SUBSCRIPTION, NO_GROUP, INVALID = 0, 1, 13, 22, 23, 26, 29
 
 
 def properties(**pairs):
@@ -241,6 +241,40 @@ def test_a_condition_sees_each_property_or_the_message_is_refused(checks):
             checks.same("more than the store has room for", ILLEGAL, code)
             checks.check("and why", remark != "", remark)
         checks.same("nothing of it is stored", 4, len(pull(connection, "orders")[1]))
+
+
+def test_a_condition_sees_what_clients_set_themselves(checks):
+    """But the id and WAIT, which every message has, and which are not stored once more for it."""
+    with Broker() as broker, broker.connect() as connection:
+        checks.same("all", OK, send(connection, "orders", b"all", i=properties(
+            KEYS="k1 k2", TAGS="A", UNIQ_KEY="U", WAIT="true", INSTANCE_ID="i1", CLUSTER="c",
+            PGROUP="p", TRACE_ON="true", MSG_REGION="r", color="KEYS", MY_UNIQ_KEY="UNIQ_KEY"))[0])
+        checks.same("few", OK, send(connection, "orders", b"few")[0])
+        checks.same("batch", OK, send(connection, "orders", inner(
+            b"batch", properties(KEYS="k1", INSTANCE_ID="i1")), 320, m="true")[0])
+        for condition, wanted in (
+                ("KEYS = 'k1 k2'", [b"all"]), ("KEYS is not null", [b"all", b"batch"]),
+                ("not(KEYS contains 'k2')", [b"batch"]), ("KEYS is null", [b"few"]),
+                ("INSTANCE_ID = 'i1'", [b"all", b"batch"]), ('"KEYS"=\'k1\'', [b"batch"]),
+                ("CLUSTER='c' and PGROUP='p' and TRACE_ON='true' and MSG_REGION='r'", [b"all"]),
+                ("color = 'KEYS' or color = 'a''KEYS'", [b"all"]), ("TAGS = 'A'", [b"all"]),
+                ("MY_UNIQ_KEY = 'UNIQ_KEY' and MY_WAIT is null", [b"all"])):
+            code, records = pull(connection, "orders", subscription=condition,
+                                 expressionType="SQL92")
+            checks.same(condition, (OK, wanted), (code, [one["body"] for one in records]))
+            checks.same(f"{condition}, checked", OK, checked(connection, condition))
+        for condition in ("UNIQ_KEY is not null", "a = 1 or WAIT = 'true'", '"UNIQ_KEY" = \'U\''):
+            code, _ = pull(connection, "orders", subscription=condition, expressionType="SQL92")
+            checks.same(condition, BAD_SUBSCRIPTION, code)
+            checks.same(f"{condition}, checked", BAD_SUBSCRIPTION, checked(connection, condition))
+
+
+def checked(connection, condition):
+    """The code of CHECK_CLIENT_CONFIG."""
+    return connection.ask(46, {}, json.dumps({
+        "clientId": "c", "group": "g", "subscriptionData": {
+            "topic": "orders", "subString": condition,
+            "expressionType": "SQL92"}}).encode())[0]["code"]
 
 
 # ---- later ---------------------------------------------------------------------------------------

@@ -179,7 +179,7 @@ END_TEST
 
 /* ---- properties ------------------------------------------------------------------------------ */
 
-START_TEST(properties_are_found_and_headers_are_the_applications)
+START_TEST(properties_are_found_and_headers_are_what_conditions_see)
 {
     static struct properties known;
     properties_scan(TEXT("KEYS\001a b\002TAGS\001t\002color\001red\002WAIT\001false\002empty\001"
@@ -189,7 +189,7 @@ START_TEST(properties_are_found_and_headers_are_the_applications)
     ck_assert(text_equal(known.tag, TEXT("t")));
     ck_assert(text_equal(known.unique, TEXT("u")));
     ck_assert(text_equal(known.wait, TEXT("false")));
-    ck_assert_uint_eq(known.header_count, 3); /* TAGS, color, empty */
+    ck_assert_uint_eq(known.header_count, 4); /* KEYS, TAGS, color, empty */
     properties_scan(TEXT(""), &known);
     ck_assert_uint_eq(known.header_count, 0);
     ck_assert_uint_eq(known.keys.bytes, 0);
@@ -327,7 +327,7 @@ static Suite *layout_suite(void)
     tcase_add_test(cases, a_topic_longer_than_a_signed_byte_says_is_no_message);
     tcase_add_test(cases, ids_are_address_port_and_position);
     tcase_add_test(cases, the_check_sum_is_that_of_zip);
-    tcase_add_test(cases, properties_are_found_and_headers_are_the_applications);
+    tcase_add_test(cases, properties_are_found_and_headers_are_what_conditions_see);
     tcase_add_test(cases, properties_can_be_taken_away_and_added);
     tcase_add_test(cases, a_tag_is_itself_or_what_stands_for_it);
     tcase_add_test(cases, a_delay_is_a_level_or_a_time_or_nonsense);
