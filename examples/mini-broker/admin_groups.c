@@ -8,6 +8,7 @@
  */
 #include "clients.h"
 #include "codes.h"
+#include "counters.h"
 #include "dispatch.h"
 #include "durable.h"
 #include "groups.h"
@@ -174,16 +175,19 @@ void handle_consume_status(struct connection *connection, const struct command *
     const struct text wanted = command_text(command, "topic");
     struct buffer *out = &broker->properties; /* the other one is offsets.c's */
     bool first = true;
+    double rate = 0;
     buffer_clear(out);
-    buffer_put_text(out, TEXT("{\"consumeTps\":0.0,\"offsetTable\":{"));
+    buffer_put_text(out, TEXT("{\"offsetTable\":{"));
     for (struct topic *topic = topic_next(broker, NULL); topic != NULL;
          topic = topic_next(broker, topic)) {
         if (topic->deleted || topic->stored == TOPIC_NOT_STORED ||
             (wanted.bytes > 0 && !text_equal(wanted, topic->entry.name)))
             continue;
-        if (put_consumed(out, broker, group, topic, first))
-            first = false;
+        if (!put_consumed(out, broker, group, topic, first))
+            continue;
+        first = false;
+        rate += counters_rate(broker, COUNTER_GET, topic->entry.name, group);
     }
-    buffer_put_text(out, TEXT("}}"));
+    buffer_format(out, "},\"consumeTps\":%.2f}", rate);
     reply_body(connection, command, buffer_text(out));
 }

@@ -9,6 +9,7 @@
 #include "dispatch.h"
 #include "rates.h"
 #include "reply.h"
+#include "stat.h"
 #include "topics.h"
 
 #include <stdarg.h>
@@ -40,27 +41,63 @@ static double disk_ratio(const struct broker *broker)
     return 1 - (double)info.f_bavail / (double)info.f_blocks;
 }
 
+/* Of both together; RATES_COUNT: there is no other. */
 static void put_rates(struct buffer *out, const struct broker *broker, const char *name,
-                      enum rates_of which)
+                      enum rates_of which, enum rates_of other)
 {
-    put_pair(out, name, "%.2f %.2f %.2f", rates_over(broker, which, 10),
-             rates_over(broker, which, 60), rates_over(broker, which, 600));
+    static const uint32_t seconds[] = {10, 60, 600};
+    double rates[3];
+    for (unsigned i = 0; i < 3; i++)
+        rates[i] = rates_over(broker, which, seconds[i]) +
+                   (other == RATES_COUNT ? 0 : rates_over(broker, other, seconds[i]));
+    put_pair(out, name, "%.2f %.2f %.2f", rates[0], rates[1], rates[2]);
+}
+
+/* Since the start, at three times: what came on a day is the difference of two. */
+static void put_totals(struct buffer *out, const struct broker *broker, const char *name,
+                       enum rates_of which, uint64_t now)
+{
+    static const char *const days[] = {"TodayMorning", "YesterdayMorning"};
+    char full[64];
+    for (unsigned day = 0; day < 2; day++) {
+        (void)snprintf(full, sizeof full, "%s%s", name, days[day]);
+        put_pair(out, full, "%llu",
+                 (unsigned long long)rates_until_morning(broker, which, day == 1));
+    }
+    (void)snprintf(full, sizeof full, "%sTodayNow", name);
+    put_pair(out, full, "%llu", (unsigned long long)now);
 }
 
 static void put_counts(struct buffer *out, const struct broker *broker)
 {
-    put_rates(out, broker, "putTps", RATES_PUT);
-    put_rates(out, broker, "getTransferredTps", RATES_GET);
-    put_rates(out, broker, "getTransferedTps", RATES_GET); /* what 4.x calls it */
-    put_rates(out, broker, "getFoundTps", RATES_GET);
-    put_rates(out, broker, "getTotalTps", RATES_GET);
-    put_pair(out, "getMissTps", "0.00 0.00 0.00");
-    put_pair(out, "msgPutTotalYesterdayMorning", "0");
-    put_pair(out, "msgPutTotalTodayMorning", "0");
-    put_pair(out, "msgPutTotalTodayNow", "%llu", (unsigned long long)broker->put_count);
-    put_pair(out, "msgGetTotalYesterdayMorning", "0");
-    put_pair(out, "msgGetTotalTodayMorning", "0");
-    put_pair(out, "msgGetTotalTodayNow", "%llu", (unsigned long long)broker->get_count);
+    put_rates(out, broker, "putTps", RATES_PUT, RATES_COUNT);
+    put_rates(out, broker, "getTransferredTps", RATES_GET, RATES_COUNT);
+    put_rates(out, broker, "getTransferedTps", RATES_GET, RATES_COUNT); /* what 4.x calls it */
+    put_rates(out, broker, "getFoundTps", RATES_FOUND, RATES_COUNT);
+    put_rates(out, broker, "getMissTps", RATES_MISSED, RATES_COUNT);
+    put_rates(out, broker, "getTotalTps", RATES_FOUND, RATES_MISSED);
+    put_totals(out, broker, "msgPutTotal", RATES_PUT, broker->put_count);
+    put_totals(out, broker, "msgGetTotal", RATES_GET, broker->get_count);
+}
+
+static void put_timers(struct buffer *out, const struct broker *broker)
+{
+    put_pair(out, "timerCongestNum", "%llu", (unsigned long long)stat_of(broker, "timers_waiting"));
+    put_pair(out, "timerEnqueueTps", "%.2f", rates_over(broker, RATES_DELAYED, 60));
+    put_pair(out, "timerDequeueTps", "%.2f", rates_over(broker, RATES_DELIVERED, 60));
+    put_pair(out, "timerReadBehind", "0"); /* nothing lies between the store and its timers */
+    put_pair(out, "timerOffsetBehind", "0");
+}
+
+/* There are no threads that requests would wait for. */
+static void put_queues(struct buffer *out)
+{
+    put_pair(out, "sendThreadPoolQueueSize", "0");
+    put_pair(out, "pullThreadPoolQueueSize", "0");
+    put_pair(out, "sendThreadPoolQueueHeadWaitTimeMills", "0");
+    put_pair(out, "pullThreadPoolQueueHeadWaitTimeMills", "0");
+    put_pair(out, "queryThreadPoolQueueSize", "0");
+    put_pair(out, "pageCacheLockTimeMills", "0");
 }
 
 /* Store time of the oldest message; now: there is none. */
@@ -96,17 +133,8 @@ void handle_broker_status(struct connection *connection, const struct command *c
     put_pair(out, "runtime", "[ %lld days, %lld hours, %lld minutes, %lld seconds ]", up / 86400,
              up / 3600 % 24, up / 60 % 60, up % 60);
     put_counts(out, broker);
-    put_pair(out, "sendThreadPoolQueueSize", "0");
-    put_pair(out, "pullThreadPoolQueueSize", "0");
-    put_pair(out, "sendThreadPoolQueueHeadWaitTimeMills", "0");
-    put_pair(out, "pullThreadPoolQueueHeadWaitTimeMills", "0");
-    put_pair(out, "queryThreadPoolQueueSize", "0");
-    put_pair(out, "pageCacheLockTimeMills", "0");
-    put_pair(out, "timerReadBehind", "0");
-    put_pair(out, "timerOffsetBehind", "0");
-    put_pair(out, "timerCongestNum", "0");
-    put_pair(out, "timerEnqueueTps", "0.0");
-    put_pair(out, "timerDequeueTps", "0.0");
+    put_queues(out);
+    put_timers(out, broker);
     put_pair(out, "earliestMessageTimeStamp", "%lld", (long long)earliest_ms(broker));
     put_pair(out, "commitLogMinOffset", "%llu", (unsigned long long)positions.first);
     put_pair(out, "commitLogMaxOffset", "%llu", (unsigned long long)positions.published);

@@ -12,6 +12,7 @@
 #include "clients.h"
 #include "codes.h"
 #include "config_store.h"
+#include "counters.h"
 #include "dispatch.h"
 #include "groups.h"
 #include "json.h"
@@ -250,7 +251,8 @@ void handle_topic_status(struct connection *connection, const struct command *co
                       (long long)(info.last_time_ns / 1000000),
                       (unsigned long long)info.next_offset, (unsigned long long)info.first_offset);
     }
-    buffer_put_text(out, TEXT("},\"topicPutTps\":0.0}"));
+    buffer_format(out, "},\"topicPutTps\":%.2f}",
+                  counters_rate(broker, COUNTER_PUT, topic->entry.name, (struct text){0}));
     reply_body(connection, command, buffer_text(out));
 }
 

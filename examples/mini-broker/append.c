@@ -96,6 +96,7 @@ static int32_t append_for_later(struct broker *broker, const struct message *mes
     record.body_count = 1;
     const int32_t code =
         commitlog_append_record(broker->store, &record, append_wait_ms(broker), out_receipt, err);
+    broker->delayed_count += code == COMMITLOG_OK;
     return room_told(broker, append_waited(broker, code), body.bytes);
 }
 

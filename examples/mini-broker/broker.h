@@ -58,6 +58,9 @@ struct broker {
     size_t attributes_cost; /* of all topics */
     uint64_t put_count;     /* messages taken */
     uint64_t get_count;     /* messages given */
+    uint64_t delayed_count; /* messages taken for later */
+    uint64_t pulls_found;   /* that were answered with some */
+    uint64_t pulls_missed;  /* with none */
     int32_t next_opaque;    /* of our own requests */
     uint64_t turn;          /* of the loop, from 1 on */
     uint64_t wrong_turn;    /* the last in which record.c was asked for what is none, */

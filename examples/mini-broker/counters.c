@@ -109,9 +109,10 @@ static void on_timer(uv_timer_t *timer)
     }
 }
 
-/* The total as it was a whole ring ago lies where the next one will: 0 if it is younger. */
-static void put_ring(struct buffer *out, const struct counters *counters,
-                     const struct counter *counter, uint32_t ring)
+/* In the time of the ring; *out_rate: a second.
+ * The total as it was a whole ring ago lies where the next one will: 0 if it is younger. */
+static uint64_t ring_sum(const struct counters *counters, const struct counter *counter,
+                         uint32_t ring, double *out_rate)
 {
     const uint64_t steps = counters->ticks / rings[ring].every;
     const size_t oldest = (steps + 1) % rings[ring].room;
@@ -119,8 +120,30 @@ static void put_ring(struct buffer *out, const struct counters *counters,
     const uint64_t whole = (uint64_t)rings[ring].every * rings[ring].room;
     uint64_t age = counters->ticks - counter->since + 1;
     age = age > whole ? whole : age;
+    *out_rate = (double)sum / (double)(age * TICK_S);
+    return sum;
+}
+
+static void put_ring(struct buffer *out, const struct counters *counters,
+                     const struct counter *counter, uint32_t ring)
+{
+    double rate;
+    const uint64_t sum = ring_sum(counters, counter, ring, &rate);
     buffer_format(out, "%s\"%s\":{\"avgpt\":0.0,\"sum\":%llu,\"tps\":%.2f}", ring > 0 ? "," : "{",
-                  rings[ring].name, (unsigned long long)sum, (double)sum / (double)(age * TICK_S));
+                  rings[ring].name, (unsigned long long)sum, rate);
+}
+
+double counters_rate(struct broker *broker, const char *name, struct text topic, struct text group)
+{
+    const struct counters *counters = broker->counters;
+    double rate = 0;
+    if (group.bytes == 0)
+        counters_fold(broker);
+    const struct counter *counter = (const struct counter *)(const void *)table_find(
+        &counters->table, counter_name(broker, text_of(name), topic, group));
+    if (counter != NULL)
+        (void)ring_sum(counters, counter, 0, &rate);
+    return rate;
 }
 
 void handle_view_stats(struct connection *connection, const struct command *command)

@@ -19,4 +19,7 @@ void counters_stop(struct broker *broker);
 void counters_add(struct broker *broker, const char *name, struct text topic, struct text group,
                   uint64_t count);
 
+/* A second, over the last minute, or since it was counted first. */
+double counters_rate(struct broker *broker, const char *name, struct text topic, struct text group);
+
 #endif

@@ -54,6 +54,7 @@ static bool pull_answer(struct pull *pull, int32_t code, uint64_t next,
                         const struct commitlog_queue_info *info)
 {
     struct reply reply = pull_reply(pull, code, next, info);
+    pull->to.connection->broker->pulls_missed++;
     reply_end(&reply, (struct text){0});
     return true;
 }
@@ -113,6 +114,7 @@ static bool pull_send(struct broker *broker, struct pull *pull, struct found *fo
                           message->body.bytes - bytes, holding);
         }
         broker->get_count += found->count;
+        broker->pulls_found++;
         counters_add(broker, COUNTER_GET, pull->topic->entry.name,
                      (struct text){pull->group, pull->group_bytes}, found->count);
     }

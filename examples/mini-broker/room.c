@@ -11,23 +11,13 @@
 #include "room.h"
 
 #include "log.h"
+#include "stat.h"
 
 enum { QUIET_MS = 600 };
 
-static uint64_t tries_that_failed(const struct broker *broker)
-{
-    const char *name;
-    uint64_t value;
-    for (uint32_t i = 0; commitlog_stat(broker->store, i, &name, &value) == COMMITLOG_OK; i++) {
-        if (strcmp(name, "segments_refused_no_space") == 0)
-            return value;
-    }
-    return 0;
-}
-
 static bool has_tried_again(struct broker *broker)
 {
-    const uint64_t tries = tries_that_failed(broker);
+    const uint64_t tries = stat_of(broker, "segments_refused_no_space");
     if (tries == broker->room.tries)
         return false;
     broker->room.tries = tries;

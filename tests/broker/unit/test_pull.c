@@ -17,6 +17,7 @@
 #include "command.h"
 #include "config_store.h"
 #include "connections.h"
+#include "counters.h"
 #include "dispatch.h"
 #include "frame.h"
 #include "groups.h"
@@ -69,9 +70,9 @@ static void setup(void)
     ck_assert_int_eq(commitlog_open(directory, small, &broker.store, NULL), COMMITLOG_OK);
     commitlog_options_free(small);
     ck_assert_int_eq(uv_loop_init(&broker.loop), 0);
-    ck_assert(config_start(&broker) && groups_start(&broker) && topics_start(&broker) &&
-              clients_start(&broker) && notices_start(&broker) && offsets_start(&broker) &&
-              connections_start(&broker) && hold_start(&broker));
+    ck_assert(counters_start(&broker) && config_start(&broker) && groups_start(&broker) &&
+              topics_start(&broker) && clients_start(&broker) && notices_start(&broker) &&
+              offsets_start(&broker) && connections_start(&broker) && hold_start(&broker));
     topic = topic_make(&broker, TEXT("orders"), QUEUES, PERM_READ | PERM_WRITE);
     ck_assert_int_eq(topic_store(&broker, topic, NULL), COMMITLOG_OK);
     append("body", 4);
@@ -92,6 +93,7 @@ static void teardown(void)
     clients_stop(&broker);
     notices_stop(&broker);
     config_stop(&broker);
+    counters_stop(&broker);
     topics_stop(&broker);
     groups_stop(&broker);
     (void)uv_run(&broker.loop, UV_RUN_DEFAULT);
