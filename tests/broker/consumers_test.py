@@ -7,6 +7,7 @@ codes of the official one.
 """
 
 import json
+import re
 import socket
 import struct
 import sys
@@ -16,8 +17,8 @@ import wire
 from keep_test import held_pulls
 from ops import Broker
 
-OK, NO_PERMISSION, NOT_FOUND, RETRY, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, INVALID = \
-    0, 16, 19, 20, 24, 25, 29
+OK, SYSTEM_ERROR, NO_PERMISSION, NOT_FOUND, RETRY, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, NO_GROUP, \
+    INVALID = 0, 1, 16, 19, 20, 24, 25, 26, 29
 
 
 def beat(connection, client, group, topics, model="CLUSTERING"):
@@ -185,6 +186,71 @@ def test_a_group_is_reset_to_a_moment_that_was_said(checks):
             header, _ = connection.ask(222, {"group": "readers", "topic": "orders",
                                              "timestamp": moment, "isForce": "true"})
             checks.same(f"{moment}", (OK, wanted), (header["code"], offset(connection)))
+
+
+def reset(connection, group, **more):
+    """The code of the answer, and {queue: offset} of its table."""
+    header, body = connection.ask(222, {"group": group, "topic": "orders", "timestamp": 0,
+                                        "isForce": "true", **more})
+    return header["code"], {int(queue): int(offset) for queue, offset in re.findall(
+        rb'"queueId":(\d+),"topic":"orders"\}:(\d+)', body)}
+
+
+def test_one_queue_of_a_group_is_reset(checks):
+    """As mqadmin does when it is given a queue and an offset: 15, and then 222 for time 0."""
+    with Broker() as broker, broker.connect() as connection:
+        for queue in range(4):
+            broker.send("orders", 10, queue)
+            broker.consumed("readers", "orders", queue, 8)
+
+        def offsets():
+            return [int(connection.ask(14, {"consumerGroup": "readers", "topic": "orders",
+                                            "queueId": queue})[0]["extFields"]["offset"])
+                    for queue in range(4)]
+
+        def refused(what, wanted, **more):
+            before = offsets()
+            checks.same(f"{what}: refused", (wanted, {}), reset(connection, "readers", **more))
+            checks.same(f"{what}: nothing has changed", before, offsets())
+
+        checks.same("a queue and an offset", (OK, {1: 5}),
+                    reset(connection, "readers", queueId=1, offset=5))
+        checks.same("no other queue moves", [8, 5, 8, 8], offsets())
+        checks.same("to its end", (OK, {1: 10}),
+                    reset(connection, "readers", queueId=1, offset=10))
+        checks.same("a queue by time", (OK, {2: 0}), reset(connection, "readers", queueId=2))
+        checks.same("and to the end", (OK, {0: 10}),
+                    reset(connection, "readers", queueId=0, offset=-1, timestamp=-1))
+        checks.same("no other moves", [10, 10, 0, 8], offsets())
+        refused("beyond the end", SYSTEM_ERROR, queueId=1, offset=11)
+        refused("before the first", SYSTEM_ERROR, queueId=1, offset=-2)
+        refused("a queue that is not there", SYSTEM_ERROR, queueId=4, offset=0)
+        refused("no queue", INVALID, queueId="x", offset=0)
+        refused("no offset", INVALID, queueId=1, offset="x")
+        checks.same("an offset of no queue is by time",
+                    (OK, {queue: 0 for queue in range(4)}),
+                    reset(connection, "readers", queueId=-1, offset=5))
+
+        beat(connection, "c", "readers", {"orders": ("*", 1)})
+        connection.socket.sendall(wire.frame(222, {
+            "group": "readers", "topic": "orders", "timestamp": 0, "isForce": "true", "queueId": 3,
+            "offset": 7}))
+        told = {}
+        while not {220, OK} <= set(told):
+            header, body = connection.message()
+            told[header["code"]] = body
+        checks.same("members are told of this queue", (b'"queueId":3', 1),
+                    (re.search(rb'"queueId":\d+', told[220]).group(),
+                     told[220].count(b"queueId")))
+
+
+def test_a_group_that_is_not_there_is_not_reset(checks):
+    with Broker() as broker, broker.connect() as connection:
+        broker.send("orders", 5)
+        checks.same("refused", (NO_GROUP, {}), reset(connection, "nobody"))
+        checks.same("a queue of it", (NO_GROUP, {}),
+                    reset(connection, "nobody", queueId=0, offset=1))
+        checks.same("none is made", NO_GROUP, connection.ask(352, {"group": "nobody"})[0]["code"])
 
 
 # ---- words ---------------------------------------------------------------------------------------

@@ -68,17 +68,21 @@ class Connection:
             out += piece
         return bytes(out)
 
+    def message(self):
+        """The next response, or request from the server: (header, body)."""
+        length, = struct.unpack(">i", self.read(4))
+        data = self.read(length)
+        kind, header_length = data[0], int.from_bytes(data[1:4], "big")
+        if kind != 0:
+            raise WireError(f"a header of type {kind} came for one of type 0")
+        return json.loads(data[4:4 + header_length]), data[4 + header_length:]
+
     def answer(self):
         """The next response: (header, body). Requests from the server in between are let go."""
         while True:
-            length, = struct.unpack(">i", self.read(4))
-            data = self.read(length)
-            kind, header_length = data[0], int.from_bytes(data[1:4], "big")
-            if kind != 0:
-                raise WireError(f"a header of type {kind} came for one of type 0")
-            header = json.loads(data[4:4 + header_length])
+            header, body = self.message()
             if header.get("flag", 0) & 1:
-                return header, data[4 + header_length:]
+                return header, body
 
     def ask(self, code, ext=None, body=b""):
         self.opaque += 1
