@@ -39,9 +39,9 @@ void handle_group_update(struct connection *connection, const struct command *co
 void handle_group_delete(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
-    struct group *group = group_find(broker, command_text(command, "groupName"));
     const char *why = "";
-    if (group != NULL && !group_delete(broker, group, &why)) {
+    if (!group_delete(broker, command_text(command, "groupName"),
+                      command_bool(command, "cleanOffset"), &why)) {
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "%s", why);
         return;
     }

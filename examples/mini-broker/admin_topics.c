@@ -51,7 +51,6 @@ static void put_settings(struct topic *topic, const struct topic *from)
     topic->perm = from->perm;
     topic->sys_flag = from->sys_flag;
     topic->order = from->order;
-    topic->deleted = from->deleted;
 }
 
 /* REPLY_OK; or err says why not, and the topic, if there was one, is as it was. Without `save` the
@@ -60,7 +59,7 @@ static int32_t topic_set(struct broker *broker, const struct wanted *wanted, boo
                          struct commitlog_error *err)
 {
     const struct topic *old = topic_find(broker, wanted->name);
-    struct topic before = {.deleted = true, .read_queues = 1, .write_queues = 1};
+    struct topic before = {0};
     const struct topic after = {.read_queues = (uint32_t)wanted->read,
                                 .write_queues = (uint32_t)wanted->write,
                                 .perm = (uint32_t)wanted->perm,
@@ -76,7 +75,8 @@ static int32_t topic_set(struct broker *broker, const struct wanted *wanted, boo
     struct topic *topic = topic_make(broker, wanted->name, after.read_queues, after.perm);
     if (topic == NULL) {
         json_decref(attributes);
-        (void)snprintf(err->message, sizeof err->message, "no memory, or too many topics");
+        (void)snprintf(err->message, sizeof err->message,
+                       "no memory, or no room for another topic: %d", TOPICS_MAX);
         return REPLY_SYSTEM_ERROR;
     }
     json_t *kept = json_incref(before.attributes);
@@ -88,7 +88,9 @@ static int32_t topic_set(struct broker *broker, const struct wanted *wanted, boo
         (void)snprintf(err->message, sizeof err->message, "the settings cannot be written");
         good = false;
     }
-    if (!good) {
+    if (!good && old == NULL) {
+        topic_unmake(broker, topic);
+    } else if (!good) {
         put_settings(topic, &before);
         topic_take_attributes(broker, topic, json_incref(kept));
         config_changed(broker);

@@ -16,7 +16,7 @@
 
 #include <stdlib.h>
 
-enum { ID_MAX = 512, GROUPS_MAX = 100000, MEMBERS_MAX = 65536, ALLOCATIONS_COST = 96 };
+enum { ID_MAX = 512, AUDIENCES_MAX = 100000, MEMBERS_MAX = 65536, ALLOCATIONS_COST = 96 };
 enum { ASKED_MAX = 64 }; /* members that are looked at for one that reads */
 
 struct clients {
@@ -115,7 +115,7 @@ static void audience_free(struct broker *broker, struct table *table, struct aud
 static struct audience *audience_make(struct table *table, struct text group)
 {
     struct audience *audience = (struct audience *)(void *)table_find(table, group);
-    if (audience != NULL || table->count >= GROUPS_MAX || group.bytes > CLIENTS_GROUP_MAX)
+    if (audience != NULL || table->count >= AUDIENCES_MAX || group.bytes > CLIENTS_GROUP_MAX)
         return audience;
     audience = calloc(1, sizeof *audience + group.bytes + 1);
     if (audience == NULL)
@@ -170,7 +170,7 @@ static struct member *member_make(struct audience *audience, struct text id,
     if (!charge(connection, cost))
         return NULL;
     struct member *member = audience_add(audience, id);
-    *out_taken = member == NULL ? TAKEN_NOT : TAKEN_NEW;
+    *out_taken = member != NULL ? TAKEN_NEW : id.bytes > ID_MAX ? TAKEN_NOT : TAKEN_FULL;
     if (member == NULL)
         discharge(connection->broker, connection, cost);
     else
@@ -185,7 +185,7 @@ struct audience *clients_join(struct connection *connection, const struct comman
     struct broker *broker = connection->broker;
     struct table *table = clients_table(broker, producer);
     struct audience *audience = audience_make(table, group);
-    *out_taken = TAKEN_NOT;
+    *out_taken = group.bytes > CLIENTS_GROUP_MAX ? TAKEN_NOT : TAKEN_FULL;
     if (audience == NULL)
         return NULL;
     struct member *member = audience->members;

@@ -26,8 +26,8 @@ enum {
 enum taken {
     TAKEN_SAME,
     TAKEN_NEW,
-    TAKEN_NOT, /* no memory, too many, too long a name */
-    TAKEN_FULL /* it would be beyond what is kept */
+    TAKEN_NOT, /* too long a name */
+    TAKEN_FULL /* it would be beyond what is kept, or there is no memory */
 };
 
 struct member {

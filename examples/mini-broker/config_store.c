@@ -86,8 +86,10 @@ static json_t *config_to_json(const struct broker *broker)
 {
     json_t *topics = json_array(), *groups = json_array();
     for (const struct topic *topic = topic_next(broker, NULL); topic != NULL;
-         topic = topic_next(broker, topic))
-        json_array_append_new(topics, topic_to_json(topic));
+         topic = topic_next(broker, topic)) {
+        if (topic_is_written(topic))
+            json_array_append_new(topics, topic_to_json(topic));
+    }
     groups_to_json(broker, groups);
     return json_pack("{s:i, s:o, s:o}", "version", 1, "topics", topics, "groups", groups);
 }

@@ -2,26 +2,34 @@
 /*
  * groups.c - settings of consumer groups. See groups.h.
  *
- * Happy path: a consumer's first heartbeat makes one with the usual settings; an administrator
- * changes them. Failure modes: no memory: NULL; more settings than are kept: refused, or, in the
- * file of settings, which may be an older one's, left out, and the log says so; those of the store:
+ * Happy path: a consumer's first heartbeat or pull makes one with the usual settings; the offset
+ * that it commits makes it stay; an administrator changes its settings. Failure modes: no memory:
+ * NULL; as many as there can be: those that nobody needs are forgotten at once, and if that does
+ * not help, NULL, and the log says so once; more settings than are kept: refused, or, in the file
+ * of settings, which may be an older one's, left out, and the log says so; those of the store:
  * NULL, and the log says why.
  */
 #include "groups.h"
 
+#include "clients.h"
 #include "codes.h"
 #include "config_store.h"
 #include "log.h"
 #include "offsets.h"
-#include "topics.h"
 
 #include <stdlib.h>
 
-enum { GROUPS_MAX = 100000 };
+enum { LOOK_MS = 10000, LOOK_AGAIN_MS = 1000 /* when there is no room */ };
 
 struct groups {
     struct table table;
     size_t settings_bytes; /* of all */
+    size_t count;          /* of those that are there, */
+    size_t passing;        /* and those of them that are not kept */
+    bool said_full;
+    uint64_t looked_ms; /* for room */
+    uv_timer_t look;
+    struct broker *broker;
 };
 
 /* What official clients and tools say of a group. */
@@ -41,44 +49,172 @@ static const char *const known[] = {"groupName",
                                     "subscriptionDataSet",
                                     "attributes"};
 
-struct group *group_find(const struct broker *broker, struct text name)
+/* Deleted ones, too. */
+static struct group *group_any(const struct broker *broker, struct text name)
 {
     return (struct group *)(void *)table_find(&broker->groups->table, name);
 }
 
-struct group *group_next(const struct broker *broker, const struct group *group)
+static struct group *group_any_next(const struct broker *broker, const struct group *group)
 {
     return (struct group *)(void *)table_next(&broker->groups->table,
                                               group == NULL ? NULL : &group->entry);
 }
 
-struct group *group_make(struct broker *broker, struct text name)
+struct group *group_find(const struct broker *broker, struct text name)
 {
-    struct group *group = group_find(broker, name);
-    if (group != NULL || !group_name_is_good(name) || broker->groups->table.count >= GROUPS_MAX)
-        return group;
-    group = calloc(1, sizeof *group + name.bytes + 1);
+    struct group *group = group_any(broker, name);
+    return group == NULL || group->deleted ? NULL : group;
+}
+
+struct group *group_next(const struct broker *broker, const struct group *group)
+{
+    struct group *next = group_any_next(broker, group);
+    while (next != NULL && next->deleted)
+        next = group_any_next(broker, next);
+    return next;
+}
+
+/* Around each change of what it counts as. */
+static void group_uncount(struct groups *groups, const struct group *group)
+{
+    groups->count -= !group->deleted;
+    groups->passing -= !group->deleted && !group->kept;
+}
+
+static void group_count(struct groups *groups, const struct group *group)
+{
+    groups->count += !group->deleted;
+    groups->passing += !group->deleted && !group->kept;
+}
+
+static void group_usual(struct group *group)
+{
+    group->consume = group->from_min = group->broadcast = true;
+    group->retry_queues = 1;
+    group->retry_max = 16;
+}
+
+/* NULL: no memory. */
+static struct group *group_new(struct broker *broker, struct text name)
+{
+    struct group *group = calloc(1, sizeof *group + name.bytes + 1);
     if (group == NULL)
         return NULL;
     memcpy(group + 1, name.data, name.bytes);
     group->entry.name = (struct text){(char *)(group + 1), name.bytes};
-    group->consume = group->from_min = group->broadcast = true;
-    group->retry_queues = 1;
-    group->retry_max = 16;
+    group_usual(group);
     if (!table_insert(&broker->groups->table, &group->entry)) {
         free(group);
         return NULL;
     }
-    config_changed(broker);
+    group_count(broker->groups, group);
     return group;
+}
+
+static void group_drop(struct broker *broker, struct group *group)
+{
+    struct groups *groups = broker->groups;
+    group_uncount(groups, group);
+    if (groups->count < GROUPS_MAX / 10 * 9)
+        groups->said_full = false;
+    commitlog_group_close(group->stored);
+    if (group->settings != NULL)
+        groups->settings_bytes -= strlen(group->settings);
+    free(group->settings);
+    table_remove(&groups->table, &group->entry);
+    free(group);
+}
+
+/* Those that only clients named, and that none has named for so long. */
+static void groups_forget(struct broker *broker, uint64_t after_ms)
+{
+    const uint64_t now = uv_now(&broker->loop);
+    struct group *group = broker->groups->passing == 0 ? NULL : group_any_next(broker, NULL);
+    while (group != NULL) {
+        struct group *next = group_any_next(broker, group);
+        if (!group->kept && clients_consumers(broker, group->entry.name) != NULL) {
+            group->seen_ms = now;
+        } else if (!group->kept && now - group->seen_ms >= after_ms) {
+            topic_pass(broker, group->entry.name);
+            group_drop(broker, group);
+        }
+        group = next;
+    }
+}
+
+static void on_look(uv_timer_t *timer)
+{
+    const struct groups *groups = timer->data;
+    groups_forget(groups->broker, GROUP_FORGOTTEN_MS);
+}
+
+/* For one more. */
+static bool groups_have_room(struct broker *broker)
+{
+    struct groups *groups = broker->groups;
+    const uint64_t now = uv_now(&broker->loop);
+    if (groups->count >= GROUPS_MAX && now - groups->looked_ms >= LOOK_AGAIN_MS) {
+        groups->looked_ms = now;
+        groups_forget(broker, 0);
+    }
+    if (groups->count < GROUPS_MAX)
+        return true;
+    if (!groups->said_full)
+        log_line(LOG_WARN, "there are %d groups of consumers: no room for another", GROUPS_MAX);
+    groups->said_full = true;
+    return false;
+}
+
+struct group *group_make(struct broker *broker, struct text name)
+{
+    struct groups *groups = broker->groups;
+    struct group *group = group_any(broker, name);
+    if (group == NULL || group->deleted) {
+        if (!group_name_is_good(name) || !groups_have_room(broker) ||
+            (group == NULL && groups->table.count >= 2 * (size_t)GROUPS_MAX))
+            return NULL;
+        if (group == NULL && (group = group_new(broker, name)) == NULL)
+            return NULL;
+        if (group->deleted) { /* again: it begins at the offsets that were left */
+            group_uncount(groups, group);
+            group->deleted = false;
+            group_usual(group);
+            group_count(groups, group);
+            config_changed(broker);
+        }
+    }
+    group->seen_ms = uv_now(&broker->loop);
+    return group;
+}
+
+void group_keep(struct broker *broker, struct group *group)
+{
+    if (group->kept)
+        return;
+    group_uncount(broker->groups, group);
+    group->kept = true;
+    group_count(broker->groups, group);
+    topic_stay(broker, group->entry.name);
+    config_changed(broker);
+}
+
+uint32_t group_retry_queues(const struct group *group)
+{
+    return group->retry_queues < 1                  ? 1
+           : group->retry_queues > TOPIC_QUEUES_MAX ? TOPIC_QUEUES_MAX
+                                                    : (uint32_t)group->retry_queues;
+}
+
+struct topic *group_retries(struct broker *broker, const struct group *group)
+{
+    return topic_of_retries(broker, group->entry.name, group_retry_queues(group), !group->kept);
 }
 
 struct commitlog_group *group_stored(struct broker *broker, struct text name, bool create)
 {
     struct commitlog_error err = {0};
-    struct group *group = group_find(broker, name);
-    if (group == NULL && create)
-        group = group_make(broker, name);
+    struct group *group = create ? group_make(broker, name) : group_any(broker, name);
     if (group == NULL)
         return NULL;
     if (group->stored == NULL) {
@@ -88,6 +224,8 @@ struct commitlog_group *group_stored(struct broker *broker, struct text name, bo
         if (code != COMMITLOG_OK && code != COMMITLOG_ENOTFOUND)
             log_line(LOG_ERROR, "group %s: %s", group->entry.name.data, err.message);
     }
+    if (group->stored != NULL)
+        group_keep(broker, group);
     return group->stored;
 }
 
@@ -162,19 +300,23 @@ static bool saved(struct broker *broker, const char **out_why)
     return config_save(broker);
 }
 
-static void group_drop(struct broker *broker, struct group *group)
+/* As it was before a change; a group that was not there is gone again. */
+static void group_undo(struct broker *broker, struct group *group, const struct group *before)
 {
-    commitlog_group_close(group->stored);
-    settings_set(broker, group, NULL);
-    table_remove(&broker->groups->table, &group->entry);
-    free(group);
+    if (before == NULL) {
+        group_drop(broker, group);
+    } else {
+        group_uncount(broker->groups, group);
+        *group = *before;
+        group_count(broker->groups, group);
+    }
     config_changed(broker);
 }
 
 int32_t group_update(struct broker *broker, json_t *settings, const char **out_why)
 {
     const char *name = json_string_value(json_object_get(settings, "groupName"));
-    const struct group *old = name == NULL ? NULL : group_find(broker, text_of(name));
+    const struct group *old = name == NULL ? NULL : group_any(broker, text_of(name));
     const struct group before = old == NULL ? (struct group){0} : *old;
     char *text = settings_text(settings);
     *out_why = text == NULL ? "no memory" : "too much, of this group or of all";
@@ -189,16 +331,25 @@ int32_t group_update(struct broker *broker, json_t *settings, const char **out_w
         return REPLY_INVALID;
     }
     char *kept = settings_swap(broker, group, text);
+    group_keep(broker, group);
     if (saved(broker, out_why)) {
         free(kept);
         return REPLY_OK;
     }
     settings_set(broker, group, kept);
-    if (old != NULL)
-        *group = before;
-    else
-        group_drop(broker, group);
+    group_undo(broker, group, old == NULL ? NULL : &before);
     return REPLY_SYSTEM_ERROR;
+}
+
+/* It was deleted, and its offsets are left, if the store has them. */
+static void group_take_deleted(struct broker *broker, struct text name)
+{
+    struct group *group = group_any(broker, name);
+    if (group == NULL)
+        return;
+    group_uncount(broker->groups, group);
+    group->deleted = true;
+    group_count(broker->groups, group);
 }
 
 bool group_from_json(struct broker *broker, json_t *settings)
@@ -209,26 +360,35 @@ bool group_from_json(struct broker *broker, json_t *settings)
                  GROUP_NAME_MAX);
         return true;
     }
+    if (name != NULL && json_is_true(json_object_get(settings, "deleted"))) {
+        group_take_deleted(broker, text_of(name));
+        return true;
+    }
+    /* However many there are: they were taken when there was room. */
+    if (name != NULL && group_name_is_good(text_of(name)) &&
+        group_any(broker, text_of(name)) == NULL && group_new(broker, text_of(name)) == NULL)
+        return false;
     struct group *group = group_take(broker, settings);
-    char *text = group == NULL ? NULL : settings_text(settings);
+    if (group == NULL)
+        return false;
+    char *text = settings_text(settings);
     if (text != NULL && !settings_have_room(broker, group, text)) {
         log_line(LOG_WARN, "group %s: more settings than are kept: it has the usual ones",
                  group->entry.name.data);
         free(text);
         text = NULL;
     }
-    if (group != NULL)
-        settings_set(broker, group, text);
-    return group != NULL;
+    settings_set(broker, group, text);
+    group_keep(broker, group);
+    return true;
 }
 
-static bool group_delete_stored(struct broker *broker, struct group *group, const char **out_why)
+static bool group_delete_stored(struct group *group, const char **out_why)
 {
     struct commitlog_error err = {0};
-    offsets_forget(broker, group->entry.name);
-    struct commitlog_group *stored = group_stored(broker, group->entry.name, false);
-    const int32_t code =
-        stored == NULL ? COMMITLOG_OK : commitlog_group_delete(stored, COMMITLOG_LEVEL_NONE, &err);
+    const int32_t code = group->stored == NULL
+                             ? COMMITLOG_OK
+                             : commitlog_group_delete(group->stored, COMMITLOG_LEVEL_NONE, &err);
     if (code == COMMITLOG_OK || code == COMMITLOG_ENOTFOUND)
         return true;
     log_line(LOG_ERROR, "group %s: %s", group->entry.name.data, err.message);
@@ -236,16 +396,31 @@ static bool group_delete_stored(struct broker *broker, struct group *group, cons
     return false;
 }
 
-bool group_delete(struct broker *broker, struct group *group, const char **out_why)
+bool group_delete(struct broker *broker, struct text name, bool clean, const char **out_why)
 {
-    group->deleted = true;
-    if (saved(broker, out_why) && group_delete_stored(broker, group, out_why)) {
-        group_drop(broker, group);
+    struct group *group = group_any(broker, name);
+    *out_why = "its offsets cannot be stored";
+    if (group == NULL || (group->deleted && !clean))
         return true;
+    if (!clean && !offsets_settle(broker, name)) /* later they would make the group again */
+        return false;
+    const bool left = group_stored(broker, name, false) != NULL && !clean;
+    const struct group before = *group;
+    group_uncount(broker->groups, group);
+    group->deleted = true;
+    group->kept = left; /* in the file, too, or it would be there again after a restart */
+    group_count(broker->groups, group);
+    if (!saved(broker, out_why) || (clean && !group_delete_stored(group, out_why))) {
+        group_undo(broker, group, &before);
+        return false;
     }
-    group->deleted = false;
-    config_changed(broker);
-    return false;
+    if (clean)
+        offsets_forget(broker, name);
+    if (left)
+        settings_set(broker, group, NULL);
+    else
+        group_drop(broker, group);
+    return true;
 }
 
 json_t *group_settings(const struct group *group)
@@ -263,28 +438,45 @@ json_t *group_settings(const struct group *group)
 
 void groups_to_json(const struct broker *broker, json_t *array)
 {
-    for (const struct group *group = group_next(broker, NULL); group != NULL;
-         group = group_next(broker, group)) {
-        if (!group->deleted)
-            json_array_append_new(array, group_settings(group));
+    for (const struct group *group = group_any_next(broker, NULL); group != NULL;
+         group = group_any_next(broker, group)) {
+        if (!group->kept)
+            continue;
+        json_array_append_new(
+            array, group->deleted
+                       ? json_pack("{s:s, s:b}", "groupName", group->entry.name.data, "deleted", 1)
+                       : group_settings(group));
     }
 }
 
-/* Groups that the store has offsets of. */
-static void groups_of_store(struct broker *broker)
+/* Groups that the store has offsets of, however many there are. */
+static bool groups_of_store(struct broker *broker)
 {
     struct commitlog_group_info info = {.struct_bytes = sizeof info};
-    for (uint32_t i = 0; commitlog_group_at(broker->store, i, &info) == COMMITLOG_OK; i++)
-        (void)group_make(broker, (struct text){info.name, info.name_bytes});
+    for (uint32_t i = 0; commitlog_group_at(broker->store, i, &info) == COMMITLOG_OK; i++) {
+        const struct text name = {info.name, info.name_bytes};
+        if (!group_name_is_good(name))
+            continue;
+        struct group *group = group_new(broker, name);
+        if (group == NULL)
+            return false;
+        group_uncount(broker->groups, group);
+        group->kept = true;
+        group_count(broker->groups, group);
+    }
+    return true;
 }
 
 bool groups_start(struct broker *broker)
 {
-    broker->groups = calloc(1, sizeof *broker->groups);
-    if (broker->groups == NULL)
+    struct groups *groups = calloc(1, sizeof *groups);
+    if (groups == NULL)
         return false;
-    groups_of_store(broker);
-    return true;
+    groups->broker = broker;
+    groups->look.data = groups;
+    broker->groups = groups;
+    uv_timer_init(&broker->loop, &groups->look);
+    return groups_of_store(broker) && uv_timer_start(&groups->look, on_look, LOOK_MS, LOOK_MS) == 0;
 }
 
 void groups_stop(struct broker *broker)
@@ -300,6 +492,8 @@ void groups_stop(struct broker *broker)
         free(group);
     }
     table_free(&broker->groups->table);
+    uv_close((uv_handle_t *)&broker->groups->look, NULL);
+    (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
     free(broker->groups);
     broker->groups = NULL;
 }

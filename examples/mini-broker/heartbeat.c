@@ -4,11 +4,11 @@
  *
  * Owns: nothing; clients.c keeps what is said here. Invariants: 1. a heartbeat is never refused for
  * what a newer client says in it, only for more than clients.h lets one client, or all, say; 2.
- * each consumer group has its topic of retries; 3. a group counts once in a heartbeat, as it is
- * named first. Threads: the loop's. Happy path: JSON, join, subscribe, tell the others. Failure
- * modes: a body that is no JSON: REPLY_SYSTEM_ERROR; one that is too large for any client's:
- * REPLY_INVALID; a subscription that cannot be parsed is left out, and its pulls say so; too much
- * is said: REPLY_SYSTEM_BUSY, with what has room kept.
+ * each consumer group that retries has its topic for them; 3. a group counts once in a heartbeat,
+ * as it is named first. Threads: the loop's. Happy path: JSON, join, subscribe, tell the others.
+ * Failure modes: a body that is no JSON: REPLY_SYSTEM_ERROR; one that is too large for any
+ * client's: REPLY_INVALID; a subscription that cannot be parsed is left out, and its pulls say so;
+ * too much is said: REPLY_SYSTEM_BUSY, with what has room kept.
  */
 #include "clients.h"
 #include "codes.h"
@@ -72,12 +72,15 @@ static void consumer_beats(struct beat *beat, const json_t *data)
     struct broker *broker = beat->connection->broker;
     const struct text group = json_text(data, "groupName");
     bool changed;
-    if (group_make(broker, group) == NULL)
+    struct group *made = group_make(broker, group);
+    if (made == NULL) { /* a name that cannot be is passed over, as RocketMQ does */
+        beat->full |= group_name_is_good(group);
         return;
+    }
     struct audience *audience = join(beat, false, group, &changed);
     if (audience == NULL)
         return;
-    (void)topic_of_group(broker, RETRY_PREFIX, group);
+    beat->full |= made->retry_queues > 0 && group_retries(broker, made) == NULL;
     audience->broadcast = text_equal(json_text(data, "messageModel"), TEXT("BROADCASTING"));
     audience->active = text_equal(json_text(data, "consumeType"), TEXT("CONSUME_ACTIVELY")) ||
                        text_equal(json_text(data, "consumeType"), TEXT("PULL"));
@@ -123,8 +126,9 @@ void handle_heartbeat(struct connection *connection, const struct command *comma
     clients_say_full(connection);
     reply_error(connection, command, REPLY_SYSTEM_BUSY,
                 "heartbeat: too many groups and subscriptions, of this client or of all: a client "
-                "has room for %d MiB, all for %d MiB, a group for %d subscriptions",
-                CLIENT_BYTES_MAX >> 20, CLIENTS_BYTES_MAX >> 20, CLIENTS_SUBSCRIPTIONS_MAX);
+                "has room for %d MiB, all for %d MiB and %d groups, a group for %d subscriptions",
+                CLIENT_BYTES_MAX >> 20, CLIENTS_BYTES_MAX >> 20, GROUPS_MAX,
+                CLIENTS_SUBSCRIPTIONS_MAX);
 }
 
 void handle_unregister(struct connection *connection, const struct command *command)

@@ -59,6 +59,7 @@ static void hold_drop(struct holds *holds, struct held *held)
         line->first = held->next;
     if (line->first == NULL) {
         table_remove(&holds->lines, &line->entry);
+        topic_unwait(line->topic);
         free(line);
     }
     holds->count--;
@@ -180,6 +181,7 @@ static struct line *line_of(struct holds *holds, struct topic *topic, uint32_t q
         free(line);
         return NULL;
     }
+    topic->lines++;
     return line;
 }
 

@@ -4,12 +4,14 @@
  *
  * Owns: nothing. Invariants: a queue of which nothing is stored begins and ends at 0. Threads: the
  * loop's.
- * Happy path: topic, queue, number. Failure modes: no such topic: REPLY_NO_TOPIC; no offset:
+ * Happy path: topic, queue, number. Failure modes: no such topic: REPLY_NO_TOPIC; no such
+ * group, where one is to be set: REPLY_NO_GROUP; no offset:
  * REPLY_NOT_FOUND, and the client decides where it begins; a store that does not take one:
  * REPLY_SYSTEM_ERROR.
  */
 #include "codes.h"
 #include "dispatch.h"
+#include "groups.h"
 #include "offsets.h"
 #include "reply.h"
 
@@ -88,10 +90,16 @@ void handle_offset_query(struct connection *connection, const struct command *co
 void handle_offset_update(struct connection *connection, const struct command *command)
 {
     uint32_t queue;
+    const struct text group = command_text(command, "consumerGroup");
+    if (group_find(connection->broker, group) == NULL) { /* no mistake of a tool makes one */
+        reply_error(connection, command, REPLY_NO_GROUP, "Group %.*s not exist!", (int)group.bytes,
+                    group.data);
+        return;
+    }
     const struct topic *topic = asked_topic(connection, command, &queue);
     if (topic == NULL)
         return;
-    if (offsets_set(connection->broker, command_text(command, "consumerGroup"), topic, queue,
+    if (offsets_set(connection->broker, group, topic, queue,
                     command_i64(command, "commitOffset", -1)))
         reply_ok(connection, command);
     else

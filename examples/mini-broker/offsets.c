@@ -177,6 +177,30 @@ bool offsets_groups(struct broker *broker, const struct topic *topic, json_t *na
     return good;
 }
 
+static bool noted_of(const struct noted *noted, struct text group)
+{
+    return text_equal((struct text){noted->entry.name.data, noted->group_bytes}, group);
+}
+
+bool offsets_settle(struct broker *broker, struct text group)
+{
+    struct offsets *offsets = broker->offsets;
+    struct table_entry *entry = table_next(&offsets->noted, NULL);
+    bool settled = true;
+    while (entry != NULL) {
+        struct noted *noted = (struct noted *)(void *)entry;
+        entry = table_next(&offsets->noted, entry);
+        if (!noted_of(noted, group))
+            continue;
+        if (offsets_commit(broker, group, noted->topic, noted->queue, noted->offset) ==
+            COMMITLOG_OK)
+            noted_drop(offsets, noted);
+        else
+            settled = false;
+    }
+    return settled;
+}
+
 void offsets_forget(struct broker *broker, struct text group)
 {
     struct offsets *offsets = broker->offsets;
@@ -185,7 +209,7 @@ void offsets_forget(struct broker *broker, struct text group)
     while (entry != NULL) {
         struct noted *noted = (struct noted *)(void *)entry;
         entry = table_next(&offsets->noted, entry);
-        if (text_equal((struct text){noted->entry.name.data, noted->group_bytes}, group))
+        if (noted_of(noted, group))
             noted_drop(offsets, noted);
     }
 }

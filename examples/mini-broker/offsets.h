@@ -29,7 +29,9 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
                   uint32_t queue, int64_t offset);
 /* Adds the names of the groups that have come somewhere in the topic; false: no memory. */
 bool offsets_groups(struct broker *broker, const struct topic *topic, json_t *names);
-/* The group is about to be deleted: what pulls of it said is not stored any more. */
+/* What pulls of the group said by the way is in the store when it returns. False: not all. */
+bool offsets_settle(struct broker *broker, struct text group);
+/* The group was deleted: what pulls of it said is not stored any more. */
 void offsets_forget(struct broker *broker, struct text group);
 
 #endif

@@ -380,6 +380,7 @@ static bool pull_parse(struct connection *connection, const struct command *comm
     else if (queue < 0 || queue >= (int64_t)topic_queues(out->topic))
         reply_error(connection, command, REPLY_INVALID, "there is no queue %lld", (long long)queue);
     else {
+        (void)group_make(broker, group); /* who pulls may commit, as with RocketMQ */
         memcpy(out->group, group.data, group.bytes);
         return pull_wants(connection, command, out, flags);
     }

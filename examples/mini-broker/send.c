@@ -44,11 +44,16 @@ void send_parse(const struct command *command, struct send *out)
     out->reconsume_max = command_i64(command, v1 ? "maxReconsumeTimes" : "l", -1);
 }
 
+/* Of the name of a topic of retries. */
+static struct text retry_group(struct text topic)
+{
+    return (struct text){topic.data + sizeof RETRY_PREFIX - 1,
+                         topic.bytes - (sizeof RETRY_PREFIX - 1)};
+}
+
 static struct topic *send_new_topic(struct broker *broker, const struct send *send,
                                     int32_t *out_code, const char **out_why)
 {
-    if (text_begins(send->topic, TEXT(RETRY_PREFIX)))
-        return topic_make(broker, send->topic, 1, PERM_READ | PERM_WRITE);
     const struct topic *model = topic_find(broker, send->default_topic);
     if (!broker->options->auto_topics || model == NULL || !(model->perm & PERM_INHERIT)) {
         *out_code = REPLY_NO_TOPIC;
@@ -66,11 +71,22 @@ struct topic *send_topic(struct broker *broker, const struct send *send, int32_t
 {
     struct topic *topic = topic_find(broker, send->topic);
     *out_code = REPLY_SYSTEM_ERROR;
-    *out_why = "no memory";
+    *out_why = "no memory, or no room for another topic";
     if (topic == NULL && !topic_name_is_good(send->topic)) {
         *out_code = REPLY_INVALID;
         *out_why = "a topic cannot have this name";
         return NULL;
+    }
+    if (text_begins(send->topic, TEXT(RETRY_PREFIX))) {
+        struct group *group = group_find(broker, retry_group(send->topic));
+        if (group == NULL) {
+            *out_code = REPLY_NO_GROUP;
+            *out_why = "subscription group not exist";
+            return NULL;
+        }
+        topic = group_retries(broker, group);
+        if (topic != NULL)
+            group_keep(broker, group);
     }
     if (topic == NULL)
         topic = send_new_topic(broker, send, out_code, out_why);
@@ -109,15 +125,14 @@ void send_unique(struct broker *broker, char out[33])
 /* A retry that was sent as a message: the rule of dead letters holds for it, too. */
 static struct topic *send_retry(struct broker *broker, const struct send *send, struct topic *topic)
 {
-    const struct text group = {topic->entry.name.data + sizeof RETRY_PREFIX - 1,
-                               topic->entry.name.bytes - (sizeof RETRY_PREFIX - 1)};
+    const struct text group = retry_group(topic->entry.name);
     const struct group *settings = group_find(broker, group);
     const int64_t most = send->reconsume_max >= 0 ? send->reconsume_max
                          : settings != NULL       ? settings->retry_max
                                                   : 16;
     if (send->reconsumed < most)
         return topic;
-    struct topic *dead = topic_of_group(broker, DEAD_PREFIX, group);
+    struct topic *dead = topic_of_dead(broker, group);
     return dead != NULL && topic_store(broker, dead, NULL) == COMMITLOG_OK ? dead : topic;
 }
 

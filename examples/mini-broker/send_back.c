@@ -5,8 +5,9 @@
  *
  * Owns: nothing. Invariants: the original stays as it is; the copy says how often it was tried, and
  * where it came from. Threads: the loop's.
- * Happy path: read the original by its position, write it anew with a time to be delivered at.
- * Failure modes: the original is gone: REPLY_SYSTEM_ERROR, and the client sends the message itself.
+ * Happy path: read the original by its position, write it anew with a time to be delivered at; of a
+ * group whose settings say that it has no queues of retries, nothing. Failure modes: the original
+ * is gone: REPLY_SYSTEM_ERROR, and the client sends the message itself.
  */
 #include "acl.h"
 #include "append.h"
@@ -21,24 +22,32 @@ static const char *const dropped_names[] = {"DELAY", "TIMER_OUT_MS", "RETRY_TOPI
                                             "ORIGIN_MESSAGE_ID", NULL};
 
 struct back {
-    struct text group;
+    struct group *group;
     int64_t position;
     int64_t level;
     int64_t most;
 };
 
-/* Of the group: the topic that it comes to. *out_at_ms: when. */
-static struct topic *back_topic(struct broker *broker, const struct back *back, uint32_t reconsumed,
-                                int64_t *out_at_ms)
+/* Of the group: the topic and queue that it comes to, and when. False: they cannot be had. */
+static bool back_to(struct broker *broker, const struct back *back, uint32_t reconsumed,
+                    struct message *out)
 {
     const bool dead = back->level < 0 || (int64_t)reconsumed >= back->most;
     const int64_t level = back->level > 0 ? back->level : DELAY_RETRY_FIRST + (int64_t)reconsumed;
-    struct topic *topic = topic_of_group(broker, dead ? DEAD_PREFIX : RETRY_PREFIX, back->group);
-    *out_at_ms = dead ? 0
-                      : broker_now_ms() + commitlog_delay_level_ms(level > DELAY_LEVEL_MAX
-                                                                       ? DELAY_LEVEL_MAX
-                                                                       : (uint32_t)level);
-    return topic != NULL && topic_store(broker, topic, NULL) == COMMITLOG_OK ? topic : NULL;
+    struct topic *topic =
+        dead ? topic_of_dead(broker, back->group->entry.name) : group_retries(broker, back->group);
+    if (topic == NULL || topic_store(broker, topic, NULL) != COMMITLOG_OK)
+        return false;
+    group_keep(broker, back->group);
+    const uint32_t wanted = group_retry_queues(back->group);
+    out->topic = topic;
+    out->queue =
+        dead ? 0 : topic->turn++ % (wanted < topic->write_queues ? wanted : topic->write_queues);
+    out->deliver_at_ms = dead ? 0
+                              : broker_now_ms() + commitlog_delay_level_ms(level > DELAY_LEVEL_MAX
+                                                                               ? DELAY_LEVEL_MAX
+                                                                               : (uint32_t)level);
+    return true;
 }
 
 /* All that the original had, and its origin. */
@@ -66,8 +75,7 @@ static int32_t back_append(struct broker *broker, const struct back *back,
     message.layout.properties = back_properties(broker, original, back->position);
     if (message.layout.properties.bytes > PROPERTIES_MAX_BYTES)
         return COMMITLOG_ETOOBIG;
-    message.topic = back_topic(broker, back, original->reconsumed, &message.deliver_at_ms);
-    if (message.topic == NULL)
+    if (!back_to(broker, back, original->reconsumed, &message))
         return COMMITLOG_ENOMEM;
     properties_scan(message.layout.properties, &known);
     message.layout.reconsumed = original->reconsumed + 1;
@@ -80,7 +88,8 @@ static int32_t back_append(struct broker *broker, const struct back *back,
 void handle_send_back(struct connection *connection, const struct command *command)
 {
     struct broker *broker = connection->broker;
-    struct back back = {.group = command_text(command, "group"),
+    const struct text name = command_text(command, "group");
+    struct back back = {.group = group_find(broker, name),
                         .position = command_i64(command, "offset", -1),
                         .level = command_i64(command, "delayLevel", 0)};
     struct commitlog_message message;
@@ -88,17 +97,20 @@ void handle_send_back(struct connection *connection, const struct command *comma
     struct commitlog_receipt receipt;
     struct commitlog_error err = {0};
     struct layout original;
-    const struct group *group = group_find(broker, back.group);
-    if (back.group.bytes > GROUP_NAME_MAX) { /* what RocketMQ says, and clients know */
+    if (name.bytes > GROUP_NAME_MAX) { /* what RocketMQ says, and clients know */
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "MESSAGE_ILLEGAL");
         return;
     }
-    if (group == NULL) {
+    if (back.group == NULL) {
         reply_error(connection, command, REPLY_NO_GROUP, "subscription group not exist, %.*s",
-                    (int)back.group.bytes, back.group.data);
+                    (int)name.bytes, name.data);
         return;
     }
-    back.most = command_i64(command, "maxReconsumeTimes", group->retry_max);
+    if (back.group->retry_queues <= 0) { /* it retries nothing: what came back is done with */
+        reply_ok(connection, command);
+        return;
+    }
+    back.most = command_i64(command, "maxReconsumeTimes", back.group->retry_max);
     int32_t code = record_get(connection, back.position, &message, &lease);
     if (code == COMMITLOG_OK && !layout_read(message.body, &original))
         code = COMMITLOG_ENOTFOUND;

@@ -5,13 +5,15 @@
  * What is in the store and not in the file of settings gets the usual settings, so a topic is never
  * lost when its messages are not.
  * Happy path: find, make at the first send, store. Failure modes: those of the store, to the
- * caller; no memory: NULL.
+ * caller; no memory: NULL; as many as there can be: NULL, and the log says so once, but what was
+ * kept, or is in the store, is taken at the start however much it is.
  */
 #include "topics.h"
 
 #include "codes.h"
 #include "command.h"
 #include "config_store.h"
+#include "join.h"
 #include "log.h"
 
 #include <stdio.h>
@@ -19,6 +21,8 @@
 
 struct topics {
     struct table table;
+    size_t count; /* of those that are there, and not passing */
+    bool said_full;
     struct topic **by_stored;
     size_t by_stored_room;
 };
@@ -82,32 +86,172 @@ static struct topic *topic_new(struct broker *broker, struct text name)
     return topic;
 }
 
-struct topic *topic_make(struct broker *broker, struct text name, uint32_t queues, uint32_t perm)
+/* Around each change of what it counts as. */
+static void topic_uncount(struct broker *broker, const struct topic *topic)
+{
+    broker->topics->count -= !topic->deleted && !topic->passing;
+    if (broker->topics->count < TOPICS_MAX / 10 * 9)
+        broker->topics->said_full = false;
+}
+
+static void topic_count(struct broker *broker, const struct topic *topic)
+{
+    broker->topics->count += !topic->deleted && !topic->passing;
+}
+
+/* One of that name may be there, if it was deleted. NULL: no memory. */
+static struct topic *topic_add(struct broker *broker, struct text name, uint32_t queues,
+                               uint32_t perm, bool passing)
 {
     struct topic *topic = (struct topic *)(void *)table_find(&broker->topics->table, name);
     if (topic != NULL && !topic->deleted)
         return topic;
-    if (topic == NULL && broker->topics->table.count < TOPICS_MAX)
+    if (topic == NULL)
         topic = topic_new(broker, name);
     if (topic == NULL)
         return NULL;
     topic->deleted = false;
+    topic->passing = passing;
     topic->read_queues = topic->write_queues = queues;
     topic->perm = perm;
     topic->order = false;
     topic->sys_flag = 0;
-    log_line(LOG_INFO, "topic %.*s: made, %u queues", (int)name.bytes, name.data, queues);
-    config_changed(broker);
+    topic_count(broker, topic);
+    log_line(passing ? LOG_DEBUG : LOG_INFO, "topic %.*s: made, %u queues", (int)name.bytes,
+             name.data, queues);
+    if (passing)
+        join_changed(broker);
+    else
+        config_changed(broker);
     return topic;
 }
 
-struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group)
+/* For one more. */
+static bool topics_have_room(const struct broker *broker, struct text name)
+{
+    struct topics *topics = broker->topics;
+    if (topics->count < TOPICS_MAX &&
+        (topics->table.count < 2 * (size_t)TOPICS_MAX || table_find(&topics->table, name) != NULL))
+        return true;
+    if (!topics->said_full)
+        log_line(LOG_WARN,
+                 "there are %zu topics and %zu names of deleted ones: no room for another",
+                 topics->count, topics->table.count - topics->count);
+    topics->said_full = true;
+    return false;
+}
+
+struct topic *topic_make(struct broker *broker, struct text name, uint32_t queues, uint32_t perm)
+{
+    struct topic *topic = topic_find(broker, name);
+    if (topic == NULL && topics_have_room(broker, name))
+        topic = topic_add(broker, name, queues, perm, false);
+    return topic;
+}
+
+/* It is in no table any more. */
+static void topic_drop(struct broker *broker, struct topic *topic)
+{
+    table_remove(&broker->topics->table, &topic->entry);
+    topic_take_attributes(broker, topic, NULL);
+    topic->deleted = true;
+    topic->gone = true;
+    if (topic->lines == 0)
+        free(topic);
+}
+
+void topic_unwait(struct topic *topic)
+{
+    topic->lines--;
+    if (topic->lines == 0 && topic->gone)
+        free(topic);
+}
+
+void topic_unmake(struct broker *broker, struct topic *topic)
+{
+    topic_uncount(broker, topic);
+    topic->deleted = true;
+    if (topic->stored == TOPIC_NOT_STORED && topic->generation == 0)
+        topic_drop(broker, topic);
+    config_changed(broker);
+}
+
+/* No name: it would be too long for a topic. */
+static struct text name_of_group(char name[TOPIC_NAME_MAX + 1], const char *prefix,
+                                 struct text group)
+{
+    const int bytes =
+        snprintf(name, TOPIC_NAME_MAX + 1, "%s%.*s", prefix, (int)group.bytes, group.data);
+    return bytes < 0 || bytes > TOPIC_NAME_MAX ? (struct text){0}
+                                               : (struct text){name, (size_t)bytes};
+}
+
+struct topic *topic_of_dead(struct broker *broker, struct text group)
 {
     char name[TOPIC_NAME_MAX + 1];
-    const int bytes = snprintf(name, sizeof name, "%s%.*s", prefix, (int)group.bytes, group.data);
-    if (bytes < 0 || (size_t)bytes >= sizeof name)
+    const struct text dead = name_of_group(name, DEAD_PREFIX, group);
+    return dead.bytes == 0 ? NULL : topic_make(broker, dead, 1, PERM_READ | PERM_WRITE);
+}
+
+/* It has at least so many queues, if the store can. */
+static void topic_widen(struct broker *broker, struct topic *topic, uint32_t queues)
+{
+    struct commitlog_error err = {0};
+    const uint32_t read = topic->read_queues, write = topic->write_queues;
+    if (read >= queues && write >= queues)
+        return;
+    topic->read_queues = read < queues ? queues : read;
+    topic->write_queues = write < queues ? queues : write;
+    if (topic->stored != TOPIC_NOT_STORED && topic_store(broker, topic, &err) != COMMITLOG_OK) {
+        log_line(LOG_ERROR, "topic %s: %s", topic->entry.name.data, err.message);
+        topic->read_queues = read;
+        topic->write_queues = write;
+    }
+    config_changed(broker);
+}
+
+struct topic *topic_of_retries(struct broker *broker, struct text group, uint32_t queues,
+                               bool passing)
+{
+    char name[TOPIC_NAME_MAX + 1];
+    const struct text retries = name_of_group(name, RETRY_PREFIX, group);
+    if (retries.bytes == 0)
         return NULL;
-    return topic_make(broker, (struct text){name, (size_t)bytes}, 1, PERM_READ | PERM_WRITE);
+    struct topic *topic = passing ? topic_add(broker, retries, queues, PERM_READ | PERM_WRITE, true)
+                                  : topic_make(broker, retries, queues, PERM_READ | PERM_WRITE);
+    if (topic != NULL)
+        topic_widen(broker, topic, queues);
+    return topic;
+}
+
+static void topic_becomes_lasting(struct broker *broker, struct topic *topic)
+{
+    if (!topic->passing)
+        return;
+    topic->passing = false;
+    topic_count(broker, topic);
+    config_changed(broker);
+}
+
+void topic_stay(struct broker *broker, struct text group)
+{
+    char name[TOPIC_NAME_MAX + 1];
+    struct topic *topic = topic_find(broker, name_of_group(name, RETRY_PREFIX, group));
+    if (topic != NULL)
+        topic_becomes_lasting(broker, topic);
+}
+
+void topic_pass(struct broker *broker, struct text group)
+{
+    char name[TOPIC_NAME_MAX + 1];
+    struct topic *topic = topic_find(broker, name_of_group(name, RETRY_PREFIX, group));
+    if (topic == NULL || !topic->passing)
+        return;
+    topic->passing = false;
+    topic->deleted = true;
+    if (topic->generation == 0)
+        topic_drop(broker, topic);
+    join_changed(broker);
 }
 
 static bool topic_note_stored(struct broker *broker, struct topic *topic)
@@ -166,6 +310,7 @@ int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog
 {
     if (topic->stored != TOPIC_NOT_STORED && topic->stored_queues >= topic_queues(topic))
         return COMMITLOG_OK;
+    topic_becomes_lasting(broker, topic);
     char name[COMMITLOG_TOPIC_NAME_MAX_BYTES + 16];
     int bytes = snprintf(name, sizeof name, "%s", topic->entry.name.data);
     if (topic->generation > 0)
@@ -183,12 +328,16 @@ int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog
 
 bool topic_delete(struct broker *broker, struct topic *topic)
 {
-    topic->generation++;
+    /* What the store knows by this name it knows for good: the next one has another. */
+    const bool known = topic->stored != TOPIC_NOT_STORED || topic->generation > 0;
+    topic_uncount(broker, topic);
+    topic->generation += known;
     topic->deleted = true;
     config_changed(broker);
     if (!config_save(broker)) {
-        topic->generation--;
+        topic->generation -= known;
         topic->deleted = false;
+        topic_count(broker, topic);
         config_changed(broker);
         return false;
     }
@@ -197,8 +346,11 @@ bool topic_delete(struct broker *broker, struct topic *topic)
         broker->topics->by_stored[topic->stored] = NULL;
     topic->stored = TOPIC_NOT_STORED;
     topic->stored_queues = 0;
+    topic->passing = false;
     topic_take_attributes(broker, topic, NULL);
     log_line(LOG_INFO, "topic %s: deleted", topic->entry.name.data);
+    if (!known)
+        topic_drop(broker, topic);
     return true;
 }
 
@@ -244,13 +396,19 @@ json_t *topic_settings(const struct topic *topic)
                      (int)topic->write_queues);
 }
 
+bool topic_is_written(const struct topic *topic)
+{
+    return topic->generation > 0 ||
+           (!topic->passing && (!topic->deleted || topic->stored != TOPIC_NOT_STORED));
+}
+
 json_t *topic_to_json(const struct topic *topic)
 {
-    json_t *json = json_pack("{s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "name",
-                             topic->entry.name.data, "readQueues", (int)topic->read_queues,
-                             "writeQueues", (int)topic->write_queues, "perm", (int)topic->perm,
-                             "sysFlag", (int)topic->sys_flag, "generation", (int)topic->generation,
-                             "order", (int)topic->order, "deleted", (int)topic->deleted);
+    json_t *json = json_pack(
+        "{s:s, s:i, s:i, s:i, s:i, s:i, s:b, s:b}", "name", topic->entry.name.data, "readQueues",
+        (int)topic->read_queues, "writeQueues", (int)topic->write_queues, "perm", (int)topic->perm,
+        "sysFlag", (int)topic->sys_flag, "generation", (int)topic->generation, "order",
+        (int)topic->order, "deleted", (int)(topic->deleted || topic->passing));
     if (json != NULL && topic->attributes != NULL && !topic->deleted)
         json_object_set(json, "attributes", topic->attributes);
     return json;
@@ -270,9 +428,10 @@ bool topic_from_json(struct broker *broker, json_t *json)
         return false;
     if (!topic_name_is_good(text_of(name)))
         return true; /* the broker's or the cluster's name, which may be any: made anew */
-    struct topic *topic = topic_make(broker, text_of(name), (uint32_t)read, (uint32_t)perm);
+    struct topic *topic = topic_add(broker, text_of(name), (uint32_t)read, (uint32_t)perm, false);
     if (topic == NULL)
         return false;
+    topic_uncount(broker, topic);
     topic->write_queues = (uint32_t)write;
     topic->read_queues = (uint32_t)read;
     topic->perm = (uint32_t)perm;
@@ -280,6 +439,7 @@ bool topic_from_json(struct broker *broker, json_t *json)
     topic->generation = (uint32_t)generation;
     topic->order = order != 0;
     topic->deleted = deleted != 0;
+    topic_count(broker, topic);
     topic_take_attributes(broker, topic, json_incref(attributes));
     return true;
 }
@@ -316,7 +476,7 @@ static void topic_of_store(struct broker *broker, const struct commitlog_topic_i
          (topic->generation == generation && topic->deleted && !has_messages(broker, info))))
         return;
     const bool newer = topic == NULL || topic->generation < generation;
-    topic = topic_make(broker, name, info->queues_total, PERM_READ | PERM_WRITE);
+    topic = topic_add(broker, name, info->queues_total, PERM_READ | PERM_WRITE, false);
     if (topic == NULL)
         return;
     topic->generation = (uint32_t)generation;
@@ -380,7 +540,7 @@ static void topics_system(struct broker *broker)
             continue;
         }
         struct topic *topic =
-            topic_make(broker, text_of(list[i].name), list[i].queues, list[i].perm);
+            topic_add(broker, text_of(list[i].name), list[i].queues, list[i].perm, false);
         if (topic == NULL)
             continue;
         topic->system = true;

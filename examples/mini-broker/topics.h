@@ -2,11 +2,13 @@
 /*
  * topics.h - the topics: their settings, and where their messages are in the store.
  *
- * Owns: struct topic, all of them, until the broker stops.
+ * Owns: struct topic, all of them. One that is gone is freed when nobody waits for its messages.
  * Invariants: 1. a topic that was deleted and made again has another topic of the store, whose name
  * ends in "#" and a number; 2. the store's topic has at least as many queues as it has queues to
  * read or to write, once there is one; 3. attributes of a topic cost at most ATTRIBUTES_COST_MAX,
- * and those of all ATTRIBUTES_COSTS_MAX. Threads: the loop's.
+ * and those of all ATTRIBUTES_COSTS_MAX; 4. there are at most TOPICS_MAX, and of names, with those
+ * of deleted ones that the store knows, twice as many. Not counted, and in no file, are topics of
+ * retries of which only heartbeats know: groups.c bounds them. Threads: the loop's.
  */
 #ifndef MINI_BROKER_TOPICS_H
 #define MINI_BROKER_TOPICS_H
@@ -36,8 +38,11 @@ struct topic {
     uint32_t sys_flag;
     uint32_t generation;
     bool order;
-    bool system;        /* the broker's own */
-    bool deleted;       /* remembered for its generation */
+    bool system;    /* the broker's own */
+    bool deleted;   /* remembered for its generation, if it is not gone */
+    bool gone;      /* from the table, it is freed when `lines` is 0 */
+    bool passing;   /* of a group that is not kept: nothing was stored, it goes with the group */
+    uint32_t lines; /* hold.c: queues that are waited for */
     json_t *attributes; /* an object, or NULL: topic_take_attributes */
     size_t attributes_cost;
     struct commitlog_cursor **cursors; /* by queue, made when needed */
@@ -52,10 +57,22 @@ void topics_stop(struct broker *broker);
 
 /* NULL: there is none, or it was deleted. */
 struct topic *topic_find(const struct broker *broker, struct text name);
-/* Finds or makes it. NULL: no memory. Settings of one that is there stay. */
+/* Finds or makes it. NULL: no memory, or no room. Settings of one that is there stay. */
 struct topic *topic_make(struct broker *broker, struct text name, uint32_t queues, uint32_t perm);
-/* %RETRY%group and its like, one queue, to be read and written. */
-struct topic *topic_of_group(struct broker *broker, const char *prefix, struct text group);
+/* As topic_make, and it is not there: nobody is to know that it was made. */
+void topic_unmake(struct broker *broker, struct topic *topic);
+/* DEAD_PREFIX and the group, one queue, to be read and written. */
+struct topic *topic_of_dead(struct broker *broker, struct text group);
+/* RETRY_PREFIX and the group, with at least so many queues, to be read and written. If it is made
+ * it is as `passing` says. */
+struct topic *topic_of_retries(struct broker *broker, struct text group, uint32_t queues,
+                               bool passing);
+/* That of a group which has something worth keeping stays with it; that of one which is forgotten
+ * goes, if nothing is stored in it. */
+void topic_stay(struct broker *broker, struct text group);
+void topic_pass(struct broker *broker, struct text group);
+/* Nobody waits any more at a queue of it. It may be freed. */
+void topic_unwait(struct topic *topic);
 /* Makes the store's topic if there is none, and grows it. */
 int32_t topic_store(struct broker *broker, struct topic *topic, struct commitlog_error *err);
 /* Its settings say so before it returns. False: they cannot be written, and it stays as it is. */
@@ -88,7 +105,8 @@ struct topic *topic_of_stored(const struct broker *broker, uint32_t stored);
 
 /* As clients and name servers know it; a new reference, or NULL: no memory. */
 json_t *topic_settings(const struct topic *topic);
-/* For the file of settings. */
+/* For the file of settings, if it belongs there. */
+bool topic_is_written(const struct topic *topic);
 json_t *topic_to_json(const struct topic *topic);
 /* False: no settings of a topic, or no memory. */
 bool topic_from_json(struct broker *broker, json_t *json);

@@ -245,6 +245,7 @@ def test_settings_of_groups_have_room(checks):
             codes = [update_group(connection, groupName=f"new{number}", **large)
                      for number in range(40)]
             checks.same("some, then no more", [OK, INVALID], [codes[0], codes[-1]])
+            connection.ask(11, wire.pulling("another", "TBW102", 0, 0))
             checks.same("the usual ones", OK, connection.ask(15, {
                 "consumerGroup": "another", "topic": "TBW102", "queueId": 0,
                 "commitOffset": 0})[0]["code"])

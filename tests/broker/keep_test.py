@@ -211,7 +211,8 @@ def test_a_deleted_group_stays_deleted(checks):
         checks.same("a pull tells an offset", OK,
                     pull(connection, "readers", "orders", offset=4, commit=4)[0])
         checks.same("which holds", 4, offset(connection, "readers", "orders"))
-        checks.same("deleted", OK, connection.ask(207, {"groupName": "readers"})[0]["code"])
+        checks.same("deleted", OK, connection.ask(
+            207, {"groupName": "readers", "cleanOffset": "true"})[0]["code"])
         time.sleep(1.5)  # what pulls tell is stored within a second
         checks.same("there is no group", NO_GROUP,
                     connection.ask(352, {"group": "readers"})[0]["code"])
@@ -243,6 +244,7 @@ def test_what_pulls_tell_outlives_a_full_disk(checks):
                         break
                 pull(connection, "readers", "orders", offset=4, commit=3)
                 time.sleep(1.5)  # what pulls tell is stored within a second, if there is room
+                pull(connection, "others", "orders")  # a group without an offset
                 checks.same("there is none", SYSTEM_ERROR, connection.ask(15, {
                     "consumerGroup": "others", "topic": "orders", "queueId": 0,
                     "commitOffset": 2})[0]["code"])

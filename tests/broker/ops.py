@@ -247,9 +247,14 @@ class Broker:
                     raise RuntimeError(f"send to {topic}: {header}")
 
     def consumed(self, group, topic, queue, offset):
+        """The group is made if it is not there."""
         with self.connect() as connection:
-            header, _ = connection.ask(15, {"consumerGroup": group, "topic": topic,
-                                            "queueId": queue, "commitOffset": offset})
+            fields = {"consumerGroup": group, "topic": topic, "queueId": queue,
+                      "commitOffset": offset}
+            header, _ = connection.ask(15, fields)
+            if header["code"] == 26:
+                connection.ask(200, {}, json.dumps({"groupName": group}).encode())
+                header, _ = connection.ask(15, fields)
             if header["code"] != 0:
                 raise RuntimeError(f"offset of {group}: {header}")
 

@@ -210,7 +210,7 @@ def test_what_ends_a_transaction_or_deletes_a_group_is_on_the_disk(checks):
                                     "tranStateTableOffset": first, "commitLogOffset": first}),
                     ("rollback", 37, {"producerGroup": "group", "commitOrRollback": 12,
                                       "tranStateTableOffset": second, "commitLogOffset": second}),
-                    ("deleted group", 207, {"groupName": "readers"})):
+                    ("deleted group", 207, {"groupName": "readers", "cleanOffset": "true"})):
                 open(slow, "w", encoding="ascii").close()
                 connection.socket.sendall(wire.frame(code, fields))
                 connection.socket.settimeout(1)

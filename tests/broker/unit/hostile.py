@@ -310,6 +310,7 @@ def last_words(good):
     """One that ends says how far it is, does not wait, and leaves answers unread: the kernel resets
     the connection, and what it said is heard all the same."""
     group = {"consumerGroup": "last", "topic": "GOOD", "queueId": "1"}
+    ask(good, 11, wire.pulling("last", "GOOD", 1, 0))  # which makes the group
     for number in range(1, LAST_WORDS + 1):
         send(good, 1, 10)
         client = connect()
