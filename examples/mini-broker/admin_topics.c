@@ -245,7 +245,7 @@ void handle_topic_status(struct connection *connection, const struct command *co
     struct buffer *out = &broker->properties; /* the other one is offsets.c's */
     buffer_clear(out);
     buffer_put_text(out, TEXT("{\"offsetTable\":{"));
-    for (uint32_t queue = 0; queue < topic->read_queues; queue++) {
+    for (uint32_t queue = 0; queue < topic_queues(topic); queue++) { /* written or read */
         struct commitlog_queue_info info;
         (void)topic_bounds(broker, topic, queue, &info);
         queue_table_key(out, broker, topic, queue, queue == 0);

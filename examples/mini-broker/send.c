@@ -138,7 +138,7 @@ static struct topic *send_retry(struct broker *broker, const struct send *send, 
 
 /* The properties as they are stored: without what was a wish to the broker, with an id. */
 static struct text send_properties(struct broker *broker, const struct send *send,
-                                   struct properties *known, int64_t deliver_at_ms)
+                                   struct properties *known, bool prepared, int64_t deliver_at_ms)
 {
     struct buffer *out = &broker->properties;
     const bool wishes = known->delay_level.bytes + known->delay_s.bytes + known->delay_ms.bytes +
@@ -148,7 +148,6 @@ static struct text send_properties(struct broker *broker, const struct send *sen
     if (!wishes && !request && known->unique.bytes > 0)
         return send->properties;
     buffer_clear(out);
-    const bool prepared = text_equal(known->prepared, TEXT("true"));
     if (wishes)
         properties_copy_without(out, send->properties, consumed_names + (prepared ? 0 : 1));
     else
@@ -229,7 +228,9 @@ void handle_send(struct connection *connection, const struct command *command)
     if (topic_is_retry(message.topic))
         message.topic = send_retry(broker, &send, message.topic);
     properties_scan(send.properties, &known);
-    const bool prepared = text_equal(known.prepared, TEXT("true"));
+    /* Clients before 4.6.1 send a retry with all that the original had, of a transaction or not. */
+    const bool again = send.reconsumed > 0 && delay_is_level(&known);
+    const bool prepared = !again && text_equal(known.prepared, TEXT("true"));
     const bool wait = !text_equal(known.wait, TEXT("false"));
     /* The queue that is asked for is one of the retries': dead letters have their own. */
     const bool dead = text_begins(message.topic->entry.name, TEXT(DEAD_PREFIX));
@@ -248,15 +249,15 @@ void handle_send(struct connection *connection, const struct command *command)
     }
     if (dead)
         message.deliver_at_ms = 0;
-    message.layout =
-        (struct layout){.body = command->body,
-                        .properties = send_properties(broker, &send, &known, message.deliver_at_ms),
-                        .flag = (uint32_t)send.flag,
-                        .sys_flag = (uint32_t)send.sys_flag & ~(uint32_t)MESSAGE_ROLLED_BACK,
-                        .reconsumed = (uint32_t)send.reconsumed,
-                        .crc = crc32_of(command->body),
-                        .born_ms = send.born_ms,
-                        .born = connection->host};
+    message.layout = (struct layout){
+        .body = command->body,
+        .properties = send_properties(broker, &send, &known, prepared, message.deliver_at_ms),
+        .flag = (uint32_t)send.flag,
+        .sys_flag = (uint32_t)send.sys_flag & ~(uint32_t)MESSAGE_ROLLED_BACK,
+        .reconsumed = (uint32_t)send.reconsumed,
+        .crc = crc32_of(command->body),
+        .born_ms = send.born_ms,
+        .born = connection->host};
     if (message.layout.properties.bytes > PROPERTIES_MAX_BYTES)
         reply_error(connection, command, REPLY_ILLEGAL, "more than %d bytes of properties",
                     PROPERTIES_MAX_BYTES);

@@ -9,6 +9,7 @@ group change.
 import contextlib
 import json
 import os
+import re
 import sys
 import tempfile
 import time
@@ -279,6 +280,75 @@ def test_there_are_so_many_topics(checks):
         checks.same("there is one place", (OK, SYSTEM_ERROR),
                     (fresh(connection, "orders")[0], fresh(connection, "orders2")[0]))
         checks.same("and not for the deleted", SYSTEM_ERROR, fresh(connection, "orders-0")[0])
+
+
+# ---- what settings change ------------------------------------------------------------------------
+
+
+def test_retries_have_as_many_queues_as_it_says(checks):
+    with Broker() as broker, broker.connect() as connection:
+        broker.send("orders", 1)
+
+        def retried():
+            """How many messages are in each queue of its retries."""
+            return [len(pull(connection, "readers", "%RETRY%readers", queue)) for queue in range(4)]
+
+        checks.same("settings", OK, update(connection, "readers", retryQueueNums=4))
+        checks.same("there", OK, beat(connection, "c", "readers")[0])
+        checks.same("its topic", (4, 4), queues(connection, "%RETRY%readers"))
+        for _ in range(8):
+            checks.same("a retry", OK, send_back(connection, "readers"))
+        checks.until("in each queue", 10, lambda: retried() == [2, 2, 2, 2], retried)
+        checks.same("fewer", OK, update(connection, "readers", retryQueueNums=2))
+        for _ in range(4):
+            checks.same("another retry", OK, send_back(connection, "readers"))
+        checks.until("in two of them", 10, lambda: retried() == [4, 4, 2, 2], retried)
+        checks.same("those that are taken away can be read", (4, 4),
+                    queues(connection, "%RETRY%readers"))
+        checks.same("more", OK, update(connection, "readers", retryQueueNums=6))
+        checks.same("there", OK, beat(connection, "c", "readers")[0])
+        checks.same("it has grown", (6, 6), queues(connection, "%RETRY%readers"))
+
+        checks.same("none", OK, update(connection, "proud", retryQueueNums=0))
+        checks.same("there", OK, beat(connection, "c", "readers", "proud")[0])
+        checks.same("a retry is answered", OK, send_back(connection, "proud"))
+        checks.same("and one that is to be a dead letter", OK, send_back(connection, "proud", -1))
+        checks.same("and stored nowhere", (None, None), (
+            queues(connection, "%RETRY%proud"), queues(connection, "%DLQ%proud")))
+
+
+def test_a_retry_is_of_a_group_that_is_there(checks):
+    """As a message, too, which clients send when the request for it fails."""
+    with Broker() as broker, broker.connect() as connection:
+        broker.send("orders", 1)
+        checks.same("given back", NO_GROUP, send_back(connection, "nobody"))
+        checks.same("sent", NO_GROUP, connection.ask(
+            310, wire.sending("%RETRY%nobody"), b"body")[0]["code"])
+        checks.same("nothing is made", (None, NO_GROUP), (
+            queues(connection, "%RETRY%nobody"),
+            connection.ask(352, {"group": "nobody"})[0]["code"]))
+        # Clients before 4.6.1 leave in it what the original had of a transaction.
+        beat(connection, "c", "readers")
+        retry = {**wire.sending("%RETRY%readers", properties="TRAN_MSG\1true\2DELAY\0011\2"),
+                 "j": 1, "l": 16}
+        checks.same("of a transaction", OK, connection.ask(310, retry, b"again")[0]["code"])
+        checks.until("it comes again", 10, lambda: [
+            (one["body"], one["p"].get("TRAN_MSG"), one["rec"])
+            for one in pull(connection, "readers", "%RETRY%readers")] == [(b"again", None, 1)],
+                     lambda: pull(connection, "readers", "%RETRY%readers"))
+        checks.same("what is no retry", 13, connection.ask(
+            310, {**retry, "j": 0}, b"never")[0]["code"])
+
+
+def test_the_status_of_a_topic_has_all_queues(checks):
+    with Broker() as broker, broker.connect() as connection:
+        for topic, read, write in (("orders-written", 2, 4), ("orders-read", 4, 2)):
+            checks.same("made", OK, connection.ask(17, {
+                "topic": topic, "readQueueNums": read, "writeQueueNums": write,
+                "perm": 6})[0]["code"])
+            _, body = connection.ask(202, {"topic": topic})
+            checks.same(f"{topic}: queues", list(range(4)),
+                        [int(queue) for queue in re.findall(rb'"queueId":(\d+)', body)])
 
 
 if __name__ == "__main__":
