@@ -90,7 +90,7 @@ static void group_count(struct groups *groups, const struct group *group)
 
 static void group_usual(struct group *group)
 {
-    group->consume = group->from_min = group->broadcast = true;
+    group->consume = group->broadcast = group->notify = true;
     group->retry_queues = 1;
     group->retry_max = 16;
 }
@@ -276,17 +276,18 @@ static void settings_set(struct broker *broker, struct group *group, char *text)
 static struct group *group_take(struct broker *broker, json_t *settings)
 {
     const char *name = NULL;
-    int consume = 1, from_min = 1, broadcast = 1, retry_queues = 1, retry_max = 16;
-    if (json_unpack(settings, "{s:s, s?b, s?b, s?b, s?i, s?i}", "groupName", &name, "consumeEnable",
-                    &consume, "consumeFromMinEnable", &from_min, "consumeBroadcastEnable",
-                    &broadcast, "retryQueueNums", &retry_queues, "retryMaxTimes", &retry_max) != 0)
+    int consume = 1, broadcast = 1, retry_queues = 1, retry_max = 16;
+    if (json_unpack(settings, "{s:s, s?b, s?b, s?i, s?i}", "groupName", &name, "consumeEnable",
+                    &consume, "consumeBroadcastEnable", &broadcast, "retryQueueNums", &retry_queues,
+                    "retryMaxTimes", &retry_max) != 0)
         return NULL;
     struct group *group = group_make(broker, text_of(name));
     if (group == NULL)
         return NULL;
     group->consume = consume != 0;
-    group->from_min = from_min != 0;
     group->broadcast = broadcast != 0;
+    /* Of any type in a file of a broker that did not look at it. */
+    group->notify = !json_is_false(json_object_get(settings, "notifyConsumerIdsChangedEnable"));
     group->retry_queues = retry_queues;
     group->retry_max = retry_max;
     config_changed(broker);
@@ -318,6 +319,10 @@ int32_t group_update(struct broker *broker, json_t *settings, const char **out_w
     const char *name = json_string_value(json_object_get(settings, "groupName"));
     const struct group *old = name == NULL ? NULL : group_any(broker, text_of(name));
     const struct group before = old == NULL ? (struct group){0} : *old;
+    if (json_integer_value(json_object_get(settings, "retryQueueNums")) > TOPIC_QUEUES_MAX) {
+        *out_why = "so many queues no topic has";
+        return REPLY_INVALID;
+    }
     char *text = settings_text(settings);
     *out_why = text == NULL ? "no memory" : "too much, of this group or of all";
     if (text == NULL || !settings_have_room(broker, old, text)) {
@@ -429,11 +434,11 @@ json_t *group_settings(const struct group *group)
         return json_loads(group->settings, 0, NULL);
     return json_pack("{s:s, s:b, s:b, s:b, s:b, s:i, s:i, s:i, s:i, s:b, s:i, s:i, s:{}}",
                      "groupName", group->entry.name.data, "consumeEnable", group->consume,
-                     "consumeFromMinEnable", group->from_min, "consumeBroadcastEnable",
-                     group->broadcast, "consumeMessageOrderly", 0, "retryQueueNums",
-                     group->retry_queues, "retryMaxTimes", group->retry_max, "brokerId", 0,
-                     "whichBrokerWhenConsumeSlowly", 1, "notifyConsumerIdsChangedEnable", 1,
-                     "groupSysFlag", 0, "consumeTimeoutMinute", 15, "attributes");
+                     "consumeFromMinEnable", 1, "consumeBroadcastEnable", group->broadcast,
+                     "consumeMessageOrderly", 0, "retryQueueNums", group->retry_queues,
+                     "retryMaxTimes", group->retry_max, "brokerId", 0,
+                     "whichBrokerWhenConsumeSlowly", 1, "notifyConsumerIdsChangedEnable",
+                     group->notify, "groupSysFlag", 0, "consumeTimeoutMinute", 15, "attributes");
 }
 
 void groups_to_json(const struct broker *broker, json_t *array)

@@ -25,8 +25,8 @@ struct group {
     struct table_entry entry;       /* NUL behind the name */
     struct commitlog_group *stored; /* NULL until offsets are asked for */
     bool consume;
-    bool from_min;
     bool broadcast;
+    bool notify; /* members are told of changes among them */
     int32_t retry_queues;
     int32_t retry_max;
     bool kept;        /* it has something worth keeping */

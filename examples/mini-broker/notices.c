@@ -8,6 +8,7 @@
 #include "notices.h"
 
 #include "codes.h"
+#include "groups.h"
 #include "reply.h"
 
 #include <stdlib.h>
@@ -20,7 +21,8 @@ struct notices {
 void notices_changed(struct broker *broker, struct audience *audience)
 {
     struct notices *notices = broker->notices;
-    if (audience->changed_at != NULL)
+    const struct group *group = group_find(broker, audience->entry.name);
+    if (audience->changed_at != NULL || (group != NULL && !group->notify))
         return;
     audience->changed_next = notices->changed;
     if (notices->changed != NULL)

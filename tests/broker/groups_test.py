@@ -308,6 +308,8 @@ def test_retries_have_as_many_queues_as_it_says(checks):
         checks.same("more", OK, update(connection, "readers", retryQueueNums=6))
         checks.same("there", OK, beat(connection, "c", "readers")[0])
         checks.same("it has grown", (6, 6), queues(connection, "%RETRY%readers"))
+        checks.same("more than a topic has", INVALID,
+                    update(connection, "readers", retryQueueNums=4097))
 
         checks.same("none", OK, update(connection, "proud", retryQueueNums=0))
         checks.same("there", OK, beat(connection, "c", "readers", "proud")[0])
@@ -338,6 +340,32 @@ def test_a_retry_is_of_a_group_that_is_there(checks):
                      lambda: pull(connection, "readers", "%RETRY%readers"))
         checks.same("what is no retry", 13, connection.ask(
             310, {**retry, "j": 0}, b"never")[0]["code"])
+
+
+def test_members_are_told_of_changes_or_not(checks):
+    def notices(connection):
+        """Requests of the broker before the answer to a question."""
+        connection.socket.sendall(wire.frame(38, {"consumerGroup": "readers"}, opaque=77))
+        found = []
+        while True:
+            header, _ = connection.message()
+            if header.get("flag", 0) & 1:
+                return found
+            found.append(header["code"])
+
+    with Broker() as broker, broker.connect() as member:
+        checks.same("it is there", OK, beat(member, "member", "readers")[0])
+        notices(member)
+        for notify, wanted in ((True, [40, 40]), (False, []), (True, [40, 40])):
+            checks.same(f"{notify}: set", OK, update(member, "readers",
+                                                     notifyConsumerIdsChangedEnable=notify))
+            with broker.connect() as other:
+                beat(other, "other", "readers")
+            found, end = [], time.monotonic() + (5 if notify else 1)
+            while len(found) < 2 and time.monotonic() < end:
+                time.sleep(0.1)
+                found += notices(member)
+            checks.same(f"{notify}: told that one came, and left", wanted, found)
 
 
 def test_the_status_of_a_topic_has_all_queues(checks):
