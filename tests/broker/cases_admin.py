@@ -5,7 +5,7 @@ import re
 import time
 
 import wire
-from cases import case, need, same
+from cases import Skipped, case, need, same
 
 JAVA = ("java",)
 
@@ -160,6 +160,42 @@ def admin_reset_online(ctx):
     again = consumer.of("msg")[10:]
     same("what came again", sorted(int(m["i"]) for m in again)[:10], list(range(10)))
     return "resetOffsetByTime of a group with a consumer: it gets all again"
+
+
+@case(JAVA)
+def admin_one_queue(ctx):
+    if ctx.agent.name.startswith("java 4"):
+        raise Skipped("mqadmin of 4.9 resets all queues")
+    topic, group = ctx.topic(2), ctx.group()
+    ctx.produce(topic, 20, mode="ordered", streams=2)
+    consumer = ctx.agent.begin("consume", topic=topic, group=group).started()
+    ctx.check_once(consumer.messages(20, 60), range(20))
+    time.sleep(1)
+    consumer.stop()
+
+    def offsets():
+        with wire.Connection(ctx.engine.broker) as connection:
+            found = [connection.ask(14, {"consumerGroup": group, "topic": topic, "queueId": queue,
+                                         "setZeroIfNotFound": "false"})[0] for queue in (0, 1)]
+        return [int(one["extFields"]["offset"]) if one["code"] == 0 else None for one in found]
+
+    before = until(30, "the offsets of all", lambda: [one for one in (offsets(),)
+                                                      if None not in one and sum(one) == 20])[0]
+    reset = ("resetOffsetByTime", "-t", topic, "-b", ctx.engine.broker_address, "-q", "1", "-s",
+             "now", "-o", "3", "-g")
+    text = ctx.agent.admin(*reset, group)
+    same("offsets, when one queue was reset", offsets(), [before[0], 3])
+    deleted = ctx.agent.admin("deleteSubGroup", "-b", ctx.engine.broker_address, "-g", group)
+    need("success" in deleted, "deleteSubGroup", deleted)
+    same("offsets of the group that was deleted", offsets(), [before[0], 3])
+    ctx.agent.admin(*reset[:-2], "4", "-g", group)
+    same("and not reset, for it is not there", offsets(), [before[0], 3])
+    deleted = ctx.agent.admin("deleteSubGroup", "-b", ctx.engine.broker_address, "-g", group, "-r",
+                              "true")
+    need("success" in deleted, "deleteSubGroup -r", deleted)
+    same("offsets, deleted with it", offsets(), [None, None])
+    need("xception" not in text, "resetOffsetByTime", text)
+    return "resetOffsetByTime -q -o: one queue; deleteSubGroup: without its offsets, and with them"
 
 
 @case(JAVA)
