@@ -130,7 +130,9 @@ static void group_drop(struct broker *broker, struct group *group)
 static void groups_forget(struct broker *broker, uint64_t after_ms)
 {
     const uint64_t now = uv_now(&broker->loop);
-    struct group *group = broker->groups->passing == 0 ? NULL : group_any_next(broker, NULL);
+    struct group *group = group_any_next(broker, NULL);
+    if (broker->groups->passing == 0 || broker->clients == NULL) /* it begins, or ends */
+        return;
     while (group != NULL) {
         struct group *next = group_any_next(broker, group);
         if (!group->kept && clients_consumers(broker, group->entry.name) != NULL) {
@@ -149,8 +151,8 @@ static void on_look(uv_timer_t *timer)
     groups_forget(groups->broker, GROUP_FORGOTTEN_MS);
 }
 
-/* For one more. */
-static bool groups_have_room(struct broker *broker)
+/* For one more, or for one that is in the table, deleted. */
+static bool groups_have_room(struct broker *broker, bool in_table)
 {
     struct groups *groups = broker->groups;
     const uint64_t now = uv_now(&broker->loop);
@@ -158,10 +160,11 @@ static bool groups_have_room(struct broker *broker)
         groups->looked_ms = now;
         groups_forget(broker, 0);
     }
-    if (groups->count < GROUPS_MAX)
+    if (groups->count < GROUPS_MAX && (in_table || groups->table.count < 2 * (size_t)GROUPS_MAX))
         return true;
     if (!groups->said_full)
-        log_line(LOG_WARN, "there are %d groups of consumers: no room for another", GROUPS_MAX);
+        log_line(LOG_WARN, "there are %zu groups of consumers, and offsets of %zu: no room",
+                 groups->count, groups->table.count - groups->count);
     groups->said_full = true;
     return false;
 }
@@ -171,8 +174,7 @@ struct group *group_make(struct broker *broker, struct text name)
     struct groups *groups = broker->groups;
     struct group *group = group_any(broker, name);
     if (group == NULL || group->deleted) {
-        if (!group_name_is_good(name) || !groups_have_room(broker) ||
-            (group == NULL && groups->table.count >= 2 * (size_t)GROUPS_MAX))
+        if (!group_name_is_good(name) || !groups_have_room(broker, group != NULL))
             return NULL;
         if (group == NULL && (group = group_new(broker, name)) == NULL)
             return NULL;
@@ -331,7 +333,7 @@ int32_t group_update(struct broker *broker, json_t *settings, const char **out_w
     }
     struct group *group = group_take(broker, settings);
     if (group == NULL) {
-        *out_why = "not its name and numbers";
+        *out_why = "not its name and numbers, or no room for another";
         free(text);
         return REPLY_INVALID;
     }

@@ -21,7 +21,8 @@
 
 struct topics {
     struct table table;
-    size_t count; /* of those that are there, and not passing */
+    size_t count;   /* of those that are there, and not passing */
+    size_t passing; /* of those that are */
     bool said_full;
     struct topic **by_stored;
     size_t by_stored_room;
@@ -90,6 +91,7 @@ static struct topic *topic_new(struct broker *broker, struct text name)
 static void topic_uncount(struct broker *broker, const struct topic *topic)
 {
     broker->topics->count -= !topic->deleted && !topic->passing;
+    broker->topics->passing -= !topic->deleted && topic->passing;
     if (broker->topics->count < TOPICS_MAX / 10 * 9)
         broker->topics->said_full = false;
 }
@@ -97,6 +99,7 @@ static void topic_uncount(struct broker *broker, const struct topic *topic)
 static void topic_count(struct broker *broker, const struct topic *topic)
 {
     broker->topics->count += !topic->deleted && !topic->passing;
+    broker->topics->passing += !topic->deleted && topic->passing;
 }
 
 /* One of that name may be there, if it was deleted. NULL: no memory. */
@@ -130,13 +133,13 @@ static struct topic *topic_add(struct broker *broker, struct text name, uint32_t
 static bool topics_have_room(const struct broker *broker, struct text name)
 {
     struct topics *topics = broker->topics;
+    const size_t names = topics->table.count - topics->passing;
     if (topics->count < TOPICS_MAX &&
-        (topics->table.count < 2 * (size_t)TOPICS_MAX || table_find(&topics->table, name) != NULL))
+        (names < 2 * (size_t)TOPICS_MAX || table_find(&topics->table, name) != NULL))
         return true;
     if (!topics->said_full)
-        log_line(LOG_WARN,
-                 "there are %zu topics and %zu names of deleted ones: no room for another",
-                 topics->count, topics->table.count - topics->count);
+        log_line(LOG_WARN, "there are %zu topics, and names of %zu deleted ones: no room",
+                 topics->count, names - topics->count);
     topics->said_full = true;
     return false;
 }
@@ -228,6 +231,7 @@ static void topic_becomes_lasting(struct broker *broker, struct topic *topic)
 {
     if (!topic->passing)
         return;
+    topic_uncount(broker, topic);
     topic->passing = false;
     topic_count(broker, topic);
     config_changed(broker);
@@ -247,6 +251,7 @@ void topic_pass(struct broker *broker, struct text group)
     struct topic *topic = topic_find(broker, name_of_group(name, RETRY_PREFIX, group));
     if (topic == NULL || !topic->passing)
         return;
+    topic_uncount(broker, topic);
     topic->passing = false;
     topic->deleted = true;
     if (topic->generation == 0)
