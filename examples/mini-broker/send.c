@@ -78,7 +78,7 @@ struct topic *send_topic(struct broker *broker, const struct send *send, int32_t
         return NULL;
     }
     if (text_begins(send->topic, TEXT(RETRY_PREFIX))) {
-        struct group *group = group_find(broker, retry_group(send->topic));
+        struct group *group = group_make(broker, retry_group(send->topic));
         if (group == NULL) {
             *out_code = REPLY_NO_GROUP;
             *out_why = "subscription group not exist";

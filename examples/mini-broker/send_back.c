@@ -89,8 +89,7 @@ void handle_send_back(struct connection *connection, const struct command *comma
 {
     struct broker *broker = connection->broker;
     const struct text name = command_text(command, "group");
-    struct back back = {.group = group_find(broker, name),
-                        .position = command_i64(command, "offset", -1),
+    struct back back = {.position = command_i64(command, "offset", -1),
                         .level = command_i64(command, "delayLevel", 0)};
     struct commitlog_message message;
     struct commitlog_lease *lease = NULL;
@@ -101,6 +100,7 @@ void handle_send_back(struct connection *connection, const struct command *comma
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "MESSAGE_ILLEGAL");
         return;
     }
+    back.group = group_make(broker, name); /* it may be here before its client's heartbeat */
     if (back.group == NULL) {
         reply_error(connection, command, REPLY_NO_GROUP, "subscription group not exist, %.*s",
                     (int)name.bytes, name.data);
