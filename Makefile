@@ -598,11 +598,12 @@ check-broker-ops: broker ## configuration, signals, metrics, status page, state 
 	@$(if $(ALLOW_SKIP),,$(MAKE) deps-broker-page || true)
 	@BUILD=$(B) $(VARIANT_ENV) JOBS=$${JOBS:-$$(($$(nproc) * 2))} \
 	    tools/check/run-tests.sh $(B)/logs/ops \
+	    plain:tests/broker/groups_test.py \
 	    plain:tests/broker/bounds_test.py plain:tests/broker/keep_test.py \
 	    plain:tests/broker/turns_test.py plain:tests/broker/http_test.py \
 	    plain:tests/broker/promises_test.py plain:tests/broker/join_test.py \
 	    plain:tests/broker/config_test.py plain:tests/broker/answers_test.py \
-	    plain:tests/broker/consumers_test.py plain:tests/broker/groups_test.py \
+	    plain:tests/broker/consumers_test.py \
 	    plain:tests/broker/counts_test.py
 check-broker-systemd: broker ## the service as it is installed, under a systemd in a container; root
 	@tools/check/deps.sh $(DEPS_BROKER_SYSTEMD)

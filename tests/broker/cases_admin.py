@@ -162,7 +162,7 @@ def admin_reset_online(ctx):
     return "resetOffsetByTime of a group with a consumer: it gets all again"
 
 
-@case(JAVA)
+@case(JAVA, short=False)
 def admin_one_queue(ctx):
     if ctx.agent.name.startswith("java 4"):
         raise Skipped("mqadmin of 4.9 resets all queues")
