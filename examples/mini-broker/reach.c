@@ -98,8 +98,8 @@ void reach_committed(struct reach *reach, struct commitlog_group *stored, uint32
     reach->queues = queues;
 }
 
-/* In so many queues; many with one question, or the store would be asked for every one. */
-static uint32_t count_queues(struct commitlog_group *stored, const struct topic *topic)
+/* Many with one question, or the store would be asked for every one. */
+uint32_t reach_queues(struct commitlog_group *stored, const struct topic *topic)
 {
     static struct commitlog_group_offset offsets[COMMITLOG_GROUP_OFFSETS_MAX]; /* one thread */
     uint32_t found = 0;
@@ -125,7 +125,7 @@ bool reach_has(struct table *all, struct commitlog_group *stored, struct text gr
         return false;
     if (one != NULL)
         return one->queues > 0;
-    const uint32_t queues = count_queues(stored, topic);
+    const uint32_t queues = reach_queues(stored, topic);
     one = reach == NULL ? NULL : topic_made(reach, topic->stored);
     if (one != NULL) {
         one->queues = queues;

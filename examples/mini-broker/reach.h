@@ -20,6 +20,8 @@ void reach_committed(struct reach *reach, struct commitlog_group *stored, uint32
 /* Whether it has an offset in some queue of the topic. */
 bool reach_has(struct table *all, struct commitlog_group *stored, struct text group,
                const struct topic *topic);
+/* In so many queues of the topic, as the store says when each is looked at. */
+uint32_t reach_queues(struct commitlog_group *stored, const struct topic *topic);
 /* The group is deleted. */
 void reach_forget(struct table *all, struct text group);
 void reach_free(struct table *all);

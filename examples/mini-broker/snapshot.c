@@ -10,6 +10,7 @@
 
 #include "hold.h"
 #include "ops.h"
+#include "reach.h"
 #include "room.h"
 #include "topic_rates.h"
 
@@ -19,7 +20,7 @@
 #include <sys/statvfs.h>
 #include <unistd.h>
 
-enum { OFFSETS_AT_ONCE = 256, NS_PER_MS = 1000000 };
+enum { NS_PER_MS = 1000000 };
 
 static int by_name(const void *a, const void *b)
 {
@@ -92,24 +93,6 @@ static bool gather_queues(struct snapshot *out)
     return true;
 }
 
-/* Of so many queues of the topic the group has an offset. */
-static uint32_t offsets_there(struct commitlog_group *stored, const struct topic *topic)
-{
-    struct commitlog_group_offset offsets[OFFSETS_AT_ONCE];
-    uint32_t found = 0;
-    for (uint32_t begin = 0; begin < topic->stored_queues; begin += OFFSETS_AT_ONCE) {
-        uint32_t count = topic->stored_queues - begin;
-        count = count > OFFSETS_AT_ONCE ? OFFSETS_AT_ONCE : count;
-        for (uint32_t i = 0; i < count; i++)
-            offsets[i] = (struct commitlog_group_offset){topic->stored, begin + i, UINT64_MAX};
-        if (commitlog_group_fetch(stored, offsets, count, NULL) != COMMITLOG_OK)
-            return found;
-        for (uint32_t i = 0; i < count; i++)
-            found += offsets[i].offset != UINT64_MAX;
-    }
-    return found;
-}
-
 static void gather_lag(struct snapshot *out, const struct group *group,
                        struct commitlog_group *stored, const struct topic *topic)
 {
@@ -158,7 +141,7 @@ static bool gather_lags(struct snapshot *out)
             if (topic->stored == TOPIC_NOT_STORED || looks >= SNAPSHOT_LOOKS_MAX)
                 continue;
             looks += topic->stored_queues;
-            const uint32_t here = offsets_there(stored, topic);
+            const uint32_t here = reach_queues(stored, topic);
             if (here > 0)
                 gather_lag(out, group, stored, topic);
             found += here;

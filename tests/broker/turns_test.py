@@ -525,28 +525,15 @@ def test_a_frame_comes_in_its_time(checks):
                 if time.monotonic() - begin > 6:
                     break
             steady.socket.sendall(whole[-1:])
-            checks.check("who says frames is served", not closed_now(steady))
+            checks.check("who says frames is served", not closed(steady, 0.5))
             checks.check("one that drips is closed", closed(slow))
             checks.check("and one that stops within a frame", closed(late))
             checks.check("the log says why", broker.says("parts of frames that do not become"))
 
 
-def closed_now(connection):
-    """Whether there is an end behind the answers that have come."""
-    connection.socket.settimeout(0.5)
-    try:
-        while connection.socket.recv(1 << 20):
-            pass
-        return True
-    except TimeoutError:
-        return False
-    except OSError:
-        return True
-
-
-def closed(connection):
-    """What is on its way may still come, and then the end."""
-    connection.socket.settimeout(10)
+def closed(connection, seconds=10):
+    """Whether it ends within so long; what is on its way may still come before."""
+    connection.socket.settimeout(seconds)
     try:
         while connection.socket.recv(1 << 20):
             pass

@@ -2,26 +2,11 @@
 /*
  * test_event.c -- whatever makes records visible is an event; what does not, is none.
  */
-#include <poll.h>
-#include <unistd.h>
-
 #include "support/run_suite.h"
+#include "unit/event_fixture.h"
 #include "unit/fault_fixture.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, DURABLE = COMMITLOG_LEVEL_DURABLE, LARGE = 6000 };
-
-static int32_t event_fd;
-
-static bool event_is_signalled(void)
-{
-    struct pollfd ask = {.fd = event_fd, .events = POLLIN};
-    uint64_t value = 0;
-    const bool signalled = poll(&ask, 1, 0) == 1;
-    if (signalled) {
-        ck_assert_int_eq(read(event_fd, &value, sizeof(value)), (ssize_t)sizeof(value));
-    }
-    return signalled;
-}
 
 static void open_visible(uint64_t visibility, uint64_t flush)
 {

@@ -4,13 +4,12 @@
  * said to be so in a checkpoint, as soon as if it had nothing else to do. The library's threads are
  * contexts of this one, and time goes by only while all of them sleep.
  */
-#include <poll.h>
 #include <ucontext.h>
-#include <unistd.h>
 
 #include "store/store.h"
 
 #include "support/run_suite.h"
+#include "unit/event_fixture.h"
 #include "unit/fault_fixture.h"
 
 #define MS CLG_OS_NS_PER_MS
@@ -305,19 +304,6 @@ END_TEST
 /* ---- what lies behind a reservation is published when that ends ---- */
 
 static struct commitlog_reservation *held;
-static int32_t event_fd;
-
-static bool event_is_signalled(void)
-{
-    struct pollfd ask = {.fd = event_fd, .events = POLLIN};
-    uint64_t value = 0;
-    const bool signalled = poll(&ask, 1, 0) == 1;
-    if (signalled) {
-        ck_assert_int_eq(read(event_fd, &value, sizeof(value)), (ssize_t)sizeof(value));
-    }
-    return signalled;
-}
-
 static void end_the_reservation(void)
 {
     const uint64_t published = store_positions().published;
