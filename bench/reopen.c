@@ -26,6 +26,7 @@
 #include "commitlog.h"
 
 #include "engines/engines.h"
+#include "support/bare.h"
 #include "support/bench.h"
 #include "support/child.h"
 
@@ -201,40 +202,16 @@ static void check_all(const struct reopen *run, void *store, json_t *line)
 
 /* ---- what libcommitlog tells ---- */
 
-static void bare_write(int fd, const uint8_t *piece, uint64_t bytes)
-{
-    for (uint64_t at = 0; at < bytes;) {
-        uint64_t left = bytes - at;
-        size_t size = left < BARE_PIECE_BYTES ? (size_t)left : BARE_PIECE_BYTES;
-        ssize_t written = pwrite(fd, piece, size, (off_t)at);
-        if (written <= 0) {
-            bench_die("pwrite: %s", strerror(errno));
-        }
-        at += (uint64_t)written;
-    }
-}
-
 /* A file that was written and not flushed, as the log was: how long to write it again and flush. */
 static uint64_t bare_ns(const struct bench *bench, uint64_t bytes)
 {
-    char path[BENCH_PATH_MAX + 16];
-    (void)snprintf(path, sizeof(path), "%s/bare", bench->directory);
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-    uint8_t *piece = bench_alloc(BARE_PIECE_BYTES);
-    memcpy(piece, bench_body(0, BENCH_BODY_MAX), BENCH_BODY_MAX);
-    if (fd < 0) {
-        bench_die("%s: %s", path, strerror(errno));
-    }
-    bench_need(posix_fallocate(fd, 0, (off_t)bytes), "fallocate");
-    bench_need(fsync(fd) == 0 ? 0 : errno, "fsync");
-    bare_write(fd, piece, bytes);
+    int fd = bare_open(bench->directory, bytes);
+    bare_write(fd, bytes, BARE_PIECE_BYTES);
     uint64_t began = bench_now_ns();
-    bare_write(fd, piece, bytes);
+    bare_write(fd, bytes, BARE_PIECE_BYTES);
     bench_need(fdatasync(fd) == 0 ? 0 : errno, "fdatasync");
     uint64_t took = bench_now_ns() - began;
     (void)close(fd);
-    (void)unlink(path);
-    free(piece);
     return took;
 }
 

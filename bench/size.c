@@ -7,13 +7,15 @@
  *   1. a child fills it up to a whole number of segments, flushes, and waits for the view files;
  *      then it looks records up at random places, by offset and by key, each for the second time;
  *   2. it makes a checkpoint, appends a tail of always the same length into the fresh segment, with
- *      the clock until the kernel has it, and kills itself with SIGKILL;
+ *      the clock until the kernel has it, and kills itself with SIGKILL; then as many bytes are
+ *      put into a file of their own by pwrite, 256 KiB at once;
  *   3. the store is opened, the clock running until its last record has been read; the tail is
  *      compared; it is closed, and opened and closed once more in the same way;
  *   4. its files are taken out of the page cache, and ten records at random places are read;
  *      again, and ten bare preads of as many bytes at random places; and so on. What is between
  *      them is the library's way to the record, and what the kernel reads ahead of each.
- * The rate of step 1 is that of the disk once its cache is full; that of step 2 is the library's.
+ * The rate of step 1 is that of the disk once its cache is full; that of step 2 is the library's,
+ * or the kernel's where it has to find memory for its cache: the bare file shows which.
  * One line of JSON for each size.
  */
 #include <errno.h>
@@ -25,6 +27,7 @@
 #include <unistd.h>
 
 #include "engines/engines.h"
+#include "support/bare.h"
 #include "support/bench.h"
 #include "support/child.h"
 #include "support/histogram.h"
@@ -33,6 +36,7 @@
 
 enum {
     COLD_AT_ONCE = 10, /* what is read ahead of them must not be most of the log */
+    PIECE_BYTES = 256 * 1024,
     EXIT_USAGE = 2
 };
 
@@ -142,6 +146,18 @@ static void child_grows(void *ctx)
 
 /* ---- what is left ---- */
 
+/* As many bytes as the tail had, and no store. */
+static uint64_t bare_tail(const struct size *run)
+{
+    uint64_t bytes = (uint64_t)run->tail * run->grown->record_bytes;
+    int fd = bare_open(run->bench.directory, bytes);
+    uint64_t began = bench_now_ns();
+    bare_write(fd, bytes, PIECE_BYTES);
+    uint64_t took = bench_now_ns() - began;
+    (void)close(fd);
+    return took;
+}
+
 /* Until the last record has been read. */
 static uint64_t reopen(const struct size *run, struct keyed *keyed)
 {
@@ -248,6 +264,7 @@ static void one_size(struct size *run)
     bench_put_integer(line, "segments", grown->segments);
     bench_put_integer(line, "segment_bytes", (uint64_t)run->segment_bytes);
     bench_put(line, "ns", (double)grown->tail_ns / (double)run->tail);
+    bench_put(line, "bare_ns", (double)bare_tail(run) / (double)run->tail);
     bench_put(line, "fill_bytes_per_s",
               (double)grown->fill_bytes / ((double)grown->fill_ns / BENCH_NS_PER_SECOND));
     histogram_put_as(&grown->offset, line, "offset_");
