@@ -248,6 +248,12 @@ What `ns` counts and what is outside the clock is said at the head of each progr
 store: it does the least that one has to do.
 """
 
+# Measured: bench/COST.md, "Measuring".
+MEMORY_TEXT = """\
+- it is a guest that gives free memory back to its host, and a page that it asks for again takes 5
+  to 10 µs. Which run meets such pages is chance; they cost most where files are written through
+  maps (commitlog-mmap, pmemlog, all of RocketMQ). The least of the rounds is the figure without"""
+
 
 def machine_text(results):
     text = ["## Machine", ""]
@@ -269,6 +275,8 @@ def machine_text(results):
                         f"{statistics.median(beside):.0f} % of one CPU (median; most "
                         f"{max(beside):.0f} %), other machines {statistics.median(steal):.0f} % "
                         f"(most {max(steal):.0f} %)")
+        if machine.get("gives_memory_back"):
+            text.append(MEMORY_TEXT)
     return text + [""]
 
 

@@ -162,6 +162,12 @@ class Page(unittest.TestCase):
         self.assertEqual(missing, sum(len(case.systems) for case in questions.CASES))
         self.assertIn(f"**stale: tree {OLDER}**", text)
 
+    def test_a_guest_that_gives_memory_back_says_so(self):
+        guest = {**MACHINE, "gives_memory_back": True}
+        lines = [{**line, "machine": guest} for line in everything(TREE)]
+        self.assertIn(report.MEMORY_TEXT, report.page(lines, TREE, [])[0])
+        self.assertNotIn(report.MEMORY_TEXT, report.page(everything(TREE), TREE, [])[0])
+
     def test_the_median_counts_and_not_the_mean(self):
         case = case_of("w1")
         medians = store.Medians(all_of(case, TREE, systems=["root"]), case)

@@ -67,6 +67,7 @@ def machine():
     return {"cpu": first_value("/proc/cpuinfo", "model name"), "cpus": os.cpu_count(),
             "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
             "memory_gib": round(memory_kib / 2**20, 1),
+            "gives_memory_back": pathlib.Path("/sys/module/page_reporting").exists(),
             "compiler": version[0] if version else "unknown", "flags": " ".join(words[1:])}
 
 
