@@ -17,7 +17,6 @@
  * as dirty as the log was.
  */
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,7 +29,7 @@
 #include "support/bench.h"
 #include "support/child.h"
 
-enum { BARE_PIECE_BYTES = 1024 * 1024, FLUSHED_BATCH = 1000, EXIT_USAGE = 2 };
+enum { FLUSHED_BATCH = 1000, EXIT_USAGE = 2 };
 
 struct reopen {
     struct bench bench;
@@ -206,9 +205,9 @@ static void check_all(const struct reopen *run, void *store, json_t *line)
 static uint64_t bare_ns(const struct bench *bench, uint64_t bytes)
 {
     int fd = bare_open(bench->directory, bytes);
-    bare_write(fd, bytes, BARE_PIECE_BYTES);
+    bare_write(fd, bytes, BARE_PIECE_MAX);
     uint64_t began = bench_now_ns();
-    bare_write(fd, bytes, BARE_PIECE_BYTES);
+    bare_write(fd, bytes, BARE_PIECE_MAX);
     bench_need(fdatasync(fd) == 0 ? 0 : errno, "fdatasync");
     uint64_t took = bench_now_ns() - began;
     (void)close(fd);

@@ -252,7 +252,7 @@ store: it does the least that one has to do.
 MEMORY_TEXT = """\
 - it is a guest that gives free memory back to its host, and a page that it asks for again takes 5
   to 10 µs. Which run meets such pages is chance; they cost most where files are written through
-  maps (commitlog-mmap, pmemlog, RocketMQ); the least of many rounds is nearest to none of them"""
+  maps (commitlog-mmap, pmemlog, RocketMQ); the least of the rounds met fewest of them"""
 
 
 def machine_text(results):

@@ -34,6 +34,7 @@
 #include "format/record.h"
 
 #include "engines/engines.h"
+#include "support/bare.h"
 #include "support/bench.h"
 
 enum { RING_BYTES = 4 << 20, PIECE_BYTES = 256 * 1024, ZEROS_BYTES = 1 << 20 };
@@ -105,24 +106,11 @@ static void version(char *out, size_t size)
 
 /* ---- files ---- */
 
-static void write_all(int fd, const uint8_t *from, size_t bytes, uint64_t at)
-{
-    while (bytes > 0) {
-        ssize_t wrote = pwrite(fd, from, bytes, (off_t)at);
-        if (wrote < 0) {
-            bench_die("pwrite: %s", strerror(errno));
-        }
-        from += wrote;
-        at += (uint64_t)wrote;
-        bytes -= (size_t)wrote;
-    }
-}
-
 static void file_prewrite(const struct file *file, uint64_t from)
 {
     static const uint8_t zeros[ZEROS_BYTES];
     for (uint64_t at = from; at < file->room; at += sizeof(zeros)) {
-        write_all(file->fd, zeros, sizeof(zeros), at);
+        bare_put(file->fd, zeros, sizeof(zeros), at);
     }
 }
 
@@ -231,7 +219,7 @@ static void put(struct limit *limit, struct file *file, size_t bytes)
     if (file->at + bytes > file->room) {
         file_extend(limit, file, ROOM_STEP_BYTES); /* more than was said: nothing is preferred */
     }
-    write_all(file->fd, file->buffer, bytes, file->at);
+    bare_put(file->fd, file->buffer, bytes, file->at);
 }
 
 static void append_file(void *at, uint32_t queue, uint64_t offset, const void *body, size_t bytes)

@@ -3,16 +3,20 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "support/bare.h"
 #include "support/bench.h"
 
+static uint8_t piece[BARE_PIECE_MAX];
+
 int bare_open(const char *directory, uint64_t bytes)
 {
     char path[BENCH_PATH_MAX + 16];
+    for (size_t at = 0; at < sizeof(piece); at += BENCH_BODY_MAX) {
+        memcpy(piece + at, bench_body(0, BENCH_BODY_MAX), BENCH_BODY_MAX);
+    }
     (void)snprintf(path, sizeof(path), "%s/bare", directory);
     int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
     if (fd < 0) {
@@ -24,18 +28,23 @@ int bare_open(const char *directory, uint64_t bytes)
     return fd;
 }
 
-void bare_write(int fd, uint64_t bytes, size_t piece_bytes)
+void bare_put(int fd, const uint8_t *from, size_t bytes, uint64_t at)
 {
-    uint8_t *piece = bench_alloc(piece_bytes);
-    memcpy(piece, bench_body(0, BENCH_BODY_MAX), BENCH_BODY_MAX);
-    for (uint64_t at = 0; at < bytes;) {
-        uint64_t left = bytes - at;
-        size_t size = left < piece_bytes ? (size_t)left : piece_bytes;
-        ssize_t written = pwrite(fd, piece, size, (off_t)at);
-        if (written <= 0) {
+    while (bytes > 0) {
+        ssize_t wrote = pwrite(fd, from, bytes, (off_t)at);
+        if (wrote < 0) {
             bench_die("pwrite: %s", strerror(errno));
         }
-        at += (uint64_t)written;
+        from += wrote;
+        at += (uint64_t)wrote;
+        bytes -= (size_t)wrote;
     }
-    free(piece);
+}
+
+void bare_write(int fd, uint64_t bytes, size_t piece_bytes)
+{
+    for (uint64_t at = 0; at < bytes; at += piece_bytes) {
+        uint64_t left = bytes - at;
+        bare_put(fd, piece, left < piece_bytes ? (size_t)left : piece_bytes, at);
+    }
 }

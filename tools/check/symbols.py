@@ -59,7 +59,7 @@ def compare(found, left, left_name, right, right_name):
 
 def main():
     parser = argparse.ArgumentParser()
-    parser.add_argument("--library")
+    parser.add_argument("--library", dest="built")
     parser.add_argument("--write-map", action="store_true")
     options = parser.parse_args()
     declared = header_functions()
@@ -68,8 +68,8 @@ def main():
         return 0
     found = []
     compare(found, declared, "commitlog.h", map_functions(), "libcommitlog.map")
-    if options.library:
-        compare(found, declared, "commitlog.h", exported(options.library), options.library)
+    if options.built:
+        compare(found, declared, "commitlog.h", exported(options.built), options.built)
     pages = man_functions()
     if pages is not None:
         found += [f"{name}: in no man page of section 3" for name in sorted(declared - pages)]
