@@ -431,7 +431,7 @@ DEPS_ARM64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross qemu-user
 
 deps: ## install what build, check and demo need (Debian; else says what is needed)
 	@tools/check/deps.sh $(DEPS)
-deps-lint: ## install what lint and the sanitizer builds need
+deps-lint: ## install what lint, the sanitizer builds and fuzzing need
 	@tools/check/deps.sh $(DEPS_LINT)
 deps-powercut: ## install what check-powercut, check-flush and check-sync need
 	@tools/check/deps.sh $(DEPS_POWERCUT)
@@ -542,7 +542,7 @@ FUZZ_PART := SEED=$(SEED) FLAGS='$(FUZZ_FLAGS)' $(PYTHON) tools/check/fuzz_part.
 # Covered edges only: with how often each was passed a corpus is five times as large.
 FUZZ_MERGE := -set_cover_merge=1 -use_counters=0
 
-fuzz: ## the fuzz targets, with libFuzzer and sanitizers (clang)
+fuzz: deps-lint ## the fuzz targets, with libFuzzer and sanitizers (clang)
 	@$(MAKE) VARIANT=fuzz fuzz-build
 fuzz-build: $(FUZZ_PROGRAMS)
 fuzz-run: fuzz fuzz-seeds ## fuzz each of TARGETS for SECONDS=60, beginning with its corpus; SEED=1
