@@ -8,6 +8,7 @@ Exit status 1 unless every case has its rounds on the tree of lib/ at hand. A go
 no failure of the report: it stands in it.
 """
 import argparse
+import math
 import pathlib
 import re
 import statistics
@@ -28,8 +29,7 @@ def three(value):
     """Three digits that count, and no exponent."""
     if value == 0:
         return "0"
-    digits = max(0, 3 - len(str(int(abs(value)))) if abs(value) >= 1 else 3)
-    return f"{value:,.{digits}f}"
+    return f"{value:,.{max(0, 2 - math.floor(math.log10(abs(value))))}f}"
 
 
 def time_text(ns):
@@ -87,8 +87,8 @@ def disk_text(lines):
 class Settings:
     """Numbers for what was set and what is lost, in the order in which tables name them."""
 
-    FIELDS = ("engine", "version", "promise", "setting", "lost_at_kill", "lost_at_power_cut",
-              "verifies")
+    FIELDS = ("engine", "version", "promise", "batch", "setting", "lost_at_kill",
+              "lost_at_power_cut", "verifies")
 
     def __init__(self):
         self.numbers = {}
@@ -100,12 +100,12 @@ class Settings:
         return self.numbers.setdefault(key, len(self.numbers) + 1)
 
     def table(self):
-        rows = ["| | engine | promise | setting | lost at kill -9 | lost at a power cut | reads "
-                "verified |", "|---|---|---|---|---|---|---|"]
+        rows = ["| | engine | promise | records a commit | setting | lost at kill -9 | lost at a "
+                "power cut | reads verified |", "|---|---|---|---|---|---|---|---|"]
         for key, number in self.numbers.items():
-            engine, version, promise, setting, kill, power, verifies = key
-            words = (f'<a id="s{number}"></a>{number}', f"`{engine}`, {version}", promise, setting,
-                     kill, power, "yes" if verifies else "no")
+            engine, version, promise, batch, setting, kill, power, verifies = key
+            words = (f'<a id="s{number}"></a>{number}', f"`{engine}`, {version}", promise, batch,
+                     setting, kill, power, "yes" if verifies else "no")
             rows.append("| " + " | ".join(escaped(word) for word in words) + " |")
         return rows
 
@@ -239,7 +239,7 @@ process; every record that it counts is read back and compared (of the largest s
 the last ones and samples). Within a round each engine runs
 once, in an order that changes from round to round; a round that is not counted comes first. Figures
 are medians over the rounds, with the least and the most; ratios are ratios of medians of the same
-rounds. *root*: the file system at hand; *ext4*, *xfs*: in an image on it, by a loop device with
+rounds, or the median of what a program compares within a run. *root*: the file system at hand; *ext4*, *xfs*: in an image on it, by a loop device with
 direct I/O. *stale*: measured on an older tree of `lib/` than the one that was at hand when the page
 was written, {tree}. Where another engine is ahead of us, it says so. The lines behind the tables
 are in `bench/results.jsonl`, the questions in `bench/questions.py`.
@@ -251,8 +251,26 @@ store: it does the least that one has to do.
 # Measured: bench/COST.md, "Measuring".
 MEMORY_TEXT = """\
 - it is a guest that gives free memory back to its host, and a page that it asks for again takes 5
-  to 10 µs. Which run meets such pages is chance; they cost most where files are written through
-  maps (commitlog-mmap, pmemlog, RocketMQ); the least of the rounds met fewest of them"""
+  to 10 µs. Which run meets such pages is chance, less so for RocketMQ, whose warm-up has just used
+  them; they cost most where files are written through maps (commitlog-mmap, pmemlog, RocketMQ);
+  the least of the rounds met fewest of them"""
+
+# What the machines of record do not say of themselves, by name and number of CPUs.
+THREADS_TEXT = {("AMD EPYC", 2): "a virtual machine, whose two CPUs are hardware threads of one "
+                "core: what two threads do at once takes each of them longer"}
+
+
+def flush_text(results):
+    """What the disk takes for a flush: of each file system, from the bare loop."""
+    found = {}
+    for line in results:
+        if line["case"] == "w3" and line["engine"] == "limit-fdatasync":
+            found.setdefault(line["system"], []).append(line["ns"])
+    if not found:
+        return []
+    each = ", ".join(f"{system} {median_text(ns, time_text)}" for system, ns in found.items())
+    return [f"- pwrite of 1 KiB and fdatasync, nothing else: {each}; a disk that has to reach its "
+            "medium takes longer"]
 
 
 def machine_text(results):
@@ -268,6 +286,8 @@ def machine_text(results):
         steal = [line["steal_percent"] for line in lines if "steal_percent" in line]
         text += [f"- {machine['cpu']}, {machine['cpus']} CPUs, {machine['memory_gib']} GiB, "
                  f"{machine['kernel']}; {dates[0]} to {dates[-1]}",
+                 *(f"- {THREADS_TEXT[key]}" for key in [(machine["cpu"], machine["cpus"])]
+                   if key in THREADS_TEXT), *flush_text(lines),
                  f"- {machine['compiler']}; `{machine['flags']}`",
                  f"- XXH3 of 1 KiB: {median_text(hashes, three)} GB/s"]
         if beside:
@@ -301,6 +321,12 @@ def page(results, tree, plots):
 
 # ---- README.md ----------------------------------------------------------------------------------
 
+def run_name(line, run):
+    """The engine as it calls itself, and how many records it was given at once."""
+    batch = line.get("batch", 1)
+    return line.get("family", run.engine) + (f", {batch:,} at once" if batch > 1 else "")
+
+
 def best_peer(case, medians, field, base):
     """(name, its median): of all that are neither ours nor a limit, beside this run of ours."""
     best = None
@@ -309,7 +335,7 @@ def best_peer(case, medians, field, base):
                                            for key in line} and
                 run.engine not in questions.OUR_ENGINES | questions.LIMIT_ENGINES):
             value = medians(run.name, field)
-            name = medians.lines[run.name][-1].get("family", run.engine)
+            name = run_name(medians.lines[run.name][-1], run)
             best = (name, value) if best is None or value < best[1] else best
     return best
 
@@ -325,11 +351,17 @@ README_ROWS = (
     ("w2", "commitlog", "ns", "append 128 bytes, one thread, asynchronous", rate_text),
     ("w3", "commitlog", "ns", "append 1 KiB, durable, one thread", rate_text),
     ("w4", "commitlog, 16 threads", "ns", "append 1 KiB, durable, 16 threads", rate_text),
-    ("w5", "commitlog", "ns", "read 1 KiB in order, verified, from the page cache", rate_text),
+    ("w5", "commitlog", "compared_ns",
+     "read 1 KiB in order from the page cache, each byte compared; ours verified besides",
+     rate_text),
     ("w6", "commitlog", "ns", "read 1 KiB at a random offset", time_text),
     ("w7", "commitlog", "ns", "open after kill -9 behind a million records of 1 KiB", time_text),
     ("w8", "commitlog", "ns", "append 1 KiB to 1,000 queues in turn", rate_text),
 )
+
+
+# What else its plots show.
+README_PLOTS = ("sizes", "w9", "w9-peers", "w12", "w14")
 
 
 def readme_rows(shown):
@@ -352,24 +384,26 @@ def readme_text(shown, tree, plots):
              for line in found]
     machine = lines[-1]["machine"]
     trees = sorted({line["tree"] for line in lines})
+    virtual = THREADS_TEXT.get((machine["cpu"], machine["cpus"]), "")
     stale = "" if trees == [tree] else f", tree of `lib/` {', '.join(trees)}, not the one at hand"
     text = ["Medians of interleaved rounds on one machine, beside the fastest of LMDB, RocksDB, "
             "LevelDB, SQLite, WiredTiger,", "libpmemlog and RocketMQ's own store "
-            f"({machine['cpu']}, {machine['cpus']} CPUs, {machine['kernel']}, "
+            f"({machine['cpu']}, {machine['cpus']} CPUs, {machine['kernel']}"
+            f"{'; ' + virtual if virtual else ''}; "
             f"{lines[-1]['mount'].split(';')[0]}{stale}).",
             "All questions, goals that were missed, settings, and what each engine loses: "
             "[bench/RESULTS.md](bench/RESULTS.md); run it with `make bench`.", "",
-            "| | libcommitlog | the fastest other | times |", "|---|---|---|---|", *rows, ""]
+            "| | libcommitlog | the fastest other | times faster |", "|---|---|---|---|", *rows, ""]
     text += [f"![{title}](bench/plots/{name}.svg)\n" for name, title in plots]
     return "\n".join(text)
 
 
 def write_readme(path, shown, tree, plots):
-    """Only where all rounds of all its rows are there: what stands there is better than half."""
+    """Only where all rounds of what it shows are there: what stands there is better than half."""
     text = path.read_text(encoding="utf-8")
     if (len(list(readme_rows(shown))) != len(README_ROWS) or
             any(shown[(name, "root")][1].startswith(("incomplete", "not run"))
-                for name, *_ in README_ROWS)):
+                for name in (*(row[0] for row in README_ROWS), *README_PLOTS))):
         return False
     if text.count(BEGIN) != 1 or text.count(END) != 1:
         sys.exit(f"{path.name} has no section between {BEGIN.strip()} and {END.strip()}")

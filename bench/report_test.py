@@ -213,6 +213,27 @@ class Page(unittest.TestCase):
     def test_figures_have_three_digits(self):
         self.assertEqual([report.time_text(ns) for ns in (0.5, 12.34, 999, 1234, 5e7, 2.5e9)],
                          ["0.500 ns", "12.3 ns", "999 ns", "1.23 µs", "50.0 ms", "2.50 s"])
+        self.assertEqual([report.three(ratio) for ratio in (0, 0.00138, 0.0525, 0.217, 1, 12345)],
+                         ["0", "0.00138", "0.0525", "0.217", "1.00", "12,345"])
+
+    def test_a_batch_is_named(self):
+        case = case_of("w1")
+        lines = [{**line, "batch": 1000 if line["engine"] == "lmdb" else 1}
+                 for line in all_of(case, TREE, {"lmdb": 200}, systems=["root"])]
+        medians = store.Medians(lines, case)
+        self.assertEqual(report.best_peer(case, medians, "ns", "commitlog"),
+                         ("Lmdb, 1,000 at once", 202))
+        settings = report.Settings()
+        report.figure_table(case, case.figures[0], medians, settings, True)
+        self.assertIn("| async | 1000 | as it", "\n".join(settings.table()))
+
+    def test_ours_by_maps_is_compared_with_ours(self):
+        case = case_of("w9")
+        lines = all_of(case, TREE, {"commitlog-mmap, 10 ms": 1000}, systems=["root"])
+        table = report.figure_table(case, case.figures[0], store.Medians(lines, case),
+                                    report.Settings(), True)
+        row = next(line for line in table if "| commitlog-mmap, 10 ms |" in line)
+        self.assertIn("| 9.82 |", row)
 
     def test_the_readme_is_written_as_a_whole_or_not_at_all(self):
         with tempfile.TemporaryDirectory() as directory:
@@ -223,6 +244,9 @@ class Page(unittest.TestCase):
             self.assertFalse(report.write_readme(path, report.page(half, TREE, [])[1], TREE, []))
             self.assertEqual(path.read_text(encoding="utf-8"), before)
             few = [line for line in everything(TREE) if line["round"] == 0]
+            less = [line for line in everything(TREE)
+                    if (line["case"], line["round"]) != ("w12", 2)]
+            self.assertFalse(report.write_readme(path, report.page(less, TREE, [])[1], TREE, []))
             self.assertFalse(report.write_readme(path, report.page(few, TREE, [])[1], TREE, []))
             shown = report.page(everything(TREE), TREE, [])[1]
             self.assertTrue(report.write_readme(path, shown, TREE, [("latency", "Latency")]))

@@ -5,7 +5,9 @@
  *
  * One queue: a column store, whose key is the number of the record, filled by a cursor that
  * appends. More: a row store with keys of bytes, so that a queue stands together. With BENCH_ASYNC
- * a commit leaves its log record in a buffer of the process; drain has it written.
+ * a commit leaves its log record in a buffer of the process; drain has it written. With
+ * BENCH_DURABLE and several threads the adapter commits what all of them wait for in one
+ * transaction: its own log makes fewer of them share a flush.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -15,6 +17,7 @@
 #include "engines/engines.h"
 #include "engines/key.h"
 #include "support/bench.h"
+#include "support/group.h"
 #include "support/readers.h"
 
 static const char table[] = "table:records";
@@ -23,15 +26,18 @@ struct store {
     WT_CONNECTION *connection;
     bool one_queue;
     bool in_transactions;
+    bool grouped;
+    struct bench_group group;
     struct bench_readers readers;
 };
 
 struct handle { /* of one thread */
-    const struct store *store;
+    struct store *store;
     WT_SESSION *session;
     WT_CURSOR *cursor;
     bool open; /* a transaction is */
     struct key key;
+    struct bench_member member;
 };
 
 static void need(int code, const char *what)
@@ -50,7 +56,7 @@ static void version(char *out, size_t size)
     (void)snprintf(out, size, "WiredTiger %d.%d.%d", major, minor, patch);
 }
 
-static struct handle *handle_open(const struct store *store, const char *config)
+static struct handle *handle_open(struct store *store, const char *config)
 {
     struct handle *handle = bench_alloc(sizeof(*handle));
     handle->store = store;
@@ -58,6 +64,7 @@ static struct handle *handle_open(const struct store *store, const char *config)
          "session");
     need(handle->session->open_cursor(handle->session, table, NULL, config, &handle->cursor),
          "cursor");
+    bench_member_open(&handle->member);
     return handle;
 }
 
@@ -65,6 +72,7 @@ static void handle_close(void *at)
 {
     struct handle *handle = at;
     need(handle->session->close(handle->session, NULL), "close a session");
+    bench_member_close(&handle->member);
     free(handle);
 }
 
@@ -83,14 +91,14 @@ static void set_key(struct handle *handle, uint32_t queue, uint64_t offset)
 
 static void *writer_open(void *at, uint32_t thread)
 {
-    const struct store *store = at;
+    struct store *store = at;
     (void)thread;
     return handle_open(store, store->one_queue ? "append" : NULL);
 }
 
-static void writer_append(void *at, uint32_t queue, uint64_t offset, const void *body, size_t bytes)
+static void insert(struct handle *writer, uint32_t queue, uint64_t offset, const void *body,
+                   size_t bytes)
 {
-    struct handle *writer = at;
     WT_ITEM value = {.data = body, .size = bytes};
     if (writer->store->in_transactions && !writer->open) {
         need(writer->session->begin_transaction(writer->session, NULL), "begin");
@@ -103,12 +111,43 @@ static void writer_append(void *at, uint32_t queue, uint64_t offset, const void 
     need(writer->cursor->insert(writer->cursor), "insert");
 }
 
-static void writer_commit(void *at)
+static void commit(struct handle *writer)
 {
-    struct handle *writer = at;
     if (writer->open) {
         need(writer->session->commit_transaction(writer->session, NULL), "commit");
         writer->open = false;
+    }
+}
+
+/* What all members have staged, in one transaction. */
+static void apply(void *leader, const struct bench_member *members)
+{
+    for (const struct bench_member *member = members; member != NULL; member = member->next) {
+        const struct bench_staged *record = NULL;
+        while ((record = bench_staged_next(member, record)) != NULL) {
+            insert(leader, record->queue, record->offset, record->body, record->bytes);
+        }
+    }
+    commit(leader);
+}
+
+static void writer_append(void *at, uint32_t queue, uint64_t offset, const void *body, size_t bytes)
+{
+    struct handle *writer = at;
+    if (writer->store->grouped) {
+        bench_stage(&writer->member, queue, offset, body, bytes);
+    } else {
+        insert(writer, queue, offset, body, bytes);
+    }
+}
+
+static void writer_commit(void *at)
+{
+    struct handle *writer = at;
+    if (writer->store->grouped) {
+        bench_group_commit(&writer->store->group, &writer->member, writer);
+    } else {
+        commit(writer);
     }
 }
 
@@ -197,13 +236,15 @@ static void *store_open(const struct bench_engine *engine, const struct bench_wa
                    "session_max=512,log=(enabled),transaction_sync=(enabled=%s,method=fsync)",
                    wanted->promise == BENCH_DURABLE ? "true" : "false");
     store->one_queue = wanted->queues == 1;
-    store->in_transactions = wanted->batch != 1;
+    store->grouped = wanted->promise == BENCH_DURABLE && wanted->threads > 1;
+    store->in_transactions = wanted->batch != 1 || store->grouped;
     need(wiredtiger_open(wanted->directory, NULL, config, &store->connection), "open");
     need(store->connection->open_session(store->connection, NULL, NULL, &session), "session");
     (void)snprintf(config, sizeof(config), "key_format=%s,value_format=u",
                    store->one_queue ? "r" : "u");
     need(session->create(session, table, config), "table");
     need(session->close(session, NULL), "close a session");
+    bench_group_open(&store->group, apply);
     bench_readers_open(&store->readers, store, reader_open, handle_close);
     return store;
 }
@@ -212,6 +253,7 @@ static void store_close(void *at)
 {
     struct store *store = at;
     bench_readers_close(&store->readers);
+    bench_group_close(&store->group);
     need(store->connection->close(store->connection, "leak_memory"), "close");
     free(store);
 }
@@ -221,13 +263,16 @@ static void store_close(void *at)
     "_trigger=80 "                                                                                 \
     "(less work while it is filled), a session a thread; one queue: column store by an appending " \
     "cursor, else keys of 12 bytes; async: transaction_sync off, at the end log_flush(sync=off); " \
-    "durable: transaction_sync=(method=fsync)"
+    "durable: transaction_sync=(method=fsync), of several threads one transaction for all that "   \
+    "wait, by the adapter"
 
 #define COMMON                                                                                     \
     .family = "WiredTiger", .setting = SETTING, .durable = true, .points = true, .verifies = true, \
-    .losses = {[BENCH_ASYNC] =                                                                     \
-                   {.kill = "also what is in the buffer of its log: up to 256 KiB, or 50 ms",      \
-                    .power = "what the kernel had not written yet of its log: a tail"},            \
+    .losses = {[BENCH_ASYNC] = {.kill = LOST_OPEN                                                  \
+                                "; and what is in the buffer of its log: up to 256 KiB, "          \
+                                "or 50 ms",                                                        \
+                                .power =                                                           \
+                                    "what the kernel had not written yet of its log: a tail"},     \
                [BENCH_DURABLE] = {.kill = LOST_OPEN, .power = LOST_OPEN}},                         \
     .version = version, .open = store_open, .writer = writer_open, .append = writer_append,        \
     .commit = writer_commit, .writer_close = handle_close, .drain = store_drain,                   \
