@@ -239,9 +239,10 @@ process; every record that it counts is read back and compared (of the largest s
 the last ones and samples). Within a round each engine runs
 once, in an order that changes from round to round; a round that is not counted comes first. Figures
 are medians over the rounds, with the least and the most; ratios are ratios of medians of the same
-rounds, or the median of what a program compares within a run. *root*: the file system at hand; *ext4*, *xfs*: in an image on it, by a loop device with
-direct I/O. *stale*: measured on an older tree of `lib/` than the one that was at hand when the page
-was written, {tree}. Where another engine is ahead of us, it says so. The lines behind the tables
+rounds, or the median of what a program compares within a run. *root*: the file system at hand;
+*ext4*, *xfs*: in an image on it, by a loop device with direct I/O. *stale*: measured on an older
+tree of `lib/` than the one that was at hand when the page was written, {tree}. Where another engine
+is ahead of us, it says so. The lines behind the tables
 are in `bench/results.jsonl`, the questions in `bench/questions.py`.
 
 What `ns` counts and what is outside the clock is said at the head of each program. A limit is no

@@ -136,8 +136,7 @@ static void connection_part(struct connection *connection, bool is_new)
         connection->part_ms = (int64_t)uv_now(&connection->broker->loop) + 1;
 }
 
-/* Whole frames of these bytes are handled; how many bytes that were, or -1. Of one that has gone
- * all are: it is about to be forgotten. */
+/* Whole frames of these bytes are handled; how many bytes that were, or -1. */
 static int64_t connection_frames(struct connection *connection, uint8_t *data, size_t bytes)
 {
     struct command *command = connection->broker->connections->command;
@@ -154,8 +153,7 @@ static int64_t connection_frames(struct connection *connection, uint8_t *data, s
                 connection->part_ms = 0;
             break;
         }
-        if (connections_turn_is_over(connection->broker->connections) && done > 0 &&
-            !connection->gone) {
+        if (connections_turn_is_over(connection->broker->connections) && done > 0) {
             connection_later(connection);
             break;
         }
@@ -312,23 +310,16 @@ static bool connection_read(struct connection *connection)
     return true;
 }
 
-/* The other end has gone: what it had said before is still there, and a client that ends waits for
- * no answer to its last. */
-static void connection_end(struct connection *connection, const char *why)
+/* Of one that has gone: what is still there, in turns as that of all others; then it is closed. */
+static void connection_last(struct connection *connection)
 {
-    connection_ref(connection);
-    connection->gone = true;
-    connection->is_later = false; /* it stays in that list, and is closed when its turn comes */
-    output_free(&connection->output);
-    connection_kept(connection); /* what had to wait until answers were taken */
-    if (connection->unread && !connection->closed)
-        connection_decrypt(connection);
-    for (unsigned i = 0; i < CONNECTIONS_LAST_READS && !connection->closed; i++) {
+    while (!connection_rests(connection) && connection->last_reads > 0) {
+        connection->last_reads--;
         if (!connection_read(connection))
             break;
     }
-    connection_close(connection, why);
-    connection_unref(connection);
+    if (!connection->is_later)
+        connection_close(connection, "by the other end");
 }
 
 void connection_go_on(struct connection *connection)
@@ -337,7 +328,25 @@ void connection_go_on(struct connection *connection)
         connection_kept(connection);
     if (connection->unread && !connection_rests(connection))
         connection_decrypt(connection);
+    if (connection->gone)
+        connection_last(connection);
     connection_poll(connection);
+}
+
+/* The other end has gone: what it had said before is still there, and a client that ends waits for
+ * no answer to its last. */
+static void connection_end(struct connection *connection, const char *why)
+{
+    if (connection->gone)
+        return; /* it is at its last */
+    log_line(LOG_DEBUG, "%s: has gone: %s", connection->host_text, why);
+    connection_ref(connection);
+    connection->gone = true;
+    connection->last_reads = CONNECTIONS_LAST_READS;
+    connection->stuck_ms = 0; /* nothing is written any more */
+    output_free(&connection->output);
+    connection_go_on(connection); /* first what had to wait until answers were taken */
+    connection_unref(connection);
 }
 
 static size_t connection_unsent(const struct connection *connection)

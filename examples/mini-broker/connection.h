@@ -50,6 +50,7 @@ struct connection {
     uint64_t wrong_until_ns; /* record.c gives it none before */
     uint32_t refs;
     uint32_t waiting;
+    uint32_t last_reads; /* of one that has gone, so many more */
     int fd;
     int events; /* polled for */
     bool closed;

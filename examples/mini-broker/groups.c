@@ -126,6 +126,13 @@ static void group_drop(struct broker *broker, struct group *group)
     free(group);
 }
 
+/* With the topic of its retries, if that is only there for it. */
+static void group_forget(struct broker *broker, struct group *group)
+{
+    topic_pass(broker, group->entry.name);
+    group_drop(broker, group);
+}
+
 /* Those that only clients named, and that none has named for so long. */
 static void groups_forget(struct broker *broker, uint64_t after_ms)
 {
@@ -138,8 +145,7 @@ static void groups_forget(struct broker *broker, uint64_t after_ms)
         if (!group->kept && clients_consumers(broker, group->entry.name) != NULL) {
             group->seen_ms = now;
         } else if (!group->kept && now - group->seen_ms >= after_ms) {
-            topic_pass(broker, group->entry.name);
-            group_drop(broker, group);
+            group_forget(broker, group);
         }
         group = next;
     }
@@ -426,7 +432,7 @@ bool group_delete(struct broker *broker, struct text name, bool clean, const cha
     if (left)
         settings_set(broker, group, NULL);
     else
-        group_drop(broker, group);
+        group_forget(broker, group);
     return true;
 }
 

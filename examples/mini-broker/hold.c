@@ -160,12 +160,17 @@ static bool hold_has_room(const struct holds *holds, const struct connection *co
            cost <= HOLD_BYTES_MAX - connection->held;
 }
 
+static void line_name(char name[LINE_NAME], const struct topic *topic, uint32_t queue)
+{
+    memcpy(name, &topic, sizeof topic);
+    memcpy(name + sizeof topic, &queue, sizeof queue);
+}
+
 /* NULL: no memory. */
 static struct line *line_of(struct holds *holds, struct topic *topic, uint32_t queue)
 {
     char name[LINE_NAME];
-    memcpy(name, &topic, sizeof topic);
-    memcpy(name + sizeof topic, &queue, sizeof queue);
+    line_name(name, topic, queue);
     struct table_entry *found = table_find(&holds->lines, (struct text){name, sizeof name});
     if (found != NULL)
         return (struct line *)(void *)found;
@@ -215,6 +220,23 @@ bool hold_pull(struct broker *broker, const struct pull *pull)
     held->cost = cost;
     pull->to.connection->held += cost;
     return true;
+}
+
+void hold_moved(struct broker *broker, struct text group, const struct topic *topic, uint32_t queue)
+{
+    struct holds *holds = broker->holds;
+    char name[LINE_NAME];
+    line_name(name, topic, queue);
+    const struct line *line = (const struct line *)(const void *)table_find(
+        &holds->lines, (struct text){name, sizeof name});
+    struct held *next;
+    for (struct held *held = line == NULL ? NULL : line->first; held != NULL; held = next) {
+        struct pull *pull = &held->pull;
+        next = held->next; /* with the last one the line is gone */
+        if (text_equal((struct text){pull->group, pull->group_bytes}, group) &&
+            pull_moved(broker, pull))
+            hold_drop(holds, held);
+    }
 }
 
 uint32_t hold_count(const struct broker *broker)

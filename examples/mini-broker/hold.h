@@ -18,6 +18,9 @@ bool hold_start(struct broker *broker);
 void hold_stop(struct broker *broker);
 /* Takes over what the pull owns. False: too much is held, or no memory. */
 bool hold_pull(struct broker *broker, const struct pull *pull);
+/* The group was reset in this queue: those of its pulls that wait for it are told. */
+void hold_moved(struct broker *broker, struct text group, const struct topic *topic,
+                uint32_t queue);
 uint32_t hold_count(const struct broker *broker);
 
 #endif

@@ -25,6 +25,7 @@ enum path { PATH_PAGE, PATH_TOPIC, PATH_METRICS, PATH_HEALTH, PATH_OTHER, PATHS 
 static const char *const path_names[PATHS] = {"/", "/topic", "/metrics", "/health", "other"};
 static const unsigned statuses[] = {200, 404, 405, 500, 503};
 enum { STATUSES = sizeof statuses / sizeof *statuses };
+enum { HTTP_LONG_NS = 5000000, HTTP_LONG_TIMES = 4 };
 
 struct client {
     struct client *next, *previous;
@@ -45,6 +46,7 @@ struct http {
     struct client *clients;
     uint32_t client_count;
     struct reused page, metrics;
+    uint64_t topic_from_ns; /* a topic's page may be made */
     uint64_t requests[PATHS][STATUSES];
 };
 
@@ -135,15 +137,26 @@ static struct MHD_Response *health(const struct http *http, unsigned *status)
     return text_response("ok");
 }
 
-static struct MHD_Response *topic_page(const struct http *http, struct MHD_Connection *connection,
+/* Where it takes long to make one, for there are many groups, clients have most of the time. */
+static struct MHD_Response *topic_page(struct http *http, struct MHD_Connection *connection,
                                        unsigned *status)
 {
     const char *name = MHD_lookup_connection_value(connection, MHD_GET_ARGUMENT_KIND, "name");
     const struct topic *topic = name == NULL ? NULL : topic_find(http->broker, text_of(name));
-    if (topic != NULL)
-        return make(http, PATH_TOPIC, topic);
-    *status = 404;
-    return text_response("there is no such topic");
+    const uint64_t begin = uv_hrtime();
+    if (topic == NULL) {
+        *status = 404;
+        return text_response("there is no such topic");
+    }
+    if (begin < http->topic_from_ns) {
+        *status = 503;
+        return text_response("this page takes long, and was just made: ask again");
+    }
+    struct MHD_Response *response = make(http, PATH_TOPIC, topic);
+    const uint64_t end = uv_hrtime();
+    if (end - begin >= HTTP_LONG_NS)
+        http->topic_from_ns = end + HTTP_LONG_TIMES * (end - begin);
+    return response;
 }
 
 /* ---- requests -------------------------------------------------------------------------------- */

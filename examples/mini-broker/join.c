@@ -4,7 +4,8 @@
  *
  * A name server forgets a broker whose connection ends, or that is silent for two minutes. What
  * it is told each time is everything: the broker's addresses, and all topics with a version, by
- * which it sees whether it has to look at them.
+ * which it sees whether it has to look at them; very many topics in parts, one behind the answer to
+ * the other.
  *
  * Happy path: resolve, connect, register, and again at each beat. Failure modes: not reached, or
  * no answer in ANSWER_MS: the connection ends, the name's next address is tried at the next tick,
@@ -20,6 +21,7 @@
 #include "crc32.h"
 #include "frame.h"
 #include "join_body.h"
+#include "join_frame.h"
 #include "log.h"
 #include "lookup.h"
 #include "reply.h"
@@ -29,6 +31,7 @@
 #include <stdlib.h>
 
 enum { TICK_MS = 500, RETRY_MS = 2000, ANSWER_MS = 10000 };
+enum { SOON_TIMES = 20 }; /* as long as a registration took, to the next */
 enum { INPUT_MAX = 1048576, READ_BYTES = 16384, NAMESRV_PORT = 9876 };
 
 enum peer_state { PEER_IDLE, PEER_RESOLVING, PEER_CONNECTING, PEER_READY, PEER_CLOSING };
@@ -46,6 +49,8 @@ struct peer {
     int64_t told_ms;  /* of the last registration */
     int64_t retry_ms;
     uint64_t told;   /* the version it has, or is about to have */
+    uint32_t part;   /* of that, the one it was told last */
+    bool parts;      /* there are more */
     bool registered; /* it has said so since it was reached */
     bool silent;     /* its absence is in the log */
     bool more;       /* it has an address that was not tried in this round */
@@ -63,7 +68,8 @@ struct join {
     struct accounts *accounts; /* one, or NULL: nothing is signed */
     struct buffer frame;
     uint64_t version;
-    uint32_t busy; /* handles whose end is still to come */
+    uint64_t took_ms; /* the last registration, to be put together */
+    uint32_t busy;    /* handles whose end is still to come */
     uint32_t count;
     bool leaving;
     struct peer peers[JOIN_PEERS_MAX];
@@ -154,46 +160,11 @@ static void peer_flush(struct peer *peer)
         peer_write(peer, out);
 }
 
-/* False: no memory, or more fields than can be. */
-static bool request_sign(const struct join *join, struct command *request,
-                         char signature[ACCOUNT_SIGNATURE_BYTES + 1])
-{
-    if (join->accounts == NULL)
-        return true;
-    const struct account *account = accounts_only(join->accounts);
-    return command_add(request, TEXT("AccessKey"), account_key(account)) &&
-           account_sign(account, request, signature) &&
-           command_add(request, TEXT("Signature"),
-                       (struct text){signature, ACCOUNT_SIGNATURE_BYTES});
-}
-
-/* The whole of it in join->frame. */
-static bool request_encode(struct join *join, const struct command *request)
-{
-    struct buffer *frame = &join->frame, *fields = &join->broker->fields;
-    const struct header_out header = {
-        .type = HEADER_JSON, .code = request->code, .opaque = request->opaque};
-    buffer_clear(fields);
-    for (uint32_t i = 0; i < request->field_count; i++)
-        header_json_field(fields, request->fields[i].name, request->fields[i].value);
-    buffer_clear(frame);
-    if (buffer_room(frame, FRAME_PREFIX) != NULL)
-        frame->used = FRAME_PREFIX;
-    header_json_encode(frame, &header, buffer_text(fields));
-    const size_t header_bytes = frame->used - FRAME_PREFIX;
-    buffer_put_text(frame, request->body);
-    if (frame->failed || fields->failed || frame->used > FRAME_MAX)
-        return false;
-    frame_prefix(frame->data, HEADER_JSON, header_bytes, request->body.bytes);
-    return true;
-}
-
 static void peer_send(struct peer *peer, struct command *request)
 {
     struct join *join = peer->join;
-    char signature[ACCOUNT_SIGNATURE_BYTES + 1];
     request->opaque = ++peer->opaque;
-    if (!request_sign(join, request, signature) || !request_encode(join, request)) {
+    if (!join_frame(join->broker, join->accounts, request, &join->frame)) {
         peer_fail(peer, "a request that cannot be made");
         return;
     }
@@ -222,11 +193,12 @@ static void request_begin_as(struct command *request, int32_t code, const struct
     add_field(request, "brokerId", "0");
 }
 
-static void peer_register(struct peer *peer)
+static void peer_register_part(struct peer *peer)
 {
     struct join *join = peer->join;
     struct broker *broker = join->broker;
-    char *body = join_body(broker, join->version);
+    const uint64_t begin = uv_hrtime();
+    char *body = join_body(broker, peer->told, peer->part, &peer->parts);
     struct command request;
     char crc[16];
     if (body == NULL) {
@@ -240,10 +212,20 @@ static void peer_register(struct peer *peer)
     add_field(&request, "enableActingMaster", "false");
     add_field(&request, "bodyCrc32", crc);
     request.body = text_of(body);
-    peer->told = join->version;
-    peer->told_ms = now_ms(join);
     peer_send(peer, &request);
     free(body);
+    join->took_ms += (uv_hrtime() - begin) / 1000000;
+}
+
+/* Its first part; the others when that is answered. */
+static void peer_register(struct peer *peer)
+{
+    struct join *join = peer->join;
+    join->took_ms = 0;
+    peer->part = 0;
+    peer->told = join->version;
+    peer->told_ms = now_ms(join);
+    peer_register_part(peer);
 }
 
 static void peer_answer(struct peer *peer, const struct command *command)
@@ -254,6 +236,11 @@ static void peer_answer(struct peer *peer, const struct command *command)
     if (command->code != REPLY_OK) {
         log_line(LOG_WARN, "name server %s:%s: refuses this broker: %d %.*s", peer->host,
                  peer->port, command->code, (int)command->remark.bytes, command->remark.data);
+        return;
+    }
+    if (peer->parts && !peer->join->leaving) {
+        peer->part++;
+        peer_register_part(peer);
         return;
     }
     if (!peer->registered)
@@ -471,7 +458,7 @@ void join_changed(struct broker *broker)
 {
     struct join *join = broker->join;
     if (join != NULL && !join->leaving && !uv_is_active((uv_handle_t *)&join->soon))
-        uv_timer_start(&join->soon, on_soon, 0, 0);
+        uv_timer_start(&join->soon, on_soon, join->took_ms * SOON_TIMES, 0);
 }
 
 static bool peers_of(struct join *join, const char *list)

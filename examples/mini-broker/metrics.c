@@ -204,7 +204,7 @@ static void topic_value(struct buffer *out, size_t family, const struct snapshot
 static uint64_t put_topics(struct buffer *out, const struct snapshot *snapshot)
 {
     uint64_t left_out = 0;
-    gauge(out, "mini_broker_topics", snapshot->topic_count, "Topics, the broker's own included.");
+    gauge(out, "mini_broker_topics", snapshot->topics_all, "Topics, the broker's own included.");
     for (size_t family = 0; family < sizeof topic_families / sizeof *topic_families; family++) {
         const char *name = topic_families[family].name;
         metrics_family(out, name, topic_families[family].type, topic_families[family].help);

@@ -99,7 +99,9 @@ void handle_offset_update(struct connection *connection, const struct command *c
     const struct topic *topic = asked_topic(connection, command, &queue);
     if (topic == NULL)
         return;
-    if (offsets_set(connection->broker, group, topic, queue,
+    /* It speaks of where it was before it was reset. */
+    if (offsets_reset_waits(connection->broker, group, topic, queue) ||
+        offsets_set(connection->broker, group, topic, queue,
                     command_i64(command, "commitOffset", -1)))
         reply_ok(connection, command);
     else

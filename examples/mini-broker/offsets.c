@@ -4,10 +4,11 @@
  *
  * Happy path: commit, which the store forgets in no crash that its level survives. A consumer may
  * also go back, which the store calls a reset. What pulls carry comes with every pull, and becomes
- * one record for many of them. Failure modes: an offset that no message will have is not taken;
- * where the disk is full, what pulls carried is stored once it is not;
- * one that was carried by a pull is lost when the process is killed at once, and some messages come
- * twice.
+ * one record for many of them. Who is to go on elsewhere is answered so when it asks, as newer
+ * brokers of RocketMQ do: not all clients hear what they did not ask for. Failure modes: an offset
+ * that no message will have is not taken; where the disk is full, what pulls carried is stored once
+ * it is not; one that was carried by a pull is lost when the process is killed at once, and some
+ * messages come twice.
  */
 #include "offsets.h"
 
@@ -18,7 +19,7 @@
 
 #include <stdlib.h>
 
-enum { OFFSETS_MS = 1000, NOTED_MAX = 100000 };
+enum { OFFSETS_MS = 1000, NOTED_MAX = 100000 /* of each table */ };
 
 struct noted {
     struct table_entry entry; /* "group NUL topic's number and queue" */
@@ -26,12 +27,14 @@ struct noted {
     uint32_t topic;
     uint32_t queue;
     uint64_t offset;
+    uint64_t until_ms; /* a reset: whom it was not told by then it is not */
 };
 
 struct offsets {
     struct broker *broker;
     struct table noted;
-    struct table reach; /* reach.c's */
+    struct table resets; /* of the same kind */
+    struct table reach;  /* reach.c's */
     uv_timer_t timer;
 };
 
@@ -73,16 +76,35 @@ static struct text noted_name(struct broker *broker, struct text group, uint32_t
     return buffer_text(out);
 }
 
-static struct noted *noted_find(struct broker *broker, struct text group, const struct topic *topic,
-                                uint32_t queue)
+static struct noted *noted_find(struct broker *broker, const struct table *table, struct text group,
+                                const struct topic *topic, uint32_t queue)
 {
-    return (struct noted *)(void *)table_find(&broker->offsets->noted,
+    return (struct noted *)(void *)table_find(table,
                                               noted_name(broker, group, topic->stored, queue));
 }
 
-static void noted_drop(struct offsets *offsets, struct noted *noted)
+/* It is not there yet. NULL: no memory, or too many. */
+static struct noted *noted_new(struct broker *broker, struct table *table, struct text group,
+                               const struct topic *topic, uint32_t queue)
 {
-    table_remove(&offsets->noted, &noted->entry);
+    const struct text name = noted_name(broker, group, topic->stored, queue);
+    struct noted *noted = table->count >= NOTED_MAX ? NULL : calloc(1, sizeof *noted + name.bytes);
+    if (noted == NULL)
+        return NULL;
+    memcpy(noted + 1, name.data, name.bytes);
+    noted->entry.name = (struct text){(char *)(noted + 1), name.bytes};
+    noted->group_bytes = group.bytes;
+    noted->topic = topic->stored;
+    noted->queue = queue;
+    if (table_insert(table, &noted->entry))
+        return noted;
+    free(noted);
+    return NULL;
+}
+
+static void noted_drop(struct table *table, struct noted *noted)
+{
+    table_remove(table, &noted->entry);
     free(noted);
 }
 
@@ -91,7 +113,7 @@ int64_t offsets_get(struct broker *broker, struct text group, const struct topic
 {
     if (topic->stored == TOPIC_NOT_STORED || queue >= topic->stored_queues)
         return OFFSET_NONE;
-    const struct noted *noted = noted_find(broker, group, topic, queue);
+    const struct noted *noted = noted_find(broker, &broker->offsets->noted, group, topic, queue);
     if (noted != NULL)
         return (int64_t)noted->offset;
     struct commitlog_group *stored = group_stored(broker, group, false);
@@ -122,9 +144,10 @@ bool offsets_set(struct broker *broker, struct text group, const struct topic *t
         return code == COMMITLOG_EBEYOND;
     log_line(LOG_DEBUG, "group %.*s: %s %u: offset %lld", (int)group.bytes, group.data,
              topic->entry.name.data, queue, (long long)offset);
-    struct noted *noted = noted_find(broker, group, topic, queue);
+    struct table *table = &broker->offsets->noted;
+    struct noted *noted = noted_find(broker, table, group, topic, queue);
     if (noted != NULL)
-        noted_drop(broker->offsets, noted);
+        noted_drop(table, noted);
     return offsets_commit(broker, group, topic->stored, queue, (uint64_t)offset) == COMMITLOG_OK;
 }
 
@@ -134,26 +157,66 @@ void offsets_note(struct broker *broker, struct text group, const struct topic *
     struct offsets *offsets = broker->offsets;
     if (offsets_check(broker, topic, queue, offset) != COMMITLOG_OK)
         return;
-    struct noted *noted = noted_find(broker, group, topic, queue);
-    if (noted == NULL) {
-        if (offsets->noted.count >= NOTED_MAX || offsets_get(broker, group, topic, queue) >= offset)
-            return; /* a pull that was overtaken sets nothing back */
-        const struct text name = noted_name(broker, group, topic->stored, queue);
-        noted = calloc(1, sizeof *noted + name.bytes);
-        if (noted == NULL)
-            return;
-        memcpy(noted + 1, name.data, name.bytes);
-        noted->entry.name = (struct text){(char *)(noted + 1), name.bytes};
-        noted->group_bytes = group.bytes;
-        noted->topic = topic->stored;
-        noted->queue = queue;
-        if (!table_insert(&offsets->noted, &noted->entry)) {
-            free(noted);
-            return;
-        }
-    }
+    struct noted *noted = noted_find(broker, &offsets->noted, group, topic, queue);
+    if (noted == NULL && offsets_get(broker, group, topic, queue) >= offset)
+        return; /* a pull that was overtaken sets nothing back */
+    if (noted == NULL)
+        noted = noted_new(broker, &offsets->noted, group, topic, queue);
+    if (noted == NULL)
+        return;
     if ((uint64_t)offset > noted->offset)
         noted->offset = (uint64_t)offset;
+}
+
+/* NULL: there is none, or its time is over. */
+static struct noted *reset_find(struct broker *broker, struct text group, const struct topic *topic,
+                                uint32_t queue)
+{
+    struct table *table = &broker->offsets->resets;
+    struct noted *reset = table->count == 0 ? NULL : noted_find(broker, table, group, topic, queue);
+    if (reset == NULL || uv_now(&broker->loop) < reset->until_ms)
+        return reset;
+    noted_drop(table, reset);
+    return NULL;
+}
+
+bool offsets_reset(struct broker *broker, struct text group, const struct topic *topic,
+                   uint32_t queue, int64_t offset)
+{
+    if (!offsets_set(broker, group, topic, queue, offset))
+        return false;
+    if (topic->stored == TOPIC_NOT_STORED)
+        return true; /* there is nothing that they could have come to */
+    struct noted *reset = reset_find(broker, group, topic, queue);
+    if (reset == NULL)
+        reset = noted_new(broker, &broker->offsets->resets, group, topic, queue);
+    if (reset == NULL) {
+        log_line(LOG_WARN, "group %.*s: %s %u: no room to tell consumers that it was reset",
+                 (int)group.bytes, group.data, topic->entry.name.data, queue);
+        return true;
+    }
+    reset->offset = (uint64_t)offset;
+    reset->until_ms = uv_now(&broker->loop) + OFFSETS_RESET_MS;
+    return true;
+}
+
+bool offsets_reset_waits(struct broker *broker, struct text group, const struct topic *topic,
+                         uint32_t queue)
+{
+    return reset_find(broker, group, topic, queue) != NULL;
+}
+
+bool offsets_reset_meets(struct broker *broker, struct text group, const struct topic *topic,
+                         uint32_t queue, uint64_t asked, uint64_t *out_to)
+{
+    struct noted *reset = reset_find(broker, group, topic, queue);
+    if (reset == NULL)
+        return false;
+    *out_to = reset->offset;
+    if (asked != reset->offset)
+        return true;
+    noted_drop(&broker->offsets->resets, reset);
+    return false;
 }
 
 bool offsets_groups(struct broker *broker, const struct topic *topic, json_t *names)
@@ -194,24 +257,31 @@ bool offsets_settle(struct broker *broker, struct text group)
             continue;
         if (offsets_commit(broker, group, noted->topic, noted->queue, noted->offset) ==
             COMMITLOG_OK)
-            noted_drop(offsets, noted);
+            noted_drop(&offsets->noted, noted);
         else
             settled = false;
     }
     return settled;
 }
 
+/* Those of a group; NULL: all. */
+static void noted_forget(struct table *table, const struct text *group)
+{
+    struct table_entry *entry = table_next(table, NULL);
+    while (entry != NULL) {
+        struct noted *noted = (struct noted *)(void *)entry;
+        entry = table_next(table, entry);
+        if (group == NULL || noted_of(noted, *group))
+            noted_drop(table, noted);
+    }
+}
+
 void offsets_forget(struct broker *broker, struct text group)
 {
     struct offsets *offsets = broker->offsets;
-    struct table_entry *entry = table_next(&offsets->noted, NULL);
     reach_forget(&offsets->reach, group);
-    while (entry != NULL) {
-        struct noted *noted = (struct noted *)(void *)entry;
-        entry = table_next(&offsets->noted, entry);
-        if (noted_of(noted, group))
-            noted_drop(offsets, noted);
-    }
+    noted_forget(&offsets->noted, &group);
+    noted_forget(&offsets->resets, &group);
 }
 
 /* All of them; while there is no room, what is left stays noted, and is tried again. */
@@ -226,13 +296,26 @@ static void offsets_store(struct offsets *offsets)
             offsets_commit(offsets->broker, group, noted->topic, noted->queue, noted->offset);
         if (code == COMMITLOG_ENOSPC || code == COMMITLOG_EFULL || code == COMMITLOG_ETIMEDOUT)
             return;
-        noted_drop(offsets, noted);
+        noted_drop(&offsets->noted, noted);
+    }
+}
+
+/* Nobody asked in time. */
+static void resets_end(struct offsets *offsets)
+{
+    struct table_entry *entry = table_next(&offsets->resets, NULL);
+    while (entry != NULL) {
+        struct noted *reset = (struct noted *)(void *)entry;
+        entry = table_next(&offsets->resets, entry);
+        if (uv_now(&offsets->broker->loop) >= reset->until_ms)
+            noted_drop(&offsets->resets, reset);
     }
 }
 
 static void on_timer(uv_timer_t *timer)
 {
     offsets_store(timer->data);
+    resets_end(timer->data);
 }
 
 bool offsets_start(struct broker *broker)
@@ -253,15 +336,12 @@ void offsets_stop(struct broker *broker)
     if (offsets == NULL)
         return;
     offsets_store(offsets);
-    struct table_entry *entry = table_next(&offsets->noted, NULL);
-    while (entry != NULL) {
-        struct noted *noted = (struct noted *)(void *)entry;
-        entry = table_next(&offsets->noted, entry);
-        noted_drop(offsets, noted);
-    }
+    noted_forget(&offsets->noted, NULL);
+    noted_forget(&offsets->resets, NULL);
     uv_close((uv_handle_t *)&offsets->timer, NULL);
     (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
     table_free(&offsets->noted);
+    table_free(&offsets->resets);
     reach_free(&offsets->reach);
     free(offsets);
     broker->offsets = NULL;

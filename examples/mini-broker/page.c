@@ -220,7 +220,7 @@ static void put_topics(struct buffer *out, const struct snapshot *snapshot)
         buffer_put_text(out, TEXT("</td></tr>\n"));
     }
     buffer_put_text(out, TEXT("</tbody></table>\n"));
-    put_more(out, snapshot->topic_count, "topics");
+    put_more(out, snapshot->topics_all, "topics");
 }
 
 static void put_lags(struct buffer *out, const struct snapshot *snapshot)

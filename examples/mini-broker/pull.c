@@ -247,6 +247,17 @@ bool pull_try(struct broker *broker, struct pull *pull)
     return pull_read(broker, pull, &info);
 }
 
+bool pull_moved(struct broker *broker, struct pull *pull)
+{
+    struct commitlog_queue_info info;
+    uint64_t to;
+    if (!offsets_reset_meets(broker, (struct text){pull->group, pull->group_bytes}, pull->topic,
+                             pull->queue, pull->asked, &to))
+        return false;
+    (void)topic_bounds(broker, pull->topic, pull->queue, &info);
+    return pull_answer(pull, REPLY_PULL_MOVED, to, &info);
+}
+
 void pull_give_up(struct broker *broker, struct pull *pull)
 {
     struct commitlog_queue_info info;
@@ -380,9 +391,13 @@ static bool pull_parse(struct connection *connection, const struct command *comm
     else if (queue < 0 || queue >= (int64_t)topic_queues(out->topic))
         reply_error(connection, command, REPLY_INVALID, "there is no queue %lld", (long long)queue);
     else {
-        (void)group_make(broker, group); /* who pulls may commit, as with RocketMQ */
+        (void)group_make(broker, group);        /* who pulls may commit, as with RocketMQ */
+        out->topic = topic_find(broker, topic); /* where groups had to go, their retries did, too */
         memcpy(out->group, group.data, group.bytes);
-        return pull_wants(connection, command, out, flags);
+        if (out->topic != NULL)
+            return pull_wants(connection, command, out, flags);
+        reply_error(connection, command, REPLY_NO_TOPIC, "topic %.*s not exist", (int)topic.bytes,
+                    topic.data);
     }
     return false;
 }
@@ -394,11 +409,14 @@ void handle_pull(struct connection *connection, const struct command *command)
     struct pull pull;
     if (!pull_parse(connection, command, &pull, flags))
         return;
-    if (flags & PULL_HAS_COMMIT)
-        offsets_note(broker, (struct text){pull.group, pull.group_bytes}, pull.topic, pull.queue,
+    const struct text group = {pull.group, pull.group_bytes};
+    const bool moved = offsets_reset_waits(broker, group, pull.topic, pull.queue);
+    if ((flags & PULL_HAS_COMMIT) && !moved)
+        offsets_note(broker, group, pull.topic, pull.queue,
                      command_i64(command, "commitOffset", -1));
-    if (connection->gone || pull_try(broker, &pull)) {
-        pull_free(&pull); /* where nobody reads the answer it is not looked for */
+    /* Where nobody reads the answer it is not looked for. */
+    if (connection->gone || (moved && pull_moved(broker, &pull)) || pull_try(broker, &pull)) {
+        pull_free(&pull);
     } else if (!pull_hold(broker, command, &pull, flags)) {
         pull_give_up(broker, &pull);
         pull_free(&pull);

@@ -29,6 +29,8 @@ struct pull {
 
 /* Answers if there is anything to say. False: the queue has nothing (more) that is wanted. */
 bool pull_try(struct broker *broker, struct pull *pull);
+/* Its group was reset in this queue, to elsewhere: answers where to go on. False: it was not. */
+bool pull_moved(struct broker *broker, struct pull *pull);
 /* Its time is over: answers that there was nothing. */
 void pull_give_up(struct broker *broker, struct pull *pull);
 void pull_free(struct pull *pull);

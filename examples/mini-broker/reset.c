@@ -7,6 +7,8 @@
  * that is not there begins with them, too; 2. where one queue is named the others stay. Threads:
  * the loop's.
  * Happy path: the offset of each queue by time, set, told to the members, answered as a table.
+ * Members that share the queues are told when they pull; those that each have all, and keep their
+ * offsets themselves, by a request.
  * Failure modes: no such topic: REPLY_NO_TOPIC, no such group: REPLY_NO_GROUP, and none is made; no
  * moment: REPLY_INVALID, and the group stays where it is, for to take that for the end would pass
  * over all that is not consumed; an offset outside the queue, or no such queue, or the store does
@@ -17,6 +19,7 @@
 #include "codes.h"
 #include "dispatch.h"
 #include "groups.h"
+#include "hold.h"
 #include "log.h"
 #include "offsets.h"
 #include "queue_table.h"
@@ -53,7 +56,7 @@ static int32_t offset_by_time(struct broker *broker, const struct wish *wish, ui
 
 /* The offset is set, and in the table of the answer. */
 static bool reset_queue(struct broker *broker, const struct wish *wish, uint32_t queue,
-                        struct buffer *out, bool first)
+                        bool is_told, struct buffer *out, bool first)
 {
     uint64_t offset = (uint64_t)wish->offset;
     if ((wish->queue < 0 || wish->offset < 0) &&
@@ -61,7 +64,12 @@ static bool reset_queue(struct broker *broker, const struct wish *wish, uint32_t
         return false;
     queue_table_key(out, broker, wish->topic, queue, first);
     buffer_format(out, "%llu", (unsigned long long)offset);
-    return offsets_set(broker, wish->group, wish->topic, queue, (int64_t)offset);
+    if (!is_told)
+        return offsets_set(broker, wish->group, wish->topic, queue, (int64_t)offset);
+    if (!offsets_reset(broker, wish->group, wish->topic, queue, (int64_t)offset))
+        return false;
+    hold_moved(broker, wish->group, wish->topic, queue);
+    return true;
 }
 
 static void tell(struct broker *broker, const struct audience *audience, const struct wish *wish,
@@ -146,16 +154,17 @@ void handle_offset_reset(struct connection *connection, const struct command *co
     buffer_put_text(out, TEXT("{\"offsetTable\":{"));
     const uint32_t begin = wish.queue < 0 ? 0 : (uint32_t)wish.queue;
     const uint32_t end = wish.queue < 0 ? wish.topic->read_queues : begin + 1;
+    const struct audience *audience = clients_consumers(broker, wish.group);
+    const bool shares = audience != NULL && !audience->broadcast;
     bool stored = true;
     for (uint32_t queue = begin; queue < end && stored; queue++)
-        stored = reset_queue(broker, &wish, queue, out, queue == begin);
+        stored = reset_queue(broker, &wish, queue, shares, out, queue == begin);
     if (!stored) {
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "an offset cannot be stored");
         return;
     }
     buffer_put_text(out, TEXT("}}"));
-    const struct audience *audience = clients_consumers(broker, wish.group);
-    if (audience != NULL)
+    if (audience != NULL && audience->broadcast)
         tell(broker, audience, &wish, buffer_text(out));
     reply_body(connection, command, buffer_text(out));
 }

@@ -197,7 +197,7 @@ static int32_t make_records(struct message *message, const struct buffer *bodies
 }
 
 static void batch_answer(struct connection *connection, const struct command *command,
-                         const struct message *message, const struct batch *batch)
+                         const struct message *message, const struct batch *batch, bool wait)
 {
     struct broker *broker = connection->broker;
     struct buffer *ids = &broker->scratch;
@@ -215,7 +215,7 @@ static void batch_answer(struct connection *connection, const struct command *co
     reply_i64(&reply, "queueOffset", (int64_t)batch->receipts[0].queue_offset);
     reply_text(&reply, "MSG_REGION", TEXT("DefaultRegion"));
     reply_text(&reply, "TRACE_ON", TEXT("true"));
-    durable_reply(broker, &reply, batch->receipts[batch->count - 1].end_position, true);
+    durable_reply(broker, &reply, batch->receipts[batch->count - 1].end_position, wait);
 }
 
 static void batch_store(struct connection *connection, const struct command *command,
@@ -237,7 +237,8 @@ static void batch_store(struct connection *connection, const struct command *com
     }
     broker->put_count += batch->count;
     message->topic->put_count += batch->count;
-    batch_answer(connection, command, message, batch);
+    const bool wait = !text_equal(properties_find(send->properties, "WAIT"), TEXT("false"));
+    batch_answer(connection, command, message, batch, wait);
 }
 
 void handle_send_batch(struct connection *connection, const struct command *command)

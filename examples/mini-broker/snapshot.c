@@ -36,17 +36,18 @@ static bool gather_topics(struct snapshot *out, const struct topic *only)
     size_t room = only != NULL ? 1 : 0;
     for (const struct topic *topic = topic_next(out->broker, NULL); only == NULL && topic != NULL;
          topic = topic_next(out->broker, topic))
-        room += !topic->deleted;
+        room += !topic->deleted && !topic->passing;
     out->topics = calloc(room + 1, sizeof *out->topics);
     if (out->topics == NULL)
         return false;
     for (const struct topic *topic = only != NULL ? only : topic_next(out->broker, NULL);
          topic != NULL; topic = only != NULL ? NULL : topic_next(out->broker, topic)) {
-        if (topic->deleted)
+        if (topic->deleted || (topic->passing && only == NULL))
             continue;
         out->topics[out->topic_count++].topic = topic;
     }
     qsort(out->topics, out->topic_count, sizeof *out->topics, by_name);
+    out->topics_all = out->topic_count;
     if (out->topic_count > SNAPSHOT_TOPICS_MAX) {
         out->left_out += out->topic_count - SNAPSHOT_TOPICS_MAX;
         out->topic_count = SNAPSHOT_TOPICS_MAX;

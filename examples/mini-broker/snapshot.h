@@ -3,9 +3,9 @@
  * snapshot.h - what metrics and the status page show, gathered in one go.
  *
  * Owns: its arrays; topics and groups are borrows, good until the loop turns. Invariants: 1. topics
- * in order of their names, the broker's own last; 2. never more than SNAPSHOT_..., so that no
- * number of topics holds the loop up for long: `left_out` says how much is missing. Threads: the
- * loop's.
+ * in order of their names, the broker's own last, and none that passes; 2. never more than
+ * SNAPSHOT_..., so that no number of topics holds the loop up for long: `left_out` says how much is
+ * missing. Threads: the loop's.
  */
 #ifndef MINI_BROKER_SNAPSHOT_H
 #define MINI_BROKER_SNAPSHOT_H
@@ -51,6 +51,7 @@ struct snapshot {
     struct snapshot_queue *queues;
     struct snapshot_lag *lags;
     size_t topic_count, queue_count, lag_count;
+    size_t topics_all; /* with those that are left out */
     uint64_t left_out;
     uint32_t held; /* pulls that wait for messages */
     struct commitlog_positions positions;

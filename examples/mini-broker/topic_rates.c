@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * topic_rates.c - rings of counts, all written at the same moments. See topic_rates.h.
+ * topic_rates.c - rings of counts, all written at the same moments. A topic that passes has none,
+ * nor one that is gone. See topic_rates.h.
  *
  * Happy path: tick, then newest less oldest by the time between. Failure modes: no memory: a topic
  * has the rate 0.
@@ -20,6 +21,7 @@ struct ring {
 struct topic_ring {
     struct table_entry entry; /* by topic; the name lies behind */
     struct ring ring;
+    bool seen; /* in this tick */
 };
 
 struct topic_rates {
@@ -48,6 +50,22 @@ static struct topic_ring *ring_of(struct topic_rates *rates, const struct topic 
     return one;
 }
 
+/* Of topics that are gone. */
+static void rings_forget(struct topic_rates *rates)
+{
+    struct table_entry *entry = table_next(&rates->topics, NULL);
+    while (entry != NULL) {
+        struct topic_ring *one = (struct topic_ring *)(void *)entry;
+        entry = table_next(&rates->topics, entry);
+        if (!one->seen) {
+            table_remove(&rates->topics, &one->entry);
+            free(one);
+        } else {
+            one->seen = false;
+        }
+    }
+}
+
 void topic_rates_tick(struct topic_rates *rates)
 {
     rates->at = (rates->at + 1) % RATES_RING;
@@ -55,10 +73,13 @@ void topic_rates_tick(struct topic_rates *rates)
     rates->times_ms[rates->at] = uv_now(&rates->broker->loop);
     for (const struct topic *topic = topic_next(rates->broker, NULL); topic != NULL;
          topic = topic_next(rates->broker, topic)) {
-        struct topic_ring *one = ring_of(rates, topic);
-        if (one != NULL)
-            one->ring.counts[rates->at] = topic->put_count;
+        struct topic_ring *one = topic->passing ? NULL : ring_of(rates, topic);
+        if (one == NULL)
+            continue;
+        one->ring.counts[rates->at] = topic->put_count;
+        one->seen = true;
     }
+    rings_forget(rates);
 }
 
 static double rate(const struct topic_rates *rates, const struct ring *ring)

@@ -506,6 +506,37 @@ def position_kept(ctx):
     return "a group that ends and begins again goes on where it was"
 
 
+def again_after_a_reset(ctx, command):
+    """What it has received comes again, in the same process, when its group is set to the begin."""
+    topic, group = ctx.topic(2), ctx.group()
+    ctx.produce(topic, 10)
+    consumer = ctx.agent.begin(command, topic=topic, group=group).started()
+    ctx.check_once(consumer.messages(10, 60), range(10))
+    with wire.Connection(ctx.engine.broker) as connection:
+        same("code of the reset", connection.ask(222, {
+            "topic": topic, "group": group, "timestamp": 0, "isForce": "true"})[0]["code"], 0)
+    end = time.monotonic() + 90  # some clients let 10 s pass, and then wait for their queues
+    while len(consumer.of("msg")) < 20:
+        need(time.monotonic() < end, "not all came again after the reset",
+             len(consumer.of("msg")))
+        time.sleep(0.2)
+    consumer.stop()
+    ctx.check_bodies(consumer.of("msg"))
+    same("what came again", sorted(int(m["i"]) for m in consumer.of("msg")[10:])[:10],
+         list(range(10)))
+    return "a group with a consumer is reset to its begin: all comes again, without a restart"
+
+
+@case(ALL, short=False)
+def reset_while_consuming(ctx):
+    return again_after_a_reset(ctx, "consume")
+
+
+@case(JAVA, short=False)
+def reset_while_lite_pulling(ctx):
+    return again_after_a_reset(ctx, "lite")
+
+
 @case(JAVA_GO_PYTHON)
 def idle_consumer_woken(ctx):
     topic = ctx.topic(1)

@@ -11,14 +11,15 @@ import re
 import socket
 import struct
 import sys
+import time
 
 import ops
 import wire
 from keep_test import held_pulls
 from ops import Broker
 
-OK, SYSTEM_ERROR, NO_PERMISSION, NOT_FOUND, RETRY, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, NO_GROUP, \
-    INVALID = 0, 1, 16, 19, 20, 24, 25, 26, 29
+OK, SYSTEM_ERROR, NO_PERMISSION, NOT_FOUND, RETRY, MOVED, NO_SUBSCRIPTION, OLD_SUBSCRIPTION, \
+    NO_GROUP, INVALID = 0, 1, 16, 19, 20, 21, 24, 25, 26, 29
 
 
 def beat(connection, client, group, topics, model="CLUSTERING"):
@@ -231,17 +232,73 @@ def test_one_queue_of_a_group_is_reset(checks):
                     (OK, {queue: 0 for queue in range(4)}),
                     reset(connection, "readers", queueId=-1, offset=5))
 
-        beat(connection, "c", "readers", {"orders": ("*", 1)})
+        beat(connection, "c", "listeners", {"orders": ("*", 1)}, model="BROADCASTING")
         connection.socket.sendall(wire.frame(222, {
-            "group": "readers", "topic": "orders", "timestamp": 0, "isForce": "true", "queueId": 3,
-            "offset": 7}))
+            "group": "listeners", "topic": "orders", "timestamp": 0, "isForce": "true",
+            "queueId": 3, "offset": 7}))
         told = {}
         while not {220, OK} <= set(told):
             header, body = connection.message()
             told[header["code"]] = body
-        checks.same("members are told of this queue", (b'"queueId":3', 1),
+        checks.same("members that have all are told of this queue", (b'"queueId":3', 1),
                     (re.search(rb'"queueId":\d+', told[220]).group(),
                      told[220].count(b"queueId")))
+
+
+def test_consumers_that_share_are_told_of_a_reset_when_they_pull(checks):
+    """Not all clients listen to what they did not ask for, and what they say meanwhile would undo
+    it."""
+    with Broker() as broker, broker.connect() as consumer, broker.connect() as admin, \
+            broker.connect() as waits:
+        broker.send("orders", 10)
+        broker.send("orders", 10, 1)
+
+        def pulled(offset, commit, queue=0, hold=0):
+            return {"consumerGroup": "readers", "topic": "orders", "queueId": queue,
+                    "queueOffset": offset, "maxMsgNums": 32, "sysFlag": 3 if hold else 1,
+                    "commitOffset": commit, "suspendTimeoutMillis": hold, "subVersion": 0}
+
+        def pull(offset, commit):
+            header, body = consumer.ask(11, pulled(offset, commit))
+            return (header["code"], int(header["extFields"]["nextBeginOffset"]),
+                    len(list(wire.records(body))))
+
+        def commit(offset):
+            return consumer.ask(15, {"consumerGroup": "readers", "topic": "orders", "queueId": 0,
+                                     "commitOffset": offset})[0]["code"]
+
+        def offset(queue=0):
+            return int(admin.ask(14, {"consumerGroup": "readers", "topic": "orders",
+                                      "queueId": queue})[0]["extFields"]["offset"])
+
+        beat(consumer, "c", "readers", {"orders": ("*", 1)})
+        beat(waits, "w", "readers", {"orders": ("*", 1)})
+        checks.same("it has consumed some", (OK, (OK, 10, 2)), (commit(8), pull(8, 8)))
+        waits.socket.sendall(wire.frame(11, pulled(10, 10, 1, 20000)))
+        time.sleep(0.5)  # it waits
+        checks.same("reset", (OK, {0: 0, 1: 0, 2: 0, 3: 0}), reset(admin, "readers"))
+        header, _ = waits.answer()
+        checks.same("one that waits is told at once", (MOVED, "0"),
+                    (header["code"], header["extFields"]["nextBeginOffset"]))
+        for times in range(3):
+            checks.same(f"{times}: what it says of before", OK, commit(10))
+            checks.same(f"{times}: and by a pull", (MOVED, 0, 0), pull(10, 10))
+            time.sleep(0.6)  # what pulls say is stored within a second
+            checks.same(f"{times}: is passed over", (0, 0), (offset(), offset(1)))
+        checks.same("it goes on from there", (OK, 10, 10), pull(0, 10))
+        checks.same("and counts again", (OK, 3), (commit(3), offset()))
+        checks.same("once more, to where it is", (OK, {0: 10}),
+                    reset(admin, "readers", queueId=0, offset=10))
+        checks.same("which is no move", NOT_FOUND, pull(10, 10)[0])
+        checks.same("another", (OK, {0: 2}), reset(admin, "readers", queueId=0, offset=2))
+        checks.same("and another", (OK, {0: 4}), reset(admin, "readers", queueId=0, offset=4))
+        checks.same("the last one counts", (MOVED, 4, 0), pull(10, 10))
+        consumer.close()
+        waits.close()
+        checks.until("nobody is there", 10, lambda: admin.ask(
+            203, {"consumerGroup": "readers"})[0]["code"] != OK)
+        checks.same("by time, with nobody", (OK, {0: 0, 1: 0, 2: 0, 3: 0}), reset(admin, "readers"))
+        checks.same("it is where it was set", (0, 0), (offset(), offset(1)))
 
 
 def test_a_group_that_is_not_there_is_not_reset(checks):

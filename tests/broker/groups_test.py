@@ -225,6 +225,17 @@ def test_a_group_is_deleted_with_its_offsets_if_that_is_said(checks):
                 groups(connection)))
 
 
+def test_a_group_that_was_only_named_is_deleted_with_its_topic(checks):
+    with Broker() as broker, broker.connect() as connection:
+        broker.send("orders")
+        for number in range(3):
+            beat(connection, "c", f"named-{number}")
+            checks.same("deleted", OK, connection.ask(207, {"groupName": f"named-{number}"})[0][
+                "code"])
+        checks.same("nothing of them is left", (set(), {"orders"}),
+                    (groups_of(connection), topics_of(connection)))
+
+
 # ---- how many ------------------------------------------------------------------------------------
 
 
@@ -279,6 +290,8 @@ def test_there_are_so_many_topics(checks):
         checks.same("another is refused", SYSTEM_ERROR, code)
         checks.check("why", "no room for another topic" in (words or ""), words)
         checks.same("it is said once", 1, broker.log().count("warn there are"))
+        checks.same("all are counted", str(TOPICS_MAX), re.search(
+            r"^mini_broker_topics (\d+)$", ops.http(broker, "/metrics").text, re.M).group(1))
         checks.same("deleted", OK, connection.ask(215, {"topic": "orders-0"})[0]["code"])
         checks.same("there is one place", (OK, SYSTEM_ERROR),
                     (fresh(connection, "orders")[0], fresh(connection, "orders2")[0]))

@@ -323,6 +323,36 @@ def test_what_a_name_server_is_told_is_signed(checks):
                 checks.check(f"{what}: no secret in the log", SECRET not in broker.log())
 
 
+def test_very_many_topics_are_told_in_parts(checks):
+    """A frame has 16 MiB at most."""
+    names = [f"{'orders' * 16}-{i}" for i in range(20 * 1024)]
+    with Kept() as kept:
+        with Broker(directory=kept.directory) as broker, broker.connect() as connection:
+            for begin in range(0, len(names), 1024):
+                listed = [{"topicName": name, "readQueueNums": 1, "writeQueueNums": 1, "perm": 6}
+                          for name in names[begin:begin + 1024]]
+                checks.same("made", OK, connection.ask(
+                    18, {}, json.dumps({"topicConfigList": listed}).encode())[0]["code"])
+        with NameServer() as namesrv, Broker(["--join", namesrv.address],
+                                             directory=kept.directory) as broker:
+            def told(begin=0):
+                """(the versions, all topics) of what was heard from there on"""
+                found = [json.loads(body)["topicConfigSerializeWrapper"]
+                         for code, _, body in namesrv.heard[begin:] if code == REGISTER]
+                return ([one["dataVersion"]["counter"] for one in found],
+                        {name for one in found for name in one["topicConfigTable"]})
+
+            checks.until("it knows the broker", 60, knows(broker, namesrv))
+            versions, topics = told()
+            checks.check("of all", set(names) <= topics, len(topics))
+            checks.check("in parts", len(versions) > 1, versions)
+            checks.same("each has a version of its own", len(versions), len(set(versions)))
+            checks.check("that fit", max(len(body) for _, _, body in namesrv.heard) <= 8 << 20)
+            before = len(namesrv.heard)
+            broker.send("one-more")
+            checks.until("of another, too", 60, lambda: "one-more" in told(before)[1])
+
+
 def test_mistakes_stop_the_start(checks):
     with Trust() as trust:
         for what, code, options in (

@@ -6,6 +6,7 @@ it does a part of the work at a time, and says where to go on.
   turns_test.py [TEST...]
 """
 
+import contextlib
 import json
 import os
 import re
@@ -340,9 +341,9 @@ def said(connection, answers):
 
 
 def beating(client, groups):
-    """A heartbeat of a consumer; groups: [(name, expression)]."""
+    """A heartbeat of a consumer that has all messages; groups: [(name, expression)]."""
     return wire.frame(34, {}, json.dumps({"clientID": client, "consumerDataSet": [{
-        "groupName": group, "subscriptionDataSet": [
+        "groupName": group, "messageModel": "BROADCASTING", "subscriptionDataSet": [
             {"topic": "orders", "subString": expression, "subVersion": 1, "expressionType": "TAG"}]}
         for group, expression in groups]}).encode())
 
@@ -395,6 +396,38 @@ def test_who_does_not_read_is_told_when_it_does(checks):
             told += notified(slow)
         time.sleep(0.5)
         checks.same("told, once", [CONSUMERS_CHANGED], told + list(notified(slow)))
+
+
+def test_who_has_gone_is_not_answered_at_the_cost_of_others(checks):
+    """What a client asked before it reset its connection is still there to be read, and nobody is
+    to be told."""
+    with Broker(["--flush", "async"]) as broker, broker.connect() as other:
+        fill(broker, "orders", 1, body=b"x" * (1 << 20))
+        checks.same("a topic whose status takes long", OK, other.ask(
+            17, {"topic": "wide", "defaultTopic": "TBW102", "readQueueNums": 4096,
+                 "writeQueueNums": 4096, "perm": 6, "topicFilterType": "SINGLE_TAG",
+                 "topicSysFlag": 0, "order": "false"})[0]["code"])
+        checks.same("it is stored", OK, send(other, "wide")[0])
+
+        def served():
+            with broker.connect() as gone:
+                gone.socket.sendall(beating("gone", [("readers", "*")]))
+                said(gone, 1)
+                gone.socket.sendall(wire.frame(11, wanting("orders", "*")) * 40)
+                time.sleep(1)  # more waits to be read than is answered
+                asked = wire.frame(202, {"topic": "wide"}) * 50000
+                gone.socket.settimeout(1)
+                with contextlib.suppress(TimeoutError):
+                    while asked:
+                        asked = asked[gone.socket.send(asked[:65536]):]
+                gone.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER,
+                                       struct.pack("ii", 1, 0))
+            begin = time.monotonic()
+            checks.until("it is seen", 30, lambda: other.ask(
+                203, {"consumerGroup": "readers"})[0]["code"] != OK)
+            return time.monotonic() - begin
+
+        checks.once("others are served", 1.5, served, tries=3)
 
 
 # ---- positions -----------------------------------------------------------------------------------

@@ -7,6 +7,7 @@
  * be sent is looked at.
  */
 #include <check.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@
 #include "pull.h"
 #include "support/dirs.h"
 #include "support/run_suite.h"
+#include "topic_rates.h"
 
 enum { QUEUES = 4, UNKNOWN = QUEUES + 2, ASKED = 77, SEGMENT_BYTES = 1 << 20 };
 
@@ -180,6 +182,60 @@ START_TEST(an_offset_is_not_confirmed_where_the_store_does_not_say)
 }
 END_TEST
 
+/* ---- groups ---- */
+
+START_TEST(a_pull_that_makes_its_group_outlives_the_one_that_goes_for_it)
+{
+    static struct command command;
+    static char header[] =
+        "{\"code\":11,\"language\":\"JAVA\",\"version\":1,\"opaque\":1,\"flag\":0,"
+        "\"extFields\":{\"consumerGroup\":\"new\",\"topic\":\"%RETRY%gone\",\"queueId\":\"0\","
+        "\"queueOffset\":\"0\",\"maxMsgNums\":\"1\",\"sysFlag\":\"4\",\"subscription\":\"*\"}}";
+    char name[32];
+    const struct group *gone = group_make(&broker, TEXT("gone"));
+    ck_assert_ptr_nonnull(gone);
+    ck_assert_ptr_nonnull(group_retries(&broker, gone));
+    for (uint32_t i = 1; i < GROUPS_MAX; i++) {
+        (void)snprintf(name, sizeof name, "g%u", i);
+        ck_assert_ptr_nonnull(group_make(&broker, text_of(name)));
+    }
+    ck_assert(header_json_decode((uint8_t *)header, sizeof header - 1, &command));
+    handle_pull(connection, &command);
+    ck_assert_ptr_nonnull(strstr(answers(), "\"code\":17,"));
+    ck_assert_ptr_nonnull(strstr(answers(), "not exist"));
+    ck_assert_ptr_nonnull(group_find(&broker, TEXT("new")));
+}
+END_TEST
+
+/* Names come and go; what is kept of their rates goes with them. */
+START_TEST(rates_of_topics_that_are_gone_take_no_memory)
+{
+    enum { ROUNDS = 200, NAMES = 100, MORE_MAX = 256 * 1024 };
+    struct topic_rates *rates = topic_rates_start(&broker);
+    size_t before = 0;
+    char name[64];
+    ck_assert_ptr_nonnull(rates);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        struct topic *made[NAMES];
+        for (uint32_t i = 0; i < NAMES; i++) {
+            (void)snprintf(name, sizeof name, "passes-%u-%u", round, i);
+            made[i] = topic_make(&broker, text_of(name), 1, PERM_READ | PERM_WRITE);
+            ck_assert_ptr_nonnull(made[i]);
+        }
+        topic_rates_tick(rates);
+        for (uint32_t i = 0; i < NAMES; i++) {
+            topic_unmake(&broker, made[i]);
+        }
+        topic_rates_tick(rates);
+        if (round == 0) {
+            before = mallinfo2().uordblks;
+        }
+    }
+    ck_assert_uint_lt(mallinfo2().uordblks, before + MORE_MAX);
+    topic_rates_stop(rates);
+}
+END_TEST
+
 /* ---- segments -------------------------------------------------------------------------------- */
 
 /* Retention takes what is there by then away; how much of it stays mapped. */
@@ -237,6 +293,8 @@ static Suite *pull_suite(void)
     tcase_add_test(cases, a_pull_that_found_nothing_holds_no_segment);
     tcase_add_test(cases, the_progress_of_a_group_holds_no_segment);
     tcase_add_test(cases, an_offset_is_not_confirmed_where_the_store_does_not_say);
+    tcase_add_test(cases, a_pull_that_makes_its_group_outlives_the_one_that_goes_for_it);
+    tcase_add_test(cases, rates_of_topics_that_are_gone_take_no_memory);
     suite_add_tcase(suite, cases);
     return suite;
 }
