@@ -549,11 +549,11 @@ int clg_plan_make(const struct clg_facts *facts, const struct clg_plan_options *
     CLG_ASSERT(out != NULL);
     CLG_ASSERT(options->mode <= COMMITLOG_RECOVER_SALVAGE);
     memset(out, 0, sizeof(*out));
+    out->os = facts->os;
     if (!options->read_only && facts->max_epoch > UINT32_MAX - 2) {
         return clg_fail(err, COMMITLOG_ELIMIT, 0, CLG_NO_POSITION,
                         "epoch %u: no session of a writer can follow", facts->max_epoch);
     }
-    out->os = facts->os;
     out->first = facts->first;
     out->witness = facts->witness;
     /* A slot that is lost may have been the newer one, of a session above the one that is known. */

@@ -8,7 +8,8 @@
  * Invariants: parts come from queue_part.c, newest first.
  * Threads and locks: the fold lock.
  * Happy path: newest part -> O(log segments) hops -> binary search inside.
- * Failure modes: COMMITLOG_EDAMAGED: a slot was found unusable and is NONE now: rebuild, ask again.
+ * Failure modes: COMMITLOG_EDAMAGED: a slot was found unusable and is NONE now: rebuild, ask again;
+ *       or, where none is NONE, the log contradicts itself.
  */
 #include <string.h>
 
@@ -47,6 +48,23 @@ static bool walk_is_older(const struct clg_queue_part *older, const struct clg_q
     return older->count <= part->first && older->first <= part->first - older->count;
 }
 
+/* Which of the two says what is not so is not known: what is mapped of a file is made again. What
+ * was made in this session says what the log says. */
+static int walk_contradicts(struct clg_consume_queue *cq, const struct clg_queue_part *part,
+                            const struct clg_queue_part *older)
+{
+    const struct clg_view *view = &cq->view;
+    const uint64_t bases[] = {part->base, older->base};
+    CLG_ASSERT(!walk_is_older(older, part));
+    for (uint32_t i = 0; i < sizeof(bases) / sizeof(bases[0]); i++) {
+        struct clg_view_item *item = clg_view_segments_find(view->context.segments, bases[i]);
+        if (item != NULL && item->slots[view->slot].state == CLG_SLOT_MAPPED) {
+            clg_view_slot_clear(&cq->view, &item->slots[view->slot]);
+        }
+    }
+    return COMMITLOG_EDAMAGED;
+}
+
 static int walk_prev(struct clg_consume_queue *cq, struct clg_queue_part *part)
 {
     struct clg_queue_part older;
@@ -55,7 +73,7 @@ static int walk_prev(struct clg_consume_queue *cq, struct clg_queue_part *part)
         return COMMITLOG_EINTERNAL; /* links lead down: checked when they were read */
     }
     if (rc == 0 && !walk_is_older(&older, part)) {
-        return COMMITLOG_EDAMAGED;
+        return walk_contradicts(cq, part, &older);
     }
     if (rc == 0) {
         *part = older;
@@ -146,7 +164,7 @@ static int walk_jump(struct clg_consume_queue *cq, struct clg_queue_part *part)
     }
     CLG_ASSERT(target.queue == part->queue);
     if (!walk_is_older(&target, part)) {
-        return COMMITLOG_EDAMAGED;
+        return walk_contradicts(cq, part, &target);
     }
     *part = target;
     return 1;

@@ -48,13 +48,14 @@ static void teardown(void)
     free(town);
 }
 
-static void hostile_path(char path[DIRS_PATH_MAX], const char *ending)
+/* The nth oldest of them. */
+static void hostile_path(char path[DIRS_PATH_MAX], const char *ending, uint32_t nth)
 {
     char dir[DIRS_PATH_MAX];
     path_join(dir, town->path, "view");
     struct name_list names = dirs_list(dir, ending);
-    ck_assert_uint_gt(names.count, 0);
-    path_join(path, dir, names.names[0]);
+    ck_assert_uint_gt(names.count, nth);
+    path_join(path, dir, names.names[nth]);
     names_free(&names);
 }
 
@@ -83,7 +84,7 @@ START_TEST(a_directory_of_more_queues_than_records_is_made_again)
     uint8_t header[CLG_VIEW_HEADER_BYTES];
     const uint32_t counts = UINT32_MAX - 1;
     town_close(town);
-    hostile_path(path, ".cq");
+    hostile_path(path, ".cq", 0);
     hostile_read(path, header);
     clg_store_le64(header + CLG_QUEUE_FILE_AT_ENTRIES, counts);
     clg_store_le32(header + CLG_QUEUE_FILE_AT_QUEUES, counts);
@@ -98,6 +99,41 @@ START_TEST(a_directory_of_more_queues_than_records_is_made_again)
 }
 END_TEST
 
+/* Each file is right by itself. */
+START_TEST(files_that_contradict_each_other_are_made_again)
+{
+    char path[DIRS_PATH_MAX];
+    struct clg_fold_stats stats;
+    struct clg_lookup_entry found;
+    uint64_t bound = 0;
+    uint32_t count = 0;
+    town_close(town);
+    hostile_path(path, ".cq", 0);
+    struct file_bytes file = file_read(path);
+    const uint32_t queues = clg_load_le32(file.data + CLG_QUEUE_FILE_AT_QUEUES);
+    const uint64_t salt = clg_load_le64(file.data + CLG_VIEW_AT_SALT);
+    uint8_t *directory = file.data + CLG_VIEW_HEADER_BYTES;
+    ck_assert_uint_gt(queues, 0);
+    for (uint32_t i = 0; i < queues; i++) {
+        uint8_t *entry = directory + i * CLG_QUEUE_DIRECTORY_BYTES;
+        uint8_t *first = entry + CLG_QUEUE_DIRECTORY_AT_FIRST_OFFSET;
+        clg_store_le64(first, clg_load_le64(first) + 50); /* where the third one is, say */
+    }
+    clg_store_le64(file.data + CLG_QUEUE_FILE_AT_DIRECTORY_CHECK,
+                   clg_hash64(directory, (size_t)queues * CLG_QUEUE_DIRECTORY_BYTES, salt));
+    clg_format_finish(file.data, CLG_VIEW_HEADER_BYTES, 0);
+    file_patch(path, 0, file.data, file.size);
+    file_free(&file);
+    town_open(town, true);
+    ck_assert_uint_eq(town->report.images_rebuilt, 0);
+    TOWN_OK(town, clg_lookup_entries(town->fold, 0, 5, town->published, &found, 1, &count, &bound));
+    ck_assert_uint_eq(count, 1);
+    town_check(town, 16, 9);
+    clg_fold_get_stats(town->fold, &stats);
+    ck_assert_uint_gt(stats.images_rebuilt, 0);
+}
+END_TEST
+
 START_TEST(a_state_of_more_bytes_than_the_log_is_not_read)
 {
     char path[DIRS_PATH_MAX];
@@ -107,7 +143,7 @@ START_TEST(a_state_of_more_bytes_than_the_log_is_not_read)
     TOWN_OK(town, clg_fold_save_state(town->fold, town_reach, &town->published, 1, &position,
                                       &town->err));
     town_close(town);
-    hostile_path(path, ".state");
+    hostile_path(path, ".state", 0);
     hostile_read(path, header);
     clg_store_le64(header + CLG_STATE_AT_BYTES, bytes - CLG_VIEW_HEADER_BYTES);
     if (!hostile_write(path, header, bytes)) {
@@ -242,7 +278,7 @@ START_TEST(a_state_that_speaks_of_records_behind_it_is_not_read)
                                       &town->err));
     town_close(town);
     ck_assert_uint_eq(position, town->published);
-    hostile_path(path, ".state");
+    hostile_path(path, ".state", 0);
     struct file_bytes good = file_read(path);
     for (size_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
         for (uint32_t ahead = 0; ahead < 2; ahead++) {
@@ -285,6 +321,7 @@ static Suite *hostile_suite(void)
     tcase_set_timeout(cases, 60);
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, a_directory_of_more_queues_than_records_is_made_again);
+    tcase_add_test(cases, files_that_contradict_each_other_are_made_again);
     tcase_add_test(cases, a_state_of_more_bytes_than_the_log_is_not_read);
     tcase_add_test(cases, counts_are_bounded_by_the_segment);
     tcase_add_test(cases, a_state_that_speaks_of_records_behind_it_is_not_read);

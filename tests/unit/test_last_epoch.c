@@ -1,0 +1,86 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_last_epoch.c -- a store whose epochs are used up: no session of a writer can follow, what is
+ * there is read, and verify says the same as the next writer.
+ */
+#include "unit/fault_fixture.h"
+
+#include "format/checkpoint.h"
+#include "support/run_suite.h"
+
+/* As after so many sessions. */
+static void age(uint32_t epoch)
+{
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    ck_assert_int_eq(commitlog_fault_content(machine, "/store/CHECKPOINT", &data, &bytes), 0);
+    int dir = os->open_dir(os, "/store");
+    ck_assert_int_ge(dir, 0);
+    int fd = os->open_at(os, dir, "CHECKPOINT", CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE, 0);
+    ck_assert_int_ge(fd, 0);
+    for (uint32_t i = 0; i < CLG_CHECKPOINT_SLOTS; i++) {
+        uint8_t page[CLG_FORMAT_PAGE_BYTES];
+        struct clg_checkpoint slot;
+        ck_assert_int_eq(os->pread(os, fd, page, sizeof(page), i * sizeof(page)), sizeof(page));
+        ck_assert_int_eq(clg_checkpoint_decode(page, i, NULL, true, &slot), 0);
+        slot.epoch = epoch;
+        clg_checkpoint_encode(page, &slot);
+        ck_assert_int_eq(os->pwrite(os, fd, page, sizeof(page), i * sizeof(page)), sizeof(page));
+    }
+    (void)os->close(os, fd);
+    (void)os->close(os, dir);
+}
+
+static struct commitlog_options *options_of(uint32_t access)
+{
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_ACCESS, access, NULL), 0);
+    return options;
+}
+
+/* _i: sessions that are left. */
+START_TEST(verify_says_what_the_next_writer_does)
+{
+    struct commitlog_report *report = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(100, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    age(UINT32_MAX - 1 - (uint32_t)_i);
+    struct commitlog_options *reads = options_of(COMMITLOG_READ_ONLY);
+    struct commitlog_options *writes = options_of(COMMITLOG_READ_WRITE);
+    const int32_t verified = commitlog_verify("/store", reads, &report, &err);
+    commitlog_report_free(report);
+    ck_assert_int_eq(verified, _i == 0 ? COMMITLOG_ELIMIT : COMMITLOG_OK);
+    report = NULL;
+    const int32_t planned =
+        commitlog_recover("/store", writes, COMMITLOG_RECOVER_PLAN_ONLY, &report, &err);
+    commitlog_report_free(report);
+    ck_assert_int_eq(planned, verified);
+    ck_assert_int_eq(commitlog_open("/store", reads, &store, &err), 0);
+    ck_assert_uint_eq(store_count(), 100);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(commitlog_open("/store", writes, &store, &err), verified);
+    commitlog_options_free(writes);
+    commitlog_options_free(reads);
+}
+END_TEST
+
+static Suite *epoch_suite(void)
+{
+    Suite *suite = suite_create("last epoch");
+    TCase *all = tcase_create("all");
+    tcase_add_checked_fixture(all, setup, teardown);
+    tcase_add_loop_test(all, verify_says_what_the_next_writer_does, 0, 2);
+    suite_add_tcase(suite, all);
+    return suite;
+}
+
+int main(void)
+{
+    return run_suite(epoch_suite());
+}
