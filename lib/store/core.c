@@ -101,7 +101,9 @@ static int core_open_fold(struct commitlog_store *store, struct clg_core *core,
     struct clg_fold_report report;
     memset(&report, 0, sizeof(report));
     rc = clg_fold_open(core->fold, &opening, &report, err);
-    store->recovery.views_rebuilt = report.images_rebuilt;
+    if (!clg_core_is_later(core)) {
+        store->recovery.views_rebuilt = report.images_rebuilt;
+    }
     return rc;
 }
 

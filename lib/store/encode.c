@@ -324,6 +324,7 @@ static int encode_given(struct commitlog_store *store, const struct commitlog_re
     if (rc == COMMITLOG_OK) {
         item->body = record->body;
         item->body_count = record->body_count;
+        out->key_count = record->key_count;
     }
     return rc;
 }

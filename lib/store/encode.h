@@ -26,6 +26,7 @@ struct clg_encode_room {
 /* What a record says besides the item, which points into the record and the room. */
 struct clg_encoded {
     uint32_t level;
+    uint32_t key_count;
     struct clg_producer_mark mark; /* id 0: of no producer */
     uint8_t *allocated;            /* attributes that did not fit the room */
 };

@@ -215,7 +215,8 @@ int32_t commitlog_recovery_get(struct commitlog_store *store, struct commitlog_r
     if (rc != COMMITLOG_OK || out == NULL) {
         return rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
     }
-    store->recovery.struct_bytes = sizeof(store->recovery);
-    clg_copy_out(out, &store->recovery, sizeof(store->recovery));
+    struct commitlog_recovery recovery = store->recovery;
+    recovery.struct_bytes = sizeof(recovery);
+    clg_copy_out(out, &recovery, sizeof(recovery));
     return COMMITLOG_OK;
 }

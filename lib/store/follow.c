@@ -64,7 +64,9 @@ static int follow_recover(struct commitlog_store *store, struct clg_core *core,
         .progress = clg_progress_report,
         .progress_ctx = store->options.progress};
     int rc = clg_recovery_run(&store->dir, &options, &core->set, result, err);
-    store->recovery = result->summary;
+    if (!clg_core_is_later(core)) {
+        store->recovery = result->summary;
+    }
     return rc;
 }
 

@@ -60,6 +60,13 @@ struct clg_core {
     struct clg_damage_list opening_damage;
 };
 
+/* A reader's that took the place of another: the store has been open, and others may be asking what
+ * its open found. */
+static inline bool clg_core_is_later(const struct clg_core *core)
+{
+    return core->generation > 1;
+}
+
 struct clg_event_ring {
     struct clg_mutex lock;
     struct commitlog_event items[CLG_EVENTS_MAX];
@@ -140,7 +147,7 @@ struct commitlog_store {
     struct clg_core *core;
     struct clg_segment_supply supply;
     bool supply_is_open;
-    struct commitlog_recovery recovery;
+    struct commitlog_recovery recovery; /* of the open, and as it is from then on */
     struct clg_damage_list damage; /* all that is known, opening_damage included */
     _Atomic uint32_t left_out;     /* 1: a view leaves out records, though this is no reader */
     struct clg_event_ring events;

@@ -279,9 +279,8 @@ static int transaction_append_now(void *ctx, struct commitlog_error *err)
 }
 
 static int transaction_append(struct commitlog_transaction *transaction,
-                              const struct commitlog_record *record,
-                              struct clg_transaction_half *half, struct clg_append *item,
-                              uint32_t level, struct clg_until until,
+                              const struct clg_encoded *encoded, struct clg_transaction_half *half,
+                              struct clg_append *item, struct clg_until until,
                               struct commitlog_receipt *out_receipt, struct commitlog_error *err)
 {
     struct commitlog_store *store = transaction->store;
@@ -293,7 +292,7 @@ static int transaction_append(struct commitlog_transaction *transaction,
     int rc = transaction_check_carry(transaction, item, clg_transaction_half_bytes(half), err);
     if (rc == COMMITLOG_OK) {
         rc = clg_transaction_check_commit(
-            transaction, transaction_more_bytes(transaction, topic, record->key_count), err);
+            transaction, transaction_more_bytes(transaction, topic, encoded->key_count), err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_store_attempt(store, transaction_append_now, &append, until, err);
@@ -304,8 +303,8 @@ static int transaction_append(struct commitlog_transaction *transaction,
         return rc;
     }
     transaction->message_count++;
-    rc =
-        clg_append_finish(store, clg_append_level(store, level), 1, until, 0, &append.receipt, err);
+    rc = clg_append_finish(store, clg_append_level(store, encoded->level), 1, until, 0,
+                           &append.receipt, err);
     if (out_receipt != NULL) {
         *out_receipt = append.receipt;
     }
@@ -349,8 +348,7 @@ int32_t commitlog_transaction_append(struct commitlog_transaction *transaction,
         struct clg_encode_room room = {attributes, sizeof(attributes)};
         rc = clg_encode_half(store, record, &half, &room, &item, &encoded, err);
         if (rc == COMMITLOG_OK) {
-            rc = transaction_append(transaction, record, &half, &item, encoded.level, until,
-                                    out_receipt, err);
+            rc = transaction_append(transaction, &encoded, &half, &item, until, out_receipt, err);
             clg_encoded_free(store, &encoded);
         }
     } while (CLG_UNLIKELY(rc == CLG_LOG_ROUTED_ANEW));

@@ -311,6 +311,24 @@ START_TEST(a_reader_is_told_when_the_next_writer_is_of_another_user)
 }
 END_TEST
 
+/* Any number of threads may ask for it, and the reader finds the next writer meanwhile. */
+START_TEST(what_the_open_of_a_reader_found_stays_as_it_was)
+{
+    struct commitlog_recovery before = {.struct_bytes = sizeof(before)};
+    struct commitlog_recovery after = {.struct_bytes = sizeof(after)};
+    ck_assert_int_eq(reader_open(), 0);
+    reader_gets(5, COMMITLOG_EEND);
+    ck_assert_int_eq(commitlog_recovery_get(reader, &before), 0);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    beside.under->sleep_ns(beside.under, INT64_C(600) * 1000000);
+    reader_gets(8, COMMITLOG_EEND);
+    ck_assert_int_eq(commitlog_recovery_get(reader, &after), 0);
+    ck_assert_mem_eq(&before, &after, sizeof(before));
+}
+END_TEST
+
 /* The opening was watched. What is cancelled later, or freed, is not the recovery by which the
  * reader finds the next writer. */
 START_TEST(a_reader_has_no_use_for_the_progress_of_its_opening)
@@ -447,6 +465,7 @@ int main(void)
     tcase_add_loop_test(cases, a_writer_of_another_user_is_named_as_the_cause, 0, 2);
     tcase_add_test(cases, why_the_area_could_not_be_looked_at_is_told);
     tcase_add_test(cases, a_reader_is_told_when_the_next_writer_is_of_another_user);
+    tcase_add_test(cases, what_the_open_of_a_reader_found_stays_as_it_was);
     tcase_add_loop_test(cases, a_reader_has_no_use_for_the_progress_of_its_opening, 0, 4);
     tcase_add_loop_test(cases, a_reader_sees_a_topic_grow_whatever_it_asks, 0, 6);
     tcase_add_test(cases, a_writer_that_writes_lock_meanwhile_is_another_moment);

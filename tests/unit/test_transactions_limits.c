@@ -126,6 +126,27 @@ START_TEST(what_was_taken_can_be_committed)
 }
 END_TEST
 
+/* What lies behind it in memory is not the caller's to speak of: so many keys no commit would hold.
+ */
+START_TEST(a_record_is_what_its_size_says)
+{
+    struct commitlog_transaction *transaction = begin();
+    struct commitlog_slice body = {filling, 10};
+    const struct commitlog_record record = {.struct_bytes =
+                                                offsetof(struct commitlog_record, key_count),
+                                            .topic = topic,
+                                            .level = NONE,
+                                            .body = &body,
+                                            .body_count = 1,
+                                            .key_count = 8000};
+    for (uint32_t i = 0; i < 100; i++) {
+        ck_assert_int_eq(commitlog_transaction_append(transaction, &record, 0, NULL, &err), 0);
+    }
+    ck_assert_int_eq(commitlog_transaction_commit(transaction, NONE, 0, NULL, &err), 0);
+    commitlog_transaction_close(transaction);
+}
+END_TEST
+
 /* Messages that are old are copied at the commit; where that does not fit, they are referred to. */
 /* A topic takes room for its definition with the first message of it that is taken, and not with
  * one that is refused: else the next one would be taken, and not fit. */
@@ -421,6 +442,7 @@ int main(void)
     tcase_set_timeout(cases, 120);
     tcase_add_checked_fixture(cases, edges_setup, teardown);
     tcase_add_loop_test(cases, what_was_taken_can_be_committed, 0, 36);
+    tcase_add_test(cases, a_record_is_what_its_size_says);
     tcase_add_test(cases, a_topic_whose_message_is_refused_is_not_counted);
     tcase_add_test(cases, more_than_a_segment_of_old_messages_is_committed);
     tcase_add_test(cases, what_is_old_is_copied_and_outlives_its_segment);

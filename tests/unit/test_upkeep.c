@@ -40,6 +40,29 @@ START_TEST(damage_is_kept_in_order_and_once)
 }
 END_TEST
 
+START_TEST(a_list_takes_the_place_of_another_however_its_ranges_came)
+{
+    struct clg_damage_list list;
+    struct clg_damage_list from;
+    struct commitlog_damage damage;
+    clg_damage_list_init(&list, clg_os_default());
+    clg_damage_list_init(&from, clg_os_default());
+    clg_damage_make(&damage, 100, 110, "mended since");
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    clg_damage_make(&damage, 10, 20, "narrow");
+    ck_assert_int_eq(clg_damage_list_add(&from, &damage), 0);
+    clg_damage_make(&damage, 5, 30, "around it");
+    ck_assert_int_eq(clg_damage_list_add(&from, &damage), 0);
+    ck_assert_int_eq(clg_damage_list_assign(&list, &from), 0);
+    ck_assert_uint_eq(clg_damage_list_count(&list), 1);
+    ck_assert_int_eq(clg_damage_list_get(&list, 0, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, 5);
+    ck_assert_uint_eq(damage.to_position, 30);
+    clg_damage_list_deinit(&from);
+    clg_damage_list_deinit(&list);
+}
+END_TEST
+
 START_TEST(the_list_is_bounded)
 {
     struct clg_damage_list list;
@@ -370,6 +393,7 @@ static Suite *upkeep_suite(void)
     tcase_add_checked_fixture(all, setup, NULL);
     tcase_add_test(all, damage_is_kept_in_order_and_once);
     tcase_add_test(all, the_list_is_bounded);
+    tcase_add_test(all, a_list_takes_the_place_of_another_however_its_ranges_came);
     tcase_add_test(all, what_has_a_position_has_room_in_a_full_list);
     tcase_add_test(all, lost_offsets_have_no_positions_and_are_known_by_their_queue);
     tcase_add_test(all, each_policy_drops_whole_segments_oldest_first);
