@@ -145,7 +145,7 @@ int clg_damage_list_assign(struct clg_damage_list *list, struct clg_damage_list 
     clg_damage_list_init(&copy, list->os);
     for (size_t i = 0; rc == 0 && clg_damage_list_get(from, i, &damage) == 0; i++) {
         rc = clg_damage_list_add(&copy, &damage);
-        /* It is in the copy, within another: that was added later, or took it in for want of room. */
+        /* Within another of the copy, which was added later, or took it in for want of room. */
         rc = rc == COMMITLOG_EEXIST || rc == COMMITLOG_ELIMIT ? 0 : rc;
     }
     if (rc == 0) {
