@@ -148,8 +148,8 @@ struct commitlog_store {
     struct clg_segment_supply supply;
     bool supply_is_open;
     struct commitlog_recovery recovery; /* of the open, and as it is from then on */
-    struct clg_damage_list damage; /* all that is known, opening_damage included */
-    _Atomic uint32_t left_out;     /* 1: a view leaves out records, though this is no reader */
+    struct clg_damage_list damage;      /* all that is known, opening_damage included */
+    _Atomic uint32_t left_out;          /* 1: a view leaves out records, though this is no reader */
     struct clg_event_ring events;
     struct clg_mutex checkpoint_lock;
     struct clg_checkpoint_file checkpoint_file;
