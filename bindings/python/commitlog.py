@@ -19,6 +19,7 @@ one at a time. A number that its C type cannot hold is refused with ctypes.Argum
 The library is looked for at $COMMITLOG_LIBRARY, else by the names libcommitlog.so.0 and
 libcommitlog.so where the dynamic linker looks.
 """
+import collections
 import ctypes
 import os
 import time
@@ -48,7 +49,8 @@ STRATEGIES = _Names({"average": 0, "circle": 1, "consistent-hash": 2, "sticky": 
 _FOREVER = -1
 _TIMEOUT_MAX_MS = 2 ** 31 - 1
 _SLICE_MS = 500  # the longest a single call waits: between two of them signals are handled
-_ENOTFOUND, _ETIMEDOUT, _EEND, _EUNKNOWN = -300, -302, -303, -401
+_PASS_LIMIT = 100000  # so many messages that are not wanted, likewise
+_ENOTFOUND, _EAGAIN, _ETIMEDOUT, _EEND, _EUNKNOWN = -300, -301, -302, -303, -401
 _POSITION_NONE = 2 ** 64 - 1
 _CONTROL_TOPIC = 2 ** 32 - 1
 _MEMBER_NONE = 2 ** 32 - 1
@@ -310,6 +312,7 @@ _SIGNATURES = {
     "filter_compile": (c_int32, c_char_p, c_size_t, _OUT, _ERR),
     "filter_free": (None, _HANDLE),
     "cursor_set_filter": (c_int32, _HANDLE, _HANDLE),
+    "cursor_set_pass_limit": (c_int32, _HANDLE, c_uint32),
     "cursor_fetch": (c_int32, _HANDLE, POINTER(_Message), c_uint32, c_int32, _U32, _U64),
     "cursor_tell": (c_uint64, _HANDLE),
     "cursor_seek": (c_int32, _HANDLE, c_uint32, c_uint64),
@@ -736,8 +739,8 @@ class Store:
             _check(lib.commitlog_open(_c_text(os.fsencode(path)), chosen, byref(handle),
                                       byref(err)), err)
         finally:
+            self._handle = handle.value  # first: Ctrl-C may have come while it was opened
             lib.commitlog_options_free(chosen)
-        self._handle = handle.value
 
     def __enter__(self) -> "Store":
         return self
@@ -938,7 +941,7 @@ class Store:
         handle, err = c_void_p(), _Error()
         _check(_lib().commitlog_cursor_open_log(self.handle, position, byref(handle),
                                                 byref(err)), err)
-        return Cursor(self, handle.value)
+        return Cursor(self, handle.value, "log")
 
     def checkpoint(self) -> None:
         err = _Error()
@@ -1080,7 +1083,7 @@ class Topic:
         handle, err = c_void_p(), _Error()
         _check(_lib().commitlog_cursor_open(self.store.handle, self.number, queue, place, value,
                                             byref(handle), byref(err)), err)
-        cursor = Cursor(self.store, handle.value)
+        cursor = Cursor(self.store, handle.value, "log" if queue == ALL_QUEUES else "queue")
         if tags:
             cursor.set_tags(tags)
         if where is not None:
@@ -1093,7 +1096,7 @@ class Topic:
         _check(_lib().commitlog_cursor_open_key(self.store.handle, self.number, data, len(data),
                                                 since_ns, until_ns, byref(handle), byref(err)),
                err)
-        return Cursor(self.store, handle.value)
+        return Cursor(self.store, handle.value, "key")
 
     def offset_by_time(self, queue: int, time_ns: int, upper: bool = False) -> int:
         """Lower: the smallest offset with time >= time_ns, else the end. Upper: the largest with
@@ -1139,15 +1142,31 @@ class _Handle:
 
 
 class Cursor(_Handle):
-    """Yields messages. Iterating ends at the end of what is there now; follow() does not end."""
+    """Yields messages. Iterating ends at the end of what is there now; follow() does not end.
+
+    Iterating reads ahead, and nothing is lost by that: who leaves a loop, and goes on with another
+    or with fetch(), gets the message behind the last one that was given out, and tell() is where
+    that one is."""
 
     _what = "cursor"
+
+    def __init__(self, store: Store, handle: Optional[int], order: str):
+        super().__init__(store, handle)
+        self._order = order  # "queue", "log" or "key"
+        self._ahead: "collections.deque[Message]" = collections.deque()
+
+    def _go_back(self) -> None:
+        """What was read ahead is read again, by other words."""
+        if self._ahead and self._order != "key":
+            self.seek(offset=self.tell())
 
     def set_tags(self, tags: Sequence[bytes]) -> None:
         """Only messages with one of these tags; none: all."""
         kept = _each_bytes(tags)
         slices = (_Slice * len(kept))(*[_slice(tag) for tag in kept])
+        self._go_back()
         _check(_lib().commitlog_cursor_set_tags(self.handle, slices, len(kept)))
+        _check(_lib().commitlog_cursor_set_pass_limit(self.handle, _PASS_LIMIT))
 
     def set_filter(self, where: Optional[str]) -> None:
         """Only messages whose headers match, as commitlog_filter(3) says: "price > 100"; None: all.
@@ -1157,30 +1176,34 @@ class Cursor(_Handle):
             text = where.encode("utf-8", "surrogateescape")
             _check(_lib().commitlog_filter_compile(text, len(text), byref(handle), byref(err)), err)
         try:
+            self._go_back()
             _check(_lib().commitlog_cursor_set_filter(self.handle, handle))
+            _check(_lib().commitlog_cursor_set_pass_limit(self.handle, _PASS_LIMIT))
         finally:
             _lib().commitlog_filter_free(handle)  # the cursor keeps it
 
     def fetch(self, maximum: int = 256, timeout: Optional[float] = 0.0) -> "list[Message]":
         """Up to `maximum` messages (4,096 are the most); waits for the first. An empty list:
         nothing came in time. All other statuses of commitlog_cursor(3) are raised, as the class of
-        their band, with the offset or position they name in `bound`: seek past it to go on."""
+        their band, with the offset or position they name in `bound`: seek past it to go on. A
+        cursor by key is at its end when all is read that there was, and waits for nothing."""
+        handle = self.handle
+        if self._ahead and maximum > 0:
+            return [self._ahead.popleft() for _ in range(min(maximum, len(self._ahead)))]
         raw, count, bound = (_Message * maximum)(), c_uint32(), c_uint64()
-        for slice_ms in _waits(timeout):
-            bound.value = _NO_OFFSET  # not every status fills it
-            code = _lib().commitlog_cursor_fetch(self.handle, raw, maximum, slice_ms,
-                                                 byref(count), byref(bound))
+        for slice_ms in _waits(0.0 if self._order == "key" else timeout):
+            code = _EAGAIN  # as many as may be were passed over: between two calls come signals
+            while code == _EAGAIN:
+                bound.value = _NO_OFFSET  # not every status fills it
+                code = _lib().commitlog_cursor_fetch(handle, raw, maximum, slice_ms, byref(count),
+                                                     byref(bound))
             if code != _EEND:
                 _check(code, bound=None if bound.value == _NO_OFFSET else bound.value)
                 return [_message(raw[index]) for index in range(count.value)]
         return []
 
     def __iter__(self) -> Iterator[Message]:
-        while True:
-            messages = self.fetch()
-            if not messages:
-                return
-            yield from messages
+        return self.follow(timeout=0.0)
 
     def follow(self, timeout: Optional[float] = None) -> Iterator[Message]:
         """Yields what is there and what comes; ends when nothing comes for `timeout` seconds."""
@@ -1188,11 +1211,17 @@ class Cursor(_Handle):
             messages = self.fetch(timeout=timeout)
             if not messages:
                 return
-            yield from messages
+            self._ahead.extendleft(reversed(messages))
+            while self._ahead and self.handle:
+                yield self._ahead.popleft()
 
     def tell(self) -> int:
         """The offset, or in log order the position, to be read next."""
-        return _lib().commitlog_cursor_tell(self.handle)
+        handle = self.handle
+        if self._ahead:
+            first = self._ahead[0]
+            return first.queue_offset if self._order == "queue" else first.position
+        return _lib().commitlog_cursor_tell(handle)
 
     def seek(self, *, start: int = FIRST, offset: Optional[int] = None,
              time_ns: Optional[int] = None) -> None:
@@ -1202,6 +1231,7 @@ class Cursor(_Handle):
         elif time_ns is not None:
             where, value = _TIME, time_ns
         _check(_lib().commitlog_cursor_seek(self.handle, where, value))
+        self._ahead.clear()
 
 
 def _group_info(raw: _GroupInfo) -> dict:
@@ -1412,9 +1442,12 @@ class Transaction(_Handle):
     def append(self, topic: Topic, body: bytes, queue: int = AUTO_QUEUE, *,
                keys: Sequence[bytes] = (), tag: bytes = b"",
                headers: Headers = (), time_ms: Optional[int] = None,
-               level: str = "none", timeout: Optional[float] = None) -> Receipt:
-        """Stores a message, which nobody reads before the commit. What the commit makes durable,
-        this need not: level none will do. The receipt has no queue offset yet."""
+               level: Optional[str] = None, timeout: Optional[float] = None) -> Receipt:
+        """Stores a message, which nobody reads before the commit. What the commit, or the prepare,
+        makes durable, this need not: the level is none if no other is given. The one message of a
+        transaction that was begun with prepared=True is its prepare: then it is the default one.
+        The receipt has no queue offset yet."""
+        level = level or ("default" if self.prepared else "none")
         raw, receipt, err = _Record(), _Receipt(), _Error()
         kept = _fill(raw, Record(topic, body, queue, keys, tag, headers, time_ms, level),
                      self.store)

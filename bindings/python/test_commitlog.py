@@ -327,6 +327,63 @@ class Reading(StoreCase):
         cursor.seek(offset=9)
         self.assertEqual([message.body for message in cursor], [b"9"])
 
+    def test_what_a_loop_read_ahead_is_not_lost(self):
+        for order, cursor in (("queue", self.topic.cursor(0)), ("log", self.topic.cursor()),
+                              ("as it lies", self.store.log(self.receipts[0].position))):
+            with self.subTest(order), cursor:
+                def place(n):
+                    return n if order == "queue" else self.receipts[n].position
+                for message in cursor:
+                    self.assertEqual(cursor.tell(), place(int(message.body) + 1))
+                    if message.body == b"2":
+                        break
+                self.assertEqual(next(iter(cursor)).body, b"3")
+                self.assertEqual([each.body for each in cursor.fetch(2)], [b"4", b"5"])
+                self.assertEqual(cursor.tell(), place(6))
+                self.assertEqual([each.body for each in cursor.follow(timeout=0)],
+                                 [b"6", b"7", b"8", b"9"])
+                self.assertEqual(list(cursor), [])
+                cursor.seek(offset=place(1))
+                self.assertEqual(next(iter(cursor)).body, b"1")
+                cursor.seek(offset=place(8))
+                self.assertEqual([each.body for each in cursor], [b"8", b"9"])
+
+    def test_what_is_committed_in_a_loop_is_what_was_given_out(self):
+        group = self.store.group("readers", create=True)
+        cursor = self.topic.cursor(0)
+        for message in cursor:
+            group.commit({(self.topic, 0): cursor.tell()})
+            if message.body == b"4":
+                break
+        self.assertEqual(group.offsets(self.topic), {0: 5})
+
+    def test_words_said_in_a_loop_hold_for_what_comes(self):
+        cursor = self.topic.cursor(0)
+        found = []
+        for message in cursor:
+            found.append(message.body)
+            if message.body == b"1":
+                cursor.set_tags([b"big"])
+        self.assertEqual(found, [b"0", b"1", b"5", b"6", b"7", b"8", b"9"])
+
+    def test_a_closed_cursor_gives_nothing(self):
+        cursor = self.topic.cursor(0)
+        iterator = iter(cursor)
+        next(iterator)
+        cursor.close()
+        for what in (lambda: next(iterator), cursor.fetch, cursor.tell):
+            with self.assertRaises(ValueError):
+                what()
+
+    def test_a_cursor_by_key_waits_for_nothing(self):
+        begin = time.process_time()
+        cursor = self.topic.query(b"odd")
+        self.assertEqual(len(cursor.fetch(timeout=5)), 5)
+        for timeout in (2, None):
+            self.assertEqual(cursor.fetch(timeout=timeout), [])
+            self.assertEqual(list(cursor.follow(timeout)), [])
+        self.assertLess(time.process_time() - begin, 1)
+
     def test_statuses(self):
         self.assertEqual(self.topic.cursor(0, start=commitlog.END).fetch(), [])
         with self.assertRaises(commitlog.StatusError) as caught:
@@ -867,6 +924,7 @@ class Transactions(StoreCase):
         with self.assertRaises(ZeroDivisionError):
             with self.store.transaction("bank", prepared=True) as transaction:
                 other = transaction.append(self.one, b"no")
+                self.assertEqual(other.level, "durable")  # as the store's own is
                 self.refused("EMISUSE", transaction.append, self.one, b"another")
                 self.refused("EMISUSE", transaction.prepare)
                 raise ZeroDivisionError
