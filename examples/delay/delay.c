@@ -4,7 +4,7 @@
  *
  * Prints what waits, and then each reminder when it arrives, with how many milliseconds late.
  * Exits with 1 if one is early, missing, doubled, or comes although it was taken back. Killed at
- * any moment and started again, it also prints what the earlier run had left waiting.
+ * any moment and started again, it also prints what came since the earlier run has printed one.
  *
  *   delay [DIR]        default: reminders.store
  */
@@ -91,6 +91,10 @@ static int32_t take_back(struct commitlog_store *store, const struct reminder *r
     struct commitlog_error err = {0};
     const int32_t code =
         commitlog_timer_cancel(store, reminder->timer, COMMITLOG_LEVEL_DURABLE, &err);
+    if (code == COMMITLOG_ENOTFOUND) { /* the disk took longer than that */
+        fprintf(stderr, "delay: \"%s\" has come before it was taken back\n", reminder->text);
+        return code;
+    }
     if (code != COMMITLOG_OK)
         return complain("cancel", code, &err);
     printf("taken back: %s\n", reminder->text);
@@ -136,18 +140,53 @@ static uint32_t count_missing(void)
     return missing;
 }
 
+/* The queue, read on from where the last run stopped printing: what it left waiting comes when it
+ * is due, and may have come already. */
+struct printed {
+    struct commitlog_group *group;
+    struct commitlog_group_offset next;
+    struct commitlog_cursor *cursor;
+};
+
+static int32_t read_on(struct commitlog_store *store, uint32_t topic, struct printed *printed,
+                       struct commitlog_error *err)
+{
+    int32_t code =
+        commitlog_group_open(store, "printed", 7, COMMITLOG_GROUP_CREATE, &printed->group, err);
+    printed->next = (struct commitlog_group_offset){.topic = topic};
+    if (code == COMMITLOG_OK)
+        code = commitlog_group_fetch(printed->group, &printed->next, 1, err);
+    const int first = printed->next.offset == UINT64_MAX; /* nothing was ever printed */
+    if (code == COMMITLOG_OK)
+        code = commitlog_cursor_open(store, topic, 0,
+                                     first ? COMMITLOG_FROM_FIRST : COMMITLOG_FROM_OFFSET,
+                                     first ? 0 : printed->next.offset, &printed->cursor, err);
+    return code;
+}
+
+static int32_t note_printed(struct printed *printed)
+{
+    struct commitlog_error err = {0};
+    printed->next.offset = commitlog_cursor_tell(printed->cursor);
+    const int32_t code = commitlog_group_commit(printed->group, 0, &printed->next, 1,
+                                                COMMITLOG_LEVEL_WRITTEN, PATIENCE_MS, NULL, &err);
+    return code == COMMITLOG_OK ? code : complain("commit", code, &err);
+}
+
 /* Until all have arrived, and a moment longer: what should not come has its chance. */
-static int32_t wait_for_all(struct commitlog_cursor *cursor, int *out_wrong)
+static int32_t wait_for_all(struct printed *printed, int *out_wrong)
 {
     struct commitlog_message messages[FETCH];
     uint32_t count = 0;
     int32_t code = COMMITLOG_OK;
     while (code == COMMITLOG_OK) {
         code =
-            commitlog_cursor_fetch(cursor, messages, FETCH,
+            commitlog_cursor_fetch(printed->cursor, messages, FETCH,
                                    count_missing() > 0 ? PATIENCE_MS : AFTERWARDS_MS, &count, NULL);
         for (uint32_t i = 0; code == COMMITLOG_OK && i < count; i++)
             *out_wrong |= receive(&messages[i]);
+        if (code == COMMITLOG_OK && note_printed(printed) != COMMITLOG_OK)
+            return COMMITLOG_EFAILED;
     }
     if (code != COMMITLOG_EEND)
         return complain("fetch", code, NULL);
@@ -161,14 +200,14 @@ static int32_t wait_for_all(struct commitlog_cursor *cursor, int *out_wrong)
 static int32_t run(struct commitlog_store *store, int *out_wrong)
 {
     struct commitlog_error err = {0};
-    struct commitlog_cursor *cursor = NULL;
+    struct printed printed = {0};
     uint32_t topic = 0;
     int32_t code = commitlog_topic_open(store, "reminders", 9, 1, &topic, &err);
     if (code != COMMITLOG_OK)
         return complain("topic", code, &err);
-    code = commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_END, 0, &cursor, &err);
+    code = read_on(store, topic, &printed, &err);
     if (code != COMMITLOG_OK)
-        return complain("open a cursor", code, &err);
+        complain("read on", code, &err);
     for (uint32_t i = 0; code == COMMITLOG_OK && i < REMINDERS; i++)
         code = schedule(store, topic, &reminders[i]);
     if (code == COMMITLOG_OK)
@@ -177,8 +216,9 @@ static int32_t run(struct commitlog_store *store, int *out_wrong)
         if (reminders[i].taken_back)
             code = take_back(store, &reminders[i]);
     if (code == COMMITLOG_OK)
-        code = wait_for_all(cursor, out_wrong);
-    commitlog_cursor_close(cursor);
+        code = wait_for_all(&printed, out_wrong);
+    commitlog_cursor_close(printed.cursor);
+    commitlog_group_close(printed.group);
     return code;
 }
 

@@ -71,9 +71,11 @@ static int32_t append_line(struct loop *loop, const char *text, size_t bytes)
 static int32_t take_input(struct loop *loop, int *out_end)
 {
     const ssize_t got = read(STDIN_FILENO, loop->line + loop->held, LINE - loop->held);
-    if (got < 0 && errno != EINTR && errno != EAGAIN)
+    if (got < 0 && errno != EINTR && errno != EAGAIN) {
         perror("event-loop: read");
-    *out_end = got == 0 || (got < 0 && errno != EINTR && errno != EAGAIN);
+        return COMMITLOG_EIO;
+    }
+    *out_end = got == 0;
     loop->held += got > 0 ? (size_t)got : 0;
 
     int32_t code = COMMITLOG_OK;

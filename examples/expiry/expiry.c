@@ -52,11 +52,12 @@ static int32_t look(struct commitlog_store *store, uint32_t topic, struct commit
     return code == COMMITLOG_OK ? code : complain("look", code, NULL);
 }
 
-/* Of this run: how many there are in each topic, of which offset the first is, and when each came.
- */
+/* Of this run: how many there are in each topic, which offset the first has there, and when each
+ * came. An earlier run that was killed may have left one more here than there. */
 struct written {
     uint32_t count;
     uint64_t first;
+    uint64_t first_kept;
     int64_t time_ns[COUNT];
 };
 
@@ -79,7 +80,7 @@ static int judge(const struct commitlog_queue_info *short_lived,
                 short_lived->first_offset - 1);
         return 1;
     }
-    if (kept->first_offset != 0 || kept->next_offset != written->first + written->count) {
+    if (kept->first_offset != 0 || kept->next_offset != written->first_kept + written->count) {
         fprintf(stderr, "expiry: the other topic has lost something\n");
         return 1;
     }
@@ -93,10 +94,10 @@ static int run(struct commitlog_store *store, uint32_t short_lived, uint32_t kep
     const struct timespec pause = {0, EVERY_MS * MS_NS};
     struct commitlog_queue_info seen;
     struct commitlog_queue_info all;
-    if (look(store, kept, &all) != COMMITLOG_OK)
+    if (look(store, short_lived, &seen) != COMMITLOG_OK || look(store, kept, &all) != COMMITLOG_OK)
         return 1;
-    written.first = all.next_offset; /* behind those of an earlier run */
-    seen = all;
+    written.first = seen.next_offset; /* behind those of an earlier run */
+    written.first_kept = all.next_offset;
     for (uint32_t i = 0; i < COUNT || seen.first_offset <= written.first; i++) {
         if (i < COUNT) {
             written.time_ns[written.count++] = now_ns();

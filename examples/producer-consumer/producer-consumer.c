@@ -80,6 +80,8 @@ static int follow(struct commitlog_cursor *cursor)
     while (seen < MESSAGES) {
         uint32_t count = 0;
         const int32_t code = commitlog_cursor_fetch(cursor, messages, 8, PATIENCE_MS, &count, NULL);
+        if (code == COMMITLOG_EBUSY) /* the producer is just closing the store, or opening it */
+            continue;
         if (code != COMMITLOG_OK) /* COMMITLOG_EEND: nothing came in time */
             return complain("consumer", "fetch", code, NULL);
         for (uint32_t i = 0; i < count; i++)

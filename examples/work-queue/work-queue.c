@@ -239,6 +239,8 @@ static void *run_worker(void *argument)
             commitlog_receive(receiver, &message, &delivery, 1, LOOK_MS, &count, &err);
         if (code == COMMITLOG_OK)
             died = work(worker, receiver, &message, &delivery);
+        else if (code == COMMITLOG_EDAMAGED || code == COMMITLOG_EEXPIRED)
+            complain("a job does not read, the next", code, &err); /* it is passed */
         else if (code != COMMITLOG_EEND)
             worker->code = complain("receive", code, &err);
         else if (finished(&worker->code))

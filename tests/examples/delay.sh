@@ -57,11 +57,33 @@ test_killed() {
     run 0 "$commitlog" verify "$store"
 }
 
+# What came while nobody printed: another program had the store open when its time was there.
+test_delivered_meanwhile() {
+    section 'delivered by another'
+    local store pid
+    store=$(new)
+    "$example" "$store" >"$work/first" 2>"$err" &
+    pid=$!
+    started+=("$pid")
+    disown "$pid"
+    wait_for lines_at_least "$work/first" 6
+    kill -9 "$pid"
+    wait_for gone "$pid"
+    sleep 2
+    run 0 "$commitlog" append "$store" -t others <<<'one'
+    run 0 "$example" "$store"
+    quiet "the next run"
+    prints "one of the killed run" '^of an earlier run: leave for the train, '
+    same "its own" "$in_order" "$(arrivals arrived)"
+    run 0 "$example" "$store"
+    same "nothing was left" '' "$(arrivals 'of an earlier run')"
+}
+
 if [ ! -x "$example" ]; then
     skip "no $example: make examples"
     exit 77
 fi
-all='life killed'
+all='life killed delivered_meanwhile'
 for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"

@@ -31,6 +31,9 @@ test_printed() {
     "$example" "$store" >/dev/full 2>"$err" <<<four
     same "standard output that is full" 1 $?
     says "it tells" 'standard output: No space left'
+    "$example" "$store" >"$out" 2>"$err" </
+    same "standard input that does not read" 1 $?
+    says "it tells" 'read: Is a directory'
 }
 
 test_long() {
