@@ -1146,7 +1146,7 @@ class Cursor(_Handle):
 
     Iterating reads ahead, and nothing is lost by that: who leaves a loop, and goes on with another
     or with fetch(), gets the message behind the last one that was given out, and tell() is where
-    that one is."""
+    that one is. A cursor by key cannot go back, so it does not read ahead."""
 
     _what = "cursor"
 
@@ -1157,7 +1157,7 @@ class Cursor(_Handle):
 
     def _go_back(self) -> None:
         """What was read ahead is read again, by other words."""
-        if self._ahead and self._order != "key":
+        if self._ahead:
             self.seek(offset=self.tell())
 
     def set_tags(self, tags: Sequence[bytes]) -> None:
@@ -1208,7 +1208,7 @@ class Cursor(_Handle):
     def follow(self, timeout: Optional[float] = None) -> Iterator[Message]:
         """Yields what is there and what comes; ends when nothing comes for `timeout` seconds."""
         while True:
-            messages = self.fetch(timeout=timeout)
+            messages = self.fetch(1 if self._order == "key" else 256, timeout)
             if not messages:
                 return
             self._ahead.extendleft(reversed(messages))

@@ -384,6 +384,12 @@ class Reading(StoreCase):
             self.assertEqual(list(cursor.follow(timeout)), [])
         self.assertLess(time.process_time() - begin, 1)
 
+    def test_tags_said_in_a_loop_by_key(self):
+        cursor = self.topic.query(b"odd")
+        newest = next(iter(cursor))
+        cursor.set_tags([newest.tag + b"-other"])
+        self.assertEqual(list(cursor), [])
+
     def test_statuses(self):
         self.assertEqual(self.topic.cursor(0, start=commitlog.END).fetch(), [])
         with self.assertRaises(commitlog.StatusError) as caught:
