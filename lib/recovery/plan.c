@@ -424,6 +424,9 @@ static void plan_writer(struct plan_make *m)
     }
     plan_leftovers(m);
     bool again = plan_reshape(m) || (salvage && clg_plan_fill_gaps(m));
+    if (m->rc != 0) {
+        return; /* what is missing in the list would be taken for what is not to be done */
+    }
     if (again && !m->wide_gap) {
         plan->again = true;
         return;

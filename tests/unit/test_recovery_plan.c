@@ -285,6 +285,37 @@ START_TEST(a_headerless_last_file_above_the_witness_is_a_failed_creation)
 }
 END_TEST
 
+static void *no_memory(const struct commitlog_os *os, size_t bytes)
+{
+    (void)os;
+    (void)bytes;
+    return NULL;
+}
+
+/* All that is known is then that it does not fit; a list that is not whole is no plan. */
+START_TEST(without_memory_for_its_steps_there_is_no_plan)
+{
+    struct commitlog_os os = *clg_os_default();
+    const struct clg_plan_options options = {.mode = COMMITLOG_RECOVER_SALVAGE,
+                                             .segment_bytes = SIZE};
+    struct commitlog_error err;
+    os.alloc = no_memory;
+    facts.os = &os;
+    files[2].segment = NULL;
+    files[2].state = CLG_SEGMENT_NO_HEADER;
+    files[2].nonzero = true;
+    facts.prefix_end = DATA;
+    facts.valid_end = 2 * SIZE - CLG_SEGMENT_FOOTER; /* it goes on in a file that is none */
+    teardown();
+    ck_assert_int_eq(clg_plan_make(&facts, &options, &plan, &err), COMMITLOG_ENOMEM);
+    ck_assert_int_eq(err.code, COMMITLOG_ENOMEM);
+    facts.os = clg_os_default();
+    make(COMMITLOG_RECOVER_SALVAGE, false);
+    ck_assert_int_ge(find(CLG_STEP_UNLINK, 0), 0);
+    ck_assert(plan.again);
+}
+END_TEST
+
 START_TEST(one_bad_header_copy_is_repaired)
 {
     files[0].state = CLG_SEGMENT_ONE_COPY;
@@ -511,6 +542,7 @@ static Suite *plan_suite(void)
     tcase_add_test(table, a_gap_wider_than_any_store_is_not_filled);
     tcase_add_test(table, a_lost_header_in_the_middle_is_damage_and_salvage_rebuilds_it);
     tcase_add_loop_test(table, a_headerless_last_file_above_the_witness_is_a_failed_creation, 0, 2);
+    tcase_add_test(table, without_memory_for_its_steps_there_is_no_plan);
     tcase_add_test(table, one_bad_header_copy_is_repaired);
     tcase_add_test(table, a_short_file_is_extended_unless_durable_bytes_are_missing);
     tcase_add_test(table, dead_claims_become_holes_before_anything_is_flushed);
