@@ -534,6 +534,9 @@ int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options 
             clg_facts_witness(facts, facts->checkpoint.durable, CLG_WITNESS_CHECKPOINT);
         }
         if (rc == 0 && facts->uuid_known) {
+            rc = clg_facts_ask_states(facts, dir, err);
+        }
+        if (rc == 0 && facts->uuid_known) {
             rc = facts_read_log(facts, dir, options, err);
         } else if (rc == 0 && !facts->is_new) {
             rc = clg_facts_nameless(facts, newer, err);

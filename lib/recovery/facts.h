@@ -124,7 +124,8 @@ enum clg_witness_source {
     CLG_WITNESS_RECORD, /* a record before the end */
     CLG_WITNESS_BEHIND, /* a record behind it */
     CLG_WITNESS_FOOTER,
-    CLG_WITNESS_LIVE
+    CLG_WITNESS_LIVE,
+    CLG_WITNESS_STATE
 };
 
 struct clg_live_facts {
@@ -225,6 +226,10 @@ bool clg_facts_is_below(const struct clg_facts *facts, const struct clg_fact_seg
 /* What became of the live area of a writer that did not close, so that nobody can say what was only
  * in it, or that there was nothing. NULL: nothing became of it. */
 const char *clg_facts_live_lost(const struct clg_facts *facts);
+
+/* What is the matter with CHECKPOINT. NULL: nothing, or a writer is there. *out_torn: a power cut
+ * while a slot is written leaves that; else nothing but damage does. */
+const char *clg_facts_checkpoint_wrong(const struct clg_facts *facts, bool *out_torn);
 
 /* Segment that holds `position` (its header pages and footer too), or NULL. */
 const struct clg_fact_segment *clg_facts_segment_at(const struct clg_facts *facts,

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * facts_internal.h -- shared by facts.c (files), facts_names.c, facts_owner.c, facts_scan.c
- * (records).
+ * (records), facts_state.c.
  */
 #ifndef CLG_RECOVERY_FACTS_INTERNAL_H
 #define CLG_RECOVERY_FACTS_INTERNAL_H
@@ -43,6 +43,9 @@ CLG_MUST_CHECK int clg_facts_scan(struct clg_facts *facts, struct clg_stage *sta
  * none. */
 uint64_t clg_facts_views_from(const struct clg_facts *facts, const struct clg_store_dir *dir,
                               uint64_t end);
+/* Where CHECKPOINT has lost what it said: a .state is written when all it speaks of is durable. */
+CLG_MUST_CHECK int clg_facts_ask_states(struct clg_facts *facts, const struct clg_store_dir *dir,
+                                        struct commitlog_error *err);
 /* Behind the end no file begins with a record. Otherwise files of different moments were put
  * together, and what lay between is missing. */
 bool clg_facts_none_behind(const struct clg_facts *facts);

@@ -5,6 +5,8 @@
  *
  * The views ask more of the file; what is asked here is what damage of the log makes false.
  */
+#include <errno.h>
+
 #include "base/bytes.h"
 #include "base/invariant.h"
 #include "format/state_file.h"
@@ -73,6 +75,70 @@ uint64_t clg_facts_views_from(const struct clg_facts *facts, const struct clg_st
     }
     CLG_ASSERT(from >= facts->first);
     return from;
+}
+
+/* All of a file that its header says is of this size; *out: it is a .state of this position. */
+static int state_is_whole(const struct clg_facts *facts, int fd, uint64_t bytes, uint64_t position,
+                          bool *out, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = facts->os;
+    struct clg_state_file state;
+    uint8_t *file = os->alloc(os, bytes);
+    CLG_ASSERT(facts->uuid_known);
+    if (file == NULL) {
+        return clg_fail(err, COMMITLOG_ENOMEM, ENOMEM, position, "recovery reads a .state");
+    }
+    *out = clg_os_pread_all(os, fd, file, bytes, 0) == 0 &&
+           clg_state_file_open(&state, file, bytes, facts->uuid) == 0 &&
+           state.info.position == position;
+    os->free(os, file);
+    return 0;
+}
+
+int clg_facts_ask_states(struct clg_facts *facts, const struct clg_store_dir *dir,
+                         struct commitlog_error *err)
+{
+    const struct commitlog_os *os = facts->os;
+    int rc = 0;
+    if (facts->writer_live || (facts->have_checkpoint && facts->bad_slots == 0)) {
+        return 0;
+    }
+    for (uint32_t i = 0; rc == 0 && i < facts->state_count; i++) {
+        const uint64_t position = facts->states[i];
+        char name[CLG_SEGMENT_NAME_BYTES];
+        uint8_t header[CLG_VIEW_HEADER_BYTES];
+        struct clg_os_stat stat;
+        clg_segment_name_make(name, CLG_FILE_STATE, position);
+        if (position <= facts->witness || position > CLG_POSITION_MAX ||
+            os->stat_at(os, dir->view_fd, name, &stat) < 0 || stat.type != CLG_OS_FILE ||
+            stat.size_bytes < sizeof(header) ||
+            !clg_state_file_can_be(stat.size_bytes, position - facts->first)) {
+            continue;
+        }
+        int fd = os->open_at(os, dir->view_fd, name, CLG_OS_OPEN_READ, 0);
+        bool whole = false;
+        if (fd >= 0 && clg_os_pread_all(os, fd, header, sizeof(header), 0) == 0 &&
+            clg_load_le64(header + CLG_STATE_AT_BYTES) == stat.size_bytes - sizeof(header)) {
+            rc = state_is_whole(facts, fd, stat.size_bytes, position, &whole, err);
+        }
+        clg_os_close_fd(os, &fd);
+        if (whole) {
+            clg_facts_witness(facts, position, CLG_WITNESS_STATE);
+        }
+    }
+    return rc;
+}
+
+const char *clg_facts_checkpoint_wrong(const struct clg_facts *facts, bool *out_torn)
+{
+    *out_torn = facts->have_checkpoint && facts->bad_slots == 1;
+    CLG_ASSERT(facts->bad_slots <= CLG_CHECKPOINT_SLOTS);
+    return facts->writer_live || facts->records_scanned == 0 ? NULL
+           : *out_torn                                       ? "a slot of CHECKPOINT is damaged"
+           : facts->bad_slots == CLG_CHECKPOINT_SLOTS ? "both slots of CHECKPOINT are damaged"
+           : facts->have_checkpoint                   ? NULL
+           : facts->checkpoint_file                   ? "CHECKPOINT says nothing"
+                                                      : "there is no CHECKPOINT";
 }
 
 const char *clg_facts_live_lost(const struct clg_facts *facts)

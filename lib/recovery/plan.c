@@ -109,11 +109,10 @@ static void plan_find_anomalies(struct plan_make *m)
             plan_anomaly(m, clg_plan_footer_wrong(fact));
         }
     }
-    /* One bad slot is what a torn write of the other one leaves; two are not. */
-    if (facts->bad_slots > 1) {
-        plan_anomaly(m, "both slots of CHECKPOINT are damaged");
-    } else if (!facts->have_checkpoint && facts->records_scanned > 0) {
-        plan_anomaly(m, "there is no CHECKPOINT");
+    bool torn = false;
+    const char *wrong = clg_facts_checkpoint_wrong(facts, &torn);
+    if (wrong != NULL && !torn) {
+        plan_anomaly(m, wrong);
     }
     if (facts->claim_count > 0) {
         plan_anomaly(m, "a writer died between claim and commit");

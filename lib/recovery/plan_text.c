@@ -57,9 +57,9 @@ static const char *text_tail(uint32_t tail)
 
 static const char *text_witness(enum clg_witness_source source)
 {
-    static const char *const names[] = {"nothing",  "the checkpoint",
-                                        "a record", "a record behind the end",
-                                        "a footer", "the live area"};
+    static const char *const names[] = {
+        "nothing",  "the checkpoint", "a record", "a record behind the end",
+        "a footer", "the live area",  "a .state"};
     CLG_ASSERT((size_t)source < sizeof(names) / sizeof(names[0]));
     return names[source];
 }
@@ -67,6 +67,8 @@ static const char *text_witness(enum clg_witness_source source)
 static int text_verdict(const struct clg_plan *plan, const struct clg_facts *facts, size_t index,
                         char *out, size_t room)
 {
+    bool torn = false;
+    const char *wrong = clg_facts_checkpoint_wrong(facts, &torn);
     CLG_ASSERT(index < 3);
     CLG_ASSERT(room > 0);
     switch (index) {
@@ -79,10 +81,14 @@ static int text_verdict(const struct clg_plan *plan, const struct clg_facts *fac
                         : facts->end_why != NULL ? facts->end_why
                                                  : "not scanned");
     case 1:
-        return snprintf(
-            out, room, "durable for certain: %" PRIu64 ", says %s; last writer: %s, %s boot",
-            facts->witness, text_witness(facts->witness_source),
-            facts->clean ? "closed" : "did not close", facts->same_boot ? "this" : "an earlier");
+        return snprintf(out, room,
+                        "durable for certain: %" PRIu64 ", says %s; last writer: %s%s, %s boot",
+                        facts->witness, text_witness(facts->witness_source),
+                        wrong != NULL ? "not known whether it closed, " : "",
+                        wrong != NULL  ? wrong
+                        : facts->clean ? "closed"
+                                       : "did not close",
+                        facts->same_boot ? "this" : "an earlier");
     default:
         if (plan->code != 0) {
             return snprintf(out, room, "refused: %s", plan->reason);
@@ -109,7 +115,7 @@ static int text_step(const struct clg_plan_step *step, const struct clg_facts *f
     }
     if (step->queue != CLG_QUEUE_NONE) {
         return snprintf(out, room,
-                        "step: %s [%" PRIu64 ", %" PRIu64 "), queue %" PRIu32 " offset %" PRIu64,
+                        "step: %s [%" PRIu64 ", %" PRIu64 "), queue #%" PRIu32 " offset %" PRIu64,
                         name, step->from, step->to, step->queue, step->queue_offset);
     }
     return snprintf(out, room, "step: %s [%" PRIu64 ", %" PRIu64 ")", name, step->from, step->to);
@@ -129,7 +135,7 @@ bool clg_plan_line(const struct clg_plan *plan, const struct clg_facts *facts, s
     if (index < queues) {
         const struct clg_fact_queue *queue = &facts->cut_queues[index];
         (void)snprintf(out, room,
-                       "behind it: queue %" PRIu32 ": %" PRIu64 " valid records, offsets %" PRIu64
+                       "behind it: queue #%" PRIu32 ": %" PRIu64 " valid records, offsets %" PRIu64
                        " to %" PRIu64,
                        queue->queue, queue->records, queue->from_offset, queue->to_offset - 1);
         return true;

@@ -505,6 +505,9 @@ static int recover_finish(struct recover *v)
     out->last_store_time = facts->last_store_time;
     out->created = v->created;
     out->writer_live = facts->writer_live;
+    bool torn = false;
+    out->checkpoint_wrong = clg_facts_checkpoint_wrong(facts, &torn);
+    out->checkpoint_wrong = torn ? NULL : out->checkpoint_wrong;
     out->checkpoint = v->options->read_only ? facts->checkpoint : v->checkpoint;
     out->checkpoint_pending = v->deferred;
     out->checkpointed = clg_max_u64(out->checkpoint.checkpointed, out->first);

@@ -64,6 +64,7 @@ struct clg_recovery_result {
     bool created;     /* the store is new */
     bool writer_live; /* reader: follow the live area; end is only where the scan began */
     struct clg_checkpoint checkpoint; /* newest one on disk after recovery */
+    const char *checkpoint_wrong;     /* what only damage has left of it; NULL: nothing */
     bool checkpoint_pending; /* it is not written yet: the caller's duty before the first append */
     struct clg_segment *prepared; /* writer: empty one behind the active; a reference, or NULL */
     struct commitlog_recovery summary;

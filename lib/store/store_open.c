@@ -307,6 +307,14 @@ static int store_open_checkpoint(struct commitlog_store *store,
                                  const struct clg_recovery_result *result,
                                  struct commitlog_error *err)
 {
+    if (result->checkpoint_wrong != NULL) {
+        struct commitlog_error detail;
+        clg_error_clear(&detail);
+        (void)clg_fail(&detail, COMMITLOG_EDAMAGED, 0, result->end,
+                       "%s: it is written anew, and what the log and view/ say has decided",
+                       result->checkpoint_wrong);
+        clg_store_event(store, COMMITLOG_EVENT_WARNING, &detail);
+    }
     clg_checkpoint_file_init(&store->checkpoint_file, store->os);
     int rc = clg_checkpoint_file_open(&store->checkpoint_file, store->dir.dir_fd, true, err);
     if (rc == COMMITLOG_OK) {

@@ -88,7 +88,9 @@ static int verify_failed(struct clg_verify *v, struct clg_scan *scan,
         to = rc == 0 ? search.found : limit;
     }
     struct commitlog_damage damage;
-    clg_damage_make(&damage, record->position, to, clg_scan_verdict_text(record->verdict));
+    clg_damage_make(&damage, record->position, to,
+                    record->verdict == CLG_SCAN_FREE ? "no record verifies here"
+                                                     : clg_scan_verdict_text(record->verdict));
     if (clg_scan_damage_is_one(record)) {
         damage.queue = record->header.queue_number;
         damage.from_offset = record->header.queue_offset;
@@ -278,6 +280,7 @@ static int verify_segment(struct clg_verify *v, const struct clg_facts *facts,
     /* Beside a live writer the segment may have been filled and sealed since `end` was read. */
     bool sound = v->counts->damaged_ranges == before && limit == fact->segment->data_end;
     v->counted = sound;
+    v->damaged = v->counts->damaged_ranges > before;
     if (rc == 0) {
         rc = verify_footer(v, facts, fact, &seen, sound);
     }
@@ -380,6 +383,25 @@ static int verify_behind(struct clg_verify *v, const struct clg_facts *facts)
     return 0;
 }
 
+/* What it said of the end is lost. One slot may be what a power cut left, and is no damage then. */
+static int verify_checkpoint(struct clg_verify *v, const struct clg_facts *facts)
+{
+    char line[VERIFY_LINE_BYTES];
+    bool torn = false;
+    const char *wrong = clg_facts_checkpoint_wrong(facts, &torn);
+    if (wrong == NULL) {
+        return 0;
+    }
+    if (!torn) {
+        return clg_verify_say(v, facts->prefix_end, facts->prefix_end, wrong);
+    }
+    (void)snprintf(line, sizeof(line),
+                   "%s, or the power went while it was written: whether the last writer closed the "
+                   "store is not known; the next one writes it anew",
+                   wrong);
+    return clg_verify_note(v, line);
+}
+
 /* Whatever it is that makes an open for writing refuse, verify does not call that sound. */
 static int verify_plan(struct clg_verify *v, const struct clg_facts *facts)
 {
@@ -451,6 +473,8 @@ static int verify_await(struct clg_verify *v, const struct clg_facts *facts)
     const struct clg_plan_options options = {.mode = COMMITLOG_RECOVER_TAIL, .read_only = true};
     char line[VERIFY_LINE_BYTES];
     struct clg_plan plan;
+    bool torn = false;
+    const char *wrong = clg_facts_checkpoint_wrong(facts, &torn);
     if (v->options->report == NULL || facts->writer_live) {
         return 0;
     }
@@ -460,10 +484,10 @@ static int verify_await(struct clg_verify *v, const struct clg_facts *facts)
     }
     if (plan.unrecovered_bytes > 0) {
         (void)snprintf(line, sizeof(line),
-                       "the last writer did not close the store: %" PRIu64
-                       " bytes of records behind position %" PRIu64
+                       "%s: %" PRIu64 " bytes of records behind position %" PRIu64
                        " await recovery; `commitlog recover' or the next writer makes them "
                        "readable",
+                       wrong != NULL ? wrong : "the last writer did not close the store",
                        plan.unrecovered_bytes, plan.serve_end);
         rc = clg_verify_note(v, line);
     }
@@ -510,6 +534,9 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
     }
     if (rc == 0) {
         rc = verify_behind(&v, &facts);
+    }
+    if (rc == 0) {
+        rc = verify_checkpoint(&v, &facts);
     }
     if (rc == 0 && !facts.is_new) {
         rc = verify_plan(&v, &facts);

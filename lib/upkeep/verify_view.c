@@ -223,9 +223,12 @@ static int verify_entry(const struct verify_file *file, const struct clg_queue_f
     const struct clg_record_header *header = &record.header;
     uint64_t offset = directory->first_offset + i;
     CLG_ASSERT(i < directory->count);
-    *out_same = clg_queue_file_entry(queues, directory, offset, &entry) == 0 &&
-                verify_record_at(file->segment, entry.place, &record) &&
-                header->header_check == entry.header_check &&
+    bool read = clg_queue_file_entry(queues, directory, offset, &entry) == 0;
+    if (read && !verify_record_at(file->segment, entry.place, &record)) {
+        *out_same = file->v->damaged;
+        return 0;
+    }
+    *out_same = read && header->header_check == entry.header_check &&
                 header->queue_number == directory->queue && header->queue_offset == offset &&
                 clg_record_size(header->word) == entry.size &&
                 header->store_time == entry.store_time && verify_flags(header) == entry.flags;
@@ -301,8 +304,8 @@ static int verify_keys(struct verify_file *file, const struct clg_view_segment *
         struct verify_record record;
         /* An entry is 32 bits of the hash, then the place. */
         const uint8_t *entry = keys.entries + (uint64_t)i * CLG_KEY_ENTRY_BYTES;
-        if (!verify_record_at(file->segment, clg_load_le32(entry + 4), &record) ||
-            record.header.attribute_bytes == 0) {
+        bool there = verify_record_at(file->segment, clg_load_le32(entry + 4), &record);
+        if (there ? record.header.attribute_bytes == 0 : !file->v->damaged) {
             file->wrong++;
             rc = verify_file_say(file, "an entry points at no record with a key");
         }

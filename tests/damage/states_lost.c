@@ -279,10 +279,19 @@ static void without_checkpoint(struct states *states)
     dirs_remove(path);
 }
 
-/* Opened for writing and closed, with a message or two more. */
-static void lost_go_on(struct states *states)
+/* Opened for writing and closed, with a message or two more. Before that verify says that
+ * CHECKPOINT is lost, if it is, and nothing else. */
+static void lost_go_on(struct states *states, bool lost)
 {
-    CHECK_RC(states_verify(states), COMMITLOG_OK);
+    struct commitlog_damage damage = {.struct_bytes = sizeof damage};
+    struct commitlog_report *report = NULL;
+    CHECK_RC(commitlog_verify(states->path, NULL, &report, NULL),
+             lost ? COMMITLOG_EDAMAGED : COMMITLOG_OK);
+    CHECKF(!lost || (commitlog_report_damage(report, 0, &damage) == COMMITLOG_OK &&
+                     strcmp(damage.reason, "there is no CHECKPOINT") == 0 &&
+                     commitlog_report_damage(report, 1, &damage) == COMMITLOG_ENOTFOUND),
+           "%s: \"%s\" is not all", states->name, damage.reason);
+    commitlog_report_free(report);
     small_extend(states->path, COMMITLOG_ENGINE_STAGED, 2, 50);
 }
 
@@ -325,10 +334,10 @@ static void lost_beginning(struct states *states)
         } else if (way == 0) {
             states_salvage(states, 24);
         } else {
-            lost_go_on(states);
+            lost_go_on(states, false);
         }
         without_checkpoint(states);
-        lost_go_on(states);
+        lost_go_on(states, true);
     }
     struct commitlog_retention policy = {.struct_bytes = sizeof policy, .keep_bytes = 1};
     struct commitlog_retained out = {.struct_bytes = sizeof out};
@@ -339,7 +348,7 @@ static void lost_beginning(struct states *states)
     CHECK(out.segments_dropped == 2);
     lost_close(store);
     without_checkpoint(states);
-    lost_go_on(states);
+    lost_go_on(states, true);
     small_extend(states->path, COMMITLOG_ENGINE_STAGED, 60, 3000);
     without_checkpoint(states);
     states_segment(states, 2, path); /* the oldest now */

@@ -101,10 +101,16 @@ int store_prepare(struct cli *cli, struct store *store, int mode, const struct s
     return rc == COMMITLOG_OK ? CLI_DONE : cli_fail(cli, cli->dir, rc, &err);
 }
 
-/* What recovery cut is never kept quiet. */
+/* What recovery cut, or found damaged and put right, is never kept quiet. */
 static void store_tell_recovery(struct cli *cli, struct store *store)
 {
     struct commitlog_recovery recovery = {.struct_bytes = sizeof(recovery)};
+    struct commitlog_event event = {.struct_bytes = sizeof(event)};
+    while (commitlog_event_next(store->handle, &event) == COMMITLOG_OK) {
+        if (event.detail.code == COMMITLOG_EDAMAGED) {
+            cli_error(cli, "%s: %s", cli->dir, event.detail.message);
+        }
+    }
     if (commitlog_recovery_get(store->handle, &recovery) != COMMITLOG_OK ||
         recovery.bytes_cut == 0) {
         return;
