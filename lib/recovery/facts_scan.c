@@ -461,7 +461,9 @@ static int scan_missing(struct facts_scan *s, uint64_t from, uint64_t to, bool n
 {
     CLG_ASSERT(from <= to);
     if (!s->behind) {
-        scan_set_end(s, from + CLG_SEGMENT_DATA_START, CLG_END_BAD, 0, why);
+        /* One without a header may by its name begin before the oldest segment, and end in it. */
+        scan_set_end(s, clg_max_u64(from + CLG_SEGMENT_DATA_START, s->facts->first), CLG_END_BAD, 0,
+                     why);
     }
     if (nonzero) {
         s->facts->tail_zero = false;
