@@ -53,7 +53,7 @@ static const struct error_entry error_table[] = {
     ERROR_ENTRY(COMMITLOG_EDAMAGED, "stored data fails its check"),
     ERROR_ENTRY(COMMITLOG_EFORMAT, "not a commitlog store or file"),
     ERROR_ENTRY(COMMITLOG_EVERSION, "written by a newer version"),
-    ERROR_ENTRY(COMMITLOG_EUNRECOVERED, "not proven durable and the writer is not running"),
+    ERROR_ENTRY(COMMITLOG_EUNRECOVERED, "not proven durable, and no running writer says more"),
     ERROR_ENTRY(COMMITLOG_EFOREIGN, "a file of another store"),
     ERROR_ENTRY(COMMITLOG_ENOTFOUND, "not found"),
     ERROR_ENTRY(COMMITLOG_EAGAIN, "not now, try again"),

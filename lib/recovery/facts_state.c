@@ -117,7 +117,10 @@ int clg_facts_ask_states(struct clg_facts *facts, const struct clg_store_dir *di
         }
         int fd = os->open_at(os, dir->view_fd, name, CLG_OS_OPEN_READ, 0);
         bool whole = false;
-        if (fd >= 0 && clg_os_pread_all(os, fd, header, sizeof(header), 0) == 0 &&
+        if (fd < 0) {
+            continue; /* what does not read proves nothing */
+        }
+        if (clg_os_pread_all(os, fd, header, sizeof(header), 0) == 0 &&
             clg_load_le64(header + CLG_STATE_AT_BYTES) == stat.size_bytes - sizeof(header)) {
             rc = state_is_whole(facts, fd, stat.size_bytes, position, &whole, err);
         }

@@ -152,11 +152,41 @@ START_TEST(a_state_that_fails_its_check_proves_nothing)
         }
     }
     ck_assert_uint_eq(states, 1);
-    ck_assert_int_eq(commitlog_fault_flip(machine, path, _i == 0 ? 20 : 300, 1), 0);
+    if (_i < 2) {
+        ck_assert_int_eq(commitlog_fault_flip(machine, path, _i == 0 ? 20 : 300, 1), 0);
+    } else if (_i == 2) {
+        ck_assert_int_eq(commitlog_fault_bad_range(machine, path, 0, 4096), 0);
+    } else {
+        ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
+        ck_assert_int_eq(
+            commitlog_fault_os(machine)->mkdir_path(commitlog_fault_os(machine), path, 0755), 0);
+    }
     ck_assert_msg(store_open_by(values, 1) == 0, "%s", err.message);
     ck_assert_int_eq(commitlog_recovery_get(store, &found), 0);
     ck_assert_uint_lt(found.witness, found.end);
     ck_assert_uint_lt(store_count(), MESSAGES);
+}
+END_TEST
+
+/* Each open that fails while CHECKPOINT does not tell: an answer, and no descriptor too many. */
+START_TEST(a_state_that_cannot_be_opened_proves_nothing)
+{
+    const uint64_t values[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
+    make_store();
+    spoil(ONE);
+    bool struck = true;
+    for (uint64_t nth = 1; struck; nth++) {
+        const uint64_t before = commitlog_fault_count(machine, COMMITLOG_FAULT_OPEN);
+        ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_OPEN, nth, EMFILE, 0), 0);
+        const int32_t rc = store_open_by(values, 1);
+        struck = commitlog_fault_count(machine, COMMITLOG_FAULT_OPEN) - before >= nth;
+        ck_assert(rc == COMMITLOG_OK ? store_count() <= MESSAGES : store == NULL);
+        ck_assert_int_eq(commitlog_fault_fail(machine, 0, 0, 0, 0), 0);
+        (void)commitlog_close(store, NULL);
+        store = NULL;
+        ck_assert_uint_lt(nth, 100);
+    }
+    ck_assert_uint_eq(commitlog_fault_held(machine, COMMITLOG_FAULT_OPEN), 0);
 }
 END_TEST
 
@@ -189,7 +219,8 @@ int main(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_loop_test(all, verify_tells_it_and_who_opens_is_told, 0, HOWS);
     tcase_add_loop_test(all, a_reader_is_given_what_a_state_proves, 0, HOWS);
-    tcase_add_loop_test(all, a_state_that_fails_its_check_proves_nothing, 0, 2);
+    tcase_add_loop_test(all, a_state_that_fails_its_check_proves_nothing, 0, 4);
+    tcase_add_test(all, a_state_that_cannot_be_opened_proves_nothing);
     tcase_add_loop_test(all, what_a_state_knows_to_be_missing_is_not_cut, 0, HOWS);
     suite_add_tcase(suite, all);
     return run_suite(suite);

@@ -11,6 +11,7 @@
 #include <string.h>
 
 #include "bar.h"
+#include "text.h"
 #include "watch.h"
 
 static void cli_say(struct cli *cli, const char *format, va_list arguments)
@@ -20,12 +21,16 @@ static void cli_say(struct cli *cli, const char *format, va_list arguments)
  * the terminal nothing. */
 static void cli_tame(char *to, const char *from)
 {
-    for (; *from != '\0'; from++) {
-        const unsigned char byte = (unsigned char)*from;
-        if (byte < 0x20 || byte == 0x7f) {
-            to += snprintf(to, sizeof("\\x00"), "\\x%02x", byte);
-        } else {
-            *to++ = *from;
+    size_t left = strlen(from);
+    const bool utf8 = text_is_utf8((struct commitlog_slice){from, left});
+    while (left > 0) {
+        size_t wild = text_wild((const unsigned char *)from, left, utf8);
+        if (wild == 0) {
+            *to++ = *from++;
+            left--;
+        }
+        for (; wild > 0; wild--, left--) {
+            to += snprintf(to, sizeof("\\x00"), "\\x%02x", (unsigned char)*from++);
         }
     }
     *to = '\0';
@@ -130,8 +135,8 @@ int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commi
         cli_error(cli, "the disk is full: there is no room for what is to be stored again; make "
                        "some outside of the store, then go on");
     } else if (code == COMMITLOG_ENOSPC) {
-        cli_error(cli, "the disk is full: make room (`commitlog retain' drops old segments), then "
-                       "go on");
+        cli_error(cli, "the disk is full: make room, then go on (`commitlog retain' drops old "
+                       "segments; a new store needs room for one, see --segment-size)");
     } else if (code == COMMITLOG_EACCESS && worded && err->os_errno == EROFS) {
         cli_error(cli, "the file system is read-only: what only reads works on it");
     } else if (code == COMMITLOG_EACCESS && worded &&

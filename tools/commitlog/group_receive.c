@@ -99,8 +99,14 @@ static int receive_batch(struct receive *receive, uint32_t count)
     for (uint32_t i = 0; good && i < count; i++) {
         good = receive_print(receive, i);
     }
-    if (!good || !out_flush(&cli->out)) {
-        return CLI_DONE; /* cli_end tells why the output failed; they come again */
+    if (!good || !out_flush(&cli->out)) { /* cli_end tells why the output failed */
+        if (!watch_ended(cli->watch)) {
+            cli_error(cli,
+                      "%s: of %" PRIu32 " messages that were given out not all could be printed; "
+                      "what is not acknowledged comes again when its time is over",
+                      cli->dir, count);
+        }
+        return CLI_DONE;
     }
     receive->count += count;
     if (receive->ack == 0) {

@@ -205,7 +205,7 @@ int store_no_group(struct cli *cli, struct store *store, const char *group)
     return CLI_NO;
 }
 
-static void store_hint(struct cli *cli, int mode, int32_t code)
+void store_hint(struct cli *cli, int mode, int32_t code)
 {
     if (code == COMMITLOG_EDAMAGED && !store_reads(mode)) {
         cli_error(cli,

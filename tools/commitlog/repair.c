@@ -87,6 +87,9 @@ static int repair_tell(struct cli *cli, const struct commitlog_report *report, i
     }
     (void)out_flush(&cli->out);
     const int status = cli_fail(cli, cli->dir, rc, err);
+    if (!verify) {
+        store_hint(cli, STORE_WRITE, rc);
+    }
     return rc == COMMITLOG_ENOTFOUND ? CLI_CANNOT : status;
 }
 

@@ -4,7 +4,6 @@
 #include "text.h"
 
 #include <assert.h>
-#include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -67,6 +66,15 @@ bool text_is_utf8(struct commitlog_slice bytes)
     return true;
 }
 
+size_t text_wild(const unsigned char *at, size_t left, bool utf8)
+{
+    assert(left > 0);
+    if (utf8 && at[0] == 0xc2 && left > 1 && at[1] < 0xa0) {
+        return 2; /* U+0080 to U+009F */
+    }
+    return at[0] < 0x20 || at[0] == 0x7f || (at[0] >= 0x80 && !utf8) ? 1 : 0;
+}
+
 bool text_put_plain(struct out *out, struct commitlog_slice bytes)
 {
     assert(out != NULL);
@@ -75,9 +83,14 @@ bool text_put_plain(struct out *out, struct commitlog_slice bytes)
     size_t begin = 0;
     bool good = true;
     for (size_t i = 0; i < bytes.bytes; i++) {
-        if (at[i] < 0x20 || at[i] == 0x7f || (at[i] >= 0x80 && !utf8)) {
-            good = good && out_put(out, at + begin, i - begin) && out_format(out, "\\x%02x", at[i]);
-            begin = i + 1;
+        const size_t wild = text_wild(at + i, bytes.bytes - i, utf8);
+        good = good && (wild == 0 || out_put(out, at + begin, i - begin));
+        for (size_t j = 0; good && j < wild; j++) {
+            good = out_format(out, "\\x%02x", at[i + j]);
+        }
+        if (wild > 0) {
+            begin = i + wild;
+            i = begin - 1;
         }
     }
     return good && out_put(out, at + begin, bytes.bytes - begin);
