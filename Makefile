@@ -534,8 +534,9 @@ check-disk: deps ## full disks on small file systems; root; SHORT=1; ROWS="ext4 
 SECONDS ?= 60
 TARGETS ?= $(FUZZ_NAMES)
 SEED ?=
-# One input may take this long; what crashes is left in build/fuzz/.
-FUZZ_FLAGS ?= -timeout=20 -rss_limit_mb=3072 -malloc_limit_mb=1024
+# One input may take this long, of the clock, where others are at work too (of a million queues 15 s
+# by itself); what crashes is left in build/fuzz/.
+FUZZ_FLAGS ?= -timeout=60 -rss_limit_mb=3072 -malloc_limit_mb=1024
 FUZZ_BUILD := build/fuzz
 FUZZ_PART := SEED=$(SEED) FLAGS='$(FUZZ_FLAGS)' $(PYTHON) tools/check/fuzz_part.py $(FUZZ_BUILD)
 
