@@ -225,7 +225,12 @@ static void work_check_letter(struct commitlog_store *store, uint32_t topic, uin
     FUZZ_CHECK(rc == COMMITLOG_OK && info.next_offset > 0);
     FUZZ_CHECK(commitlog_cursor_open(store, dead, 0, COMMITLOG_FROM_OFFSET, info.next_offset - 1,
                                      &cursor, NULL) == COMMITLOG_OK);
-    FUZZ_CHECK(commitlog_cursor_fetch(cursor, &letter, 1, 0, &count, &bound) == COMMITLOG_OK);
+    rc = commitlog_cursor_fetch(cursor, &letter, 1, 0, &count, &bound);
+    if (rc == COMMITLOG_EDAMAGED) { /* the same, where the log says that there were more */
+        commitlog_cursor_close(cursor);
+        return;
+    }
+    FUZZ_CHECK(rc == COMMITLOG_OK);
     FUZZ_CHECK(letter.reason == COMMITLOG_DEAD_REFUSED && letter.attempts == WORK_ATTEMPTS);
     FUZZ_CHECK(letter.origin_topic == topic && letter.origin_queue == 0);
     FUZZ_CHECK(letter.origin_offset == first);

@@ -461,13 +461,11 @@ static int scan_missing(struct facts_scan *s, uint64_t from, uint64_t to, bool n
 {
     CLG_ASSERT(from <= to);
     if (!s->behind) {
-        /* One without a header may by its name begin before the oldest segment, and end in it. */
-        scan_set_end(s, clg_max_u64(from + CLG_SEGMENT_DATA_START, s->facts->first), CLG_END_BAD, 0,
-                     why);
+        /* A file that is no segment may by its name begin before the oldest one, and end in it. */
+        uint64_t end = clg_max_u64(from + CLG_SEGMENT_DATA_START, s->facts->first);
+        scan_set_end(s, end, CLG_END_BAD, 0, why);
     }
-    if (nonzero) {
-        s->facts->tail_zero = false;
-    }
+    s->facts->tail_zero = s->facts->tail_zero && !nonzero;
     return to > from ? scan_add_range(s, from, to, CLG_RANGE_SEGMENT, NULL, err) : 0;
 }
 
