@@ -638,6 +638,7 @@ lint: lint-format lint-build lint-tidy ## format, warnings as errors, clang-tidy
 	$(PYTHON) tools/check/layers.py
 	$(PYTHON) tools/check/sizes.py
 	$(PLOT_PYTHON) bench/report_test.py
+	$(PLOT_PYTHON) bench/broker_test.py
 	$(PYTHON) tools/check/symbols.py --library $(LINT_GCC)/$(SONAME)
 	@for script in $(LINT_SCRIPTS); do echo "$$script"; $$script || exit 1; done
 lint-format:

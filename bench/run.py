@@ -27,14 +27,12 @@ import hashlib
 import json
 import os
 import pathlib
-import platform
-import resource
 import shlex
-import subprocess
 import sys
 import tempfile
 import time
 
+import machines
 import questions
 import report
 import results as store
@@ -46,49 +44,6 @@ LOGS = parts.ROOT / "build/bench/logs"
 SKIPPED = 77
 SHORT_LIMIT_S = 60
 SLOW_S = 3
-
-
-# ---- the machine --------------------------------------------------------------------------------
-
-def first_value(path, key):
-    for line in pathlib.Path(path).read_text(encoding="utf-8").splitlines():
-        name, _, value = line.partition(":")
-        if name.strip() == key:
-            return value.strip()
-    return "unknown"
-
-
-def gives_memory_back():
-    """Whether the host takes free memory from this guest: VIRTIO_BALLOON_F_REPORTING, bit 5."""
-    devices = pathlib.Path("/sys/bus/virtio/drivers/virtio_balloon").glob("virtio*/features")
-    return any(device.read_text(encoding="ascii")[5] == "1" for device in devices)
-
-
-def machine():
-    flags = parts.ROOT / BUILD / "flags"
-    words = flags.read_text(encoding="utf-8").split() if flags.exists() else ["cc"]
-    version = subprocess.run([words[0], "--version"], check=False, text=True,
-                             stdout=subprocess.PIPE).stdout.splitlines()
-    memory_kib = int(first_value("/proc/meminfo", "MemTotal").split()[0])
-    return {"cpu": first_value("/proc/cpuinfo", "model name"), "cpus": os.cpu_count(),
-            "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
-            "memory_gib": round(memory_kib / 2**20, 1),
-            "gives_memory_back": gives_memory_back(),
-            "compiler": version[0] if version else "unknown", "flags": " ".join(words[1:])}
-
-
-def cpu_ns():
-    """(what all programs and the kernel have had, what other machines have had of our CPUs)"""
-    with open("/proc/stat", encoding="ascii") as stat:
-        ticks = [int(word) for word in stat.readline().split()[1:9]]
-    tick_ns = 10**9 // os.sysconf("SC_CLK_TCK")
-    user, nice, system, _, _, irq, softirq, steal = ticks
-    return (user + nice + system + irq + softirq) * tick_ns, steal * tick_ns
-
-
-def children_ns():
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return int((used.ru_utime + used.ru_stime) * 1e9)
 
 
 # ---- one run ------------------------------------------------------------------------------------
@@ -130,13 +85,10 @@ def run_one(case, run, options, directory, limit_s):
     LOGS.mkdir(parents=True, exist_ok=True)
     name = hashlib.sha256(f"{case.name} {run.name}".encode()).hexdigest()[:12]
     out, err = LOGS / f"{name}.out", LOGS / f"{name}.err"
-    busy, steal = cpu_ns()
-    mine, begin = children_ns(), time.monotonic()
+    meanwhile = machines.Meanwhile()
     with out.open("wb") as out_file, err.open("wb") as err_file:
         status = parts.run(command, limit_s, out_file, err_file)
-    wall = max(time.monotonic() - begin, 1e-3) * 1e9
-    busy_after, steal_after = cpu_ns()
-    beside = max(busy_after - busy - (children_ns() - mine), 0)
+    others = meanwhile.percent()
     said = err.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     if status == SKIPPED:
         raise Skipped(said[-1] if said else "no reason given")
@@ -149,8 +101,7 @@ def run_one(case, run, options, directory, limit_s):
     for line in lines:
         if "cpu_ns" in line and line.get("records"):
             line.setdefault("cpu_ns_each", line["cpu_ns"] / line["records"])
-    return [{**line, "beside_percent": round(100 * beside / wall, 1),
-             "steal_percent": round(100 * (steal_after - steal) / wall, 1)} for line in lines]
+    return [{**line, **others} for line in lines]
 
 
 def leave_nothing(directory):
@@ -234,7 +185,7 @@ class Bench:
         self.end = time.monotonic() + 60 * minutes if minutes else float("inf")
         self.engines = os.environ.get("ENGINES", "").split()
         self.tree = parts.tree_of_lib() or "uncommitted"
-        self.machine = machine()
+        self.machine = machines.machine(parts.ROOT / BUILD / "flags")
 
     def is_late(self):
         return time.monotonic() >= self.end

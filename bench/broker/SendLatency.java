@@ -5,9 +5,10 @@
 //   java -cp JARS SendLatency.java NAMESRV TOPIC THREADS BYTES RATE WARM_S SECONDS
 //
 // RATE: sends a second of all threads together, each at its due time; 0: each thread sends as soon as
-// it has its answer. A send that is due while its thread still waits for an answer counts from when
-// it was due, so a stall of the server is not left out. Prints "begin" when it begins to count, and
-// at the end one line of JSON.
+// it has its answer, as all do in the warm time. A send that is due while its thread still waits for
+// an answer counts from when it was due, so a stall of the server is not left out. A send that was
+// not answered SEND_OK is counted as failed, and has no latency. Prints "begin" when it begins to
+// count, and at the end one line of JSON.
 import java.util.concurrent.CountDownLatch;
 import java.util.concurrent.atomic.AtomicLong;
 import java.util.concurrent.locks.LockSupport;
@@ -19,6 +20,9 @@ import org.apache.rocketmq.common.message.Message;
 public class SendLatency {
     // 64 steps to each doubling: a value is told within 1.6 %.
     static final int STEPS = 64;
+    // Between the warm time, in which all is sent that it takes, and paced sends: so that none of
+    // these waits behind what is left of it.
+    static final long REST_NS = 1_000_000_000L;
 
     static class Histogram {
         final long[] counts = new long[STEPS * 64];
@@ -84,18 +88,18 @@ public class SendLatency {
         AtomicLong failed = new AtomicLong();
         Histogram[] histograms = new Histogram[threads];
         CountDownLatch ended = new CountDownLatch(threads);
-        long begin = System.nanoTime();
-        long counts = begin + warmNs;
+        long counts = System.nanoTime() + warmNs;
         long end = counts + countedNs;
+        long warmEnd = rate == 0 ? counts : counts - REST_NS;
         long stepNs = rate == 0 ? 0 : 1_000_000_000L * threads / rate;
         for (int i = 0; i < threads; i++) {
             Histogram histogram = histograms[i] = new Histogram();
-            long first = begin + stepNs * i / threads;
+            long first = counts + stepNs * i / threads;
             new Thread(() -> {
                 long due = first;
                 for (;;) {
                     long from = System.nanoTime();
-                    if (rate != 0) {
+                    if (rate != 0 && from >= warmEnd) {
                         if (from < due) {
                             while (from < due) {
                                 LockSupport.parkNanos(due - from);
@@ -109,16 +113,17 @@ public class SendLatency {
                     if (from >= end) {
                         break;
                     }
+                    boolean stored = false;
                     try {
                         SendResult result = producer.send(new Message(topic, body));
-                        if (result.getSendStatus() != SendStatus.SEND_OK) {
-                            failed.incrementAndGet();
-                        }
+                        stored = result.getSendStatus() == SendStatus.SEND_OK;
                     } catch (Exception error) {
-                        failed.incrementAndGet();
+                        // It is counted below.
                     }
-                    if (from >= counts) {
+                    if (from >= counts && stored) {
                         histogram.add(System.nanoTime() - from);
+                    } else if (from >= counts) {
+                        failed.incrementAndGet();
                     }
                 }
                 ended.countDown();
@@ -127,14 +132,15 @@ public class SendLatency {
         LockSupport.parkNanos(counts - System.nanoTime());
         System.out.println("begin");
         ended.await();
+        double seconds = (System.nanoTime() - counts) / 1e9;
         Histogram all = new Histogram();
         for (Histogram histogram : histograms) {
             all.add(histogram);
         }
-        System.out.printf("{\"sent\": %d, \"failed\": %d, \"p50_us\": %.1f, \"p99_us\": %.1f, "
-            + "\"p999_us\": %.1f, \"p9999_us\": %.1f, \"max_us\": %.1f}%n", all.total, failed.get(),
-            all.percentileUs(0.5), all.percentileUs(0.99), all.percentileUs(0.999),
-            all.percentileUs(0.9999), all.max / 1e3);
+        System.out.printf("{\"sent\": %d, \"failed\": %d, \"seconds\": %.3f, \"p50_us\": %.1f, "
+            + "\"p99_us\": %.1f, \"p999_us\": %.1f, \"p9999_us\": %.1f, \"max_us\": %.1f}%n",
+            all.total, failed.get(), seconds, all.percentileUs(0.5), all.percentileUs(0.99),
+            all.percentileUs(0.999), all.percentileUs(0.9999), all.max / 1e3);
         System.exit(0);
     }
 }
