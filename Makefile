@@ -460,7 +460,7 @@ deps-arm64: ## install what check-arm64 needs
 RUN_SCRIPTS := $(if $(filter release,$(VARIANT)),$(SCRIPT_TESTS) $(EXAMPLE_TESTS))
 # What scripts run besides the command.
 RUN_EXAMPLES := $(if $(filter release,$(VARIANT)), \
-    $(addprefix $(B)/examples/,group delay expiry transaction work-queue))
+    $(EXAMPLE_TESTS:tests/examples/%.sh=$(B)/examples/%))
 
 # The longest begin first: who begins last may run alone for as long as it takes.
 LONGEST := %/nth_test %/races_test %/damage_test %/flip_test %/golden.sh %/model_test %/fuzz/store
