@@ -464,7 +464,10 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
     struct clg_stage stage;
     CLG_ASSERT(facts->uuid_known);
     memcpy(dir->segment_dir.uuid, facts->uuid, CLG_UUID_BYTES);
-    int rc = facts_open_segments(facts, dir, options, err);
+    int rc = clg_facts_ask_states(facts, dir, err);
+    if (rc == 0) {
+        rc = facts_open_segments(facts, dir, options, err);
+    }
     if (rc != 0) {
         return rc;
     }
@@ -532,9 +535,6 @@ int clg_facts_collect(struct clg_store_dir *dir, const struct clg_facts_options 
             facts->max_epoch = facts->checkpoint.epoch;
             facts->last_store_time = facts->checkpoint.store_time;
             clg_facts_witness(facts, facts->checkpoint.durable, CLG_WITNESS_CHECKPOINT);
-        }
-        if (rc == 0 && facts->uuid_known) {
-            rc = clg_facts_ask_states(facts, dir, err);
         }
         if (rc == 0 && facts->uuid_known) {
             rc = facts_read_log(facts, dir, options, err);

@@ -3,7 +3,8 @@
  * facts_state.c -- where the views will begin to read the log, and what else recovery asks of facts
  * that were collected. See facts.h and facts_internal.h.
  *
- * The views ask more of the file; what is asked here is what damage of the log makes false.
+ * The views ask more of the file; what is asked here is what damage of the log makes false. Where
+ * CHECKPOINT is lost the position alone counts, and the whole file is checked for it.
  */
 #include <errno.h>
 
@@ -134,14 +135,16 @@ int clg_facts_ask_states(struct clg_facts *facts, const struct clg_store_dir *di
 
 const char *clg_facts_checkpoint_wrong(const struct clg_facts *facts, bool *out_torn)
 {
+    /* Without any record the creation of the store may not have come to it. */
+    const bool begun = facts->records_scanned > 0;
     *out_torn = facts->have_checkpoint && facts->bad_slots == 1;
     CLG_ASSERT(facts->bad_slots <= CLG_CHECKPOINT_SLOTS);
-    return facts->writer_live || facts->records_scanned == 0 ? NULL
-           : *out_torn                                       ? "a slot of CHECKPOINT is damaged"
-           : facts->bad_slots == CLG_CHECKPOINT_SLOTS ? "both slots of CHECKPOINT are damaged"
-           : facts->have_checkpoint                   ? NULL
-           : facts->checkpoint_file                   ? "CHECKPOINT says nothing"
-                                                      : "there is no CHECKPOINT";
+    return facts->writer_live                 ? NULL
+           : facts->bad_slots > 1             ? "both slots of CHECKPOINT are damaged"
+           : *out_torn                        ? "a slot of CHECKPOINT is damaged"
+           : facts->have_checkpoint || !begun ? NULL
+           : facts->checkpoint_file           ? "CHECKPOINT says nothing"
+                                              : "there is no CHECKPOINT";
 }
 
 const char *clg_facts_live_lost(const struct clg_facts *facts)

@@ -542,11 +542,11 @@ test_dump() {
         sed 's/{"position":\([0-9]*\).*/\1/')"
     same "from" 1 "$(wc -l <"$out")"
     # What a person reads is one line for each record, whatever bytes the names have.
-    printf '{"topic":"n\\nl","tag":"\\u001b[2J","keys":[%s,"k\\u00e9"],"body":"b"}\n' \
+    printf '{"topic":"n\\nl","tag":"\\u009b\\u001b[2J","keys":[%s,"k\\u00e9"],"body":"b"}\n' \
         '{"base64":"/w=="}' |
         run 0 "$commitlog" append "$store" --jsonl --queues 1
     run 0 "$commitlog" dump "$store"
-    prints "no control characters" '  n\\x0al/0 @0  tag \\x1b\[2J  key \\xff  key ké  body 1$'
+    prints "no control characters" '  n\\x0al/0 @0  tag \\xc2\\x9b\\x1b\[2J  key \\xff  key ké  body 1$'
     run 0 "$commitlog" topics "$store"
     prints "topics" '^n\\x0al  *0 '
 }

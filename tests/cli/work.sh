@@ -248,6 +248,7 @@ END
     fresh 3
     run 2 sh -c "'$commitlog' group receive '$store' -g g -t t --ack >/dev/full"
     same "not written, not acknowledged" 't/0:pending@0+3*1' "$(runs)"
+    says "they were given out" 'of 3 messages that were given out not all could be printed'
 }
 
 test_wait() {

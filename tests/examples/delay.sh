@@ -34,19 +34,24 @@ test_life() {
     run 0 "$commitlog" verify "$store"
 }
 
-# Killed while they wait: they come in the next run, which has its own too; none is lost or doubled,
-# and what was taken back stays so.
-test_killed() {
-    section 'killed'
-    local store pid
-    store=$(new)
-    "$example" "$store" >"$work/first" 2>"$err" &
+killed_while_they_wait() {
+    local pid
+    "$example" "$1" >"$work/first" 2>"$err" &
     pid=$!
     started+=("$pid")
     disown "$pid"
     wait_for lines_at_least "$work/first" 6
     kill -9 "$pid"
     wait_for gone "$pid"
+}
+
+# Killed while they wait: they come in the next run, which has its own too; none is lost or doubled,
+# and what was taken back stays so.
+test_killed() {
+    section 'killed'
+    local store
+    store=$(new)
+    killed_while_they_wait "$store"
     run 0 "$example" "$store"
     quiet "the next run"
     same "its own" "$in_order" "$(arrivals arrived)"
@@ -60,15 +65,9 @@ test_killed() {
 # What came while nobody printed: another program had the store open when its time was there.
 test_delivered_meanwhile() {
     section 'delivered by another'
-    local store pid
+    local store
     store=$(new)
-    "$example" "$store" >"$work/first" 2>"$err" &
-    pid=$!
-    started+=("$pid")
-    disown "$pid"
-    wait_for lines_at_least "$work/first" 6
-    kill -9 "$pid"
-    wait_for gone "$pid"
+    killed_while_they_wait "$store"
     sleep 2
     run 0 "$commitlog" append "$store" -t others <<<'one'
     run 0 "$example" "$store"

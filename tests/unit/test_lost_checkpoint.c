@@ -12,13 +12,16 @@
 
 enum { MESSAGES = 100 };
 
-enum how { GONE, BOTH, ZEROS, EMPTY, ONE };
-enum { HOWS = ONE + 1 };
+enum how { GONE, BOTH, ZEROS, EMPTY, ONE, OLDER };
+enum { HOWS = OLDER + 1 };
 
 static const char checkpoint[] = "/store/CHECKPOINT";
-static const char *const said[HOWS] = {
-    "there is no CHECKPOINT", "both slots of CHECKPOINT are damaged", "CHECKPOINT says nothing",
-    "both slots of CHECKPOINT are damaged", NULL};
+static const char *const said[HOWS] = {"there is no CHECKPOINT",
+                                       "both slots of CHECKPOINT are damaged",
+                                       "CHECKPOINT says nothing",
+                                       "both slots of CHECKPOINT are damaged",
+                                       NULL,
+                                       NULL};
 
 /* Which slot is the newer one? */
 static uint32_t newest_slot(void)
@@ -53,9 +56,12 @@ static void spoil(enum how how)
         ck_assert_int_eq(commitlog_fault_resize(machine, checkpoint, 0), 0);
         break;
     case ONE:
-        ck_assert_int_eq(commitlog_fault_flip(machine, checkpoint,
-                                              newest_slot() * CLG_FORMAT_PAGE_BYTES + 100, 1),
-                         0);
+    case OLDER:
+        ck_assert_int_eq(
+            commitlog_fault_flip(
+                machine, checkpoint,
+                (how == ONE ? newest_slot() : 1 - newest_slot()) * CLG_FORMAT_PAGE_BYTES + 100, 1),
+            0);
         break;
     }
 }

@@ -92,6 +92,18 @@ START_TEST(strict_refuses_a_torn_tail_and_changes_nothing)
 }
 END_TEST
 
+/* Of a log without a record, too: a power cut spoils the slot that is written, never both. */
+START_TEST(strict_refuses_two_bad_slots)
+{
+    facts.have_checkpoint = false;
+    facts.bad_slots = 2;
+    facts.records_scanned = (uint64_t)_i;
+    make(COMMITLOG_RECOVER_STRICT, false);
+    ck_assert_int_eq(plan.code, COMMITLOG_EDAMAGED);
+    ck_assert_ptr_nonnull(strstr(plan.reason, "both slots of CHECKPOINT"));
+}
+END_TEST
+
 START_TEST(salvage_keeps_what_verifies_behind_a_hole)
 {
     torn_with_valid();
@@ -529,6 +541,7 @@ static Suite *plan_suite(void)
     tcase_add_test(table, with_the_writers_positions_a_torn_tail_is_proven);
     tcase_add_test(table, valid_records_behind_a_hole_above_the_witness_are_no_damage);
     tcase_add_test(table, strict_refuses_a_torn_tail_and_changes_nothing);
+    tcase_add_loop_test(table, strict_refuses_two_bad_slots, 0, 2);
     tcase_add_test(table, salvage_keeps_what_verifies_behind_a_hole);
     tcase_add_loop_test(
         table, salvage_clears_a_footer_that_would_not_fit_once_all_before_it_is_durable, 0, 3);

@@ -82,16 +82,17 @@ bool text_put_plain(struct out *out, struct commitlog_slice bytes)
     const unsigned char *at = bytes.data;
     size_t begin = 0;
     bool good = true;
-    for (size_t i = 0; i < bytes.bytes; i++) {
-        const size_t wild = text_wild(at + i, bytes.bytes - i, utf8);
-        good = good && (wild == 0 || out_put(out, at + begin, i - begin));
-        for (size_t j = 0; good && j < wild; j++) {
-            good = out_format(out, "\\x%02x", at[i + j]);
+    for (size_t i = 0; good && i < bytes.bytes;) {
+        size_t wild = text_wild(at + i, bytes.bytes - i, utf8);
+        if (wild == 0) {
+            i++;
+            continue;
         }
-        if (wild > 0) {
-            begin = i + wild;
-            i = begin - 1;
+        good = out_put(out, at + begin, i - begin);
+        for (; good && wild > 0; wild--) {
+            good = out_format(out, "\\x%02x", at[i++]);
         }
+        begin = i;
     }
     return good && out_put(out, at + begin, bytes.bytes - begin);
 }
