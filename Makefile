@@ -50,7 +50,7 @@ SCRIPT_TESTS := $(sort $(wildcard tests/headers/*.sh tests/ffi/*.sh) tests/cli/b
     tests/cli/bench.sh tests/cli/cli.sh tests/cli/damage.sh tests/cli/errors.sh tests/cli/expiry.sh \
     tests/cli/groups.sh tests/cli/growth.sh tests/cli/lines.sh tests/cli/pmem.sh tests/cli/read.sh \
     tests/cli/receipts.sh tests/cli/stalled.sh tests/cli/timers.sh tests/cli/tx.sh tests/cli/tx_life.sh \
-    tests/cli/watch.sh tests/cli/work.sh tests/golden/golden.sh)
+    tests/cli/verify.sh tests/cli/watch.sh tests/cli/work.sh tests/golden/golden.sh)
 SUPPORT_SOURCES := $(sort $(wildcard tests/support/*.c) $(filter-out $(PLAIN_SOURCES),$(PLAIN_FILES)))
 EXAMPLE_TESTS := $(sort $(wildcard tests/examples/*.sh))
 EXAMPLE_NAMES := $(filter-out mini-broker,$(patsubst examples/%/,%,$(sort $(dir $(wildcard examples/*/*.c)))))

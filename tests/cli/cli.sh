@@ -546,7 +546,8 @@ test_dump() {
         '{"base64":"/w=="}' |
         run 0 "$commitlog" append "$store" --jsonl --queues 1
     run 0 "$commitlog" dump "$store"
-    prints "no control characters" '  n\\x0al/0 @0  tag \\xc2\\x9b\\x1b\[2J  key \\xff  key ké  body 1$'
+    prints "no control characters" \
+        '  n\\x0al/0 @0  tag \\xc2\\x9b\\x1b\[2J  key \\xff  key ké  body 1$'
     run 0 "$commitlog" topics "$store"
     prints "topics" '^n\\x0al  *0 '
 }

@@ -584,34 +584,7 @@ test_cut_short() {
     check "says why" grep -q 'cut short' "$err"
 }
 
-# Blocks of the log are lost: what points there is not to blame, and the log is.
-test_lost_blocks() {
-    section 'lost blocks of the log'
-    local store=$work/lost-blocks
-    make_store "$store" 600
-    dd if=/dev/zero of="$store/log/00000000000000065536.log" bs=4096 seek=5 count=4 conv=notrunc \
-        status=none
-    run 1 "$commitlog" verify "$store"
-    prints "the place" '^damage: .*: no record verifies here$'
-    same "no file of view/ is named" 0 "$(grep -c 'view/' "$out")"
-    run 1 "$commitlog" recover "$store"
-    says "what may be done" '--mode salvage. keeps all that is sound'
-}
-
-test_checkpoint() {
-    section 'CHECKPOINT is gone'
-    local store=$work/no-checkpoint
-    make_store "$store" 5
-    rm "$store/CHECKPOINT"
-    run 1 "$commitlog" verify "$store"
-    prints "verify tells" '^damage: .*: there is no CHECKPOINT$'
-    echo '{"topic":"t","queue":0,"body":"x"}' | run 0 "$commitlog" append "$store" --jsonl
-    says "and who puts it right" 'there is no CHECKPOINT: it is written anew'
-    run 0 "$commitlog" verify "$store"
-}
-
-all='directories lock kill await opening damage files lost read_only full_disk cut_short lost_blocks
-    checkpoint'
+all='directories lock kill await opening damage files lost read_only full_disk cut_short'
 for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"
