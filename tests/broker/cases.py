@@ -44,6 +44,17 @@ def same(what, actual, wanted):
         raise Failed(f"{what}: {str(actual)[:300]}, expected {str(wanted)[:300]}")
 
 
+def until(seconds, what, ask):
+    """ask() until it returns something; the official broker writes positions down now and then."""
+    end = time.monotonic() + seconds
+    while True:
+        last = ask()
+        if last:
+            return last
+        need(time.monotonic() < end, f"not within {seconds} s: {what}")
+        time.sleep(0.5)
+
+
 class Context:
     def __init__(self, engine, agents, agent, seed, case_name, short=False):
         self.short = short

@@ -5,7 +5,7 @@ import re
 import time
 
 import wire
-from cases import Skipped, case, need, same
+from cases import Skipped, case, need, same, until
 
 JAVA = ("java",)
 
@@ -14,17 +14,6 @@ def table(text, columns):
     """The rows of what mqadmin prints, as lists of words; at least that many columns."""
     rows = [line.split() for line in text.splitlines() if line and not line.startswith("#")]
     return [row for row in rows if len(row) >= columns]
-
-
-def until(seconds, what, ask):
-    """ask() until it returns something; the official broker writes positions down now and then."""
-    end = time.monotonic() + seconds
-    while True:
-        last = ask()
-        if last:
-            return last
-        need(time.monotonic() < end, f"not within {seconds} s: {what}")
-        time.sleep(0.5)
 
 
 @case(JAVA)
@@ -174,10 +163,7 @@ def admin_one_queue(ctx):
     consumer.stop()
 
     def offsets():
-        with wire.Connection(ctx.engine.broker) as connection:
-            found = [connection.ask(14, {"consumerGroup": group, "topic": topic, "queueId": queue,
-                                         "setZeroIfNotFound": "false"})[0] for queue in (0, 1)]
-        return [int(one["extFields"]["offset"]) if one["code"] == 0 else None for one in found]
+        return [stored for stored, _ in wire.positions(ctx.engine.broker, topic, group, 2)]
 
     before = until(30, "the offsets of all", lambda: [one for one in (offsets(),)
                                                       if None not in one and sum(one) == 20])[0]

@@ -8,7 +8,7 @@ import time
 
 import messages
 import wire
-from cases import case, need, same
+from cases import case, need, same, until
 
 PAIRS = (("java 5.3", "go"), ("go", "node"), ("node", "java 5.3"), ("java 4.9", "node"),
          ("go", "java 4.9"), ("java 5.5", "java 4.9"), ("python", "java 5.3"), ("go", "python"))
@@ -50,8 +50,13 @@ def group_of_languages(ctx):
     tasks = [agent.begin("consume", topic=topic, group=ctx.group()).started() for agent in agents]
     time.sleep(5)
     ctx.produce(topic, 160, agents[0])
-    tasks[0].wait("160 messages in both", 60,
-                  lambda _: sum(len(task.of("msg")) for task in tasks) >= 160)
+    tasks[0].wait("160 messages in both", 60, lambda _: len(
+        {m["i"] for task in tasks for m in task.of("msg")}) >= 160)
+    # A message counts as taken when the client has stored its position: the one that stops in between
+    # leaves it to the other, which then takes it again.
+    until(30, "the positions of all that was taken", lambda: all(
+        position == end
+        for position, end in wire.positions(ctx.engine.broker, topic, ctx.group(), 8)))
     for task in tasks:
         task.stop()
         need(task.of("msg"), f"{task.agent.name} got no queue")

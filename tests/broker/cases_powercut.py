@@ -127,15 +127,9 @@ class Site:
 def check_offsets(ctx, topic, group):
     """No queue is consumed beyond its end: the positions that are stored, queue by queue."""
     positions = []
-    with wire.Connection(ctx.engine.broker) as connection:
-        for queue in range(QUEUES):
-            header, _ = connection.ask(14, {"consumerGroup": group, "topic": topic,
-                                            "queueId": queue})
-            position = int(header["extFields"]["offset"]) if header["code"] == 0 else 0
-            header, _ = connection.ask(30, {"topic": topic, "queueId": queue})
-            end = int(header["extFields"]["offset"])
-            need(0 <= position <= end, f"queue {queue} of {end} is consumed up to {position}")
-            positions.append(position)
+    for queue, (stored, end) in enumerate(wire.positions(ctx.engine.broker, topic, group, QUEUES)):
+        positions.append(stored or 0)
+        need(0 <= positions[-1] <= end, f"queue {queue} of {end} is consumed up to {positions[-1]}")
     return positions
 
 

@@ -159,6 +159,19 @@ def route(namesrv, topic):
         return json.loads(body)["queueDatas"][0]["readQueueNums"]
 
 
+def positions(broker, topic, group, queues):
+    """Of each queue: the position that is stored for the group, or None, and the end of the queue."""
+    found = []
+    with Connection(broker) as connection:
+        for queue in range(queues):
+            stored, _ = connection.ask(14, {"consumerGroup": group, "topic": topic,
+                                            "queueId": queue, "setZeroIfNotFound": "false"})
+            end, _ = connection.ask(30, {"topic": topic, "queueId": queue})
+            found.append((int(stored["extFields"]["offset"]) if stored["code"] == 0 else None,
+                          int(end["extFields"]["offset"])))
+    return found
+
+
 def read_topic(namesrv, broker, topic):
     """All messages of a topic, queue by queue, in the order of their offsets."""
     out = []
