@@ -52,8 +52,8 @@ def group_of_languages(ctx):
     ctx.produce(topic, 160, agents[0])
     tasks[0].wait("160 messages in both", 60, lambda _: len(
         {m["i"] for task in tasks for m in task.of("msg")}) >= 160)
-    # A message counts as taken when the client has stored its position: the one that stops in between
-    # leaves it to the other, which then takes it again.
+    # A message is taken for good when its position is stored: a client that stops in between leaves
+    # it to the other, which takes it again.
     until(30, "the positions of all that was taken", lambda: all(
         position == end
         for position, end in wire.positions(ctx.engine.broker, topic, ctx.group(), 8)))

@@ -160,7 +160,7 @@ def route(namesrv, topic):
 
 
 def positions(broker, topic, group, queues):
-    """Of each queue: the position that is stored for the group, or None, and the end of the queue."""
+    """Of each queue: the position that is stored for the group, or None, and its end."""
     found = []
     with Connection(broker) as connection:
         for queue in range(queues):
