@@ -13,11 +13,12 @@
  * random, without a bound. What is found wrong is printed with the steps that led there; the same
  * CASE, BOUND and PART, or SEED, CASE and RUN, lead there again.
  *
- * Environment: SEED; BOUND (default 1: about half a minute; 2 is some hundred times as much); PART,
- * PARTS (of the schedules of BOUND); SECONDS (for all walks together: those that do not come to
- * their end say so; default 0: no end); CASE (a part of the name); DRAWS (how many are drawn of
- * each case, default 100; of each PART others); RUN (only this one of them); DELAYS=0 or 1 (store
- * buffers: only without, only with them).
+ * Environment: SEED; BOUND (default 1: a minute or two; 2 is some hundred times as much); SHARES=0
+ * (all schedules of the cases with the most, too: five minutes); PART, PARTS (of the schedules of
+ * BOUND); SECONDS (for all walks together: those that do not come to their end say so; default 0:
+ * no end); CASE (a part of the name); DRAWS (how many are drawn of each case, default 100; of each
+ * PART others); RUN (only this one of them); DELAYS=0 or 1 (store buffers: only without, only with
+ * them).
  */
 #define _GNU_SOURCE
 #include <stdio.h>
@@ -45,17 +46,37 @@ static int64_t walk_until(void)
     return total.until_ms == 0 ? 0 : now + left / (int64_t)total.walks_left--;
 }
 
-static void walk_case(const struct weave_case *it, bool delays)
+/* These have so many schedules that a run walks one share of them, which the seed draws. */
+static const struct {
+    const char *name;
+    uint64_t shares;
+} large_cases[] = {{"upkeep-asleep", 5}, {"upkeep-durable", 11}};
+
+static uint64_t shares_of(const struct weave_case *it)
 {
-    uint64_t parts = prog_env("PARTS", 1);
+    for (size_t i = 0; i < sizeof(large_cases) / sizeof(large_cases[0]); i++) {
+        if (strcmp(large_cases[i].name, it->name) == 0)
+            return prog_env("SHARES", 1) != 0 ? large_cases[i].shares : 1;
+    }
+    return 1;
+}
+
+static void choose_part(const struct weave_case *it, uint64_t seed, struct weave_limits *limits)
+{
+    limits->parts = prog_env("PARTS", shares_of(it));
+    limits->part = prog_env("PART", seed % limits->parts);
+    CHECKF(limits->part < limits->parts, "PART=%llu", (unsigned long long)limits->part);
+}
+
+static void walk_case(const struct weave_case *it, uint64_t seed, bool delays)
+{
     uint64_t last = prog_env("BOUND", 1);
-    struct weave_limits limits = {
-        .part = prog_env("PART", 0), .parts = parts, .delays = delays, .until_ms = walk_until()};
-    CHECKF(limits.part < limits.parts, "PART=%llu", (unsigned long long)limits.part);
+    struct weave_limits limits = {.delays = delays, .until_ms = walk_until()};
+    choose_part(it, seed, &limits);
     uint32_t done = 0;
     bool any = false;
     struct weave_result result = {0};
-    for (uint64_t bound = parts > 1 ? last : 0; bound <= last; bound++) {
+    for (uint64_t bound = prog_env("PARTS", 1) > 1 ? last : 0; bound <= last; bound++) {
         limits.bound = (uint32_t)bound;
         result = weave_explore(it, &limits);
         total.schedules += result.schedules;
@@ -67,6 +88,9 @@ static void walk_case(const struct weave_case *it, bool delays)
     total.complete += result.complete;
     printf("  %-17s %-7s %6llu steps; ", it->name, delays ? "delayed" : "",
            (unsigned long long)result.longest);
+    if (limits.parts > 1)
+        printf("part %llu of %llu, ", (unsigned long long)limits.part,
+               (unsigned long long)limits.parts);
     if (any)
         printf("all schedules with up to %u preemptions%s", done, result.complete ? "" : ", ");
     if (result.complete)
@@ -81,9 +105,9 @@ static void run_case(const struct weave_case *it, uint64_t seed)
     uint64_t count = prog_env("DRAWS", 100);
     uint64_t only = prog_env("RUN", UINT64_MAX);
     if (only == UINT64_MAX && delays != 1)
-        walk_case(it, false);
+        walk_case(it, seed, false);
     if (only == UINT64_MAX && delays != 0)
-        walk_case(it, true);
+        walk_case(it, seed, true);
     uint64_t from = only == UINT64_MAX ? prog_env("PART", 0) * count : only;
     struct weave_result drawn =
         weave_random(it, seed, from, only == UINT64_MAX ? count : 1, delays != 0);

@@ -45,9 +45,9 @@ struct weave_limits {
     uint32_t bound;   /* preemptions */
     uint64_t most;    /* schedules; 0: as many as there are */
     int64_t until_ms; /* clock_ms; 0: no end */
-    uint64_t part;    /* of the tree: by the depth of the first choice that is not the default */
-    uint64_t parts;   /* 1: all */
-    bool delays;      /* stores may stay in a store buffer, which costs a preemption */
+    uint64_t part; /* of the tree: by the depth of the first preemption; what has none is in each */
+    uint64_t parts; /* 1: all */
+    bool delays;    /* stores may stay in a store buffer, which costs a preemption */
 };
 
 struct weave_result {

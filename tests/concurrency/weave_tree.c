@@ -200,10 +200,10 @@ static void tree_mark_conflicts(void)
 }
 
 static bool tree_may_take(const struct weave_node *node, uint8_t choice, uint32_t depth,
-                          const struct weave_limits *limits, bool is_first)
+                          const struct weave_limits *limits)
 {
     uint32_t cost = node->choices[choice].cost;
-    if (is_first && depth % limits->parts != limits->part)
+    if (node->spent == 0 && cost > 0 && depth % limits->parts != limits->part)
         return false;
     if (node->spent + cost > limits->bound)
         return false;
@@ -213,14 +213,10 @@ static bool tree_may_take(const struct weave_node *node, uint8_t choice, uint32_
 /* The next choices to be given; false: there are none. */
 static bool tree_next(const struct weave_limits *limits)
 {
-    uint32_t deviations = 0;
-    for (uint32_t i = 0; i < weave.node_count; i++)
-        deviations += weave.nodes[i].taken > 0;
     for (uint32_t depth = weave.node_count; depth > 0; depth--) {
         struct weave_node *node = &weave.nodes[depth - 1];
-        deviations -= node->taken > 0;
         for (uint8_t i = node->taken + 1; i < node->count; i++) {
-            if (tree_may_take(node, i, depth - 1, limits, deviations == 0)) {
+            if (tree_may_take(node, i, depth - 1, limits)) {
                 node->taken = i;
                 weave.replay = depth;
                 return true;
