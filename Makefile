@@ -646,7 +646,7 @@ lint-format:
 lint-build:
 	@$(MAKE) B=$(LINT_GCC) CC=gcc STRICT=1 all tests examples disk-programs
 	@$(MAKE) B=build/lint-clang CC=clang STRICT=1 \
-	    CFLAGS='$(CFLAGS) -DCLG_NO_PROBES -DCLG_NO_MEASURE' all tests examples disk-programs
+	    CFLAGS='$(CFLAGS) -O0 -g0 -DCLG_NO_PROBES -DCLG_NO_MEASURE' all tests examples disk-programs
 LINT_TIDY := $(LIB_SOURCES:%=lint-tidy/%)
 .PHONY: $(LINT_TIDY)
 lint-tidy: $(LINT_TIDY)

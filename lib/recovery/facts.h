@@ -164,7 +164,7 @@ struct clg_facts {
     struct clg_fact_name *tmp_names; /* ours, unfinished */
     size_t tmp_count;
     size_t tmp_room;
-    uint64_t foreign_names;            /* in log/, not of our pattern: left alone */
+    uint64_t foreign_names;            /* in log/, of no segment: left alone */
     uint64_t states[CLG_FACTS_STATES]; /* positions of .state files; more are not looked at */
     uint32_t state_count;
     /* the scan */

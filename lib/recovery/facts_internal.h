@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * facts_internal.h -- shared by facts.c (files), facts_names.c, facts_owner.c, facts_scan.c
- * (records), facts_state.c.
+ * facts_internal.h -- shared by facts.c, facts_names.c, facts_owner.c, facts_scan.c (records),
+ * facts_segments.c, facts_state.c.
  */
 #ifndef CLG_RECOVERY_FACTS_INTERNAL_H
 #define CLG_RECOVERY_FACTS_INTERNAL_H
@@ -33,6 +33,10 @@ static inline const struct clg_checkpoint *clg_facts_newest(const struct clg_fac
  * whether there is anything that a store has. */
 CLG_MUST_CHECK int clg_facts_list(struct clg_facts *facts, const struct clg_store_dir *dir,
                                   struct commitlog_error *err);
+/* Opens them, and looks what those are of which no header is left. */
+CLG_MUST_CHECK int clg_facts_open_segments(struct clg_facts *facts, const struct clg_store_dir *dir,
+                                           const struct clg_facts_options *options,
+                                           struct commitlog_error *err);
 /* Scans from facts->scan_from on; files are open, facts->witness has what is known without records.
  */
 CLG_MUST_CHECK int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,

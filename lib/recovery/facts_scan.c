@@ -469,19 +469,6 @@ static int scan_missing(struct facts_scan *s, uint64_t from, uint64_t to, bool n
     return to > from ? scan_add_range(s, from, to, CLG_RANGE_SEGMENT, NULL, err) : 0;
 }
 
-/* No segment, and named as if it began in the middle of one: it takes nothing from that. */
-static bool scan_is_stray(const struct clg_facts *facts, size_t index)
-{
-    CLG_ASSERT(index < facts->segment_count);
-    size_t before = index;
-    while (before > 0 && facts->segments[before - 1].segment == NULL) {
-        before--;
-    }
-    const struct clg_fact_segment *good = before > 0 ? &facts->segments[before - 1] : NULL;
-    return facts->segments[index].segment == NULL && good != NULL &&
-           facts->segments[index].base < good->base + good->bytes;
-}
-
 static int scan_all(struct facts_scan *s, size_t index, uint64_t start, struct commitlog_error *err)
 {
     struct clg_facts *facts = s->facts;
@@ -490,9 +477,6 @@ static int scan_all(struct facts_scan *s, size_t index, uint64_t start, struct c
     CLG_ASSERT(index <= facts->segment_count);
     for (size_t i = index; rc == 0 && i < facts->segment_count && !s->stop; i++) {
         struct clg_fact_segment *fact = &facts->segments[i];
-        if (scan_is_stray(facts, i)) {
-            continue;
-        }
         if (fact->base > expected) {
             rc = scan_missing(s, expected, fact->base, false, "a segment is missing", err);
         }
@@ -559,8 +543,7 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
     CLG_ASSERT(facts->scan_from >= facts->first);
     size_t index = 0;
     while (index < facts->segment_count &&
-           (facts->segments[index].base + facts->segments[index].bytes <= facts->scan_from ||
-            scan_is_stray(facts, index))) {
+           facts->segments[index].base + facts->segments[index].bytes <= facts->scan_from) {
         index++;
     }
     if (index == facts->segment_count && index > 0 &&

@@ -1,0 +1,158 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_stray_segment.c -- a file that is named as if a segment began in the middle of another one,
+ * and is no segment: readers and writers find what they find without it.
+ */
+#include <stdio.h>
+
+#include "unit/fault_fixture.h"
+
+#include "format/limits.h"
+#include "support/run_suite.h"
+
+enum { NAME_BYTES = 32 };
+enum {
+    CASE_FAR = 1,      /* a name far behind the end is there, too */
+    CASE_AT_END = 2,   /* it is named into the last page of the segment */
+    CASE_LOST = 4,     /* the newest segments are missing */
+    CASE_RETAINED = 8, /* and the oldest were dropped */
+    CASE_DEAD = 16     /* the writer did not close */
+};
+
+static void log_name(uint64_t base, char out[NAME_BYTES])
+{
+    (void)snprintf(out, NAME_BYTES, "%020llu.log", (unsigned long long)base);
+}
+
+static void put_file(uint64_t base, uint8_t byte, uint64_t bytes)
+{
+    static uint8_t data[65536];
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    char name[NAME_BYTES];
+    log_name(base, name);
+    ck_assert_uint_le(bytes, sizeof(data));
+    memset(data, byte, sizeof(data));
+    int dir = os->open_dir(os, "/store/log");
+    int fd =
+        os->open_at(os, dir, name, CLG_OS_OPEN_READ | CLG_OS_OPEN_WRITE | CLG_OS_OPEN_CREATE, 0600);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(clg_os_pwrite_all(os, fd, data, bytes, 0), 0);
+    (void)os->close(os, fd);
+    (void)os->close(os, dir);
+}
+
+/* Those from `from` on. */
+static void drop_files(uint64_t from)
+{
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    char first[NAME_BYTES];
+    const char *name = NULL;
+    uint32_t at = 0;
+    log_name(from, first);
+    int dir = os->open_dir(os, "/store/log");
+    while (commitlog_fault_name(machine, "/store/log", at, &name) == COMMITLOG_OK) {
+        char copy[NAME_BYTES];
+        (void)snprintf(copy, sizeof(copy), "%s", name);
+        if (strcmp(copy, first) < 0)
+            at++;
+        else
+            ck_assert_int_eq(os->unlink_at(os, dir, copy), 0);
+    }
+    (void)os->close(os, dir);
+}
+
+struct found {
+    int32_t code;
+    uint64_t first, end, damages;
+    uint64_t from, to; /* of the first of them */
+};
+
+/* What is found by who opens it so, on a copy. */
+static struct found look(uint64_t option, uint64_t value)
+{
+    struct commitlog_fault *copy = NULL;
+    struct commitlog_fault *kept = machine;
+    const uint64_t how[][2] = {{option, value}};
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    ck_assert_int_eq(commitlog_fault_clone(kept, 5, &copy), 0);
+    machine = copy;
+    struct found found = {.code = store_open_by(how, 1)};
+    if (found.code == COMMITLOG_OK) {
+        found.first = store_positions().first;
+        found.end = store_positions().published;
+        while (commitlog_damage_get(store, (uint32_t)found.damages, &damage) == COMMITLOG_OK) {
+            if (found.damages++ == 0) {
+                found.from = damage.from_position;
+                found.to = damage.to_position;
+            }
+        }
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+    }
+    store = NULL;
+    machine = kept;
+    commitlog_fault_free(copy);
+    return found;
+}
+
+static void same(const struct found *with, const struct found *without)
+{
+    ck_assert_int_eq(with->code, without->code);
+    ck_assert_uint_eq(with->first, without->first);
+    ck_assert_uint_eq(with->end, without->end);
+    ck_assert_uint_eq(with->damages, without->damages);
+    ck_assert_uint_eq(with->from, without->from);
+    ck_assert_uint_eq(with->to, without->to);
+}
+
+/* _i: which of the things at the top are so. */
+START_TEST(takes_nothing_from_the_segment_it_is_named_into)
+{
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy),
+                                               .keep_bytes = 300000};
+    struct found found[2][2];
+    const uint64_t how[2][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY},
+                                {COMMITLOG_OPT_RECOVERY, COMMITLOG_RECOVER_TAIL}};
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(9000, COMMITLOG_LEVEL_WRITTEN);
+    if ((_i & CASE_RETAINED) != 0)
+        ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &err), 0);
+    const uint64_t first = store_positions().first / segment_bytes * segment_bytes;
+    ck_assert_uint_eq(first > 0, (_i & CASE_RETAINED) != 0);
+    if ((_i & CASE_DEAD) != 0)
+        die(false);
+    else
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    if ((_i & CASE_LOST) != 0)
+        drop_files(first + 2 * segment_bytes);
+    if ((_i & CASE_FAR) != 0)
+        put_file(first + 100 * segment_bytes, 0, 0);
+    for (int with = 0; with < 2; with++) {
+        if (with == 1)
+            put_file(first + segment_bytes +
+                         ((_i & CASE_AT_END) != 0 ? segment_bytes - 4096 : 4096),
+                     0xa5, 65536);
+        for (int writer = 0; writer < 2; writer++)
+            found[with][writer] = look(how[writer][0], how[writer][1]);
+    }
+    ck_assert_int_eq(found[0][0].code, 0);
+    ck_assert(found[0][0].damages == 0 || (_i & CASE_LOST) != 0);
+    same(&found[1][0], &found[0][0]);
+    same(&found[1][1], &found[0][1]);
+}
+END_TEST
+
+static Suite *stray_suite(void)
+{
+    Suite *suite = suite_create("stray segment");
+    TCase *stray = tcase_create("stray");
+    tcase_add_checked_fixture(stray, setup, teardown);
+    tcase_add_loop_test(stray, takes_nothing_from_the_segment_it_is_named_into, 0, 32);
+    suite_add_tcase(suite, stray);
+    return suite;
+}
+
+int main(void)
+{
+    return run_suite(stray_suite());
+}
