@@ -103,8 +103,9 @@ VARIANT_LDFLAGS :=
 VARIANT_ENV :=
 # A flip costs a fork, which the sanitizers' shadow memory makes slow; `check` flips every bit, and
 # once is enough. An odd step meets each bit of a byte. And schedules that preempt are walked once,
-# by `check`, in a library with all assertions. Calls that fail are as many as in `check`.
-FEWER_FLIPS := EVERY=61 NTH_EVERY=100 WRITE_EVERY=3 BOUND=0 FLIPS=1500
+# by `check`, in a library with all assertions, and most of those that are drawn. Calls that fail are
+# as many as in `check`.
+FEWER_FLIPS := EVERY=61 NTH_EVERY=100 WRITE_EVERY=3 BOUND=0 DRAWS=40 FLIPS=1500
 ifeq ($(VARIANT),release)
 VARIANT_CFLAGS := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(HARDENING)
 else ifeq ($(VARIANT),arm64)

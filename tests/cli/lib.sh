@@ -131,5 +131,6 @@ lines_at_least() { [ -e "$1" ] && [ "$(wc -l <"$1")" -ge "$2" ]; }
 summary() {
     printf 'checks: %s\n' "$checks"
     [ "$failures" = 0 ] || printf '%s of them failed\n' "$failures"
-    [ "$failures" = 0 ]
+    [ "$checks" != 0 ] || echo 'nothing was checked'
+    [ "$failures" = 0 ] && [ "$checks" != 0 ]
 }
