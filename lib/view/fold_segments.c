@@ -262,6 +262,19 @@ static void rebuild_note(void *ctx, uint64_t from, uint64_t to)
     ranges->to[ranges->count++] = to;
 }
 
+static int rebuild_frozen(struct clg_view *scratch, struct clg_view_item *item,
+                          struct clg_image *out, struct commitlog_error *err)
+{
+    int rc = scratch->ops->freeze(scratch, item);
+    if (rc == 0) {
+        if (scratch->ops->detach_links != NULL) {
+            scratch->ops->detach_links(scratch, item);
+        }
+        rc = scratch->ops->build(scratch, item, out);
+    }
+    return rc == 0 ? 0 : clg_fail(err, rc, 0, item->id.base, "rebuild");
+}
+
 /* The image of one segment from its records alone. What does not read may be a device that is
  * silent for a moment: whoever asks is told so, and asks again, for an image without it would hide
  * messages. `dead`: that was so for some time; then what reads is shown. *out_partial: it lacks
@@ -302,13 +315,7 @@ static int rebuild_image(struct clg_fold *fold, struct clg_view *scratch,
     clg_segment_unref(segment);
     struct clg_view_item item = {.id = *id};
     if (rc == 0) {
-        rc = scratch->ops->freeze(scratch, &item);
-    }
-    if (rc == 0) {
-        if (scratch->ops->detach_links != NULL) {
-            scratch->ops->detach_links(scratch, &item);
-        }
-        rc = scratch->ops->build(scratch, &item, out);
+        rc = rebuild_frozen(scratch, &item, out, err);
     }
     clg_view_slot_clear(scratch, &item.slots[scratch->slot]);
     CLG_ASSERT(rc <= 0);
@@ -336,6 +343,7 @@ static int rebuild_slot(struct clg_fold *fold, struct clg_view *view, struct clg
         rc = view->ops->install(view, item, &image, CLG_SLOT_MEMORY);
         if (rc != 0) {
             clg_image_free(fold->config.os, &image);
+            rc = clg_fail(err, rc, 0, item->id.base, "rebuild");
         }
     }
     if (rc != 0) {

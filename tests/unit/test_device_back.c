@@ -158,6 +158,29 @@ START_TEST(a_dead_sector_hides_its_segment_for_seconds_and_no_other_one)
 }
 END_TEST
 
+/* Its queue file is lost, and there is no memory to make it anew: that is said, and it is there
+ * when there is memory again. */
+START_TEST(memory_that_fails_while_a_file_is_made_anew_is_told)
+{
+    static const char queue_path[] = "/store/view/00000000000000000000.cq";
+    uint64_t nth = 0;
+    int32_t rc = COMMITLOG_ENOMEM;
+    for (uint32_t failures = 0; rc != COMMITLOG_OK; failures++) {
+        ck_assert_uint_lt(failures, 100);
+        open_as(_i == 0 ? COMMITLOG_READ_WRITE : COMMITLOG_READ_ONLY);
+        (void)commitlog_fault_remove(machine, queue_path);
+        ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, ++nth, ENOMEM, 0), 0);
+        rc = read_at(0);
+        ck_assert(rc == COMMITLOG_OK || rc == COMMITLOG_ENOMEM);
+        ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, 0, 0, 0), 0);
+        ck_assert_int_eq(read_at(0), COMMITLOG_OK);
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        store = NULL;
+    }
+    ck_assert_uint_gt(nth, 3);
+}
+END_TEST
+
 static int no_fallocate(const struct commitlog_os *os, int fd, enum clg_os_fallocate_mode mode,
                         uint64_t at, uint64_t size)
 {
@@ -274,6 +297,7 @@ int main(void)
     tcase_add_loop_test(cases, what_is_asked_for_meanwhile_is_an_error_and_there_again_later, 0, 2);
     tcase_add_test(cases, upkeep_that_scrubs_meanwhile_spoils_no_file);
     tcase_add_loop_test(cases, a_dead_sector_hides_its_segment_for_seconds_and_no_other_one, 0, 2);
+    tcase_add_loop_test(cases, memory_that_fails_while_a_file_is_made_anew_is_told, 0, 2);
     tcase_add_test(cases, without_fallocate_the_log_goes_on_over_segments);
     suite_add_tcase(suite, cases);
     TCase *headers = tcase_create("headers");
