@@ -146,6 +146,9 @@ END
     same "the others" 3 "$(json 'v[0]["acknowledged"]')"
     same "the others" 't/1:pending@0+1*1 t/1:done@1+2*0' "$(runs)"
     printf 'x\n' | run 1 "$commitlog" group ack "$store" -g g -t t
+    # Not with a body behind it, whose next line could name any other.
+    printf '1:2:1\tbody\n' | run 1 "$commitlog" group ack "$store" -g g -t t
+    says "why" "line 1: a body follows: give what is before the tab, or the lines of --json"
     # More than go at once, some of them twice and none in order.
     fresh 5000
     of 0 receive

@@ -84,8 +84,12 @@ static bool delivery_from_line(const char *line, size_t length, const char *topi
                                struct commitlog_delivery *out, char *reason)
 {
     if (length == 0 || line[0] != '{') {
-        (void)snprintf(reason, DELIVERY_REASON_BYTES,
-                       "neither QUEUE:OFFSET:ATTEMPT nor a JSON object");
+        /* Not taken with a body behind it: its next line could be any delivery that it names. */
+        const char *tab = memchr(line, '\t', length);
+        const bool body = tab != NULL && delivery_from_text(line, (size_t)(tab - line), out);
+        (void)snprintf(reason, DELIVERY_REASON_BYTES, "%s",
+                       body ? "a body follows: give what is before the tab, or the lines of --json"
+                            : "neither QUEUE:OFFSET:ATTEMPT nor a JSON object");
         return delivery_from_text(line, length, out);
     }
     json_error_t error;

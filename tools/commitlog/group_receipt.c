@@ -274,8 +274,8 @@ static int receipt_action(struct receipt *receipt, const struct cli_spec *spec,
 
 #define RECEIPT_OPERANDS "DIR [QUEUE:OFFSET:ATTEMPT...]"
 #define RECEIPT_ABOUT                                                                              \
-    "They are named as `commitlog group receive' printed them, or, without operands, on\n"         \
-    "standard input, one a line, also as the JSON lines it printed. Which are not given out\n"     \
+    "They are named as `commitlog group receive' printed them before the tab, or, without\n"       \
+    "operands, on standard input, one a line, also as its JSON lines. Which are not given out\n"   \
     "for that attempt any more is told, and the exit status is 1; the others are changed."
 
 static const struct cli_spec ack_spec = {
