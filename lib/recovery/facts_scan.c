@@ -91,7 +91,8 @@ static void scan_note_first(struct facts_scan *s, const struct clg_record_header
 
 static void scan_count_queue(struct clg_facts *facts, const struct clg_record_header *header)
 {
-    if (header->kind != CLG_KIND_MESSAGE && header->kind != CLG_KIND_REFERENCE) {
+    if ((header->kind != CLG_KIND_MESSAGE && header->kind != CLG_KIND_REFERENCE) ||
+        header->queue_offset > CLG_QUEUE_OFFSET_MAX) { /* which no queue comes to */
         return;
     }
     CLG_ASSERT(facts->cut_queue_count <= CLG_FACTS_QUEUES);
