@@ -153,6 +153,7 @@ static bool facts_scan_more(struct clg_facts *facts, const struct clg_store_dir 
         const struct clg_fact_segment *fact = &facts->segments[i];
         bool sealed = fact->base + fact->bytes <= before && fact->footer_code == 0;
         if (fact->base <= before && !clg_facts_is_below(facts, fact) &&
+            !clg_facts_is_stray(facts, i) &&
             (!sealed || (fact->views & both) != both || fact->state != CLG_SEGMENT_GOOD)) {
             from = clg_min_u64(from, fact->base + CLG_SEGMENT_DATA_START);
         }

@@ -164,7 +164,7 @@ struct clg_facts {
     struct clg_fact_name *tmp_names; /* ours, unfinished */
     size_t tmp_count;
     size_t tmp_room;
-    uint64_t foreign_names;            /* in log/, of no segment: left alone */
+    uint64_t foreign_names;            /* in log/, not of our pattern: left alone */
     uint64_t states[CLG_FACTS_STATES]; /* positions of .state files; more are not looked at */
     uint32_t state_count;
     /* the scan */
@@ -222,6 +222,8 @@ void clg_facts_free(struct clg_facts *facts);
 
 /* All of it lies before `first`: retention had been interrupted. */
 bool clg_facts_is_below(const struct clg_facts *facts, const struct clg_fact_segment *fact);
+/* No segment, and named as if it began in the middle of one: it takes nothing from that. */
+bool clg_facts_is_stray(const struct clg_facts *facts, size_t index);
 
 /* What became of the live area of a writer that did not close, so that nobody can say what was only
  * in it, or that there was nothing. NULL: nothing became of it. */

@@ -478,6 +478,9 @@ static int scan_all(struct facts_scan *s, size_t index, uint64_t start, struct c
     CLG_ASSERT(index <= facts->segment_count);
     for (size_t i = index; rc == 0 && i < facts->segment_count && !s->stop; i++) {
         struct clg_fact_segment *fact = &facts->segments[i];
+        if (clg_facts_is_stray(facts, i)) {
+            continue;
+        }
         if (fact->base > expected) {
             rc = scan_missing(s, expected, fact->base, false, "a segment is missing", err);
         }
@@ -544,13 +547,18 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
     CLG_ASSERT(facts->scan_from >= facts->first);
     size_t index = 0;
     while (index < facts->segment_count &&
-           facts->segments[index].base + facts->segments[index].bytes <= facts->scan_from) {
+           (facts->segments[index].base + facts->segments[index].bytes <= facts->scan_from ||
+            clg_facts_is_stray(facts, index))) {
         index++;
     }
-    if (index == facts->segment_count && index > 0 &&
-        !clg_facts_is_below(facts, &facts->segments[index - 1])) {
+    size_t before = index; /* behind the file before, whatever is named into that one */
+    while (before > 0 && clg_facts_is_stray(facts, before - 1)) {
+        before--;
+    }
+    bool follows = before > 0 && !clg_facts_is_below(facts, &facts->segments[before - 1]);
+    if (index == facts->segment_count && follows) {
         /* The newest files are missing: the end of what is left is where the last one ends. */
-        index--;
+        index = before - 1;
         facts->scan_from =
             clg_max_u64(facts->first, facts->segments[index].base + CLG_SEGMENT_DATA_START);
     }
@@ -567,9 +575,9 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
         /* Not the one that follows the file before: what is between is missing. */
         if (fact->base > facts->scan_from) {
             uint64_t end = clg_align_down(facts->first, CLG_SEGMENT_ALIGN) - CLG_SEGMENT_DATA_START;
-            if (index > 0 && !clg_facts_is_below(facts, &facts->segments[index - 1])) {
+            if (follows) {
                 /* The log ends where the file before does: the checkpoint lies in a missing one. */
-                end = facts->segments[index - 1].base + facts->segments[index - 1].bytes;
+                end = facts->segments[before - 1].base + facts->segments[before - 1].bytes;
                 facts->scan_from = clg_min_u64(facts->scan_from, end + CLG_SEGMENT_DATA_START);
             }
             scan_set_end(&s, facts->scan_from, CLG_END_BAD, 0, "a segment is missing");

@@ -253,40 +253,11 @@ static int facts_open_all(struct clg_facts *facts, const struct clg_store_dir *d
     return 0;
 }
 
-/* A file that is no segment and named as if it began in the middle of one takes nothing from that,
- * and is left alone as all other names. True: there was one, and the rest is to be opened anew. */
-static bool facts_drop_strays(struct clg_facts *facts)
-{
-    uint64_t end = 0; /* of the last file that is a segment */
-    size_t kept = 0;
-    for (size_t i = 0; i < facts->segment_count; i++) {
-        struct clg_fact_segment fact = facts->segments[i];
-        if (fact.segment != NULL || fact.base >= end) {
-            end = fact.segment != NULL ? fact.base + fact.bytes : end;
-            facts->segments[kept++] = fact;
-        }
-    }
-    if (kept == facts->segment_count) {
-        return false;
-    }
-    facts->foreign_names += facts->segment_count - kept;
-    facts->segment_count = kept;
-    for (size_t i = 0; i < kept; i++) {
-        struct clg_fact_segment *fact = &facts->segments[i];
-        clg_segment_unref(fact->segment);
-        *fact = (struct clg_fact_segment){.base = fact->base, .views = fact->views};
-    }
-    return true;
-}
-
 int clg_facts_open_segments(struct clg_facts *facts, const struct clg_store_dir *dir,
                             const struct clg_facts_options *options, struct commitlog_error *err)
 {
     uint64_t sure = facts->have_checkpoint ? facts->checkpoint.checkpointed : 0;
     int rc = facts_open_all(facts, dir, options, err);
-    if (rc == 0 && facts_drop_strays(facts)) {
-        rc = facts_open_all(facts, dir, options, err); /* now that it is known what follows what */
-    }
     rc = rc == 0 ? facts_overlap(facts, err) : rc;
     for (size_t i = rc == 0 ? facts->segment_count : 0; i-- > 0;) {
         struct clg_fact_segment *fact = &facts->segments[i];
@@ -310,4 +281,16 @@ int clg_facts_open_segments(struct clg_facts *facts, const struct clg_store_dir 
         }
     }
     return rc;
+}
+
+bool clg_facts_is_stray(const struct clg_facts *facts, size_t index)
+{
+    CLG_ASSERT(index < facts->segment_count);
+    size_t before = index;
+    while (before > 0 && facts->segments[before - 1].segment == NULL) {
+        before--;
+    }
+    const struct clg_fact_segment *good = before > 0 ? &facts->segments[before - 1] : NULL;
+    return facts->segments[index].segment == NULL && good != NULL &&
+           facts->segments[index].base < good->base + good->bytes;
 }

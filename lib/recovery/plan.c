@@ -157,6 +157,12 @@ static void plan_judge(struct plan_make *m)
         damage = "a segment is missing";
         at = m->inner_gap ? at : facts->first;
     }
+    for (size_t i = facts->segment_count; i-- > m->oldest;) {
+        if (clg_facts_is_stray(facts, i)) {
+            damage = "a file in log/ is named into another segment and is none: move it away";
+            at = facts->segments[i].base;
+        }
+    }
     if (facts->claim_count > 0 && facts->claims[0].position < facts->witness) {
         /* Flushed, says a witness; not even committed, says the word: the word is wrong. */
         m->end = facts->claims[0].position;

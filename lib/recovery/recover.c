@@ -175,7 +175,7 @@ static int recover_report_gaps(struct recover *v, uint64_t upto)
     for (size_t i = 0; rc == 0 && i < facts->segment_count; i++) {
         const struct clg_fact_segment *fact = &facts->segments[i];
         uint64_t end = fact->base + fact->bytes;
-        if (clg_facts_is_below(facts, fact)) {
+        if (clg_facts_is_below(facts, fact) || clg_facts_is_stray(facts, i)) {
             continue;
         }
         if (fact->segment == NULL && end <= upto) {

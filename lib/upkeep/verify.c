@@ -322,6 +322,11 @@ static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
         if (clg_facts_is_below(facts, fact) || (ahead && facts->writer_live)) {
             continue;
         }
+        if (clg_facts_is_stray(facts, i)) {
+            rc = clg_verify_say(v, fact->base, fact->base,
+                                "a file is named into another segment and is none");
+            continue;
+        }
         if (fact->base > expected && !verify_is_dropped(v, facts, expected)) {
             rc = clg_verify_say(v, expected, fact->base, "a segment is missing");
         }
@@ -354,24 +359,6 @@ static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
     }
     CLG_ASSERT(rc <= 0);
     return rc;
-}
-
-static const char *verify_plural(uint64_t count)
-{
-    return count == 1 ? "" : "s";
-}
-
-static int verify_names(struct clg_verify *v, const struct clg_facts *facts)
-{
-    char line[VERIFY_LINE_BYTES];
-    if (facts->foreign_names == 0) {
-        return 0;
-    }
-    (void)snprintf(line, sizeof(line),
-                   "log/ has %" PRIu64 " other name%s, of which no segment of this store begins: "
-                   "left alone",
-                   facts->foreign_names, verify_plural(facts->foreign_names));
-    return clg_verify_note(v, line);
 }
 
 /* Behind X, when a witness says that it is not the end. */
@@ -465,6 +452,11 @@ static void verify_summary(const struct clg_verify *v, const struct clg_facts *f
     CLG_ASSERT(out->tail <= COMMITLOG_TAIL_DAMAGED);
 }
 
+static const char *verify_plural(uint64_t count)
+{
+    return count == 1 ? "" : "s";
+}
+
 static int verify_line(struct clg_verify *v)
 {
     char line[VERIFY_LINE_BYTES];
@@ -550,7 +542,6 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
     }
     if (rc == 0) {
         rc = verify_checkpoint(&v, &facts);
-        rc = rc == 0 ? verify_names(&v, &facts) : rc;
     }
     if (rc == 0 && !facts.is_new) {
         rc = verify_plan(&v, &facts);
