@@ -109,6 +109,7 @@ static int drain_piece(struct clg_log *log, uint64_t target, uint64_t *written,
     if (closes) {
         log->drained = *written = segment->data_end + CLG_SEGMENT_GAP;
         rc = drain_next_segment(log);
+        rc = rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, stop, "no segment follows");
     }
     return rc;
 }

@@ -353,8 +353,14 @@ static int recover_write(struct recover *v)
         if (rc == COMMITLOG_EAGAIN && ++read_backs < RECOVER_READ_BACKS) {
             continue;
         }
+        if (rc == COMMITLOG_EAGAIN) {
+            rc = COMMITLOG_EIO; /* the text is of what did not read back */
+            if (v->err != NULL) {
+                v->err->code = rc;
+            }
+        }
         if (rc != 0) {
-            return rc == COMMITLOG_EAGAIN ? COMMITLOG_EIO : rc;
+            return rc;
         }
         if (!v->plan.again) {
             CLG_ASSERT(v->checkpoint.durable == v->plan.end);

@@ -247,6 +247,9 @@ int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number, ui
                                 count < DEAD_LOOKUPS ? count : DEAD_LOOKUPS, &found_count, &bound);
     if (rc == COMMITLOG_ETOOSMALL) {
         rc = dead_gone(receiver, queue_number, offset, offset + count, bound, err);
+    } else if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "look up the dead letter of offset %llu",
+                        (unsigned long long)offset);
     }
     clg_reader_init(&reader, store->os, true, true);
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < found_count; i++) {

@@ -230,8 +230,14 @@ static int follow_open_segments(struct commitlog_store *store, struct clg_core *
         rc = clg_segment_open(&store->dir.segment_dir, end, false, &segment, &state, err);
         if (rc != COMMITLOG_OK) {
             /* No file: if not retention of this writer, then one that came after it, or worse. */
-            rc = rc == COMMITLOG_ENOTFOUND ? COMMITLOG_EIO : rc;
-            return end < clg_log_first(core->log) ? COMMITLOG_ETOOSMALL : rc;
+            if (end < clg_log_first(core->log)) {
+                return clg_fail(err, COMMITLOG_ETOOSMALL, 0, end,
+                                "retention has overtaken this reader");
+            }
+            return rc != COMMITLOG_ENOTFOUND
+                       ? rc
+                       : clg_fail(err, COMMITLOG_EIO, 0, end, "segment %020llu.log is gone",
+                                  (unsigned long long)end);
         }
         uint64_t next = segment->base + segment->bytes;
         rc = clg_segment_set_append(&core->set, segment, err);

@@ -37,6 +37,9 @@ static int offsets_range(struct commitlog_store *store, uint32_t number, bool fo
     int rc = fold ? clg_store_fold(store, &core, &visible, err) : COMMITLOG_OK;
     if (rc == COMMITLOG_OK) {
         rc = clg_lookup_range(core->fold, number, visible, out);
+        rc = rc == COMMITLOG_OK
+                 ? rc
+                 : clg_fail(err, rc, 0, CLG_NO_POSITION, "where a queue begins and ends");
     }
     clg_core_unref(core);
     return rc;

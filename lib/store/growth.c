@@ -189,6 +189,9 @@ static int growth_ends(struct growth *growth, uint32_t count, uint64_t *out_sum,
             rc = clg_lookup_range(core->fold, clg_topic_number(growth->topic, growth->queues + i),
                                   clg_fold_position(core->fold), &range);
             growth->next[i] = range.min >= growth->next[i] ? 0 : growth->next[i];
+            rc = rc == COMMITLOG_OK
+                     ? rc
+                     : clg_fail(err, rc, 0, CLG_NO_POSITION, "where a queue begins and ends");
         }
     }
     return rc;

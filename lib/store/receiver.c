@@ -199,6 +199,9 @@ static int receive_range(struct receive_take *take, uint32_t queue_number, uint6
     uint32_t want = count < take->max ? (uint32_t)count : take->max;
     int rc = clg_lookup_entries(take->core->fold, queue_number, offset, take->visible, found, want,
                                 &found_count, &bound);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive: look up offset %" PRIu64, offset);
+    }
     clg_reader_begin(&take->receiver->reader);
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < found_count && offset < end; i++) {
         if (found[i].queue_offset < offset) {
@@ -216,7 +219,7 @@ static int receive_range(struct receive_take *take, uint32_t queue_number, uint6
         if ((found[i].flags & CLG_QUEUE_ENTRY_HOLE) != 0) {
             receive_note(take, queue_number, offset, 1, 0);
         } else {
-            rc = receive_read(take, queue_number, &found[i], attempt, err);
+            rc = receive_read(take, queue_number, &found[i], attempt, take->count > 0 ? NULL : err);
             if (rc != COMMITLOG_OK && take->count > 0) {
                 return COMMITLOG_OK; /* the next call begins with it, and tells */
             }
@@ -295,9 +298,10 @@ static int receive_begin(struct receive_take *take, uint32_t queue_number,
     struct commitlog_receipt ignored = {0};
     bool lost = false;
     int rc = clg_core_lost_front(take->core, queue_number, take->visible, range, &lost);
-    if (rc == COMMITLOG_OK) {
-        rc = clg_work_commit(take->receiver, &begin, 1, &ignored, err);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive: what was before the first message");
     }
+    rc = clg_work_commit(take->receiver, &begin, 1, &ignored, err);
     return rc != COMMITLOG_OK || !lost
                ? rc
                : clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
@@ -317,13 +321,18 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     }
     struct clg_gate gate;
     int rc = clg_gate_look(take->core, take->visible, group, queue_number, &gate);
-    if (rc != COMMITLOG_OK || !gate.open) {
-        return rc; /* not before its parents are consumed so far */
-    }
     struct clg_lookup_range range = {0};
-    rc = clg_lookup_range(take->core->fold, queue_number, take->visible, &range);
+    if (rc == COMMITLOG_OK && gate.open) {
+        rc = clg_lookup_range(take->core->fold, queue_number, take->visible, &range);
+    }
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive: where a queue begins and ends");
+    }
+    if (!gate.open) {
+        return COMMITLOG_OK; /* not before its parents are consumed so far */
+    }
     const struct clg_group_offset *known = clg_group_find_offset(group, queue_number);
-    if (rc == COMMITLOG_OK && (known == NULL || known->offset < range.min)) {
+    if (known == NULL || known->offset < range.min) {
         rc = receive_begin(take, queue_number, &range, err);
     }
     if (rc == COMMITLOG_OK) { /* what is done may begin just there */
@@ -475,7 +484,8 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         }
         rc = receive_wait(&take, nudges, until);
         if (rc == COMMITLOG_ETIMEDOUT && clg_os_left(store->os, until.mono_ns) == 0) {
-            return COMMITLOG_EEND;
+            return clg_fail(err, COMMITLOG_EEND, 0, CLG_NO_POSITION,
+                            "receive: nothing came in time");
         }
         if (rc != COMMITLOG_OK && rc != COMMITLOG_ETIMEDOUT) {
             return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive");

@@ -53,7 +53,9 @@ int clg_store_fold(struct commitlog_store *store, struct clg_core **core, uint64
             again = clg_follow_again(store, (*core)->generation, &reads, &rc);
         }
         if (!again) {
-            return rc;
+            return rc != COMMITLOG_EBUSY ? rc
+                                         : clg_fail(err, rc, 0, CLG_NO_POSITION,
+                                                    "a writer is just opening or closing");
         }
         clg_core_unref(*core);
         *core = clg_store_core(store);
