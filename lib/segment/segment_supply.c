@@ -210,6 +210,16 @@ void clg_segment_supply_retry(struct clg_segment_supply *supply)
     clg_mutex_unlock(supply->dir->os, &supply->lock);
 }
 
+bool clg_segment_supply_is_short(struct clg_segment_supply *supply)
+{
+    const struct commitlog_os *os = supply->dir->os;
+    clg_mutex_lock(os, &supply->lock);
+    bool is_short = supply->wanted && supply->failure.code == COMMITLOG_ENOSPC;
+    CLG_ASSERT(supply->ready == NULL || !supply->wanted);
+    clg_mutex_unlock(os, &supply->lock);
+    return is_short;
+}
+
 bool clg_segment_supply_is_ready(struct clg_segment_supply *supply, uint64_t base)
 {
     const struct commitlog_os *os = supply->dir->os;

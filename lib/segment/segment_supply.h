@@ -88,6 +88,9 @@ CLG_MUST_CHECK int clg_segment_supply_step(struct clg_segment_supply *supply, in
 /* Space was freed: do not wait out the pause after a full disk. */
 void clg_segment_supply_retry(struct clg_segment_supply *supply);
 
+/* True: the disk was full when the next segment was to be made, and it is still to be made. */
+bool clg_segment_supply_is_short(struct clg_segment_supply *supply);
+
 /* True if take(base) would be a mere hand-over now. */
 bool clg_segment_supply_is_ready(struct clg_segment_supply *supply, uint64_t base);
 

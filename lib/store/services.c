@@ -199,6 +199,10 @@ static void service_images(struct service_step *step)
     struct commitlog_error err;
     clg_error_clear(&err);
     bool more = false;
+    if (clg_segment_supply_is_short(&store->supply)) {
+        return; /* of what is freed the next segment is first: view files can wait, appends cannot
+                 */
+    }
     uint64_t durable = clg_log_durable(core->log);
     service_report(step, clg_fold_write_images(core->fold, durable, &more, &err), &err);
     step->again = step->again || more;

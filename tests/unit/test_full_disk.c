@@ -54,6 +54,63 @@ static void check_frees(void)
     ck_assert_uint_eq(retain_what_may_go(COMMITLOG_OK).bytes_dropped, segment_bytes);
 }
 
+/* ---- inodes ---------------------------------------------------------------------------------- */
+
+static uint32_t inodes;
+
+static int open_with_inode(const struct commitlog_os *os, int dirfd, const char *name,
+                           uint32_t flags, uint32_t mode)
+{
+    const struct commitlog_os *under = commitlog_fault_os(machine);
+    struct clg_os_stat stat;
+    (void)os;
+    if ((flags & CLG_OS_OPEN_CREATE) != 0 && under->stat_at(under, dirfd, name, &stat) == -ENOENT) {
+        if (inodes == 0)
+            return -ENOSPC;
+        inodes--;
+    }
+    return under->open_at(under, dirfd, name, flags, mode);
+}
+
+static void steps(void)
+{
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    uint32_t wait_ms = 0;
+    for (uint32_t i = 0; i < 100; i++) {
+        (void)commitlog_step(store, 0, &wait_ms);
+        os->sleep_ns(os, INT64_C(10000000));
+    }
+}
+
+/* Of a disk without inodes one is freed: the log has it, not a view file, which can wait. */
+START_TEST(the_first_file_that_can_be_made_is_the_next_segment)
+{
+    struct commitlog_os table = *commitlog_fault_os(machine);
+    int32_t rc = COMMITLOG_OK;
+    uint32_t wait_ms = 0;
+    table.open_at = open_with_inode;
+    inodes = 100;
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open_with(&table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    inodes = 1;
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < 100000; i++)
+        rc = commitlog_append(store, topic, 0, filling, sizeof(filling), 0, NULL);
+    ck_assert_int_eq(rc, COMMITLOG_ENOSPC);
+    steps();
+    rc = commitlog_append(store, topic, 0, filling, sizeof(filling), 0, NULL);
+    ck_assert_int_eq(rc, COMMITLOG_ENOSPC); /* and is not tried again for a moment */
+    inodes = 1;
+    (void)commitlog_step(store, 0, &wait_ms);
+    steps();
+    rc = commitlog_append(store, topic, 0, filling, sizeof(filling), 0, NULL);
+    ck_assert_msg(rc == COMMITLOG_OK, "%s", commitlog_error_name(rc));
+    inodes = 100;
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+END_TEST
+
 /* ---- groups ---------------------------------------------------------------------------------- */
 
 static void fill_for_group(void)
@@ -234,6 +291,7 @@ int main(void)
     TCase *cases = tcase_create("cases");
     tcase_set_timeout(cases, 60);
     tcase_add_checked_fixture(cases, full_setup, full_teardown);
+    tcase_add_test(cases, the_first_file_that_can_be_made_is_the_next_segment);
     tcase_add_loop_test(cases, what_a_group_has_consumed_frees_the_disk, 0, GROUP_CALLS);
     tcase_add_test(cases, what_receivers_acknowledge_frees_the_disk);
     tcase_add_test(cases, a_dead_letter_frees_the_disk);
