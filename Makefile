@@ -102,8 +102,8 @@ endif
 VARIANT_LDFLAGS :=
 VARIANT_ENV :=
 # A flip costs a fork, which the sanitizers' shadow memory makes slow; `check` flips every bit, and
-# once is enough. An odd step meets each bit of a byte. And schedules that preempt are walked once,
-# by `check`, in a library with all assertions, and most of those that are drawn. Calls that fail are
+# once is enough. An odd step meets each bit of a byte. And schedules that preempt are walked by
+# `check` only, in a library with all assertions, and most of those that are drawn. Calls that fail are
 # as many as in `check`.
 FEWER_FLIPS := EVERY=61 NTH_EVERY=100 WRITE_EVERY=3 BOUND=0 DRAWS=40 FLIPS=1500
 ifeq ($(VARIANT),release)
