@@ -30,6 +30,9 @@ else
     exit 1
 fi
 
+# One at a time, where make runs several of these at once: apt would refuse.
+exec 9<"$0"
+flock 9
 export DEBIAN_FRONTEND=noninteractive
 install_missing() {
     # The lists of words are meant to be split.
