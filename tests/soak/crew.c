@@ -178,6 +178,26 @@ void crew_stop(struct crew *crew, uint32_t member, int64_t ms)
     crew->stops++;
 }
 
+/* Where CHECKPOINT was taken away, and a writer was killed before it had made another one, verify
+ * says that, and nothing else. */
+static bool tool_misses_checkpoint(const struct crew *crew)
+{
+    char path[DIRS_PATH_MAX], line[512];
+    uint32_t missing = 0, others = 0;
+    FILE *said = NULL;
+    path_join(path, crew->root, "command.out");
+    said = fopen(path, "re");
+    CHECK(said != NULL);
+    while (fgets(line, sizeof line, said) != NULL) {
+        bool damage = strncmp(line, "damage:", strlen("damage:")) == 0;
+        bool checkpoint = strstr(line, ": there is no CHECKPOINT\n") != NULL;
+        missing += damage && checkpoint;
+        others += damage && !checkpoint;
+    }
+    fclose(said);
+    return atomic_load(&crew->book->bare) != 0 && missing == 1 && others == 0;
+}
+
 static void member_ended(struct crew *crew, uint32_t member, int status)
 {
     struct member *of = &crew->members[member];
@@ -192,6 +212,9 @@ static void member_ended(struct crew *crew, uint32_t member, int status)
         crew->closes += as_asked;
     }
     if (as_told || as_asked)
+        return;
+    if (member == CREW_TOOL && WIFEXITED(status) && WEXITSTATUS(status) == 1 &&
+        tool_misses_checkpoint(crew))
         return;
     member_name(member, name);
     if (member == CREW_TOOL)

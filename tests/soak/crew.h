@@ -5,7 +5,8 @@
  *
  * Owns: the processes; all of them die with the driver.
  * Invariants: 1. a process ends by the signal that it was sent, or, if it was asked, by itself with
- *       status 0; 2. each of its threads gives a sign of life within HANG_MS of its running time;
+ *       status 0, or verify with 1, to name the CHECKPOINT that was taken away; 2. each of its
+ *       threads gives a sign of life within HANG_MS of its running time;
  *       3. memory, descriptors, maps, files and room on the disk stay below the bounds of growth.c.
  * Failure modes: a violation is told once, with seed, round and the plan of the writer; everything
  *       is killed, the directory stays, status 1.
