@@ -176,18 +176,18 @@ static bool facts_all_good(const struct clg_facts *facts)
 /* Without CHECKPOINT the log itself says where it begins: above it, files are missing; below, they
  * were unlinked and came back. Of a log with damage in it the record that says so may be lost. With
  * one slot lost the other one may be of before retention dropped what is missing: the record was
- * durable before that, and with it all that was carried forward. */
+ * durable before that, and with it all that was carried forward: a tail that was never durable,
+ * though something in it is valid, has not lost it. */
 static bool facts_learn_first(struct clg_facts *facts)
 {
     uint64_t told = clg_max_u64(facts->first_record, CLG_SEGMENT_DATA_START);
-    uint64_t known = clg_max_u64(facts->valid_end, facts->witness);
     const struct clg_fact_range *range = facts->range_count > 0 ? &facts->ranges[0] : NULL;
     /* Of a file without a segment in it the end counts as where its records would begin. */
     uint64_t from =
         range == NULL
-            ? known
+            ? facts->witness
             : range->from + (range->kind == CLG_RANGE_SEGMENT ? CLG_SEGMENT_DATA_START : 0);
-    bool whole = facts->segment_count > 0 && from >= known;
+    bool whole = facts->segment_count > 0 && from >= facts->witness;
     bool newest = facts->have_checkpoint && (facts->bad_slots == 0 || told < facts->first);
     if (newest || told == facts->first || (told < facts->first && !whole)) {
         return false;

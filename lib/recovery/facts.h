@@ -224,6 +224,8 @@ void clg_facts_free(struct clg_facts *facts);
 bool clg_facts_is_below(const struct clg_facts *facts, const struct clg_fact_segment *fact);
 /* No segment, and named as if it began in the middle of one: it takes nothing from that. */
 bool clg_facts_is_stray(const struct clg_facts *facts, size_t index);
+/* Behind all records and ranges something had been durable: from *out_from to facts->witness. */
+bool clg_facts_lost_end(const struct clg_facts *facts, uint64_t *out_from);
 
 /* What became of the live area of a writer that did not close, so that nobody can say what was only
  * in it, or that there was nothing. NULL: nothing became of it. */

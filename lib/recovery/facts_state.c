@@ -3,8 +3,8 @@
  * facts_state.c -- where the views will begin to read the log, and what else recovery asks of facts
  * that were collected. See facts.h and facts_internal.h.
  *
- * The views ask more of the file; what is asked here is what damage of the log makes false. Where
- * CHECKPOINT is lost the position alone counts, and the whole file is checked for it.
+ * The views begin with it only if the whole file passes its check; what else is asked here is what
+ * damage of the log makes false. Where CHECKPOINT is lost the position alone counts.
  */
 #include <errno.h>
 
@@ -57,27 +57,6 @@ static bool state_is_of_log(const struct clg_facts *facts, uint64_t position,
                                        clg_scan_is_record(fact->segment, last, check));
 }
 
-uint64_t clg_facts_views_from(const struct clg_facts *facts, const struct clg_store_dir *dir,
-                              uint64_t end)
-{
-    uint8_t bytes[STATE_READ_BYTES];
-    uint64_t newest = 0;
-    uint64_t from = facts->first;
-    CLG_ASSERT(facts->state_count <= CLG_FACTS_STATES);
-    for (uint32_t i = 0; i < facts->state_count; i++) {
-        uint64_t position = facts->states[i];
-        uint64_t active = 0;
-        if (position >= clg_max_u64(facts->first, newest) && position <= end &&
-            state_read(facts->os, dir, position, bytes) &&
-            state_is_of_log(facts, position, bytes, &active)) {
-            newest = position;
-            from = active + CLG_SEGMENT_DATA_START;
-        }
-    }
-    CLG_ASSERT(from >= facts->first);
-    return from;
-}
-
 /* All of a file that its header says is of this size; *out: it is a .state of this position. */
 static int state_is_whole(const struct clg_facts *facts, int fd, uint64_t bytes, uint64_t position,
                           bool *out, struct commitlog_error *err)
@@ -96,36 +75,72 @@ static int state_is_whole(const struct clg_facts *facts, int fd, uint64_t bytes,
     return 0;
 }
 
+/* The same of the file of that name, if its size can be one of such a log. */
+static int state_has_whole(const struct clg_facts *facts, const struct clg_store_dir *dir,
+                           uint64_t position, bool *out, struct commitlog_error *err)
+{
+    const struct commitlog_os *os = facts->os;
+    char name[CLG_SEGMENT_NAME_BYTES];
+    uint8_t header[CLG_VIEW_HEADER_BYTES];
+    struct clg_os_stat stat;
+    int rc = 0;
+    *out = false;
+    CLG_ASSERT(position >= facts->first);
+    clg_segment_name_make(name, CLG_FILE_STATE, position);
+    if (os->stat_at(os, dir->view_fd, name, &stat) < 0 || stat.type != CLG_OS_FILE ||
+        stat.size_bytes < sizeof(header) ||
+        !clg_state_file_can_be(stat.size_bytes, position - facts->first)) {
+        return 0;
+    }
+    int fd = os->open_at(os, dir->view_fd, name, CLG_OS_OPEN_READ, 0);
+    if (fd < 0) {
+        return 0; /* what does not read proves nothing */
+    }
+    if (clg_os_pread_all(os, fd, header, sizeof(header), 0) == 0 &&
+        clg_load_le64(header + CLG_STATE_AT_BYTES) == stat.size_bytes - sizeof(header)) {
+        rc = state_is_whole(facts, fd, stat.size_bytes, position, out, err);
+    }
+    clg_os_close_fd(os, &fd);
+    return rc;
+}
+
+uint64_t clg_facts_views_from(const struct clg_facts *facts, const struct clg_store_dir *dir,
+                              uint64_t end)
+{
+    uint8_t bytes[STATE_READ_BYTES];
+    uint64_t newest = 0;
+    uint64_t from = facts->first;
+    CLG_ASSERT(facts->state_count <= CLG_FACTS_STATES);
+    for (uint32_t i = 0; i < facts->state_count; i++) {
+        uint64_t position = facts->states[i];
+        uint64_t active = 0;
+        if (position >= clg_max_u64(facts->first, newest) && position <= end &&
+            state_read(facts->os, dir, position, bytes) &&
+            state_is_of_log(facts, position, bytes, &active)) {
+            bool whole = false;
+            int rc = state_has_whole(facts, dir, position, &whole, NULL);
+            /* Without memory for it the views will have none either. */
+            newest = rc == 0 && whole ? position : newest;
+            from = rc == 0 && whole ? active + CLG_SEGMENT_DATA_START : from;
+        }
+    }
+    CLG_ASSERT(from >= facts->first);
+    return from;
+}
+
 int clg_facts_ask_states(struct clg_facts *facts, const struct clg_store_dir *dir,
                          struct commitlog_error *err)
 {
-    const struct commitlog_os *os = facts->os;
     int rc = 0;
     if (facts->writer_live || (facts->have_checkpoint && facts->bad_slots == 0)) {
         return 0;
     }
     for (uint32_t i = 0; rc == 0 && i < facts->state_count; i++) {
         const uint64_t position = facts->states[i];
-        char name[CLG_SEGMENT_NAME_BYTES];
-        uint8_t header[CLG_VIEW_HEADER_BYTES];
-        struct clg_os_stat stat;
-        clg_segment_name_make(name, CLG_FILE_STATE, position);
-        if (position <= facts->witness || position > CLG_POSITION_MAX ||
-            os->stat_at(os, dir->view_fd, name, &stat) < 0 || stat.type != CLG_OS_FILE ||
-            stat.size_bytes < sizeof(header) ||
-            !clg_state_file_can_be(stat.size_bytes, position - facts->first)) {
-            continue;
-        }
-        int fd = os->open_at(os, dir->view_fd, name, CLG_OS_OPEN_READ, 0);
         bool whole = false;
-        if (fd < 0) {
-            continue; /* what does not read proves nothing */
+        if (position > facts->witness && position >= facts->first && position <= CLG_POSITION_MAX) {
+            rc = state_has_whole(facts, dir, position, &whole, err);
         }
-        if (clg_os_pread_all(os, fd, header, sizeof(header), 0) == 0 &&
-            clg_load_le64(header + CLG_STATE_AT_BYTES) == stat.size_bytes - sizeof(header)) {
-            rc = state_is_whole(facts, fd, stat.size_bytes, position, &whole, err);
-        }
-        clg_os_close_fd(os, &fd);
         if (whole) {
             clg_facts_witness(facts, position, CLG_WITNESS_STATE);
         }

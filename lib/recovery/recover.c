@@ -190,21 +190,11 @@ static int recover_report_gaps(struct recover *v, uint64_t upto)
     return rc;
 }
 
-/* A file of which nothing is left, and none behind it: what was durable had gone on in it. */
-static bool recover_is_last(const struct clg_facts *facts, const struct clg_fact_range *range)
-{
-    const struct clg_fact_segment *last =
-        facts->segment_count > 0 ? &facts->segments[facts->segment_count - 1] : NULL;
-    CLG_ASSERT(range->from < range->to);
-    return range->kind == CLG_RANGE_SEGMENT && last != NULL && last->segment == NULL &&
-           range->to == last->base + last->bytes;
-}
-
 /* Everything that fails in front of something valid, or of something that had been durable. */
 static int recover_report_damage(struct recover *v)
 {
     uint64_t known = clg_max_u64(v->facts.valid_end, v->facts.witness);
-    uint64_t listed = 0;
+    uint64_t lost = 0;
     CLG_ASSERT(v->plan.tail == COMMITLOG_TAIL_DAMAGED);
     int rc = recover_report_gaps(v, v->facts.scan_from); /* the scan has found those within */
     for (size_t i = 0; rc == 0 && i < v->facts.range_count; i++) {
@@ -212,14 +202,13 @@ static int recover_report_damage(struct recover *v)
         if (range.from >= known) {
             break;
         }
-        range.to = recover_is_last(&v->facts, &range) ? known : clg_min_u64(range.to, known);
-        listed++;
+        range.to = clg_min_u64(range.to, known);
         rc = recover_report_range(v, &range);
     }
-    if (rc == 0 && listed == 0 && v->facts.prefix_end < known) {
-        rc = recover_report_segment(v, v->facts.prefix_end, known);
+    if (rc == 0 && clg_facts_lost_end(&v->facts, &lost)) {
+        rc = recover_report_segment(v, lost, v->facts.witness);
     }
-    CLG_ASSERT(rc != 0 || listed == 0 || v->told_count > 0);
+    CLG_ASSERT(rc != 0 || v->facts.prefix_end >= v->facts.witness || v->told_count > 0);
     return rc;
 }
 

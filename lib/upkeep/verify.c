@@ -336,10 +336,7 @@ static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
             continue;
         }
         if (rc == 0 && fact->segment == NULL && !clg_plan_is_leftover(facts, i)) {
-            bool last = i + 1 == facts->segment_count;
-            rc = clg_verify_say(v, fact->base,
-                                last ? clg_max_u64(expected, facts->witness) : expected,
-                                clg_segment_state_text(fact->state));
+            rc = clg_verify_say(v, fact->base, expected, clg_segment_state_text(fact->state));
         }
         if (rc != 0 || ahead || fact->segment == NULL) {
             continue;
@@ -365,6 +362,7 @@ static int verify_files(struct clg_verify *v, const struct clg_facts *facts)
 static int verify_behind(struct clg_verify *v, const struct clg_facts *facts)
 {
     uint64_t known = clg_max_u64(facts->valid_end, facts->witness);
+    uint64_t lost = 0;
     if (facts->writer_live || facts->prefix_end >= facts->witness) {
         return 0;
     }
@@ -381,8 +379,8 @@ static int verify_behind(struct clg_verify *v, const struct clg_facts *facts)
             return rc;
         }
     }
-    if (facts->range_count == 0 || facts->ranges[0].from >= known) {
-        return clg_verify_say(v, facts->prefix_end, known, "durable records are missing");
+    if (clg_facts_lost_end(facts, &lost)) {
+        return clg_verify_say(v, lost, facts->witness, "durable records are missing");
     }
     CLG_ASSERT(v->counts->damaged_ranges > 0);
     return 0;

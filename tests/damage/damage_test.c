@@ -5,12 +5,13 @@
  *
  * Each store is grown by a seed (grown_store.h). Single bits are flipped in it, looked at and
  * flipped back; a share of them also in a copy that is opened for writing, and in one that is
- * salvaged. Of all other kinds (spoil.h) some are tried on copies. judge.h has the rules.
+ * salvaged. Of all other kinds (spoil.h) some are tried on copies, one at a time and two at once.
+ * judge.h has the rules.
  *
- * Environment: SEED (1); FLIPS, in all (default 6000), and TRIALS, other damages for each 100 flips
- * (10); PARTS and PART: of the stores, only each PARTS-th; WRITE_SHARE and SALVAGE_SHARE, one in so
- * many of the flips (12, 24); STORE and TRIAL: one store, one trial only; KIND: one kind; ALL=1:
- * print all violations.
+ * Environment: SEED (1); FLIPS, in all (default 6000), and for each 100 of them TRIALS, other
+ * damages (10), and PAIRS, two damages (10); PARTS and PART: of the stores, only each PARTS-th;
+ * WRITE_SHARE and SALVAGE_SHARE, one in so many of the flips (12, 24); STORE and TRIAL: one store,
+ * one trial only; KIND: one kind; ALL=1: print all violations.
  */
 #include <stdio.h>
 #include <stdlib.h>
@@ -26,6 +27,7 @@ struct program {
     uint64_t seed;
     uint64_t flips; /* for each store */
     uint64_t trials;
+    uint64_t pairs;
     uint64_t write_every;
     uint64_t salvage_every;
     uint64_t only_trial;
@@ -128,18 +130,52 @@ static void spoil_one(struct program *program, uint64_t number)
     commitlog_fault_free(copy);
 }
 
+/* Two at once: what one of them makes of the log must not hide the other. */
+static void spoil_two(struct program *program, uint64_t number)
+{
+    static const enum spoil_kind kinds[] = {
+        SPOIL_TRUNCATED,   SPOIL_FLIP,        SPOIL_GARBAGE,        SPOIL_ZERO_512, SPOIL_ZERO_4096,
+        SPOIL_SWAP_INSIDE, SPOIL_SWAP_ACROSS, SPOIL_MISSING,        SPOIL_MISSING,  SPOIL_BAD_LIVE,
+        SPOIL_BAD_VIEW,    SPOIL_OLD_VIEW,    SPOIL_BAD_CHECKPOINT,
+    };
+    const uint64_t count = sizeof(kinds) / sizeof(kinds[0]);
+    static struct spoil spoil;
+    struct commitlog_fault *copy = NULL;
+    struct trial trial;
+    const struct grown *grown = &program->grown;
+    const struct store_files *files = &program->bench.files;
+    enum spoil_kind one = kinds[rng_below(&program->rng, count)];
+    enum spoil_kind other = kinds[rng_below(&program->rng, count)];
+    /* In this order: what was cut off or is gone is not written to. */
+    enum spoil_kind first = one < other ? one : other;
+    enum spoil_kind second = one < other ? other : one;
+    CHECK_RC(commitlog_fault_clone(grown->machine, number, &copy), COMMITLOG_OK);
+    if (second != SPOIL_TRUNCATED &&
+        spoil_apply(grown, files, &program->foreign, copy, &program->rng, first, &spoil) &&
+        spoil_add(grown, files, &program->foreign, copy, &program->rng, second, &spoil)) {
+        trial_begin(&trial, &program->bench, copy, &spoil, number, SURVEY_EVERY_WAY);
+        trial_look(&trial);
+        trial_write(&trial);
+        trial_salvage(&trial);
+        program->tally.twos++;
+    }
+    commitlog_fault_free(copy);
+}
+
 static void program_store(struct program *program, uint64_t index)
 {
     uint64_t seed = program->seed * UINT64_C(1000003) + index;
     grown_make(&program->grown, seed);
     bench_begin(&program->bench, &program->grown, &program->foreign, index, &program->tally);
-    for (uint64_t i = 0; i < program->flips + program->trials; i++) {
+    for (uint64_t i = 0; i < program->flips + program->trials + program->pairs; i++) {
         if (program->only_trial != UINT64_MAX && program->only_trial != i) {
             continue;
         }
         rng_begin(&program->rng, seed * 131 + i * UINT64_C(0x9e3779b97f4a7c15));
         if (i < program->flips && program->only_kind == UINT64_MAX) {
             flip_one(program, i);
+        } else if (i >= program->flips + program->trials) {
+            spoil_two(program, i);
         } else if (i >= program->flips) {
             spoil_one(program, i);
         }
@@ -178,11 +214,11 @@ static void program_tell(const struct tally *tally)
     const uint64_t *v = tally->violations;
     uint64_t unsettled = tally->flips_of[GROWN_KILLED] + tally->flips_of[GROWN_CUT];
     printf("figures: flips=%llu flips_acknowledged=%llu unnoticed=%llu torn_after_clean=%llu "
-           "flips_unsettled=%llu torn_taken=%llu other_damage=%llu altered=%llu "
+           "flips_unsettled=%llu torn_taken=%llu other_damage=%llu two_damages=%llu altered=%llu "
            "lost_by_salvage=%llu violations=%llu\n",
            (ull)tally->flips, (ull)tally->flips_acknowledged, (ull)v[VIOLATION_UNNOTICED],
            (ull)v[VIOLATION_TORN_CLEAN], (ull)unsettled, (ull)tally->torn_taken, (ull)tally->others,
-           (ull)v[VIOLATION_ALTERED], (ull)v[VIOLATION_SALVAGE], (ull)bad);
+           (ull)tally->twos, (ull)v[VIOLATION_ALTERED], (ull)v[VIOLATION_SALVAGE], (ull)bad);
 }
 
 static bool is_sound(const struct tally *tally)
@@ -210,6 +246,7 @@ int main(void)
     program.seed = prog_begin("damage_test");
     program.flips = FLIPS_A_STORE;
     program.trials = prog_env("TRIALS", 10) * FLIPS_A_STORE / 100;
+    program.pairs = prog_env("PAIRS", 10) * FLIPS_A_STORE / 100;
     program.write_every = prog_env("WRITE_SHARE", 12);
     program.salvage_every = prog_env("SALVAGE_SHARE", 24);
     program.only_trial = prog_env("TRIAL", UINT64_MAX);
@@ -232,6 +269,6 @@ int main(void)
         grown_free(&program.foreign);
     }
     program_tell(&program.tally);
-    prog_checks_add(program.tally.flips + program.tally.others);
+    prog_checks_add(program.tally.flips + program.tally.others + program.tally.twos);
     return prog_end() != 0 || !is_sound(&program.tally) ? 1 : 0;
 }

@@ -139,6 +139,13 @@ void bench_end(struct bench *bench)
 
 /* ---- what may be ---------------------------------------------------------------------------- */
 
+/* It lies in the stage alone, and that is what was spoiled. */
+static bool is_staged_away(const struct trial *trial, const struct book_item *item)
+{
+    const struct grown *grown = trial->bench->grown;
+    return trial->spoil->live && grown->end == GROWN_KILLED && item->end > grown->book.written;
+}
+
 /* Only a witness that was not touched itself counts. */
 static uint64_t trial_proof(const struct trial *trial)
 {
@@ -150,7 +157,8 @@ static uint64_t trial_proof(const struct trial *trial)
     for (uint32_t i = 0; i < grown->book.count; i++) {
         const struct book_item *item = &grown->book.items[i];
         if (!trial->spoil->touched[i] && !item->is_hole && item->witness > proof &&
-            item->position < grown->log_end && !trial_is_unknown(trial, item)) {
+            item->position < grown->log_end && !trial_is_unknown(trial, item) &&
+            !is_staged_away(trial, item)) {
             proof = item->witness;
         }
     }

@@ -42,6 +42,7 @@ struct tally {
     uint64_t torn_of[GROWN_ENDS];
     uint64_t flips_of[GROWN_ENDS];
     uint64_t others;
+    uint64_t twos; /* two damages at once */
     uint64_t applied[SPOIL_KINDS];
     uint64_t refused[SPOIL_KINDS];
     uint64_t reader_refused[SPOIL_KINDS];

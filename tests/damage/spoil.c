@@ -209,9 +209,8 @@ static bool spoil_names_of(struct work *work)
     char path[FILES_PATH];
     uint64_t base = last->base + last->bytes;
     if (work->out->kind == SPOIL_MISSING) {
-        CHECK_RC(commitlog_fault_remove(work->machine, file->path), COMMITLOG_OK);
         spoil_says(work, file->path, 0, file->bytes);
-        return true;
+        return commitlog_fault_remove(work->machine, file->path) == COMMITLOG_OK;
     }
     if (work->out->kind == SPOIL_EXCHANGED) {
         const struct store_file *other = files_any_segment(files, work->rng);
@@ -448,5 +447,25 @@ bool spoil_apply(const struct grown *grown, const struct store_files *files,
         return false;
     }
     spoil_find(grown, files, machine, out);
+    return true;
+}
+
+bool spoil_add(const struct grown *grown, const struct store_files *files,
+               const struct grown *foreign, struct commitlog_fault *machine, struct rng *rng,
+               enum spoil_kind kind, struct spoil *out)
+{
+    static struct spoil before;
+    before = *out;
+    if (!spoil_apply(grown, files, foreign, machine, rng, kind, out)) {
+        *out = before;
+        return false;
+    }
+    /* What is wrong in log/ was found again. */
+    out->checkpoint = out->checkpoint || before.checkpoint;
+    out->live = out->live || before.live;
+    out->view = out->view || before.view;
+    out->kind = out->kind > before.kind ? out->kind : before.kind;
+    size_t length = strlen(out->what);
+    (void)snprintf(out->what + length, sizeof(out->what) - length, "; %.150s", before.what);
     return true;
 }

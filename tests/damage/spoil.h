@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * spoil.h -- one damage of each kind, at a random place of a store that nobody has open, and which
- * records it touches.
+ * spoil.h -- one damage of each kind, or two, at a random place of a store that nobody has open,
+ * and which records they touch.
  *
  * Owns: struct store_files, the log as it was before the damage.
  * Invariants: what is touched is found by comparing bytes, not by what the kind meant to do.
@@ -63,7 +63,7 @@ struct store_files {
 
 struct spoil {
     enum spoil_kind kind;
-    char what[160];
+    char what[320];
     char bad_path[FILES_PATH]; /* a part of it cannot be read; "" */
     uint64_t bad_at;
     uint64_t bad_bytes;
@@ -101,6 +101,10 @@ const struct store_file *files_segment(const struct store_files *files, uint64_t
 bool spoil_apply(const struct grown *grown, const struct store_files *files,
                  const struct grown *foreign, struct commitlog_fault *machine, struct rng *rng,
                  enum spoil_kind kind, struct spoil *out);
+/* One more damage of such a machine; false: there is nothing of the kind, *out is as it was. */
+bool spoil_add(const struct grown *grown, const struct store_files *files,
+               const struct grown *foreign, struct commitlog_fault *machine, struct rng *rng,
+               enum spoil_kind kind, struct spoil *out);
 /* Where a bit may be flipped: path and byte. in_item: one of an acknowledged message. */
 void spoil_place(const struct grown *grown, const struct store_files *files, struct rng *rng,
                  bool in_item, const struct store_file **out_file, uint64_t *out_at);

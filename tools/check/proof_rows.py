@@ -73,12 +73,13 @@ ROWS = [
         "hold end it", 8,
         simulation("nth_test", 8, checked=(0,)), f"{SEED} EVERY=1000 {BUILD}/tests/fault/nth_test",
         {"injected": 1, "left_out": 0}, ["tests"], build_whole=CHECKED_TESTS),
-    Row("damage", "bits of acknowledged data flipped; pages, files and names spoiled", 16,
+    Row("damage", "bits of acknowledged data flipped; pages, files and names spoiled, one or two "
+        "at once", 16,
         lambda part: f"SEED=1 PARTS=16 PART={part} FLIPS=1060000 "
                      f"{BUILD}/tests/damage/damage_test",
         f"{ANOTHER_SEED} FLIPS=6000 {BUILD}/tests/damage/damage_test",
         {"flips_acknowledged": 1_000_000, "unnoticed": 0, "torn_after_clean": 0, "altered": 0,
-         "lost_by_salvage": 0, "other_damage": 1, "violations": 0}, ["tests"]),
+         "lost_by_salvage": 0, "other_damage": 1, "two_damages": 1, "violations": 0}, ["tests"]),
     Row("real-cuts", "power cuts under this kernel, on a disk that loses its cache: ext4, xfs, "
         "btrfs", 4, lambda part: f"SEED=1 PART={part} CUTS=30 tests/powercut/powercut.sh",
         f"{SEED} CUTS=4 tests/powercut/powercut.sh",

@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_two_damages.c -- two things are wrong at once: each is named, by a reader, by verify and by
+ * a plan, and who refuses to write changes nothing.
+ */
+#include <stdio.h>
+
+#include "unit/fault_fixture.h"
+
+#include "format/limits.h"
+#include "support/run_suite.h"
+
+enum { OLDEST_MISSING = 1, RECORD_WRONG = 2, HEADER_WRONG = 4, LAST_HEADLESS = 8, CASES = 16 };
+
+static const char *log_path(uint64_t base)
+{
+    static char path[64];
+    (void)snprintf(path, sizeof(path), "/store/log/%020llu.log", (unsigned long long)base);
+    return path;
+}
+
+/* Positions that damages name; all are asked for in order. */
+struct named {
+    uint64_t to;      /* the highest */
+    uint64_t covered; /* of what was asked for: all before it is named */
+};
+
+static void add_damage(struct named *named, const struct commitlog_damage *damage)
+{
+    if (damage->to_position == UINT64_MAX)
+        return;
+    named->to = damage->to_position > named->to ? damage->to_position : named->to;
+    if (damage->from_position <= named->covered && damage->to_position > named->covered)
+        named->covered = damage->to_position;
+}
+
+/* What was in the segments that are gone, but for headers and footers. */
+static void check_named(const struct named *named, uint64_t end)
+{
+    ck_assert_msg(named->to >= end, "named up to %llu of %llu", (unsigned long long)named->to,
+                  (unsigned long long)end);
+    ck_assert_msg(named->covered >= end, "nothing names %llu of %llu",
+                  (unsigned long long)named->covered, (unsigned long long)end);
+}
+
+static void check_reader(uint64_t from, uint64_t end)
+{
+    const uint64_t how[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    struct named named = {.covered = from};
+    ck_assert_int_eq(store_open_by(how, 1), COMMITLOG_OK);
+    for (uint32_t i = 0; commitlog_damage_get(store, i, &damage) == COMMITLOG_OK; i++) {
+        add_damage(&named, &damage);
+    }
+    check_named(&named, end);
+    ck_assert_int_eq(commitlog_close(store, &err), COMMITLOG_OK);
+    store = NULL;
+}
+
+static void check_report(struct commitlog_report *report, uint64_t from, uint64_t end)
+{
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    struct named named = {.covered = from};
+    for (uint32_t i = 0; commitlog_report_damage(report, i, &damage) == COMMITLOG_OK; i++) {
+        add_damage(&named, &damage);
+    }
+    commitlog_report_free(report);
+    check_named(&named, end);
+}
+
+/* The newest segments are missing; _i: what is wrong besides. */
+START_TEST(a_lost_end_is_named_beside_other_damage)
+{
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(9000, COMMITLOG_LEVEL_WRITTEN);
+    const uint64_t end = store_positions().published;
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    const uint64_t lost = 6 * segment_bytes;
+    ck_assert_uint_gt(end, lost + 2 * segment_bytes);
+    for (uint64_t base = lost; commitlog_fault_remove(machine, log_path(base)) == COMMITLOG_OK;) {
+        base += segment_bytes;
+    }
+    if ((_i & OLDEST_MISSING) != 0)
+        ck_assert_int_eq(commitlog_fault_remove(machine, log_path(0)), 0);
+    if ((_i & RECORD_WRONG) != 0)
+        ck_assert_int_eq(
+            commitlog_fault_flip(machine, log_path(2 * segment_bytes), segment_bytes / 2, 4), 0);
+    if ((_i & HEADER_WRONG) != 0) /* then all of the log is looked at */
+        ck_assert_int_eq(commitlog_fault_flip(machine, log_path(3 * segment_bytes), 20, 1), 0);
+    if ((_i & LAST_HEADLESS) != 0) {
+        ck_assert_int_eq(commitlog_fault_flip(machine, log_path(lost - segment_bytes), 20, 1), 0);
+        ck_assert_int_eq(commitlog_fault_flip(machine, log_path(lost - segment_bytes), 4116, 1), 0);
+    }
+    const uint64_t from = lost + CLG_SEGMENT_DATA_START;
+    check_reader(from, end);
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_int_eq(commitlog_verify("/store", options, &report, &err), COMMITLOG_EDAMAGED);
+    check_report(report, from, end);
+    ck_assert_int_eq(
+        commitlog_recover("/store", options, COMMITLOG_RECOVER_PLAN_ONLY, &report, &err),
+        COMMITLOG_EDAMAGED);
+    check_report(report, from, end);
+    commitlog_options_free(options);
+}
+END_TEST
+
+/* Without CHECKPOINT the log itself says where it begins, also when its tail is torn. */
+START_TEST(a_lost_beginning_is_named_beside_a_torn_tail)
+{
+    const uint64_t how[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(9000, COMMITLOG_LEVEL_WRITTEN);
+    const uint64_t end = store_positions().published;
+    const uint64_t last = end / segment_bytes * segment_bytes;
+    die(false);
+    ck_assert_uint_gt(end - last, segment_bytes / 2);
+    ck_assert_int_eq(commitlog_fault_flip(machine, log_path(last), segment_bytes / 2, 1), 0);
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/store/CHECKPOINT"), 0);
+    ck_assert_int_eq(commitlog_fault_remove(machine, log_path(0)), 0);
+    ck_assert_int_eq(store_open_by(how, 1), COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_damage_get(store, 0, &damage), COMMITLOG_OK);
+    ck_assert_uint_eq(damage.from_position, 0);
+    ck_assert_uint_eq(damage.to_position, segment_bytes);
+    ck_assert_int_eq(commitlog_close(store, &err), COMMITLOG_OK);
+    store = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+}
+END_TEST
+
+/* With the newest .state the views would have begun behind the damage. */
+START_TEST(a_refusal_for_a_bad_state_has_cut_nothing)
+{
+    char path[64];
+    const char *name = NULL;
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    uint32_t states = 0;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(9000, COMMITLOG_LEVEL_WRITTEN);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(10, COMMITLOG_LEVEL_DURABLE);
+    store_put(100, COMMITLOG_LEVEL_WRITTEN);
+    const uint64_t end = store_positions().published;
+    const uint64_t last = end / segment_bytes * segment_bytes;
+    die(false);
+    for (uint32_t i = 0; commitlog_fault_name(machine, "/store/view", i, &name) == 0; i++) {
+        if (strstr(name, ".state") != NULL) {
+            (void)snprintf(path, sizeof(path), "/store/view/%s", name);
+            states++;
+        }
+    }
+    ck_assert_uint_eq(states, 1);
+    ck_assert_int_eq(commitlog_fault_content(machine, path, &data, &bytes), 0);
+    ck_assert_int_eq(commitlog_fault_flip(machine, path, bytes - 1, 1), 0);
+    ck_assert_int_eq(commitlog_fault_flip(machine, log_path(0), segment_bytes / 2, 1), 0);
+    ck_assert_int_eq(commitlog_fault_flip(machine, log_path(last), end - last - 100, 1), 0);
+    ck_assert_int_eq(commitlog_fault_content(machine, log_path(last), &data, &bytes), 0);
+    void *before = malloc(bytes);
+    ck_assert_ptr_nonnull(before);
+    memcpy(before, data, bytes);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(commitlog_fault_content(machine, log_path(last), &data, &bytes), 0);
+    ck_assert(memcmp(before, data, bytes) == 0);
+    free(before);
+}
+END_TEST
+
+static Suite *two_damages_suite(void)
+{
+    Suite *suite = suite_create("two damages");
+    TCase *two = tcase_create("two");
+    tcase_add_checked_fixture(two, setup, teardown);
+    tcase_add_loop_test(two, a_lost_end_is_named_beside_other_damage, 0, CASES);
+    tcase_add_test(two, a_lost_beginning_is_named_beside_a_torn_tail);
+    tcase_add_test(two, a_refusal_for_a_bad_state_has_cut_nothing);
+    suite_add_tcase(suite, two);
+    return suite;
+}
+
+int main(void)
+{
+    return run_suite(two_damages_suite());
+}
