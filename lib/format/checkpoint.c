@@ -29,8 +29,8 @@ static bool checkpoint_ok(const struct clg_checkpoint *checkpoint)
            checkpoint->checkpointed <= checkpoint->durable &&
            checkpoint->durable <= CLG_POSITION_MAX &&
            checkpoint->state_position <= checkpoint->durable &&
-           (checkpoint->first | checkpoint->checkpointed | checkpoint->durable |
-            checkpoint->state_position) %
+           checkpoint->first % CLG_SEGMENT_ALIGN == 0 && /* that of a segment */
+           (checkpoint->checkpointed | checkpoint->durable | checkpoint->state_position) %
                    CLG_RECORD_ALIGN ==
                0 &&
            clg_segment_size_ok(checkpoint->segment_bytes);

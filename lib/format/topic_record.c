@@ -262,8 +262,8 @@ int clg_first_decode(const uint8_t *body, size_t bytes, uint64_t *first)
         return COMMITLOG_EDAMAGED;
     }
     uint64_t position = clg_load_le64(body);
-    if (position > CLG_POSITION_MAX || position % CLG_RECORD_ALIGN != 0) {
-        return COMMITLOG_EDAMAGED;
+    if (position > CLG_POSITION_MAX || position % CLG_SEGMENT_ALIGN != 0) {
+        return COMMITLOG_EDAMAGED; /* whole segments are dropped */
     }
     *first = position;
     return COMMITLOG_OK;

@@ -20,6 +20,7 @@ def checkpoint(data, uuid):
         same(page.where, "slot", line["sequence"] % 2, slot)
         need(line["first"] <= line["checkpointed"] <= line["durable"] >= line["state"],
              page.where, "order of positions")
+        same(page.where, "first modulo a page", line["first"] % PAGE, 0)
         need(line["clean"] in (0, 1), page.where, "clean")
         if best is None or line["sequence"] > best["sequence"]:
             best = line

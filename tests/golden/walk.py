@@ -130,6 +130,7 @@ class Log:
     def kept(self, record, body):
         same(body.where, "size", len(record.body), 8)
         self.first = body.u64(0)
+        same(body.where, "first modulo a page", self.first % 4096, 0)
 
     def given(self, record, body):
         self.groups.given(record, body, self.next_offset)

@@ -519,6 +519,8 @@ START_TEST(control_bodies)
     ck_assert_int_eq(clg_first_decode(body, 8, &first), 0);
     ck_assert_uint_eq(first, 8192);
     ck_assert_int_eq(clg_first_decode(body, 7, &first), COMMITLOG_EDAMAGED);
+    clg_first_encode(body, 8200);
+    ck_assert_int_eq(clg_first_decode(body, 8, &first), COMMITLOG_EDAMAGED);
     memset(body, 0xff, 8);
     ck_assert_int_eq(clg_first_decode(body, 8, &first), COMMITLOG_EDAMAGED);
 

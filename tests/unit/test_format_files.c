@@ -283,6 +283,8 @@ START_TEST(checkpoint_forged_fields_are_refused)
                      COMMITLOG_EDAMAGED);
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_FIRST, 16392), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_FIRST, 8193), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_FIRST, 8200), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_FIRST, 12288), 0);
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_CHECKPOINTED, 24584), COMMITLOG_EDAMAGED);
     ck_assert_int_eq(checkpoint_forged(CLG_CHECKPOINT_AT_DURABLE, UINT64_MAX - 7),
                      COMMITLOG_EDAMAGED);
