@@ -133,10 +133,11 @@ static void spoil_one(struct program *program, uint64_t number)
 /* Two at once: what one of them makes of the log must not hide the other. */
 static void spoil_two(struct program *program, uint64_t number)
 {
+    /* Missing segments twice as often. */
     static const enum spoil_kind kinds[] = {
-        SPOIL_TRUNCATED,   SPOIL_FLIP,        SPOIL_GARBAGE,        SPOIL_ZERO_512, SPOIL_ZERO_4096,
-        SPOIL_SWAP_INSIDE, SPOIL_SWAP_ACROSS, SPOIL_MISSING,        SPOIL_MISSING,  SPOIL_BAD_LIVE,
-        SPOIL_BAD_VIEW,    SPOIL_OLD_VIEW,    SPOIL_BAD_CHECKPOINT,
+        SPOIL_FLIP,        SPOIL_GARBAGE,   SPOIL_ZERO_512, SPOIL_ZERO_4096, SPOIL_SWAP_INSIDE,
+        SPOIL_SWAP_ACROSS, SPOIL_TRUNCATED, SPOIL_MISSING,  SPOIL_MISSING,   SPOIL_BAD_CHECKPOINT,
+        SPOIL_BAD_LIVE,    SPOIL_OLD_VIEW,  SPOIL_BAD_VIEW,
     };
     const uint64_t count = sizeof(kinds) / sizeof(kinds[0]);
     static struct spoil spoil;
@@ -150,7 +151,7 @@ static void spoil_two(struct program *program, uint64_t number)
     enum spoil_kind first = one < other ? one : other;
     enum spoil_kind second = one < other ? other : one;
     CHECK_RC(commitlog_fault_clone(grown->machine, number, &copy), COMMITLOG_OK);
-    if (second != SPOIL_TRUNCATED &&
+    if ((first != SPOIL_TRUNCATED || second != SPOIL_TRUNCATED) &&
         spoil_apply(grown, files, &program->foreign, copy, &program->rng, first, &spoil) &&
         spoil_add(grown, files, &program->foreign, copy, &program->rng, second, &spoil)) {
         trial_begin(&trial, &program->bench, copy, &spoil, number, SURVEY_EVERY_WAY);
@@ -174,10 +175,10 @@ static void program_store(struct program *program, uint64_t index)
         rng_begin(&program->rng, seed * 131 + i * UINT64_C(0x9e3779b97f4a7c15));
         if (i < program->flips && program->only_kind == UINT64_MAX) {
             flip_one(program, i);
-        } else if (i >= program->flips + program->trials) {
-            spoil_two(program, i);
-        } else if (i >= program->flips) {
+        } else if (i >= program->flips && i < program->flips + program->trials) {
             spoil_one(program, i);
+        } else if (i >= program->flips && program->only_kind == UINT64_MAX) {
+            spoil_two(program, i);
         }
     }
     bench_end(&program->bench);

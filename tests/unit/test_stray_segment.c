@@ -223,8 +223,7 @@ static bool is_there(uint64_t base)
     return commitlog_fault_content(machine, log_path(base), &data, &bytes) == COMMITLOG_OK;
 }
 
-/* Segments missing, CHECKPOINT with a slot or two that are none, or gone, a bit of a record wrong.
- */
+/* Segments missing, CHECKPOINT damaged or gone. True: a bit in a segment is wrong, too. */
 static bool spoil(struct rng *rng)
 {
     const uint64_t segments = (made_end - made_first) / segment_bytes;
