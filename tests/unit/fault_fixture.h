@@ -11,6 +11,7 @@
 #include <check.h>
 #include <errno.h>
 #include <stdbool.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -149,6 +150,14 @@ static inline int32_t verify_store_for(struct commitlog_recovery *out)
 static inline int32_t verify_store(void)
 {
     return verify_store_for(NULL);
+}
+
+/* Of the segment that begins there; until the next call. */
+static inline const char *segment_path(uint64_t base)
+{
+    static char path[64];
+    (void)snprintf(path, sizeof(path), "/store/log/%020llu.log", (unsigned long long)base);
+    return path;
 }
 
 static inline void setup(void)

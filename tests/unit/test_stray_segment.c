@@ -22,25 +22,18 @@ enum {
     CASE_DEAD = 16     /* the writer did not close */
 };
 
-static const char *log_path(uint64_t base)
-{
-    static char path[PATH_BYTES];
-    (void)snprintf(path, sizeof(path), "/store/log/%020llu.log", (unsigned long long)base);
-    return path;
-}
-
 static void put_file(uint64_t base, uint8_t byte, uint64_t bytes)
 {
     static uint8_t data[65536];
     ck_assert_uint_le(bytes, sizeof(data));
     memset(data, byte, sizeof(data));
-    ck_assert_int_eq(commitlog_fault_write(machine, log_path(base), 0, data, bytes), 0);
+    ck_assert_int_eq(commitlog_fault_write(machine, segment_path(base), 0, data, bytes), 0);
 }
 
 /* Those from `from` on, `count` at most. */
 static void drop_files(uint64_t from, uint64_t count)
 {
-    while (count-- > 0 && commitlog_fault_remove(machine, log_path(from)) == COMMITLOG_OK) {
+    while (count-- > 0 && commitlog_fault_remove(machine, segment_path(from)) == COMMITLOG_OK) {
         from += segment_bytes;
     }
 }
@@ -220,7 +213,7 @@ static bool is_there(uint64_t base)
 {
     const void *data = NULL;
     uint64_t bytes = 0;
-    return commitlog_fault_content(machine, log_path(base), &data, &bytes) == COMMITLOG_OK;
+    return commitlog_fault_content(machine, segment_path(base), &data, &bytes) == COMMITLOG_OK;
 }
 
 /* Segments missing, CHECKPOINT damaged or gone. True: a bit in a segment is wrong, too. */
@@ -240,9 +233,9 @@ static bool spoil(struct rng *rng)
         (void)commitlog_fault_remove(machine, "/store/CHECKPOINT");
     const bool flipped = rng_chance(rng, 1, 4);
     if (flipped)
-        (void)commitlog_fault_flip(machine,
-                                   log_path(made_first + rng_below(rng, segments) * segment_bytes),
-                                   rng_between(rng, CLG_SEGMENT_DATA_START, segment_bytes - 1), 1);
+        (void)commitlog_fault_flip(
+            machine, segment_path(made_first + rng_below(rng, segments) * segment_bytes),
+            rng_between(rng, CLG_SEGMENT_DATA_START, segment_bytes - 1), 1);
     return flipped;
 }
 

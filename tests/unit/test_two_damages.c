@@ -12,13 +12,6 @@
 
 enum { OLDEST_MISSING = 1, RECORD_WRONG = 2, HEADER_WRONG = 4, LAST_HEADLESS = 8, CASES = 16 };
 
-static const char *log_path(uint64_t base)
-{
-    static char path[64];
-    (void)snprintf(path, sizeof(path), "/store/log/%020llu.log", (unsigned long long)base);
-    return path;
-}
-
 /* Damages are told in order: all up to here is named, when it begins where they are asked for. */
 static void add_damage(uint64_t *named, const struct commitlog_damage *damage)
 {
@@ -70,19 +63,23 @@ START_TEST(a_lost_end_is_named_beside_other_damage)
     store = NULL;
     const uint64_t lost = 6 * segment_bytes;
     ck_assert_uint_gt(end, lost + 2 * segment_bytes);
-    for (uint64_t base = lost; commitlog_fault_remove(machine, log_path(base)) == COMMITLOG_OK;) {
+    for (uint64_t base = lost;
+         commitlog_fault_remove(machine, segment_path(base)) == COMMITLOG_OK;) {
         base += segment_bytes;
     }
     if ((_i & OLDEST_MISSING) != 0)
-        ck_assert_int_eq(commitlog_fault_remove(machine, log_path(0)), 0);
+        ck_assert_int_eq(commitlog_fault_remove(machine, segment_path(0)), 0);
     if ((_i & RECORD_WRONG) != 0)
         ck_assert_int_eq(
-            commitlog_fault_flip(machine, log_path(2 * segment_bytes), segment_bytes / 2, 4), 0);
+            commitlog_fault_flip(machine, segment_path(2 * segment_bytes), segment_bytes / 2, 4),
+            0);
     if ((_i & HEADER_WRONG) != 0) /* then all of the log is looked at */
-        ck_assert_int_eq(commitlog_fault_flip(machine, log_path(3 * segment_bytes), 20, 1), 0);
+        ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(3 * segment_bytes), 20, 1), 0);
     if ((_i & LAST_HEADLESS) != 0) {
-        ck_assert_int_eq(commitlog_fault_flip(machine, log_path(lost - segment_bytes), 20, 1), 0);
-        ck_assert_int_eq(commitlog_fault_flip(machine, log_path(lost - segment_bytes), 4116, 1), 0);
+        ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(lost - segment_bytes), 20, 1),
+                         0);
+        ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(lost - segment_bytes), 4116, 1),
+                         0);
     }
     const uint64_t from = lost + CLG_SEGMENT_DATA_START;
     check_reader(from, end);
@@ -109,9 +106,9 @@ START_TEST(a_lost_beginning_is_named_beside_a_torn_tail)
     const uint64_t last = end / segment_bytes * segment_bytes;
     die(false);
     ck_assert_uint_gt(end - last, segment_bytes / 2);
-    ck_assert_int_eq(commitlog_fault_flip(machine, log_path(last), segment_bytes / 2, 1), 0);
+    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(last), segment_bytes / 2, 1), 0);
     ck_assert_int_eq(commitlog_fault_remove(machine, "/store/CHECKPOINT"), 0);
-    ck_assert_int_eq(commitlog_fault_remove(machine, log_path(0)), 0);
+    ck_assert_int_eq(commitlog_fault_remove(machine, segment_path(0)), 0);
     ck_assert_int_eq(store_open_by(how, 1), COMMITLOG_OK);
     ck_assert_int_eq(commitlog_damage_get(store, 0, &damage), COMMITLOG_OK);
     ck_assert_uint_eq(damage.from_position, 0);
@@ -148,14 +145,15 @@ START_TEST(a_refusal_for_a_bad_state_has_cut_nothing)
     ck_assert_uint_eq(states, 1);
     ck_assert_int_eq(commitlog_fault_content(machine, path, &data, &bytes), 0);
     ck_assert_int_eq(commitlog_fault_flip(machine, path, bytes - 1, 1), 0);
-    ck_assert_int_eq(commitlog_fault_flip(machine, log_path(0), segment_bytes / 2, 1), 0);
-    ck_assert_int_eq(commitlog_fault_flip(machine, log_path(last), end - last - 100, 1), 0);
-    ck_assert_int_eq(commitlog_fault_content(machine, log_path(last), &data, &bytes), 0);
+    /* The header of a record, which the views read. */
+    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(0), segment_bytes / 2 + 24, 1), 0);
+    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(last), end - last - 100, 1), 0);
+    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(last), &data, &bytes), 0);
     void *before = malloc(bytes);
     ck_assert_ptr_nonnull(before);
     memcpy(before, data, bytes);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(commitlog_fault_content(machine, log_path(last), &data, &bytes), 0);
+    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(last), &data, &bytes), 0);
     ck_assert(memcmp(before, data, bytes) == 0);
     free(before);
 }
