@@ -155,9 +155,12 @@ static void spoil_two(struct program *program, uint64_t number)
         spoil_apply(grown, files, &program->foreign, copy, &program->rng, first, &spoil) &&
         spoil_add(grown, files, &program->foreign, copy, &program->rng, second, &spoil)) {
         trial_begin(&trial, &program->bench, copy, &spoil, number, SURVEY_EVERY_WAY);
-        trial_look(&trial);
-        trial_write(&trial);
-        trial_salvage(&trial);
+        /* Where nothing is left there are no records to be named. */
+        if (!spoil_leaves_nothing(&spoil, files) || !trial_is_refused(&trial)) {
+            trial_look(&trial);
+            trial_write(&trial);
+            trial_salvage(&trial);
+        }
         program->tally.twos++;
     }
     commitlog_fault_free(copy);

@@ -91,5 +91,7 @@ void trial_look(struct trial *trial);
 void trial_write(struct trial *trial);
 /* Salvages a copy. */
 void trial_salvage(struct trial *trial);
+/* Is it called damaged by readers, writers and salvage? Nothing changes. */
+bool trial_is_refused(struct trial *trial);
 
 #endif

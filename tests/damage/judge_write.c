@@ -122,6 +122,29 @@ void trial_write(struct trial *trial)
     commitlog_fault_free(copy);
 }
 
+bool trial_is_refused(struct trial *trial)
+{
+    static const uint64_t access[] = {COMMITLOG_READ_ONLY, COMMITLOG_READ_WRITE,
+                                      COMMITLOG_READ_WRITE};
+    static const uint64_t recovery[] = {COMMITLOG_RECOVER_TAIL, COMMITLOG_RECOVER_TAIL,
+                                        COMMITLOG_RECOVER_SALVAGE};
+    bool refused = true;
+    for (uint32_t i = 0; refused && i < sizeof(access) / sizeof(access[0]); i++) {
+        struct commitlog_fault *copy = NULL;
+        struct commitlog_store *store = NULL;
+        struct commitlog_error err;
+        CHECK_RC(commitlog_fault_clone(trial->machine, trial->number, &copy), COMMITLOG_OK);
+        uint64_t before = log_hash(copy);
+        int32_t rc = trial_open(trial, copy, access[i], recovery[i], &store, &err);
+        refused = rc == COMMITLOG_EDAMAGED && err.message[0] != '\0' && log_hash(copy) == before;
+        if (rc == COMMITLOG_OK) {
+            trial_close(trial, copy, store, "not refused");
+        }
+        commitlog_fault_free(copy);
+    }
+    return refused;
+}
+
 /* ---- salvage --------------------------------------------------------------------------------- */
 
 static bool salvaged_asked(const struct trial *trial, const struct book_item *item, uint32_t way)

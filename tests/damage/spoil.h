@@ -93,6 +93,8 @@ const struct store_file *files_any_segment(const struct store_files *files, stru
  * successor names it. */
 bool spoil_is_unknown(const struct spoil *spoil, const struct store_files *files,
                       uint64_t position);
+/* CHECKPOINT and the headers of all segments: at most an older slot says what the store was. */
+bool spoil_leaves_nothing(const struct spoil *spoil, const struct store_files *files);
 bool is_zero(const uint8_t *data, uint64_t bytes);
 /* The segment that a position is in, or NULL. */
 const struct store_file *files_segment(const struct store_files *files, uint64_t position);

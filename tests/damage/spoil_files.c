@@ -195,15 +195,33 @@ void spoil_find(const struct grown *grown, const struct store_files *files,
     }
 }
 
+/* One that is being prepared has another name, and recovery reads nothing of it. */
+static bool is_segment(const struct store_file *file)
+{
+    const size_t length = strlen(file->path);
+    return length > 4 && strcmp(file->path + length - 4, ".log") == 0;
+}
+
 bool spoil_is_unknown(const struct spoil *spoil, const struct store_files *files, uint64_t position)
 {
     for (uint32_t i = 0; i < files->log_count; i++) {
         const struct store_file *file = &files->log[i];
         if (position >= file->base && position < file->base + file->bytes) {
-            return spoil->headless[i] && (i + 1 == files->log_count || spoil->headless[i + 1]);
+            bool followed = i + 1 < files->log_count && is_segment(&files->log[i + 1]);
+            return spoil->headless[i] && (!followed || spoil->headless[i + 1]);
         }
     }
     return false;
+}
+
+bool spoil_leaves_nothing(const struct spoil *spoil, const struct store_files *files)
+{
+    for (uint32_t i = 0; i < files->log_count; i++) {
+        if (is_segment(&files->log[i]) && !spoil->headless[i]) {
+            return false;
+        }
+    }
+    return spoil->checkpoint;
 }
 
 /* ---- places -------------------------------------------------------------------------------- */
