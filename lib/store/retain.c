@@ -341,7 +341,9 @@ static const struct clg_retention_ops retain_ops = {.carry_cost = retain_carry_c
                                                     .flush_dirs = retain_flush_dirs,
                                                     .pause = retain_pause};
 
-/* The segments as the plan wants them; freed by the caller. */
+/* The segments as the plan wants them; freed by the caller. One may have no footer though it is
+ * full, because a header in it does not verify, or a writer before has left too many without: what
+ * it holds is no younger than what follows it. */
 static int retain_collect(struct commitlog_store *store, struct clg_retention_segment **out,
                           size_t *out_count, struct commitlog_error *err)
 {
@@ -352,6 +354,7 @@ static int retain_collect(struct commitlog_store *store, struct clg_retention_se
     if (segments == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "retention");
     }
+    const uint64_t durable = clg_log_durable(core->log);
     uint32_t n = 0;
     for (; n < count; n++) {
         struct clg_segment *segment = clg_segment_set_pin_at(&core->set, n);
@@ -363,7 +366,10 @@ static int retain_collect(struct commitlog_store *store, struct clg_retention_se
             .base = segment->base,
             .size = segment->bytes,
             .last_time_ns = sealed ? segment->footer.last_time : INT64_MAX,
-            .sealed = sealed};
+            .full = sealed || segment->base + segment->bytes <= durable};
+        for (uint32_t i = n; sealed && i > 0 && segments[i - 1].last_time_ns == INT64_MAX; i--) {
+            segments[i - 1].last_time_ns = segment->footer.first_time;
+        }
         clg_segment_unref(segment);
     }
     *out = segments;

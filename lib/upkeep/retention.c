@@ -13,13 +13,13 @@
 #include "base/plant.h"
 #include "format/limits.h"
 
-/* Sealed, before the active one, and followed by something. */
+/* Full, before the active one, and followed by something. */
 static bool retention_may_go(const struct clg_retention_input *input, size_t i)
 {
     CLG_ASSERT(i < input->count);
     const struct clg_retention_segment *segment = &input->segments[i];
     CLG_ASSERT(i == 0 || input->segments[i - 1].base < segment->base);
-    return segment->sealed && segment->base < input->active_base && i + 1 < input->count;
+    return segment->full && segment->base < input->active_base && i + 1 < input->count;
 }
 
 static bool retention_too_old(const struct clg_retention_policy *policy,

@@ -2,7 +2,8 @@
 /*
  * retention.h -- which segments go, and the order in which they do.
  *
- * Invariants: 1. oldest first, whole segments, never the active one nor one that is not sealed;
+ * Invariants: 1. oldest first, whole segments, never the active one nor one that is not full and
+ *       durable;
  *       2. carry-forward -> flushed -> `first` record flushed -> first in the checkpoint synced ->
  *       unlink one file -> flush the directory: a crash between any two leaves a store that opens;
  *       the next writer takes the record back if the checkpoint does not say the same, and else
@@ -27,8 +28,8 @@
 struct clg_retention_segment {
     uint64_t base;
     uint64_t size;
-    int64_t last_time_ns; /* store time of its last record; footer */
-    bool sealed;
+    int64_t last_time_ns; /* store time of its last record, or a later one; INT64_MAX: not known */
+    bool full;            /* nothing is written to it any more, and all of it is durable */
 };
 
 struct clg_retention_policy {

@@ -157,7 +157,7 @@ static void setup(void)
         segments[i] = (struct clg_retention_segment){.base = i * SIZE,
                                                      .size = SIZE,
                                                      .last_time_ns = (int64_t)(i + 1) * 1000,
-                                                     .sealed = i < 4};
+                                                     .full = i < 4};
     }
     /* 4 is active, 5 prepared. */
     input = (struct clg_retention_input){.segments = segments,
@@ -180,10 +180,10 @@ START_TEST(each_policy_drops_whole_segments_oldest_first)
     ck_assert_uint_eq(clg_retention_plan(&space, &input, NULL), 1);
     struct clg_retention_policy all = {1, 1, UINT64_MAX};
     ck_assert_uint_eq(clg_retention_plan(&all, &input, NULL), 4); /* never the active one */
-    segments[1].sealed = false;
+    segments[1].full = false;
     ck_assert_uint_eq(clg_retention_plan(&all, &input, NULL), 1);
     input.now_ns = 500; /* a clock that went back */
-    segments[1].sealed = true;
+    segments[1].full = true;
     ck_assert_uint_eq(clg_retention_plan(&age, &input, NULL), 0);
     bool held = true;
     ck_assert_uint_eq(clg_retention_plan(&bytes, &input, &held), 2);
