@@ -25,9 +25,6 @@
 /* A wall clock that runs away from the monotonic one by more than this is held back; one that comes
  * back by more than this gives back what was held. */
 #define CLAIM_JUMP_NS (INT64_C(3600) * CLG_OS_NS_PER_S)
-/* Of a segment, on a full disk, for what frees: some ten thousand commits, or deliveries. */
-#define CLAIM_FREEING_PART 8u
-#define CLAIM_FREEING_MOST (UINT64_C(1) << 20)
 /* Instead of bytes. */
 #define CLAIM_ROUTED_ANEW UINT64_MAX
 
@@ -267,7 +264,7 @@ void clg_claim_align(struct clg_log *log)
     }
 }
 
-static int claim_take_next(struct clg_log *log, struct commitlog_error *err)
+int clg_claim_take_next(struct clg_log *log, struct commitlog_error *err)
 {
     if (log->next != NULL) {
         return COMMITLOG_OK;
@@ -288,7 +285,7 @@ int clg_claim_switch(struct clg_log *log, struct commitlog_error *err)
         !log->engine->has_room(log, log->position + CLG_RECORD_MIN)) {
         return COMMITLOG_EAGAIN;
     }
-    int rc = claim_take_next(log, err);
+    int rc = clg_claim_take_next(log, err);
     if (rc == COMMITLOG_OK) {
         rc = clg_segment_set_reserve(log->set, err);
     }
@@ -330,24 +327,16 @@ int clg_claim_switch(struct clg_log *log, struct commitlog_error *err)
     return rc;
 }
 
-/* What users append, the topics that they make included, leaves the last stretch of the last
- * segment while the disk has no room for another one: retention must be able to append before it
- * can free anything. And so must those that it waits for, who get a stretch of their own: else
- * messages filled it to where a group that keeps them could not say that it has consumed them. */
-static int claim_keep_reserve(struct clg_log *log, const struct clg_append *items, uint64_t need,
-                              struct commitlog_error *err)
+/* See last_room.c: where there is room, this is all. */
+static inline int claim_keep_last(struct clg_log *log, const struct clg_append *items,
+                                  uint64_t need, struct commitlog_error *err)
 {
-    if (log->control_reserve_bytes == 0 || items[0].takes_reserve) {
-        return COMMITLOG_OK;
-    }
-    const uint64_t freeing =
-        items[0].frees ? 0
-                       : clg_min_u64(log->segment_bytes / CLAIM_FREEING_PART, CLAIM_FREEING_MOST);
     uint64_t end = log->position + need + clg_claim_tail(log);
-    if (end + log->control_reserve_bytes + freeing <= log->active->data_end) {
+    if (items[0].takes_reserve || log->last_kept_bytes == 0 ||
+        end + log->last_kept_bytes + clg_last_freeing_bytes(log) <= log->active->data_end) {
         return COMMITLOG_OK;
     }
-    return claim_take_next(log, err);
+    return clg_last_check(log, end, items[0].frees, err);
 }
 
 int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commitlog_error *err)
@@ -390,7 +379,7 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
             return COMMITLOG_EAGAIN;
         }
     }
-    int rc = claim_keep_reserve(log, items, prelude + bytes, err);
+    int rc = claim_keep_last(log, items, prelude + bytes, err);
     if (rc != COMMITLOG_OK) {
         return rc;
     }

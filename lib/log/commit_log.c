@@ -177,16 +177,6 @@ int64_t clg_log_held_back(struct clg_log *log)
     return held;
 }
 
-void clg_log_set_control_reserve(struct clg_log *log, uint64_t bytes, uint64_t waiting_bytes)
-{
-    /* Never so much that a small segment would take no record at all; but for what waits, which may
-     * be all of a segment: then the next one is there, or nothing is appended. */
-    clg_mutex_lock(log->os, &log->claim_lock);
-    log->control_reserve_bytes =
-        clg_min_u64(bytes, log->segment_bytes / 4) + clg_min_u64(waiting_bytes, log->segment_bytes);
-    clg_mutex_unlock(log->os, &log->claim_lock);
-}
-
 bool clg_log_times(const struct clg_log *log, uint32_t level)
 {
     return level == COMMITLOG_LEVEL_DURABLE && log->times_durable;

@@ -220,9 +220,11 @@ int64_t clg_log_time(struct clg_log *log);
 /* How far the wall clock is held back since it ran away from the monotonic one; 0: it did not, or
  * came back. */
 int64_t clg_log_held_back(struct clg_log *log);
-/* User records leave this much of the last segment alone while no next one can be had: retention
- * appends there. */
-void clg_log_set_control_reserve(struct clg_log *log, uint64_t bytes, uint64_t waiting_bytes);
+/* What retention will have to append before it can drop the oldest segment, of state and of
+ * messages that wait: user records leave as much room on the disk (last_room.c). */
+void clg_log_set_last_room(struct clg_log *log, uint64_t state_bytes, uint64_t waiting_bytes);
+/* As far as can be said, how much could be appended before the disk is full. */
+uint64_t clg_log_last_room(struct clg_log *log);
 /* fdatasync calls so far. */
 uint64_t clg_log_flushes(const struct clg_log *log);
 /* Statistics (measure.h). Is every append of this level timed? */

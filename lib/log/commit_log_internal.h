@@ -63,7 +63,6 @@ struct clg_log {
     uint32_t epoch;
     uint64_t session_id;
     uint64_t segment_bytes; /* of those to be made */
-    uint64_t control_reserve_bytes;
     uint64_t flush_align_bytes;
     const _Atomic uint32_t *interrupts; /* the store's count */
     const _Atomic int32_t *event_fd;    /* NULL: nobody wants to know what is durable */
@@ -86,7 +85,12 @@ struct clg_log {
     int64_t mono_reference_ns;
     int64_t held_back_ns; /* subtracted from the wall clock: by so much it jumped */
     uint64_t ticket;      /* of the claim; marks topics */
-    uint32_t reserved;    /* claims that are not committed yet */
+    /* last_room.c: what retention needs room for, and of that state; the file system need not be
+     * asked again before the log ends here */
+    uint64_t last_kept_bytes;
+    uint64_t last_state_bytes;
+    uint64_t last_asked_until;
+    uint32_t reserved; /* claims that are not committed yet */
     bool epoch_written;
     struct clg_segment_footer tally; /* of the active segment so far */
     bool tally_complete;
@@ -151,7 +155,13 @@ struct clg_log {
     _Atomic uint32_t cold_reads; /* so many of the next ones ask before they look */
 };
 
+/* last_room.c: under claim_lock */
+uint64_t clg_last_freeing_bytes(const struct clg_log *log);
+/* May a record end there? Asked where that is near the end of the active segment. */
+CLG_MUST_CHECK int clg_last_check(struct clg_log *log, uint64_t end, bool frees,
+                                  struct commitlog_error *err);
 /* claim.c: under claim_lock */
+CLG_MUST_CHECK int clg_claim_take_next(struct clg_log *log, struct commitlog_error *err);
 int64_t clg_claim_time(struct clg_log *log);
 /* COMMITLOG_ETOOBIG for what no segment could take; before any wait for room. */
 int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commitlog_error *err);

@@ -73,6 +73,28 @@ static int retain_carry_cost(void *ctx, uint64_t base, uint64_t end, uint64_t *o
     return rc;
 }
 
+/* What is stored again on a full disk and does not get to the end takes the room away in which what
+ * waits could be delivered, taken back or ended. */
+static int retain_check_room(struct commitlog_store *store, uint64_t base, uint64_t end,
+                             struct commitlog_error *err)
+{
+    uint64_t total = 0;
+    uint64_t bytes = 0;
+    int rc = retain_carry_cost(store, base, end, &bytes);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, base, "retention: cost of carrying forward");
+    }
+    bytes += retain_waiting(store, end, &total);
+    uint64_t room = clg_log_last_room(store->core->log);
+    return bytes <= room
+               ? COMMITLOG_OK
+               : clg_fail(err, COMMITLOG_ENOSPC, 0, base,
+                          "retention stopped: %llu bytes of segment %020llu would be stored again, "
+                          "the disk has room for %llu",
+                          (unsigned long long)bytes, (unsigned long long)base,
+                          (unsigned long long)room);
+}
+
 static int retain_define(struct commitlog_store *store, uint32_t id, uint64_t *bytes,
                          struct commitlog_error *err)
 {
@@ -106,6 +128,9 @@ static int retain_carry(void *ctx, uint64_t base, uint64_t end, uint64_t *out_by
     int rc = retain_fold_all(store, err);
     if (rc == COMMITLOG_OK) {
         rc = retain_check_waiting(store, end, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = retain_check_room(store, base, end, err);
     }
     while (rc == COMMITLOG_OK && from != UINT32_MAX) {
         uint32_t count = 0;
@@ -472,7 +497,15 @@ void clg_retain_update_reserve(struct commitlog_store *store)
     uint64_t waiting =
         oldest != NULL ? retain_waiting(store, oldest->base + oldest->bytes, &all) : 0;
     clg_segment_unref(oldest);
-    clg_log_set_control_reserve(store->core->log, debt + RETAIN_RESERVE_MARGIN, waiting);
+    clg_log_set_last_room(store->core->log, debt + RETAIN_RESERVE_MARGIN, waiting);
+}
+
+uint64_t clg_retain_next_end(struct commitlog_store *store)
+{
+    struct clg_segment *oldest = clg_segment_set_pin_first(&store->core->set);
+    uint64_t end = oldest != NULL ? oldest->base + oldest->bytes : 0;
+    clg_segment_unref(oldest);
+    return end;
 }
 
 int32_t commitlog_retain(struct commitlog_store *store, const struct commitlog_retention *policy,

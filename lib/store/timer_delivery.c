@@ -14,6 +14,7 @@
 #include "format/timer_record.h"
 #include "log/reader.h"
 #include "store/reference.h"
+#include "store/retain.h"
 
 /* Upkeep delivers so many at once. */
 #define TIMERS_PIECE 256u
@@ -65,16 +66,6 @@ int clg_timers_read(struct commitlog_store *store, struct clg_reader *reader,
     return rc;
 }
 
-/* It lies in the segment that goes next. Room is kept for all of it, and what ends its wait, which
- * takes no more, has that: on a full disk retention may be waiting for just this. */
-static bool timers_is_next_to_go(struct commitlog_store *store, const struct clg_timer *timer)
-{
-    struct clg_segment *segment = clg_segment_set_pin_first(&store->core->set);
-    bool is_next = segment != NULL && timer->position < segment->base + segment->bytes;
-    clg_segment_unref(segment);
-    return is_next;
-}
-
 /* The message whole, as one that was delivered (kind message) or that waits still (kind timer). */
 int clg_timers_append_copy(struct commitlog_store *store, const struct clg_timer *timer,
                            const struct clg_record_view *view, uint8_t kind, bool carry,
@@ -100,7 +91,8 @@ int clg_timers_append_copy(struct commitlog_store *store, const struct clg_timer
     const struct clg_append item = {.kind = kind,
                                     .queue_number = waits ? CLG_QUEUE_NONE : timer->queue_number,
                                     .takes_offset = !waits,
-                                    .takes_reserve = carry || timers_is_next_to_go(store, timer),
+                                    .takes_reserve =
+                                        carry || timer->position < clg_retain_next_end(store),
                                     .frees = true,
                                     .attributes = attributes,
                                     .attribute_bytes = bytes,
@@ -121,7 +113,7 @@ static int timers_append_reference(struct commitlog_store *store, const struct c
     struct clg_reference_item reference;
     struct commitlog_receipt receipt = {0};
     clg_reference_item(store, timer->queue_number, view, &how, &reference);
-    reference.item.takes_reserve = timers_is_next_to_go(store, timer);
+    reference.item.takes_reserve = timer->position < clg_retain_next_end(store);
     reference.item.frees = true;
     return clg_store_append(store, &reference.item, 1, clg_store_until(store, 0), &receipt, err);
 }
@@ -135,7 +127,8 @@ int clg_timers_append_cancel(struct commitlog_store *store, const struct clg_tim
     struct commitlog_slice body = {bytes, sizeof(bytes)};
     const struct clg_append item = {.kind = CLG_KIND_TIMER,
                                     .queue_number = CLG_QUEUE_NONE,
-                                    .takes_reserve = carry || timers_is_next_to_go(store, timer),
+                                    .takes_reserve =
+                                        carry || timer->position < clg_retain_next_end(store),
                                     .frees = true,
                                     .body = &body,
                                     .body_count = 1,

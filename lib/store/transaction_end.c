@@ -15,6 +15,7 @@
 #include "format/topic_record.h"
 #include "log/reader.h"
 #include "store/reference.h"
+#include "store/retain.h"
 #include "store/transactions.h"
 
 /* Messages that are only staged are copied to be read: mostly they are new, few and small. The
@@ -38,6 +39,7 @@ struct transaction_commit {
     uint64_t copies;
     bool may_copy;
     bool has_offsets;
+    bool is_next; /* one of its messages lies in the segment that goes next */
     uint8_t mark[CLG_TRANSACTION_MARK_BYTES];
     struct commitlog_receipt receipt;
 };
@@ -298,6 +300,18 @@ static int commit_check_whole(const struct clg_transaction *open, struct commitl
                     open->offset_count, open->whole_groups);
 }
 
+static bool commit_is_next(const struct transaction_commit *commit,
+                           const struct clg_transaction *open)
+{
+    const uint64_t end = clg_retain_next_end(commit->store);
+    for (uint32_t i = 0; i < open->message_count; i++) {
+        if (open->messages[i].position < end) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* NULL: nothing of it is in the log. */
 static int commit_build(struct transaction_commit *commit, const struct clg_transaction *open,
                         struct commitlog_error *err)
@@ -310,6 +324,7 @@ static int commit_build(struct transaction_commit *commit, const struct clg_tran
     }
     if (rc == COMMITLOG_OK && open != NULL) {
         rc = commit_add_messages(commit, open, err);
+        commit->is_next = commit_is_next(commit, open);
     }
     if (rc == COMMITLOG_OK) {
         rc = prepared ? commit_add_marks(commit, open, err) : commit_add_parts(commit, err);
@@ -338,11 +353,13 @@ static void commit_apply(struct transaction_commit *commit)
     commit->transaction->ended = true;
 }
 
-/* Retention may wait for its offsets, as for those that a group commits by itself. */
+/* Retention may wait for its offsets, as for those that a group commits by itself, and for its
+ * messages not to wait any more. */
 static int commit_append(struct transaction_commit *commit, uint32_t from, uint32_t count,
                          struct commitlog_error *err)
 {
-    commit->items[from].frees = commit->has_offsets;
+    commit->items[from].frees = commit->has_offsets || commit->transaction->id != 0;
+    commit->items[from].takes_reserve = commit->is_next;
     return clg_store_append(commit->store, commit->items + from, count,
                             clg_store_until(commit->store, 0), commit->receipts + from, err);
 }
