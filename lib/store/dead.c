@@ -66,6 +66,14 @@ int clg_work_make_dead_topic(struct commitlog_receiver *receiver, struct commitl
     if (rc == COMMITLOG_ENOTFOUND) {
         rc = commitlog_topic_open(receiver->store, name, bytes, 1, &topic, &own);
     }
+    struct clg_topic *undefined = NULL;
+    if (rc == COMMITLOG_ENOSPC && clg_registry_find(&receiver->store->core->registry, name, bytes,
+                                                    &undefined) == COMMITLOG_OK) {
+        /* It is there, but for its definition, which its first letter brings along: that has room
+         * on a full disk where users find none, for retention may be waiting for it. */
+        topic = undefined->id;
+        rc = COMMITLOG_OK;
+    }
     return rc == COMMITLOG_OK ? dead_use_topic(receiver, topic) : clg_error_give(err, rc, &own);
 }
 
@@ -149,7 +157,8 @@ static int dead_copy(struct commitlog_store *store, const struct clg_record_view
 
 /* What delivers it there, and that it is done here. */
 static int dead_append(struct commitlog_receiver *receiver, const struct clg_record_view *original,
-                       const struct clg_reference *how, struct commitlog_error *err)
+                       const struct clg_reference *how, int32_t room_ms,
+                       struct commitlog_error *err)
 {
     struct commitlog_store *store = receiver->store;
     const struct commitlog_group *group = &receiver->group;
@@ -174,12 +183,12 @@ static int dead_append(struct commitlog_receiver *receiver, const struct clg_rec
     if (rc == COMMITLOG_OK) {
         copy.queue_number = queue_number;
         rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
-                             &copy, &receipt, err);
+                             &copy, room_ms, &receipt, err);
     }
     if (rc == COMMITLOG_ETOOBIG) { /* not copied, or too large for one segment with the rest */
         clg_reference_item(store, queue_number, original, how, &reference);
         rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
-                             &reference.item, &receipt, err);
+                             &reference.item, room_ms, &receipt, err);
     }
     store->os->free(store->os, copied);
     receiver->dead_turn += rc == COMMITLOG_OK ? 1 : 0;
@@ -188,7 +197,7 @@ static int dead_append(struct commitlog_receiver *receiver, const struct clg_rec
 
 static int dead_one(struct commitlog_receiver *receiver, struct clg_reader *reader,
                     const struct clg_lookup_entry *found, const struct clg_reference *how,
-                    struct commitlog_error *err)
+                    int32_t room_ms, struct commitlog_error *err)
 {
     struct commitlog_store *store = receiver->store;
     struct clg_core *core = store->core;
@@ -204,7 +213,7 @@ static int dead_one(struct commitlog_receiver *receiver, struct clg_reader *read
         clg_store_damage(store, core, found->position, 0, CLG_QUEUE_NONE, "a dead letter");
     }
     if (rc == COMMITLOG_OK) {
-        return dead_append(receiver, &view, how, err);
+        return dead_append(receiver, &view, how, room_ms, err);
     }
     if (rc != COMMITLOG_EHOLE && rc != COMMITLOG_EDAMAGED && rc != COMMITLOG_ETOOSMALL &&
         rc != COMMITLOG_EEXPIRED && rc != COMMITLOG_EUNSUPPORTED) {
@@ -216,12 +225,12 @@ static int dead_one(struct commitlog_receiver *receiver, struct clg_reader *read
                                          .state = CLG_WORK_DONE};
     struct commitlog_receipt receipt = {0};
     return clg_work_append(store, (const uint8_t *)receiver->group.name, receiver->group.name_bytes,
-                           &entry, 1, NULL, &receipt, err);
+                           &entry, 1, NULL, room_ms, &receipt, err);
 }
 
 /* Those before `first` that retention has taken: nothing is left to be buried, they are done. */
 static int dead_gone(struct commitlog_receiver *receiver, uint32_t queue_number, uint64_t offset,
-                     uint64_t end, uint64_t first, struct commitlog_error *err)
+                     uint64_t end, uint64_t first, int32_t room_ms, struct commitlog_error *err)
 {
     CLG_ASSERT(offset < first && offset < end);
     const struct clg_work_entry entry = {.offset = offset,
@@ -230,11 +239,12 @@ static int dead_gone(struct commitlog_receiver *receiver, uint32_t queue_number,
                                          .state = CLG_WORK_DONE};
     struct commitlog_receipt receipt = {0};
     return clg_work_append(receiver->store, (const uint8_t *)receiver->group.name,
-                           receiver->group.name_bytes, &entry, 1, NULL, &receipt, err);
+                           receiver->group.name_bytes, &entry, 1, NULL, room_ms, &receipt, err);
 }
 
 int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number, uint64_t offset,
-                  uint32_t count, uint32_t attempts, uint8_t reason, struct commitlog_error *err)
+                  uint32_t count, uint32_t attempts, uint8_t reason, int32_t room_ms,
+                  struct commitlog_error *err)
 {
     struct commitlog_store *store = receiver->store;
     struct clg_lookup_entry found[DEAD_LOOKUPS];
@@ -246,7 +256,7 @@ int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number, ui
                                 clg_fold_position(store->core->fold), found,
                                 count < DEAD_LOOKUPS ? count : DEAD_LOOKUPS, &found_count, &bound);
     if (rc == COMMITLOG_ETOOSMALL) {
-        rc = dead_gone(receiver, queue_number, offset, offset + count, bound, err);
+        rc = dead_gone(receiver, queue_number, offset, offset + count, bound, room_ms, err);
     } else if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "look up the dead letter of offset %llu",
                         (unsigned long long)offset);
@@ -258,10 +268,11 @@ int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number, ui
                                           .origin_queue = queue_number,
                                           .attempts = (uint16_t)attempts};
         rc = found[i].queue_offset < offset + count
-                 ? dead_one(receiver, &reader, &found[i], &how, err)
+                 ? dead_one(receiver, &reader, &found[i], &how, room_ms, err)
                  : COMMITLOG_OK;
     }
     clg_reader_end(&reader);
     struct commitlog_receipt receipt = {0};
-    return rc == COMMITLOG_OK ? clg_work_settle(receiver, queue_number, &receipt, err) : rc;
+    return rc == COMMITLOG_OK ? clg_work_settle(receiver, queue_number, room_ms, &receipt, err)
+                              : rc;
 }

@@ -143,11 +143,12 @@ static int growth_attempt(void *ctx, struct commitlog_error *err)
     } else if (clg_topic_steps(growth->topic) > 1) {
         growth->receipt.position = clg_log_topic_changed_at(store->core->log, growth->topic);
         growth->receipt.end_position = growth->receipt.position + 1;
-    } else { /* its definition lies somewhere there */
-        growth->receipt.end_position = clg_log_published(store->core->log);
+    } else { /* its definition lies somewhere there, behind an open reservation perhaps */
+        rc = clg_topics_define_locked(store, growth->topic, err);
+        growth->receipt.end_position = clg_log_claimed(store->core->log);
     }
     clg_mutex_unlock(store->os, &store->growth_lock);
-    return rc;
+    return rc == COMMITLOG_EAGAIN ? COMMITLOG_ETIMEDOUT : rc;
 }
 
 /* Room is waited for without the lock: retention defines topics under it, in upkeep's thread. */

@@ -18,6 +18,10 @@ struct receipt_set {
     const struct commitlog_delivery *deliveries;
     uint32_t asked;
     uint32_t level;
+    /* 0: a time was taken, and nothing of it is stored yet: when there is room it is taken anew */
+    int32_t room_ms;
+    int (*change)(struct receipt_set *set, void *ctx, struct commitlog_error *err);
+    void *ctx;
     struct clg_work_entry *entries;
     uint32_t count;
     uint32_t missing;
@@ -54,6 +58,7 @@ static void receipt_collect(struct receipt_set *set)
     const struct clg_topic *topic =
         clg_registry_topic(&receiver->store->core->registry, receiver->topic);
     uint32_t kept = 0;
+    set->missing = 0;
     for (uint32_t i = 0; i < set->asked; i++) {
         const struct commitlog_delivery *delivery = &set->deliveries[i];
         bool known = delivery->queue < clg_topic_queues(topic);
@@ -88,14 +93,28 @@ static int receipt_append(struct receipt_set *set, const struct clg_work_entry *
     const struct commitlog_group *group = &set->receiver->group;
     struct commitlog_store *store = set->receiver->store;
     return clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, entries, count,
-                           NULL, &set->receipt, err);
+                           NULL, set->room_ms, &set->receipt, err);
 }
 
-typedef int (*receipt_fn)(struct receipt_set *set, void *ctx, struct commitlog_error *err);
+/* COMMITLOG_ETIMEDOUT: there is no room now. */
+static int receipt_attempt(void *ctx, struct commitlog_error *err)
+{
+    struct receipt_set *set = ctx;
+    struct commitlog_store *store = set->receiver->store;
+    int rc = COMMITLOG_OK;
+    clg_mutex_lock(store->os, &store->group_lock);
+    if (clg_groups_find(&set->receiver->group, &store->groups) == NULL) {
+        rc = clg_groups_not_found(&set->receiver->group, err);
+    } else {
+        receipt_collect(set);
+        rc = set->count > 0 ? set->change(set, set->ctx, err) : COMMITLOG_OK;
+    }
+    clg_mutex_unlock(store->os, &store->group_lock);
+    return rc;
+}
 
 /* Calls `change` under the lock with what is found. */
-static int receipt_run(struct receipt_set *set, receipt_fn change, void *ctx, const char *what,
-                       struct commitlog_error *err)
+static int receipt_run(struct receipt_set *set, const char *what, struct commitlog_error *err)
 {
     struct commitlog_receiver *receiver = set->receiver;
     if (receiver == NULL || set->deliveries == NULL || set->asked == 0) {
@@ -117,14 +136,8 @@ static int receipt_run(struct receipt_set *set, receipt_fn change, void *ctx, co
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "%s", what);
     }
     const struct clg_until until = clg_store_until(store, COMMITLOG_FOREVER);
-    clg_mutex_lock(store->os, &store->group_lock);
-    if (clg_groups_find(&receiver->group, &store->groups) == NULL) {
-        rc = clg_groups_not_found(&receiver->group, err);
-    } else {
-        receipt_collect(set);
-        rc = set->count > 0 ? change(set, ctx, err) : COMMITLOG_OK;
-    }
-    clg_mutex_unlock(store->os, &store->group_lock);
+    rc = clg_store_attempt(store, receipt_attempt, set, clg_store_until(store, CLG_GROUPS_ROOM_MS),
+                           err);
     if (set->entries != set->small) {
         store->os->free(store->os, set->entries);
     }
@@ -213,7 +226,8 @@ static int ack_apply(struct receipt_set *set, void *ctx, struct commitlog_error 
     }
     int rc = done > 0 ? receipt_append(set, set->entries, done, err) : COMMITLOG_OK;
     if (rc == COMMITLOG_OK && offset_count > 0) {
-        rc = clg_work_commit(set->receiver, offsets, offset_count, &set->receipt, err);
+        rc = clg_work_commit(set->receiver, offsets, offset_count, CLG_GROUPS_ROOM_MS,
+                             &set->receipt, err);
     }
     return rc;
 }
@@ -222,8 +236,12 @@ int32_t commitlog_ack(struct commitlog_receiver *receiver,
                       const struct commitlog_delivery *deliveries, uint32_t count, uint32_t level,
                       struct commitlog_error *err)
 {
-    struct receipt_set set = {
-        .receiver = receiver, .deliveries = deliveries, .asked = count, .level = level};
+    struct receipt_set set = {.receiver = receiver,
+                              .deliveries = deliveries,
+                              .asked = count,
+                              .level = level,
+                              .room_ms = CLG_GROUPS_ROOM_MS,
+                              .change = ack_apply};
     struct clg_group_entry small[RECEIPT_SMALL];
     struct clg_group_entry *offsets = small;
     if (receiver != NULL && count > RECEIPT_SMALL && count <= CLG_WORK_ENTRIES_MAX) {
@@ -232,7 +250,8 @@ int32_t commitlog_ack(struct commitlog_receiver *receiver,
             return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "acknowledge");
         }
     }
-    int rc = receipt_run(&set, ack_apply, offsets, "acknowledge", err);
+    set.ctx = offsets;
+    int rc = receipt_run(&set, "acknowledge", err);
     if (offsets != small) {
         receiver->store->os->free(receiver->store->os, offsets);
     }
@@ -263,12 +282,14 @@ int32_t commitlog_extend(struct commitlog_receiver *receiver,
     struct receipt_set set = {.receiver = receiver,
                               .deliveries = deliveries,
                               .asked = count,
-                              .level = COMMITLOG_LEVEL_NONE};
+                              .level = COMMITLOG_LEVEL_NONE,
+                              .change = extend_apply,
+                              .ctx = &visibility_ms};
     if (visibility_ms < 0) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "extend by %lld ms",
                         (long long)visibility_ms);
     }
-    return receipt_run(&set, extend_apply, &visibility_ms, "extend", err);
+    return receipt_run(&set, "extend", err);
 }
 
 struct receipt_back {
@@ -293,8 +314,9 @@ static int nack_apply(struct receipt_set *set, void *ctx, struct commitlog_error
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < set->count; i++) {
         struct clg_work_entry entry = set->entries[i];
         if (entry.attempts >= receiver->max_attempts) {
+            set->room_ms = CLG_GROUPS_ROOM_MS;
             rc = clg_work_bury(receiver, entry.queue_number, entry.offset, 1, entry.attempts,
-                               COMMITLOG_DEAD_REFUSED, err);
+                               COMMITLOG_DEAD_REFUSED, CLG_GROUPS_ROOM_MS, err);
             continue;
         }
         int64_t delay_ms =
@@ -318,9 +340,11 @@ int32_t commitlog_nack(struct commitlog_receiver *receiver,
         struct receipt_set set = {.receiver = receiver,
                                   .deliveries = deliveries,
                                   .asked = count,
-                                  .level = COMMITLOG_LEVEL_NONE};
+                                  .level = COMMITLOG_LEVEL_NONE,
+                                  .change = nack_apply,
+                                  .ctx = &back};
         back.wants_topic = false;
-        int rc = receipt_run(&set, nack_apply, &back, "give back", err);
+        int rc = receipt_run(&set, "give back", err);
         if ((rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND) || !back.wants_topic) {
             return rc;
         }

@@ -301,7 +301,7 @@ static int receive_begin(struct receive_take *take, uint32_t queue_number,
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive: what was before the first message");
     }
-    rc = clg_work_commit(take->receiver, &begin, 1, &ignored, err);
+    rc = clg_work_commit(take->receiver, &begin, 1, 0, &ignored, err);
     return rc != COMMITLOG_OK || !lost
                ? rc
                : clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
@@ -337,7 +337,7 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     }
     if (rc == COMMITLOG_OK) { /* what is done may begin just there */
         struct commitlog_receipt ignored = {0};
-        rc = clg_work_settle(receiver, queue_number, &ignored, err);
+        rc = clg_work_settle(receiver, queue_number, 0, &ignored, err);
     }
     if (rc != COMMITLOG_OK) {
         return rc;
@@ -355,7 +355,7 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     if (choice.run.attempts >= receiver->max_attempts) {
         uint32_t count = choice.run.count < take->max ? choice.run.count : take->max;
         rc = clg_work_bury(receiver, queue_number, choice.run.offset, count, choice.run.attempts,
-                           COMMITLOG_DEAD_EXPIRED, err);
+                           COMMITLOG_DEAD_EXPIRED, 0, err);
         return rc == COMMITLOG_OK ? COMMITLOG_EAGAIN : rc;
     }
     uint32_t most = receiver->ordered ? 1 : choice.run.count;
@@ -368,15 +368,16 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     struct commitlog_receipt receipt = {0};
     if (take->entry_count > 0) {
         rc = clg_work_append(store, group->name, group->name_bytes, take->entries,
-                             take->entry_count, NULL, &receipt, err);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = clg_work_settle(receiver, queue_number, &receipt, err);
+                             take->entry_count, NULL, 0, &receipt, err);
     }
     if (rc != COMMITLOG_OK) {
         take->count = 0;
         return rc;
     }
+    /* They are given out, whatever becomes of this: else the next receive does it. */
+    struct commitlog_error unused;
+    int settled = clg_work_settle(receiver, queue_number, 0, &receipt, &unused);
+    (void)settled;
     return take->count > 0 ? COMMITLOG_OK : read != COMMITLOG_OK ? read : COMMITLOG_EAGAIN;
 }
 
@@ -398,7 +399,8 @@ static int receive_round(struct receive_take *take, struct commitlog_error *err)
             take->entry_count = 0;
             rc = receive_queue(take, clg_topic_number(topic, queue), err);
         } while (rc == COMMITLOG_EAGAIN);
-        if (take->count > 0 || rc != COMMITLOG_OK) { /* a bad sector of one stops no other */
+        /* A bad sector of one stops no other, nor does one whose dead letters have no topic. */
+        if (take->count > 0 || rc != COMMITLOG_OK || take->wants_topic) {
             receiver->turn = (queue + 1) % queues;
         }
     }
@@ -406,10 +408,14 @@ static int receive_round(struct receive_take *take, struct commitlog_error *err)
     return rc;
 }
 
-static int receive_once(struct commitlog_receiver *receiver, struct receive_take *take,
-                        struct commitlog_error *err)
+/* COMMITLOG_ETIMEDOUT: there is no room now. The time of what is given out begins when it is
+ * stored, so it is chosen anew when there is. */
+static int receive_once(void *ctx, struct commitlog_error *err)
 {
-    struct commitlog_store *store = receiver->store;
+    struct receive_take *take = ctx;
+    struct commitlog_store *store = take->receiver->store;
+    take->count = 0;
+    take->wants_topic = false;
     take->core = clg_store_core(store);
     take->soonest_ms = INT64_MAX;
     int rc = clg_store_fold(store, &take->core, &take->visible, err);
@@ -467,7 +473,8 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
             return rc;
         }
         const uint32_t nudges = clg_log_nudges(store->core->log); /* before it is looked at */
-        rc = receive_once(receiver, &take, err);
+        rc = clg_store_attempt(store, receive_once, &take,
+                               clg_store_until(store, CLG_GROUPS_ROOM_MS), err);
         if (rc == COMMITLOG_OK && take.wants_topic) {
             rc = clg_work_make_dead_topic(receiver, err);
             if (rc == COMMITLOG_OK) {

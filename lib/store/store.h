@@ -343,6 +343,9 @@ CLG_MUST_CHECK int clg_store_checkpoint(struct commitlog_store *store, bool clea
  * all before it durable, and at close. COMMITLOG_ETIMEDOUT: there is no room for one now; what
  * names queues is to wait, in an attempt. Takes growth_lock. */
 int clg_topics_define_left(struct commitlog_store *store, struct commitlog_error *err);
+/* One of them, in a stage that has room. COMMITLOG_EAGAIN: it has none. Under growth_lock. */
+CLG_MUST_CHECK int clg_topics_define_locked(struct commitlog_store *store, struct clg_topic *topic,
+                                            struct commitlog_error *err);
 
 /* events.c */
 void clg_store_event(struct commitlog_store *store, uint32_t severity,

@@ -30,8 +30,8 @@ static int topics_create(struct commitlog_store *store, const char *name, size_t
  * what is flushed afterwards would not have it. Only when an open reservation leaves no room in the
  * stage, what names the topic first brings it along: its first record, or clg_topics_define_left.
  */
-static int topics_define_locked(struct commitlog_store *store, struct clg_topic *topic,
-                                struct commitlog_error *err)
+int clg_topics_define_locked(struct commitlog_store *store, struct clg_topic *topic,
+                             struct commitlog_error *err)
 {
     int rc = COMMITLOG_OK;
     CLG_ASSERT(clg_mutex_is_held(&store->growth_lock));
@@ -54,7 +54,7 @@ static int topics_define(struct commitlog_store *store, struct clg_topic *topic,
                          struct commitlog_error *err)
 {
     clg_mutex_lock(store->os, &store->growth_lock); /* its steps stay as they are */
-    int rc = topics_define_locked(store, topic, err);
+    int rc = clg_topics_define_locked(store, topic, err);
     clg_mutex_unlock(store->os, &store->growth_lock);
     if (rc == COMMITLOG_OK) {
         clg_append_published(store);
@@ -79,7 +79,7 @@ int clg_topics_define_left(struct commitlog_store *store, struct commitlog_error
         const uint32_t count = clg_registry_topic_count(registry);
         for (uint32_t id = store->topics_defined; id < count && rc == COMMITLOG_OK; id++) {
             struct clg_topic *topic = clg_registry_topic(registry, id);
-            rc = topic != NULL ? topics_define_locked(store, topic, NULL) : rc;
+            rc = topic != NULL ? clg_topics_define_locked(store, topic, NULL) : rc;
             if (rc == COMMITLOG_OK && topic != NULL && id == store->topics_defined) {
                 store->topics_defined++;
             }

@@ -8,8 +8,6 @@
 #include "base/plant.h"
 
 #define WORK_BODY_BYTES 1024u
-/* A change waits so long for room in the stage: the lock is held meanwhile. */
-#define WORK_ROOM_MS 5000
 
 static int work_take(void *ctx, const struct clg_work_table *table)
 {
@@ -35,8 +33,8 @@ void clg_work_deinit(struct commitlog_store *store)
 
 int clg_work_append(struct commitlog_store *store, const uint8_t *name, uint32_t name_bytes,
                     const struct clg_work_entry *entries, uint32_t count,
-                    const struct clg_append *before, struct commitlog_receipt *receipt,
-                    struct commitlog_error *err)
+                    const struct clg_append *before, int32_t room_ms,
+                    struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     const struct commitlog_os *os = store->os;
     uint8_t small[WORK_BODY_BYTES];
@@ -70,8 +68,7 @@ int clg_work_append(struct commitlog_store *store, const uint8_t *name, uint32_t
                                         .body_count = 1,
                                         .body_bytes = bytes};
         items[0].frees = true;
-        rc = clg_store_append(store, items, at + 1, clg_store_until(store, WORK_ROOM_MS), receipts,
-                              err);
+        rc = clg_store_append(store, items, at + 1, clg_store_until(store, room_ms), receipts, err);
     }
     if (rc == COMMITLOG_OK) {
         clg_work_table_apply(&store->work, &change);
@@ -93,7 +90,7 @@ struct clg_work_queue *clg_work_find(const struct commitlog_receiver *receiver,
 }
 
 int clg_work_commit(const struct commitlog_receiver *receiver,
-                    const struct clg_group_entry *offsets, uint32_t count,
+                    const struct clg_group_entry *offsets, uint32_t count, int32_t room_ms,
                     struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     struct commitlog_store *store = receiver->store;
@@ -104,12 +101,12 @@ int clg_work_commit(const struct commitlog_receiver *receiver,
                                       .operation = CLG_GROUP_OFFSETS,
                                       .epoch = group->epoch,
                                       .count = count};
-    return clg_groups_append(store, &change, offsets, false, clg_store_until(store, WORK_ROOM_MS),
+    return clg_groups_append(store, &change, offsets, false, clg_store_until(store, room_ms),
                              receipt, err);
 }
 
 int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_number,
-                    struct commitlog_receipt *receipt, struct commitlog_error *err)
+                    int32_t room_ms, struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     struct commitlog_store *store = receiver->store;
     const struct clg_work_queue *queue = clg_work_find(receiver, queue_number);
@@ -124,7 +121,7 @@ int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_nu
     }
     const struct clg_group_entry entry = {.queue_number = queue_number,
                                           .offset = queue->runs[0].offset + queue->runs[0].count};
-    return clg_work_commit(receiver, &entry, 1, receipt, err);
+    return clg_work_commit(receiver, &entry, 1, room_ms, receipt, err);
 }
 
 /* ---- what is asked of it ---- */

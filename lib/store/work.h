@@ -50,10 +50,12 @@ CLG_MUST_CHECK int clg_work_init(struct commitlog_store *store, struct commitlog
 void clg_work_deinit(struct commitlog_store *store);
 
 /* Appends the entries, behind `before` in one batch if there is one, and applies them to the
- * writer's table. Under the lock. */
+ * writer's table. Under the lock, with which it waits so long for room in the stage, here and
+ * below: 0 where a time was taken that is to begin when it is stored, and the caller waits for room
+ * (clg_store_attempt). */
 CLG_MUST_CHECK int clg_work_append(struct commitlog_store *store, const uint8_t *name,
                                    uint32_t name_bytes, const struct clg_work_entry *entries,
-                                   uint32_t count, const struct clg_append *before,
+                                   uint32_t count, const struct clg_append *before, int32_t room_ms,
                                    struct commitlog_receipt *receipt, struct commitlog_error *err);
 /* NULL: nothing is known of it. Under the lock. */
 struct clg_work_queue *clg_work_find(const struct commitlog_receiver *receiver,
@@ -61,16 +63,18 @@ struct clg_work_queue *clg_work_find(const struct commitlog_receiver *receiver,
 /* The group has consumed up to these offsets. Under the lock; the group is there. */
 CLG_MUST_CHECK int clg_work_commit(const struct commitlog_receiver *receiver,
                                    const struct clg_group_entry *offsets, uint32_t count,
-                                   struct commitlog_receipt *receipt, struct commitlog_error *err);
+                                   int32_t room_ms, struct commitlog_receipt *receipt,
+                                   struct commitlog_error *err);
 /* Commits what is done from the committed offset on. Under the lock. */
 CLG_MUST_CHECK int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_number,
-                                   struct commitlog_receipt *receipt, struct commitlog_error *err);
+                                   int32_t room_ms, struct commitlog_receipt *receipt,
+                                   struct commitlog_error *err);
 
 /* dead.c: the messages [offset, offset + count), whose attempts are over, to the dead letters; they
  * are done then. Under the lock; the topic is there. */
 CLG_MUST_CHECK int clg_work_bury(struct commitlog_receiver *receiver, uint32_t queue_number,
                                  uint64_t offset, uint32_t count, uint32_t attempts, uint8_t reason,
-                                 struct commitlog_error *err);
+                                 int32_t room_ms, struct commitlog_error *err);
 /* At the opening: does the topic exist that was given, or can it have its name? */
 CLG_MUST_CHECK int clg_work_check_dead_topic(struct commitlog_receiver *receiver,
                                              struct commitlog_error *err);
