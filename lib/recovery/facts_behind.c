@@ -26,7 +26,7 @@ bool clg_facts_none_behind(const struct clg_facts *facts)
     return none;
 }
 
-/* The file that holds what has no range of its own, and none that a name merely puts there. */
+/* The last one by its name that is no stray: what no range says may have lain in it. */
 static const struct clg_fact_segment *facts_newest_file(const struct clg_facts *facts)
 {
     size_t i = facts->segment_count;

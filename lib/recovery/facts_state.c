@@ -119,9 +119,10 @@ uint64_t clg_facts_views_from(const struct clg_facts *facts, const struct clg_st
             state_is_of_log(facts, position, bytes, &active)) {
             bool whole = false;
             int rc = state_has_whole(facts, dir, position, &whole, NULL);
-            /* Without memory for it the views will have none either. */
-            newest = rc == 0 && whole ? position : newest;
-            from = rc == 0 && whole ? active + CLG_SEGMENT_DATA_START : from;
+            if (rc == 0 && whole) { /* without memory for it the views will have none either */
+                newest = position;
+                from = active + CLG_SEGMENT_DATA_START;
+            }
         }
     }
     CLG_ASSERT(from >= facts->first);

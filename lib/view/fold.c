@@ -62,7 +62,10 @@ int clg_fold_create(const struct clg_fold_config *config, struct clg_fold **out,
             return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "views: out of memory");
         }
         for (uint32_t kind = 0; kind < CLG_VIEW_KINDS; kind++) {
-            fold->takers[kind] |= clg_view_takes(clg_fold_views[i], kind) ? 1u << i : 0;
+            bool takes = clg_view_takes(clg_fold_views[i], kind);
+            bool plain = (clg_fold_views[i]->attribute_kinds & CLG_VIEW_TAKES(kind)) == 0;
+            fold->takers[kind] |= takes ? 1u << i : 0;
+            fold->plain_takers[kind] |= takes && plain ? 1u << i : 0;
         }
     }
     *out = fold;
@@ -129,7 +132,8 @@ int clg_fold_apply(struct clg_fold *fold, const struct clg_record_view *record, 
     CLG_ASSERT(from < CLG_VIEW_COUNT);
     CLG_ASSERT(record->position >= record->segment_base);
     const uint32_t kind = record->header.kind;
-    uint32_t takers = kind < CLG_VIEW_KINDS ? fold->takers[kind] & ~((1u << from) - 1u) : 0;
+    const uint32_t *of = record->header.attribute_bytes > 0 ? fold->takers : fold->plain_takers;
+    uint32_t takers = kind < CLG_VIEW_KINDS ? of[kind] & ~((1u << from) - 1u) : 0;
     for (; takers != 0; takers &= takers - 1u) { /* topics first */
         const uint32_t i = (uint32_t)__builtin_ctz(takers);
         struct clg_view *view = fold->views[i];

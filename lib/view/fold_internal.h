@@ -48,7 +48,8 @@ struct clg_fold {
     /* All under lock. */
     struct clg_view *views[CLG_VIEWS_MAX]; /* NULL: not kept (key index switched off) */
     uint32_t view_count;
-    uint32_t takers[CLG_VIEW_KINDS]; /* of records of this kind: views, a bit each */
+    uint32_t takers[CLG_VIEW_KINDS];       /* of records of this kind: views, a bit each */
+    uint32_t plain_takers[CLG_VIEW_KINDS]; /* of those without attributes */
     struct clg_view_segments segments;
     struct clg_fold_source source;
     bool attached;

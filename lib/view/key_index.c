@@ -282,6 +282,7 @@ const struct clg_view_ops clg_key_index_ops = {
     .name = "key index",
     .state_id = 0,
     .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_REFERENCE),
+    .attribute_kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE),
     .sealed = true,
     .file = CLG_FILE_KEY,
     .create = key_create,

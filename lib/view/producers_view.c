@@ -209,6 +209,7 @@ const struct clg_view_ops clg_producers_view_ops = {
     .state_id = 5,
     .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_TIMER) |
              CLG_VIEW_TAKES(CLG_KIND_PRODUCER) | CLG_VIEW_TAKES(CLG_KIND_BATCH),
+    .attribute_kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE),
     .sealed = false,
     .create = producers_create,
     .destroy = producers_destroy,

@@ -195,6 +195,7 @@ const struct clg_view_ops clg_timers_view_ops = {
     .state_id = 6,
     .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_TIMER) |
              CLG_VIEW_TAKES(CLG_KIND_REFERENCE),
+    .attribute_kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE),
     .sealed = false,
     .create = timers_create,
     .destroy = timers_destroy,

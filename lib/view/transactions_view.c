@@ -364,6 +364,7 @@ const struct clg_view_ops clg_transactions_view_ops = {
     .state_id = 8,
     .kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE) | CLG_VIEW_TAKES(CLG_KIND_TRANSACTION) |
              CLG_VIEW_TAKES(CLG_KIND_REFERENCE) | CLG_VIEW_TAKES(CLG_KIND_GROUP),
+    .attribute_kinds = CLG_VIEW_TAKES(CLG_KIND_MESSAGE),
     .sealed = false,
     .create = transactions_create,
     .destroy = transactions_destroy,

@@ -95,6 +95,7 @@ struct clg_view_ops {
     const char *name;
     uint32_t state_id;          /* section of .state; 0: keeps nothing there */
     uint32_t kinds;             /* of the records it is given, a bit each */
+    uint32_t attribute_kinds;   /* of which those without attributes mean nothing to it */
     bool sealed;                /* has data per segment */
     enum clg_segment_file file; /* if so: the kind of its file */
 
