@@ -199,9 +199,9 @@ static void service_images(struct service_step *step)
     struct commitlog_error err;
     clg_error_clear(&err);
     bool more = false;
+    /* Of what is freed the next segment is first: view files can wait, appends cannot. */
     if (clg_segment_supply_is_short(&store->supply)) {
-        return; /* of what is freed the next segment is first: view files can wait, appends cannot
-                 */
+        return;
     }
     uint64_t durable = clg_log_durable(core->log);
     service_report(step, clg_fold_write_images(core->fold, durable, &more, &err), &err);
