@@ -210,7 +210,8 @@ static int store_list_top(void *ctx, const char *name, enum clg_os_type type)
     return 0;
 }
 
-static int store_list_log(void *ctx, const char *name, enum clg_os_type type)
+/* A segment, or what was derived of one that is gone. */
+static int store_list_sub(void *ctx, const char *name, enum clg_os_type type)
 {
     struct store_listing *listing = ctx;
     struct clg_segment_name parsed;
@@ -234,14 +235,16 @@ static int store_judge_content(struct clg_store_dir *dir,
     if (rc < 0) {
         return clg_fail_os(err, rc, CLG_NO_POSITION, "list the store's directory");
     }
-    int log_fd = os->open_at(os, dir->dir_fd, CLG_STORE_LOG_NAME,
-                             CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
-    if (log_fd >= 0) {
-        rc = os->list_dir(os, log_fd, store_list_log, &listing);
-        clg_os_close_fd(os, &log_fd);
-    }
-    if (rc < 0) {
-        return clg_fail_os(err, rc, CLG_NO_POSITION, "list log/");
+    static const char *const subs[] = {CLG_STORE_LOG_NAME, CLG_STORE_VIEW_NAME};
+    for (size_t i = 0; i < sizeof(subs) / sizeof(subs[0]) && !listing.ours; i++) {
+        int fd = os->open_at(os, dir->dir_fd, subs[i], CLG_OS_OPEN_READ | CLG_OS_OPEN_DIRECTORY, 0);
+        if (fd >= 0) {
+            rc = os->list_dir(os, fd, store_list_sub, &listing);
+            clg_os_close_fd(os, &fd);
+        }
+        if (rc < 0) {
+            return clg_fail_os(err, rc, CLG_NO_POSITION, "list %s/", subs[i]);
+        }
     }
     CLG_ASSERT(dir->dir_fd >= 0);
     dir->was_empty = !listing.ours;

@@ -218,6 +218,31 @@ START_TEST(what_a_state_knows_to_be_missing_is_not_cut)
 }
 END_TEST
 
+/* Of the log nothing is left, but what was derived of it: nobody says that there is no store, nor
+ * makes one. */
+START_TEST(without_any_of_the_log_it_is_damaged)
+{
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    const char *name = NULL;
+    const uint64_t values[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
+    char path[100];
+    make_store();
+    ck_assert_int_eq(commitlog_fault_name(machine, "/store/view", 0, &name), 0);
+    spoil(GONE);
+    while (commitlog_fault_name(machine, "/store/log", 0, &name) == COMMITLOG_OK) {
+        (void)snprintf(path, sizeof(path), "/store/log/%.60s", name);
+        ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
+    }
+    ck_assert_int_eq(verify_store(), COMMITLOG_EDAMAGED);
+    for (uint32_t mode = COMMITLOG_RECOVER_TAIL; mode <= COMMITLOG_RECOVER_SALVAGE; mode++) {
+        ck_assert_int_eq(store_open_with(os, COMMITLOG_ENGINE_STAGED, mode), COMMITLOG_EDAMAGED);
+        ck_assert_msg(strstr(err.message, "no log") != NULL, "%s", err.message);
+    }
+    ck_assert_int_eq(store_open_by(values, 1), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(commitlog_fault_name(machine, "/store/log", 0, &name), COMMITLOG_ENOTFOUND);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lost CHECKPOINT");
@@ -228,6 +253,7 @@ int main(void)
     tcase_add_loop_test(all, a_state_that_fails_its_check_proves_nothing, 0, 4);
     tcase_add_test(all, a_state_that_cannot_be_opened_proves_nothing);
     tcase_add_loop_test(all, what_a_state_knows_to_be_missing_is_not_cut, 0, HOWS);
+    tcase_add_test(all, without_any_of_the_log_it_is_damaged);
     suite_add_tcase(suite, all);
     return run_suite(suite);
 }
