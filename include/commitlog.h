@@ -673,8 +673,9 @@ enum { /* where to begin, in place of an offset */
  * Cursor over one queue, or over all queues of the topic in log order
  * (COMMITLOG_QUEUE_ALL; then FROM_OFFSET takes a position in the log).
  * `value` is the offset, the position or the time in ns.
- * Errors: EINVAL, ENOTFOUND (no such topic), ENOMEM, ETOOSMALL and EBEYOND
- * come from the first fetch.
+ * Errors: EINVAL, ENOTFOUND (no such topic), ENOMEM, EIO, ELIMIT; read-only,
+ * where the end is the newest writer's, also what opening the store yields.
+ * ETOOSMALL and EBEYOND come from the first fetch.
  */
 COMMITLOG_API int32_t commitlog_cursor_open(struct commitlog_store *store,
     uint32_t topic, uint32_t queue, uint32_t from, uint64_t value,
@@ -773,6 +774,8 @@ COMMITLOG_API int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor,
 /* Next offset (position for log order) to be read. */
 COMMITLOG_API uint64_t commitlog_cursor_tell(
     const struct commitlog_cursor *cursor);
+/* `from` and `value`, and the errors, as for commitlog_cursor_open, with which
+ * it stays where it was. */
 COMMITLOG_API int32_t commitlog_cursor_seek(struct commitlog_cursor *cursor,
     uint32_t from, uint64_t value);
 

@@ -93,7 +93,7 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
     do {
         struct clg_core *core = clg_store_core(store);
         uint64_t visible = 0;
-        rc = clg_store_fold(store, &core, &visible, err);
+        rc = clg_store_fold_now(store, &core, &visible, err);
         again = false;
         if (rc == COMMITLOG_OK) {
             rc = clg_cursor_aim_anew(cursor, core);

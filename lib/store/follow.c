@@ -365,6 +365,9 @@ int clg_follow_poll(struct commitlog_store *store, uint64_t generation, bool *ou
     int64_t now = store->os->clock_mono_ns(store->os);
     int64_t since = now - atomic_load_explicit(&store->follow_checked_ns, memory_order_relaxed);
     int rc = since < every ? COMMITLOG_OK : clg_follow_check(store, err);
+    if (rc != COMMITLOG_OK) { /* who asks again at once is not to take the old end for the end */
+        atomic_store_explicit(&store->follow_checked_ns, now - every, memory_order_relaxed);
+    }
     rc = runs ? COMMITLOG_OK : rc; /* it shows how far it is, whatever LOCK is like */
     core = clg_store_core(store);
     *out_replaced = core->generation != generation;

@@ -272,8 +272,9 @@ CLG_MUST_CHECK int clg_store_fold_core(struct commitlog_store *store, struct clg
  * overtaken begins anew: *core (a reference) is exchanged for another one. */
 CLG_MUST_CHECK int clg_store_fold(struct commitlog_store *store, struct clg_core **core,
                                   uint64_t *out_visible, struct commitlog_error *err);
-/* The same for calls that ask how things are: a reader first looks, at most twice a second, whether
- * another writer has come, for nothing would ever tell one that only asks. */
+/* The same for calls that ask how things are, or where the end is: a reader first looks, at most
+ * twice a second, whether another writer has come, for nothing would ever tell one that only asks.
+ * If it cannot look, that is the answer, and it looks again the next time. */
 CLG_MUST_CHECK int clg_store_fold_now(struct commitlog_store *store, struct clg_core **core,
                                       uint64_t *out_visible, struct commitlog_error *err);
 uint64_t clg_store_visible(const struct commitlog_store *store, const struct clg_core *core);

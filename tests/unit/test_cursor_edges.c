@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_cursor_edges.c -- cursors where something happens between two calls: a seek that is refused
- * or fails, messages that expire, another writer, which has cut what was read.
+ * or fails, messages that expire, another writer, which has cut what was read, or appended more.
  */
 #include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
@@ -233,6 +233,91 @@ START_TEST(what_was_cut_is_told_behind_a_seek_that_is_refused)
 }
 END_TEST
 
+/* A reader of a closed store, or one that follows its writer. */
+static void reader_begins(bool follows)
+{
+    put_keyed(COUNT, COMMITLOG_LEVEL_DURABLE);
+    if (!follows) {
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        store = NULL;
+    }
+    reader_open();
+}
+
+/* Another writer has appended and gone, and the reader was asked nothing since. */
+static void reader_falls_behind(void)
+{
+    (void)commitlog_close(store, NULL);
+    open_store();
+    put_keyed(COUNT, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    pass_ms(600);
+}
+
+START_TEST(the_end_is_that_of_the_next_writer)
+{
+    struct commitlog_cursor *cursor = NULL;
+    const bool follows = (_i & 1) != 0;
+    const uint32_t queue = (_i & 2) != 0 ? COMMITLOG_QUEUE_ALL : 0;
+    const uint32_t from = (_i & 4) != 0 ? COMMITLOG_FROM_END : COMMITLOG_FROM_TIME;
+    const bool seeks = (_i & 8) != 0;
+    reader_begins(follows);
+    if (seeks) {
+        cursor = open_cursor(reader, reader_topic, queue == 0 ? ONE_QUEUE : ALL_QUEUES);
+    }
+    reader_falls_behind();
+    const uint64_t now_ns = (uint64_t)(now_ms() * MS); /* all of them are older */
+    ck_assert_int_eq(
+        seeks ? commitlog_cursor_seek(cursor, from, now_ns)
+              : commitlog_cursor_open(reader, reader_topic, queue, from, now_ns, &cursor, &err),
+        0);
+    ck_assert_uint_eq(rest_of(cursor, NULL), 0);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+START_TEST(a_query_by_key_begins_at_the_newest_of_the_next_writer)
+{
+    struct commitlog_cursor *cursor = NULL;
+    const bool follows = (_i & 1) != 0;
+    const bool seeks = (_i & 2) != 0;
+    reader_begins(follows);
+    if (seeks) {
+        cursor = open_cursor(reader, reader_topic, BY_KEY);
+    }
+    reader_falls_behind();
+    if (seeks) {
+        ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_END, 0), 0);
+    } else {
+        cursor = open_cursor(reader, reader_topic, BY_KEY);
+    }
+    ck_assert_uint_eq(rest_of(cursor, NULL), 2 * COUNT);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+/* Whether another writer has come could not be looked at. */
+START_TEST(a_seek_that_cannot_know_the_end_leaves_it_where_it_stood)
+{
+    struct commitlog_message message;
+    reader_begins(false);
+    struct commitlog_cursor *cursor = open_cursor(reader, reader_topic, _i);
+    fetch_one(cursor, &message);
+    reader_falls_behind();
+    const uint64_t told = commitlog_cursor_tell(cursor);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, 1, ENOMEM, 1), 0);
+    ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_END, 0), COMMITLOG_ENOMEM);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, 0, 0, 0), 0);
+    ck_assert_uint_eq(commitlog_cursor_tell(cursor), told);
+    /* It looks again at once: an end that is an old one would be taken for the end. */
+    ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_END, 0), 0);
+    pass_ms(600);
+    ck_assert_uint_eq(rest_of(cursor, NULL), _i == BY_KEY ? 2 * COUNT : 0);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 /* The older ones or all. */
 START_TEST(what_expires_is_not_given_from_what_was_looked_up_before)
 {
@@ -323,6 +408,9 @@ int main(void)
     tcase_add_loop_test(cases, what_was_cut_is_told_behind_a_seek_that_is_refused, 0, KINDS);
     tcase_add_loop_test(cases, what_expires_is_not_given_from_what_was_looked_up_before, 0, 4);
     tcase_add_loop_test(cases, a_query_by_key_holds_nothing_of_what_has_expired, 0, 2);
+    tcase_add_loop_test(cases, the_end_is_that_of_the_next_writer, 0, 16);
+    tcase_add_loop_test(cases, a_query_by_key_begins_at_the_newest_of_the_next_writer, 0, 4);
+    tcase_add_loop_test(cases, a_seek_that_cannot_know_the_end_leaves_it_where_it_stood, 0, KINDS);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
