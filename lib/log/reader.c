@@ -215,8 +215,10 @@ static int reader_pin(struct clg_reader *reader, struct clg_log *log, uint64_t p
 
 /* From the ring, if the record is still only there: ORDER(ring-copy), see peek.c. *out is NULL if
  * it was drained meanwhile, or if the ring has no such record: a large one is published before
- * `written` says that it never was there, so the segment has the last word. The size comes from the
- * first copy of the word. */
+ * `written` says that it never was there, so the segment has the last word. How much is copied
+ * comes from the first look at the word, and what is believed later is the copy's word. The
+ * writer's memory may have changed in between if he is broken, or lies, so the copy has to say the
+ * same; of a pad nothing behind the header is looked at. */
 static int reader_copy_staged(struct clg_reader *reader, struct clg_log *log, uint64_t position,
                               uint64_t room, uint64_t seed, const uint8_t **out)
 {
@@ -241,7 +243,10 @@ static int reader_copy_staged(struct clg_reader *reader, struct clg_log *log, ui
     }
     memcpy(copy, record, size);
     clg_fence_acquire();
-    if (clg_live_load(&log->shared->written) <= position && clg_record_verify_header(copy, seed)) {
+    bool whole = copy[CLG_RECORD_AT_KIND] == CLG_KIND_PAD ||
+                 clg_record_size(clg_load_le32(copy + CLG_RECORD_AT_WORD)) == size;
+    if (whole && clg_live_load(&log->shared->written) <= position &&
+        clg_record_verify_header(copy, seed)) {
         *out = copy;
     }
     return COMMITLOG_OK;

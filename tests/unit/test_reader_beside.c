@@ -2,11 +2,16 @@
 /*
  * test_reader_beside.c -- a reader beside a live writer whose live area it cannot open: what is
  * proven durable is served if the area is not there for it, and any other cause is told. And one
- * that can: it sees a topic grow.
+ * that can: it sees a topic grow, and believes nothing of a ring that changes while it copies.
  */
+#include "base/bytes.h"
+#include "format/record.h"
+#include "log/commit_log_internal.h"
 #include "store/store.h"
 #include "support/run_suite.h"
 #include "unit/fault_fixture.h"
+
+enum { LARGE = 256 << 10, LARGE_SEGMENT = 4 << 20, LARGER = 3 << 20 };
 
 static struct {
     const struct commitlog_os *under;
@@ -15,6 +20,8 @@ static struct {
     uint32_t opens; /* of the live area, that still succeed */
     uint32_t maps;  /* of files, that still succeed */
     bool overtakes; /* behind the next segment that the reader opens the writer drops it */
+    uint8_t *lies; /* in the ring, from when the reader asks for memory for a copy; NULL: nothing */
+    uint64_t lie;
 } beside;
 
 static struct commitlog_store *reader;
@@ -47,17 +54,34 @@ static int beside_map_twice(const struct commitlog_os *os, int fd, uint64_t at, 
                               : beside.under->map_twice(beside.under, fd, at, size, prot, out);
 }
 
-static int32_t reader_open_watched(struct commitlog_progress *progress)
+/* A copy takes more at once than anything else. */
+static void *beside_alloc(const struct commitlog_os *os, size_t size)
+{
+    (void)os;
+    if (beside.lies != NULL && size >= LARGE) {
+        memcpy(beside.lies, &beside.lie, sizeof(beside.lie));
+        beside.lies = NULL;
+    }
+    return beside.under->alloc(beside.under, size);
+}
+
+static int32_t reader_open_as(struct commitlog_progress *progress, bool verifies)
 {
     struct commitlog_options *options = NULL;
     ck_assert_int_eq(commitlog_options_create(&options), 0);
     ck_assert_int_eq(
         commitlog_options_set(options, COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY, NULL), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_VERIFY_READS, verifies, NULL), 0);
     commitlog_options_set_os(options, &beside.table);
     commitlog_options_set_progress(options, progress);
     int32_t rc = commitlog_open("/store", options, &reader, &err);
     commitlog_options_free(options);
     return rc;
+}
+
+static int32_t reader_open_watched(struct commitlog_progress *progress)
+{
+    return reader_open_as(progress, true);
 }
 
 static int32_t reader_open(void)
@@ -86,19 +110,32 @@ static void reader_gets(uint64_t expected, int32_t end)
 }
 
 /* A writer with 3 records that a checkpoint covers and 2 behind it. */
-static void beside_setup(void)
+static void beside_begin(void)
 {
-    setup();
     memset(&beside, 0, sizeof(beside));
     beside.under = commitlog_fault_os(machine);
     beside.table = *beside.under;
     beside.table.open_at = beside_open_at;
+    beside.table.alloc = beside_alloc;
     beside.maps = UINT32_MAX;
     reader = NULL;
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     store_put(3, COMMITLOG_LEVEL_DURABLE);
     ck_assert_int_eq(commitlog_checkpoint(store, &err), 0);
     store_put(2, COMMITLOG_LEVEL_DURABLE);
+}
+
+static void beside_setup(void)
+{
+    setup();
+    beside_begin();
+}
+
+static void beside_setup_large(void)
+{
+    setup();
+    segment_bytes = LARGE_SEGMENT;
+    beside_begin();
 }
 
 static void beside_teardown(void)
@@ -450,6 +487,52 @@ START_TEST(a_writer_that_writes_lock_meanwhile_is_another_moment)
 }
 END_TEST
 
+/* In the place of the first 8 bytes of a record: it would be larger, and its header would hold. */
+static uint64_t lie_of(const uint8_t *record, uint64_t position)
+{
+    uint8_t header[CLG_RECORD_HEADER_BYTES];
+    struct clg_segment *segment = NULL;
+    uint64_t lie = 0;
+    ck_assert_int_eq(clg_segment_set_pin(&store->core->set, position, &segment), 0);
+    memcpy(header, record, sizeof(header));
+    const uint64_t seed = clg_record_seed(segment->salt, position);
+    clg_segment_unref(segment);
+    const uint32_t word =
+        clg_record_seal_check(header, LARGER, seed, clg_load_le64(header + CLG_RECORD_AT_CHECK));
+    clg_store_le32(header + CLG_RECORD_AT_WORD, word);
+    ck_assert(clg_record_verify_header(header, seed));
+    memcpy(&lie, header, sizeof(lie));
+    return lie;
+}
+
+/* The live area of a hostile writer, or of one whose memory is broken: between the look at how much
+ * there is to copy and the copy the record becomes a larger one, with as little of it copied. */
+START_TEST(a_record_that_grows_while_it_is_copied_is_not_believed)
+{
+    struct commitlog_receipt receipt = {0};
+    struct commitlog_message message;
+    struct commitlog_lease *lease = NULL;
+    uint64_t truth = 0;
+    ck_assert_int_eq(
+        commitlog_append(store, topic, 0, "0123456789", 10, COMMITLOG_LEVEL_NONE, &receipt), 0);
+    ck_assert_int_eq(reader_open_as(NULL, _i == 0), 0);
+    ck_assert_int_eq(commitlog_get(reader, receipt.position, &message, &lease, &err), 0);
+    commitlog_lease_release(lease);
+    const struct clg_log *log = store->core->log;
+    uint8_t *record = log->ring + (receipt.position & log->ring_mask);
+    memcpy(&truth, record, sizeof(truth));
+    beside.lie = lie_of(record, receipt.position);
+    beside.lies = record;
+    ck_assert_int_eq(commitlog_get(reader, receipt.position, &message, &lease, &err),
+                     COMMITLOG_EDAMAGED);
+    ck_assert_ptr_null(beside.lies);
+    memcpy(record, &truth, sizeof(truth));
+    ck_assert_int_eq(commitlog_get(reader, receipt.position, &message, &lease, &err), 0);
+    ck_assert_uint_eq(message.body.bytes, 10);
+    commitlog_lease_release(lease);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reader beside");
@@ -470,5 +553,9 @@ int main(void)
     tcase_add_loop_test(cases, a_reader_sees_a_topic_grow_whatever_it_asks, 0, 6);
     tcase_add_test(cases, a_writer_that_writes_lock_meanwhile_is_another_moment);
     suite_add_tcase(suite, cases);
+    TCase *large = tcase_create("a large segment");
+    tcase_add_checked_fixture(large, beside_setup_large, beside_teardown);
+    tcase_add_loop_test(large, a_record_that_grows_while_it_is_copied_is_not_believed, 0, 2);
+    suite_add_tcase(suite, large);
     return run_suite(suite);
 }
