@@ -792,9 +792,9 @@ COMMITLOG_API int32_t commitlog_lease_check(
 COMMITLOG_API void commitlog_lease_release(struct commitlog_lease *lease);
 
 /* One record by its position; the lease holds the borrows of *out_message.
- * ENOTFOUND: no record begins there. ETOOSMALL, EBEYOND, EHOLE (filled),
- * EDAMAGED, EUNSUPPORTED, EEXPIRED, EUNRECOVERED, EIO, ENOMEM, ELIMIT;
- * read-only also EBUSY. */
+ * ENOTFOUND: none begins there: it lies inside one. EDAMAGED: what lies there does
+ * not verify. ETOOSMALL, EBEYOND, EHOLE (filled), EUNSUPPORTED, EEXPIRED,
+ * EUNRECOVERED, EIO, ENOMEM, ELIMIT; read-only also EBUSY. */
 COMMITLOG_API int32_t commitlog_get(struct commitlog_store *store,
     uint64_t position, struct commitlog_message *out_message,
     struct commitlog_lease **out_lease, struct commitlog_error *err);

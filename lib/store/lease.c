@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /* lease.c -- what keeps a borrow longer than its cursor, and single records by their position. */
+#include "base/bytes.h"
 #include "base/error.h"
 #include "segment/segment_scan.h"
 #include "store/cursor.h"
@@ -84,11 +85,49 @@ static bool get_walks_over(struct commitlog_store *store, struct clg_core *core,
     return at > position;
 }
 
+/* Behind what does not verify; no further than behind `position`. */
+static int get_pass_damage(struct clg_scan *scan, const struct clg_scan_record *record,
+                           uint64_t position)
+{
+    uint64_t to = clg_scan_damage_end(record);
+    if (to == 0) {
+        struct clg_scan_search search = {0};
+        const uint64_t behind = clg_align_down(position, CLG_RECORD_ALIGN) + CLG_RECORD_ALIGN;
+        int rc = clg_scan_resync(scan, record->position + CLG_RECORD_ALIGN, behind, &search, NULL);
+        if (rc != COMMITLOG_OK && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
+            return rc;
+        }
+        to = rc == COMMITLOG_OK ? search.found : behind;
+    }
+    clg_scan_skip(scan, to);
+    return COMMITLOG_OK;
+}
+
+/* The same of those that the segment has, past what does not verify before them: that is not what
+ * was asked for. */
+static int get_scans_over(struct clg_segment *segment, uint64_t position, bool *out_over)
+{
+    struct clg_scan scan;
+    struct clg_scan_record record = {.verdict = CLG_SCAN_OK};
+    int rc = COMMITLOG_OK;
+    clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
+    while (rc == COMMITLOG_OK && scan.next < position && record.verdict != CLG_SCAN_END) {
+        rc = clg_scan_step(&scan, &record, NULL);
+        if (rc == COMMITLOG_OK && record.verdict != CLG_SCAN_OK && record.verdict != CLG_SCAN_END) {
+            rc = get_pass_damage(&scan, &record, position);
+        }
+    }
+    *out_over = record.verdict == CLG_SCAN_OK && scan.next > position;
+    clg_scan_free(&scan);
+    return rc;
+}
+
 /* No record could be read at `position`: was one, or does none begin there? */
 static int get_judge(struct commitlog_store *store, struct clg_core *core, uint64_t position,
                      uint64_t visible)
 {
     struct clg_segment *segment = NULL;
+    int rc = COMMITLOG_OK;
     if (clg_segment_set_pin(&core->set, position, &segment) != COMMITLOG_OK) {
         return COMMITLOG_EDAMAGED;
     }
@@ -96,17 +135,10 @@ static int get_judge(struct commitlog_store *store, struct clg_core *core, uint6
     if (!between && position >= clg_log_written(core->log)) {
         between = get_walks_over(store, core, position, visible);
     } else if (!between) {
-        struct clg_scan scan;
-        struct clg_scan_record record;
-        clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
-        while (scan.next < position && clg_scan_step(&scan, &record, NULL) == COMMITLOG_OK &&
-               record.verdict == CLG_SCAN_OK) {
-        }
-        between = scan.next > position;
-        clg_scan_free(&scan);
+        rc = get_scans_over(segment, position, &between);
     }
     clg_segment_unref(segment);
-    return between ? COMMITLOG_ENOTFOUND : COMMITLOG_EDAMAGED;
+    return rc != COMMITLOG_OK ? rc : between ? COMMITLOG_ENOTFOUND : COMMITLOG_EDAMAGED;
 }
 
 /* The position and why, in place of what the layers below said when they did not know that. */

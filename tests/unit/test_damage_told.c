@@ -2,7 +2,7 @@
 /*
  * test_damage_told.c -- nobody passes damage without a word: what a writer's views leave out, what
  * lies behind more damage than is listed, what is only staged behind it, and segments that scrub
- * finds without a footer.
+ * finds without a footer. And nothing sound behind it is called damaged.
  */
 #include "support/run_suite.h"
 #include "unit/damage_fixture.h"
@@ -351,6 +351,78 @@ START_TEST(damage_that_is_told_leads_neither_back_nor_over_what_is_sound)
 }
 END_TEST
 
+static int32_t get_at(uint64_t position)
+{
+    struct commitlog_message message;
+    struct commitlog_lease *lease = NULL;
+    const int32_t rc = commitlog_get(store, position, &message, &lease, &err);
+    commitlog_lease_release(lease);
+    return rc;
+}
+
+static uint32_t damages_named(void)
+{
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    uint32_t count = 0;
+    while (commitlog_damage_get(store, count, &damage) == COMMITLOG_OK) {
+        count++;
+    }
+    return count;
+}
+
+/* Two records are damaged, in their header at a byte of _i: its state and size, a check, its
+ * offset. */
+START_TEST(inside_a_sound_record_behind_damage_none_begins)
+{
+    struct commitlog_receipt r[KEYED];
+    for (uint32_t i = 0; i < KEYED; i++) {
+        r[i] = put_one(a, 0, 200);
+    }
+    for (uint32_t i = 1; i < 6; i += 4) {
+        ck_assert_int_eq(
+            commitlog_fault_flip(machine, segment_path(0), r[i].position + 2 * (uint64_t)_i, 1), 0);
+    }
+    for (uint32_t i = 0; i < KEYED; i++) {
+        if (i % 4 != 1) { /* sound, between or behind them */
+            ck_assert_int_eq(get_at(r[i].position), COMMITLOG_OK);
+            ck_assert_int_eq(get_at(r[i].position + 8), COMMITLOG_ENOTFOUND);
+            ck_assert_int_eq(get_at(r[i].end_position - 8), COMMITLOG_ENOTFOUND);
+        }
+    }
+    ck_assert_int_eq(get_at(r[KEYED - 1].position + 3), COMMITLOG_ENOTFOUND);
+    ck_assert_uint_eq(damages_named(), 0);
+    for (uint32_t i = 1; i < 6; i += 4) {
+        ck_assert_int_eq(get_at(r[i].position), COMMITLOG_EDAMAGED);
+        ck_assert_int_eq(get_at(r[i].position + 8), COMMITLOG_EDAMAGED);
+        ck_assert_int_eq(get_at(r[i].end_position - 8), COMMITLOG_EDAMAGED);
+    }
+    ck_assert_uint_gt(damages_named(), 0);
+}
+END_TEST
+
+/* Of a group's offsets, say, all is checked: the header tells where it ends, and what lies there.
+ */
+START_TEST(inside_a_record_whose_body_is_damaged_it_is_damage)
+{
+    struct commitlog_receipt receipt = {0};
+    struct commitlog_group *group = NULL;
+    const struct commitlog_group_offset offset = {a, 0, 1};
+    (void)put_one(a, 0, SMALL);
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    ck_assert_int_eq(
+        commitlog_group_commit(group, 0, &offset, 1, COMMITLOG_LEVEL_DURABLE, 0, &receipt, &err),
+        0);
+    const struct commitlog_receipt behind = put_one(a, 0, 200);
+    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(0),
+                                          receipt.position + CLG_RECORD_HEADER_BYTES, 1),
+                     0);
+    ck_assert_int_eq(get_at(behind.position + 8), COMMITLOG_ENOTFOUND);
+    ck_assert_uint_eq(damages_named(), 0);
+    ck_assert_int_eq(get_at(receipt.position + 8), COMMITLOG_EDAMAGED);
+    commitlog_group_close(group);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("damage_told");
@@ -365,6 +437,8 @@ int main(void)
     tcase_add_test(cases, a_queue_that_lost_its_end_says_so_beside_much_damage);
     tcase_add_test(cases, over_all_queues_each_lost_message_lies_in_a_range_that_is_told);
     tcase_add_loop_test(cases, damage_that_is_told_leads_neither_back_nor_over_what_is_sound, 0, 2);
+    tcase_add_loop_test(cases, inside_a_sound_record_behind_damage_none_begins, 0, 9);
+    tcase_add_test(cases, inside_a_record_whose_body_is_damaged_it_is_damage);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
