@@ -57,6 +57,24 @@ static int key_pass_expired(struct commitlog_cursor *cursor, struct clg_fetch *f
     return clg_cursor_pass(cursor, fetch);
 }
 
+/* The candidates that were taken ahead are of the old core, and so is where its table was left. */
+static void key_renew(struct commitlog_cursor *cursor)
+{
+    clg_lookup_key_init(&cursor->query, cursor->queue, cursor->query.hash, cursor->since_ns,
+                        cursor->until_ns, cursor->next);
+}
+
+/* All of them that cannot be seen any more: the store has failed since the query began, and what is
+ * not durable is not shown. It stays so until a recovery has told what is there, so to ask for them
+ * again would only keep what lies before them. */
+static void key_pass_lost(struct commitlog_cursor *cursor, uint64_t visible)
+{
+    CLG_ASSERT(visible < cursor->next);
+    cursor->pending = 0;
+    cursor->next = visible;
+    key_renew(cursor);
+}
+
 static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     const uint64_t expired = clg_lookup_expired(fetch->core->fold, cursor->queue);
@@ -77,6 +95,11 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             }
         }
         uint64_t position = cursor->scratch.positions[cursor->pending_at];
+        /* A reader without a writer is told, and asks again: the next one's recovery will tell. */
+        if (position >= fetch->visible && fetch->core->unrecovered_bytes == 0) {
+            key_pass_lost(cursor, fetch->visible);
+            continue;
+        }
         int rc = clg_cursor_take(cursor, fetch, position, UINT32_MAX, 0, NULL);
         if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_ETOOSMALL) {
             rc = COMMITLOG_OK;
@@ -90,13 +113,6 @@ static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         key_pass(cursor);
     }
     return COMMITLOG_OK;
-}
-
-/* The candidates that were taken ahead are of the old core, and so is where its table was left. */
-static void key_renew(struct commitlog_cursor *cursor)
-{
-    clg_lookup_key_init(&cursor->query, cursor->queue, cursor->query.hash, cursor->since_ns,
-                        cursor->until_ns, cursor->next);
 }
 
 /* Places it at the newest record of now, whatever is asked for: the order is newest first. */

@@ -9,7 +9,7 @@
 #include "support/run_suite.h"
 #include "unit/transaction_fixture.h"
 
-enum { STORED = 5, BUSY_MAX = 2000 };
+enum { STORED = 5, BUSY_MAX = 2000, LOOKED_UP = 256 };
 
 static struct commitlog_store *follower;
 
@@ -89,6 +89,57 @@ START_TEST(followers_do_not_read_what_the_disk_may_not_have)
     ck_assert_uint_eq(info.next_offset, STORED);
     ck_assert_int_ne(commitlog_get(follower, lost, &message, &lease, &err), 0);
     ck_assert_ptr_null(lease);
+}
+END_TEST
+
+static void put_keyed(uint32_t count, uint32_t level)
+{
+    const struct commitlog_slice key = {"k", 1};
+    const struct commitlog_slice body = {"0123456789", 10};
+    const struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                            .topic = topic,
+                                            .level = level,
+                                            .body = &body,
+                                            .body_count = 1,
+                                            .keys = &key,
+                                            .key_count = 1};
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_int_eq(commitlog_append_record(store, &record, COMMITLOG_FOREVER, NULL, &err), 0);
+    }
+}
+
+/* It was opened when more was to be seen. _i: +1: it has given one of those, +2: a follower's; 4:
+ * they are more than are looked up at once. */
+START_TEST(a_query_by_key_goes_on_at_what_is_durable)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[2 * STORED];
+    uint32_t count = 0;
+    uint32_t number = 0;
+    uint64_t bound = 0;
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    put_keyed(STORED, COMMITLOG_LEVEL_DURABLE);
+    const uint64_t durable = store_positions().durable;
+    put_keyed((_i & 4) != 0 ? LOOKED_UP + STORED : STORED, COMMITLOG_LEVEL_NONE);
+    follow();
+    struct commitlog_store *asked = (_i & 2) != 0 ? follower : store;
+    ck_assert_int_eq(commitlog_topic_open(asked, "t", 1, 0, &number, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open_key(asked, number, "k", 1, 0, INT64_MAX, &cursor, &err),
+                     0);
+    if ((_i & 1) != 0) {
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 1, 0, &count, NULL), 0);
+        ck_assert_uint_gt(messages[0].position, durable);
+    }
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC, 1, EIO, 0), 0);
+    ck_assert_int_ne(commitlog_sync(store, UINT64_MAX, 1000, &err), COMMITLOG_OK);
+    ck_assert_uint_eq(store_positions().visible, durable);
+    int32_t rc = commitlog_cursor_fetch(cursor, messages, 2 * STORED, 0, &count, &bound);
+    ck_assert_msg(rc == COMMITLOG_OK, "%s", commitlog_error_name(rc));
+    ck_assert_uint_eq(count, STORED);
+    ck_assert_uint_lt(messages[0].position, durable);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, messages, 1, 0, &count, &bound),
+                     COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
 }
 END_TEST
 
@@ -253,6 +304,7 @@ int main(void)
     tcase_add_checked_fixture(cases, failed_setup, failed_teardown);
     tcase_add_test(cases, who_waits_for_more_is_told_that_the_store_has_failed);
     tcase_add_loop_test(cases, followers_do_not_read_what_the_disk_may_not_have, 0, 2);
+    tcase_add_loop_test(cases, a_query_by_key_goes_on_at_what_is_durable, 0, 8);
     tcase_add_test(cases, upkeep_of_a_failed_store_rests);
     tcase_add_loop_test(cases, what_counts_as_written_ends_at_a_record, 0, 3);
     tcase_add_loop_test(cases, nothing_is_committed_to_a_failed_store, 0, 4);
