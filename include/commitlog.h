@@ -398,7 +398,8 @@ COMMITLOG_API int32_t commitlog_topic_shrink(struct commitlog_store *store,
  * commitlog_topic_expire_after: by themselves, when they were stored keep_age_ms
  * ago (0: not any more), as upkeep finds them: at the latest a second, or a
  * hundredth of that time up to an hour, later. commitlog_topic_expire: now,
- * those that were stored before a time (INT64_MAX: all that are there).
+ * those that were stored before a time (INT64_MAX: all). Either way only what
+ * can be seen expires.
  * Both are records of the log: they survive the process, and expiring does not
  * go back, whatever the clock does.
  *

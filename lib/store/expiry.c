@@ -77,11 +77,10 @@ static int expiry_append(struct commitlog_store *store, const struct clg_tombsto
 
 /* ---- which messages are older ---------------------------------------------------------------- */
 
-/* Raises *below over the messages of the queue that were stored before `cut_ns`. */
-static int expiry_look_queue(struct clg_fold *fold, uint32_t number, int64_t cut_ns,
-                             uint64_t *below)
+/* Raises *below over the messages of the queue that can be seen and were stored before `cut_ns`. */
+static int expiry_look_queue(struct clg_fold *fold, uint32_t number, uint64_t visible,
+                             int64_t cut_ns, uint64_t *below)
 {
-    const uint64_t visible = clg_fold_position(fold);
     struct clg_lookup_range range = {0};
     struct clg_lookup_entry last;
     uint64_t end = 0;
@@ -112,8 +111,11 @@ static int expiry_find(struct commitlog_store *store, const struct clg_topic *to
     const uint32_t queues = clg_topic_queues(topic);
     uint64_t below = 0;
     int rc = clg_fold_run(fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, err);
+    /* What nobody has had a chance to read does not expire, however old it is. */
+    const uint64_t visible =
+        clg_min_u64(clg_fold_position(fold), clg_store_visible(store, store->core));
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < queues; i++) {
-        rc = expiry_look_queue(fold, clg_topic_number(topic, i), cut_ns, &below);
+        rc = expiry_look_queue(fold, clg_topic_number(topic, i), visible, cut_ns, &below);
     }
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "what of topic %s has expired", topic->name);

@@ -1,0 +1,124 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_expiry_visible.c -- where readers see what is durable only, messages expire for them when
+ * the record that says so is durable, and those that nobody has seen do not expire.
+ */
+#include "support/run_suite.h"
+#include "unit/timer_fixture.h"
+
+enum { COUNT = 5, MORE = 3 };
+
+static struct commitlog_store *reader;
+
+static int32_t open_with(uint64_t access)
+{
+    const uint64_t values[][2] = {{COMMITLOG_OPT_ACCESS, access},
+                                  {COMMITLOG_OPT_VISIBILITY, COMMITLOG_VISIBLE_DURABLE}};
+    return store_open_by(values, 2);
+}
+
+static void visible_setup(void)
+{
+    setup();
+    reader = NULL;
+    ck_assert_msg(open_with(COMMITLOG_READ_WRITE) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+}
+
+static void visible_teardown(void)
+{
+    (void)commitlog_close(reader, NULL);
+    teardown();
+}
+
+static void reader_open(void)
+{
+    struct commitlog_store *writer = store;
+    uint32_t number = 0;
+    ck_assert_msg(open_with(COMMITLOG_READ_ONLY) == 0, "%s", err.message);
+    reader = store;
+    store = writer;
+    ck_assert_int_eq(commitlog_topic_open(reader, "t", 1, 0, &number, &err), 0);
+    ck_assert_uint_eq(number, topic);
+}
+
+static void put_keyed(uint32_t count, uint32_t level)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_int_eq(delay(0, i, 0, level, NULL), 0);
+    }
+}
+
+static void expire(uint32_t level)
+{
+    ck_assert_int_eq(commitlog_topic_expire(store, topic, INT64_MAX, level, &err), 0);
+}
+
+static uint32_t rest_of(struct commitlog_cursor *cursor, uint64_t *out_first)
+{
+    struct commitlog_message messages[16];
+    uint32_t got = 0;
+    uint32_t count = 0;
+    int32_t rc;
+    while ((rc = commitlog_cursor_fetch(cursor, messages, 16, 0, &got, NULL)) == 0) {
+        *out_first = count == 0 ? messages[0].queue_offset : *out_first;
+        count += got;
+    }
+    ck_assert_msg(rc == COMMITLOG_EEND, "%s", commitlog_error_name(rc));
+    commitlog_cursor_close(cursor);
+    return count;
+}
+
+/* A queue's, a topic's and a key's readers have offsets [first, first + count), and no others. */
+static void sees(struct commitlog_store *of, uint64_t first, uint64_t count, bool some_expired)
+{
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    struct commitlog_topic_info about = {.struct_bytes = sizeof(about)};
+    struct commitlog_cursor *cursor = NULL;
+    uint64_t begins = first;
+    ck_assert_int_eq(commitlog_queue_info(of, topic, 0, &info), 0);
+    ck_assert_uint_eq(info.first_offset, first);
+    ck_assert_uint_eq(info.next_offset, first + count);
+    for (uint32_t all = 0; all < 2; all++) {
+        ck_assert_int_eq(commitlog_cursor_open(of, topic, all != 0 ? COMMITLOG_QUEUE_ALL : 0,
+                                               COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                         0);
+        ck_assert_uint_eq(rest_of(cursor, &begins), count);
+        ck_assert_uint_eq(begins, first);
+    }
+    ck_assert_int_eq(commitlog_cursor_open_key(of, topic, "key", 3, 0, INT64_MAX, &cursor, &err),
+                     0);
+    ck_assert_uint_eq(rest_of(cursor, &begins), count);
+    ck_assert_int_eq(commitlog_topic_info(of, topic, &about), 0);
+    ck_assert_int_eq(about.expired_below > 0, some_expired);
+}
+
+/* The writer, a reader that follows it and one that comes then. */
+static void all_see(uint64_t first, uint64_t count, bool some_expired)
+{
+    sees(store, first, count, some_expired);
+    sees(reader, first, count, some_expired);
+    ck_assert_int_eq(commitlog_close(reader, &err), 0);
+    reader_open();
+    sees(reader, first, count, some_expired);
+}
+
+START_TEST(what_nobody_could_see_does_not_expire)
+{
+    put_keyed(COUNT, COMMITLOG_LEVEL_DURABLE);
+    put_keyed(MORE, COMMITLOG_LEVEL_NONE);
+    reader_open();
+    expire(COMMITLOG_LEVEL_DURABLE);
+    all_see(COUNT, MORE, true);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("expiry, durable only");
+    TCase *cases = tcase_create("cases");
+    tcase_add_checked_fixture(cases, visible_setup, visible_teardown);
+    tcase_add_test(cases, what_nobody_could_see_does_not_expire);
+    suite_add_tcase(suite, cases);
+    return run_suite(suite);
+}
