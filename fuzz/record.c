@@ -364,7 +364,7 @@ static void record_tombstone(const uint8_t *body, size_t bytes)
     const struct clg_tombstone *all[] = {&said, &other, &said, &said};
     for (uint32_t i = 0; i < 4; i++) {
         FUZZ_CHECK(clg_expiry_table_prepare(&table) == 0);
-        clg_expiry_table_apply(&table, all[i], CLG_POSITION_MAX - 8 * (4 - i));
+        clg_expiry_table_apply(&table, all[i], CLG_POSITION_MAX - 8 * (4 - i), CLG_POSITION_MAX);
     }
     const struct clg_expiry *row = clg_expiry_find(&table, said.first_queue);
     FUZZ_CHECK(table.count == 1 && row != NULL && row->age_ms == said.age_ms);

@@ -347,8 +347,8 @@ struct commitlog_topic_info {
     uint32_t step_queues[COMMITLOG_TOPIC_STEPS_MAX]; /* queues there were with
                               each step: [0] when it was created */
     uint64_t keep_age_ms;   /* its messages expire at this age; 0: they do not */
-    uint64_t expired_below; /* those stored before this position have expired;
-                               0: none that is kept */
+    uint64_t expired_below; /* those stored before this position have expired
+                               for who reads now; 0: none that is kept */
 };
 COMMITLOG_API uint32_t commitlog_topic_count(struct commitlog_store *store);
 /* Topics 0 ... count - 1, in no promised order. ENOTFOUND: none has this
@@ -401,7 +401,8 @@ COMMITLOG_API int32_t commitlog_topic_shrink(struct commitlog_store *store,
  * those that were stored before a time (INT64_MAX: all). Either way only what
  * can be seen expires.
  * Both are records of the log: they survive the process, and expiring does not
- * go back, whatever the clock does.
+ * go back, whatever the clock does. Readers see it once they see the record:
+ * with visibility = durable when it is durable.
  *
  * Errors, with which nothing has changed: EINVAL (no topic of this number; an
  * age of more than 9223372036854 ms), EMISUSE (read-only), ENOMEM, ENOSPC, EIO,
@@ -793,8 +794,8 @@ COMMITLOG_API int32_t commitlog_lease_check(
 COMMITLOG_API void commitlog_lease_release(struct commitlog_lease *lease);
 
 /* One record by its position; the lease holds the borrows of *out_message.
- * ENOTFOUND: none begins there: it lies inside one. EDAMAGED: what lies there does
- * not verify. ETOOSMALL, EBEYOND, EHOLE (filled), EUNSUPPORTED, EEXPIRED,
+ * ENOTFOUND: none begins there, it lies inside one. EDAMAGED: what lies there
+ * does not verify. ETOOSMALL, EBEYOND, EHOLE (filled), EUNSUPPORTED, EEXPIRED,
  * EUNRECOVERED, EIO, ENOMEM, ELIMIT; read-only also EBUSY. */
 COMMITLOG_API int32_t commitlog_get(struct commitlog_store *store,
     uint64_t position, struct commitlog_message *out_message,

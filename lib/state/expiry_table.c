@@ -81,8 +81,31 @@ int clg_expiry_table_prepare(struct clg_expiry_table *table)
     return COMMITLOG_OK;
 }
 
+/* Makes room for what the next record says: what the last one said is kept for who does not see
+ * that, unless an earlier one still waits for its readers, too. Then the last one gives way, so
+ * that what waits is not put off by each that comes. */
+static void expiry_step(struct clg_expiry *row, uint64_t durable)
+{
+    const bool newest_settled = row->position < durable;
+    if (!newest_settled && row->earlier.position != 0 && row->earlier.position >= durable) {
+        return;
+    }
+    row->settled = newest_settled ? row->below : row->earlier.below;
+    row->earlier.below = row->below;
+    row->earlier.position = row->position;
+    CLG_ASSERT(row->settled <= row->earlier.below);
+}
+
+uint64_t clg_expiry_below(const struct clg_expiry *row, uint64_t visible)
+{
+    CLG_ASSERT(row->settled <= row->earlier.below && row->earlier.below <= row->below);
+    return row->position < visible           ? row->below
+           : row->earlier.position < visible ? row->earlier.below
+                                             : row->settled;
+}
+
 void clg_expiry_table_apply(struct clg_expiry_table *table, const struct clg_tombstone *said,
-                            uint64_t position)
+                            uint64_t position, uint64_t durable)
 {
     uint32_t at = expiry_place(table, said->first_queue);
     if (at == table->count || table->rows[at].first_queue != said->first_queue) {
@@ -92,6 +115,9 @@ void clg_expiry_table_apply(struct clg_expiry_table *table, const struct clg_tom
         table->count++;
     }
     struct clg_expiry *row = &table->rows[at];
+    if (position > row->position) {
+        expiry_step(row, durable);
+    }
     row->look_ns = row->age_ms == said->age_ms ? row->look_ns : 0;
     row->age_ms = said->age_ms;
     row->below = clg_max_u64(row->below, said->below);

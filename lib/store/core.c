@@ -89,15 +89,17 @@ static int core_open_fold(struct commitlog_store *store, struct clg_core *core,
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    struct clg_fold_opening opening = {.first = result->first,
-                                       .end = store->read_only ? result->serve_end : result->end,
-                                       .verified_from = result->verified_from,
-                                       .may_map =
-                                           clg_option(&store->options, COMMITLOG_OPT_BORROW) != 0,
-                                       .progress = clg_progress_report,
-                                       .progress_ctx = store->options.progress,
-                                       .damage = core_note_damage,
-                                       .damage_ctx = core};
+    struct clg_fold_opening opening = {
+        .first = result->first,
+        .end = store->read_only ? result->serve_end : result->end,
+        /* What a writer goes on with its recovery has flushed. */
+        .durable = store->read_only ? clg_live_load(&core->live.area->durable) : CLG_POSITION_MAX,
+        .verified_from = result->verified_from,
+        .may_map = clg_option(&store->options, COMMITLOG_OPT_BORROW) != 0,
+        .progress = clg_progress_report,
+        .progress_ctx = store->options.progress,
+        .damage = core_note_damage,
+        .damage_ctx = core};
     struct clg_fold_report report;
     memset(&report, 0, sizeof(report));
     rc = clg_fold_open(core->fold, &opening, &report, err);

@@ -77,16 +77,16 @@ static void key_pass_lost(struct commitlog_cursor *cursor, uint64_t visible)
 
 static int key_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
-    const uint64_t expired = clg_lookup_expired(fetch->core->fold, cursor->queue);
+    const uint64_t expired = clg_lookup_expired(fetch->core->fold, cursor->queue, fetch->visible);
     while (fetch->count < fetch->max) {
         if (cursor->pending > 0 && cursor->scratch.positions[cursor->pending_at] < expired) {
             cursor->pending = 0; /* newest first: all that was looked up before has expired */
         }
         if (cursor->pending == 0) {
             cursor->pending_at = 0;
-            int rc =
-                clg_lookup_key_next(fetch->core->fold, &cursor->query, cursor->scratch.positions,
-                                    CLG_CURSOR_ENTRIES, &cursor->pending);
+            int rc = clg_lookup_key_next(fetch->core->fold, &cursor->query, fetch->visible,
+                                         cursor->scratch.positions, CLG_CURSOR_ENTRIES,
+                                         &cursor->pending);
             if (rc != COMMITLOG_OK) {
                 return rc;
             }

@@ -62,7 +62,7 @@ static int topic_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         return COMMITLOG_EBEYOND;
     }
     int rc = topic_open_merge(cursor, fetch->core);
-    const uint64_t expired = clg_lookup_expired(fetch->core->fold, cursor->queue);
+    const uint64_t expired = clg_lookup_expired(fetch->core->fold, cursor->queue, fetch->visible);
     while (rc == COMMITLOG_OK && fetch->count < fetch->max) {
         if (cursor->pending == 0) {
             uint64_t skipped = 0;

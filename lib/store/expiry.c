@@ -70,7 +70,7 @@ static int expiry_append(struct commitlog_store *store, const struct clg_tombsto
     }
     rc = clg_store_append(store, &item, 1, until, receipt, err);
     if (rc == COMMITLOG_OK) {
-        clg_expiry_table_apply(&store->expiry, said, receipt->position);
+        clg_expiry_table_apply(&store->expiry, said, receipt->position, CLG_POSITION_MAX);
     }
     return rc;
 }

@@ -1,6 +1,7 @@
 /* topics.c -- topics and queues by name and number. */
 #include <string.h>
 
+#include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
 #include "format/topic_record.h"
@@ -169,6 +170,23 @@ uint32_t commitlog_topic_count(struct commitlog_store *store)
     return count;
 }
 
+/* Of what a record says that may not be visible yet: as those have it who read now. */
+static uint64_t topics_expired(struct commitlog_store *store, struct clg_core *core,
+                               const struct clg_topic *topic, uint64_t said)
+{
+    const uint64_t first = clg_log_first(core->log);
+    uint64_t visible = 0;
+    if (said <= first) {
+        return 0; /* all of it is gone, if there was anything */
+    }
+    int rc = clg_store_fold_core(store, core, &visible, NULL);
+    if (rc != COMMITLOG_OK) { /* what is known is told */
+        visible = clg_min_u64(clg_store_visible(store, core), clg_fold_position(core->fold));
+    }
+    const uint64_t expired = clg_lookup_expired(core->fold, topic->first_queue, visible);
+    return expired > first ? expired : 0;
+}
+
 int32_t commitlog_topic_info(struct commitlog_store *store, uint32_t topic,
                              struct commitlog_topic_info *out)
 {
@@ -192,8 +210,7 @@ int32_t commitlog_topic_info(struct commitlog_store *store, uint32_t topic,
                                             .step_count = clg_topic_steps(found)};
         const struct clg_expiry expiry = clg_expiry_of(store, core, found);
         info.keep_age_ms = expiry.age_ms;
-        info.expired_below =
-            expiry.below > clg_log_first(core->log) ? expiry.below : 0; /* else all of it is gone */
+        info.expired_below = topics_expired(store, core, found, expiry.below);
         for (uint32_t i = 0; i < info.step_count; i++) {
             const struct clg_topic_step step = clg_topic_step(found, i);
             info.step_queues[i] = step.from + step.queues;

@@ -35,7 +35,8 @@ static int expiry_apply(struct clg_view *view, const struct clg_record_view *rec
     }
     int rc = clg_expiry_table_prepare(&expiry->table);
     if (rc == 0) {
-        clg_expiry_table_apply(&expiry->table, &said, record->position);
+        clg_expiry_table_apply(&expiry->table, &said, record->position,
+                               view->context.segments->durable);
     }
     return rc;
 }
@@ -104,7 +105,7 @@ static int expiry_restore(struct clg_view *view, const uint8_t *data, uint64_t b
         if (rc != 0) {
             return rc;
         }
-        clg_expiry_table_apply(table, &said, position);
+        clg_expiry_table_apply(table, &said, position, CLG_POSITION_MAX); /* all of it is durable */
     }
     return 0;
 }
@@ -115,7 +116,7 @@ static uint64_t expiry_memory(const struct clg_view *view)
            (uint64_t)clg_expiry_view_table(view)->room * sizeof(struct clg_expiry);
 }
 
-uint64_t clg_expiry_view_below(const struct clg_view *view, uint32_t queue)
+uint64_t clg_expiry_view_below(const struct clg_view *view, uint32_t queue, uint64_t visible)
 {
     const struct clg_expiry_table *table = clg_expiry_view_table(view);
     if (CLG_LIKELY(table->count == 0)) {
@@ -124,7 +125,7 @@ uint64_t clg_expiry_view_below(const struct clg_view *view, uint32_t queue)
     const struct clg_topic *topic = clg_registry_owner(view->context.registry, queue, NULL);
     const struct clg_expiry *row =
         topic == NULL ? NULL : clg_expiry_find(table, topic->first_queue);
-    return row == NULL ? 0 : row->below;
+    return row == NULL ? 0 : clg_expiry_below(row, visible);
 }
 
 const struct clg_expiry_table *clg_expiry_view_table(const struct clg_view *view)

@@ -2,7 +2,8 @@
 /*
  * expiry_view.h -- the view that knows which messages of a topic have expired.
  *
- * Owns: an expiry table as of what is folded. A writer decides by its own, which is ahead of it.
+ * Owns: an expiry table as of what is folded, which may be ahead of what is visible. A writer
+ * decides by its own, which is ahead of both.
  * Invariants: expiry_table.h.
  * Threads and locks: the fold lock.
  * Happy path: apply -> look-ups ask clg_expiry_view_below. Opening: clg_expiry_view_table -> the
@@ -19,8 +20,9 @@
 
 extern const struct clg_view_ops clg_expiry_view_ops;
 
-/* Messages of this queue at positions below have expired; 0: none. */
-uint64_t clg_expiry_view_below(const struct clg_view *view, uint32_t queue);
+/* Messages of this queue at positions below have expired, for who sees the log up to `visible`; 0:
+ * none. */
+uint64_t clg_expiry_view_below(const struct clg_view *view, uint32_t queue, uint64_t visible);
 
 const struct clg_expiry_table *clg_expiry_view_table(const struct clg_view *view);
 uint64_t clg_expiry_view_contradictions(const struct clg_view *view);

@@ -126,12 +126,21 @@ static void fold_note(struct clg_fold *fold, const struct clg_record_view *recor
     fold->records++;
 }
 
+uint64_t clg_fold_durable(const struct clg_fold *fold)
+{
+    const struct clg_fold_source *source = &fold->source;
+    return source->durable != NULL ? source->durable(source->ctx) : CLG_POSITION_MAX;
+}
+
 int clg_fold_apply(struct clg_fold *fold, const struct clg_record_view *record, uint32_t mask)
 {
     uint32_t from = record->position == fold->applied ? fold->resume_view : 0;
     CLG_ASSERT(from < CLG_VIEW_COUNT);
     CLG_ASSERT(record->position >= record->segment_base);
     const uint32_t kind = record->header.kind;
+    if (CLG_UNLIKELY(kind == CLG_KIND_TOMBSTONE) && fold->attached) {
+        fold->segments.durable = clg_fold_durable(fold);
+    }
     const uint32_t *of = record->header.attribute_bytes > 0 ? fold->takers : fold->plain_takers;
     uint32_t takers = kind < CLG_VIEW_KINDS ? of[kind] & ~((1u << from) - 1u) : 0;
     for (; takers != 0; takers &= takers - 1u) { /* topics first */

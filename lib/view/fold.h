@@ -50,8 +50,8 @@ struct clg_fold_source {
     int (*peek)(void *ctx, uint64_t position, struct clg_record_view *out,
                 struct commitlog_error *err);
     uint64_t (*published)(void *ctx);
-    void (*set_folded)(void *ctx, uint64_t position);
-    /* Names of all members NULL-safe: set_folded may be NULL. */
+    void (*set_folded)(void *ctx, uint64_t position); /* may be NULL */
+    uint64_t (*durable)(void *ctx);                   /* NULL: all of it is */
 };
 
 struct clg_fold_config {
@@ -79,6 +79,7 @@ typedef void (*clg_fold_damage_fn)(void *ctx, uint64_t from, uint64_t to);
 struct clg_fold_opening {
     uint64_t first;         /* of the log; records below are not shown */
     uint64_t end;           /* fold up to here: a record's position or the end of the log */
+    uint64_t durable;       /* of that, what no power cut takes; what lies behind may go */
     uint64_t verified_from; /* the caller has just verified every record from here to `end` */
     bool may_map;           /* what was verified is read through maps */
     clg_fold_progress_fn progress; /* may be NULL */

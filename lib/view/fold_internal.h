@@ -75,6 +75,9 @@ extern const struct clg_view_ops *const clg_fold_views[CLG_VIEW_COUNT];
 CLG_MUST_CHECK int clg_fold_apply(struct clg_fold *fold, const struct clg_record_view *record,
                                   uint32_t mask);
 
+/* The log's of now; CLG_POSITION_MAX before it is attached, and of a source that cannot tell. */
+uint64_t clg_fold_durable(const struct clg_fold *fold);
+
 /* fold_segments.c */
 
 /* The item of a finished segment, made at the end of the list if it is not there. */

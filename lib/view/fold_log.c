@@ -23,6 +23,11 @@ static uint64_t source_published(void *ctx)
     return clg_log_published(ctx);
 }
 
+static uint64_t source_durable(void *ctx)
+{
+    return clg_log_durable(ctx);
+}
+
 static void source_set_folded(void *ctx, uint64_t position)
 {
     CLG_ASSERT(ctx != NULL);
@@ -36,6 +41,7 @@ void clg_fold_attach_log(struct clg_fold *fold, struct clg_log *log)
     const struct clg_fold_source source = {.ctx = log,
                                            .peek = source_peek,
                                            .published = source_published,
-                                           .set_folded = source_set_folded};
+                                           .set_folded = source_set_folded,
+                                           .durable = source_durable};
     clg_fold_attach(fold, &source);
 }

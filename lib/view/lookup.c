@@ -29,10 +29,10 @@ static struct clg_queue_bounds lookup_bounds(const struct clg_fold *fold, uint32
     CLG_ASSERT(clg_mutex_is_held(&fold->lock));
     /* A batch that ran out of memory half-way is in the views up to `applied`. */
     bool partial = fold->applied != folded || fold->resume_view != 0;
-    return (struct clg_queue_bounds){.expired =
-                                         clg_expiry_view_below(fold->views[CLG_VIEW_EXPIRY], queue),
-                                     .visible = clg_min_u64(visible, folded),
-                                     .all_visible = visible >= folded && !partial};
+    return (struct clg_queue_bounds){
+        .expired = clg_expiry_view_below(fold->views[CLG_VIEW_EXPIRY], queue, visible),
+        .visible = clg_min_u64(visible, folded),
+        .all_visible = visible >= folded && !partial};
 }
 
 /* True: a file was repaired, ask again. */
@@ -51,10 +51,10 @@ static bool lookup_again(struct clg_fold *fold, int *rc)
     return rebuilt > 0;
 }
 
-uint64_t clg_lookup_expired(struct clg_fold *fold, uint32_t queue)
+uint64_t clg_lookup_expired(struct clg_fold *fold, uint32_t queue, uint64_t visible)
 {
     clg_mutex_lock(fold->config.os, &fold->lock);
-    uint64_t expired = clg_expiry_view_below(fold->views[CLG_VIEW_EXPIRY], queue);
+    uint64_t expired = clg_expiry_view_below(fold->views[CLG_VIEW_EXPIRY], queue, visible);
     clg_mutex_unlock(fold->config.os, &fold->lock);
     return expired;
 }
@@ -85,8 +85,11 @@ void clg_lookup_trim_work(struct clg_fold *fold)
         struct clg_work_queue *work = clg_work_view_at(fold->views[CLG_VIEW_WORK], i);
         more = work != NULL;
         if (more && work->run_count > 0) {
-            const struct clg_queue_bounds bounds =
+            struct clg_queue_bounds bounds =
                 lookup_bounds(fold, work->queue_number, CLG_POSITION_MAX);
+            /* What would be back after a power cut is not forgotten. */
+            bounds.expired = clg_expiry_view_below(fold->views[CLG_VIEW_EXPIRY], work->queue_number,
+                                                   clg_fold_durable(fold));
             struct clg_lookup_range range = {0};
             int rc;
             do {
@@ -165,8 +168,8 @@ void clg_lookup_key_init(struct clg_lookup_key *query, uint32_t queue, uint64_t 
     CLG_ASSERT(query->hint_base == CLG_NO_POSITION);
 }
 
-int clg_lookup_key_next(struct clg_fold *fold, struct clg_lookup_key *query, uint64_t *positions,
-                        uint32_t max, uint32_t *out_count)
+int clg_lookup_key_next(struct clg_fold *fold, struct clg_lookup_key *query, uint64_t visible,
+                        uint64_t *positions, uint32_t max, uint32_t *out_count)
 {
     int rc;
     CLG_ASSERT(positions != NULL && max > 0);
@@ -175,15 +178,16 @@ int clg_lookup_key_next(struct clg_fold *fold, struct clg_lookup_key *query, uin
         return COMMITLOG_EUNSUPPORTED;
     }
     clg_mutex_lock(fold->config.os, &fold->lock);
-    const struct clg_queue_bounds bounds = lookup_bounds(fold, query->queue, query->before);
-    query->before = bounds.visible;
+    const uint64_t expired =
+        clg_expiry_view_below(fold->views[CLG_VIEW_EXPIRY], query->queue, visible);
+    query->before = clg_min_u64(query->before, clg_load_relaxed_u64(&fold->folded));
     do {
         rc = clg_key_index_next(fold->views[CLG_VIEW_KEYS], query, positions, max, out_count);
     } while (lookup_again(fold, &rc));
     clg_mutex_unlock(fold->config.os, &fold->lock);
-    if (rc == 0 && bounds.expired > 0) { /* newest first: behind one that has, all have */
+    if (rc == 0 && expired > 0) { /* newest first: behind one that has, all have */
         uint32_t kept = 0;
-        while (kept < *out_count && positions[kept] >= bounds.expired) {
+        while (kept < *out_count && positions[kept] >= expired) {
             kept++;
         }
         query->before = kept < *out_count ? 0 : query->before;

@@ -7,7 +7,8 @@
  * Results are copies; the caller pins the segment of a position and reads the record there. A
  * queue entry carries the record's header check: the reader compares, so a stale entry is found.
  *
- * What has expired (expiry_view.h) is answered like what retention took.
+ * What has expired (expiry_view.h) is answered like what retention took, once the record that says
+ * so lies before `visible`.
  *
  * Invariants: the entries of a queue between its min and next are contiguous. An offset the log
  *       lost (salvage) reads as a hole of size 0 at CLG_NO_POSITION.
@@ -80,7 +81,7 @@ CLG_MUST_CHECK int clg_lookup_time(struct clg_fold *fold, uint32_t queue, int64_
 
 /* Messages of this queue's topic below this position have expired; 0: none. For who has looked some
  * up before. */
-uint64_t clg_lookup_expired(struct clg_fold *fold, uint32_t queue);
+uint64_t clg_lookup_expired(struct clg_fold *fold, uint32_t queue, uint64_t visible);
 
 /* Smallest offset whose record lies at or behind `position`, else next. */
 CLG_MUST_CHECK int clg_lookup_position(struct clg_fold *fold, uint32_t queue, uint64_t position,
@@ -89,7 +90,8 @@ CLG_MUST_CHECK int clg_lookup_position(struct clg_fold *fold, uint32_t queue, ui
 /*
  * Candidates for a key: positions of records whose key hash agrees (nearly always the key itself
  * does; the caller compares), newest first, each once. Segments outside [since, until] are
- * skipped; the caller compares the record's time. *out_count < max: there are no more.
+ * skipped; the caller compares the record's time. `visible`, from which the query goes down, says
+ * here what has expired: it may have risen. *out_count < max: there are no more.
  */
 struct clg_lookup_key {
     uint64_t hash;  /* clg_key_hash(topic's name_hash, key) */
@@ -103,6 +105,7 @@ struct clg_lookup_key {
 void clg_lookup_key_init(struct clg_lookup_key *query, uint32_t queue, uint64_t hash,
                          int64_t since_ns, int64_t until_ns, uint64_t visible);
 CLG_MUST_CHECK int clg_lookup_key_next(struct clg_fold *fold, struct clg_lookup_key *query,
-                                       uint64_t *positions, uint32_t max, uint32_t *out_count);
+                                       uint64_t visible, uint64_t *positions, uint32_t max,
+                                       uint32_t *out_count);
 
 #endif

@@ -17,7 +17,7 @@ START_TEST(a_row_keeps_the_highest_position)
     const struct clg_tombstone said[] = {{70, 5, 800}, {10, 0, 80}, {70, 3, 400}, {40, 9, 0}};
     for (uint32_t i = 0; i < 4; i++) {
         ck_assert_int_eq(clg_expiry_table_prepare(&table), 0);
-        clg_expiry_table_apply(&table, &said[i], 1000 + 8 * i);
+        clg_expiry_table_apply(&table, &said[i], 1000 + 8 * i, CLG_POSITION_MAX);
     }
     ck_assert_uint_eq(table.count, 3);
     const struct clg_expiry *row = clg_expiry_find(&table, 70);
@@ -26,6 +26,40 @@ START_TEST(a_row_keeps_the_highest_position)
     row = clg_expiry_find(&table, 40);
     ck_assert(row != NULL && row->below == 0 && row->age_ms == 9);
     ck_assert_ptr_null(clg_expiry_find(&table, 41));
+    clg_expiry_table_deinit(&table);
+}
+END_TEST
+
+/* For who sees up to a position; in between it may say less than it could, never more. */
+START_TEST(a_record_counts_for_who_sees_it)
+{
+    static const struct {
+        uint64_t
+            durable; /* when the record at 1000 times its number comes, which says 100 times it */
+        struct {
+            uint64_t visible;
+            uint64_t below;
+        } seen[4];
+    } steps[] = {{0, {{0, 0}, {1000, 0}, {1001, 100}, {9000, 100}}},
+                 {0, {{1000, 0}, {1001, 100}, {2000, 100}, {2001, 200}}},
+                 {1000, {{1000, 0}, {1001, 100}, {2001, 100}, {3001, 300}}},
+                 {1001, {{1001, 100}, {3000, 100}, {3001, 300}, {4001, 400}}},
+                 {2500, {{2500, 100}, {3001, 300}, {5000, 300}, {5001, 500}}},
+                 {5001, {{5001, 500}, {6000, 500}, {6001, 600}, {9000, 600}}}};
+    struct clg_expiry_table table;
+    clg_expiry_table_init(&table, clg_os_default());
+    for (uint32_t i = 0; i < sizeof(steps) / sizeof(steps[0]); i++) {
+        const struct clg_tombstone said = {7, 0, 100 * (uint64_t)(i + 1)};
+        for (int again = 0; again < 2; again++) {
+            ck_assert_int_eq(clg_expiry_table_prepare(&table), 0);
+            clg_expiry_table_apply(&table, &said, 1000 * (uint64_t)(i + 1), steps[i].durable);
+        }
+        const struct clg_expiry *row = clg_expiry_find(&table, 7);
+        for (uint32_t j = 0; j < 4; j++) {
+            ck_assert_msg(clg_expiry_below(row, steps[i].seen[j].visible) == steps[i].seen[j].below,
+                          "record %u, case %u", i + 1, j);
+        }
+    }
     clg_expiry_table_deinit(&table);
 }
 END_TEST
@@ -63,6 +97,7 @@ int main(void)
     Suite *suite = suite_create("expiry_table");
     TCase *cases = tcase_create("cases");
     tcase_add_test(cases, a_row_keeps_the_highest_position);
+    tcase_add_test(cases, a_record_counts_for_who_sees_it);
     tcase_add_test(cases, a_body_that_cannot_be_is_damage);
     suite_add_tcase(suite, cases);
     return run_suite(suite);

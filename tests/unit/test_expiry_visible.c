@@ -103,6 +103,60 @@ static void all_see(uint64_t first, uint64_t count, bool some_expired)
     sees(reader, first, count, some_expired);
 }
 
+static void make_durable(void)
+{
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, 1000, &err), 0);
+}
+
+/* It would be back after a power cut. */
+START_TEST(messages_expire_when_the_record_is_durable)
+{
+    const uint32_t level = _i % 2 == 0 ? COMMITLOG_LEVEL_NONE : COMMITLOG_LEVEL_WRITTEN;
+    put_keyed(COUNT, COMMITLOG_LEVEL_DURABLE);
+    reader_open();
+    expire(level);
+    all_see(0, COUNT, false);
+    if (_i / 2 == 0) {
+        make_durable();
+        all_see(COUNT, 0, true);
+        return;
+    }
+    ck_assert_int_eq(commitlog_close(reader, &err), 0);
+    reader = NULL;
+    die(true);
+    ck_assert_int_eq(open_with(COMMITLOG_READ_WRITE), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    sees(store, 0, COUNT, false);
+}
+END_TEST
+
+/* However many records say more, of which none is durable. */
+START_TEST(what_had_expired_before_stays_so_meanwhile)
+{
+    put_keyed(COUNT, COMMITLOG_LEVEL_DURABLE);
+    reader_open();
+    expire(COMMITLOG_LEVEL_DURABLE);
+    all_see(COUNT, 0, true);
+    put_keyed(MORE, COMMITLOG_LEVEL_DURABLE);
+    for (uint64_t i = 0; i < 4; i++) {
+        if (i == (uint64_t)_i) {
+            expire(COMMITLOG_LEVEL_WRITTEN);
+        }
+        ck_assert_int_eq(
+            commitlog_topic_expire_after(store, topic, 1000000 + i, COMMITLOG_LEVEL_WRITTEN, &err),
+            0);
+        all_see(COUNT, MORE, true);
+    }
+    make_durable();
+    all_see(COUNT + MORE, 0, true);
+    put_keyed(MORE, COMMITLOG_LEVEL_DURABLE);
+    expire(COMMITLOG_LEVEL_NONE);
+    all_see(COUNT + MORE, MORE, true);
+    make_durable();
+    all_see(COUNT + 2 * MORE, 0, true);
+}
+END_TEST
+
 START_TEST(what_nobody_could_see_does_not_expire)
 {
     put_keyed(COUNT, COMMITLOG_LEVEL_DURABLE);
@@ -118,6 +172,8 @@ int main(void)
     Suite *suite = suite_create("expiry, durable only");
     TCase *cases = tcase_create("cases");
     tcase_add_checked_fixture(cases, visible_setup, visible_teardown);
+    tcase_add_loop_test(cases, messages_expire_when_the_record_is_durable, 0, 4);
+    tcase_add_loop_test(cases, what_had_expired_before_stays_so_meanwhile, 0, 4);
     tcase_add_test(cases, what_nobody_could_see_does_not_expire);
     suite_add_tcase(suite, cases);
     return run_suite(suite);

@@ -216,7 +216,7 @@ START_TEST(a_hostile_key_file_stays_in_bounds)
         uint64_t positions[16];
         uint32_t count = 0;
         clg_lookup_key_init(&query, 0, town_random(town), INT64_MIN, INT64_MAX, UINT64_MAX);
-        TOWN_OK(town, clg_lookup_key_next(town->fold, &query, positions, 16, &count));
+        TOWN_OK(town, clg_lookup_key_next(town->fold, &query, UINT64_MAX, positions, 16, &count));
         struct clg_lookup_entry entries[16];
         uint64_t bound = 0;
         int rc = clg_lookup_entries(town->fold, i % 8, town_below(town, 120), UINT64_MAX, entries,

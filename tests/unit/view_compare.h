@@ -137,7 +137,7 @@ static inline void town_check_key(struct town *t, uint64_t hash, uint64_t visibl
     for (;;) {
         uint64_t positions[10];
         uint32_t count = 0;
-        TOWN_OK(t, clg_lookup_key_next(t->fold, &query, positions, max, &count));
+        TOWN_OK(t, clg_lookup_key_next(t->fold, &query, visible, positions, max, &count));
         for (uint32_t i = 0; i < count; i++) {
             WANT(positions[i] < last);
             last = positions[i];
