@@ -825,7 +825,9 @@ COMMITLOG_API int32_t commitlog_offset_by_time(struct commitlog_store *store,
  * ------------------------------------------------------------------------ */
 
 /* Waits until the visible end of the log is beyond `position`. ETIMEDOUT,
- * EINTERRUPTED, ECLOSED. */
+ * EINTERRUPTED, ECLOSED, EFAILED (nothing can come); read-only, where it looks
+ * for another writer, also EIO, EBUSY, EACCESS, ENOMEM, ELIMIT and what else
+ * opening the store yields. */
 COMMITLOG_API int32_t commitlog_wait(struct commitlog_store *store,
     uint64_t position, int32_t timeout_ms);
 /* An eventfd, owned by the store, that becomes readable when records become

@@ -487,6 +487,31 @@ START_TEST(a_writer_that_writes_lock_meanwhile_is_another_moment)
 }
 END_TEST
 
+/* Its writer has gone, another one has come and gone, too, and that cannot be looked at. */
+START_TEST(a_wait_of_a_reader_tells_why_it_cannot_look)
+{
+    static const struct {
+        uint32_t kind;
+        int32_t os_errno;
+        int32_t code;
+    } why[] = {{COMMITLOG_FAULT_ALLOC, ENOMEM, COMMITLOG_ENOMEM},
+               {COMMITLOG_FAULT_READ, EIO, COMMITLOG_EIO},
+               {COMMITLOG_FAULT_OPEN, EACCES, COMMITLOG_EACCESS},
+               {COMMITLOG_FAULT_OPEN, EMFILE, COMMITLOG_ELIMIT}};
+    ck_assert_int_eq(reader_open(), 0);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    const uint64_t end = store_positions().published;
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_fail(machine, why[_i].kind, 1, why[_i].os_errno, 1), 0);
+    ck_assert_int_eq(commitlog_wait(reader, end, 1000), why[_i].code);
+    ck_assert_int_eq(commitlog_fault_fail(machine, why[_i].kind, 0, 0, 0), 0);
+    ck_assert_int_eq(commitlog_wait(reader, end, 1000), COMMITLOG_ETIMEDOUT);
+}
+END_TEST
+
 /* In the place of the first 8 bytes of a record: it would be larger, and its header would hold. */
 static uint64_t lie_of(const uint8_t *record, uint64_t position)
 {
@@ -545,6 +570,7 @@ int main(void)
     tcase_add_test(cases, beside_an_area_that_is_not_there_what_is_proven_durable_is_served);
     tcase_add_test(cases, beside_an_area_that_is_not_there_a_time_out_holds);
     tcase_add_test(cases, a_wait_that_meets_another_writer_goes_on);
+    tcase_add_loop_test(cases, a_wait_of_a_reader_tells_why_it_cannot_look, 0, 4);
     tcase_add_loop_test(cases, a_writer_of_another_user_is_named_as_the_cause, 0, 2);
     tcase_add_test(cases, why_the_area_could_not_be_looked_at_is_told);
     tcase_add_test(cases, a_reader_is_told_when_the_next_writer_is_of_another_user);
