@@ -154,10 +154,8 @@ static struct clg_retention_input input;
 static void setup(void)
 {
     for (size_t i = 0; i < 6; i++) {
-        segments[i] = (struct clg_retention_segment){.base = i * SIZE,
-                                                     .size = SIZE,
-                                                     .last_time_ns = (int64_t)(i + 1) * 1000,
-                                                     .full = i < 4};
+        segments[i] = (struct clg_retention_segment){
+            .base = i * SIZE, .size = SIZE, .last_time_ns = (int64_t)(i + 1) * 1000, .full = i < 4};
     }
     /* 4 is active, 5 prepared. */
     input = (struct clg_retention_input){.segments = segments,
