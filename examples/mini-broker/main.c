@@ -94,16 +94,18 @@ static bool open_store(struct broker *broker)
     if (code == COMMITLOG_OK)
         code = commitlog_options_set(options, COMMITLOG_OPT_MAX_BODY_BYTES, SEND_BODY_MAX + 65536,
                                      &err);
-    if (code == COMMITLOG_OK && broker->options->retain_bytes != NULL)
-        code = commitlog_options_set_text(options, "retain_bytes", broker->options->retain_bytes,
-                                          &err);
+    if (code == COMMITLOG_OK)
+        code = commitlog_options_set(options, COMMITLOG_OPT_RETAIN_BYTES,
+                                     broker->options->retain_bytes, &err);
     if (code == COMMITLOG_OK)
         code = commitlog_options_set(options, COMMITLOG_OPT_RETAIN_AGE_MS,
                                      (uint64_t)broker->options->retain_hours * 3600000, &err);
     if (code == COMMITLOG_OK)
         code = commitlog_open(path, options, &broker->store, &err);
     commitlog_options_free(options);
-    if (code != COMMITLOG_OK)
+    if (code != COMMITLOG_OK && strstr(err.message, path) != NULL)
+        log_line(LOG_ERROR, "%s", err.message);
+    else if (code != COMMITLOG_OK)
         log_line(LOG_ERROR, "store %s: %s", path, err.message);
     return code == COMMITLOG_OK;
 }

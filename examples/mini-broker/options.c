@@ -14,10 +14,17 @@
 
 #include <arpa/inet.h>
 #include <getopt.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { NAMESRV_PORT = 9876, BROKER_PORT = 10911, HTTP_PORT = 10980, OPTION_FIRST = 256 };
+enum {
+    NAMESRV_PORT = 9876,
+    BROKER_PORT = 10911,
+    HTTP_PORT = 10980,
+    OPTION_FIRST = 256,
+    EXPECTED_BYTES = 80
+};
 enum {
     OPT_CONFIG = OPTION_FIRST,
     OPT_HTTP,
@@ -190,12 +197,34 @@ static enum options_status finish(struct options *out, const char *advertise)
     return missing == NULL ? OPTIONS_RUN : wrong(missing, "--help says more");
 }
 
-static bool parse_number(const char *text, uint32_t most, uint32_t *out)
+/* Whole numbers from 1 on. */
+struct number {
+    int option;
+    uint32_t most;
+    size_t at; /* in struct options */
+};
+
+static const struct number *number_of(int option)
+{
+    static const struct number numbers[] = {
+        {OPT_CONNECTIONS, 1000000, offsetof(struct options, connections)},
+        {OPT_QUEUES, 1024, offsetof(struct options, queues)},
+        {OPT_CHECK_MS, 86400000, offsetof(struct options, transaction_check_ms)},
+        {OPT_CHECKS, 10000, offsetof(struct options, transaction_checks)},
+        {OPT_RETAIN_HOURS, 1000000, offsetof(struct options, retain_hours)}};
+    for (size_t i = 0; i < sizeof numbers / sizeof *numbers; i++) {
+        if (numbers[i].option == option)
+            return &numbers[i];
+    }
+    return NULL;
+}
+
+static bool parse_number(const char *text, const struct number *number, struct options *out)
 {
     int64_t value;
-    if (!text_to_i64(text_of(text), &value) || value < 1 || value > most)
+    if (!text_to_i64(text_of(text), &value) || value < 1 || value > number->most)
         return false;
-    *out = (uint32_t)value;
+    *(uint32_t *)(void *)((char *)out + number->at) = (uint32_t)value;
     return true;
 }
 
@@ -208,6 +237,42 @@ static bool parse_bytes(const char *value, uint64_t *out)
     return true;
 }
 
+/* As the library's option of this name. */
+static bool parse_retain_bytes(const char *value, uint64_t *out)
+{
+    struct commitlog_options *options = NULL;
+    const bool good =
+        commitlog_options_create(&options) == COMMITLOG_OK &&
+        commitlog_options_set_text(options, "retain_bytes", value, NULL) == COMMITLOG_OK &&
+        commitlog_options_get(options, COMMITLOG_OPT_RETAIN_BYTES, out) == COMMITLOG_OK;
+    commitlog_options_free(options);
+    return good;
+}
+
+/* What it takes, behind a value that it does not. */
+static void expected(int option, char out[EXPECTED_BYTES])
+{
+    static const struct {
+        int option;
+        const char *text;
+    } others[] = {{OPT_HTTP, "a numeric address, with a port or without"},
+                  {OPT_NAMESRV, "a numeric address, with a port or without"},
+                  {OPT_LISTEN, "a numeric address, with a port or without"},
+                  {OPT_UNFLUSHED, "a whole number"},
+                  {OPT_RETAIN_BYTES, "a size, such as 100G"},
+                  {OPT_FLUSH, "sync or async"},
+                  {OPT_LOG, "error, warn, info or debug"},
+                  {OPT_NET_TLS, "disabled, permissive or enforcing"}};
+    const struct number *number = number_of(option);
+    out[0] = '\0';
+    if (number != NULL)
+        (void)snprintf(out, EXPECTED_BYTES, "; it takes a whole number from 1 to %u", number->most);
+    for (size_t i = 0; i < sizeof others / sizeof *others; i++) {
+        if (others[i].option == option)
+            (void)snprintf(out, EXPECTED_BYTES, "; it takes %s", others[i].text);
+    }
+}
+
 static enum options_status take(int option, const char *value, struct options *out,
                                 const char **advertise)
 {
@@ -217,9 +282,6 @@ static enum options_status take(int option, const char *value, struct options *o
         break; /* was read before all others */
     case OPT_HTTP:
         ok = out->has_http = parse_address(value, HTTP_PORT, &out->http);
-        break;
-    case OPT_CONNECTIONS:
-        ok = parse_number(value, 1000000, &out->connections);
         break;
     case OPT_UNFLUSHED:
         ok = parse_bytes(value, &out->unflushed_bytes);
@@ -246,23 +308,11 @@ static enum options_status take(int option, const char *value, struct options *o
     case OPT_NAME:
         out->name = value;
         break;
-    case OPT_QUEUES:
-        ok = parse_number(value, 1024, &out->queues);
-        break;
     case OPT_NO_AUTO:
         out->auto_topics = false;
         break;
-    case OPT_CHECK_MS:
-        ok = parse_number(value, 86400000, &out->transaction_check_ms);
-        break;
-    case OPT_CHECKS:
-        ok = parse_number(value, 10000, &out->transaction_checks);
-        break;
     case OPT_RETAIN_BYTES:
-        out->retain_bytes = value;
-        break;
-    case OPT_RETAIN_HOURS:
-        ok = parse_number(value, 1000000, &out->retain_hours);
+        ok = parse_retain_bytes(value, &out->retain_bytes);
         break;
     case OPT_LOG:
         ok = log_level_of(value, &out->log_level) != 0;
@@ -274,9 +324,8 @@ static enum options_status take(int option, const char *value, struct options *o
         printf("mini-broker %s\n", commitlog_version_text());
         return OPTIONS_DONE;
     default:
-        if (option < OPTIONS_NET_FIRST || option >= OPTIONS_NET_END)
-            return OPTIONS_WRONG;
-        ok = options_net_take(option, value, &out->net);
+        ok = number_of(option) != NULL ? parse_number(value, number_of(option), out)
+                                       : options_net_take(option, value, &out->net);
     }
     return ok ? OPTIONS_RUN : OPTIONS_WRONG;
 }
@@ -313,11 +362,13 @@ static const char *find_config(int argc, char **argv)
 struct from_file {
     struct options *out;
     const char **advertise;
+    char wrong[EXPECTED_BYTES + 32];
 };
 
 static const char *take_setting(void *context, const struct setting *setting)
 {
-    const struct from_file *file = context;
+    struct from_file *file = context;
+    char takes[EXPECTED_BYTES];
     const struct option *option = long_options;
     while (option->name != NULL && strcmp(option->name, setting->name) != 0)
         option++;
@@ -328,10 +379,12 @@ static const char *take_setting(void *context, const struct setting *setting)
         return setting->is_bool ? "cannot be true or false" : "has to be true or false";
     if (setting->is_bool && strcmp(setting->value, "false") == 0)
         return NULL;
-    return keep((size_t)(option - long_options), setting->value, file->out, file->advertise) ==
-                   OPTIONS_RUN
-               ? NULL
-               : "has a value that cannot be";
+    if (keep((size_t)(option - long_options), setting->value, file->out, file->advertise) ==
+        OPTIONS_RUN)
+        return NULL;
+    expected(option->val, takes);
+    (void)snprintf(file->wrong, sizeof file->wrong, "has a value that cannot be%s", takes);
+    return file->wrong;
 }
 
 const char *options_name(unsigned number)
@@ -365,7 +418,8 @@ enum options_status options_parse(int argc, char **argv, struct options *out)
     options_net_begin(&out->net);
     parse_address("0.0.0.0", NAMESRV_PORT, &out->namesrv);
     parse_address("0.0.0.0", BROKER_PORT, &out->listen);
-    struct from_file from_file = {out, &advertise};
+    struct from_file from_file = {.out = out, .advertise = &advertise};
+    char takes[EXPECTED_BYTES];
     const char *config = find_config(argc, argv);
     if (config != NULL && !settings_read(config, take_setting, &from_file))
         return OPTIONS_WRONG;
@@ -375,8 +429,10 @@ enum options_status options_parse(int argc, char **argv, struct options *out)
         if (option == '?')
             return OPTIONS_WRONG;
         const enum options_status status = keep((size_t)number, optarg, out, &advertise);
-        if (status == OPTIONS_WRONG)
-            log_line(LOG_ERROR, "--%s cannot be: %s", long_options[number].name, optarg);
+        if (status == OPTIONS_WRONG) {
+            expected(option, takes);
+            log_line(LOG_ERROR, "--%s cannot be: %s%s", long_options[number].name, optarg, takes);
+        }
         if (status != OPTIONS_RUN)
             return status;
     }

@@ -36,10 +36,10 @@ struct options {
     char advertise_text[INET6_ADDRSTRLEN + 10]; /* with the port */
     struct host advertise;
     const char *cluster;
-    const char *name;         /* of the broker */
-    const char *retain_bytes; /* as the library's option of this name, or NULL */
-    uint32_t retain_hours;    /* 0: for ever */
-    bool sync;                /* answer when durable */
+    const char *name;      /* of the broker */
+    uint64_t retain_bytes; /* 0: all */
+    uint32_t retain_hours; /* 0: for ever */
+    bool sync;             /* answer when durable */
     bool auto_topics;
     uint32_t queues; /* of a topic that a producer creates, at most */
     uint32_t transaction_check_ms;

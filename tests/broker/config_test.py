@@ -96,6 +96,15 @@ def test_mistakes(checks):
             r'"flush" has a value that cannot be', options=["--flush", "sync"])
     refused(checks, "of the command line", {}, r"error --queues cannot be: x",
             options=["--queues", "x"])
+    refused(checks, "a size", '{"flush": "sync",\n"retain-bytes": "5X"}',
+            r'line 2: "retain-bytes" has a value that cannot be; it takes a size, such as 100G')
+    refused(checks, "a size of the command line", {}, r"error --retain-bytes cannot be: 5X; it",
+            options=["--retain-bytes", "5X"])
+    for option, most in (("queues", 1024), ("check-interval", 86400000), ("checks", 10000),
+                         ("connections", 1000000), ("retain-hours", 1000000)):
+        for number in (0, most + 1):
+            refused(checks, f"{option}, {number}", json.dumps({option: number}),
+                    rf"a value that cannot be; it takes a whole number from 1 to {most}$")
     refused(checks, "large", '{"name": "' + "x" * 2000000 + '"}', r"is too large")
     broker = Broker(["--config", "/nowhere/at-all"])
     broker.spawn()
