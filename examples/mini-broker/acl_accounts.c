@@ -17,11 +17,13 @@
 #include "table.h"
 #include "topics.h"
 
+#include <errno.h>
 #include <openssl/core_names.h>
 #include <openssl/crypto.h>
 #include <openssl/evp.h>
 #include <openssl/params.h>
 #include <openssl/rand.h>
+#include <stdio.h>
 #include <stdlib.h>
 
 enum { SHA1_BYTES = 20, SECRET_MIN = 8, KEY_MAX = 256 };
@@ -151,18 +153,30 @@ static struct accounts *accounts_new(void)
     return accounts;
 }
 
-struct accounts *accounts_read(const char *path)
+/* What jansson says of a mistake may have some of a secret in it: only the line is told. */
+static json_t *read_json(const char *path)
 {
     json_error_t error;
+    FILE *file = fopen(path, "re");
+    json_t *json = file == NULL ? NULL : json_loadf(file, JSON_REJECT_DUPLICATES, &error);
+    if (file == NULL || ferror(file) != 0)
+        log_line(LOG_ERROR, "accounts %s: %s", path, strerror(errno));
+    else if (json == NULL)
+        log_line(LOG_ERROR, "accounts %s: line %d: no JSON", path, error.line);
+    if (file != NULL)
+        (void)fclose(file);
+    return json;
+}
+
+struct accounts *accounts_read(const char *path)
+{
     const char *why = NULL;
     size_t i = 0;
     json_t *item, *list = NULL;
-    json_t *json = json_load_file(path, JSON_REJECT_DUPLICATES, &error);
+    json_t *json = read_json(path);
     struct accounts *accounts = json == NULL ? NULL : accounts_new();
-    if (json == NULL) {
-        log_line(LOG_ERROR, "accounts %s: line %d: no JSON, or not to be read", path, error.line);
+    if (json == NULL)
         return NULL;
-    }
     if (accounts == NULL)
         why = "no memory, or no HMAC";
     else if (json_unpack(json, "{s:o !}", "accounts", &list) != 0 || !json_is_array(list))

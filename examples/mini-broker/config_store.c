@@ -64,7 +64,13 @@ bool config_load(struct broker *broker)
         broker->config->loaded = true;
         return true;
     }
-    json_t *json = json_load_file(path, 0, &error);
+    FILE *file = fopen(path, "re");
+    if (file == NULL) {
+        log_line(LOG_ERROR, "%s: %s", path, strerror(errno));
+        return false;
+    }
+    json_t *json = json_loadf(file, 0, &error);
+    (void)fclose(file);
     if (json == NULL) {
         log_line(LOG_ERROR, "%s: line %d: %s", path, error.line, error.text);
         return false;

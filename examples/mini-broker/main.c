@@ -62,8 +62,12 @@ static struct {
 /* Made or there; one that was made is there after a power cut, too. */
 static bool make_folder(const char *path)
 {
-    if (mkdir(path, 0700) != 0)
+    struct stat there;
+    if (mkdir(path, 0700) != 0) {
+        if (errno == EEXIST && stat(path, &there) == 0 && !S_ISDIR(there.st_mode))
+            errno = ENOTDIR;
         return errno == EEXIST;
+    }
     char *copy = strdup(path);
     const bool synced = copy != NULL && config_sync_folder(dirname(copy));
     free(copy);

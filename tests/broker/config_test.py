@@ -112,6 +112,36 @@ def test_mistakes(checks):
     checks.check("says so", broker.says("/nowhere/at-all: No such file"), broker.log())
 
 
+def test_what_cannot_be_read(checks):
+    """It does not start, exits with 1, and says which file and why, once."""
+    directory = tempfile.mkdtemp(prefix="broker-config-")
+    file, data, loop = (os.path.join(directory, name) for name in ("file", "data", "loop"))
+    with open(file, "w", encoding="utf-8") as out:
+        out.write('{"accounts":\n12345678')
+    os.symlink("data", os.path.join(directory, "store"))
+    os.mkdir(loop)
+    os.symlink("broker.json", os.path.join(loop, "broker.json"))
+    for what, options, says in (
+            ("a file for a directory", ["--data", file], rf"error {file}: Not a directory$"),
+            ("nothing to make it in", ["--data", f"{file}/x"],
+             rf"error {file}/x: Not a directory$"),
+            ("a store of another kind", ["--data", directory],
+             rf"error store {directory}/store: [^/]*$"),
+            ("accounts", ["--data", data, "--acl", f"{directory}/none"],
+             rf"error accounts {directory}/none: No such file or directory$"),
+            ("accounts in a directory", ["--data", data, "--acl", directory],
+             rf"error accounts {directory}: Is a directory$"),
+            ("accounts that are no JSON", ["--data", data, "--acl", file],
+             rf"error accounts {file}: line 2: no JSON$"),
+            ("settings", ["--data", loop], rf"error {loop}/broker\.json: Too many levels")):
+        broker = Broker(options).spawn()
+        checks.same(f"{what}: exit code", 1, broker.ended())
+        errors = "\n".join(line for line in broker.lines if " error " in line)
+        checks.check(f"{what}: says {says}", re.search(says, errors), errors)
+        checks.check(f"{what}: no secret", "12345678" not in broker.log(), broker.log())
+    shutil.rmtree(directory)
+
+
 def test_command_line_wins(checks):
     with Broker(["--flush", "sync", "--connections", "7"],
                 {"flush": "async", "connections": 8, "cluster": "of-the-file"}) as broker:
@@ -327,7 +357,8 @@ def test_json_of_the_page(checks):
 
 
 if __name__ == "__main__":
-    sys.exit(ops.Checks().run([test_good, test_nothing_in_it, test_mistakes, test_command_line_wins,
+    sys.exit(ops.Checks().run([test_good, test_nothing_in_it, test_mistakes,
+                               test_what_cannot_be_read, test_command_line_wins,
                                test_hang_up, test_hang_up_with_mistakes,
                                test_hang_up_with_mistakes_in_the_accounts, test_hang_up_often,
                                test_signals_while_it_ends, test_service_manager, test_unit,
