@@ -82,11 +82,31 @@ lose() { # lose STORE POSITION: what is known to be lost is named by all who cou
     quiet "once it is on record"
 }
 
+# `help COMMAND' is `COMMAND --help'.
+test_help_of() {
+    section "help of a command"
+    local each
+    for each in read topics group 'group list' 'tx append' bench; do
+        # shellcheck disable=SC2086
+        run 0 "$commitlog" $each --help
+        cp "$out" "$work/help"
+        # shellcheck disable=SC2086
+        run 0 "$commitlog" help $each
+        check "$each" cmp -s "$work/help" "$out"
+        quiet "$each"
+    done
+    run 0 "$commitlog" help help
+    prints "help" '^  append '
+    run 2 "$commitlog" help nothing
+    says "nothing" '"nothing" is not a command'
+}
+
 # Help is output like any other.
 test_help() {
     section "help that nobody gets"
     local each
-    for each in help --help --version 'read --help' 'group --help' 'group list --help'; do
+    for each in help --help --version 'help read' 'read --help' 'group --help' \
+        'group list --help'; do
         checks=$((checks + 1))
         # shellcheck disable=SC2086
         "$commitlog" $each >/dev/full 2>"$err"
@@ -99,7 +119,7 @@ test_help() {
     done
 }
 
-for each in "${@:-long_path lost_end help}"; do
+for each in "${@:-long_path lost_end help_of help}"; do
     for test in $each; do
         "test_$test"
     done

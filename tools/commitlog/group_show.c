@@ -208,8 +208,8 @@ static const struct cli_spec lag_spec = {
         "Prints how many messages groups have yet to consume: of one group with --group, of one\n"
         "topic with --topic, else of all; where not both are given, only where the group has\n"
         "committed an offset. In a topic, all messages of a queue without an offset count.\n"
-        "DROPPED is what retention took before it was consumed. --json prints one object per\n"
-        "group and topic. It only reads.",
+        "DROPPED is what retention took, or what expired, before it was consumed. --json prints\n"
+        "one object per group and topic. It only reads.",
 };
 
 static bool lag_print(struct group_run *run, const char *group,

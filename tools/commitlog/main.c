@@ -24,8 +24,8 @@ static const struct {
     {"get", command_get, "print one record by its position"},
     {"query", command_query, "print records by their key, newest first"},
     {"topics", command_topics, "list topics, queues, offsets and times"},
-    {"topic", command_topic, "let a topic grow, or shrink back"},
-    {"group", command_group, "list consumer groups, commit and reset their offsets"},
+    {"topic", command_topic, "let a topic grow, shrink back, or its messages expire"},
+    {"group", command_group, "list, commit, reset consumer groups; receive, acknowledge"},
     {"timer", command_timer, "list and cancel messages that wait for their time"},
     {"tx", command_tx, "append all or nothing; list, commit, roll back transactions"},
     {"stat", command_stat, "print positions, counters and latencies"},
@@ -50,7 +50,7 @@ static void main_usage(FILE *stream)
     }
     fprintf(
         stream,
-        "\n`commitlog COMMAND --help' tells the options of a command, `man 1 commitlog' all of\n"
+        "\n`commitlog help COMMAND' tells the options of a command, `man 1 commitlog' all of\n"
         "it; `commitlog --version' prints the version.\n"
         "Exit status: 0 done; 1 not found, a bad input line, or damage; 2 wrong usage or cannot "
         "run.\n");
@@ -95,6 +95,11 @@ int main(int argc, char **argv)
     if (argc < 2) {
         main_usage(stderr);
         return CLI_CANNOT;
+    }
+    static char help[] = "--help";
+    if (strcmp(argv[1], "help") == 0 && argc > 2) { /* of a command, or of one of its actions */
+        memmove(&argv[1], &argv[2], (size_t)(argc - 2) * sizeof(argv[0]));
+        argv[argc - 1] = help;
     }
     const char *name = argv[1];
     if (strcmp(name, "--help") == 0 || strcmp(name, "-h") == 0 || strcmp(name, "help") == 0) {

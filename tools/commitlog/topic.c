@@ -41,9 +41,9 @@ static const struct cli_spec expire_spec = {
     .command = "topic expire",
     .operands = "DIR TOPIC",
     .about =
-        "Lets messages of a topic expire: by themselves at an age, now those before a time.\n"
-        "They are given to nobody any more, and go when retention takes their segment. What a\n"
-        "group that keeps has yet to consume does not expire.",
+        "Lets messages of a topic expire: by themselves at an age, now those before a time; one\n"
+        "of the two at least is needed. They are given to nobody any more, and go when retention\n"
+        "takes their segment. What a group that keeps has yet to consume does not expire.",
 };
 
 typedef int32_t (*topic_change_fn)(struct commitlog_store *store, uint32_t topic, uint32_t queues,
