@@ -82,6 +82,28 @@ lose() { # lose STORE POSITION: what is known to be lost is named by all who cou
     quiet "once it is on record"
 }
 
+# Who wants what was in a store is not told to make a new one.
+test_no_store() {
+    section "no store"
+    local each words at
+    store=$(new)
+    for each in recover 'recover --plan' rebuild 'retain --age 1d' dump verify 'get --at 8336' \
+        'query -t t -k k' 'tx commit 8336' 'timer list' 'group lag' 'group epoch -g g' \
+        'topic grow t 4'; do
+        read -r -a words <<<"$each"
+        at=1
+        case $each in tx* | timer* | group* | topic*) at=2 ;; esac
+        run 2 "$commitlog" "${words[@]:0:$at}" "$store" "${words[@]:$at}"
+        says "$each" 'there is no directory'
+        same "$each: that alone" 1 "$(wc -l <"$err")"
+    done
+    for each in 'read -t t' topics stat 'group create -g g'; do
+        # shellcheck disable=SC2086
+        run 2 "$commitlog" $each "$store"
+        says "$each" '`commitlog create .* makes a new store'
+    done
+}
+
 # `help COMMAND' is `COMMAND --help'.
 test_help_of() {
     section "help of a command"
@@ -119,7 +141,7 @@ test_help() {
     done
 }
 
-for each in "${@:-long_path lost_end help_of help}"; do
+for each in "${@:-long_path lost_end no_store help_of help}"; do
     for test in $each; do
         "test_$test"
     done

@@ -205,6 +205,19 @@ int store_no_group(struct cli *cli, struct store *store, const char *group)
     return CLI_NO;
 }
 
+/* There is something for it to do in a store that is new; whoever wants another one has lost
+ * theirs, or named the wrong directory. */
+static bool store_may_be_new(const char *command)
+{
+    static const char *const commands[] = {"read", "topics", "stat", "group create"};
+    for (size_t i = 0; i < sizeof(commands) / sizeof(commands[0]); i++) {
+        if (strcmp(command, commands[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
+}
+
 void store_hint(struct cli *cli, int mode, int32_t code)
 {
     if (code == COMMITLOG_EDAMAGED && !store_reads(mode)) {
@@ -212,7 +225,7 @@ void store_hint(struct cli *cli, int mode, int32_t code)
                   "nothing was changed; `commitlog verify %s' names the damage, `commitlog recover "
                   "%s --mode salvage' keeps all that is sound",
                   cli->dir, cli->dir);
-    } else if (code == COMMITLOG_ENOTFOUND && (store_reads(mode) || mode == STORE_WRITE)) {
+    } else if (code == COMMITLOG_ENOTFOUND && store_may_be_new(cli->command)) {
         cli_error(cli, "`commitlog create %s' makes a new store, and so does append", cli->dir);
     }
 }
