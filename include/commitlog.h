@@ -1251,6 +1251,8 @@ COMMITLOG_API int32_t commitlog_group_lag(struct commitlog_group *group,
     struct commitlog_error *err);
 
 /* ------------------------------------------------------------------------ *
+ * 13  Messages for later
+ *
  * Delay: a record with deliver_at_ms is stored at once, at the level asked
  * for, and lies in no queue. When the store's clock has reached that time, and
  * never before, upkeep delivers it: a record of 64 bytes or more in its queue
@@ -1260,7 +1262,7 @@ COMMITLOG_API int32_t commitlog_group_lag(struct commitlog_group *group,
  * The receipt of one that waits has queue_offset 0; its position is the handle
  * of the timer, which keeps it while the log moves on. Retention stores again
  * what waits. Any distance is good until the end of store times, in the year
- * 2262 (ETOOBIG; ETOOSMALL: before 1970). Without the library's thread,
+ * 2262 (ETOOBIG; ETOOSMALL: before 1970). Without the library's threads,
  * commitlog_step delivers; its out_wait_ms knows the timers of that moment.
  * ------------------------------------------------------------------------ */
 
