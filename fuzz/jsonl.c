@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * jsonl.c -- fuzz target: the JSON lines that `commitlog append --json` reads.
+ * jsonl.c -- fuzz target: the JSON lines that `commitlog append --jsonl` reads.
  *
  * Input: lines; each is parsed from a block of exactly its size.
  *

@@ -7,7 +7,7 @@
 #          through eight cuts
 #   fails  one request of the disk fails once under one thread; the same program goes on and reads,
 #          every second time the store is opened again in the same boot, then the power goes
-#   full   a disk without space; 40 appends later there is space again
+#   full   a disk without space; 20 appends later there is space again
 #   flips  one bit of a store that was closed (flips.c)
 #
 # Environment: SEED; CUTS, FAILS, FULLS (for each file system), FLIPS: for each engine; SHORT=1 for
