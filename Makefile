@@ -420,7 +420,8 @@ $(B)/commitlog.pc: commitlog.pc.in include/commitlog.h FORCE
 
 DEPS := gcc make pkg-config python3 libc6-dev libxxhash-dev libpmem-dev check libjansson-dev libpopt-dev strace \
     systemtap-sdt-dev
-DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 python3-matplotlib mandoc
+DEPS_LINT := clang clang-format clang-tidy libclang-rt-14-dev g++ python3 python3-matplotlib mandoc \
+    groff-base
 DEPS_AFL := afl++ clang libclang-rt-14-dev
 DEPS_POWERCUT := libfuse3-dev fuse3 procps e2fsprogs xfsprogs btrfs-progs
 DEPS_PEERS := libsqlite3-dev liblmdb-dev librocksdb-dev
