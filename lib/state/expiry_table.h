@@ -58,7 +58,8 @@ struct clg_expiry *clg_expiry_find(const struct clg_expiry_table *table, uint32_
 
 /* Room for one topic that may be new. */
 CLG_MUST_CHECK int clg_expiry_table_prepare(struct clg_expiry_table *table);
-/* `durable`: what lies before it is visible to all, from now on; CLG_POSITION_MAX: all is. */
+/* `durable`: what lies before it is visible to all, from now on; CLG_POSITION_MAX: all is, once it
+ * is applied. Not lower than what somebody has seen: else he would see less than before. */
 void clg_expiry_table_apply(struct clg_expiry_table *table, const struct clg_tombstone *said,
                             uint64_t position, uint64_t durable);
 

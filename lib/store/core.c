@@ -83,7 +83,8 @@ static int core_open_fold(struct commitlog_store *store, struct clg_core *core,
                                      .file_mode = store->dir.file_mode,
                                      .read_only = store->read_only,
                                      .index_keys = true,
-                                     .skip_damage = store->read_only};
+                                     .skip_damage = store->read_only,
+                                     .sees_durable = clg_store_is_durable_only(store)};
     memcpy(config.uuid, result->uuid, sizeof(config.uuid));
     int rc = clg_fold_create(&config, &core->fold, err);
     if (rc != COMMITLOG_OK) {

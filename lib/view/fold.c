@@ -138,7 +138,7 @@ int clg_fold_apply(struct clg_fold *fold, const struct clg_record_view *record, 
     CLG_ASSERT(from < CLG_VIEW_COUNT);
     CLG_ASSERT(record->position >= record->segment_base);
     const uint32_t kind = record->header.kind;
-    if (CLG_UNLIKELY(kind == CLG_KIND_TOMBSTONE) && fold->attached) {
+    if (CLG_UNLIKELY(kind == CLG_KIND_TOMBSTONE) && fold->attached && fold->config.sees_durable) {
         fold->segments.durable = clg_fold_durable(fold);
     }
     const uint32_t *of = record->header.attribute_bytes > 0 ? fold->takers : fold->plain_takers;

@@ -61,9 +61,10 @@ struct clg_fold_config {
     uint8_t uuid[CLG_UUID_BYTES];
     int view_dirfd; /* DIR/view; -1: no files are read or written */
     uint32_t file_mode;
-    bool read_only;   /* writes and removes no file */
-    bool index_keys;  /* false: no key index is kept (queries answer EUNSUPPORTED) */
-    bool skip_damage; /* read-only over a damaged log: go on behind what does not verify */
+    bool read_only;    /* writes and removes no file */
+    bool index_keys;   /* false: no key index is kept (queries answer EUNSUPPORTED) */
+    bool skip_damage;  /* read-only over a damaged log: go on behind what does not verify */
+    bool sees_durable; /* its readers see what is durable only: else, all that is folded */
 };
 
 CLG_MUST_CHECK int clg_fold_create(const struct clg_fold_config *config, struct clg_fold **out,

@@ -324,7 +324,7 @@ int clg_fold_open(struct clg_fold *fold, const struct clg_fold_opening *opening,
     clg_segment_unref(last);
     clg_mutex_lock(os, &fold->lock);
     fold->segments.first = opening->first;
-    fold->segments.durable = opening->durable;
+    fold->segments.durable = fold->config.sees_durable ? opening->durable : CLG_POSITION_MAX;
     fold->damage = opening->damage;
     fold->damage_ctx = opening->damage_ctx;
     fold->applied = UINT64_MAX; /* nothing to resume */

@@ -72,8 +72,10 @@ struct clg_view_segments {
     uint32_t start;
     uint32_t count;
     uint32_t room;
-    uint64_t first;   /* retention's first position: what lies below is not answered from */
-    uint64_t durable; /* for control records that count once they are: as of the last such record */
+    uint64_t first; /* retention's first position: what lies below is not answered from */
+    /* For control records that count once they are, as of the last such record; CLG_POSITION_MAX
+     * where readers see all that is folded. */
+    uint64_t durable;
     uint64_t active_base;
     int64_t active_first_time; /* of the active segment's records; INT64_MAX: none yet */
     int64_t active_last_time;

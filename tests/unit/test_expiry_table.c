@@ -64,6 +64,44 @@ START_TEST(a_record_counts_for_who_sees_it)
 }
 END_TEST
 
+/* Readers go up to what is durable, or, _i 1, to all that there is. Nobody sees less than before.
+ */
+START_TEST(what_was_seen_stays)
+{
+    struct clg_expiry_table table;
+    uint64_t durable = 0;
+    uint64_t end = 8;
+    uint64_t seen = 0;
+    uint64_t said_below = 0;
+    uint64_t last = 0;
+    uint32_t random = 1;
+    clg_expiry_table_init(&table, clg_os_default());
+    for (uint32_t i = 0; i < 20000; i++) {
+        random = random * 1664525u + 1013904223u;
+        const uint32_t dice = random >> 24;
+        if (dice < 100) {
+            const struct clg_tombstone said = {7, 0, said_below += 8};
+            last = end;
+            end += 8;
+            ck_assert_int_eq(clg_expiry_table_prepare(&table), 0);
+            clg_expiry_table_apply(&table, &said, last, _i == 1 ? CLG_POSITION_MAX : durable);
+        } else if (dice < 200) {
+            end += 8;
+        } else {
+            durable = dice < 220 ? end : durable + (end - durable) / 16 * 8;
+        }
+        const struct clg_expiry *row = clg_expiry_find(&table, 7);
+        const uint64_t visible = _i == 1 ? end : durable;
+        const uint64_t below = row == NULL ? 0 : clg_expiry_below(row, visible);
+        ck_assert_uint_ge(below, seen);
+        ck_assert(last >= visible || below == said_below);
+        seen = below;
+    }
+    ck_assert_uint_gt(seen, 10000);
+    clg_expiry_table_deinit(&table);
+}
+END_TEST
+
 START_TEST(a_body_that_cannot_be_is_damage)
 {
     const struct clg_tombstone in = {7, CLG_AGE_MAX_MS, 8192};
@@ -98,6 +136,7 @@ int main(void)
     TCase *cases = tcase_create("cases");
     tcase_add_test(cases, a_row_keeps_the_highest_position);
     tcase_add_test(cases, a_record_counts_for_who_sees_it);
+    tcase_add_loop_test(cases, what_was_seen_stays, 0, 2);
     tcase_add_test(cases, a_body_that_cannot_be_is_damage);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
