@@ -394,12 +394,15 @@ static void check_new(struct scene *scene, bool last)
 
 static void scene_order(struct scene *scene, const struct order *order)
 {
+    const struct state before = scene->now;
     int32_t expected = state_apply(&scene->now, order);
     CHECK(write(scene->order_fd, order, sizeof *order) == sizeof *order);
     int32_t rc = writer_answer(scene);
     CHECKF(rc == expected, "order %u: %s, expected %s", order->what, commitlog_error_name(rc),
            commitlog_error_name(expected));
-    if (rc == COMMITLOG_OK && order->level == COMMITLOG_LEVEL_DURABLE)
+    /* An offset that is committed already is not said again: its record is durable, not all. */
+    const bool said = order->what != DO_COMMIT || !state_same(&before, &scene->now);
+    if (rc == COMMITLOG_OK && order->level == COMMITLOG_LEVEL_DURABLE && said)
         scene->history_count = 0;
     CHECK(scene->history_count < HISTORY);
     scene->history[scene->history_count++] = scene->now;
