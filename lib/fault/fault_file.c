@@ -105,6 +105,7 @@ static int os_sync(const struct commitlog_os *os, int fd)
         rc = rc < 0 ? rc : -EBADF;
     } else if (is_dir) {
         rc = rc < 0 ? rc : clg_fault_journal_apply(m, inode, FAULT_JOURNAL_ALL);
+        clg_fault_inode_collect(m); /* what has lost its last name gives its blocks back */
     } else if (rc < 0) {
         if (!m->dead) { /* some of it reached the disk; the rest is believed clean */
             (void)clg_fault_sync_file(m, inode, FAULT_SYNC_CHANCE);

@@ -140,6 +140,7 @@ static void claim_write_definitions(struct clg_log *log, struct clg_topic *topic
         (void)rc;
         clg_claim_control(log, CLG_KIND_TOPIC, definition.first_queue, body, bytes);
     }
+    topic->defined_end = topic->defined_base == UINT64_MAX ? log->position : topic->defined_end;
     topic->defined_base = log->active->base;
 }
 
@@ -336,7 +337,7 @@ static inline int claim_keep_last(struct clg_log *log, const struct clg_append *
         end + log->last_kept_bytes + clg_last_freeing_bytes(log) <= log->active->data_end) {
         return COMMITLOG_OK;
     }
-    return clg_last_check(log, end, items[0].frees, err);
+    return clg_last_check(log, &items[0], end, err);
 }
 
 int clg_claim_check_size(const struct clg_log *log, uint64_t bytes, struct commitlog_error *err)
@@ -370,7 +371,12 @@ int clg_claim_prepare(struct clg_log *log, const struct clg_append *items, uint3
                             "%llu bytes with %llu of topic definitions do not fit one segment",
                             (unsigned long long)bytes, (unsigned long long)prelude);
         }
-        int rc = clg_claim_switch(log, err);
+        int rc = items[0].takes_reserve || log->last_kept_bytes == 0
+                     ? COMMITLOG_OK
+                     : clg_last_check_switch(log, &items[0], prelude + bytes + tail, err);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_claim_switch(log, err);
+        }
         if (rc != COMMITLOG_OK) {
             return rc;
         }

@@ -80,9 +80,12 @@ struct clg_append {
     uint8_t kind;
     uint32_t queue_number; /* the header's queue number; UINT32_MAX for control records */
     bool takes_offset;     /* claims the queue's next offset, needs its topic's definition */
-    bool takes_reserve;    /* of retention: for it the last stretch of a full disk is kept */
-    bool frees;            /* lets retention go on: for it the stretch before that one is kept */
-    uint32_t routed;       /* queues of `topic` when its queue was chosen */
+    /* last_room.c, of a full disk: of retention, for which room is kept; what ends a wait in the
+     * segment that goes next; what lets retention go on, for which there is a stretch more. */
+    bool takes_reserve;
+    bool takes_waiting;
+    bool frees;
+    uint32_t routed; /* queues of `topic` when its queue was chosen */
     /* Its queue was chosen among so many of this one: refused if it has others now. NULL: it is
      * for no queue, or for that one whatever happens. */
     struct clg_topic *topic;
@@ -111,6 +114,8 @@ CLG_MUST_CHECK int clg_log_append(struct clg_log *log, const struct clg_append *
 
 /* Is there a definition of it in the log? Not before the first attempt that succeeded. */
 bool clg_log_topic_is_defined(struct clg_log *log, const struct clg_topic *topic);
+/* Where its first definition ends; 0: it was there when the log was opened. */
+uint64_t clg_log_topic_defined_end(struct clg_log *log, const struct clg_topic *topic);
 /* Writes a topic's definition at the tail, with the next offsets of its queues when
  * `with_offsets` (carry-forward). COMMITLOG_EAGAIN as above. */
 CLG_MUST_CHECK int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic,
@@ -223,8 +228,11 @@ int64_t clg_log_held_back(struct clg_log *log);
 /* What retention will have to append before it can drop the oldest segment, of state and of
  * messages that wait: user records leave as much room on the disk (last_room.c). */
 void clg_log_set_last_room(struct clg_log *log, uint64_t state_bytes, uint64_t waiting_bytes);
-/* As far as can be said, how much could be appended before the disk is full. */
-uint64_t clg_log_last_room(struct clg_log *log);
+/* As far as can be said, how much could be appended before the disk is full; no more than `wanted`
+ * need be counted. */
+uint64_t clg_log_last_room(struct clg_log *log, uint64_t wanted);
+/* Somebody was refused because of what is kept, since this was asked: it may be less by now. */
+bool clg_log_take_last_refused(struct clg_log *log);
 /* fdatasync calls so far. */
 uint64_t clg_log_flushes(const struct clg_log *log);
 /* Statistics (measure.h). Is every append of this level timed? */

@@ -90,7 +90,8 @@ struct clg_log {
     uint64_t last_kept_bytes;
     uint64_t last_state_bytes;
     uint64_t last_asked_until;
-    uint32_t reserved; /* claims that are not committed yet */
+    _Atomic uint32_t last_refused; /* set under the lock */
+    uint32_t reserved;             /* claims that are not committed yet */
     bool epoch_written;
     struct clg_segment_footer tally; /* of the active segment so far */
     bool tally_complete;
@@ -157,9 +158,13 @@ struct clg_log {
 
 /* last_room.c: under claim_lock */
 uint64_t clg_last_freeing_bytes(const struct clg_log *log);
-/* May a record end there? Asked where that is near the end of the active segment. */
-CLG_MUST_CHECK int clg_last_check(struct clg_log *log, uint64_t end, bool frees,
+/* May a record, or the batch that begins with this one, end there? Asked where that is near the end
+ * of the active segment. */
+CLG_MUST_CHECK int clg_last_check(struct clg_log *log, const struct clg_append *item, uint64_t end,
                                   struct commitlog_error *err);
+/* May it be the first of the next segment, of so many bytes with what belongs to it? */
+CLG_MUST_CHECK int clg_last_check_switch(struct clg_log *log, const struct clg_append *item,
+                                         uint64_t bytes, struct commitlog_error *err);
 /* claim.c: under claim_lock */
 CLG_MUST_CHECK int clg_claim_take_next(struct clg_log *log, struct commitlog_error *err);
 int64_t clg_claim_time(struct clg_log *log);

@@ -22,6 +22,14 @@ bool clg_log_topic_is_defined(struct clg_log *log, const struct clg_topic *topic
     return defined;
 }
 
+uint64_t clg_log_topic_defined_end(struct clg_log *log, const struct clg_topic *topic)
+{
+    clg_mutex_lock(log->os, &log->claim_lock);
+    uint64_t end = topic->defined_end;
+    clg_mutex_unlock(log->os, &log->claim_lock);
+    return end;
+}
+
 /* The next offsets of the queues of a step, for the definition that carries them forward. */
 static uint32_t define_collect(const struct clg_log *log, const struct clg_topic_step *step,
                                struct clg_topic_offset *pairs)
@@ -96,6 +104,9 @@ int clg_log_define_topic(struct clg_log *log, struct clg_topic *topic, bool with
     }
     if (rc == COMMITLOG_OK) {
         clg_mutex_lock(os, &log->claim_lock);
+        if (topic->defined_base == UINT64_MAX) {
+            topic->defined_end = receipts[steps - 1].end_position;
+        }
         if (clg_segment_holds(log->active, receipts[0].position)) {
             topic->defined_base = log->active->base;
         }

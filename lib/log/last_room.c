@@ -18,6 +18,7 @@
  */
 #include "base/error.h"
 #include "base/invariant.h"
+#include "base/order.h"
 #include "log/commit_log_internal.h"
 
 /* Of a segment: some ten thousand commits, or deliveries. */
@@ -60,42 +61,90 @@ static uint64_t last_makeable(const struct clg_log *log)
     return fs.free_bytes / log->segment_bytes * (log->segment_bytes - CLG_SEGMENT_GAP);
 }
 
-int clg_last_check(struct clg_log *log, uint64_t end, bool frees, struct commitlog_error *err)
+static uint64_t last_wanted(const struct clg_log *log, const struct clg_append *item)
 {
-    const uint64_t kept = log->last_kept_bytes;
-    const uint64_t wanted = kept + (frees ? 0 : clg_last_freeing_bytes(log));
-    struct commitlog_error cause;
-    clg_error_clear(&cause);
-    int rc = clg_claim_take_next(log, &cause);
-    if (rc == COMMITLOG_OK && (last_held(log, end) >= wanted || end < log->last_asked_until)) {
-        return COMMITLOG_OK;
-    }
-    uint64_t more = rc == COMMITLOG_OK ? last_makeable(log) : 0;
-    if (last_held(log, end) + more >= wanted) {
-        log->last_asked_until = end + log->segment_bytes / LAST_ASK_PART;
-        return COMMITLOG_OK;
-    }
-    if (frees && last_held(log, log->position) + more < kept &&
-        last_held(log, end) >= log->last_state_bytes) {
-        return COMMITLOG_OK;
-    }
-    if (rc == COMMITLOG_OK) {
-        rc =
-            clg_fail(&cause, COMMITLOG_ENOSPC, 0, CLG_NO_POSITION,
-                     "the disk has no more room than is kept for retention and messages that wait, "
-                     "%llu bytes",
-                     (unsigned long long)kept);
-    }
-    return clg_error_give(err, rc, &cause);
+    return item->takes_waiting ? log->last_state_bytes
+           : item->frees       ? log->last_kept_bytes
+                               : log->last_kept_bytes + clg_last_freeing_bytes(log);
 }
 
-uint64_t clg_log_last_room(struct clg_log *log)
+/* `left`: of what is held, behind the record. */
+static int last_judge(struct clg_log *log, const struct clg_append *item, uint64_t left,
+                      uint64_t more, uint64_t *out_spare, struct commitlog_error *err)
+{
+    const uint64_t wanted = last_wanted(log, item);
+    const uint64_t kept = log->last_kept_bytes;
+    *out_spare = left + more - clg_min_u64(wanted, left + more);
+    if (left + more >= wanted) {
+        return COMMITLOG_OK;
+    }
+    /* Retention cannot have what it needs in any case: there has to be less of it. */
+    if (item->frees && last_held(log, log->position) + more < kept &&
+        left >= log->last_state_bytes) {
+        return COMMITLOG_OK;
+    }
+    clg_store_relaxed_u32(&log->last_refused, 1);
+    return clg_fail(err, COMMITLOG_ENOSPC, 0, CLG_NO_POSITION,
+                    "the disk has no more room than is kept for retention and messages that wait, "
+                    "%llu bytes",
+                    (unsigned long long)kept);
+}
+
+int clg_last_check(struct clg_log *log, const struct clg_append *item, uint64_t end,
+                   struct commitlog_error *err)
+{
+    struct commitlog_error cause;
+    uint64_t spare = 0;
+    clg_error_clear(&cause);
+    int rc = clg_claim_take_next(log, &cause);
+    const uint64_t left = last_held(log, end);
+    if (rc == COMMITLOG_OK && (left >= last_wanted(log, item) || end < log->last_asked_until)) {
+        return COMMITLOG_OK;
+    }
+    const bool has_next = rc == COMMITLOG_OK;
+    struct commitlog_error judged;
+    int verdict = last_judge(log, item, left, has_next ? last_makeable(log) : 0, &spare, &judged);
+    if (verdict == COMMITLOG_OK && has_next && !item->frees && !item->takes_waiting) {
+        log->last_asked_until = end + clg_min_u64(log->segment_bytes / LAST_ASK_PART, spare);
+    }
+    /* Why there is no next segment says more than that it is wanted. */
+    return verdict == COMMITLOG_OK ? COMMITLOG_OK
+           : has_next              ? clg_error_give(err, verdict, &judged)
+                                   : clg_error_give(err, rc, &cause);
+}
+
+int clg_last_check_switch(struct clg_log *log, const struct clg_append *item, uint64_t bytes,
+                          struct commitlog_error *err)
+{
+    uint64_t spare = 0;
+    int rc = clg_claim_take_next(log, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    const uint64_t next = log->next->data_end - log->next->data_start;
+    const uint64_t left = next - clg_min_u64(bytes, next);
+    if (left >= last_wanted(log, item)) {
+        return COMMITLOG_OK;
+    }
+    return last_judge(log, item, left, last_makeable(log), &spare, err);
+}
+
+uint64_t clg_log_last_room(struct clg_log *log, uint64_t wanted)
 {
     struct commitlog_error unused;
     clg_mutex_lock(log->os, &log->claim_lock);
-    int rc = clg_claim_take_next(log, &unused);
     uint64_t bytes = last_held(log, log->position);
-    bytes += rc == COMMITLOG_OK ? last_makeable(log) : 0;
+    if (bytes < wanted) { /* else the next one is upkeep's work */
+        int rc = clg_claim_take_next(log, &unused);
+        bytes = last_held(log, log->position);
+        bytes += rc == COMMITLOG_OK ? last_makeable(log) : 0;
+    }
     clg_mutex_unlock(log->os, &log->claim_lock);
     return bytes;
+}
+
+bool clg_log_take_last_refused(struct clg_log *log)
+{
+    return clg_load_relaxed_u32(&log->last_refused) != 0 &&
+           clg_swap_acqrel_u32(&log->last_refused, 0) != 0;
 }

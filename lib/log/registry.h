@@ -56,6 +56,7 @@ struct clg_topic {
     uint32_t name_bytes;
     uint64_t name_hash;    /* seed of its key hashes */
     uint64_t defined_base; /* segment that holds its newest definitions; UINT64_MAX: none */
+    uint64_t defined_end;  /* of its first one, if this session has made it; under the same lock */
     uint64_t claim_mark;   /* ticket of the claim that last looked at it: each topic once */
     char *name;            /* ends in NUL; lies in one of the registry's blocks */
     struct clg_topic_growth *growth; /* only to be looked at if it has grown, or under `lock` */

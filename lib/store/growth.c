@@ -143,9 +143,9 @@ static int growth_attempt(void *ctx, struct commitlog_error *err)
     } else if (clg_topic_steps(growth->topic) > 1) {
         growth->receipt.position = clg_log_topic_changed_at(store->core->log, growth->topic);
         growth->receipt.end_position = growth->receipt.position + 1;
-    } else { /* its definition lies somewhere there, behind an open reservation perhaps */
+    } else { /* its definition may lie behind an open reservation */
         rc = clg_topics_define_locked(store, growth->topic, err);
-        growth->receipt.end_position = clg_log_claimed(store->core->log);
+        growth->receipt.end_position = clg_log_topic_defined_end(store->core->log, growth->topic);
     }
     clg_mutex_unlock(store->os, &store->growth_lock);
     return rc == COMMITLOG_EAGAIN ? COMMITLOG_ETIMEDOUT : rc;

@@ -18,20 +18,31 @@
 #define RETAIN_IDS 64u
 #define RETAIN_RESERVATION_MS 100
 #define RETAIN_RESERVE_MARGIN 8192u
+/* Of a segment: where the session began, and, before it goes, from where on the log is kept. */
+#define RETAIN_BEGIN_BYTES 256u
 
 static int retain_fold_all(struct commitlog_store *store, struct commitlog_error *err)
 {
     return clg_fold_run(store->core->fold, UINT64_MAX, 1024, CLG_FOLD_WAIT, true, err);
 }
 
-/* Bytes of messages that wait, for their time or for the end of their transaction, before `end`. */
+/* Bytes of messages that wait, for their time or for the end of their transaction, before `end`, as
+ * they are stored again: each segment that they take begins with the session, and ends where the
+ * next one of them does not fit. */
 static uint64_t retain_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total)
 {
     uint64_t timers = 0;
     uint64_t transactions = 0;
-    uint64_t bytes = clg_timers_waiting(store, end, &timers);
-    bytes += clg_transactions_waiting(store, end, &transactions);
+    uint64_t largest = 0;
+    uint64_t bytes = clg_timers_waiting(store, end, &timers, &largest);
+    bytes += clg_transactions_waiting(store, end, &transactions, &largest);
     *out_total = timers + transactions;
+    if (bytes > 0) {
+        const uint64_t most =
+            clg_option(&store->options, COMMITLOG_OPT_SEGMENT_BYTES) - CLG_SEGMENT_GAP;
+        const uint64_t lost = largest + RETAIN_BEGIN_BYTES;
+        bytes += (bytes / (most > 2 * lost ? most - lost : most / 2) + 1) * lost;
+    }
     return bytes;
 }
 
@@ -85,7 +96,7 @@ static int retain_check_room(struct commitlog_store *store, uint64_t base, uint6
         return clg_fail(err, rc, 0, base, "retention: cost of carrying forward");
     }
     bytes += retain_waiting(store, end, &total);
-    uint64_t room = clg_log_last_room(store->core->log);
+    uint64_t room = clg_log_last_room(store->core->log, bytes);
     return bytes <= room
                ? COMMITLOG_OK
                : clg_fail(err, COMMITLOG_ENOSPC, 0, base,
@@ -461,6 +472,8 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
         clg_segment_supply_retry(&store->supply);
         rc = clg_retention_run(&input, drop, &retain_ops, store, out, err);
         clg_count(store, CLG_COUNT_CARRIED_BYTES, out->bytes_carried);
+    }
+    if (drop > 0 || clg_log_take_last_refused(core->log)) {
         clg_retain_update_reserve(store);
     }
     clg_store_release_u64(&store->retention_goes_below, 0);

@@ -175,6 +175,9 @@ static void service_judge_prewrite(struct service_step *step)
 static void service_supply(struct service_step *step)
 {
     service_judge_prewrite(step);
+    if (clg_log_take_last_refused(step->core->log)) { /* what waited may have ended by now */
+        clg_retain_update_reserve(step->store);
+    }
     struct commitlog_error err;
     clg_error_clear(&err);
     int64_t wait = CLG_OS_FOREVER;

@@ -13,13 +13,17 @@
 /* So many under the lock at once: appends of delayed messages get in between. */
 #define CARRY_PIECE 256u
 
-uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total)
+uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total,
+                            uint64_t *largest)
 {
     struct clg_timer timer;
     uint64_t bytes = 0;
     clg_mutex_lock(store->os, &store->timer_lock);
     for (uint32_t cursor = 0; clg_timer_next(&store->timers, &cursor, &timer);) {
-        bytes += timer.position < end ? timer.size : 0;
+        if (timer.position < end) {
+            bytes += timer.size;
+            *largest = clg_max_u64(*largest, timer.size);
+        }
     }
     *out_total = store->timers.bytes;
     clg_mutex_unlock(store->os, &store->timer_lock);

@@ -91,8 +91,8 @@ int clg_timers_append_copy(struct commitlog_store *store, const struct clg_timer
     const struct clg_append item = {.kind = kind,
                                     .queue_number = waits ? CLG_QUEUE_NONE : timer->queue_number,
                                     .takes_offset = !waits,
-                                    .takes_reserve =
-                                        carry || timer->position < clg_retain_next_end(store),
+                                    .takes_reserve = carry,
+                                    .takes_waiting = timer->position < clg_retain_next_end(store),
                                     .frees = true,
                                     .attributes = attributes,
                                     .attribute_bytes = bytes,
@@ -113,7 +113,7 @@ static int timers_append_reference(struct commitlog_store *store, const struct c
     struct clg_reference_item reference;
     struct commitlog_receipt receipt = {0};
     clg_reference_item(store, timer->queue_number, view, &how, &reference);
-    reference.item.takes_reserve = timer->position < clg_retain_next_end(store);
+    reference.item.takes_waiting = timer->position < clg_retain_next_end(store);
     reference.item.frees = true;
     return clg_store_append(store, &reference.item, 1, clg_store_until(store, 0), &receipt, err);
 }
@@ -127,8 +127,8 @@ int clg_timers_append_cancel(struct commitlog_store *store, const struct clg_tim
     struct commitlog_slice body = {bytes, sizeof(bytes)};
     const struct clg_append item = {.kind = CLG_KIND_TIMER,
                                     .queue_number = CLG_QUEUE_NONE,
-                                    .takes_reserve =
-                                        carry || timer->position < clg_retain_next_end(store),
+                                    .takes_reserve = carry,
+                                    .takes_waiting = timer->position < clg_retain_next_end(store),
                                     .frees = true,
                                     .body = &body,
                                     .body_count = 1,

@@ -60,7 +60,8 @@ CLG_MUST_CHECK int clg_timers_deliver(struct commitlog_store *store, int64_t *ou
 void clg_timers_deliver_last(struct commitlog_store *store);
 
 /* Bytes of the messages that wait before `end`, and of all that wait. */
-uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total);
+uint64_t clg_timers_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total,
+                            uint64_t *largest);
 /* Retention, as clg_groups_carry. */
 CLG_MUST_CHECK int clg_timers_carry(struct commitlog_store *store, uint64_t end,
                                     uint64_t *out_bytes, struct commitlog_error *err);

@@ -44,7 +44,8 @@ static uint64_t carry_bytes(const struct clg_transaction_message *message)
     return message->size + (message->position == message->id ? CARRY_MORE_BYTES : 0);
 }
 
-uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total)
+uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total,
+                                  uint64_t *largest)
 {
     const struct clg_transaction_table *table = &store->transactions;
     uint64_t bytes = 0;
@@ -55,7 +56,10 @@ uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, u
         bytes += carry_state_bytes(open, end);
         total += carry_state_bytes(open, UINT64_MAX);
         for (uint32_t j = 0; j < open->message_count; j++) {
-            bytes += open->messages[j].position < end ? carry_bytes(&open->messages[j]) : 0;
+            if (open->messages[j].position < end) {
+                bytes += carry_bytes(&open->messages[j]);
+                *largest = clg_max_u64(*largest, carry_bytes(&open->messages[j]));
+            }
         }
     }
     *out_total = total + table->bytes;

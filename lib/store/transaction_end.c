@@ -359,7 +359,7 @@ static int commit_append(struct transaction_commit *commit, uint32_t from, uint3
                          struct commitlog_error *err)
 {
     commit->items[from].frees = commit->has_offsets || commit->transaction->id != 0;
-    commit->items[from].takes_reserve = commit->is_next;
+    commit->items[from].takes_waiting = commit->is_next;
     return clg_store_append(commit->store, commit->items + from, count,
                             clg_store_until(commit->store, 0), commit->receipts + from, err);
 }

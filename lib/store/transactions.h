@@ -68,7 +68,8 @@ CLG_MUST_CHECK int clg_transactions_expire(struct commitlog_store *store, int64_
 void clg_transactions_expire_last(struct commitlog_store *store);
 
 /* Bytes of what is open before `end`, and of all that is open. */
-uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total);
+uint64_t clg_transactions_waiting(struct commitlog_store *store, uint64_t end, uint64_t *out_total,
+                                  uint64_t *largest);
 /* Retention, as clg_groups_carry. */
 CLG_MUST_CHECK int clg_transactions_carry(struct commitlog_store *store, uint64_t end,
                                           uint64_t *out_bytes, struct commitlog_error *err);

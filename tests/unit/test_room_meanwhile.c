@@ -180,6 +180,19 @@ START_TEST(what_a_topic_has_is_durable_when_that_is_said)
 }
 END_TEST
 
+/* And where its definition is durable, nobody waits for what others hold. */
+START_TEST(what_a_topic_has_and_was_durable_waits_for_nobody)
+{
+    ck_assert_int_eq(commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_DURABLE, NULL), 0);
+    hold();
+    ck_assert_int_eq(commitlog_topic_grow(store, topic, 1, COMMITLOG_LEVEL_DURABLE, &err), 0);
+    ck_assert_int_eq(commitlog_topic_shrink(store, topic, 1, COMMITLOG_LEVEL_DURABLE, &err), 0);
+    ck_assert_ptr_nonnull(held);
+    ck_assert_int_eq(commitlog_abort(held), 0);
+    held = NULL;
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("room meanwhile");
@@ -189,6 +202,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_time_that_is_given_later_begins_when_it_is_stored, 0, 2);
     tcase_add_test(tcase, an_acknowledgement_waits_for_room);
     tcase_add_loop_test(tcase, what_a_topic_has_is_durable_when_that_is_said, 0, 4);
+    tcase_add_test(tcase, what_a_topic_has_and_was_durable_waits_for_nobody);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
