@@ -52,6 +52,7 @@ struct clg_fact_segment {
     bool whole; /* the scan saw it from its first record to the end of its data, and all is sound */
     uint32_t views; /* of which kinds there is a view file: 1 << CLG_FILE_CQ, 1 << CLG_FILE_KEY */
     bool rebuilt;   /* segment was opened with a header put together from the neighbours */
+    bool cut;       /* and its file is shorter than that says */
     bool nonzero;   /* no segment: something in the file. Else: something behind X */
     bool has_data;  /* no segment: something where records would lie, or it does not read */
     uint64_t session_from;  /* its first record says that a session of this epoch began there */

@@ -171,7 +171,7 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
     header.size = next->base - fact->base;
     if (!clg_segment_size_ok(header.size) ||
         next->predecessor_end != next->base - CLG_SEGMENT_FOOTER ||
-        fact->file_bytes < header.size ||
+        fact->file_bytes <= CLG_SEGMENT_DATA_START || /* a shorter one than stated has some of it */
         (i > 0 && facts->segments[i - 1].base + facts->segments[i - 1].bytes > fact->base)) {
         return;
     }
@@ -193,10 +193,12 @@ static void facts_rebuild(struct clg_facts *facts, const struct clg_store_dir *d
         return;
     }
     fact->rebuilt = true;
+    fact->cut = state == CLG_SEGMENT_SHORT;
     fact->bytes = header.size;
     facts_read_session(fact);
     struct clg_segment_footer footer;
-    fact->footer_code = clg_segment_read_footer(fact->segment, &footer, NULL);
+    fact->footer_code =
+        fact->cut ? COMMITLOG_ENOTFOUND : clg_segment_read_footer(fact->segment, &footer, NULL);
     if (fact->footer_code == 0) {
         fact->footer_end = footer.end;
         clg_facts_witness(facts, footer.end, CLG_WITNESS_FOOTER);

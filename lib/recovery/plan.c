@@ -214,7 +214,10 @@ static bool plan_reshape(struct plan_make *m)
     CLG_ASSERT(!m->options->read_only);
     for (size_t i = m->oldest; i < facts->segment_count; i++) {
         const struct clg_fact_segment *fact = &facts->segments[i];
-        if (fact->segment != NULL && (fact->rebuilt || fact->state == CLG_SEGMENT_ONE_COPY)) {
+        if (fact->segment != NULL && fact->cut) { /* its header is written when it is whole */
+            clg_plan_add(m, CLG_STEP_EXTEND, fact->base, fact->base + fact->bytes, i);
+        } else if (fact->segment != NULL &&
+                   (fact->rebuilt || fact->state == CLG_SEGMENT_ONE_COPY)) {
             if (fact->rebuilt) {
                 clg_plan_add(m, CLG_STEP_QUARANTINE_RANGE, fact->base,
                              fact->base + CLG_SEGMENT_DATA_START, i);

@@ -159,6 +159,71 @@ START_TEST(a_refusal_for_a_bad_state_has_cut_nothing)
 }
 END_TEST
 
+/* That are given, one after the other. */
+static uint32_t messages_given(void)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[64];
+    uint32_t given = 0;
+    int32_t rc = COMMITLOG_OK;
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    while (rc == COMMITLOG_OK || rc == COMMITLOG_EDAMAGED) {
+        uint32_t count = 0;
+        uint64_t bound = 0;
+        rc = commitlog_cursor_fetch(cursor, messages, 64, 0, &count, &bound);
+        given += rc == COMMITLOG_OK ? count : 0;
+        if (rc == COMMITLOG_EDAMAGED) {
+            ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1), 0);
+        }
+    }
+    ck_assert_int_eq(rc, COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
+    return given;
+}
+
+static uint32_t read_given(void)
+{
+    const uint64_t how[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
+    ck_assert_msg(store_open_by(how, 1) == COMMITLOG_OK, "%s", err.message);
+    const uint32_t given = messages_given();
+    ck_assert_int_eq(commitlog_close(store, &err), COMMITLOG_OK);
+    store = NULL;
+    return given;
+}
+
+/* Of a file that was cut short the rest is read, also where the neighbours have to say what its
+ * header was. */
+START_TEST(what_is_left_of_a_cut_file_without_its_header_is_given)
+{
+    enum { PUT = 3000 };
+    const char *path = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(PUT, COMMITLOG_LEVEL_WRITTEN);
+    ck_assert_uint_gt(store_positions().published, 3 * segment_bytes);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    path = segment_path(segment_bytes);
+    ck_assert_int_eq(commitlog_fault_resize(machine, path, segment_bytes / 2), 0);
+    const uint32_t given = read_given();
+    ck_assert_uint_lt(given, PUT);
+    ck_assert_int_eq(commitlog_fault_flip(machine, path, 20, 1), 0);
+    ck_assert_int_eq(commitlog_fault_flip(machine, path, 4116, 1), 0);
+    ck_assert_uint_eq(read_given(), given);
+    ck_assert_int_eq(verify_store(), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+    ck_assert_msg(store_open_with(commitlog_fault_os(machine), COMMITLOG_ENGINE_STAGED,
+                                  COMMITLOG_RECOVER_SALVAGE) == 0,
+                  "%s", err.message);
+    ck_assert_uint_eq(messages_given(), given);
+    ck_assert_uint_eq(store_count(), PUT);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    ck_assert_int_eq(verify_store(), COMMITLOG_OK);
+}
+END_TEST
+
 static Suite *two_damages_suite(void)
 {
     Suite *suite = suite_create("two damages");
@@ -167,6 +232,7 @@ static Suite *two_damages_suite(void)
     tcase_add_loop_test(two, a_lost_end_is_named_beside_other_damage, 0, CASES);
     tcase_add_test(two, a_lost_beginning_is_named_beside_a_torn_tail);
     tcase_add_test(two, a_refusal_for_a_bad_state_has_cut_nothing);
+    tcase_add_test(two, what_is_left_of_a_cut_file_without_its_header_is_given);
     suite_add_tcase(suite, two);
     return suite;
 }
