@@ -214,7 +214,7 @@ static bool plan_reshape(struct plan_make *m)
     CLG_ASSERT(!m->options->read_only);
     for (size_t i = m->oldest; i < facts->segment_count; i++) {
         const struct clg_fact_segment *fact = &facts->segments[i];
-        if (fact->segment != NULL && fact->cut) { /* its header is written when it is whole */
+        if (fact->state == CLG_SEGMENT_SHORT || fact->cut) { /* its header, when it is whole */
             clg_plan_add(m, CLG_STEP_EXTEND, fact->base, fact->base + fact->bytes, i);
         } else if (fact->segment != NULL &&
                    (fact->rebuilt || fact->state == CLG_SEGMENT_ONE_COPY)) {
@@ -224,8 +224,6 @@ static bool plan_reshape(struct plan_make *m)
                 m->plan->quarantine_bytes += CLG_SEGMENT_DATA_START;
             }
             clg_plan_add(m, CLG_STEP_REPAIR_HEADER, fact->base, fact->base + fact->bytes, i);
-        } else if (fact->state == CLG_SEGMENT_SHORT) {
-            clg_plan_add(m, CLG_STEP_EXTEND, fact->base, fact->base + fact->bytes, i);
         } else if (fact->segment == NULL) {
             if (fact->nonzero) {
                 clg_plan_add(m, CLG_STEP_QUARANTINE_FILE, fact->base, fact->base + fact->bytes, i);
