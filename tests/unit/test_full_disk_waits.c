@@ -8,7 +8,7 @@
 #include "unit/transaction_fixture.h"
 
 enum {
-    SEGMENT = 256 << 10,
+    SEGMENT = 128 << 10,
     SMALL_SEGMENT = 64 << 10,
     DISK = 5 * SEGMENT + 100000,
     HOUR_MS = 3600000,
@@ -17,6 +17,7 @@ enum {
 };
 
 static char filling[1000];
+static uint32_t since_steps;
 static uint64_t sequences[PRODUCERS];
 
 static void waits_setup_with(uint64_t bytes, uint64_t disk_bytes)
@@ -39,6 +40,14 @@ static void small_setup(void)
     waits_setup_with(SMALL_SEGMENT, 5 * SMALL_SEGMENT + 40000);
 }
 
+/* Upkeep comes by now and then. */
+static void step_some(void)
+{
+    if (++since_steps % 16 == 0) {
+        step_all();
+    }
+}
+
 /* producers 0: of none. */
 static void put_delayed(uint32_t number, uint32_t producers)
 {
@@ -54,7 +63,7 @@ static void put_delayed(uint32_t number, uint32_t producers)
                                             .producer_epoch = producers > 0 ? 1 : 0,
                                             .sequence = producers > 0 ? ++sequences[producer] : 0};
     ck_assert_msg(commitlog_append_record(store, &record, 0, NULL, &err) == 0, "%s", err.message);
-    step_all();
+    step_some();
 }
 
 static uint32_t fill_segment_with_delayed(uint32_t producers)
@@ -72,7 +81,7 @@ static void fill(void)
         int32_t rc = COMMITLOG_OK;
         while (rc == COMMITLOG_OK) {
             rc = commitlog_append(store, topic, 0, filling, bytes, COMMITLOG_LEVEL_NONE, NULL);
-            step_all();
+            step_some();
         }
         ck_assert_int_eq(rc, COMMITLOG_ENOSPC);
     }
@@ -155,7 +164,7 @@ static uint64_t prepare(uint32_t messages, size_t bytes)
     ck_assert_int_eq(commitlog_transaction_prepare(transaction, COMMITLOG_LEVEL_NONE, 0, &err), 0);
     const uint64_t id = commitlog_transaction_id(transaction);
     commitlog_transaction_close(transaction);
-    step_all();
+    step_some();
     return id;
 }
 
