@@ -38,8 +38,7 @@ static uint64_t retain_waiting(struct commitlog_store *store, uint64_t end, uint
     bytes += clg_transactions_waiting(store, end, &transactions, &largest);
     *out_total = timers + transactions;
     if (bytes > 0) {
-        const uint64_t most =
-            clg_option(&store->options, COMMITLOG_OPT_SEGMENT_BYTES) - CLG_SEGMENT_GAP;
+        const uint64_t most = clg_log_record_max(store->core->log);
         const uint64_t lost = largest + RETAIN_BEGIN_BYTES;
         bytes += (bytes / (most > 2 * lost ? most - lost : most / 2) + 1) * lost;
     }

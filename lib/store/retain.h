@@ -24,8 +24,7 @@ void clg_retain_take_back_first(struct commitlog_store *store);
 /* Room that user appends leave on a full disk: the debt of the oldest segment and a margin. */
 void clg_retain_update_reserve(struct commitlog_store *store);
 /* Where the segment ends that goes next. Room is kept for all that waits before it, and what ends
- * its wait, which takes about no more, has that: on a full disk retention may be waiting for just
- * this.
+ * its wait may take of that (takes_waiting): on a full disk retention may be waiting for just this.
  */
 uint64_t clg_retain_next_end(struct commitlog_store *store);
 

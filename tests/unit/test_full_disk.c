@@ -25,19 +25,6 @@ static void full_teardown(void)
     teardown();
 }
 
-/* With large messages, and what is left with small ones. */
-static void fill(void)
-{
-    for (size_t bytes = sizeof(filling); bytes > 0; bytes = bytes > 1 ? 1 : 0) {
-        int32_t rc = COMMITLOG_OK;
-        for (uint32_t i = 0; rc == COMMITLOG_OK && i < 100000; i++) {
-            rc = commitlog_append(store, topic, 0, filling, bytes, 0, NULL);
-            step_all();
-        }
-        ck_assert_int_eq(rc, COMMITLOG_ENOSPC);
-    }
-}
-
 /* The oldest of the segments, if it may go. */
 static struct commitlog_retained retain_what_may_go(int32_t expected)
 {
@@ -122,7 +109,7 @@ static void fill_for_group(void)
     ck_assert_int_eq(commitlog_group_open(store, "g", 1, flags, &group, &err), 0);
     ck_assert_int_eq(commitlog_group_commit(group, 0, &none, 1, 0, 0, NULL, &err), 0);
     commitlog_fault_set_free(machine, DISK);
-    fill();
+    fill_disk(step_all);
     struct commitlog_retained retained = retain_what_may_go(COMMITLOG_OK);
     ck_assert_uint_eq(retained.segments_dropped, 0);
     ck_assert_uint_gt(retained.kept_from, 0);
@@ -272,7 +259,7 @@ static void fill_with_timers(uint64_t *ids)
     for (int i = 0; i < WAITING; i++) {
         ids[i] = delay_filling();
     }
-    fill();
+    fill_disk(step_all);
     (void)retain_what_may_go(COMMITLOG_EBUSY); /* more than half waits */
 }
 

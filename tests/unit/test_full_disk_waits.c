@@ -75,18 +75,6 @@ static uint32_t fill_segment_with_delayed(uint32_t producers)
     return count;
 }
 
-static void fill(void)
-{
-    for (size_t bytes = sizeof(filling); bytes > 0; bytes = bytes > 1 ? 1 : 0) {
-        int32_t rc = COMMITLOG_OK;
-        while (rc == COMMITLOG_OK) {
-            rc = commitlog_append(store, topic, 0, filling, bytes, COMMITLOG_LEVEL_NONE, NULL);
-            step_some();
-        }
-        ck_assert_int_eq(rc, COMMITLOG_ENOSPC);
-    }
-}
-
 static struct commitlog_retained retain(uint64_t keep_bytes, int32_t expected)
 {
     const struct commitlog_retention policy = {.struct_bytes = sizeof(policy),
@@ -114,7 +102,7 @@ static void check_goes_on(void)
 START_TEST(delayed_messages_that_fill_a_segment_move)
 {
     const uint32_t count = fill_segment_with_delayed((uint32_t)_i);
-    fill();
+    fill_disk(step_some);
     const struct commitlog_retained retained = retain(2 * SEGMENT, COMMITLOG_OK);
     ck_assert_uint_ge(retained.segments_dropped, 1);
     ck_assert_uint_gt(retained.bytes_carried, SEGMENT - 20000);
@@ -140,7 +128,7 @@ START_TEST(delayed_messages_move_to_smaller_segments)
     ck_assert_int_eq(commitlog_close(store, &err), 0);
     segment_bytes = SMALL_SEGMENT;
     open_store();
-    fill();
+    fill_disk(step_some);
     const struct commitlog_retained retained = retain(1, COMMITLOG_OK);
     ck_assert_uint_ge(retained.segments_dropped, 1);
     ck_assert_uint_gt(retained.bytes_carried, SMALL_SEGMENT);
@@ -194,7 +182,7 @@ START_TEST(prepared_transactions_that_fill_a_segment_move)
     static uint64_t ids[PREPARED];
     struct commitlog_transaction_info info;
     const uint32_t count = fill_segment_with_prepared((uint32_t)_i, ids);
-    fill();
+    fill_disk(step_some);
     ck_assert_uint_ge(retain(2 * SEGMENT, COMMITLOG_OK).segments_dropped, 1);
     check_goes_on();
     ck_assert_uint_eq(open_count(&info), count);
@@ -214,7 +202,7 @@ START_TEST(what_is_prepared_can_be_committed)
     for (uint32_t i = 0; i < COUNT; i++) {
         ids[i] = prepare(EACH, sizeof(filling));
     }
-    fill();
+    fill_disk(step_some);
     (void)retain(1, COMMITLOG_EBUSY);
     for (uint32_t i = 0; i < COUNT; i++) {
         if (end_prepared(ids[i], true) != 0) {

@@ -38,17 +38,6 @@ static void put_up_to(uint64_t position, size_t bytes)
     }
 }
 
-static void fill(void)
-{
-    for (size_t bytes = 1000; bytes > 0; bytes = bytes > 1 ? 1 : 0) {
-        int32_t rc = COMMITLOG_OK;
-        while (rc == COMMITLOG_OK) {
-            rc = put_bytes(bytes);
-        }
-        ck_assert_int_eq(rc, COMMITLOG_ENOSPC);
-    }
-}
-
 static void check_retention_goes_on(uint64_t keep_bytes)
 {
     const struct commitlog_retention policy = {.struct_bytes = sizeof(policy),
@@ -90,7 +79,7 @@ START_TEST(commits_leave_what_state_needs)
     for (uint32_t i = 0; i < TRANSACTIONS * MORE; i++) {
         put_half(transactions[i / MORE]);
     }
-    fill();
+    fill_disk(step_all);
     while (committed < TRANSACTIONS &&
            commit(transactions[committed], COMMITLOG_LEVEL_NONE, NULL) == 0) {
         committed++;
@@ -126,7 +115,7 @@ static void fill_with_delayed(uint64_t smaller, uint64_t upto, uint64_t disk)
     put_up_to(upto, 10000);
     step_all();
     commitlog_fault_set_free(machine, disk);
-    fill();
+    fill_disk(step_all);
 }
 
 START_TEST(a_record_that_is_refused_pads_nothing_away)

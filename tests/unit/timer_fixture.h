@@ -31,6 +31,20 @@ static inline void step_all(void)
     }
 }
 
+/* With large messages, and what is left with small ones; `step` behind each. */
+static inline void fill_disk(void (*step)(void))
+{
+    static const char body[1000];
+    for (size_t bytes = sizeof(body); bytes > 0; bytes = bytes > 1 ? 1 : 0) {
+        int32_t rc = COMMITLOG_OK;
+        for (uint32_t i = 0; rc == COMMITLOG_OK && i < 100000; i++) {
+            rc = commitlog_append(store, topic, 0, body, bytes, COMMITLOG_LEVEL_NONE, NULL);
+            step();
+        }
+        ck_assert_int_eq(rc, COMMITLOG_ENOSPC);
+    }
+}
+
 static inline int32_t delay(uint32_t queue, uint32_t number, int64_t due_ms, uint32_t level,
                             struct commitlog_receipt *receipt)
 {
