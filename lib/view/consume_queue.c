@@ -466,7 +466,6 @@ int clg_consume_queue_reach(struct clg_view *view, uint32_t queue, uint64_t next
     int rc = queue_head_need(cq, queue, &head);
     if (rc == 0) {
         head->next = next;
-        head->reached = next;
     }
     CLG_ASSERT(rc == 0 || rc == COMMITLOG_ENOMEM);
     return rc;
@@ -490,6 +489,7 @@ const struct clg_view_ops clg_consume_queue_ops = {
     .reset = queue_reset,
     .apply = queue_apply,
     .apply_control = queue_apply_control,
+    .reserve = clg_queue_reserve,
     .freeze = clg_queue_freeze,
     .link = clg_queue_link_some,
     .build = clg_queue_build,

@@ -83,8 +83,8 @@ uint64_t clg_fold_durable(const struct clg_fold *fold);
 /* The item of a finished segment, made at the end of the list if it is not there. */
 CLG_MUST_CHECK int clg_fold_item_need(struct clg_fold *fold, const struct clg_view_segment *id,
                                       struct clg_view_item **out);
-/* The active segment ended: freezes what every view has of it. Can be repeated after ENOMEM. The
- * caller sets the new active_base. */
+/* The active segment ended: freezes what every view has of it. ENOMEM: nothing changed, and it can
+ * be repeated. The caller sets the new active_base. */
 CLG_MUST_CHECK int clg_fold_end_segment(struct clg_fold *fold, const struct clg_view_segment *id);
 void clg_fold_clear_segments(struct clg_fold *fold);
 /* Makes every slot that is NONE again from its segment; *out_rebuilt counts. */

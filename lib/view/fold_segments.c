@@ -71,29 +71,59 @@ int clg_fold_item_need(struct clg_fold *fold, const struct clg_view_segment *id,
     return 0;
 }
 
+/* The slot of the segment that ends is still to be filled: no file of it was found at opening. */
+static bool end_fills(const struct clg_fold *fold, const struct clg_view_item *item, uint32_t v)
+{
+    const struct clg_view *view = fold->views[v];
+    return view != NULL && view->ops->sealed &&
+           (item == NULL || item->slots[v].state == CLG_SLOT_NONE);
+}
+
+/* All memory first: a segment of which one view had moved its data and another had not would be
+ * looked up, and made again from a file to which its end is not written yet. */
+static int end_reserve(struct clg_fold *fold, const struct clg_view_segment *id,
+                       void *reserved[CLG_VIEWS_MAX], struct clg_view_item **item)
+{
+    int rc = 0;
+    *item = clg_view_segments_find(&fold->segments, id->base);
+    for (uint32_t v = 0; rc == 0 && v < fold->view_count; v++) {
+        if (end_fills(fold, *item, v)) {
+            reserved[v] = fold->views[v]->ops->reserve(fold->views[v]);
+            rc = reserved[v] == NULL ? COMMITLOG_ENOMEM : 0;
+        }
+    }
+    if (rc == 0) {
+        rc = clg_fold_item_need(fold, id, item);
+    }
+    for (uint32_t v = 0; rc != 0 && v < fold->view_count; v++) {
+        fold->config.os->free(fold->config.os, reserved[v]);
+    }
+    return rc;
+}
+
 int clg_fold_end_segment(struct clg_fold *fold, const struct clg_view_segment *id)
 {
     struct clg_view_item *item = NULL;
+    void *reserved[CLG_VIEWS_MAX] = {NULL};
     CLG_ASSERT(fold->segments.active_base == id->base);
-    int rc = clg_fold_item_need(fold, id, &item);
-    for (uint32_t i = 0; rc == 0 && i < fold->view_count; i++) {
-        struct clg_view *view = fold->views[i];
-        if (view == NULL || !view->ops->sealed || item->slots[i].state != CLG_SLOT_NONE) {
-            continue;
-        }
-        rc = view->ops->freeze(view, item);
-        CLG_ASSERT(rc != 0 || item->slots[i].state == CLG_SLOT_FROZEN);
+    int rc = end_reserve(fold, id, reserved, &item);
+    if (rc != 0) {
+        return rc;
     }
-    if (rc == 0) {
-        /* Where no record could be read the times are as unknown as before. */
-        if (fold->segments.active_first_time <= fold->segments.active_last_time) {
-            item->first_time = fold->segments.active_first_time;
-            item->last_time = fold->segments.active_last_time;
+    for (uint32_t v = 0; v < fold->view_count; v++) {
+        if (end_fills(fold, item, v)) {
+            fold->views[v]->ops->freeze(fold->views[v], item, reserved[v]);
+            CLG_ASSERT(item->slots[v].state == CLG_SLOT_FROZEN);
         }
-        fold->segments.active_first_time = INT64_MAX;
-        fold->segments.active_last_time = INT64_MIN;
     }
-    return rc;
+    /* Where no record could be read the times are as unknown as before. */
+    if (fold->segments.active_first_time <= fold->segments.active_last_time) {
+        item->first_time = fold->segments.active_first_time;
+        item->last_time = fold->segments.active_last_time;
+    }
+    fold->segments.active_first_time = INT64_MAX;
+    fold->segments.active_last_time = INT64_MIN;
+    return 0;
 }
 
 void clg_fold_clear_segments(struct clg_fold *fold)
@@ -265,8 +295,10 @@ static void rebuild_note(void *ctx, uint64_t from, uint64_t to)
 static int rebuild_frozen(struct clg_view *scratch, struct clg_view_item *item,
                           struct clg_image *out, struct commitlog_error *err)
 {
-    int rc = scratch->ops->freeze(scratch, item);
-    if (rc == 0) {
+    void *reserved = scratch->ops->reserve(scratch);
+    int rc = COMMITLOG_ENOMEM;
+    if (reserved != NULL) {
+        scratch->ops->freeze(scratch, item, reserved);
         if (scratch->ops->detach_links != NULL) {
             scratch->ops->detach_links(scratch, item);
         }

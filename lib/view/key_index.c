@@ -289,6 +289,7 @@ const struct clg_view_ops clg_key_index_ops = {
     .destroy = key_destroy,
     .reset = key_reset,
     .apply = key_apply,
+    .reserve = clg_key_reserve,
     .freeze = clg_key_freeze,
     .build = clg_key_build,
     .install = clg_key_install,

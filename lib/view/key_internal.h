@@ -70,7 +70,8 @@ const struct clg_key_entry *clg_key_table_entry(const struct clg_key_table *tabl
 void clg_key_table_free(const struct commitlog_os *os, struct clg_key_table *table);
 
 /* key_sealed.c */
-int clg_key_freeze(struct clg_view *view, struct clg_view_item *item);
+void *clg_key_reserve(const struct clg_view *view);
+void clg_key_freeze(struct clg_view *view, struct clg_view_item *item, void *reserved);
 int clg_key_build(struct clg_view *view, const struct clg_view_item *item, struct clg_image *out);
 int clg_key_install(struct clg_view *view, struct clg_view_item *item, struct clg_image *image,
                     enum clg_view_slot_state state);

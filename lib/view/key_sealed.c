@@ -16,22 +16,22 @@
 #include "base/invariant.h"
 #include "view/key_internal.h"
 
-int clg_key_freeze(struct clg_view *view, struct clg_view_item *item)
+void *clg_key_reserve(const struct clg_view *view)
+{
+    return view->context.os->alloc(view->context.os, sizeof(struct clg_key_slot));
+}
+
+void clg_key_freeze(struct clg_view *view, struct clg_view_item *item, void *reserved)
 {
     struct clg_key_index *index = clg_key_of(view);
+    struct clg_key_slot *slot = reserved;
     CLG_ASSERT(item->slots[view->slot].data == NULL);
-    struct clg_key_slot *slot = view->context.os->alloc(view->context.os, sizeof(*slot));
-    if (slot == NULL) {
-        return COMMITLOG_ENOMEM;
-    }
-    slot->frozen = true;
-    slot->table = index->table;
+    *slot = (struct clg_key_slot){.frozen = true, .table = index->table};
     memset(&index->table, 0, sizeof(index->table));
     index->frozen_bytes += slot->table.bytes;
     item->slots[view->slot].data = slot;
     item->slots[view->slot].state = CLG_SLOT_FROZEN;
     CLG_ASSERT(index->table.count == 0);
-    return 0;
 }
 
 /* One pass of the sort over byte `shift` of the hash; false: all bytes are equal, nothing done. */

@@ -62,7 +62,6 @@ struct clg_queue_head {
     struct clg_queue_chunk *last; /* newest chunk; with count > 0 */
     uint64_t link_base;           /* newest finished segment with entries; CLG_LINK_NONE */
     uint64_t carried_base;        /* newest segment with a carried pair; CLG_LINK_NONE */
-    uint64_t reached;             /* clg_consume_queue_reach raised `next` to this; 0 */
     uint32_t link_index;
     uint32_t link_ordinal;
     uint32_t count; /* active entries */
@@ -96,7 +95,7 @@ struct clg_queue_slot {
     bool frozen;
     struct clg_queue_file file;
     struct clg_queue_arena arena;
-    struct clg_queue_frozen_entry *queues;
+    struct clg_queue_frozen_entry *queues; /* behind this struct, in the same block */
     uint32_t queue_count;
     uint32_t linked; /* jumps of queues [0, linked) are filled */
     uint64_t entry_count;
@@ -148,7 +147,8 @@ CLG_MUST_CHECK int clg_queue_raise(struct clg_consume_queue *cq,
                                    uint32_t index);
 
 /* queue_sealed.c */
-int clg_queue_freeze(struct clg_view *view, struct clg_view_item *item);
+void *clg_queue_reserve(const struct clg_view *view);
+void clg_queue_freeze(struct clg_view *view, struct clg_view_item *item, void *reserved);
 int clg_queue_link_some(struct clg_view *view, struct clg_view_item *item, uint32_t budget);
 int clg_queue_build(struct clg_view *view, const struct clg_view_item *item, struct clg_image *out);
 int clg_queue_install(struct clg_view *view, struct clg_view_item *item, struct clg_image *image,

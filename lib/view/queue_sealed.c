@@ -10,7 +10,7 @@
  * Invariants: the directory index of a queue is the same in frozen data, image and file, and is
  *       determined by the log alone: a rebuilt file fits the links that lead to it.
  * Threads and locks: as view.h.
- * Failure modes: freeze and build: ENOMEM, nothing changed. A jump that cannot be found is left
+ * Failure modes: reserve and build: ENOMEM, nothing changed. A jump that cannot be found is left
  *       out: look-ups take more hops.
  */
 #include <string.h>
@@ -66,26 +66,28 @@ static void freeze_heads(struct clg_consume_queue *cq, struct clg_queue_slot *sl
     CLG_ASSERT(entries == slot->entry_count);
 }
 
-int clg_queue_freeze(struct clg_view *view, struct clg_view_item *item)
+static size_t reserved_bytes(const struct clg_consume_queue *cq)
+{
+    return sizeof(struct clg_queue_slot) +
+           (size_t)cq->touched_heads * sizeof(struct clg_queue_frozen_entry);
+}
+
+void *clg_queue_reserve(const struct clg_view *view)
+{
+    return view->context.os->alloc(view->context.os, reserved_bytes(clg_queue_of_const(view)));
+}
+
+void clg_queue_freeze(struct clg_view *view, struct clg_view_item *item, void *reserved)
 {
     struct clg_consume_queue *cq = clg_queue_of(view);
-    const struct commitlog_os *os = view->context.os;
+    struct clg_queue_slot *slot = reserved;
     CLG_ASSERT(item->slots[view->slot].data == NULL);
-    struct clg_queue_slot *slot = os->alloc(os, sizeof(*slot));
-    uint32_t count = (uint32_t)cq->touched_heads;
-    struct clg_queue_frozen_entry *queues =
-        clg_os_alloc_array(os, count > 0 ? count : 1, sizeof(*queues));
-    if (slot == NULL || queues == NULL) {
-        os->free(os, slot);
-        os->free(os, queues);
-        return COMMITLOG_ENOMEM;
-    }
     *slot = (struct clg_queue_slot){.frozen = true,
                                     .arena = cq->arena,
-                                    .queues = queues,
-                                    .queue_count = count,
-                                    .entry_count = cq->active_entries};
-    slot->bytes = sizeof(*slot) + cq->arena.bytes + (uint64_t)count * sizeof(*queues);
+                                    .queues = (struct clg_queue_frozen_entry *)(slot + 1),
+                                    .queue_count = (uint32_t)cq->touched_heads,
+                                    .entry_count = cq->active_entries,
+                                    .bytes = cq->arena.bytes + reserved_bytes(cq)};
     freeze_heads(cq, slot, item->id.base);
     cq->arena = (struct clg_queue_arena){0};
     cq->touched_heads = 0;
@@ -94,7 +96,6 @@ int clg_queue_freeze(struct clg_view *view, struct clg_view_item *item)
     item->slots[view->slot].data = slot;
     item->slots[view->slot].state = CLG_SLOT_FROZEN;
     CLG_ASSERT(cq->arena.blocks == NULL);
-    return 0;
 }
 
 /* The jump of a new file: over two jumps of equal length if its ordinal says so, else to prev. */
@@ -269,7 +270,6 @@ void clg_queue_release(struct clg_view *view, struct clg_view_slot *slot)
     if (data->frozen) {
         cq->frozen_bytes -= data->bytes;
         clg_queue_arena_free(os, &data->arena);
-        os->free(os, data->queues);
     }
     os->free(os, data);
     slot->data = NULL;

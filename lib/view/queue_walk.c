@@ -216,21 +216,24 @@ static int walk_to_oldest(struct clg_consume_queue *cq, struct clg_queue_part *p
     }
 }
 
-/* Smallest offset with position >= `position`, from *part on down. */
+/* Smallest offset with position >= `position`, from *part on down; offsets that were lost between
+ * two parts count as below it. *above: first offset of the part next above, 0 where *part is still
+ * the first one. */
 static int walk_position(struct clg_consume_queue *cq, struct clg_queue_part *part,
-                         uint64_t position, uint64_t *out)
+                         uint64_t position, uint64_t *above, uint64_t *out)
 {
     CLG_ASSERT(part->count > 0);
+    *above = 0;
     while (part->base >= position) {
         int rc = 0;
         if (part->jump.base != CLG_LINK_NONE && part->jump.base >= position) {
             rc = walk_jump(cq, part);
         }
         if (rc == 0) {
-            uint64_t first = part->first;
+            *above = part->first;
             rc = walk_prev(cq, part);
             if (rc == COMMITLOG_ENOTFOUND) {
-                *out = first;
+                *out = *above;
                 return 0;
             }
         }
@@ -274,23 +277,24 @@ static int walk_time(struct clg_consume_queue *cq, struct clg_queue_part *part, 
     return 0;
 }
 
-/* The visible end. With everything visible it is the head's; else found by position: what the head
- * was raised to at the opening, when there are no entries for it, lies below everything. */
+/* The visible end. Where no entry is hidden it is the head's, which counts messages that were lost,
+ * too; else it is the first hidden entry's offset. */
 static int walk_next(struct clg_consume_queue *cq, const struct clg_queue_part *newest,
                      const struct clg_queue_bounds *bounds, uint64_t *out)
 {
-    if (bounds->all_visible) {
+    if (bounds->all_visible || part_position(newest, newest->count - 1) < bounds->visible) {
         /* A file that told the head less than the log has may have been made anew since. */
         *out = clg_max_u64(clg_consume_queue_next(&cq->view, newest->queue), part_end(newest));
         return 0;
     }
-    if (part_position(newest, newest->count - 1) < bounds->visible) {
-        const struct clg_queue_head *head = clg_queue_head_find(cq, newest->queue);
-        *out = clg_max_u64(head == NULL ? 0 : head->reached, part_end(newest));
-        return 0;
-    }
     struct clg_queue_part part = *newest;
-    return walk_position(cq, &part, bounds->visible, out);
+    uint64_t above = 0;
+    int rc = walk_position(cq, &part, bounds->visible, &above, out);
+    if (rc == 0 && *out == part_end(&part)) {
+        CLG_ASSERT(above > 0);
+        *out = above; /* what lies between was lost */
+    }
+    return rc;
 }
 
 /* First offset that is kept and has not expired, `next` if there is none. */
@@ -305,7 +309,8 @@ static int walk_min(struct clg_consume_queue *cq, const struct clg_queue_part *n
         min = part.first;
         CLG_ASSERT(rc != 0 || part.first <= newest->first);
     } else if (part_position(newest, newest->count - 1) >= bounds->expired) {
-        rc = walk_position(cq, &part, bounds->expired, &min);
+        uint64_t above = 0;
+        rc = walk_position(cq, &part, bounds->expired, &above, &min);
     }
     if (rc == 0) {
         *out = clg_min_u64(min, next);
@@ -514,7 +519,8 @@ int clg_consume_queue_position(struct clg_view *view, uint32_t queue, uint64_t p
         found = next;
     } else if (rc == 0) {
         struct clg_queue_part part = newest;
-        rc = walk_position(cq, &part, position, &found);
+        uint64_t above = 0;
+        rc = walk_position(cq, &part, position, &above, &found);
     }
     if (rc == 0) {
         *out_offset = clg_min_u64(found, next);

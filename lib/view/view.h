@@ -113,8 +113,12 @@ struct clg_view_ops {
 
     /* The rest is NULL when the view is not sealed. */
 
-    /* The active segment ended: its data moves into the slot (state FROZEN). */
-    int (*freeze)(struct clg_view *view, struct clg_view_item *item);
+    /* The active segment ended. What its slot will need, in one block for freeze or os->free; NULL:
+     * out of memory. */
+    void *(*reserve)(const struct clg_view *view);
+    /* Its data moves into the slot (state FROZEN), with what was reserved. Cannot fail: either all
+     * views have ended a segment or none. */
+    void (*freeze)(struct clg_view *view, struct clg_view_item *item, void *reserved);
     /* Completes frozen data with what has to be looked up in older segments, `budget` pieces per
      * call: 1 while there is more, 0 when done. NULL: nothing to complete. */
     int (*link)(struct clg_view *view, struct clg_view_item *item, uint32_t budget);

@@ -64,7 +64,9 @@ static void bare_seal(struct bare *b, uint64_t bytes, bool build)
         .base = b->segments.active_base, .salt = 1, .end = b->segments.active_base + bytes - 4096};
     item->first_time = (int64_t)b->segments.active_base;
     item->last_time = (int64_t)(b->segments.active_base + bytes) - 1;
-    TOWN_OK(town, b->view->ops->freeze(b->view, item));
+    void *reserved = b->view->ops->reserve(b->view);
+    ck_assert_ptr_nonnull(reserved);
+    b->view->ops->freeze(b->view, item, reserved);
     if (build) {
         struct clg_image image;
         TOWN_OK(town, b->view->ops->build(b->view, item, &image));

@@ -163,10 +163,12 @@ static inline void town_check_key(struct town *t, uint64_t hash, uint64_t visibl
     }
 }
 
-static inline void town_check(struct town *t, uint32_t queues, uint32_t keys)
+/* As readers see it to whom nothing from `most` on is visible. */
+static inline void town_check_below(struct town *t, uint32_t queues, uint32_t keys, uint64_t most)
 {
     for (uint32_t i = 0; i < queues; i++) {
-        uint64_t visible = town_below(t, 2) == 0 ? UINT64_MAX : town_below(t, t->published + 1);
+        uint64_t some = town_below(t, (most < t->published ? most : t->published) + 1);
+        uint64_t visible = town_below(t, 2) == 0 ? most : some;
         visible = visible < t->first ? t->first : visible;
         town_check_queue(t, i, visible);
         char text[16];
@@ -178,6 +180,11 @@ static inline void town_check(struct town *t, uint32_t queues, uint32_t keys)
             town_check_key(t, hash, visible, since, INT64_MAX);
         }
     }
+}
+
+static inline void town_check(struct town *t, uint32_t queues, uint32_t keys)
+{
+    town_check_below(t, queues, keys, UINT64_MAX);
 }
 
 #endif
