@@ -139,6 +139,7 @@ struct clg_live_facts {
     uint64_t first;
     uint64_t durable;
     uint64_t written;
+    uint64_t published;
     uint64_t claimed;
     uint64_t session;
 };
@@ -203,6 +204,7 @@ struct clg_facts {
     struct clg_fact_staged *staged; /* ascending, all before X */
     size_t staged_count;
     size_t staged_room;
+    uint64_t staged_behind; /* behind X: where what only the stage has begins; 0: none */
     struct clg_fact_queue cut_queues[CLG_FACTS_QUEUES];
     size_t cut_queue_count;
     uint64_t cut_others;

@@ -78,13 +78,14 @@ static int scan_add_range(struct facts_scan *s, uint64_t from, uint64_t to,
     return 0;
 }
 
+/* The record at `position`; none can say that the log begins behind it. */
 static void scan_note_first(struct facts_scan *s, const struct clg_record_header *header,
-                            const uint8_t *body, size_t body_bytes)
+                            uint64_t position, const uint8_t *body, size_t body_bytes)
 {
     uint64_t first;
     CLG_ASSERT(header != NULL);
     if (header->kind == CLG_KIND_FIRST && body != NULL &&
-        clg_first_decode(body, body_bytes, &first) == 0) {
+        clg_first_decode(body, body_bytes, &first) == 0 && first <= position) {
         s->facts->first_record = first; /* the newest: one before may have been taken back */
     }
 }
@@ -282,7 +283,7 @@ static int scan_prefix(struct facts_scan *s, struct clg_scan *scan, bool *ended,
         }
         if (record.verdict == CLG_SCAN_OK) {
             s->facts->records_scanned++;
-            scan_note_first(s, &record.header, record.body, record.body_bytes);
+            scan_note_first(s, &record.header, record.position, record.body, record.body_bytes);
             scan_accept(s, &record.header, record.next_position);
             clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_RECORD);
         } else {
@@ -300,6 +301,51 @@ static int scan_prefix(struct facts_scan *s, struct clg_scan *scan, bool *ended,
             return rc;
         }
     }
+}
+
+/* What only the stage has, behind damage: the scan comes to it without any once salvage has made
+ * holes of that. */
+static int scan_staged_behind(struct facts_scan *s, struct clg_scan *scan, uint64_t position,
+                              bool *taken, struct commitlog_error *err)
+{
+    struct clg_facts *facts = s->facts;
+    struct clg_stage_found found;
+    CLG_ASSERT(s->behind);
+    int rc =
+        clg_stage_look(s->stage, scan->segment, position, s->min_epoch, s->min_time, &found, err);
+    *taken = rc == 0 && found.verdict != CLG_STAGE_NONE;
+    if (!*taken) {
+        return rc;
+    }
+    facts->staged_behind = facts->staged_behind == 0 ? position : facts->staged_behind;
+    facts->tail_zero = false;
+    if (found.verdict == CLG_STAGE_RECORDS) {
+        clg_facts_witness(facts, found.witness, CLG_WITNESS_BEHIND);
+        scan_accept(s, &found.header, found.end);
+        facts->records_behind += found.records - 1; /* of a batch */
+    }
+    clg_scan_skip(scan, found.end);
+    scan->min_epoch = s->min_epoch;
+    scan->min_time = s->min_time;
+    return 0;
+}
+
+/* What does not verify from `at` on ends where the stage begins, if there is something in it. */
+static int scan_to_stage(struct facts_scan *s, const struct clg_scan *scan, uint64_t at,
+                         uint64_t *to, struct commitlog_error *err)
+{
+    struct clg_stage_found found;
+    uint64_t written = s->facts->live.written;
+    if (!s->facts->live.usable || written >= *to || at >= written ||
+        written - at < CLG_RECORD_MIN) {
+        return 0;
+    }
+    int rc =
+        clg_stage_look(s->stage, scan->segment, written, s->min_epoch, s->min_time, &found, err);
+    if (rc == 0 && found.verdict != CLG_STAGE_NONE) {
+        *to = written;
+    }
+    return rc;
 }
 
 /* Nothing verifies at record->position: find what does. */
@@ -329,7 +375,12 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
     uint64_t said = clg_max_u64(search.said_durable, clg_scan_header_durable(record));
     clg_facts_witness(s->facts, said, CLG_WITNESS_BEHIND);
     uint64_t to = rc == 0 ? search.found : data_end;
-    if (rc == COMMITLOG_ENOTFOUND && zero && search.all_zero && search.unreadable == 0) {
+    bool none = rc == COMMITLOG_ENOTFOUND;
+    rc = scan_to_stage(s, scan, at, &to, err);
+    if (rc != 0) {
+        return rc;
+    }
+    if (none && to == data_end && zero && search.all_zero && search.unreadable == 0) {
         /* The ordinary end of a segment that is not full. A range all the same: should anything
          * valid lie in a later segment, this is what is missing. */
         clg_scan_skip(scan, data_end);
@@ -360,11 +411,17 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
             return rc;
         }
         bool search = false;
+        bool staged = false;
         clg_facts_witness(s->facts, clg_scan_header_durable(&record), CLG_WITNESS_BEHIND);
-        if (record.verdict == CLG_SCAN_OK) {
+        if (record.verdict != CLG_SCAN_OK) {
+            rc = scan_staged_behind(s, scan, record.position, &staged, err);
+        }
+        if (rc != 0 || staged) {
+            /* taken */
+        } else if (record.verdict == CLG_SCAN_OK) {
             fact->nonzero = true;
             s->facts->tail_zero = false;
-            scan_note_first(s, &record.header, record.body, record.body_bytes);
+            scan_note_first(s, &record.header, record.position, record.body, record.body_bytes);
             scan_accept(s, &record.header, record.next_position);
             clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_BEHIND);
         } else if (record.verdict != CLG_SCAN_BAD_READ && clg_scan_damage_end(&record) > 0) {
@@ -515,6 +572,7 @@ void clg_facts_reset_scan(struct clg_facts *facts)
     facts->range_count = 0;
     facts->claim_count = 0;
     facts->staged_count = 0;
+    facts->staged_behind = 0;
     facts->cut_queue_count = 0;
     facts->cut_others = 0;
     facts->more_ranges = false;

@@ -98,6 +98,15 @@ static void plan_anomaly(struct plan_make *m, const char *what)
     CLG_ASSERT(m->anomaly != NULL);
 }
 
+/* What the dead writer had published is not all there: it may have been acknowledged at a level
+ * that survives the process. */
+static bool plan_lost_published(const struct plan_make *m)
+{
+    const struct clg_live_facts *live = &m->facts->live;
+    CLG_ASSERT(!live->usable || live->written <= live->published);
+    return live->usable && m->end < live->published;
+}
+
 static void plan_find_anomalies(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
@@ -119,6 +128,9 @@ static void plan_find_anomalies(struct plan_make *m)
     }
     if (clg_facts_live_lost(facts) != NULL) {
         plan_anomaly(m, clg_facts_live_lost(facts));
+    }
+    if (plan_lost_published(m)) {
+        plan_anomaly(m, "not all that the dead writer had published is there");
     }
     if (!facts->tail_zero) {
         plan_anomaly(m, facts->end_why != NULL ? facts->end_why : "bytes behind the end");
@@ -185,12 +197,13 @@ static void plan_judge(struct plan_make *m)
         plan->reason_position = at;
         (void)snprintf(plan->reason, sizeof(plan->reason),
                        "acknowledged data is damaged: %s (position %" PRIu64 ")", damage, at);
-    } else if (facts->tail_zero && clg_facts_live_lost(facts) == NULL) {
+    } else if (facts->tail_zero && clg_facts_live_lost(facts) == NULL && !plan_lost_published(m)) {
         plan->tail = COMMITLOG_TAIL_CLEAN;
     } else {
         /* Beside the positions of the writer itself nothing proves that a record was not yet
          * acknowledged: its witnesses may be what was lost. */
-        plan->tail = facts->live.usable ? COMMITLOG_TAIL_TORN : COMMITLOG_TAIL_UNPROVABLE;
+        plan->tail = facts->live.usable && !plan_lost_published(m) ? COMMITLOG_TAIL_TORN
+                                                                   : COMMITLOG_TAIL_UNPROVABLE;
     }
     CLG_ASSERT(m->end <= facts->prefix_end);
 }
@@ -450,6 +463,13 @@ static void plan_writer(struct plan_make *m)
     plan->first_untold = facts->have_checkpoint &&
                          (facts->checkpoint.first_untold || facts->first_record > facts->first);
     plan->end = facts->prefix_end;
+    if (salvage && facts->range_count > 0 && facts->ranges[0].from < facts->staged_behind) {
+        /* The next round walks over the holes to what only the stage has. */
+        plan->end = facts->staged_behind;
+        clg_plan_salvage_ranges(m);
+        plan->again = true;
+        return;
+    }
     if (salvage) {
         plan->end = plan_behind_pad(facts, clg_max_u64(facts->valid_end, plan->first));
         if (facts->segment_count == m->oldest && plan->end < facts->witness) {
@@ -490,6 +510,9 @@ static void plan_reader(struct plan_make *m)
     if (facts->staged_count > 0) {
         /* Only in the memory of a dead writer: no reader can borrow that from a segment. */
         plan->serve_end = clg_min_u64(plan->serve_end, facts->staged[0].from);
+    }
+    if (facts->staged_behind > 0) {
+        plan->serve_end = clg_min_u64(plan->serve_end, facts->staged_behind);
     }
     if (facts->claim_count > 0) {
         plan->serve_end = clg_min_u64(plan->serve_end, facts->claims[0].position);

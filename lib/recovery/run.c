@@ -35,7 +35,7 @@ static int run_segment(struct run *r, uint64_t position, struct clg_segment **ou
     return clg_segment_make_writable(fact->segment, r->err);
 }
 
-static int run_sync_dir(struct run *r, int fd, const char *what)
+static int run_sync_dir(const struct run *r, int fd, const char *what)
 {
     const struct commitlog_os *os = r->dir->os;
     CLG_ASSERT(what != NULL);
@@ -44,21 +44,25 @@ static int run_sync_dir(struct run *r, int fd, const char *what)
     return rc < 0 ? clg_fail_os(r->err, rc, CLG_NO_POSITION, "flush %s", what) : 0;
 }
 
-/* Derived from bytes that have changed or gone. Not fatal: views check what they load. */
-static void run_drop_views(const struct run *r, uint64_t base)
+/* Derived from bytes that are about to change or go. Flushed before they do: by base, salt and end
+ * a file that came back would still be the segment's, and its entries would lead to what is not
+ * there any more; nor would a repetition remove it, for holes are sound. */
+static int run_drop_views(const struct run *r, uint64_t base)
 {
     static const enum clg_segment_file kinds[] = {CLG_FILE_CQ, CLG_FILE_KEY};
     const struct commitlog_os *os = r->dir->os;
+    bool some = false;
     CLG_ASSERT(sizeof(kinds) / sizeof(kinds[0]) == 2);
-    if (r->dir->view_fd < 0) {
-        return;
-    }
-    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+    for (size_t i = 0; r->dir->view_fd >= 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         char name[CLG_SEGMENT_NAME_BYTES];
         clg_segment_name_make(name, kinds[i], base);
-        (void)os->unlink_at(os, r->dir->view_fd, name);
+        int rc = os->unlink_at(os, r->dir->view_fd, name);
+        if (rc < 0 && rc != -ENOENT) {
+            return clg_fail_os(r->err, rc, base, "remove view/%s", name);
+        }
+        some = some || rc >= 0;
     }
-    CLG_ASSERT(r->dir->view_fd >= 0);
+    return some ? run_sync_dir(r, r->dir->view_fd, "view/") : 0;
 }
 
 /* The directory is flushed after each one: a later name never goes after an earlier one came back,
@@ -69,8 +73,11 @@ static int run_unlink(struct run *r, uint64_t base)
     char name[CLG_SEGMENT_NAME_BYTES];
     clg_segment_name_make(name, CLG_FILE_LOG, base);
     CLG_ASSERT(r->dir->locked);
-    run_drop_views(r, base);
-    int rc = os->unlink_at(os, r->dir->log_fd, name);
+    int rc = run_drop_views(r, base);
+    if (rc != 0) {
+        return rc;
+    }
+    rc = os->unlink_at(os, r->dir->log_fd, name);
     if (rc < 0 && rc != -ENOENT) {
         return clg_fail_os(r->err, rc, base, "remove segment %s", name);
     }
@@ -127,13 +134,15 @@ static int run_create(struct run *r, const struct clg_plan_step *step)
     plan.epoch = r->plan->epoch;
     plan.first_time = r->facts->last_store_time;
     /* One that fills a gap has successors: it must not demand more than their records have. */
+    int rc = 0;
     if (r->plan->again) {
         const struct clg_fact_segment *after = clg_facts_segment_at(r->facts, step->to);
         plan.epoch = 1;
         plan.first_time = 0;
         plan.salt = after != NULL && after->segment != NULL
                         ? after->segment->header.predecessor_salt
-                        : 0; /* the successor goes on from it */
+                        : 0;               /* the successor goes on from it */
+        rc = run_drop_views(r, plan.base); /* by that they would be of this one */
     }
     const struct clg_fact_segment *before =
         step->from > 0 ? clg_facts_segment_at(r->facts, step->from - 1) : NULL;
@@ -141,7 +150,7 @@ static int run_create(struct run *r, const struct clg_plan_step *step)
         plan.predecessor_end = before->segment->data_end;
         plan.predecessor_salt = before->segment->salt;
     }
-    int rc = clg_segment_create(&r->dir->segment_dir, &plan, &made, r->err);
+    rc = rc != 0 ? rc : clg_segment_create(&r->dir->segment_dir, &plan, &made, r->err);
     clg_segment_unref(made);
     CLG_ASSERT(rc != 0 || made != NULL);
     return rc == COMMITLOG_EEXIST ? 0 : rc;
@@ -189,29 +198,37 @@ static int run_hole(struct run *r, const struct clg_plan_step *step)
     return rc;
 }
 
+static int run_salvage_hole(struct run *r, const struct clg_plan_step *step)
+{
+    struct clg_segment *segment;
+    int rc = run_segment(r, step->from, &segment);
+    rc = rc != 0 ? rc : run_drop_views(r, segment->base);
+    if (rc == 0) {
+        struct clg_fact_range range = r->facts->ranges[step->index];
+        CLG_ASSERT(step->to <= range.to);
+        range.to = step->to; /* the plan may keep less than fails to verify */
+        r->counts->salvaged = true;
+        rc = clg_run_salvage(r, segment, &range);
+    }
+    return rc;
+}
+
 static int run_zero(struct run *r, const struct clg_plan_step *step)
 {
     struct clg_segment *segment;
     int rc = run_segment(r, step->from, &segment);
     CLG_ASSERT(step->from < step->to);
-    if (rc == 0) {
-        run_drop_views(r, segment->base);
-        rc = CLG_PLANTED(NO_ZERO) ? 0 : clg_segment_cut(segment, step->from, r->err);
-    }
-    return rc;
+    rc = rc != 0 ? rc : run_drop_views(r, segment->base);
+    return rc != 0 || CLG_PLANTED(NO_ZERO) ? rc : clg_segment_cut(segment, step->from, r->err);
 }
 
 static int run_clear_footer(struct run *r, const struct clg_plan_step *step)
 {
     struct clg_segment *segment;
     int rc = run_segment(r, step->from, &segment);
-    if (rc == 0) {
-        CLG_ASSERT(step->from == segment->data_end);
-        run_drop_views(r, segment->base);
-        rc = clg_segment_clear_footer(segment, r->err);
-    }
-    CLG_ASSERT(rc <= 0);
-    return rc;
+    rc = rc != 0 ? rc : run_drop_views(r, segment->base);
+    CLG_ASSERT(rc != 0 || step->from == segment->data_end);
+    return rc != 0 ? rc : clg_segment_clear_footer(segment, r->err);
 }
 
 /* Calls fn for the part of [from, to) in each segment. */
@@ -336,8 +353,8 @@ static int run_rewrite_one(struct run *r, struct clg_segment *segment, uint64_t 
         return rc != 0 ? rc : run_read_back(r, segment, from, to);
     }
     /* A flush that fails may have been about holes of a salvage, which lie anywhere. */
-    rc = rc != 0 || r->salvaged ? rc : run_rewrite_cached(r, segment, from, to);
-    if (rc == 0 && (r->salvaged || !clg_segment_rewrite_end(segment, from, to))) {
+    rc = rc != 0 || r->counts->salvaged ? rc : run_rewrite_cached(r, segment, from, to);
+    if (rc == 0 && (r->counts->salvaged || !clg_segment_rewrite_end(segment, from, to))) {
         rc = clg_segment_rewrite(segment, from, to, r->err);
         rc = rc != 0 ? rc : run_read_back(r, segment, from, to);
     }
@@ -494,15 +511,7 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
     case CLG_STEP_HOLE:
         return run_hole(r, step);
     case CLG_STEP_SALVAGE_HOLE:
-        rc = run_segment(r, step->from, &segment);
-        if (rc == 0) {
-            r->salvaged = true;
-            run_drop_views(r, segment->base);
-            struct clg_fact_range range = r->facts->ranges[step->index];
-            range.to = step->to; /* the plan may keep less than fails to verify */
-            rc = clg_run_salvage(r, segment, &range);
-        }
-        return rc;
+        return run_salvage_hole(r, step);
     case CLG_STEP_ZERO:
         return run_zero(r, step);
     case CLG_STEP_UNLINK:

@@ -26,6 +26,7 @@ struct clg_run_counts {
     uint64_t bytes_rewritten;
     uint64_t records_from_stage;
     uint64_t holes_made;
+    bool salvaged; /* holes were made that are not flushed */
 };
 
 struct clg_run_options {

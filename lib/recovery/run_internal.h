@@ -17,7 +17,6 @@ struct run {
     struct clg_stage stage;
     struct commitlog_error *err;
     struct clg_segment *rewritten; /* the last one: it was flushed behind that */
-    bool salvaged;                 /* holes were made that are not flushed */
     bool is_confirmed;             /* CHECKPOINT, as it was read, is durable */
 };
 

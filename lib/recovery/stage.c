@@ -25,7 +25,6 @@
  * an area whose writer died while it opened: it was never anybody's, and does not agree. */
 static int stage_load_positions(struct clg_stage *stage, bool *agree)
 {
-    uint64_t published;
     uint32_t closed;
     struct clg_live_facts *live = &stage->live;
     const struct {
@@ -35,7 +34,7 @@ static int stage_load_positions(struct clg_stage *stage, bool *agree)
     } words[] = {{&live->first, 8, offsetof(struct clg_live_area, first)},
                  {&live->durable, 8, offsetof(struct clg_live_area, durable)},
                  {&live->written, 8, offsetof(struct clg_live_area, written)},
-                 {&published, 8, offsetof(struct clg_live_area, published)},
+                 {&live->published, 8, offsetof(struct clg_live_area, published)},
                  {&live->claimed, 8, offsetof(struct clg_live_area, claimed)},
                  {&closed, 4, offsetof(struct clg_live_area, closed)}};
     CLG_ASSERT(stage->fd >= 0);
@@ -47,7 +46,7 @@ static int stage_load_positions(struct clg_stage *stage, bool *agree)
     }
     live->failed = closed == CLG_LIVE_FAILED;
     bool ordered = live->first <= live->durable && live->durable <= live->written &&
-                   live->written <= published && published <= live->claimed &&
+                   live->written <= live->published && live->published <= live->claimed &&
                    live->claimed <= CLG_POSITION_MAX;
     bool aligned = ((live->durable | live->written | live->claimed) & (CLG_RECORD_ALIGN - 1)) == 0;
     live->unsound = !ordered || !aligned;
@@ -471,8 +470,9 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, u
     stage_take(out, position, &header);
     out->verdict = verdict;
     if (verdict == CLG_STAGE_RECORDS && header.kind == CLG_KIND_FIRST &&
-        clg_first_decode(clg_record_body(&header, bytes), clg_record_body_bytes(&header),
-                         &out->first) != 0) {
+        (clg_first_decode(clg_record_body(&header, bytes), clg_record_body_bytes(&header),
+                          &out->first) != 0 ||
+         out->first > position)) {
         out->first = 0;
     }
     if (verdict == CLG_STAGE_RECORDS && header.kind == CLG_KIND_BATCH) {

@@ -1,0 +1,314 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_salvage_stage.c -- a writer was killed and what it had flushed is damaged: a salvage keeps
+ * what only its stage has, at whatever call it is stopped; what views had of a salvaged segment
+ * does not come back; and what was lost of published records is told.
+ */
+#include "unit/fault_fixture.h"
+
+#include "base/bytes.h"
+#include "format/record.h"
+#include "format/segment_header.h"
+#include "format/topic_record.h"
+#include "support/run_suite.h"
+
+enum { DURABLE = 20, STAGED = 20, ALL = DURABLE + STAGED };
+
+static const char body[] = "0123456789";
+
+/* Where the nth body lies in the segment's file. */
+static uint64_t body_at(uint64_t base, uint32_t nth)
+{
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(base), &data, &bytes), 0);
+    const uint8_t *at = data;
+    for (uint32_t i = 0; i <= nth; i++) {
+        at = memmem(at + 1, bytes - (size_t)(at + 1 - (const uint8_t *)data), body,
+                    sizeof(body) - 1);
+        ck_assert_ptr_nonnull(at);
+    }
+    return (uint64_t)(at - (const uint8_t *)data);
+}
+
+static void flip_body(uint64_t base, uint32_t nth)
+{
+    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(base), body_at(base, nth), 1), 0);
+}
+
+/* Messages that read, over those that do not. */
+static uint64_t read_all(void)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_message messages[32];
+    uint32_t got = 0;
+    uint64_t bound = 0;
+    uint64_t all = 0;
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_open(store, topic, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+                     0);
+    for (;;) {
+        int32_t rc = commitlog_cursor_fetch(cursor, messages, 32, 0, &got, &bound);
+        if (rc == COMMITLOG_EEND || rc == COMMITLOG_EUNRECOVERED) {
+            break;
+        }
+        for (uint32_t i = 0; rc == 0 && i < got; i++) {
+            ck_assert_uint_eq(messages[i].body.bytes, sizeof(body) - 1);
+            ck_assert_int_eq(memcmp(messages[i].body.data, body, sizeof(body) - 1), 0);
+        }
+        all += rc == 0 ? got : 0;
+        if (rc != 0) {
+            ck_assert_int_eq(rc, COMMITLOG_EDAMAGED);
+            ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1), 0);
+        }
+    }
+    commitlog_cursor_close(cursor);
+    return all;
+}
+
+static void close_store(void)
+{
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+
+static int32_t salvage(struct commitlog_recovery *out)
+{
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_RECOVERY, COMMITLOG_RECOVER_SALVAGE, NULL), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    int32_t rc = commitlog_recover("/store", options, 0, &report, &err);
+    if (rc == 0 && out != NULL) {
+        ck_assert_int_eq(commitlog_report_recovery(report, out), 0);
+    }
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+    return rc;
+}
+
+/* Killed with STAGED messages that only its stage has, behind DURABLE ones of which the nth is
+ * damaged. */
+static void kill_and_damage(uint32_t level, uint32_t nth)
+{
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
+    store_put(STAGED, level);
+    die(false);
+    flip_body(0, nth);
+}
+
+/* The last durable one too: then nothing valid follows it in the file. */
+static const uint32_t damaged[] = {5, DURABLE - 1, 0};
+
+START_TEST(salvage_keeps_what_only_the_stage_has)
+{
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    kill_and_damage(COMMITLOG_LEVEL_NONE, damaged[_i]);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(salvage(&found), 0);
+    ck_assert_uint_eq(found.tail, COMMITLOG_TAIL_DAMAGED);
+    ck_assert_uint_eq(found.records_from_stage, STAGED);
+    ck_assert_uint_eq(found.records_cut, 0);
+    ck_assert_uint_eq(found.damaged_ranges, 1);
+    ck_assert_uint_eq(found.holes_made, 1);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(read_all(), ALL - 1);
+    ck_assert_uint_eq(store_count(), ALL);
+    close_store();
+    ck_assert_int_eq(verify_store(), 0);
+}
+END_TEST
+
+START_TEST(opening_with_salvage_keeps_it_too)
+{
+    kill_and_damage(COMMITLOG_LEVEL_NONE, damaged[_i]);
+    ck_assert_int_eq(store_open_with(commitlog_fault_os(machine), COMMITLOG_ENGINE_STAGED,
+                                     COMMITLOG_RECOVER_SALVAGE),
+                     0);
+    ck_assert_uint_eq(read_all(), ALL - 1);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_uint_eq(store_count(), ALL + 1);
+}
+END_TEST
+
+/* Headers and bodies are zeros: where the records go on behind them only the stage says. */
+START_TEST(headers_may_be_gone_before_the_stage)
+{
+    static const uint8_t zeros[512];
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
+    uint64_t at = store_positions().durable & ~UINT64_C(511);
+    store_put(STAGED, COMMITLOG_LEVEL_NONE);
+    die(false);
+    ck_assert_int_eq(commitlog_fault_write(machine, segment_path(0), at, zeros, sizeof(zeros)), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(salvage(NULL), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    uint64_t read = read_all();
+    ck_assert_uint_ge(read, STAGED);
+    ck_assert_uint_lt(read, ALL);
+    ck_assert_uint_eq(store_count(), ALL);
+}
+END_TEST
+
+/* The stage over the end of a segment, and in one whose file has nothing yet. */
+START_TEST(the_stage_may_go_on_in_the_next_segment)
+{
+    static char big[6000];
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
+    uint32_t sent = DURABLE;
+    while (store_positions().durable < segment_bytes - 3 * sizeof(big)) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, big, sizeof(big), COMMITLOG_LEVEL_DURABLE, NULL), 0);
+        sent++;
+    }
+    while (store_positions().published < segment_bytes + 4 * sizeof(big)) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, big, sizeof(big), COMMITLOG_LEVEL_NONE, NULL), 0);
+        sent++;
+    }
+    die(false);
+    flip_body(0, 5);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(salvage(NULL), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(store_count(), sent);
+    close_store();
+    ck_assert_int_eq(verify_store(), 0);
+}
+END_TEST
+
+/* Killed at any call and done again: the same. */
+START_TEST(salvage_may_be_killed_at_any_call)
+{
+    struct commitlog_fault *damage = NULL;
+    kill_and_damage(COMMITLOG_LEVEL_NONE, 5);
+    ck_assert_int_eq(commitlog_fault_clone(machine, 5, &damage), 0);
+    bool struck = true;
+    uint32_t kills = 0;
+    for (uint64_t nth = 1; struck; nth++) {
+        struct commitlog_fault *next = NULL;
+        commitlog_fault_free(machine);
+        machine = NULL;
+        ck_assert_int_eq(commitlog_fault_clone(damage, 5, &machine), 0);
+        commitlog_fault_cut_at(machine, nth);
+        int32_t rc = salvage(NULL);
+        struck = commitlog_fault_is_dead(machine) != 0;
+        ck_assert(struck || rc == 0);
+        ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
+        die_on(next, false);
+        ck_assert_int_eq(salvage(NULL), 0);
+        ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+        ck_assert_uint_eq(read_all(), ALL - 1);
+        close_store();
+        kills++;
+    }
+    commitlog_fault_free(damage);
+    ck_assert_uint_gt(kills, 10);
+}
+END_TEST
+
+/* Readers are served what is proven, and no more. */
+START_TEST(a_reader_is_not_led_into_the_stage)
+{
+    const uint64_t values[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
+    kill_and_damage(COMMITLOG_LEVEL_NONE, 5);
+    ck_assert_int_eq(store_open_by(values, 1), 0);
+    ck_assert_uint_eq(read_all(), DURABLE - 1);
+    ck_assert_uint_eq(store_count(), DURABLE);
+}
+END_TEST
+
+/* A message of level written, and in the mmap engine each, is in the file before it is
+ * acknowledged: it was not torn by the death of its writer. */
+START_TEST(published_records_that_fail_are_not_called_torn)
+{
+    const uint64_t engine = _i == 0 ? COMMITLOG_ENGINE_STAGED : COMMITLOG_ENGINE_MMAP;
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    ck_assert_int_eq(store_open(engine), 0);
+    store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
+    store_put(STAGED, _i == 0 ? COMMITLOG_LEVEL_WRITTEN : COMMITLOG_LEVEL_NONE);
+    die(false);
+    flip_body(0, DURABLE + 5);
+    ck_assert_int_eq(store_open_with(commitlog_fault_os(machine), engine, COMMITLOG_RECOVER_STRICT),
+                     COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(store_open(engine), 0);
+    ck_assert_int_eq(commitlog_recovery_get(store, &found), 0);
+    ck_assert_uint_eq(found.tail, COMMITLOG_TAIL_UNPROVABLE);
+    ck_assert_uint_eq(found.records_cut, STAGED - 6);
+    ck_assert_uint_eq(read_all(), DURABLE + 5);
+}
+END_TEST
+
+/* Flushed before the holes are written: a power cut does not bring back the view file of a segment
+ * whose records are holes now. */
+START_TEST(views_of_a_salvaged_segment_do_not_come_back)
+{
+    enum { MANY = 3000 };
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(MANY, COMMITLOG_LEVEL_DURABLE);
+    close_store();
+    flip_body(segment_bytes, 100);
+    ck_assert_int_eq(salvage(NULL), 0);
+    commitlog_fault_set_survival(machine, 0);
+    commitlog_fault_power_cut(machine);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(read_all(), MANY - 1);
+    close_store();
+    ck_assert_int_eq(verify_store(), 0);
+}
+END_TEST
+
+/* A record that says where the log begins, and means a place behind itself. */
+START_TEST(no_record_says_that_the_log_begins_behind_it)
+{
+    uint8_t record[CLG_RECORD_HEADER_BYTES + 8] = {0};
+    struct clg_record_header header = {.store_time = INT64_MAX / 2,
+                                       .epoch = 9,
+                                       .queue_number = CLG_QUEUE_NONE,
+                                       .durable_back = CLG_DURABLE_BACK_NONE,
+                                       .kind = CLG_KIND_FIRST};
+    struct clg_segment_header segment;
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(3000, COMMITLOG_LEVEL_DURABLE);
+    const uint64_t end = store_positions().published;
+    const uint64_t base = end / segment_bytes * segment_bytes;
+    close_store();
+    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(base), &data, &bytes), 0);
+    ck_assert_int_eq(clg_segment_header_decode(data, NULL, true, &segment), 0);
+    clg_record_encode_header(record, &header);
+    clg_first_encode(record + CLG_RECORD_HEADER_BYTES, UINT64_C(1) << 40);
+    clg_store_le32(record,
+                   clg_record_seal(record, sizeof(record), clg_record_seed(segment.salt, end)));
+    ck_assert_int_eq(
+        commitlog_fault_write(machine, segment_path(base), end - base, record, sizeof(record)), 0);
+    ck_assert_int_eq(commitlog_fault_remove(machine, "/store/CHECKPOINT"), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(read_all(), 3000);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tc = tcase_create("salvage and stage");
+    tcase_add_checked_fixture(tc, setup, teardown);
+    tcase_set_timeout(tc, 60);
+    tcase_add_loop_test(tc, salvage_keeps_what_only_the_stage_has, 0, 3);
+    tcase_add_loop_test(tc, opening_with_salvage_keeps_it_too, 0, 3);
+    tcase_add_test(tc, headers_may_be_gone_before_the_stage);
+    tcase_add_test(tc, the_stage_may_go_on_in_the_next_segment);
+    tcase_add_test(tc, salvage_may_be_killed_at_any_call);
+    tcase_add_test(tc, a_reader_is_not_led_into_the_stage);
+    tcase_add_loop_test(tc, published_records_that_fail_are_not_called_torn, 0, 2);
+    tcase_add_test(tc, views_of_a_salvaged_segment_do_not_come_back);
+    tcase_add_test(tc, no_record_says_that_the_log_begins_behind_it);
+    Suite *suite = suite_create("salvage_stage");
+    suite_add_tcase(suite, tc);
+    return run_suite(suite);
+}
