@@ -449,7 +449,10 @@ int clg_segment_flush(struct clg_segment *segment, struct commitlog_error *err)
     }
     segment_fd_put(segment);
     CLG_ASSERT(rc <= 0);
-    return rc < 0 ? segment_fail_os(segment, rc, segment->base, "flush", err) : 0;
+    /* ENODATA is of the medium here, too: not that the file ends before. */
+    return rc < 0 ? clg_fail_os(err, rc, segment->base, "segment %020" PRIu64 ".log: flush",
+                                segment->base)
+                  : 0;
 }
 
 int clg_segment_unlink(struct clg_segment *segment, bool revoke, struct commitlog_error *err)
