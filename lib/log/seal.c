@@ -65,56 +65,64 @@ static int seal_count(struct clg_segment *segment, struct clg_segment_footer *fo
     return rc;
 }
 
-static int seal_footer(struct clg_segment *segment, const struct clg_roll *roll,
-                       struct commitlog_error *err)
+/* What the footer is to say: COMMITLOG_EDAMAGED, _ENOMEM if the records are to be counted. */
+static int seal_tally(struct clg_segment *segment, const struct clg_roll *roll,
+                      struct clg_segment_footer *footer, struct commitlog_error *err)
 {
-    struct clg_segment_footer footer = roll->footer;
-    if (!roll->complete) {
-        footer = (struct clg_segment_footer){.end = roll->data_end};
-        int rc = seal_count(segment, &footer, err);
-        if (rc != COMMITLOG_OK) {
-            return rc;
-        }
+    *footer = roll->footer;
+    if (roll->complete) {
+        return COMMITLOG_OK;
     }
-    CLG_ASSERT(footer.end == segment->data_end);
-    return clg_segment_write_footer(segment, &footer, err);
+    *footer = (struct clg_segment_footer){.end = roll->data_end};
+    return seal_count(segment, footer, err);
 }
 
-/* Under seal_lock. */
+static int seal_write(struct clg_log *log, struct clg_segment *segment,
+                      const struct clg_segment_footer *footer, struct commitlog_error *err)
+{
+    CLG_ASSERT(footer->end == segment->data_end);
+    int rc = clg_segment_write_footer(segment, footer, err);
+    if (rc == COMMITLOG_OK) {
+        clg_mutex_lock(log->os, &log->unmap_lock);
+        clg_segment_unmap_write(segment);
+        clg_mutex_unlock(log->os, &log->unmap_lock);
+    }
+    return rc;
+}
+
+/* Under seal_lock. Only what the count says may be passed over or tried again: once the footer is
+ * being written, a failure of whatever kind is final, for a second flush would call it a success.
+ */
 static int seal_oldest(struct clg_log *log, struct commitlog_error *err)
 {
     uint64_t count = clg_load_relaxed_u64(&log->seal_count);
     const struct clg_roll *roll = &log->rolls[count % CLG_ROLLS_MAX];
     struct clg_segment *segment = NULL;
+    struct clg_segment_footer footer;
     struct commitlog_error cause;
     clg_error_clear(&cause);
     int rc = clg_segment_set_pin(log->set, roll->base, &segment);
     if (rc == COMMITLOG_OK) {
-        rc = seal_footer(segment, roll, &cause);
-        if (rc == COMMITLOG_OK) {
-            clg_mutex_lock(log->os, &log->unmap_lock);
-            clg_segment_unmap_write(segment);
-            clg_mutex_unlock(log->os, &log->unmap_lock);
+        rc = seal_tally(segment, roll, &footer, &cause);
+        if (rc == COMMITLOG_ENOMEM) {
+            clg_segment_unref(segment);
+            return clg_error_give(err, rc, &cause); /* tried again */
+        }
+        if (rc == COMMITLOG_EDAMAGED) {
+            /* A device that does not give the bytes is no verdict on them: readers are told, and
+             * the next opening tries to seal it again. */
+            if (cause.os_errno == 0) {
+                clg_store_release_u64(&log->seal_damage, cause.position);
+            }
+            rc = COMMITLOG_OK;
+        } else if (rc == COMMITLOG_OK) {
+            rc = seal_write(log, segment, &footer, &cause);
         }
         clg_segment_unref(segment);
     } else if (roll->base < clg_log_first(log)) {
         rc = COMMITLOG_OK; /* retention was faster */
     } else {
         rc = clg_fail(&cause, COMMITLOG_EINTERNAL, 0, roll->base, "no segment to seal");
-    }
-    if (rc == COMMITLOG_EDAMAGED) {
-        /* A device that does not give the bytes is no verdict on them: readers are told, and the
-         * next opening tries to seal it again. */
-        if (cause.os_errno == 0) {
-            clg_store_release_u64(&log->seal_damage, cause.position);
-        }
-        rc = COMMITLOG_OK;
-    }
-    if (rc == COMMITLOG_ENOMEM) {
-        if (err != NULL) {
-            *err = cause;
-        }
-        return rc; /* tried again; nothing was written */
     }
     if (rc != COMMITLOG_OK) {
         clg_wrap(&cause, "seal");

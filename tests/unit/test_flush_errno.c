@@ -58,6 +58,39 @@ START_TEST(an_opening_whose_flush_fails_calls_nothing_damaged)
 }
 END_TEST
 
+/* All of it is durable, and the first write or flush of a retention is that of the footer. _i:
+ * which errno; + KINDS: the write fails. */
+START_TEST(a_footer_that_cannot_be_written_or_flushed_fails_the_store)
+{
+    static const char filling[8000];
+    const int os_errno = errnos[_i % KINDS];
+    const uint32_t kind = _i < KINDS ? COMMITLOG_FAULT_SYNC : COMMITLOG_FAULT_WRITE;
+    const struct commitlog_retention keep = {.struct_bytes = sizeof(keep),
+                                             .keep_bytes = UINT64_MAX};
+    struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
+    uint64_t stored = STORED;
+    for (; store_positions().claimed < segment_bytes; stored++) {
+        ck_assert_int_eq(commitlog_append(store, topic, 0, filling, sizeof(filling),
+                                          COMMITLOG_LEVEL_DURABLE, NULL),
+                         0);
+    }
+    ck_assert_int_eq(commitlog_fault_fail(machine, kind, 1, os_errno, 0), 0);
+    ck_assert_int_eq(commitlog_retain(store, &keep, &retained, &err), COMMITLOG_EFAILED);
+    check_cause(os_errno, "seal: ");
+    /* Nothing is flushed any more: it would look like a success. */
+    const uint64_t flushes = commitlog_fault_count(machine, COMMITLOG_FAULT_SYNC);
+    ck_assert_int_eq(commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_DURABLE, NULL),
+                     COMMITLOG_EFAILED);
+    ck_assert_int_eq(commitlog_retain(store, &keep, &retained, &err), COMMITLOG_EFAILED);
+    ck_assert_int_eq(commitlog_close(store, &err), COMMITLOG_EFAILED);
+    store = NULL;
+    ck_assert_uint_eq(commitlog_fault_count(machine, COMMITLOG_FAULT_SYNC), flushes);
+    die(true);
+    ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == 0, "%s", err.message);
+    ck_assert_uint_eq(store_count(), stored);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("flush errno");
@@ -65,6 +98,8 @@ int main(void)
     tcase_add_checked_fixture(tcase, open_and_store, teardown);
     tcase_add_loop_test(tcase, a_flush_that_fails_says_so_and_nothing_of_the_file, 0, KINDS);
     tcase_add_loop_test(tcase, an_opening_whose_flush_fails_calls_nothing_damaged, 0, KINDS);
+    tcase_add_loop_test(tcase, a_footer_that_cannot_be_written_or_flushed_fails_the_store, 0,
+                        2 * KINDS);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
