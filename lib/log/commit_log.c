@@ -87,7 +87,6 @@ static int log_enter(struct clg_log *log, const struct clg_log_config *config,
     clg_live_store(&shared->published, config->end);
     clg_live_store(&shared->written, config->end);
     clg_live_store(&shared->durable, config->end);
-    atomic_store_explicit(&log->seal_damage, CLG_NO_POSITION, memory_order_relaxed);
     log_set_rates(log);
     clg_seal_adopt(log);
     struct clg_segment_plan plan;

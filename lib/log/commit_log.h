@@ -182,11 +182,10 @@ CLG_MUST_CHECK int clg_log_flush(struct clg_log *log, uint64_t upto, struct clg_
  * durable, its last block is filled and flushed. By one thread, once appends are allowed. */
 CLG_MUST_CHECK int clg_log_align(struct clg_log *log, struct commitlog_error *err);
 /* Writes the footer of the oldest closed segment that is durable (flushing it first when `force`).
- * *out_sealed: one was. Footers are what recovery believes, so they come after the flush. */
+ * *out_sealed: one was, or got none for the damage at *out_damage, which is CLG_NO_POSITION
+ * otherwise. Footers are what recovery believes, so they come after the flush. */
 CLG_MUST_CHECK int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed,
-                                struct commitlog_error *err);
-/* Where damage kept a segment from its footer, once; CLG_NO_POSITION: nowhere. */
-uint64_t clg_log_take_seal_damage(struct clg_log *log);
+                                uint64_t *out_damage, struct commitlog_error *err);
 /* Closed segments that wait for their footer. */
 uint32_t clg_log_unsealed(const struct clg_log *log);
 /* Touches pages ahead of the tail (mmap engine), a few MiB at the most. */

@@ -102,7 +102,6 @@ struct clg_log {
     _Atomic uint64_t mark_count;  /* ORDER(mark-1) release */
     _Atomic uint64_t roll_count;  /* written under claim_lock, ORDER(roll-1) release */
     _Atomic uint64_t seal_count;  /* written under seal_lock */
-    _Atomic uint64_t seal_damage; /* why a segment got no footer; CLG_NO_POSITION */
     _Atomic uint64_t active_base; /* of `active`, for those without the lock */
 
     /* drain_lock */

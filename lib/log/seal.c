@@ -3,7 +3,7 @@
  *
  * The tally of a segment that this session did not begin is not known: its records are counted
  * here, by their headers. So are those of the segments that a writer before left without a footer.
- * One that turns out to be damaged gets none, and that is told: clg_log_take_seal_damage.
+ * One that turns out to be damaged gets none, and whoever seals is told where.
  */
 #include "base/error.h"
 #include "base/invariant.h"
@@ -35,11 +35,6 @@ void clg_seal_adopt(struct clg_log *log)
     clg_segment_unref(segment);
     log->drain_count = count;
     clg_store_release_u64(&log->roll_count, count);
-}
-
-uint64_t clg_log_take_seal_damage(struct clg_log *log)
-{
-    return clg_swap_acqrel_u64(&log->seal_damage, CLG_NO_POSITION);
 }
 
 static int seal_count(struct clg_segment *segment, struct clg_segment_footer *footer,
@@ -93,7 +88,7 @@ static int seal_write(struct clg_log *log, struct clg_segment *segment,
 /* Under seal_lock. Only what the count says may be passed over or tried again: once the footer is
  * being written, a failure of whatever kind is final, for a second flush would call it a success.
  */
-static int seal_oldest(struct clg_log *log, struct commitlog_error *err)
+static int seal_oldest(struct clg_log *log, uint64_t *out_damage, struct commitlog_error *err)
 {
     uint64_t count = clg_load_relaxed_u64(&log->seal_count);
     const struct clg_roll *roll = &log->rolls[count % CLG_ROLLS_MAX];
@@ -112,7 +107,7 @@ static int seal_oldest(struct clg_log *log, struct commitlog_error *err)
             /* A device that does not give the bytes is no verdict on them: readers are told, and
              * the next opening tries to seal it again. */
             if (cause.os_errno == 0) {
-                clg_store_release_u64(&log->seal_damage, cause.position);
+                *out_damage = cause.position;
             }
             rc = COMMITLOG_OK;
         } else if (rc == COMMITLOG_OK) {
@@ -134,10 +129,12 @@ static int seal_oldest(struct clg_log *log, struct commitlog_error *err)
     return COMMITLOG_OK;
 }
 
-int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed, struct commitlog_error *err)
+int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed, uint64_t *out_damage,
+                 struct commitlog_error *err)
 {
     const struct commitlog_os *os = log->os;
     *out_sealed = false;
+    *out_damage = CLG_NO_POSITION;
     clg_mutex_lock(os, &log->seal_lock);
     int rc = clg_log_failure(log, err);
     if (rc == COMMITLOG_OK && clg_log_unsealed(log) > 0) {
@@ -148,7 +145,7 @@ int clg_log_seal(struct clg_log *log, bool force, bool *out_sealed, struct commi
             rc = clg_log_flush(log, end, clg_log_forever(log), err);
         }
         if (rc == COMMITLOG_OK && clg_live_load(&log->shared->durable) >= end) {
-            rc = seal_oldest(log, err);
+            rc = seal_oldest(log, out_damage, err);
             *out_sealed = rc == COMMITLOG_OK;
         }
     }

@@ -44,7 +44,7 @@ int clg_store_make_room(struct commitlog_store *store, struct commitlog_error *e
     }
     bool sealed = clg_log_unsealed(core->log) > APPEND_UNSEALED_MAX;
     while (rc == COMMITLOG_OK && sealed) {
-        rc = clg_log_seal(core->log, true, &sealed, err);
+        rc = clg_store_seal(store, &sealed, err);
     }
     return rc;
 }

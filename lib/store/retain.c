@@ -431,7 +431,7 @@ static int retain_locked(struct commitlog_store *store, const struct commitlog_r
     bool sealed = true;
     int rc = retain_fold_all(store, err);
     while (rc == COMMITLOG_OK && sealed) {
-        rc = clg_log_seal(core->log, true, &sealed, err);
+        rc = clg_store_seal(store, &sealed, err);
     }
     struct clg_retention_segment *segments = NULL;
     size_t count = 0;

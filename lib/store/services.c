@@ -127,18 +127,25 @@ static void service_flush(struct service_step *step)
     }
 }
 
+int clg_store_seal(struct commitlog_store *store, bool *out_sealed, struct commitlog_error *err)
+{
+    struct clg_core *core = store->core;
+    uint64_t damage = CLG_NO_POSITION;
+    int rc = clg_log_seal(core->log, true, out_sealed, &damage, err);
+    if (damage != CLG_NO_POSITION) {
+        clg_store_damage(store, core, damage, 0, UINT32_MAX, "record fails its check");
+    }
+    return rc;
+}
+
 static void service_seal(struct service_step *step)
 {
     struct commitlog_store *store = step->store;
     struct commitlog_error err;
     clg_error_clear(&err);
     bool sealed = false;
-    int rc = clg_log_seal(step->core->log, true, &sealed, &err);
+    int rc = clg_store_seal(store, &sealed, &err);
     service_report(step, rc, &err);
-    uint64_t damage = clg_log_take_seal_damage(step->core->log);
-    if (damage != CLG_NO_POSITION) {
-        clg_store_damage(store, step->core, damage, 0, UINT32_MAX, "record fails its check");
-    }
     if (!sealed) {
         return;
     }

@@ -331,6 +331,10 @@ CLG_MUST_CHECK int clg_services_start(struct commitlog_store *store, struct comm
 void clg_services_stop(struct commitlog_store *store);
 /* Of its thread. */
 void clg_services_main(void *arg);
+/* A writer's: clg_log_seal of what is durable or can be made so; where damage keeps a segment from
+ * its footer is told, whoever seals. */
+CLG_MUST_CHECK int clg_store_seal(struct commitlog_store *store, bool *out_sealed,
+                                  struct commitlog_error *err);
 /* drainer.c: 0: there is more; CLG_OS_FOREVER: nothing will be left unless somebody appends; or in
  * how many nanoseconds to come back. */
 int64_t clg_drainer_step(struct commitlog_store *store);

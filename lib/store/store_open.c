@@ -475,7 +475,7 @@ static int store_settle(struct commitlog_store *store, struct commitlog_error *e
         clg_log_flush(core->log, clg_log_published(core->log), clg_log_forever(core->log), err);
     bool more = rc == COMMITLOG_OK;
     while (rc == COMMITLOG_OK && more) {
-        rc = clg_log_seal(core->log, true, &more, err);
+        rc = clg_store_seal(store, &more, err);
     }
     if (rc != COMMITLOG_OK) {
         return rc;

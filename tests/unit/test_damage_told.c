@@ -423,6 +423,37 @@ START_TEST(inside_a_record_whose_body_is_damaged_it_is_damage)
 }
 END_TEST
 
+/* Two at once: what a writer that died left unsealed is sealed by whoever comes first, here by a
+ * retention that drops nothing. */
+START_TEST(each_segment_that_damage_keeps_from_its_footer_is_told)
+{
+    const struct commitlog_retention keep = {.struct_bytes = sizeof(keep),
+                                             .keep_bytes = UINT64_MAX};
+    struct commitlog_retained retained = {.struct_bytes = sizeof(retained)};
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    struct commitlog_receipt spoiled[2] = {{0}};
+    for (uint32_t i = 0; i < KEYED; i++) {
+        const struct commitlog_receipt r = put_one(a, 0, LARGE);
+        if (r.position / segment_bytes < 2) {
+            spoiled[r.position / segment_bytes] = r;
+        }
+    }
+    die(false);
+    ck_assert_msg(store_open_by(NULL, 0) == 0, "%s", err.message);
+    for (uint32_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(i * segment_bytes),
+                                              spoiled[i].position % segment_bytes + 17, 1),
+                         0);
+    }
+    ck_assert_int_eq(commitlog_retain(store, &keep, &retained, &err), 0);
+    ck_assert_uint_eq(damages_named(), 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        ck_assert_int_eq(commitlog_damage_get(store, i, &damage), 0);
+        ck_assert_uint_eq(damage.from_position, spoiled[i].position);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("damage_told");
@@ -439,6 +470,7 @@ int main(void)
     tcase_add_loop_test(cases, damage_that_is_told_leads_neither_back_nor_over_what_is_sound, 0, 2);
     tcase_add_loop_test(cases, inside_a_sound_record_behind_damage_none_begins, 0, 9);
     tcase_add_test(cases, inside_a_record_whose_body_is_damaged_it_is_damage);
+    tcase_add_test(cases, each_segment_that_damage_keeps_from_its_footer_is_told);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
