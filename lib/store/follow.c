@@ -250,13 +250,14 @@ static int follow_open_segments(struct commitlog_store *store, struct clg_core *
     return rc;
 }
 
-/* Descriptors of segments whose footer has appeared are not needed any more. */
+/* Descriptors of segments whose footer has appeared are not needed any more. All are asked: any
+ * number may have come since the last look, and footers come as late as the writer's upkeep does.
+ * Those that have theirs cost no call, as in clg_segment_set_close_idle. */
 static void follow_note_sealed(struct clg_core *core)
 {
     uint64_t durable = clg_log_durable(core->log);
     uint32_t count = clg_segment_set_count(&core->set);
-    for (uint32_t i = count > FOLLOW_DESCRIPTORS + 2 ? count - FOLLOW_DESCRIPTORS - 2 : 0;
-         i < count; i++) {
+    for (uint32_t i = 0; i < count; i++) {
         struct clg_segment *segment = clg_segment_set_pin_at(&core->set, i);
         struct clg_segment_footer footer;
         if (segment != NULL && (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) == 0 &&

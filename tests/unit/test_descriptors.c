@@ -1,0 +1,107 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_descriptors.c -- how many descriptors a store has open, and which files it holds, does not
+ * grow with the segments that it has, had or read.
+ */
+#include "support/run_suite.h"
+#include "unit/timer_fixture.h"
+
+enum { LOOKS = 30, SOME = 32 };
+
+static char filling[8000];
+static struct commitlog_store *reader;
+
+static void own_setup(void)
+{
+    setup();
+    reader = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+}
+
+static void own_teardown(void)
+{
+    (void)commitlog_close(reader, NULL);
+    teardown();
+}
+
+static uint64_t held(uint32_t kind)
+{
+    return commitlog_fault_held(machine, kind);
+}
+
+static void fill_segments(uint32_t count, bool seals)
+{
+    const uint64_t end = store_positions().claimed + count * segment_bytes;
+    while (store_positions().claimed < end) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, filling, sizeof(filling), COMMITLOG_LEVEL_NONE, NULL),
+            0);
+        if (seals) {
+            step_all();
+        }
+    }
+}
+
+static void open_reader(void)
+{
+    const uint64_t read_only[][2] = {{COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY}};
+    struct commitlog_store *writer = store;
+    ck_assert_msg(store_open_by(read_only, 1) == 0, "%s", err.message);
+    reader = store;
+    store = writer;
+}
+
+/* The reader folds all there is. */
+static void look(void)
+{
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    struct commitlog_queue_info written = {.struct_bytes = sizeof(written)};
+    uint32_t number = 0;
+    ck_assert_int_eq(commitlog_topic_open(reader, "t", 1, 0, &number, &err), 0);
+    ck_assert_int_eq(commitlog_queue_info(reader, number, 0, &info), 0);
+    ck_assert_int_eq(commitlog_queue_info(store, topic, 0, &written), 0);
+    ck_assert_uint_eq(info.next_offset, written.next_offset);
+}
+
+/* _i: so many segments come between two looks. */
+START_TEST(a_reader_that_looks_seldom_keeps_a_few_open)
+{
+    open_reader();
+    for (uint32_t i = 0; i < LOOKS; i++) {
+        fill_segments((uint32_t)_i, true);
+        look();
+    }
+    ck_assert_uint_le(held(COMMITLOG_FAULT_OPEN), SOME);
+}
+END_TEST
+
+/* It looks at each segment, and the footers of all come later. */
+START_TEST(a_reader_closes_what_its_writer_seals_late)
+{
+    enum { LATE = 20 };
+    open_reader();
+    for (uint32_t i = 0; i < 3 * LATE; i++) {
+        fill_segments(1, i % LATE == 0);
+        look();
+    }
+    step_all();
+    for (uint32_t i = 0; i < 2; i++) {
+        fill_segments(1, true);
+        look();
+    }
+    ck_assert_uint_le(held(COMMITLOG_FAULT_OPEN), SOME);
+}
+END_TEST
+
+int main(void)
+{
+    TCase *tcase = tcase_create("descriptors");
+    Suite *suite = suite_create("descriptors");
+    tcase_add_checked_fixture(tcase, own_setup, own_teardown);
+    tcase_set_timeout(tcase, 60);
+    tcase_add_loop_test(tcase, a_reader_that_looks_seldom_keeps_a_few_open, 6, 10);
+    tcase_add_test(tcase, a_reader_closes_what_its_writer_seals_late);
+    suite_add_tcase(suite, tcase);
+    return run_suite(suite);
+}
