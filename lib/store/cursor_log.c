@@ -77,6 +77,7 @@ static int log_resync(struct commitlog_cursor *cursor, struct clg_core *core, ui
                  ? clg_scan_resync(&scan, clg_align_up(from, CLG_RECORD_ALIGN), to, &search, NULL)
                  : COMMITLOG_ENOTFOUND;
         clg_scan_free(&scan);
+        clg_segment_set_keep_open(&core->set, segment);
         position = segment->base + segment->bytes;
         clg_segment_unref(segment);
         if (rc == COMMITLOG_OK) {

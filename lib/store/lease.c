@@ -105,7 +105,8 @@ static int get_pass_damage(struct clg_scan *scan, const struct clg_scan_record *
 
 /* The same of those that the segment has, past what does not verify before them: that is not what
  * was asked for. */
-static int get_scans_over(struct clg_segment *segment, uint64_t position, bool *out_over)
+static int get_scans_over(struct clg_core *core, struct clg_segment *segment, uint64_t position,
+                          bool *out_over)
 {
     struct clg_scan scan;
     struct clg_scan_record record = {.verdict = CLG_SCAN_OK};
@@ -119,6 +120,7 @@ static int get_scans_over(struct clg_segment *segment, uint64_t position, bool *
     }
     *out_over = record.verdict == CLG_SCAN_OK && scan.next > position;
     clg_scan_free(&scan);
+    clg_segment_set_keep_open(&core->set, segment);
     return rc;
 }
 
@@ -135,7 +137,7 @@ static int get_judge(struct commitlog_store *store, struct clg_core *core, uint6
     if (!between && position >= clg_log_written(core->log)) {
         between = get_walks_over(store, core, position, visible);
     } else if (!between) {
-        rc = get_scans_over(segment, position, &between);
+        rc = get_scans_over(core, segment, position, &between);
     }
     clg_segment_unref(segment);
     return rc != COMMITLOG_OK ? rc : between ? COMMITLOG_ENOTFOUND : COMMITLOG_EDAMAGED;
