@@ -65,8 +65,10 @@ static int log_enter(struct clg_log *log, const struct clg_log_config *config,
     if (rc != COMMITLOG_OK) {
         return rc;
     }
-    clg_segment_ref(active);
-    log->drain_segment = active;
+    if (!log->engine->writes_through) { /* else nothing drains, and nothing would let go of it */
+        clg_segment_ref(active);
+        log->drain_segment = active;
+    }
     log->drained = config->end;
     log->position = config->end;
     log->start_position = config->end;

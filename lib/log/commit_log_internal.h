@@ -106,7 +106,7 @@ struct clg_log {
 
     /* drain_lock */
     CLG_LINE struct clg_mutex drain_lock;
-    struct clg_segment *drain_segment; /* holds `written`; with a reference */
+    struct clg_segment *drain_segment; /* holds `written`; with a reference; mmap engine: NULL */
     uint64_t drained;                  /* the segment has all before it; at or behind `written` */
     uint8_t *zeros;                    /* allocated when first needed */
     uint64_t drain_count;              /* rolls drained */

@@ -122,6 +122,26 @@ START_TEST(places_where_no_record_begins_keep_a_few_open)
 }
 END_TEST
 
+/* Of the first segment, too, which was active when the store was opened. _i: the engine. */
+START_TEST(retention_gives_back_all_that_it_drops)
+{
+    enum { FEW = 5 };
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open((uint64_t)_i), 0);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    uint64_t opened = held(COMMITLOG_FAULT_OPEN);
+    const uint64_t mapped = held(COMMITLOG_FAULT_MAP);
+    for (uint32_t i = 0; i < 2; i++) {
+        fill_segments(FEW, true);
+        ck_assert_uint_eq(retain_all().segments_dropped, FEW);
+        step_all();
+        opened = i == 0 ? held(COMMITLOG_FAULT_OPEN) : opened;
+    }
+    ck_assert_uint_le(held(COMMITLOG_FAULT_OPEN), opened);
+    ck_assert_uint_le(held(COMMITLOG_FAULT_MAP), mapped);
+}
+END_TEST
+
 int main(void)
 {
     TCase *tcase = tcase_create("descriptors");
@@ -131,6 +151,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_reader_that_looks_seldom_keeps_a_few_open, 6, 10);
     tcase_add_test(tcase, a_reader_closes_what_its_writer_seals_late);
     tcase_add_loop_test(tcase, places_where_no_record_begins_keep_a_few_open, 0, 4);
+    tcase_add_loop_test(tcase, retention_gives_back_all_that_it_drops, 0, 2);
     suite_add_tcase(suite, tcase);
     return run_suite(suite);
 }
