@@ -160,6 +160,17 @@ int clg_segment_draft_allocate(struct clg_segment_draft *draft, uint64_t max_byt
     return 0;
 }
 
+/* Where there is no such call, or none for this process, the kernel writes zeros back as it likes.
+ * Any other answer is of a write that failed, and the flush behind it may be told nothing more. */
+static int draft_pace(struct clg_segment_draft *draft, uint64_t piece)
+{
+    const struct commitlog_os *os = draft->dir->os;
+    CLG_ASSERT(piece > 0);
+    int rc = os->write_back(os, draft->fd, draft->prewritten, piece, true);
+    bool refused = rc == -ENOSYS || rc == -EOPNOTSUPP || rc == -EPERM || rc == -EINVAL;
+    return refused ? 0 : rc;
+}
+
 int clg_segment_draft_prewrite(struct clg_segment_draft *draft, const uint8_t *zeros,
                                uint64_t max_bytes, struct commitlog_error *err)
 {
@@ -169,7 +180,7 @@ int clg_segment_draft_prewrite(struct clg_segment_draft *draft, const uint8_t *z
     uint64_t piece = clg_min_u64(max_bytes, draft->header.size - draft->prewritten);
     int rc = clg_os_pwrite_all(os, draft->fd, zeros, (size_t)piece, draft->prewritten);
     if (rc >= 0) {
-        rc = os->write_back(os, draft->fd, draft->prewritten, piece, true);
+        rc = draft_pace(draft, piece);
     }
     if (rc < 0) {
         return draft_fail_os(draft, rc, "write zeros", err);

@@ -86,6 +86,51 @@ START_TEST(zeros_that_are_not_wanted_any_more_are_not_written)
 }
 END_TEST
 
+static int answer;
+
+static int answer_write_back(const struct commitlog_os *os, int fd, uint64_t at, uint64_t size,
+                             bool wait)
+{
+    (void)os;
+    (void)fd;
+    (void)at;
+    (void)size;
+    (void)wait;
+    return answer;
+}
+
+/* A sandbox, say. But that a write has failed is told here, and then perhaps by nobody else. */
+START_TEST(zeros_are_written_where_their_pace_cannot_be_set)
+{
+    static const int answers[] = {-EPERM, -ENOSYS, -EOPNOTSUPP, -EINVAL, -EIO, -ENOSPC};
+    struct clg_segment_supply supply;
+    struct clg_segment_plan plan = plan_at(0, 2u << 20);
+    int64_t wait = 0;
+    int rc = 0;
+    answer = answers[_i];
+    world.os.write_back = answer_write_back;
+    clg_segment_supply_init(&supply, &world.dir, true);
+    clg_segment_supply_want(&supply, &plan);
+    while (rc == 0 && wait != CLG_OS_FOREVER) {
+        rc = clg_segment_supply_step(&supply, 0, &wait, &err);
+        if (rc == 0 && wait > 0 && wait != CLG_OS_FOREVER) {
+            world.os.sleep_ns(&world.os, wait);
+        }
+    }
+    if (answer == -EIO || answer == -ENOSPC) {
+        ck_assert_int_eq(rc, answer == -EIO ? COMMITLOG_EIO : COMMITLOG_ENOSPC);
+        ck_assert(!clg_segment_supply_is_ready(&supply, 0));
+    } else {
+        struct clg_segment *segment = NULL;
+        ck_assert_msg(rc == 0, "%s", err.message);
+        OK(clg_segment_supply_take(&supply, 0, &segment, &err));
+        ck_assert_uint_eq(segment->prewritten, plan.bytes);
+        clg_segment_unref(segment);
+    }
+    clg_segment_supply_free(&supply);
+}
+END_TEST
+
 START_TEST(what_is_not_ready_is_finished_by_the_taker)
 {
     struct clg_segment_supply supply;
@@ -289,6 +334,7 @@ static Suite *supply_suite(void)
     tcase_set_timeout(supply, 60);
     tcase_add_loop_test(supply, the_supply_works_ahead_in_steps_and_hands_over, 0, 2);
     tcase_add_test(supply, zeros_that_are_not_wanted_any_more_are_not_written);
+    tcase_add_loop_test(supply, zeros_are_written_where_their_pace_cannot_be_set, 0, 6);
     tcase_add_loop_test(supply, what_is_not_ready_is_finished_by_the_taker, 0, 4);
     tcase_add_test(supply, a_full_disk_is_remembered_and_tried_again);
     tcase_add_test(supply, a_failed_flush_of_the_directory_is_final);
