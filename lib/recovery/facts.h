@@ -198,13 +198,12 @@ struct clg_facts {
     size_t range_count;
     size_t range_room;
     bool more_ranges;
-    struct clg_fact_claim *claims; /* ascending, all before X */
+    struct clg_fact_claim *claims; /* ascending; behind X those of the stage */
     size_t claim_count;
     size_t claim_room;
-    struct clg_fact_staged *staged; /* ascending, all before X */
+    struct clg_fact_staged *staged; /* ascending, before X and behind it */
     size_t staged_count;
     size_t staged_room;
-    uint64_t staged_behind; /* behind X: where what only the stage has begins; 0: none */
     struct clg_fact_queue cut_queues[CLG_FACTS_QUEUES];
     size_t cut_queue_count;
     uint64_t cut_others;

@@ -118,7 +118,10 @@ static void scan_count_queue(struct clg_facts *facts, const struct clg_record_he
     CLG_ASSERT(queue->to_offset > queue->from_offset);
 }
 
-static void scan_accept(struct facts_scan *s, const struct clg_record_header *header, uint64_t end)
+/* `records`: 0 for a claim, more than 1 for what the stage has of a batch, of which this is the
+ * last one. */
+static void scan_accept(struct facts_scan *s, const struct clg_record_header *header, uint64_t end,
+                        uint64_t records)
 {
     struct clg_facts *facts = s->facts;
     CLG_ASSERT(header->epoch >= s->min_epoch);
@@ -139,8 +142,10 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
     }
     if (s->behind) {
         /* Behind what the writer had claimed it was building a batch, the last member not yet. */
-        facts->records_behind += !facts->live.usable || start < facts->live.claimed ? 1 : 0;
-        scan_count_queue(facts, header);
+        facts->records_behind += !facts->live.usable || start < facts->live.claimed ? records : 0;
+        if (records > 0) {
+            scan_count_queue(facts, header);
+        }
         return;
     }
     facts->prefix_epoch = header->epoch;
@@ -207,7 +212,8 @@ static void scan_set_end(struct facts_scan *s, uint64_t position, enum clg_end_r
     facts->end_why = why;
 }
 
-/* What the segment does not explain: does the live area? *taken: the scan goes on behind it. */
+/* What the segment does not explain: does the live area? Behind X, too: a salvage keeps what only
+ * the stage has. *taken: the scan goes on behind it. */
 static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
                         const struct clg_scan_record *record, bool *taken,
                         struct commitlog_error *err)
@@ -215,19 +221,20 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
     struct clg_facts *facts = s->facts;
     struct clg_stage_found found;
     *taken = false;
-    CLG_ASSERT(!s->behind);
+    CLG_ASSERT(record->verdict != CLG_SCAN_OK);
     int rc = clg_stage_look(s->stage, scan->segment, record->position, s->min_epoch, s->min_time,
                             &found, err);
     if (rc != 0) {
         return rc;
     }
     if (found.verdict == CLG_STAGE_RECORDS) {
-        clg_facts_witness(facts, found.witness, CLG_WITNESS_RECORD);
+        clg_facts_witness(facts, found.witness,
+                          s->behind ? CLG_WITNESS_BEHIND : CLG_WITNESS_RECORD);
         facts->first_record = found.first != 0 ? found.first : facts->first_record;
         rc = scan_add_staged(s, record->position, &found, err);
     } else if (found.verdict == CLG_STAGE_CLAIMED) {
         rc = scan_add_claim(s, record->position, &found.header, CLG_CLAIM_STAGE, err);
-    } else if (record->verdict == CLG_SCAN_CLAIMED && facts->live.usable &&
+    } else if (!s->behind && record->verdict == CLG_SCAN_CLAIMED && facts->live.usable &&
                facts->live.engine == CLG_ENGINE_MMAP && record->position >= facts->live.written &&
                record->next_position <= facts->live.claimed) {
         found.header = record->header;
@@ -237,8 +244,10 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
         return 0;
     }
     if (rc == 0) {
-        facts->records_scanned += found.records > 0 ? found.records : 1;
-        scan_accept(s, &found.header, found.end);
+        uint64_t records = found.verdict == CLG_STAGE_RECORDS ? found.records : 0;
+        facts->records_scanned += s->behind ? 0 : clg_max_u64(records, 1);
+        facts->tail_zero = facts->tail_zero && !s->behind;
+        scan_accept(s, &found.header, found.end, records);
         clg_scan_skip(scan, found.end);
         scan->min_epoch = s->min_epoch;
         scan->min_time = s->min_time;
@@ -284,7 +293,7 @@ static int scan_prefix(struct facts_scan *s, struct clg_scan *scan, bool *ended,
         if (record.verdict == CLG_SCAN_OK) {
             s->facts->records_scanned++;
             scan_note_first(s, &record.header, record.position, record.body, record.body_bytes);
-            scan_accept(s, &record.header, record.next_position);
+            scan_accept(s, &record.header, record.next_position, 1);
             clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_RECORD);
         } else {
             bool taken;
@@ -301,33 +310,6 @@ static int scan_prefix(struct facts_scan *s, struct clg_scan *scan, bool *ended,
             return rc;
         }
     }
-}
-
-/* What only the stage has, behind damage: the scan comes to it without any once salvage has made
- * holes of that. */
-static int scan_staged_behind(struct facts_scan *s, struct clg_scan *scan, uint64_t position,
-                              bool *taken, struct commitlog_error *err)
-{
-    struct clg_facts *facts = s->facts;
-    struct clg_stage_found found;
-    CLG_ASSERT(s->behind);
-    int rc =
-        clg_stage_look(s->stage, scan->segment, position, s->min_epoch, s->min_time, &found, err);
-    *taken = rc == 0 && found.verdict != CLG_STAGE_NONE;
-    if (!*taken) {
-        return rc;
-    }
-    facts->staged_behind = facts->staged_behind == 0 ? position : facts->staged_behind;
-    facts->tail_zero = false;
-    if (found.verdict == CLG_STAGE_RECORDS) {
-        clg_facts_witness(facts, found.witness, CLG_WITNESS_BEHIND);
-        scan_accept(s, &found.header, found.end);
-        facts->records_behind += found.records - 1; /* of a batch */
-    }
-    clg_scan_skip(scan, found.end);
-    scan->min_epoch = s->min_epoch;
-    scan->min_time = s->min_time;
-    return 0;
 }
 
 /* What does not verify from `at` on ends where the stage begins, if there is something in it. */
@@ -414,7 +396,7 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
         bool staged = false;
         clg_facts_witness(s->facts, clg_scan_header_durable(&record), CLG_WITNESS_BEHIND);
         if (record.verdict != CLG_SCAN_OK) {
-            rc = scan_staged_behind(s, scan, record.position, &staged, err);
+            rc = scan_explain(s, scan, &record, &staged, err);
         }
         if (rc != 0 || staged) {
             /* taken */
@@ -422,7 +404,7 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
             fact->nonzero = true;
             s->facts->tail_zero = false;
             scan_note_first(s, &record.header, record.position, record.body, record.body_bytes);
-            scan_accept(s, &record.header, record.next_position);
+            scan_accept(s, &record.header, record.next_position, 1);
             clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_BEHIND);
         } else if (record.verdict != CLG_SCAN_BAD_READ && clg_scan_damage_end(&record) > 0) {
             fact->nonzero = true;
@@ -572,7 +554,6 @@ void clg_facts_reset_scan(struct clg_facts *facts)
     facts->range_count = 0;
     facts->claim_count = 0;
     facts->staged_count = 0;
-    facts->staged_behind = 0;
     facts->cut_queue_count = 0;
     facts->cut_others = 0;
     facts->more_ranges = false;

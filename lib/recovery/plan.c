@@ -175,7 +175,8 @@ static void plan_judge(struct plan_make *m)
             at = facts->segments[i].base;
         }
     }
-    if (facts->claim_count > 0 && facts->claims[0].position < facts->witness) {
+    if (facts->claim_count > 0 &&
+        facts->claims[0].position < clg_min_u64(facts->witness, facts->prefix_end)) {
         /* Flushed, says a witness; not even committed, says the word: the word is wrong. */
         m->end = facts->claims[0].position;
     }
@@ -253,11 +254,12 @@ static void plan_stage(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
     CLG_ASSERT(!m->options->read_only);
-    for (size_t i = 0; i < facts->staged_count; i++) {
+    const uint64_t end = m->plan->end;
+    for (size_t i = 0; i < facts->staged_count && facts->staged[i].from < end; i++) {
         CLG_ASSERT(facts->staged[i].from < facts->staged[i].to);
         clg_plan_add(m, CLG_STEP_RESTORE, facts->staged[i].from, facts->staged[i].to, i);
     }
-    for (size_t i = 0; i < facts->claim_count; i++) {
+    for (size_t i = 0; i < facts->claim_count && facts->claims[i].position < end; i++) {
         uint64_t at = facts->claims[i].position;
         clg_plan_add(m, CLG_STEP_HOLE, at, at + facts->claims[i].size, i);
     }
@@ -463,13 +465,6 @@ static void plan_writer(struct plan_make *m)
     plan->first_untold = facts->have_checkpoint &&
                          (facts->checkpoint.first_untold || facts->first_record > facts->first);
     plan->end = facts->prefix_end;
-    if (salvage && facts->range_count > 0 && facts->ranges[0].from < facts->staged_behind) {
-        /* The next round walks over the holes to what only the stage has. */
-        plan->end = facts->staged_behind;
-        clg_plan_salvage_ranges(m);
-        plan->again = true;
-        return;
-    }
     if (salvage) {
         plan->end = plan_behind_pad(facts, clg_max_u64(facts->valid_end, plan->first));
         if (facts->segment_count == m->oldest && plan->end < facts->witness) {
@@ -510,9 +505,6 @@ static void plan_reader(struct plan_make *m)
     if (facts->staged_count > 0) {
         /* Only in the memory of a dead writer: no reader can borrow that from a segment. */
         plan->serve_end = clg_min_u64(plan->serve_end, facts->staged[0].from);
-    }
-    if (facts->staged_behind > 0) {
-        plan->serve_end = clg_min_u64(plan->serve_end, facts->staged_behind);
     }
     if (facts->claim_count > 0) {
         plan->serve_end = clg_min_u64(plan->serve_end, facts->claims[0].position);

@@ -193,7 +193,8 @@ bool trial_requires(const struct trial *trial, const struct book_item *item)
 {
     const struct grown *grown = trial->bench->grown;
     uint64_t required = grown->required;
-    if (trial->spoil->live && grown->end == GROWN_KILLED) { /* the stage was evidence */
+    /* The stage was evidence, and is that of the session which CHECKPOINT names. */
+    if ((trial->spoil->live || trial->spoil->checkpoint) && grown->end == GROWN_KILLED) {
         required = grown->book.written < required ? grown->book.written : required;
     }
     return item->end <= required;

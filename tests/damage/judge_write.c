@@ -194,9 +194,8 @@ static void judge_salvaged(struct trial *trial, uint64_t end, const char *who)
                 continue;
             }
             gone = true;
-            bool cut = item->position >= end &&
-                       (trial_may_cut(trial, item) || !trial_requires(trial, item));
-            if (cut || trial->spoil->touched[i] || trial_is_unknown(trial, item)) {
+            bool lost = item->position >= end && !trial_requires(trial, item); /* by its end */
+            if (lost || trial->spoil->touched[i] || trial_is_unknown(trial, item)) {
                 continue;
             }
             trial_violate(trial, VIOLATION_SALVAGE, "%s, by %s: %llu is sound and gone", who,
