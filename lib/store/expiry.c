@@ -287,6 +287,20 @@ struct clg_expiry clg_expiry_of(struct commitlog_store *store, struct clg_core *
     return question.answer;
 }
 
+int clg_expiry_first(struct commitlog_store *store, uint32_t queue_number, uint64_t visible,
+                     uint64_t *out_offset)
+{
+    CLG_ASSERT(clg_mutex_is_held(&store->expiry_lock));
+    const struct clg_topic *topic = clg_registry_owner(&store->core->registry, queue_number, NULL);
+    const struct clg_expiry *row =
+        topic == NULL ? NULL : clg_expiry_find(&store->expiry, topic->first_queue);
+    if (row == NULL || row->below == 0) {
+        *out_offset = 0;
+        return COMMITLOG_OK;
+    }
+    return clg_lookup_position(store->core->fold, queue_number, row->below, visible, out_offset);
+}
+
 struct expiry_change {
     struct commitlog_store *store;
     const struct clg_topic *topic;

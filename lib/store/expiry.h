@@ -23,6 +23,11 @@ void clg_expiry_deinit(struct commitlog_store *store);
 struct clg_expiry clg_expiry_of(struct commitlog_store *store, struct clg_core *core,
                                 const struct clg_topic *topic);
 
+/* The first offset of the queue that has not expired, as of the newest record that says so, whether
+ * or not readers see that one; 0: nothing was said. Under expiry_lock; all is folded. */
+CLG_MUST_CHECK int clg_expiry_first(struct commitlog_store *store, uint32_t queue_number,
+                                    uint64_t visible, uint64_t *out_offset);
+
 /* Upkeep: looks at the topics whose time has come. *out_wait_ns: until the next one, INT64_MAX: no
  * topic's messages expire by themselves. */
 CLG_MUST_CHECK int clg_expiry_run(struct commitlog_store *store, int64_t *out_wait_ns,

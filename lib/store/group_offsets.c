@@ -5,6 +5,7 @@
 #include "base/bytes.h"
 #include "base/error.h"
 #include "base/invariant.h"
+#include "store/expiry.h"
 #include "store/gate.h"
 
 /* So many entries at once need no memory of their own. */
@@ -143,8 +144,10 @@ int clg_group_offsets_judge(const struct commitlog_group *handle, uint32_t epoch
 }
 
 /* Retention and expiry may have gone on since the offsets were placed; until the change is in the
- * group's table they do not. And what came since may be consumed: ends, and times, are those of one
- * position of the log, behind all that the group has committed. */
+ * group's table they do not. What has expired by a record that readers do not see yet will go, too,
+ * whatever the group keeps: it was decided before, so that is where the queue begins. And what came
+ * since may be consumed: ends, and times, are those of one position of the log, behind all that the
+ * group has committed. */
 static int offsets_place_again(const struct offsets_commit *commit, struct clg_group_entry *entries,
                                struct commitlog_error *err)
 {
@@ -156,19 +159,24 @@ static int offsets_place_again(const struct offsets_commit *commit, struct clg_g
     for (uint32_t i = 0; rc == COMMITLOG_OK && i < commit->count; i++) {
         struct clg_group_entry *entry = &entries[i];
         struct clg_lookup_range range = {0};
+        uint64_t first = 0;
         rc = clg_lookup_range(core->fold, entry->queue_number, visible, &range);
+        if (rc == COMMITLOG_OK) {
+            rc = clg_expiry_first(store, entry->queue_number, visible, &first);
+            first = clg_max_u64(first, range.min);
+        }
         if (rc == COMMITLOG_OK && commit->to_end) {
             entry->offset = range.next;
         } else if (rc == COMMITLOG_OK && commit->to_time) {
             rc = clg_lookup_time(core->fold, entry->queue_number, commit->time_ns, COMMITLOG_LOWER,
                                  visible, &entry->offset);
         }
-        if (rc == COMMITLOG_OK && entry->offset < range.min && commit->to_one) {
+        if (rc == COMMITLOG_OK && entry->offset < first && commit->to_one) {
             return clg_fail(err, COMMITLOG_ETOOSMALL, 0, CLG_NO_POSITION,
                             "offset %llu has just gone, the queue begins at %llu now",
-                            (unsigned long long)entry->offset, (unsigned long long)range.min);
+                            (unsigned long long)entry->offset, (unsigned long long)first);
         }
-        entry->offset = clg_max_u64(entry->offset, range.min);
+        entry->offset = clg_max_u64(entry->offset, first);
     }
     return rc == COMMITLOG_OK ? rc : clg_fail(err, rc, 0, CLG_NO_POSITION, "reset a group");
 }
@@ -201,9 +209,15 @@ static int offsets_commit_now(void *ctx, struct commitlog_error *err)
     if (rc != COMMITLOG_OK) {
         return rc;
     }
+    if (commit->reset) {
+        clg_mutex_lock(store->os, &store->expiry_lock);
+    }
     clg_mutex_lock(store->os, &store->group_lock);
     rc = offsets_append_locked(commit, err);
     clg_mutex_unlock(store->os, &store->group_lock);
+    if (commit->reset) {
+        clg_mutex_unlock(store->os, &store->expiry_lock);
+    }
     return rc;
 }
 

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
  * test_expiry_visible.c -- where readers see what is durable only, messages expire for them when
- * the record that says so is durable, and those that nobody has seen do not expire.
+ * the record that says so is durable, and those that nobody has seen do not expire. Nor does a
+ * group get back what will have gone once readers see the record.
  */
 #include "support/run_suite.h"
 #include "unit/timer_fixture.h"
@@ -167,6 +168,77 @@ START_TEST(what_nobody_could_see_does_not_expire)
 }
 END_TEST
 
+static void open_published(void)
+{
+    const uint64_t values[][2] = {{COMMITLOG_OPT_VISIBILITY, COMMITLOG_VISIBLE_PUBLISHED}};
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_msg(store_open_by(values, 1) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+}
+
+static struct commitlog_group *open_keeping_group(uint64_t at)
+{
+    const struct commitlog_group_offset offset = {.topic = topic, .queue = 0, .offset = at};
+    struct commitlog_group *group = NULL;
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1,
+                                          COMMITLOG_GROUP_CREATE | COMMITLOG_GROUP_KEEP, &group,
+                                          &err),
+                     0);
+    ck_assert_int_eq(
+        commitlog_group_commit(group, 0, &offset, 1, COMMITLOG_LEVEL_DURABLE, 0, NULL, &err), 0);
+    return group;
+}
+
+/* Nothing is taken from it: it has so many to consume, and no message that it had has gone. */
+static void group_has(struct commitlog_group *group, uint64_t offset, uint64_t messages)
+{
+    struct commitlog_group_offset at = {.topic = topic, .queue = 0};
+    struct commitlog_group_lag lag = {.struct_bytes = sizeof(lag)};
+    ck_assert_int_eq(commitlog_group_fetch(group, &at, 1, &err), 0);
+    ck_assert_uint_eq(at.offset, offset);
+    ck_assert_int_eq(commitlog_group_lag(group, topic, 0, &lag, &err), 0);
+    ck_assert_uint_eq(lag.messages, messages);
+    ck_assert_uint_eq(lag.dropped, 0);
+}
+
+/* The record that says so is not durable where that counts, or lies behind an open reservation. By
+ * loops: that, and where the group is set to. */
+START_TEST(a_group_is_not_set_back_to_what_will_have_expired)
+{
+    static const uint32_t places[] = {COMMITLOG_FROM_FIRST, COMMITLOG_FROM_TIME,
+                                      COMMITLOG_FROM_OFFSET};
+    const uint32_t from = places[_i / 2];
+    const struct commitlog_record empty = {.struct_bytes = sizeof(empty), .topic = topic};
+    struct commitlog_reservation *held = NULL;
+    void *body = NULL;
+    put_keyed(COUNT, COMMITLOG_LEVEL_DURABLE);
+    if (_i % 2 == 1) {
+        open_published();
+    }
+    struct commitlog_group *group = open_keeping_group(COUNT);
+    ck_assert_int_eq(commitlog_reserve(store, &empty, 8, 0, &held, &body, &err), 0);
+    expire(COMMITLOG_LEVEL_NONE);
+    sees(store, 0, COUNT, false);
+    ck_assert_int_eq(commitlog_group_reset(group, topic, 0, from, from == COMMITLOG_FROM_OFFSET,
+                                           COMMITLOG_LEVEL_NONE, &err),
+                     from == COMMITLOG_FROM_OFFSET ? COMMITLOG_ETOOSMALL : 0);
+    group_has(group, COUNT, 0);
+    ck_assert_int_eq(commitlog_commit(held, 0, NULL, &err), 0);
+    make_durable();
+    group_has(group, COUNT, 1);
+    /* What has not expired it gets back, and keeps. */
+    ck_assert_int_eq(
+        commitlog_group_reset(group, topic, 0, COMMITLOG_FROM_END, 0, COMMITLOG_LEVEL_NONE, &err),
+        0);
+    ck_assert_int_eq(commitlog_group_reset(group, topic, 0, COMMITLOG_FROM_OFFSET, COUNT,
+                                           COMMITLOG_LEVEL_NONE, &err),
+                     0);
+    expire(COMMITLOG_LEVEL_DURABLE);
+    group_has(group, COUNT, 1);
+    commitlog_group_close(group);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("expiry, durable only");
@@ -175,6 +247,7 @@ int main(void)
     tcase_add_loop_test(cases, messages_expire_when_the_record_is_durable, 0, 4);
     tcase_add_loop_test(cases, what_had_expired_before_stays_so_meanwhile, 0, 4);
     tcase_add_test(cases, what_nobody_could_see_does_not_expire);
+    tcase_add_loop_test(cases, a_group_is_not_set_back_to_what_will_have_expired, 0, 6);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
