@@ -1347,7 +1347,8 @@ COMMITLOG_API void commitlog_receiver_close(
 /*
  * Fills up to max messages (64 are the most) of one queue, and in the same
  * places what to acknowledge them by. Pointers in them are good until the next
- * receive, or the close, of this receiver. Waits until there is something.
+ * receive, or the close, of this receiver. Waits until there is something, and
+ * room in the stage for the record that says so, for 5 s at most.
  * EEND: nothing until the time was over; EINVAL, EINTERRUPTED, ETIMEDOUT (no
  * room in the stage), ENOTFOUND (the group is gone), ENOMEM, ENOSPC, EIO,
  * EACCESS, ELIMIT, EEXIST (the dead topic), EFAILED. EDAMAGED, EEXPIRED,

@@ -1367,11 +1367,13 @@ class Receiver(_Handle):
         for slice_ms in _waits(None if timeout_ms is None else timeout_ms / 1000):
             code = _lib().commitlog_receive(self.handle, raw, given, max, slice_ms, byref(count),
                                             byref(err))
-            if code != _EEND:
+            if code not in (_EEND, _ETIMEDOUT):  # nothing, or no room in the stage, in this slice
                 _check(code, err)
                 return [(_message(raw[index]), Delivery(given[index].offset, given[index].queue,
                                                         given[index].attempt))
                         for index in range(count.value)]
+        if code == _ETIMEDOUT:
+            _check(code, err)
         return []
 
     def ack(self, deliveries: Iterable[Delivery], level: str = "default") -> None:

@@ -444,6 +444,16 @@ static int receive_wait(const struct receive_take *take, uint32_t nudges, struct
     return rc;
 }
 
+/* Room is waited for no longer than messages are, and by who waits long for these no longer than by
+ * other calls. */
+static struct clg_until receive_room_until(const struct commitlog_store *store,
+                                           struct clg_until until)
+{
+    const struct clg_until room = clg_store_until(store, CLG_GROUPS_ROOM_MS);
+    until.mono_ns = room.mono_ns < until.mono_ns ? room.mono_ns : until.mono_ns;
+    return until;
+}
+
 static int receive_define(void *ctx, struct commitlog_error *err)
 {
     return clg_topics_define_left(ctx, err);
@@ -458,7 +468,7 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "receive");
     }
     struct commitlog_store *store = receiver->store;
-    struct clg_until until = clg_store_until(store, timeout_ms);
+    const struct clg_until until = clg_store_until(store, timeout_ms);
     for (;;) {
         struct receive_take take = {
             .receiver = receiver, .max = max < COMMITLOG_RECEIVE_MAX ? max : COMMITLOG_RECEIVE_MAX};
@@ -467,14 +477,12 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
             return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive");
         }
         /* Where the group begins names a queue. */
-        rc = clg_store_attempt(store, receive_define, store,
-                               clg_store_until(store, CLG_GROUPS_ROOM_MS), err);
+        rc = clg_store_attempt(store, receive_define, store, receive_room_until(store, until), err);
         if (rc != COMMITLOG_OK) {
             return rc;
         }
         const uint32_t nudges = clg_log_nudges(store->core->log); /* before it is looked at */
-        rc = clg_store_attempt(store, receive_once, &take,
-                               clg_store_until(store, CLG_GROUPS_ROOM_MS), err);
+        rc = clg_store_attempt(store, receive_once, &take, receive_room_until(store, until), err);
         if (rc == COMMITLOG_OK && take.wants_topic) {
             rc = clg_work_make_dead_topic(receiver, err);
             if (rc == COMMITLOG_OK) {

@@ -15,11 +15,14 @@ static struct commitlog_receiver *receivers[2];
 static struct commitlog_reservation *held;
 static int64_t held_until_ms; /* 0: as long as nobody waits */
 static uint32_t other_topic;
+static uint32_t waits;
+static int interrupt_at; /* the so-manieth look at the clock from now on; 0: none */
 
 static int meddling_wait(const struct commitlog_os *os, const _Atomic uint32_t *word,
                          uint32_t expected, int64_t timeout_ns, bool shared)
 {
     const struct commitlog_os *below = commitlog_fault_os(machine);
+    waits++;
     held_until_ms = held_until_ms == 0 ? now_ms() + HELD_MS : held_until_ms;
     if (held != NULL && now_ms() >= held_until_ms) {
         commitlog_abort(held);
@@ -33,10 +36,20 @@ static int meddling_wait(const struct commitlog_os *os, const _Atomic uint32_t *
     return rc;
 }
 
+static int64_t meddling_clock(const struct commitlog_os *os)
+{
+    if (interrupt_at > 0 && --interrupt_at == 0) {
+        ck_assert_int_eq(commitlog_interrupt(store), 0);
+    }
+    return commitlog_fault_os(machine)->clock_mono_ns(os);
+}
+
 static void begin(void)
 {
     setup();
+    interrupt_at = 0;
     meddling = *commitlog_fault_os(machine);
+    meddling.clock_mono_ns = meddling_clock;
     meddling.futex_wait = meddling_wait;
     held_until_ms = 0;
     ck_assert_msg(store_open_with(&meddling, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL) == 0,
@@ -85,11 +98,16 @@ static int64_t visible_at(void)
     return info.visible_at_ms;
 }
 
-static int32_t receive(uint32_t by, struct commitlog_delivery *delivery)
+static int32_t receive_within(uint32_t by, struct commitlog_delivery *delivery, int32_t timeout_ms)
 {
     struct commitlog_message message;
     uint32_t count = 0;
-    return commitlog_receive(receivers[by], &message, delivery, 1, 0, &count, &err);
+    return commitlog_receive(receivers[by], &message, delivery, 1, timeout_ms, &count, &err);
+}
+
+static int32_t receive(uint32_t by, struct commitlog_delivery *delivery)
+{
+    return receive_within(by, delivery, 0);
 }
 
 static void give_one(void)
@@ -114,13 +132,51 @@ START_TEST(the_time_of_what_is_received_begins_when_it_is_stored)
     hold();
     fill_stage();
     const int64_t began_ms = now_ms();
-    ck_assert_msg(receive(0, &delivery) == 0, "%s", err.message);
+    ck_assert_msg(receive_within(0, &delivery, COMMITLOG_FOREVER) == 0, "%s", err.message);
     ck_assert_int_ge(now_ms(), began_ms + HELD_MS);
     ck_assert_ptr_null(held);
     ck_assert_int_ge(visible_at(), now_ms() + VISIBILITY_MS - 100);
     ck_assert_uint_eq(delivery.attempt, 1);
     ck_assert_int_eq(receive(1, &other), COMMITLOG_EEND);
     ck_assert_int_eq(commitlog_ack(receivers[0], &delivery, 1, NONE, &err), 0);
+}
+END_TEST
+
+/* _i: its time-out in seconds; -1: it waits for ever, which is for 5 s where it is for room. */
+START_TEST(a_receive_waits_for_room_no_longer_than_for_messages)
+{
+    struct commitlog_delivery delivery;
+    const int32_t timeout_ms = _i < 0 ? COMMITLOG_FOREVER : 1000 * _i;
+    const int64_t most_ms = _i < 0 ? 5000 : timeout_ms;
+    give_one();
+    hold();
+    held_until_ms = now_ms() + 10 * HELD_MS;
+    fill_stage();
+    waits = 0;
+    const int64_t began_ms = now_ms();
+    ck_assert_int_eq(receive_within(0, &delivery, timeout_ms), COMMITLOG_ETIMEDOUT);
+    ck_assert_int_ge(now_ms(), began_ms + most_ms);
+    ck_assert_int_le(now_ms(), began_ms + most_ms + 100);
+    ck_assert_int_eq(waits > 0, _i != 0);
+    ck_assert_int_eq(commitlog_abort(held), 0);
+    held = NULL;
+    ck_assert_int_eq(receive(0, &delivery), 0); /* nobody was given it */
+    ck_assert_uint_eq(delivery.attempt, 1);
+}
+END_TEST
+
+/* Whenever it comes. */
+START_TEST(an_interrupt_ends_a_receive_that_waits_for_room)
+{
+    struct commitlog_delivery delivery;
+    give_one();
+    hold();
+    fill_stage();
+    interrupt_at = _i;
+    ck_assert_int_eq(receive_within(0, &delivery, 2 * HELD_MS), COMMITLOG_EINTERRUPTED);
+    ck_assert_ptr_nonnull(held);
+    ck_assert_int_eq(commitlog_abort(held), 0);
+    held = NULL;
 }
 END_TEST
 
@@ -199,6 +255,8 @@ int main(void)
     Suite *suite = suite_create("room meanwhile");
     tcase_add_checked_fixture(tcase, begin, end);
     tcase_add_test(tcase, the_time_of_what_is_received_begins_when_it_is_stored);
+    tcase_add_loop_test(tcase, a_receive_waits_for_room_no_longer_than_for_messages, -1, 5);
+    tcase_add_loop_test(tcase, an_interrupt_ends_a_receive_that_waits_for_room, 2, 5);
     tcase_add_loop_test(tcase, a_time_that_is_given_later_begins_when_it_is_stored, 0, 2);
     tcase_add_test(tcase, an_acknowledgement_waits_for_room);
     tcase_add_loop_test(tcase, what_a_topic_has_is_durable_when_that_is_said, 0, 4);
