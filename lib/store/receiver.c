@@ -177,10 +177,35 @@ static bool receive_is_unreadable(int rc)
     return rc == COMMITLOG_EDAMAGED || rc == COMMITLOG_EEXPIRED || rc == COMMITLOG_EUNSUPPORTED;
 }
 
+/* Where a run of lost offsets ends that goes on at `to`: in a segment each has an entry of its own,
+ * they are told as one. What does not look up is for the next call to tell. */
+static uint64_t receive_lost_end(const struct receive_take *take, uint32_t queue_number,
+                                 uint64_t to, uint64_t end)
+{
+    struct clg_lookup_entry found[COMMITLOG_RECEIVE_MAX];
+    bool lost = to < end;
+    while (lost) {
+        const uint64_t from = to;
+        uint32_t count = 0;
+        uint64_t bound = 0;
+        int rc = clg_lookup_entries(take->core->fold, queue_number, to, take->visible, found,
+                                    COMMITLOG_RECEIVE_MAX, &count, &bound);
+        for (uint32_t i = 0; rc == COMMITLOG_OK && lost && i < count; i++) {
+            lost = found[i].position == CLG_NO_POSITION;
+            const uint64_t run = lost ? clg_max_u64(found[i].lost, 1) : 0;
+            to = clg_max_u64(to, found[i].queue_offset + run);
+        }
+        lost = lost && to > from && to < end; /* files may lie */
+    }
+    return clg_min_u64(to, end);
+}
+
 /* Offsets that the log has lost are done, and told. */
 static int receive_lost(struct receive_take *take, uint32_t queue_number, uint64_t offset,
-                        uint64_t count, struct commitlog_error *err)
+                        uint64_t to, uint64_t end, struct commitlog_error *err)
 {
+    const uint64_t most = clg_min_u64(end, offset + UINT32_MAX / 2);
+    const uint64_t count = receive_lost_end(take, queue_number, to, most) - offset;
     receive_note(take, queue_number, offset, count, 0);
     clg_store_lost(take->receiver->store, take->core, queue_number, offset, offset + count);
     return clg_fail(err, COMMITLOG_EDAMAGED, 0, CLG_NO_POSITION,
@@ -188,17 +213,16 @@ static int receive_lost(struct receive_take *take, uint32_t queue_number, uint64
                     count, offset);
 }
 
-/* [offset, offset + count) as far as it goes: what is read is given out, holes are done. */
+/* The first `most` of [offset, end), as far as it goes: what is read is given out, holes are done;
+ * of what is lost, all. */
 static int receive_range(struct receive_take *take, uint32_t queue_number, uint64_t offset,
-                         uint64_t count, uint32_t attempt, struct commitlog_error *err)
+                         uint64_t end, uint32_t most, uint32_t attempt, struct commitlog_error *err)
 {
     struct clg_lookup_entry found[COMMITLOG_RECEIVE_MAX];
     uint32_t found_count = 0;
     uint64_t bound = 0;
-    uint64_t end = offset + count;
-    uint32_t want = count < take->max ? (uint32_t)count : take->max;
-    int rc = clg_lookup_entries(take->core->fold, queue_number, offset, take->visible, found, want,
-                                &found_count, &bound);
+    int rc = clg_lookup_entries(take->core->fold, queue_number, offset, take->visible, found,
+                                most < take->max ? most : take->max, &found_count, &bound);
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "receive: look up offset %" PRIu64, offset);
     }
@@ -212,9 +236,7 @@ static int receive_range(struct receive_take *take, uint32_t queue_number, uint6
             uint64_t to = ahead ? found[i].queue_offset : offset + clg_max_u64(found[i].lost, 1);
             return take->count > 0 /* the next call begins with it, and tells */
                        ? COMMITLOG_OK
-                       : receive_lost(take, queue_number, offset,
-                                      clg_min_u64(clg_min_u64(to, end) - offset, UINT32_MAX / 2),
-                                      err);
+                       : receive_lost(take, queue_number, offset, to, end, err);
         }
         if ((found[i].flags & CLG_QUEUE_ENTRY_HOLE) != 0) {
             receive_note(take, queue_number, offset, 1, 0);
@@ -361,7 +383,8 @@ static int receive_queue(struct receive_take *take, uint32_t queue_number,
     uint32_t most = receiver->ordered ? 1 : choice.run.count;
     uint32_t attempt = choice.run.attempts < CLG_WORK_ATTEMPTS_MAX ? choice.run.attempts + 1u
                                                                    : CLG_WORK_ATTEMPTS_MAX;
-    int read = receive_range(take, queue_number, choice.run.offset, most, attempt, err);
+    int read = receive_range(take, queue_number, choice.run.offset,
+                             choice.run.offset + choice.run.count, most, attempt, err);
     if (read != COMMITLOG_OK && !receive_is_unreadable(read)) {
         return read == COMMITLOG_ETOOSMALL ? COMMITLOG_EAGAIN : read; /* retention, just now */
     }

@@ -312,6 +312,45 @@ START_TEST(lost_messages_of_a_parent_do_not_close_its_children)
 }
 END_TEST
 
+static uint32_t damage_count(void)
+{
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage)};
+    uint32_t number = 0;
+    while (commitlog_damage_get(store, number, &damage) == COMMITLOG_OK) {
+        number++;
+    }
+    return number;
+}
+
+/* Of more than one receive gives out. By loops: in order, without view files, one at a time. */
+START_TEST(a_run_of_lost_messages_is_told_once)
+{
+    enum { RUN = 100 };
+    struct commitlog_receipt run[RUN];
+    const uint32_t max = (_i & 4) != 0 ? 1 : 64;
+    send_all(COMMITLOG_ENGINE_STAGED);
+    commit_offset(SENT);
+    send(run, RUN);
+    want_new_from(SENT + RUN);
+    salvage_close();
+    if ((_i & 2) != 0) {
+        forget_views();
+    }
+    lose_bytes(run[0].position, run[RUN - 1].end_position);
+    salvage_open(COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_SALVAGE);
+    open_receiver((_i & 1) != 0 ? COMMITLOG_RECEIVE_ORDERED : 0);
+    const uint32_t known = damage_count();
+    ck_assert_int_eq(commitlog_receive(receiver, messages, given, max, 0, &count, &err),
+                     COMMITLOG_EDAMAGED);
+    ck_assert_ptr_nonnull(strstr(err.message, "100 messages"));
+    ck_assert_uint_eq(damage_count(), known + 1);
+    ck_assert_uint_eq(committed(), SENT + RUN);
+    ck_assert_int_eq(commitlog_receive(receiver, messages, given, max, 0, &count, &err), 0);
+    ck_assert_uint_eq(given[0].offset, SENT + RUN);
+    ck_assert_uint_eq(damage_count(), known + 1);
+}
+END_TEST
+
 /* Messages [first, first + 3) are given out; where the log says so. */
 static void give_out(uint64_t first, uint64_t *from, uint64_t *to)
 {
@@ -521,6 +560,7 @@ int main(void)
                         2);
     tcase_add_loop_test(cases, what_a_transaction_will_commit_is_not_given_again, 0, 2);
     tcase_add_loop_test(cases, lost_messages_of_a_parent_do_not_close_its_children, 0, 2);
+    tcase_add_loop_test(cases, a_run_of_lost_messages_is_told_once, 0, 8);
     tcase_add_test(cases, an_offset_that_was_never_given_out_takes_none_from_a_queue);
     tcase_add_test(cases, an_offset_that_may_have_been_given_out_costs_no_message);
     tcase_add_test(cases, numbers_of_no_queue_take_none_from_new_topics);
