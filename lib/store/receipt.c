@@ -297,6 +297,8 @@ struct receipt_back {
     bool wants_topic;
 };
 
+/* What comes again goes back first, all at once: if that fails, nothing has changed. Then the dead
+ * letters, one by one: if one fails, and all of it is asked again, the others go back once more. */
 static int nack_apply(struct receipt_set *set, void *ctx, struct commitlog_error *err)
 {
     struct receipt_back *back = ctx;
@@ -304,27 +306,30 @@ static int nack_apply(struct receipt_set *set, void *ctx, struct commitlog_error
     uint32_t kept = 0;
     int rc = COMMITLOG_OK;
     for (uint32_t i = 0; i < set->count; i++) {
-        back->wants_topic =
-            back->wants_topic ||
-            (!receiver->has_dead && set->entries[i].attempts >= receiver->max_attempts);
-    }
-    if (back->wants_topic) {
-        return COMMITLOG_OK; /* the caller makes it, and comes again */
-    }
-    for (uint32_t i = 0; rc == COMMITLOG_OK && i < set->count; i++) {
         struct clg_work_entry entry = set->entries[i];
         if (entry.attempts >= receiver->max_attempts) {
-            set->room_ms = CLG_GROUPS_ROOM_MS;
-            rc = clg_work_bury(receiver, entry.queue_number, entry.offset, 1, entry.attempts,
-                               COMMITLOG_DEAD_REFUSED, CLG_GROUPS_ROOM_MS, err);
+            back->wants_topic = back->wants_topic || !receiver->has_dead;
             continue;
         }
         int64_t delay_ms =
             back->delay_ms >= 0 ? back->delay_ms : commitlog_delay_level_ms(2 + entry.attempts);
         entry.visible_at_ms = receipt_after(receiver->store, delay_ms);
+        set->entries[i] = set->entries[kept];
         set->entries[kept++] = entry;
     }
-    return rc == COMMITLOG_OK && kept > 0 ? receipt_append(set, set->entries, kept, err) : rc;
+    if (back->wants_topic) {
+        return COMMITLOG_OK; /* the caller makes it, and comes again */
+    }
+    if (kept > 0) {
+        rc = receipt_append(set, set->entries, kept, err);
+    }
+    receipt_sort(set->entries + kept, set->count - kept); /* they have changed places */
+    for (uint32_t i = kept; rc == COMMITLOG_OK && i < set->count; i++) {
+        const struct clg_work_entry *entry = &set->entries[i];
+        rc = clg_work_bury(receiver, entry->queue_number, entry->offset, 1, entry->attempts,
+                           COMMITLOG_DEAD_REFUSED, CLG_GROUPS_ROOM_MS, err);
+    }
+    return rc;
 }
 
 int32_t commitlog_nack(struct commitlog_receiver *receiver,
