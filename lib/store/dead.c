@@ -169,7 +169,7 @@ static int dead_append(struct commitlog_receiver *receiver, const struct clg_rec
     struct clg_reference_item reference;
     struct commitlog_slice body;
     struct clg_append copy;
-    struct commitlog_receipt receipt = {0};
+    struct commitlog_receipt receipts[2] = {{0}};
     uint8_t *copied = NULL;
     const struct clg_topic *topic =
         clg_registry_topic(&store->core->registry, receiver->dead_topic);
@@ -183,12 +183,12 @@ static int dead_append(struct commitlog_receiver *receiver, const struct clg_rec
     if (rc == COMMITLOG_OK) {
         copy.queue_number = queue_number;
         rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
-                             &copy, room_ms, &receipt, err);
+                             &copy, room_ms, receipts, err);
     }
     if (rc == COMMITLOG_ETOOBIG) { /* not copied, or too large for one segment with the rest */
         clg_reference_item(store, queue_number, original, how, &reference);
         rc = clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, &entry, 1,
-                             &reference.item, room_ms, &receipt, err);
+                             &reference.item, room_ms, receipts, err);
     }
     store->os->free(store->os, copied);
     receiver->dead_turn += rc == COMMITLOG_OK ? 1 : 0;

@@ -18,8 +18,6 @@ struct receipt_set {
     const struct commitlog_delivery *deliveries;
     uint32_t asked;
     uint32_t level;
-    /* 0: a time was taken, and nothing of it is stored yet: when there is room it is taken anew */
-    int32_t room_ms;
     int (*change)(struct receipt_set *set, void *ctx, struct commitlog_error *err);
     void *ctx;
     struct clg_work_entry *entries;
@@ -87,13 +85,14 @@ static void receipt_collect(struct receipt_set *set)
     set->count = count;
 }
 
+/* Without waiting for room: when there is some, times are taken anew. */
 static int receipt_append(struct receipt_set *set, const struct clg_work_entry *entries,
                           uint32_t count, struct commitlog_error *err)
 {
     const struct commitlog_group *group = &set->receiver->group;
     struct commitlog_store *store = set->receiver->store;
     return clg_work_append(store, (const uint8_t *)group->name, group->name_bytes, entries, count,
-                           NULL, set->room_ms, &set->receipt, err);
+                           NULL, 0, &set->receipt, err);
 }
 
 /* COMMITLOG_ETIMEDOUT: there is no room now. */
@@ -203,7 +202,7 @@ static void ack_add(struct clg_work_entry *done, uint32_t *count,
 }
 
 /* What reaches from the committed offset on is committed, and needs no more than that; the rest is
- * done by itself. */
+ * done by itself. All of it or nothing: who is told that it failed asks again. */
 static int ack_apply(struct receipt_set *set, void *ctx, struct commitlog_error *err)
 {
     const struct clg_group *group =
@@ -224,12 +223,10 @@ static int ack_apply(struct receipt_set *set, void *ctx, struct commitlog_error 
             ack_add(set->entries, &done, &set->entries[at++]); /* behind what is read */
         }
     }
-    int rc = done > 0 ? receipt_append(set, set->entries, done, err) : COMMITLOG_OK;
-    if (rc == COMMITLOG_OK && offset_count > 0) {
-        rc = clg_work_commit(set->receiver, offsets, offset_count, CLG_GROUPS_ROOM_MS,
-                             &set->receipt, err);
-    }
-    return rc;
+    return offset_count == 0 && done == 0
+               ? COMMITLOG_OK
+               : clg_work_commit_with(set->receiver, offsets, offset_count, set->entries, done, 0,
+                                      &set->receipt, err);
 }
 
 int32_t commitlog_ack(struct commitlog_receiver *receiver,
@@ -240,7 +237,6 @@ int32_t commitlog_ack(struct commitlog_receiver *receiver,
                               .deliveries = deliveries,
                               .asked = count,
                               .level = level,
-                              .room_ms = CLG_GROUPS_ROOM_MS,
                               .change = ack_apply};
     struct clg_group_entry small[RECEIPT_SMALL];
     struct clg_group_entry *offsets = small;

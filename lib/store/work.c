@@ -34,7 +34,7 @@ void clg_work_deinit(struct commitlog_store *store)
 int clg_work_append(struct commitlog_store *store, const uint8_t *name, uint32_t name_bytes,
                     const struct clg_work_entry *entries, uint32_t count,
                     const struct clg_append *before, int32_t room_ms,
-                    struct commitlog_receipt *receipt, struct commitlog_error *err)
+                    struct commitlog_receipt *receipts, struct commitlog_error *err)
 {
     const struct commitlog_os *os = store->os;
     uint8_t small[WORK_BODY_BYTES];
@@ -52,13 +52,12 @@ int clg_work_append(struct commitlog_store *store, const uint8_t *name, uint32_t
     if (rc == COMMITLOG_OK) {
         rc = clg_work_table_prepare(&store->work, &change);
     }
-    struct commitlog_receipt receipts[2] = {{0}};
-    uint32_t at = 0;
     if (rc != COMMITLOG_OK) {
         rc = clg_fail(err, rc, 0, CLG_NO_POSITION, "work of a group");
     } else {
         struct commitlog_slice slice = {body, bytes};
         struct clg_append items[2];
+        uint32_t at = 0;
         if (before != NULL) {
             items[at++] = *before;
         }
@@ -73,7 +72,6 @@ int clg_work_append(struct commitlog_store *store, const uint8_t *name, uint32_t
     if (rc == COMMITLOG_OK) {
         clg_work_table_apply(&store->work, &change);
         clg_log_nudge(store->core->log);
-        *receipt = receipts[at];
     }
     if (body != small) {
         os->free(os, body);
@@ -89,20 +87,60 @@ struct clg_work_queue *clg_work_find(const struct commitlog_receiver *receiver,
                                queue_number);
 }
 
+/* The group is there. */
+static struct clg_group_change work_offsets(const struct commitlog_receiver *receiver,
+                                            uint32_t count)
+{
+    const struct clg_group *group = clg_groups_find(&receiver->group, &receiver->store->groups);
+    CLG_ASSERT(group != NULL && count > 0);
+    return (struct clg_group_change){.name = group->name,
+                                     .name_bytes = group->name_bytes,
+                                     .operation = CLG_GROUP_OFFSETS,
+                                     .epoch = group->epoch,
+                                     .count = count};
+}
+
 int clg_work_commit(const struct commitlog_receiver *receiver,
                     const struct clg_group_entry *offsets, uint32_t count, int32_t room_ms,
                     struct commitlog_receipt *receipt, struct commitlog_error *err)
 {
     struct commitlog_store *store = receiver->store;
-    const struct clg_group *group = clg_groups_find(&receiver->group, &store->groups);
-    CLG_ASSERT(group != NULL && count > 0);
-    struct clg_group_change change = {.name = group->name,
-                                      .name_bytes = group->name_bytes,
-                                      .operation = CLG_GROUP_OFFSETS,
-                                      .epoch = group->epoch,
-                                      .count = count};
+    const struct clg_group_change change = work_offsets(receiver, count);
     return clg_groups_append(store, &change, offsets, false, clg_store_until(store, room_ms),
                              receipt, err);
+}
+
+int clg_work_commit_with(const struct commitlog_receiver *receiver,
+                         const struct clg_group_entry *offsets, uint32_t offset_count,
+                         const struct clg_work_entry *entries, uint32_t count, int32_t room_ms,
+                         struct commitlog_receipt *receipt, struct commitlog_error *err)
+{
+    struct commitlog_store *store = receiver->store;
+    const struct commitlog_group *group = &receiver->group;
+    const uint8_t *name = (const uint8_t *)group->name;
+    struct commitlog_receipt receipts[2] = {{0}};
+    struct clg_group_item item;
+    if (count == 0) {
+        return clg_work_commit(receiver, offsets, offset_count, room_ms, receipt, err);
+    }
+    if (offset_count == 0) {
+        return clg_work_append(store, name, group->name_bytes, entries, count, NULL, room_ms,
+                               receipt, err);
+    }
+    const struct clg_group_change change = work_offsets(receiver, offset_count);
+    int rc = clg_groups_make_item(store, &change, offsets, &item, err);
+    if (rc != COMMITLOG_OK) {
+        return rc;
+    }
+    rc = clg_work_append(store, name, group->name_bytes, entries, count, &item.item, room_ms,
+                         receipts, err);
+    if (rc == COMMITLOG_OK) {
+        /* The log has it first: they are of other offsets, and the table is the same. */
+        clg_groups_apply_item(store, &item, receipts[0].position);
+        *receipt = receipts[1];
+    }
+    clg_groups_free_item(store, &item);
+    return rc;
 }
 
 int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_number,

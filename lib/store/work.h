@@ -50,13 +50,13 @@ CLG_MUST_CHECK int clg_work_init(struct commitlog_store *store, struct commitlog
 void clg_work_deinit(struct commitlog_store *store);
 
 /* Appends the entries, behind `before` in one batch if there is one, and applies them to the
- * writer's table. Under the lock, with which it waits so long for room in the stage, here and
- * below: 0 where a time was taken that is to begin when it is stored, and the caller waits for room
- * (clg_store_attempt). */
+ * writer's table; receipts: of each of the two. Under the lock, with which it waits so long for
+ * room in the stage, here and below: 0 where the caller waits for room without it
+ * (clg_store_attempt), as where a time was taken that is to begin when it is stored. */
 CLG_MUST_CHECK int clg_work_append(struct commitlog_store *store, const uint8_t *name,
                                    uint32_t name_bytes, const struct clg_work_entry *entries,
                                    uint32_t count, const struct clg_append *before, int32_t room_ms,
-                                   struct commitlog_receipt *receipt, struct commitlog_error *err);
+                                   struct commitlog_receipt *receipts, struct commitlog_error *err);
 /* NULL: nothing is known of it. Under the lock. */
 struct clg_work_queue *clg_work_find(const struct commitlog_receiver *receiver,
                                      uint32_t queue_number);
@@ -65,6 +65,13 @@ CLG_MUST_CHECK int clg_work_commit(const struct commitlog_receiver *receiver,
                                    const struct clg_group_entry *offsets, uint32_t count,
                                    int32_t room_ms, struct commitlog_receipt *receipt,
                                    struct commitlog_error *err);
+/* The same, and the entries, beyond these offsets: all or nothing. One of the counts may be 0. */
+CLG_MUST_CHECK int clg_work_commit_with(const struct commitlog_receiver *receiver,
+                                        const struct clg_group_entry *offsets,
+                                        uint32_t offset_count, const struct clg_work_entry *entries,
+                                        uint32_t count, int32_t room_ms,
+                                        struct commitlog_receipt *receipt,
+                                        struct commitlog_error *err);
 /* Commits what is done from the committed offset on. Under the lock. */
 CLG_MUST_CHECK int clg_work_settle(const struct commitlog_receiver *receiver, uint32_t queue_number,
                                    int32_t room_ms, struct commitlog_receipt *receipt,

@@ -4,6 +4,8 @@
  * is given with what waits for room begins when it is stored, and what a topic's queues are said to
  * be at a level is, though their definition lies behind it.
  */
+#include "store/store.h"
+
 #include "support/run_suite.h"
 #include "unit/timer_fixture.h"
 
@@ -23,6 +25,7 @@ static int meddling_wait(const struct commitlog_os *os, const _Atomic uint32_t *
 {
     const struct commitlog_os *below = commitlog_fault_os(machine);
     waits++;
+    ck_assert(!clg_mutex_is_held(&store->group_lock)); /* who waits holds up nobody */
     held_until_ms = held_until_ms == 0 ? now_ms() + HELD_MS : held_until_ms;
     if (held != NULL && now_ms() >= held_until_ms) {
         commitlog_abort(held);

@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_work_whole.c -- what is given back is so as a whole: a call that fails has changed nothing,
- * and is asked again.
+ * test_work_whole.c -- what is acknowledged, or given back, is so as a whole: a call that fails has
+ * changed nothing, and is asked again.
  */
 #include "support/run_suite.h"
 #include "unit/timer_fixture.h"
 
-enum { MANY = 2048, FEW = 4 };
+enum { WIDE = 40, EACH = 3, MANY = 2048, FEW = 4, NONE = COMMITLOG_LEVEL_NONE };
 
 static struct commitlog_group *group;
 static struct commitlog_receiver *receiver;
@@ -73,6 +73,68 @@ static uint64_t end_of(uint32_t of)
     return info.next_offset;
 }
 
+/* Of each queue the first is consumed, the next is out, and the last is done. */
+static void check_each_queue(void)
+{
+    for (uint32_t queue = 0; queue < WIDE; queue++) {
+        struct commitlog_group_offset offset = {.topic = topic, .queue = queue};
+        struct commitlog_work_info info = {.struct_bytes = sizeof(info)};
+        ck_assert_int_eq(commitlog_group_fetch(group, &offset, 1, &err), 0);
+        ck_assert_uint_eq(offset.offset, 1);
+        for (uint64_t i = 1; i < EACH; i++) {
+            ck_assert_int_eq(commitlog_group_work(group, topic, queue, i, &info, &err), 0);
+            ck_assert_uint_eq(info.offset, i);
+            ck_assert_uint_eq(info.count, 1);
+            ck_assert_uint_eq(info.state, i == 1 ? COMMITLOG_WORK_PENDING : COMMITLOG_WORK_DONE);
+        }
+    }
+}
+
+/* Some from the committed offset on, and some beyond. Each allocation may fail. */
+START_TEST(an_acknowledgement_is_whole)
+{
+    bool failed = true;
+    for (uint64_t nth = 1; failed; nth++) {
+        uint32_t asked = 0;
+        if (nth > 1) {
+            work_teardown();
+            setup();
+        }
+        open_work(WIDE);
+        for (uint32_t queue = 0; queue < WIDE; queue++) {
+            put(queue, EACH);
+        }
+        receive_all(0, WIDE * EACH);
+        for (uint32_t i = 0; i < WIDE * EACH; i++) {
+            if (given[i].offset != 1) {
+                given[asked++] = given[i];
+            }
+        }
+        const uint64_t before = store_positions().claimed;
+        ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, nth, ENOMEM, 0), 0);
+        int32_t rc = commitlog_ack(receiver, given, asked, NONE, &err);
+        ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, 0, 0, 0), 0);
+        failed = rc == COMMITLOG_ENOMEM;
+        if (failed) {
+            ck_assert_uint_eq(store_positions().claimed, before);
+            rc = commitlog_ack(receiver, given, asked, NONE, &err);
+        }
+        ck_assert_msg(rc == 0, "allocation %u: %s", (unsigned)nth, commitlog_error_name(rc));
+        check_each_queue();
+        ck_assert(failed || nth > 4); /* what is asked for, what is said of it */
+    }
+    for (int views = 0; views < 2; views++) {
+        close_work();
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        if (views == 0) {
+            forget_views();
+        }
+        open_work(WIDE);
+        check_each_queue();
+    }
+}
+END_TEST
+
 /* Those that come again are too many for a segment; one does not come again. */
 START_TEST(what_cannot_be_given_back_leaves_no_dead_letter)
 {
@@ -136,6 +198,7 @@ int main(void)
     TCase *cases = tcase_create("cases");
     tcase_set_timeout(cases, 60);
     tcase_add_checked_fixture(cases, setup, work_teardown);
+    tcase_add_test(cases, an_acknowledgement_is_whole);
     tcase_add_test(cases, what_cannot_be_given_back_leaves_no_dead_letter);
     tcase_add_test(cases, dead_letters_keep_their_order);
     suite_add_tcase(suite, cases);
