@@ -76,11 +76,12 @@ void handle_group_config(struct connection *connection, const struct command *co
 static json_t *members_json(const struct audience *audience)
 {
     json_t *list = json_array();
-    for (const struct member *member = audience->members; member != NULL; member = member->next)
-        json_array_append_new(list, json_pack("{s:s, s:s, s:s, s:i}", "clientId", member->id,
-                                              "clientAddr", member->connection->host_text,
-                                              "language", language_name(member->language),
-                                              "version", (int)member->version));
+    for (const struct member *member = audience->members; member != NULL;
+         member = member_next(member))
+        json_array_append_new(
+            list, json_pack("{s:s, s:s, s:s, s:i}", "clientId", member->client->entry.name.data,
+                            "clientAddr", member->connection->host_text, "language",
+                            language_name(member->language), "version", (int)member->version));
     return list;
 }
 

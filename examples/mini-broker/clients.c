@@ -22,7 +22,8 @@ enum { ASKED_MAX = 64 }; /* members that are looked at for one that reads */
 struct clients {
     struct table consumers;
     struct table producers;
-    size_t bytes; /* the costs of all members and subscriptions */
+    struct table by_id; /* those that are members */
+    size_t bytes;       /* the costs of all members and subscriptions */
     struct log_seldom full;
 };
 
@@ -41,6 +42,11 @@ struct audience *clients_next_consumers(const struct broker *broker,
 {
     return (struct audience *)(void *)table_next(&broker->clients->consumers,
                                                  audience == NULL ? NULL : &audience->entry);
+}
+
+static struct client *client_find(const struct broker *broker, struct text id)
+{
+    return (struct client *)(void *)table_find(&broker->clients->by_id, id);
 }
 
 static struct table *clients_table(struct broker *broker, bool producer)
@@ -73,11 +79,11 @@ static bool charge(struct connection *by, size_t cost)
     return true;
 }
 
-/* With a share of the audience, which is there as long as it has a member. */
+/* With a share of the audience and of the client, which are there as long as they have a member. */
 static size_t member_cost(const struct audience *audience, size_t id_bytes)
 {
-    return sizeof(struct member) + id_bytes + sizeof *audience + audience->entry.name.bytes +
-           ALLOCATIONS_COST;
+    return sizeof(struct member) + sizeof(struct client) + id_bytes + sizeof *audience +
+           audience->entry.name.bytes + ALLOCATIONS_COST;
 }
 
 /* The connection is a member no more, or one less: others bring anew what it had subscribed. */
@@ -101,19 +107,20 @@ static void audience_unsubscribe(struct broker *broker, struct audience *audienc
     subscription_free(subscription);
 }
 
-static void audience_free(struct broker *broker, struct table *table, struct audience *audience)
+static void audience_free(struct broker *broker, struct audience *audience)
 {
     struct table_entry *entry;
     notices_forget(broker, audience);
     while ((entry = table_next(&audience->subscriptions, NULL)) != NULL)
         audience_unsubscribe(broker, audience, (struct subscription *)(void *)entry);
     table_free(&audience->subscriptions);
-    table_remove(table, &audience->entry);
+    table_remove(clients_table(broker, audience->producers), &audience->entry);
     free(audience);
 }
 
-static struct audience *audience_make(struct table *table, struct text group)
+static struct audience *audience_make(struct broker *broker, bool producers, struct text group)
 {
+    struct table *table = clients_table(broker, producers);
     struct audience *audience = (struct audience *)(void *)table_find(table, group);
     if (audience != NULL || table->count >= AUDIENCES_MAX || group.bytes > CLIENTS_GROUP_MAX)
         return audience;
@@ -123,6 +130,7 @@ static struct audience *audience_make(struct table *table, struct text group)
     if (group.bytes > 0)
         memcpy(audience + 1, group.data, group.bytes);
     audience->entry.name = (struct text){(char *)(audience + 1), group.bytes};
+    audience->producers = producers;
     if (!table_insert(table, &audience->entry)) {
         free(audience);
         return NULL;
@@ -130,34 +138,101 @@ static struct audience *audience_make(struct table *table, struct text group)
     return audience;
 }
 
-static struct member *audience_add(struct audience *audience, struct text id)
+/* NULL: no memory. */
+static struct client *client_make(struct broker *broker, struct text id)
+{
+    struct table *table = &broker->clients->by_id;
+    struct client *client = client_find(broker, id);
+    if (client != NULL)
+        return client;
+    client = calloc(1, sizeof *client + id.bytes + 1);
+    if (client == NULL)
+        return NULL;
+    if (id.bytes > 0)
+        memcpy(client + 1, id.data, id.bytes);
+    client->entry.name = (struct text){(char *)(client + 1), id.bytes};
+    if (!table_insert(table, &client->entry)) {
+        free(client);
+        return NULL;
+    }
+    return client;
+}
+
+/* It is gone with its last member. */
+static void client_settle(struct broker *broker, struct client *client)
+{
+    if (client->members[0] != NULL || client->members[1] != NULL)
+        return;
+    table_remove(&broker->clients->by_id, &client->entry);
+    free(client);
+}
+
+static void member_link(struct member *member, enum member_list list, struct member **head)
+{
+    member->next[list] = *head;
+    member->at[list] = head;
+    if (*head != NULL)
+        (*head)->at[list] = &member->next[list];
+    *head = member;
+}
+
+static void member_unlink(struct member *member, enum member_list list)
+{
+    *member->at[list] = member->next[list];
+    if (member->next[list] != NULL)
+        member->next[list]->at[list] = member->at[list];
+}
+
+/* It may be one of many, in a group of many: whichever list ends first says. */
+static struct member *member_find(const struct audience *audience, const struct client *client)
+{
+    struct member *in_group = audience->members;
+    struct member *of_client = client == NULL ? NULL : client->members[audience->producers];
+    while (in_group != NULL && of_client != NULL) {
+        if (in_group->client == client)
+            return in_group;
+        if (of_client->audience == audience)
+            return of_client;
+        in_group = member_next(in_group);
+        of_client = of_client->next[MEMBER_OF_CLIENT];
+    }
+    return NULL;
+}
+
+static struct member *audience_add(struct broker *broker, struct audience *audience, struct text id)
 {
     if (audience->member_count >= MEMBERS_MAX || id.bytes > ID_MAX)
         return NULL;
-    struct member *member = calloc(1, sizeof *member + id.bytes + 1);
-    if (member == NULL)
+    struct client *client = client_make(broker, id);
+    struct member *member = client == NULL ? NULL : calloc(1, sizeof *member);
+    if (member == NULL) {
+        if (client != NULL)
+            client_settle(broker, client);
         return NULL;
-    if (id.bytes > 0)
-        memcpy(member->id, id.data, id.bytes);
-    member->id_bytes = id.bytes;
-    member->next = audience->members;
-    audience->members = member;
+    }
+    member->client = client;
+    member->audience = audience;
+    member_link(member, MEMBER_OF_CLIENT, &client->members[audience->producers]);
+    member_link(member, MEMBER_OF_AUDIENCE, &audience->members);
     audience->member_count++;
     return member;
 }
 
 /* To another connection than it had. */
-static bool member_move(struct audience *audience, struct member *member,
-                        struct connection *connection)
+static bool member_move(struct member *member, struct connection *connection)
 {
-    const size_t cost = member_cost(audience, member->id_bytes);
+    const size_t cost = member_cost(member->audience, member->client->entry.name.bytes);
     discharge(connection->broker, member->connection, cost);
     if (!charge(connection, cost)) {
         charge_anyway(connection->broker, member->connection, cost);
         return false;
     }
-    audience_disown(audience, member->connection);
+    audience_disown(member->audience, member->connection);
     member->connection = connection;
+    member_unlink(member, MEMBER_OF_CONNECTION);
+    member_link(member, MEMBER_OF_CONNECTION, &connection->members);
+    member_unlink(member, MEMBER_OF_CLIENT);
+    member_link(member, MEMBER_OF_CLIENT, &member->client->members[member->audience->producers]);
     return true;
 }
 
@@ -169,12 +244,14 @@ static struct member *member_make(struct audience *audience, struct text id,
     *out_taken = TAKEN_FULL;
     if (!charge(connection, cost))
         return NULL;
-    struct member *member = audience_add(audience, id);
+    struct member *member = audience_add(connection->broker, audience, id);
     *out_taken = member != NULL ? TAKEN_NEW : id.bytes > ID_MAX ? TAKEN_NOT : TAKEN_FULL;
-    if (member == NULL)
+    if (member == NULL) {
         discharge(connection->broker, connection, cost);
-    else
-        member->connection = connection;
+        return NULL;
+    }
+    member->connection = connection;
+    member_link(member, MEMBER_OF_CONNECTION, &connection->members);
     return member;
 }
 
@@ -183,26 +260,23 @@ struct audience *clients_join(struct connection *connection, const struct comman
                               enum taken *out_taken)
 {
     struct broker *broker = connection->broker;
-    struct table *table = clients_table(broker, producer);
-    struct audience *audience = audience_make(table, group);
+    struct audience *audience = audience_make(broker, producer, group);
     *out_taken = group.bytes > CLIENTS_GROUP_MAX ? TAKEN_NOT : TAKEN_FULL;
     if (audience == NULL)
         return NULL;
-    struct member *member = audience->members;
-    while (member != NULL && !text_equal((struct text){member->id, member->id_bytes}, id))
-        member = member->next;
+    struct member *member = member_find(audience, client_find(broker, id));
     if (member == NULL) {
         member = member_make(audience, id, connection, out_taken);
     } else {
         *out_taken = TAKEN_SAME;
-        if (member->connection != connection && !member_move(audience, member, connection)) {
+        if (member->connection != connection && !member_move(member, connection)) {
             *out_taken = TAKEN_FULL;
             return NULL;
         }
     }
     if (member == NULL) {
         if (audience->members == NULL)
-            audience_free(broker, table, audience);
+            audience_free(broker, audience);
         return NULL;
     }
     if (*out_taken == TAKEN_NEW)
@@ -210,42 +284,29 @@ struct audience *clients_join(struct connection *connection, const struct comman
                  producer ? "producers" : "consumers", (int)group.bytes, group.data);
     member->version = command->version;
     member->language = command->language;
-    connection->is_client = true;
     return audience;
 }
 
-/* Members of this connection: all (id NULL), or that with the id. True: there were some. */
-static bool audience_remove(struct audience *audience, struct connection *connection,
-                            const struct text *id)
+/* Who is left is told; the audience is gone with the last member. */
+static void audience_changed(struct broker *broker, struct audience *audience)
 {
-    bool left = false;
-    struct member **at = &audience->members;
-    while (*at != NULL) {
-        struct member *member = *at;
-        if (member->connection == connection &&
-            (id == NULL || text_equal((struct text){member->id, member->id_bytes}, *id))) {
-            *at = member->next;
-            left = true;
-            discharge(connection->broker, connection, member_cost(audience, member->id_bytes));
-            free(member);
-            audience->member_count--;
-        } else {
-            at = &member->next;
-        }
-    }
-    if (left)
-        audience_disown(audience, connection);
-    return left;
-}
-
-static void audience_changed(struct broker *broker, bool producer, struct audience *audience)
-{
-    log_line(LOG_INFO, "%s %.*s: %u members", producer ? "producers" : "consumers",
+    log_line(LOG_INFO, "%s %.*s: %u members", audience->producers ? "producers" : "consumers",
              (int)audience->entry.name.bytes, audience->entry.name.data, audience->member_count);
     if (audience->members == NULL)
-        audience_free(broker, clients_table(broker, producer), audience);
-    else if (!producer)
+        audience_free(broker, audience);
+    else if (!audience->producers)
         notices_changed(broker, audience);
+}
+
+static void member_drop(struct broker *broker, struct member *member)
+{
+    struct audience *audience = member->audience;
+    discharge(broker, member->connection, member_cost(audience, member->client->entry.name.bytes));
+    for (unsigned list = 0; list < MEMBER_LISTS; list++)
+        member_unlink(member, (enum member_list)list);
+    client_settle(broker, member->client);
+    free(member);
+    audience->member_count--;
 }
 
 void clients_leave(struct connection *connection, bool producer, struct text group, struct text id)
@@ -253,27 +314,30 @@ void clients_leave(struct connection *connection, bool producer, struct text gro
     struct broker *broker = connection->broker;
     struct audience *audience =
         producer ? clients_producers(broker, group) : clients_consumers(broker, group);
-    if (audience == NULL || !audience_remove(audience, connection, &id))
+    struct member *member =
+        audience == NULL ? NULL : member_find(audience, client_find(broker, id));
+    if (member == NULL || member->connection != connection)
         return;
+    audience_disown(audience, connection);
+    member_drop(broker, member);
     if (!producer)
         locks_release_client(broker, group, id);
-    audience_changed(broker, producer, audience);
+    audience_changed(broker, audience);
 }
 
 void clients_gone(struct connection *connection)
 {
     struct broker *broker = connection->broker;
-    if (!connection->is_client || broker->clients == NULL)
-        return;
-    for (int producer = 0; producer < 2; producer++) {
-        struct table *table = clients_table(broker, producer != 0);
-        struct table_entry *entry = table_next(table, NULL);
-        while (entry != NULL) {
-            struct audience *audience = (struct audience *)(void *)entry;
-            entry = table_next(table, entry);
-            if (audience_remove(audience, connection, NULL))
-                audience_changed(broker, producer != 0, audience);
-        }
+    const uint64_t round = ++broker->round;
+    struct member *next;
+    for (struct member *member = connection->members; member != NULL; member = next) {
+        struct audience *audience = member->audience;
+        next = member->next[MEMBER_OF_CONNECTION];
+        if (audience->round != round) /* once, however many members of it go */
+            audience_disown(audience, connection);
+        audience->round = round;
+        member_drop(broker, member);
+        audience_changed(broker, audience);
     }
 }
 
@@ -285,27 +349,20 @@ struct connection *clients_any_producer(const struct broker *broker, struct text
     uint32_t steps = (uint32_t)broker->next_opaque % audience->member_count;
     const struct member *member = audience->members;
     while (steps-- > 0)
-        member = member->next;
+        member = member_next(member);
     for (uint32_t i = 0; i < audience->member_count && i < ASKED_MAX; i++) {
         if (!member->connection->closed && !connection_is_behind(member->connection))
             return member->connection;
-        member = member->next != NULL ? member->next : audience->members;
+        member = member_next(member) != NULL ? member_next(member) : audience->members;
     }
     return NULL;
 }
 
 struct connection *clients_find_producer(const struct broker *broker, struct text id)
 {
-    const struct table *table = &broker->clients->producers;
-    for (const struct table_entry *entry = table_next(table, NULL); entry != NULL;
-         entry = table_next(table, entry)) {
-        const struct member *member = ((const struct audience *)(const void *)entry)->members;
-        for (; member != NULL; member = member->next) {
-            if (text_equal((struct text){member->id, member->id_bytes}, id))
-                return member->connection;
-        }
-    }
-    return NULL;
+    const struct client *client = client_find(broker, id);
+    const struct member *member = client == NULL ? NULL : client->members[true];
+    return member == NULL ? NULL : member->connection;
 }
 
 const struct subscription *clients_subscription(const struct broker *broker, struct text group,
@@ -398,6 +455,7 @@ void clients_stop(struct broker *broker)
         return;
     table_free(&clients->consumers); /* connections_stop has emptied them */
     table_free(&clients->producers);
+    table_free(&clients->by_id);
     free(clients);
     broker->clients = NULL;
 }

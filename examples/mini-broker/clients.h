@@ -2,11 +2,13 @@
 /*
  * clients.h - who is connected: producers and consumers by group, and what the latter subscribe.
  *
- * Owns: struct audience, one for each group with members, and its members and subscriptions.
- * Invariants: 1. a member's connection is open; 2. an audience without members is gone; 3. members
- * of a consumer group are told of every change of members or subscriptions; 4. what is kept is at
- * most CLIENTS_BYTES_MAX, and of the heartbeats of one connection CLIENT_BYTES_MAX, so that a
- * single one cannot keep others out. Threads: the loop's.
+ * Owns: struct audience, one for each group with members, its members and subscriptions, and struct
+ * client, one for each id that members have. Invariants: 1. a member's connection is open; 2. an
+ * audience without members is gone, and so is a client; 3. members of a consumer group are told of
+ * every change of members or subscriptions; 4. what is kept is at most CLIENTS_BYTES_MAX, and of
+ * the heartbeats of one connection CLIENT_BYTES_MAX, so that a single one cannot keep others
+ * out; 5. the end of a connection costs what it has joined, however many others there are. Threads:
+ * the loop's.
  */
 #ifndef MINI_BROKER_CLIENTS_H
 #define MINI_BROKER_CLIENTS_H
@@ -30,21 +32,31 @@ enum taken {
     TAKEN_FULL /* it would be beyond what is kept, or there is no memory */
 };
 
+/* Each member is in three lists. */
+enum member_list { MEMBER_OF_AUDIENCE, MEMBER_OF_CONNECTION, MEMBER_OF_CLIENT, MEMBER_LISTS };
+
+struct client {
+    struct table_entry entry;  /* by its id, NUL behind it */
+    struct member *members[2]; /* of consumers, and of producers */
+};
+
 struct member {
-    struct member *next;
+    struct member *next[MEMBER_LISTS];
+    struct member **at[MEMBER_LISTS]; /* what points to it */
+    struct audience *audience;
     struct connection *connection;
+    struct client *client;
     bool owed; /* notices.c: it is still to be told that the group has changed */
-    int32_t version;
     uint8_t language;
-    size_t id_bytes;
-    char id[];
+    int32_t version;
 };
 
 struct audience {
     struct table_entry entry; /* by group */
     struct member *members;
+    bool producers;
     uint32_t member_count;
-    uint64_t round;                /* of the last heartbeat that names it */
+    uint64_t round;                /* of the last heartbeat that names it, or end of a member */
     struct audience *changed_next; /* notices.c */
     struct audience **changed_at;  /* NULL: it is in no list */
     struct table subscriptions;
@@ -55,6 +67,12 @@ struct audience {
 
 bool clients_start(struct broker *broker);
 void clients_stop(struct broker *broker);
+
+/* In its audience; NULL ends. */
+static inline struct member *member_next(const struct member *member)
+{
+    return member->next[MEMBER_OF_AUDIENCE];
+}
 
 struct audience *clients_consumers(const struct broker *broker, struct text group);
 struct audience *clients_producers(const struct broker *broker, struct text group);
@@ -71,7 +89,7 @@ void clients_leave(struct connection *connection, bool producer, struct text gro
 void clients_gone(struct connection *connection);
 /* Some member's connection, which reads, not always the same; NULL: none. */
 struct connection *clients_any_producer(const struct broker *broker, struct text group);
-/* By its own id; NULL: it is not there. */
+/* Of the member with this id that came last; NULL: there is none. */
 struct connection *clients_find_producer(const struct broker *broker, struct text id);
 /* NULL: not subscribed. */
 const struct subscription *clients_subscription(const struct broker *broker, struct text group,

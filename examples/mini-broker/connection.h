@@ -44,7 +44,8 @@ struct connection {
     int64_t taken_ms;        /* when it took bytes last */
     size_t leased;           /* of the output, as it was counted */
     size_t kept;             /* bytes of output and input, likewise */
-    size_t told;             /* bytes that clients.c keeps of its heartbeats */
+    size_t told;             /* bytes that clients.c keeps of its heartbeats, */
+    struct member *members;  /* and what it is of which groups, by them */
     size_t held;             /* bytes that hold.c keeps of its pulls */
     uint64_t round;          /* the last in which it was looked at */
     uint64_t wrong_until_ns; /* record.c gives it none before */
@@ -56,11 +57,10 @@ struct connection {
     bool closed;
     bool gone; /* the other end is: what it said is read, and not answered */
     bool dirty;
-    bool is_later;  /* its frames wait for the next turn */
-    bool begun;     /* the first byte has come */
-    bool unread;    /* of what TLS has taken, something may be left */
-    bool parted;    /* the broker stops: it was told that no more comes */
-    bool is_client; /* a member of some group */
+    bool is_later; /* its frames wait for the next turn */
+    bool begun;    /* the first byte has come */
+    bool unread;   /* of what TLS has taken, something may be left */
+    bool parted;   /* the broker stops: it was told that no more comes */
 };
 
 bool connections_start(struct broker *broker);

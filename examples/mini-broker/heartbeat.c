@@ -155,9 +155,10 @@ void handle_consumers(struct connection *connection, const struct command *comma
     const char *separator = "";
     buffer_clear(out);
     buffer_put_text(out, TEXT("{\"consumerIdList\":["));
-    for (const struct member *member = audience->members; member != NULL; member = member->next) {
+    for (const struct member *member = audience->members; member != NULL;
+         member = member_next(member)) {
         buffer_put_text(out, text_of(separator));
-        buffer_put_json(out, (struct text){member->id, member->id_bytes});
+        buffer_put_json(out, member->client->entry.name);
         separator = ",";
     }
     buffer_put_text(out, TEXT("]}"));

@@ -46,7 +46,7 @@ void notices_forget(struct broker *broker, struct audience *audience)
 static void tell(struct broker *broker, const struct audience *audience, bool all)
 {
     const uint64_t round = ++broker->round;
-    for (struct member *member = audience->members; member != NULL; member = member->next) {
+    for (struct member *member = audience->members; member != NULL; member = member_next(member)) {
         struct connection *connection = member->connection;
         if (connection->closed || (!all && !member->owed))
             continue;

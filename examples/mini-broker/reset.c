@@ -77,7 +77,8 @@ static void tell(struct broker *broker, const struct audience *audience, const s
 {
     const uint64_t round = ++broker->round;
     size_t bytes = 0, left = 0;
-    for (const struct member *member = audience->members; member != NULL; member = member->next) {
+    for (const struct member *member = audience->members; member != NULL;
+         member = member_next(member)) {
         if (member->connection->closed || member->connection->round == round)
             continue;
         member->connection->round = round;
