@@ -11,6 +11,7 @@
 #include "append.h"
 
 #include "codes.h"
+#include "hold.h"
 #include "room.h"
 
 enum { WAIT_MS = 1000 };
@@ -111,13 +112,16 @@ int32_t append_message(struct broker *broker, struct message *message,
     if (message->deliver_at_ms != 0)
         return append_for_later(broker, message, record, out_receipt, err);
     const size_t bytes = layout_bytes(&message->layout);
-    const int32_t code = commitlog_reserve(broker->store, &record, bytes, append_wait_ms(broker),
-                                           &reservation, &body, err);
+    int32_t code = commitlog_reserve(broker->store, &record, bytes, append_wait_ms(broker),
+                                     &reservation, &body, err);
     (void)append_waited(broker, code);
     if (code != COMMITLOG_OK)
         return room_told(broker, code, bytes);
     layout_write(&message->layout, body);
-    return room_told(broker, commitlog_commit(reservation, WAIT_MS, out_receipt, err), bytes);
+    code = commitlog_commit(reservation, WAIT_MS, out_receipt, err);
+    if (code == COMMITLOG_OK)
+        hold_grown(broker, message->topic, message->queue, out_receipt->end_position);
+    return room_told(broker, code, bytes);
 }
 
 int32_t append_reply_code(int32_t code)

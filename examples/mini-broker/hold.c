@@ -3,9 +3,14 @@
  * hold.c - long polling, woken by the store. See hold.h.
  *
  * The store's event descriptor says that something became visible, whoever appended it: a producer,
- * or the store itself, which delivers what was delayed. It does not say where, so each queue that
- * is waited for is asked for its end, once however many wait for it, and only the pulls of one that
- * grew are tried.
+ * or the store itself, which delivers what was delayed. It does not say where: queues that the
+ * broker has written to are marked, and asked for their ends, once however many wait for one; only
+ * the pulls of one that grew are tried. For what the store delivers all queues that are waited for
+ * are asked, at once or, if that took long the last time, after WALK_TIMES as long.
+ *
+ * A mark stays until the log is visible to where the message ends, which with --flush sync is when
+ * the disk has it. A pull that comes is marked, too: what was written before may become visible
+ * after it was tried.
  *
  * Happy path: hold, event, try, answer. Failure modes: too much is held, or what the client was
  * given before still waits to be taken: it is told that there is nothing, and asks again.
@@ -17,7 +22,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
-enum { HOLDS_MAX = 200000, TICK_MS = 100, ALLOCATION_COST = 32 };
+enum { HOLDS_MAX = 200000, TICK_MS = 100, ALLOCATION_COST = 32, WALK_TIMES = 20 };
 enum { LINE_NAME = sizeof(struct topic *) + sizeof(uint32_t) };
 
 struct line {                 /* those that wait for a queue */
@@ -26,6 +31,9 @@ struct line {                 /* those that wait for a queue */
     struct held *first;
     uint32_t queue;
     uint64_t seen; /* its end, when all of them had been tried; UINT64_MAX: one was not */
+    struct line *grown_next;
+    struct line **grown_at;  /* NULL: it is not marked */
+    uint64_t grown_position; /* marked until the log is visible to there */
 };
 
 struct held {
@@ -41,11 +49,37 @@ struct holds {
     struct broker *broker;
     struct table lines;
     uint32_t count;
-    size_t bytes; /* the costs of all */
+    size_t bytes;            /* the costs of all */
+    struct line *grown;      /* a list both ways */
+    uint64_t rests_until_ns; /* before, not all lines are looked at */
+    uv_timer_t later;        /* then they are */
     uv_poll_t event;
     uv_timer_t tick;
     int fd;
 };
+
+static void line_mark(struct holds *holds, struct line *line, uint64_t position)
+{
+    if (position > line->grown_position)
+        line->grown_position = position;
+    if (line->grown_at != NULL)
+        return;
+    line->grown_next = holds->grown;
+    if (holds->grown != NULL)
+        holds->grown->grown_at = &line->grown_next;
+    line->grown_at = &holds->grown;
+    holds->grown = line;
+}
+
+static void line_unmark(struct line *line)
+{
+    if (line->grown_at == NULL)
+        return;
+    *line->grown_at = line->grown_next;
+    if (line->grown_next != NULL)
+        line->grown_next->grown_at = line->grown_at;
+    line->grown_at = NULL;
+}
 
 /* Nobody of a queue waits any more: the line is gone with the last one. */
 static void hold_drop(struct holds *holds, struct held *held)
@@ -58,6 +92,7 @@ static void hold_drop(struct holds *holds, struct held *held)
     else
         line->first = held->next;
     if (line->first == NULL) {
+        line_unmark(line);
         table_remove(&holds->lines, &line->entry);
         topic_unwait(line->topic);
         free(line);
@@ -95,6 +130,57 @@ static void line_try(struct holds *holds, struct line *line, uint64_t end)
     }
 }
 
+/* Likewise. */
+static void line_look(struct holds *holds, struct line *line)
+{
+    struct commitlog_queue_info info;
+    if (topic_bounds(holds->broker, line->topic, line->queue, &info) != COMMITLOG_OK)
+        return; /* nothing is known: they are held until their time is over */
+    if (info.next_offset != line->seen || line->topic->deleted)
+        line_try(holds, line, info.next_offset);
+}
+
+static void look_at_grown(struct holds *holds)
+{
+    struct commitlog_positions positions = {.struct_bytes = sizeof positions};
+    struct line *next;
+    if (holds->grown == NULL ||
+        commitlog_positions_get(holds->broker->store, &positions) != COMMITLOG_OK)
+        return;
+    for (struct line *line = holds->grown; line != NULL; line = next) {
+        next = line->grown_next;
+        if (line->grown_position <= positions.visible)
+            line_unmark(line);
+        line_look(holds, line);
+    }
+}
+
+static void on_later(uv_timer_t *later);
+
+static void look_at_all(struct holds *holds)
+{
+    const uint64_t begin = uv_hrtime();
+    if (begin < holds->rests_until_ns) {
+        (void)uv_timer_start(&holds->later, on_later, (holds->rests_until_ns - begin) / 1000000 + 1,
+                             0);
+        return;
+    }
+    (void)uv_timer_stop(&holds->later);
+    struct table_entry *entry = table_next(&holds->lines, NULL);
+    while (entry != NULL) {
+        struct line *line = (struct line *)(void *)entry;
+        entry = table_next(&holds->lines, entry);
+        line_look(holds, line);
+    }
+    const uint64_t end = uv_hrtime();
+    holds->rests_until_ns = end + WALK_TIMES * (end - begin);
+}
+
+static void on_later(uv_timer_t *later)
+{
+    look_at_all(later->data);
+}
+
 static void on_event(uv_poll_t *poll, int status, int events)
 {
     struct holds *holds = poll->data;
@@ -102,16 +188,8 @@ static void on_event(uv_poll_t *poll, int status, int events)
     (void)events;
     if (status < 0 || read(holds->fd, &ignored, sizeof ignored) < 0)
         return;
-    struct table_entry *entry = table_next(&holds->lines, NULL);
-    while (entry != NULL) {
-        struct line *line = (struct line *)(void *)entry;
-        struct commitlog_queue_info info;
-        entry = table_next(&holds->lines, entry);
-        if (topic_bounds(holds->broker, line->topic, line->queue, &info) != COMMITLOG_OK)
-            continue; /* nothing is known: they are held until their time is over */
-        if (info.next_offset != line->seen || line->topic->deleted)
-            line_try(holds, line, info.next_offset);
-    }
+    look_at_grown(holds);
+    look_at_all(holds);
 }
 
 static void on_tick(uv_timer_t *tick)
@@ -166,19 +244,25 @@ static void line_name(char name[LINE_NAME], const struct topic *topic, uint32_t 
     memcpy(name + sizeof topic, &queue, sizeof queue);
 }
 
-/* NULL: no memory. */
-static struct line *line_of(struct holds *holds, struct topic *topic, uint32_t queue)
+/* NULL: nobody waits for it. */
+static struct line *line_find(const struct holds *holds, const struct topic *topic, uint32_t queue)
 {
     char name[LINE_NAME];
     line_name(name, topic, queue);
-    struct table_entry *found = table_find(&holds->lines, (struct text){name, sizeof name});
-    if (found != NULL)
-        return (struct line *)(void *)found;
-    struct line *line = calloc(1, sizeof *line + sizeof name);
+    return (struct line *)(void *)table_find(&holds->lines, (struct text){name, sizeof name});
+}
+
+/* NULL: no memory. */
+static struct line *line_of(struct holds *holds, struct topic *topic, uint32_t queue)
+{
+    struct line *line = line_find(holds, topic, queue);
+    if (line != NULL)
+        return line;
+    line = calloc(1, sizeof *line + LINE_NAME);
     if (line == NULL)
         return NULL;
-    memcpy(line + 1, name, sizeof name);
-    line->entry.name = (struct text){(char *)(line + 1), sizeof name};
+    line_name((char *)(line + 1), topic, queue);
+    line->entry.name = (struct text){(char *)(line + 1), LINE_NAME};
     line->topic = topic;
     line->queue = queue;
     line->seen = UINT64_MAX;
@@ -193,7 +277,8 @@ static struct line *line_of(struct holds *holds, struct topic *topic, uint32_t q
 bool hold_pull(struct broker *broker, const struct pull *pull)
 {
     struct holds *holds = broker->holds;
-    if (!hold_listen(holds))
+    struct commitlog_positions positions = {.struct_bytes = sizeof positions};
+    if (!hold_listen(holds) || commitlog_positions_get(broker->store, &positions) != COMMITLOG_OK)
         return false;
     const size_t cost = sizeof(struct held) + sizeof(struct line) + LINE_NAME +
                         2 * ALLOCATION_COST + (pull->own == NULL ? 0 : pull->own->cost);
@@ -207,6 +292,7 @@ bool hold_pull(struct broker *broker, const struct pull *pull)
     held->pull = *pull;
     held->line = line;
     held->seen = pull->offset; /* if it has grown since, the event is still to come */
+    line_mark(holds, line, positions.claimed);
     if (line->seen != held->seen)
         line->seen = UINT64_MAX;
     held->until_ms = (int64_t)uv_now(&broker->loop) + pull->hold_ms;
@@ -222,13 +308,18 @@ bool hold_pull(struct broker *broker, const struct pull *pull)
     return true;
 }
 
+void hold_grown(struct broker *broker, const struct topic *topic, uint32_t queue,
+                uint64_t end_position)
+{
+    struct line *line = line_find(broker->holds, topic, queue);
+    if (line != NULL)
+        line_mark(broker->holds, line, end_position);
+}
+
 void hold_moved(struct broker *broker, struct text group, const struct topic *topic, uint32_t queue)
 {
     struct holds *holds = broker->holds;
-    char name[LINE_NAME];
-    line_name(name, topic, queue);
-    const struct line *line = (const struct line *)(const void *)table_find(
-        &holds->lines, (struct text){name, sizeof name});
+    const struct line *line = line_find(holds, topic, queue);
     struct held *next;
     for (struct held *held = line == NULL ? NULL : line->first; held != NULL; held = next) {
         struct pull *pull = &held->pull;
@@ -253,7 +344,8 @@ bool hold_start(struct broker *broker)
     holds->fd = -1;
     broker->holds = holds;
     uv_timer_init(&broker->loop, &holds->tick);
-    holds->event.data = holds->tick.data = holds;
+    uv_timer_init(&broker->loop, &holds->later);
+    holds->event.data = holds->tick.data = holds->later.data = holds;
     return uv_timer_start(&holds->tick, on_tick, TICK_MS, TICK_MS) == 0;
 }
 
@@ -272,6 +364,7 @@ void hold_stop(struct broker *broker)
     if (holds->fd >= 0)
         uv_close((uv_handle_t *)&holds->event, NULL);
     uv_close((uv_handle_t *)&holds->tick, NULL);
+    uv_close((uv_handle_t *)&holds->later, NULL);
     (void)uv_run(&broker->loop, UV_RUN_NOWAIT);
     free(holds);
     broker->holds = NULL;

@@ -14,6 +14,7 @@
 #include "crc32.h"
 #include "dispatch.h"
 #include "durable.h"
+#include "hold.h"
 #include "room.h"
 #include "send.h"
 
@@ -235,6 +236,8 @@ static void batch_store(struct connection *connection, const struct command *com
         reply_error(connection, command, append_reply_code(code), "%s", err.message);
         return;
     }
+    hold_grown(broker, message->topic, message->queue,
+               batch->receipts[batch->count - 1].end_position);
     broker->put_count += batch->count;
     message->topic->put_count += batch->count;
     const bool wait = !text_equal(properties_find(send->properties, "WAIT"), TEXT("false"));

@@ -18,6 +18,7 @@
 #include "codes.h"
 #include "dispatch.h"
 #include "durable.h"
+#include "hold.h"
 #include "log.h"
 #include "reply.h"
 #include "room.h"
@@ -123,20 +124,23 @@ static int32_t transaction_decide(struct broker *broker, uint64_t number, bool c
     struct commitlog_transaction_message message = {.struct_bytes = sizeof message};
     const bool known =
         commitlog_transaction_message(broker->store, number, 0, &message) == COMMITLOG_OK;
+    struct commitlog_receipt receipt = {0};
     int32_t code = commitlog_transaction_open(broker->store, number, &transaction, err);
     if (code != COMMITLOG_OK)
         return code;
     const int32_t wait_ms = append_wait_ms(broker);
-    code = commit
-               ? commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_NONE, wait_ms, NULL, err)
-               : commitlog_transaction_rollback(transaction, COMMITLOG_LEVEL_NONE, wait_ms, err);
+    code = commit ? commitlog_transaction_commit(transaction, COMMITLOG_LEVEL_NONE, wait_ms,
+                                                 &receipt, err)
+                  : commitlog_transaction_rollback(transaction, COMMITLOG_LEVEL_NONE, wait_ms, err);
     (void)append_waited(broker, code);
     commitlog_transaction_close(transaction);
     struct topic *topic = known ? topic_of_stored(broker, message.topic) : NULL;
     if (code == COMMITLOG_OK && commit) {
         broker->put_count++;
-        if (topic != NULL)
+        if (topic != NULL) {
             topic->put_count++;
+            hold_grown(broker, topic, message.queue, receipt.end_position);
+        }
     }
     return code;
 }

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * test_pull.c -- pulls of a queue of which the store does not say where it begins and ends, and
- * what they hold of the store.
+ * test_pull.c -- pulls of a queue of which the store does not say where it begins and ends, what
+ * they hold of the store, and what wakes those that wait.
  *
  * A topic that claims more queues than the store's has such ones. No client is there: what it would
  * be sent is looked at.
@@ -13,6 +13,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "append.h"
 #include "clients.h"
 #include "codes.h"
 #include "command.h"
@@ -38,6 +39,17 @@ static struct options options;
 static struct topic *topic;
 static struct connection *connection;
 static char directory[DIRS_PATH_MAX];
+static uint64_t visibility;
+static uint64_t clock_ns, clock_step_ns; /* 0: the time of now */
+
+/* In place of libuv's, for the broker alone. */
+uint64_t uv_hrtime(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    clock_ns += clock_step_ns;
+    return clock_ns > 0 ? clock_ns : (uint64_t)now.tv_sec * 1000000000 + (uint64_t)now.tv_nsec;
+}
 
 static void append(const void *data, size_t bytes)
 {
@@ -55,6 +67,7 @@ static void setup(void)
 {
     dirs_make(directory, "test-pull");
     broker = (struct broker){0};
+    clock_ns = clock_step_ns = 0;
     char name[] = "mini-broker", data[] = "--data";
     char *words[] = {name, data, directory, NULL};
     ck_assert_int_eq(options_parse(3, words, &options), OPTIONS_RUN);
@@ -69,6 +82,8 @@ static void setup(void)
         COMMITLOG_OK);
     /* The store's own thread looks into segments, too. */
     ck_assert_int_eq(commitlog_options_set(small, COMMITLOG_OPT_THREAD, 0, NULL), COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_options_set(small, COMMITLOG_OPT_VISIBILITY, visibility, NULL),
+                     COMMITLOG_OK);
     ck_assert_int_eq(commitlog_open(directory, small, &broker.store, NULL), COMMITLOG_OK);
     commitlog_options_free(small);
     ck_assert_int_eq(uv_loop_init(&broker.loop), 0);
@@ -182,6 +197,113 @@ START_TEST(an_offset_is_not_confirmed_where_the_store_does_not_say)
 }
 END_TEST
 
+/* ---- what wakes those that wait ---------------------------------------------------------------
+ */
+
+/* Of queue 0, at its end. */
+static void wait_for(uint64_t end)
+{
+    struct pull pull = pull_of(0, 60000);
+    pull.asked = pull.offset = end;
+    ck_assert(!pull_try(&broker, &pull));
+    ck_assert(hold_pull(&broker, &pull));
+}
+
+/* As the broker appends. */
+static void send_to(uint32_t queue)
+{
+    static struct properties known;
+    struct commitlog_receipt receipt;
+    struct message message = {
+        .topic = topic, .queue = queue, .known = &known, .layout = {.body = TEXT("body")}};
+    ck_assert_int_eq(append_message(&broker, &message, &receipt, NULL), COMMITLOG_OK);
+}
+
+static void turns(void)
+{
+    for (int i = 0; i < 5; i++) {
+        (void)uv_run(&broker.loop, UV_RUN_NOWAIT);
+    }
+}
+
+/* Another pull waits, of a topic that is deleted, which a look at all lines finds out. One look at
+ * all was just made, and took a millisecond of a clock that stands still from now on. */
+static struct topic *others_wait(void)
+{
+    struct topic *other = topic_make(&broker, TEXT("other"), 1, PERM_READ | PERM_WRITE);
+    struct pull pull = pull_of(0, 60000);
+    ck_assert_ptr_nonnull(other);
+    uv_prepare_stop(&broker.connections->prepare); /* no socket takes the answers */
+    pull.topic = other;
+    pull.asked = pull.offset = 0;
+    clock_ns = clock_step_ns = 1000000;
+    ck_assert(hold_pull(&broker, &pull));
+    turns();
+    clock_step_ns = 0;
+    ck_assert_uint_eq(hold_count(&broker), 1);
+    other->deleted = true;
+    return other;
+}
+
+static void others_are_looked_at(struct topic *other)
+{
+    clock_ns += 1000000000;
+    for (int64_t until = broker_now_ms() + 20000;
+         hold_count(&broker) > 0 && broker_now_ms() < until; usleep(1000)) {
+        turns();
+    }
+    ck_assert_uint_eq(hold_count(&broker), 0);
+    other->deleted = false;
+}
+
+START_TEST(a_message_costs_a_look_at_its_own_queue)
+{
+    struct topic *other = others_wait();
+    for (uint64_t end = 1; end < 10; end++) {
+        wait_for(end);
+        send_to(0);
+        turns();
+        ck_assert_uint_eq(hold_count(&broker), 1);
+    }
+    others_are_looked_at(other);
+}
+END_TEST
+
+START_TEST(a_message_of_the_store_wakes_when_all_are_looked_at)
+{
+    struct topic *other = others_wait();
+    wait_for(1);
+    send_to(1); /* a pull that comes is looked at with the next event */
+    turns();
+    append("body", 4);
+    turns();
+    ck_assert_uint_eq(hold_count(&broker), 2);
+    others_are_looked_at(other);
+}
+END_TEST
+
+START_TEST(a_message_wakes_when_the_disk_has_it)
+{
+    struct topic *other = others_wait();
+    wait_for(1);
+    turns();
+    send_to(0);
+    turns();
+    ck_assert_uint_eq(hold_count(&broker), 2);
+    ck_assert_int_eq(commitlog_sync(broker.store, UINT64_MAX, -1, NULL), COMMITLOG_OK);
+    turns();
+    ck_assert_uint_eq(hold_count(&broker), 1);
+    send_to(0); /* and one that was sent before the pull came */
+    wait_for(2);
+    turns();
+    ck_assert_uint_eq(hold_count(&broker), 2);
+    ck_assert_int_eq(commitlog_sync(broker.store, UINT64_MAX, -1, NULL), COMMITLOG_OK);
+    turns();
+    ck_assert_uint_eq(hold_count(&broker), 1);
+    others_are_looked_at(other);
+}
+END_TEST
+
 /* ---- groups ---- */
 
 START_TEST(a_pull_that_makes_its_group_outlives_the_one_that_goes_for_it)
@@ -282,6 +404,12 @@ START_TEST(the_progress_of_a_group_holds_no_segment)
 }
 END_TEST
 
+static void setup_durable(void)
+{
+    visibility = COMMITLOG_VISIBLE_DURABLE;
+    setup();
+}
+
 static Suite *pull_suite(void)
 {
     Suite *suite = suite_create("broker-pull");
@@ -295,6 +423,13 @@ static Suite *pull_suite(void)
     tcase_add_test(cases, an_offset_is_not_confirmed_where_the_store_does_not_say);
     tcase_add_test(cases, a_pull_that_makes_its_group_outlives_the_one_that_goes_for_it);
     tcase_add_test(cases, rates_of_topics_that_are_gone_take_no_memory);
+    tcase_add_test(cases, a_message_costs_a_look_at_its_own_queue);
+    tcase_add_test(cases, a_message_of_the_store_wakes_when_all_are_looked_at);
+    suite_add_tcase(suite, cases);
+    cases = tcase_create("durable");
+    tcase_set_timeout(cases, 60);
+    tcase_add_checked_fixture(cases, setup_durable, teardown);
+    tcase_add_test(cases, a_message_wakes_when_the_disk_has_it);
     suite_add_tcase(suite, cases);
     return suite;
 }
