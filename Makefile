@@ -612,6 +612,7 @@ check-broker-ops: broker ## configuration, signals, metrics, status page, state 
 	    plain:tests/broker/promises_test.py plain:tests/broker/join_test.py \
 	    plain:tests/broker/config_test.py plain:tests/broker/answers_test.py \
 	    plain:tests/broker/consumers_test.py \
+	    plain:tests/broker/accounts_test.py \
 	    plain:tests/broker/counts_test.py
 check-broker-systemd: broker ## the service as it is installed, under a systemd in a container; root
 	@tools/check/deps.sh $(DEPS_BROKER_SYSTEMD)

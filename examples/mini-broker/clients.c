@@ -17,6 +17,9 @@
 #include <stdlib.h>
 
 enum { ID_MAX = 512, AUDIENCES_MAX = 100000, MEMBERS_MAX = 65536, ALLOCATIONS_COST = 96 };
+/* Each client of RocketMQ is in it, whatever it does. Nobody there asks for answers, and consumers
+ * that get all messages have one id on a host, of whichever account they are. */
+#define INNER_PRODUCERS TEXT("CLIENT_INNER_PRODUCER")
 enum { ASKED_MAX = 64 }; /* members that are looked at for one that reads */
 
 struct clients {
@@ -80,10 +83,15 @@ static bool charge(struct connection *by, size_t cost)
 }
 
 /* With a share of the audience and of the client, which are there as long as they have a member. */
-static size_t member_cost(const struct audience *audience, size_t id_bytes)
+static size_t member_cost(const struct audience *audience, struct text id, struct text account)
 {
-    return sizeof(struct member) + sizeof(struct client) + id_bytes + sizeof *audience +
-           audience->entry.name.bytes + ALLOCATIONS_COST;
+    return sizeof(struct member) + account.bytes + sizeof(struct client) + id.bytes +
+           sizeof *audience + audience->entry.name.bytes + ALLOCATIONS_COST;
+}
+
+static struct text account_of(const struct broker *broker, const struct command *command)
+{
+    return broker->acl == NULL ? (struct text){0} : command_text(command, "AccessKey");
 }
 
 /* The connection is a member no more, or one less: others bring anew what it had subscribed. */
@@ -199,17 +207,21 @@ static struct member *member_find(const struct audience *audience, const struct 
     return NULL;
 }
 
-static struct member *audience_add(struct broker *broker, struct audience *audience, struct text id)
+static struct member *audience_add(struct broker *broker, struct audience *audience, struct text id,
+                                   struct text account)
 {
     if (audience->member_count >= MEMBERS_MAX || id.bytes > ID_MAX)
         return NULL;
     struct client *client = client_make(broker, id);
-    struct member *member = client == NULL ? NULL : calloc(1, sizeof *member);
+    struct member *member = client == NULL ? NULL : calloc(1, sizeof *member + account.bytes);
     if (member == NULL) {
         if (client != NULL)
             client_settle(broker, client);
         return NULL;
     }
+    if (account.bytes > 0)
+        memcpy(member + 1, account.data, account.bytes);
+    member->account = (struct text){(char *)(member + 1), account.bytes};
     member->client = client;
     member->audience = audience;
     member_link(member, MEMBER_OF_CLIENT, &client->members[audience->producers]);
@@ -221,7 +233,7 @@ static struct member *audience_add(struct broker *broker, struct audience *audie
 /* To another connection than it had. */
 static bool member_move(struct member *member, struct connection *connection)
 {
-    const size_t cost = member_cost(member->audience, member->client->entry.name.bytes);
+    const size_t cost = member_cost(member->audience, member->client->entry.name, member->account);
     discharge(connection->broker, member->connection, cost);
     if (!charge(connection, cost)) {
         charge_anyway(connection->broker, member->connection, cost);
@@ -237,14 +249,14 @@ static bool member_move(struct member *member, struct connection *connection)
 }
 
 /* NULL: *out_taken says why. */
-static struct member *member_make(struct audience *audience, struct text id,
+static struct member *member_make(struct audience *audience, struct text id, struct text account,
                                   struct connection *connection, enum taken *out_taken)
 {
-    const size_t cost = member_cost(audience, id.bytes);
+    const size_t cost = member_cost(audience, id, account);
     *out_taken = TAKEN_FULL;
     if (!charge(connection, cost))
         return NULL;
-    struct member *member = audience_add(connection->broker, audience, id);
+    struct member *member = audience_add(connection->broker, audience, id, account);
     *out_taken = member != NULL ? TAKEN_NEW : id.bytes > ID_MAX ? TAKEN_NOT : TAKEN_FULL;
     if (member == NULL) {
         discharge(connection->broker, connection, cost);
@@ -255,18 +267,55 @@ static struct member *member_make(struct audience *audience, struct text id,
     return member;
 }
 
+static void member_drop(struct broker *broker, struct member *member)
+{
+    struct audience *audience = member->audience;
+    discharge(broker, member->connection,
+              member_cost(audience, member->client->entry.name, member->account));
+    for (unsigned list = 0; list < MEMBER_LISTS; list++)
+        member_unlink(member, (enum member_list)list);
+    client_settle(broker, member->client);
+    free(member);
+    audience->member_count--;
+}
+
+/* Those of one id in groups of their own are of one account. */
+static const struct member *client_producer(const struct client *client)
+{
+    const struct member *member = client == NULL ? NULL : client->members[true];
+    while (member != NULL && text_equal(member->audience->entry.name, INNER_PRODUCERS))
+        member = member->next[MEMBER_OF_CLIENT];
+    return member;
+}
+
+/* A producer with this id is there, of another account. */
+static bool id_is_taken(const struct broker *broker, struct text id, struct text account)
+{
+    const struct member *member = client_producer(client_find(broker, id));
+    return member != NULL && !text_equal(member->account, account);
+}
+
 struct audience *clients_join(struct connection *connection, const struct command *command,
                               bool producer, struct text group, struct text id,
                               enum taken *out_taken)
 {
     struct broker *broker = connection->broker;
+    const struct text account = account_of(broker, command);
+    *out_taken = TAKEN_DENIED;
+    if (producer && !text_equal(group, INNER_PRODUCERS) && id_is_taken(broker, id, account))
+        return NULL;
     struct audience *audience = audience_make(broker, producer, group);
     *out_taken = group.bytes > CLIENTS_GROUP_MAX ? TAKEN_NOT : TAKEN_FULL;
     if (audience == NULL)
         return NULL;
     struct member *member = member_find(audience, client_find(broker, id));
+    if (member != NULL && !text_equal(member->account, account)) {
+        audience_disown(audience, member->connection);
+        member_drop(broker, member);
+        member = NULL;
+    }
     if (member == NULL) {
-        member = member_make(audience, id, connection, out_taken);
+        member = member_make(audience, id, account, connection, out_taken);
     } else {
         *out_taken = TAKEN_SAME;
         if (member->connection != connection && !member_move(member, connection)) {
@@ -296,17 +345,6 @@ static void audience_changed(struct broker *broker, struct audience *audience)
         audience_free(broker, audience);
     else if (!audience->producers)
         notices_changed(broker, audience);
-}
-
-static void member_drop(struct broker *broker, struct member *member)
-{
-    struct audience *audience = member->audience;
-    discharge(broker, member->connection, member_cost(audience, member->client->entry.name.bytes));
-    for (unsigned list = 0; list < MEMBER_LISTS; list++)
-        member_unlink(member, (enum member_list)list);
-    client_settle(broker, member->client);
-    free(member);
-    audience->member_count--;
 }
 
 void clients_leave(struct connection *connection, bool producer, struct text group, struct text id)
@@ -360,8 +398,7 @@ struct connection *clients_any_producer(const struct broker *broker, struct text
 
 struct connection *clients_find_producer(const struct broker *broker, struct text id)
 {
-    const struct client *client = client_find(broker, id);
-    const struct member *member = client == NULL ? NULL : client->members[true];
+    const struct member *member = client_producer(client_find(broker, id));
     return member == NULL ? NULL : member->connection;
 }
 

@@ -7,8 +7,9 @@
  * audience without members is gone, and so is a client; 3. members of a consumer group are told of
  * every change of members or subscriptions; 4. what is kept is at most CLIENTS_BYTES_MAX, and of
  * the heartbeats of one connection CLIENT_BYTES_MAX, so that a single one cannot keep others
- * out; 5. the end of a connection costs what it has joined, however many others there are. Threads:
- * the loop's.
+ * out; 5. the end of a connection costs what it has joined, however many others there are; 6. with
+ * --acl all members with one id that are producers are of one account, for answers go to the id.
+ * Threads: the loop's.
  */
 #ifndef MINI_BROKER_CLIENTS_H
 #define MINI_BROKER_CLIENTS_H
@@ -28,8 +29,9 @@ enum {
 enum taken {
     TAKEN_SAME,
     TAKEN_NEW,
-    TAKEN_NOT, /* too long a name */
-    TAKEN_FULL /* it would be beyond what is kept, or there is no memory */
+    TAKEN_NOT,   /* too long a name */
+    TAKEN_FULL,  /* it would be beyond what is kept, or there is no memory */
+    TAKEN_DENIED /* the id is of another account */
 };
 
 /* Each member is in three lists. */
@@ -46,7 +48,8 @@ struct member {
     struct audience *audience;
     struct connection *connection;
     struct client *client;
-    bool owed; /* notices.c: it is still to be told that the group has changed */
+    struct text account; /* that signed its heartbeat, behind the member; empty without --acl */
+    bool owed;           /* notices.c: it is still to be told that the group has changed */
     uint8_t language;
     int32_t version;
 };
@@ -89,7 +92,7 @@ void clients_leave(struct connection *connection, bool producer, struct text gro
 void clients_gone(struct connection *connection);
 /* Some member's connection, which reads, not always the same; NULL: none. */
 struct connection *clients_any_producer(const struct broker *broker, struct text group);
-/* Of the member with this id that came last; NULL: there is none. */
+/* Of the producer with this id that came last; NULL: there is none. */
 struct connection *clients_find_producer(const struct broker *broker, struct text id);
 /* NULL: not subscribed. */
 const struct subscription *clients_subscription(const struct broker *broker, struct text group,

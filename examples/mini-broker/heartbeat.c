@@ -7,8 +7,9 @@
  * each consumer group that retries has its topic for them; 3. a group counts once in a heartbeat,
  * as it is named first. Threads: the loop's. Happy path: JSON, join, subscribe, tell the others.
  * Failure modes: a body that is no JSON: REPLY_SYSTEM_ERROR; one that is too large for any
- * client's: REPLY_INVALID; a subscription that cannot be parsed is left out, and its pulls say so;
- * too much is said: REPLY_SYSTEM_BUSY, with what has room kept.
+ * client's: REPLY_INVALID; the id of a producer of another account: REPLY_NO_PERMISSION; a
+ * subscription that cannot be parsed is left out, and its pulls say so; too much is said:
+ * REPLY_SYSTEM_BUSY, with what has room kept.
  */
 #include "clients.h"
 #include "codes.h"
@@ -27,6 +28,7 @@ struct beat {
     uint64_t round;             /* of this heartbeat */
     bool without_subscriptions; /* those that are there stay */
     bool full;                  /* not all of it could be kept */
+    bool denied;                /* the id is of another account */
 };
 
 /* True: other messages than before are wanted. */
@@ -61,6 +63,7 @@ static struct audience *join(struct beat *beat, bool producer, struct text group
         return NULL;
     audience = clients_join(beat->connection, beat->command, producer, group, beat->id, &taken);
     beat->full |= taken == TAKEN_FULL;
+    beat->denied |= taken == TAKEN_DENIED;
     if (audience != NULL)
         audience->round = beat->round;
     *out_new = taken == TAKEN_NEW;
@@ -119,6 +122,10 @@ void handle_heartbeat(struct connection *connection, const struct command *comma
     json_array_foreach(json_object_get(json, "consumerDataSet"), i, item)
         consumer_beats(&beat, item);
     json_decref(json);
+    if (beat.denied) {
+        reply_error(connection, command, REPLY_NO_PERMISSION, "the client id of another account");
+        return;
+    }
     if (!beat.full) {
         reply_ok(connection, command);
         return;
