@@ -196,13 +196,17 @@ bool acl_may_read(const struct broker *broker, const struct command *command, st
     return account != NULL && account_may_read(account, topic);
 }
 
-bool acl_may_write(const struct broker *broker, const struct command *command, struct text topic)
+bool acl_key_may_write(const struct broker *broker, struct text access_key, struct text topic)
 {
     if (broker->acl == NULL)
         return true;
-    const struct account *account =
-        accounts_find(broker->acl->accounts, command_text(command, "AccessKey"));
+    const struct account *account = accounts_find(broker->acl->accounts, access_key);
     return account != NULL && account_may_write(account, topic);
+}
+
+bool acl_may_write(const struct broker *broker, const struct command *command, struct text topic)
+{
+    return acl_key_may_write(broker, command_text(command, "AccessKey"), topic);
 }
 
 bool acl_start(struct broker *broker)

@@ -25,5 +25,7 @@ bool acl_admits(struct connection *connection, const struct command *command);
 /* For what a handler finds out late: may who sent this read, or write to, that topic? */
 bool acl_may_read(const struct broker *broker, const struct command *command, struct text topic);
 bool acl_may_write(const struct broker *broker, const struct command *command, struct text topic);
+/* May the account with this key, who is there still? */
+bool acl_key_may_write(const struct broker *broker, struct text access_key, struct text topic);
 
 #endif

@@ -9,6 +9,7 @@
  */
 #include "clients.h"
 
+#include "acl.h"
 #include "locks.h"
 #include "log.h"
 #include "notices.h"
@@ -20,7 +21,7 @@ enum { ID_MAX = 512, AUDIENCES_MAX = 100000, MEMBERS_MAX = 65536, ALLOCATIONS_CO
 /* Each client of RocketMQ is in it, whatever it does. Nobody there asks for answers, and consumers
  * that get all messages have one id on a host, of whichever account they are. */
 #define INNER_PRODUCERS TEXT("CLIENT_INNER_PRODUCER")
-enum { ASKED_MAX = 64 }; /* members that are looked at for one that reads */
+enum { ASKED_MAX = 64 }; /* members that are looked at for one that can be asked */
 
 struct clients {
     struct table consumers;
@@ -272,6 +273,8 @@ static void member_drop(struct broker *broker, struct member *member)
     struct audience *audience = member->audience;
     discharge(broker, member->connection,
               member_cost(audience, member->client->entry.name, member->account));
+    if (audience->asked == member)
+        audience->asked = member_next(member);
     for (unsigned list = 0; list < MEMBER_LISTS; list++)
         member_unlink(member, (enum member_list)list);
     client_settle(broker, member->client);
@@ -379,19 +382,16 @@ void clients_gone(struct connection *connection)
     }
 }
 
-struct connection *clients_any_producer(const struct broker *broker, struct text group)
+struct connection *clients_any_producer(const struct broker *broker, struct text group,
+                                        struct text topic)
 {
-    const struct audience *audience = clients_producers(broker, group);
-    if (audience == NULL)
-        return NULL;
-    uint32_t steps = (uint32_t)broker->next_opaque % audience->member_count;
-    const struct member *member = audience->members;
-    while (steps-- > 0)
-        member = member_next(member);
-    for (uint32_t i = 0; i < audience->member_count && i < ASKED_MAX; i++) {
-        if (!member->connection->closed && !connection_is_behind(member->connection))
+    struct audience *audience = clients_producers(broker, group);
+    for (uint32_t i = 0; audience != NULL && i < audience->member_count && i < ASKED_MAX; i++) {
+        const struct member *member = audience->asked != NULL ? audience->asked : audience->members;
+        audience->asked = member_next(member);
+        if (!member->connection->closed && !connection_is_behind(member->connection) &&
+            acl_key_may_write(broker, member->account, topic))
             return member->connection;
-        member = member_next(member) != NULL ? member_next(member) : audience->members;
     }
     return NULL;
 }

@@ -57,6 +57,7 @@ struct member {
 struct audience {
     struct table_entry entry; /* by group */
     struct member *members;
+    struct member *asked; /* clients_any_producer begins here; NULL: with the first */
     bool producers;
     uint32_t member_count;
     uint64_t round;                /* of the last heartbeat that names it, or end of a member */
@@ -90,8 +91,10 @@ struct audience *clients_join(struct connection *connection, const struct comman
 void clients_leave(struct connection *connection, bool producer, struct text group, struct text id);
 /* The connection was closed. */
 void clients_gone(struct connection *connection);
-/* Some member's connection, which reads, not always the same; NULL: none. */
-struct connection *clients_any_producer(const struct broker *broker, struct text group);
+/* Some member's connection, which reads, of an account that may write to the topic, not always the
+ * same; NULL: none, or none of those that were looked at; others are the next time. */
+struct connection *clients_any_producer(const struct broker *broker, struct text group,
+                                        struct text topic);
 /* Of the producer with this id that came last; NULL: there is none. */
 struct connection *clients_find_producer(const struct broker *broker, struct text id);
 /* NULL: not subscribed. */

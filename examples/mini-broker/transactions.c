@@ -4,12 +4,12 @@
  * producer of the group when nobody has decided. See transactions.h.
  *
  * Happy path: the store prepares, the client decides, which is answered when the disk has it, the
- * store delivers by reference. Failure
- * modes: a client that dies or does not read: any other of its group is asked; none knows: rolled
- * back after so many questions, or when the store's time for it is over; nobody is there to be
- * asked: it waits, but among very many the rounds in which nobody was count as questions, or the
- * store had no room for those of others; a decision about one that has ended already is not an
- * error, since clients may be asked twice.
+ * store delivers by reference. Failure modes: a client that dies or does not read, or whose account
+ * may not write to the topic, for the question has the message in it: any other of its group is
+ * asked; none knows: rolled back after so many questions, or when the store's time for it is over;
+ * nobody is there to be asked: it waits, but among very many the rounds in which nobody was count
+ * as questions, or the store had no room for those of others; a decision about one that has ended
+ * already is not an error, since clients may be asked twice.
  */
 #include "transactions.h"
 
@@ -145,14 +145,16 @@ static int32_t transaction_decide(struct broker *broker, uint64_t number, bool c
     return code;
 }
 
-/* The topic that the first of its messages goes to. */
-static bool may_decide(const struct broker *broker, const struct command *command, uint64_t number)
+/* The topic that the first of its messages goes to; empty, which is for administrators: it is not
+ * known. */
+static struct text transaction_topic(const struct broker *broker, uint64_t number)
 {
     struct commitlog_transaction_message message = {.struct_bytes = sizeof message};
-    if (commitlog_transaction_message(broker->store, number, 0, &message) != COMMITLOG_OK)
-        return broker->acl == NULL;
-    const struct topic *topic = topic_of_stored(broker, message.topic);
-    return acl_may_write(broker, command, topic == NULL ? (struct text){0} : topic->entry.name);
+    const struct topic *topic =
+        commitlog_transaction_message(broker->store, number, 0, &message) == COMMITLOG_OK
+            ? topic_of_stored(broker, message.topic)
+            : NULL;
+    return topic == NULL ? (struct text){0} : topic->entry.name;
 }
 
 /* What was answered when it was prepared has to come back: NULL, or the words of RocketMQ. */
@@ -184,7 +186,8 @@ void handle_transaction_end(struct connection *connection, const struct command 
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "%s", wrong);
         return;
     }
-    if (code == COMMITLOG_OK && !may_decide(broker, command, info.transaction)) {
+    if (code == COMMITLOG_OK &&
+        !acl_may_write(broker, command, transaction_topic(broker, info.transaction))) {
         reply_error(connection, command, REPLY_NO_PERMISSION, "the topic of another account");
         return;
     }
@@ -318,7 +321,8 @@ static void check_one(struct checks *checks, const struct commitlog_transaction_
     if (!check_is_due(broker, check, info, now))
         return;
     struct connection *connection =
-        clients_any_producer(broker, (struct text){info->group, info->group_bytes});
+        clients_any_producer(broker, (struct text){info->group, info->group_bytes},
+                             transaction_topic(broker, info->transaction));
     if (connection == NULL && now - check->missed_ms < interval)
         return;
     if (connection != NULL && check->first_ms < 0) {

@@ -9,12 +9,13 @@ import contextlib
 import json
 import os
 import sys
+import time
 
 import ops
 import wire
 from join_test import signature
 from keep_test import Kept
-from ops import Broker
+from promises_test import ASKED, rolled_back
 
 OK, NO_PERMISSION = 0, 16
 REPLIES = "DefaultCluster_REPLY_TOPIC"
@@ -85,6 +86,24 @@ def test_a_client_of_one_account_is_of_no_other(checks):
                             who.produces("host@DEFAULT", "CLIENT_INNER_PRODUCER"))
         checks.until("who has gone is no obstacle", 20,
                      lambda: bob.produces("client", "group") == OK)
+
+
+def test_who_may_not_write_is_not_asked_after_a_message(checks):
+    """The question has the message in it. Where nobody else is there, it waits."""
+    half = {"a": "group", "b": "orders", "c": "TBW102", "d": 4, "e": 0, "f": 4, "g": 1, "h": 0,
+            "i": "TRAN_MSG\1true\2PGROUP\1group\2", "j": 0}
+    with guarded("--check-interval", "1000", "--checks", "1") as broker, \
+            Signed(broker, "alice") as alice, Signed(broker, "bob") as bob:
+        checks.same("bob is there", OK, bob.produces("bob's", "group"))
+        prepared = {alice.ask(310, half, b"secret")[0]["extFields"]["queueOffset"]
+                    for _ in range(6)}
+        time.sleep(4)
+        checks.same("none has ended", 0, rolled_back(broker))
+        checks.same("alice is there", OK, alice.produces("alice's", "group"))
+        checks.until("she is asked after all of them", 20, lambda: prepared == {
+            fields["commitLogOffset"] for code, fields, _ in alice.asked() if code == ASKED},
+            alice.asked)
+        checks.same("bob is asked nothing", [], bob.asked())
 
 
 if __name__ == "__main__":

@@ -89,6 +89,27 @@ START_TEST(a_client_is_where_it_came_last)
 }
 END_TEST
 
+START_TEST(who_can_be_asked_is_found_behind_many_who_cannot)
+{
+    const struct connection *found = NULL;
+    (void)join(&second, "group", "reads");
+    for (int i = 0; i < OTHERS; i++) {
+        char id[32];
+        (void)snprintf(id, sizeof id, "does not%d", i);
+        (void)join(&first, "group", id);
+    }
+    first.output.bytes = CONNECTION_OUTPUT_MAX + 1;
+    for (int tries = 0; tries < 3 && found == NULL; tries++) {
+        found = clients_any_producer(&broker, TEXT("group"), TEXT("orders"));
+    }
+    ck_assert_ptr_eq(found, &second);
+    clients_gone(&second);
+    ck_assert_ptr_null(clients_any_producer(&broker, TEXT("group"), TEXT("orders")));
+    first.output.bytes = 0;
+    ck_assert_ptr_eq(clients_any_producer(&broker, TEXT("group"), TEXT("orders")), &first);
+}
+END_TEST
+
 static Suite *clients_suite(void)
 {
     Suite *suite = suite_create("broker-clients");
@@ -96,6 +117,7 @@ static Suite *clients_suite(void)
     tcase_add_checked_fixture(cases, setup, teardown);
     tcase_add_test(cases, the_end_of_a_connection_looks_at_no_group_of_others);
     tcase_add_test(cases, a_client_is_where_it_came_last);
+    tcase_add_test(cases, who_can_be_asked_is_found_behind_many_who_cannot);
     suite_add_tcase(suite, cases);
     return suite;
 }
