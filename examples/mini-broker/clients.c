@@ -18,10 +18,11 @@
 #include <stdlib.h>
 
 enum { ID_MAX = 512, AUDIENCES_MAX = 100000, MEMBERS_MAX = 65536, ALLOCATIONS_COST = 96 };
+enum { CHANGES_SAID = 10 }; /* lines in LOG_SELDOM_MS */
+enum { ASKED_MAX = 64 };    /* members that are looked at for one that can be asked */
 /* Each client of RocketMQ is in it, whatever it does. Nobody there asks for answers, and consumers
  * that get all messages have one id on a host, of whichever account they are. */
 #define INNER_PRODUCERS TEXT("CLIENT_INNER_PRODUCER")
-enum { ASKED_MAX = 64 }; /* members that are looked at for one that can be asked */
 
 struct clients {
     struct table consumers;
@@ -29,7 +30,24 @@ struct clients {
     struct table by_id; /* those that are members */
     size_t bytes;       /* the costs of all members and subscriptions */
     struct log_seldom full;
+    int64_t changes_ms; /* when changes began to be counted, */
+    uint64_t changes;   /* and how many there were since */
 };
+
+/* Of a line about a change of members: a client makes as many as it likes. */
+static enum log_level change_level(const struct broker *broker)
+{
+    struct clients *clients = broker->clients;
+    const int64_t now = (int64_t)uv_now(&broker->loop);
+    if (now - clients->changes_ms >= LOG_SELDOM_MS) {
+        if (clients->changes > CHANGES_SAID)
+            log_line(LOG_INFO, "%llu more changes of members of groups before",
+                     (unsigned long long)(clients->changes - CHANGES_SAID));
+        clients->changes_ms = now;
+        clients->changes = 0;
+    }
+    return ++clients->changes > CHANGES_SAID ? LOG_DEBUG : LOG_INFO;
+}
 
 struct audience *clients_consumers(const struct broker *broker, struct text group)
 {
@@ -332,8 +350,9 @@ struct audience *clients_join(struct connection *connection, const struct comman
         return NULL;
     }
     if (*out_taken == TAKEN_NEW)
-        log_line(LOG_INFO, "%s: %.*s joins %s %.*s", connection->host_text, (int)id.bytes, id.data,
-                 producer ? "producers" : "consumers", (int)group.bytes, group.data);
+        log_line(change_level(broker), "%s: %.*s joins %s %.*s", connection->host_text,
+                 (int)id.bytes, id.data, producer ? "producers" : "consumers", (int)group.bytes,
+                 group.data);
     member->version = command->version;
     member->language = command->language;
     return audience;
@@ -342,8 +361,9 @@ struct audience *clients_join(struct connection *connection, const struct comman
 /* Who is left is told; the audience is gone with the last member. */
 static void audience_changed(struct broker *broker, struct audience *audience)
 {
-    log_line(LOG_INFO, "%s %.*s: %u members", audience->producers ? "producers" : "consumers",
-             (int)audience->entry.name.bytes, audience->entry.name.data, audience->member_count);
+    log_line(change_level(broker), "%s %.*s: %u members",
+             audience->producers ? "producers" : "consumers", (int)audience->entry.name.bytes,
+             audience->entry.name.data, audience->member_count);
     if (audience->members == NULL)
         audience_free(broker, audience);
     else if (!audience->producers)

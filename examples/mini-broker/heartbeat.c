@@ -41,9 +41,14 @@ static bool subscribe(struct beat *beat, struct audience *audience, const json_t
         subscription_new(topic, json_text(data, "subString"), text_equal(type, TEXT("SQL92")),
                          json_number(data, "subVersion"), &err);
     if (subscription == NULL) {
-        log_line(LOG_WARN, "group %.*s, topic %.*s: subscription: %s",
-                 (int)audience->entry.name.bytes, audience->entry.name.data, (int)topic.bytes,
-                 topic.data, err.message);
+        static struct log_seldom said;
+        uint64_t count;
+        if (log_seldom(&said, (int64_t)uv_now(&beat->connection->broker->loop), &count))
+            log_line(LOG_WARN,
+                     "group %.*s, topic %.*s: subscription: %s; %llu of all groups since the last "
+                     "line",
+                     (int)audience->entry.name.bytes, audience->entry.name.data, (int)topic.bytes,
+                     topic.data, err.message, (unsigned long long)count);
         return false;
     }
     subscription_keep(subscription, json_dumps(data, JSON_COMPACT));

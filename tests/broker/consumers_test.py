@@ -53,6 +53,24 @@ def test_nobody_leaves_for_others(checks):
         checks.same("one is there", ["other"], members(other, "readers"))
 
 
+def test_what_clients_say_makes_few_lines_of_the_log(checks):
+    begin = time.monotonic()
+    with Broker() as broker:
+        for _ in range(3):
+            with broker.connect() as client:
+                checks.same("joins", OK, client.ask(34, {}, json.dumps({
+                    "clientID": "client", "producerDataSet": [{"groupName": f"writers{number}"}
+                                                              for number in range(2000)],
+                    "consumerDataSet": [{"groupName": f"readers{number}", "subscriptionDataSet": [
+                        {"topic": "orders", "subString": "no condition (", "subVersion": 1,
+                         "expressionType": "SQL92"}]} for number in range(500)]}).encode())[0][
+                             "code"])
+    seconds = time.monotonic() - begin + 2
+    for what, pattern, most in (("joins", "joins|members", 11), ("conditions", "subscription", 1)):
+        said = sum(re.search(pattern, line) is not None for line in broker.lines)
+        checks.check(f"{what}: a few in a second", 0 < said <= most * seconds, (said, seconds))
+
+
 # ---- pulls ---------------------------------------------------------------------------------------
 
 
