@@ -46,7 +46,7 @@ void handle_group_delete(struct connection *connection, const struct command *co
         return;
     }
     struct reply reply = reply_begin(reply_to(connection, command), REPLY_OK);
-    durable_reply_published(broker, &reply);
+    durable_reply_written(broker, &reply);
 }
 
 void handle_group_all(struct connection *connection, const struct command *command)

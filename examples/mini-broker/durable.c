@@ -4,7 +4,9 @@
  *
  * The loop appends at level none, and puts the reply into a queue. The thread sleeps until there
  * is one, flushes all that is published, and wakes the loop, which answers up to the durable
- * position; meanwhile more replies have come, and the next flush is theirs.
+ * position; meanwhile more replies have come, and the next flush is theirs. What the loop has
+ * appended may be claimed and not published: the store's own thread writes something before it. So
+ * what is waited for ends where the log is claimed.
  *
  * Fields shared by the threads: `wanted`, `stop` and `failed` under `mutex`.
  * Happy path: append, flush, answer. Failure modes: a flush that takes longer than TIMEOUT_MS is
@@ -52,9 +54,12 @@ static void on_thread(void *argument)
             uv_cond_wait(&durable->something, &durable->mutex);
         if (durable->stop)
             break;
+        const uint64_t wanted = durable->wanted;
         uv_mutex_unlock(&durable->mutex);
         struct commitlog_error err = {0};
-        const int32_t code = commitlog_sync(durable->broker->store, UINT64_MAX, -1, &err);
+        int32_t code = commitlog_sync(durable->broker->store, UINT64_MAX, -1, &err);
+        if (code == COMMITLOG_OK) /* and what was published meanwhile */
+            code = commitlog_sync(durable->broker->store, wanted, -1, &err);
         if (code == COMMITLOG_OK)
             (void)commitlog_positions_get(durable->broker->store, &positions);
         else
@@ -137,11 +142,11 @@ void durable_reply(struct broker *broker, struct reply *reply, uint64_t end_posi
     uv_mutex_unlock(&durable->mutex);
 }
 
-void durable_reply_published(struct broker *broker, struct reply *reply)
+void durable_reply_written(struct broker *broker, struct reply *reply)
 {
     struct commitlog_positions positions = {.struct_bytes = sizeof positions};
     (void)commitlog_positions_get(broker->store, &positions);
-    durable_reply(broker, reply, positions.published, true);
+    durable_reply(broker, reply, positions.claimed, true);
 }
 
 void durable_soon(struct broker *broker)
@@ -151,8 +156,8 @@ void durable_soon(struct broker *broker)
     if (durable == NULL || commitlog_positions_get(broker->store, &positions) != COMMITLOG_OK)
         return;
     uv_mutex_lock(&durable->mutex);
-    if (positions.published > durable->wanted)
-        durable->wanted = positions.published;
+    if (positions.claimed > durable->wanted)
+        durable->wanted = positions.claimed;
     uv_cond_signal(&durable->something);
     uv_mutex_unlock(&durable->mutex);
 }

@@ -14,10 +14,10 @@
 bool durable_start(struct broker *broker);
 /* All that waits is answered before it returns. */
 void durable_stop(struct broker *broker);
-/* All that is published becomes durable soon; nobody waits for it. */
+/* All that is written becomes durable soon; nobody waits for it. */
 void durable_soon(struct broker *broker);
-/* As durable_reply, for all that is published. */
-void durable_reply_published(struct broker *broker, struct reply *reply);
+/* As durable_reply, for all that is written. */
+void durable_reply_written(struct broker *broker, struct reply *reply);
 /* In place of reply_end, for what ends at that position of the log. At once with --flush async, or
  * when `wait` is false. No body. */
 void durable_reply(struct broker *broker, struct reply *reply, uint64_t end_position, bool wait);

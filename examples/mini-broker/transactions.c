@@ -195,7 +195,7 @@ void handle_transaction_end(struct connection *connection, const struct command 
         code = transaction_decide(broker, info.transaction, decision == MESSAGE_COMMITTED, &err);
     struct reply reply = reply_begin(reply_to(connection, command), REPLY_OK);
     if (code == COMMITLOG_OK)
-        durable_reply_published(broker, &reply);
+        durable_reply_written(broker, &reply);
     else
         reply_error(connection, command, REPLY_SYSTEM_ERROR, "transaction %lld: %s",
                     (long long)number, commitlog_error_text(code));
