@@ -315,8 +315,10 @@ static void group_undo(struct broker *broker, struct group *group, const struct 
     if (before == NULL) {
         group_drop(broker, group);
     } else {
+        const struct table_entry entry = group->entry; /* others beside it in the table have gone */
         group_uncount(broker->groups, group);
         *group = *before;
+        group->entry = entry;
         group_count(broker->groups, group);
     }
     config_changed(broker);

@@ -329,6 +329,46 @@ START_TEST(a_pull_that_makes_its_group_outlives_the_one_that_goes_for_it)
 }
 END_TEST
 
+/* It makes room for itself, and cannot be written. */
+START_TEST(a_change_of_a_group_that_is_undone_leaves_what_has_gone)
+{
+    enum { LEFT = 64 };
+    struct group *left[LEFT], *group = NULL;
+    const struct table_entry *gone = NULL;
+    const char *why;
+    char name[32];
+    for (uint32_t i = 0; i < GROUPS_MAX + LEFT; i++) {
+        (void)snprintf(name, sizeof name, "g%u", i);
+        struct group *made = group_make(&broker, text_of(name));
+        ck_assert_ptr_nonnull(made);
+        if (i >= LEFT) {
+            continue;
+        }
+        left[i] = made;
+        group_keep(&broker, made); /* deleted, with its offsets left */
+        json_t *json = json_pack("{s:s, s:b}", "groupName", name, "deleted", 1);
+        ck_assert(group_from_json(&broker, json));
+        json_decref(json);
+    }
+    for (uint32_t i = 0; i < LEFT && gone == NULL; i++) { /* one before a group that will go */
+        const struct group *next = (const struct group *)(const void *)left[i]->entry.next;
+        if (next != NULL && !next->kept) {
+            group = left[i];
+            gone = &next->entry;
+        }
+    }
+    ck_assert_ptr_nonnull(group);
+    json_t *json = json_pack("{s:s}", "groupName", group->entry.name.data);
+    const char *data = options.data;
+    options.data = "/dev/null";
+    ck_assert_int_eq(group_update(&broker, json, &why), REPLY_SYSTEM_ERROR);
+    options.data = data;
+    json_decref(json);
+    ck_assert_ptr_null(group_next(&broker, NULL));
+    ck_assert_ptr_ne(group->entry.next, gone);
+}
+END_TEST
+
 /* Names come and go; what is kept of their rates goes with them. */
 START_TEST(rates_of_topics_that_are_gone_take_no_memory)
 {
@@ -422,6 +462,7 @@ static Suite *pull_suite(void)
     tcase_add_test(cases, the_progress_of_a_group_holds_no_segment);
     tcase_add_test(cases, an_offset_is_not_confirmed_where_the_store_does_not_say);
     tcase_add_test(cases, a_pull_that_makes_its_group_outlives_the_one_that_goes_for_it);
+    tcase_add_test(cases, a_change_of_a_group_that_is_undone_leaves_what_has_gone);
     tcase_add_test(cases, rates_of_topics_that_are_gone_take_no_memory);
     tcase_add_test(cases, a_message_costs_a_look_at_its_own_queue);
     tcase_add_test(cases, a_message_of_the_store_wakes_when_all_are_looked_at);
