@@ -33,8 +33,8 @@ struct check {
     struct table_entry entry; /* by number, 8 bytes */
     uint64_t transaction;
     int64_t first_ms;  /* after its begin; -1: it was not looked at yet */
-    int64_t last_ms;   /* when somebody was asked */
-    int64_t missed_ms; /* when a round was counted in which nobody could be */
+    int64_t last_ms;   /* when somebody was asked; by the loop's clock, which nobody sets */
+    int64_t missed_ms; /* likewise: when a round was counted in which nobody could be */
     uint32_t times;    /* questions and such rounds */
     bool asked;
     bool seen;
@@ -269,12 +269,13 @@ static void check_look(struct broker *broker, struct check *check,
     commitlog_lease_release(lease);
 }
 
+/* It may have begun before the broker started: that the clock of the wall says alone. */
 static bool check_is_due(const struct broker *broker, const struct check *check,
                          const struct commitlog_transaction_info *info, int64_t now)
 {
     const int64_t first = check->first_ms < 0 ? first_check_ms(broker, 0) : check->first_ms;
-    return now >= info->begin_ms + first &&
-           (!check->asked || now - check->last_ms >= broker->options->transaction_check_ms);
+    return check->asked ? now - check->last_ms >= broker->options->transaction_check_ms
+                        : broker_now_ms() >= info->begin_ms + first;
 }
 
 static struct check *check_of(struct checks *checks, uint64_t number)
@@ -362,7 +363,7 @@ static void on_timer(uv_timer_t *timer)
 {
     struct checks *checks = timer->data;
     struct commitlog_transaction_info info = {.struct_bytes = sizeof info};
-    const int64_t now = broker_now_ms();
+    const int64_t now = (int64_t)uv_now(timer->loop);
     while (commitlog_transaction_next(checks->broker->store, info.transaction, &info) ==
            COMMITLOG_OK) {
         if (info.prepared)

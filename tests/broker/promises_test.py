@@ -164,6 +164,22 @@ def test_another_producer_is_asked_if_one_does_not_read(checks):
         checks.same("all of them", wanted, {number for _, number in asked})
 
 
+def test_the_clock_may_be_set_back_between_two_questions(checks):
+    with Kept() as kept:
+        back = os.path.join(kept.directory, "back")
+        environment = ops.preloaded("clock_back", kept.directory, CLOCK_BACK=back)
+        if environment is None:
+            checks.skip("a clock that is set", "nothing can be preloaded here")
+            return
+        with Broker(["--check-interval", "1000"], environment=environment) as broker, \
+                broker.connect() as connection:
+            join_producers(connection, "group", "producer")
+            number = prepare(connection)
+            checks.same("asked", [number], [one for _, one in questions(connection, len)])
+            open(back, "w", encoding="ascii").close()
+            checks.same("and again", [number], [one for _, one in questions(connection, len)])
+
+
 def rolled_back(broker):
     text = ops.http(broker, "/metrics").text
     return int(re.search(r"^commitlog_transactions_rolled_back_total (\d+)", text, re.M).group(1))
@@ -227,5 +243,6 @@ if __name__ == "__main__":
                                if name.startswith("test_")],
                               waiting=[
         test_nobody_is_asked_before_the_time_that_a_message_says,
+        test_the_clock_may_be_set_back_between_two_questions,
         test_transactions_of_which_nobody_knows_do_not_take_all_the_room,
         test_another_producer_is_asked_if_one_does_not_read]))
