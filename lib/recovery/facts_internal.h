@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * facts_internal.h -- shared by facts.c, facts_names.c, facts_owner.c, facts_scan.c (records),
- * facts_segments.c, facts_state.c.
+ * facts_internal.h -- shared by facts.c, facts_names.c, facts_note.c, facts_owner.c, facts_scan.c
+ * (records), facts_segments.c, facts_state.c.
  */
 #ifndef CLG_RECOVERY_FACTS_INTERNAL_H
 #define CLG_RECOVERY_FACTS_INTERNAL_H
@@ -55,6 +55,18 @@ CLG_MUST_CHECK int clg_facts_ask_states(struct clg_facts *facts, const struct cl
 bool clg_facts_none_behind(const struct clg_facts *facts);
 /* Forget what a scan found. */
 void clg_facts_reset_scan(struct clg_facts *facts);
+
+/* facts_note.c */
+
+/* A record behind X: by queue, how many there are. */
+void clg_facts_count_queue(struct clg_facts *facts, const struct clg_record_header *header);
+/* [from, found->end) is in the stage alone. */
+CLG_MUST_CHECK int clg_facts_add_staged(struct clg_facts *facts, uint64_t from,
+                                        const struct clg_stage_found *found,
+                                        struct commitlog_error *err);
+CLG_MUST_CHECK int clg_facts_add_claim(struct clg_facts *facts, uint64_t position,
+                                       const struct clg_record_header *header,
+                                       enum clg_claim_source source, struct commitlog_error *err);
 
 /* facts_owner.c. The checkpoint knows the store's UUID; without it the oldest segment that can say
  * it. *out_newer: none can, and one is of a newer version. What was not asked, because a call

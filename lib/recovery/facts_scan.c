@@ -90,34 +90,6 @@ static void scan_note_first(struct facts_scan *s, const struct clg_record_header
     }
 }
 
-static void scan_count_queue(struct clg_facts *facts, const struct clg_record_header *header)
-{
-    if ((header->kind != CLG_KIND_MESSAGE && header->kind != CLG_KIND_REFERENCE) ||
-        header->queue_offset > CLG_QUEUE_OFFSET_MAX) { /* which no queue comes to */
-        return;
-    }
-    CLG_ASSERT(facts->cut_queue_count <= CLG_FACTS_QUEUES);
-    for (size_t i = 0; i < facts->cut_queue_count; i++) {
-        struct clg_fact_queue *queue = &facts->cut_queues[i];
-        if (queue->queue == header->queue_number) {
-            queue->records++;
-            queue->to_offset = clg_max_u64(queue->to_offset, header->queue_offset + 1);
-            queue->from_offset = clg_min_u64(queue->from_offset, header->queue_offset);
-            return;
-        }
-    }
-    if (facts->cut_queue_count == CLG_FACTS_QUEUES) {
-        facts->cut_others++;
-        return;
-    }
-    struct clg_fact_queue *queue = &facts->cut_queues[facts->cut_queue_count++];
-    queue->queue = header->queue_number;
-    queue->records = 1;
-    queue->from_offset = header->queue_offset;
-    queue->to_offset = header->queue_offset + 1;
-    CLG_ASSERT(queue->to_offset > queue->from_offset);
-}
-
 /* `records`: 0 for a claim, more than 1 for what the stage has of a batch, of which this is the
  * last one. */
 static void scan_accept(struct facts_scan *s, const struct clg_record_header *header, uint64_t end,
@@ -144,58 +116,12 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
         /* Behind what the writer had claimed it was building a batch, the last member not yet. */
         facts->records_behind += !facts->live.usable || start < facts->live.claimed ? records : 0;
         if (records > 0) {
-            scan_count_queue(facts, header);
+            clg_facts_count_queue(facts, header);
         }
         return;
     }
     facts->prefix_epoch = header->epoch;
     CLG_ASSERT(end > facts->first);
-}
-
-static int scan_add_staged(struct facts_scan *s, uint64_t from, const struct clg_stage_found *found,
-                           struct commitlog_error *err)
-{
-    struct clg_facts *facts = s->facts;
-    CLG_ASSERT(found->verdict == CLG_STAGE_RECORDS);
-    CLG_ASSERT(from < found->end);
-    if (facts->staged_count > 0 && facts->staged[facts->staged_count - 1].to == from) {
-        facts->staged[facts->staged_count - 1].to = found->end;
-        facts->staged[facts->staged_count - 1].records += found->records;
-        return 0;
-    }
-    void *items = facts->staged;
-    int rc = clg_facts_grow(facts->os, &items, facts->staged_count, &facts->staged_room,
-                            sizeof(*facts->staged), err);
-    facts->staged = items;
-    if (rc == 0) {
-        struct clg_fact_staged *run = &facts->staged[facts->staged_count++];
-        run->from = from;
-        run->to = found->end;
-        run->records = found->records;
-    }
-    return rc;
-}
-
-static int scan_add_claim(struct facts_scan *s, uint64_t position,
-                          const struct clg_record_header *header, enum clg_claim_source source,
-                          struct commitlog_error *err)
-{
-    struct clg_facts *facts = s->facts;
-    CLG_ASSERT(clg_record_size(header->word) >= CLG_RECORD_MIN);
-    void *items = facts->claims;
-    int rc = clg_facts_grow(facts->os, &items, facts->claim_count, &facts->claim_room,
-                            sizeof(*facts->claims), err);
-    facts->claims = items;
-    if (rc == 0) {
-        struct clg_fact_claim *claim = &facts->claims[facts->claim_count++];
-        memset(claim, 0, sizeof(*claim));
-        claim->position = position;
-        claim->size = clg_record_size(header->word);
-        claim->source = source;
-        claim->header = *header;
-        CLG_ASSERT(claim->size % CLG_RECORD_ALIGN == 0);
-    }
-    return rc;
 }
 
 static void scan_set_end(struct facts_scan *s, uint64_t position, enum clg_end_reason reason,
@@ -231,15 +157,15 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
         clg_facts_witness(facts, found.witness,
                           s->behind ? CLG_WITNESS_BEHIND : CLG_WITNESS_RECORD);
         facts->first_record = found.first != 0 ? found.first : facts->first_record;
-        rc = scan_add_staged(s, record->position, &found, err);
+        rc = clg_facts_add_staged(facts, record->position, &found, err);
     } else if (found.verdict == CLG_STAGE_CLAIMED) {
-        rc = scan_add_claim(s, record->position, &found.header, CLG_CLAIM_STAGE, err);
+        rc = clg_facts_add_claim(facts, record->position, &found.header, CLG_CLAIM_STAGE, err);
     } else if (!s->behind && record->verdict == CLG_SCAN_CLAIMED && facts->live.usable &&
                facts->live.engine == CLG_ENGINE_MMAP && record->position >= facts->live.written &&
                record->next_position <= facts->live.claimed) {
         found.header = record->header;
         found.end = record->next_position;
-        rc = scan_add_claim(s, record->position, &record->header, CLG_CLAIM_MAP, err);
+        rc = clg_facts_add_claim(facts, record->position, &record->header, CLG_CLAIM_MAP, err);
     } else {
         return 0;
     }

@@ -406,29 +406,6 @@ static uint64_t plan_behind_pad(const struct clg_facts *facts, uint64_t end)
                : end;
 }
 
-/* Has salvage given up the beginning of the log, so that no record says where it begins now? */
-static bool plan_lost_front(const struct plan_make *m)
-{
-    const struct clg_facts *facts = m->facts;
-    uint64_t told = clg_max_u64(facts->first_record, CLG_SEGMENT_DATA_START);
-    return m->plan->first > told && (m->front_gap || facts->scan_from <= facts->first);
-}
-
-/* Nothing would be left that tells of the store: no CHECKPOINT, and no file under the name of the
- * segment in it. Somebody has renamed them, perhaps. */
-static bool plan_leaves_nothing(const struct plan_make *m)
-{
-    const struct clg_facts *facts = m->facts;
-    bool some = false;
-    for (size_t i = m->oldest; i < facts->segment_count; i++) {
-        if (facts->segments[i].segment != NULL) {
-            return false;
-        }
-        some = some || facts->segments[i].nonzero;
-    }
-    return some && !facts->have_checkpoint;
-}
-
 /* A writer's steps when records decide everything. */
 static void plan_writer(struct plan_make *m)
 {
@@ -438,7 +415,7 @@ static void plan_writer(struct plan_make *m)
     if (plan_is_foreign(m)) {
         return;
     }
-    if (salvage && plan_leaves_nothing(m)) {
+    if (salvage && clg_plan_leaves_nothing(m)) {
         plan_refuse(m, COMMITLOG_EDAMAGED, "no file of the log is the segment of its name",
                     facts->prefix_end);
         return;
@@ -473,7 +450,7 @@ static void plan_writer(struct plan_make *m)
             plan->first = plan->end;
         }
         clg_plan_salvage_end(m);
-        plan->first_untold = plan->first_untold || plan_lost_front(m);
+        plan->first_untold = plan->first_untold || clg_plan_lost_front(m);
     }
     if ((salvage || m->options->close) && !facts->more_ranges) {
         clg_plan_footers(m, CLG_STEP_QUARANTINE_RANGE);

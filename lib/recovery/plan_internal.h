@@ -39,6 +39,11 @@ void clg_plan_footers(struct plan_make *m, enum clg_plan_kind kind);
 /* plan_salvage.c. Segments where some are missing; true: there was a gap, and the rest of the plan
  * is for the next round. */
 bool clg_plan_fill_gaps(struct plan_make *m);
+/* Nothing would be left that tells of the store: no CHECKPOINT, and no file under the name of the
+ * segment in it. Somebody has renamed them, perhaps. */
+bool clg_plan_leaves_nothing(const struct plan_make *m);
+/* Has salvage given up the beginning of the log, so that no record says where it begins now? */
+bool clg_plan_lost_front(const struct plan_make *m);
 /* The log ends no earlier than what is known to have been durable. */
 void clg_plan_salvage_end(struct plan_make *m);
 void clg_plan_salvage_ranges(struct plan_make *m);

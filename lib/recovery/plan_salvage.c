@@ -73,6 +73,26 @@ bool clg_plan_fill_gaps(struct plan_make *m)
     return m->plan->step_count > before;
 }
 
+bool clg_plan_leaves_nothing(const struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    bool some = false;
+    for (size_t i = m->oldest; i < facts->segment_count; i++) {
+        if (facts->segments[i].segment != NULL) {
+            return false;
+        }
+        some = some || facts->segments[i].nonzero;
+    }
+    return some && !facts->have_checkpoint;
+}
+
+bool clg_plan_lost_front(const struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    uint64_t told = clg_max_u64(facts->first_record, CLG_SEGMENT_DATA_START);
+    return m->plan->first > told && (m->front_gap || facts->scan_from <= facts->first);
+}
+
 /* What was durable behind the last record that verifies is lost, but its place is not given out
  * again: it becomes a hole, with queue and offset where a header still tells. */
 void clg_plan_salvage_end(struct plan_make *m)
