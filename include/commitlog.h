@@ -961,7 +961,8 @@ enum { /* what recovery found at the end of the log */
     COMMITLOG_TAIL_TORN = 1,       /* unacknowledged bytes cut */
     COMMITLOG_TAIL_UNPROVABLE = 2, /* cut; may have been acknowledged in the
                                       last moments, no witness says so; or the
-                                      dead writer's live area is damaged */
+                                      dead writer's live area is damaged, or
+                                      says that more had been published */
     COMMITLOG_TAIL_DAMAGED = 3     /* acknowledged data fails or is gone, or may
                                       be: only salvage modifies anything */
 };
@@ -1347,8 +1348,8 @@ COMMITLOG_API void commitlog_receiver_close(
 /*
  * Fills up to max messages (64 are the most) of one queue, and in the same
  * places what to acknowledge them by. Pointers in them are good until the next
- * receive, or the close, of this receiver. Waits until there is something, and
- * room in the stage for the record that says so, for 5 s at most.
+ * receive, or the close, of this receiver. Waits until there is something; for
+ * room in the stage, in which that is put down, no longer, and at most 5 s.
  * EEND: nothing until the time was over; EINVAL, EINTERRUPTED, ETIMEDOUT (no
  * room in the stage), ENOTFOUND (the group is gone), ENOMEM, ENOSPC, EIO,
  * EACCESS, ELIMIT, EEXIST (the dead topic), EFAILED. EDAMAGED, EEXPIRED,

@@ -230,7 +230,8 @@ bool clg_facts_is_stray(const struct clg_facts *facts, size_t index);
 bool clg_facts_lost_end(const struct clg_facts *facts, uint64_t *out_from);
 
 /* What became of the live area of a writer that did not close, so that nobody can say what was only
- * in it, or that there was nothing. NULL: nothing became of it. */
+ * in it, or that there was nothing; or of what it says was published, and may have been
+ * acknowledged at a level that survives the process. NULL: nothing became of it. */
 const char *clg_facts_live_lost(const struct clg_facts *facts);
 
 /* What is the matter with CHECKPOINT. NULL: nothing, or a writer is there. *out_torn: a power cut

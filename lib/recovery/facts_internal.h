@@ -60,6 +60,10 @@ void clg_facts_reset_scan(struct clg_facts *facts);
 
 /* A record behind X: by queue, how many there are. */
 void clg_facts_count_queue(struct clg_facts *facts, const struct clg_record_header *header);
+/* The same for those in [from, to) of the stage, which were found there. */
+CLG_MUST_CHECK int clg_facts_count_staged(struct clg_facts *facts, struct clg_stage *stage,
+                                          const struct clg_segment *segment, uint64_t from,
+                                          uint64_t to, struct commitlog_error *err);
 /* [from, found->end) is in the stage alone. */
 CLG_MUST_CHECK int clg_facts_add_staged(struct clg_facts *facts, uint64_t from,
                                         const struct clg_stage_found *found,

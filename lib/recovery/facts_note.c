@@ -39,6 +39,26 @@ void clg_facts_count_queue(struct clg_facts *facts, const struct clg_record_head
     CLG_ASSERT(queue->to_offset > queue->from_offset);
 }
 
+int clg_facts_count_staged(struct clg_facts *facts, struct clg_stage *stage,
+                           const struct clg_segment *segment, uint64_t from, uint64_t to,
+                           struct commitlog_error *err)
+{
+    uint32_t size = 0;
+    for (uint64_t at = from; at < to; at += size) {
+        const uint8_t *bytes;
+        uint32_t count;
+        struct clg_record_header header;
+        int rc = clg_stage_fetch(stage, segment, at, at, &bytes, &count, &size, err);
+        if (rc != 0) {
+            return rc;
+        }
+        clg_record_decode(bytes, &header);
+        clg_facts_count_queue(facts, &header);
+        CLG_ASSERT(size >= CLG_RECORD_MIN);
+    }
+    return 0;
+}
+
 int clg_facts_add_staged(struct clg_facts *facts, uint64_t from,
                          const struct clg_stage_found *found, struct commitlog_error *err)
 {

@@ -115,9 +115,6 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
     if (s->behind) {
         /* Behind what the writer had claimed it was building a batch, the last member not yet. */
         facts->records_behind += !facts->live.usable || start < facts->live.claimed ? records : 0;
-        if (records > 0) {
-            clg_facts_count_queue(facts, header);
-        }
         return;
     }
     facts->prefix_epoch = header->epoch;
@@ -174,6 +171,10 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
         facts->records_scanned += s->behind ? 0 : clg_max_u64(records, 1);
         facts->tail_zero = facts->tail_zero && !s->behind;
         scan_accept(s, &found.header, found.end, records);
+        if (s->behind && records > 0) {
+            rc = clg_facts_count_staged(facts, s->stage, scan->segment, record->position, found.end,
+                                        err);
+        }
         clg_scan_skip(scan, found.end);
         scan->min_epoch = s->min_epoch;
         scan->min_time = s->min_time;
@@ -325,12 +326,13 @@ static int scan_behind(struct facts_scan *s, struct clg_scan *scan, struct clg_f
             rc = scan_explain(s, scan, &record, &staged, err);
         }
         if (rc != 0 || staged) {
-            /* taken */
+            fact->nonzero = fact->nonzero || staged; /* it had a use, whatever the file has */
         } else if (record.verdict == CLG_SCAN_OK) {
             fact->nonzero = true;
             s->facts->tail_zero = false;
             scan_note_first(s, &record.header, record.position, record.body, record.body_bytes);
             scan_accept(s, &record.header, record.next_position, 1);
+            clg_facts_count_queue(s->facts, &record.header);
             clg_facts_witness(s->facts, scan->witnessed, CLG_WITNESS_BEHIND);
         } else if (record.verdict != CLG_SCAN_BAD_READ && clg_scan_damage_end(&record) > 0) {
             fact->nonzero = true;

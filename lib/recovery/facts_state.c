@@ -169,5 +169,7 @@ const char *clg_facts_live_lost(const struct clg_facts *facts)
     return facts->clean          ? NULL
            : facts->live.unsound ? "the live area of the last writer fails its checks"
            : facts->live.missing ? "the live area of the last writer is gone"
-                                 : NULL;
+           : facts->live.usable && !facts->writer_live && facts->prefix_end < facts->live.published
+               ? "not all that the last writer had published is there"
+               : NULL;
 }

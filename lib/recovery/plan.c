@@ -98,15 +98,6 @@ static void plan_anomaly(struct plan_make *m, const char *what)
     CLG_ASSERT(m->anomaly != NULL);
 }
 
-/* What the dead writer had published is not all there: it may have been acknowledged at a level
- * that survives the process. */
-static bool plan_lost_published(const struct plan_make *m)
-{
-    const struct clg_live_facts *live = &m->facts->live;
-    CLG_ASSERT(!live->usable || live->written <= live->published);
-    return live->usable && m->end < live->published;
-}
-
 static void plan_find_anomalies(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
@@ -128,9 +119,6 @@ static void plan_find_anomalies(struct plan_make *m)
     }
     if (clg_facts_live_lost(facts) != NULL) {
         plan_anomaly(m, clg_facts_live_lost(facts));
-    }
-    if (plan_lost_published(m)) {
-        plan_anomaly(m, "not all that the dead writer had published is there");
     }
     if (!facts->tail_zero) {
         plan_anomaly(m, facts->end_why != NULL ? facts->end_why : "bytes behind the end");
@@ -198,13 +186,14 @@ static void plan_judge(struct plan_make *m)
         plan->reason_position = at;
         (void)snprintf(plan->reason, sizeof(plan->reason),
                        "acknowledged data is damaged: %s (position %" PRIu64 ")", damage, at);
-    } else if (facts->tail_zero && clg_facts_live_lost(facts) == NULL && !plan_lost_published(m)) {
+    } else if (facts->tail_zero && clg_facts_live_lost(facts) == NULL) {
         plan->tail = COMMITLOG_TAIL_CLEAN;
     } else {
         /* Beside the positions of the writer itself nothing proves that a record was not yet
          * acknowledged: its witnesses may be what was lost. */
-        plan->tail = facts->live.usable && !plan_lost_published(m) ? COMMITLOG_TAIL_TORN
-                                                                   : COMMITLOG_TAIL_UNPROVABLE;
+        plan->tail = facts->live.usable && clg_facts_live_lost(facts) == NULL
+                         ? COMMITLOG_TAIL_TORN
+                         : COMMITLOG_TAIL_UNPROVABLE;
     }
     CLG_ASSERT(m->end <= facts->prefix_end);
 }
@@ -309,6 +298,13 @@ static void plan_cut(struct plan_make *m)
         }
     }
     plan->quarantine_bytes += plan->bytes_cut;
+    for (size_t i = 0; i < facts->staged_count; i++) {
+        const struct clg_fact_staged *run = &facts->staged[i];
+        if (run->from >= plan->end) { /* kept nowhere else */
+            clg_plan_add(m, CLG_STEP_QUARANTINE_STAGED, run->from, run->to, i);
+            plan->quarantine_bytes += run->to - run->from;
+        }
+    }
     if (zero) {
         clg_plan_add(m, CLG_STEP_ZERO, plan->end, fact->base + fact->bytes, active);
     }
@@ -318,13 +314,15 @@ static void plan_cut(struct plan_make *m)
     }
 }
 
-/* Closed, sound, and nobody wants to append: recovering it once more changes nothing. */
+/* Closed, sound, and nobody wants to append: recovering it once more changes nothing. A salvage
+ * that was killed may have left holes which are not flushed. */
 static bool plan_is_closed(const struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
     CLG_ASSERT(!m->options->read_only);
-    return m->options->close && facts->clean && !m->damaged && m->plan->step_count == 0 &&
-           m->plan->first == facts->checkpoint.first && m->plan->end == facts->checkpoint.durable;
+    return m->options->close && m->options->mode != COMMITLOG_RECOVER_SALVAGE && facts->clean &&
+           !m->damaged && m->plan->step_count == 0 && m->plan->first == facts->checkpoint.first &&
+           m->plan->end == facts->checkpoint.durable;
 }
 
 static void plan_end(struct plan_make *m)

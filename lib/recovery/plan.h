@@ -27,22 +27,23 @@
 #include "recovery/facts.h"
 
 enum clg_plan_kind {
-    CLG_STEP_CREATE_SEGMENT,   /* [from, to): a whole file, prepared and empty */
-    CLG_STEP_DELETE_BELOW,     /* segment at from: retention had been interrupted */
-    CLG_STEP_REMOVE_TMP,       /* names[from] of the facts */
-    CLG_STEP_REPAIR_HEADER,    /* segment at from: both copies as they are known */
-    CLG_STEP_EXTEND,           /* segment at from gets the missing bytes up to position `to` */
-    CLG_STEP_QUARANTINE_RANGE, /* copy of [from, to) */
-    CLG_STEP_QUARANTINE_FILE,  /* copy of the whole segment at from */
-    CLG_STEP_RESTORE,          /* [from, to) from the stage */
-    CLG_STEP_HOLE,             /* claimed record [from, to) becomes a hole */
-    CLG_STEP_SALVAGE_HOLE,     /* damaged [from, to) becomes one or more holes */
-    CLG_STEP_ZERO,             /* [from, to) within one segment */
-    CLG_STEP_UNLINK,           /* segment at from */
-    CLG_STEP_REWRITE,          /* [from, to): same bytes again, then flushed and read back */
-    CLG_STEP_FLUSH,            /* every segment that holds some of [from, to), and log/ */
-    CLG_STEP_CLEAR_FOOTER,     /* [from, to): the segment is sealed anew by the next writer */
-    CLG_STEP_CHECKPOINT        /* new epoch; first, durable = from, to */
+    CLG_STEP_CREATE_SEGMENT,    /* [from, to): a whole file, prepared and empty */
+    CLG_STEP_DELETE_BELOW,      /* segment at from: retention had been interrupted */
+    CLG_STEP_REMOVE_TMP,        /* names[from] of the facts */
+    CLG_STEP_REPAIR_HEADER,     /* segment at from: both copies as they are known */
+    CLG_STEP_EXTEND,            /* segment at from gets the missing bytes up to position `to` */
+    CLG_STEP_QUARANTINE_RANGE,  /* copy of [from, to) */
+    CLG_STEP_QUARANTINE_FILE,   /* copy of the whole segment at from */
+    CLG_STEP_QUARANTINE_STAGED, /* copy of [from, to) of the stage */
+    CLG_STEP_RESTORE,           /* [from, to) from the stage */
+    CLG_STEP_HOLE,              /* claimed record [from, to) becomes a hole */
+    CLG_STEP_SALVAGE_HOLE,      /* damaged [from, to) becomes one or more holes */
+    CLG_STEP_ZERO,              /* [from, to) within one segment */
+    CLG_STEP_UNLINK,            /* segment at from */
+    CLG_STEP_REWRITE,           /* [from, to): same bytes again, then flushed and read back */
+    CLG_STEP_FLUSH,             /* every segment that holds some of [from, to), and log/ */
+    CLG_STEP_CLEAR_FOOTER,      /* [from, to): the segment is sealed anew by the next writer */
+    CLG_STEP_CHECKPOINT         /* new epoch; first, durable = from, to */
 };
 
 struct clg_plan_step {

@@ -25,6 +25,8 @@ const char *clg_plan_kind_name(enum clg_plan_kind kind)
         return "copy to quarantine";
     case CLG_STEP_QUARANTINE_FILE:
         return "copy file to quarantine";
+    case CLG_STEP_QUARANTINE_STAGED:
+        return "copy from the stage to quarantine";
     case CLG_STEP_RESTORE:
         return "restore from the stage";
     case CLG_STEP_HOLE:

@@ -212,6 +212,22 @@ static int recover_report_damage(struct recover *v)
     return rc;
 }
 
+/* Where nothing that had been durable is damaged, salvage makes holes as well: so that what lies
+ * behind stays. */
+static int recover_report_holes(struct recover *v)
+{
+    int rc = 0;
+    for (size_t i = 0; rc == 0 && i < v->plan.step_count; i++) {
+        const struct clg_plan_step *step = &v->plan.steps[i];
+        if (step->kind == CLG_STEP_SALVAGE_HOLE) {
+            struct clg_fact_range range = v->facts.ranges[step->index];
+            range.to = step->to;
+            rc = recover_report_range(v, &range);
+        }
+    }
+    return rc;
+}
+
 static int recover_report(struct recover *v)
 {
     const struct clg_recovery_report *report = v->options->report;
@@ -228,7 +244,8 @@ static int recover_report(struct recover *v)
         /* A file that came after the listing lies behind what was durable before it. */
         return v->facts.have_checkpoint ? recover_report_gaps(v, v->facts.checkpoint.durable) : 0;
     }
-    return v->plan.tail == COMMITLOG_TAIL_DAMAGED ? recover_report_damage(v) : 0;
+    return v->plan.tail == COMMITLOG_TAIL_DAMAGED ? recover_report_damage(v)
+                                                  : recover_report_holes(v);
 }
 
 static void recover_drop_round(struct recover *v)

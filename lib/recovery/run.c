@@ -44,25 +44,29 @@ static int run_sync_dir(const struct run *r, int fd, const char *what)
     return rc < 0 ? clg_fail_os(r->err, rc, CLG_NO_POSITION, "flush %s", what) : 0;
 }
 
-/* Derived from bytes that are about to change or go. Flushed before they do: by base, salt and end
- * a file that came back would still be the segment's, and its entries would lead to what is not
- * there any more; nor would a repetition remove it, for holes are sound. */
-static int run_drop_views(const struct run *r, uint64_t base)
+/* Derived from bytes that are about to change or go. Flushed before they do, by a repetition too:
+ * by base, salt and end a file that came back would still be the segment's, and its entries would
+ * lead to what is not there any more; nor would another salvage remove it, for holes are sound. */
+static int run_drop_views(struct run *r, uint64_t base)
 {
     static const enum clg_segment_file kinds[] = {CLG_FILE_CQ, CLG_FILE_KEY};
     const struct commitlog_os *os = r->dir->os;
-    bool some = false;
     CLG_ASSERT(sizeof(kinds) / sizeof(kinds[0]) == 2);
-    for (size_t i = 0; r->dir->view_fd >= 0 && i < sizeof(kinds) / sizeof(kinds[0]); i++) {
+    if (r->dir->view_fd < 0 || (r->viewless && r->viewless_base == base)) {
+        return 0;
+    }
+    for (size_t i = 0; i < sizeof(kinds) / sizeof(kinds[0]); i++) {
         char name[CLG_SEGMENT_NAME_BYTES];
         clg_segment_name_make(name, kinds[i], base);
         int rc = os->unlink_at(os, r->dir->view_fd, name);
-        if (rc < 0 && rc != -ENOENT) {
+        if (rc < 0 && rc != -ENOENT && rc != -EISDIR) { /* a directory is nobody's view */
             return clg_fail_os(r->err, rc, base, "remove view/%s", name);
         }
-        some = some || rc >= 0;
     }
-    return some ? run_sync_dir(r, r->dir->view_fd, "view/") : 0;
+    int rc = run_sync_dir(r, r->dir->view_fd, "view/");
+    r->viewless = rc == 0;
+    r->viewless_base = base;
+    return rc;
 }
 
 /* The directory is flushed after each one: a later name never goes after an earlier one came back,
@@ -506,6 +510,8 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
     case CLG_STEP_QUARANTINE_RANGE:
     case CLG_STEP_QUARANTINE_FILE:
         return clg_run_quarantine(r, step);
+    case CLG_STEP_QUARANTINE_STAGED:
+        return clg_run_quarantine_staged(r, step);
     case CLG_STEP_RESTORE:
         return run_restore(r, step);
     case CLG_STEP_HOLE:

@@ -17,11 +17,15 @@ struct run {
     struct clg_stage stage;
     struct commitlog_error *err;
     struct clg_segment *rewritten; /* the last one: it was flushed behind that */
-    bool is_confirmed;             /* CHECKPOINT, as it was read, is durable */
+    bool viewless;                 /* the segment at viewless_base has no view files, for good */
+    uint64_t viewless_base;
+    bool is_confirmed; /* CHECKPOINT, as it was read, is durable */
 };
 
 /* QUARANTINE_RANGE and QUARANTINE_FILE. */
 CLG_MUST_CHECK int clg_run_quarantine(struct run *r, const struct clg_plan_step *step);
+/* QUARANTINE_STAGED. */
+CLG_MUST_CHECK int clg_run_quarantine_staged(struct run *r, const struct clg_plan_step *step);
 
 /*
  * Makes holes of exactly [range->from, range->to): one per record whose header still verifies, with

@@ -43,10 +43,51 @@ static int quarantine_check_unread(struct run *r, struct clg_segment *segment, u
                       : 0;
 }
 
+static struct clg_quarantine quarantine_of(const struct run *r)
+{
+    return (struct clg_quarantine){r->dir->os, r->dir->quarantine_fd, r->plan->epoch,
+                                   r->dir->file_mode};
+}
+
+static int quarantine_done(struct run *r, int rc)
+{
+    if (rc != 0) {
+        clg_wrap(r->err, "nothing was cut, open read-only or make room");
+        return rc;
+    }
+    r->counts->quarantined++;
+    return 0;
+}
+
+/* In pieces as they are read; of fillers there is only a header. */
+int clg_run_quarantine_staged(struct run *r, const struct clg_plan_step *step)
+{
+    const struct clg_quarantine quarantine = quarantine_of(r);
+    const struct clg_fact_segment *fact = clg_facts_segment_at(r->facts, step->from);
+    struct clg_quarantine_copy copy;
+    const uint8_t *bytes;
+    uint32_t count;
+    uint32_t size;
+    int rc = 0;
+    if (fact == NULL || fact->segment == NULL) {
+        return clg_fail(r->err, COMMITLOG_EINTERNAL, 0, step->from, "quarantine: no segment");
+    }
+    for (uint64_t at = step->from; rc == 0 && at < step->to; at += size) {
+        rc = clg_stage_fetch(&r->stage, fact->segment, at, step->to, &bytes, &count, &size, r->err);
+        if (rc != 0) {
+            return rc;
+        }
+        if (count == size) {
+            rc = quarantine_done(
+                r, clg_quarantine_bytes(&quarantine, at, bytes, count, "stage", &copy, r->err));
+        }
+    }
+    return rc;
+}
+
 int clg_run_quarantine(struct run *r, const struct clg_plan_step *step)
 {
-    struct clg_quarantine quarantine = {r->dir->os, r->dir->quarantine_fd, r->plan->epoch,
-                                        r->dir->file_mode};
+    const struct clg_quarantine quarantine = quarantine_of(r);
     struct clg_quarantine_copy copy;
     CLG_ASSERT(step->from < step->to);
     int rc;
@@ -81,10 +122,5 @@ int clg_run_quarantine(struct run *r, const struct clg_plan_step *step)
         rc = clg_quarantine_range(&quarantine, fact->segment, step->from, step->to,
                                   is_tail ? "tail" : "damage", &copy, r->err);
     }
-    if (rc != 0) {
-        clg_wrap(r->err, "nothing was cut, open read-only or make room");
-        return rc;
-    }
-    r->counts->quarantined++;
-    return 0;
+    return quarantine_done(r, rc);
 }

@@ -433,8 +433,9 @@ static void verify_summary(const struct clg_verify *v, const struct clg_facts *f
     out->struct_bytes = sizeof(*out);
     out->tail = facts->prefix_end < facts->witness                       ? COMMITLOG_TAIL_DAMAGED
                 : facts->tail_zero && clg_facts_live_lost(facts) == NULL ? COMMITLOG_TAIL_CLEAN
-                : facts->live.usable                                     ? COMMITLOG_TAIL_TORN
-                                     : COMMITLOG_TAIL_UNPROVABLE;
+                : facts->live.usable && clg_facts_live_lost(facts) == NULL
+                    ? COMMITLOG_TAIL_TORN
+                    : COMMITLOG_TAIL_UNPROVABLE;
     if (v->counts->damaged_ranges > 0) {
         out->tail = COMMITLOG_TAIL_DAMAGED;
     }

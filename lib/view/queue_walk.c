@@ -216,9 +216,9 @@ static int walk_to_oldest(struct clg_consume_queue *cq, struct clg_queue_part *p
     }
 }
 
-/* Smallest offset with position >= `position`, from *part on down; offsets that were lost between
- * two parts count as below it. *above: first offset of the part next above, 0 where *part is still
- * the first one. */
+/* Smallest offset with position >= `position`, from *part on down, or the first of those that were
+ * lost before it between two parts. *above: first offset of the part next above, 0 where *part is
+ * still the first one. */
 static int walk_position(struct clg_consume_queue *cq, struct clg_queue_part *part,
                          uint64_t position, uint64_t *above, uint64_t *out)
 {

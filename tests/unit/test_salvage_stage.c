@@ -12,7 +12,7 @@
 #include "format/topic_record.h"
 #include "support/run_suite.h"
 
-enum { DURABLE = 20, STAGED = 20, ALL = DURABLE + STAGED };
+enum { DURABLE = 20, STAGED = 20, ALL = DURABLE + STAGED, WRITTEN = 5, BATCH = 10, MANY = 3000 };
 
 static const char body[] = "0123456789";
 
@@ -244,11 +244,96 @@ START_TEST(published_records_that_fail_are_not_called_torn)
 }
 END_TEST
 
+/* In the file, in the stage, and of these a batch. */
+static void kill_and_damage_written(void)
+{
+    struct commitlog_record batch[BATCH];
+    struct commitlog_slice slice = {body, sizeof(body) - 1};
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
+    store_put(WRITTEN, COMMITLOG_LEVEL_WRITTEN);
+    store_put(STAGED, COMMITLOG_LEVEL_NONE);
+    for (uint32_t i = 0; i < BATCH; i++) {
+        batch[i] = (struct commitlog_record){.struct_bytes = sizeof(batch[i]),
+                                             .topic = topic,
+                                             .level = COMMITLOG_LEVEL_NONE,
+                                             .body = &slice,
+                                             .body_count = 1};
+    }
+    ck_assert_int_eq(commitlog_append_batch(store, batch, BATCH, 0, NULL, &err), 0);
+    die(false);
+    flip_body(0, DURABLE + 1);
+}
+
+/* The default mode ends the log before it: nothing of what is behind is lost for good. */
+START_TEST(what_is_cut_of_the_stage_goes_to_quarantine)
+{
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    const char *name = NULL;
+    uint32_t bodies = 0;
+    kill_and_damage_written();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_int_eq(commitlog_recovery_get(store, &found), 0);
+    ck_assert_uint_eq(found.tail, COMMITLOG_TAIL_UNPROVABLE);
+    ck_assert_uint_eq(found.records_cut, WRITTEN - 2 + STAGED + BATCH + 1); /* and its header */
+    ck_assert_uint_eq(read_all(), DURABLE + 1);
+    for (uint32_t i = 0; commitlog_fault_name(machine, "/store/quarantine", i, &name) == 0; i++) {
+        char path[128];
+        const void *data = NULL;
+        uint64_t bytes = 0;
+        (void)snprintf(path, sizeof(path), "/store/quarantine/%s", name);
+        ck_assert_int_eq(commitlog_fault_content(machine, path, &data, &bytes), 0);
+        const uint8_t *end = (const uint8_t *)data + bytes;
+        for (const uint8_t *at = data; at != NULL && at < end; bodies += at != NULL) {
+            at = memmem(at + 1, (size_t)(end - at - 1), body, sizeof(body) - 1);
+        }
+    }
+    ck_assert_uint_eq(bodies, WRITTEN - 2 + STAGED + BATCH);
+}
+END_TEST
+
+START_TEST(a_plan_counts_what_it_cuts_by_queue)
+{
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    char wanted[96];
+    const char *line = NULL;
+    bool told = false;
+    kill_and_damage_written();
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    ck_assert_int_eq(
+        commitlog_recover("/store", options, COMMITLOG_RECOVER_PLAN_ONLY, &report, &err), 0);
+    (void)snprintf(wanted, sizeof(wanted), "queue #0: %d valid records, offsets %d to %d",
+                   WRITTEN - 2 + STAGED + BATCH, DURABLE + 2,
+                   DURABLE + WRITTEN + STAGED + BATCH - 1);
+    for (uint32_t i = 0; (line = commitlog_report_line(report, i)) != NULL; i++) {
+        told = told || strstr(line, wanted) != NULL;
+    }
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+    ck_assert_msg(told, "no line says: %s", wanted);
+}
+END_TEST
+
+/* Also where nothing that had been durable is damaged. */
+START_TEST(each_hole_that_salvage_makes_is_told)
+{
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    kill_and_damage_written();
+    ck_assert_int_eq(salvage(&found), 0);
+    ck_assert_uint_eq(found.holes_made, 1);
+    ck_assert_uint_eq(found.damaged_ranges, 1);
+    ck_assert_uint_eq(found.records_from_stage, STAGED + BATCH + 1);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(read_all(), DURABLE + WRITTEN + STAGED + BATCH - 1);
+}
+END_TEST
+
 /* Flushed before the holes are written: a power cut does not bring back the view file of a segment
  * whose records are holes now. */
 START_TEST(views_of_a_salvaged_segment_do_not_come_back)
 {
-    enum { MANY = 3000 };
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     store_put(MANY, COMMITLOG_LEVEL_DURABLE);
     close_store();
@@ -260,6 +345,63 @@ START_TEST(views_of_a_salvaged_segment_do_not_come_back)
     ck_assert_uint_eq(read_all(), MANY - 1);
     close_store();
     ck_assert_int_eq(verify_store(), 0);
+}
+END_TEST
+
+/* Killed at any call, done again, and then the power goes: the second one flushes what the first
+ * one has left in the cache. */
+START_TEST(a_salvage_that_is_done_again_is_durable)
+{
+    struct commitlog_fault *damage = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(MANY, COMMITLOG_LEVEL_DURABLE);
+    close_store();
+    flip_body(segment_bytes, 100);
+    ck_assert_int_eq(commitlog_fault_clone(machine, 5, &damage), 0);
+    bool struck = true;
+    for (uint64_t nth = 1; struck; nth++) {
+        struct commitlog_fault *next = NULL;
+        commitlog_fault_free(machine);
+        machine = NULL;
+        ck_assert_int_eq(commitlog_fault_clone(damage, 5, &machine), 0);
+        commitlog_fault_cut_at(machine, nth);
+        (void)salvage(NULL);
+        struck = commitlog_fault_is_dead(machine) != 0;
+        ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
+        die_on(next, false);
+        ck_assert_int_eq(salvage(NULL), 0);
+        commitlog_fault_set_survival(machine, 0);
+        commitlog_fault_power_cut(machine);
+        ck_assert_msg(verify_store() == 0, "killed at change %llu: %s", (unsigned long long)nth,
+                      err.message);
+        ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+        ck_assert_uint_eq(read_all(), MANY - 1);
+        close_store();
+    }
+    commitlog_fault_free(damage);
+}
+END_TEST
+
+/* What has the name of a view file and is none keeps no store from being opened. */
+START_TEST(a_directory_in_the_place_of_a_view_is_left_alone)
+{
+    static const uint8_t torn[64] = {1, 2, 3};
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(MANY, COMMITLOG_LEVEL_DURABLE);
+    const uint64_t end = store_positions().published;
+    const uint64_t base = end / segment_bytes * segment_bytes;
+    die(false);
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    int fd = os->open_dir(os, "/store/view");
+    char name[64];
+    (void)snprintf(name, sizeof(name), "%020llu.cq", (unsigned long long)base);
+    ck_assert_int_ge(fd, 0);
+    ck_assert_int_eq(os->mkdir_at(os, fd, name, 0755), 0);
+    (void)os->close(os, fd);
+    ck_assert_int_eq(
+        commitlog_fault_write(machine, segment_path(base), end - base, torn, sizeof(torn)), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(store_count(), MANY);
 }
 END_TEST
 
@@ -307,6 +449,11 @@ int main(void)
     tcase_add_test(tc, a_reader_is_not_led_into_the_stage);
     tcase_add_loop_test(tc, published_records_that_fail_are_not_called_torn, 0, 2);
     tcase_add_test(tc, views_of_a_salvaged_segment_do_not_come_back);
+    tcase_add_test(tc, what_is_cut_of_the_stage_goes_to_quarantine);
+    tcase_add_test(tc, a_plan_counts_what_it_cuts_by_queue);
+    tcase_add_test(tc, each_hole_that_salvage_makes_is_told);
+    tcase_add_test(tc, a_salvage_that_is_done_again_is_durable);
+    tcase_add_test(tc, a_directory_in_the_place_of_a_view_is_left_alone);
     tcase_add_test(tc, no_record_says_that_the_log_begins_behind_it);
     Suite *suite = suite_create("salvage_stage");
     suite_add_tcase(suite, tc);
