@@ -314,15 +314,13 @@ static void plan_cut(struct plan_make *m)
     }
 }
 
-/* Closed, sound, and nobody wants to append: recovering it once more changes nothing. A salvage
- * that was killed may have left holes which are not flushed. */
+/* Closed, sound, and nobody wants to append: recovering it once more changes nothing. */
 static bool plan_is_closed(const struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
     CLG_ASSERT(!m->options->read_only);
-    return m->options->close && m->options->mode != COMMITLOG_RECOVER_SALVAGE && facts->clean &&
-           !m->damaged && m->plan->step_count == 0 && m->plan->first == facts->checkpoint.first &&
-           m->plan->end == facts->checkpoint.durable;
+    return m->options->close && facts->clean && !m->damaged && m->plan->step_count == 0 &&
+           m->plan->first == facts->checkpoint.first && m->plan->end == facts->checkpoint.durable;
 }
 
 static void plan_end(struct plan_make *m)
@@ -465,6 +463,10 @@ static void plan_writer(struct plan_make *m)
     plan_cut(m);
     if (plan_is_closed(m)) {
         plan->epoch = facts->checkpoint.epoch;
+        plan->unchanged = true;
+        if (salvage) { /* one that was killed may have left holes in the cache alone */
+            clg_plan_add(m, CLG_STEP_FLUSH, plan->first, plan->end, 0);
+        }
         return;
     }
     plan_end(m);

@@ -337,12 +337,7 @@ static int recover_write(struct recover *v)
         if (v->options->plan_only) {
             return 0;
         }
-        if (v->plan.step_count == 0) {
-            v->unchanged = true;
-            v->checkpoint = v->facts.checkpoint;
-            return 0;
-        }
-        rc = recover_name_store(v);
+        rc = v->plan.unchanged ? 0 : recover_name_store(v);
         if (rc != 0) {
             return rc;
         }
@@ -367,6 +362,11 @@ static int recover_write(struct recover *v)
         }
         if (rc != 0) {
             return rc;
+        }
+        if (v->plan.unchanged) {
+            v->unchanged = true;
+            v->checkpoint = v->facts.checkpoint;
+            return 0;
         }
         if (!v->plan.again) {
             CLG_ASSERT(v->checkpoint.durable == v->plan.end);
