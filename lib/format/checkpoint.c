@@ -20,6 +20,7 @@ CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_STORE_TIME == CLG_CHECKPOINT_AT_SESSION + 8u
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_EPOCH == CLG_CHECKPOINT_AT_STORE_TIME + 8u);
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_CLEAN == CLG_CHECKPOINT_AT_EPOCH + 4u);
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_FIRST_UNTOLD == CLG_CHECKPOINT_AT_CLEAN + 4u);
+CLG_FORMAT_ASSERT(CLG_CHECKPOINT_AT_SALVAGING == CLG_CHECKPOINT_AT_FIRST_UNTOLD + 4u);
 
 CLG_FORMAT_ASSERT(CLG_CHECKPOINT_SLOTS == 2u);
 
@@ -53,6 +54,7 @@ void clg_checkpoint_encode(uint8_t slot[CLG_FORMAT_PAGE_BYTES],
     clg_store_le32(slot + CLG_CHECKPOINT_AT_EPOCH, checkpoint->epoch);
     clg_store_le32(slot + CLG_CHECKPOINT_AT_CLEAN, checkpoint->clean ? 1u : 0u);
     clg_store_le32(slot + CLG_CHECKPOINT_AT_FIRST_UNTOLD, checkpoint->first_untold ? 1u : 0u);
+    clg_store_le32(slot + CLG_CHECKPOINT_AT_SALVAGING, checkpoint->salvaging ? 1u : 0u);
     clg_format_finish(slot, CLG_FORMAT_PAGE_BYTES, 0);
 }
 
@@ -82,11 +84,14 @@ int clg_checkpoint_decode(const uint8_t slot[CLG_FORMAT_PAGE_BYTES], uint32_t in
     decoded.epoch = clg_load_le32(slot + CLG_CHECKPOINT_AT_EPOCH);
     uint32_t clean = clg_load_le32(slot + CLG_CHECKPOINT_AT_CLEAN);
     uint32_t untold = clg_load_le32(slot + CLG_CHECKPOINT_AT_FIRST_UNTOLD);
+    uint32_t salvaging = clg_load_le32(slot + CLG_CHECKPOINT_AT_SALVAGING);
     decoded.clean = clean == 1u;
     decoded.first_untold = untold == 1u;
+    decoded.salvaging = salvaging == 1u;
     memcpy(decoded.uuid, file.uuid, CLG_UUID_BYTES);
-    if (clean > 1u || untold > 1u || clg_checkpoint_slot(decoded.sequence) != index ||
-        !checkpoint_ok(&decoded) || decoded.sequence > CLG_CHECKPOINT_SEQUENCE_MAX) {
+    if (clean > 1u || untold > 1u || salvaging > 1u ||
+        clg_checkpoint_slot(decoded.sequence) != index || !checkpoint_ok(&decoded) ||
+        decoded.sequence > CLG_CHECKPOINT_SEQUENCE_MAX) {
         return COMMITLOG_EDAMAGED;
     }
     *checkpoint = decoded;

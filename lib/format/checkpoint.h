@@ -33,6 +33,7 @@
 #define CLG_CHECKPOINT_AT_EPOCH 128u
 #define CLG_CHECKPOINT_AT_CLEAN 132u
 #define CLG_CHECKPOINT_AT_FIRST_UNTOLD 136u
+#define CLG_CHECKPOINT_AT_SALVAGING 140u
 /* Nobody writes so often. A slot that says more leaves no number for the next one. */
 #define CLG_CHECKPOINT_SEQUENCE_MAX (UINT64_C(1) << 62)
 
@@ -48,6 +49,7 @@ struct clg_checkpoint {
     uint32_t epoch;
     bool clean;        /* nothing was appended after this slot was written */
     bool first_untold; /* no record says that the log begins at `first` */
+    bool salvaging;    /* holes were begun and are not flushed: `clean` is of before */
     uint8_t uuid[CLG_UUID_BYTES];
 };
 

@@ -79,7 +79,8 @@ static int facts_checkpoint(struct clg_facts *facts, const struct clg_store_dir 
     if (empty && facts->have_checkpoint && facts->checkpoint.sequence > 1) {
         facts->bad_slots++;
     }
-    facts->clean = facts->have_checkpoint && facts->checkpoint.clean && facts->bad_slots == 0;
+    facts->clean = facts->have_checkpoint && facts->checkpoint.clean &&
+                   !facts->checkpoint.salvaging && facts->bad_slots == 0;
     CLG_ASSERT(facts->bad_slots <= CLG_CHECKPOINT_SLOTS);
     return 0;
 }

@@ -329,7 +329,8 @@ static void plan_end(struct plan_make *m)
     struct clg_plan *plan = m->plan;
     CLG_ASSERT(plan->first <= plan->end);
     if (!facts->clean && facts->same_boot) {
-        uint64_t sure = clg_max_u64(plan->first, facts->sure);
+        /* A salvage that came to no end may have left holes anywhere, in the cache alone. */
+        uint64_t sure = clg_max_u64(plan->first, facts->checkpoint.salvaging ? 0 : facts->sure);
         if (facts->straddled && facts->straddling < sure) {
             sure = clg_max_u64(plan->first, facts->straddling);
         }
@@ -463,10 +464,6 @@ static void plan_writer(struct plan_make *m)
     plan_cut(m);
     if (plan_is_closed(m)) {
         plan->epoch = facts->checkpoint.epoch;
-        plan->unchanged = true;
-        if (salvage) { /* one that was killed may have left holes in the cache alone */
-            clg_plan_add(m, CLG_STEP_FLUSH, plan->first, plan->end, 0);
-        }
         return;
     }
     plan_end(m);

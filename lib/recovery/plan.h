@@ -72,7 +72,6 @@ struct clg_plan {
     uint64_t quarantine_bytes; /* what the copies need */
     uint32_t epoch;            /* of the new session */
     bool first_untold;         /* nothing in the log says that it begins at `first` */
-    bool unchanged;            /* closed and sound: no step changes anything */
     bool again;                /* after these steps facts are collected again (salvage in rounds) */
     struct clg_plan_step *steps;
     size_t step_count;

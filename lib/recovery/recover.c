@@ -337,7 +337,12 @@ static int recover_write(struct recover *v)
         if (v->options->plan_only) {
             return 0;
         }
-        rc = v->plan.unchanged ? 0 : recover_name_store(v);
+        if (v->plan.step_count == 0) {
+            v->unchanged = true;
+            v->checkpoint = v->facts.checkpoint;
+            return 0;
+        }
+        rc = recover_name_store(v);
         if (rc != 0) {
             return rc;
         }
@@ -362,11 +367,6 @@ static int recover_write(struct recover *v)
         }
         if (rc != 0) {
             return rc;
-        }
-        if (v->plan.unchanged) {
-            v->unchanged = true;
-            v->checkpoint = v->facts.checkpoint;
-            return 0;
         }
         if (!v->plan.again) {
             CLG_ASSERT(v->checkpoint.durable == v->plan.end);

@@ -20,7 +20,6 @@
 #include "segment/segment_cut.h"
 #include "segment/segment_name.h"
 #include "segment/segment_scan.h"
-#include "view/checkpoint_file.h"
 
 static int run_segment(struct run *r, uint64_t position, struct clg_segment **out)
 {
@@ -35,13 +34,20 @@ static int run_segment(struct run *r, uint64_t position, struct clg_segment **ou
     return clg_segment_make_writable(fact->segment, r->err);
 }
 
-static int run_sync_dir(const struct run *r, int fd, const char *what)
+int clg_run_sync_dir(const struct run *r, int fd, const char *what)
 {
     const struct commitlog_os *os = r->dir->os;
     CLG_ASSERT(what != NULL);
     int rc = os->fsync(os, fd);
     CLG_ASSERT(fd >= 0);
     return rc < 0 ? clg_fail_os(r->err, rc, CLG_NO_POSITION, "flush %s", what) : 0;
+}
+
+static int run_sync_once(const struct run *r, int fd, const char *what, bool *is_flushed)
+{
+    int rc = *is_flushed ? 0 : clg_run_sync_dir(r, fd, what);
+    *is_flushed = rc == 0;
+    return rc;
 }
 
 /* Derived from bytes that are about to change or go. Flushed before they do, by a repetition too:
@@ -63,7 +69,7 @@ static int run_drop_views(struct run *r, uint64_t base)
             return clg_fail_os(r->err, rc, base, "remove view/%s", name);
         }
     }
-    int rc = run_sync_dir(r, r->dir->view_fd, "view/");
+    int rc = clg_run_sync_dir(r, r->dir->view_fd, "view/");
     r->viewless = rc == 0;
     r->viewless_base = base;
     return rc;
@@ -85,7 +91,7 @@ static int run_unlink(struct run *r, uint64_t base)
     if (rc < 0 && rc != -ENOENT) {
         return clg_fail_os(r->err, rc, base, "remove segment %s", name);
     }
-    return run_sync_dir(r, r->dir->log_fd, "log/");
+    return clg_run_sync_dir(r, r->dir->log_fd, "log/");
 }
 
 static int run_remove_tmp(struct run *r, size_t index)
@@ -205,7 +211,8 @@ static int run_hole(struct run *r, const struct clg_plan_step *step)
 static int run_salvage_hole(struct run *r, const struct clg_plan_step *step)
 {
     struct clg_segment *segment;
-    int rc = run_segment(r, step->from, &segment);
+    int rc = clg_run_begin_salvage(r);
+    rc = rc != 0 ? rc : run_segment(r, step->from, &segment);
     rc = rc != 0 ? rc : run_drop_views(r, segment->base);
     if (rc == 0) {
         struct clg_fact_range range = r->facts->ranges[step->index];
@@ -263,10 +270,14 @@ static int run_flush_one(struct run *r, struct clg_segment *segment, uint64_t fr
     CLG_ASSERT(segment != NULL);
     int rc = clg_segment_make_writable(segment, r->err);
     bool sealed = (clg_segment_flags(segment) & CLG_SEGMENT_SEALED) != 0;
-    if (rc == 0 && sealed && r->facts->same_boot && !r->facts->clean) {
-        /* Seen in the cache, perhaps after a failed write-back, like the records. */
-        return clg_segment_rewrite(segment, segment->data_end,
-                                   segment->data_end + CLG_SEGMENT_FOOTER, r->err);
+    if (rc == 0 && (sealed || r->counts->salvaged) && r->facts->same_boot && !r->facts->clean) {
+        /* Seen in the cache, perhaps after a failed write-back, like the records; or not seen any
+         * more, for a salvage has cleared it. */
+        rc = clg_segment_rewrite(segment, segment->data_end, segment->data_end + CLG_SEGMENT_FOOTER,
+                                 r->err);
+        if (rc != 0 || sealed) {
+            return rc;
+        }
     }
     /* Stores into a map, that is: what writes by pwrite has touched nothing behind the end. */
     bool staged = r->facts->live.usable && r->facts->live.engine == CLG_ENGINE_STAGED;
@@ -370,125 +381,6 @@ static int run_rewrite_one(struct run *r, struct clg_segment *segment, uint64_t 
     return rc;
 }
 
-static void run_fill_checkpoint(const struct run *r, const struct clg_plan_step *step,
-                                struct clg_checkpoint *checkpoint)
-{
-    const struct clg_facts *facts = r->facts;
-    memset(checkpoint, 0, sizeof(*checkpoint));
-    CLG_ASSERT(step->from <= step->to);
-    checkpoint->first = step->from;
-    checkpoint->durable = step->to;
-    checkpoint->checkpointed = step->from;
-    checkpoint->segment_bytes = CLG_SEGMENT_DEFAULT;
-    if (facts->have_checkpoint) {
-        checkpoint->segment_bytes = facts->checkpoint.segment_bytes;
-        bool kept = facts->checkpoint.checkpointed >= step->from &&
-                    facts->checkpoint.checkpointed <= step->to && !r->options->refold;
-        checkpoint->sequence = facts->checkpoint.sequence;
-        if (kept) {
-            checkpoint->checkpointed = facts->checkpoint.checkpointed;
-            checkpoint->state_position = facts->checkpoint.state_position;
-        }
-    }
-    checkpoint->first_untold = r->plan->first_untold;
-    checkpoint->clean = r->options->close;
-    if (r->options->close && !r->options->refold && facts->scan_from <= step->from) {
-        checkpoint->checkpointed = step->to; /* all of it was verified */
-    }
-    if (r->options->segment_bytes != 0) {
-        checkpoint->segment_bytes = r->options->segment_bytes;
-    }
-    checkpoint->session = r->options->session;
-    checkpoint->store_time = facts->last_store_time;
-    if (facts->have_checkpoint && facts->checkpoint.store_time > checkpoint->store_time) {
-        checkpoint->store_time = facts->checkpoint.store_time;
-    }
-    checkpoint->epoch = r->plan->epoch;
-    if (CLG_PLANTED(NO_EPOCH)) {
-        checkpoint->epoch = facts->max_epoch > 0 ? facts->max_epoch : 1;
-    }
-    memcpy(checkpoint->uuid, r->dir->segment_dir.uuid, CLG_UUID_BYTES);
-    CLG_ASSERT(checkpoint->checkpointed <= checkpoint->durable);
-}
-
-/* The file must give what the facts rest on: a slot that cannot be read now, and is the newest,
- * would be written over with what is older. */
-static int run_open_checkpoint(struct run *r, struct clg_checkpoint_file *file)
-{
-    struct clg_checkpoint newest;
-    CLG_ASSERT(r->facts->have_checkpoint);
-    clg_checkpoint_file_init(file, r->dir->os);
-    int rc = clg_checkpoint_file_open(file, r->dir->dir_fd, true, r->err);
-    if (rc == 0) {
-        rc = clg_checkpoint_file_read(file, r->dir->segment_dir.uuid, false, &newest, r->err);
-    }
-    if (rc == 0 && newest.sequence != r->facts->checkpoint.sequence) {
-        rc = clg_fail(r->err, COMMITLOG_EIO, 0, CLG_NO_POSITION,
-                      "CHECKPOINT: the newest slot does not read twice");
-    }
-    CLG_ASSERT(rc <= 0);
-    return rc;
-}
-
-static int run_checkpoint(struct run *r, const struct clg_plan_step *step)
-{
-    struct clg_checkpoint_file file;
-    struct clg_checkpoint checkpoint;
-    run_fill_checkpoint(r, step, &checkpoint);
-    if (r->options->defer_checkpoint && r->facts->have_checkpoint && r->facts->bad_slots == 0) {
-        *r->options->checkpoint = checkpoint;
-        *r->options->deferred = true;
-        /* Its name too may not be on the disk, if the one who created it died or failed. */
-        bool flushed = r->facts->clean || CLG_PLANTED(NAME_UNFLUSHED);
-        return flushed ? 0 : run_sync_dir(r, r->dir->dir_fd, "the store's directory");
-    }
-    clg_checkpoint_file_init(&file, r->dir->os);
-    int rc = COMMITLOG_ENOTFOUND;
-    CLG_ASSERT(r->dir->locked);
-    if (r->facts->have_checkpoint) {
-        rc = run_open_checkpoint(r, &file);
-        if (rc == 0) {
-            rc = clg_checkpoint_file_write(&file, &checkpoint, r->err);
-        }
-    } else {
-        rc = clg_checkpoint_file_create(&file, r->dir->dir_fd, r->dir->file_mode, &checkpoint,
-                                        r->err);
-    }
-    clg_checkpoint_file_close(&file);
-    if (rc == 0) {
-        /* The one who created it may have died before its name was flushed. */
-        rc = run_sync_dir(r, r->dir->dir_fd, "the store's directory");
-    }
-    if (rc == 0) {
-        *r->options->checkpoint = checkpoint;
-    }
-    return rc;
-}
-
-/* The checkpoint that says where the log begins was read from the cache. A writer that was killed
- * before it had flushed it leaves it there only, and a power cut behind this recovery would bring
- * the one before back, which misses what is removed now. So it is written once more. */
-static int run_confirm_first(struct run *r)
-{
-    struct clg_checkpoint_file file;
-    struct clg_checkpoint known = r->facts->checkpoint;
-    CLG_ASSERT(r->dir->locked);
-    if (r->facts->clean || r->is_confirmed || !*r->options->deferred) {
-        return 0;
-    }
-    int rc = run_open_checkpoint(r, &file);
-    if (rc == 0) {
-        rc = clg_checkpoint_file_write(&file, &known, r->err);
-    }
-    if (rc == 0) {
-        r->options->checkpoint->sequence = known.sequence;
-    }
-    clg_checkpoint_file_close(&file);
-    r->is_confirmed = rc == 0;
-    CLG_ASSERT(rc <= 0);
-    return rc;
-}
-
 static int run_step(struct run *r, const struct clg_plan_step *step)
 {
     struct clg_segment *segment;
@@ -498,20 +390,24 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
     case CLG_STEP_CREATE_SEGMENT:
         return run_create(r, step);
     case CLG_STEP_DELETE_BELOW:
-        rc = CLG_PLANTED(FIRST_UNCONFIRMED) ? 0 : run_confirm_first(r);
+        rc = CLG_PLANTED(FIRST_UNCONFIRMED) ? 0 : clg_run_confirm_first(r);
         return rc != 0 ? rc : run_unlink(r, step->from);
     case CLG_STEP_REMOVE_TMP:
         return run_remove_tmp(r, step->index);
     case CLG_STEP_REPAIR_HEADER:
-        rc = run_segment(r, step->from, &segment);
+        rc = r->facts->segments[step->index].rebuilt ? clg_run_begin_salvage(r) : 0;
+        rc = rc != 0 ? rc : run_segment(r, step->from, &segment);
         return rc != 0 ? rc : clg_segment_repair_header(segment, r->err);
     case CLG_STEP_EXTEND:
         return run_extend(r, step);
     case CLG_STEP_QUARANTINE_RANGE:
     case CLG_STEP_QUARANTINE_FILE:
-        return clg_run_quarantine(r, step);
     case CLG_STEP_QUARANTINE_STAGED:
-        return clg_run_quarantine_staged(r, step);
+        /* One that was killed may have made quarantine/ in the cache only. */
+        rc = run_sync_once(r, r->dir->dir_fd, "the store's directory", &r->is_dir_flushed);
+        return rc != 0                                    ? rc
+               : step->kind == CLG_STEP_QUARANTINE_STAGED ? clg_run_quarantine_staged(r, step)
+                                                          : clg_run_quarantine(r, step);
     case CLG_STEP_RESTORE:
         return run_restore(r, step);
     case CLG_STEP_HOLE:
@@ -521,16 +417,18 @@ static int run_step(struct run *r, const struct clg_plan_step *step)
     case CLG_STEP_ZERO:
         return run_zero(r, step);
     case CLG_STEP_UNLINK:
-        return run_unlink(r, step->from);
+        /* Or removed a later name: were that one back and this one gone, there would be a gap. */
+        rc = run_sync_once(r, r->dir->log_fd, "log/", &r->is_log_flushed);
+        return rc != 0 ? rc : run_unlink(r, step->from);
     case CLG_STEP_REWRITE:
         return run_each(r, step->from, step->to, run_rewrite_one);
     case CLG_STEP_FLUSH:
         rc = run_each(r, step->from, step->to, run_flush_one);
-        return rc != 0 ? rc : run_sync_dir(r, r->dir->log_fd, "log/");
+        return rc != 0 ? rc : clg_run_sync_dir(r, r->dir->log_fd, "log/");
     case CLG_STEP_CLEAR_FOOTER:
         return run_clear_footer(r, step);
     case CLG_STEP_CHECKPOINT:
-        return run_checkpoint(r, step);
+        return clg_run_checkpoint(r, step);
     }
     return COMMITLOG_EINTERNAL;
 }
@@ -549,6 +447,7 @@ int clg_run_plan(struct clg_store_dir *dir, struct clg_facts *facts, const struc
     r.options = options;
     r.counts = counts;
     r.err = err;
+    counts->salvaged = counts->salvaged || facts->checkpoint.salvaging;
     int rc = clg_stage_open(&r.stage, dir, dir->segment_dir.uuid, clg_facts_newest(facts), err);
     if (rc != 0) {
         return rc;

@@ -260,7 +260,7 @@ int clg_stage_open(struct clg_stage *stage, struct clg_store_dir *dir, const uin
     if (rc == 0 && !stage->live.usable && !stage->live.unsound) {
         /* A recovery that is over takes the name from LOCK; only a clean close leaves it there and
          * removes the area, and the newest checkpoint tells which it was. */
-        stage->live.missing = newest != NULL && !dir->writer_live;
+        stage->live.missing = newest != NULL && !newest->clean && !dir->writer_live;
     }
     return rc;
 }
