@@ -362,7 +362,9 @@ static void service_scrub(struct service_step *step)
         clg_error_clear(&err);
         int rc = clg_scrub_step(scrub, segment, service_scrub_damage, store, &done, &err);
         service_report(step, rc, &err);
-        if (done || rc != COMMITLOG_OK) {
+        /* Without memory or a descriptor nothing was read: the next time it goes on there. */
+        const bool later = rc == COMMITLOG_ENOMEM || rc == COMMITLOG_ELIMIT;
+        if (done || (rc != COMMITLOG_OK && !later)) {
             uint32_t rebuilt = 0;
             (void)(clg_fold_scrub(step->core->fold, segment->base, &rebuilt, NULL) == COMMITLOG_OK);
             store->services.scrub_base = segment->base + segment->bytes;

@@ -454,6 +454,36 @@ START_TEST(each_segment_that_damage_keeps_from_its_footer_is_told)
 }
 END_TEST
 
+/* A scrub that has no memory for a moment goes on where it was. */
+START_TEST(a_scrub_without_memory_leaves_nothing_out)
+{
+    const uint64_t values[][2] = {{COMMITLOG_OPT_SCRUB_BYTES_PER_S, 20000}};
+    static char big[6000];
+    uint32_t wait_us = 0;
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open_by(values, 1), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 1, &topic, &err), 0);
+    for (uint32_t i = 0; i < 30; i++) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, big, sizeof(big), COMMITLOG_LEVEL_DURABLE, NULL), 0);
+    }
+    for (uint32_t i = 0; i < 20; i++) {
+        ck_assert_int_eq(commitlog_step(store, 1, &wait_us), 0);
+    }
+    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(0), 50000, 0xff), 0);
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    const uint64_t before = store_stat("damage_found");
+    for (uint32_t round = 0; round < 8 && store_stat("damage_found") == before; round++) {
+        os->sleep_ns(os, INT64_C(500000000));
+        ck_assert_int_eq(
+            commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, round == 2, ENOMEM, 0), 0);
+        (void)commitlog_step(store, 1, &wait_us);
+        ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_ALLOC, 0, 0, 0), 0);
+    }
+    ck_assert_uint_eq(store_stat("damage_found"), before + 1);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("damage_told");
@@ -471,6 +501,7 @@ int main(void)
     tcase_add_loop_test(cases, inside_a_sound_record_behind_damage_none_begins, 0, 9);
     tcase_add_test(cases, inside_a_record_whose_body_is_damaged_it_is_damage);
     tcase_add_test(cases, each_segment_that_damage_keeps_from_its_footer_is_told);
+    tcase_add_test(cases, a_scrub_without_memory_leaves_nothing_out);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
