@@ -87,8 +87,14 @@ static int follow_attach(struct commitlog_store *store, const struct clg_core *o
     if (rc != COMMITLOG_ENOTFOUND) {
         return rc;
     }
-    if (old != NULL && old->follows && old->writer_session == core->writer_session) {
-        return COMMITLOG_EAGAIN; /* its successor is still opening */
+    /* The successor of the one that `old` has seen, or has seen dead, is still opening: before its
+     * recovery has written LOCK, or before CHECKPOINT says what that has found. */
+    const bool of_old = old != NULL && (old->follows || !old->saw_writer) &&
+                        old->writer_session == core->writer_session;
+    const bool no_checkpoint =
+        old != NULL && store->dir.last_known && result->checkpoint.session != core->writer_session;
+    if (of_old || no_checkpoint) {
+        return COMMITLOG_EAGAIN;
     }
     /* Private, in a place that this process does not see (another mount namespace), gone with a
      * writer that has just closed, or to be named in LOCK in a moment. */

@@ -1,0 +1,166 @@
+/* SPDX-License-Identifier: BSD-2-Clause */
+/*
+ * test_reader_follows.c -- a reader that follows a live writer goes on: when the next writer opens,
+ * where a record has rotted that it has not looked at yet, and with fewer descriptors than
+ * segments.
+ */
+#include "store/store.h"
+#include "support/run_suite.h"
+#include "unit/fault_fixture.h"
+
+enum { FEW = 28 };
+
+static struct {
+    const struct commitlog_os *under;
+    struct commitlog_os table;
+    struct commitlog_group *group;
+    uint64_t limit; /* of descriptors on the machine, that the reader meets */
+    uint64_t end;   /* of the queue, that the reader has seen */
+    uint64_t done;  /* of the group, that it has seen */
+    uint32_t number;
+    uint32_t looks;
+} follows;
+
+static struct commitlog_store *reader;
+
+static void pass_ms(int64_t ms)
+{
+    follows.under->sleep_ns(follows.under, ms * CLG_OS_NS_PER_MS);
+}
+
+static int32_t reader_open(const struct commitlog_os *os)
+{
+    struct commitlog_options *options = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(
+        commitlog_options_set(options, COMMITLOG_OPT_ACCESS, COMMITLOG_READ_ONLY, NULL), 0);
+    commitlog_options_set_os(options, os);
+    int32_t rc = commitlog_open("/store", options, &reader, &err);
+    commitlog_options_free(options);
+    return rc;
+}
+
+static void reader_begin(const struct commitlog_os *os)
+{
+    ck_assert_msg(reader_open(os) == 0, "%s", err.message);
+    ck_assert_int_eq(commitlog_topic_open(reader, "t", 1, 0, &follows.number, &err), 0);
+}
+
+static void follows_setup(void)
+{
+    setup();
+    memset(&follows, 0, sizeof(follows));
+    follows.under = commitlog_fault_os(machine);
+    follows.table = *follows.under;
+    reader = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(5, COMMITLOG_LEVEL_DURABLE);
+}
+
+static void follows_teardown(void)
+{
+    commitlog_group_close(follows.group);
+    (void)commitlog_close(reader, NULL);
+    teardown();
+}
+
+static void commit(struct commitlog_group *group, uint64_t next)
+{
+    struct commitlog_group_offset offset = {.topic = topic, .queue = 0, .offset = next};
+    ck_assert_int_eq(
+        commitlog_group_commit(group, 0, &offset, 1, COMMITLOG_LEVEL_DURABLE, -1, NULL, &err), 0);
+}
+
+/* What it has seen it goes on seeing. */
+static void reader_looks(void)
+{
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    struct commitlog_group_offset offset = {.topic = follows.number, .queue = 0};
+    struct commitlog_message message;
+    uint8_t buffer[64];
+    uint32_t count = 0;
+    pass_ms(600);
+    ck_assert_int_eq(commitlog_queue_info(reader, follows.number, 0, &info), 0);
+    ck_assert_uint_ge(info.next_offset, follows.end);
+    follows.end = info.next_offset;
+    ck_assert_int_eq(commitlog_group_fetch(follows.group, &offset, 1, &err), 0);
+    ck_assert_uint_ge(offset.offset, follows.done);
+    follows.done = offset.offset;
+    ck_assert_int_eq(commitlog_read_copy(reader, follows.number, 0, info.next_offset - 1, buffer,
+                                         sizeof(buffer), &message, 1, &count, NULL),
+                     0);
+    follows.looks++;
+}
+
+static int looking_open_at(const struct commitlog_os *os, int dirfd, const char *name,
+                           uint32_t flags, uint32_t mode)
+{
+    (void)os;
+    reader_looks();
+    return follows.under->open_at(follows.under, dirfd, name, flags, mode);
+}
+
+static int looking_rename_at(const struct commitlog_os *os, int from, const char *name, int to,
+                             const char *new_name, bool replace)
+{
+    (void)os;
+    reader_looks();
+    return follows.under->rename_at(follows.under, from, name, to, new_name, replace);
+}
+
+static int64_t looking_pwrite(const struct commitlog_os *os, int fd, const void *buf, size_t size,
+                              uint64_t at)
+{
+    (void)os;
+    reader_looks();
+    return follows.under->pwrite(follows.under, fd, buf, size, at);
+}
+
+/* Of a writer that was killed everything is still there, and a checkpoint says less. _i: 0 a reader
+ * that followed it, 1 one that came when nobody wrote, 2 one that has not found its area either. */
+START_TEST(while_the_next_writer_opens_a_reader_does_not_go_back)
+{
+    struct commitlog_group *group = NULL;
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    commit(group, 3);
+    ck_assert_int_eq(commitlog_checkpoint(store, &err), 0);
+    store_put(6, COMMITLOG_LEVEL_DURABLE);
+    commit(group, 9);
+    commitlog_group_close(group);
+    if (_i == 0) {
+        reader_begin(follows.under);
+    }
+    ck_assert_int_eq(follows.under->unlock_file(follows.under, store->dir.lock_fd), 0);
+    if (_i == 2) {
+        ck_assert_int_eq(commitlog_fault_remove(machine, store->core->live.path), 0);
+    }
+    if (_i != 0) {
+        reader_begin(follows.under);
+    }
+    ck_assert_int_eq(commitlog_group_open(reader, "g", 1, 0, &follows.group, &err), 0);
+    reader_looks();
+    ck_assert_uint_ge(follows.end, 10); /* the last record may be unproven */
+    follows.table.open_at = looking_open_at;
+    follows.table.rename_at = looking_rename_at;
+    follows.table.pwrite = looking_pwrite;
+    struct commitlog_store *killed = store;
+    ck_assert_int_eq(
+        store_open_with(&follows.table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    follows.table = *follows.under;
+    ck_assert_uint_gt(follows.looks, 10);
+    reader_looks();
+    ck_assert_uint_eq(follows.end, 11);
+    ck_assert_uint_eq(follows.done, 9);
+    (void)commitlog_close(killed, NULL);
+}
+END_TEST
+
+int main(void)
+{
+    Suite *suite = suite_create("reader follows");
+    TCase *cases = tcase_create("beside a writer");
+    tcase_add_checked_fixture(cases, follows_setup, follows_teardown);
+    tcase_add_loop_test(cases, while_the_next_writer_opens_a_reader_does_not_go_back, 0, 3);
+    suite_add_tcase(suite, cases);
+    return run_suite(suite);
+}
