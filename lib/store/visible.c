@@ -38,15 +38,30 @@ int clg_store_fold_core(struct commitlog_store *store, struct clg_core *core, ui
     return rc;
 }
 
+/* A core made now begins behind what this one cannot fold: what retention has dropped, or, of what
+ * is written, what does not verify. That once at a place: behind it there may be another one. */
+static bool visible_begins_anew(const struct clg_core *core, int rc, uint64_t *stopped)
+{
+    const uint64_t folded = clg_fold_position(core->fold);
+    if (!core->follows || (rc != COMMITLOG_ETOOSMALL && rc != COMMITLOG_EDAMAGED)) {
+        return false;
+    }
+    if (rc == COMMITLOG_EDAMAGED && (folded >= clg_log_written(core->log) || folded == *stopped)) {
+        return false;
+    }
+    *stopped = folded;
+    return true;
+}
+
 int clg_store_fold(struct commitlog_store *store, struct clg_core **core, uint64_t *out_visible,
                    struct commitlog_error *err)
 {
     struct clg_follow_reads reads = {0};
+    uint64_t stopped = CLG_NO_POSITION;
     for (int tries = 0;; tries++) {
         int rc = clg_store_fold_core(store, *core, out_visible, err);
-        bool again = rc == COMMITLOG_ETOOSMALL && (*core)->follows && tries < VISIBLE_RESTARTS;
+        bool again = tries < VISIBLE_RESTARTS && visible_begins_anew(*core, rc, &stopped);
         if (again) {
-            /* Retention dropped what this reader had not folded yet. */
             rc = clg_follow_restart(store, *core, err);
             again = rc == COMMITLOG_OK;
         } else {

@@ -4,6 +4,7 @@
  * where a record has rotted that it has not looked at yet, and with fewer descriptors than
  * segments.
  */
+#include "format/record.h"
 #include "store/store.h"
 #include "support/run_suite.h"
 #include "unit/fault_fixture.h"
@@ -155,12 +156,72 @@ START_TEST(while_the_next_writer_opens_a_reader_does_not_go_back)
 }
 END_TEST
 
+/* What comes up to the end of the queue; EDAMAGED is told once for each of `damaged`. */
+static void reader_goes_on(struct commitlog_cursor *cursor, uint32_t messages, uint32_t damaged)
+{
+    struct commitlog_message got[16];
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    int32_t rc = COMMITLOG_OK;
+    for (uint32_t calls = 0; rc != COMMITLOG_EEND; calls++) {
+        ck_assert_uint_lt(calls, 10);
+        rc = commitlog_cursor_fetch(cursor, got, 16, 0, &count, &bound);
+        if (rc == COMMITLOG_EDAMAGED) {
+            ck_assert_uint_gt(damaged, 0);
+            damaged--;
+            rc = commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, bound + 1);
+            ck_assert_int_eq(rc, COMMITLOG_OK);
+        } else if (rc == COMMITLOG_OK) {
+            ck_assert_uint_ge(messages, count);
+            messages -= count;
+        }
+        ck_assert_msg(rc == COMMITLOG_OK || rc == COMMITLOG_EEND, "%s", commitlog_error_name(rc));
+    }
+    ck_assert_uint_eq(messages, 0);
+    ck_assert_uint_eq(damaged, 0);
+}
+
+/* _i: 0 in its body, 1 in its header. */
+static void put_rotted(int where)
+{
+    struct commitlog_receipt receipt = {0};
+    ck_assert_int_eq(
+        commitlog_append(store, topic, 0, "0123456789", 10, COMMITLOG_LEVEL_DURABLE, &receipt), 0);
+    const uint64_t at = receipt.position + (where == 0 ? CLG_RECORD_HEADER_BYTES + 2 : 2);
+    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(0), at, 1), 0);
+}
+
+/* In what it has not looked at yet: as for a reader that opens now, they are left out and told. */
+START_TEST(behind_records_that_have_rotted_a_reader_goes_on)
+{
+    struct commitlog_cursor *cursor = NULL;
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    reader_begin(follows.under);
+    ck_assert_int_eq(
+        commitlog_cursor_open(reader, follows.number, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+        0);
+    reader_goes_on(cursor, 5, 0);
+    put_rotted(_i);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    put_rotted(_i);
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    reader_goes_on(cursor, 6, 2);
+    put_rotted(_i);
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(commitlog_queue_info(reader, follows.number, 0, &info), 0);
+    ck_assert_uint_eq(info.next_offset, store_count());
+    reader_goes_on(cursor, 1, 1);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reader follows");
     TCase *cases = tcase_create("beside a writer");
     tcase_add_checked_fixture(cases, follows_setup, follows_teardown);
     tcase_add_loop_test(cases, while_the_next_writer_opens_a_reader_does_not_go_back, 0, 3);
+    tcase_add_loop_test(cases, behind_records_that_have_rotted_a_reader_goes_on, 0, 2);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
