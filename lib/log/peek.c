@@ -105,7 +105,11 @@ static int peek_copy(struct clg_log *log, uint64_t position, uint64_t bytes, boo
         }
     }
     *staged = false;
-    return clg_segment_pread(log->peek_segment, log->peek_buffer, bytes, position, err);
+    int rc = clg_segment_pread(log->peek_segment, log->peek_buffer, bytes, position, err);
+    if (log->is_follower) { /* it may have more segments to fold than descriptors */
+        clg_segment_set_keep_open(log->set, log->peek_segment);
+    }
+    return rc;
 }
 
 /* Its header, into the peek buffer too. */

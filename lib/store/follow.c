@@ -246,6 +246,7 @@ static int follow_open_segments(struct commitlog_store *store, struct clg_core *
                                   (unsigned long long)end);
         }
         uint64_t next = segment->base + segment->bytes;
+        (void)clg_segment_close_idle(segment); /* there may be more than descriptors */
         rc = clg_segment_set_append(&core->set, segment, err);
         if (rc != COMMITLOG_OK) {
             clg_segment_unref(segment);

@@ -65,6 +65,14 @@ static void follows_teardown(void)
     teardown();
 }
 
+static void step_all(void)
+{
+    uint32_t wait = 0;
+    for (uint32_t i = 0; i < 50; i++) {
+        ck_assert_int_ge(commitlog_step(store, 1000, &wait), 0);
+    }
+}
+
 static void commit(struct commitlog_group *group, uint64_t next)
 {
     struct commitlog_group_offset offset = {.topic = topic, .queue = 0, .offset = next};
@@ -215,6 +223,38 @@ START_TEST(behind_records_that_have_rotted_a_reader_goes_on)
 }
 END_TEST
 
+static int few_open_at(const struct commitlog_os *os, int dirfd, const char *name, uint32_t flags,
+                       uint32_t mode)
+{
+    (void)os;
+    return commitlog_fault_held(machine, COMMITLOG_FAULT_OPEN) >= follows.limit
+               ? -EMFILE
+               : follows.under->open_at(follows.under, dirfd, name, flags, mode);
+}
+
+/* It comes back when there are more segments than it may open. */
+START_TEST(a_reader_that_is_far_behind_needs_few_descriptors)
+{
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    follows.table.open_at = few_open_at;
+    follows.limit = UINT64_MAX;
+    reader_begin(&follows.table);
+    const uint64_t end = store_positions().claimed + 3 * FEW * segment_bytes;
+    while (store_positions().claimed < end) {
+        store_put(500, COMMITLOG_LEVEL_WRITTEN);
+        step_all();
+    }
+    follows.limit = commitlog_fault_held(machine, COMMITLOG_FAULT_OPEN) + FEW;
+    for (uint32_t looks = 0; looks < 2; looks++) {
+        store_put(1, COMMITLOG_LEVEL_NONE);
+        ck_assert_int_eq(commitlog_queue_info(reader, follows.number, 0, &info), 0);
+        ck_assert_uint_eq(info.next_offset, store_count());
+    }
+    pass_ms(6000);
+    ck_assert_int_eq(commitlog_queue_info(reader, follows.number, 0, &info), 0);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reader follows");
@@ -222,6 +262,7 @@ int main(void)
     tcase_add_checked_fixture(cases, follows_setup, follows_teardown);
     tcase_add_loop_test(cases, while_the_next_writer_opens_a_reader_does_not_go_back, 0, 3);
     tcase_add_loop_test(cases, behind_records_that_have_rotted_a_reader_goes_on, 0, 2);
+    tcase_add_test(cases, a_reader_that_is_far_behind_needs_few_descriptors);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
