@@ -250,20 +250,24 @@ static struct clg_group_entry *offsets_room(struct commitlog_store *store, uint3
     return count <= OFFSETS_SMALL ? small : clg_os_alloc_array(store->os, count, sizeof(*small));
 }
 
+static int offsets_number_at(const struct clg_core *core, uint32_t topic, uint32_t queue,
+                             uint32_t *out_number, struct commitlog_error *err)
+{
+    int rc = clg_store_queue(core, topic, queue, out_number);
+    return rc == COMMITLOG_OK ? rc
+                              : clg_fail(err, rc, 0, CLG_NO_POSITION,
+                                         "no topic %u with a queue %u is open", topic, queue);
+}
+
+/* A writer's: its core stays. */
 static int offsets_number(struct commitlog_store *store, uint32_t topic, uint32_t queue,
                           uint32_t *out_number, struct commitlog_error *err)
 {
+    CLG_ASSERT(!store->read_only);
     struct clg_core *core = clg_store_core(store);
-    int rc = clg_store_queue(core, topic, queue, out_number);
-    if (rc != COMMITLOG_OK && store->read_only) { /* the topic may have grown */
-        uint64_t visible = 0;
-        rc = clg_store_fold_now(store, &core, &visible, err);
-        rc = rc == COMMITLOG_OK ? clg_store_queue(core, topic, queue, out_number) : rc;
-    }
+    int rc = offsets_number_at(core, topic, queue, out_number, err);
     clg_core_unref(core);
-    return rc != COMMITLOG_EINVAL ? rc
-                                  : clg_fail(err, rc, 0, CLG_NO_POSITION,
-                                             "no topic %u with a queue %u is open", topic, queue);
+    return rc;
 }
 
 static int offsets_take(struct commitlog_store *store, const struct commitlog_group_offset *offsets,
@@ -350,6 +354,26 @@ static int offsets_fill(void *ctx, const struct clg_group_table *table)
     return COMMITLOG_OK;
 }
 
+/* The numbers are of the core that is asked: at the next one another topic may have them. */
+static int offsets_fetch(struct commitlog_store *store, struct clg_group_entry *numbers,
+                         struct offsets_fetch *fetch, struct commitlog_error *err)
+{
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = 0;
+    int rc = store->read_only ? clg_store_fold_now(store, &core, &visible, err) : COMMITLOG_OK;
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < fetch->count; i++) {
+        const struct commitlog_group_offset *asked = &fetch->offsets[i];
+        rc = offsets_number_at(core, asked->topic, asked->queue, &numbers[i].queue_number, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = store->read_only ? clg_fold_groups(core->fold, offsets_fill, fetch)
+                              : clg_groups_look(store, offsets_fill, fetch, err);
+        rc = rc == COMMITLOG_ENOTFOUND ? clg_groups_not_found(fetch->handle, err) : rc;
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
 int32_t commitlog_group_fetch(struct commitlog_group *group, struct commitlog_group_offset *offsets,
                               uint32_t count, struct commitlog_error *err)
 {
@@ -364,16 +388,9 @@ int32_t commitlog_group_fetch(struct commitlog_group *group, struct commitlog_gr
     if (numbers == NULL) {
         return clg_fail(err, COMMITLOG_ENOMEM, 0, CLG_NO_POSITION, "fetch offsets");
     }
-    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
-        rc = offsets_number(store, offsets[i].topic, offsets[i].queue, &numbers[i].queue_number,
-                            err);
-    }
-    if (rc == COMMITLOG_OK) {
-        struct offsets_fetch fetch = {
-            .handle = group, .numbers = numbers, .offsets = offsets, .count = count};
-        rc = clg_groups_look(store, offsets_fill, &fetch, err);
-        rc = rc == COMMITLOG_ENOTFOUND ? clg_groups_not_found(group, err) : rc;
-    }
+    struct offsets_fetch fetch = {
+        .handle = group, .numbers = numbers, .offsets = offsets, .count = count};
+    rc = offsets_fetch(store, numbers, &fetch, err);
     if (numbers != small) {
         store->os->free(store->os, numbers);
     }

@@ -255,6 +255,52 @@ START_TEST(a_reader_that_is_far_behind_needs_few_descriptors)
 }
 END_TEST
 
+/* The next writer finds only what is durable: this one could not close, and its area is gone. */
+static void lose_what_is_not_durable(void)
+{
+    char path[128];
+    const char *name = NULL;
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
+    ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 0, 0, 0), 0);
+    while (commitlog_fault_name(machine, "/shm", 0, &name) == COMMITLOG_OK) {
+        (void)snprintf(path, sizeof(path), "/shm/%s", name);
+        ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
+    }
+    store = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+}
+
+/* Its topic was lost with the writer, and the next one has given its queue's number to another. */
+START_TEST(a_group_has_no_offset_of_another_topic)
+{
+    struct commitlog_group *group = NULL;
+    uint32_t other = 0;
+    uint32_t number = 0;
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    commitlog_group_close(group);
+    ck_assert_int_eq(commitlog_sync(store, UINT64_MAX, -1, &err), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "lost", 4, 1, &other, &err), 0);
+    ck_assert_int_eq(commitlog_append(store, other, 0, "x", 1, COMMITLOG_LEVEL_NONE, NULL), 0);
+    reader_begin(follows.under);
+    ck_assert_int_eq(commitlog_topic_open(reader, "lost", 4, 0, &number, &err), 0);
+    ck_assert_int_eq(commitlog_group_open(reader, "g", 1, 0, &follows.group, &err), 0);
+    lose_what_is_not_durable();
+    ck_assert_int_eq(commitlog_topic_open(store, "other", 5, 1, &other, &err), 0);
+    ck_assert_int_eq(commitlog_append(store, other, 0, "x", 1, COMMITLOG_LEVEL_DURABLE, NULL), 0);
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, 0, &group, &err), 0);
+    topic = other;
+    commit(group, 1);
+    commitlog_group_close(group);
+    pass_ms(600);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct commitlog_group_offset asked = {.topic = number, .queue = 0, .offset = 77};
+        ck_assert_int_eq(commitlog_group_fetch(follows.group, &asked, 1, &err), COMMITLOG_EINVAL);
+        ck_assert_uint_eq(asked.offset, 77);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reader follows");
@@ -263,6 +309,7 @@ int main(void)
     tcase_add_loop_test(cases, while_the_next_writer_opens_a_reader_does_not_go_back, 0, 3);
     tcase_add_loop_test(cases, behind_records_that_have_rotted_a_reader_goes_on, 0, 2);
     tcase_add_test(cases, a_reader_that_is_far_behind_needs_few_descriptors);
+    tcase_add_test(cases, a_group_has_no_offset_of_another_topic);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
