@@ -102,6 +102,7 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
                 cursor->has_last = false;
                 cursor->pending = 0;
                 cursor->generation = core->generation;
+                clg_cursor_stand(cursor, core, visible);
             }
             again = clg_follow_again(store, core->generation, &reads, &rc);
         }

@@ -86,6 +86,7 @@ struct commitlog_cursor {
     uint32_t unsure; /* fetches, one after the other, that could not read it */
     uint64_t last_position;
     uint32_t last_check;
+    uint64_t stands_at; /* a reader's, of a queue: it was placed there, behind that; 0: nowhere */
     uint32_t min_epoch; /* log order: no later record has a lower one; others: 0 */
     /* tags */
     uint8_t *tag_bytes;
@@ -141,9 +142,12 @@ CLG_MUST_CHECK int clg_cursor_aim_at(struct commitlog_cursor *cursor, const stru
  * with its writer may be another topic's now. ENOTFOUND: this core has it no more. */
 CLG_MUST_CHECK int clg_cursor_aim_anew(struct commitlog_cursor *cursor,
                                        const struct clg_core *core);
-/* Before a read at fetch->core. EROLLEDBACK: what it read last is gone; ENOTFOUND: its topic is,
- * and nothing was read; EEND: whether it is there the next writer's recovery will tell. Others:
- * that could not be read. */
+/* It was placed: who has read nothing yet stands behind the message before the place. */
+void clg_cursor_stand(struct commitlog_cursor *cursor, const struct clg_core *core,
+                      uint64_t visible);
+/* Before a read at fetch->core. EROLLEDBACK: what it read last, or stands behind, is gone;
+ * ENOTFOUND: its topic is, and nothing was read; EEND: whether it is there the next writer's
+ * recovery will tell. Others: that could not be read. */
 CLG_MUST_CHECK int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fetch);
 /* In log order: damage that the opening found lies between what was read last and `upto`: once. */
 CLG_MUST_CHECK int clg_cursor_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch,

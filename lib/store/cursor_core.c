@@ -78,6 +78,52 @@ static int cursor_without_topic(struct commitlog_cursor *cursor, struct clg_fetc
     return read_some ? COMMITLOG_EROLLEDBACK : COMMITLOG_ENOTFOUND;
 }
 
+static int cursor_before(const struct commitlog_cursor *cursor, const struct clg_core *core,
+                         uint64_t visible, uint64_t offset, struct clg_lookup_entry *out)
+{
+    uint32_t count = 0;
+    uint64_t bound = 0;
+    CLG_ASSERT(cursor->kind == &clg_cursor_queue && offset > 0);
+    return clg_lookup_entries(core->fold, cursor->queue, offset - 1, visible, out, 1, &count,
+                              &bound);
+}
+
+void clg_cursor_stand(struct commitlog_cursor *cursor, const struct clg_core *core,
+                      uint64_t visible)
+{
+    struct clg_lookup_entry before = {.position = CLG_NO_POSITION};
+    bool stands = cursor->store->read_only && cursor->kind == &clg_cursor_queue &&
+                  cursor->next > 0 &&
+                  cursor_before(cursor, core, visible, cursor->next, &before) == COMMITLOG_OK &&
+                  before.position != CLG_NO_POSITION;
+    cursor->stands_at = stands ? cursor->next : 0;
+    cursor->last_position = before.position;
+    cursor->last_check = before.header_check;
+}
+
+/* What was read last, or else what it stands behind. That by what the queue says of it: the record
+ * may be the damaged one that was passed over. ETOOSMALL: there is nothing to compare. */
+static int cursor_find_last(struct commitlog_cursor *cursor, const struct clg_fetch *fetch,
+                            struct clg_record_view *view, bool *gone)
+{
+    struct clg_lookup_entry before = {.position = CLG_NO_POSITION};
+    int rc = COMMITLOG_ETOOSMALL;
+    if (cursor->has_last) {
+        rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
+                            fetch->visible, NULL, view, NULL);
+        *gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
+                (rc == COMMITLOG_OK && view->header.header_check != cursor->last_check);
+    } else if (cursor->stands_at != 0) {
+        rc = cursor_before(cursor, fetch->core, fetch->visible, cursor->stands_at, &before);
+        rc = rc == COMMITLOG_EEND ? COMMITLOG_EBEYOND : rc;
+        *gone =
+            rc == COMMITLOG_EBEYOND || (rc == COMMITLOG_OK && before.position != CLG_NO_POSITION &&
+                                        (before.position != cursor->last_position ||
+                                         before.header_check != cursor->last_check));
+    }
+    return rc;
+}
+
 /* The core was replaced: is what was read last still there? If so, go on behind it: what was passed
  * over after it (other tags, control records) may have been cut and written anew. */
 int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
@@ -98,25 +144,21 @@ int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fet
     if (cursor->kind->renew != NULL) {
         cursor->kind->renew(cursor);
     }
-    rc = COMMITLOG_ENOTFOUND;
-    if (cursor->has_last) {
-        rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
-                            fetch->visible, NULL, &view, NULL);
-        if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
-            fetch->bound = cursor_end(cursor, fetch, true);
-            return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
-        }
-        if (rc != COMMITLOG_OK && rc != COMMITLOG_ETOOSMALL && rc != COMMITLOG_EBEYOND &&
-            rc != COMMITLOG_EDAMAGED && cursor->unsure < CURSOR_UNSURE_MOST) {
-            fetch->is_unsure = true;
-            return rc; /* whether it is there is not known: ask again */
-        }
+    bool gone = false;
+    rc = cursor_find_last(cursor, fetch, &view, &gone);
+    if (rc == COMMITLOG_EBEYOND && fetch->core->unrecovered_bytes > 0) {
+        fetch->bound = cursor_end(cursor, fetch, true);
+        return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
+    }
+    if (rc != COMMITLOG_OK && rc != COMMITLOG_ETOOSMALL && !gone &&
+        cursor->unsure < CURSOR_UNSURE_MOST) {
+        fetch->is_unsure = true;
+        return rc; /* whether it is there is not known: ask again */
     }
     cursor->unsure = 0;
     cursor->generation = fetch->core->generation;
-    bool gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
-                (rc == COMMITLOG_OK && view.header.header_check != cursor->last_check);
-    cursor->has_last = rc == COMMITLOG_OK && !gone;
+    cursor->stands_at = gone || cursor->has_last ? 0 : cursor->stands_at;
+    cursor->has_last = cursor->has_last && rc == COMMITLOG_OK && !gone;
     if (CLG_PLANTED(READER_SKIPS) && cursor->kind == &clg_cursor_queue) {
         cursor->next++;
     }

@@ -301,6 +301,66 @@ START_TEST(a_group_has_no_offset_of_another_topic)
 }
 END_TEST
 
+/* Where the queue ends is where it was placed. Then what lies before it is cut, and written anew.
+ * _i: 1 with a tag that nothing has. */
+START_TEST(a_cursor_that_was_only_placed_is_told_of_a_rollback)
+{
+    const struct commitlog_slice tag = {"none", 4};
+    struct commitlog_message message[16];
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t got = 0;
+    uint64_t bound = 0;
+    store_put(6, COMMITLOG_LEVEL_NONE);
+    reader_begin(follows.under);
+    ck_assert_int_eq(
+        commitlog_cursor_open(reader, follows.number, 0, COMMITLOG_FROM_END, 0, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_set_tags(cursor, &tag, (uint32_t)_i), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound), COMMITLOG_EEND);
+    store_put((uint32_t)_i, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, 11), 0);
+    lose_what_is_not_durable();
+    store_put(20, COMMITLOG_LEVEL_DURABLE);
+    pass_ms(600);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound),
+                     COMMITLOG_EROLLEDBACK);
+    ck_assert_uint_eq(bound, 25);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+/* It stands behind a message that is there. _i: 0 and next comes one that it is given; 1 a tag lets
+ * all be passed over; 2 and the message rots. */
+START_TEST(a_cursor_that_was_only_placed_goes_on_beside_the_next_writer)
+{
+    const struct commitlog_slice tag = {"none", 4};
+    struct commitlog_message message[16];
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t got = 0;
+    uint64_t bound = 0;
+    reader_begin(follows.under);
+    const uint64_t rots = store_positions().published;
+    store_put(1, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(
+        commitlog_cursor_open(reader, follows.number, 0, COMMITLOG_FROM_OFFSET, 6, &cursor, &err),
+        0);
+    ck_assert_int_eq(commitlog_cursor_set_tags(cursor, &tag, _i > 0), 0);
+    store_put(_i > 0 ? 3000 : 0, COMMITLOG_LEVEL_WRITTEN);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound), COMMITLOG_EEND);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    if (_i == 2) {
+        const uint64_t at = rots + CLG_RECORD_HEADER_BYTES + 2;
+        ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(0), at, 1), 0);
+    }
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    pass_ms(600);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound),
+                     _i > 0 ? COMMITLOG_EEND : COMMITLOG_OK);
+    ck_assert_uint_eq(commitlog_cursor_tell(cursor), store_count());
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reader follows");
@@ -310,6 +370,8 @@ int main(void)
     tcase_add_loop_test(cases, behind_records_that_have_rotted_a_reader_goes_on, 0, 2);
     tcase_add_test(cases, a_reader_that_is_far_behind_needs_few_descriptors);
     tcase_add_test(cases, a_group_has_no_offset_of_another_topic);
+    tcase_add_loop_test(cases, a_cursor_that_was_only_placed_is_told_of_a_rollback, 0, 2);
+    tcase_add_loop_test(cases, a_cursor_that_was_only_placed_goes_on_beside_the_next_writer, 0, 3);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
