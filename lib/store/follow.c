@@ -319,6 +319,9 @@ int clg_follow_refresh(struct commitlog_store *store, struct clg_core *core,
     if (rc == COMMITLOG_OK && end < published) {
         rc = follow_open_segments(store, core, published, err);
         follow_note_sealed(core);
+        if (!clg_core_lacks_records(core)) { /* else the files may say more, at other places */
+            clg_fold_take_files(core->fold);
+        }
     }
     uint64_t live_first = clg_log_first(core->log);
     if (rc == COMMITLOG_OK && first + CLG_SEGMENT_DATA_START < live_first) {

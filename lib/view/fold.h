@@ -135,6 +135,10 @@ bool clg_fold_wants_seal(const struct clg_fold *fold);
  * *out_more: there is another one to do. With a read-only fold it only builds. */
 CLG_MUST_CHECK int clg_fold_write_images(struct clg_fold *fold, uint64_t durable, bool *out_more,
                                          struct commitlog_error *err);
+/* A reader's: what it has folded of finished segments gives way to the files that the writer has
+ * made of them. Of a few segments, in turn; best effort. Only if nothing was left out: the files
+ * say the same. */
+void clg_fold_take_files(struct clg_fold *fold);
 /* All images of segments before `position` are in files (or there is no directory). */
 bool clg_fold_images_written(struct clg_fold *fold, uint64_t position);
 

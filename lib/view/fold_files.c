@@ -7,7 +7,7 @@
  *       is written without the lock nobody frees it: `files` is held, and look-ups clear only what
  *       is mapped.
  * Threads and locks: files, then lock in short pieces.
- * Happy path: FROZEN -> link -> build -> MEMORY -> write -> MAPPED.
+ * Happy path: FROZEN -> link -> build -> MEMORY -> write -> MAPPED. A reader's: FROZEN -> MAPPED.
  * Failure modes: a view file that cannot be written is tried again by the next call; the image goes
  *       on answering from memory. What cannot be mapped stays in memory.
  */
@@ -21,6 +21,8 @@
 #include "view/fold_internal.h"
 
 #define LINK_PIECE 1024u
+/* A reader looks for the files of so many segments when there is another one. */
+#define TAKE_SEGMENTS 4u
 
 static bool files_can_write(const struct clg_fold *fold)
 {
@@ -156,6 +158,78 @@ int clg_fold_write_images(struct clg_fold *fold, uint64_t durable, bool *out_mor
     clg_mutex_unlock(os, &fold->lock);
     clg_mutex_unlock(os, &fold->files);
     return rc;
+}
+
+/* As files_build. The file is verified as a whole first: what was folded is known to be right. */
+static void files_take(struct clg_fold *fold, struct clg_view *view, uint64_t base)
+{
+    const struct commitlog_os *os = fold->config.os;
+    struct clg_view_item taken = {.id = clg_view_segments_find(&fold->segments, base)->id};
+    struct clg_view_slot *slot = &taken.slots[view->slot];
+    struct clg_image image = {0};
+    char name[CLG_SEGMENT_NAME_BYTES];
+    clg_segment_name_make(name, view->ops->file, base);
+    clg_mutex_unlock(os, &fold->lock);
+    int rc = files_map(view, &taken.id, name, &image);
+    if (rc == 0) {
+        rc = view->ops->install(view, &taken, &image, CLG_SLOT_MAPPED);
+        if (rc != 0) {
+            clg_image_free(os, &image);
+        }
+    }
+    rc = rc == 0 ? view->ops->verify(view, &taken) : rc;
+    clg_mutex_lock(os, &fold->lock);
+    struct clg_view_slot *folded =
+        &clg_view_segments_find(&fold->segments, base)->slots[view->slot];
+    CLG_ASSERT(folded->state == CLG_SLOT_FROZEN);
+    if (rc == 0) {
+        clg_view_slot_clear(view, folded);
+        *folded = *slot;
+    } else {
+        clg_view_slot_clear(view, slot); /* not written yet, or not to be mapped, or not good */
+    }
+}
+
+/* The oldest segment from `from` on of which a view has no image. NULL: none. */
+static const struct clg_view_item *files_find_frozen(struct clg_fold *fold, uint64_t from)
+{
+    for (uint32_t i = 0; i < fold->segments.count; i++) {
+        const struct clg_view_item *item = clg_view_segments_at(&fold->segments, i);
+        for (uint32_t v = 0; item->id.base >= from && v < fold->view_count; v++) {
+            if (item->slots[v].state == CLG_SLOT_FROZEN) {
+                return item;
+            }
+        }
+    }
+    return NULL;
+}
+
+void clg_fold_take_files(struct clg_fold *fold)
+{
+    const struct commitlog_os *os = fold->config.os;
+    CLG_ASSERT(fold->config.read_only);
+    if (fold->config.view_dirfd < 0) {
+        return;
+    }
+    clg_mutex_lock(os, &fold->files); /* nothing is dropped, or built, meanwhile */
+    clg_mutex_lock(os, &fold->lock);
+    for (uint32_t left = TAKE_SEGMENTS; left > 0; left--) {
+        const struct clg_view_item *item = files_find_frozen(fold, fold->take_from);
+        if (item == NULL) {
+            fold->take_from = 0; /* next time from the oldest one on: it may be written now */
+            break;
+        }
+        const uint64_t base = item->id.base;
+        for (uint32_t v = 0; v < fold->view_count; v++) {
+            item = clg_view_segments_find(&fold->segments, base);
+            if (item->slots[v].state == CLG_SLOT_FROZEN) {
+                files_take(fold, fold->views[v], base);
+            }
+        }
+        fold->take_from = base + 1;
+    }
+    clg_mutex_unlock(os, &fold->lock);
+    clg_mutex_unlock(os, &fold->files);
 }
 
 bool clg_fold_images_written(struct clg_fold *fold, uint64_t position)

@@ -64,6 +64,7 @@ struct clg_fold {
     uint64_t records;
     uint64_t images_written;
     uint64_t images_rebuilt;
+    uint64_t take_from;        /* reader, under files: segments whose files are looked for next */
     clg_fold_damage_fn damage; /* of the opening: what rebuilding a file leaves out is told, too */
     void *damage_ctx;
 };

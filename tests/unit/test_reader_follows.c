@@ -361,6 +361,58 @@ START_TEST(a_cursor_that_was_only_placed_goes_on_beside_the_next_writer)
 }
 END_TEST
 
+static uint64_t reader_stat(const char *wanted)
+{
+    struct commitlog_store *writer = store;
+    store = reader;
+    const uint64_t value = store_stat(wanted);
+    store = writer;
+    return value;
+}
+
+/* What it has folded gives way to the writer's files. _i: 1 each of these is damaged at every
+ * other look: what was folded stays, and is right. */
+START_TEST(the_memory_of_a_reader_does_not_grow_with_what_is_written)
+{
+    enum { ROUNDS = 48, MOST = 200000 };
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    const char *name = NULL;
+    char path[64];
+    reader_begin(follows.under);
+    for (uint32_t round = 0; round < ROUNDS; round++) {
+        store_put(900, COMMITLOG_LEVEL_DURABLE);
+        step_all();
+        for (uint32_t i = 0;
+             _i == 1 && commitlog_fault_name(machine, "/store/view", i, &name) == COMMITLOG_OK;
+             i++) {
+            (void)snprintf(path, sizeof(path), "/store/view/%s", name);
+            (void)commitlog_fault_flip(machine, path, 200, 1);
+        }
+        ck_assert_int_eq(commitlog_queue_info(reader, follows.number, 0, &info), 0);
+        ck_assert_uint_eq(info.next_offset, store_count());
+    }
+    if (_i == 0) {
+        ck_assert_uint_lt(reader_stat("view_memory_bytes"), MOST);
+        ck_assert_uint_gt(reader_stat("view_mapped_bytes"), MOST);
+    }
+    struct commitlog_cursor *cursor = NULL;
+    ck_assert_int_eq(
+        commitlog_cursor_open(reader, follows.number, 0, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
+        0);
+    struct commitlog_message got[16];
+    uint32_t count = 0;
+    uint64_t next = 0;
+    int32_t rc = COMMITLOG_OK;
+    while ((rc = commitlog_cursor_fetch(cursor, got, 16, 0, &count, NULL)) == COMMITLOG_OK) {
+        ck_assert_uint_eq(got[0].queue_offset, next);
+        next += count;
+    }
+    ck_assert_int_eq(rc, COMMITLOG_EEND);
+    ck_assert_uint_eq(next, store_count());
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("reader follows");
@@ -372,6 +424,7 @@ int main(void)
     tcase_add_test(cases, a_group_has_no_offset_of_another_topic);
     tcase_add_loop_test(cases, a_cursor_that_was_only_placed_is_told_of_a_rollback, 0, 2);
     tcase_add_loop_test(cases, a_cursor_that_was_only_placed_goes_on_beside_the_next_writer, 0, 3);
+    tcase_add_loop_test(cases, the_memory_of_a_reader_does_not_grow_with_what_is_written, 0, 2);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
 }
