@@ -152,12 +152,44 @@ static inline int32_t verify_store(void)
     return verify_store_for(NULL);
 }
 
+/* And what it says of itself, unless out is NULL. */
+static inline int32_t store_recover(uint64_t mode, struct commitlog_recovery *out)
+{
+    struct commitlog_options *options = NULL;
+    struct commitlog_report *report = NULL;
+    ck_assert_int_eq(commitlog_options_create(&options), 0);
+    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_RECOVERY, mode, NULL), 0);
+    commitlog_options_set_os(options, commitlog_fault_os(machine));
+    int32_t rc = commitlog_recover("/store", options, 0, &report, &err);
+    if (rc == 0 && out != NULL) {
+        ck_assert_int_eq(commitlog_report_recovery(report, out), 0);
+    }
+    commitlog_report_free(report);
+    commitlog_options_free(options);
+    return rc;
+}
+
 /* Of the segment that begins there; until the next call. */
 static inline const char *segment_path(uint64_t base)
 {
     static char path[64];
     (void)snprintf(path, sizeof(path), "/store/log/%020llu.log", (unsigned long long)base);
     return path;
+}
+
+/* A bit of the nth message that store_put has put into the segment is another one. */
+static inline void flip_body(uint64_t base, uint32_t nth)
+{
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(base), &data, &bytes), 0);
+    const uint8_t *at = data;
+    for (uint32_t i = 0; i <= nth; i++) {
+        at = memmem(at + 1, bytes - (size_t)(at + 1 - (const uint8_t *)data), "0123456789", 10);
+        ck_assert_ptr_nonnull(at);
+    }
+    uint64_t place = (uint64_t)(at - (const uint8_t *)data);
+    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(base), place, 1), 0);
 }
 
 static inline void setup(void)

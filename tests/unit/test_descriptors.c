@@ -9,7 +9,6 @@
 /* SOME: what a writer and a reader need, and the 16 that stay open for the next read. */
 enum { LOOKS = 30, SOME = 40 };
 
-static char filling[8000];
 static struct commitlog_store *reader;
 
 static void own_setup(void)
@@ -29,19 +28,6 @@ static void own_teardown(void)
 static uint64_t held(uint32_t kind)
 {
     return commitlog_fault_held(machine, kind);
-}
-
-static void fill_segments(uint32_t count, bool seals)
-{
-    const uint64_t end = store_positions().claimed + count * segment_bytes;
-    while (store_positions().claimed < end) {
-        ck_assert_int_eq(
-            commitlog_append(store, topic, 0, filling, sizeof(filling), COMMITLOG_LEVEL_NONE, NULL),
-            0);
-        if (seals) {
-            step_all();
-        }
-    }
 }
 
 static void open_reader(void)

@@ -7,22 +7,7 @@
 #include "support/run_suite.h"
 #include "unit/timer_fixture.h"
 
-static char filling[8000];
-
 enum { SECOND_MS = 1000, OLD_MS = 60 * SECOND_MS };
-
-static void fill_segments(uint32_t count, bool seals)
-{
-    const uint64_t end = store_positions().claimed + count * segment_bytes;
-    while (store_positions().claimed < end) {
-        ck_assert_int_eq(
-            commitlog_append(store, topic, 0, filling, sizeof(filling), COMMITLOG_LEVEL_NONE, NULL),
-            0);
-        if (seals) {
-            step_all();
-        }
-    }
-}
 
 static uint64_t drop(const struct commitlog_retention *policy)
 {

@@ -16,26 +16,6 @@ enum { DURABLE = 20, STAGED = 20, ALL = DURABLE + STAGED, WRITTEN = 5, BATCH = 1
 
 static const char body[] = "0123456789";
 
-/* Where the nth body lies in the segment's file. */
-static uint64_t body_at(uint64_t base, uint32_t nth)
-{
-    const void *data = NULL;
-    uint64_t bytes = 0;
-    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(base), &data, &bytes), 0);
-    const uint8_t *at = data;
-    for (uint32_t i = 0; i <= nth; i++) {
-        at = memmem(at + 1, bytes - (size_t)(at + 1 - (const uint8_t *)data), body,
-                    sizeof(body) - 1);
-        ck_assert_ptr_nonnull(at);
-    }
-    return (uint64_t)(at - (const uint8_t *)data);
-}
-
-static void flip_body(uint64_t base, uint32_t nth)
-{
-    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(base), body_at(base, nth), 1), 0);
-}
-
 /* Messages that read, over those that do not. */
 static uint64_t read_all(void)
 {
@@ -72,23 +52,6 @@ static void close_store(void)
     store = NULL;
 }
 
-static int32_t salvage(struct commitlog_recovery *out)
-{
-    struct commitlog_options *options = NULL;
-    struct commitlog_report *report = NULL;
-    ck_assert_int_eq(commitlog_options_create(&options), 0);
-    ck_assert_int_eq(
-        commitlog_options_set(options, COMMITLOG_OPT_RECOVERY, COMMITLOG_RECOVER_SALVAGE, NULL), 0);
-    commitlog_options_set_os(options, commitlog_fault_os(machine));
-    int32_t rc = commitlog_recover("/store", options, 0, &report, &err);
-    if (rc == 0 && out != NULL) {
-        ck_assert_int_eq(commitlog_report_recovery(report, out), 0);
-    }
-    commitlog_report_free(report);
-    commitlog_options_free(options);
-    return rc;
-}
-
 /* Killed with STAGED messages that only its stage has, behind DURABLE ones of which the nth is
  * damaged. */
 static void kill_and_damage(uint32_t level, uint32_t nth)
@@ -108,7 +71,7 @@ START_TEST(salvage_keeps_what_only_the_stage_has)
     struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
     kill_and_damage(COMMITLOG_LEVEL_NONE, damaged[_i]);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(salvage(&found), 0);
+    ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, &found), 0);
     ck_assert_uint_eq(found.tail, COMMITLOG_TAIL_DAMAGED);
     ck_assert_uint_eq(found.records_from_stage, STAGED);
     ck_assert_uint_eq(found.records_cut, 0);
@@ -145,7 +108,7 @@ START_TEST(headers_may_be_gone_before_the_stage)
     die(false);
     ck_assert_int_eq(commitlog_fault_write(machine, segment_path(0), at, zeros, sizeof(zeros)), 0);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(salvage(NULL), 0);
+    ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, NULL), 0);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     uint64_t read = read_all();
     ck_assert_uint_ge(read, STAGED);
@@ -174,7 +137,7 @@ START_TEST(the_stage_may_go_on_in_the_next_segment)
     die(false);
     flip_body(0, 5);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
-    ck_assert_int_eq(salvage(NULL), 0);
+    ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, NULL), 0);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     ck_assert_uint_eq(store_count(), sent);
     close_store();
@@ -196,12 +159,12 @@ START_TEST(salvage_may_be_killed_at_any_call)
         machine = NULL;
         ck_assert_int_eq(commitlog_fault_clone(damage, 5, &machine), 0);
         commitlog_fault_cut_at(machine, nth);
-        int32_t rc = salvage(NULL);
+        int32_t rc = store_recover(COMMITLOG_RECOVER_SALVAGE, NULL);
         struck = commitlog_fault_is_dead(machine) != 0;
         ck_assert(struck || rc == 0);
         ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
         die_on(next, false);
-        ck_assert_int_eq(salvage(NULL), 0);
+        ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, NULL), 0);
         ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
         ck_assert_uint_eq(read_all(), ALL - 1);
         close_store();
@@ -321,7 +284,7 @@ START_TEST(each_hole_that_salvage_makes_is_told)
 {
     struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
     kill_and_damage_written();
-    ck_assert_int_eq(salvage(&found), 0);
+    ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, &found), 0);
     ck_assert_uint_eq(found.holes_made, 1);
     ck_assert_uint_eq(found.damaged_ranges, 1);
     ck_assert_uint_eq(found.records_from_stage, STAGED + BATCH + 1);
@@ -338,7 +301,7 @@ START_TEST(views_of_a_salvaged_segment_do_not_come_back)
     store_put(MANY, COMMITLOG_LEVEL_DURABLE);
     close_store();
     flip_body(segment_bytes, 100);
-    ck_assert_int_eq(salvage(NULL), 0);
+    ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, NULL), 0);
     commitlog_fault_set_survival(machine, 0);
     commitlog_fault_power_cut(machine);
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
@@ -365,11 +328,11 @@ START_TEST(a_salvage_that_is_done_again_is_durable)
         machine = NULL;
         ck_assert_int_eq(commitlog_fault_clone(damage, 5, &machine), 0);
         commitlog_fault_cut_at(machine, nth);
-        (void)salvage(NULL);
+        (void)store_recover(COMMITLOG_RECOVER_SALVAGE, NULL);
         struck = commitlog_fault_is_dead(machine) != 0;
         ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
         die_on(next, false);
-        ck_assert_int_eq(salvage(NULL), 0);
+        ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, NULL), 0);
         commitlog_fault_set_survival(machine, 0);
         commitlog_fault_power_cut(machine);
         ck_assert_msg(verify_store() == 0, "killed at change %llu: %s", (unsigned long long)nth,

@@ -39,19 +39,6 @@ static bool killed(void)
     return struck;
 }
 
-static int32_t recover(uint64_t mode)
-{
-    struct commitlog_options *options = NULL;
-    struct commitlog_report *report = NULL;
-    ck_assert_int_eq(commitlog_options_create(&options), 0);
-    ck_assert_int_eq(commitlog_options_set(options, COMMITLOG_OPT_RECOVERY, mode, NULL), 0);
-    commitlog_options_set_os(options, commitlog_fault_os(machine));
-    int32_t rc = commitlog_recover("/store", options, 0, &report, &err);
-    commitlog_report_free(report);
-    commitlog_options_free(options);
-    return rc;
-}
-
 static void shut(void)
 {
     (void)commitlog_close(store, NULL);
@@ -61,20 +48,10 @@ static void shut(void)
 /* Closed, and a bit of the hundredth message of the second segment is another one. */
 static struct commitlog_fault *damage_closed(void)
 {
-    const void *data = NULL;
-    uint64_t bytes = 0;
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     store_put(MANY, COMMITLOG_LEVEL_DURABLE);
     shut();
-    const char *path = segment_path(segment_bytes);
-    ck_assert_int_eq(commitlog_fault_content(machine, path, &data, &bytes), 0);
-    const uint8_t *at = data;
-    for (uint32_t i = 0; i < 100; i++) {
-        at = memmem(at + 1, bytes - (size_t)(at + 1 - (const uint8_t *)data), "0123456789", 10);
-        ck_assert_ptr_nonnull(at);
-    }
-    uint64_t place = (uint64_t)(at - (const uint8_t *)data);
-    ck_assert_int_eq(commitlog_fault_flip(machine, path, place, 1), 0);
+    flip_body(segment_bytes, 99);
     return copy_of(machine, 5);
 }
 
@@ -88,7 +65,7 @@ START_TEST(a_salvage_that_was_killed_and_an_open)
     for (uint64_t nth = 1; struck; nth++) {
         go_on_with(damage, 5);
         commitlog_fault_cut_at(machine, nth);
-        (void)recover(COMMITLOG_RECOVER_SALVAGE);
+        (void)store_recover(COMMITLOG_RECOVER_SALVAGE, NULL);
         struck = killed();
         if (store_open(COMMITLOG_ENGINE_STAGED) != 0) {
             continue; /* the damage is there yet, and is told */
@@ -123,11 +100,11 @@ START_TEST(a_salvage_whose_flush_failed_is_written_again)
         go_on_with(damage, 5 + i);
         ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC, 1 + i % 12, EIO, 0),
                          0);
-        int32_t rc = recover(COMMITLOG_RECOVER_SALVAGE);
+        int32_t rc = store_recover(COMMITLOG_RECOVER_SALVAGE, NULL);
         ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_SYNC, 0, 0, 0), 0);
         failed += rc != 0;
         die(false);
-        if (recover(COMMITLOG_RECOVER_SALVAGE) != 0) {
+        if (store_recover(COMMITLOG_RECOVER_SALVAGE, NULL) != 0) {
             continue;
         }
         ck_assert_int_eq(verify_store(), 0);
@@ -213,7 +190,7 @@ START_TEST(a_checkpoint_has_a_name_before_it_is_relied_on)
         struct commitlog_retained kept = {.struct_bytes = sizeof(kept)};
         go_on_with(closed, 5);
         commitlog_fault_cut_at(machine, nth);
-        (void)recover(COMMITLOG_RECOVER_TAIL);
+        (void)store_recover(COMMITLOG_RECOVER_TAIL, NULL);
         struck = killed();
         ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
         store_put(10, COMMITLOG_LEVEL_DURABLE);

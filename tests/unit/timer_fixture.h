@@ -31,6 +31,21 @@ static inline void step_all(void)
     }
 }
 
+/* So many more segments of messages; `seals`: upkeep keeps up with them. */
+static inline void fill_segments(uint32_t count, bool seals)
+{
+    static const char filling[8000];
+    const uint64_t end = store_positions().claimed + count * segment_bytes;
+    while (store_positions().claimed < end) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, filling, sizeof(filling), COMMITLOG_LEVEL_NONE, NULL),
+            0);
+        if (seals) {
+            step_all();
+        }
+    }
+}
+
 /* With large messages, and what is left with small ones; `step` behind each. */
 static inline void fill_disk(void (*step)(void))
 {
