@@ -195,7 +195,8 @@ static void judge_salvaged(struct trial *trial, uint64_t end, const char *who)
             }
             gone = true;
             bool lost = item->position >= end && !trial_requires(trial, item); /* by its end */
-            if (lost || trial->spoil->touched[i] || trial_is_unknown(trial, item)) {
+            if (lost || trial->spoil->touched[i] || trial->spoil->staged[i] ||
+                trial_is_unknown(trial, item)) {
                 continue;
             }
             trial_violate(trial, VIOLATION_SALVAGE, "%s, by %s: %llu is sound and gone", who,

@@ -70,6 +70,7 @@ struct spoil {
     char foreign_path[FILES_PATH]; /* it is of another store; "" */
     bool own[BOOK_ITEMS];          /* some byte of the item is not what it was */
     bool touched[BOOK_ITEMS];      /* of the item, or of its batch */
+    bool staged[BOOK_ITEMS];       /* of its batch in the stage, which alone had it */
     bool log;                      /* something in log/ is not what it was */
     bool checkpoint;
     bool live;

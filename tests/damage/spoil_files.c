@@ -7,7 +7,8 @@
 
 #include "spoil.h"
 
-enum { PAGE = 4096, DATA = 8192 };
+/* RING_AT: where the stage begins in the live area, see commitlog-format(5). */
+enum { PAGE = 4096, DATA = 8192, RING_AT = 65536 };
 
 /* ---- the files of a store ------------------------------------------------------------------ */
 
@@ -113,13 +114,9 @@ const struct store_file *files_segment(const struct store_files *files, uint64_t
 /* ---- what is touched ----------------------------------------------------------------------- */
 
 /* What lies between items and before the end of the log are control records, fillers and pads. */
-static bool has_control(const struct grown *grown, const struct store_file *file, uint64_t at,
-                        uint64_t bytes)
+static bool has_control(const struct grown *grown, uint64_t from, uint64_t to)
 {
     const struct book *book = &grown->book;
-    uint64_t from = file->base + (at > DATA ? at : DATA);
-    uint64_t to = at + bytes < file->bytes - PAGE ? at + bytes : file->bytes - PAGE;
-    to = file->base + to < grown->log_end ? file->base + to : grown->log_end;
     while (from < to) {
         uint32_t next = book_from(book, from + 1);
         const struct book_item *item = next > 0 ? &book->items[next - 1] : NULL;
@@ -151,7 +148,10 @@ void spoil_range(const struct grown *grown, const struct store_file *file, uint6
             out->own[i] = out->own[i] || (item->position < to && item->end > from);
         }
     }
-    out->control = out->control || has_control(grown, file, at, bytes);
+    from = file->base + (at > DATA ? at : DATA);
+    to = at + bytes < file->bytes - PAGE ? at + bytes : file->bytes - PAGE;
+    to = file->base + to < grown->log_end ? file->base + to : grown->log_end;
+    out->control = out->control || has_control(grown, from, to);
 }
 
 /* A segment that is not what it was. */
@@ -181,9 +181,55 @@ static bool spoil_compare(const struct grown *grown, const struct store_file *be
     return header[0] && header[1];
 }
 
+/* Of these positions the stage is not what it was; what log/ has, too, did not need it. */
+static void spoil_staged(const struct grown *grown, const struct store_files *files, uint64_t from,
+                         uint64_t to, struct spoil *out)
+{
+    for (uint32_t i = 0; i < grown->book.count; i++) {
+        const struct book_item *item = &grown->book.items[i];
+        const struct store_file *file = files_segment(files, item->position);
+        if (item->hull_from < to && item->hull_to > from &&
+            (file == NULL || is_zero(file->data + (item->position - file->base), 8))) {
+            out->staged[i] = true;
+        }
+    }
+    out->control = out->control || has_control(grown, from, to);
+}
+
+/* What a writer that was killed had in its stage alone: is it what it was? */
+static void spoil_compare_stage(const struct grown *grown, const struct store_files *files,
+                                struct commitlog_fault *machine, struct spoil *out)
+{
+    const void *content = NULL;
+    uint64_t bytes = 0, after_bytes = 0, from = 0;
+    if (files->live[0] == '\0' || grown->end != GROWN_KILLED ||
+        grown->engine != COMMITLOG_ENGINE_STAGED ||
+        commitlog_fault_content(grown->machine, files->live, &content, &bytes) != COMMITLOG_OK ||
+        bytes <= RING_AT) {
+        return;
+    }
+    const uint8_t *before = content;
+    if (commitlog_fault_content(machine, files->live, &content, &after_bytes) != COMMITLOG_OK) {
+        after_bytes = 0;
+    }
+    const uint8_t *after = content;
+    bool unreadable = strcmp(out->bad_path, files->live) == 0;
+    for (uint64_t position = grown->book.written; position <= grown->log_end; position++) {
+        uint64_t at = RING_AT + position % (bytes - RING_AT);
+        bool same = position == grown->log_end ||
+                    (at < after_bytes && before[at] == after[at] &&
+                     !(unreadable && at >= out->bad_at && at - out->bad_at < out->bad_bytes));
+        if (same && from != 0) {
+            spoil_staged(grown, files, from, position, out);
+        }
+        from = same ? 0 : from != 0 ? from : position;
+    }
+}
+
 void spoil_find(const struct grown *grown, const struct store_files *files,
                 struct commitlog_fault *machine, struct spoil *out)
 {
+    spoil_compare_stage(grown, files, machine, out);
     for (uint32_t i = 0; i < files->log_count; i++) {
         const void *data = NULL;
         uint64_t bytes = 0;
