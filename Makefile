@@ -101,10 +101,9 @@ endif
 
 VARIANT_LDFLAGS :=
 VARIANT_ENV :=
-# A flip costs a fork, which the sanitizers' shadow memory makes slow; `check` flips every bit, and
-# once is enough. An odd step meets each bit of a byte. And schedules that preempt are walked by
-# `check` only, in a library with all assertions, and most of those that are drawn. Calls that fail are
-# as many as in `check`.
+# A flip costs a fork, which the sanitizers' shadow memory makes slow: `check` flips more. An odd step
+# meets each bit of a byte. And schedules that preempt are walked by `check` only, in a library with
+# all assertions, and most of those that are drawn. Calls that fail are as many as in `check`.
 FEWER_FLIPS := EVERY=61 NTH_EVERY=100 WRITE_EVERY=3 BOUND=0 DRAWS=40 FLIPS=1500
 ifeq ($(VARIANT),release)
 VARIANT_CFLAGS := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(HARDENING)

@@ -1,15 +1,16 @@
 /* SPDX-License-Identifier: BSD-2-Clause */
 /*
- * flip_test.c -- every bit of a small store flipped: each flip is detected or harmless.
+ * flip_test.c -- the bits of a small store flipped in turn: each flip is detected or harmless.
  *
  * Detected: the open, a read or the verification says so with a code of the data kind. Harmless:
  * all answers are those of the pristine store. Nothing else is allowed: no other answer, no crash,
- * no hang. Read-only for every bit; for writing and in salvage mode for a share of them, on copies.
+ * no hang. Read-only for each; for writing and in salvage mode for a share of them, on copies.
  * Blocks of 64 zero bytes are tried with one bit each KiB.
  *
- * Environment: SEED, EVERY (every n-th bit, default 1), WRITE_EVERY (every n-th of those also
- * opened for writing, default 40), SALVAGE=0 (not in salvage mode), ONLY (part of a file's path),
- * TEST_DIR. Runs on /dev/shm if TEST_DIR is not set.
+ * Environment: SEED, EVERY (every n-th bit, default 3: an odd step meets each bit of a byte, and
+ * the seed says with which it begins; 1: all, in two minutes), WRITE_EVERY (every n-th of those
+ * also opened for writing, default 20), SALVAGE=0 (not in salvage mode), ONLY (part of a file's
+ * path), TEST_DIR. Runs on /dev/shm if TEST_DIR is not set.
  */
 #define _GNU_SOURCE
 #include <signal.h>
@@ -45,6 +46,7 @@ struct flip {
     const struct placed *places;
     uint32_t place_count;
     struct tally *tally;
+    uint64_t seed;
     uint32_t job;
 };
 
@@ -190,7 +192,7 @@ static bool block_is_zero(const struct file_bytes *file, uint64_t at)
 static void flip_file(struct flip *flip, uint64_t every, uint64_t write_every)
 {
     struct file_bytes file = file_read(flip->file);
-    uint64_t counter = 0;
+    uint64_t counter = flip->seed % every;
     snprintf(flip->tally->now[flip->job].file, DIRS_PATH_MAX, "%s", flip->file);
     for (uint64_t at = 0; at < file.size; at++) {
         bool zero = block_is_zero(&file, at);
@@ -236,8 +238,8 @@ static _Noreturn void job_run(struct flip *flip, const char *pristine, const cha
 {
     char path[DIRS_PATH_MAX], scratch[DIRS_PATH_MAX], part[DIRS_PATH_MAX];
     char name[32];
-    uint64_t every = prog_env("EVERY", 1);
-    uint64_t write_every = prog_env("WRITE_EVERY", 40);
+    uint64_t every = prog_env("EVERY", 3);
+    uint64_t write_every = prog_env("WRITE_EVERY", 20);
     uint64_t before = 0;
     snprintf(name, sizeof name, "copy-%u", flip->job);
     path_join(path, root, name);
@@ -285,7 +287,7 @@ static void run_engine(uint64_t engine, uint64_t seed, struct tally *tally)
 {
     static struct placed places[SMALL_POSITIONS_MAX];
     struct answers pristine;
-    struct flip flip = {.pristine = &pristine, .places = places, .tally = tally};
+    struct flip flip = {.pristine = &pristine, .places = places, .tally = tally, .seed = seed};
     char root[DIRS_PATH_MAX], path[DIRS_PATH_MAX];
     dirs_make(root, "flip");
     path_join(path, root, "store");

@@ -6,6 +6,7 @@ Part of walk.py. Every comparison is counted; the first that fails ends the prog
 import base64
 import collections
 import os
+import re
 import struct
 import sys
 
@@ -25,6 +26,7 @@ DUE_MAX, POSITION_MAX = 9223372036854, 0x7ffffffffffff000
 # What a message says of its transaction: flags, and None for what goes without them; its length.
 Half = collections.namedtuple("Half", "queue flags ends group number message critical size")
 FIRST_ONE, PREPARED, ENDS, AGAIN = 1, 2, 4, 8
+NOT_ZERO = re.compile(rb"[^\0]")
 checks = 0
 
 
@@ -70,9 +72,9 @@ class Bytes:
         return self.number(at, "q")
 
     def room_is_zero(self):
-        for at, byte in enumerate(self.data):
-            if byte != 0 and not self.seen[at]:
-                need(False, self.where, f"byte {at} is room and not zero")
+        for found in NOT_ZERO.finditer(self.data):  # byte for byte, 64 MiB would take seconds
+            if not self.seen[found.start()]:
+                need(False, self.where, f"byte {found.start()} is room and not zero")
         need(True, self.where, "")
 
 
