@@ -14,7 +14,7 @@
  * CASE, BOUND and PART, or SEED, CASE and RUN, lead there again.
  *
  * Environment: SEED; BOUND (default 1: a minute or two; 2 is some hundred times as much); SHARES=0
- * (of the cases with the most, too, all schedules: eight minutes); PART, PARTS (of the schedules of
+ * (of the cases with the most all schedules, too: five minutes); PART, PARTS (of the schedules of
  * BOUND); SECONDS (for all walks together: those that do not come to their end say so; default 0:
  * no end); CASE (a part of the name); DRAWS (how many are drawn of each case, default 100; of each
  * PART others); RUN (only this one of them); DELAYS=0 or 1 (store buffers: only without, only with
