@@ -110,7 +110,7 @@ VARIANT_CFLAGS := -O2 -g -U_FORTIFY_SOURCE -D_FORTIFY_SOURCE=2 $(HARDENING)
 else ifeq ($(VARIANT),arm64)
 VARIANT_CFLAGS := -O2 -g -DCLG_DEBUG
 # qemu interprets them; `check` draws all.
-VARIANT_ENV := DRAWS=40
+VARIANT_ENV := DRAWS=40 TRIALS=5
 else ifeq ($(VARIANT),debug)
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG
 VARIANT_ENV := $(FEWER_FLIPS)
@@ -126,7 +126,8 @@ else ifeq ($(VARIANT),tsan)
 CC := clang
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fsanitize=thread
 VARIANT_LDFLAGS := -fsanitize=thread
-VARIANT_ENV := $(FEWER_FLIPS) CK_FORK=no TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/support/tsan.supp
+# What is drawn by one thread alone, it has little to say of.
+VARIANT_ENV := $(FEWER_FLIPS) TRIALS=5 CK_FORK=no TSAN_OPTIONS=halt_on_error=1:second_deadlock_stack=1:suppressions=$(CURDIR)/tests/support/tsan.supp
 else ifeq ($(VARIANT),fuzz)
 CC := clang
 VARIANT_CFLAGS := -O1 -g -DCLG_DEBUG -fno-omit-frame-pointer -fno-sanitize-recover=all \
