@@ -55,10 +55,37 @@ static void plan_fill_end(struct plan_make *m)
     CLG_ASSERT(facts->witness < to);
 }
 
+/* The oldest files are missing, and what the stage alone has belongs in part into one of them: it
+ * gets a segment to be restored into, which begins where one may have begun. The salt that its
+ * checks need is known to the successor. */
+static void plan_fill_front(struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    const struct clg_fact_segment *oldest = &facts->segments[m->oldest];
+    uint64_t written = facts->live.written;
+    if (!facts->live.usable || facts->live.engine != CLG_ENGINE_STAGED ||
+        written < CLG_SEGMENT_DATA_START || oldest->base < CLG_SEGMENT_MIN ||
+        written > oldest->base - CLG_SEGMENT_FOOTER - CLG_RECORD_MIN) {
+        return;
+    }
+    uint64_t from = clg_align_down(written - CLG_SEGMENT_DATA_START, CLG_SEGMENT_ALIGN);
+    uint64_t lost = written - CLG_SEGMENT_DATA_START - from;
+    if (lost > 0 && lost < CLG_RECORD_MIN && from > 0) { /* no room for the hole */
+        from -= CLG_SEGMENT_ALIGN;
+    }
+    from = clg_min_u64(from, oldest->base - CLG_SEGMENT_MIN);
+    if (from + CLG_SEGMENT_DATA_START >= facts->first) {
+        plan_fill_gap(m, from, oldest->base);
+    }
+}
+
 bool clg_plan_fill_gaps(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
     size_t before = m->plan->step_count;
+    if (m->front_gap) {
+        plan_fill_front(m);
+    }
     for (size_t i = m->oldest; i + 1 < facts->segment_count; i++) {
         uint64_t end = facts->segments[i].base + facts->segments[i].bytes;
         uint64_t next = facts->segments[i + 1].base;

@@ -15,9 +15,10 @@
 enum { DURABLE = 20, STAGED = 20, ALL = DURABLE + STAGED, WRITTEN = 5, BATCH = 10, MANY = 3000 };
 
 static const char body[] = "0123456789";
+static const char big[6000];
 
-/* Messages that read, over those that do not. */
-static uint64_t read_all(void)
+/* Messages that read, over those that do not: each has this body. */
+static uint64_t read_bodies(const char *bytes, size_t size)
 {
     struct commitlog_cursor *cursor = NULL;
     struct commitlog_message messages[32];
@@ -33,8 +34,8 @@ static uint64_t read_all(void)
             break;
         }
         for (uint32_t i = 0; rc == 0 && i < got; i++) {
-            ck_assert_uint_eq(messages[i].body.bytes, sizeof(body) - 1);
-            ck_assert_int_eq(memcmp(messages[i].body.data, body, sizeof(body) - 1), 0);
+            ck_assert_uint_eq(messages[i].body.bytes, size);
+            ck_assert_int_eq(memcmp(messages[i].body.data, bytes, size), 0);
         }
         all += rc == 0 ? got : 0;
         if (rc != 0) {
@@ -44,6 +45,11 @@ static uint64_t read_all(void)
     }
     commitlog_cursor_close(cursor);
     return all;
+}
+
+static uint64_t read_all(void)
+{
+    return read_bodies(body, sizeof(body) - 1);
 }
 
 static void close_store(void)
@@ -61,6 +67,20 @@ static void kill_and_damage(uint32_t level, uint32_t nth)
     store_put(STAGED, level);
     die(false);
     flip_body(0, nth);
+}
+
+static void swap_segments(uint64_t one, uint64_t other)
+{
+    static uint8_t kept[65536];
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(one), &data, &bytes), 0);
+    ck_assert_uint_eq(bytes, sizeof(kept));
+    memcpy(kept, data, sizeof(kept));
+    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(other), &data, &bytes), 0);
+    ck_assert_uint_eq(bytes, sizeof(kept));
+    ck_assert_int_eq(commitlog_fault_write(machine, segment_path(one), 0, data, bytes), 0);
+    ck_assert_int_eq(commitlog_fault_write(machine, segment_path(other), 0, kept, bytes), 0);
 }
 
 /* The last durable one too: then nothing valid follows it in the file. */
@@ -120,7 +140,6 @@ END_TEST
 /* The stage over the end of a segment, and in one whose file has nothing yet. */
 START_TEST(the_stage_may_go_on_in_the_next_segment)
 {
-    static char big[6000];
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
     uint32_t sent = DURABLE;
@@ -145,11 +164,57 @@ START_TEST(the_stage_may_go_on_in_the_next_segment)
 }
 END_TEST
 
+/* What is left of the log begins behind a part of what the stage alone has: all files before the
+ * last are missing, or two have each other's names. How many messages the stage has. */
+static uint32_t kill_and_lose_front(bool names)
+{
+    uint32_t staged = 0;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
+    while (store_positions().durable < 2 * segment_bytes - 3 * sizeof(big)) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, big, sizeof(big), COMMITLOG_LEVEL_DURABLE, NULL), 0);
+    }
+    while (store_positions().published < 2 * segment_bytes) {
+        ck_assert_int_eq(
+            commitlog_append(store, topic, 0, big, sizeof(big), COMMITLOG_LEVEL_NONE, NULL), 0);
+        staged++;
+    }
+    die(false);
+    if (names) {
+        swap_segments(0, segment_bytes);
+    } else {
+        ck_assert_int_eq(commitlog_fault_remove(machine, segment_path(0)), 0);
+        ck_assert_int_eq(commitlog_fault_remove(machine, segment_path(segment_bytes)), 0);
+    }
+    return staged;
+}
+
+START_TEST(the_stage_may_begin_in_a_segment_that_is_gone)
+{
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    const uint32_t staged = kill_and_lose_front(_i == 1);
+    ck_assert_uint_gt(staged, 1);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, &found), 0);
+    ck_assert_uint_ge(found.records_from_stage, staged);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(read_bodies(big, sizeof(big)), staged);
+    close_store();
+    ck_assert_int_eq(verify_store(), 0);
+}
+END_TEST
+
 /* Killed at any call and done again: the same. */
 START_TEST(salvage_may_be_killed_at_any_call)
 {
     struct commitlog_fault *damage = NULL;
-    kill_and_damage(COMMITLOG_LEVEL_NONE, 5);
+    uint32_t staged = 0;
+    if (_i == 0) {
+        kill_and_damage(COMMITLOG_LEVEL_NONE, 5);
+    } else {
+        staged = kill_and_lose_front(_i == 2);
+    }
     ck_assert_int_eq(commitlog_fault_clone(machine, 5, &damage), 0);
     bool struck = true;
     uint32_t kills = 0;
@@ -166,7 +231,11 @@ START_TEST(salvage_may_be_killed_at_any_call)
         die_on(next, false);
         ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, NULL), 0);
         ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-        ck_assert_uint_eq(read_all(), ALL - 1);
+        if (_i == 0) {
+            ck_assert_uint_eq(read_all(), ALL - 1);
+        } else {
+            ck_assert_uint_eq(read_bodies(big, sizeof(big)), staged);
+        }
         close_store();
         kills++;
     }
@@ -408,7 +477,8 @@ int main(void)
     tcase_add_loop_test(tc, opening_with_salvage_keeps_it_too, 0, 3);
     tcase_add_test(tc, headers_may_be_gone_before_the_stage);
     tcase_add_test(tc, the_stage_may_go_on_in_the_next_segment);
-    tcase_add_test(tc, salvage_may_be_killed_at_any_call);
+    tcase_add_loop_test(tc, the_stage_may_begin_in_a_segment_that_is_gone, 0, 2);
+    tcase_add_loop_test(tc, salvage_may_be_killed_at_any_call, 0, 3);
     tcase_add_test(tc, a_reader_is_not_led_into_the_stage);
     tcase_add_loop_test(tc, published_records_that_fail_are_not_called_torn, 0, 2);
     tcase_add_test(tc, views_of_a_salvaged_segment_do_not_come_back);
