@@ -62,7 +62,10 @@ extern "C" {
  *   struct_bytes bytes are written.
  * - The library installs no signal handler, prints nothing, exits never and
  *   keeps no global state. After fork() the child must not use the parent's
- *   handles: every call then returns COMMITLOG_EFORK.
+ *   handles: calls on a store, and on what belongs to one, then return
+ *   COMMITLOG_EFORK; those that return no code return 0 or do nothing,
+ *   commitlog_cursor_tell and commitlog_transaction_id what they know. Options,
+ *   progress objects, filters and reports work in the child.
  * ------------------------------------------------------------------------ */
 
 enum { COMMITLOG_FOREVER = -1 };
@@ -258,7 +261,8 @@ COMMITLOG_API int32_t commitlog_option_info(uint32_t index,
     struct commitlog_option_info *out);
 
 /* Replaces system calls, clock and allocator; for fault injection and tests
- * (commitlog_fault.h). NULL is the default. It must outlive the store. */
+ * (commitlog_fault.h). NULL is the default. It must outlive the store, the
+ * handles of it that are released later, and each report made with it. */
 struct commitlog_os;
 COMMITLOG_API void commitlog_options_set_os(struct commitlog_options *options,
     const struct commitlog_os *os);
@@ -290,10 +294,11 @@ struct commitlog_store;
  * first when the last writer did not close it (commitlog_recovery_get tells
  * what was done). On COMMITLOG_EDAMAGED nothing was modified: open read-only
  * to read the rest, or with recovery = salvage.
- * Errors: ELOCKED, EACCESS, ENOTDIR, ENOTFOUND (create never), EEXIST (create
- * always), EFORMAT, EVERSION, EFOREIGN, EDAMAGED, ENOSPC, ENOMEM, ELIMIT,
- * EIO, EINVAL, EUNSUPPORTED (mmap engine on an unsafe file system),
- * EINTERRUPTED; read-only also EBUSY (a writer is just opening or closing).
+ * Errors: ELOCKED, EACCESS, ENOTDIR, ENOTFOUND (create never, read-only, or no
+ * directory to create it in), EEXIST (create always), EFORMAT, EVERSION,
+ * EFOREIGN, EDAMAGED, ENOSPC, ENOMEM, ELIMIT, EIO, EINVAL, EUNSUPPORTED (mmap
+ * engine on an unsafe file system), EINTERRUPTED; read-only also EBUSY (a
+ * writer is just opening or closing).
  */
 COMMITLOG_API int32_t commitlog_open(const char *path,
     const struct commitlog_options *options, struct commitlog_store **out_store,
@@ -305,7 +310,8 @@ COMMITLOG_API int32_t commitlog_open(const char *path,
  * valid memory and answer COMMITLOG_ECLOSED. An open reservation becomes a
  * hole, and the memory of its body is gone. No other call may be running on
  * the store.
- * Errors: EFAILED, EIO, ENOSPC when not all could be made durable.
+ * Errors: EFAILED (a write or a flush failed, before or now: err->os_errno),
+ * ENOMEM (a segment could not be finished; all is durable), EFORK.
  */
 COMMITLOG_API int32_t commitlog_close(struct commitlog_store *store,
     struct commitlog_error *err);
@@ -516,10 +522,11 @@ COMMITLOG_API int32_t commitlog_append(struct commitlog_store *store,
 
 /* The same for a full record. timeout_ms bounds the wait for room in the
  * stage (ETIMEDOUT, nothing stored), for a limit (EFULL, nothing stored) and
- * for the level (EUNKNOWN, stored). ETOOBIG also: more than 64 keys, a key above
- * 4,096 bytes, a tag or a header's name above 255, tag, keys and headers above
- * 65,535 together. EINVAL also: an empty key or name of a header, or NULL with
- * bytes. */
+ * for the level (EUNKNOWN, stored). ETOOBIG also: more than 64 keys, a key
+ * above 4,096 bytes, a tag or a header's name above 255, tag, keys, headers and
+ * time above 65,535 together as they are stored: 3 bytes more each, a header 5,
+ * the time 11; a producer takes 23 of them, a time of delivery 27. EINVAL also:
+ * an empty key or name of a header, or NULL with bytes. */
 COMMITLOG_API int32_t commitlog_append_record(struct commitlog_store *store,
     const struct commitlog_record *record, int32_t timeout_ms,
     struct commitlog_receipt *out_receipt, struct commitlog_error *err);
@@ -542,7 +549,8 @@ COMMITLOG_API int32_t commitlog_append_batch(struct commitlog_store *store,
  * time-out returns. Records over a quarter of the stage (engine mmap: of a
  * segment; flush_align_bytes: of the smaller of both) are built in private
  * memory and take their place at commit.
- * Errors: as append_record, but for EUNKNOWN.
+ * Errors: as append_record, but for EUNKNOWN and those of a producer or a time
+ * of delivery, which are EINVAL here.
  */
 struct commitlog_reservation;
 COMMITLOG_API int32_t commitlog_reserve(struct commitlog_store *store,
@@ -566,9 +574,10 @@ COMMITLOG_API int32_t commitlog_abort(
  * has yet to consume, appends wait until their time-out and are then refused
  * with COMMITLOG_EFULL: nothing is stored. 0, the default: no limit. An append
  * that finds too much unflushed flushes. Threads that append at the same moment
- * go beyond a limit once. Who appends to a transaction that has offsets does not
- * wait for what is not consumed. Any time, any thread; not stored. EINVAL, EMISUSE
- * (read-only).
+ * go beyond a limit once. Who appends to a transaction that has offsets does
+ * not wait for what is not consumed. Where what is not consumed cannot be
+ * looked up, an append fails with EIO, EDAMAGED or ENOMEM. Any time, any
+ * thread; not stored. EINVAL, EMISUSE (read-only).
  */
 struct commitlog_limits {
     uint32_t struct_bytes;
@@ -767,7 +776,8 @@ COMMITLOG_API int32_t commitlog_cursor_set_pass_limit(
  *               matched: bound = where the next fetch goes on
  *   EBUSY       read-only: a writer is just opening or closing, and has taken
  *               away what this reader had found: try again
- *   EUNRECOVERED, EINTERRUPTED, EIO, ENOMEM, ELIMIT, ECLOSED, EFORK, EFAILED
+ *   EUNRECOVERED, EINTERRUPTED, EIO, ENOMEM, ELIMIT, ECLOSED, EFORK, EFAILED;
+ *               read-only also EACCESS, EVERSION, EFORMAT
  * For a key query the end is EEND.
  */
 COMMITLOG_API int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor,
@@ -794,7 +804,8 @@ COMMITLOG_API int32_t commitlog_lease_check(
 COMMITLOG_API void commitlog_lease_release(struct commitlog_lease *lease);
 
 /* One record by its position; the lease holds the borrows of *out_message.
- * ENOTFOUND: none begins there, it lies inside one. EDAMAGED: what lies there
+ * ENOTFOUND: none begins there, it lies inside one, or between two segments.
+ * EDAMAGED: what lies there
  * does not verify. ETOOSMALL, EBEYOND, EHOLE (filled), EUNSUPPORTED, EEXPIRED,
  * EUNRECOVERED, EIO, ENOMEM, ELIMIT; read-only also EBUSY. */
 COMMITLOG_API int32_t commitlog_get(struct commitlog_store *store,
@@ -1336,8 +1347,8 @@ struct commitlog_delivery {
  * A receiver for the group and the topic; options NULL: all defaults. Queues of
  * which the group has committed no offset begin at their first message. One
  * thread at a time uses a receiver. Close it before or after the store.
- * Errors: EINVAL, ENOTFOUND (the group is gone), EMISUSE (read-only), ETOOBIG
- * (the group's name leaves no room for "%DLQ%"), ENOMEM.
+ * Errors: EINVAL, EMISUSE (read-only), ETOOBIG (the group's name leaves no room
+ * for "%DLQ%"), ENOMEM, EFAILED.
  */
 COMMITLOG_API int32_t commitlog_receiver_open(struct commitlog_group *group,
     uint32_t topic, const struct commitlog_receiver_options *options,
@@ -1371,7 +1382,7 @@ COMMITLOG_API int32_t commitlog_ack(struct commitlog_receiver *receiver,
     const struct commitlog_delivery *deliveries, uint32_t count, uint32_t level,
     struct commitlog_error *err);
 /* They stay the receiver's for visibility_ms from now on: said at level none, as
- * is what is given back. Errors as above. */
+ * is what is given back. Errors as above, but for EUNKNOWN. */
 COMMITLOG_API int32_t commitlog_extend(struct commitlog_receiver *receiver,
     const struct commitlog_delivery *deliveries, uint32_t count,
     int64_t visibility_ms, struct commitlog_error *err);
@@ -1441,7 +1452,7 @@ struct commitlog_transaction_options {
 /*
  * A handle to a new transaction of the producer group (1-255 bytes of UTF-8
  * without NUL: who is asked how it ended); options NULL: all defaults. Nothing
- * is stored yet. Errors: EINVAL, ETOOBIG, EMISUSE (read-only), ENOMEM.
+ * is stored yet. Errors: EINVAL, ETOOBIG, EMISUSE (read-only), ENOMEM, EFAILED.
  */
 COMMITLOG_API int32_t commitlog_transaction_begin(struct commitlog_store *store,
     const char *group, size_t group_bytes,
@@ -1450,7 +1461,7 @@ COMMITLOG_API int32_t commitlog_transaction_begin(struct commitlog_store *store,
     struct commitlog_error *err);
 /* A handle to a prepared one, by its number, to commit or roll back: nothing is
  * appended by it (EMISUSE). ENOTFOUND: none has this number; EMISUSE (not
- * prepared; read-only), EINVAL, ENOMEM. */
+ * prepared; read-only), EINVAL, ENOMEM, EFAILED. */
 COMMITLOG_API int32_t commitlog_transaction_open(struct commitlog_store *store,
     uint64_t transaction, struct commitlog_transaction **out_transaction,
     struct commitlog_error *err);
@@ -1488,12 +1499,13 @@ COMMITLOG_API int32_t commitlog_transaction_offsets(
     uint32_t count, struct commitlog_error *err);
 
 /* From now on it outlives the process. Its offsets are judged here for the last
- * time: at the commit, what a group has consumed meanwhile, or all of a group that
- * was deleted, falls out. Errors: EMISUSE (prepared already), ENOTFOUND (it has
- * ended), EFENCED (also: the group was deleted) and ETOOSMALL for offsets, ETOOBIG,
- * ENOMEM, ENOSPC, EIO, EACCESS, ELIMIT, ETIMEDOUT, EINTERRUPTED, EFAILED: not
- * prepared, but what was written of it may be listed; EUNKNOWN (stored, level
- * not reached). */
+ * time: at the commit, what a group has consumed meanwhile, or all of a group
+ * that was deleted, falls out. Errors: EMISUSE (prepared already; a queue is
+ * not open for the group any more), ENOTFOUND (it has ended), EFENCED (also:
+ * the group was deleted) and ETOOSMALL for offsets, ETOOBIG, ENOMEM, ENOSPC,
+ * EIO, EACCESS, ELIMIT, ETIMEDOUT, EINTERRUPTED, EFAILED: not prepared, but
+ * what was written of it may be listed; EUNKNOWN (stored, level not
+ * reached). */
 COMMITLOG_API int32_t commitlog_transaction_prepare(
     struct commitlog_transaction *transaction, uint32_t level,
     int32_t timeout_ms, struct commitlog_error *err);
@@ -1502,12 +1514,13 @@ COMMITLOG_API int32_t commitlog_transaction_prepare(
  * message, in its queue, with the end_position of all; of one without messages
  * that of the last record written, and untouched if there was nothing to write:
  * it is empty, or all its offsets were committed already.
- * Errors, with which nothing takes effect: ENOTFOUND (it has ended); not prepared,
- * EFENCED (also: the group was deleted) and ETOOSMALL for offsets; EDAMAGED and
- * EIO (a message does not read, or not all that was prepared is left: it can
- * be rolled back), ETOOBIG (segments are smaller than they were), EIO, EACCESS,
- * ELIMIT (no next segment), ENOMEM, ENOSPC, ETIMEDOUT, EINTERRUPTED, EFAILED;
- * EUNKNOWN (stored, level not reached).
+ * Errors, with which nothing takes effect: ENOTFOUND (it has ended); not
+ * prepared, EMISUSE (a queue is not open for the group any more), EFENCED
+ * (also: the group was deleted) and ETOOSMALL for offsets; EDAMAGED and EIO (a
+ * message does not read, or not all that was prepared is left: it can be rolled
+ * back), ETOOBIG (segments are smaller than they were), EIO, EACCESS, ELIMIT
+ * (no next segment), ENOMEM, ENOSPC, ETIMEDOUT, EINTERRUPTED, EFAILED; EUNKNOWN
+ * (stored, level not reached).
  */
 COMMITLOG_API int32_t commitlog_transaction_commit(
     struct commitlog_transaction *transaction, uint32_t level,

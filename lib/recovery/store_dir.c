@@ -123,7 +123,9 @@ static int store_open_top(struct clg_store_dir *dir, const char *path,
     if (!store_split(path, parts, parts + STORE_PATH_MAX)) {
         rc = os->open_dir(os, path);
         if (rc < 0) {
-            rc = clg_fail_os(err, rc, CLG_NO_POSITION, "open %s", path);
+            rc = rc == -ENOENT ? clg_fail(err, COMMITLOG_ENOTFOUND, ENOENT, CLG_NO_POSITION,
+                                          "there is no directory %s", path)
+                               : clg_fail_os(err, rc, CLG_NO_POSITION, "open %s", path);
         } else {
             dir->dir_fd = rc;
             rc = 0;

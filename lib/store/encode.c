@@ -280,6 +280,7 @@ static int encode_item(struct commitlog_store *store, const struct commitlog_rec
     item->routed = queues;
     item->body_bytes = body_bytes;
     out->level = record->level;
+    out->is_auto = record->queue == COMMITLOG_QUEUE_AUTO;
     out->mark = encode_mark(record);
     return COMMITLOG_OK;
 }

@@ -27,6 +27,7 @@ struct clg_encode_room {
 struct clg_encoded {
     uint32_t level;
     uint32_t key_count;
+    bool is_auto;                  /* no queue of the caller's choice */
     struct clg_producer_mark mark; /* id 0: of no producer */
     uint8_t *allocated;            /* attributes that did not fit the room */
 };

@@ -23,7 +23,6 @@ struct commitlog_reservation {
     struct commitlog_reservation *next_kept;
     uint32_t level;
     bool in_place;
-    bool is_auto; /* no queue of the caller's choice */
     struct clg_reserved reserved;
     struct clg_append item;
     struct clg_encoded encoded;
@@ -103,7 +102,7 @@ static int reservation_try(struct commitlog_reservation *reservation, uint8_t **
         if (rc != CLG_LOG_ROUTED_ANEW) {
             return rc;
         }
-        rc = clg_encode_route_again(store, reservation->is_auto, item, err);
+        rc = clg_encode_route_again(store, reservation->encoded.is_auto, item, err);
     } while (rc == COMMITLOG_OK);
     return rc;
 }
@@ -162,7 +161,6 @@ int32_t commitlog_reserve(struct commitlog_store *store, const struct commitlog_
         rc = clg_limits_wait(store, false, until, err);
     }
     if (rc == COMMITLOG_OK) {
-        reservation->is_auto = record->queue == COMMITLOG_QUEUE_AUTO;
         reservation->level = reservation->encoded.level;
         uint64_t bytes = body_bytes + reservation->item.attribute_bytes;
         reservation->in_place = bytes <= clg_log_reserve_max(store->core->log);
@@ -200,7 +198,7 @@ static int reservation_append(struct commitlog_reservation *reservation, struct 
         if (rc != CLG_LOG_ROUTED_ANEW) {
             return rc;
         }
-        rc = clg_encode_route_again(reservation->store, reservation->is_auto, &item, err);
+        rc = clg_encode_route_again(reservation->store, reservation->encoded.is_auto, &item, err);
     } while (rc == COMMITLOG_OK);
     return rc;
 }

@@ -531,7 +531,7 @@ int32_t commitlog_retain(struct commitlog_store *store, const struct commitlog_r
     if (rc == COMMITLOG_OK) {
         rc = clg_copy_in(&wanted, sizeof(wanted), policy);
     }
-    if (rc == COMMITLOG_OK && wanted.keep_age_ms > INT64_MAX / 1000000) {
+    if (rc == COMMITLOG_OK && (wanted.reserved != 0 || wanted.keep_age_ms > INT64_MAX / 1000000)) {
         rc = COMMITLOG_EINVAL;
     }
     if (rc != COMMITLOG_OK) {

@@ -495,6 +495,8 @@ START_TEST(a_directory_with_other_things_is_left_alone)
                      COMMITLOG_ENOTDIR);
     options.create = COMMITLOG_CREATE_NEVER;
     ck_assert_int_eq(clg_store_dir_open(os, "/nowhere", &options, &dir, NULL), COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(clg_store_dir_open(os, "/nowhere/.", &options, &dir, NULL),
+                     COMMITLOG_ENOTFOUND);
     options.create = COMMITLOG_CREATE_ALWAYS;
     ck_assert_int_eq(clg_store_dir_open(os, "/new", &options, &dir, NULL), 0);
     clg_store_dir_close(&dir);

@@ -75,6 +75,17 @@ START_TEST(its_age_is_that_of_what_follows)
 }
 END_TEST
 
+/* A later version may give it a meaning: this one does not pass over it. */
+START_TEST(a_policy_of_a_later_version_is_refused)
+{
+    const struct commitlog_retention policy = {
+        .struct_bytes = sizeof(policy), .reserved = 1, .keep_bytes = 1};
+    open_store();
+    fill_segments(3, true);
+    ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &err), COMMITLOG_EINVAL);
+}
+END_TEST
+
 START_TEST(more_than_are_sealed_at_an_opening_go)
 {
     enum { MANY = 40 };
@@ -111,6 +122,7 @@ int main(void)
     tcase_add_checked_fixture(tcase, setup, teardown);
     tcase_add_loop_test(tcase, one_whose_header_does_not_verify_goes, 0, 2);
     tcase_add_test(tcase, its_age_is_that_of_what_follows);
+    tcase_add_test(tcase, a_policy_of_a_later_version_is_refused);
     tcase_add_test(tcase, more_than_are_sealed_at_an_opening_go);
     tcase_add_test(tcase, what_is_not_durable_stays);
     suite_add_tcase(suite, tcase);
