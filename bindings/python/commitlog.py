@@ -11,8 +11,10 @@
 
 Everything that comes out is a copy: a Message owns its bytes and outlives cursor and store. Calls
 release the interpreter's lock. Those that wait for messages or for a position - fetch, follow,
-receive, wait, wait_durable - do so in slices, so that Ctrl-C ends them; those that write - append,
-sync, commit and their like - end by themselves or at their time-out, and Ctrl-C comes after them.
+receive, wait, wait_durable - do so in slices, so that Ctrl-C ends them: a cursor is then where it
+was, and what a receiver was given in that moment comes again when its time is over. Those that write
+- append, sync, commit and their like - end by themselves or at their time-out, and Ctrl-C comes after
+them.
 A Store and a Group may be used by any number of threads, a Cursor, a Receiver and a Transaction by
 one at a time. A number that its C type cannot hold is refused with ctypes.ArgumentError.
 
@@ -1187,20 +1189,33 @@ class Cursor(_Handle):
         nothing came in time. All other statuses of commitlog_cursor(3) are raised, as the class of
         their band, with the offset or position they name in `bound`: seek past it to go on. A
         cursor by key is at its end when all is read that there was, and waits for nothing."""
-        handle = self.handle
-        if self._ahead and maximum > 0:
+        if self.handle and self._ahead and maximum > 0:
             return [self._ahead.popleft() for _ in range(min(maximum, len(self._ahead)))]
-        raw, count, bound = (_Message * maximum)(), c_uint32(), c_uint64()
+        raw, bound = (_Message * maximum)(), c_uint64()
         for slice_ms in _waits(0.0 if self._order == "key" else timeout):
             code = _EAGAIN  # as many as may be were passed over: between two calls come signals
             while code == _EAGAIN:
                 bound.value = _NO_OFFSET  # not every status fills it
-                code = _lib().commitlog_cursor_fetch(handle, raw, maximum, slice_ms, byref(count),
-                                                     byref(bound))
+                code, messages = self._fetch(raw, slice_ms, bound)
             if code != _EEND:
                 _check(code, bound=None if bound.value == _NO_OFFSET else bound.value)
-                return [_message(raw[index]) for index in range(count.value)]
+                return messages
         return []
+
+    def _fetch(self, raw: ctypes.Array, slice_ms: int,
+               bound: c_uint64) -> "Tuple[int, list[Message]]":
+        """One call. Ctrl-C after it is raised before anybody has its messages, so they are read
+        again then: where the cursor is says what was given out."""
+        place, count = self.tell(), c_uint32()
+        try:
+            # The handle anew for each call: a signal may have closed it since the last one.
+            code = _lib().commitlog_cursor_fetch(self.handle, raw, len(raw), slice_ms, byref(count),
+                                                 byref(bound))
+            return code, [_message(raw[index]) for index in range(count.value)]
+        except BaseException:
+            if self._order != "key" and self._handle is not None and self.tell() != place:
+                self.seek(offset=place)
+            raise
 
     def __iter__(self) -> Iterator[Message]:
         return self.follow(timeout=0.0)

@@ -11,6 +11,7 @@ import os
 import pathlib
 import pickle
 import re
+import signal
 import subprocess
 import sys
 import tempfile
@@ -491,6 +492,46 @@ class Waiting(StoreCase):
         timer.join()
         self.assertEqual([message.body for message in messages], [b"late"])
         self.assertLess(time.monotonic() - began, 10)
+
+    def during_a_wait(self, handler, call, then=lambda: None):
+        """Calls it; a signal comes while it waits in the library, and something else after that."""
+        def disturb():
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.05)
+            then()
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        try:
+            return call()
+        finally:
+            thread.join()
+            signal.signal(signal.SIGUSR1, before)
+
+    def test_what_comes_behind_ctrl_c_is_not_lost(self):
+        """The library wakes for it, and the interpreter raises before anybody is given it."""
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        topic.append(b"0", level="none")
+        cursors = {"queue": topic.cursor(0), "log": topic.cursor(), "as it lies": store.log(),
+                   "from the end": topic.cursor(0, start=commitlog.END),
+                   "log from the end": topic.cursor(start=commitlog.END)}
+        for number, (order, cursor) in enumerate(cursors.items(), 1):
+            with self.subTest(order), cursor:
+                list(cursor)
+                place = cursor.tell()
+                with self.assertRaises(KeyboardInterrupt):
+                    self.during_a_wait(signal.default_int_handler, lambda: list(cursor.follow()),
+                                       lambda: topic.append(b"%d" % number, level="none"))
+                self.assertEqual(cursor.tell(), place)
+                self.assertEqual([message.body for message in cursor], [b"%d" % number])
+
+    def test_a_cursor_that_a_signal_closes(self):
+        cursor = self.open().topic("t", queues=1).cursor(0)
+        with self.assertRaises(ValueError):
+            self.during_a_wait(lambda *_: cursor.close(), lambda: cursor.fetch(timeout=20))
 
     def test_time_out(self):
         topic = self.open().topic("t", queues=1)
