@@ -51,36 +51,48 @@ class Interface(unittest.TestCase):
     """The binding agrees with the header it was written for."""
 
     header = FFI_HEADER.read_text(encoding="utf-8")
+    INTEGERS = {"int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32, "int64_t": ctypes.c_int64,
+                "uint64_t": ctypes.c_uint64, "size_t": ctypes.c_size_t}
 
     def test_constants(self):
         values = {name: int(value, 0)
                   for name, value in re.findall(r"(COMMITLOG_\w+) = (-?\w+)", self.header)}
-        self.assertEqual(values["COMMITLOG_QUEUE_ALL"], commitlog.ALL_QUEUES)
-        self.assertEqual(values["COMMITLOG_QUEUE_AUTO"], commitlog.AUTO_QUEUE)
-        self.assertEqual(values["COMMITLOG_FROM_FIRST"], commitlog.FIRST)
-        self.assertEqual(values["COMMITLOG_FROM_END"], commitlog.END)
-        for name, value in commitlog.LEVELS.items():
-            self.assertEqual(values["COMMITLOG_LEVEL_" + name.upper()], value)
-        self.assertEqual(values["COMMITLOG_EEND"], commitlog._EEND)
-        self.assertEqual(values["COMMITLOG_ETIMEDOUT"], commitlog._ETIMEDOUT)
-        self.assertEqual(values["COMMITLOG_ENOTFOUND"], commitlog._ENOTFOUND)
-        self.assertEqual(values["COMMITLOG_EUNKNOWN"], commitlog._EUNKNOWN)
-        self.assertEqual(values["COMMITLOG_GROUP_KEEP"], commitlog._GROUP_KEEP)
-        self.assertEqual(values["COMMITLOG_GROUP_CREATE"], commitlog._GROUP_CREATE)
-        self.assertEqual(values["COMMITLOG_RECEIVE_MAX"], commitlog._RECEIVE_MAX)
-        self.assertEqual(values["COMMITLOG_RECEIVE_ORDERED"], commitlog._RECEIVE_ORDERED)
-        self.assertEqual(values["COMMITLOG_RECEIVE_DEAD_TOPIC"], commitlog._RECEIVE_DEAD_TOPIC)
-        self.assertEqual(values["COMMITLOG_TRANSACTION_PREPARED"], commitlog._TRANSACTION_PREPARED)
-        for prefix, names in (("DEAD", commitlog._REASONS), ("WORK", commitlog._WORK_STATES)):
-            for value, name in names.items():
-                self.assertEqual(values[f"COMMITLOG_{prefix}_{name.upper()}"], value)
+        for ours, its in (("ALL_QUEUES", "QUEUE_ALL"), ("AUTO_QUEUE", "QUEUE_AUTO"),
+                          ("FIRST", "FROM_FIRST"), ("_OFFSET", "FROM_OFFSET"),
+                          ("_TIME", "FROM_TIME"), ("END", "FROM_END"), ("_FOREVER", "FOREVER"),
+                          *((name, name[1:]) for name in (
+                              "_EAGAIN", "_EEND", "_ENOTFOUND", "_ETIMEDOUT", "_EUNKNOWN",
+                              "_GROUP_CREATE", "_GROUP_KEEP", "_RECEIVE_DEAD_TOPIC", "_RECEIVE_MAX",
+                              "_RECEIVE_ORDERED", "_TRANSACTION_PREPARED"))):
+            self.assertEqual(values["COMMITLOG_" + its], getattr(commitlog, ours), its)
+        for prefix, names in (("LEVEL_", commitlog.LEVELS), ("ASSIGN_", commitlog.STRATEGIES),
+                              ("DEAD_", {name: value for value, name in commitlog._REASONS.items()}),
+                              ("WORK_", {name: value
+                                         for value, name in commitlog._WORK_STATES.items()})):
+            self.assertEqual({name: value for name, value in values.items()
+                              if name.startswith("COMMITLOG_" + prefix)},
+                             {"COMMITLOG_" + prefix + name.upper().replace("-", "_"): value
+                              for name, value in names.items()})
 
     def test_fields_of_structures(self):
-        for c_name, kind in self.structures().items():
+        """Their names, their order and their types, so that none is cut or loses its sign."""
+        constants = dict(re.findall(r"(COMMITLOG_\w+) = (\d+)", self.header))
+        structures = self.structures()
+
+        def c_type(declared, length):
+            declared = declared.replace("const ", "").replace("struct commitlog_", "").strip()
+            kind = self.INTEGERS.get(declared) or structures.get(declared) or {
+                "char": ctypes.c_char, "char *": ctypes.c_char_p,
+                "void *": ctypes.c_void_p}.get(declared)
+            if kind is None:
+                kind = ctypes.POINTER(structures[declared[:-1].strip()])
+            return kind * int(constants.get(length, length)) if length else kind
+
+        for c_name, kind in structures.items():
             body = re.search(r"struct commitlog_%s [{](.*?)[}];" % c_name, self.header, re.S)
-            declared = re.findall(r"(\w+)(?:\[\w+\])?;", body[1])
-            fields = [field for field, *_ in kind._fields_]
-            self.assertEqual(declared, fields, c_name)
+            declared = [(name, c_type(before, length)) for before, name, length in
+                        re.findall(r"^ *(.*?)(\w+)(?:\[(\w+)\])?;$", body[1], re.M)]
+            self.assertEqual(declared, list(kind._fields_), c_name)
 
     @staticmethod
     def structures():
@@ -97,10 +109,7 @@ class Interface(unittest.TestCase):
             self.assertEqual(count, len(arguments), name)
 
     def test_argument_types(self):
-        integers = {"int32_t": ctypes.c_int32, "uint32_t": ctypes.c_uint32,
-                    "int64_t": ctypes.c_int64, "uint64_t": ctypes.c_uint64,
-                    "size_t": ctypes.c_size_t}
-        structures = self.structures()
+        integers, structures = self.INTEGERS, self.structures()
 
         def expected(declared):
             declared = declared.replace("const ", "").strip()
