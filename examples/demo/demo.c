@@ -9,6 +9,8 @@
  *
  * It uses the library through its public header only. Exit 0 when all is well, 1 otherwise.
  */
+#define _POSIX_C_SOURCE 200809L
+
 #include <inttypes.h>
 #include <jansson.h>
 #include <stdbool.h>
@@ -18,6 +20,16 @@
 #include <sys/types.h>
 
 #include "commitlog.h"
+
+/* Said here: what a file is that ends where it cannot be read. */
+static bool demo_complete(const char *what, FILE *file)
+{
+    if (file != NULL && !ferror(file)) {
+        return true;
+    }
+    perror(what);
+    return false;
+}
 
 /* One record as a line for `commitlog append --jsonl`; text that is no UTF-8 is left out. */
 static bool demo_print(const char *topic, const char *key, const char *tag, const char *body,
@@ -77,6 +89,7 @@ static int demo_packages(void)
             package[0] = section[0] = priority[0] = '\0';
         }
     } while (good && length >= 0);
+    good = demo_complete("standard input", stdin) && good;
     free(line);
     free(body);
     return good && fflush(stdout) == 0 ? 0 : 1;
@@ -94,6 +107,7 @@ static int demo_lines(const char *name)
         length -= length > 0 && line[length - 1] == '\n' ? 1 : 0;
         good = demo_print(name, key, "line", line, (size_t)length);
     }
+    good = demo_complete("standard input", stdin) && good;
     free(line);
     return good && fflush(stdout) == 0 ? 0 : 1;
 }
@@ -208,9 +222,12 @@ static int demo_compare(const char *directory, const char *lines_path, const cha
         return 1;
     }
     FILE *lines = fopen(lines_path, "re");
+    bool good = demo_complete(lines_path, lines);
     FILE *acks = fopen(acks_path, "re");
-    if (lines != NULL && acks != NULL) {
+    good = demo_complete(acks_path, acks) && good;
+    if (good) {
         different = demo_compare_all(store, lines, acks, &compared);
+        good = demo_complete(lines_path, lines) && demo_complete(acks_path, acks);
         printf("%" PRIu64 "\n", compared);
     }
     if (lines != NULL) {
@@ -220,7 +237,7 @@ static int demo_compare(const char *directory, const char *lines_path, const cha
         (void)fclose(acks);
     }
     (void)commitlog_close(store, NULL);
-    return different == 0 ? 0 : 1;
+    return good && different == 0 ? 0 : 1;
 }
 
 int main(int argc, char **argv)
