@@ -618,10 +618,10 @@ check-broker-systemd: broker ## the service as it is installed, under a systemd 
 	@tools/check/deps.sh $(DEPS_BROKER_SYSTEMD)
 	@BUILD=$(B) tools/check/run-tests.sh $(B)/logs/systemd plain:tests/broker/systemd_test.py
 install-broker: broker ## install the mini-broker and its systemd unit
-	install -d $(DESTDIR)$(BINDIR) $(DESTDIR)$(UNITDIR)
-	install -m 755 $(BROKER) $(DESTDIR)$(BINDIR)/commitlog-mini-broker
+	install -d $(call below,$(BINDIR)) $(call below,$(UNITDIR))
+	install -m 755 $(BROKER) $(call below,$(BINDIR)/commitlog-mini-broker)
 	sed 's|/usr/local/bin|$(BINDIR)|' examples/mini-broker/commitlog-mini-broker.service \
-	    >$(DESTDIR)$(UNITDIR)/commitlog-mini-broker.service
+	    >$(call below,$(UNITDIR)/commitlog-mini-broker.service)
 # Not for CI: hours, on a machine that does nothing else.
 bench-broker: broker ## beside RocketMQ's own broker, what is missing of bench/BROKER.md; MINUTES=60 WHAT="send start"
 	@$(MAKE) deps-broker-clients deps-bench
@@ -669,24 +669,32 @@ map: ## rewrite lib/libcommitlog.map from the functions of the public header
 
 # ---- install ----------------------------------------------------------------------------------
 
-install: all ## install to DESTDIR and PREFIX
-	install -d $(DESTDIR)$(LIBDIR)/pkgconfig $(DESTDIR)$(INCLUDEDIR) $(DESTDIR)$(BINDIR)
-	install -m 644 include/*.h $(DESTDIR)$(INCLUDEDIR)/
-	install -m 644 $(STATIC) $(FAULT_ARCHIVE) $(DESTDIR)$(LIBDIR)/
-	install -m 755 $(SHARED) $(DESTDIR)$(LIBDIR)/
-	ln -sf $(SONAME) $(DESTDIR)$(LIBDIR)/libcommitlog.so
-	install -m 644 $(B)/commitlog.pc $(DESTDIR)$(LIBDIR)/pkgconfig/
-	$(if $(TOOL),install -m 755 $(TOOL) $(DESTDIR)$(BINDIR)/)
-	@$(foreach page,$(MAN_PAGES),install -d $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page))) && \
-	    install -m 644 $(page) $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/ || exit 1;)
-	tools/man-links.sh $(DESTDIR)$(MANDIR)/man3
+# A place below DESTDIR, as one word to the shell: it may have spaces.
+below = '$(DESTDIR)$(1)'
+man_folder = $(MANDIR)/man$(subst .,,$(suffix $(1)))
+
+install: all $(B)/commitlog.pc ## install to DESTDIR and PREFIX, an absolute path
+	@for folder in '$(LIBDIR)' '$(INCLUDEDIR)' '$(BINDIR)' '$(MANDIR)'; do case "$$folder" in /*) ;; \
+	    *) echo "install: $$folder: PREFIX must be absolute, commitlog.pc is read anywhere" >&2; \
+	       exit 1 ;; esac; done
+	install -d $(call below,$(LIBDIR)/pkgconfig) $(call below,$(INCLUDEDIR)) $(call below,$(BINDIR))
+	install -m 644 include/*.h $(call below,$(INCLUDEDIR)/)
+	install -m 644 $(STATIC) $(FAULT_ARCHIVE) $(call below,$(LIBDIR)/)
+	install -m 755 $(SHARED) $(call below,$(LIBDIR)/)
+	ln -sf $(SONAME) $(call below,$(LIBDIR)/libcommitlog.so)
+	install -m 644 $(B)/commitlog.pc $(call below,$(LIBDIR)/pkgconfig/)
+	$(if $(TOOL),install -m 755 $(TOOL) $(call below,$(BINDIR)/))
+	@$(foreach page,$(MAN_PAGES),install -d $(call below,$(call man_folder,$(page))) && \
+	    install -m 644 $(page) $(call below,$(call man_folder,$(page))/) || exit 1;)
+	tools/man-links.sh $(call below,$(MANDIR)/man3)
 
 uninstall: ## remove what install has put there
-	cd $(DESTDIR)$(INCLUDEDIR) && rm -f $(notdir $(wildcard include/*.h))
-	cd $(DESTDIR)$(LIBDIR) && rm -f $(notdir $(STATIC) $(FAULT_ARCHIVE) $(SHARED)) libcommitlog.so pkgconfig/commitlog.pc
-	rm -f $(DESTDIR)$(BINDIR)/commitlog
-	tools/man-links.sh --remove $(DESTDIR)$(MANDIR)/man3
-	@$(foreach page,$(MAN_PAGES),rm -f $(DESTDIR)$(MANDIR)/man$(subst .,,$(suffix $(page)))/$(notdir $(page)) || exit 1;)
+	rm -f $(foreach name,$(notdir $(wildcard include/*.h)),$(call below,$(INCLUDEDIR)/$(name)))
+	rm -f $(foreach name,$(notdir $(STATIC) $(FAULT_ARCHIVE) $(SHARED)) libcommitlog.so \
+	    pkgconfig/commitlog.pc,$(call below,$(LIBDIR)/$(name)))
+	rm -f $(call below,$(BINDIR)/commitlog)
+	tools/man-links.sh --remove $(call below,$(MANDIR)/man3)
+	@$(foreach page,$(MAN_PAGES),rm -f $(call below,$(call man_folder,$(page))/$(notdir $(page))) || exit 1;)
 
 clean: ## remove everything built
 	rm -rf build
