@@ -12,9 +12,9 @@
 Everything that comes out is a copy: a Message owns its bytes and outlives cursor and store. Calls
 release the interpreter's lock. Those that wait for messages or for a position - fetch, follow,
 receive, wait, wait_durable - do so in slices, so that Ctrl-C ends them: a cursor is then where it
-was, and what a receiver was given in that moment comes again when its time is over. Those that write
-- append, sync, commit and their like - end by themselves or at their time-out, and Ctrl-C comes after
-them.
+was, and what a receiver was given in that moment comes again when its time is over. Those that
+write - append, sync, commit and their like - end by themselves or at their time-out, and Ctrl-C
+comes after them.
 A Store and a Group may be used by any number of threads, a Cursor, a Receiver and a Transaction by
 one at a time. A number that its C type cannot hold is refused with ctypes.ArgumentError.
 
@@ -51,6 +51,7 @@ STRATEGIES = _Names({"average": 0, "circle": 1, "consistent-hash": 2, "sticky": 
 _FOREVER = -1
 _TIMEOUT_MAX_MS = 2 ** 31 - 1
 _SLICE_MS = 500  # the longest a single call waits: between two of them signals are handled
+_FETCH_MAX = 4096  # messages that the library gives at once
 _PASS_LIMIT = 100000  # so many messages that are not wanted, likewise
 _ENOTFOUND, _EAGAIN, _ETIMEDOUT, _EEND, _EUNKNOWN = -300, -301, -302, -303, -401
 _POSITION_NONE = 2 ** 64 - 1
@@ -1191,7 +1192,7 @@ class Cursor(_Handle):
         cursor by key is at its end when all is read that there was, and waits for nothing."""
         if self.handle and self._ahead and maximum > 0:
             return [self._ahead.popleft() for _ in range(min(maximum, len(self._ahead)))]
-        raw, bound = (_Message * maximum)(), c_uint64()
+        raw, bound = (_Message * min(maximum, _FETCH_MAX))(), c_uint64()
         for slice_ms in _waits(0.0 if self._order == "key" else timeout):
             code = _EAGAIN  # as many as may be were passed over: between two calls come signals
             while code == _EAGAIN:
@@ -1377,10 +1378,11 @@ class Receiver(_Handle):
         waits for the first, None: for ever. An empty list: nothing came in time. With
         COMMITLOG_EDAMAGED, EEXPIRED or EUNSUPPORTED (DataError, StatusError, UsageError) a message
         that cannot be read was passed; the next call goes on."""
-        raw, given = (_Message * max)(), (_Delivery * max)()
+        room = min(max, _RECEIVE_MAX)
+        raw, given = (_Message * room)(), (_Delivery * room)()
         count, err = c_uint32(), _Error()
         for slice_ms in _waits(None if timeout_ms is None else timeout_ms / 1000):
-            code = _lib().commitlog_receive(self.handle, raw, given, max, slice_ms, byref(count),
+            code = _lib().commitlog_receive(self.handle, raw, given, room, slice_ms, byref(count),
                                             byref(err))
             if code not in (_EEND, _ETIMEDOUT):  # nothing, or no room in the stage, in this slice
                 _check(code, err)

@@ -15,6 +15,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import textwrap
 import threading
 import time
 import unittest
@@ -65,10 +66,10 @@ class Interface(unittest.TestCase):
                               "_GROUP_CREATE", "_GROUP_KEEP", "_RECEIVE_DEAD_TOPIC", "_RECEIVE_MAX",
                               "_RECEIVE_ORDERED", "_TRANSACTION_PREPARED"))):
             self.assertEqual(values["COMMITLOG_" + its], getattr(commitlog, ours), its)
+        reasons, states = ({name: value for value, name in names.items()}
+                           for names in (commitlog._REASONS, commitlog._WORK_STATES))
         for prefix, names in (("LEVEL_", commitlog.LEVELS), ("ASSIGN_", commitlog.STRATEGIES),
-                              ("DEAD_", {name: value for value, name in commitlog._REASONS.items()}),
-                              ("WORK_", {name: value
-                                         for value, name in commitlog._WORK_STATES.items()})):
+                              ("DEAD_", reasons), ("WORK_", states)):
             self.assertEqual({name: value for name, value in values.items()
                               if name.startswith("COMMITLOG_" + prefix)},
                              {"COMMITLOG_" + prefix + name.upper().replace("-", "_"): value
@@ -149,6 +150,22 @@ class Interface(unittest.TestCase):
         except FileNotFoundError:
             self.skipTest("no C compiler")
         self.assertEqual(done.returncode, 0, done.stderr)
+
+    def test_programs_of_the_text(self):
+        """The one of the README and that at the top of the module run as they are printed."""
+        programs = re.findall(r"^```python\n(.*?)^```$", (HERE / "README.md").read_text("utf-8"),
+                              re.S | re.M)
+        programs.append(textwrap.dedent("    import" + commitlog.__doc__.split("    import")[1]
+                                        .split("\n\nEverything")[0]))
+        self.assertEqual(len(programs), 2)
+        for program in programs:
+            with tempfile.TemporaryDirectory(prefix="commitlog-python-") as directory:
+                done = subprocess.run([sys.executable, "-W", "error", "-c", program], text=True,
+                                      cwd=directory, capture_output=True,
+                                      env={**os.environ, "PYTHONPATH": str(HERE),
+                                           "PYTHONDONTWRITEBYTECODE": "1"})
+            self.assertEqual((done.returncode, done.stderr), (0, ""))
+            self.assertIn("0 b'one coffee'\n", done.stdout)
 
     def test_version(self):
         self.assertRegex(commitlog.version(), r"^\d+\.\d+\.\d+$")
@@ -409,6 +426,13 @@ class Reading(StoreCase):
         with self.assertRaises(commitlog.UsageError) as caught:
             self.topic.cursor(0).fetch(0)
         self.assertIsNone(caught.exception.bound)
+
+    def test_more_than_there_can_be(self):
+        for maximum in (5000, 10 ** 12, 2 ** 64):
+            self.assertEqual(len(self.topic.cursor(0).fetch(maximum)), 10)
+            group = self.store.group("g", create=True)
+            with group.receiver(self.topic, visibility_ms=1) as receiver:
+                self.assertGreater(len(receiver.receive(maximum, timeout_ms=20000)), 0)
 
     def test_by_key(self):
         found = [message.body for message in self.topic.query(b"odd")]
