@@ -932,9 +932,9 @@ class Store:
     def get(self, position: int) -> Message:
         """The record at `position`."""
         raw, lease, err = _Message(), c_void_p(), _Error()
-        code = _lib().commitlog_get(self.handle, position, byref(raw), byref(lease), byref(err))
         try:
-            _check(code, err)  # a hole has a lease too
+            _check(_lib().commitlog_get(self.handle, position, byref(raw), byref(lease),
+                                        byref(err)), err)  # a hole has a lease too
             return _message(raw)
         finally:
             _lib().commitlog_lease_release(lease)
@@ -1175,10 +1175,11 @@ class Cursor(_Handle):
         """Only messages whose headers match, as commitlog_filter(3) says: "price > 100"; None: all.
         UsageError: it is no condition; `position` is the column of its UTF-8 bytes, from 1."""
         handle, err = c_void_p(), _Error()
-        if where is not None:
-            text = where.encode("utf-8", "surrogateescape")
-            _check(_lib().commitlog_filter_compile(text, len(text), byref(handle), byref(err)), err)
         try:
+            if where is not None:
+                text = where.encode("utf-8", "surrogateescape")
+                _check(_lib().commitlog_filter_compile(text, len(text), byref(handle), byref(err)),
+                       err)
             self._go_back()
             _check(_lib().commitlog_cursor_set_filter(self.handle, handle))
             _check(_lib().commitlog_cursor_set_pass_limit(self.handle, _PASS_LIMIT))

@@ -19,6 +19,7 @@ import textwrap
 import threading
 import time
 import unittest
+from unittest import mock
 
 HERE = pathlib.Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
@@ -560,6 +561,32 @@ class Waiting(StoreCase):
                                        lambda: topic.append(b"%d" % number, level="none"))
                 self.assertEqual(cursor.tell(), place)
                 self.assertEqual([message.body for message in cursor], [b"%d" % number])
+
+    def test_ctrl_c_during_a_call_leaves_nothing_behind(self):
+        """It is raised where the call has returned, with what has to be given back."""
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        receipt, cursor = topic.append(b"0", level="none"), topic.cursor()
+        for made, given_back, call in (
+                ("get", "lease_release", lambda: store.get(receipt.position)),
+                ("filter_compile", "filter_free", lambda: cursor.set_filter("a = 1"))):
+            real, handles = getattr(commitlog._lib(), "commitlog_" + made), []
+
+            def interrupted(*arguments):
+                self.assertEqual(real(*arguments), 0)
+                raise KeyboardInterrupt
+
+            def count(handle):
+                handles.append(handle.value)
+                free(handle)
+
+            free = getattr(commitlog._lib(), "commitlog_" + given_back)
+            with self.subTest(made), \
+                    mock.patch.object(commitlog._lib(), "commitlog_" + made, interrupted), \
+                    mock.patch.object(commitlog._lib(), "commitlog_" + given_back, count):
+                self.assertRaises(KeyboardInterrupt, call)
+                self.assertNotIn(None, handles)
+                self.assertEqual(len(handles), 1)
 
     def test_a_cursor_that_a_signal_closes(self):
         cursor = self.open().topic("t", queues=1).cursor(0)
