@@ -622,6 +622,7 @@ install-broker: broker ## install the mini-broker and its systemd unit
 	install -m 755 $(BROKER) $(call below,$(BINDIR)/commitlog-mini-broker)
 	sed 's|/usr/local/bin|$(BINDIR)|' examples/mini-broker/commitlog-mini-broker.service \
 	    >$(call below,$(UNITDIR)/commitlog-mini-broker.service)
+	chmod 644 $(call below,$(UNITDIR)/commitlog-mini-broker.service)
 # Not for CI: hours, on a machine that does nothing else.
 bench-broker: broker ## beside RocketMQ's own broker, what is missing of bench/BROKER.md; MINUTES=60 WHAT="send start"
 	@$(MAKE) deps-broker-clients deps-bench

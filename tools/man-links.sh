@@ -24,6 +24,7 @@ for page in "$root"/man/*.3; do
             rm -f "$target/$name.3"
         else
             printf '.so man3/%s\n' "$file" >"$target/$name.3"
+            chmod 644 "$target/$name.3"
         fi
     done
 done

@@ -35,6 +35,10 @@ no_files_in() {
     [ -z "$(find "$1" ! -type d)" ] || { find "$1" ! -type d; false; }
 }
 
+all_can_read() {
+    [ -z "$(find "$1" -not -perm -o=r)" ] || { find "$1" -not -perm -o=r | head; false; }
+}
+
 nothing_outside() { # of the folder that DESTDIR names
     [ "$(ls "$work")" = "$(printf 'a folder\nout')" ] || { ls "$work"; false; }
 }
@@ -61,7 +65,10 @@ expect 'and nothing installed' test ! -e "$work/relative"
 
 # In its place, and used.
 prefix="$work/a prefix"
+umask 077
 expect 'PREFIX with a space' run_make install DESTDIR= PREFIX="$prefix"
+expect 'for all, whatever the umask' all_can_read "$prefix"
+umask 022
 export PKG_CONFIG_PATH="$prefix/lib/pkgconfig" LD_LIBRARY_PATH="$prefix/lib"
 for source in examples/*/*.c; do
     case $source in examples/mini-broker/*) continue ;; esac
