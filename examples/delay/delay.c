@@ -4,7 +4,8 @@
  *
  * Prints what waits, and then each reminder when it arrives, with how many milliseconds late.
  * Exits with 1 if one is early, missing, doubled, or comes although it was taken back. Killed at
- * any moment and started again, it also prints what came since the earlier run has printed one.
+ * any moment and started again, it also prints what came since the earlier run has printed one. The
+ * same when it cannot print.
  *
  *   delay [DIR]        default: reminders.store
  */
@@ -111,16 +112,20 @@ static struct reminder *find(const struct commitlog_message *message)
     return NULL;
 }
 
-/* 1: something is wrong with it. */
-static int receive(const struct commitlog_message *message)
+/* COMMITLOG_EIO: nobody takes what is printed, so it must come again. */
+static int32_t receive(const struct commitlog_message *message, int *out_wrong)
 {
     struct reminder *reminder = find(message);
     const int64_t late_ms = now_ms() - message->deliver_at_ms;
-    printf("%s: %.*s, %" PRId64 " ms late\n", reminder != NULL ? "arrived" : "of an earlier run",
-           (int)message->body.bytes, (const char *)message->body.data, late_ms);
-    fflush(stdout);
+    const int printed = printf("%s: %.*s, %" PRId64 " ms late\n",
+                               reminder != NULL ? "arrived" : "of an earlier run",
+                               (int)message->body.bytes, (const char *)message->body.data, late_ms);
+    if (printed < 0 || fflush(stdout) != 0) {
+        perror("delay: standard output");
+        return COMMITLOG_EIO;
+    }
     if (reminder == NULL)
-        return 0;
+        return COMMITLOG_OK;
     reminder->arrivals++;
     const int early = message->store_time_ns < reminder->due_ms * 1000000;
     const int doubled = reminder->arrivals > 1;
@@ -129,7 +134,8 @@ static int receive(const struct commitlog_message *message)
                 early     ? "early"
                 : doubled ? "doubled"
                           : "not taken back");
-    return early || doubled || reminder->taken_back;
+    *out_wrong |= early || doubled || reminder->taken_back;
+    return COMMITLOG_OK;
 }
 
 static uint32_t count_missing(void)
@@ -184,7 +190,8 @@ static int32_t wait_for_all(struct printed *printed, int *out_wrong)
             commitlog_cursor_fetch(printed->cursor, messages, FETCH,
                                    count_missing() > 0 ? PATIENCE_MS : AFTERWARDS_MS, &count, NULL);
         for (uint32_t i = 0; code == COMMITLOG_OK && i < count; i++)
-            *out_wrong |= receive(&messages[i]);
+            if (receive(&messages[i], out_wrong) != COMMITLOG_OK)
+                return COMMITLOG_EIO;
         if (code == COMMITLOG_OK && note_printed(printed) != COMMITLOG_OK)
             return COMMITLOG_EFAILED;
     }

@@ -78,11 +78,25 @@ test_delivered_meanwhile() {
     same "nothing was left" '' "$(arrivals 'of an earlier run')"
 }
 
+# What nobody took is not noted as printed: it is there for the next run.
+test_cannot_print() {
+    section 'standard output is full'
+    local store
+    store=$(new)
+    timeout 60 "$example" "$store" >/dev/full 2>"$err"
+    same "its exit" 1 $?
+    says "what it says" 'delay: standard output: No space'
+    run 0 "$example" "$store"
+    quiet "the next run"
+    same "its own" "$in_order" "$(arrivals arrived)"
+    same "all of the other" "$in_order" "$(arrivals 'of an earlier run')"
+}
+
 if [ ! -x "$example" ]; then
     skip "no $example: make examples"
     exit 77
 fi
-all='life killed delivered_meanwhile'
+all='life killed delivered_meanwhile cannot_print'
 for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"
