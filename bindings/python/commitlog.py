@@ -513,9 +513,9 @@ def _waits(timeout: Optional[float]) -> Iterator[int]:
     while end is None:
         yield _SLICE_MS
     while True:
-        left_ms = int((end - time.monotonic()) * 1000 + 0.999)
-        if left_ms <= _SLICE_MS:
-            yield max(left_ms, 0)
+        left_ms = (end - time.monotonic()) * 1000 + 0.999
+        if not left_ms > _SLICE_MS:  # that is, or is no number, which int refuses
+            yield max(int(left_ms), 0)
             return
         yield _SLICE_MS
 
@@ -524,7 +524,7 @@ def _ms(timeout: Optional[float]) -> int:
     """A time-out of a single call: rounded up, and no longer than the library can wait."""
     if timeout is None or timeout == float("inf"):
         return _FOREVER
-    return min(max(int(timeout * 1000 + 0.999), 0), _TIMEOUT_MAX_MS)
+    return int(max(min(timeout * 1000 + 0.999, _TIMEOUT_MAX_MS), 0.0))
 
 
 # ---- what goes in and comes out ------------------------------------------------------------------

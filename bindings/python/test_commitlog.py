@@ -601,8 +601,14 @@ class Waiting(StoreCase):
 
     def test_time_outs_that_c_cannot_hold(self):
         self.assertEqual([commitlog._ms(seconds) for seconds in
-                          (None, float("inf"), -1, 0, 0.0001, 2, 2 ** 32 / 1000)],
-                         [-1, -1, 0, 0, 1, 2000, 2 ** 31 - 1])
+                          (None, float("inf"), -1, 0, 0.0001, 2, 2 ** 32 / 1000, 1e308,
+                           float("-inf"))],
+                         [-1, -1, 0, 0, 1, 2000, 2 ** 31 - 1, 2 ** 31 - 1, 0])
+        self.assertEqual([next(commitlog._waits(seconds)) for seconds in
+                          (None, float("inf"), 1e308, 100, 0, -1, float("-inf"))],
+                         [500, 500, 500, 500, 0, 0, 0])
+        for wait in (commitlog._ms, lambda seconds: next(commitlog._waits(seconds))):
+            self.assertRaises(ValueError, wait, float("nan"))
         store = self.open()
         topic = store.topic("t", queues=1)
         receipt = topic.append(b"x", timeout=2 ** 33)
