@@ -14,7 +14,7 @@ release the interpreter's lock. Those that wait for messages or for a position -
 receive, wait, wait_durable - do so in slices, so that Ctrl-C ends them: a cursor is then where it
 was, and what a receiver was given in that moment comes again when its time is over. Those that
 write - append, sync, commit and their like - end by themselves or at their time-out, and Ctrl-C
-comes after them.
+comes after them; it ends the wait of an append for a limit (Store.set_limits).
 A Store and a Group may be used by any number of threads, a Cursor, a Receiver and a Transaction by
 one at a time. A number that its C type cannot hold is refused with ctypes.ArgumentError.
 
@@ -27,7 +27,8 @@ import os
 import time
 from ctypes import (POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int64, c_size_t,
                     c_uint32, c_uint64, c_void_p)
-from typing import Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import (Callable, Iterable, Iterator, Mapping, NamedTuple, Optional, Sequence, Tuple,
+                    Union)
 
 __all__ = ["Store", "Topic", "Cursor", "Group", "Receiver", "Transaction", "Message", "Receipt",
            "Record", "Timer", "Delivery", "Gate", "Work", "TransactionInfo", "TransactionMessage",
@@ -53,7 +54,7 @@ _TIMEOUT_MAX_MS = 2 ** 31 - 1
 _SLICE_MS = 500  # the longest a single call waits: between two of them signals are handled
 _FETCH_MAX = 4096  # messages that the library gives at once
 _PASS_LIMIT = 100000  # so many messages that are not wanted, likewise
-_ENOTFOUND, _EAGAIN, _ETIMEDOUT, _EEND, _EUNKNOWN = -300, -301, -302, -303, -401
+_ENOTFOUND, _EAGAIN, _ETIMEDOUT, _EEND, _EFULL, _EUNKNOWN = -300, -301, -302, -303, -313, -401
 _POSITION_NONE = 2 ** 64 - 1
 _CONTROL_TOPIC = 2 ** 32 - 1
 _MEMBER_NONE = 2 ** 32 - 1
@@ -659,6 +660,33 @@ def _stored(code: int, raw: _Receipt, err: _Error) -> Receipt:
     return receipt
 
 
+def _append(store: "Store", call: Callable[[int], int], receipts: Sequence[_Receipt],
+            timeout: Optional[float]) -> int:
+    """Calls it with a time-out in ms. Where limits may make it wait for others, for as long as they
+    like, it does so in slices: what was refused is not stored, and is tried again; for what is
+    stored, the level is waited for."""
+    if not store._limited:
+        return call(_ms(timeout))
+    code, slices = _EFULL, _waits(timeout)
+    while code in (_EFULL, _ETIMEDOUT):
+        slice_ms = next(slices, None)
+        if slice_ms is None:
+            return code
+        code = call(slice_ms)
+    while code == _EUNKNOWN:
+        slice_ms = next(slices, None)
+        if slice_ms is None:
+            return code
+        synced = _lib().commitlog_sync(store.handle, receipts[-1].end_position, slice_ms, None)
+        if synced == 0:
+            for receipt in receipts:
+                receipt.level = LEVELS["durable"]
+            return 0
+        if synced != _ETIMEDOUT:
+            return code
+    return code
+
+
 def _message(raw: _Message) -> Message:
     lib = _lib()
     keys, headers = [], []
@@ -730,6 +758,7 @@ class Store:
 
     def __init__(self, path: Union[str, bytes, os.PathLike], **options: Union[str, int]):
         self._handle: Optional[int] = None
+        self._limited = False  # an append may have to wait for others
         lib, err, handle = _lib(), _Error(), c_void_p()
         _check(lib.commitlog_version_check(0, 1))
         chosen = c_void_p()
@@ -888,8 +917,8 @@ class Store:
         raw = (_Record * len(records))()
         kept = [_fill(raw[index], record, self) for index, record in enumerate(records)]
         receipts, err = (_Receipt * len(records))(), _Error()
-        code = _lib().commitlog_append_batch(self.handle, raw, len(records), _ms(timeout),
-                                             receipts, byref(err))
+        code = _append(self, lambda ms: _lib().commitlog_append_batch(
+            self.handle, raw, len(records), ms, receipts, byref(err)), receipts, timeout)
         del kept
         stored = [_receipt(receipt) for receipt in receipts]
         _check(code, err, receipt=stored if code == _EUNKNOWN else None)
@@ -897,9 +926,11 @@ class Store:
 
     def set_limits(self, unflushed_bytes: int = 0, unconsumed_bytes: int = 0) -> None:
         """Beyond so many bytes that are not durable, or that groups with KEEP have yet to consume,
-        appends wait until their time-out: StatusError with COMMITLOG_EFULL. 0: no limit."""
+        appends wait until their time-out: StatusError with COMMITLOG_EFULL. 0: no limit. Ctrl-C
+        ends that wait, too."""
         limits, err = _Limits(), _Error()
         limits.unflushed_bytes, limits.unconsumed_bytes = unflushed_bytes, unconsumed_bytes
+        self._limited = self._limited or unflushed_bytes > 0 or unconsumed_bytes > 0
         _check(_lib().commitlog_limits_set(self.handle, byref(limits), byref(err)), err)
 
     def limits(self) -> dict:
@@ -1067,8 +1098,8 @@ class Topic:
         raw, receipt, err = _Record(), _Receipt(), _Error()
         kept = _fill(raw, Record(self, body, queue, keys, tag, headers, time_ms, level,
                                  producer, deliver_at_ms), self.store)
-        code = _lib().commitlog_append_record(self.store.handle, byref(raw), _ms(timeout),
-                                              byref(receipt), byref(err))
+        code = _append(self.store, lambda ms: _lib().commitlog_append_record(
+            self.store.handle, byref(raw), ms, byref(receipt), byref(err)), [receipt], timeout)
         del kept
         return _stored(code, receipt, err)
 
@@ -1471,8 +1502,8 @@ class Transaction(_Handle):
         raw, receipt, err = _Record(), _Receipt(), _Error()
         kept = _fill(raw, Record(topic, body, queue, keys, tag, headers, time_ms, level),
                      self.store)
-        code = _lib().commitlog_transaction_append(self.handle, byref(raw), _ms(timeout),
-                                                   byref(receipt), byref(err))
+        code = _append(self.store, lambda ms: _lib().commitlog_transaction_append(
+            self.handle, byref(raw), ms, byref(receipt), byref(err)), [receipt], timeout)
         del kept
         return _stored(code, receipt, err)
 

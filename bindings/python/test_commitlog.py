@@ -5,6 +5,7 @@
 
 The library is $COMMITLOG_LIBRARY, else $BUILD/libcommitlog.so (BUILD: build/release).
 """
+import contextlib
 import copy
 import ctypes
 import os
@@ -35,6 +36,24 @@ FFI_HEADER = ROOT / "bindings" / "ffi" / "commitlog_ffi.h"
 SMALL = {"segment_bytes": "1M", "stage_bytes": "256K"}
 
 
+@contextlib.contextmanager
+def reservation(topic):
+    """One that is open: what is appended behind it cannot be durable before it is aborted."""
+    lib, raw = commitlog._lib(), commitlog._Record()
+    kept = commitlog._fill(raw, commitlog.Record(topic, b""), topic.store)
+    handle, body = ctypes.c_void_p(), ctypes.c_void_p()
+    lib.commitlog_reserve.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
+                                      ctypes.c_int32] + [ctypes.c_void_p] * 3
+    lib.commitlog_abort.argtypes = [ctypes.c_void_p]
+    assert lib.commitlog_reserve(topic.store.handle, ctypes.byref(raw), 8, 0, ctypes.byref(handle),
+                                 ctypes.byref(body), None) == 0
+    del kept
+    try:
+        yield
+    finally:
+        assert lib.commitlog_abort(handle) == 0
+
+
 class StoreCase(unittest.TestCase):
     """A fresh directory and a store in it."""
 
@@ -47,6 +66,23 @@ class StoreCase(unittest.TestCase):
         store = commitlog.Store(self.path, **{**SMALL, **options})
         self.addCleanup(store.close)
         return store
+
+    def during_a_wait(self, handler, call, then=lambda: None):
+        """Calls it; a signal comes while it waits in the library, and something else after that."""
+        def disturb():
+            time.sleep(0.1)
+            os.kill(os.getpid(), signal.SIGUSR1)
+            time.sleep(0.05)
+            then()
+
+        before = signal.signal(signal.SIGUSR1, handler)
+        thread = threading.Thread(target=disturb)
+        thread.start()
+        try:
+            return call()
+        finally:
+            thread.join()
+            signal.signal(signal.SIGUSR1, before)
 
 
 class Interface(unittest.TestCase):
@@ -301,28 +337,15 @@ class Appending(StoreCase):
                     self.assertRaises(ValueError, call)
 
     def test_stored_but_not_durable_in_time(self):
-        """With an open reservation before it, which keeps it from being durable."""
         store = self.open()
         topic = store.topic("t", queues=1)
-        lib, raw = commitlog._lib(), commitlog._Record()
-        kept = commitlog._fill(raw, commitlog.Record(topic, b""), store)
-        reservation, body = ctypes.c_void_p(), ctypes.c_void_p()
-        lib.commitlog_reserve.argtypes = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_size_t,
-                                          ctypes.c_int32] + [ctypes.c_void_p] * 3
-        lib.commitlog_abort.argtypes = [ctypes.c_void_p]
-        self.assertEqual(lib.commitlog_reserve(store.handle, ctypes.byref(raw), 8, 0,
-                                               ctypes.byref(reservation), ctypes.byref(body), None),
-                         0)
-        del kept
-        try:
+        with reservation(topic):
             with self.assertRaises(commitlog.StoreError) as caught:
                 topic.append(b"x", level="durable", timeout=0.01)
             one = caught.exception
             with self.assertRaises(commitlog.StoreError) as caught:
                 store.append_batch([commitlog.Record(topic, b"y", level="durable")], timeout=0.01)
             many = caught.exception
-        finally:
-            self.assertEqual(lib.commitlog_abort(reservation), 0)
         self.assertEqual(one.name, "COMMITLOG_EUNKNOWN")
         store.sync(one.receipt.end_position)
         self.assertEqual(store.get(one.receipt.position).body, b"x")
@@ -526,23 +549,6 @@ class Waiting(StoreCase):
         timer.join()
         self.assertEqual([message.body for message in messages], [b"late"])
         self.assertLess(time.monotonic() - began, 10)
-
-    def during_a_wait(self, handler, call, then=lambda: None):
-        """Calls it; a signal comes while it waits in the library, and something else after that."""
-        def disturb():
-            time.sleep(0.1)
-            os.kill(os.getpid(), signal.SIGUSR1)
-            time.sleep(0.05)
-            then()
-
-        before = signal.signal(signal.SIGUSR1, handler)
-        thread = threading.Thread(target=disturb)
-        thread.start()
-        try:
-            return call()
-        finally:
-            thread.join()
-            signal.signal(signal.SIGUSR1, before)
 
     def test_what_comes_behind_ctrl_c_is_not_lost(self):
         """The library wakes for it, and the interpreter raises before anybody is given it."""
@@ -1141,6 +1147,65 @@ class Limits(StoreCase):
         self.assertEqual(caught.exception.name, "COMMITLOG_EFULL")
         store.set_limits()
         topic.append(b"x", timeout=0)
+
+    def full(self):
+        """A store whose limit is reached, its topic and the group that has to consume."""
+        store = self.open()
+        topic, group = store.topic("t", queues=1), store.group("g", create=True, keep=True)
+        group.commit({(topic, 0): 0})
+        store.set_limits(unconsumed_bytes=20000)
+        with self.assertRaises(commitlog.StatusError):
+            while True:
+                topic.append(b"x" * 1000, timeout=0)
+        return store, topic, group
+
+    def test_ctrl_c_ends_the_wait_for_a_consumer(self):
+        store, topic, group = self.full()
+        transaction = store.transaction("p")
+        for call in (lambda: topic.append(b"never"), lambda: transaction.append(topic, b"never"),
+                     lambda: store.append_batch([commitlog.Record(topic, b"never")])):
+            release = threading.Timer(10, store.set_limits)  # should it not
+            release.start()
+            begin, end = time.monotonic(), topic.queue_info(0)["next_offset"]
+            with self.assertRaises(KeyboardInterrupt):
+                self.during_a_wait(signal.default_int_handler, call)
+            release.cancel()
+            self.assertLess(time.monotonic() - begin, 5)
+            self.assertEqual(topic.queue_info(0)["next_offset"], end)
+
+    def test_the_wait_for_a_consumer_ends(self):
+        store, topic, group = self.full()
+        begin = time.monotonic()
+        with self.assertRaises(commitlog.StatusError) as caught:
+            topic.append(b"never", timeout=0.7)  # more than a slice
+        self.assertEqual(caught.exception.name, "COMMITLOG_EFULL")
+        self.assertGreaterEqual(time.monotonic() - begin, 0.69)
+        end = topic.queue_info(0)["next_offset"]
+        consumer = threading.Timer(0.7, lambda: group.commit({(topic, 0): end}))
+        consumer.start()
+        receipt = topic.append(b"at last")
+        consumer.join()
+        self.assertEqual((receipt.queue_offset, receipt.level), (end, "durable"))
+
+    def test_a_level_that_takes_longer_than_a_slice(self):
+        store = self.open()
+        topic, other = store.topic("t", queues=1), store.topic("other", queues=1)
+        store.set_limits(unconsumed_bytes=1 << 20)
+        record = commitlog.Record(topic, b"y", level="durable")
+        with contextlib.ExitStack() as stack:
+            stack.enter_context(reservation(other))
+            for call in (lambda: topic.append(b"x", level="durable", timeout=0.6),
+                         lambda: store.append_batch([record] * 2, timeout=0.6)):
+                with self.assertRaises(commitlog.StoreError) as caught:
+                    call()
+                self.assertEqual(caught.exception.name, "COMMITLOG_EUNKNOWN")
+            thread = threading.Timer(0.7, stack.pop_all().close)
+            thread.start()
+            receipts = store.append_batch([record] * 2)
+            thread.join()
+        self.assertEqual([receipt.level for receipt in receipts], ["durable"] * 2)
+        self.assertEqual([message.body for message in topic.cursor(0)],
+                         [b"x"] + [b"y"] * 4)
 
 
 class Errors(StoreCase):
