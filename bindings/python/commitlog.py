@@ -54,7 +54,8 @@ _TIMEOUT_MAX_MS = 2 ** 31 - 1
 _SLICE_MS = 500  # the longest a single call waits: between two of them signals are handled
 _FETCH_MAX = 4096  # messages that the library gives at once
 _PASS_LIMIT = 100000  # so many messages that are not wanted, likewise
-_ENOTFOUND, _EAGAIN, _ETIMEDOUT, _EEND, _EFULL, _EUNKNOWN = -300, -301, -302, -303, -313, -401
+_ENOTFOUND, _EAGAIN, _ETIMEDOUT, _EEND, _EINTERRUPTED = -300, -301, -302, -303, -308
+_EFULL, _EUNKNOWN = -313, -401
 _POSITION_NONE = 2 ** 64 - 1
 _CONTROL_TOPIC = 2 ** 32 - 1
 _MEMBER_NONE = 2 ** 32 - 1
@@ -667,15 +668,17 @@ def _append(store: "Store", call: Callable[[int], int], receipts: Sequence[_Rece
     stored, the level is waited for."""
     if not store._limited:
         return call(_ms(timeout))
-    code, slices = _EFULL, _waits(timeout)
+    code, slices, begun = _EFULL, _waits(timeout), store._interrupts
     while code in (_EFULL, _ETIMEDOUT):
         slice_ms = next(slices, None)
         if slice_ms is None:
             return code
+        if store._interrupts != begun:
+            return _EINTERRUPTED
         code = call(slice_ms)
     while code == _EUNKNOWN:
         slice_ms = next(slices, None)
-        if slice_ms is None:
+        if slice_ms is None or store._interrupts != begun:
             return code
         synced = _lib().commitlog_sync(store.handle, receipts[-1].end_position, slice_ms, None)
         if synced == 0:
@@ -759,6 +762,7 @@ class Store:
     def __init__(self, path: Union[str, bytes, os.PathLike], **options: Union[str, int]):
         self._handle: Optional[int] = None
         self._limited = False  # an append may have to wait for others
+        self._interrupts = 0
         lib, err, handle = _lib(), _Error(), c_void_p()
         _check(lib.commitlog_version_check(0, 1))
         chosen = c_void_p()
@@ -805,9 +809,18 @@ class Store:
             _check(_lib().commitlog_close(handle, byref(err)), err)
 
     def interrupt(self) -> None:
-        """Ends the waiting calls of other threads with StatusError (COMMITLOG_EINTERRUPTED). One
-        that is between two slices of its wait (see the top) may miss it: call again."""
+        """Ends the waiting calls of other threads with StatusError (COMMITLOG_EINTERRUPTED); one
+        that is between two slices of its wait (see the top), at the end of the next."""
+        self._interrupts += 1  # first: who has looked at it already is woken, or looks again
         _check(_lib().commitlog_interrupt(self.handle))
+
+    def _slices(self, timeout: Optional[float]) -> Iterator[int]:
+        """As _waits, until the store is interrupted."""
+        begun = self._interrupts
+        for slice_ms in _waits(timeout):
+            if self._interrupts != begun:
+                _check(_EINTERRUPTED)
+            yield slice_ms
 
     def topic(self, name: str, queues: int = 0) -> "Topic":
         """The topic of this name; created with `queues` queues if it is missing and queues > 0."""
@@ -953,7 +966,7 @@ class Store:
         return self._wait(_lib().commitlog_wait, position, timeout)
 
     def _wait(self, function, position: int, timeout: Optional[float]) -> bool:
-        for slice_ms in _waits(timeout):
+        for slice_ms in self._slices(timeout):
             code = function(self.handle, position, slice_ms)
             if code != _ETIMEDOUT:
                 _check(code)
@@ -1225,7 +1238,7 @@ class Cursor(_Handle):
         if self.handle and self._ahead and maximum > 0:
             return [self._ahead.popleft() for _ in range(min(maximum, len(self._ahead)))]
         raw, bound = (_Message * min(maximum, _FETCH_MAX))(), c_uint64()
-        for slice_ms in _waits(0.0 if self._order == "key" else timeout):
+        for slice_ms in self.store._slices(0.0 if self._order == "key" else timeout):
             code = _EAGAIN  # as many as may be were passed over: between two calls come signals
             while code == _EAGAIN:
                 bound.value = _NO_OFFSET  # not every status fills it
@@ -1413,7 +1426,7 @@ class Receiver(_Handle):
         room = min(max, _RECEIVE_MAX)
         raw, given = (_Message * room)(), (_Delivery * room)()
         count, err = c_uint32(), _Error()
-        for slice_ms in _waits(None if timeout_ms is None else timeout_ms / 1000):
+        for slice_ms in self.store._slices(None if timeout_ms is None else timeout_ms / 1000):
             code = _lib().commitlog_receive(self.handle, raw, given, room, slice_ms, byref(count),
                                             byref(err))
             if code not in (_EEND, _ETIMEDOUT):  # nothing, or no room in the stage, in this slice

@@ -99,8 +99,9 @@ class Interface(unittest.TestCase):
                           ("FIRST", "FROM_FIRST"), ("_OFFSET", "FROM_OFFSET"),
                           ("_TIME", "FROM_TIME"), ("END", "FROM_END"), ("_FOREVER", "FOREVER"),
                           *((name, name[1:]) for name in (
-                              "_EAGAIN", "_EEND", "_ENOTFOUND", "_ETIMEDOUT", "_EUNKNOWN",
-                              "_GROUP_CREATE", "_GROUP_KEEP", "_RECEIVE_DEAD_TOPIC", "_RECEIVE_MAX",
+                              "_EAGAIN", "_EEND", "_EFULL", "_EINTERRUPTED", "_ENOTFOUND",
+                              "_ETIMEDOUT", "_EUNKNOWN", "_GROUP_CREATE", "_GROUP_KEEP",
+                              "_RECEIVE_DEAD_TOPIC", "_RECEIVE_MAX",
                               "_RECEIVE_ORDERED", "_TRANSACTION_PREPARED"))):
             self.assertEqual(values["COMMITLOG_" + its], getattr(commitlog, ours), its)
         reasons, states = ({name: value for value, name in names.items()}
@@ -567,6 +568,35 @@ class Waiting(StoreCase):
                                        lambda: topic.append(b"%d" % number, level="none"))
                 self.assertEqual(cursor.tell(), place)
                 self.assertEqual([message.body for message in cursor], [b"%d" % number])
+
+    @mock.patch.object(commitlog, "_SLICE_MS", 50)
+    def test_an_interrupt_between_two_calls_is_not_missed(self):
+        """As if it came there: the library, in which nobody waits at that moment, does nothing."""
+        store = self.open()
+        cursor = store.topic("t", queues=1).cursor(start=commitlog.END)
+        receiver = store.group("g", create=True).receiver(store.topic("u", queues=1))
+        with mock.patch.object(commitlog._lib(), "commitlog_interrupt", lambda handle: 0):
+            for call in (lambda: cursor.fetch(timeout=20), lambda: list(cursor.follow()),
+                         lambda: receiver.receive(timeout_ms=20000),
+                         lambda: store.wait(store.positions()["visible"], timeout=20)):
+                timer = threading.Timer(0.1, store.interrupt)
+                timer.start()
+                begin = time.monotonic()
+                with self.assertRaises(commitlog.StatusError) as caught:
+                    call()
+                timer.join()
+                self.assertEqual(caught.exception.name, "COMMITLOG_EINTERRUPTED")
+                self.assertLess(time.monotonic() - begin, 10)
+        self.assertEqual(cursor.fetch(timeout=0.12), [])  # later ones wait again
+
+    def test_an_interrupt_ends_what_waits(self):
+        topic = self.open().topic("t", queues=1)
+        timer = threading.Timer(0.1, topic.store.interrupt)
+        timer.start()
+        with self.assertRaises(commitlog.StatusError) as caught:
+            topic.cursor().fetch(timeout=None)
+        timer.join()
+        self.assertEqual(caught.exception.name, "COMMITLOG_EINTERRUPTED")
 
     def test_ctrl_c_during_a_call_leaves_nothing_behind(self):
         """It is raised where the call has returned, with what has to be given back."""
@@ -1159,6 +1189,7 @@ class Limits(StoreCase):
                 topic.append(b"x" * 1000, timeout=0)
         return store, topic, group
 
+    @mock.patch.object(commitlog, "_SLICE_MS", 50)
     def test_ctrl_c_ends_the_wait_for_a_consumer(self):
         store, topic, group = self.full()
         transaction = store.transaction("p")
@@ -1173,20 +1204,22 @@ class Limits(StoreCase):
             self.assertLess(time.monotonic() - begin, 5)
             self.assertEqual(topic.queue_info(0)["next_offset"], end)
 
+    @mock.patch.object(commitlog, "_SLICE_MS", 50)
     def test_the_wait_for_a_consumer_ends(self):
         store, topic, group = self.full()
         begin = time.monotonic()
         with self.assertRaises(commitlog.StatusError) as caught:
-            topic.append(b"never", timeout=0.7)  # more than a slice
+            topic.append(b"never", timeout=0.12)  # more than a slice
         self.assertEqual(caught.exception.name, "COMMITLOG_EFULL")
-        self.assertGreaterEqual(time.monotonic() - begin, 0.69)
+        self.assertGreaterEqual(time.monotonic() - begin, 0.11)
         end = topic.queue_info(0)["next_offset"]
-        consumer = threading.Timer(0.7, lambda: group.commit({(topic, 0): end}))
+        consumer = threading.Timer(0.12, lambda: group.commit({(topic, 0): end}))
         consumer.start()
         receipt = topic.append(b"at last")
         consumer.join()
         self.assertEqual((receipt.queue_offset, receipt.level), (end, "durable"))
 
+    @mock.patch.object(commitlog, "_SLICE_MS", 50)
     def test_a_level_that_takes_longer_than_a_slice(self):
         store = self.open()
         topic, other = store.topic("t", queues=1), store.topic("other", queues=1)
@@ -1194,12 +1227,12 @@ class Limits(StoreCase):
         record = commitlog.Record(topic, b"y", level="durable")
         with contextlib.ExitStack() as stack:
             stack.enter_context(reservation(other))
-            for call in (lambda: topic.append(b"x", level="durable", timeout=0.6),
-                         lambda: store.append_batch([record] * 2, timeout=0.6)):
+            for call in (lambda: topic.append(b"x", level="durable", timeout=0.12),
+                         lambda: store.append_batch([record] * 2, timeout=0.12)):
                 with self.assertRaises(commitlog.StoreError) as caught:
                     call()
                 self.assertEqual(caught.exception.name, "COMMITLOG_EUNKNOWN")
-            thread = threading.Timer(0.7, stack.pop_all().close)
+            thread = threading.Timer(0.12, stack.pop_all().close)
             thread.start()
             receipts = store.append_batch([record] * 2)
             thread.join()
