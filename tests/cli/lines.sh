@@ -80,7 +80,38 @@ test_length() {
     rm -rf "$store"
 }
 
-for each in "${@:-batch null length}"; do
+# Two lines come, then reading fails: the other end was closed with something in it.
+reset='import os, socket, sys
+a, b = socket.socketpair()
+a.send(b"one\ntwo\n")
+b.send(b"x")
+a.close()
+os.dup2(b.fileno(), 0)
+os.execvp(sys.argv[1], sys.argv[1:])'
+
+test_failing() {
+    section "an input that fails"
+    local options
+    for options in '' '--batch 10' '--batch 2' '--level none --batch 10'; do
+        store=$(new)
+        # shellcheck disable=SC2086
+        python3 -c "$reset" "$commitlog" append "$store" -t t --queue 0 --acks $options \
+            >"$out" 2>"$err"
+        same "[$options] its status" 2 $?
+        says "[$options] where" 'standard input, line 3: Connection reset'
+        same "[$options] what was read before is acknowledged" 2 "$(wc -l <"$out")"
+        run 0 "$commitlog" read "$store" -t t
+        same "[$options] and there" 'one two' "$(paste -s -d' ' "$out")"
+        rm -rf "$store"
+    done
+    store=$(new)
+    python3 -c "$reset" "$commitlog" tx append "$store" -t t -p p >"$out" 2>"$err"
+    same "the status of a transaction" 2 $?
+    same "nothing of it is there" '' "$("$commitlog" read "$store" -t t)"
+    rm -rf "$store"
+}
+
+for each in "${@:-batch null length failing}"; do
     for test in $each; do
         "test_$test"
     done

@@ -54,6 +54,7 @@ int append_lines(struct append *append, struct lines *lines, struct bar *bar)
     const uint64_t total =
         fstat(lines->fd, &input) == 0 && S_ISREG(input.st_mode) ? (uint64_t)input.st_size : 0;
     int status = CLI_DONE;
+    int input_status = CLI_DONE;
     /* A signal ends the reading: the lines that were read before it still come. A transaction is
      * rolled back, so nothing of it is worth storing. */
     while (status == CLI_DONE &&
@@ -77,14 +78,16 @@ int append_lines(struct append *append, struct lines *lines, struct bar *bar)
         } else {
             cli_error(append->cli, "standard input, line %llu: %s",
                       (unsigned long long)lines->number + 1, strerror(lines->error));
-            status = CLI_CANNOT;
+            input_status = CLI_CANNOT;
+            break;
         }
     }
-    /* What was read is stored and made durable whatever ended the loop. */
+    /* What was read is stored and made durable whatever ended the loop, but for a batch behind a
+     * failure of the store. */
     const bool failed = status != CLI_DONE;
     int rest = failed ? CLI_DONE : append_end_batch(append);
     if (rest == CLI_DONE) {
         rest = append_settle(append);
     }
-    return failed ? status : rest;
+    return failed ? status : rest != CLI_DONE ? rest : input_status;
 }
