@@ -140,6 +140,13 @@ for action in commit rollback; do
     run 1 "$commitlog" tx commit "$store" "${numbers[@]}"
     same "tx $action: both" 2 "$(grep -c 'it was committed or rolled back' "$err")"
 done
+run 0 "$commitlog" group reset "$store" -g g -t t --to first
+for i in 1 2 3 4 5; do
+    stall group receive "$store" -g g -t t </dev/null
+    exec 6<&-
+    ends "what was given out, $i" 0 "$pid"
+    says "what was given out, $i" 'of 64 messages that were given out not all could be printed'
+done
 run 0 "$commitlog" append "$store" -t x --delay 1h --acks <<<x
 read -r number _ <"$out"
 "$commitlog" timer cancel "$store" "$number" --json >/dev/full 2>"$err"

@@ -100,7 +100,8 @@ static int receive_batch(struct receive *receive, uint32_t count)
         good = receive_print(receive, i);
     }
     if (!good || !out_flush(&cli->out)) { /* cli_end tells why the output failed */
-        if (!watch_ended(cli->watch)) {
+        const bool signal = watch_status(cli->watch) != CLI_DONE;
+        if (!signal) {
             cli_error(cli,
                       "%s: of %" PRIu32 " messages that were given out not all could be printed; "
                       "what is not acknowledged comes again when its time is over",
