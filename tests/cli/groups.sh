@@ -103,7 +103,7 @@ test_life() {
         says "$action" 'there is no group audit'
     done
     group 2 create -g "$(printf '%0256d' 0)"
-    says "too long" 'is 1 to 255 bytes'
+    says "too long" 'has 1 to 255 bytes'
     group 0 create -g "$(printf 'a\nb')"
     group 0 list
     prints "no control characters" '^a\\x0ab  *0 '

@@ -114,6 +114,14 @@ END
     says "up to there" '^commitlog group extend: 0:1:1 is not given out: it is done already$'
     of 1 nack 0:0:2
     says "committed" '^commitlog group nack: 0:0:2 is not given out: it is done already$'
+    # A name that none can have, also where there is nothing to do.
+    for name in '' $'\377' "$(printf '%0256d' 0)"; do
+        group 2 ack -g "$name" -t t --json </dev/null
+        says "the name [$name]" '^commitlog group ack: --group: a name has 1 to 255 bytes of UTF-8$'
+        group 2 ack -g g -t "$name" --json </dev/null
+        says "the topic [$name]" \
+            '^commitlog group ack: --topic: a name has 1 to 255 bytes of UTF-8$'
+    done
     # Lines: those that are none are told and left out, the others count.
     of 0 receive
     cat >"$work/lines" <<'END'

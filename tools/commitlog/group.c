@@ -10,7 +10,19 @@
 
 #include "commands.h"
 #include "record_out.h"
+#include "text.h"
 #include "watch.h"
+
+/* Told before the input is read, and where there is nothing to do and no store is asked. */
+static bool group_check_name(struct cli *cli, const char *option, const char *name, size_t most)
+{
+    const struct commitlog_slice bytes = {name, name == NULL ? 0 : strlen(name)};
+    if (name == NULL || (bytes.bytes > 0 && bytes.bytes <= most && text_is_utf8(bytes))) {
+        return true;
+    }
+    (void)cli_usage(cli, "%s: a name has 1 to %zu bytes of UTF-8", option, most);
+    return false;
+}
 
 bool group_begin(struct group_run *run, const struct cli_spec *spec, struct poptOption *table,
                  unsigned int needs, int argc, const char **argv, int *status)
@@ -23,7 +35,9 @@ bool group_begin(struct group_run *run, const struct cli_spec *spec, struct popt
         (void)cli_usage(&run->cli, "which group? --group is missing");
     } else if ((needs & GROUP_TOPIC_NAMED) != 0 && run->topic_name == NULL) {
         (void)cli_usage(&run->cli, "which topic? --topic is missing");
-    } else {
+    } else if (group_check_name(&run->cli, "--group", run->name, COMMITLOG_GROUP_NAME_MAX_BYTES) &&
+               group_check_name(&run->cli, "--topic", run->topic_name,
+                                COMMITLOG_TOPIC_NAME_MAX_BYTES)) {
         return true;
     }
     *status = cli_end(&run->cli, CLI_CANNOT);

@@ -41,7 +41,7 @@ struct group_run {
 /* What must be given. */
 enum { GROUP_NAMED = 1, GROUP_TOPIC_NAMED = 2 };
 
-/* cli_parse, and usage errors for what is missing; false: end with *status. */
+/* cli_parse, and usage errors for what is missing, or is no name; false: end with *status. */
 bool group_begin(struct group_run *run, const struct cli_spec *spec, struct poptOption *table,
                  unsigned int needs, int argc, const char **argv, int *status);
 /* Opens the store (STORE_READ or STORE_WRITE), then the group and the topic that were named. The
