@@ -20,5 +20,15 @@ for result in rates:
         sys.exit(f"{result['name']}: {result['median']} of {result['runs']}")
 END
 done
+section "the names"
+run 0 "$commitlog" bench --dir "$work" --only queues,overhead,read,consume,deliver --records 1000 \
+    --runs 1 --topics 4 --queues 2 --each 2 --json
+check "each is there once, and says whose it is" python3 - "$out" <<'END'
+import json, sys
+names = [json.loads(line)["name"] for line in open(sys.argv[1])]
+wrong = [name for name in names if name != name.strip() or names.count(name) > 1]
+if wrong or len(names) < 10:
+    sys.exit(f"{wrong} of {names}")
+END
 same "nothing is left behind" '' "$(find "$work" -mindepth 1 -type d)"
 summary

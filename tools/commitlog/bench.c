@@ -91,6 +91,25 @@ static void bench_report_text(struct bench *bench, const char *name, const char 
     (void)out_text(&bench->cli->out, "\n");
 }
 
+static void bench_report_json(struct bench *bench, const char *name, const char *unit, double best,
+                              double median, const struct bench_values *values, json_t *goal)
+{
+    char whole[2 * BENCH_NAME];
+    json_t *runs = json_array();
+    for (uint32_t i = 0; i < values->count; i++) {
+        (void)json_array_append_new(runs, json_real(values->values[i]));
+    }
+    if (name[0] != ' ') {
+        (void)snprintf(bench->head, sizeof(bench->head), "%s", name);
+        (void)snprintf(whole, sizeof(whole), "%s", name);
+    } else {
+        (void)snprintf(whole, sizeof(whole), "%s: %s", bench->head, name + strspn(name, " "));
+    }
+    (void)record_print_value(
+        &bench->cli->out, json_pack("{s:s, s:s, s:f, s:f, s:o, s:o}", "name", whole, "unit", unit,
+                                    "best", best, "median", median, "goal", goal, "runs", runs));
+}
+
 void bench_report(struct bench *bench, const char *name, const char *unit,
                   const struct bench_values *values, int goal_kind, double goal)
 {
@@ -101,15 +120,8 @@ void bench_report(struct bench *bench, const char *name, const char *unit,
     const double best = sorted[goal_kind == BENCH_AT_MOST ? 0 : values->count - 1];
     const double median = (sorted[(values->count - 1) / 2] + sorted[values->count / 2]) / 2;
     if (bench->json) {
-        json_t *runs = json_array();
-        for (uint32_t i = 0; i < values->count; i++) {
-            (void)json_array_append_new(runs, json_real(values->values[i]));
-        }
-        (void)record_print_value(&bench->cli->out,
-                                 json_pack("{s:s, s:s, s:f, s:f, s:o, s:o}", "name", name, "unit",
-                                           unit, "best", best, "median", median, "goal",
-                                           goal_kind == BENCH_INFO ? json_null() : json_real(goal),
-                                           "runs", runs));
+        bench_report_json(bench, name, unit, best, median, values,
+                          goal_kind == BENCH_INFO ? json_null() : json_real(goal));
     } else {
         bench_report_text(bench, name, unit, best, values->count > 1 ? &median : NULL, goal_kind,
                           goal);

@@ -12,7 +12,7 @@
 
 #include "open.h"
 
-enum { BENCH_RUNS_MAX = 15, BENCH_PATH = 4096 };
+enum { BENCH_RUNS_MAX = 15, BENCH_PATH = 4096, BENCH_NAME = 64 };
 
 struct bench {
     struct cli *cli;
@@ -26,6 +26,7 @@ struct bench {
     uint64_t each;   /* records per queue */
     const struct store_options *given;
     char directory[BENCH_PATH]; /* ours */
+    char head[BENCH_NAME];      /* the last name that was reported without blanks before it */
 };
 
 /* What a result is measured against. */
@@ -37,7 +38,8 @@ struct bench_values {
 };
 
 void bench_add(struct bench_values *values, double value);
-/* One line; BENCH_AT_MOST takes the smallest value as best, the others the largest. */
+/* One line; BENCH_AT_MOST takes the smallest value as best, the others the largest. A name that
+ * begins with two blanks is of the one without before it: an object says so in its name. */
 void bench_report(struct bench *bench, const char *name, const char *unit,
                   const struct bench_values *values, int goal_kind, double goal);
 void bench_report_one(struct bench *bench, const char *name, const char *unit, double value,

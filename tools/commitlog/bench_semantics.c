@@ -341,13 +341,13 @@ int bench_deliver(struct bench *bench)
     bench_report(bench, "  the same to be delivered later", "records/s", &all.delayed, BENCH_INFO,
                  0);
     bench_report(bench, "  deliver what is due", "messages/s", &all.due, BENCH_INFO, 0);
-    bench_report(bench, "  bytes of the log more for each", "bytes", &all.due_bytes, BENCH_AT_MOST,
-                 100);
+    bench_report(bench, "  bytes of the log more for each delayed one", "bytes", &all.due_bytes,
+                 BENCH_AT_MOST, 100);
     bench_report(bench, "  in transactions of 1", "messages/s", &all.small, BENCH_INFO, 0);
-    bench_report(bench, "  bytes of the log more for each", "bytes", &all.small_bytes,
+    bench_report(bench, "  bytes of the log more in transactions of 1", "bytes", &all.small_bytes,
                  BENCH_AT_MOST, 100);
     bench_report(bench, "  in transactions of 20", "messages/s", &all.large, BENCH_INFO, 0);
-    bench_report(bench, "  bytes of the log more for each", "bytes", &all.large_bytes,
+    bench_report(bench, "  bytes of the log more in transactions of 20", "bytes", &all.large_bytes,
                  BENCH_AT_MOST, 100);
     return CLI_DONE;
 }
