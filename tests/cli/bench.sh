@@ -30,5 +30,14 @@ wrong = [name for name in names if name != name.strip() or names.count(name) > 1
 if wrong or len(names) < 10:
     sys.exit(f"{wrong} of {names}")
 END
+section "the best of times"
+run 0 "$commitlog" bench --dir "$work" --only recover --records 2000 --runs 3 --json
+check "is the shortest" python3 - "$out" <<'END'
+import json, sys
+times = [r for r in (json.loads(line) for line in open(sys.argv[1])) if r["unit"] == "ms"]
+wrong = [r for r in times if r["best"] != min(r["runs"])]
+if wrong or not times:
+    sys.exit(f"{wrong} of {times}")
+END
 same "nothing is left behind" '' "$(find "$work" -mindepth 1 -type d)"
 summary

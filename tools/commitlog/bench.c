@@ -117,7 +117,8 @@ void bench_report(struct bench *bench, const char *name, const char *unit,
     double sorted[BENCH_RUNS_MAX];
     memcpy(sorted, values->values, sizeof(sorted));
     qsort(sorted, values->count, sizeof(sorted[0]), bench_compare);
-    const double best = sorted[goal_kind == BENCH_AT_MOST ? 0 : values->count - 1];
+    const bool least = goal_kind == BENCH_AT_MOST || strcmp(unit, "ms") == 0;
+    const double best = sorted[least ? 0 : values->count - 1];
     const double median = (sorted[(values->count - 1) / 2] + sorted[values->count / 2]) / 2;
     if (bench->json) {
         bench_report_json(bench, name, unit, best, median, values,

@@ -38,8 +38,9 @@ struct bench_values {
 };
 
 void bench_add(struct bench_values *values, double value);
-/* One line; BENCH_AT_MOST takes the smallest value as best, the others the largest. A name that
- * begins with two blanks is of the one without before it: an object says so in its name. */
+/* One line; of times and of what has a BENCH_AT_MOST the smallest value is the best, of the others
+ * the largest. A name that begins with two blanks is of the one without before it: an object says
+ * so in its name. */
 void bench_report(struct bench *bench, const char *name, const char *unit,
                   const struct bench_values *values, int goal_kind, double goal);
 void bench_report_one(struct bench *bench, const char *name, const char *unit, double value,
