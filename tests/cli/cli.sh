@@ -389,6 +389,10 @@ test_read() {
     check "stat has the positions" [ "$end" -gt 0 ]
     run 0 "$commitlog" stat "$store"
     prints "stat" "^visible  *$end\$"
+    cp -r "$store" "$work/"$'a\nb\033'
+    run 0 "$commitlog" stat "$work/"$'a\nb\033'
+    prints "no control characters" '^store  *.*/a\\x0ab\\x1b$'
+    rm -r "$work/"$'a\nb\033'
 }
 
 reads() { # reads EXPECTED OPTION...: from the store of test_read

@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "record_out.h"
+#include "text.h"
 #include "when.h"
 
 enum { STAT_POSITIONS = 7, STAT_CELL = 32 };
@@ -109,7 +110,7 @@ static void stat_head(struct cli *cli, const struct stat_values *now)
     char amount[STAT_CELL];
     when_amount(now->positions.published - now->positions.first, amount, sizeof(amount));
     (void)out_text(&cli->out, "store          ");
-    (void)out_text(&cli->out, cli->dir);
+    (void)text_put_plain(&cli->out, (struct commitlog_slice){cli->dir, strlen(cli->dir)});
     (void)out_format(&cli->out, "\nepoch          %" PRIu32 "\nkept           %s\n",
                      now->positions.epoch, amount);
 }
