@@ -106,7 +106,11 @@ test_life() {
     says "too long" 'has 1 to 255 bytes'
     group 0 create -g "$(printf 'a\nb')"
     group 0 list
-    prints "no control characters" '^a\\x0ab  *0 '
+    prints "no control characters" '^a\\x0ab \{24\}0 '
+    group 0 create -g 'größe'
+    group 0 list
+    prints "columns of characters" '^größe \{25\}0 '
+    group 0 delete -g 'größe'
     run 0 "$commitlog" dump "$store"
     prints "dump" '^[0-9]*  *[0-9]*  group  '
     run 0 "$commitlog" verify "$store"

@@ -31,10 +31,9 @@ static void offsets_print(struct group_run *run, const struct commitlog_group_of
                                                 "offset", (json_int_t)after->offset));
         return;
     }
-    const size_t bytes = strlen(run->topic.name);
-    (void)text_put_plain(out, (struct commitlog_slice){run->topic.name, bytes});
-    (void)out_format(out, "%*s %6" PRIu32 " %12s %12" PRIu64 "\n",
-                     bytes < 20 ? (int)(20 - bytes) : 0, "", after->queue, was, after->offset);
+    (void)text_put_column(out, (struct commitlog_slice){run->topic.name, strlen(run->topic.name)},
+                          20);
+    (void)out_format(out, " %6" PRIu32 " %12s %12" PRIu64 "\n", after->queue, was, after->offset);
 }
 
 static int offsets_print_changed(struct group_run *run, const struct commitlog_group_offset *before)

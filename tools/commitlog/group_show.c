@@ -12,12 +12,11 @@
 #include "watch.h"
 #include "when.h"
 
-/* A name in a column of so many bytes, and a blank. */
-static bool show_put_name(struct out *out, const char *name, int width)
+/* A name in a column of so many characters, and a blank. */
+static bool show_put_name(struct out *out, const char *name, size_t width)
 {
-    const int bytes = (int)strlen(name);
-    return text_put_plain(out, (struct commitlog_slice){name, (size_t)bytes}) &&
-           out_format(out, "%*s ", bytes < width ? width - bytes : 0, "");
+    return text_put_column(out, (struct commitlog_slice){name, strlen(name)}, width) &&
+           out_text(out, " ");
 }
 
 static const char *show_keep(const struct commitlog_group_info *info)

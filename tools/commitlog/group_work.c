@@ -57,7 +57,6 @@ static bool work_row(struct work_print *print, const struct commitlog_topic_info
                      uint32_t queue, const struct commitlog_work_info *info)
 {
     struct out *out = &print->run->cli.out;
-    const size_t bytes = strlen(topic->name);
     char offsets[48];
     int used = snprintf(offsets, sizeof(offsets), "%" PRIu64, info->offset);
     assert(used > 0 && (size_t)used < sizeof(offsets));
@@ -65,9 +64,9 @@ static bool work_row(struct work_print *print, const struct commitlog_topic_info
         (void)snprintf(offsets + used, sizeof(offsets) - (size_t)used, "-%" PRIu64,
                        info->offset + info->count - 1);
     }
-    if (!text_put_plain(out, (struct commitlog_slice){topic->name, bytes}) ||
-        !out_format(out, "%*s %6" PRIu32 "  %-7s %20s ", bytes < 20 ? (int)(20 - bytes) : 0, "",
-                    queue, info->state == COMMITLOG_WORK_PENDING ? "pending" : "done", offsets)) {
+    if (!text_put_column(out, (struct commitlog_slice){topic->name, strlen(topic->name)}, 20) ||
+        !out_format(out, " %6" PRIu32 "  %-7s %20s ", queue,
+                    info->state == COMMITLOG_WORK_PENDING ? "pending" : "done", offsets)) {
         return false;
     }
     if (info->state != COMMITLOG_WORK_PENDING) {

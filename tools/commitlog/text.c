@@ -4,6 +4,7 @@
 #include "text.h"
 
 #include <assert.h>
+#include <limits.h>
 #include <stdint.h>
 #include <stdio.h>
 
@@ -95,6 +96,33 @@ bool text_put_plain(struct out *out, struct commitlog_slice bytes)
         begin = i;
     }
     return good && out_put(out, at + begin, bytes.bytes - begin);
+}
+
+/* How many characters text_put_plain makes of them. */
+static size_t text_width(struct commitlog_slice bytes)
+{
+    const bool utf8 = text_is_utf8(bytes);
+    const unsigned char *at = bytes.data;
+    size_t width = 0;
+    for (size_t i = 0; i < bytes.bytes;) {
+        const size_t wild = text_wild(at + i, bytes.bytes - i, utf8);
+        if (wild > 0) {
+            width += wild * (sizeof("\\x00") - 1);
+            i += wild;
+        } else {
+            width += (at[i] & 0xc0u) == 0x80 ? 0 : 1;
+            i++;
+        }
+    }
+    return width;
+}
+
+bool text_put_column(struct out *out, struct commitlog_slice bytes, size_t width)
+{
+    assert(width <= INT_MAX);
+    const size_t used = text_width(bytes);
+    return text_put_plain(out, bytes) &&
+           out_format(out, "%*s", used < width ? (int)(width - used) : 0, "");
 }
 
 static bool text_put_escape(struct out *out, unsigned char byte)

@@ -135,9 +135,8 @@ static bool timer_print_row(struct cli *cli, const struct commitlog_timer_info *
         (void)snprintf(queue, sizeof(queue), "%" PRIu32, info->queue);
     }
     return out_format(&cli->out, "%-12" PRIu64 "  %-24s  %-14s  ", info->timer, due, wait) &&
-           text_put_plain(&cli->out, name) &&
-           out_format(&cli->out, "%*s %6s %12" PRIu64 "\n",
-                      name.bytes < 20 ? (int)(20 - name.bytes) : 0, "", queue, info->position);
+           text_put_column(&cli->out, name, 20) &&
+           out_format(&cli->out, " %6s %12" PRIu64 "\n", queue, info->position);
 }
 
 static bool timer_print_object(struct cli *cli, const struct commitlog_timer_info *info,

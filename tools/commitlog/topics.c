@@ -28,11 +28,10 @@ static bool topics_print_queue(struct cli *cli, const struct commitlog_topic_inf
     char last[32];
     when_format(info->first_time_ns, first, sizeof(first));
     when_format(info->last_time_ns, last, sizeof(last));
-    const size_t bytes = strlen(topic->name);
-    return text_put_plain(&cli->out, (struct commitlog_slice){topic->name, bytes}) &&
-           out_format(&cli->out, "%*s %6" PRIu32 " %12" PRIu64 " %12" PRIu64 "  %-24s  %s\n",
-                      bytes < 20 ? (int)(20 - bytes) : 0, "", queue, info->first_offset,
-                      info->next_offset, first, last);
+    return text_put_column(&cli->out, (struct commitlog_slice){topic->name, strlen(topic->name)},
+                           20) &&
+           out_format(&cli->out, " %6" PRIu32 " %12" PRIu64 " %12" PRIu64 "  %-24s  %s\n", queue,
+                      info->first_offset, info->next_offset, first, last);
 }
 
 static json_t *topics_queue_object(uint32_t queue, const struct commitlog_queue_info *info)

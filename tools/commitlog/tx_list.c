@@ -46,9 +46,8 @@ static bool list_print_row(struct cli *cli, const struct commitlog_transaction_i
     }
     return out_format(&cli->out, "%-12" PRIu64 "  %-8s  ", info->transaction,
                       info->prepared != 0 ? "prepared" : "open") &&
-           text_put_plain(&cli->out, group) &&
-           out_format(&cli->out, "%*s %8" PRIu32 " %12" PRIu64 " %6s  %-9s  %s\n",
-                      group.bytes < 20 ? (int)(20 - group.bytes) : 0, "", info->messages,
+           text_put_column(&cli->out, group, 20) &&
+           out_format(&cli->out, " %8" PRIu32 " %12" PRIu64 " %6s  %-9s  %s\n", info->messages,
                       info->bytes, groups, age, left);
 }
 
