@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # errors.sh - what the command says of what is wrong: behind a long path, where the end of a log is
-# lost, and when nobody gets its help.
+# lost, of an age that is too long, and when nobody gets its help.
 #
 # errors.sh [TEST...]
 set -u
@@ -104,6 +104,19 @@ test_no_store() {
     done
 }
 
+# Ages are counted in nanoseconds, which is said before the store is looked at.
+test_ages() {
+    section "an age that is longer than time"
+    store=$(new)
+    run 2 "$commitlog" topic expire "$store" t --after 200000w
+    says "topic expire" '^commitlog topic expire: --after: 200000w is longer than 106751d23h$'
+    run 2 "$commitlog" retain "$store" --age 9223372036855ms
+    says "retain" '^commitlog retain: --age: 9223372036855ms is longer than 106751d23h$'
+    echo x | run 0 "$commitlog" append "$store" -t t
+    run 0 "$commitlog" topic expire "$store" t --after 9223372036854ms
+    run 0 "$commitlog" retain "$store" --age 9223372036854ms
+}
+
 # `help COMMAND' is `COMMAND --help'.
 test_help_of() {
     section "help of a command"
@@ -141,7 +154,7 @@ test_help() {
     done
 }
 
-for each in "${@:-long_path lost_end no_store help_of help}"; do
+for each in "${@:-long_path lost_end no_store ages help_of help}"; do
     for test in $each; do
         "test_$test"
     done

@@ -13,6 +13,7 @@
 #include "bar.h"
 #include "text.h"
 #include "watch.h"
+#include "when.h"
 
 static void cli_say(struct cli *cli, const char *format, va_list arguments)
     __attribute__((format(printf, 2, 0)));
@@ -335,6 +336,18 @@ bool cli_size(struct cli *cli, const char *option, const char *text, uint64_t *v
     }
     *value = (uint64_t)number << shift;
     return true;
+}
+
+bool cli_not_longer(struct cli *cli, const char *option, const char *text, uint64_t ms,
+                    uint64_t most_ms)
+{
+    char most[32];
+    if (ms <= most_ms) {
+        return true;
+    }
+    when_span(most_ms, most, sizeof(most));
+    (void)cli_usage(cli, "%s: %s is longer than %s", option, text, most);
+    return false;
 }
 
 bool cli_level(struct cli *cli, const char *text, uint32_t *level)

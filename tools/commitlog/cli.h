@@ -114,6 +114,10 @@ bool cli_number(struct cli *cli, const char *option, const char *text, uint64_t 
                 uint64_t maximum, uint64_t *value);
 /* The same with an optional K, M, G or T (powers of 1024). */
 bool cli_size(struct cli *cli, const char *option, const char *text, uint64_t *value);
+/* False, after a report: `text`, which was given to `option` and is `ms` long, is longer than that.
+ */
+bool cli_not_longer(struct cli *cli, const char *option, const char *text, uint64_t ms,
+                    uint64_t most_ms);
 /* The level that --level names; NULL: durable. */
 bool cli_level(struct cli *cli, const char *text, uint32_t *level);
 

@@ -20,13 +20,7 @@ bool group_duration(struct cli *cli, const char *option, const char *text, uint6
                         text);
         return false;
     }
-    if (*ms > most_ms) {
-        char most[32];
-        when_span(most_ms, most, sizeof(most));
-        (void)cli_usage(cli, "%s: %s is longer than %s", option, text, most);
-        return false;
-    }
-    return true;
+    return cli_not_longer(cli, option, text, *ms, most_ms);
 }
 
 bool group_receiver_parse(struct cli *cli, struct group_receiver *options)

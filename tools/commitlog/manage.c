@@ -127,6 +127,7 @@ int command_retain(int argc, const char **argv)
         (void)cli_usage(&cli, "--age: \"%s\" is not an age such as 12h or 7d", age);
         good = false;
     }
+    good = good && cli_not_longer(&cli, "--age", age, policy.keep_age_ms, WHEN_SPAN_MAX_MS);
     /* 0 means "no limit" to the library; the smallest limit says what the user means. */
     policy.keep_bytes += bytes != NULL && policy.keep_bytes == 0 ? 1 : 0;
     policy.keep_age_ms += age != NULL && policy.keep_age_ms == 0 ? 1 : 0;

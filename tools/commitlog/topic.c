@@ -152,6 +152,9 @@ static bool topic_read_expiry(struct cli *cli, struct topic_expiry *expiry)
                         expiry->after);
         return false;
     }
+    if (!cli_not_longer(cli, "--after", expiry->after, expiry->age_ms, WHEN_SPAN_MAX_MS)) {
+        return false;
+    }
     if (expiry->before != NULL && strcmp(expiry->before, "now") == 0) {
         expiry->before_ns = INT64_MAX; /* all that there are */
     } else if (expiry->before != NULL &&

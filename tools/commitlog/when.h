@@ -15,6 +15,9 @@
 #include <stddef.h>
 #include <stdint.h>
 
+/* The longest age or duration that nanoseconds can count. */
+#define WHEN_SPAN_MAX_MS UINT64_C(9223372036854)
+
 /* TIME as nanoseconds since 1970; ages count back from now_ns. */
 bool when_parse(const char *text, int64_t now_ns, int64_t *time_ns);
 /* An age alone, in milliseconds. */
