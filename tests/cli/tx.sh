@@ -288,7 +288,12 @@ test_offsets() {
     committed() { "$commitlog" group show "$store" -g g --json | sed 's/.*"offsets"://'; }
     check "consumed" grep -q '"topic":"orders","queue":0,"offset":9,' <<<"$(committed)"
     tx 0 append -t bills -p p -g g --offset orders/0=12 --json </dev/null
-    same "nothing made" '(0, 1)' "$(json '(v[0]["messages"], v[0]["offsets"])')"
+    same "nothing made" '(0, 0, 1)' \
+        "$(json '(v[0]["transaction"], v[0]["messages"], v[0]["offsets"])')"
+    "$commitlog" tx append "$store" -t bills -p p -g g --offset orders/0=12 --json \
+        </dev/null >/dev/full 2>"$err"
+    same "nobody could be told" 2 $?
+    says "nobody could be told" '^commitlog tx append: the offsets are committed$'
     check "consumed all the same" grep -q '"offset":12,' <<<"$(committed)"
     # Refused, and with it all that was made.
     refused() { # refused TEXT PATTERN OPTION...

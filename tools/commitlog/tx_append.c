@@ -255,6 +255,9 @@ static int tx_print(struct tx_append *tx, uint64_t messages)
     } else if (tx->given->prepare) {
         (void)out_format(out, "%" PRIu64 "\n", number);
     }
+    if (number == 0) { /* offsets alone need none */
+        return cli_done(tx->append.cli, "the offsets are committed");
+    }
     return cli_done(tx->append.cli, "transaction %" PRIu64 " is %s", number, state);
 }
 
