@@ -1,7 +1,7 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # errors.sh - what the command says of what is wrong: behind a long path, where the end of a log is
-# lost, of an age that is too long, and when nobody gets its help.
+# lost, of an age that is too long, where a file may not grow, and when nobody gets its help.
 #
 # errors.sh [TEST...]
 set -u
@@ -117,6 +117,29 @@ test_ages() {
     run 0 "$commitlog" retain "$store" --age 9223372036854ms
 }
 
+# A file of standard output that may not grow (ulimit -f) fails as a full disk does: no signal.
+test_limit() {
+    section "standard output at the limit of a file"
+    store=$(new)
+    truncate -s 5100000 "$work/full"
+    seq 3000 | (
+        ulimit -f 5000
+        "$commitlog" append "$store" -t t -q 0 --segment-size 64K --acks
+    ) >>"$work/full" 2>"$err"
+    same "append" 2 $?
+    says "append" 'standard output: File too large'
+    same "append: as much as fits" 5120000 "$(stat -c %s "$work/full")"
+    (
+        ulimit -f 5000
+        "$commitlog" read "$store" -t t
+    ) >>"$work/full" 2>"$err"
+    same "read" 2 $?
+    says "read" 'standard output: File too large'
+    run 0 "$commitlog" recover "$store" --plan
+    prints "it was closed" 'last writer:  closed the store'
+    rm "$work/full"
+}
+
 # `help COMMAND' is `COMMAND --help'.
 test_help_of() {
     section "help of a command"
@@ -154,7 +177,7 @@ test_help() {
     done
 }
 
-for each in "${@:-long_path lost_end no_store ages help_of help}"; do
+for each in "${@:-long_path lost_end no_store ages limit help_of help}"; do
     for test in $each; do
         "test_$test"
     done

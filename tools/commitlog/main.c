@@ -92,6 +92,7 @@ int main(int argc, char **argv)
     (void)setvbuf(stdout, NULL, _IOFBF, MAIN_HELP_BYTES); /* so that its end tells of a failure */
     (void)signal(SIGBUS, main_on_bus_error);
     (void)signal(SIGPIPE, SIG_IGN); /* a vanished reader is seen as EPIPE */
+    (void)signal(SIGXFSZ, SIG_IGN); /* and a file that may not grow as EFBIG */
     if (argc < 2) {
         main_usage(stderr);
         return CLI_CANNOT;
