@@ -101,7 +101,15 @@ test_no_store() {
         # shellcheck disable=SC2086
         run 2 "$commitlog" $each "$store"
         says "$each" '`commitlog create .* makes a new store'
+        # shellcheck disable=SC2086
+        run 2 "$commitlog" $each "$store/below//"
+        same "$each: create would not" 1 "$(wc -l <"$err")"
     done
+    (
+        cd "$work" || exit
+        "$commitlog" topics new/ 2>"$err"
+    )
+    says "a path without a slash" '`commitlog create new/. makes a new store'
 }
 
 # Ages are counted in nanoseconds, which is said before the store is looked at.

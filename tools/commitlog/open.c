@@ -5,7 +5,9 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "bar.h"
 #include "watch.h"
@@ -218,6 +220,22 @@ static bool store_may_be_new(const char *command)
     return false;
 }
 
+/* A store is made in a directory that is there. */
+static bool store_has_parent(const char *dir)
+{
+    size_t length = strlen(dir);
+    while (length > 1 && dir[length - 1] == '/') {
+        length--;
+    }
+    while (length > 0 && dir[length - 1] != '/') {
+        length--;
+    }
+    char *parent = length > 0 ? strndup(dir, length) : NULL; /* none: the working directory */
+    const bool there = parent == NULL || access(parent, F_OK) == 0;
+    free(parent);
+    return there;
+}
+
 void store_hint(struct cli *cli, int mode, int32_t code)
 {
     if (code == COMMITLOG_EDAMAGED && !store_reads(mode)) {
@@ -225,7 +243,8 @@ void store_hint(struct cli *cli, int mode, int32_t code)
                   "nothing was changed; `commitlog verify %s' names the damage, `commitlog recover "
                   "%s --mode salvage' keeps all that is sound",
                   cli->dir, cli->dir);
-    } else if (code == COMMITLOG_ENOTFOUND && store_may_be_new(cli->command)) {
+    } else if (code == COMMITLOG_ENOTFOUND && store_may_be_new(cli->command) &&
+               store_has_parent(cli->dir)) {
         cli_error(cli, "`commitlog create %s' makes a new store, and so does append", cli->dir);
     }
 }
