@@ -346,9 +346,12 @@ static int expiry_change(struct commitlog_store *store, uint32_t topic,
     }
     change->store = store;
     change->topic = clg_registry_topic(&store->core->registry, topic);
-    if (change->topic == NULL || change->age_ms > CLG_AGE_MAX_MS) {
+    if (change->topic == NULL) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION, "no topic has number %u", topic);
+    }
+    if (change->age_ms > CLG_AGE_MAX_MS) {
         return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                        "no topic has number %u, or an age of %llu ms is longer than time", topic,
+                        "an age of %llu ms is longer than time",
                         (unsigned long long)change->age_ms);
     }
     struct clg_until until = clg_store_until(store, EXPIRY_ROOM_MS);

@@ -531,10 +531,13 @@ int32_t commitlog_retain(struct commitlog_store *store, const struct commitlog_r
     if (rc == COMMITLOG_OK) {
         rc = clg_copy_in(&wanted, sizeof(wanted), policy);
     }
-    if (rc == COMMITLOG_OK && (wanted.reserved != 0 || wanted.keep_age_ms > INT64_MAX / 1000000)) {
-        rc = COMMITLOG_EINVAL;
+    if (rc == COMMITLOG_OK && wanted.keep_age_ms > INT64_MAX / CLG_OS_NS_PER_MS) {
+        return clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                        "retain: an age of %llu ms is longer than time",
+                        (unsigned long long)wanted.keep_age_ms);
     }
-    if (rc != COMMITLOG_OK) {
+    if (rc != COMMITLOG_OK || wanted.reserved != 0) {
+        rc = rc != COMMITLOG_OK ? rc : COMMITLOG_EINVAL;
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "retain");
     }
     struct commitlog_retained retained;
