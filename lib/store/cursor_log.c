@@ -134,6 +134,7 @@ static int log_seek(struct commitlog_cursor *cursor, struct clg_core *core, uint
 static void log_resume(struct commitlog_cursor *cursor, const struct clg_record_view *last)
 {
     cursor->next = last->next_position;
+    cursor->min_epoch = last->header.epoch; /* what was passed over comes once more */
 }
 
 const struct clg_cursor_kind clg_cursor_log = {

@@ -361,6 +361,49 @@ START_TEST(a_cursor_that_was_only_placed_goes_on_beside_the_next_writer)
 }
 END_TEST
 
+static void put_tagged(uint32_t count, const char *tag)
+{
+    struct commitlog_slice body = {"0123456789", 10};
+    const struct commitlog_record record = {.struct_bytes = sizeof(record),
+                                            .topic = topic,
+                                            .level = COMMITLOG_LEVEL_DURABLE,
+                                            .body = &body,
+                                            .body_count = 1,
+                                            .tag = {tag, strlen(tag)}};
+    for (uint32_t i = 0; i < count; i++) {
+        ck_assert_int_eq(commitlog_append_record(store, &record, 0, NULL, &err), 0);
+    }
+}
+
+/* What it passes over is of three sessions: it goes back, and the oldest is as sound as ever. */
+START_TEST(a_cursor_over_the_log_passes_over_older_sessions_again)
+{
+    const struct commitlog_slice tag = {"wanted", 6};
+    struct commitlog_message message[16];
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t got = 0;
+    uint64_t bound = 0;
+    put_tagged(1, "wanted");
+    store_put(3, COMMITLOG_LEVEL_DURABLE);
+    reader_begin(follows.under);
+    ck_assert_int_eq(commitlog_cursor_open_log(reader, 0, &cursor, &err), 0);
+    ck_assert_int_eq(commitlog_cursor_set_tags(cursor, &tag, 1), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound), 0);
+    for (uint32_t session = 0; session < 3; session++) {
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound),
+                         COMMITLOG_EEND);
+        ck_assert_int_eq(commitlog_close(store, &err), 0);
+        ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+        store_put(2, COMMITLOG_LEVEL_DURABLE);
+        pass_ms(600);
+    }
+    put_tagged(1, "wanted");
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound), 0);
+    ck_assert_uint_eq(got, 1);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 static uint64_t reader_stat(const char *wanted)
 {
     struct commitlog_store *writer = store;
@@ -424,6 +467,7 @@ int main(void)
     tcase_add_test(cases, a_group_has_no_offset_of_another_topic);
     tcase_add_loop_test(cases, a_cursor_that_was_only_placed_is_told_of_a_rollback, 0, 2);
     tcase_add_loop_test(cases, a_cursor_that_was_only_placed_goes_on_beside_the_next_writer, 0, 3);
+    tcase_add_test(cases, a_cursor_over_the_log_passes_over_older_sessions_again);
     tcase_add_loop_test(cases, the_memory_of_a_reader_does_not_grow_with_what_is_written, 0, 2);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
