@@ -86,8 +86,11 @@ struct commitlog_cursor {
     uint32_t unsure; /* fetches, one after the other, that could not read it */
     uint64_t last_position;
     uint32_t last_check;
-    uint64_t stands_at; /* a reader's, of a queue: it was placed there, behind that; 0: nowhere */
-    uint32_t min_epoch; /* log order: no later record has a lower one; others: 0 */
+    /* Where it was placed: who has been given nothing since goes back there at another core. */
+    uint64_t placed;
+    uint32_t placed_epoch; /* min_epoch then */
+    bool stands;           /* a reader's: it saw last what lies before that, and was not given it */
+    uint32_t min_epoch;    /* log order: no later record has a lower one; others: 0 */
     /* tags */
     uint8_t *tag_bytes;
     struct clg_cursor_tag *tags;
@@ -142,7 +145,7 @@ CLG_MUST_CHECK int clg_cursor_aim_at(struct commitlog_cursor *cursor, const stru
  * with its writer may be another topic's now. ENOTFOUND: this core has it no more. */
 CLG_MUST_CHECK int clg_cursor_aim_anew(struct commitlog_cursor *cursor,
                                        const struct clg_core *core);
-/* It was placed: who has read nothing yet stands behind the message before the place. */
+/* It was placed: who has read nothing yet stands behind what lies before the place. */
 void clg_cursor_stand(struct commitlog_cursor *cursor, const struct clg_core *core,
                       uint64_t visible);
 /* Before a read at fetch->core. EROLLEDBACK: what it read last, or stands behind, is gone;

@@ -63,6 +63,13 @@ static uint64_t cursor_end(const struct commitlog_cursor *cursor, const struct c
     return rc == COMMITLOG_OK ? range.next : 0;
 }
 
+/* What was given to it, or passed over, counts no more. */
+static void cursor_place_here(struct commitlog_cursor *cursor)
+{
+    cursor->placed = cursor->next;
+    cursor->placed_epoch = cursor->min_epoch;
+}
+
 /* Its topic, or its queue, is not there at this core; at the next one it may be. */
 static int cursor_without_topic(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
@@ -72,7 +79,9 @@ static int cursor_without_topic(struct commitlog_cursor *cursor, struct clg_fetc
         return COMMITLOG_EEND; /* the next writer's recovery will tell: ask again */
     }
     cursor->has_last = false;
-    if (!read_some) {
+    if (read_some) {
+        cursor_place_here(cursor);
+    } else {
         fetch->bound = fetch->visible;
     }
     return read_some ? COMMITLOG_EROLLEDBACK : COMMITLOG_ENOTFOUND;
@@ -88,33 +97,49 @@ static int cursor_before(const struct commitlog_cursor *cursor, const struct clg
                               &bound);
 }
 
+/* What lies before its place: of one queue its entry, else, at the end, the log's last record. */
+static bool cursor_sees_before(struct commitlog_cursor *cursor, const struct clg_core *core,
+                               uint64_t visible)
+{
+    if (cursor->kind != &clg_cursor_queue) {
+        return clg_fold_last(core->fold, &cursor->last_position, &cursor->last_check) ==
+                   cursor->next &&
+               cursor->last_position != CLG_NO_POSITION;
+    }
+    struct clg_lookup_entry before = {.position = CLG_NO_POSITION};
+    int rc = cursor->next == 0 ? COMMITLOG_ENOTFOUND
+                               : cursor_before(cursor, core, visible, cursor->next, &before);
+    cursor->last_position = before.position;
+    cursor->last_check = before.header_check;
+    return rc == COMMITLOG_OK && before.position != CLG_NO_POSITION;
+}
+
 void clg_cursor_stand(struct commitlog_cursor *cursor, const struct clg_core *core,
                       uint64_t visible)
 {
-    struct clg_lookup_entry before = {.position = CLG_NO_POSITION};
-    bool stands = cursor->store->read_only && cursor->kind == &clg_cursor_queue &&
-                  cursor->next > 0 &&
-                  cursor_before(cursor, core, visible, cursor->next, &before) == COMMITLOG_OK &&
-                  before.position != CLG_NO_POSITION;
-    cursor->stands_at = stands ? cursor->next : 0;
-    cursor->last_position = before.position;
-    cursor->last_check = before.header_check;
+    cursor_place_here(cursor);
+    cursor->stands = cursor->store->read_only && cursor->kind != &clg_cursor_key &&
+                     cursor_sees_before(cursor, core, visible);
 }
 
-/* What was read last, or else what it stands behind. That by what the queue says of it: the record
- * may be the damaged one that was passed over. ETOOSMALL: there is nothing to compare. */
+/* What was read last, or else what it stands behind. That by what the queue, or its header, says of
+ * it: the record may be the damaged one that was passed over. ETOOSMALL: there is nothing to
+ * compare. */
 static int cursor_find_last(struct commitlog_cursor *cursor, const struct clg_fetch *fetch,
                             struct clg_record_view *view, bool *gone)
 {
     struct clg_lookup_entry before = {.position = CLG_NO_POSITION};
     int rc = COMMITLOG_ETOOSMALL;
-    if (cursor->has_last) {
+    if (cursor->has_last || (cursor->stands && cursor->kind != &clg_cursor_queue)) {
+        const bool verifies = cursor->reader.verifies;
+        cursor->reader.verifies = verifies && cursor->has_last;
         rc = clg_reader_get(&cursor->reader, fetch->core->log, cursor->last_position,
                             fetch->visible, NULL, view, NULL);
+        cursor->reader.verifies = verifies;
         *gone = rc == COMMITLOG_EBEYOND || rc == COMMITLOG_EDAMAGED ||
                 (rc == COMMITLOG_OK && view->header.header_check != cursor->last_check);
-    } else if (cursor->stands_at != 0) {
-        rc = cursor_before(cursor, fetch->core, fetch->visible, cursor->stands_at, &before);
+    } else if (cursor->stands) {
+        rc = cursor_before(cursor, fetch->core, fetch->visible, cursor->placed, &before);
         rc = rc == COMMITLOG_EEND ? COMMITLOG_EBEYOND : rc;
         *gone =
             rc == COMMITLOG_EBEYOND || (rc == COMMITLOG_OK && before.position != CLG_NO_POSITION &&
@@ -124,8 +149,31 @@ static int cursor_find_last(struct commitlog_cursor *cursor, const struct clg_fe
     return rc;
 }
 
-/* The core was replaced: is what was read last still there? If so, go on behind it: what was passed
- * over after it (other tags, control records) may have been cut and written anew. */
+/* Who has been given nothing goes back to its place, or to what retention has left behind that; and
+ * whose last one retention has taken, to what it has left: all of that was passed over. */
+static int cursor_go_back(struct commitlog_cursor *cursor, const struct clg_fetch *fetch)
+{
+    struct clg_lookup_range range = {.min = clg_log_first(fetch->core->log)};
+    if (cursor->kind->resume == NULL) {
+        return COMMITLOG_OK;
+    }
+    if (cursor->kind == &clg_cursor_queue) {
+        int rc = clg_lookup_range(fetch->core->fold, cursor->queue, fetch->visible, &range);
+        if (rc != COMMITLOG_OK) {
+            return rc;
+        }
+    }
+    const uint64_t place = cursor->has_last ? range.min : clg_max_u64(cursor->placed, range.min);
+    if (place < cursor->next) {
+        cursor->next = place;
+        cursor->min_epoch = cursor->has_last ? 0 : cursor->placed_epoch;
+    }
+    return COMMITLOG_OK;
+}
+
+/* The core was replaced: is what was read last still there? If so, go on behind it, or else where
+ * it was placed: what was passed over after it (other tags, control records) may have been cut and
+ * written anew. */
 int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
 {
     if (cursor->generation == fetch->core->generation) {
@@ -155,10 +203,19 @@ int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fet
         fetch->is_unsure = true;
         return rc; /* whether it is there is not known: ask again */
     }
+    if (!gone && (!cursor->has_last || rc == COMMITLOG_ETOOSMALL)) {
+        int back = cursor_go_back(cursor, fetch);
+        if (back != COMMITLOG_OK) {
+            return back;
+        }
+    }
     cursor->unsure = 0;
     cursor->generation = fetch->core->generation;
-    cursor->stands_at = gone || cursor->has_last ? 0 : cursor->stands_at;
+    cursor->stands = cursor->stands && !gone && !cursor->has_last;
     cursor->has_last = cursor->has_last && rc == COMMITLOG_OK && !gone;
+    if (!cursor->has_last) {
+        cursor_place_here(cursor);
+    }
     if (CLG_PLANTED(READER_SKIPS) && cursor->kind == &clg_cursor_queue) {
         cursor->next++;
     }

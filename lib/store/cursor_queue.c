@@ -255,7 +255,8 @@ int32_t commitlog_read_copy(struct commitlog_store *store, uint32_t topic, uint3
     uint8_t copies[QUEUE_COPY_BYTES];
     struct clg_lookup_entry entries[CLG_CURSOR_COPY_ENTRIES];
     struct clg_cursor_copy copy = {.buffer = buffer, .room = buffer_bytes};
-    struct commitlog_cursor cursor = {.next = offset, .one_fetch = true, .copy = &copy};
+    struct commitlog_cursor cursor = {
+        .next = offset, .placed = offset, .one_fetch = true, .copy = &copy};
     clg_cursor_begin(&cursor, store, &clg_cursor_queue);
     cursor.reader.copies = true;
     clg_reader_lend(&cursor.reader, copies, sizeof(copies));

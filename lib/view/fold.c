@@ -105,6 +105,17 @@ uint64_t clg_fold_position(const struct clg_fold *fold)
     return clg_load_acquire_u64(&fold->folded); /* ORDER(folded-1) acquire */
 }
 
+uint64_t clg_fold_last(struct clg_fold *fold, uint64_t *out_position, uint32_t *out_check)
+{
+    CLG_ASSERT(out_position != NULL && out_check != NULL);
+    clg_mutex_lock(fold->config.os, &fold->lock);
+    *out_position = fold->last_position;
+    *out_check = fold->last_header_check;
+    uint64_t folded = clg_load_relaxed_u64(&fold->folded);
+    clg_mutex_unlock(fold->config.os, &fold->lock);
+    return folded;
+}
+
 bool clg_fold_wants_seal(const struct clg_fold *fold)
 {
     return clg_load_acquire_u32(&fold->wants_seal) != 0;

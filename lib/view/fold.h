@@ -128,6 +128,8 @@ CLG_MUST_CHECK int clg_fold_run(struct clg_fold *fold, uint64_t upto, uint32_t b
 
 /* Everything before it is in the views. Any thread; acquire. */
 uint64_t clg_fold_position(const struct clg_fold *fold);
+/* Where that is, and the record before it; *out_position CLG_NO_POSITION: it is not known. */
+uint64_t clg_fold_last(struct clg_fold *fold, uint64_t *out_position, uint32_t *out_check);
 /* Published records are waiting behind a pad (only without may_seal). */
 bool clg_fold_wants_seal(const struct clg_fold *fold);
 

@@ -404,6 +404,105 @@ START_TEST(a_cursor_over_the_log_passes_over_older_sessions_again)
 }
 END_TEST
 
+/* Of all queues of a topic, or over the log (_i: 1), where the log ends, as of one queue. */
+START_TEST(a_cursor_that_was_placed_at_the_end_of_the_log_is_told_of_a_rollback)
+{
+    struct commitlog_message message[16];
+    struct commitlog_cursor *cursor = NULL;
+    uint32_t got = 0;
+    uint64_t bound = 0;
+    store_put(6, COMMITLOG_LEVEL_NONE);
+    reader_begin(follows.under);
+    int32_t rc = _i == 0 ? commitlog_cursor_open(reader, follows.number, COMMITLOG_QUEUE_ALL,
+                                                 COMMITLOG_FROM_FIRST, 0, &cursor, &err)
+                         : commitlog_cursor_open_log(reader, 0, &cursor, &err);
+    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_END, 0), 0);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound), COMMITLOG_EEND);
+    lose_what_is_not_durable();
+    store_put(20, COMMITLOG_LEVEL_DURABLE);
+    pass_ms(600);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound),
+                     COMMITLOG_EROLLEDBACK);
+    ck_assert_uint_eq(bound, store_positions().published);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+/* With the tag "wanted", from the first on. 0: one queue; 1: all of the topic; 2: the log. */
+static struct commitlog_cursor *open_passing(int kind)
+{
+    const struct commitlog_slice tag = {"wanted", 6};
+    struct commitlog_cursor *cursor = NULL;
+    const uint32_t queue = kind == 0 ? 0 : COMMITLOG_QUEUE_ALL;
+    int32_t rc = kind < 2 ? commitlog_cursor_open(reader, follows.number, queue,
+                                                  COMMITLOG_FROM_FIRST, 0, &cursor, &err)
+                          : commitlog_cursor_open_log(reader, 0, &cursor, &err);
+    ck_assert_int_eq(rc, 0);
+    ck_assert_int_eq(commitlog_cursor_set_tags(cursor, &tag, 1), 0);
+    return cursor;
+}
+
+static void retain_away(void)
+{
+    const struct commitlog_retention policy = {.struct_bytes = sizeof(policy), .keep_bytes = 1};
+    ck_assert_int_eq(commitlog_retain(store, &policy, NULL, &err), 0);
+    ck_assert_uint_gt(store_positions().first, segment_bytes);
+}
+
+/* It was given nothing yet (_i < 6), or what retention has taken. What it passed over was cut, and
+ * other messages lie there: it is given those. _i % 3: as for open_passing; 3, 4, 5 from the end.
+ */
+START_TEST(what_is_written_where_a_cursor_had_passed_over_is_given)
+{
+    struct commitlog_message message[64];
+    uint32_t got = 0;
+    uint64_t bound = 0;
+    reader_begin(follows.under);
+    struct commitlog_cursor *cursor = open_passing(_i % 3);
+    if (_i >= 6) {
+        put_tagged(1, "wanted");
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 64, 0, &got, &bound), 0);
+        store_put(3000, COMMITLOG_LEVEL_DURABLE);
+        ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 64, 0, &got, &bound),
+                         COMMITLOG_EEND);
+        retain_away();
+    } else if (_i >= 3) {
+        ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_END, 0), 0);
+    }
+    const uint64_t cut = store_count();
+    store_put(10, COMMITLOG_LEVEL_NONE);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 64, 0, &got, &bound), COMMITLOG_EEND);
+    lose_what_is_not_durable();
+    put_tagged(30, "wanted");
+    pass_ms(600);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 64, 0, &got, &bound), 0);
+    ck_assert_uint_eq(message[0].queue_offset, cut);
+    ck_assert_uint_eq(got, 30);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
+/* Retention has taken its place, and the next writer comes. */
+START_TEST(who_has_passed_over_what_is_gone_does_not_go_back_there)
+{
+    struct commitlog_message message[16];
+    uint32_t got = 0;
+    uint64_t bound = 0;
+    reader_begin(follows.under);
+    struct commitlog_cursor *cursor = open_passing(_i);
+    store_put(3000, COMMITLOG_LEVEL_DURABLE);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound), COMMITLOG_EEND);
+    retain_away();
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(1, COMMITLOG_LEVEL_DURABLE);
+    pass_ms(600);
+    ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound), COMMITLOG_EEND);
+    commitlog_cursor_close(cursor);
+}
+END_TEST
+
 static uint64_t reader_stat(const char *wanted)
 {
     struct commitlog_store *writer = store;
@@ -468,6 +567,10 @@ int main(void)
     tcase_add_loop_test(cases, a_cursor_that_was_only_placed_is_told_of_a_rollback, 0, 2);
     tcase_add_loop_test(cases, a_cursor_that_was_only_placed_goes_on_beside_the_next_writer, 0, 3);
     tcase_add_test(cases, a_cursor_over_the_log_passes_over_older_sessions_again);
+    tcase_add_loop_test(cases, a_cursor_that_was_placed_at_the_end_of_the_log_is_told_of_a_rollback,
+                        0, 2);
+    tcase_add_loop_test(cases, what_is_written_where_a_cursor_had_passed_over_is_given, 0, 9);
+    tcase_add_loop_test(cases, who_has_passed_over_what_is_gone_does_not_go_back_there, 0, 3);
     tcase_add_loop_test(cases, the_memory_of_a_reader_does_not_grow_with_what_is_written, 0, 2);
     suite_add_tcase(suite, cases);
     return run_suite(suite);
