@@ -132,7 +132,7 @@ int clg_gate_check(struct commitlog_store *store, const struct clg_group *group,
 
 struct gate_ask {
     const struct commitlog_group *handle;
-    const struct clg_gate_chain *chain;
+    struct clg_gate_chain *chain;
     struct clg_gate gate;
 };
 
@@ -147,19 +147,16 @@ static int gate_look(void *ctx, const struct clg_group_table *table)
     return COMMITLOG_OK;
 }
 
-int32_t commitlog_group_gate(struct commitlog_group *group, uint32_t topic, uint32_t queue,
-                             struct commitlog_group_gate *out, struct commitlog_error *err)
+/* At the core of now, of which the numbers of the queues are: at the next one another topic may
+ * have them. *out_again: the core is one whose files another writer has taken. */
+static int gate_ask_once(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                         struct gate_ask *ask, struct clg_follow_reads *reads, bool *out_again,
+                         struct commitlog_error *err)
 {
-    int rc = group == NULL || out == NULL ? COMMITLOG_EINVAL : clg_store_enter(group->store);
-    if (rc != COMMITLOG_OK) {
-        return clg_fail(err, rc, 0, CLG_NO_POSITION, "gate of a queue");
-    }
-    struct commitlog_store *store = group->store;
-    struct clg_gate_chain chain;
-    struct gate_ask ask = {.handle = group, .chain = &chain};
     struct clg_core *core = clg_store_core(store);
     uint64_t visible = 0;
-    rc = clg_store_fold_now(store, &core, &visible, err);
+    int rc = clg_store_fold_now(store, &core, &visible, err);
+    *out_again = false;
     if (rc == COMMITLOG_OK) {
         const struct clg_topic *found = clg_registry_topic(&core->registry, topic);
         rc = found == NULL || queue >= clg_topic_queues(found) ? COMMITLOG_EINVAL : COMMITLOG_OK;
@@ -167,13 +164,32 @@ int32_t commitlog_group_gate(struct commitlog_group *group, uint32_t topic, uint
             rc = gate_fold(core, found, err); /* what a commit of now would be told */
         }
         if (rc == COMMITLOG_OK) {
-            rc = clg_gate_chain(core, visible, found, queue, &chain);
+            rc = clg_gate_chain(core, visible, found, queue, ask->chain);
+            *out_again = clg_follow_again(store, core->generation, reads, &rc);
         }
     }
-    clg_core_unref(core);
     if (rc == COMMITLOG_OK) {
-        rc = clg_groups_look(store, gate_look, &ask, err);
+        rc = store->read_only ? clg_fold_groups(core->fold, gate_look, ask)
+                              : clg_groups_look(store, gate_look, ask, err);
     }
+    clg_core_unref(core);
+    return rc;
+}
+
+int32_t commitlog_group_gate(struct commitlog_group *group, uint32_t topic, uint32_t queue,
+                             struct commitlog_group_gate *out, struct commitlog_error *err)
+{
+    int rc = group == NULL || out == NULL ? COMMITLOG_EINVAL : clg_store_enter(group->store);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "gate of a queue");
+    }
+    struct clg_gate_chain chain;
+    struct gate_ask ask = {.handle = group, .chain = &chain};
+    struct clg_follow_reads reads = {0};
+    bool again;
+    do {
+        rc = gate_ask_once(group->store, topic, queue, &ask, &reads, &again, err);
+    } while (again);
     if (rc != COMMITLOG_OK) {
         return rc == COMMITLOG_ENOTFOUND ? clg_groups_not_found(group, err)
                                          : clg_fail(err, rc, 0, CLG_NO_POSITION,

@@ -519,20 +519,17 @@ static int lag_add(struct clg_core *core, uint32_t number, uint64_t offset, uint
     return rc == COMMITLOG_ETOOSMALL || rc == COMMITLOG_EEND ? COMMITLOG_OK : rc;
 }
 
-int32_t commitlog_group_lag(struct commitlog_group *group, uint32_t topic, uint32_t queue,
-                            struct commitlog_group_lag *out, struct commitlog_error *err)
+/* Of one queue; once more where the core is one whose files another writer has taken. */
+static int lag_of_queue(struct commitlog_group *group, uint32_t topic, uint32_t queue,
+                        struct commitlog_group_lag *lag, struct commitlog_error *err)
 {
-    int rc = group == NULL || out == NULL ? COMMITLOG_EINVAL : clg_store_enter(group->store);
-    if (rc != COMMITLOG_OK) {
-        return clg_fail(err, rc, 0, CLG_NO_POSITION, "lag of a group");
-    }
     struct commitlog_store *store = group->store;
-    struct commitlog_group_lag lag = {.struct_bytes = sizeof(lag)};
-    uint32_t first = 0;
-    uint32_t count = 0;
-    rc = offsets_queues(store, topic, queue, &first, &count, err);
-    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
-        struct commitlog_group_offset offset = {.topic = topic, .queue = first + i};
+    struct clg_follow_reads reads = {0};
+    struct commitlog_group_lag sum;
+    bool again;
+    int rc;
+    do {
+        struct commitlog_group_offset offset = {.topic = topic, .queue = queue};
         rc = commitlog_group_fetch(group, &offset, 1, err);
         if (rc != COMMITLOG_OK) {
             return rc;
@@ -540,18 +537,44 @@ int32_t commitlog_group_lag(struct commitlog_group *group, uint32_t topic, uint3
         struct clg_core *core = clg_store_core(store);
         uint64_t visible = 0;
         uint32_t number = 0;
+        sum = *lag;
+        again = false;
         rc = clg_store_fold(store, &core, &visible, err);
         if (rc == COMMITLOG_OK) {
-            rc = clg_store_queue(core, topic, first + i, &number);
+            rc = clg_store_queue(core, topic, queue, &number);
         }
         if (rc == COMMITLOG_OK) {
-            rc = lag_add(core, number, offset.offset, visible, &lag);
+            rc = lag_add(core, number, offset.offset, visible, &sum);
+            again = clg_follow_again(store, core->generation, &reads, &rc);
         }
         clg_core_unref(core);
-    }
+    } while (again);
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "lag of a group");
     }
-    clg_copy_out(out, &lag, sizeof(lag));
+    *lag = sum;
     return COMMITLOG_OK;
+}
+
+int32_t commitlog_group_lag(struct commitlog_group *group, uint32_t topic, uint32_t queue,
+                            struct commitlog_group_lag *out, struct commitlog_error *err)
+{
+    int rc = group == NULL || out == NULL ? COMMITLOG_EINVAL : clg_store_enter(group->store);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "lag of a group");
+    }
+    struct commitlog_group_lag lag = {.struct_bytes = sizeof(lag)};
+    uint32_t first = 0;
+    uint32_t count = 0;
+    rc = offsets_queues(group->store, topic, queue, &first, &count, err);
+    if (rc != COMMITLOG_OK) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "lag of a group");
+    }
+    for (uint32_t i = 0; rc == COMMITLOG_OK && i < count; i++) {
+        rc = lag_of_queue(group, topic, first + i, &lag, err);
+    }
+    if (rc == COMMITLOG_OK) {
+        clg_copy_out(out, &lag, sizeof(lag));
+    }
+    return rc;
 }

@@ -206,6 +206,35 @@ static int work_first(const struct clg_core *core, uint32_t queue_number, uint64
     return COMMITLOG_OK;
 }
 
+/* At the core of now; *out_again: it is one whose files another writer has taken. */
+static int work_ask_once(struct commitlog_store *store, uint32_t topic, uint32_t queue,
+                         struct work_ask *ask, struct clg_follow_reads *reads, bool *out_again,
+                         struct commitlog_error *err)
+{
+    struct clg_core *core = clg_store_core(store);
+    uint64_t visible = 0;
+    int rc = clg_store_fold_now(store, &core, &visible, err);
+    *out_again = false;
+    if (rc == COMMITLOG_OK &&
+        clg_store_queue(core, topic, queue, &ask->queue_number) != COMMITLOG_OK) {
+        rc = clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
+                      "no topic %u with a queue %u is open", topic, queue);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = work_first(core, ask->queue_number, visible, &ask->first, err);
+        *out_again = clg_follow_again(store, core->generation, reads, &rc);
+    }
+    if (rc == COMMITLOG_OK && store->read_only) {
+        rc = clg_fold_work(core->fold, work_look, ask);
+    } else if (rc == COMMITLOG_OK) {
+        clg_mutex_lock(store->os, &store->group_lock);
+        rc = work_look(ask, &store->work);
+        clg_mutex_unlock(store->os, &store->group_lock);
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
 int32_t commitlog_group_work(struct commitlog_group *group, uint32_t topic, uint32_t queue,
                              uint64_t offset, struct commitlog_work_info *out,
                              struct commitlog_error *err)
@@ -214,32 +243,19 @@ int32_t commitlog_group_work(struct commitlog_group *group, uint32_t topic, uint
     if (rc != COMMITLOG_OK) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "work of a group");
     }
-    struct commitlog_store *store = group->store;
     struct work_ask ask = {.group = group, .offset = offset};
-    struct clg_core *core = clg_store_core(store);
-    uint64_t visible = 0;
-    rc = clg_store_fold_now(store, &core, &visible, err);
-    if (rc == COMMITLOG_OK &&
-        clg_store_queue(core, topic, queue, &ask.queue_number) != COMMITLOG_OK) {
-        rc = clg_fail(err, COMMITLOG_EINVAL, 0, CLG_NO_POSITION,
-                      "no topic %u with a queue %u is open", topic, queue);
-    }
-    if (rc == COMMITLOG_OK) {
-        rc = work_first(core, ask.queue_number, visible, &ask.first, err);
-    }
-    if (rc == COMMITLOG_OK && store->read_only) {
-        rc = clg_fold_work(core->fold, work_look, &ask);
-    } else if (rc == COMMITLOG_OK) {
-        clg_mutex_lock(store->os, &store->group_lock);
-        rc = work_look(&ask, &store->work);
-        clg_mutex_unlock(store->os, &store->group_lock);
-    }
-    clg_core_unref(core);
+    struct clg_follow_reads reads = {0};
+    bool again;
+    do {
+        rc = work_ask_once(group->store, topic, queue, &ask, &reads, &again, err);
+    } while (again);
     if (rc == COMMITLOG_ENOTFOUND) {
         return clg_fail(err, rc, 0, CLG_NO_POSITION, "group %s has no work there", group->name);
     }
     if (rc == COMMITLOG_OK) {
         clg_copy_out(out, &ask.info, sizeof(ask.info));
+    } else if (rc == COMMITLOG_EBUSY) {
+        return clg_fail(err, rc, 0, CLG_NO_POSITION, "work of a group");
     }
     return rc;
 }
