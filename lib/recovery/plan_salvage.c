@@ -64,7 +64,8 @@ static void plan_fill_front(struct plan_make *m)
     const struct clg_fact_segment *oldest = &facts->segments[m->oldest];
     uint64_t written = facts->live.written;
     if (!facts->live.usable || facts->live.engine != CLG_ENGINE_STAGED ||
-        written < CLG_SEGMENT_DATA_START || oldest->base < CLG_SEGMENT_MIN ||
+        written == facts->live.claimed || written < CLG_SEGMENT_DATA_START ||
+        oldest->base < CLG_SEGMENT_MIN ||
         written > oldest->base - CLG_SEGMENT_FOOTER - CLG_RECORD_MIN) {
         return;
     }
