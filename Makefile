@@ -208,8 +208,8 @@ FUZZ_PROGRAMS := $(FUZZ_NAMES:%=$(B)/fuzz/%)
 EXAMPLE_PROGRAMS := $(EXAMPLE_NAMES:%=$(B)/examples/%)
 BROKER := $(B)/mini-broker
 BROKER_TEST_PROGRAMS := $(BROKER_TESTS:%.c=$(B)/%)
-# What has one thread only has no races, and takes ten times as long under that sanitizer. So do stores
-# on the simulated machine, unless the test begins threads or has the library begin one.
+# What has one thread only has no races, and takes ten times as long under that sanitizer. Stores on the
+# simulated machine have one, unless the test begins threads or has the library begin one.
 ifeq ($(VARIANT),tsan)
 SIMULATED := fault|counted|damage|each_call|group|growth|meddling|promise|(raw_)?timer|together|(raw_)?transaction
 ONE_THREAD := $(shell grep -lE '"unit/($(SIMULATED))_fixture.h"' tests/unit/*.c | \

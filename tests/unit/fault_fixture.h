@@ -206,4 +206,26 @@ static inline void teardown(void)
     commitlog_fault_free(machine);
 }
 
+/* What a writer had in shared memory goes with the machine's. */
+static inline void lose_the_stage(void)
+{
+    const char *name = NULL;
+    while (commitlog_fault_name(machine, "/shm", 0, &name) == COMMITLOG_OK) {
+        char path[128];
+        (void)snprintf(path, sizeof(path), "/shm/%s", name);
+        ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
+    }
+}
+
+/* The writer ends without being able to write what was appended last, and its stage goes, too: the
+ * next one finds only what is durable. */
+static inline void end_with_what_is_durable(void)
+{
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
+    ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
+    store = NULL;
+    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 0, 0, 0), 0);
+    lose_the_stage();
+}
+
 #endif

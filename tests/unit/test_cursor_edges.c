@@ -170,7 +170,6 @@ END_TEST
 static struct commitlog_cursor *cut_under(int kind, uint64_t *out_last)
 {
     struct commitlog_message message;
-    const char *name = NULL;
     put_keyed(COUNT, COMMITLOG_LEVEL_DURABLE);
     put_keyed(CUT, COMMITLOG_LEVEL_NONE);
     reader_open();
@@ -181,15 +180,7 @@ static struct commitlog_cursor *cut_under(int kind, uint64_t *out_last)
     } else {
         ck_assert_uint_ge(rest_of(cursor, out_last), (COUNT + CUT) / 2);
     }
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
-    ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
-    store = NULL;
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 0, 0, 0), 0);
-    while (commitlog_fault_name(machine, "/shm", 0, &name) == COMMITLOG_OK) {
-        char path[128];
-        (void)snprintf(path, sizeof(path), "/shm/%s", name);
-        ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
-    }
+    end_with_what_is_durable();
     open_store();
     ck_assert_uint_eq(queue_end(0), COUNT / 2);
     put_keyed(COUNT, COMMITLOG_LEVEL_DURABLE);

@@ -93,27 +93,6 @@ static void lost_teardown(void)
     teardown();
 }
 
-static void lose_the_stage(void)
-{
-    const char *name = NULL;
-    while (commitlog_fault_name(machine, "/shm", 0, &name) == COMMITLOG_OK) {
-        char path[128];
-        (void)snprintf(path, sizeof(path), "/shm/%s", name);
-        ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
-    }
-}
-
-/* The writer cannot write what was appended last, nor does what it staged outlive it. */
-static void lose_what_is_not_durable(void)
-{
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
-    ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
-    store = NULL;
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 0, 0, 0), 0);
-    lose_the_stage();
-    open_store();
-}
-
 /* The reader has read all of a topic that is lost, whose numbers another one has now. */
 static struct commitlog_cursor *lose_a_topic(int kind, bool reads)
 {
@@ -123,7 +102,8 @@ static struct commitlog_cursor *lose_a_topic(int kind, bool reads)
     if (reads) {
         expect(cursor, "lost", LOST);
     }
-    lose_what_is_not_durable();
+    end_with_what_is_durable();
+    open_store();
     store_in("other", OTHERS, COMMITLOG_LEVEL_DURABLE);
     pass_ms(600); /* it looks for another writer now and then */
     return cursor;
@@ -230,7 +210,8 @@ START_TEST(queues_of_a_lost_growth_are_another_topics)
         commitlog_cursor_open(reader, number, LOST_QUEUES, COMMITLOG_FROM_FIRST, 0, &cursor, &err),
         0);
     expect(cursor, "new", 1);
-    lose_what_is_not_durable();
+    end_with_what_is_durable();
+    open_store();
     store_in("other", OTHERS, COMMITLOG_LEVEL_DURABLE);
     pass_ms(600);
     ck_assert_int_eq(fetch(cursor, "", &count), COMMITLOG_EROLLEDBACK);

@@ -255,22 +255,6 @@ START_TEST(a_reader_that_is_far_behind_needs_few_descriptors)
 }
 END_TEST
 
-/* The next writer finds only what is durable: this one could not close, and its area is gone. */
-static void lose_what_is_not_durable(void)
-{
-    char path[128];
-    const char *name = NULL;
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
-    ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 0, 0, 0), 0);
-    while (commitlog_fault_name(machine, "/shm", 0, &name) == COMMITLOG_OK) {
-        (void)snprintf(path, sizeof(path), "/shm/%s", name);
-        ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
-    }
-    store = NULL;
-    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-}
-
 /* Its topic was lost with the writer, and the next one has given its queue's number to another. */
 START_TEST(a_group_has_no_offset_of_another_topic)
 {
@@ -285,7 +269,8 @@ START_TEST(a_group_has_no_offset_of_another_topic)
     reader_begin(follows.under);
     ck_assert_int_eq(commitlog_topic_open(reader, "lost", 4, 0, &number, &err), 0);
     ck_assert_int_eq(commitlog_group_open(reader, "g", 1, 0, &follows.group, &err), 0);
-    lose_what_is_not_durable();
+    end_with_what_is_durable();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     ck_assert_int_eq(commitlog_topic_open(store, "other", 5, 1, &other, &err), 0);
     ck_assert_int_eq(commitlog_append(store, other, 0, "x", 1, COMMITLOG_LEVEL_DURABLE, NULL), 0);
     ck_assert_int_eq(commitlog_group_open(store, "g", 1, 0, &group, &err), 0);
@@ -318,7 +303,8 @@ START_TEST(a_cursor_that_was_only_placed_is_told_of_a_rollback)
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound), COMMITLOG_EEND);
     store_put((uint32_t)_i, COMMITLOG_LEVEL_NONE);
     ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_OFFSET, 11), 0);
-    lose_what_is_not_durable();
+    end_with_what_is_durable();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     store_put(20, COMMITLOG_LEVEL_DURABLE);
     pass_ms(600);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound),
@@ -419,7 +405,8 @@ START_TEST(a_cursor_that_was_placed_at_the_end_of_the_log_is_told_of_a_rollback)
     ck_assert_int_eq(rc, 0);
     ck_assert_int_eq(commitlog_cursor_seek(cursor, COMMITLOG_FROM_END, 0), 0);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound), COMMITLOG_EEND);
-    lose_what_is_not_durable();
+    end_with_what_is_durable();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     store_put(20, COMMITLOG_LEVEL_DURABLE);
     pass_ms(600);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 16, 0, &got, &bound),
@@ -473,7 +460,8 @@ START_TEST(what_is_written_where_a_cursor_had_passed_over_is_given)
     const uint64_t cut = store_count();
     store_put(10, COMMITLOG_LEVEL_NONE);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 64, 0, &got, &bound), COMMITLOG_EEND);
-    lose_what_is_not_durable();
+    end_with_what_is_durable();
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     put_tagged(30, "wanted");
     pass_ms(600);
     ck_assert_int_eq(commitlog_cursor_fetch(cursor, message, 64, 0, &got, &bound), 0);

@@ -136,16 +136,7 @@ END_TEST
  * another one. */
 static void next_writer(void)
 {
-    char path[128];
-    const char *name = NULL;
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 1, EIO, 1), 0);
-    ck_assert_int_ne(commitlog_close(store, &err), COMMITLOG_OK);
-    ck_assert_int_eq(commitlog_fault_fail(machine, COMMITLOG_FAULT_WRITE, 0, 0, 0), 0);
-    while (commitlog_fault_name(machine, "/shm", 0, &name) == COMMITLOG_OK) {
-        (void)snprintf(path, sizeof(path), "/shm/%s", name);
-        ck_assert_int_eq(commitlog_fault_remove(machine, path), 0);
-    }
-    store = NULL;
+    end_with_what_is_durable();
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     ck_assert_int_eq(commitlog_topic_open(store, "other", 5, 2, &topic, &err), 0);
     ck_assert_int_eq(commitlog_append(store, topic, 0, "x", 1, COMMITLOG_LEVEL_DURABLE, NULL), 0);
