@@ -239,22 +239,17 @@ static int scan_prefix(struct facts_scan *s, struct clg_scan *scan, bool *ended,
     }
 }
 
-/* What does not verify from `at` on ends where the stage begins, if there is something in it. */
+/* What does not verify from `at` on ends where something in the stage does: at its beginning, or
+ * behind what is damaged of it, too. */
 static int scan_to_stage(struct facts_scan *s, const struct clg_scan *scan, uint64_t at,
                          uint64_t *to, struct commitlog_error *err)
 {
-    struct clg_stage_found found;
-    uint64_t written = s->facts->live.written;
-    if (!s->facts->live.usable || written >= *to || at >= written ||
-        written - at < CLG_RECORD_MIN) {
-        return 0;
-    }
-    int rc =
-        clg_stage_look(s->stage, scan->segment, written, s->min_epoch, s->min_time, &found, err);
-    if (rc == 0 && found.verdict != CLG_STAGE_NONE) {
-        *to = written;
-    }
-    return rc;
+    uint64_t from = at + CLG_RECORD_MIN; /* room for the hole that a salvage makes of it */
+    CLG_ASSERT(at < *to);
+    return s->facts->live.usable && from < *to
+               ? clg_stage_search(s->stage, scan->segment, from, *to, s->min_epoch, s->min_time, to,
+                                  err)
+               : 0;
 }
 
 /* Nothing verifies at record->position: find what does. */

@@ -17,6 +17,10 @@
 #include "log/live.h"
 
 #define STAGE_WINDOW_BYTES (UINT64_C(256) << 10)
+/* A search may hash bodies for this many times the ring: one that is made for it must not cost
+ * hours. True records end a search. */
+#define STAGE_HASH_FACTOR 16u
+#define STAGE_HASH_FLOOR (UINT64_C(64) << 20)
 /* A process that ends gives up its locks a moment before it counts as gone. */
 #define STAGE_WRITER_LOOKS 20u
 #define STAGE_WRITER_PAUSE_NS (2 * CLG_OS_NS_PER_MS)
@@ -372,9 +376,11 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
     memcpy(raw, *bytes, sizeof(raw));
     uint64_t seed = clg_record_seed(segment->salt, position);
     clg_record_decode(raw, header);
+    if (!stage_fits(stage, segment, position, header)) { /* the cheaper one first */
+        return 0;
+    }
     bool claimed = clg_record_verify_claimed(raw, seed);
-    if ((!claimed && !clg_record_verify_header(raw, seed)) ||
-        !stage_fits(stage, segment, position, header)) {
+    if (!claimed && !clg_record_verify_header(raw, seed)) {
         return 0;
     }
     if (claimed) {
@@ -387,6 +393,7 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
     if (rc != 0) {
         return rc;
     }
+    stage->hashed_bytes += size;
     if (memcmp(*bytes, raw, sizeof(raw)) != 0 || !clg_record_verify_body(header, *bytes, seed)) {
         return 0;
     }
@@ -463,7 +470,8 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, u
     if (rc != 0 || verdict == CLG_STAGE_NONE) {
         return rc;
     }
-    if (header.epoch < min_epoch || header.store_time < min_time) {
+    if (header.epoch < min_epoch || header.store_time < min_time ||
+        (header.flags & CLG_RECORD_MEMBER) != 0) { /* of a batch whose header is not there */
         return 0;
     }
     out->end = position;
@@ -483,6 +491,32 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, u
             return 0;
         }
         return stage_members(stage, segment, &batch, out, err);
+    }
+    return 0;
+}
+
+int clg_stage_search(struct clg_stage *stage, const struct clg_segment *segment, uint64_t from,
+                     uint64_t to, uint32_t min_epoch, int64_t min_time, uint64_t *out_found,
+                     struct commitlog_error *err)
+{
+    const uint64_t ring = stage->header.ring_bytes;
+    const uint64_t most = STAGE_HASH_FLOOR + ring * STAGE_HASH_FACTOR;
+    /* Of one segment no more than the ring holds; a pad, which holds nothing, may reach further. */
+    uint64_t end = clg_max_u64(stage->live.written, segment->data_start) + ring;
+    end = clg_min_u64(end, clg_min_u64(to, stage->live.claimed));
+    CLG_ASSERT(from >= segment->data_start);
+    *out_found = to;
+    for (uint64_t at = clg_max_u64(from, stage->live.written);
+         at < end && stage->hashed_bytes < most; at += CLG_RECORD_ALIGN) {
+        struct clg_stage_found found;
+        int rc = clg_stage_look(stage, segment, at, min_epoch, min_time, &found, err);
+        if (rc != 0) {
+            return rc;
+        }
+        if (found.verdict != CLG_STAGE_NONE) {
+            *out_found = at;
+            return 0;
+        }
     }
     return 0;
 }

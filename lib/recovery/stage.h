@@ -37,6 +37,7 @@ struct clg_stage {
     size_t buffer_bytes;
     uint64_t window_at; /* position of buffer[0] */
     size_t window_bytes;
+    uint64_t hashed_bytes; /* of bodies, so far */
 };
 
 enum clg_stage_verdict { CLG_STAGE_NONE, CLG_STAGE_RECORDS, CLG_STAGE_CLAIMED };
@@ -62,6 +63,13 @@ void clg_stage_close(struct clg_stage *stage);
 CLG_MUST_CHECK int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment,
                                   uint64_t position, uint32_t min_epoch, int64_t min_time,
                                   struct clg_stage_found *out, struct commitlog_error *err);
+
+/* The first position of [from, to), on steps of 8 bytes, at which something is there; `to`: none. A
+ * stage that is made to cost hours has nothing after some time. */
+CLG_MUST_CHECK int clg_stage_search(struct clg_stage *stage, const struct clg_segment *segment,
+                                    uint64_t from, uint64_t to, uint32_t min_epoch,
+                                    int64_t min_time, uint64_t *out_found,
+                                    struct commitlog_error *err);
 
 /* Bytes of one record that was found, for the segment: all of it, or the header of a filler. With
  * it those that follow before `to`, as far as they are at hand and no filler is among them. The

@@ -169,8 +169,7 @@ static int gate_ask_once(struct commitlog_store *store, uint32_t topic, uint32_t
         }
     }
     if (rc == COMMITLOG_OK) {
-        rc = store->read_only ? clg_fold_groups(core->fold, gate_look, ask)
-                              : clg_groups_look(store, gate_look, ask, err);
+        rc = clg_groups_look_at(store, core, gate_look, ask);
     }
     clg_core_unref(core);
     return rc;

@@ -366,8 +366,7 @@ static int offsets_fetch(struct commitlog_store *store, struct clg_group_entry *
         rc = offsets_number_at(core, asked->topic, asked->queue, &numbers[i].queue_number, err);
     }
     if (rc == COMMITLOG_OK) {
-        rc = store->read_only ? clg_fold_groups(core->fold, offsets_fill, fetch)
-                              : clg_groups_look(store, offsets_fill, fetch, err);
+        rc = clg_groups_look_at(store, core, offsets_fill, fetch);
         rc = rc == COMMITLOG_ENOTFOUND ? clg_groups_not_found(fetch->handle, err) : rc;
     }
     clg_core_unref(core);
@@ -519,38 +518,48 @@ static int lag_add(struct clg_core *core, uint32_t number, uint64_t offset, uint
     return rc == COMMITLOG_ETOOSMALL || rc == COMMITLOG_EEND ? COMMITLOG_OK : rc;
 }
 
+/* At the core of now, of which the number of the queue is. */
+static int lag_ask_once(struct commitlog_group *group, uint32_t topic, uint32_t queue,
+                        struct clg_follow_reads *reads, struct commitlog_group_lag *lag,
+                        bool *out_again, struct commitlog_error *err)
+{
+    struct clg_core *core = clg_store_core(group->store);
+    struct commitlog_group_offset offset = {.topic = topic, .queue = queue};
+    struct clg_group_entry number = {0};
+    struct offsets_fetch fetch = {
+        .handle = group, .numbers = &number, .offsets = &offset, .count = 1};
+    uint64_t visible = 0;
+    int rc = clg_store_fold_now(group->store, &core, &visible, err);
+    *out_again = false;
+    if (rc == COMMITLOG_OK) {
+        rc = clg_store_queue(core, topic, queue, &number.queue_number);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = clg_groups_look_at(group->store, core, offsets_fill, &fetch);
+    }
+    if (rc == COMMITLOG_OK) {
+        rc = lag_add(core, number.queue_number, offset.offset, visible, lag);
+        *out_again = clg_follow_again(group->store, core->generation, reads, &rc);
+    }
+    clg_core_unref(core);
+    return rc;
+}
+
 /* Of one queue; once more where the core is one whose files another writer has taken. */
 static int lag_of_queue(struct commitlog_group *group, uint32_t topic, uint32_t queue,
                         struct commitlog_group_lag *lag, struct commitlog_error *err)
 {
-    struct commitlog_store *store = group->store;
     struct clg_follow_reads reads = {0};
     struct commitlog_group_lag sum;
     bool again;
     int rc;
     do {
-        struct commitlog_group_offset offset = {.topic = topic, .queue = queue};
-        rc = commitlog_group_fetch(group, &offset, 1, err);
-        if (rc != COMMITLOG_OK) {
-            return rc;
-        }
-        struct clg_core *core = clg_store_core(store);
-        uint64_t visible = 0;
-        uint32_t number = 0;
         sum = *lag;
-        again = false;
-        rc = clg_store_fold(store, &core, &visible, err);
-        if (rc == COMMITLOG_OK) {
-            rc = clg_store_queue(core, topic, queue, &number);
-        }
-        if (rc == COMMITLOG_OK) {
-            rc = lag_add(core, number, offset.offset, visible, &sum);
-            again = clg_follow_again(store, core->generation, &reads, &rc);
-        }
-        clg_core_unref(core);
+        rc = lag_ask_once(group, topic, queue, &reads, &sum, &again, err);
     } while (again);
     if (rc != COMMITLOG_OK) {
-        return clg_fail(err, rc, 0, CLG_NO_POSITION, "lag of a group");
+        return rc == COMMITLOG_ENOTFOUND ? clg_groups_not_found(group, err)
+                                         : clg_fail(err, rc, 0, CLG_NO_POSITION, "lag of a group");
     }
     *lag = sum;
     return COMMITLOG_OK;

@@ -30,20 +30,26 @@ void clg_groups_deinit(struct commitlog_store *store)
     }
 }
 
+int clg_groups_look_at(struct commitlog_store *store, const struct clg_core *core,
+                       clg_fold_groups_fn look, void *ctx)
+{
+    if (store->read_only) {
+        return clg_fold_groups(core->fold, look, ctx);
+    }
+    clg_mutex_lock(store->os, &store->group_lock);
+    int rc = look(ctx, &store->groups);
+    clg_mutex_unlock(store->os, &store->group_lock);
+    return rc;
+}
+
 int clg_groups_look(struct commitlog_store *store, clg_fold_groups_fn look, void *ctx,
                     struct commitlog_error *err)
 {
-    if (!store->read_only) {
-        clg_mutex_lock(store->os, &store->group_lock);
-        int rc = look(ctx, &store->groups);
-        clg_mutex_unlock(store->os, &store->group_lock);
-        return rc;
-    }
     struct clg_core *core = clg_store_core(store);
     uint64_t visible = 0;
-    int rc = clg_store_fold_now(store, &core, &visible, err);
+    int rc = store->read_only ? clg_store_fold_now(store, &core, &visible, err) : COMMITLOG_OK;
     if (rc == COMMITLOG_OK) {
-        rc = clg_fold_groups(core->fold, look, ctx);
+        rc = clg_groups_look_at(store, core, look, ctx);
     }
     clg_core_unref(core);
     return rc;

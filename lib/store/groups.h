@@ -34,7 +34,11 @@ struct commitlog_group {
 CLG_MUST_CHECK int clg_groups_init(struct commitlog_store *store, struct commitlog_error *err);
 void clg_groups_deinit(struct commitlog_store *store);
 
-/* Calls `look` with the table that counts, under the lock that covers it; its result. */
+/* Calls `look` with the table that counts, under the lock that covers it; its result. A reader's is
+ * that of the core: the numbers of queues are of that one alone. */
+CLG_MUST_CHECK int clg_groups_look_at(struct commitlog_store *store, const struct clg_core *core,
+                                      clg_fold_groups_fn look, void *ctx);
+/* The same at the core of now. */
 CLG_MUST_CHECK int clg_groups_look(struct commitlog_store *store, clg_fold_groups_fn look,
                                    void *ctx, struct commitlog_error *err);
 

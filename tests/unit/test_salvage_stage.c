@@ -105,6 +105,45 @@ START_TEST(salvage_keeps_what_only_the_stage_has)
 }
 END_TEST
 
+/* A bit of the nth message that was staged, drained since or not: of its body, or of its header. */
+static void flip_staged(uint32_t nth, bool header)
+{
+    const char *name = NULL;
+    const void *data = NULL;
+    uint64_t bytes = 0;
+    char path[128];
+    ck_assert_int_eq(commitlog_fault_name(machine, "/shm", 0, &name), 0);
+    (void)snprintf(path, sizeof(path), "/shm/%s", name);
+    ck_assert_int_eq(commitlog_fault_content(machine, path, &data, &bytes), 0);
+    const uint8_t *at = data;
+    for (uint32_t i = 0; i <= nth; i++) {
+        at = memmem(at + 1, bytes - (size_t)(at + 1 - (const uint8_t *)data), body,
+                    sizeof(body) - 1);
+        ck_assert_ptr_nonnull(at);
+    }
+    uint64_t place = (uint64_t)(at - (const uint8_t *)data);
+    place -= header ? CLG_RECORD_HEADER_BYTES : 0;
+    ck_assert_int_eq(commitlog_fault_flip(machine, path, place, 1), 0);
+}
+
+/* The first one too: then nothing verifies where the stage begins. */
+START_TEST(the_stage_may_be_damaged_as_well)
+{
+    const uint32_t nth = DURABLE + (_i / 2 == 0 ? 0 : 7);
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    kill_and_damage(COMMITLOG_LEVEL_NONE, _i / 4 == 0 ? 5 : DURABLE - 1);
+    flip_staged(nth, _i % 2 == 1);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, &found), 0);
+    ck_assert_uint_eq(found.records_from_stage, STAGED - 1);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(read_all(), ALL - 2);
+    ck_assert_uint_eq(store_count(), ALL);
+    close_store();
+    ck_assert_int_eq(verify_store(), 0);
+}
+END_TEST
+
 START_TEST(opening_with_salvage_keeps_it_too)
 {
     kill_and_damage(COMMITLOG_LEVEL_NONE, damaged[_i]);
@@ -297,17 +336,35 @@ static void kill_and_damage_written(void)
     flip_body(0, DURABLE + 1);
 }
 
+/* One member of it does not verify: none of the others is read without it. */
+START_TEST(half_a_batch_of_the_stage_is_none)
+{
+    kill_and_damage_written();
+    flip_staged(DURABLE + WRITTEN + STAGED + (uint32_t)_i * (BATCH - 1), false);
+    ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_SALVAGE, NULL), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(read_all(), DURABLE + WRITTEN - 1 + STAGED);
+    close_store();
+    ck_assert_int_eq(verify_store(), 0);
+}
+END_TEST
+
 /* The default mode ends the log before it: nothing of what is behind is lost for good. */
 START_TEST(what_is_cut_of_the_stage_goes_to_quarantine)
 {
+    const uint32_t spoiled = _i > 0;
     struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
     const char *name = NULL;
     uint32_t bodies = 0;
     kill_and_damage_written();
+    if (spoiled > 0) {
+        flip_staged(DURABLE + WRITTEN + (_i == 1 ? 0 : 3), false);
+    }
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     ck_assert_int_eq(commitlog_recovery_get(store, &found), 0);
     ck_assert_uint_eq(found.tail, COMMITLOG_TAIL_UNPROVABLE);
-    ck_assert_uint_eq(found.records_cut, WRITTEN - 2 + STAGED + BATCH + 1); /* and its header */
+    ck_assert_uint_eq(found.records_cut,
+                      WRITTEN - 2 + STAGED - spoiled + BATCH + 1); /* and its header */
     ck_assert_uint_eq(read_all(), DURABLE + 1);
     for (uint32_t i = 0; commitlog_fault_name(machine, "/store/quarantine", i, &name) == 0; i++) {
         char path[128];
@@ -320,7 +377,7 @@ START_TEST(what_is_cut_of_the_stage_goes_to_quarantine)
             at = memmem(at + 1, (size_t)(end - at - 1), body, sizeof(body) - 1);
         }
     }
-    ck_assert_uint_eq(bodies, WRITTEN - 2 + STAGED + BATCH);
+    ck_assert_uint_eq(bodies, WRITTEN - 2 + STAGED - spoiled + BATCH);
 }
 END_TEST
 
@@ -474,6 +531,7 @@ int main(void)
     tcase_add_checked_fixture(tc, setup, teardown);
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, salvage_keeps_what_only_the_stage_has, 0, 3);
+    tcase_add_loop_test(tc, the_stage_may_be_damaged_as_well, 0, 8);
     tcase_add_loop_test(tc, opening_with_salvage_keeps_it_too, 0, 3);
     tcase_add_test(tc, headers_may_be_gone_before_the_stage);
     tcase_add_test(tc, the_stage_may_go_on_in_the_next_segment);
@@ -482,7 +540,8 @@ int main(void)
     tcase_add_test(tc, a_reader_is_not_led_into_the_stage);
     tcase_add_loop_test(tc, published_records_that_fail_are_not_called_torn, 0, 2);
     tcase_add_test(tc, views_of_a_salvaged_segment_do_not_come_back);
-    tcase_add_test(tc, what_is_cut_of_the_stage_goes_to_quarantine);
+    tcase_add_loop_test(tc, half_a_batch_of_the_stage_is_none, 0, 2);
+    tcase_add_loop_test(tc, what_is_cut_of_the_stage_goes_to_quarantine, 0, 3);
     tcase_add_test(tc, a_plan_counts_what_it_cuts_by_queue);
     tcase_add_test(tc, each_hole_that_salvage_makes_is_told);
     tcase_add_test(tc, a_salvage_that_is_done_again_is_durable);
