@@ -52,7 +52,7 @@ static void write_more(struct trial *trial, struct commitlog_store *store, uint6
         const struct book_item *item = &book->items[i];
         if (known && item->position < trial->bench->grown->log_end && item->topic == 0 &&
             item->queue == 0 && !item->is_hole && item->end <= end && !trial->spoil->touched[i] &&
-            !trial_is_unknown(trial, item)) {
+            !trial->spoil->staged[i] && !trial_is_unknown(trial, item)) {
             least = item->offset + 1;
         }
     }
