@@ -96,11 +96,12 @@ static void live_stage(struct clg_store_dir *dir, const struct clg_segment *segm
         return;
     }
     FUZZ_CHECK(!stage.live.usable || (!stage.live.unsound && !stage.live.missing));
+    const struct clg_scan_bounds bounds = {0};
     uint64_t at = stage.live.written;
     for (uint32_t i = 0; stage.live.usable && i < FUZZ_FILE_BYTES_MAX / 8; i++) {
         FUZZ_CHECK(at <= stage.live.claimed);
         if (at < segment->data_start || at >= segment->data_end ||
-            clg_stage_look(&stage, segment, at, 0, 0, &found, NULL) != 0 ||
+            clg_stage_look(&stage, segment, &bounds, at, &found, NULL) != 0 ||
             found.verdict == CLG_STAGE_NONE) {
             break;
         }

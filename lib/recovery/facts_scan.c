@@ -142,11 +142,11 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
                         struct commitlog_error *err)
 {
     struct clg_facts *facts = s->facts;
+    const struct clg_scan_bounds bounds = {.epoch = s->min_epoch, .time = s->min_time};
     struct clg_stage_found found;
     *taken = false;
     CLG_ASSERT(record->verdict != CLG_SCAN_OK);
-    int rc = clg_stage_look(s->stage, scan->segment, record->position, s->min_epoch, s->min_time,
-                            &found, err);
+    int rc = clg_stage_look(s->stage, scan->segment, &bounds, record->position, &found, err);
     if (rc != 0) {
         return rc;
     }
@@ -244,11 +244,11 @@ static int scan_prefix(struct facts_scan *s, struct clg_scan *scan, bool *ended,
 static int scan_to_stage(struct facts_scan *s, const struct clg_scan *scan, uint64_t at,
                          uint64_t *to, struct commitlog_error *err)
 {
+    const struct clg_scan_bounds bounds = {.epoch = s->min_epoch, .time = s->min_time};
     uint64_t from = at + CLG_RECORD_MIN; /* room for the hole that a salvage makes of it */
     CLG_ASSERT(at < *to);
     return s->facts->live.usable && from < *to
-               ? clg_stage_search(s->stage, scan->segment, from, *to, s->min_epoch, s->min_time, to,
-                                  err)
+               ? clg_stage_search(s->stage, scan->segment, &bounds, from, *to, to, err)
                : 0;
 }
 

@@ -338,26 +338,24 @@ static int stage_read(struct clg_stage *stage, uint64_t position, size_t bytes, 
     return 0;
 }
 
-/* May this record lie at `position`, by what the stage and the segment allow? */
+/* May this record lie at `position`, by what the stage and the segment allow? What a scan of the
+ * segment would refuse once it has been restored is refused here. */
 static bool stage_fits(const struct clg_stage *stage, const struct clg_segment *segment,
-                       uint64_t position, const struct clg_record_header *header)
+                       const struct clg_scan_bounds *bounds, uint64_t position,
+                       const struct clg_record_header *header)
 {
-    uint64_t room = segment->data_end - position;
     uint64_t size = clg_record_size(header->word);
     CLG_ASSERT(position < segment->data_end);
-    if (!clg_record_check_bounds(header, room) || header->epoch != stage->live.epoch) {
-        return false;
-    }
-    bool ends_right = header->kind == CLG_KIND_PAD ? size == room : size + CLG_RECORD_MIN <= room;
-    bool filler = clg_record_is_filler(header->kind);
-    CLG_ASSERT(size >= CLG_RECORD_MIN);
-    return ends_right && position + size <= stage->live.claimed &&
-           (filler || size <= stage->header.ring_bytes);
+    return clg_record_check_bounds(header, segment->data_end - position) &&
+           header->epoch == stage->live.epoch && position + size <= stage->live.claimed &&
+           (clg_record_is_filler(header->kind) || size <= stage->header.ring_bytes) &&
+           clg_scan_misfit(segment, bounds, header, position) == NULL;
 }
 
 /* One record, from whose header `bytes` point on: is it there and does it verify? */
 static int stage_record(struct clg_stage *stage, const struct clg_segment *segment,
-                        uint64_t position, struct clg_record_header *header, const uint8_t **bytes,
+                        const struct clg_scan_bounds *bounds, uint64_t position,
+                        struct clg_record_header *header, const uint8_t **bytes,
                         enum clg_stage_verdict *verdict, struct commitlog_error *err)
 {
     *verdict = CLG_STAGE_NONE;
@@ -376,7 +374,7 @@ static int stage_record(struct clg_stage *stage, const struct clg_segment *segme
     memcpy(raw, *bytes, sizeof(raw));
     uint64_t seed = clg_record_seed(segment->salt, position);
     clg_record_decode(raw, header);
-    if (!stage_fits(stage, segment, position, header)) { /* the cheaper one first */
+    if (!stage_fits(stage, segment, bounds, position, header)) { /* the cheaper one first */
         return 0;
     }
     bool claimed = clg_record_verify_claimed(raw, seed);
@@ -419,13 +417,13 @@ static void stage_take(struct clg_stage_found *found, uint64_t position,
 
 /* The members of the batch whose header has just been taken; all of them or none. */
 static int stage_members(struct clg_stage *stage, const struct clg_segment *segment,
-                         const struct clg_batch *batch, struct clg_stage_found *found,
-                         struct commitlog_error *err)
+                         struct clg_scan_bounds bounds, const struct clg_batch *batch,
+                         struct clg_stage_found *found, struct commitlog_error *err)
 {
     uint64_t begin = found->end;
+    uint64_t end = begin + batch->member_bytes;
     CLG_ASSERT(found->records == 1);
-    if (batch->member_bytes > segment->data_end - begin || batch->count == 0 ||
-        batch->count > batch->member_bytes / CLG_RECORD_MIN) {
+    if (!clg_scan_batch_fits(batch, segment->data_end - begin)) {
         found->verdict = CLG_STAGE_NONE;
         return 0;
     }
@@ -435,12 +433,14 @@ static int stage_members(struct clg_stage *stage, const struct clg_segment *segm
     }
     int rc = 0;
     uint32_t done = 0;
-    while (rc == 0 && done < batch->count && found->end - begin < batch->member_bytes) {
+    while (rc == 0 && done < batch->count && found->end < end) {
         struct clg_record_header header;
         const uint8_t *bytes;
         enum clg_stage_verdict verdict;
-        rc = stage_record(stage, segment, found->end, &header, &bytes, &verdict, err);
-        if (rc != 0 || verdict != CLG_STAGE_RECORDS) {
+        clg_scan_raise(&bounds, &found->header);
+        rc = stage_record(stage, segment, &bounds, found->end, &header, &bytes, &verdict, err);
+        if (rc != 0 || verdict != CLG_STAGE_RECORDS ||
+            !clg_scan_member_fits(&header, end - found->end)) {
             break;
         }
         /* Stored as in the file: little-endian. */
@@ -448,7 +448,7 @@ static int stage_members(struct clg_stage *stage, const struct clg_segment *segm
         stage_take(found, found->end, &header);
         done++;
     }
-    bool whole = done == batch->count && found->end - begin == batch->member_bytes &&
+    bool whole = done == batch->count && found->end == end &&
                  clg_hash64(checks, done * sizeof(*checks), 0) == batch->member_checks;
     stage->os->free(stage->os, checks);
     found->verdict = whole ? CLG_STAGE_RECORDS : CLG_STAGE_NONE;
@@ -456,9 +456,9 @@ static int stage_members(struct clg_stage *stage, const struct clg_segment *segm
     return rc;
 }
 
-int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, uint64_t position,
-                   uint32_t min_epoch, int64_t min_time, struct clg_stage_found *out,
-                   struct commitlog_error *err)
+int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment,
+                   const struct clg_scan_bounds *bounds, uint64_t position,
+                   struct clg_stage_found *out, struct commitlog_error *err)
 {
     CLG_ASSERT(segment != NULL);
     CLG_ASSERT(out != NULL);
@@ -466,12 +466,11 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, u
     struct clg_record_header header;
     const uint8_t *bytes;
     enum clg_stage_verdict verdict;
-    int rc = stage_record(stage, segment, position, &header, &bytes, &verdict, err);
+    int rc = stage_record(stage, segment, bounds, position, &header, &bytes, &verdict, err);
     if (rc != 0 || verdict == CLG_STAGE_NONE) {
         return rc;
     }
-    if (header.epoch < min_epoch || header.store_time < min_time ||
-        (header.flags & CLG_RECORD_MEMBER) != 0) { /* of a batch whose header is not there */
+    if ((header.flags & CLG_RECORD_MEMBER) != 0) { /* of a batch whose header is not there */
         return 0;
     }
     out->end = position;
@@ -490,14 +489,14 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment, u
             out->verdict = CLG_STAGE_NONE;
             return 0;
         }
-        return stage_members(stage, segment, &batch, out, err);
+        return stage_members(stage, segment, *bounds, &batch, out, err);
     }
     return 0;
 }
 
-int clg_stage_search(struct clg_stage *stage, const struct clg_segment *segment, uint64_t from,
-                     uint64_t to, uint32_t min_epoch, int64_t min_time, uint64_t *out_found,
-                     struct commitlog_error *err)
+int clg_stage_search(struct clg_stage *stage, const struct clg_segment *segment,
+                     const struct clg_scan_bounds *bounds, uint64_t from, uint64_t to,
+                     uint64_t *out_found, struct commitlog_error *err)
 {
     const uint64_t ring = stage->header.ring_bytes;
     const uint64_t most = STAGE_HASH_FLOOR + ring * STAGE_HASH_FACTOR;
@@ -509,7 +508,7 @@ int clg_stage_search(struct clg_stage *stage, const struct clg_segment *segment,
     for (uint64_t at = clg_max_u64(from, stage->live.written);
          at < end && stage->hashed_bytes < most; at += CLG_RECORD_ALIGN) {
         struct clg_stage_found found;
-        int rc = clg_stage_look(stage, segment, at, min_epoch, min_time, &found, err);
+        int rc = clg_stage_look(stage, segment, bounds, at, &found, err);
         if (rc != 0) {
             return rc;
         }
@@ -541,10 +540,11 @@ int clg_stage_fetch(struct clg_stage *stage, const struct clg_segment *segment, 
                     uint64_t to, const uint8_t **out, uint32_t *out_bytes, uint32_t *out_size,
                     struct commitlog_error *err)
 {
+    const struct clg_scan_bounds any = {.epoch = 0, .time = INT64_MIN}; /* it has been found */
     struct clg_record_header header;
     enum clg_stage_verdict verdict;
     CLG_ASSERT(out != NULL && out_bytes != NULL && out_size != NULL);
-    int rc = stage_record(stage, segment, position, &header, out, &verdict, err);
+    int rc = stage_record(stage, segment, &any, position, &header, out, &verdict, err);
     if (rc == 0 && verdict != CLG_STAGE_RECORDS) {
         rc = clg_fail(err, COMMITLOG_EAGAIN, 0, position, "the stage changed during recovery");
     }
@@ -559,7 +559,8 @@ int clg_stage_fetch(struct clg_stage *stage, const struct clg_segment *segment, 
     uint32_t next = 0;
     while ((next = stage_next_size(stage, position + *out_size, to)) > 0) {
         const uint8_t *bytes; /* in the window already, which does not move */
-        rc = stage_record(stage, segment, position + *out_size, &header, &bytes, &verdict, err);
+        rc = stage_record(stage, segment, &any, position + *out_size, &header, &bytes, &verdict,
+                          err);
         if (rc != 0 || verdict != CLG_STAGE_RECORDS) {
             break; /* the next call says so */
         }

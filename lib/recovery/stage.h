@@ -26,6 +26,7 @@
 #include "format/live_area.h"
 #include "format/record.h"
 #include "recovery/facts.h"
+#include "segment/segment_scan.h"
 
 struct clg_stage {
     const struct commitlog_os *os;
@@ -61,15 +62,14 @@ CLG_MUST_CHECK int clg_stage_open(struct clg_stage *stage, struct clg_store_dir 
 void clg_stage_close(struct clg_stage *stage);
 
 CLG_MUST_CHECK int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment,
-                                  uint64_t position, uint32_t min_epoch, int64_t min_time,
+                                  const struct clg_scan_bounds *bounds, uint64_t position,
                                   struct clg_stage_found *out, struct commitlog_error *err);
 
 /* The first position of [from, to), on steps of 8 bytes, at which something is there; `to`: none. A
  * stage that is made to cost hours has nothing after some time. */
 CLG_MUST_CHECK int clg_stage_search(struct clg_stage *stage, const struct clg_segment *segment,
-                                    uint64_t from, uint64_t to, uint32_t min_epoch,
-                                    int64_t min_time, uint64_t *out_found,
-                                    struct commitlog_error *err);
+                                    const struct clg_scan_bounds *bounds, uint64_t from,
+                                    uint64_t to, uint64_t *out_found, struct commitlog_error *err);
 
 /* Bytes of one record that was found, for the segment: all of it, or the header of a filler. With
  * it those that follow before `to`, as far as they are at hand and no filler is among them. The

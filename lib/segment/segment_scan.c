@@ -207,11 +207,10 @@ static int scan_say_read(struct clg_scan_record *out, int rc)
                     rc == ENODATA ? "the file ends before" : "the device does not give the bytes");
 }
 
-/* Why a header that passes its check cannot be at this place; NULL: it can. */
-static const char *scan_misfit(const struct clg_scan *scan, const struct clg_scan_bounds *bounds,
-                               const struct clg_record_header *header, uint64_t position)
+const char *clg_scan_misfit(const struct clg_segment *segment, const struct clg_scan_bounds *bounds,
+                            const struct clg_record_header *header, uint64_t position)
 {
-    uint64_t room = scan->segment->data_end - position;
+    uint64_t room = segment->data_end - position;
     uint64_t size = clg_record_size(header->word);
     CLG_ASSERT(position % CLG_RECORD_ALIGN == 0);
     CLG_ASSERT(size >= CLG_RECORD_MIN && size <= room);
@@ -230,6 +229,9 @@ static const char *scan_misfit(const struct clg_scan *scan, const struct clg_sca
     if (header->durable_back != CLG_DURABLE_BACK_NONE &&
         (uint64_t)header->durable_back * CLG_RECORD_ALIGN > position) {
         return "a durable position below 0";
+    }
+    if (clg_segment_is_ghost(segment, position, header)) {
+        return "of a session whose end was cut here";
     }
     return NULL;
 }
@@ -305,12 +307,9 @@ int clg_scan_examine_header(struct clg_scan *scan, const struct clg_scan_bounds 
                 : !clg_record_verify_header(bytes, seed)) {
         return scan_say(out, CLG_SCAN_BAD_HEADER, "header check mismatch");
     }
-    const char *misfit = scan_misfit(scan, bounds, &header, position);
+    const char *misfit = clg_scan_misfit(segment, bounds, &header, position);
     if (misfit != NULL) {
         return scan_say(out, CLG_SCAN_BAD_HEADER, misfit);
-    }
-    if (clg_segment_is_ghost(segment, position, &header)) {
-        return scan_say(out, CLG_SCAN_BAD_HEADER, "of a session whose end was cut here");
     }
     out->header = header;
     out->size = clg_record_size(header.word);
@@ -394,7 +393,21 @@ int clg_scan_examine(struct clg_scan *scan, const struct clg_scan_bounds *bounds
 
 /* ---- a batch ---- */
 
-static void scan_raise(struct clg_scan_bounds *bounds, const struct clg_record_header *header)
+bool clg_scan_batch_fits(const struct clg_batch *batch, uint64_t room)
+{
+    CLG_ASSERT(room >= CLG_RECORD_MIN);
+    return batch->count > 0 && batch->member_bytes <= room - CLG_RECORD_MIN &&
+           (uint64_t)batch->count * CLG_RECORD_MIN <= batch->member_bytes;
+}
+
+bool clg_scan_member_fits(const struct clg_record_header *member, uint64_t room)
+{
+    CLG_ASSERT(clg_record_size(member->word) >= CLG_RECORD_MIN);
+    return member->kind != CLG_KIND_BATCH && !clg_record_is_filler(member->kind) &&
+           clg_record_size(member->word) <= room;
+}
+
+void clg_scan_raise(struct clg_scan_bounds *bounds, const struct clg_record_header *header)
 {
     CLG_ASSERT(header->epoch >= bounds->epoch);
     CLG_ASSERT(header->store_time >= bounds->time);
@@ -420,7 +433,7 @@ static int scan_members(struct clg_scan *scan, struct clg_scan_bounds bounds,
 {
     uint64_t at = out->next_position;
     struct clg_scan_record member = {.position = at, .verdict = CLG_SCAN_OK};
-    scan_raise(&bounds, &out->header);
+    clg_scan_raise(&bounds, &out->header);
     for (uint32_t i = 0; i < batch->count; i++) {
         if (at >= out->batch_end) {
             return scan_fault(out, &member, "members end before their count");
@@ -432,14 +445,12 @@ static int scan_members(struct clg_scan *scan, struct clg_scan_bounds bounds,
         if (member.verdict != CLG_SCAN_OK) {
             return scan_fault(out, &member, "a member fails to verify");
         }
-        uint8_t kind = member.header.kind;
-        if (kind == CLG_KIND_BATCH || clg_record_is_filler(kind) ||
-            member.next_position > out->batch_end) {
+        if (!clg_scan_member_fits(&member.header, out->batch_end - at)) {
             return scan_fault(out, &member, "a member that cannot be in a batch");
         }
         CLG_ASSERT(member.next_position > at);
         clg_store_le64(checks + (size_t)i * 8, member.header.check);
-        scan_raise(&bounds, &member.header);
+        clg_scan_raise(&bounds, &member.header);
         at = member.next_position;
     }
     if (at != out->batch_end ||
@@ -457,9 +468,8 @@ static int scan_batch(struct clg_scan *scan, const struct clg_scan_bounds *bound
     struct clg_batch batch;
     uint64_t room = scan->segment->data_end - out->next_position;
     struct clg_scan_record self = *out;
-    if (clg_batch_decode(out->body, out->body_bytes, &batch) != 0 || batch.count == 0 ||
-        batch.member_bytes > room - CLG_RECORD_MIN ||
-        (uint64_t)batch.count * CLG_RECORD_MIN > batch.member_bytes) {
+    if (clg_batch_decode(out->body, out->body_bytes, &batch) != 0 ||
+        !clg_scan_batch_fits(&batch, room)) {
         return scan_fault(out, &self, "impossible numbers in a batch header");
     }
     out->batch_end = out->next_position + batch.member_bytes;
@@ -497,7 +507,7 @@ static void scan_accept(struct clg_scan *scan, struct clg_scan_record *out)
     CLG_ASSERT(out->verdict == CLG_SCAN_OK);
     CLG_ASSERT(out->next_position > scan->next);
     struct clg_scan_bounds bounds = {.epoch = scan->min_epoch, .time = scan->min_time};
-    scan_raise(&bounds, &out->header);
+    clg_scan_raise(&bounds, &out->header);
     scan->min_epoch = bounds.epoch;
     scan->min_time = bounds.time;
     scan_witness(scan, out);
@@ -529,7 +539,7 @@ static int scan_judge_member(struct clg_scan *scan, struct clg_scan_bounds bound
     struct clg_scan_record member = *out;
     do {
         scan_witness(scan, &member);
-        scan_raise(&bounds, &member.header);
+        clg_scan_raise(&bounds, &member.header);
         out->batch_end = member.next_position;
         int rc = clg_scan_examine(scan, &bounds, out->batch_end, &member, err);
         if (rc != 0) {

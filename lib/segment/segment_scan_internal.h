@@ -12,12 +12,6 @@
 
 #include "segment/segment_scan.h"
 
-/* What the next record must not be below. */
-struct clg_scan_bounds {
-    uint32_t epoch;
-    int64_t time;
-};
-
 /* [at, at + need) in one piece; reads scan->read_ahead bytes at once if it can. */
 CLG_MUST_CHECK int clg_scan_load(struct clg_scan *scan, uint64_t at, uint64_t need,
                                  const uint8_t **out, struct commitlog_error *err);

@@ -7,6 +7,7 @@
 #include "unit/fault_fixture.h"
 
 #include "base/bytes.h"
+#include "format/live_area.h"
 #include "format/record.h"
 #include "format/segment_header.h"
 #include "format/topic_record.h"
@@ -105,15 +106,14 @@ START_TEST(salvage_keeps_what_only_the_stage_has)
 }
 END_TEST
 
-/* A bit of the nth message that was staged, drained since or not: of its body, or of its header. */
-static void flip_staged(uint32_t nth, bool header)
+/* Where the nth message that was staged, drained since or not, is in the live area. */
+static uint64_t find_staged(uint32_t nth, char path[static 128], const uint8_t **out_area)
 {
     const char *name = NULL;
     const void *data = NULL;
     uint64_t bytes = 0;
-    char path[128];
     ck_assert_int_eq(commitlog_fault_name(machine, "/shm", 0, &name), 0);
-    (void)snprintf(path, sizeof(path), "/shm/%s", name);
+    (void)snprintf(path, 128, "/shm/%s", name);
     ck_assert_int_eq(commitlog_fault_content(machine, path, &data, &bytes), 0);
     const uint8_t *at = data;
     for (uint32_t i = 0; i <= nth; i++) {
@@ -121,9 +121,41 @@ static void flip_staged(uint32_t nth, bool header)
                     sizeof(body) - 1);
         ck_assert_ptr_nonnull(at);
     }
-    uint64_t place = (uint64_t)(at - (const uint8_t *)data);
-    place -= header ? CLG_RECORD_HEADER_BYTES : 0;
+    *out_area = data;
+    return (uint64_t)(at - (const uint8_t *)data) - CLG_RECORD_HEADER_BYTES;
+}
+
+/* A bit of its body, or of its header. */
+static void flip_staged(uint32_t nth, bool header)
+{
+    const uint8_t *area = NULL;
+    char path[128];
+    uint64_t place = find_staged(nth, path, &area) + (header ? 0 : CLG_RECORD_HEADER_BYTES);
     ck_assert_int_eq(commitlog_fault_flip(machine, path, place, 1), 0);
+}
+
+/* It says that something was durable before the log began; its checks are right. */
+static void forge_staged(uint32_t nth)
+{
+    _Alignas(8) uint8_t record[128];
+    struct clg_record_header header;
+    struct clg_segment_header segment;
+    const uint8_t *area = NULL;
+    const void *file = NULL;
+    uint64_t bytes = 0;
+    char path[128];
+    uint64_t place = find_staged(nth, path, &area);
+    uint64_t position = place - clg_load_le64(area + CLG_LIVE_AT_RING_OFFSET);
+    clg_record_decode(area + place, &header);
+    uint32_t size = clg_record_size(header.word);
+    ck_assert_uint_le(size, sizeof(record));
+    memcpy(record, area + place, size);
+    header.durable_back = UINT32_MAX - 1;
+    clg_record_encode_header(record, &header);
+    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(0), &file, &bytes), 0);
+    ck_assert_int_eq(clg_segment_header_decode(file, NULL, true, &segment), 0);
+    clg_store_le32(record, clg_record_seal(record, size, clg_record_seed(segment.salt, position)));
+    ck_assert_int_eq(commitlog_fault_write(machine, path, place, record, size), 0);
 }
 
 /* The first one too: then nothing verifies where the stage begins. */
@@ -139,6 +171,27 @@ START_TEST(the_stage_may_be_damaged_as_well)
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     ck_assert_uint_eq(read_all(), ALL - 2);
     ck_assert_uint_eq(store_count(), ALL);
+    close_store();
+    ck_assert_int_eq(verify_store(), 0);
+}
+END_TEST
+
+/* What no scan of a segment would take is not restored into one: the next opening would find
+ * damage there. */
+START_TEST(what_is_restored_can_be_read)
+{
+    struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
+    const uint64_t mode = _i == 0 ? COMMITLOG_RECOVER_SALVAGE : COMMITLOG_RECOVER_TAIL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
+    store_put(STAGED, COMMITLOG_LEVEL_NONE);
+    die(false);
+    forge_staged(DURABLE + 7);
+    ck_assert_int_eq(store_recover(mode, &found), 0);
+    ck_assert_uint_eq(found.records_from_stage, _i == 0 ? STAGED - 1 : 7);
+    ck_assert_int_eq(store_recover(COMMITLOG_RECOVER_STRICT, &found), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(read_all(), DURABLE + (_i == 0 ? STAGED - 1 : 7));
     close_store();
     ck_assert_int_eq(verify_store(), 0);
 }
@@ -532,6 +585,7 @@ int main(void)
     tcase_set_timeout(tc, 60);
     tcase_add_loop_test(tc, salvage_keeps_what_only_the_stage_has, 0, 3);
     tcase_add_loop_test(tc, the_stage_may_be_damaged_as_well, 0, 8);
+    tcase_add_loop_test(tc, what_is_restored_can_be_read, 0, 2);
     tcase_add_loop_test(tc, opening_with_salvage_keeps_it_too, 0, 3);
     tcase_add_test(tc, headers_may_be_gone_before_the_stage);
     tcase_add_test(tc, the_stage_may_go_on_in_the_next_segment);
