@@ -9,7 +9,6 @@
 #include "base/invariant.h"
 #include "commitlog.h"
 #include "format/format.h"
-#include "format/record.h"
 
 /* Offsets in a topic definition. */
 #define TOPIC_AT_FIRST_QUEUE 0u
@@ -302,4 +301,18 @@ int clg_batch_decode(const uint8_t *body, size_t bytes, struct clg_batch *out)
     }
     *out = decoded;
     return COMMITLOG_OK;
+}
+
+bool clg_batch_fits(const struct clg_batch *batch, uint64_t room)
+{
+    CLG_ASSERT(room >= CLG_RECORD_MIN); /* for what ends the segment */
+    return batch->count > 0 && batch->member_bytes <= room - CLG_RECORD_MIN &&
+           (uint64_t)batch->count * CLG_RECORD_MIN <= batch->member_bytes;
+}
+
+bool clg_batch_member_fits(const struct clg_record_header *member, uint64_t room)
+{
+    CLG_ASSERT(clg_record_size(member->word) >= CLG_RECORD_MIN);
+    return member->kind != CLG_KIND_BATCH && !clg_record_is_filler(member->kind) &&
+           clg_record_size(member->word) <= room;
 }

@@ -16,6 +16,7 @@
 #include <stdint.h>
 
 #include "format/limits.h"
+#include "format/record.h"
 
 #define CLG_TOPIC_FIXED_BYTES 24u
 #define CLG_TOPIC_PAIR_BYTES 16u
@@ -78,5 +79,9 @@ int clg_first_decode(const uint8_t *body, size_t bytes, uint64_t *first);
 
 void clg_batch_encode(uint8_t body[CLG_BATCH_BODY_BYTES], const struct clg_batch *in);
 int clg_batch_decode(const uint8_t *body, size_t bytes, struct clg_batch *out);
+/* Its members, where `room` bytes follow its header up to the end of the segment's data; one of
+ * them, where `room` follow up to the end of the batch. */
+bool clg_batch_fits(const struct clg_batch *batch, uint64_t room);
+bool clg_batch_member_fits(const struct clg_record_header *member, uint64_t room);
 
 #endif

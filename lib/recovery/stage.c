@@ -423,7 +423,7 @@ static int stage_members(struct clg_stage *stage, const struct clg_segment *segm
     uint64_t begin = found->end;
     uint64_t end = begin + batch->member_bytes;
     CLG_ASSERT(found->records == 1);
-    if (!clg_scan_batch_fits(batch, segment->data_end - begin)) {
+    if (!clg_batch_fits(batch, segment->data_end - begin)) {
         found->verdict = CLG_STAGE_NONE;
         return 0;
     }
@@ -440,7 +440,7 @@ static int stage_members(struct clg_stage *stage, const struct clg_segment *segm
         clg_scan_raise(&bounds, &found->header);
         rc = stage_record(stage, segment, &bounds, found->end, &header, &bytes, &verdict, err);
         if (rc != 0 || verdict != CLG_STAGE_RECORDS ||
-            !clg_scan_member_fits(&header, end - found->end)) {
+            !clg_batch_member_fits(&header, end - found->end)) {
             break;
         }
         /* Stored as in the file: little-endian. */

@@ -393,20 +393,6 @@ int clg_scan_examine(struct clg_scan *scan, const struct clg_scan_bounds *bounds
 
 /* ---- a batch ---- */
 
-bool clg_scan_batch_fits(const struct clg_batch *batch, uint64_t room)
-{
-    CLG_ASSERT(room >= CLG_RECORD_MIN);
-    return batch->count > 0 && batch->member_bytes <= room - CLG_RECORD_MIN &&
-           (uint64_t)batch->count * CLG_RECORD_MIN <= batch->member_bytes;
-}
-
-bool clg_scan_member_fits(const struct clg_record_header *member, uint64_t room)
-{
-    CLG_ASSERT(clg_record_size(member->word) >= CLG_RECORD_MIN);
-    return member->kind != CLG_KIND_BATCH && !clg_record_is_filler(member->kind) &&
-           clg_record_size(member->word) <= room;
-}
-
 void clg_scan_raise(struct clg_scan_bounds *bounds, const struct clg_record_header *header)
 {
     CLG_ASSERT(header->epoch >= bounds->epoch);
@@ -445,7 +431,7 @@ static int scan_members(struct clg_scan *scan, struct clg_scan_bounds bounds,
         if (member.verdict != CLG_SCAN_OK) {
             return scan_fault(out, &member, "a member fails to verify");
         }
-        if (!clg_scan_member_fits(&member.header, out->batch_end - at)) {
+        if (!clg_batch_member_fits(&member.header, out->batch_end - at)) {
             return scan_fault(out, &member, "a member that cannot be in a batch");
         }
         CLG_ASSERT(member.next_position > at);
@@ -469,7 +455,7 @@ static int scan_batch(struct clg_scan *scan, const struct clg_scan_bounds *bound
     uint64_t room = scan->segment->data_end - out->next_position;
     struct clg_scan_record self = *out;
     if (clg_batch_decode(out->body, out->body_bytes, &batch) != 0 ||
-        !clg_scan_batch_fits(&batch, room)) {
+        !clg_batch_fits(&batch, room)) {
         return scan_fault(out, &self, "impossible numbers in a batch header");
     }
     out->batch_end = out->next_position + batch.member_bytes;

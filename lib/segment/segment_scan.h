@@ -29,7 +29,6 @@
 #include <stdint.h>
 
 #include "format/record.h"
-#include "format/topic_record.h"
 #include "segment/segment.h"
 
 #define CLG_SCAN_WINDOW_BYTES (UINT64_C(1) << 20)
@@ -80,12 +79,8 @@ struct clg_scan_bounds {
  * is one that clg_record_check_bounds allows there. */
 const char *clg_scan_misfit(const struct clg_segment *segment, const struct clg_scan_bounds *bounds,
                             const struct clg_record_header *header, uint64_t position);
-/* Of one in a batch, up to whose end there are `room` bytes. */
-bool clg_scan_member_fits(const struct clg_record_header *member, uint64_t room);
-/* And raises the bounds to what follows it. */
+/* To what may follow it. */
 void clg_scan_raise(struct clg_scan_bounds *bounds, const struct clg_record_header *header);
-/* The numbers of a batch whose header ends `room` bytes before the end of its segment's data. */
-bool clg_scan_batch_fits(const struct clg_batch *batch, uint64_t room);
 
 struct clg_scan {
     struct clg_segment *segment; /* borrowed */

@@ -177,18 +177,26 @@ static inline const char *segment_path(uint64_t base)
     return path;
 }
 
-/* A bit of the nth message that store_put has put into the segment is another one. */
-static inline void flip_body(uint64_t base, uint32_t nth)
+/* Where the body of the nth message of store_put is in the file, whose content is *out_data. */
+static inline uint64_t find_body(const char *path, uint32_t nth, const uint8_t **out_data)
 {
     const void *data = NULL;
     uint64_t bytes = 0;
-    ck_assert_int_eq(commitlog_fault_content(machine, segment_path(base), &data, &bytes), 0);
+    ck_assert_int_eq(commitlog_fault_content(machine, path, &data, &bytes), 0);
     const uint8_t *at = data;
     for (uint32_t i = 0; i <= nth; i++) {
         at = memmem(at + 1, bytes - (size_t)(at + 1 - (const uint8_t *)data), "0123456789", 10);
         ck_assert_ptr_nonnull(at);
     }
-    uint64_t place = (uint64_t)(at - (const uint8_t *)data);
+    *out_data = data;
+    return (uint64_t)(at - (const uint8_t *)data);
+}
+
+/* A bit of the nth message that store_put has put into the segment is another one. */
+static inline void flip_body(uint64_t base, uint32_t nth)
+{
+    const uint8_t *data = NULL;
+    uint64_t place = find_body(segment_path(base), nth, &data);
     ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(base), place, 1), 0);
 }
 

@@ -110,19 +110,9 @@ END_TEST
 static uint64_t find_staged(uint32_t nth, char path[static 128], const uint8_t **out_area)
 {
     const char *name = NULL;
-    const void *data = NULL;
-    uint64_t bytes = 0;
     ck_assert_int_eq(commitlog_fault_name(machine, "/shm", 0, &name), 0);
     (void)snprintf(path, 128, "/shm/%s", name);
-    ck_assert_int_eq(commitlog_fault_content(machine, path, &data, &bytes), 0);
-    const uint8_t *at = data;
-    for (uint32_t i = 0; i <= nth; i++) {
-        at = memmem(at + 1, bytes - (size_t)(at + 1 - (const uint8_t *)data), body,
-                    sizeof(body) - 1);
-        ck_assert_ptr_nonnull(at);
-    }
-    *out_area = data;
-    return (uint64_t)(at - (const uint8_t *)data) - CLG_RECORD_HEADER_BYTES;
+    return find_body(path, nth, out_area) - CLG_RECORD_HEADER_BYTES;
 }
 
 /* A bit of its body, or of its header. */
