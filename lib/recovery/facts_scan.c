@@ -20,8 +20,7 @@ struct facts_scan {
     struct clg_facts *facts;
     struct clg_stage *stage;
     const struct clg_facts_options *options;
-    uint32_t min_epoch;
-    int64_t min_time;
+    struct clg_scan_bounds bounds;
     bool behind; /* X is known */
     bool stop;   /* nothing behind X needs to be read */
     uint64_t reported;
@@ -68,8 +67,8 @@ static int scan_add_range(struct facts_scan *s, uint64_t from, uint64_t to,
     range->to = to;
     range->kind = kind;
     range->queue = CLG_QUEUE_NONE;
-    range->epoch = s->min_epoch;
-    range->store_time = s->min_time;
+    range->epoch = s->bounds.epoch;
+    range->store_time = s->bounds.time;
     if (header != NULL) {
         range->queue = header->queue_number;
         range->queue_offset = header->queue_offset;
@@ -96,9 +95,9 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
                         uint64_t records)
 {
     struct clg_facts *facts = s->facts;
-    CLG_ASSERT(header->epoch >= s->min_epoch);
-    s->min_epoch = header->epoch;
-    s->min_time = header->store_time;
+    CLG_ASSERT(header->epoch >= s->bounds.epoch);
+    s->bounds.epoch = header->epoch;
+    s->bounds.time = header->store_time;
     if (header->epoch > facts->max_epoch) {
         facts->max_epoch = header->epoch;
     }
@@ -142,11 +141,10 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
                         struct commitlog_error *err)
 {
     struct clg_facts *facts = s->facts;
-    const struct clg_scan_bounds bounds = {.epoch = s->min_epoch, .time = s->min_time};
     struct clg_stage_found found;
     *taken = false;
     CLG_ASSERT(record->verdict != CLG_SCAN_OK);
-    int rc = clg_stage_look(s->stage, scan->segment, &bounds, record->position, &found, err);
+    int rc = clg_stage_look(s->stage, scan->segment, &s->bounds, record->position, &found, err);
     if (rc != 0) {
         return rc;
     }
@@ -176,8 +174,8 @@ static int scan_explain(struct facts_scan *s, struct clg_scan *scan,
                                         err);
         }
         clg_scan_skip(scan, found.end);
-        scan->min_epoch = s->min_epoch;
-        scan->min_time = s->min_time;
+        scan->min_epoch = s->bounds.epoch;
+        scan->min_time = s->bounds.time;
         *taken = true;
     }
     return rc;
@@ -244,11 +242,10 @@ static int scan_prefix(struct facts_scan *s, struct clg_scan *scan, bool *ended,
 static int scan_to_stage(struct facts_scan *s, const struct clg_scan *scan, uint64_t at,
                          uint64_t *to, struct commitlog_error *err)
 {
-    const struct clg_scan_bounds bounds = {.epoch = s->min_epoch, .time = s->min_time};
     uint64_t from = at + CLG_RECORD_MIN; /* room for the hole that a salvage makes of it */
     CLG_ASSERT(at < *to);
     return s->facts->live.usable && from < *to
-               ? clg_stage_search(s->stage, scan->segment, &bounds, from, *to, to, err)
+               ? clg_stage_search(s->stage, scan->segment, &s->bounds, from, *to, to, err)
                : 0;
 }
 
@@ -386,10 +383,10 @@ static int scan_one(struct facts_scan *s, struct clg_fact_segment *fact, uint64_
     CLG_ASSERT(fact->segment != NULL);
     clg_scan_init(&scan, fact->segment, start, CLG_SCAN_FULL);
     /* A prepared segment's header may be older than the records before it. */
-    scan.min_epoch = s->min_epoch > scan.min_epoch ? s->min_epoch : scan.min_epoch;
-    scan.min_time = s->min_time > scan.min_time ? s->min_time : scan.min_time;
-    s->min_epoch = scan.min_epoch;
-    s->min_time = scan.min_time;
+    scan.min_epoch = s->bounds.epoch > scan.min_epoch ? s->bounds.epoch : scan.min_epoch;
+    scan.min_time = s->bounds.time > scan.min_time ? s->bounds.time : scan.min_time;
+    s->bounds.epoch = scan.min_epoch;
+    s->bounds.time = scan.min_time;
     if (s->behind) {
         scan.read_ahead = CLG_SCAN_SMALL_BYTES; /* most likely there is nothing in it */
     }
@@ -504,7 +501,7 @@ int clg_facts_scan(struct clg_facts *facts, struct clg_stage *stage,
     s.facts = facts;
     s.stage = stage;
     s.options = options;
-    s.min_time = INT64_MIN;
+    s.bounds.time = INT64_MIN;
     clg_facts_reset_scan(facts);
     CLG_ASSERT(facts->scan_from >= facts->first);
     size_t index = 0;

@@ -3,8 +3,8 @@
  * plan_salvage.c -- the steps of salvage: what is damaged becomes holes, what is missing segments
  * of holes. Pure. See plan.h.
  *
- * Invariants: 1. what a hole replaces is in quarantine before; 2. no place that was durable is
- * given out again.
+ * Invariants: 1. what a hole replaces in a file is in quarantine before; 2. no place that was
+ * durable is given out again.
  */
 #include "base/invariant.h"
 #include "format/limits.h"

@@ -17,10 +17,6 @@
 #include "log/live.h"
 
 #define STAGE_WINDOW_BYTES (UINT64_C(256) << 10)
-/* A search may hash bodies for this many times the ring: one that is made for it must not cost
- * hours. True records end a search. */
-#define STAGE_HASH_FACTOR 16u
-#define STAGE_HASH_FLOOR (UINT64_C(64) << 20)
 /* A process that ends gives up its locks a moment before it counts as gone. */
 #define STAGE_WRITER_LOOKS 20u
 #define STAGE_WRITER_PAUSE_NS (2 * CLG_OS_NS_PER_MS)
@@ -499,7 +495,7 @@ int clg_stage_search(struct clg_stage *stage, const struct clg_segment *segment,
                      uint64_t *out_found, struct commitlog_error *err)
 {
     const uint64_t ring = stage->header.ring_bytes;
-    const uint64_t most = STAGE_HASH_FLOOR + ring * STAGE_HASH_FACTOR;
+    const uint64_t most = clg_scan_hash_most(ring);
     /* Of one segment no more than the ring holds; a pad, which holds nothing, may reach further. */
     uint64_t end = clg_max_u64(stage->live.written, segment->data_start) + ring;
     end = clg_min_u64(end, clg_min_u64(to, stage->live.claimed));

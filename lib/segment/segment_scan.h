@@ -79,8 +79,15 @@ struct clg_scan_bounds {
  * is one that clg_record_check_bounds allows there. */
 const char *clg_scan_misfit(const struct clg_segment *segment, const struct clg_scan_bounds *bounds,
                             const struct clg_record_header *header, uint64_t position);
-/* To what may follow it. */
+/* To what may follow this record. */
 void clg_scan_raise(struct clg_scan_bounds *bounds, const struct clg_record_header *header);
+
+/* How much a search in this many bytes may hash: true records end it, so only forged or overlapping
+ * headers spend that, and a file that was made for it must not cost hours. */
+static inline uint64_t clg_scan_hash_most(uint64_t bytes)
+{
+    return (UINT64_C(64) << 20) + bytes * 16;
+}
 
 struct clg_scan {
     struct clg_segment *segment; /* borrowed */

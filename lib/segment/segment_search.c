@@ -16,11 +16,6 @@
 #include "segment/segment_scan.h"
 #include "segment/segment_scan_internal.h"
 
-/* Bodies may be hashed for this many times the range. True records end the search, so only forged
- * or overlapping headers spend it. */
-#define SEARCH_HASH_FACTOR 16u
-#define SEARCH_HASH_FLOOR (UINT64_C(64) << 20)
-
 /* A run of bytes in the scan's buffer, or one block that does not read. */
 struct search_chunk {
     const uint8_t *bytes; /* NULL: unreadable */
@@ -97,10 +92,10 @@ static uint64_t search_candidate(const struct search_chunk *chunk, uint64_t from
     return chunk->to;
 }
 
-/* All searches of a scan together: a file that was made for it must not cost hours. */
+/* Of all searches of a scan together. */
 static uint64_t search_hash_left(const struct clg_scan *scan)
 {
-    const uint64_t most = SEARCH_HASH_FLOOR + scan->segment->bytes * SEARCH_HASH_FACTOR;
+    const uint64_t most = clg_scan_hash_most(scan->segment->bytes);
     return scan->searched < most ? most - scan->searched : 0;
 }
 

@@ -59,14 +59,19 @@ static void close_store(void)
     store = NULL;
 }
 
-/* Killed with STAGED messages that only its stage has, behind DURABLE ones of which the nth is
- * damaged. */
-static void kill_and_damage(uint32_t level, uint32_t nth)
+/* Killed with STAGED messages that only its stage has, behind DURABLE ones. */
+static void kill_staged(uint32_t level)
 {
     ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
     store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
     store_put(STAGED, level);
     die(false);
+}
+
+/* And the nth of those is damaged. */
+static void kill_and_damage(uint32_t level, uint32_t nth)
+{
+    kill_staged(level);
     flip_body(0, nth);
 }
 
@@ -172,10 +177,7 @@ START_TEST(what_is_restored_can_be_read)
 {
     struct commitlog_recovery found = {.struct_bytes = sizeof(found)};
     const uint64_t mode = _i == 0 ? COMMITLOG_RECOVER_SALVAGE : COMMITLOG_RECOVER_TAIL;
-    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
-    store_put(DURABLE, COMMITLOG_LEVEL_DURABLE);
-    store_put(STAGED, COMMITLOG_LEVEL_NONE);
-    die(false);
+    kill_staged(COMMITLOG_LEVEL_NONE);
     forge_staged(DURABLE + 7);
     ck_assert_int_eq(store_recover(mode, &found), 0);
     ck_assert_uint_eq(found.records_from_stage, _i == 0 ? STAGED - 1 : 7);
