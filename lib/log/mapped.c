@@ -4,6 +4,9 @@
  * Only on file systems where a store to an allocated page cannot fail (the store decides that at
  * open). Pages ahead of the tail are touched in small steps, so that appends do not fault.
  */
+#include <inttypes.h>
+
+#include "base/error.h"
 #include "base/invariant.h"
 #include "base/order.h"
 #include "log/commit_log_internal.h"
@@ -15,6 +18,12 @@ static int mapped_enter(struct clg_log *log, struct clg_segment *segment, uint8_
                         struct commitlog_error *err)
 {
     (void)log;
+    if (!segment->reserved) { /* the store asks only about the one that it begins with */
+        return clg_fail(err, COMMITLOG_EUNSUPPORTED, 0, segment->base,
+                        "segment %020" PRIu64 ".log: its blocks are not reserved: on a full disk "
+                        "an append by map would be killed",
+                        segment->base);
+    }
     int rc = clg_segment_map_write(segment, out_map, err);
     /* The fold reads by the other one, which a file system that has given up may refuse later. */
     const uint8_t *map;

@@ -62,25 +62,29 @@ static void reader_free_blocks(struct clg_reader *reader, bool keep_one)
     reader->blocks = kept;
 }
 
-static void reader_unpin(struct clg_reader *reader)
+static void reader_unpin_from(struct clg_reader *reader, uint32_t from)
 {
-    for (uint32_t i = 0; i < reader->pin_count; i++) {
+    CLG_ASSERT(from <= reader->pin_count);
+    for (uint32_t i = from; i < reader->pin_count; i++) {
         clg_segment_unref(reader->pins[i]);
     }
-    reader->pin_count = 0;
+    reader->pin_count = from;
+    reader->has_spare = false;
 }
 
 void clg_reader_keep(struct clg_reader *reader)
 {
-    reader->kept_pins = reader->pin_count;
+    reader->kept_pins = reader->pin_count - (reader->has_spare ? 1 : 0);
     reader->kept_block = reader->blocks;
     reader->kept_used = reader->blocks != NULL ? reader->blocks->used : 0;
 }
 
-/* The newest pin stays, and one block: the next record is likely to want them. */
+/* The newest pin stays, and one block: the next record is likely to want them. The pin is no more
+ * than that: unless something is got from its segment, neither a keep nor a move takes it along. */
 void clg_reader_drop(struct clg_reader *reader)
 {
     CLG_ASSERT(reader->kept_pins <= reader->pin_count);
+    reader->has_spare = reader->pin_count > reader->kept_pins;
     while (reader->pin_count > reader->kept_pins + 1) {
         clg_segment_unref(reader->pins[reader->kept_pins]);
         reader->pin_count--;
@@ -105,7 +109,7 @@ void clg_reader_drop(struct clg_reader *reader)
 
 void clg_reader_begin(struct clg_reader *reader)
 {
-    reader_unpin(reader);
+    reader_unpin_from(reader, 0);
     reader_free_blocks(reader, true);
     reader->kept_pins = 0;
     reader->kept_block = NULL;
@@ -115,7 +119,7 @@ void clg_reader_begin(struct clg_reader *reader)
 void clg_reader_end(struct clg_reader *reader)
 {
     if (reader->os != NULL) {
-        reader_unpin(reader);
+        reader_unpin_from(reader, 0);
         reader_free_blocks(reader, false);
     }
 }
@@ -123,6 +127,7 @@ void clg_reader_end(struct clg_reader *reader)
 void clg_reader_move(struct clg_reader *from, struct clg_reader *to)
 {
     CLG_ASSERT(to->pin_count == 0 && to->blocks == NULL);
+    reader_unpin_from(from, from->kept_pins);
     *to = *from;
     from->pin_count = 0;
     from->blocks = NULL;
@@ -131,10 +136,10 @@ void clg_reader_move(struct clg_reader *from, struct clg_reader *to)
     from->kept_used = 0;
 }
 
-bool clg_reader_is_revoked(const struct clg_reader *reader)
+bool clg_reader_reaches_below(const struct clg_reader *reader, uint64_t first)
 {
     for (uint32_t i = 0; i < reader->pin_count; i++) {
-        if ((clg_segment_flags(reader->pins[i]) & CLG_SEGMENT_REVOKED) != 0) {
+        if (reader->pins[i]->base + reader->pins[i]->bytes <= first) {
             return true;
         }
     }
@@ -195,9 +200,13 @@ static int reader_pin(struct clg_reader *reader, struct clg_log *log, uint64_t p
 {
     for (uint32_t i = reader->pin_count; i > 0; i--) {
         if (clg_segment_holds(reader->pins[i - 1], position)) {
+            reader->has_spare = reader->has_spare && i - 1 != reader->kept_pins;
             *out = reader->pins[i - 1];
             return COMMITLOG_OK;
         }
+    }
+    if (reader->has_spare) {
+        reader_unpin_from(reader, reader->kept_pins);
     }
     if (reader->pin_count == CLG_READER_PINS) {
         return COMMITLOG_EAGAIN;

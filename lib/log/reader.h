@@ -43,6 +43,7 @@ struct clg_reader {
     struct clg_reader_block *blocks; /* newest first */
     /* What the last keep found: all before it is handed out. */
     uint32_t kept_pins;
+    bool has_spare; /* the one pin behind them is a drop's, and nothing points there */
     struct clg_reader_block *kept_block;
     uint64_t kept_used;
     uint8_t *lent; /* room for copies before blocks are asked for; NULL: none, or used up */
@@ -57,7 +58,7 @@ void clg_reader_lend(struct clg_reader *reader, void *memory, uint64_t bytes);
 /* Gives up everything handed out before; keeps one block of memory. */
 void clg_reader_begin(struct clg_reader *reader);
 void clg_reader_end(struct clg_reader *reader);
-/* What `from` holds is `to`'s now; `from` is as after begin. `to` must be fresh. */
+/* What `from` has kept is `to`'s now; `from` is as after begin. `to` must be fresh. */
 void clg_reader_move(struct clg_reader *from, struct clg_reader *to);
 
 /* The record at `position`, which must lie in [first, limit). COMMITLOG_EAGAIN: more segments in
@@ -73,7 +74,7 @@ void clg_reader_keep(struct clg_reader *reader);
 void clg_reader_drop(struct clg_reader *reader);
 /* A hint: the record is about to be asked for. Never faults, never waits. */
 void clg_reader_prefetch(const struct clg_reader *reader, uint64_t position, uint32_t size);
-/* True if a segment it holds was taken away by retention. */
-bool clg_reader_is_revoked(const struct clg_reader *reader);
+/* True if it holds a segment below `first`. */
+bool clg_reader_reaches_below(const struct clg_reader *reader, uint64_t first);
 
 #endif

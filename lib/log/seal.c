@@ -60,7 +60,8 @@ static int seal_count(struct clg_segment *segment, struct clg_segment_footer *fo
     return rc;
 }
 
-/* What the footer is to say: COMMITLOG_EDAMAGED, _ENOMEM if the records are to be counted. */
+/* What the footer is to say: COMMITLOG_EDAMAGED, _ENOMEM, _EIO and other failures to read if the
+ * records are to be counted. */
 static int seal_tally(struct clg_segment *segment, const struct clg_roll *roll,
                       struct clg_segment_footer *footer, struct commitlog_error *err)
 {
@@ -99,9 +100,9 @@ static int seal_oldest(struct clg_log *log, uint64_t *out_damage, struct commitl
     int rc = clg_segment_set_pin(log->set, roll->base, &segment);
     if (rc == COMMITLOG_OK) {
         rc = seal_tally(segment, roll, &footer, &cause);
-        if (rc == COMMITLOG_ENOMEM) {
+        if (rc != COMMITLOG_OK && rc != COMMITLOG_EDAMAGED) {
             clg_segment_unref(segment);
-            return clg_error_give(err, rc, &cause); /* tried again */
+            return clg_error_give(err, rc, &cause); /* nothing was written: tried again */
         }
         if (rc == COMMITLOG_EDAMAGED) {
             /* A device that does not give the bytes is no verdict on them: readers are told, and

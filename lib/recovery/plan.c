@@ -449,15 +449,15 @@ static void plan_writer(struct plan_make *m)
         clg_plan_salvage_end(m);
         plan->first_untold = plan->first_untold || clg_plan_lost_front(m);
     }
-    if ((salvage || m->options->close) && !facts->more_ranges) {
+    plan->again = salvage && clg_plan_salvage_has_more(m);
+    if ((salvage || m->options->close) && !plan->again) {
         clg_plan_footers(m, CLG_STEP_QUARANTINE_RANGE);
     }
     if (salvage) {
         clg_plan_salvage_ranges(m);
-        if (facts->more_ranges) {
-            plan->again = true;
-            return;
-        }
+    }
+    if (plan->again) {
+        return;
     }
     plan->records_cut = plan->end == facts->prefix_end ? facts->records_behind : 0;
     plan_stage(m);

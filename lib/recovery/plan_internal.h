@@ -47,5 +47,8 @@ bool clg_plan_lost_front(const struct plan_make *m);
 /* The log ends no earlier than what is known to have been durable. */
 void clg_plan_salvage_end(struct plan_make *m);
 void clg_plan_salvage_ranges(struct plan_make *m);
+/* The facts list no more ranges: another round is for those that follow the ones that this one
+ * makes holes of. */
+bool clg_plan_salvage_has_more(const struct plan_make *m);
 
 #endif

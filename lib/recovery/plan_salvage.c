@@ -138,6 +138,21 @@ void clg_plan_salvage_end(struct plan_make *m)
     CLG_ASSERT(m->plan->end >= facts->witness);
 }
 
+static bool plan_becomes_hole(const struct plan_make *m, const struct clg_fact_range *range)
+{
+    return range->kind != CLG_RANGE_SEGMENT && range->from < m->plan->end;
+}
+
+bool clg_plan_salvage_has_more(const struct plan_make *m)
+{
+    const struct clg_facts *facts = m->facts;
+    bool some = false;
+    for (size_t i = 0; facts->more_ranges && !some && i < facts->range_count; i++) {
+        some = plan_becomes_hole(m, &facts->ranges[i]);
+    }
+    return some;
+}
+
 void clg_plan_salvage_ranges(struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
@@ -145,14 +160,14 @@ void clg_plan_salvage_ranges(struct plan_make *m)
     for (size_t i = 0; i < facts->range_count; i++) {
         const struct clg_fact_range *range = &facts->ranges[i];
         uint64_t to = clg_min_u64(range->to, m->plan->end);
-        if (range->kind != CLG_RANGE_SEGMENT && range->from < m->plan->end) {
+        if (plan_becomes_hole(m, range)) {
             clg_plan_add(m, CLG_STEP_QUARANTINE_RANGE, range->from, to, i);
             m->plan->quarantine_bytes += to - range->from;
         }
     }
     for (size_t i = 0; i < facts->range_count; i++) {
         const struct clg_fact_range *range = &facts->ranges[i];
-        if (range->kind == CLG_RANGE_SEGMENT || range->from >= m->plan->end) {
+        if (!plan_becomes_hole(m, range)) {
             continue;
         }
         clg_plan_add(m, CLG_STEP_SALVAGE_HOLE, range->from, clg_min_u64(range->to, m->plan->end),

@@ -141,6 +141,15 @@ int clg_run_begin_salvage(struct run *r)
     }
     struct clg_checkpoint next = *known;
     next.salvaging = true;
+    next.durable = clg_max_u64(next.durable, r->facts->witness);
+    if (r->facts->bad_slots > 0) {
+        /* The slot that is lost may have said more, and is written over: what it would be asked for
+         * is what the facts have learnt elsewhere. LOCK tells the session. */
+        next.first = clg_max_u64(next.first, r->facts->first);
+        next.durable = clg_max_u64(next.durable, next.first);
+        next.epoch = r->plan->epoch - 1 > next.epoch ? r->plan->epoch - 1 : next.epoch;
+        next.session = 0;
+    }
     next.checkpointed = next.first;
     next.state_position = 0;
     int rc = run_open_checkpoint(r, &file);

@@ -82,21 +82,20 @@ static int salvage_unknown(struct run *r, struct clg_segment *segment,
 
 /* Where a member of the batch begins at or behind `from`, `to` if none does: one whose header
  * verifies, and before and behind which a hole fits. */
-static int salvage_next(struct run *r, struct clg_segment *segment, uint64_t from, uint64_t to,
+static int salvage_next(struct run *r, struct clg_scan *scan, uint64_t from, uint64_t to,
                         uint64_t *out)
 {
+    struct clg_segment *segment = scan->segment;
     struct clg_record_header header;
     int rc = 0;
     *out = from;
     if (from == to || salvage_header(segment, from, to, false, &header)) {
         return 0;
     }
-    struct clg_scan scan;
     struct clg_scan_search search = {.found = to};
-    clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
     for (uint64_t at = from + CLG_RECORD_MIN; rc == 0 && at < to;
          at = search.found + CLG_RECORD_ALIGN) {
-        rc = clg_scan_resync(&scan, at, to, &search, r->err);
+        rc = clg_scan_resync(scan, at, to, &search, r->err);
         if (rc == 0 && salvage_header(segment, search.found, to, false, &header)) {
             uint64_t left = to - search.found - clg_record_size(header.word);
             if (left == 0 || left >= CLG_RECORD_MIN) {
@@ -104,7 +103,6 @@ static int salvage_next(struct run *r, struct clg_segment *segment, uint64_t fro
             }
         }
     }
-    clg_scan_free(&scan);
     if (rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EDAMAGED) {
         clg_error_clear(r->err);
         rc = 0;
@@ -123,11 +121,13 @@ static int salvage_members(struct run *r, struct clg_segment *segment,
     uint64_t *places = NULL;
     uint64_t at = range->from;
     int rc = 0;
+    struct clg_scan scan; /* one for all, so that what it has read serves the next one, too */
     *out_count = 0;
     CLG_ASSERT(range->kind == CLG_RANGE_BATCH || range->kind == CLG_RANGE_MEMBER);
+    clg_scan_init(&scan, segment, 0, CLG_SCAN_HEADER_ONLY);
     while (rc == 0 && at < range->to) {
         struct clg_record_header header;
-        rc = salvage_next(r, segment, at, range->to, &at);
+        rc = salvage_next(r, &scan, at, range->to, &at);
         if (rc == 0 && at < range->to && salvage_header(segment, at, range->to, false, &header)) {
             void *items = places;
             rc = clg_facts_grow(os, &items, *out_count, &room, sizeof(*places), r->err);
@@ -138,6 +138,7 @@ static int salvage_members(struct run *r, struct clg_segment *segment,
             }
         }
     }
+    clg_scan_free(&scan);
     *out = places;
     CLG_ASSERT(*out_count <= room);
     return rc;

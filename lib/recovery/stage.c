@@ -459,6 +459,9 @@ int clg_stage_look(struct clg_stage *stage, const struct clg_segment *segment,
     CLG_ASSERT(segment != NULL);
     CLG_ASSERT(out != NULL);
     memset(out, 0, sizeof(*out));
+    if (stage->hashed_bytes >= clg_scan_hash_most(stage->header.ring_bytes)) {
+        return 0; /* a stage that lies, at each place anew */
+    }
     struct clg_record_header header;
     const uint8_t *bytes;
     enum clg_stage_verdict verdict;
@@ -495,14 +498,12 @@ int clg_stage_search(struct clg_stage *stage, const struct clg_segment *segment,
                      uint64_t *out_found, struct commitlog_error *err)
 {
     const uint64_t ring = stage->header.ring_bytes;
-    const uint64_t most = clg_scan_hash_most(ring);
     /* Of one segment no more than the ring holds; a pad, which holds nothing, may reach further. */
     uint64_t end = clg_max_u64(stage->live.written, segment->data_start) + ring;
     end = clg_min_u64(end, clg_min_u64(to, stage->live.claimed));
     CLG_ASSERT(from >= segment->data_start);
     *out_found = to;
-    for (uint64_t at = clg_max_u64(from, stage->live.written);
-         at < end && stage->hashed_bytes < most; at += CLG_RECORD_ALIGN) {
+    for (uint64_t at = clg_max_u64(from, stage->live.written); at < end; at += CLG_RECORD_ALIGN) {
         struct clg_stage_found found;
         int rc = clg_stage_look(stage, segment, bounds, at, &found, err);
         if (rc != 0) {

@@ -113,8 +113,7 @@ void clg_segment_unref(struct clg_segment *segment)
 uint32_t clg_segment_flags(const struct clg_segment *segment)
 {
     uint32_t flags = clg_load_acquire_u32(&segment->flags); /* ORDER(segment-sealed) */
-    CLG_ASSERT((flags &
-                ~(uint32_t)(CLG_SEGMENT_SEALED | CLG_SEGMENT_UNLINKED | CLG_SEGMENT_REVOKED)) == 0);
+    CLG_ASSERT((flags & ~(uint32_t)(CLG_SEGMENT_SEALED | CLG_SEGMENT_UNLINKED)) == 0);
     return flags;
 }
 
@@ -455,7 +454,7 @@ int clg_segment_flush(struct clg_segment *segment, struct commitlog_error *err)
                   : 0;
 }
 
-int clg_segment_unlink(struct clg_segment *segment, bool revoke, struct commitlog_error *err)
+int clg_segment_unlink(struct clg_segment *segment, struct commitlog_error *err)
 {
     const struct clg_segment_dir *dir = segment->dir;
     CLG_ASSERT(!dir->read_only);
@@ -470,8 +469,7 @@ int clg_segment_unlink(struct clg_segment *segment, bool revoke, struct commitlo
     }
     int rc = dir->os->unlink_at(dir->os, dir->fd, name);
     if (rc >= 0 || rc == -ENOENT) {
-        uint32_t bits = CLG_SEGMENT_UNLINKED | (revoke ? (uint32_t)CLG_SEGMENT_REVOKED : 0);
-        (void)clg_or_acqrel_u32(&segment->flags, bits);
+        (void)clg_or_acqrel_u32(&segment->flags, CLG_SEGMENT_UNLINKED);
         rc = 0;
     } else {
         segment->held_open = false;

@@ -44,9 +44,8 @@ struct clg_segment_dir {
 };
 
 enum clg_segment_flag {
-    CLG_SEGMENT_SEALED = 1,   /* footer there and verified, or written: fields below are final */
-    CLG_SEGMENT_UNLINKED = 2, /* the name is gone; what is mapped stays */
-    CLG_SEGMENT_REVOKED = 4   /* retention overrode its leases */
+    CLG_SEGMENT_SEALED = 1,  /* footer there and verified, or written: fields below are final */
+    CLG_SEGMENT_UNLINKED = 2 /* the name is gone; what is mapped stays */
 };
 
 struct clg_segment {
@@ -229,11 +228,10 @@ CLG_MUST_CHECK int clg_segment_read_footer(struct clg_segment *segment,
 /* Takes over a footer that was read and believed: sets SEALED. */
 void clg_segment_set_sealed(struct clg_segment *segment, const struct clg_segment_footer *footer);
 
-/* Takes the name away and marks it UNLINKED, and REVOKED if asked. Oldest first, after `first` is
- * durable in the checkpoint; clg_segment_dir_sync after. Missing already is fine (a crash between
- * unlink and sync may bring names back, or not). Maps of holders stay. */
-CLG_MUST_CHECK int clg_segment_unlink(struct clg_segment *segment, bool revoke,
-                                      struct commitlog_error *err);
+/* Takes the name away and marks it UNLINKED. Oldest first, after `first` is durable in the
+ * checkpoint; clg_segment_dir_sync after. Missing already is fine (a crash between unlink and sync
+ * may bring names back, or not). Maps of holders stay. */
+CLG_MUST_CHECK int clg_segment_unlink(struct clg_segment *segment, struct commitlog_error *err);
 CLG_MUST_CHECK int clg_segment_dir_sync(const struct clg_segment_dir *dir,
                                         struct commitlog_error *err);
 

@@ -243,6 +243,9 @@ int clg_segment_draft_finish(struct clg_segment_draft *draft, struct clg_segment
     draft->named = true;
     rc = CLG_PLANTED(NO_DIR_SYNC) ? 0 : os->fsync(os, dir->fd);
     if (rc < 0) {
+        /* Left there, the next session would find it and flush the directory again, which answers
+         * OK though the name may not be on the disk; made anew, it is written anew. */
+        (void)os->unlink_at(os, dir->fd, name);
         clg_segment_unref(segment);
         return draft_fail_os(draft, rc, "flush of the directory", err);
     }

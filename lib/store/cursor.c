@@ -462,6 +462,7 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
                               .max = max < CLG_CURSOR_FETCH_MAX ? max : CLG_CURSOR_FETCH_MAX,
                               .until = clg_store_until(store, timeout_ms)};
     uint32_t looks = 0;
+    bool is_late = false;
     clg_reader_begin(&cursor->reader);
     for (;;) {
         fetch.core = clg_store_core(store);
@@ -469,6 +470,7 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
         uint64_t visible = fetch.visible;
         bool unrecovered = fetch.core->unrecovered_bytes > 0;
         uint64_t generation = fetch.core->generation;
+        bool is_interrupted = clg_log_is_interrupted(fetch.core->log, fetch.until);
         clg_core_unref(fetch.core);
         /* Of a writer that has failed only what is durable is shown: perhaps less than was read. */
         if ((rc == COMMITLOG_EEND || rc == COMMITLOG_EBEYOND) && store->read_only) {
@@ -483,7 +485,11 @@ int32_t commitlog_cursor_fetch(struct commitlog_cursor *cursor, struct commitlog
             rc = rc == COMMITLOG_EEND && unrecovered ? COMMITLOG_EUNRECOVERED : rc;
             break;
         }
-        int waited = clg_store_wait(store, visible, fetch.until);
+        /* Where others go on publishing there is always something to look at again. */
+        int waited = is_interrupted ? COMMITLOG_EINTERRUPTED
+                     : is_late      ? COMMITLOG_ETIMEDOUT
+                                    : clg_store_wait(store, visible, fetch.until);
+        is_late = clg_os_left(store->os, fetch.until.mono_ns) == 0;
         if (waited != COMMITLOG_OK) {
             rc = waited != COMMITLOG_ETIMEDOUT ? waited
                  : unrecovered                 ? COMMITLOG_EUNRECOVERED

@@ -226,31 +226,27 @@ int clg_cursor_check_core(struct commitlog_cursor *cursor, struct clg_fetch *fet
     if (cursor->has_last && cursor->kind->resume != NULL) {
         cursor->kind->resume(cursor, &view);
     }
+    clg_reader_drop(&cursor->reader); /* what was read last was given by an earlier call */
     return COMMITLOG_OK;
 }
 
 int clg_cursor_cross(struct commitlog_cursor *cursor, struct clg_fetch *fetch, uint64_t upto)
 {
     struct commitlog_damage damage;
-    for (size_t i = 0;
-         clg_damage_list_get(&fetch->core->opening_damage, i, &damage) == COMMITLOG_OK; i++) {
-        /* Offsets whose positions nobody knows lie nowhere: the queue's own cursor says them. */
-        bool between = damage.from_position != CLG_NO_POSITION &&
-                       damage.to_position > cursor->next && damage.from_position < upto &&
-                       damage.to_position > cursor->crossed;
-        if (between) {
-            /* What was read before it goes out first; then the next call comes here again. */
-            cursor->crossed = fetch->count == 0 ? damage.to_position : cursor->crossed;
-            /* Whoever seeks past the bound is to go on where the cursor is, neither back nor over a
-             * sound record that the damage reaches over. */
-            const uint64_t here =
-                cursor->next > CLG_RECORD_ALIGN ? cursor->next - CLG_RECORD_ALIGN : 0;
-            fetch->bound = clg_max_u64(clg_max_u64(damage.from_position, here),
-                                       clg_log_first(fetch->core->log));
-            return COMMITLOG_EDAMAGED;
-        }
+    /* Offsets whose positions nobody knows lie nowhere: the queue's own cursor says them. */
+    if (clg_damage_list_find(&fetch->core->opening_damage,
+                             clg_max_u64(cursor->next, cursor->crossed), upto, false,
+                             &damage) != COMMITLOG_OK) {
+        return COMMITLOG_OK;
     }
-    return COMMITLOG_OK;
+    /* What was read before it goes out first; then the next call comes here again. */
+    cursor->crossed = fetch->count == 0 ? damage.to_position : cursor->crossed;
+    /* Whoever seeks past the bound is to go on where the cursor is, neither back nor over a sound
+     * record that the damage reaches over. */
+    const uint64_t here = cursor->next > CLG_RECORD_ALIGN ? cursor->next - CLG_RECORD_ALIGN : 0;
+    fetch->bound =
+        clg_max_u64(clg_max_u64(damage.from_position, here), clg_log_first(fetch->core->log));
+    return COMMITLOG_EDAMAGED;
 }
 
 uint64_t clg_cursor_past(const struct commitlog_cursor *cursor, uint64_t visible, uint64_t position)

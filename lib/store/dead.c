@@ -211,6 +211,8 @@ static int dead_one(struct commitlog_receiver *receiver, struct clg_reader *read
     }
     if (rc == COMMITLOG_EDAMAGED) {
         clg_store_damage(store, core, found->position, 0, CLG_QUEUE_NONE, "a dead letter");
+    } else if (found->position == CLG_NO_POSITION) {
+        clg_store_lost(store, core, how->origin_queue, how->origin, how->origin + 1);
     }
     if (rc == COMMITLOG_OK) {
         return dead_append(receiver, &view, how, room_ms, err);

@@ -136,13 +136,7 @@ bool clg_core_lacks_records(struct clg_core *core)
 bool clg_core_lacks_between(struct clg_core *core, uint64_t from, uint64_t to)
 {
     struct commitlog_damage damage;
-    for (size_t i = 0; clg_damage_list_get(&core->opening_damage, i, &damage) == COMMITLOG_OK;
-         i++) {
-        if (damage.from_position < to && damage.to_position > from && damage.queue == UINT32_MAX) {
-            return true;
-        }
-    }
-    return false;
+    return clg_damage_list_find(&core->opening_damage, from, to, true, &damage) == COMMITLOG_OK;
 }
 
 int clg_core_lost_front(struct clg_core *core, uint32_t queue_number, uint64_t visible,

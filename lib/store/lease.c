@@ -50,10 +50,13 @@ int32_t commitlog_lease_check(const struct commitlog_lease *lease)
         return COMMITLOG_EINVAL;
     }
     int rc = clg_store_enter(lease->store);
-    if (rc == COMMITLOG_OK && clg_reader_is_revoked(&lease->reader)) {
-        rc = COMMITLOG_EREVOKED;
+    if (rc != COMMITLOG_OK) {
+        return rc;
     }
-    return rc;
+    struct clg_core *core = clg_store_core(lease->store);
+    bool revoked = clg_reader_reaches_below(&lease->reader, clg_log_first(core->log));
+    clg_core_unref(core);
+    return revoked ? COMMITLOG_EREVOKED : COMMITLOG_OK;
 }
 
 void commitlog_lease_release(struct commitlog_lease *lease)

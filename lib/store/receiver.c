@@ -458,7 +458,7 @@ static int receive_wait(const struct receive_take *take, uint32_t nudges, struct
     struct clg_core *core = clg_store_core(store);
     if (take->soonest_ms != INT64_MAX) {
         int64_t wait_ns = take->soonest_ms * CLG_OS_NS_PER_MS - clg_log_time(core->log);
-        int64_t back = clg_os_deadline(store->os, wait_ns < 0 ? 0 : wait_ns);
+        int64_t back = clg_os_deadline(store->os, clg_store_clocked_rest_ns(wait_ns));
         until.mono_ns = back < until.mono_ns ? back : until.mono_ns;
     }
     int rc = clg_log_wait_nudged(core->log, take->visible, nudges, clg_store_is_durable_only(store),
@@ -492,6 +492,7 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
     }
     struct commitlog_store *store = receiver->store;
     const struct clg_until until = clg_store_until(store, timeout_ms);
+    bool is_late = false;
     for (;;) {
         struct receive_take take = {
             .receiver = receiver, .max = max < COMMITLOG_RECEIVE_MAX ? max : COMMITLOG_RECEIVE_MAX};
@@ -520,8 +521,15 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         if (rc != COMMITLOG_OK || take.count > 0) {
             return rc;
         }
-        rc = receive_wait(&take, nudges, until);
-        if (rc == COMMITLOG_ETIMEDOUT && clg_os_left(store->os, until.mono_ns) == 0) {
+        /* Where others go on publishing there is always something to look at again. */
+        if (is_late) {
+            return clg_fail(err, COMMITLOG_EEND, 0, CLG_NO_POSITION,
+                            "receive: nothing came in time");
+        }
+        rc = clg_log_is_interrupted(store->core->log, until) ? COMMITLOG_EINTERRUPTED
+                                                             : receive_wait(&take, nudges, until);
+        is_late = clg_os_left(store->os, until.mono_ns) == 0;
+        if (rc == COMMITLOG_ETIMEDOUT && is_late) {
             return clg_fail(err, COMMITLOG_EEND, 0, CLG_NO_POSITION,
                             "receive: nothing came in time");
         }

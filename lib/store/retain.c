@@ -323,7 +323,7 @@ static int retain_unlink(void *ctx, uint64_t base, uint64_t *out_held, struct co
         clg_segment_unref(segment);
         return COMMITLOG_OK; /* gone already */
     }
-    int rc = clg_segment_unlink(segment, true, err);
+    int rc = clg_segment_unlink(segment, err);
     if (rc != COMMITLOG_OK) {
         clg_segment_unref(segment);
         return rc;

@@ -310,8 +310,7 @@ static void service_expire(struct service_step *step)
     service_due(step, store->services.expire_at_ns);
 }
 
-/* What is due by the store's clock. At the latest after a second again: a wall clock that is set
- * forward makes it due earlier. */
+/* What is due by the store's clock. */
 static void service_clocked(struct service_step *step,
                             int (*run)(struct commitlog_store *store, int64_t *out_wait_ns,
                                        struct commitlog_error *err))
@@ -328,7 +327,7 @@ static void service_clocked(struct service_step *step,
     }
     step->again = step->again || wait_ns == 0;
     if (wait_ns != INT64_MAX) {
-        service_due(step, step->now + (wait_ns < SERVICE_RETAIN_NS ? wait_ns : SERVICE_RETAIN_NS));
+        service_due(step, step->now + clg_store_clocked_rest_ns(wait_ns));
     }
 }
 

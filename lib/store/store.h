@@ -291,6 +291,18 @@ static inline void clg_store_announce(struct commitlog_store *store)
 /* Waits until visible > position. Statuses of commitlog_wait. */
 CLG_MUST_CHECK int clg_store_wait(struct commitlog_store *store, uint64_t position,
                                   struct clg_until until);
+/* How long to rest where something is due by the store's clock in `left_ns`. No longer than a
+ * second: a wall clock that is set forward, or a machine that was suspended, makes it due earlier.
+ * And no less than one millisecond: while a wall clock that was set back catches up, the store's
+ * stands still. */
+static inline int64_t clg_store_clocked_rest_ns(int64_t left_ns)
+{
+    const int64_t most_ns = 1000 * CLG_OS_NS_PER_MS;
+    return left_ns <= 0                 ? 0
+           : left_ns < CLG_OS_NS_PER_MS ? CLG_OS_NS_PER_MS
+           : left_ns < most_ns          ? left_ns
+                                        : most_ns;
+}
 /* Once for each public call: see struct clg_until. */
 struct clg_until clg_store_until(const struct commitlog_store *store, int32_t timeout_ms);
 

@@ -136,6 +136,24 @@ int clg_damage_list_get(struct clg_damage_list *list, size_t index, struct commi
     return rc;
 }
 
+int clg_damage_list_find(struct clg_damage_list *list, uint64_t from, uint64_t to, bool unnamed,
+                         struct commitlog_damage *out)
+{
+    int rc = COMMITLOG_ENOTFOUND;
+    CLG_ASSERT(out != NULL);
+    clg_mutex_lock(list->os, &list->lock);
+    for (size_t i = 0; rc != 0 && i < list->count; i++) {
+        const struct commitlog_damage *known = &list->items[i];
+        if (known->from_position != CLG_DAMAGE_NO_POSITION && known->from_position < to &&
+            known->to_position > from && (!unnamed || known->queue == UINT32_MAX)) {
+            *out = *known;
+            rc = 0;
+        }
+    }
+    clg_mutex_unlock(list->os, &list->lock);
+    return rc;
+}
+
 int clg_damage_list_assign(struct clg_damage_list *list, struct clg_damage_list *from)
 {
     struct clg_damage_list copy;

@@ -13,6 +13,7 @@
 #ifndef CLG_UPKEEP_DAMAGE_LIST_H
 #define CLG_UPKEEP_DAMAGE_LIST_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
@@ -41,6 +42,11 @@ void clg_damage_list_deinit(struct clg_damage_list *list);
 int clg_damage_list_add(struct clg_damage_list *list, const struct commitlog_damage *damage);
 /* COMMITLOG_ENOTFOUND past the last. */
 int clg_damage_list_get(struct clg_damage_list *list, size_t index, struct commitlog_damage *out);
+/* The first one with positions that has some in [from, to), with `unnamed` only of those that may
+ * be of any queue; or COMMITLOG_ENOTFOUND. At once: while they are got one by one, some may be
+ * dropped, and the next one is passed over. */
+int clg_damage_list_find(struct clg_damage_list *list, uint64_t from, uint64_t to, bool unnamed,
+                         struct commitlog_damage *out);
 /* The same as in `from`, in place of what there was; COMMITLOG_ENOMEM: nothing has changed. */
 int clg_damage_list_assign(struct clg_damage_list *list, struct clg_damage_list *from);
 size_t clg_damage_list_count(struct clg_damage_list *list);

@@ -3,6 +3,7 @@
  * test_interrupt.c -- one call waits once: however many sleeps it is made of, an interrupt that
  * comes between two of them ends it, and there is one time-out for all.
  */
+#include "store/store.h"
 #include "support/run_suite.h"
 #include "unit/fault_fixture.h"
 
@@ -111,7 +112,50 @@ END_TEST
 
 /* ---- one time-out ---- */
 
-enum { TIMEOUT_MS = 1000, LIFTED_MS = 900, BODY = 1000 };
+enum { TIMEOUT_MS = 1000, LIFTED_MS = 900, BODY = 1000, LOOKS_MAX = 1000 };
+
+static struct {
+    uint32_t looks;
+    uint32_t interrupt_at; /* 0: never */
+} busy;
+
+/* Each time that a receiver looks, something comes that is none of its messages. */
+static int64_t busy_clock_wall_ns(const struct commitlog_os *os)
+{
+    (void)os;
+    busy.looks++;
+    ck_assert_msg(busy.looks < LOOKS_MAX, "it looks for ever");
+    clg_log_nudge(store->core->log);
+    if (busy.looks == busy.interrupt_at) {
+        (void)clg_add_acqrel_u32(&store->interrupts, 1);
+    }
+    other.under->sleep_ns(other.under, 10 * CLG_OS_NS_PER_MS);
+    return other.under->clock_wall_ns(other.under);
+}
+
+/* _i: at once, after its time-out, or when it is interrupted. */
+START_TEST(a_receive_ends_while_others_go_on_publishing)
+{
+    static const int32_t timeouts[] = {0, TIMEOUT_MS, COMMITLOG_FOREVER};
+    struct commitlog_group *group = NULL;
+    struct commitlog_receiver *receiver = NULL;
+    struct commitlog_message message;
+    struct commitlog_delivery delivery;
+    uint32_t count = 0;
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    ck_assert_int_eq(commitlog_receiver_open(group, other.quiet, NULL, &receiver, &err), 0);
+    busy.looks = 0;
+    busy.interrupt_at = _i == 2 ? 50 : 0;
+    other.table.clock_wall_ns = busy_clock_wall_ns;
+    ck_assert_int_eq(
+        commitlog_receive(receiver, &message, &delivery, 1, timeouts[_i], &count, &err),
+        _i == 2 ? COMMITLOG_EINTERRUPTED : COMMITLOG_EEND);
+    other.table.clock_wall_ns = other.under->clock_wall_ns;
+    ck_assert_uint_lt(busy.looks, LOOKS_MAX / 2);
+    commitlog_receiver_close(receiver);
+    commitlog_group_close(group);
+}
+END_TEST
 
 static int64_t began_ns;
 
@@ -179,6 +223,7 @@ int main(void)
     tcase_add_test(cases, a_fetch_that_was_woken_for_nothing_sees_the_interrupt);
     tcase_add_test(cases, so_does_a_receive);
     tcase_add_test(cases, a_call_that_begins_later_waits_again);
+    tcase_add_loop_test(cases, a_receive_ends_while_others_go_on_publishing, 0, 3);
     tcase_add_test(cases,
                    a_reservation_that_waits_for_consumers_and_then_for_room_has_one_time_out);
     suite_add_tcase(suite, cases);

@@ -206,6 +206,58 @@ START_TEST(what_was_only_staged_survives_without_the_slot_of_its_session)
 }
 END_TEST
 
+/* Closed, the slot that says so lost, and the last message: that its place was durable only a
+ * .state says. */
+static struct commitlog_fault *lose_slot_and_last(uint64_t *out_end)
+{
+    struct clg_checkpoint newest;
+    struct clg_checkpoint other;
+    struct commitlog_fault *lost = NULL;
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(100, COMMITLOG_LEVEL_DURABLE);
+    *out_end = store_positions().published;
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+    lose_newest_slot(&newest, &other);
+    ck_assert_uint_lt(other.durable, *out_end);
+    flip_body(0, 99);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), COMMITLOG_EDAMAGED);
+    ck_assert_int_eq(commitlog_fault_clone(machine, 5, &lost), 0);
+    return lost;
+}
+
+/* A salvage is killed at any change, without the power or (_i) with it. It writes over the slot,
+ * and what opens behind it has to know that one was lost: it refuses, or the place is kept. */
+START_TEST(a_killed_salvage_does_not_hide_that_a_slot_was_lost)
+{
+    uint64_t end = 0;
+    struct commitlog_fault *lost = lose_slot_and_last(&end);
+    uint32_t refused = 0;
+    bool struck = true;
+    for (uint64_t nth = 1; struck; nth++) {
+        struct commitlog_fault *next = NULL;
+        commitlog_fault_free(machine);
+        ck_assert_int_eq(commitlog_fault_clone(lost, 5, &machine), 0);
+        commitlog_fault_cut_at(machine, nth);
+        (void)store_recover(COMMITLOG_RECOVER_SALVAGE, NULL);
+        struck = commitlog_fault_is_dead(machine) != 0;
+        ck_assert_int_eq(commitlog_fault_clone(machine, 5, &next), 0);
+        die_on(next, _i == 1);
+        commitlog_fault_cut_at(machine, 0);
+        const int32_t rc = store_open(COMMITLOG_ENGINE_STAGED);
+        ck_assert_msg(rc == 0 || rc == COMMITLOG_EDAMAGED, "%s", err.message);
+        refused += rc != 0;
+        ck_assert_msg(rc != 0 || store_positions().published >= end,
+                      "killed at change %llu: what was durable is given out again",
+                      (unsigned long long)nth);
+        (void)commitlog_close(store, NULL);
+        store = NULL;
+    }
+    commitlog_fault_free(lost);
+    ck_assert_uint_gt(refused, 3);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("lost slot");
@@ -218,6 +270,7 @@ int main(void)
     tcase_add_test(all, salvage_does_not_take_the_last_files_away);
     tcase_add_test(all, what_was_dropped_is_no_damage_to_a_reader_beside_the_writer);
     tcase_add_test(all, what_was_only_staged_survives_without_the_slot_of_its_session);
+    tcase_add_loop_test(all, a_killed_salvage_does_not_hide_that_a_slot_was_lost, 0, 2);
     suite_add_tcase(suite, all);
     return run_suite(suite);
 }

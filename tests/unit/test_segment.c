@@ -268,7 +268,7 @@ START_TEST(an_unlinked_segment_stays_readable_while_pinned)
         OK(clg_segment_map(pinned, &map, &err));
         struct clg_segment *oldest = clg_segment_set_remove_first(&set);
         ck_assert_ptr_eq(oldest, pinned);
-        OK(clg_segment_unlink(oldest, true, &err));
+        OK(clg_segment_unlink(oldest, &err));
         clg_segment_unref(oldest);
         OK(clg_segment_dir_sync(&world.dir, &err));
         char path[DIRS_PATH_MAX];
@@ -277,7 +277,7 @@ START_TEST(an_unlinked_segment_stays_readable_while_pinned)
         ck_assert_uint_eq(map[CLG_SEGMENT_DATA_START], (uint8_t)(i - 3));
         OK(clg_segment_pread(pinned, &mark, 1, pinned->data_start, &err));
         ck_assert_uint_eq(mark, (uint8_t)(i - 3));
-        ck_assert_uint_eq(clg_segment_flags(pinned), CLG_SEGMENT_UNLINKED | CLG_SEGMENT_REVOKED);
+        ck_assert_uint_eq(clg_segment_flags(pinned), CLG_SEGMENT_UNLINKED);
         clg_segment_unref(pinned);
         clg_segment_set_invariants(&set);
     }
@@ -483,7 +483,7 @@ START_TEST(the_set_keeps_the_descriptors_that_were_opened_last)
         ck_assert_uint_eq(open_of(segments, COUNT), most);
     }
     /* One that goes takes its descriptor along; its place is given to another. */
-    OK(clg_segment_unlink(segments[0], false, &err));
+    OK(clg_segment_unlink(segments[0], &err));
     clg_segment_unref(clg_segment_set_remove_first(&set));
     for (uint32_t i = 1; i < 2 * COUNT - 1; i++) {
         struct clg_segment *segment = segments[i < COUNT ? i : i - COUNT + 1];

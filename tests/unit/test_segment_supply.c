@@ -208,6 +208,9 @@ START_TEST(a_failed_flush_of_the_directory_is_final)
     OK(clg_segment_supply_step(&supply, 0, &wait, &err));
     ck_assert_int_eq(wait, CLG_OS_FOREVER);
     clg_segment_supply_free(&supply);
+    char path[DIRS_PATH_MAX]; /* which the next session would trust */
+    world_file(&world, 0, path);
+    ck_assert(!path_exists(path));
 }
 END_TEST
 
@@ -309,7 +312,7 @@ START_TEST(readers_upkeep_and_a_writer_share_set_and_supply)
         (void)clg_segment_set_close_idle(&t->set, 1);
         if (i >= 4) {
             struct clg_segment *oldest = clg_segment_set_remove_first(&t->set);
-            OK(clg_segment_unlink(oldest, false, &err));
+            OK(clg_segment_unlink(oldest, &err));
             clg_segment_unref(oldest);
         }
     }

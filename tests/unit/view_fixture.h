@@ -499,7 +499,7 @@ static inline void town_drop_oldest(struct town *t)
 {
     struct clg_segment *segment = clg_segment_set_remove_first(&t->set);
     uint64_t first = segment->base + segment->bytes + CLG_SEGMENT_DATA_START;
-    TOWN_OK(t, clg_segment_unlink(segment, false, &t->err));
+    TOWN_OK(t, clg_segment_unlink(segment, &t->err));
     clg_segment_unref(segment);
     t->first = first;
     for (uint32_t i = 0; i < TOWN_QUEUES; i++) {
