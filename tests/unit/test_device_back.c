@@ -215,6 +215,77 @@ START_TEST(without_fallocate_the_log_goes_on_over_segments)
 }
 END_TEST
 
+/* A store into a block that a full disk does not have would be SIGBUS: the map is refused before
+ * anything is claimed, and what is there goes on being read. */
+START_TEST(the_mmap_engine_enters_no_segment_without_reserved_blocks)
+{
+    static const char body[BODY];
+    struct commitlog_os table = *commitlog_fault_os(machine);
+    int32_t rc = COMMITLOG_OK;
+    uint32_t done = 0;
+    ck_assert_int_eq(store_open_with(&table, COMMITLOG_ENGINE_MMAP, COMMITLOG_RECOVER_TAIL), 0);
+    ck_assert_int_eq(commitlog_topic_open(store, "t", 1, 0, &topic, &err), 0);
+    table.fallocate = no_fallocate;
+    for (; rc == COMMITLOG_OK && done < COUNT; done += rc == COMMITLOG_OK) {
+        rc = commitlog_append(store, topic, 0, body, BODY, COMMITLOG_LEVEL_WRITTEN, NULL);
+    }
+    ck_assert_int_eq(rc, COMMITLOG_EUNSUPPORTED);
+    ck_assert_uint_gt(done, 0);
+    ck_assert_uint_eq(read_all(), COUNT + done);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    ck_assert_uint_eq(store_count(), COUNT + done);
+    ck_assert_int_eq(commitlog_append(store, topic, 0, body, BODY, COMMITLOG_LEVEL_DURABLE, NULL),
+                     0);
+}
+END_TEST
+
+static struct {
+    const struct commitlog_os *under;
+    int answer; /* to a read; 0: what there is */
+    uint32_t refused;
+} silent;
+
+static int64_t silent_pread(const struct commitlog_os *os, int fd, void *buf, size_t size,
+                            uint64_t at)
+{
+    (void)os;
+    silent.refused += silent.answer != 0;
+    return silent.answer != 0 ? silent.answer
+                              : silent.under->pread(silent.under, fd, buf, size, at);
+}
+
+/* The segments that a killed writer left are counted before they are sealed. A call that fails is
+ * no verdict on them, and nothing was written that had to hold. */
+START_TEST(a_read_that_fails_while_sealing_is_tried_again)
+{
+    uint32_t wait_ms = 0;
+    silent.under = commitlog_fault_os(machine);
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(5000, COMMITLOG_LEVEL_NONE);
+    die(false);
+    silent.under = commitlog_fault_os(machine);
+    struct commitlog_os table = *silent.under;
+    table.pread = silent_pread;
+    silent.answer = 0;
+    ck_assert_int_eq(store_open_with(&table, COMMITLOG_ENGINE_STAGED, COMMITLOG_RECOVER_TAIL), 0);
+    silent.refused = 0;
+    silent.answer = -ESTALE;
+    for (int i = 0; i < 10; i++) {
+        (void)commitlog_step(store, 1000, &wait_ms);
+    }
+    ck_assert_uint_gt(silent.refused, 0);
+    silent.answer = 0;
+    store_put(10, COMMITLOG_LEVEL_DURABLE);
+    for (int i = 0; i < 10; i++) {
+        (void)commitlog_step(store, 1000, &wait_ms);
+    }
+    ck_assert_uint_eq(store_count(), COUNT + 5010);
+    ck_assert_int_eq(commitlog_close(store, &err), 0);
+    store = NULL;
+}
+END_TEST
+
 /* ---- what headers say of the log before them ---- */
 
 enum { LARGE = 20000, TORN = 4096, SECTOR = 512 };
@@ -299,6 +370,8 @@ int main(void)
     tcase_add_loop_test(cases, a_dead_sector_hides_its_segment_for_seconds_and_no_other_one, 0, 2);
     tcase_add_loop_test(cases, memory_that_fails_while_a_file_is_made_anew_is_told, 0, 2);
     tcase_add_test(cases, without_fallocate_the_log_goes_on_over_segments);
+    tcase_add_test(cases, the_mmap_engine_enters_no_segment_without_reserved_blocks);
+    tcase_add_test(cases, a_read_that_fails_while_sealing_is_tried_again);
     suite_add_tcase(suite, cases);
     TCase *headers = tcase_create("headers");
     tcase_add_checked_fixture(headers, setup, teardown);
