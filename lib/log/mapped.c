@@ -19,9 +19,9 @@ static int mapped_enter(struct clg_log *log, struct clg_segment *segment, uint8_
 {
     (void)log;
     if (!segment->reserved) { /* the store asks only about the one that it begins with */
-        return clg_fail(err, COMMITLOG_EUNSUPPORTED, 0, segment->base,
-                        "segment %020" PRIu64 ".log: its blocks are not reserved: on a full disk "
-                        "an append by map would be killed",
+        return clg_fail(err, COMMITLOG_EIO, 0, segment->base,
+                        "segment %020" PRIu64 ".log: its blocks are not reserved, and on a full "
+                        "disk a store by the map would be SIGBUS: use engine = staged",
                         segment->base);
     }
     int rc = clg_segment_map_write(segment, out_map, err);
