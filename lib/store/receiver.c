@@ -99,7 +99,11 @@ struct receive_take {
     struct clg_work_entry entries[2 * COMMITLOG_RECEIVE_MAX];
     uint32_t entry_count;
     bool wants_topic; /* out: of dead letters, before anything else */
+    bool has_more;    /* out: pieces enough for one hold of the lock, and nothing given out */
 };
+
+/* Dead letters, say, of millions of messages whose attempts are over. */
+#define RECEIVE_PIECES 16u
 
 static int64_t receive_until(const struct receive_take *take)
 {
@@ -415,13 +419,20 @@ static int receive_round(struct receive_take *take, struct commitlog_error *err)
     take->now_ms = clg_log_time(store->core->log) / CLG_OS_NS_PER_MS;
     const struct clg_topic *topic = clg_registry_topic(&take->core->registry, receiver->topic);
     const uint32_t queues = clg_topic_queues(topic);
+    uint32_t pieces = 0;
     for (uint32_t i = 0; rc == COMMITLOG_OK && take->count == 0 && !take->wants_topic && i < queues;
          i++) {
         uint32_t queue = (receiver->turn + i) % queues;
         do {
             take->entry_count = 0;
             rc = receive_queue(take, clg_topic_number(topic, queue), err);
-        } while (rc == COMMITLOG_EAGAIN);
+        } while (rc == COMMITLOG_EAGAIN && ++pieces < RECEIVE_PIECES);
+        if (rc == COMMITLOG_EAGAIN) {
+            take->has_more = true;
+            receiver->turn = queue;
+            rc = COMMITLOG_OK;
+            break;
+        }
         /* A bad sector of one stops no other, nor does one whose dead letters have no topic. */
         if (take->count > 0 || rc != COMMITLOG_OK || take->wants_topic) {
             receiver->turn = (queue + 1) % queues;
@@ -439,6 +450,7 @@ static int receive_once(void *ctx, struct commitlog_error *err)
     struct commitlog_store *store = take->receiver->store;
     take->count = 0;
     take->wants_topic = false;
+    take->has_more = false;
     take->core = clg_store_core(store);
     take->soonest_ms = INT64_MAX;
     int rc = clg_store_fold(store, &take->core, &take->visible, err);
@@ -520,6 +532,9 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         }
         if (rc != COMMITLOG_OK || take.count > 0) {
             return rc;
+        }
+        if (take.has_more && !clg_log_is_interrupted(store->core->log, until)) {
+            continue;
         }
         /* Where others go on publishing there is always something to look at again. */
         if (is_late) {

@@ -93,6 +93,61 @@ START_TEST(so_does_a_receive)
 }
 END_TEST
 
+enum { DEAD = 40 };
+
+static uint64_t queue_end(uint32_t number)
+{
+    struct commitlog_queue_info info = {.struct_bytes = sizeof(info)};
+    ck_assert_int_eq(commitlog_queue_info(store, number, 0, &info), 0);
+    return info.next_offset;
+}
+
+static int64_t interrupting_clock_wall_ns(const struct commitlog_os *os)
+{
+    (void)os;
+    (void)clg_add_acqrel_u32(&store->interrupts, 1);
+    return other.under->clock_wall_ns(other.under);
+}
+
+/* Nobody else has the groups' lock until all are buried, unless it is given back in between. */
+START_TEST(a_receive_that_buries_many_sees_the_interrupt)
+{
+    struct commitlog_group *group = NULL;
+    struct commitlog_receiver *receiver = NULL;
+    struct commitlog_message messages[DEAD];
+    struct commitlog_delivery deliveries[DEAD];
+    struct commitlog_receiver_options wanted = {.struct_bytes = sizeof(wanted),
+                                                .flags = COMMITLOG_RECEIVE_DEAD_TOPIC,
+                                                .max_attempts = 1,
+                                                .visibility_ms = 1000};
+    uint32_t count = 0;
+    ck_assert_int_eq(commitlog_topic_open(store, "dead", 4, 1, &wanted.dead_topic, &err), 0);
+    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
+    ck_assert_int_eq(commitlog_receiver_open(group, other.quiet, &wanted, &receiver, &err), 0);
+    for (uint32_t i = 0; i < DEAD; i++) {
+        ck_assert_int_eq(
+            commitlog_append(store, other.quiet, 0, "m", 1, COMMITLOG_LEVEL_NONE, NULL), 0);
+    }
+    ck_assert_int_eq(commitlog_receive(receiver, messages, deliveries, DEAD, 0, &count, &err), 0);
+    ck_assert_uint_eq(count, DEAD);
+    ck_assert_int_eq(commitlog_append(store, other.quiet, 0, "last", 4, COMMITLOG_LEVEL_NONE, NULL),
+                     0);
+    other.under->sleep_ns(other.under, INT64_C(2000) * CLG_OS_NS_PER_MS);
+    other.table.clock_wall_ns = interrupting_clock_wall_ns;
+    ck_assert_int_eq(
+        commitlog_receive(receiver, messages, deliveries, 1, COMMITLOG_FOREVER, &count, &err),
+        COMMITLOG_EINTERRUPTED);
+    other.table.clock_wall_ns = other.under->clock_wall_ns;
+    ck_assert_uint_gt(queue_end(wanted.dead_topic), 0);
+    ck_assert_uint_lt(queue_end(wanted.dead_topic), DEAD);
+    ck_assert_int_eq(commitlog_receive(receiver, messages, deliveries, 1, 0, &count, &err), 0);
+    ck_assert_uint_eq(messages[0].body.bytes, 4);
+    ck_assert_uint_eq(queue_end(wanted.dead_topic), DEAD);
+    commitlog_receiver_close(receiver);
+    commitlog_group_close(group);
+}
+END_TEST
+
 START_TEST(a_call_that_begins_later_waits_again)
 {
     struct commitlog_cursor *cursor = NULL;
@@ -222,6 +277,7 @@ int main(void)
     tcase_add_checked_fixture(cases, interrupt_setup, teardown);
     tcase_add_test(cases, a_fetch_that_was_woken_for_nothing_sees_the_interrupt);
     tcase_add_test(cases, so_does_a_receive);
+    tcase_add_test(cases, a_receive_that_buries_many_sees_the_interrupt);
     tcase_add_test(cases, a_call_that_begins_later_waits_again);
     tcase_add_loop_test(cases, a_receive_ends_while_others_go_on_publishing, 0, 3);
     tcase_add_test(cases,
