@@ -269,18 +269,24 @@ static int scan_search(struct facts_scan *s, struct clg_scan *scan,
     if (rc != 0 && rc != COMMITLOG_ENOTFOUND && rc != COMMITLOG_EDAMAGED) {
         return clg_fail(err, rc, 0, at, "search behind %" PRIu64, at);
     }
-    s->facts->unread_blocks += search.unreadable;
     /* What a header says of the log before it was true when it was sealed, whatever has become of
      * the bytes behind it. Extended, a short file may even hold a record that is whole: what is to
      * be refused is refused before anything is written. */
     uint64_t said = clg_max_u64(search.said_durable, clg_scan_header_durable(record));
     clg_facts_witness(s->facts, said, CLG_WITNESS_BEHIND);
     uint64_t to = rc == 0 ? search.found : data_end;
+    const uint64_t found = to;
     bool none = rc == COMMITLOG_ENOTFOUND;
     rc = scan_to_stage(s, scan, at, &to, err);
+    if (rc == 0 && to < found && search.unreadable > 0) {
+        /* The blocks behind it belong to the next search, which counts them. */
+        rc = clg_scan_resync(scan, from, to, &search, err);
+        rc = rc == COMMITLOG_ENOTFOUND || rc == COMMITLOG_EDAMAGED ? 0 : rc;
+    }
     if (rc != 0) {
         return rc;
     }
+    s->facts->unread_blocks += search.unreadable;
     if (none && to == data_end && zero && search.all_zero && search.unreadable == 0) {
         /* The ordinary end of a segment that is not full. A range all the same: should anything
          * valid lie in a later segment, this is what is missing. */

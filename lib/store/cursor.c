@@ -97,6 +97,9 @@ static int cursor_seek(struct commitlog_cursor *cursor, uint32_t from, uint64_t 
         again = false;
         if (rc == COMMITLOG_OK) {
             rc = clg_cursor_aim_anew(cursor, core);
+            if (cursor->generation != core->generation) {
+                clg_reader_begin(&cursor->reader); /* pins of the core before, as in a fetch */
+            }
             rc = rc == COMMITLOG_OK ? cursor->kind->seek(cursor, core, visible, from, value) : rc;
             if (rc == COMMITLOG_OK) { /* else it stands where it stood */
                 cursor->has_last = false;

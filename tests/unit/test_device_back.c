@@ -7,6 +7,7 @@
 #include "unit/fault_fixture.h"
 
 #include "format/checkpoint.h"
+#include "format/record.h"
 #include "support/run_suite.h"
 
 enum { COUNT = 300, BODY = 1000, FETCH = 64 };
@@ -286,6 +287,28 @@ START_TEST(a_read_that_fails_while_sealing_is_tried_again)
 }
 END_TEST
 
+/* Two blocks that do not read are no more than a torn write may leave, however often what is
+ * searched ends at the stage. */
+START_TEST(blocks_behind_the_stage_are_counted_once)
+{
+    ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+    store_put(20, COMMITLOG_LEVEL_DURABLE);
+    store_put(1, COMMITLOG_LEVEL_WRITTEN);
+    store_put(20, COMMITLOG_LEVEL_NONE);
+    die(false);
+    static uint8_t blocks[8192];
+    const uint8_t *file = NULL;
+    memset(blocks, 1, sizeof(blocks));
+    const uint64_t header = find_body(segment_path(0), 20, &file) - CLG_RECORD_HEADER_BYTES;
+    ck_assert_int_eq(commitlog_fault_flip(machine, segment_path(0), header + 8, 1), 0);
+    ck_assert_int_eq(commitlog_fault_write(machine, segment_path(0), 40960, blocks, sizeof(blocks)),
+                     0);
+    ck_assert_int_eq(commitlog_fault_bad_range(machine, segment_path(0), 40960, sizeof(blocks)), 0);
+    ck_assert_msg(store_open(COMMITLOG_ENGINE_STAGED) == 0, "%s", err.message);
+    ck_assert_uint_ge(store_count(), 20);
+}
+END_TEST
+
 /* ---- what headers say of the log before them ---- */
 
 enum { LARGE = 20000, TORN = 4096, SECTOR = 512 };
@@ -376,6 +399,7 @@ int main(void)
     TCase *headers = tcase_create("headers");
     tcase_add_checked_fixture(headers, setup, teardown);
     tcase_add_loop_test(headers, a_torn_record_says_that_the_one_before_it_was_durable, 0, 2);
+    tcase_add_test(headers, blocks_behind_the_stage_are_counted_once);
     tcase_add_test(headers, an_epoch_that_cannot_rise_is_refused);
     suite_add_tcase(suite, headers);
     return run_suite(suite);
