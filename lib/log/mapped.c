@@ -18,13 +18,15 @@ static int mapped_enter(struct clg_log *log, struct clg_segment *segment, uint8_
                         struct commitlog_error *err)
 {
     (void)log;
-    if (!segment->reserved) { /* the store asks only about the one that it begins with */
-        return clg_fail(err, COMMITLOG_EIO, 0, segment->base,
-                        "segment %020" PRIu64 ".log: its blocks are not reserved, and on a full "
-                        "disk a store by the map would be SIGBUS: use engine = staged",
-                        segment->base);
+    int rc = clg_segment_reserve(segment, err);
+    if (rc == COMMITLOG_OK && !segment->reserved) {
+        /* The store has asked only about the segment that it began with. */
+        rc = clg_fail(err, COMMITLOG_EIO, 0, segment->base,
+                      "segment %020" PRIu64 ".log: its blocks are not reserved, and on a full "
+                      "disk a store by the map would be SIGBUS: use engine = staged",
+                      segment->base);
     }
-    int rc = clg_segment_map_write(segment, out_map, err);
+    rc = rc == COMMITLOG_OK ? clg_segment_map_write(segment, out_map, err) : rc;
     /* The fold reads by the other one, which a file system that has given up may refuse later. */
     const uint8_t *map;
     return rc == COMMITLOG_OK ? clg_segment_map(segment, &map, err) : rc;

@@ -7,6 +7,8 @@
 #include "unit/group_fixture.h"
 
 enum { NONE = COMMITLOG_LEVEL_NONE, WAIT_MS = 10000, SOON_MS = 1000, LOOKS_MAX = 100 };
+/* Where something comes back, the clock is asked every second. */
+enum { WAITS_MAX = WAIT_MS / 1000 };
 
 static struct commitlog_os meddling;
 static void (*meddle)(void); /* once */
@@ -230,7 +232,7 @@ START_TEST(who_waits_for_nothing_sleeps)
                      COMMITLOG_EEND);
     ck_assert(meddle == NULL);
     ck_assert_int_ge(os->clock_mono_ns(os) - began, WAIT_MS * CLG_OS_NS_PER_MS);
-    ck_assert_uint_eq(waits, 1);
+    ck_assert_uint_le(waits, WAITS_MAX);
     commitlog_receiver_close(receiver);
 }
 END_TEST
@@ -258,7 +260,7 @@ START_TEST(in_order_what_is_back_behind_another_keeps_nobody_busy)
     struct commitlog_receiver *receiver = open_receiver(COMMITLOG_RECEIVE_ORDERED);
     ck_assert_int_eq(commitlog_receive(receiver, messages, given, 64, WAIT_MS, &given_count, &err),
                      COMMITLOG_EEND);
-    ck_assert_uint_eq(waits, 1);
+    ck_assert_uint_le(waits, WAITS_MAX);
     ck_assert_uint_lt(looks, LOOKS_MAX);
     /* When the time of the first one is over it is given out, and no sooner. */
     ck_assert_int_eq(commitlog_receive(receiver, messages, given, 64, FIRST_MS, &given_count, &err),
@@ -267,7 +269,7 @@ START_TEST(in_order_what_is_back_behind_another_keeps_nobody_busy)
     ck_assert_uint_eq(given[0].offset, 0);
     ck_assert_int_ge(commitlog_fault_os(machine)->clock_mono_ns(&meddling) - began,
                      (FIRST_MS - 1) * CLG_OS_NS_PER_MS);
-    ck_assert_uint_le(waits, 3);
+    ck_assert_uint_le(waits, FIRST_MS / 1000 + 2);
     ck_assert_uint_lt(looks, LOOKS_MAX);
     commitlog_receiver_close(receiver);
 }
