@@ -9,6 +9,8 @@
 #define QUEUE_COPY_BYTES 4096u
 /* Records that are on their way from memory while one is checked. */
 #define QUEUE_AHEAD 8u
+/* Each time retention has to have passed anew: that it overtakes one record so often is a lie. */
+#define QUEUE_REFUSED_MOST 8u
 
 /* Offsets that the log lost: nothing says what they were. The bound is the last of the run, so that
  * one seek past it passes all. */
@@ -160,6 +162,8 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
         return front;
     }
     struct clg_lookup_entry *entries = cursor->scratch.entries;
+    uint64_t refused_at = UINT64_MAX;
+    uint32_t refused = 0;
     cursor->reader.random = !cursor->has_last; /* opened or moved just now */
     while (fetch->count < fetch->max) {
         struct clg_reader_run run = {.map = NULL};
@@ -181,6 +185,11 @@ static int queue_read(struct commitlog_cursor *cursor, struct clg_fetch *fetch)
             }
         }
         if (rc == COMMITLOG_ETOOSMALL && cursor->next >= fetch->bound) {
+            refused = cursor->next == refused_at ? refused + 1 : 0;
+            refused_at = cursor->next;
+            if (refused > QUEUE_REFUSED_MOST) { /* what says where the log begins, or the index */
+                return COMMITLOG_EDAMAGED;
+            }
             /* Retention passed between index and record, perhaps beyond what was visible when the
              * call began: ask again, the index says it now. */
             rc = clg_store_fold(cursor->store, &fetch->core, &fetch->visible, NULL);
