@@ -302,33 +302,35 @@ static void store_open_supply(struct commitlog_store *store, struct clg_recovery
     }
 }
 
-/* What is appended below the epoch of the record before it would be refused by all who read it
- * later. Recovery has not looked at what a clean CHECKPOINT vouches for; the views know the newest
- * record of it. One that does not read is no verdict. */
-static int store_check_epoch(struct clg_core *core, const struct clg_recovery_result *result,
-                             struct commitlog_error *err)
+/* What is appended with an epoch or a store time below that of the record before it would be
+ * refused by all who read it later. Recovery has not looked at what a clean CHECKPOINT vouches for;
+ * the views know the newest record of it. One that does not read is no verdict. */
+static int store_check_newest(struct clg_core *core, const struct clg_recovery_result *result,
+                              struct commitlog_error *err)
 {
     struct clg_segment *segment = NULL;
     uint8_t bytes[CLG_RECORD_HEADER_BYTES];
-    struct clg_record_header header = {0};
-    uint64_t last = CLG_NO_POSITION;
+    struct clg_record_header header = {.store_time = INT64_MIN};
+    uint64_t newest = CLG_NO_POSITION;
     uint32_t check = 0;
-    (void)clg_fold_last(core->fold, &last, &check);
-    if (last == CLG_NO_POSITION ||
-        clg_segment_set_pin(&core->set, last, &segment) != COMMITLOG_OK) {
+    (void)clg_fold_last(core->fold, &newest, &check);
+    if (newest == CLG_NO_POSITION ||
+        clg_segment_set_pin(&core->set, newest, &segment) != COMMITLOG_OK) {
         return COMMITLOG_OK;
     }
-    if (clg_segment_pread(segment, bytes, sizeof(bytes), last, NULL) == COMMITLOG_OK &&
-        clg_record_verify_header(bytes, clg_record_seed(segment->salt, last))) {
+    if (clg_segment_pread(segment, bytes, sizeof(bytes), newest, NULL) == COMMITLOG_OK &&
+        clg_record_verify_header(bytes, clg_record_seed(segment->salt, newest))) {
         clg_record_decode(bytes, &header);
     }
     clg_segment_unref(segment);
-    return header.epoch <= result->epoch
+    return header.epoch <= result->epoch && header.store_time <= result->last_store_time
                ? COMMITLOG_OK
-               : clg_fail(err, COMMITLOG_EDAMAGED, 0, last,
-                          "the newest record is of epoch %u, and CHECKPOINT says that there was "
-                          "none above %u: commitlog_recover reads them all",
-                          header.epoch, result->epoch - 1);
+               : clg_fail(err, COMMITLOG_EDAMAGED, 0, newest,
+                          "the newest record is of epoch %u and store time %lld, and CHECKPOINT "
+                          "says that there was none above %u and %lld: commitlog_recover reads "
+                          "them all",
+                          header.epoch, (long long)header.store_time, result->epoch - 1,
+                          (long long)result->last_store_time);
 }
 
 /* The raised epoch is durable before anything can be appended. It was not written before the views
@@ -422,7 +424,7 @@ static int store_open_writer(struct commitlog_store *store, struct commitlog_err
         rc = clg_core_open(store, core, &result, err);
     }
     if (rc == COMMITLOG_OK) {
-        rc = store_check_epoch(core, &result, err);
+        rc = store_check_newest(core, &result, err);
     }
     if (rc == COMMITLOG_OK) {
         rc = clg_groups_init(store, err);
