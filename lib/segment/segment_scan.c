@@ -582,15 +582,3 @@ int clg_scan_step(struct clg_scan *scan, struct clg_scan_record *out, struct com
     }
     return 0;
 }
-
-bool clg_scan_is_record(struct clg_segment *segment, uint64_t position, uint32_t header_check)
-{
-    uint8_t header[CLG_RECORD_HEADER_BYTES];
-    CLG_ASSERT(segment != NULL); /* the position is what a file says */
-    if (!clg_segment_holds(segment, position) ||
-        clg_segment_pread(segment, header, sizeof(header), position, NULL) != 0) {
-        return false;
-    }
-    return clg_record_verify_header(header, clg_record_seed(segment->salt, position)) &&
-           clg_load_le32(header + CLG_RECORD_AT_HEADER_CHECK) == header_check;
-}

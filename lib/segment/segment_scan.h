@@ -171,8 +171,11 @@ CLG_MUST_CHECK int clg_scan_all_zero(struct clg_scan *scan, uint64_t from, uint6
 CLG_MUST_CHECK int clg_scan_last_nonzero(struct clg_scan *scan, uint64_t from, uint64_t to,
                                          uint64_t *end, struct commitlog_error *err);
 
-/* A record with this header check begins there: by its header alone, whatever a failed read is
- * about is no. Any position. */
+/* A record begins there, by its header alone: what does not read is none. Any position, as a file
+ * may say it. */
+bool clg_scan_read_header(struct clg_segment *segment, uint64_t position,
+                          struct clg_record_header *out);
+/* And has this header check. */
 bool clg_scan_is_record(struct clg_segment *segment, uint64_t position, uint32_t header_check);
 
 const char *clg_scan_verdict_text(enum clg_scan_verdict verdict);

@@ -287,3 +287,24 @@ int clg_scan_last_nonzero(struct clg_scan *scan, uint64_t from, uint64_t to, uin
     *end = clg_min_u64(rounded, clg_max_u64(to, from));
     return 0;
 }
+
+bool clg_scan_read_header(struct clg_segment *segment, uint64_t position,
+                          struct clg_record_header *out)
+{
+    uint8_t header[CLG_RECORD_HEADER_BYTES];
+    CLG_ASSERT(segment != NULL);
+    if (position < segment->data_start || position >= segment->data_end ||
+        segment->data_end - position < CLG_RECORD_MIN ||
+        clg_segment_pread(segment, header, sizeof(header), position, NULL) != 0 ||
+        !clg_record_verify_header(header, clg_record_seed(segment->salt, position))) {
+        return false;
+    }
+    clg_record_decode(header, out);
+    return true;
+}
+
+bool clg_scan_is_record(struct clg_segment *segment, uint64_t position, uint32_t header_check)
+{
+    struct clg_record_header header;
+    return clg_scan_read_header(segment, position, &header) && header.header_check == header_check;
+}

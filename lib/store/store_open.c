@@ -11,7 +11,7 @@
 #include "base/invariant.h"
 #include "base/order.h"
 #include "base/plant.h"
-#include "format/record.h"
+#include "segment/segment_scan.h"
 #include "store/expiry.h"
 #include "store/groups.h"
 #include "store/producers.h"
@@ -309,8 +309,7 @@ static int store_check_newest(struct clg_core *core, const struct clg_recovery_r
                               struct commitlog_error *err)
 {
     struct clg_segment *segment = NULL;
-    uint8_t bytes[CLG_RECORD_HEADER_BYTES];
-    struct clg_record_header header = {.store_time = INT64_MIN};
+    struct clg_record_header header;
     uint64_t newest = CLG_NO_POSITION;
     uint32_t check = 0;
     (void)clg_fold_last(core->fold, &newest, &check);
@@ -318,12 +317,9 @@ static int store_check_newest(struct clg_core *core, const struct clg_recovery_r
         clg_segment_set_pin(&core->set, newest, &segment) != COMMITLOG_OK) {
         return COMMITLOG_OK;
     }
-    if (clg_segment_pread(segment, bytes, sizeof(bytes), newest, NULL) == COMMITLOG_OK &&
-        clg_record_verify_header(bytes, clg_record_seed(segment->salt, newest))) {
-        clg_record_decode(bytes, &header);
-    }
+    bool reads = clg_scan_read_header(segment, newest, &header);
     clg_segment_unref(segment);
-    return header.epoch <= result->epoch && header.store_time <= result->last_store_time
+    return !reads || (header.epoch <= result->epoch && header.store_time <= result->last_store_time)
                ? COMMITLOG_OK
                : clg_fail(err, COMMITLOG_EDAMAGED, 0, newest,
                           "the newest record is of epoch %u and store time %lld, and CHECKPOINT "
