@@ -141,6 +141,7 @@ int clg_run_begin_salvage(struct run *r)
     }
     struct clg_checkpoint next = *known;
     next.salvaging = true;
+    /* What tells it otherwise may be what the holes take the place of, or goes with the boot. */
     next.durable = clg_max_u64(next.durable, r->facts->witness);
     if (r->facts->bad_slots > 0) {
         /* The slot that is lost may have said more, and is written over: what it would be asked for

@@ -533,15 +533,10 @@ int32_t commitlog_receive(struct commitlog_receiver *receiver, struct commitlog_
         if (rc != COMMITLOG_OK || take.count > 0) {
             return rc;
         }
-        if (take.has_more && !clg_log_is_interrupted(store->core->log, until)) {
-            continue;
-        }
         /* Where others go on publishing there is always something to look at again. */
-        if (is_late) {
-            return clg_fail(err, COMMITLOG_EEND, 0, CLG_NO_POSITION,
-                            "receive: nothing came in time");
-        }
         rc = clg_log_is_interrupted(store->core->log, until) ? COMMITLOG_EINTERRUPTED
+             : take.has_more                                 ? COMMITLOG_OK
+             : is_late                                       ? COMMITLOG_ETIMEDOUT
                                                              : receive_wait(&take, nudges, until);
         is_late = clg_os_left(store->os, until.mono_ns) == 0;
         if (rc == COMMITLOG_ETIMEDOUT && is_late) {

@@ -40,6 +40,33 @@ START_TEST(damage_is_kept_in_order_and_once)
 }
 END_TEST
 
+/* Whatever was dropped before it, and past what lies nowhere or is of one queue. */
+START_TEST(damage_is_found_by_where_it_lies)
+{
+    struct clg_damage_list list;
+    struct commitlog_damage damage;
+    clg_damage_list_init(&list, clg_os_default());
+    clg_damage_make_lost(&damage, 3, 5);
+    ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    for (uint64_t at = 1000; at <= 4000; at += 1000) {
+        clg_damage_make(&damage, at, at + 500, "test");
+        damage.queue = at == 3000 ? 7 : UINT32_MAX;
+        ck_assert_int_eq(clg_damage_list_add(&list, &damage), 0);
+    }
+    clg_damage_list_drop_below(&list, 1500);
+    ck_assert_int_eq(clg_damage_list_find(&list, 0, 2000, false, &damage), COMMITLOG_ENOTFOUND);
+    ck_assert_int_eq(clg_damage_list_find(&list, 0, 2001, false, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, 2000);
+    ck_assert_int_eq(clg_damage_list_find(&list, 2500, UINT64_MAX, false, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, 3000);
+    ck_assert_int_eq(clg_damage_list_find(&list, 2500, UINT64_MAX, true, &damage), 0);
+    ck_assert_uint_eq(damage.from_position, 4000);
+    ck_assert_int_eq(clg_damage_list_find(&list, 4500, UINT64_MAX, false, &damage),
+                     COMMITLOG_ENOTFOUND);
+    clg_damage_list_deinit(&list);
+}
+END_TEST
+
 START_TEST(a_list_takes_the_place_of_another_however_its_ranges_came)
 {
     struct clg_damage_list list;
@@ -390,6 +417,7 @@ static Suite *upkeep_suite(void)
     TCase *all = tcase_create("upkeep");
     tcase_add_checked_fixture(all, setup, NULL);
     tcase_add_test(all, damage_is_kept_in_order_and_once);
+    tcase_add_test(all, damage_is_found_by_where_it_lies);
     tcase_add_test(all, the_list_is_bounded);
     tcase_add_test(all, a_list_takes_the_place_of_another_however_its_ranges_came);
     tcase_add_test(all, what_has_a_position_has_room_in_a_full_list);

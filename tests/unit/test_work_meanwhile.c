@@ -237,6 +237,43 @@ START_TEST(who_waits_for_nothing_sleeps)
 }
 END_TEST
 
+enum { FORWARD_MIN = 59, SECOND_NS = 1000000000 };
+
+static int64_t forward_ns;
+
+static int64_t forward_clock(const struct commitlog_os *os)
+{
+    return commitlog_fault_os(machine)->clock_wall_ns(os) + forward_ns;
+}
+
+static void set_forward(void)
+{
+    forward_ns = FORWARD_MIN * INT64_C(60) * SECOND_NS;
+}
+
+/* The message is back in an hour; while a receiver sleeps until then, the clock is set forward. */
+START_TEST(who_waits_hears_of_a_clock_that_is_set_forward)
+{
+    struct commitlog_message messages[64];
+    struct commitlog_delivery given[64];
+    uint32_t given_count = 0;
+    const struct commitlog_os *os = commitlog_fault_os(machine);
+    forward_ns = 0;
+    meddling.clock_wall_ns = forward_clock;
+    open_visible(COMMITLOG_VISIBLE_PUBLISHED);
+    give_out(1, 0);
+    struct commitlog_receiver *receiver = open_receiver(0);
+    const int64_t began = os->clock_mono_ns(os);
+    meddle = set_forward;
+    ck_assert_int_eq(
+        commitlog_receive(receiver, messages, given, 64, COMMITLOG_FOREVER, &given_count, &err), 0);
+    ck_assert_uint_eq(given_count, 1);
+    ck_assert_int_le(os->clock_mono_ns(os) - began,
+                     (60 - FORWARD_MIN + 1) * INT64_C(60) * SECOND_NS);
+    commitlog_receiver_close(receiver);
+}
+END_TEST
+
 /* Two messages are out, and the second is back: in order the first one comes before it. */
 static void give_out_of_order(int64_t first_ms)
 {
@@ -300,6 +337,7 @@ static Suite *work_meanwhile_suite(void)
     tcase_add_loop_test(cases, what_lies_behind_a_gate_is_given_out_when_it_opens, 0, 4);
     tcase_add_loop_test(cases, what_becomes_visible_is_given_out_at_once, 0, 2);
     tcase_add_test(cases, who_waits_for_nothing_sleeps);
+    tcase_add_test(cases, who_waits_hears_of_a_clock_that_is_set_forward);
     tcase_add_test(cases, in_order_what_is_back_behind_another_keeps_nobody_busy);
     tcase_add_test(cases, in_order_what_is_back_comes_when_the_one_before_it_is_done);
     suite_add_tcase(suite, cases);
