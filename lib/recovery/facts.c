@@ -249,9 +249,6 @@ static int facts_read_log(struct clg_facts *facts, struct clg_store_dir *dir,
         rc = clg_facts_scan(facts, &stage, options, err);
     }
     clg_stage_close(&stage);
-    if (facts->prefix_epoch == 0) {
-        facts->prefix_epoch = facts->have_checkpoint ? facts->checkpoint.epoch : 0;
-    }
     CLG_ASSERT(rc != 0 || facts->valid_end >= facts->prefix_end);
     return rc;
 }

@@ -182,6 +182,7 @@ struct clg_facts {
     uint64_t valid_end;     /* behind the last record that verifies anywhere */
     uint64_t unread_blocks; /* behind X, of 4096 bytes, that the device does not give */
     bool tail_zero;         /* nothing but zeros behind X, in all segments */
+    bool is_outrun;         /* a record before X is later than what a clean close says was last */
     bool gap;               /* a segment is missing between first and the last one */
     uint64_t first_record;  /* the first position that the newest scanned record states; 0: none */
     bool first_told;        /* CHECKPOINT or the log itself says `first`, whatever the files do */
@@ -192,7 +193,6 @@ struct clg_facts {
     uint64_t records_scanned;      /* before X */
     uint64_t records_behind;       /* valid ones behind X */
     uint32_t max_epoch;            /* seen in any record, header or checkpoint */
-    uint32_t prefix_epoch;         /* of the last record before X */
     int64_t last_store_time;       /* of checkpoint, records, headers: none later may be lower */
     struct clg_fact_range *ranges; /* ascending, all >= X but for missing segments */
     size_t range_count;
@@ -233,6 +233,9 @@ bool clg_facts_lost_end(const struct clg_facts *facts, uint64_t *out_from);
  * in it, or that there was nothing; or of what it says was published, and may have been
  * acknowledged at a level that survives the process. NULL: nothing became of it. */
 const char *clg_facts_live_lost(const struct clg_facts *facts);
+
+/* Is this record of a later epoch or store time than a clean close says that there was? */
+bool clg_facts_outruns(const struct clg_facts *facts, const struct clg_record_header *header);
 
 /* What is the matter with CHECKPOINT. NULL: nothing, or a writer is there. *out_torn: a power cut
  * while a slot is written leaves that; else nothing but damage does. */

@@ -116,7 +116,7 @@ static void scan_accept(struct facts_scan *s, const struct clg_record_header *he
         facts->records_behind += !facts->live.usable || start < facts->live.claimed ? records : 0;
         return;
     }
-    facts->prefix_epoch = header->epoch;
+    facts->is_outrun = facts->is_outrun || clg_facts_outruns(facts, header);
     CLG_ASSERT(end > facts->first);
 }
 
@@ -489,7 +489,7 @@ void clg_facts_reset_scan(struct clg_facts *facts)
     facts->records_behind = 0;
     facts->unread_blocks = 0;
     facts->straddled = false;
-    facts->prefix_epoch = 0;
+    facts->is_outrun = false;
     facts->tail_zero = true;
     for (size_t i = 0; i < facts->segment_count; i++) {
         facts->segments[i].used_end = facts->segments[i].base;

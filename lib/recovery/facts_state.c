@@ -149,15 +149,23 @@ int clg_facts_ask_states(struct clg_facts *facts, const struct clg_store_dir *di
     return rc;
 }
 
+bool clg_facts_outruns(const struct clg_facts *facts, const struct clg_record_header *header)
+{
+    CLG_ASSERT(!facts->clean || facts->have_checkpoint);
+    return facts->clean && (header->epoch > facts->checkpoint.epoch ||
+                            header->store_time > facts->checkpoint.store_time);
+}
+
 const char *clg_facts_checkpoint_wrong(const struct clg_facts *facts, bool *out_torn)
 {
     /* Without any record the creation of the store may not have come to it. */
     const bool begun = facts->records_scanned > 0;
     *out_torn = facts->have_checkpoint && facts->bad_slots == 1;
     CLG_ASSERT(facts->bad_slots <= CLG_CHECKPOINT_SLOTS);
-    return facts->writer_live                 ? NULL
-           : facts->bad_slots > 1             ? "both slots of CHECKPOINT are damaged"
-           : *out_torn                        ? "a slot of CHECKPOINT is damaged"
+    return facts->writer_live     ? NULL
+           : facts->bad_slots > 1 ? "both slots of CHECKPOINT are damaged"
+           : *out_torn            ? "a slot of CHECKPOINT is damaged"
+           : facts->is_outrun ? "CHECKPOINT says that the store was closed before its newest record"
            : facts->have_checkpoint || !begun ? NULL
            : facts->checkpoint_file           ? "CHECKPOINT says nothing"
                                               : "there is no CHECKPOINT";

@@ -319,8 +319,9 @@ static bool plan_is_closed(const struct plan_make *m)
 {
     const struct clg_facts *facts = m->facts;
     CLG_ASSERT(!m->options->read_only);
-    return m->options->close && facts->clean && !m->damaged && m->plan->step_count == 0 &&
-           m->plan->first == facts->checkpoint.first && m->plan->end == facts->checkpoint.durable;
+    return m->options->close && facts->clean && !facts->is_outrun && !m->damaged &&
+           m->plan->step_count == 0 && m->plan->first == facts->checkpoint.first &&
+           m->plan->end == facts->checkpoint.durable;
 }
 
 static void plan_end(struct plan_make *m)

@@ -266,6 +266,7 @@ static int verify_segment(struct clg_verify *v, const struct clg_facts *facts,
             seen.first_time = scan.records == 1 ? record.header.store_time : seen.first_time;
             seen.last_time = record.header.store_time;
             seen.epoch = record.header.epoch;
+            v->is_outrun = v->is_outrun || clg_facts_outruns(facts, &record.header);
         } else {
             rc = verify_failed(v, &scan, &record, limit);
         }
@@ -534,6 +535,7 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
         rc = clg_fail(err, COMMITLOG_ENOTFOUND, 0, CLG_NO_POSITION, "there is no store");
     } else {
         rc = verify_files(&v, &facts);
+        facts.is_outrun = facts.is_outrun || v.is_outrun;
         rc = rc == 0 ? clg_verify_states(&v, facts.first) : rc;
     }
     if (rc == 0) {

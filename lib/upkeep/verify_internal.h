@@ -21,6 +21,7 @@ struct clg_verify {
     uint64_t queue_records; /* of the segment that is looked at: those that are in a queue, */
     uint64_t keys;          /* their keys, as far as it defines the topics, */
     bool counted;           /* and that is all of them: it is sound to its end */
+    bool is_outrun;         /* as in the facts, of all records */
     bool damaged;           /* some of its records are not there: who points there may be right */
 };
 
