@@ -219,7 +219,7 @@ static int facts_overlap(const struct clg_facts *facts, struct commitlog_error *
         }
         if (before != NULL && before->base + before->bytes > fact->base) {
             return clg_fail(err, COMMITLOG_EDAMAGED, 0, fact->base,
-                            "segments %020" PRIu64 ".log (%" PRIu64 " bytes by its header) and "
+                            "segments %020" PRIu64 ".log (%" PRIu64 " bytes) and "
                             "%020" PRIu64 ".log overlap: move the wrong one out of log/",
                             before->base, before->bytes, fact->base);
         }

@@ -248,6 +248,26 @@ static int recover_report(struct recover *v)
                                                   : recover_report_holes(v);
 }
 
+/* Its files cannot even be told apart: why not is all that there is to report. */
+static int recover_report_refused(struct recover *v)
+{
+    const struct clg_recovery_report *report = v->options->report;
+    uint64_t at = v->err != NULL && v->err->position != CLG_NO_POSITION ? v->err->position : 0;
+    struct commitlog_damage damage = {.struct_bytes = sizeof(damage),
+                                      .queue = CLG_QUEUE_NONE,
+                                      .from_position = at,
+                                      .to_position = at};
+    (void)snprintf(damage.reason, sizeof(damage.reason), "%.*s", (int)sizeof(damage.reason) - 1,
+                   v->err != NULL ? v->err->message : commitlog_error_text(COMMITLOG_EDAMAGED));
+    CLG_ASSERT(!v->have_facts);
+    v->worst_tail = COMMITLOG_TAIL_DAMAGED;
+    if (recover_tell(v, at, at) < 0 ||
+        (report != NULL && report->damage(report->ctx, &damage) != 0)) {
+        return clg_fail(v->err, COMMITLOG_ENOMEM, ENOMEM, CLG_NO_POSITION, "report");
+    }
+    return COMMITLOG_EDAMAGED;
+}
+
 static void recover_drop_round(struct recover *v)
 {
     if (v->have_plan) {
@@ -326,7 +346,9 @@ static int recover_write(struct recover *v)
     for (uint32_t round = 0; round < RECOVER_ROUNDS_MAX; round++) {
         recover_drop_round(v);
         int rc = recover_think(v);
-        rc = rc == 0 ? recover_report(v) : rc;
+        rc = rc == 0                    ? recover_report(v)
+             : rc == COMMITLOG_EDAMAGED ? recover_report_refused(v)
+                                        : rc;
         if (rc != 0) {
             return rc;
         }

@@ -501,6 +501,19 @@ static int verify_await(struct clg_verify *v, const struct clg_facts *facts)
     return rc;
 }
 
+/* Its files cannot even be told apart: why not is all that there is to report. */
+static int verify_refused(struct clg_verify *v, struct commitlog_recovery *out)
+{
+    uint64_t at = v->err != NULL && v->err->position != CLG_NO_POSITION ? v->err->position : 0;
+    const char *why = v->err != NULL ? v->err->message : commitlog_error_text(COMMITLOG_EDAMAGED);
+    CLG_ASSERT(v->counts->damaged_ranges == 0);
+    memset(out, 0, sizeof(*out));
+    out->struct_bytes = sizeof(*out);
+    out->tail = COMMITLOG_TAIL_DAMAGED;
+    int rc = clg_verify_say(v, at, at, why);
+    return rc != 0 ? rc : COMMITLOG_EDAMAGED;
+}
+
 int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *options,
                    struct clg_verify_counts *counts, struct commitlog_recovery *summary,
                    struct commitlog_error *err)
@@ -519,7 +532,7 @@ int clg_verify_run(struct clg_store_dir *dir, const struct clg_verify_options *o
         .read_only = true, .progress = options->progress, .progress_ctx = options->progress_ctx};
     int rc = clg_facts_collect(dir, &facts_options, &facts, err);
     if (rc != 0) {
-        return rc;
+        return rc == COMMITLOG_EDAMAGED ? verify_refused(&v, summary) : rc;
     }
     v.end = facts.prefix_end;
     /* From here on some of it is only in a dead writer's memory; the facts have verified all that

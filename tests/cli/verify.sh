@@ -44,7 +44,41 @@ test_checkpoint() {
     run 0 "$commitlog" verify "$store"
 }
 
-all='lost_blocks checkpoint'
+# What cannot be told apart is not called sound, and nobody is sent where nothing is to be had.
+test_unknown() {
+    section 'neither CHECKPOINT nor a segment is there'
+    local store=$work/unknown
+    make_store "$store" 600
+    rm "$store"/log/* "$store/CHECKPOINT"
+    run 1 "$commitlog" verify "$store"
+    prints "verify tells" '^damage: positions 0 to 0: files are there, but no log$'
+    prints "the verdict" '^verdict: *DAMAGED$'
+    prints "the end" '^end of log: *damaged$'
+    run 1 "$commitlog" recover "$store" --mode salvage
+    prints "recover tells" '^damage: positions 0 to 0: files are there, but no log$'
+    prints "the end" '^end of log: *damaged$'
+    same "salvage does not advise salvage" 0 "$(grep -c 'keeps all that is sound' "$err")"
+}
+
+# Two files of one store whose headers hold, and one goes beyond where the other begins.
+test_overlap() {
+    section 'segments overlap'
+    local store=$work/overlap other=$work/overlap-larger
+    make_store "$store" 5
+    cp -a "$store" "$other"
+    make_store "$store" 600
+    seq 600 | "$commitlog" append "$other" -t t --queue 0 --level none --segment-size 1M
+    seq 9000 | "$commitlog" append "$other" -t t --queue 0 --level none --segment-size 1M
+    cp "$other/log/00000000000000065536.log" "$store/log/00000000000000065536.log"
+    run 1 "$commitlog" verify "$store"
+    prints "the whole advice" '^damage: .* overlap: move the wrong one out of log/$'
+    prints "the verdict" '^verdict: *DAMAGED$'
+    rm "$store/log/00000000000000065536.log"
+    run 0 "$commitlog" recover "$store" --mode salvage
+    run 0 "$commitlog" verify "$store"
+}
+
+all='lost_blocks checkpoint unknown overlap'
 for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"
