@@ -490,10 +490,12 @@ static int verify_await(struct clg_verify *v, const struct clg_facts *facts)
     if (plan.unrecovered_bytes > 0) {
         (void)snprintf(line, sizeof(line),
                        "%s: %" PRIu64 " bytes of records behind position %" PRIu64
-                       " await recovery; `commitlog recover' or the next writer makes them "
-                       "readable",
+                       " await recovery%s",
                        wrong != NULL ? wrong : "the last writer did not close the store",
-                       plan.unrecovered_bytes, plan.serve_end);
+                       plan.unrecovered_bytes, plan.serve_end,
+                       plan.tail == COMMITLOG_TAIL_DAMAGED
+                           ? ", which the damage keeps from being done"
+                           : "; `commitlog recover' or the next writer makes them readable");
         rc = clg_verify_note(v, line);
     }
     clg_plan_free(&plan);

@@ -78,7 +78,54 @@ test_overlap() {
     run 0 "$commitlog" verify "$store"
 }
 
-all='lost_blocks checkpoint unknown overlap'
+# killed_store DIR: its writer died, and nothing is proven durable.
+killed_store() {
+    local pid
+    rm -f "$work/lines" "$work/acks"
+    mkfifo "$work/lines"
+    "$commitlog" append "$1" -t t --queue 0 --level none --acks --segment-size 1M -o thread=0 \
+        <"$work/lines" >"$work/acks" 2>/dev/null &
+    pid=$!
+    started+=("$pid")
+    exec 9>"$work/lines"
+    seq 1500 >&9
+    check "the writer runs" wait_for lines_at_least "$work/acks" 1500
+    kill -9 "$pid"
+    wait "$pid" 2>/dev/null
+    exec 9>&-
+    started=()
+}
+
+# What awaits recovery, and recovery is refused.
+test_await_damaged() {
+    section 'recovery is refused'
+    local store=$work/await
+    killed_store "$store"
+    echo abc >"$store/log/00000000000000069632.log"
+    run 1 "$commitlog" recover "$store"
+    run 1 "$commitlog" verify "$store"
+    prints "verify tells" 'await recovery, which the damage keeps from being done$'
+    run 1 "$commitlog" read "$store" -t t
+    says "read tells" 'await recovery, which damage keeps from being done: see .commitlog verify'
+    rm "$store/log/00000000000000069632.log"
+    run 0 "$commitlog" verify "$store"
+    prints "verify tells" 'await recovery; .commitlog recover. or the next writer makes them'
+}
+
+# A copy has no live area: what was acknowledged is not known, and strict refuses what is no damage.
+test_strict() {
+    section 'strict refuses what is sound'
+    local store=$work/strict
+    killed_store "$work/killed"
+    cp -a "$work/killed" "$store"
+    run 0 "$commitlog" verify "$store"
+    run 1 "$commitlog" recover "$store" --mode strict
+    same "verify names nothing" 0 "$(grep -c 'names the damage' "$err")"
+    says "what may be done" 'without --mode strict'
+    run 0 "$commitlog" recover "$store"
+}
+
+all='lost_blocks checkpoint unknown overlap await_damaged strict'
 for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"

@@ -146,13 +146,19 @@ bool store_tell_unrecovered(struct cli *cli, struct store *store)
     uint64_t end;
     const uint64_t bytes = store_unrecovered(store, &end);
     if (bytes > 0 && !store->told_unrecovered) {
+        struct commitlog_recovery recovery = {.struct_bytes = sizeof(recovery)};
+        const bool damaged = commitlog_recovery_get(store->handle, &recovery) == COMMITLOG_OK &&
+                             recovery.tail == COMMITLOG_TAIL_DAMAGED;
         char amount[32];
         when_amount(bytes, amount, sizeof(amount));
         store->told_unrecovered = true;
         cli_error(cli,
                   "%s: the last writer did not close the store: %s of records behind position %llu "
-                  "await recovery; `commitlog recover %s' or the next writer makes them readable",
-                  cli->dir, amount, (unsigned long long)end, cli->dir);
+                  "await recovery%s%s%s",
+                  cli->dir, amount, (unsigned long long)end,
+                  damaged ? ", which damage keeps from being done: see `commitlog verify "
+                          : "; `commitlog recover ",
+                  cli->dir, damaged ? "'" : "' or the next writer makes them readable");
     }
     return bytes > 0;
 }
