@@ -90,7 +90,10 @@ static int verify_state_one(struct verify_states *s, const char *name, uint64_t 
     if (rc == -ENOENT) {
         return 0; /* beside a writer, which keeps the newest */
     }
-    if (rc < 0 || stat.type != CLG_OS_FILE || stat.size_bytes == 0) {
+    if (rc >= 0 && stat.type != CLG_OS_FILE) {
+        return verify_state_say(s, position, "is not a file: move it away");
+    }
+    if (rc < 0 || stat.size_bytes == 0) {
         return verify_state_say(s, position, "is not a file with something in it");
     }
     int fd = os->open_at(os, s->v->dir->view_fd, name, CLG_OS_OPEN_READ, 0);

@@ -88,7 +88,10 @@ static int verify_file_load(struct verify_file *file, enum clg_segment_file kind
     if (rc == -ENOENT) {
         return COMMITLOG_ENOTFOUND;
     }
-    if (rc < 0 || stat.type != CLG_OS_FILE || stat.size_bytes == 0) {
+    if (rc >= 0 && stat.type != CLG_OS_FILE) {
+        return verify_file_say(file, "is not a file: move it away");
+    }
+    if (rc < 0 || stat.size_bytes == 0) {
         return verify_file_say(file, "is not a file with something in it");
     }
     if (stat.size_bytes > verify_file_limit(file, kind)) {

@@ -78,6 +78,23 @@ test_overlap() {
     run 0 "$commitlog" verify "$store"
 }
 
+test_no_file() {
+    section 'what is no file in view/'
+    local store=$work/no-file name
+    make_store "$store" 600
+    for name in 00000000000000065536.cq 00000000000000065536.state; do
+        rm -f "$store/view/$name"
+        mkdir "$store/view/$name"
+        run 1 "$commitlog" verify "$store"
+        prints "what to do" "^damage: .*: view/$name: is not a file: move it away$"
+        same "a rebuild leaves it" 0 "$(grep -c 'rebuild' "$out")"
+        run 0 "$commitlog" rebuild "$store"
+        run 1 "$commitlog" verify "$store"
+        rmdir "$store/view/$name"
+        run 0 "$commitlog" verify "$store"
+    done
+}
+
 # killed_store DIR: its writer died, and nothing is proven durable.
 killed_store() {
     local pid
@@ -125,7 +142,7 @@ test_strict() {
     run 0 "$commitlog" recover "$store"
 }
 
-all='lost_blocks checkpoint unknown overlap await_damaged strict'
+all='lost_blocks checkpoint unknown overlap no_file await_damaged strict'
 for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"

@@ -63,7 +63,7 @@ static bool report_derived(const struct commitlog_report *report)
         if (commitlog_report_damage(report, i, &damage) != COMMITLOG_OK) {
             return false;
         }
-        if (strncmp(damage.reason, "view/", 5) == 0) {
+        if (strncmp(damage.reason, "view/", 5) == 0 && strstr(damage.reason, "move it") == NULL) {
             return true;
         }
     }
