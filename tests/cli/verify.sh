@@ -58,6 +58,8 @@ test_unknown() {
     prints "recover tells" '^damage: positions 0 to 0: files are there, but no log$'
     prints "the end" '^end of log: *damaged$'
     same "salvage does not advise salvage" 0 "$(grep -c 'keeps all that is sound' "$err")"
+    echo x | run 1 "$commitlog" append "$store" -t t -o recovery=salvage
+    same "nor does append" 0 "$(grep -c 'keeps all that is sound' "$err")"
 }
 
 # Two files of one store whose headers hold, and one goes beyond where the other begins.
@@ -138,11 +140,61 @@ test_strict() {
     run 0 "$commitlog" verify "$store"
     run 1 "$commitlog" recover "$store" --mode strict
     same "verify names nothing" 0 "$(grep -c 'names the damage' "$err")"
-    says "what may be done" 'without --mode strict'
+    says "what may be done" 'strict refuses more than damage, .commitlog recover'
+    echo x | run 1 "$commitlog" append "$store" -t t -o recovery=strict
+    says "the same" 'strict refuses more than damage, .commitlog recover'
     run 0 "$commitlog" recover "$store"
 }
 
-all='lost_blocks checkpoint unknown overlap no_file await_damaged strict'
+test_mode() {
+    section 'others may write into the directory'
+    local store=$work/mode
+    make_store "$store" 5
+    chmod 777 "$store"
+    echo x | run 2 "$commitlog" append "$store" -t t
+    says "what to do" 'chmod go-w$'
+    same "nobody is to be asked" 0 "$(grep -c 'ask the owner' "$err")"
+    chmod go-w "$store"
+    echo x | run 0 "$commitlog" append "$store" -t t
+}
+
+# Runs in a mount namespace of its own: what is to be cut has no room in quarantine/.
+no_room() {
+    mount -t tmpfs -o size=512k none "$2" || exit 77
+    cp -a "$1" "$2/s"
+    dd if=/dev/zero of="$2/fill" bs=4096 status=none 2>/dev/null
+    "$commitlog" recover "$2/s" 2>"$3/no-room" >/dev/null
+    "$commitlog" retain "$2/s" --bytes 1M 2>"$3/no-room-retain" >/dev/null
+    rm "$2/fill"
+    "$commitlog" recover "$2/s" >/dev/null 2>&1
+    echo $? >"$3/no-room-status"
+}
+export -f no_room
+export commitlog
+
+# Retention opens the store, too: it cannot make the room that opening needs.
+test_quarantine() {
+    section 'no room for what is cut'
+    local store=$work/quarantine log
+    if [ "$(id -u)" != 0 ] || ! unshare -m true 2>/dev/null; then
+        skip "quarantine: needs the right to mount a tmpfs"
+        return
+    fi
+    make_store "$store" 5
+    log=$store/log/00000000000000000000.log
+    head -c 4096 /dev/urandom | dd of="$log" bs=1 seek=40000 conv=notrunc status=none
+    rm "$store/CHECKPOINT" # else opening need not look behind the end
+    mkdir "$work/disk"
+    check "the test itself" timeout -k 5 60 unshare -m bash -c 'no_room "$@"' no_room "$store" \
+        "$work/disk" "$work"
+    check "recover" grep -q 'nothing was cut, open read-only or make room' "$work/no-room"
+    same "retain is not advised" 0 "$(grep -c 'commitlog retain. drops' "$work/no-room")"
+    check "retain" grep -q 'nothing was cut, open read-only or make room' "$work/no-room-retain"
+    same "nothing is stored again" 0 "$(grep -c 'stored again' "$work/no-room-retain")"
+    same "when there is room" 0 "$(cat "$work/no-room-status")"
+}
+
+all='lost_blocks checkpoint unknown overlap no_file await_damaged strict mode quarantine'
 for each in "${@:-$all}"; do
     for name in $each; do
         "test_$name"

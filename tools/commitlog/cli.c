@@ -132,6 +132,9 @@ int cli_fail(struct cli *cli, const char *what, int32_t code, const struct commi
     } else {
         cli_error(cli, "%s: %s%s", what, text, place);
     }
+    if (strstr(text, "or make room") != NULL || strstr(text, "chmod go-w") != NULL) {
+        return cli_status(code); /* what is to be done, and nothing else would do */
+    }
     if (code == COMMITLOG_ENOSPC && strcmp(cli->command, "retain") == 0) {
         cli_error(cli, "the disk is full: there is no room for what is to be stored again; make "
                        "some outside of the store, then go on");

@@ -242,13 +242,29 @@ static bool store_has_parent(const char *dir)
     return there;
 }
 
-void store_hint(struct cli *cli, int mode, int32_t code)
+/* What may be done when recovery refuses. When salvage does, its text says what has to be done
+ * first, if anything can. */
+static void store_hint_refused(struct cli *cli, const struct store *store)
 {
-    if (code == COMMITLOG_EDAMAGED && !store_reads(mode)) {
+    uint64_t how = COMMITLOG_RECOVER_TAIL;
+    (void)commitlog_options_get(store->options, COMMITLOG_OPT_RECOVERY, &how);
+    if (how == COMMITLOG_RECOVER_STRICT) {
+        cli_error(cli,
+                  "nothing was changed; strict refuses more than damage, `commitlog recover %s' "
+                  "nothing else",
+                  cli->dir);
+    } else if (how != COMMITLOG_RECOVER_SALVAGE) {
         cli_error(cli,
                   "nothing was changed; `commitlog verify %s' names the damage, `commitlog recover "
                   "%s --mode salvage' keeps all that is sound",
                   cli->dir, cli->dir);
+    }
+}
+
+void store_hint(struct cli *cli, const struct store *store, int mode, int32_t code)
+{
+    if (code == COMMITLOG_EDAMAGED && !store_reads(mode)) {
+        store_hint_refused(cli, store);
     } else if (code == COMMITLOG_ENOTFOUND && store_may_be_new(cli->command) &&
                store_has_parent(cli->dir)) {
         cli_error(cli, "`commitlog create %s' makes a new store, and so does append", cli->dir);
@@ -285,7 +301,7 @@ int store_open(struct cli *cli, struct store *store, int mode, const struct stor
     watch_progress(cli->watch, NULL);
     if (rc != COMMITLOG_OK) {
         const int failed = cli_fail(cli, cli->dir, rc, &err);
-        store_hint(cli, mode, rc);
+        store_hint(cli, store, mode, rc);
         store->handle = NULL;
         /* "Not found" is for records: a store that is not there means: cannot run. */
         return rc == COMMITLOG_ENOTFOUND ? CLI_CANNOT : failed;

@@ -51,7 +51,7 @@ enum { STORE_READ, STORE_LIST, STORE_WRITE, STORE_CREATE, STORE_WRITE_OR_CREATE 
 int store_prepare(struct cli *cli, struct store *store, int mode,
                   const struct store_options *given);
 /* After the report of an open, or of what opens by itself, that failed so: what may be done. */
-void store_hint(struct cli *cli, int mode, int32_t code);
+void store_hint(struct cli *cli, const struct store *store, int mode, int32_t code);
 /* store_prepare and open; CLI_DONE: the store is open. Else the exit code after a report, or
  * CLI_ENDED when the command was ended meanwhile. */
 int store_open(struct cli *cli, struct store *store, int mode, const struct store_options *given);

@@ -73,23 +73,10 @@ static int32_t repair_rebuild(const struct cli *cli, struct store *store, uint32
     return commitlog_rebuild(cli->dir, store->options, err);
 }
 
-/* What may be done when it was refused. Strict refuses what is no damage, too; when salvage does,
- * its text says what has to be done first, if anything can. */
-static void repair_hint(struct cli *cli, int32_t rc, uint64_t mode)
-{
-    if (rc == COMMITLOG_EDAMAGED && mode == COMMITLOG_RECOVER_STRICT) {
-        cli_error(cli,
-                  "nothing was changed; `commitlog recover %s' without --mode strict refuses "
-                  "nothing but damage",
-                  cli->dir);
-    } else if (mode != COMMITLOG_RECOVER_SALVAGE) {
-        store_hint(cli, STORE_WRITE, rc);
-    }
-}
-
 /* Prints the report and turns the result into an exit code. */
-static int repair_tell(struct cli *cli, const struct commitlog_report *report, int32_t rc,
-                       const struct commitlog_error *err, bool json, bool verify, uint64_t mode)
+static int repair_tell(struct cli *cli, const struct store *store,
+                       const struct commitlog_report *report, int32_t rc,
+                       const struct commitlog_error *err, bool json, bool verify)
 {
     if (report != NULL && json) {
         report_print_json(cli, report, rc, verify);
@@ -102,7 +89,7 @@ static int repair_tell(struct cli *cli, const struct commitlog_report *report, i
     (void)out_flush(&cli->out);
     const int status = cli_fail(cli, cli->dir, rc, err);
     if (!verify) {
-        repair_hint(cli, rc, mode);
+        store_hint(cli, store, STORE_WRITE, rc);
     }
     return rc == COMMITLOG_ENOTFOUND ? CLI_CANNOT : status;
 }
@@ -126,7 +113,7 @@ int command_verify(int argc, const char **argv)
     status = store_prepare(&cli, &store, STORE_READ, NULL);
     if (status == CLI_DONE) {
         const int32_t rc = repair_run(&cli, &store, "verifying", repair_verify, 0, &report, &err);
-        status = repair_tell(&cli, report, rc, &err, json != 0, true, 0);
+        status = repair_tell(&cli, &store, report, rc, &err, json != 0, true);
     }
     commitlog_report_free(report);
     status = store_close(&cli, &store, status);
@@ -187,7 +174,7 @@ int command_recover(int argc, const char **argv)
             rc = repair_run(&cli, &store, "recovering", repair_recover,
                             plan != 0 ? COMMITLOG_RECOVER_PLAN_ONLY : 0, &report, &err);
         }
-        status = repair_tell(&cli, report, rc, &err, json != 0, false, value);
+        status = repair_tell(&cli, &store, report, rc, &err, json != 0, false);
     }
     commitlog_report_free(report);
     status = store_close(&cli, &store, status);
@@ -210,7 +197,7 @@ int command_rebuild(int argc, const char **argv)
     status = store_prepare(&cli, &store, STORE_WRITE, NULL);
     if (status == CLI_DONE) {
         const int32_t rc = repair_run(&cli, &store, "rebuilding", repair_rebuild, 0, NULL, &err);
-        status = repair_tell(&cli, NULL, rc, &err, false, false, COMMITLOG_RECOVER_TAIL);
+        status = repair_tell(&cli, &store, NULL, rc, &err, false, false);
     }
     status = store_close(&cli, &store, status);
     return cli_end(&cli, status);
