@@ -401,7 +401,7 @@ static int verify_checkpoint(struct clg_verify *v, const struct clg_facts *facts
     }
     (void)snprintf(line, sizeof(line),
                    "%s, or the power went while it was written: whether the last writer closed the "
-                   "store is not known; the next one writes it anew",
+                   "store is not known; the next one to open it writes it anew",
                    wrong);
     return clg_verify_note(v, line);
 }

@@ -126,6 +126,11 @@ test_await_damaged() {
     prints "verify tells" 'await recovery, which the damage keeps from being done$'
     run 1 "$commitlog" read "$store" -t t
     says "read tells" 'await recovery, which damage keeps from being done: see .commitlog verify'
+    cp -a "$store" "$store-slot"
+    printf XXXX | dd of="$store-slot/CHECKPOINT" bs=1 seek=100 conv=notrunc status=none
+    run 1 "$commitlog" recover "$store-slot"
+    run 1 "$commitlog" verify "$store-slot"
+    prints "of a slot" 'the next one to open it writes it anew$'
     rm "$store/log/00000000000000069632.log"
     run 0 "$commitlog" verify "$store"
     prints "verify tells" 'await recovery; .commitlog recover. or the next writer makes them'
