@@ -257,8 +257,9 @@ int32_t commitlog_rebuild(const char *path, const struct commitlog_options *give
         return rc;
     }
     /* A store that cannot be folded (newer, damaged) keeps what it has: without it, damage in a
-     * sealed segment would keep out the next writer. */
-    struct clg_recovery_options wanted = {.plan_only = true, .full = true};
+     * sealed segment would keep out the next writer. And what is recovered by all of its records is
+     * one that opens. */
+    struct clg_recovery_options wanted = {.close = true, .full = true};
     struct commitlog_recovery ignored;
     rc = offline_recover(&options, &dir, &wanted, &ignored, err);
     if (rc == COMMITLOG_OK) {

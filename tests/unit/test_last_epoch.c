@@ -123,6 +123,23 @@ START_TEST(a_writer_is_not_let_below_the_newest_record)
 }
 END_TEST
 
+START_TEST(a_store_that_is_rebuilt_opens)
+{
+    for (int session = 1; session <= 3; session++) {
+        ck_assert_int_eq(store_open(COMMITLOG_ENGINE_STAGED), 0);
+        store_put(10, COMMITLOG_LEVEL_DURABLE);
+        close_store();
+    }
+    age(_i == 0 ? 1 : 3, _i == 0 ? INT64_MAX : 1);
+    struct commitlog_options *writes = options_of(COMMITLOG_READ_WRITE);
+    ck_assert_int_eq(commitlog_rebuild("/store", writes, &err), 0);
+    ck_assert_int_eq(commitlog_open("/store", writes, &store, &err), 0);
+    ck_assert_uint_eq(store_count(), 30);
+    close_store();
+    commitlog_options_free(writes);
+}
+END_TEST
+
 static Suite *epoch_suite(void)
 {
     Suite *suite = suite_create("last epoch");
@@ -130,6 +147,7 @@ static Suite *epoch_suite(void)
     tcase_add_checked_fixture(all, setup, teardown);
     tcase_add_loop_test(all, verify_says_what_the_next_writer_does, 0, 2);
     tcase_add_loop_test(all, a_writer_is_not_let_below_the_newest_record, 0, 2);
+    tcase_add_loop_test(all, a_store_that_is_rebuilt_opens, 0, 2);
     suite_add_tcase(suite, all);
     return suite;
 }
