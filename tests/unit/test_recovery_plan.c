@@ -119,6 +119,19 @@ START_TEST(salvage_keeps_what_verifies_behind_a_hole)
 }
 END_TEST
 
+/* More ranges than are listed: of the listed some become holes (_i), or all lie behind the end. */
+START_TEST(salvage_goes_on_only_where_listed_ranges_become_holes)
+{
+    (_i == 0 ? torn : torn_with_valid)();
+    facts.more_ranges = true;
+    make(COMMITLOG_RECOVER_SALVAGE, false);
+    ck_assert_int_eq(plan.again, _i == 1);
+    ck_assert_int_eq(find(CLG_STEP_SALVAGE_HOLE, 0) >= 0, _i == 1);
+    ck_assert_int_eq(find(CLG_STEP_ZERO, 0) >= 0, _i == 0);
+    ck_assert_int_eq(find(CLG_STEP_CHECKPOINT, 0) >= 0, _i == 0);
+}
+END_TEST
+
 /* Damage that is one hole in place of several records, a footer that fails, one that miscounts. */
 START_TEST(salvage_clears_a_footer_that_would_not_fit_once_all_before_it_is_durable)
 {
@@ -543,6 +556,7 @@ static Suite *plan_suite(void)
     tcase_add_test(table, strict_refuses_a_torn_tail_and_changes_nothing);
     tcase_add_loop_test(table, strict_refuses_two_bad_slots, 0, 2);
     tcase_add_test(table, salvage_keeps_what_verifies_behind_a_hole);
+    tcase_add_loop_test(table, salvage_goes_on_only_where_listed_ranges_become_holes, 0, 2);
     tcase_add_loop_test(
         table, salvage_clears_a_footer_that_would_not_fit_once_all_before_it_is_durable, 0, 3);
     tcase_add_test(table, below_the_witness_it_is_damage);
