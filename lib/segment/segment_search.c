@@ -29,7 +29,7 @@ static int search_next_chunk(struct clg_scan *scan, uint64_t from, uint64_t to,
     CLG_ASSERT(from < to);
     CLG_ASSERT(to <= scan->segment->base + scan->segment->bytes);
     uint64_t need = clg_min_u64(CLG_RECORD_ALIGN, to - from);
-    scan->read_ahead = CLG_SCAN_WINDOW_BYTES;
+    scan->read_ahead = clg_min_u64(CLG_SCAN_WINDOW_BYTES, to - from);
     int rc = clg_scan_load(scan, from, need, &chunk->bytes, err);
     if (rc < 0) {
         return rc;

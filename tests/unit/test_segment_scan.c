@@ -456,6 +456,21 @@ START_TEST(zeros_and_the_last_byte_that_is_none_are_found)
 }
 END_TEST
 
+/* A salvage asks for each of its many damaged ranges whether it is zeros. */
+START_TEST(of_a_small_part_no_more_than_its_blocks_is_read)
+{
+    const uint64_t from = scribe_message(&pen, 5);
+    struct clg_scan scan;
+    uint64_t at = 0;
+    clg_scan_init(&scan, segment, 0, CLG_SCAN_FULL);
+    const uint64_t before = world.read_bytes;
+    ck_assert_int_eq(clg_scan_all_zero(&scan, from, from + CLG_RECORD_MIN, &at, NULL), 0);
+    ck_assert_uint_lt(at, from + CLG_RECORD_ALIGN);
+    ck_assert_uint_le(world.read_bytes - before, 2 * CLG_SCAN_BLOCK_BYTES);
+    clg_scan_free(&scan);
+}
+END_TEST
+
 START_TEST(records_larger_than_the_window_are_hopped_over_or_read_whole)
 {
     struct clg_segment *big = world_create(&world, 10 * SMALL, UINT64_C(16) << 20);
@@ -571,6 +586,7 @@ static Suite *scan_suite(void)
     tcase_add_test(walks, a_record_of_an_older_epoch_is_no_place_to_go_on);
     tcase_add_test(walks, a_record_copied_to_another_place_or_segment_fails);
     tcase_add_test(walks, zeros_and_the_last_byte_that_is_none_are_found);
+    tcase_add_test(walks, of_a_small_part_no_more_than_its_blocks_is_read);
     tcase_add_test(walks, records_larger_than_the_window_are_hopped_over_or_read_whole);
     tcase_add_test(walks, a_file_made_to_cost_hours_is_refused_in_seconds);
     tcase_add_test(walks, random_bytes_never_verify_and_never_crash);
