@@ -424,15 +424,18 @@ static int scan_members(struct clg_scan *scan, struct clg_scan_bounds bounds,
         if (at >= out->batch_end) {
             return scan_fault(out, &member, "members end before their count");
         }
-        int rc = clg_scan_examine(scan, &bounds, at, &member, err);
+        /* Before its body is read: that may be larger than all that is then passed over. */
+        int rc = clg_scan_examine_header(scan, &bounds, at, &member, err);
+        if (rc == 0 && member.verdict == CLG_SCAN_OK &&
+            !clg_batch_member_fits(&member.header, out->batch_end - at)) {
+            return scan_fault(out, &member, "a member that cannot be in a batch");
+        }
+        rc = rc == 0 ? clg_scan_examine(scan, &bounds, at, &member, err) : rc;
         if (rc != 0) {
             return rc;
         }
         if (member.verdict != CLG_SCAN_OK) {
             return scan_fault(out, &member, "a member fails to verify");
-        }
-        if (!clg_batch_member_fits(&member.header, out->batch_end - at)) {
-            return scan_fault(out, &member, "a member that cannot be in a batch");
         }
         CLG_ASSERT(member.next_position > at);
         clg_store_le64(checks + (size_t)i * 8, member.header.check);
