@@ -89,11 +89,12 @@ static const char *plan_segment_damage(const struct plan_make *m, size_t i)
     return NULL;
 }
 
-static void plan_anomaly(struct plan_make *m, const char *what)
+static void plan_anomaly(struct plan_make *m, const char *what, uint64_t position)
 {
     CLG_ASSERT(what != NULL);
     if (m->anomaly == NULL) {
         m->anomaly = what;
+        m->anomaly_position = position;
     }
     CLG_ASSERT(m->anomaly != NULL);
 }
@@ -104,24 +105,24 @@ static void plan_find_anomalies(struct plan_make *m)
     for (size_t i = m->oldest; i < facts->segment_count; i++) {
         const struct clg_fact_segment *fact = &facts->segments[i];
         if (fact->state != CLG_SEGMENT_GOOD) {
-            plan_anomaly(m, clg_segment_state_text(fact->state));
+            plan_anomaly(m, clg_segment_state_text(fact->state), fact->base);
         } else if (clg_plan_footer_wrong(fact) != NULL) {
-            plan_anomaly(m, clg_plan_footer_wrong(fact));
+            plan_anomaly(m, clg_plan_footer_wrong(fact), fact->base);
         }
     }
     bool torn = false;
     const char *wrong = clg_facts_checkpoint_wrong(facts, &torn);
     if (wrong != NULL && !torn) {
-        plan_anomaly(m, wrong);
+        plan_anomaly(m, wrong, m->end);
     }
     if (facts->claim_count > 0) {
-        plan_anomaly(m, "a writer died between claim and commit");
+        plan_anomaly(m, "a writer died between claim and commit", facts->claims[0].position);
     }
     if (clg_facts_live_lost(facts) != NULL) {
-        plan_anomaly(m, clg_facts_live_lost(facts));
+        plan_anomaly(m, clg_facts_live_lost(facts), m->end);
     }
     if (!facts->tail_zero) {
-        plan_anomaly(m, facts->end_why != NULL ? facts->end_why : "bytes behind the end");
+        plan_anomaly(m, facts->end_why != NULL ? facts->end_why : "bytes behind the end", m->end);
     }
     CLG_ASSERT(m->oldest <= facts->segment_count);
 }
@@ -182,7 +183,7 @@ static void plan_judge(struct plan_make *m)
     m->damaged = damage != NULL;
     if (m->damaged) {
         plan->tail = COMMITLOG_TAIL_DAMAGED;
-        plan_anomaly(m, damage);
+        plan_anomaly(m, damage, at);
         plan->reason_position = at;
         (void)snprintf(plan->reason, sizeof(plan->reason),
                        "acknowledged data is damaged: %s (position %" PRIu64 ")", damage, at);
@@ -531,7 +532,7 @@ static void plan_decide(struct plan_make *m)
     plan->end = m->end;
     plan->serve_end = m->end;
     if (m->options->mode == COMMITLOG_RECOVER_STRICT && m->anomaly != NULL) {
-        plan_refuse(m, COMMITLOG_EDAMAGED, m->anomaly, m->end);
+        plan_refuse(m, COMMITLOG_EDAMAGED, m->anomaly, m->anomaly_position);
     } else if (m->options->read_only) {
         plan_reader(m);
     } else if (m->damaged && m->options->mode != COMMITLOG_RECOVER_SALVAGE) {

@@ -22,6 +22,7 @@ struct plan_make {
     bool wide_gap;  /* more is missing than any store lost: whoever says so is not believed */
     bool damaged;
     const char *anomaly; /* what strict mode refuses; NULL: nothing */
+    uint64_t anomaly_position;
     struct commitlog_error *err;
     int rc;
 };

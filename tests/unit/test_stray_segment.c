@@ -209,6 +209,18 @@ START_TEST(takes_nothing_from_the_segment_it_is_named_into)
 }
 END_TEST
 
+/* Not where the log ends. */
+START_TEST(strict_recovery_says_where_it_lies)
+{
+    const uint64_t how[][2] = {{COMMITLOG_OPT_RECOVERY, COMMITLOG_RECOVER_STRICT}};
+    make_store(false, false);
+    const uint64_t base = made_first + 4096;
+    put_file(base, 0xa5, 65536);
+    ck_assert_int_eq(store_open_by(how, 1), COMMITLOG_EDAMAGED);
+    ck_assert_uint_eq(err.position, base);
+}
+END_TEST
+
 static bool is_there(uint64_t base)
 {
     const void *data = NULL;
@@ -287,6 +299,7 @@ static Suite *stray_suite(void)
     TCase *stray = tcase_create("stray");
     tcase_add_checked_fixture(stray, setup, teardown);
     tcase_add_loop_test(stray, takes_nothing_from_the_segment_it_is_named_into, 0, 32);
+    tcase_add_test(stray, strict_recovery_says_where_it_lies);
     tcase_add_test(stray, whatever_else_is_wrong);
     suite_add_tcase(suite, stray);
     return suite;
