@@ -354,7 +354,7 @@ static int recover_write(struct recover *v)
         }
         recover_count(v);
         if (v->plan.code != 0) {
-            return clg_fail(v->err, v->plan.code, 0, v->facts.prefix_end, "%s", v->plan.reason);
+            return clg_fail(v->err, v->plan.code, 0, v->plan.reason_position, "%s", v->plan.reason);
         }
         if (v->options->plan_only) {
             return 0;
@@ -416,7 +416,7 @@ static int recover_read(struct recover *v)
         }
         rc = rc == 0 ? recover_report(v) : rc;
         if (rc == 0 && v->plan.code != 0) {
-            rc = clg_fail(v->err, v->plan.code, 0, v->facts.prefix_end, "%s", v->plan.reason);
+            rc = clg_fail(v->err, v->plan.code, 0, v->plan.reason_position, "%s", v->plan.reason);
         }
         if (rc == 0) {
             recover_count(v);
