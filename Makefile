@@ -477,7 +477,7 @@ LONGEST := %/nth_test %/races_test %/damage_test %/flip_test %/golden.sh %/model
 longest_first = $(filter $(LONGEST),$(1)) $(filter-out $(LONGEST),$(1))
 
 # `deps` comes first: what is asked of pkg-config above must be asked again once it is installed.
-check: deps ## build and run all tests; one summed line at the end
+check: deps ## build and run the tests of the library and the command; one summed line at the end
 	@$(MAKE) check-run
 check-run: $(UNIT_PROGRAMS) $(PLAIN_PROGRAMS) $(FUZZ_PROGRAMS) $(TOOL) $(RUN_EXAMPLES) \
     $(if $(filter release,$(VARIANT)),tests lib)
