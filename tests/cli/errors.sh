@@ -1,7 +1,8 @@
 #!/bin/bash
 # SPDX-License-Identifier: BSD-2-Clause
 # errors.sh - what the command says of what is wrong: behind a long path, where the end of a log is
-# lost, of an age that is too long, where a file may not grow, and when nobody gets its help.
+# lost, of an age that is too long, where a file may not grow, of what popt would read as a macro,
+# and when nobody gets its help.
 #
 # errors.sh [TEST...]
 set -u
@@ -185,7 +186,30 @@ test_help() {
     done
 }
 
-for each in "${@:-long_path lost_end no_store ages limit help_of help}"; do
+# popt would put another word of the command line in place of them, or look for one for ever.
+test_macro() {
+    section "!#:+ in an argument"
+    local odd='a!#:+b!#:+'
+    store=$(new)
+    echo x | run 0 "$commitlog" append "$store" -t t --key "$odd" --key '!#:+' --tag "$odd" --acks
+    run 0 "$commitlog" read "$store" -t t --tag "$odd" --json
+    prints "what is stored" '"keys":\["a!#:+b!#:+","!#:+"\],"tag":"a!#:+b!#:+"'
+    run 0 timeout -k 5 10 "$commitlog" query "$store" -t t --key="$odd" --json
+    same "what is found" 1 "$(wc -l <"$out")"
+    run 2 "$commitlog" read "$store" -t t "$odd" --json
+    says "an operand" 'unexpected operand "a!#:+b!#:+"'
+    run 2 "$commitlog" read "$store.$odd" -t t --json
+    says "a directory" "there is no directory .*a!#:+b!#:+"
+    run 2 "$commitlog" read "$store" -t t "--$odd" --json
+    says "an option" '^commitlog read: --a!#:+b!#:+: unknown option$'
+    # shellcheck disable=SC2046
+    run 2 "$commitlog" read "$store" -t "$odd" \
+        --tag "$(printf '%b' $(printf '\\x%02x' $(seq 1 31) $(seq 127 255)))" --json
+    says "beside every byte that could stand for it" '"!#:+" cannot be passed'
+    rm -rf "$store"
+}
+
+for each in "${@:-long_path lost_end no_store ages limit macro help_of help}"; do
     for test in $each; do
         "test_$test"
     done

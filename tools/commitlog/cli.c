@@ -5,6 +5,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <limits.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -204,6 +205,76 @@ static bool cli_operands(struct cli *cli, const struct cli_spec *spec, int *stat
     return true;
 }
 
+/* In the value of an option popt puts a word of the command line in place of these, or looks for
+ * one without an end: so it never sees them. */
+static const char cli_popt_macro[] = "!#:+";
+
+/* A byte that is in no argument, and no part of how options are written; 0: there is none. */
+static char cli_free_byte(int argc, const char **argv)
+{
+    for (int byte = 1; byte <= UCHAR_MAX; byte++) {
+        const bool written = byte >= ' ' && byte <= '~';
+        int i = 0;
+        while (!written && i < argc && strchr(argv[i], byte) == NULL) {
+            i++;
+        }
+        if (i == argc) {
+            return (char)byte;
+        }
+    }
+    return '\0';
+}
+
+/* What the arguments are written in, and the values that popt made of them, is ours to change. */
+static void cli_change(const char *text, char from, char to)
+{
+    for (char *at = (char *)(uintptr_t)text; at != NULL && (at = strchr(at, from)) != NULL; at++) {
+        *at = to;
+    }
+}
+
+/* Puts `hidden` in place of the first byte of each; false: nothing can be hidden. */
+static bool cli_hide(int argc, const char **argv, char *hidden)
+{
+    *hidden = '\0';
+    for (int i = 0; i < argc; i++) {
+        for (char *at = (char *)(uintptr_t)argv[i]; (at = strstr(at, cli_popt_macro)) != NULL;) {
+            *hidden = *hidden != '\0' ? *hidden : cli_free_byte(argc, argv);
+            if (*hidden == '\0') {
+                return false;
+            }
+            *at = *hidden;
+        }
+    }
+    return true;
+}
+
+/* And back again, wherever popt has left it. */
+static void cli_show(struct cli *cli, int argc, const char **argv, char hidden)
+{
+    if (hidden == '\0') {
+        return;
+    }
+    for (int i = 0; i < argc; i++) {
+        cli_change(argv[i], hidden, cli_popt_macro[0]);
+    }
+    for (const char **each = poptGetArgs(cli->popt); each != NULL && *each != NULL; each++) {
+        cli_change(*each, hidden, cli_popt_macro[0]);
+    }
+    for (const struct poptOption *option = cli->table;
+         option->longName != NULL || option->shortName != '\0'; option++) {
+        const unsigned int kind = option->argInfo & POPT_ARG_MASK;
+        if (option->arg != NULL && kind == POPT_ARG_STRING) {
+            cli_change(*(char **)option->arg, hidden, cli_popt_macro[0]);
+        }
+        char **values =
+            option->arg != NULL && kind == POPT_ARG_ARGV ? *(char ***)option->arg : NULL;
+        for (; values != NULL && *values != NULL; values++) {
+            cli_change(*values, hidden, cli_popt_macro[0]);
+        }
+    }
+}
+
 bool cli_parse(struct cli *cli, const struct cli_spec *spec, struct poptOption *table, int argc,
                const char **argv, int *status)
 {
@@ -232,6 +303,11 @@ bool cli_parse(struct cli *cli, const struct cli_spec *spec, struct poptOption *
         poptSetOtherOptionHelp(cli->popt, usage); /* which copies it */
     }
     int rc;
+    char hidden;
+    if (!cli_hide(argc, argv, &hidden)) {
+        *status = cli_end(cli, cli_usage(cli, "\"%s\" cannot be passed", cli_popt_macro));
+        return false;
+    }
     while ((rc = poptGetNextOpt(cli->popt)) >= 0) {
         if (rc == 'h') {
             cli_help(cli, spec);
@@ -239,6 +315,7 @@ bool cli_parse(struct cli *cli, const struct cli_spec *spec, struct poptOption *
             return false;
         }
     }
+    cli_show(cli, argc, argv, hidden);
     if (rc < -1) {
         *status = cli_usage(cli, "%s: %s", poptBadOption(cli->popt, 0), poptStrerror(rc));
     } else if (cli_operands(cli, spec, status)) {
