@@ -92,6 +92,11 @@ test_age() {
     prints "what is so" '^{"topic":"t","keep_age_ms":604800000,"expired_below":0}$'
     run 0 "$commitlog" topics "$store"
     prints "topics" '^t keeps its messages for 7d$'
+    expire 0 --after 1w26h3m4500ms
+    run 0 "$commitlog" topics "$store"
+    prints "all of it" '^t keeps its messages for 8d2h3m4s500ms$'
+    run 0 "$commitlog" dump "$store"
+    prints "all of it in a line" ' tombstone .*  #0 below [0-9]* age 8d2h3m4s500ms  body'
     expire 0 --after 1ms
     sleep 3 | run 0 "$commitlog" append "$store" --topic u # upkeep has the time
     given "by themselves" ''

@@ -124,8 +124,8 @@ static bool control_put_work(struct out *out, const unsigned char *entry)
 static bool control_put_tombstone(struct out *out, const unsigned char *body)
 {
     const uint64_t age_ms = control_number(body + TOMBSTONE_AT_AGE, 8);
-    char age[32];
-    when_span(age_ms, age, sizeof(age));
+    char age[48];
+    when_age(age_ms, age, sizeof(age));
     return out_format(out, "  #%" PRIu64 " below %" PRIu64,
                       control_number(body + TOMBSTONE_AT_QUEUE, 4),
                       control_number(body + TOMBSTONE_AT_BELOW, 8)) &&

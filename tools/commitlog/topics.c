@@ -69,8 +69,8 @@ static json_t *topics_steps_array(const struct commitlog_topic_info *topic)
 
 static bool topics_print_expiry(struct cli *cli, const struct commitlog_topic_info *topic)
 {
-    char age[32];
-    when_span(topic->keep_age_ms, age, sizeof(age));
+    char age[48];
+    when_age(topic->keep_age_ms, age, sizeof(age));
     return text_put_plain(&cli->out, (struct commitlog_slice){topic->name, strlen(topic->name)}) &&
            out_format(&cli->out, " keeps its messages for %s\n", age);
 }

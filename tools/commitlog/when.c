@@ -223,6 +223,26 @@ void when_span(uint64_t ms, char *text, size_t size)
     }
 }
 
+void when_age(uint64_t ms, char *text, size_t size)
+{
+    assert(text != NULL);
+    assert(size >= 48);
+    static const struct {
+        const char *name;
+        uint64_t ms;
+    } units[] = {{"d", 86400000}, {"h", 3600000}, {"m", 60000}, {"s", 1000}, {"ms", 1}};
+    size_t used = 0;
+    uint64_t left = ms;
+    for (size_t i = 0; i < sizeof(units) / sizeof(units[0]); i++) {
+        if (left >= units[i].ms || (used == 0 && units[i].ms == 1)) {
+            used += (size_t)snprintf(text + used, size - used, "%llu%s",
+                                     (unsigned long long)(left / units[i].ms), units[i].name);
+            assert(used < size);
+        }
+        left %= units[i].ms;
+    }
+}
+
 void when_amount(uint64_t bytes, char *text, size_t size)
 {
     assert(text != NULL);

@@ -30,6 +30,8 @@ double when_clock(void);
 void when_format(int64_t time_ns, char *text, size_t size);
 /* A length of time in its two largest units: "9m58s", "2d3h", "350ms"; at least 32 bytes. */
 void when_span(uint64_t ms, char *text, size_t size);
+/* The same in all its units, as when_parse_age reads it: "1d2h3m4s500ms"; at least 48 bytes. */
+void when_age(uint64_t ms, char *text, size_t size);
 /* "12.3 MiB". */
 void when_amount(uint64_t bytes, char *text, size_t size);
 
