@@ -30,6 +30,23 @@ wrong = [name for name in names if name != name.strip() or names.count(name) > 1
 if wrong or len(names) < 10:
     sys.exit(f"{wrong} of {names}")
 END
+section "no rate of nothing"
+run 0 "$commitlog" bench --dir "$work" --only deliver --records 200 --runs 2 --json
+check "is zero" python3 - "$out" <<'END'
+import json, sys
+results = [json.loads(line) for line in open(sys.argv[1])]
+wrong = [r for r in results if r["unit"].endswith("/s") and min(r["runs"]) <= 0]
+if wrong or not results:
+    sys.exit(f"{wrong} of {results}")
+END
+section "a signal"
+"$commitlog" bench --dir "$work" --only durable --seconds 600 --threads 2 >"$out" 2>"$err" &
+started+=("$!")
+check "it runs" wait_for compgen -G "$work/commitlog-bench-*/durable/log/*.log" >/dev/null
+kill -TERM "${started[0]}"
+ends "it ends at once" 143 "${started[0]}"
+started=()
+same "and has measured nothing" '' "$(cat "$out" "$err")"
 section "the best of times"
 run 0 "$commitlog" bench --dir "$work" --only recover --records 2000 --runs 3 --json
 check "is the shortest" python3 - "$out" <<'END'
