@@ -162,6 +162,10 @@ test_help_of() {
         check "$each" cmp -s "$work/help" "$out"
         quiet "$each"
     done
+    for each in $("$commitlog" tx --help | sed -n 's/^  \([a-z]*\) .*/\1/p'); do
+        run 0 "$commitlog" tx "$each" --help
+        same "no long line: tx $each" '' "$(awk 'length > 100' "$out")"
+    done
     run 0 "$commitlog" help help
     prints "help" '^  append '
     run 2 "$commitlog" help nothing

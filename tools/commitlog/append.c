@@ -71,7 +71,7 @@ static bool append_delay_options(struct append *append, const struct append_comm
         ms = append->delay_ms;
         append->delayed = ms > 0;
         if (ms > (uint64_t)(RECORD_DELIVER_AT_MAX_MS - now_ns / APPEND_MS_NS)) {
-            (void)cli_usage(cli, "--delay: %s ends behind the year 2262", o->delay);
+            (void)cli_usage(cli, "--delay: %s ends behind " RECORD_DELIVER_AT_MAX_TEXT, o->delay);
             return false;
         }
     } else if (o->deliver_at != NULL) {
@@ -86,7 +86,8 @@ static bool append_delay_options(struct append *append, const struct append_comm
             return false;
         }
         if (at_ns > RECORD_DELIVER_AT_MAX_MS * APPEND_MS_NS) {
-            (void)cli_usage(cli, "--deliver-at: %s lies behind the year 2262", o->deliver_at);
+            (void)cli_usage(cli, "--deliver-at: %s lies behind " RECORD_DELIVER_AT_MAX_TEXT,
+                            o->deliver_at);
             return false;
         }
         append->defaults.deliver_at_ms = at_ns / APPEND_MS_NS + (at_ns % APPEND_MS_NS != 0);

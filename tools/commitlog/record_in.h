@@ -22,6 +22,7 @@
 
 /* The end of store times, in the year 2262. */
 #define RECORD_DELIVER_AT_MAX_MS INT64_C(9223372036854)
+#define RECORD_DELIVER_AT_MAX_TEXT "2262-04-11T23:47:16.854Z"
 
 /* What the options give to every record. */
 struct record_defaults {

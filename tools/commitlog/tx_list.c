@@ -115,8 +115,8 @@ static const struct cli_spec list_spec = {
         "Lists the transactions that have not ended, the oldest first: the number, open (still\n"
         "being written, or its process ended) or prepared, who its producer is, how many messages\n"
         "and bytes it has, of how many consumer groups it has offsets, how old it is, and, of a\n"
-        "prepared one, in how long it is rolled back. --json prints one object per transaction. It "
-        "only reads.",
+        "prepared one, in how long it is rolled back. --json prints one object per transaction.\n"
+        "It only reads.",
 };
 
 int tx_list(int argc, const char **argv)
