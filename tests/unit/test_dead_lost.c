@@ -4,12 +4,11 @@
  * is nothing to bury of them, they are done, and whoever asks for damage is told which they were.
  */
 #include "support/run_suite.h"
+#include "unit/receiver_fixture.h"
 #include "unit/timer_fixture.h"
 
 enum { SENT = 6, LOST_FROM = 2, LOST_TO = 5, LARGE = 8000, MANY = 24, QUEUE = 1 };
 
-static struct commitlog_group *group;
-static struct commitlog_receiver *receiver;
 static struct commitlog_message messages[64];
 static struct commitlog_delivery given[64];
 static struct commitlog_receipt receipts[MANY];
@@ -20,17 +19,7 @@ static void open_receiver(void)
     const struct commitlog_receiver_options options = {
         .struct_bytes = sizeof(options), .max_attempts = 1, .visibility_ms = 60000};
     ck_assert_int_eq(commitlog_topic_open(store, "t", 1, QUEUES, &topic, &err), 0);
-    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
-    ck_assert_msg(commitlog_receiver_open(group, topic, &options, &receiver, &err) == 0, "%s",
-                  err.message);
-}
-
-static void close_receiver(void)
-{
-    commitlog_receiver_close(receiver);
-    commitlog_group_close(group);
-    receiver = NULL;
-    group = NULL;
+    ck_assert_msg(open_receiver_with(&options) == 0, "%s", err.message);
 }
 
 static void dead_teardown(void)

@@ -3,10 +3,9 @@
  * test_work.c -- messages given out one by one: who gets what, until when, and where it ends.
  */
 #include "support/run_suite.h"
+#include "unit/receiver_fixture.h"
 #include "unit/timer_fixture.h"
 
-static struct commitlog_group *group;
-static struct commitlog_receiver *receiver;
 static struct commitlog_message messages[64];
 static struct commitlog_delivery given[64];
 static uint32_t count;
@@ -17,17 +16,7 @@ static void open_receiver(uint32_t flags, uint32_t max_attempts)
                                                        .flags = flags,
                                                        .max_attempts = max_attempts,
                                                        .visibility_ms = 60000};
-    ck_assert_int_eq(commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err), 0);
-    ck_assert_msg(commitlog_receiver_open(group, topic, &options, &receiver, &err) == 0, "%s",
-                  err.message);
-}
-
-static void close_receiver(void)
-{
-    commitlog_receiver_close(receiver);
-    commitlog_group_close(group);
-    receiver = NULL;
-    group = NULL;
+    ck_assert_msg(open_receiver_with(&options) == 0, "%s", err.message);
 }
 
 static void work_setup(void)

@@ -7,14 +7,12 @@
  */
 #include "support/run_suite.h"
 #include "unit/each_call_fixture.h"
+#include "unit/receiver_fixture.h"
 #include "unit/timer_fixture.h"
 
 enum { MESSAGES = 6, ATTEMPTS = 2 };
 
 static const char filling[1000];
-
-static struct commitlog_group *group;
-static struct commitlog_receiver *receiver;
 
 struct life {
     uint64_t stored;     /* durably, of MESSAGES */
@@ -26,17 +24,7 @@ static int32_t open_receiver(void)
 {
     const struct commitlog_receiver_options options = {
         .struct_bytes = sizeof(options), .max_attempts = ATTEMPTS, .visibility_ms = 1000};
-    int32_t rc = commitlog_group_open(store, "g", 1, COMMITLOG_GROUP_CREATE, &group, &err);
-    return rc == COMMITLOG_OK ? commitlog_receiver_open(group, topic, &options, &receiver, &err)
-                              : rc;
-}
-
-static void close_receiver(void)
-{
-    commitlog_receiver_close(receiver);
-    commitlog_group_close(group);
-    receiver = NULL;
-    group = NULL;
+    return open_receiver_with(&options);
 }
 
 /* What a receive gives out, and nothing else of it: it is untouched by one that fails. */
