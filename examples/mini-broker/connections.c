@@ -181,8 +181,9 @@ static void on_tick(uv_timer_t *timer)
             output_detach(&connection->output);
             connection_count(connection);
         }
+        /* While it was stuck nothing was heard of it, and what it said is still to be read. */
         if (now - connection->heard_ms > CONNECTION_IDLE_MS && connection->waiting == 0 &&
-            connection->stuck_ms == 0)
+            now - connection->taken_ms > CONNECTION_IDLE_MS && connection->stuck_ms == 0)
             connection_close(connection, "idle");
         else if (connection->tls != NULL && tls_is_late(connection->tls, now))
             connection_close(connection, "no TLS handshake in time");
