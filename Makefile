@@ -21,6 +21,8 @@ PYTHON ?= python3
 VARIANT ?= release
 STRICT ?= 0
 RUNNER ?=
+# Of a test of Check that does not say for itself: its four seconds can pass on a busy machine.
+export CK_DEFAULT_TIMEOUT ?= 60
 V ?= 0
 B ?= build/$(VARIANT)
 

@@ -297,6 +297,7 @@ static Suite *stray_suite(void)
 {
     Suite *suite = suite_create("stray segment");
     TCase *stray = tcase_create("stray");
+    tcase_set_timeout(stray, 300);
     tcase_add_checked_fixture(stray, setup, teardown);
     tcase_add_loop_test(stray, takes_nothing_from_the_segment_it_is_named_into, 0, 32);
     tcase_add_test(stray, strict_recovery_says_where_it_lies);

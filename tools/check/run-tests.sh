@@ -13,8 +13,6 @@
 set -u
 
 limit=${TEST_TIMEOUT_S:-600}
-# Of a test of Check that does not say for itself: its four seconds can pass on a busy machine.
-export CK_DEFAULT_TIMEOUT="${CK_DEFAULT_TIMEOUT:-60}"
 
 name_of() { # name_of KIND:PROGRAM
     echo "$(basename "$(dirname "${1#*:}")")/$(basename "${1#*:}")"
