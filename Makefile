@@ -220,6 +220,10 @@ PLAIN_PROGRAMS := $(filter $(B)/tests/stress/% $(B)/tests/model/% $(B)/tests/cra
 UNIT_PROGRAMS := $(filter-out %_faults %_model %_table %_progress \
     $(ONE_THREAD:%.c=$(B)/%),$(UNIT_PROGRAMS))
 FUZZ_PROGRAMS :=
+else ifeq ($(VARIANT),arm64)
+# Which call fails, or is cancelled, makes no difference between processors; under qemu these are nearly
+# half of the time.
+UNIT_PROGRAMS := $(filter-out %_faults %_progress,$(UNIT_PROGRAMS))
 endif
 FAULT_DISK := $(B)/tests/powercut/fault_disk
 SOAK := $(if $(SOAK_SOURCES),$(B)/tests/soak/soak)
@@ -492,7 +496,7 @@ check-asan: ## the tests under AddressSanitizer
 	@$(MAKE) VARIANT=asan check-run
 check-tsan: ## the tests under ThreadSanitizer (clang)
 	@$(MAKE) VARIANT=tsan check-run
-check-arm64: ## the unit tests, cross-compiled and run by qemu-user
+check-arm64: ## the unit tests but for failing calls, cross-compiled and run by qemu-user
 	@$(MAKE) VARIANT=arm64 CC=aarch64-linux-gnu-gcc AR=aarch64-linux-gnu-ar \
 	    OBJCOPY=aarch64-linux-gnu-objcopy PLAIN_PROGRAMS= \
 	    FUZZ_PROGRAMS= TOOL= RUNNER='qemu-aarch64 -L /usr/aarch64-linux-gnu' check-run
