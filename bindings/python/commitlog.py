@@ -16,14 +16,17 @@ was, and what a receiver was given in that moment comes again when its time is o
 write - append, sync, commit and their like - end by themselves or at their time-out, and Ctrl-C
 comes after them; it ends the wait of an append for a limit (Store.set_limits).
 A Store and a Group may be used by any number of threads, a Cursor, a Receiver and a Transaction by
-one at a time. A number that its C type cannot hold is refused with ctypes.ArgumentError.
+one at a time: a second one gets a RuntimeError. A number that its C type cannot hold is refused
+with ctypes.ArgumentError.
 
 The library is looked for at $COMMITLOG_LIBRARY, else by the names libcommitlog.so.0 and
 libcommitlog.so where the dynamic linker looks.
 """
 import collections
 import ctypes
+import functools
 import os
+import threading
 import time
 from ctypes import (POINTER, Structure, byref, c_char, c_char_p, c_int32, c_int64, c_size_t,
                     c_uint32, c_uint64, c_void_p)
@@ -1154,6 +1157,20 @@ class Topic:
         return out.value
 
 
+def _alone(method: Callable) -> Callable:
+    """A method of what one thread at a time may use: to the library two at once are undefined. A
+    signal's handler runs in the thread that it came to, between two calls, and is no second one."""
+    @functools.wraps(method)
+    def call(self, *arguments, **named):
+        if not self._user.acquire(blocking=False):
+            raise RuntimeError(f"another thread is in a call of the {self._what}")
+        try:
+            return method(self, *arguments, **named)
+        finally:
+            self._user.release()
+    return call
+
+
 class _Handle:
     """What stays open until close(), the end of its with block or its collection."""
 
@@ -1161,6 +1178,7 @@ class _Handle:
 
     def __init__(self, store: Store, handle: Optional[int]):
         self.store = store  # also keeps it from being collected first
+        self._user = threading.RLock()
         self._handle = handle
 
     def __enter__(self):
@@ -1184,8 +1202,12 @@ class _Handle:
     def close(self) -> None:
         """Frees the handle; what is in the store stays."""
         if getattr(self, "_handle", None) is not None:
-            handle, self._handle = self._handle, None
-            getattr(_lib(), f"commitlog_{self._what}_close")(handle)
+            self._close()
+
+    @_alone
+    def _close(self) -> None:
+        handle, self._handle = self._handle, None
+        getattr(_lib(), f"commitlog_{self._what}_close")(handle)  # of None: nothing
 
 
 class Cursor(_Handle):
@@ -1207,6 +1229,7 @@ class Cursor(_Handle):
         if self._ahead:
             self.seek(offset=self.tell())
 
+    @_alone
     def set_tags(self, tags: Sequence[bytes]) -> None:
         """Only messages with one of these tags; none: all."""
         kept = _each_bytes(tags)
@@ -1215,6 +1238,7 @@ class Cursor(_Handle):
         _check(_lib().commitlog_cursor_set_tags(self.handle, slices, len(kept)))
         _check(_lib().commitlog_cursor_set_pass_limit(self.handle, _PASS_LIMIT))
 
+    @_alone
     def set_filter(self, where: Optional[str]) -> None:
         """Only messages whose headers match, as commitlog_filter(3) says: "price > 100"; None: all.
         UsageError: it is no condition; `position` is the column of its UTF-8 bytes, from 1."""
@@ -1230,6 +1254,7 @@ class Cursor(_Handle):
         finally:
             _lib().commitlog_filter_free(handle)  # the cursor keeps it
 
+    @_alone
     def fetch(self, maximum: int = 256, timeout: Optional[float] = 0.0) -> "list[Message]":
         """Up to `maximum` messages (4,096 are the most); waits for the first. An empty list:
         nothing came in time. All other statuses of commitlog_cursor(3) are raised, as the class of
@@ -1276,6 +1301,7 @@ class Cursor(_Handle):
             while self._ahead and self.handle:
                 yield self._ahead.popleft()
 
+    @_alone
     def tell(self) -> int:
         """The offset, or in log order the position, to be read next."""
         handle = self.handle
@@ -1284,6 +1310,7 @@ class Cursor(_Handle):
             return first.queue_offset if self._order == "queue" else first.position
         return _lib().commitlog_cursor_tell(handle)
 
+    @_alone
     def seek(self, *, start: int = FIRST, offset: Optional[int] = None,
              time_ns: Optional[int] = None) -> None:
         where, value = start, 0
@@ -1417,6 +1444,7 @@ class Receiver(_Handle):
 
     _what = "receiver"
 
+    @_alone
     def receive(self, max: int = _RECEIVE_MAX,
                 timeout_ms: Optional[int] = 0) -> "list[Tuple[Message, Delivery]]":
         """Up to `max` messages (64 are the most) of one queue, each with what to acknowledge it by;
@@ -1438,17 +1466,20 @@ class Receiver(_Handle):
             _check(code, err)
         return []
 
+    @_alone
     def ack(self, deliveries: Iterable[Delivery], level: str = "default") -> None:
         """They are done. StatusError with COMMITLOG_ENOTFOUND: not all of them were still given out
         for this attempt; the others are done."""
         raw, err = _deliveries(deliveries), _Error()
         _check(_lib().commitlog_ack(self.handle, raw, len(raw), LEVELS[level], byref(err)), err)
 
+    @_alone
     def extend(self, deliveries: Iterable[Delivery], visibility_ms: int) -> None:
         """They stay this receiver's for visibility_ms from now on. Errors as of ack."""
         raw, err = _deliveries(deliveries), _Error()
         _check(_lib().commitlog_extend(self.handle, raw, len(raw), visibility_ms, byref(err)), err)
 
+    @_alone
     def nack(self, deliveries: Iterable[Delivery], delay_ms: Optional[int] = None) -> None:
         """Gives them back: they come again after delay_ms (None: 10 s, 30 s, 1 min and so on, by
         the attempt), or are dead letters after the last attempt. Errors as of ack; a delay below 0
@@ -1499,10 +1530,12 @@ class Transaction(_Handle):
             self.close()
 
     @property
+    @_alone
     def number(self) -> Optional[int]:
         """What Store.open_transaction takes; None until something is stored."""
         return _lib().commitlog_transaction_id(self.handle) or None
 
+    @_alone
     def append(self, topic: Topic, body: bytes, queue: int = AUTO_QUEUE, *,
                keys: Sequence[bytes] = (), tag: bytes = b"",
                headers: Headers = (), time_ms: Optional[int] = None,
@@ -1520,6 +1553,7 @@ class Transaction(_Handle):
         del kept
         return _stored(code, receipt, err)
 
+    @_alone
     def offsets(self, group: Group, offsets: "Mapping[Tuple[Topic, int], int]",
                 epoch: int = 0) -> None:
         """The commit will commit these offsets of the group, too. Errors as of Group.commit, here
@@ -1528,6 +1562,7 @@ class Transaction(_Handle):
         _check(_lib().commitlog_transaction_offsets(self.handle, group.handle, epoch, raw, len(raw),
                                                     byref(err)), err)
 
+    @_alone
     def prepare(self, level: str = "default", timeout: Optional[float] = None) -> None:
         """From now on it outlives the process, until it is decided."""
         err = _Error()
@@ -1536,6 +1571,7 @@ class Transaction(_Handle):
         self.prepared = self.prepared or code in (0, _EUNKNOWN)
         _check(code, err)
 
+    @_alone
     def commit(self, level: str = "default", timeout: Optional[float] = None) -> Optional[Receipt]:
         """All of it takes effect. The receipt of the first message, in its queue; of offsets alone
         that of what was written; None if there was nothing. StoreError with COMMITLOG_EUNKNOWN: it
@@ -1547,6 +1583,7 @@ class Transaction(_Handle):
         stored = _stored(code, receipt, err)
         return stored if stored.end_position else None
 
+    @_alone
     def rollback(self, level: str = "default", timeout: Optional[float] = None) -> None:
         """None of it will ever take effect."""
         err = _Error()

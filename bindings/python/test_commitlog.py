@@ -1241,6 +1241,75 @@ class Limits(StoreCase):
                          [b"x"] + [b"y"] * 4)
 
 
+class Threads(StoreCase):
+    """Of what one thread at a time may use: the second one is told, and the first goes on."""
+
+    def beside(self, wait, calls):
+        """Calls each while another thread waits in the library; what that one returned."""
+        answers = []
+        thread = threading.Thread(target=lambda: answers.append(wait()))
+        thread.start()
+        time.sleep(0.1)
+        for call in calls:
+            with self.assertRaisesRegex(RuntimeError, "another thread"):
+                call()
+        thread.join()
+        return answers[0]
+
+    def test_a_cursor(self):
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        cursor = topic.cursor(0)
+        release = threading.Timer(0.5, lambda: topic.append(b"late", level="none"))
+        release.start()
+        messages = self.beside(
+            lambda: cursor.fetch(timeout=10),
+            [cursor.fetch, cursor.tell, cursor.seek, lambda: cursor.set_tags([b"a"]),
+             lambda: cursor.set_filter("a = 1"), lambda: next(iter(cursor)), cursor.close])
+        release.join()
+        self.assertEqual([message.body for message in messages], [b"late"])
+        self.assertEqual(cursor.tell(), 1)
+        cursor.close()
+
+    def test_a_receiver(self):
+        store = self.open()
+        topic = store.topic("t", queues=1)
+        receiver = store.group("g", create=True).receiver(topic)
+        release = threading.Timer(0.5, lambda: topic.append(b"late", level="none"))
+        release.start()
+        [(message, delivery)] = self.beside(
+            lambda: receiver.receive(timeout_ms=10000),
+            [receiver.receive, lambda: receiver.ack([]), lambda: receiver.nack([]),
+             lambda: receiver.extend([], 1), receiver.close])
+        release.join()
+        self.assertEqual(message.body, b"late")
+        receiver.ack([delivery])
+
+    def test_a_transaction(self):
+        store = self.open()
+        topic, other = store.topic("t", queues=1), store.topic("other", queues=1)
+        group = store.group("g", create=True)
+        transaction = store.transaction("shop")
+        transaction.append(topic, b"x")
+        with reservation(other):
+            release = threading.Timer(0.5, store.interrupt)
+            release.start()
+            self.beside(
+                lambda: self.assertRaises(commitlog.StoreError, transaction.prepare, "durable", 1),
+                [lambda: transaction.append(topic, b"y"), lambda: transaction.number,
+                 lambda: transaction.offsets(group, {(topic, 0): 0}), transaction.prepare,
+                 transaction.commit, transaction.rollback, transaction.close])
+            release.join()
+        transaction.commit()
+        self.assertEqual([message.body for message in topic.cursor(0)], [b"x"])
+
+    def test_a_handler_is_no_other_thread(self):
+        store = self.open()
+        cursor = store.topic("t", queues=1).cursor(0)
+        with self.assertRaises(ValueError):
+            self.during_a_wait(lambda *_: cursor.close(), lambda: cursor.fetch(timeout=10))
+
+
 class Errors(StoreCase):
     def test_bands(self):
         self.open()
