@@ -1244,29 +1244,34 @@ class Limits(StoreCase):
 class Threads(StoreCase):
     """Of what one thread at a time may use: the second one is told, and the first goes on."""
 
-    def beside(self, wait, calls):
-        """Calls each while another thread waits in the library; what that one returned."""
+    def beside(self, handle, wait, calls, release):
+        """Calls each while another thread is in a call of it that waits; what that one returned."""
         answers = []
         thread = threading.Thread(target=lambda: answers.append(wait()))
         thread.start()
-        time.sleep(0.1)
-        for call in calls:
-            with self.assertRaisesRegex(RuntimeError, "another thread"):
-                call()
-        thread.join()
+        try:
+            end = time.monotonic() + 10
+            while handle._user.acquire(blocking=False):
+                handle._user.release()
+                self.assertLess(time.monotonic(), end, "is in no call")
+                time.sleep(0.001)
+            for call in calls:
+                with self.assertRaisesRegex(RuntimeError, "another thread"):
+                    call()
+        finally:
+            release()
+            thread.join()
         return answers[0]
 
     def test_a_cursor(self):
         store = self.open()
         topic = store.topic("t", queues=1)
         cursor = topic.cursor(0)
-        release = threading.Timer(0.5, lambda: topic.append(b"late", level="none"))
-        release.start()
         messages = self.beside(
-            lambda: cursor.fetch(timeout=10),
+            cursor, lambda: cursor.fetch(timeout=20),
             [cursor.fetch, cursor.tell, cursor.seek, lambda: cursor.set_tags([b"a"]),
-             lambda: cursor.set_filter("a = 1"), lambda: next(iter(cursor)), cursor.close])
-        release.join()
+             lambda: cursor.set_filter("a = 1"), lambda: next(iter(cursor)), cursor.close],
+            lambda: topic.append(b"late", level="none"))
         self.assertEqual([message.body for message in messages], [b"late"])
         self.assertEqual(cursor.tell(), 1)
         cursor.close()
@@ -1275,13 +1280,11 @@ class Threads(StoreCase):
         store = self.open()
         topic = store.topic("t", queues=1)
         receiver = store.group("g", create=True).receiver(topic)
-        release = threading.Timer(0.5, lambda: topic.append(b"late", level="none"))
-        release.start()
         [(message, delivery)] = self.beside(
-            lambda: receiver.receive(timeout_ms=10000),
+            receiver, lambda: receiver.receive(timeout_ms=20000),
             [receiver.receive, lambda: receiver.ack([]), lambda: receiver.nack([]),
-             lambda: receiver.extend([], 1), receiver.close])
-        release.join()
+             lambda: receiver.extend([], 1), receiver.close],
+            lambda: topic.append(b"late", level="none"))
         self.assertEqual(message.body, b"late")
         receiver.ack([delivery])
 
@@ -1292,14 +1295,13 @@ class Threads(StoreCase):
         transaction = store.transaction("shop")
         transaction.append(topic, b"x")
         with reservation(other):
-            release = threading.Timer(0.5, store.interrupt)
-            release.start()
             self.beside(
-                lambda: self.assertRaises(commitlog.StoreError, transaction.prepare, "durable", 1),
+                transaction,
+                lambda: self.assertRaises(commitlog.StoreError, transaction.prepare, "durable", 10),
                 [lambda: transaction.append(topic, b"y"), lambda: transaction.number,
                  lambda: transaction.offsets(group, {(topic, 0): 0}), transaction.prepare,
-                 transaction.commit, transaction.rollback, transaction.close])
-            release.join()
+                 transaction.commit, transaction.rollback, transaction.close],
+                store.interrupt)
         transaction.commit()
         self.assertEqual([message.body for message in topic.cursor(0)], [b"x"])
 
